@@ -1,0 +1,82 @@
+"""Errors that reach the user; each knows the exit code it ends with.
+
+HubError
+├── UnwellError    1   what was asked about is not well
+├── InputError     2   what was given is wrong
+│   └── SpecError      every fault of a spec, all at once
+└── MachineError   3   this machine prevents it
+
+Anything else that escapes is a bug in lkhub: exit code 70.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_UNWELL = 1
+EXIT_INPUT = 2
+EXIT_MACHINE = 3
+EXIT_BUG = 70
+
+
+class HubError(Exception):
+    """A failure with its way out.
+
+    `hints` are what to do about it, one sentence or command each, printed after the message.
+    """
+
+    exit_code = EXIT_UNWELL
+
+    def __init__(self, message: str, *, hints: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hints = tuple(hints)
+
+
+class UnwellError(HubError):
+    """What was asked about is not well."""
+
+    exit_code = EXIT_UNWELL
+
+
+class InputError(HubError):
+    """What was given is wrong: arguments, files, references."""
+
+    exit_code = EXIT_INPUT
+
+
+class MachineError(HubError):
+    """This machine prevents it: a port is taken, a permission is missing, the disk is full."""
+
+    exit_code = EXIT_MACHINE
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    """One thing that is wrong with a spec.
+
+    `line` is 1-based, None where the whole file is meant. `key` is dotted (`media.udp`), "" for the
+    document. `problem` says what is wrong and what is expected; `hint` what to write instead.
+    """
+
+    file: str
+    line: int | None
+    key: str
+    problem: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        what = f"{self.key}: {self.problem}" if self.key else self.problem
+        return f"{where}: {what}" + (f"\n    hint: {self.hint}" if self.hint else "")
+
+
+class SpecError(InputError):
+    """A spec with faults; `faults` has all of them, in the file's order."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        ordered = sorted(set(faults), key=lambda f: (f.line or 0, f.key, f.problem))
+        self.faults = tuple(ordered)
+        count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
+        lines = "\n".join(str(fault) for fault in ordered)
+        super().__init__(f"{lines}\n{count} in the spec; nothing was changed")

@@ -1,0 +1,1 @@
+"""What the operator wants: the text of `hub.yaml` and its typed form. Pure."""

@@ -1,0 +1,149 @@
+"""Where the hub's API key comes from, and the usual wrong ways to give it.
+
+No message repeats what was given: in the most common mistakes the secret stands where the key should.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lkhub.spec.secret import FromEnv, Secret, SecretSource, parse_secret_source
+
+# LiveKit only logs a complaint under 32 characters and starts with a secret that can be guessed
+# (pkg/config/config.go, ValidateKeys); lkhub refuses it.
+MIN_SECRET_LENGTH = 32
+
+PAIR_FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
+FILE_FORM = "one line `NAME: SECRET`, with a space after the colon"
+_FORMS = "write managed, {key: NAME, secret: SECRET}, {file: PATH} or {env: [KEY_VARIABLE, SECRET_VARIABLE]}"
+
+
+@dataclass(frozen=True)
+class GivenKey:
+    """`{key, secret}`: the key itself, and the secret or a reference to it."""
+
+    key: str
+    secret: SecretSource
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """`{file: PATH}`: a YAML file of `key: secret`, as LiveKit's key_file."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class KeyFromEnv:
+    """`{env: [KEY, SECRET]}`: the names of two environment variables."""
+
+    key: str
+    secret: str
+
+
+KeySource = Literal["managed"] | GivenKey | KeyFile | KeyFromEnv
+
+
+def parse_key_source(value: Any) -> KeySource:
+    """The value of `keys.source`. Raises ValueError with the right form for every wrong one."""
+    if isinstance(value, GivenKey | KeyFile | KeyFromEnv) or value == "managed":
+        return value  # type: ignore[no-any-return]
+    if value in (None, "", {}, []):
+        raise ValueError(f"empty; {_FORMS}")
+    if isinstance(value, str):
+        raise ValueError(_explain_text(value))
+    if isinstance(value, list):
+        raise ValueError(f"a list, but a key and its secret are a mapping; write `{PAIR_FORM}`")
+    if not isinstance(value, dict):
+        raise ValueError(f"not a source of keys; {_FORMS}")
+    match value:
+        case {"key": key, "secret": secret, **rest} if not rest:
+            return _parse_given(key, secret)
+        case {"file": str(path), **rest} if path and not rest:
+            return KeyFile(path)
+        case {"env": [str(key), str(secret)], **rest} if key and secret and not rest:
+            return KeyFromEnv(key, secret)
+        case {"env": _, **rest} if not rest:
+            raise ValueError(
+                "env takes the names of two variables; write `source: {env: [KEY_VARIABLE, SECRET_VARIABLE]}`"
+            )
+        case {"key": _} | {"secret": _}:
+            raise ValueError(f"key and secret go together, and nothing else; write `{PAIR_FORM}`")
+    raise ValueError(f"not a source of keys; {_FORMS}")
+
+
+def _explain_text(value: str) -> str:
+    if re.fullmatch(r"\S+:\S+", value):
+        return f"one text without a space after the colon, so YAML sees no key and secret; write `{PAIR_FORM}`"
+    return f"text where a source of keys is expected; {_FORMS}"
+
+
+def _parse_given(key: Any, secret: Any) -> GivenKey:
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"the key is empty or not text; write `{PAIR_FORM}`")
+    source = parse_secret_source(secret)
+    if isinstance(source, Secret):
+        check_pair(key, source.reveal())
+    return GivenKey(key, source)
+
+
+def list_variables(source: KeySource) -> tuple[str, ...]:
+    """Names of the environment variables that the source refers to."""
+    match source:
+        case KeyFromEnv(key, secret):
+            return key, secret
+        case GivenKey(_, FromEnv(name)):
+            return (name,)
+    return ()
+
+
+def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
+    """Raise ValueError where LiveKit would refuse the pair, or serve with one that can be guessed."""
+    if not secret.strip():
+        raise ValueError(f"the secret is empty; write `{form}`")
+    if len(secret) < MIN_SECRET_LENGTH:
+        if len(key) >= MIN_SECRET_LENGTH:
+            raise ValueError(f"key and secret look swapped: the key is the short name; write `{form}`")
+        raise ValueError(
+            f"the secret has {len(secret)} characters, {MIN_SECRET_LENGTH} are needed; "
+            f"`openssl rand -base64 32` makes one; write `{form}`"
+        )
+
+
+def parse_key_pairs(data: Any) -> dict[str, Secret]:
+    """The content of a key file (parsed YAML) as pairs, the current key first."""
+    if data in (None, "", {}, []):
+        raise ValueError(f"no key in it; write {FILE_FORM}")
+    if isinstance(data, str):
+        raise ValueError(f"no space after the colon, so YAML sees no key and secret; write {FILE_FORM}")
+    if isinstance(data, list):
+        raise ValueError(f"a list; write {FILE_FORM}, without a dash in front")
+    if not isinstance(data, Mapping):
+        raise ValueError(f"not a mapping; write {FILE_FORM}")
+    pairs: dict[str, Secret] = {}
+    for key, secret in data.items():
+        if not isinstance(secret, str) and secret is not None:
+            raise ValueError("a secret that YAML reads as a number or a list; put it in quotes")
+        check_pair(str(key), secret or "", "NAME: SECRET")
+        pairs[str(key)] = Secret(secret or "")
+    return pairs
+
+
+def explain_keys(value: Any) -> str:
+    """What is wrong with a `keys` part that is not `{source: …}`, without repeating any of it."""
+    if value in (None, "", {}, []):
+        return f"empty; leave `keys` out for managed keys, or write `{PAIR_FORM}` under it"
+    if isinstance(value, str):
+        return _explain_text(value)
+    if isinstance(value, list):
+        return f"a list, but a key and its secret are a mapping; write `{PAIR_FORM}` under keys"
+    if isinstance(value, dict):
+        for key, secret in value.items():
+            if key != "source" and isinstance(secret, str):
+                try:
+                    check_pair(key, secret)
+                except ValueError as error:
+                    return f"{error}, under keys"
+        return f"livekit.yaml's form; here it is `{PAIR_FORM}` under keys"
+    return f"not a source of keys; write `{PAIR_FORM}` under keys"

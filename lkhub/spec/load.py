@@ -1,0 +1,157 @@
+"""Text of a spec → `Spec`, with every fault at once.
+
+A spec with faults still yields a `Spec` in which what is wrong has its default, so that later checks
+(ports that collide, files that are missing) can add their faults to the same list.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lkhub.errors import Fault, SpecError
+from lkhub.spec.document import Document, Path, parse_document
+from lkhub.spec.keys import explain_keys
+from lkhub.spec.model import Spec
+
+
+@dataclass
+class LoadedSpec:
+    """A spec, the document it came from, and what is wrong with it so far.
+
+    `broken` has the paths whose value was replaced by its default.
+    """
+
+    spec: Spec
+    document: Document
+    faults: list[Fault]
+    broken: set[Path] = field(default_factory=set)
+
+    def add(self, path: Path, problem: str, hint: str = "") -> None:
+        """Add a fault at `path`, unless the value there is a default that stands in for a broken one."""
+        if not any(path[: len(broken)] == broken for broken in self.broken):
+            self.faults.append(self.document.fault(path, problem, hint))
+
+    def require_sound(self) -> Spec:
+        """The spec, or SpecError with all faults."""
+        if self.faults:
+            raise SpecError(self.faults)
+        return self.spec
+
+
+def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
+    """Read a spec. Never raises for any bytes; see `LoadedSpec.faults`."""
+    document = parse_document(raw, file)
+    data = document.data
+    faults = list(document.faults)
+    broken: set[Path] = set()
+    while True:
+        try:
+            return LoadedSpec(Spec.model_validate(data), document, faults, broken)
+        except ValidationError as error:
+            # Each round removes at least one value, so this ends with the empty document at the latest.
+            for details in error.errors(include_url=False, include_input=True):
+                path = _path_in(data, details["loc"])
+                if path[:1] == ("keys",) and details["type"] != "value_error":
+                    # A mistyped key in here may be the secret itself: neither key nor value is repeated.
+                    path, problem, hint = ("keys",), explain_keys(data["keys"]), ""
+                else:
+                    problem, hint = _explain(details, path)
+                faults.append(document.fault(path, problem, hint))
+                broken.add(path)
+            data = _without(data, broken)
+
+
+def _path_in(data: Any, loc: Path) -> Path:
+    """The longest start of `loc` that is in the data: pydantic appends steps of its own for unions."""
+    path: Path = ()
+    for step in loc:
+        in_list = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if not (in_list or (isinstance(data, dict) and step in data)):
+            break
+        data = data[step]
+        path = (*path, step)
+    return path
+
+
+def _without(data: Any, broken: set[Path], path: Path = ()) -> Any:
+    if () in broken:
+        return {}
+    if isinstance(data, dict):
+        return {key: _without(value, broken, (*path, key)) for key, value in data.items() if (*path, key) not in broken}
+    if isinstance(data, list):
+        return [
+            _without(value, broken, (*path, index)) for index, value in enumerate(data) if (*path, index) not in broken
+        ]
+    return data
+
+
+def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
+    """Problem and hint, in our words, of one pydantic error."""
+    context = details.get("ctx", {})
+    match details["type"]:
+        case "extra_forbidden":
+            return _explain_unknown(path)
+        case "value_error":
+            return str(context["error"]), ""
+        case "literal_error":
+            expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
+            return f"{_shown(details['input'])} is not one of: {expected}", ""
+        case "string_pattern_mismatch":
+            return f"{_shown(details['input'])} does not fit; use lower-case letters, digits and dashes", ""
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{_shown(details['input'])}, but a mapping of keys is expected", ""
+        case "bool_type":
+            return f"{_shown(details['input'])} is not true or false", ""
+        case "string_type":
+            return f"{_shown(details['input'])} is not text", ""
+        case "tuple_type":
+            return f"{_shown(details['input'])} is not a list", "write [a, b]"
+    return details["msg"], ""
+
+
+def _explain_unknown(path: Path) -> tuple[str, str]:
+    model = _model_at(path[:-1])
+    known = list(model.model_fields)
+    near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
+    elsewhere = _find_field(str(path[-1]))
+    if near:
+        return "unknown key", f"did you mean {near[0]}?"
+    if elsewhere:
+        return "unknown key here", f"it belongs at {elsewhere}"
+    return "unknown key", f"known here: {', '.join(known)}"
+
+
+def _model_at(path: Path) -> type[BaseModel]:
+    model: type[BaseModel] = Spec
+    for step in path:
+        inner = model.model_fields[str(step)].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        model = inner
+    return model
+
+
+def _find_field(name: str, model: type[BaseModel] = Spec, prefix: str = "") -> str | None:
+    """Where a key of this name exists, dotted: people put media's keys at the top level, and back."""
+    for key, info in model.model_fields.items():
+        if key == name:
+            return prefix + key
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            found = _find_field(name, info.annotation, f"{prefix}{key}.")
+            if found:
+                return found
+    return None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return repr(text if len(text) <= 60 else text[:57] + "…")
