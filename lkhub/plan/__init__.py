@@ -1,0 +1,1 @@
+"""Every decision taken: `Spec` + `NodeFacts` → `Plan`. Pure."""

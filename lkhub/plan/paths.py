@@ -1,0 +1,71 @@
+"""Where everything of a hub lives inside its state directory. The one place that names these files."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StatePaths:
+    """Paths below `root`, an absolute directory."""
+
+    root: str
+
+    @property
+    def keys(self) -> str:
+        """API keys as LiveKit's key_file; the first is the current one."""
+        return f"{self.root}/keys.yaml"
+
+    @property
+    def managed_keys(self) -> str:
+        """Keys that lkhub generated. Kept while the spec names others, so that going back loses nothing."""
+        return f"{self.root}/managed-keys.yaml"
+
+    @property
+    def relay_secret(self) -> str:
+        """What LiveKit and the relay share to make and check TURN credentials."""
+        return f"{self.root}/relay.secret"
+
+    @property
+    def applied(self) -> str:
+        """The record of the spec that is in force."""
+        return f"{self.root}/applied.json"
+
+    @property
+    def verified(self) -> str:
+        """The result of the last verification of what is running now."""
+        return f"{self.root}/verified.json"
+
+    @property
+    def rendered(self) -> str:
+        return f"{self.root}/rendered"
+
+    @property
+    def run(self) -> str:
+        """Sockets, locks and records of processes; means nothing after a reboot."""
+        return f"{self.root}/run"
+
+    @property
+    def logs(self) -> str:
+        return f"{self.root}/logs"
+
+    @property
+    def control(self) -> str:
+        """The supervisor's control socket."""
+        return f"{self.run}/control.sock"
+
+    @property
+    def lock(self) -> str:
+        """Held by the supervisor for as long as it lives."""
+        return f"{self.run}/lock"
+
+    def render(self, name: str) -> str:
+        return f"{self.rendered}/{name}"
+
+    def socket(self, process: str) -> str:
+        return f"{self.run}/{process}.sock"
+
+    def record(self, process: str) -> str:
+        """Who the process is: pid, start time, fingerprint."""
+        return f"{self.run}/{process}.json"
+
+    def log(self, process: str) -> str:
+        return f"{self.logs}/{process}.log"

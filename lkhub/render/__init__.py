@@ -1,0 +1,1 @@
+"""`Plan` → files in memory. Pure: writing them is `lkhub.host.files`."""
