@@ -1,0 +1,64 @@
+"""The engine program: where it is, which build it is, and its one-shot subcommands."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lkhub.errors import MachineError
+
+# check-config parses a file and exits; a machine under load still does that well within this.
+ONE_SHOT_SECONDS = 20
+
+_BIN = Path(__file__).parent.parent / "bin" / "lkhub-engine"
+
+
+def bundled_engine() -> str:
+    """Path of the engine that came with this package. It may be missing: see `require_engine`."""
+    return str(_BIN)
+
+
+def require_engine(path: str) -> None:
+    """Raise MachineError where the engine is not there or can't be run."""
+    if not os.access(path, os.X_OK):
+        raise MachineError(
+            f"the engine {path} is missing",
+            hints=("in a source tree, `scripts/up` builds it", "a wheel from `pip wheel .` carries it"),
+        )
+
+
+def engine_build(path: str) -> str:
+    """What changes when the program does. "" where it is missing."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class ConfigMessage:
+    """One complaint of LiveKit's own parser. `line` is 1-based in the text that was checked."""
+
+    line: int | None
+    message: str
+
+
+def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
+    """What livekit-server would refuse in this livekit.yaml; () where it would start with it."""
+    require_engine(engine)
+    answer = _run_one_shot([engine, "check-config", "-"], text)
+    return tuple(ConfigMessage(row["line"], row["message"]) for row in answer["messages"])
+
+
+def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:
+    try:
+        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS)
+        answer = json.loads(done.stdout)
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
+    if "error" in answer:
+        raise MachineError(f"{argv[0]} {argv[1]} failed: {answer['error']['message']}")
+    return answer  # type: ignore[no-any-return]

@@ -1,0 +1,116 @@
+"""Files and folders of the state directory: private, written whole or not at all."""
+
+import contextlib
+import errno
+import os
+import pwd
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lkhub.errors import InputError, MachineError
+
+DIR_MODE = 0o700
+FILE_MODE = 0o600
+
+
+@contextlib.contextmanager
+def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
+    """Turn an OSError on `path` into a MachineError that says what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        hints: tuple[str, ...] = ()
+        match error.errno:
+            case errno.ENOSPC | errno.EDQUOT:
+                reason, hints = "the disk is full", ("free some space (`df -h` shows where), then run it again",)
+            case errno.EROFS:
+                reason = "the file system is read-only"
+                hints = ("choose another place with --state DIR", "or remount it writable")
+            case errno.EACCES | errno.EPERM:
+                reason, hints = "permission denied", ("choose a folder of your own with --state DIR",)
+        raise MachineError(f"can't {doing} {path}: {reason}", hints=hints) from error
+
+
+def ensure_private_dir(path: str) -> None:
+    """Make `path` a folder of this user with mode 0700. Raises MachineError where it is somebody else's."""
+    with explain_os_errors(path, "create"):
+        os.makedirs(path, mode=DIR_MODE, exist_ok=True)
+        status = os.stat(path)
+    if status.st_uid != os.geteuid():
+        owner = _user_name(status.st_uid)
+        raise MachineError(
+            f"{path} belongs to {owner}, and this is {_user_name(os.geteuid())}",
+            hints=(f"run lkhub as {owner}", "or choose another folder with --state DIR"),
+        )
+    if status.st_mode & 0o077:
+        with explain_os_errors(path, "protect"):
+            os.chmod(path, DIR_MODE)
+
+
+def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
+    """Write `text` to `path` in one step, readable by this user alone. False where it already said so."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if Path(path).read_text() == text and os.stat(path).st_mode & 0o777 == mode:
+            return False
+    folder = os.path.dirname(path)
+    temporary = None
+    try:
+        with explain_os_errors(path, "write"):
+            # mkstemp creates with 0600: the text is never readable by others, not even for a moment.
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+            temporary = None
+    finally:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+    return True
+
+
+def read_text(path: str) -> str | None:
+    """The text of a file, None where it does not exist."""
+    with explain_os_errors(path, "read"):
+        try:
+            return Path(path).read_text()
+        except FileNotFoundError:
+            return None
+
+
+def read_input(path: str) -> bytes:
+    """A file that the user named. Raises InputError where it can't be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"can't read {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def remove(path: str) -> None:
+    """Remove a file if it is there."""
+    with explain_os_errors(path, "remove"), contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def read_tail(path: str, lines: int, limit: int = 64 * 1024) -> list[str]:
+    """The last `lines` lines of a log, looking at no more than its last `limit` bytes; [] where there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - limit))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()[-lines:]
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

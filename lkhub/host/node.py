@@ -1,0 +1,92 @@
+"""Facts of this machine that a plan depends on."""
+
+import os
+import socket
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+
+from lkhub.host.engine import bundled_engine
+from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
+from lkhub.spec.types import Address
+
+# Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
+# where it says nothing, as on macOS.
+_CONTAINER_NAMES = ("docker", "br-", "veth", "virbr", "vnet", "lxc", "lxd", "cni", "flannel", "cali", "podman", "vmnet")
+_VPN_NAMES = ("tailscale", "wg", "tun", "tap", "utun", "zt", "ppp", "nebula", "nordlynx", "proton")
+# macOS: peer-to-peer Wi-Fi, its low-latency twin, tunnels and internet sharing.
+_MAC_INTERNAL_NAMES = ("awdl", "llw", "gif", "stf", "anpi", "ap1", "bridge")
+
+_SYS_NET = Path("/sys/class/net")
+_ARPHRD_NONE = "65534"  # linux/if_arp.h: no link layer, as WireGuard and tun have
+
+# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only asks the
+# kernel which way it would send.
+_SOMEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+def gather_node_facts(state: str, folder: str) -> NodeFacts:
+    """What a plan must know of this machine. `state` is the state directory, `folder` the spec's."""
+    interfaces = _gather_interfaces()
+    return NodeFacts(
+        interfaces=interfaces,
+        default_routes=_gather_default_routes(interfaces),
+        engine=bundled_engine(),
+        python=sys.executable,
+        state=os.path.abspath(state),
+        folder=folder,
+    )
+
+
+def _gather_interfaces() -> tuple[Interface, ...]:
+    up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
+    found = []
+    for name, entries in psutil.net_if_addrs().items():
+        addresses = tuple(
+            ip_address(entry.address.partition("%")[0])
+            for entry in entries
+            if entry.family in (socket.AF_INET, socket.AF_INET6)
+        )
+        if name in up and addresses:
+            found.append(Interface(name, judge_interface(name, addresses), addresses))
+    return tuple(found)
+
+
+def judge_interface(name: str, addresses: tuple[Address, ...], sys_net: Path = _SYS_NET) -> InterfaceKind:
+    """What kind of interface this is, by what the kernel says of it and then by its name."""
+    if any(address.is_loopback for address in addresses):
+        return "loopback"
+    folder = sys_net / name
+    if (folder / "bridge").is_dir():
+        # A bridge over a real network card (Proxmox, a router) is the LAN itself.
+        ports = (folder / "brif").iterdir() if (folder / "brif").is_dir() else ()
+        return "lan" if any((sys_net / port.name / "device").exists() for port in ports) else "bridge"
+    if (folder / "tun_flags").exists() or _read(folder / "type") == _ARPHRD_NONE or name.startswith(_VPN_NAMES):
+        return "vpn"
+    if name.startswith(_CONTAINER_NAMES):
+        return "container"
+    if sys.platform == "darwin" and name.startswith(_MAC_INTERNAL_NAMES):
+        return "bridge"
+    return "lan"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _gather_default_routes(interfaces: tuple[Interface, ...]) -> tuple[str, ...]:
+    names: list[str] = []
+    for family, somewhere in _SOMEWHERE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((somewhere, 9))
+                source = ip_address(probe.getsockname()[0])
+        except OSError:
+            continue
+        names += [interface.name for interface in interfaces if source in interface.addresses]
+    return tuple(dict.fromkeys(names))

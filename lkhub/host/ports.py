@@ -1,0 +1,77 @@
+"""Ports of this machine: which are free, and who holds the ones that are not."""
+
+import errno
+import socket
+from collections.abc import Iterable
+
+import psutil
+
+from lkhub.errors import MachineError
+from lkhub.plan.model import Listener
+from lkhub.spec.document import dotted
+
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def require_free_ports(listeners: Iterable[Listener]) -> None:
+    """Raise MachineError naming every port that can't be bound, who holds it, and what to do.
+
+    Ranges are left out: what uses them takes the ports that are free.
+    """
+    problems: list[str] = []
+    hints: list[str] = []
+    for listener in listeners:
+        if listener.ports.start != listener.ports.end:
+            continue
+        port = listener.ports.start
+        key = dotted(listener.key)
+        match _try_bind(listener, port):
+            case errno.EADDRINUSE:
+                holder, hint = _find_holder(listener, port)
+                problems.append(f"{listener.protocol} port {port} ({listener.purpose}) is in use by {holder}")
+                hints.append(f"{hint}, or give {key} another port")
+            case errno.EACCES:
+                problems.append(
+                    f"{listener.protocol} port {port} ({listener.purpose}) is below 1024 and this is not root"
+                )
+                hints.append(f"give {key} a port from 1024 on, or run lkhub as root")
+            case errno.EADDRNOTAVAIL:
+                problems.append(f"{listener.address} is no longer an address of this machine")
+                hints.append("run it again; media.advertise: auto follows the machine's address")
+    if problems:
+        raise MachineError("; ".join(problems), hints=tuple(dict.fromkeys(hints)))
+
+
+def _try_bind(listener: Listener, port: int) -> int:
+    """0, or the errno of the failure."""
+    address = "" if listener.address is None else str(listener.address)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, _KINDS[listener.protocol]) as probe:
+        if listener.protocol == "tcp":
+            # As Go and uvicorn do: connections of the last run that linger are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+            if listener.protocol == "tcp":
+                probe.listen()
+        except OSError as error:
+            return error.errno or errno.EADDRINUSE
+    return 0
+
+
+def _find_holder(listener: Listener, port: int) -> tuple[str, str]:
+    """Who holds the port, and how to make them let go."""
+    try:
+        connections = psutil.net_connections(listener.protocol)
+    except psutil.AccessDenied:
+        connections = []
+    for connection in connections:
+        waiting = listener.protocol == "udp" or connection.status == psutil.CONN_LISTEN
+        if connection.laddr and connection.laddr.port == port and waiting and connection.pid:
+            try:
+                name = psutil.Process(connection.pid).name()
+            except psutil.NoSuchProcess:
+                continue
+            return f"{name} (pid {connection.pid})", f"stop it (`kill {connection.pid}`)"
+    tool = "ss -lptn" if listener.protocol == "tcp" else "ss -lpun"
+    return "another user's process", f"see whose it is with `sudo {tool} sport = :{port}`"

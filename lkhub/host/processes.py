@@ -1,0 +1,122 @@
+"""Processes that outlive us: started apart from our terminal, known again by pid and start time."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import psutil
+
+from lkhub.errors import MachineError
+from lkhub.host.files import FILE_MODE, explain_os_errors
+
+# Only where the system can't tell us when a process ends (no pidfd): short against the second within
+# which media must be back.
+POLL_SECONDS = 0.05
+
+# livekit-server reads these over its configuration file (cmd/server/main.go): what a shell happens to hold
+# must not change the hub.
+_LIVEKIT_VARIABLES = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD")
+
+
+@dataclass(frozen=True)
+class ProcessId:
+    """One process for certain: the system gives its pid to another one day, but not its start time.
+
+    `started` is a text that only equality is defined for.
+    """
+
+    pid: int
+    started: str
+
+
+def identify(pid: int) -> ProcessId | None:
+    """Who runs as `pid` now, None where nobody does (a zombie is nobody)."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return ProcessId(pid, _start_time(process))
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError, ValueError):
+        return None
+
+
+def _start_time(process: psutil.Process) -> str:
+    if sys.platform == "linux":
+        # Ticks since boot (proc(5), field 22). A wall-clock start time moves when the clock is set, as it
+        # is on every boot of a machine without a clock of its own.
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return f"{_boot_id()}/{fields[19]}"
+    return str(process.create_time())
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def is_alive(process: ProcessId) -> bool:
+    return identify(process.pid) == process
+
+
+def child_environ() -> dict[str, str]:
+    """Our own environment without what a livekit-server would obey."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_LIVEKIT_VARIABLES)}
+
+
+def start(argv: Sequence[str], log: str, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, its output appended to the file `log`.
+
+    A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
+    lkhub alone.
+    """
+    with explain_os_errors(log, "write"):
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    try:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True, env=environ
+        )
+    except OSError as error:
+        raise MachineError(f"can't start {argv[0]}: {(error.strerror or str(error)).lower()}") from error
+    finally:
+        os.close(handle)
+
+
+async def wait_until_gone(process: ProcessId) -> None:
+    """Return when the process has ended, whoever its parent is."""
+    if hasattr(os, "pidfd_open"):
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if identify(process.pid) == process:
+                await anyio.wait_readable(descriptor)
+            return
+        finally:
+            os.close(descriptor)
+    while is_alive(process):
+        await anyio.sleep(POLL_SECONDS)
+
+
+def send_signal(process: ProcessId, number: signal.Signals) -> None:
+    """Signal the process if it is still the same one."""
+    if is_alive(process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+def find_by_argument(arguments: frozenset[str]) -> dict[str, list[ProcessId]]:
+    """This user's processes that have one of `arguments` on their command line, by that argument."""
+    found: dict[str, list[ProcessId]] = {}
+    for process in psutil.process_iter(["cmdline", "uids", "pid"]):
+        uids = process.info["uids"]
+        for argument in arguments.intersection(process.info["cmdline"] or ()):
+            who = identify(process.info["pid"])
+            if uids is not None and uids.effective == os.geteuid() and who and who.pid != os.getpid():
+                found.setdefault(argument, []).append(who)
+    return found
