@@ -1,0 +1,1 @@
+"""The hub's processes: start, watch, restart, adopt, stop."""

@@ -1,0 +1,28 @@
+"""How long to wait before a process that ended is started again. Pure."""
+
+from dataclasses import dataclass
+
+# The first restart is at once: whoever is in a call hears the gap. What keeps failing is tried less and
+# less often, but never less than twice a minute: the cause (a full disk, a lost address) may go away.
+FIRST_SECONDS = 0.2
+FACTOR = 2.0
+CEILING_SECONDS = 30.0
+
+# After running this long a process counts as sound again and its next restart is immediate.
+SOUND_AFTER_SECONDS = 20.0
+
+
+@dataclass
+class Backoff:
+    """The delays of one process."""
+
+    failures: int = 0
+
+    def next_delay(self, ran_seconds: float) -> float:
+        """Seconds to wait now that the process has ended after running for `ran_seconds`."""
+        if ran_seconds >= SOUND_AFTER_SECONDS:
+            self.failures = 0
+        self.failures += 1
+        if self.failures == 1:
+            return 0.0
+        return min(CEILING_SECONDS, FIRST_SECONDS * FACTOR ** (self.failures - 2))

@@ -1,0 +1,219 @@
+"""One process under the supervisor: its states, its restarts, its end."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import anyio
+import anyio.abc
+from pydantic import TypeAdapter
+
+from lkhub.errors import MachineError
+from lkhub.host import files, processes
+from lkhub.host.processes import ProcessId
+from lkhub.plan.build import DRAIN_SECONDS
+from lkhub.plan.model import ProcessPlan
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.backoff import Backoff
+from lkhub.supervise.ready import wait_ready
+
+State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
+
+# Media is ready in 0.1 s here; a small board under load takes a few seconds. Who is not ready by then hangs.
+READY_SECONDS = 30.0
+
+# After the drain limit the process stops by itself; this is what it may take beyond that.
+STOP_GRACE_SECONDS = 5.0
+
+# Two signals sent at once arrive as one; what needs no second one ends within this.
+SECOND_SIGNAL_SECONDS = 0.2
+
+# Lines of the log that a crash report shows: the error and what led to it.
+REPORT_LINES = 8
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process on disk: who it is, which version of the plan it runs, and since when (epoch seconds)."""
+
+    process: ProcessId
+    plan: ProcessPlan
+    fingerprint: str
+    since: float
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def parse(text: str) -> "Identity":
+        """Raises ValueError where the text is not one of ours."""
+        return TypeAdapter(Identity).validate_json(text)
+
+
+@dataclass
+class Child:
+    """A process that is kept running until it is stopped. `say` hears of everything that happens to it."""
+
+    plan: ProcessPlan
+    fingerprint: str
+    paths: StatePaths
+    say: Callable[[str], None]
+    state: State = "stopped"
+    since: float = field(default_factory=time.time)
+    restarts: int = 0
+    process: ProcessId | None = None
+    last_failure: str = ""
+    _popen: subprocess.Popen[bytes] | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+    _wanted: bool = False
+    _settled: anyio.Event = field(default_factory=anyio.Event)
+    _ended: anyio.Event = field(default_factory=anyio.Event)
+    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    @staticmethod
+    def adopt(identity: Identity, paths: StatePaths, say: Callable[[str], None]) -> "Child":
+        """Take over a process that an earlier supervisor started."""
+        child = Child(identity.plan, identity.fingerprint, paths, say)
+        child.process, child.state, child.since = identity.process, "running", identity.since
+        return child
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Start (or take over) the process and keep it running from then on; return when it is ready.
+
+        Raises MachineError where the first start fails; nothing is left running then.
+        """
+        self._wanted = True
+        self._settled, self._ended, self._scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
+        tasks.start_soon(self._keep_running)
+        await self._settled.wait()
+        if self.state == "failed":
+            raise MachineError(self.last_failure)
+
+    async def stop(self, *, drain: bool) -> None:
+        """End the process: with `drain` media lets people finish first, up to its limit."""
+        self._wanted = False
+        self._set("stopping")
+        if self.process is not None:
+            await end_process(self.process, drain=drain)
+        self._scope.cancel()
+        if self._settled.is_set():
+            await self._ended.wait()
+        files.remove(self.paths.record(self.plan.name))
+        self.process, self._popen = None, None
+        self._set("stopped")
+
+    def stop_now(self) -> None:
+        """Make a drain that is under way end at once."""
+        if self.process is not None:
+            processes.send_signal(self.process, signal.SIGTERM)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.plan.name,
+            "pid": self.process.pid if self.process else None,
+            "state": self.state,
+            "since": self.since,
+            "restarts": self.restarts,
+        }
+
+    async def _keep_running(self) -> None:
+        try:
+            with self._scope:
+                while self._wanted:
+                    await self._run_once()
+                    if self.state == "failed":
+                        return
+        finally:
+            self._ended.set()
+            self._settled.set()
+
+    async def _run_once(self) -> None:
+        """One life of the process, and the wait before its next one."""
+        began = time.monotonic()
+        first = not self._settled.is_set()
+        was_ready = False
+        try:
+            if self.process is None:
+                self._spawn()
+            assert self.process is not None
+            was_ready = await self._live(self.process)
+        except MachineError as error:
+            self.last_failure = error.message
+        if not self._wanted:
+            return
+        if was_ready or not self.last_failure:
+            self.last_failure = self._report_end()
+        self.process, self._popen = None, None
+        if first and not was_ready:
+            self._set("failed")
+            files.remove(self.paths.record(self.plan.name))
+            return
+        delay = self._backoff.next_delay(time.monotonic() - began)
+        self.restarts += 1
+        self.say(f"{self.last_failure}; " + (f"again in {delay:.1f} s" if delay else "starting it again"))
+        self._set("backoff")
+        await anyio.sleep(delay)
+
+    def _spawn(self) -> None:
+        self._set("starting")
+        self.last_failure = ""
+        self._popen = processes.start(self.plan.argv, self.paths.log(self.plan.name), processes.child_environ())
+        self.process = processes.identify(self._popen.pid)
+        if self.process is None:
+            self._popen.wait()
+            raise MachineError(self._report_end())
+        identity = Identity(self.process, self.plan, self.fingerprint, self.since)
+        files.write_private(self.paths.record(self.plan.name), identity.dump())
+
+    async def _live(self, process: ProcessId) -> bool:
+        """Watch the process until it ends; whether it was ever ready."""
+        was_ready = False
+
+        async def watch_ready() -> None:
+            nonlocal was_ready
+            with anyio.move_on_after(READY_SECONDS):
+                await wait_ready(self.plan.ready)
+                was_ready = True
+            if was_ready:
+                self._set("running")
+                self._settled.set()
+            else:
+                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s"
+                processes.send_signal(process, signal.SIGKILL)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch_ready)
+            await processes.wait_until_gone(process)
+            tasks.cancel_scope.cancel()
+        if self._popen is not None:
+            self._popen.wait()
+        return was_ready
+
+    def _report_end(self) -> str:
+        """What to tell of a process that ended by itself, with the last lines of its log."""
+        code = self._popen.poll() if self._popen else None
+        how = (
+            "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        )
+        log = self.paths.log(self.plan.name)
+        lines = "".join(f"\n    {line[:300]}" for line in files.read_tail(log, REPORT_LINES))
+        return f"{self.plan.name} {how}; the end of {log}:{lines}"
+
+    def _set(self, state: State) -> None:
+        if state != self.state:
+            self.state, self.since = state, time.time()
+
+
+async def end_process(process: ProcessId, *, drain: bool) -> None:
+    """End a process: SIGTERM lets it drain, a second one stops it, SIGKILL ends what does not listen."""
+    for limit in (DRAIN_SECONDS + STOP_GRACE_SECONDS if drain else SECOND_SIGNAL_SECONDS, STOP_GRACE_SECONDS):
+        processes.send_signal(process, signal.SIGTERM)
+        with anyio.move_on_after(limit):
+            await processes.wait_until_gone(process)
+            return
+    processes.send_signal(process, signal.SIGKILL)
+    await processes.wait_until_gone(process)

@@ -1,0 +1,136 @@
+"""The supervisor's own process: its lock, its signals, and what it answers to other commands."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from lkhub.errors import HubError, MachineError
+from lkhub.host.files import ensure_private_dir, explain_os_errors
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.supervise.control import Handler, check_socket_path, serve_control
+from lkhub.supervise.supervisor import Applied, Supervisor
+
+Say = Callable[[str], None]
+
+# `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.
+LOCK_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def hold_lock(paths: StatePaths) -> Iterator[None]:
+    """Be the one supervisor of this state directory; MachineError where another is.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+    ensure_private_dir(paths.root)
+    ensure_private_dir(paths.run)
+    check_socket_path(paths.control)
+    with explain_os_errors(paths.lock, "write"):
+        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(handle, paths.root)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, root: str) -> None:
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise MachineError(f"another lkhub is starting or stopping in {root}") from None
+            time.sleep(0.05)
+
+
+async def run_hub(
+    hub: PreparedHub, say: Say, ready: Callable[[Supervisor, Applied | HubError], Awaitable[None]]
+) -> None:
+    """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with what applying did.
+
+    Raises HubError where nothing comes up. Where an earlier hub was taken over and the change to it
+    failed, that one runs on and `ready` gets the error instead.
+    """
+    paths = hub.plan.paths
+    with hold_lock(paths):
+        async with _supervision(paths, say) as supervisor:
+            await supervisor.adopt()
+            try:
+                outcome: Applied | HubError = await supervisor.apply(hub)
+            except HubError as error:
+                if not supervisor.children:
+                    raise
+                outcome = error
+            supervisor.tasks.start_soon(supervisor.keep_house)
+            # From here on other commands are answered: to them a hub that is still starting is not there.
+            await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor))
+            await ready(supervisor, outcome)
+            await anyio.sleep_forever()
+
+
+@contextlib.asynccontextmanager
+async def _supervision(paths: StatePaths, say: Say) -> AsyncIterator[Supervisor]:
+    """A supervisor with its helpers running. When the block is left, by an error or a signal, all is stopped."""
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(paths, say, tasks)
+        await tasks.start(_serve_signals, supervisor, tasks.cancel_scope, say)
+        try:
+            yield supervisor
+        finally:
+            if not supervisor.stopping:
+                with anyio.CancelScope(shield=True):
+                    await supervisor.stop(drain=False)
+            tasks.cancel_scope.cancel()
+
+
+async def _serve_signals(
+    supervisor: Supervisor, scope: anyio.CancelScope, say: Say, *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
+    """The first signal drains and stops, the second stops at once."""
+    async with anyio.create_task_group() as tasks:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            task_status.started()
+            async for _ in signals:
+                if supervisor.stopping:
+                    say("stopping now")
+                    supervisor.stop_now()
+                else:
+                    say("stopping; people in a call may finish first (once more to stop now)")
+                    tasks.start_soon(_stop, supervisor, scope)
+
+
+async def _stop(supervisor: Supervisor, scope: anyio.CancelScope, drain: bool = True) -> None:
+    await supervisor.stop(drain=drain)
+    scope.cancel()
+
+
+def _handlers(supervisor: Supervisor) -> dict[str, Handler]:
+    async def status(_: Mapping[str, Any]) -> Any:
+        return supervisor.as_json()
+
+    async def apply(request: Mapping[str, Any]) -> Any:
+        hub = prepare_hub(request["spec"], supervisor.paths.root, request["environ"])
+        return asdict(await supervisor.apply(hub, now=request["now"]))
+
+    async def restart(request: Mapping[str, Any]) -> Any:
+        names = [request["name"]] if request["name"] else list(supervisor.children)
+        return {"restarted": names, "people": await supervisor.restart(names)}
+
+    async def stop(request: Mapping[str, Any]) -> Any:
+        await supervisor.stop(drain=request["drain"])
+        supervisor.tasks.cancel_scope.cancel()
+        return {}
+
+    return {"status": status, "apply": apply, "restart": restart, "stop": stop}

@@ -1,0 +1,249 @@
+"""Makes the running processes match a prepared hub, and keeps them running.
+
+What survives the death of what: children are in sessions of their own and write to files, so they live
+on when the supervisor is killed; the next one adopts them by the identities that it finds on disk.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import anyio
+import anyio.abc
+
+from lkhub.errors import HubError, MachineError
+from lkhub.host import files, processes
+from lkhub.host.engine import require_engine
+from lkhub.host.ports import require_free_ports
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.supervise.child import Child, Identity, end_process
+from lkhub.supervise.logs import rotate_log
+from lkhub.supervise.people import RoomServer, count_people
+
+# How often a change that waits looks whether the hub is empty, and logs are looked at.
+TICK_SECONDS = 2.0
+
+# The rendered file on each process's command line: by it a process of this hub is known.
+_CONFIGS = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json"}
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an apply did: the processes that it started, or the number of people it waits for (None: it
+    could not ask, so it waits as well). `cut` people lost their connection for a moment."""
+
+    changed: tuple[str, ...]
+    pending: bool = False
+    people: int | None = 0
+    cut: int = 0
+
+
+class Supervisor:
+    """The processes of one hub."""
+
+    def __init__(self, paths: StatePaths, say: Callable[[str], None], tasks: anyio.abc.TaskGroup) -> None:
+        self.paths = paths
+        self.say = say
+        self.tasks = tasks
+        self.current: PreparedHub | None = None
+        self.pending: PreparedHub | None = None
+        self.children: dict[str, Child] = {}
+        self.stopping = False
+        self._changing = anyio.Lock()
+
+    # --- what the operator asks for
+
+    async def apply(self, wanted: PreparedHub, *, now: bool = False) -> Applied:
+        """Make the processes match `wanted`. What did not change is not touched.
+
+        A change that would interrupt a call waits until no one is in one, unless `now`. Where the new
+        hub does not start, the old one is started again and MachineError says so.
+        """
+        async with self._changing:
+            changed = self._find_changed(wanted)
+            gone = [name for name in self.children if name not in wanted.fingerprints]
+            if not changed and not gone:
+                self._record(wanted)
+                return Applied(())
+            people: int | None = 0
+            if any(self._carries_calls(name) for name in [*changed, *gone]):
+                people = await self._count_people()
+                if people != 0 and not now:
+                    self.pending = wanted
+                    return Applied((*changed, *gone), pending=True, people=people)
+            await self._replace(wanted, changed, gone)
+            return Applied((*changed, *gone), cut=people or 0)
+
+    async def restart(self, names: Iterable[str]) -> int | None:
+        """Restart processes as they are; how many people were in a call (None: could not ask)."""
+        async with self._changing:
+            children = [self.children[name] for name in names]
+            people = await self._count_people() if any(child.plan.carries_calls for child in children) else 0
+            for child in children:
+                await child.stop(drain=False)
+            await self._start(children)
+            return people
+
+    async def stop(self, *, drain: bool = True) -> None:
+        """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
+        self.stopping = True
+        for child in list(self.children.values()):
+            await child.stop(drain=drain)
+
+    def stop_now(self) -> None:
+        """Cut a drain short."""
+        for child in self.children.values():
+            child.stop_now()
+
+    # --- what goes on by itself
+
+    async def adopt(self) -> None:
+        """Take over what an earlier supervisor left running; end what can't be recognised, and say so."""
+        arguments = {self.paths.render(config): name for name, config in _CONFIGS.items()}
+        found = processes.find_by_argument(frozenset(arguments))
+        for argument, name in arguments.items():
+            identity = self._read_identity(name)
+            for running in found.get(argument, []):
+                if identity is not None and running == identity.process:
+                    self.children[name] = Child.adopt(identity, self.paths, self.say)
+                    self.say(f"{name} (pid {running.pid}) is still running; taking it over")
+                else:
+                    self.say(f"{name} (pid {running.pid}) is left over and not on record; ending it")
+                    await end_process(running, drain=False)
+        await self._start(self.children.values())
+
+    async def keep_house(self) -> None:
+        """Rotate logs, and apply a change that waits as soon as nobody is in a call. Never returns."""
+        while True:
+            await anyio.sleep(TICK_SECONDS)
+            for name in [*self.children, "hub"]:
+                with contextlib.suppress(MachineError):
+                    rotate_log(self.paths.log(name))
+            waiting = self.pending
+            if waiting is None or await self._count_people() != 0:
+                continue
+            try:
+                applied = await self.apply(waiting, now=True)
+                self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
+            except HubError as error:
+                self.pending = None
+                self.say(f"the change that waited failed: {error.message}")
+
+    def as_json(self) -> dict[str, Any]:
+        """Processes and pending change, for `status`."""
+        return {
+            "processes": [child.as_json() for child in self.children.values()],
+            "failures": {child.plan.name: child.last_failure for child in self.children.values()},
+            "pending": self.pending is not None,
+            "spec": self.current.spec if self.current else None,
+            "pid": os.getpid(),
+        }
+
+    # --- how
+
+    def _find_changed(self, wanted: PreparedHub) -> list[str]:
+        def is_same(name: str) -> bool:
+            child = self.children.get(name)
+            return child is not None and child.state == "running" and child.fingerprint == wanted.fingerprints[name]
+
+        return [process.name for process in wanted.plan.processes if not is_same(process.name)]
+
+    def _carries_calls(self, name: str) -> bool:
+        child = self.children.get(name)
+        return child is not None and child.plan.carries_calls
+
+    async def _count_people(self) -> int | None:
+        media = self.children.get("media")
+        record = load_applied(self.paths)
+        if media is None or media.state != "running" or record is None:
+            return 0
+        return await count_people(RoomServer(record["urls"]["local_media"], self.paths.keys))
+
+    async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str]) -> None:
+        old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
+        texts = {path: files.read_text(path) for path in wanted.files}
+        new: dict[str, Child] = {
+            process.name: Child(process, wanted.fingerprints[process.name], self.paths, self.say)
+            for process in wanted.plan.processes
+            if process.name in changed
+        }
+        try:
+            self._write(wanted.files)
+            for child in old.values():
+                await child.stop(drain=False)
+            require_engine(wanted.plan.processes[0].argv[0])
+            require_free_ports(listener for listener in wanted.plan.listeners if listener.process in changed)
+            self.children = {name: child for name, child in self.children.items() if name not in gone} | new
+            await self._start(new.values())
+        except HubError as error:
+            await self._restore(old, new, texts)
+            if not self.children:
+                raise
+            raise type(error)(
+                f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
+            ) from error
+        self._record(wanted)
+
+    async def _restore(
+        self, old: Mapping[str, Child], new: Mapping[str, Child], texts: Mapping[str, str | None]
+    ) -> None:
+        """Put back what ran before a failed change."""
+        for child in new.values():
+            await child.stop(drain=False)
+        self._write({path: text for path, text in texts.items() if text is not None})
+        self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
+        await self._start(child for child in old.values() if child.state == "stopped")
+
+    def _write(self, texts: Mapping[str, str]) -> None:
+        for folder in (self.paths.rendered, self.paths.run, self.paths.logs):
+            files.ensure_private_dir(folder)
+        for path, text in texts.items():
+            files.write_private(path, text)
+
+    async def _start(self, children: Iterable[Child]) -> None:
+        """Start all of them at once. Raises MachineError with every reason where some did not start."""
+        failures: list[str] = []
+
+        async def start(child: Child) -> None:
+            try:
+                await child.start(self.tasks)
+            except MachineError as error:
+                failures.append(error.message)
+
+        async with anyio.create_task_group() as starting:
+            for child in children:
+                starting.start_soon(start, child)
+        if failures:
+            raise MachineError("\n".join(failures))
+
+    def _record(self, wanted: PreparedHub) -> None:
+        self.current, self.pending = wanted, None
+        record = {
+            "spec": wanted.spec,
+            "name": wanted.plan.name,
+            "at": time.time(),
+            "urls": asdict(wanted.plan.urls),
+            "probes": wanted.plan.probes,
+        }
+        files.write_private(self.paths.applied, json.dumps(record, indent=2) + "\n")
+
+    def _read_identity(self, name: str) -> Identity | None:
+        text = files.read_text(self.paths.record(name))
+        try:
+            return Identity.parse(text) if text else None
+        except ValueError:
+            return None
+
+
+def load_applied(paths: StatePaths) -> dict[str, Any] | None:
+    """The record of what is in force: `{"spec", "name", "at", "urls", "probes"}`; None before the first `up`."""
+    text = files.read_text(paths.applied)
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
