@@ -1,0 +1,1 @@
+"""The ASGI application: token endpoint, health, and the web application's files."""

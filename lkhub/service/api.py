@@ -1,0 +1,114 @@
+"""The JSON handlers."""
+
+import json
+import secrets
+import time
+from typing import Annotated, Any
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from lkhub import __version__
+from lkhub.host.secrets import load_keys
+from lkhub.render.serve import ServeConfig
+from lkhub.service.access import is_local, require_open_tokens
+from lkhub.service.errors import ApiError
+from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+
+# LiveKit's own limits (limit.max_room_name_length and its neighbours) are 256 characters and 64 KiB.
+MAX_NAME = 256
+MAX_BODY_BYTES = 64 * 1024
+
+# Media answers its health in a millisecond; one that takes longer than this is not well.
+HEALTH_SECONDS = 2.0
+
+# An identity nobody chose: long enough that two people never get the same and throw each other out.
+IDENTITY_BYTES = 8
+
+
+class TokenRequest(BaseModel):
+    """Body of `POST /api/livekit/token`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    room: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+    identity: Annotated[str, Field(min_length=1, max_length=MAX_NAME)] | None = None
+    name: Annotated[str, Field(max_length=MAX_NAME)] = ""
+    metadata: str = ""
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class Api:
+    """The handlers of one hub."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self.config = config
+
+    async def hub(self, request: Request) -> Response:
+        """What the web application must know of its hub."""
+        tokens = "open" if self.config.open_tokens and is_local(request) else "link"
+        body = {
+            "name": self.config.name,
+            "version": __version__,
+            "livekit_url": self.config.livekit_url,
+            "reach": self.config.reach,
+            "tokens": tokens,
+        }
+        return JSONResponse(body)
+
+    async def health(self, _: Request) -> Response:
+        """200 while media answers, else 503. No findings: anyone may ask."""
+        try:
+            async with httpx.AsyncClient(timeout=HEALTH_SECONDS, trust_env=False) as client:
+                healthy = (await client.get(self.config.media_url)).is_success
+        except httpx.TransportError:
+            healthy = False
+        return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
+
+    async def token(self, request: Request) -> Response:
+        """A token for a plain participant of one room."""
+        require_open_tokens(request, self.config.open_tokens)
+        wanted = _parse(await _read_body(request))
+        identity = wanted.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
+        key, secret = next(iter(load_keys(self.config.keys).items()))
+        now = time.time()
+        grant = Grant(
+            identity=identity,
+            video=join_grant(wanted.room),
+            name=wanted.name or identity,
+            metadata=wanted.metadata,
+            attributes=wanted.attributes,
+        )
+        body = {
+            "token": sign(grant, key, secret, now),
+            "url": self.config.livekit_url,
+            "room": wanted.room,
+            "identity": identity,
+            "expires_at": int(now) + DEFAULT_TTL_SECONDS,
+        }
+        return JSONResponse(body, headers={"cache-control": "no-store"})
+
+
+async def _read_body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ApiError(413, f"the body is over {MAX_BODY_BYTES:,} bytes")
+    return body
+
+
+def _parse(body: bytes) -> TokenRequest:
+    try:
+        data: Any = json.loads(body)
+    except ValueError:
+        raise ApiError(400, "the body is not JSON", 'send {"room": "NAME"}') from None
+    try:
+        return TokenRequest.model_validate(data)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in error.errors(include_input=False)
+        )
+        raise ApiError(422, "; ".join(faults), 'send {"room": "NAME"}') from None

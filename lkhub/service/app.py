@@ -1,0 +1,33 @@
+"""Routes, middleware, errors: the whole picture of `lkhub serve`."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lkhub.render.serve import ServeConfig
+from lkhub.service.api import Api
+from lkhub.service.errors import ApiError, answer_api_error
+from lkhub.service.guard import HostGuard
+from lkhub.service.pages import WEB, content_security_policy, show_page
+
+
+def build_app(config: ServeConfig) -> Starlette:
+    """The application of one hub."""
+    api = Api(config)
+    headers = {
+        "content-security-policy": content_security_policy(config.livekit_url),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "permissions-policy": "camera=(self), microphone=(self), display-capture=(self)",
+    }
+    routes = [
+        Route("/api/hub", api.hub),
+        Route("/api/health", api.health),
+        Route("/api/livekit/token", api.token, methods=["POST"]),
+        Mount("/assets", StaticFiles(directory=WEB / "assets", check_dir=False)),
+        Route("/join/{room}", show_page),
+        Route("/", show_page),
+    ]
+    guard = Middleware(HostGuard, hosts=config.hosts, port=config.port, headers=headers)
+    return Starlette(routes=routes, middleware=[guard], exception_handlers={ApiError: answer_api_error})

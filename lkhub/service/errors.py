@@ -1,0 +1,36 @@
+"""The one shape of an error over HTTP: `{"error": {"code", "message", "hint"?}}`."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_CODES = {
+    400: "bad-request",
+    401: "not-authenticated",
+    403: "not-allowed",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "wrong-content-type",
+    421: "wrong-host",
+    422: "invalid",
+}
+
+
+class ApiError(Exception):
+    """An answer other than success. `hint` says what to do about it."""
+
+    def __init__(self, status: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.status, self.message, self.hint = status, message, hint
+
+    def as_response(self) -> Response:
+        body = {"code": _CODES[self.status], "message": self.message}
+        if self.hint:
+            body["hint"] = self.hint
+        return JSONResponse({"error": body}, self.status)
+
+
+async def answer_api_error(_: Request, error: Exception) -> Response:
+    """Starlette's exception handler for ApiError."""
+    assert isinstance(error, ApiError)
+    return error.as_response()

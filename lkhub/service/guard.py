@@ -1,0 +1,71 @@
+"""What every request must pass: the hub's own name, and no foreign page behind it.
+
+A name that an attacker rebinds to 127.0.0.1 arrives with a foreign `Host`; a page elsewhere that posts to
+the hub arrives with a foreign `Origin`, and can't set `application/json` without asking first.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lkhub.service.errors import ApiError
+
+# What a proxy adds. Nothing on this machine that talks to the hub directly sends one.
+FORWARDING_HEADERS = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+)
+
+
+class HostGuard:
+    """Middleware: 421 for a `Host` that is not the hub's own, and security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], port: int, headers: dict[str, str]) -> None:
+        self.app = app
+        self.authorities = {authority for host in hosts for authority in _authorities(host, port)}
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.headers]
+            await send(message)
+
+        host = Headers(scope=scope).get("host", "").lower()
+        if host in self.authorities:
+            await self.app(scope, receive, send_guarded)
+        else:
+            error = ApiError(421, "this is not the name of this hub", "use the address that `lkhub status` shows")
+            await error.as_response()(scope, receive, send_guarded)
+
+
+def _authorities(host: str, port: int) -> Iterable[str]:
+    yield f"{host}:{port}"
+    if port == 80:
+        yield host
+
+
+def require_own_page(headers: Headers) -> None:
+    """Refuse a request that could come from somebody else's page: 415 for another content type, 403 for
+    another `Origin`."""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
+    origin = headers.get("origin")
+    # `null` is what a sandboxed frame or a file sends; it is nobody's own.
+    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        raise ApiError(403, "this endpoint answers the hub's own pages only")
+
+
+def is_direct(headers: Headers) -> bool:
+    """Whether the request came straight to the hub, not through a proxy."""
+    return not any(name in headers for name in FORWARDING_HEADERS)

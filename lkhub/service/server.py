@@ -1,0 +1,36 @@
+"""Run the application on its listeners."""
+
+import socket
+
+import uvicorn
+
+from lkhub.render.serve import ServeConfig
+from lkhub.service.app import build_app
+
+# Requests under way get this long when the service is stopped.
+SHUTDOWN_SECONDS = 3
+
+
+def run_service(config: ServeConfig) -> None:
+    """Serve until SIGTERM."""
+    sockets = [_listen(address, config.port) for address in config.bind]
+    settings = uvicorn.Config(
+        build_app(config),
+        log_level="warning",
+        # Paths of join links name rooms; what people call their rooms is no business of a log.
+        access_log=False,
+        # Nobody is in front of this listener, so nobody's word on the client's address counts.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        lifespan="off",
+    )
+    uvicorn.Server(settings).run(sockets=sockets)
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((address, port))
+    return listener
