@@ -1,0 +1,1 @@
+"""The command line. May use everything; nothing imports it."""

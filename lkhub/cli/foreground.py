@@ -1,0 +1,51 @@
+"""`lkhub up` in the foreground: the supervisor in this process, and a live status area on a terminal."""
+
+import anyio
+from rich.live import Live
+from rich.text import Text
+
+from lkhub.cli.hub import read_status
+from lkhub.cli.show import err, show_error, show_json
+from lkhub.cli.summary import show_summary
+from lkhub.cli.verify import verify_hub
+from lkhub.errors import EXIT_OK, HubError
+from lkhub.prepare import PreparedHub
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+
+# A status line that is older than this is a lie; one that changes faster can't be read.
+REFRESH_SECONDS = 1.0
+
+
+def run_foreground(hub: PreparedHub, *, verify: bool, json: bool) -> int:
+    """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
+
+    async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+        if isinstance(outcome, HubError):
+            show_error(outcome)
+        verified = await anyio.to_thread.run_sync(verify_hub, hub.plan.paths) if verify else None
+        if json:
+            show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())
+        else:
+            pending = isinstance(outcome, Applied) and outcome.pending
+            show_summary(hub.plan, verified, pending=pending)
+        supervisor.tasks.start_soon(_show_live, supervisor)
+
+    anyio.run(run_hub, hub, err.print, ready)
+    return EXIT_OK
+
+
+async def _show_live(supervisor: Supervisor) -> None:
+    """Keep one line at the bottom of the terminal up to date. Elsewhere: nothing, lines are printed as they come."""
+    if not err.is_terminal:
+        return
+    with Live(console=err, auto_refresh=False, transient=True) as live:
+        while True:
+            live.update(_describe(supervisor), refresh=True)
+            await anyio.sleep(REFRESH_SECONDS)
+
+
+def _describe(supervisor: Supervisor) -> Text:
+    states = [f"{child.plan.name} {child.state}" for child in supervisor.children.values()]
+    waiting = " · a change waits until nobody is in a call" if supervisor.pending else ""
+    return Text(f"{' · '.join(states)}{waiting} · Ctrl-C stops", style="dim")

@@ -1,0 +1,68 @@
+"""What commands know of the hub in a state directory: its record, its processes, its last verification."""
+
+import contextlib
+import json
+from typing import Any
+
+from lkhub.errors import MachineError
+from lkhub.health.status import HubStatus, Verified
+from lkhub.host.files import read_text, write_private
+from lkhub.host.processes import is_alive
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.child import Identity
+from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.supervisor import load_applied
+
+_NAMES = ("media", "relay", "serve")
+
+
+def read_status(paths: StatePaths) -> HubStatus:
+    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`."""
+    supervisor = None
+    with contextlib.suppress(NotRunningError):
+        supervisor = ask(paths.control, "status")
+    left = () if supervisor else tuple(_find_left(paths))
+    return HubStatus(load_applied(paths), supervisor, left, read_verified(paths))
+
+
+def is_running(paths: StatePaths) -> bool:
+    """Whether a supervisor answers."""
+    try:
+        ask(paths.control, "status")
+    except NotRunningError:
+        return False
+    return True
+
+
+def read_verified(paths: StatePaths) -> Verified | None:
+    """The last verification, None before the first and where the record can't be read."""
+    try:
+        text = read_text(paths.verified)
+        return Verified.parse(text) if text else None
+    except ValueError:
+        return None
+
+
+def write_verified(paths: StatePaths, verified: Verified) -> None:
+    write_private(paths.verified, json.dumps(verified.as_json(), indent=2) + "\n")
+
+
+def require_applied(paths: StatePaths) -> dict[str, Any]:
+    """The record of what is in force. MachineError before the first `up`."""
+    applied = load_applied(paths)
+    if applied is None:
+        raise MachineError("this hub has not been up yet", hints=("`lkhub up` starts it",))
+    return applied
+
+
+def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
+    """Processes that an earlier supervisor left running."""
+    found = []
+    for name in _NAMES:
+        with contextlib.suppress(ValueError):
+            text = read_text(paths.record(name))
+            identity = Identity.parse(text) if text else None
+            if identity and is_alive(identity.process):
+                row = {"name": name, "pid": identity.process.pid, "state": "running", "since": identity.since}
+                found.append({**row, "restarts": 0})
+    return found

@@ -1,0 +1,49 @@
+"""Options that commands share, and what they mean."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from lkhub.plan.paths import StatePaths
+
+Spec = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="The spec. Default: hub.yaml in this folder; without one, a hub for this machine only.",
+    ),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where the hub keeps its keys, files and logs. Default: $LKHUB_STATE, else the system's place for it.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+DEFAULT_SPEC = "hub.yaml"
+
+
+def find_spec(given: Path | None) -> str | None:
+    """The spec to use: the one that was given, `hub.yaml` here, or None for the defaults."""
+    if given is not None:
+        return str(given)
+    return DEFAULT_SPEC if os.path.exists(DEFAULT_SPEC) else None
+
+
+def find_state(given: Path | None) -> str:
+    """The state directory, absolute."""
+    chosen = given or os.environ.get("LKHUB_STATE")
+    if not chosen:
+        chosen = "/var/lib/lkhub" if os.geteuid() == 0 else platformdirs.user_state_dir("lkhub")
+    return os.path.abspath(chosen)
+
+
+def find_paths(given: Path | None) -> StatePaths:
+    return StatePaths(find_state(given))

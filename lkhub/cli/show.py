@@ -1,0 +1,95 @@
+"""What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import segno
+from rich.console import Console
+from rich.text import Text
+
+from lkhub.errors import HubError
+from lkhub.health.finding import Finding
+from lkhub.health.paths import PathResult
+
+# Never wrapped or coloured by guess: what is piped must arrive as it is.
+out = Console(highlight=False, soft_wrap=True, markup=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+_COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def show_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def show_error(error: HubError) -> None:
+    err.print(Text.assemble(("error", "bold red"), f": {error.message}"))
+    show_hints(error.hints)
+
+
+def show_hints(hints: Iterable[str]) -> None:
+    for number, hint in enumerate(hints):
+        err.print(Text.assemble("\n" if number == 0 else "", ("hint", "bold cyan"), f": {hint}"))
+
+
+def show_rows(rows: Mapping[str, str]) -> None:
+    """Aligned `name  value` lines on stdout."""
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
+
+
+def show_paths(results: Iterable[PathResult]) -> None:
+    """One line a path: whether a call got through, how fast, and by which candidates."""
+    for result in results:
+        mark, colour = {True: ("ok", "green"), False: ("FAILS", "bold red"), None: ("unknown", "yellow")}[result.ok]
+        text = describe_path(result) if result.ok else f"at stage {result.stage}: {result.detail}"
+        out.print(Text.assemble("  ", result.path.ljust(9), (mark.ljust(8), colour), text))
+
+
+def describe_path(result: PathResult) -> str:
+    """`connected in 12 ms, round trip 0.4 ms, loss 0 %, udp … to udp …`."""
+    parts = []
+    if result.connect_ms is not None:
+        parts.append(f"connected in {result.connect_ms:.0f} ms")
+    if result.rtt_ms is not None:
+        parts.append(f"round trip {result.rtt_ms:.1f} ms")
+    if result.loss is not None:
+        parts.append(f"loss {result.loss:.0%}")
+    if result.relay:
+        parts.append(f"by {result.relay}")
+    elif result.remote:
+        parts.append(f"to {result.remote}")
+    return ", ".join(parts)
+
+
+def show_findings(findings: Iterable[Finding]) -> None:
+    """Findings with cause and fix, on stderr."""
+    for finding in findings:
+        err.print(
+            Text.assemble("\n", (finding.severity, _COLOURS[finding.severity]), f": {finding.title} [{finding.code}]")
+        )
+        for label, text in (("what", finding.detail), ("why", finding.cause)):
+            if text:
+                err.print(f"  {label}: {text}")
+        for fix in finding.fix:
+            err.print(f"  fix: {fix.text}" + (f": `{fix.command}`" if fix.command else ""))
+
+
+def show_qr(text: str) -> None:
+    """A QR code, in as few terminal cells as possible."""
+    segno.make(text, error="l", micro=False).terminal(out=sys.stdout, compact=True, border=2)
+
+
+def is_journal() -> bool:
+    """Whether stdout goes to systemd's journal, where a token must not end up (systemd.exec(5), JOURNAL_STREAM)."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(sys.stdout.fileno())
+    except OSError:
+        return False
+    return (device, inode) == (str(status.st_dev), str(status.st_ino))

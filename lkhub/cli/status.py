@@ -1,0 +1,53 @@
+"""`lkhub status`: what runs, whether calls get through, and what is wrong."""
+
+import time
+
+import typer
+
+from lkhub.cli.hub import read_status
+from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.show import out, show_findings, show_json, show_paths, show_rows
+from lkhub.errors import EXIT_UNWELL
+from lkhub.health.status import HubStatus
+
+
+def status(state: State = None, json: Json = False) -> None:
+    """Show what runs and what is wrong. Exits 1 where the hub is not running as it should."""
+    hub = read_status(find_paths(state))
+    if json:
+        show_json(hub.as_json())
+    else:
+        show_status(hub)
+    if hub.state != "running" or any(finding.severity == "error" for finding in hub.find()):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def show_status(hub: HubStatus) -> None:
+    """The status as a person reads it: data on stdout, findings on stderr."""
+    data = hub.as_json()
+    out.print(f"{data['hub']['name'] or 'hub'} is {hub.state}")
+    rows = {name: url for name, url in data["urls"].items() if url}
+    for process in hub.processes:
+        rows[process["name"]] = _describe(process)
+    show_rows(rows)
+    if verified := hub.current_verification:
+        out.print(f"verified {_ago(verified.at)}, from this machine:")
+        show_paths(verified.paths)
+    elif hub.state == "running":
+        out.print("not verified since it started: `lkhub verify`")
+    show_findings(hub.find())
+
+
+def _describe(process: object) -> str:
+    assert isinstance(process, dict)
+    restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
+    pid = f"pid {process['pid']}, " if process["pid"] else ""
+    return f"{process['state']} ({pid}since {_ago(process['since'])}{restarts})"
+
+
+def _ago(at: float) -> str:
+    seconds = max(0, int(time.time() - at))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,35 @@
+"""What `lkhub up` ends with: a few lines that a person can read."""
+
+import sys
+
+from lkhub.cli.show import describe_path, err, is_journal, out, show_findings, show_qr, show_rows
+from lkhub.cli.token import make_link
+from lkhub.health.checks import check_paths
+from lkhub.health.status import Verified
+from lkhub.plan.model import Plan
+
+# The room of the first join link. Any other name is as good.
+FIRST_ROOM = "lobby"
+
+
+def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False) -> None:
+    """The hub is up: what was proved, where it is, and how to join. A token is never written to a journal."""
+    out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
+    rows = {path.path: describe_path(path) for path in (verified.paths if verified else ()) if path.ok}
+    rows = {f"verified {name}": text for name, text in rows.items()}
+    rows |= {"LIVEKIT_URL": plan.urls.livekit, "web": plan.urls.web}
+    link = None if is_journal() else make_link(plan.paths, FIRST_ROOM)
+    rows["join"] = link or f"lkhub token --room {FIRST_ROOM} --link"
+    rows["API key"] = "lkhub env"
+    show_rows(rows)
+    if plan.reach != "local" and verified:
+        out.print("  outside: not seen yet; this machine's own calls never meet the firewall in front of it")
+    if link:
+        sys.stdout.flush()
+        show_qr(link)
+    for note in plan.notes:
+        err.print(f"note: {note}")
+    for warning in plan.warnings:
+        err.print(f"warning: {warning}")
+    if verified:
+        show_findings(check_paths(verified.paths))

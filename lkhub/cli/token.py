@@ -1,0 +1,76 @@
+"""`lkhub token`: a token, or a link, for one person and one room."""
+
+import re
+import secrets
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from lkhub.cli.hub import require_applied
+from lkhub.cli.options import State, find_paths
+from lkhub.errors import InputError
+from lkhub.host.secrets import load_keys
+from lkhub.plan.paths import StatePaths
+from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+
+LINK_TTL_SECONDS = 24 * 3600
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def token(
+    room: Annotated[str, typer.Option(help="The room that the token opens.")],
+    identity: Annotated[
+        str | None, typer.Option(help="Who it is for: unique in the room. Needed without --link.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="The name that others see.")] = "",
+    ttl: Annotated[
+        str | None, typer.Option(help="How long it is good for: 90s, 30m, 6h, 30d. Default 6h; 24h for a link.")
+    ] = None,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Print a join link with the token in its fragment, which browsers send to nobody."),
+    ] = False,
+    dotenv: Annotated[str | None, typer.Option(metavar="NAME", help="Print NAME=TOKEN, for a .env file.")] = None,
+    state: State = None,
+) -> None:
+    """Print an access token (the JWT alone) on stdout."""
+    seconds = _parse_ttl(ttl) if ttl else None
+    paths = find_paths(state)
+    if link:
+        if dotenv:
+            raise InputError("--link and --dotenv exclude each other")
+        print(make_link(paths, room, identity, name, seconds or LINK_TTL_SECONDS))
+        return
+    if not identity:
+        raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
+    made = _make_token(paths, room, identity, name, seconds or DEFAULT_TTL_SECONDS)
+    print(f"{_check_variable(dotenv)}={made}" if dotenv else made)
+
+
+def make_link(
+    paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl: int = LINK_TTL_SECONDS
+) -> str:
+    """A join link: the token is in the fragment, which stays in the browser."""
+    made = _make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl)
+    web = require_applied(paths)["urls"]["web"]
+    return f"{web}/join/{quote(room, safe='')}#{made}"
+
+
+def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl: int) -> str:
+    require_applied(paths)
+    key, secret = next(iter(load_keys(paths.keys).items()))
+    return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl), key, secret)
+
+
+def _parse_ttl(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise InputError(f"--ttl {text} is not a duration", hints=("write a number and a unit: 90s, 30m, 6h, 30d",))
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _check_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise InputError(f"--dotenv {name} is not the name of a variable")
+    return name

@@ -1,0 +1,154 @@
+"""`lkhub up`, `down` and `restart`."""
+
+import os
+import sys
+import time
+from typing import Annotated
+
+import anyio
+import typer
+
+from lkhub.cli.foreground import run_foreground
+from lkhub.cli.hub import is_running, read_status
+from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
+from lkhub.cli.show import err, show_json
+from lkhub.cli.summary import show_summary
+from lkhub.cli.verify import verify_hub
+from lkhub.errors import EXIT_UNWELL, HubError, InputError, MachineError
+from lkhub.health.status import Verified
+from lkhub.host import processes
+from lkhub.host.files import ensure_private_dir, read_tail
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+
+# A detached hub that has not come up by then never will: media's own limit is 30 s.
+DETACH_SECONDS = 60.0
+POLL_SECONDS = 0.02
+
+
+def up(
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when the hub is up; it runs on without this terminal.")
+    ] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not call the hub to prove that it works.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
+    ] = False,
+    spec: Spec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Make this machine match the spec, prove that calls get through, and say how to join.
+
+    In the foreground until Ctrl-C: once lets people in a call finish, twice stops at once. On a hub that
+    is running already it applies the spec, verifies and returns.
+    """
+    hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+    paths = hub.plan.paths
+    if not is_running(paths):
+        if not detach:
+            raise typer.Exit(run_foreground(hub, verify=not no_verify, json=json))
+        _start_detached(hub)
+    applied = Applied(**ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now))
+    _report_applied(applied)
+    verified = None if no_verify else verify_hub(paths)
+    if json:
+        show_json(read_status(paths).as_json())
+    else:
+        show_summary(hub.plan, verified, pending=applied.pending)
+    raise typer.Exit(EXIT_UNWELL if _has_failed(verified) else 0)
+
+
+def down(
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for people in a call.")] = False,
+    state: State = None,
+) -> None:
+    """Stop the hub. People in a call get a while to finish. Stopping a hub that is not running is done at once."""
+    paths = find_paths(state)
+    try:
+        ask(paths.control, "stop", drain=not now)
+    except NotRunningError:
+        _stop_left(paths)
+    err.print("the hub is down")
+
+
+def restart(
+    name: Annotated[str | None, typer.Argument(help="media, relay or serve. Default: all.")] = None,
+    state: State = None,
+) -> None:
+    """Restart processes as they are. Who is in a call is reconnected by their client within a second or two."""
+    paths = find_paths(state)
+    running = [process["name"] for process in ask(paths.control, "status")["processes"]]
+    if name is not None and name not in running:
+        raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
+    answer = ask(paths.control, "restart", name=name)
+    people = answer["people"]
+    told = f"; {_count(people)} in a call and had to reconnect" if people else ""
+    err.print(f"restarted {', '.join(answer['restarted'])}{told}")
+
+
+def supervise(spec: Spec = None, state: State = None) -> None:
+    """Run the hub without a terminal, as `up --detach` starts it."""
+    hub = prepare_hub(None if spec is None else str(spec), find_state(state), os.environ)
+
+    def say(text: str) -> None:
+        err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
+
+    async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
+        say(outcome.message if isinstance(outcome, HubError) else "up")
+
+    anyio.run(run_hub, hub, say, ready)
+
+
+def _start_detached(hub: PreparedHub) -> None:
+    """Start the supervisor apart from this terminal and wait until it answers."""
+    paths = hub.plan.paths
+    ensure_private_dir(paths.logs)
+    spec = ["--spec", hub.spec] if hub.spec else []
+    argv = [sys.executable, "-m", "lkhub", "supervise", *spec, "--state", paths.root]
+    started = processes.start(argv, paths.log("hub"), os.environ)
+    deadline = time.monotonic() + DETACH_SECONDS
+    while not is_running(paths):
+        if started.poll() is not None:
+            tail = "\n".join(read_tail(paths.log("hub"), 20))
+            raise MachineError(f"the hub did not start; the end of {paths.log('hub')}:\n{tail}")
+        if time.monotonic() > deadline:
+            raise MachineError(f"the hub is not up after {DETACH_SECONDS:.0f} s", hints=("`lkhub logs hub` shows why",))
+        time.sleep(POLL_SECONDS)
+
+
+def _report_applied(applied: Applied) -> None:
+    names = ", ".join(applied.changed)
+    if applied.pending:
+        people = "media does not say whether people are" if applied.people is None else _count(applied.people)
+        err.print(f"pending: {names} would restart, and {people} in a call; applied when they left, or with --now")
+    elif applied.cut:
+        err.print(f"restarted {names}; {_count(applied.cut)} in a call and had to reconnect")
+    elif applied.changed:
+        err.print(f"restarted {names}")
+
+
+def _stop_left(paths: StatePaths) -> None:
+    """End what an earlier supervisor left running."""
+    for process in read_status(paths).left:
+        identity = processes.identify(process["pid"])
+        if identity is not None:
+            anyio.run(_end, identity)
+            err.print(f"ended {process['name']} (pid {process['pid']}), which ran without a supervisor")
+
+
+async def _end(identity: processes.ProcessId) -> None:
+    from lkhub.supervise.child import end_process
+
+    await end_process(identity, drain=False)
+
+
+def _has_failed(verified: Verified | None) -> bool:
+    return verified is not None and any(path.ok is not True for path in verified.paths)
+
+
+def _count(people: int) -> str:
+    return "1 person is" if people == 1 else f"{people} people are"

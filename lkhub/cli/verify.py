@@ -1,0 +1,105 @@
+"""`lkhub verify`: a real call through each path alone."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from lkhub.cli.hub import require_applied, write_verified
+from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.show import err, show_findings, show_json, show_paths
+from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.health.checks import check_paths
+from lkhub.health.paths import PathResult, build_request, read_result
+from lkhub.health.status import Verified
+from lkhub.health.verify import run_probe, verify_paths
+from lkhub.host.files import read_input
+from lkhub.host.secrets import load_keys
+from lkhub.plan.model import ProbePath
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.secret import Secret
+
+ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
+
+
+def verify(
+    path: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(ALL_PATHS)}. Default: all that the spec promises.")
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Any LiveKit (ws:// or wss://), with LIVEKIT_API_KEY and LIVEKIT_API_SECRET from the environment."
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="With --url: one or two tokens, one a line, instead of a key. One proves all but media."),
+    ] = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Call this hub, or any LiveKit, through each path alone. Exits 1 where a path fails."""
+    paths = _parse_paths(path)
+    if token_file is not None and url is None:
+        raise InputError("--token-file goes with --url")
+    if url is None:
+        results = verify_hub(find_paths(state), paths).paths
+    elif token_file is not None:
+        results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
+    else:
+        results = verify_paths(url, paths or ALL_PATHS, *_key_from_environ(), promised=False)
+    show_results(results, json)
+    if any(result.ok is False for result in results) or all(result.ok is None for result in results):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
+    """Probe the running hub; the result is kept for `status` when it covers all that the spec promises."""
+    applied = require_applied(paths)
+    promised = tuple(applied["probes"])
+    key, secret = next(iter(load_keys(paths.keys).items()))
+    results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, promised=True)
+    verified = Verified(time.time(), results)
+    if not only:
+        write_verified(paths, verified)
+    return verified
+
+
+def show_results(results: tuple[PathResult, ...], json: bool) -> None:
+    ok = all(result.ok for result in results)
+    if json:
+        show_json({"ok": ok, "paths": [result.as_json() for result in results]})
+        return
+    show_paths(results)
+    show_findings(check_paths(results))
+    if ok:
+        err.print("this proves the hub from where it was run; routers and firewalls on the way to others are not seen")
+
+
+def _parse_paths(given: list[str] | None) -> tuple[ProbePath, ...]:
+    wrong = [path for path in given or () if path not in ALL_PATHS]
+    if wrong:
+        raise InputError(f"no such path: {', '.join(wrong)}", hints=(f"one of: {', '.join(ALL_PATHS)}",))
+    return tuple(path for path in ALL_PATHS if path in (given or ()))
+
+
+def _key_from_environ() -> tuple[str, Secret]:
+    try:
+        return os.environ["LIVEKIT_API_KEY"], Secret(os.environ["LIVEKIT_API_SECRET"])
+    except KeyError as missing:
+        raise InputError(
+            f"{missing.args[0]} is not set in the environment",
+            hints=("export LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token-file",),
+        ) from None
+
+
+def _verify_with_tokens(url: str, file: Path, paths: tuple[ProbePath, ...]) -> tuple[PathResult, ...]:
+    """Tokens join the room that they were made for, so their paths are tried one after the other."""
+    tokens = read_input(str(file)).decode(errors="replace").split()
+    if len(tokens) not in (1, 2):
+        raise InputError(f"{file} has {len(tokens)} tokens; one or two are needed, one a line")
+    rows = [row for path in paths for row in run_probe(build_request(url, {path: tokens}))]
+    return tuple(read_result(row, promised=False) for row in rows)

@@ -1,0 +1,1 @@
+"""Diagnosis: what was proved, what is wrong, why, and what to type."""

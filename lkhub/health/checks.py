@@ -1,0 +1,96 @@
+"""Facts → findings, one function a finding. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from lkhub.health.finding import Finding, Fix
+from lkhub.health.paths import PathResult
+
+# What stands in the way when a probe got as far as this stage and no further.
+_CAUSES = {
+    "dns": "the name of the hub does not resolve on this machine",
+    "tcp": "nothing answers on the signalling port: media is not running, or a firewall drops the connection",
+    "tls": "the certificate or the TLS set-up is refused",
+    "http": "something answers on the signalling port that is not LiveKit",
+    "token": "the server does not accept the key that signed the token",
+    "join": "the server let the participant in and then did not offer this path",
+    "gather": "this machine has no address from which this path can be tried",
+    "connect": "signalling works and media does not: packets to the advertised address and port are lost",
+    "dtls": "packets pass, but the encrypted session does not come up: something on the way drops large packets",
+    "media": "the connection is up, but what one participant sends does not reach the other",
+}
+
+_PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp"}
+
+
+def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
+    """A finding for every path that failed or could not be tried."""
+    for result in results:
+        if result.ok is False:
+            yield Finding(
+                "path-fails",
+                result.path,
+                "error",
+                f"no call gets through on the path {result.path}",
+                result.detail,
+                _CAUSES.get(result.stage, "unknown"),
+                (
+                    Fix(f"see whether a firewall on this machine drops {_PORT_KEYS.get(result.path, 'this')} port"),
+                    Fix("see what media says about it", "lkhub logs media"),
+                ),
+            )
+        elif result.ok is None:
+            yield Finding(
+                "path-not-tried",
+                result.path,
+                "warning",
+                f"whether the path {result.path} works is not known",
+                result.detail,
+                "the probe could not be run to its end",
+                (Fix("try it again", f"lkhub verify --path {result.path}"),),
+            )
+
+
+def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for every process that is not running as it should."""
+    for process in processes:
+        if process["state"] in ("backoff", "failed"):
+            name = process["name"]
+            yield Finding(
+                "process-fails",
+                name,
+                "error",
+                f"{name} does not stay up",
+                failures.get(name, ""),
+                "its log says why",
+                (Fix("read its log", f"lkhub logs {name}"), Fix("try it again at once", f"lkhub restart {name}")),
+            )
+
+
+def check_pending(pending: bool) -> Iterator[Finding]:
+    """A finding for a change that waits."""
+    if pending:
+        yield Finding(
+            "change-pending",
+            "hub",
+            "info",
+            "a change of the spec waits until nobody is in a call",
+            "it restarts media, which would interrupt people",
+            "people are in a call",
+            (Fix("apply it now and interrupt them for a moment", "lkhub up --now"),),
+        )
+
+
+def check_supervised(supervised: bool, running: Iterable[str]) -> Iterator[Finding]:
+    """A finding where processes run and nobody would restart them."""
+    names = ", ".join(running)
+    if names and not supervised:
+        yield Finding(
+            "no-supervisor",
+            "hub",
+            "error",
+            "the hub runs, but nobody watches over it",
+            f"still running: {names}",
+            "lkhub itself was killed; calls go on, but what ends is not started again",
+            (Fix("take them over, without interrupting a call", "lkhub up"),),
+        )

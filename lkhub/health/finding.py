@@ -1,0 +1,51 @@
+"""One thing that a person should know about a hub: declared data, keyed by code and subject."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Severity = Literal["error", "warning", "info"]
+
+# Order on a screen, and what makes a command exit 1.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One way out: a sentence, and where there is one the command to type."""
+
+    text: str
+    command: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`code` is kebab-case and never changes once released; `subject` is what it is about (a process, a
+    path, a file). `depends_on` are codes of which this one is a consequence."""
+
+    code: str
+    subject: str
+    severity: Severity
+    title: str
+    detail: str
+    cause: str
+    fix: tuple[Fix, ...]
+    where: Mapping[str, Any] | None = None
+    depends_on: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "subject": self.subject,
+            "severity": self.severity,
+            "title": self.title,
+            "detail": self.detail,
+            "cause": self.cause,
+            "fix": [fix.as_json() for fix in self.fix],
+            "where": self.where,
+            "depends_on": list(self.depends_on),
+            "docs": f"docs/findings.md#{self.code}",
+        }

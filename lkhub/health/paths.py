@@ -1,0 +1,96 @@
+"""What a probe of one ICE path proved, and the request that asks for it. Pure.
+
+The probe itself is `lkhub-engine probe`: a real pair of participants restricted to one kind of path.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from lkhub.plan.model import ProbePath
+from lkhub.spec.secret import Secret
+from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, join_grant, sign
+
+# One path must be through within this, or it is not usable in a call either: LiveKit itself gives up a
+# path after 15 s, and a person does sooner.
+PROBE_TIMEOUT_MS = 10_000
+
+# Packets are counted this long once media flows: 20 packets of audio.
+MEDIA_MS = 400
+
+# Long enough for the slowest probe, too short to be of use to anyone.
+TOKEN_SECONDS = 120
+
+# A room without named agents gets every unnamed worker (livekit-server, pkg/rtc/room.go,
+# createAgentDispatchesFromRoomAgent); one named agent that nobody runs keeps them all away.
+_NO_AGENTS = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
+
+
+@dataclass(frozen=True)
+class PathResult:
+    """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
+    one that failed. Times in milliseconds, `loss` from 0 to 1. `native` and `outside` stay None on paths
+    without TLS and before a client from another machine has used the path."""
+
+    path: str
+    ok: bool | None
+    stage: str
+    detail: str
+    connect_ms: float | None = None
+    rtt_ms: float | None = None
+    loss: float | None = None
+    local: str | None = None
+    remote: str | None = None
+    relay: str | None = None
+    native: bool | None = None
+    outside: Mapping[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_PATH_RESULT = TypeAdapter(PathResult)
+
+
+@dataclass(frozen=True)
+class ProbeRoom:
+    """The room and the tokens of one path's probe."""
+
+    path: ProbePath
+    room: str
+    tokens: tuple[str, ...]
+
+
+def open_rooms(paths: Iterable[ProbePath], key: str, secret: Secret) -> tuple[ProbeRoom, ...]:
+    """A room of its own for each path, so that all can be probed at once."""
+    return tuple(_open_room(path, key, secret) for path in paths)
+
+
+def _open_room(path: ProbePath, key: str, secret: Secret) -> ProbeRoom:
+    room = f"{PROBE_ROOM_PREFIX}{path}-{secrets.token_hex(4)}"
+    grants = (
+        Grant(identity, join_grant(room), room_config=_NO_AGENTS, ttl_seconds=TOKEN_SECONDS)
+        for identity in ("lkhub-verify-speaker", "lkhub-verify-listener")
+    )
+    return ProbeRoom(path, room, tuple(sign(grant, key, secret) for grant in grants))
+
+
+def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]]) -> dict[str, Any]:
+    """What `lkhub-engine probe` reads on stdin: for each path the tokens of one or two participants."""
+    return {
+        "url": url,
+        "timeout_ms": PROBE_TIMEOUT_MS,
+        "media_ms": MEDIA_MS,
+        "paths": [{"path": path, "tokens": list(pair)} for path, pair in tokens.items()],
+    }
+
+
+def read_result(row: Mapping[str, Any], *, promised: bool) -> PathResult:
+    """One line of the probe's answer. What this hub promises and does not offer is a failure."""
+    result = _PATH_RESULT.validate_python(row)
+    if promised and result.ok is None and result.stage == "join":
+        return replace(result, ok=False)
+    return result

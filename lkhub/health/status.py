@@ -1,0 +1,91 @@
+"""What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from lkhub import __version__
+from lkhub.health.checks import check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.finding import Finding
+from lkhub.health.paths import PathResult
+
+HubState = Literal["stopped", "running", "degraded", "unsupervised"]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The last verification: when (epoch seconds), and what each path proved."""
+
+    at: float
+    paths: tuple[PathResult, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": self.at, "paths": [path.as_json() for path in self.paths]}
+
+    @staticmethod
+    def parse(text: str) -> "Verified":
+        """The inverse of `as_json`, dumped. Raises ValueError where the text is not one of ours."""
+        return TypeAdapter(Verified).validate_json(text)
+
+
+@dataclass(frozen=True)
+class HubStatus:
+    """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
+    processes that run without one; `applied` is the record of what is in force."""
+
+    applied: Mapping[str, Any] | None
+    supervisor: Mapping[str, Any] | None
+    left: tuple[Mapping[str, Any], ...]
+    verified: Verified | None
+
+    @property
+    def processes(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(self.supervisor["processes"]) if self.supervisor else self.left
+
+    @property
+    def state(self) -> HubState:
+        if self.supervisor is None:
+            return "unsupervised" if self.left else "stopped"
+        return "running" if all(process["state"] == "running" for process in self.processes) else "degraded"
+
+    @property
+    def current_verification(self) -> Verified | None:
+        """The verification, if it is of the processes that run now."""
+        carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay")]
+        if self.verified is None or not carrying or max(carrying) > self.verified.at:
+            return None
+        return self.verified
+
+    def find(self) -> tuple[Finding, ...]:
+        """What a person should know."""
+        supervisor = self.supervisor or {}
+        verified = self.current_verification
+        return (
+            *check_supervised(self.supervisor is not None, _names(self.left)),
+            *check_processes(self.processes, supervisor.get("failures", {})),
+            *check_paths(verified.paths if verified else ()),
+            *check_pending(supervisor.get("pending", False)),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        applied = self.applied or {}
+        urls = applied.get("urls", {})
+        verified = self.current_verification
+        return {
+            "hub": {
+                "name": applied.get("name"),
+                "version": __version__,
+                "state": self.state,
+                "spec": applied.get("spec"),
+            },
+            "urls": {name: urls.get(name) for name in ("livekit", "web", "api")},
+            "processes": [dict(process) for process in self.processes],
+            "verified": verified.as_json() if verified else None,
+            "findings": [finding.as_json() for finding in self.find()],
+        }
+
+
+def _names(processes: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [process["name"] for process in processes]
