@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"strconv"
+	"unsafe"
+)
+
+// doors are listening sockets that the supervisor opened and keeps: while this process restarts, who connects
+// waits in their queue instead of being refused.
+type doors []net.Listener
+
+// fdList is a flag that may be given several times.
+type fdList []int
+
+func (l *fdList) String() string { return fmt.Sprint([]int(*l)) }
+
+func (l *fdList) Set(text string) error {
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd < 3 {
+		return fmt.Errorf("%q is not the number of an inherited file descriptor", text)
+	}
+	*l = append(*l, fd)
+	return nil
+}
+
+func openDoors(fds []int) (doors, error) {
+	var opened doors
+	for _, fd := range fds {
+		file := os.NewFile(uintptr(fd), "door")
+		listener, err := net.FileListener(file)
+		file.Close() // FileListener holds a copy
+		if err != nil {
+			return nil, badUsage("media: --listen-fd %d is not a listening socket: %v", fd, err)
+		}
+		opened = append(opened, listener)
+	}
+	return opened, nil
+}
+
+// privatePort finds a port on loopback for the listener that livekit-server insists on opening itself.
+func privatePort() (uint32, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return uint32(listener.Addr().(*net.TCPAddr).Port), nil
+}
+
+// serveDoors lets the HTTP server of a *service.LivekitServer accept from the doors too; its Stop then closes them with the
+// rest. The server opens its listeners by itself and exports no way to give it one, hence the reach into a field
+// of the pinned version: if it is renamed, TestMediaServesInheritedListener fails.
+func serveDoors(server any, opened doors) {
+	field := reflect.ValueOf(server).Elem().FieldByName("httpServer")
+	httpServer := *(**http.Server)(unsafe.Pointer(field.UnsafeAddr()))
+	for _, listener := range opened {
+		go func() { _ = httpServer.Serve(listener) }() // ends with the server
+	}
+}

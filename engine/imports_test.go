@@ -1,0 +1,41 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Where alone an upstream may be imported, as the start of a path: a bump of it should be read in one place.
+var homes = map[string]string{
+	"github.com/livekit/livekit-server/": "livekit.go",
+	"github.com/pion/turn/":              "relay",
+}
+
+func TestUpstreamsAreImportedInTheirHomes(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range parsed.Imports {
+			imported, _ := strconv.Unquote(spec.Path.Value)
+			for upstream, home := range homes {
+				if strings.HasPrefix(imported, upstream) && !strings.HasPrefix(path, home) {
+					t.Errorf("%s imports %s; only %s* may", path, imported, home)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,117 @@
+package load
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp/codecs"
+)
+
+func TestConfigIsBounded(t *testing.T) {
+	right := Config{URL: "ws://a", Key: "k", Secret: "s", Publishers: 3, Subscribers: 40, Rooms: 3, VideoKbps: 1500, Duration: time.Second}
+	if err := right.Check(); err != nil {
+		t.Error(err)
+	}
+	for says, change := range map[string]func(*Config){
+		"LIVEKIT_URL":        func(c *Config) { c.URL = "" },
+		"LIVEKIT_API_KEY":    func(c *Config) { c.Key = "" },
+		"LIVEKIT_API_SECRET": func(c *Config) { c.Secret = "" },
+		"--publishers 0":     func(c *Config) { c.Publishers = 0 },
+		"--subscribers -1":   func(c *Config) { c.Subscribers = -1 },
+		"503 are more":       func(c *Config) { c.Subscribers = maxParticipants },
+		"--rooms 4":          func(c *Config) { c.Rooms = 4 },
+		"--video-kbps":       func(c *Config) { c.VideoKbps = 20_001 },
+		"--duration":         func(c *Config) { c.Duration = maxDuration + 1 },
+	} {
+		wrong := right
+		change(&wrong)
+		if err := wrong.Check(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+}
+
+func TestParticipantsAreDealtToRooms(t *testing.T) {
+	config := Config{Publishers: 5, Subscribers: 7, Rooms: 3}
+	publishers, subscribers := []int{2, 2, 1}, []int{3, 2, 2}
+	for room := range 3 {
+		if p, s := config.publishersIn(room), config.subscribersIn(room); p != publishers[room] || s != subscribers[room] {
+			t.Errorf("room %d has %d and %d", room, p, s)
+		}
+	}
+}
+
+func TestHistogramKeepsQuantiles(t *testing.T) {
+	var first, second histogram
+	for i := 1; i <= 1000; i++ {
+		(&first).add(time.Duration(i) * time.Millisecond)
+	}
+	second.add(-time.Second) // clocks may disagree; it must not matter
+	second.merge(&first)
+	for q, want := range map[float64]time.Duration{0: 0, 0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
+		if got := second.quantile(q); math.Abs(float64(got-want)) > 0.04*float64(want) {
+			t.Errorf("quantile %v is %s, want %s", q, got, want)
+		}
+	}
+	if (&histogram{}).quantile(0.5) != 0 {
+		t.Error("an empty histogram has a quantile")
+	}
+	for _, d := range []time.Duration{0, 1, 31, 32, 33, 63, 64, 1000, math.MaxInt64} {
+		if bucket := bucketOf(d); bucket >= buckets || upperEnd(bucket) < d || (bucket > 0 && upperEnd(bucket-1) >= d) {
+			t.Errorf("%d is in bucket %d, which ends at %d", d, bucket, upperEnd(bucket))
+		}
+	}
+}
+
+func TestOnlyStampedPacketsCount(t *testing.T) {
+	clock := newClock()
+	packet := make([]byte, 100)
+	for _, foreign := range [][]byte{packet, nil, make([]byte, stampSize-1)} {
+		if sent, ok := clock.sent(foreign); ok {
+			t.Errorf("an unstamped packet was sent at %d", sent)
+		}
+	}
+	stamped := clock.stamp(packet)
+	if sent, ok := clock.sent(packet); !ok || sent != stamped {
+		t.Errorf("stamped %d, read %d, %v", stamped, sent, ok)
+	}
+	if clock.measured(stamped) {
+		t.Error("measured before the start")
+	}
+	clock.start.Store(stamped)
+	if !clock.measured(stamped) || clock.measured(stamped-1) {
+		t.Error("the start does not divide")
+	}
+	clock.end.Store(stamped)
+	if clock.measured(stamped) {
+		t.Error("measured after the end")
+	}
+}
+
+func TestVideoLooksLikeVP8(t *testing.T) {
+	frame := newVP8Frame(1500 * 1000 / 8 / framesPerSecond)
+	for _, key := range []bool{true, false} {
+		packets := frame.payloads(0x1234, key)
+		if len(packets) != 6 {
+			t.Fatalf("%d packets a frame, want 6", len(packets))
+		}
+		for i, payload := range packets {
+			var packet codecs.VP8Packet
+			content, err := packet.Unmarshal(payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if packet.PictureID != 0x1234 || (packet.S == 1) != (i == 0) {
+				t.Errorf("packet %d: picture %x, S %d", i, packet.PictureID, packet.S)
+			}
+			if isKey := content[0]&1 == 0; i == 0 && isKey != key {
+				t.Errorf("key frame: %v, want %v", isKey, key)
+			}
+		}
+	}
+	if small := newVP8Frame(1); len(small.packets) != 1 || len(small.packets[0]) < vp8Descriptor+10+stampSize {
+		t.Errorf("the smallest frame has no room for its header and stamp")
+	}
+}

@@ -1,0 +1,74 @@
+package participant
+
+import (
+	"fmt"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/logging"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/livekit/protocol/codecs"
+)
+
+// newAPI builds pion's API with what this program sends and reads, Opus and VP8, and nothing else: short
+// session descriptions, and no interceptor that was not asked for.
+func newAPI(config Config, log logging.LoggerFactory) (*webrtc.API, error) {
+	media, err := newMediaEngine()
+	if err != nil {
+		return nil, fmt.Errorf("register codecs: %w", err)
+	}
+	var settings webrtc.SettingEngine
+	settings.LoggerFactory = log
+	settings.SetNetworkTypes(config.Route.Networks)
+	settings.SetIncludeLoopbackCandidate(config.Route.Loopback)
+	// The default listens to and asks the multicast group of mDNS: a packet to others.
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	// AES-GCM has hardware support where AES-CM with HMAC-SHA1 has half of one.
+	settings.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	// Each route has one kind of candidate, so there is no better one to wait for.
+	settings.SetHostAcceptanceMinWait(0)
+	settings.SetSrflxAcceptanceMinWait(0)
+	settings.SetPrflxAcceptanceMinWait(0)
+	settings.SetRelayAcceptanceMinWait(0)
+	if config.Settings != nil {
+		config.Settings(&settings)
+	}
+	registry := &interceptor.Registry{}
+	for _, factory := range config.Interceptors {
+		registry.Add(factory)
+	}
+	return webrtc.NewAPI(
+		webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(settings), webrtc.WithInterceptorRegistry(registry),
+	), nil
+}
+
+// newMediaEngine offers the feedback that browsers offer, so that the server does its usual work for it.
+func newMediaEngine() (*webrtc.MediaEngine, error) {
+	opus, vp8, rtx := codecs.OpusCodecParameters, codecs.VP8CodecParameters, codecs.VideoRTXCodecParameters
+	vp8.RTCPFeedback = []webrtc.RTCPFeedback{
+		{Type: webrtc.TypeRTCPFBTransportCC},
+		{Type: webrtc.TypeRTCPFBCCM, Parameter: "fir"},
+		{Type: webrtc.TypeRTCPFBNACK},
+		{Type: webrtc.TypeRTCPFBNACK, Parameter: "pli"},
+	}
+	rtx.SDPFmtpLine = fmt.Sprintf("apt=%d", vp8.PayloadType)
+	rtx.PayloadType = vp8.PayloadType + 1
+
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterCodec(opus, webrtc.RTPCodecTypeAudio); err != nil {
+		return nil, err
+	}
+	for _, codec := range []webrtc.RTPCodecParameters{vp8, rtx} {
+		if err := media.RegisterCodec(codec, webrtc.RTPCodecTypeVideo); err != nil {
+			return nil, err
+		}
+	}
+	transportCC := webrtc.RTPHeaderExtensionCapability{URI: sdp.TransportCCURI}
+	if err := media.RegisterHeaderExtension(transportCC, webrtc.RTPCodecTypeVideo); err != nil {
+		return nil, err
+	}
+	return media, nil
+}

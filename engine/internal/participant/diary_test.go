@@ -1,0 +1,26 @@
+package participant
+
+import (
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"testing"
+)
+
+func TestDiaryKeepsTheFirstErrorsOfICE(t *testing.T) {
+	var d diary
+	ice, other := d.NewLogger("ice"), d.NewLogger("dtls")
+	refused := errors.New("connection refused")
+	ice.Infof("Failed to dial %s: %v", "192.0.2.1:7881", refused)
+	ice.Warnf("again: %v", refused)
+	ice.Warnf("no error here, %d", 1)
+	ice.Warnf("the end: %v %v", net.ErrClosed, io.EOF)
+	other.Warnf("%v", errors.New("other"))
+	for _, text := range []string{"b", "c", "d"} {
+		ice.Errorf("%v", errors.New(text))
+	}
+	if want := []string{"connection refused", "b", "c"}; !slices.Equal(d.read(), want) {
+		t.Errorf("the diary reads %q, want %q", d.read(), want)
+	}
+}

@@ -1,0 +1,76 @@
+package participant
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// Route confines a participant to some kinds of ICE path. The zero Route allows nothing.
+type Route struct {
+	// Networks are the candidates' transports, of both ends.
+	Networks []webrtc.NetworkType
+	// RelayOnly leaves no local candidates but those of TURN servers.
+	RelayOnly bool
+	// Server reports whether an ICE server's URL may be contacted; nil contacts none. Servers hand out
+	// third parties' STUN servers, so what is not asked for is dropped.
+	Server func(url string) bool
+	// Loopback allows 127.0.0.1 and ::1 on both ends. Only a server on this machine can mean them.
+	Loopback bool
+}
+
+// ICEServers keeps the URLs that the route allows, with their credentials.
+func (r Route) ICEServers(offered []*livekit.ICEServer) []webrtc.ICEServer {
+	var kept []webrtc.ICEServer
+	for _, server := range offered {
+		var urls []string
+		for _, url := range server.GetUrls() {
+			if r.Server != nil && r.Server(url) {
+				urls = append(urls, url)
+			}
+		}
+		if len(urls) > 0 {
+			kept = append(kept, webrtc.ICEServer{
+				URLs: urls, Username: server.GetUsername(), Credential: server.GetCredential(),
+			})
+		}
+	}
+	return kept
+}
+
+// Allows reports whether the server's candidate may be tried. Candidates that are names (mDNS) never are:
+// looking them up would be a packet to others.
+func (r Route) Allows(remote ice.Candidate) bool {
+	address, err := netip.ParseAddr(remote.Address())
+	if err != nil || remote.TCPType() == ice.TCPTypeActive {
+		return false
+	}
+	if address.Unmap().IsLoopback() && !r.Loopback {
+		return false
+	}
+	network, err := webrtc.NewNetworkType(remote.NetworkType().String())
+	return err == nil && slices.Contains(r.Networks, network)
+}
+
+func (r Route) policy() webrtc.ICETransportPolicy {
+	if r.RelayOnly {
+		return webrtc.ICETransportPolicyRelay
+	}
+	return webrtc.ICETransportPolicyAll
+}
+
+// SameMachine reports whether an address is one of this machine's own.
+func SameMachine(address netip.Addr) bool {
+	if address.IsLoopback() {
+		return true
+	}
+	own, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(own, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr() == address
+	})
+}

@@ -1,0 +1,236 @@
+package participant
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+)
+
+// Transport is one of a participant's two PeerConnections, and what is known of its way to the server.
+type Transport struct {
+	Target livekit.SignalTarget
+
+	pc    *webrtc.PeerConnection
+	route Route
+	diary *diary
+
+	described, offered, gathered, reached, connected, failed latch
+
+	mu     sync.Mutex
+	early  []webrtc.ICECandidateInit // arrived before the description that they belong to
+	local  []*webrtc.ICECandidate
+	remote []ice.Candidate
+	left   []ice.Candidate // offered by the server, off this route
+}
+
+// newTransport makes a PeerConnection that sends its candidates to trickle.
+func newTransport(
+	target livekit.SignalTarget, config Config, servers []webrtc.ICEServer, trickle func(*webrtc.ICECandidate),
+) (*Transport, error) {
+	t := &Transport{
+		Target: target, route: config.Route, diary: &diary{},
+		described: newLatch(), offered: newLatch(), gathered: newLatch(),
+		reached: newLatch(), connected: newLatch(), failed: newLatch(),
+	}
+	api, err := newAPI(config, t.diary)
+	if err != nil {
+		return nil, err
+	}
+	t.pc, err = api.NewPeerConnection(webrtc.Configuration{ICEServers: servers, ICETransportPolicy: config.Route.policy()})
+	if err != nil {
+		return nil, fmt.Errorf("open a PeerConnection: %w", err)
+	}
+	t.pc.OnICECandidate(func(candidate *webrtc.ICECandidate) {
+		if candidate == nil {
+			t.gathered.set()
+			return
+		}
+		t.mu.Lock()
+		t.local = append(t.local, candidate)
+		t.mu.Unlock()
+		trickle(candidate)
+	})
+	t.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+		if state == webrtc.ICEConnectionStateConnected {
+			t.reached.set()
+		}
+	})
+	t.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		switch state {
+		case webrtc.PeerConnectionStateConnected:
+			t.connected.set()
+		case webrtc.PeerConnectionStateFailed:
+			t.failed.set()
+		}
+	})
+	return t, nil
+}
+
+// Described is closed when the server has sent its session description.
+func (t *Transport) Described() <-chan struct{} { return t.described.done }
+
+// Offered is closed when the server has sent its last candidate; one that has none never says so.
+func (t *Transport) Offered() <-chan struct{} { return t.offered.done }
+
+// Gathered is closed when this side has found its last candidate.
+func (t *Transport) Gathered() <-chan struct{} { return t.gathered.done }
+
+// Reached is closed when ICE has connected.
+func (t *Transport) Reached() <-chan struct{} { return t.reached.done }
+
+// Connected is closed when ICE and DTLS have connected.
+func (t *Transport) Connected() <-chan struct{} { return t.connected.done }
+
+// Failed is closed when ICE or DTLS has given up.
+func (t *Transport) Failed() <-chan struct{} { return t.failed.done }
+
+// Paths is what both ends brought to a connection.
+type Paths struct {
+	Local  []*webrtc.ICECandidate
+	Remote []ice.Candidate // that were tried
+	Left   []ice.Candidate // that the server offered and the route left out
+	Errors []string        // what the ICE agent met
+}
+
+// Paths returns the candidates so far; also after a failure, when pion has forgotten them.
+func (t *Transport) Paths() Paths {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Paths{slices.Clone(t.local), slices.Clone(t.remote), slices.Clone(t.left), t.diary.read()}
+}
+
+// Pair returns the candidates in use and the last measured round trip, 0 when none was measured yet; nil before ICE
+// has connected.
+func (t *Transport) Pair() (*webrtc.ICECandidatePair, time.Duration) {
+	transport := t.pc.SCTP().Transport().ICETransport()
+	pair, err := transport.GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return nil, 0
+	}
+	stats, _ := transport.GetSelectedCandidatePairStats()
+	return pair, time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+}
+
+// offer publishes nothing by itself: tracks have been added before.
+func (t *Transport) offer() (webrtc.SessionDescription, error) {
+	offer, err := t.pc.CreateOffer(nil)
+	if err == nil {
+		err = t.pc.SetLocalDescription(offer)
+	}
+	return offer, err
+}
+
+func (t *Transport) answer(offer webrtc.SessionDescription) (webrtc.SessionDescription, error) {
+	if err := t.setRemote(offer); err != nil {
+		return offer, err
+	}
+	answer, err := t.pc.CreateAnswer(nil)
+	if err == nil {
+		err = t.pc.SetLocalDescription(answer)
+	}
+	return answer, err
+}
+
+// setRemote takes the server's description. Candidates in it go the same way as trickled ones, or the route
+// would not hold.
+func (t *Transport) setRemote(description webrtc.SessionDescription) error {
+	var candidates []webrtc.ICECandidateInit
+	description.SDP, candidates = splitCandidates(description.SDP)
+	if err := t.pc.SetRemoteDescription(description); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	candidates = append(candidates, t.early...)
+	t.early = nil
+	t.mu.Unlock()
+	for _, candidate := range candidates {
+		if err := t.addRemote(candidate); err != nil {
+			return err
+		}
+	}
+	t.described.set()
+	return nil
+}
+
+// trickle takes a candidate of the server.
+func (t *Transport) trickle(candidate webrtc.ICECandidateInit, final bool) error {
+	if final {
+		defer t.offered.set()
+	}
+	if t.pc.RemoteDescription() == nil {
+		t.mu.Lock()
+		t.early = append(t.early, candidate)
+		t.mu.Unlock()
+		return nil
+	}
+	return t.addRemote(candidate)
+}
+
+func (t *Transport) addRemote(candidate webrtc.ICECandidateInit) error {
+	if candidate.Candidate == "" { // end of candidates
+		return nil
+	}
+	parsed, err := ice.UnmarshalCandidate(candidate.Candidate)
+	if err != nil {
+		return fmt.Errorf("the server's candidate %q: %w", candidate.Candidate, err)
+	}
+	allowed := t.route.Allows(parsed)
+	t.mu.Lock()
+	if allowed {
+		t.remote = append(t.remote, parsed)
+	} else {
+		t.left = append(t.left, parsed)
+	}
+	t.mu.Unlock()
+	if !allowed {
+		return nil
+	}
+	return t.pc.AddICECandidate(candidate)
+}
+
+func (t *Transport) close() { _ = t.pc.GracefulClose() }
+
+// withoutWait announces any candidate as a host's. Where the server offers, it selects the pair, and waits for
+// a better one: 2 s on seeing a relayed candidate, 1 s on one that it wasn't told of, as it takes active TCP ones to be.
+// On a route there is no better one. The address stays true, and the words have no other use.
+func withoutWait(candidate string) string {
+	before, _, found := strings.Cut(candidate, " typ ")
+	if !found {
+		return candidate
+	}
+	return before + " typ host"
+}
+
+// splitCandidates takes the a=candidate lines out of a session description. There is one bundle, so every
+// candidate belongs to its first section.
+func splitCandidates(description string) (string, []webrtc.ICECandidateInit) {
+	var kept strings.Builder
+	var candidates []webrtc.ICECandidateInit
+	for line := range strings.Lines(description) {
+		if value, ok := strings.CutPrefix(line, "a=candidate:"); ok {
+			var first uint16
+			candidates = append(candidates, webrtc.ICECandidateInit{
+				Candidate: "candidate:" + strings.TrimSpace(value), SDPMLineIndex: &first,
+			})
+			continue
+		}
+		kept.WriteString(line)
+	}
+	return kept.String(), candidates
+}
+
+// latch is an event that happens once.
+type latch struct {
+	once *sync.Once
+	done chan struct{}
+}
+
+func newLatch() latch { return latch{&sync.Once{}, make(chan struct{})} }
+
+func (l latch) set() { l.once.Do(func() { close(l.done) }) }

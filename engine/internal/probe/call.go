@@ -1,0 +1,197 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/participant"
+)
+
+const (
+	// ICE gives up 5 s after it began: a path that works connects in less than one, and a person waits for the answer.
+	iceDisconnected = 3 * time.Second
+	iceFailed       = 2 * time.Second
+	// checksPerPair fills these seconds, at pion's five a second; its default stops after 1.6 s.
+	checksPerPair = 25
+	// keepalive refreshes the round trip time while media flows: the first check's is that of a busy moment.
+	keepalive = 100 * time.Millisecond
+	// dtlsRetransmission is LiveKit's own: the first flight is often sent before the other side listens.
+	dtlsRetransmission = 100 * time.Millisecond
+	// lateness is how long a sent packet may take before it is lost.
+	lateness = 300 * time.Millisecond
+)
+
+// call is one path's publisher and subscriber.
+type call struct {
+	route  route
+	tokens []string
+	media  time.Duration
+	result *Result
+
+	participants []*participant.Participant // publisher first
+	stream       *stream
+	sending      sync.WaitGroup
+	stopSending  context.CancelFunc
+}
+
+// run takes all stages and returns why it stopped, or nil when media was heard.
+func (c *call) run(ctx context.Context, target *url.URL) *fault {
+	dialed := time.Now()
+	server, f := preflight(ctx, target, c.tokens)
+	if f != nil {
+		return f
+	}
+	if f := c.join(ctx, server); f != nil {
+		return f
+	}
+	if f := c.connect(ctx); f != nil {
+		return f
+	}
+	c.result.ConnectMS = milliseconds(time.Since(dialed))
+	defer c.describePair()
+	if len(c.participants) == 1 {
+		return &fault{
+			stage: StageDTLS, untried: true,
+			detail: "the publisher's connection is up; proving media needs a second token, for a subscriber",
+		}
+	}
+	return c.hear(ctx)
+}
+
+// preflight takes the stages dns to token.
+func preflight(ctx context.Context, target *url.URL, tokens []string) (*server, *fault) {
+	server, conn, f := reach(ctx, target)
+	if f != nil {
+		return nil, f
+	}
+	secured, f := server.secureConn(ctx, conn)
+	if f != nil {
+		_ = conn.Close()
+		return nil, f
+	}
+	defer secured.Close()
+	return server, server.validate(ctx, secured, tokens)
+}
+
+func settings(engine *webrtc.SettingEngine) {
+	engine.SetICETimeouts(iceDisconnected, iceFailed, keepalive)
+	engine.SetICEMaxBindingRequests(checksPerPair)
+	engine.SetDTLSRetransmissionInterval(dtlsRetransmission)
+}
+
+// connect waits until the publisher can send and the subscriber can receive.
+func (c *call) connect(ctx context.Context) *fault {
+	for i, p := range c.participants {
+		transport := p.Publisher
+		if i > 0 {
+			transport = p.Subscriber
+		}
+		if f := c.await(ctx, p, transport); f != nil {
+			return f
+		}
+		if i == 0 {
+			c.send(ctx)
+		}
+	}
+	return nil
+}
+
+// await waits for a transport, and no longer than there is hope.
+func (c *call) await(ctx context.Context, p *participant.Participant, t *participant.Transport) *fault {
+	described, offered, gathered := t.Described(), t.Offered(), t.Gathered()
+	for {
+		select {
+		case <-t.Connected():
+			return nil
+		case <-t.Failed():
+			return explainPaths(c.route, t)
+		case <-described:
+			described = nil
+		case <-offered:
+			offered = nil
+		case <-gathered:
+			gathered = nil
+		case <-p.Ended():
+			f := explainPaths(c.route, t)
+			return failed(f.stage, "%s", redact(p.Err().Error(), c.tokens))
+		case <-ctx.Done():
+			return explainPaths(c.route, t)
+		}
+		paths := t.Paths()
+		nothingOffered := described == nil && offered == nil && len(paths.Remote) == 0
+		nothingGathered := c.route.RelayOnly && gathered == nil && len(paths.Local) == 0
+		if nothingOffered || nothingGathered {
+			return explainPaths(c.route, t)
+		}
+	}
+}
+
+// send begins to send; leave ends it.
+func (c *call) send(ctx context.Context) {
+	ctx, c.stopSending = context.WithCancel(ctx)
+	c.sending.Go(func() { c.stream.send(ctx) })
+}
+
+// hear takes the stage media: the first packet proves it, the time after it measures loss.
+func (c *call) hear(ctx context.Context) *fault {
+	publisher, subscriber := c.participants[0], c.participants[1]
+	select {
+	case <-c.stream.arrived:
+	case <-publisher.Ended():
+		return failed(StageMedia, "publisher: %s", redact(publisher.Err().Error(), c.tokens))
+	case <-subscriber.Ended():
+		return failed(StageMedia, "subscriber: %s", redact(subscriber.Err().Error(), c.tokens))
+	case <-ctx.Done():
+		if !closed(publisher.Published(c.stream.track.ID())) {
+			return failed(StageMedia, "both sides are connected, but the server did not accept the publisher's track")
+		}
+		return failed(StageMedia, "both sides are connected, but none of the %d packets that were sent arrived", c.stream.lastSent()+1)
+	}
+	wait(ctx, c.media)
+	last := c.stream.lastSent()
+	missing, of := c.stream.missing(last)
+	for deadline := time.Now().Add(lateness); missing > 0 && time.Now().Before(deadline) && ctx.Err() == nil; {
+		wait(ctx, packetInterval/4)
+		missing, of = c.stream.missing(last)
+	}
+	ok := true
+	c.result.OK, c.result.Stage = &ok, StageMedia
+	c.result.Loss = ratio(float64(missing) / float64(of))
+	c.result.Detail = fmt.Sprintf("the subscriber heard the publisher: %d of %d packets", of-missing, of)
+	return nil
+}
+
+func (c *call) describePair() {
+	pair, rtt := c.participants[0].Publisher.Pair()
+	if pair == nil {
+		return
+	}
+	c.result.Local, c.result.Remote = end(pair.Local), end(pair.Remote)
+	if rtt > 0 {
+		c.result.RTTMS = milliseconds(rtt)
+	}
+}
+
+func (c *call) leave() {
+	if c.stopSending != nil {
+		c.stopSending()
+	}
+	c.sending.Wait()
+	var leaving sync.WaitGroup
+	for _, p := range c.participants {
+		leaving.Go(p.Close)
+	}
+	leaving.Wait()
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}

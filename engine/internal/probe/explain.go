@@ -1,0 +1,123 @@
+package probe
+
+import (
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/pion/ice/v4"
+
+	"lkhub/engine/internal/participant"
+)
+
+const (
+	// maxQuoted bounds what is repeated of a server's words; a proxy's error page has kilobytes.
+	maxQuoted = 200
+	// maxListed bounds a list of candidates: a machine with containers has dozens.
+	maxListed = 3
+)
+
+var looksLikeToken = regexp.MustCompile(`eyJ[\w-]*\.[\w-]+\.?[\w-]*`)
+
+// redact makes a server's words fit to be repeated: without tokens (LiveKit 1.13.5 echoes the whole token), on one
+// line and short.
+func redact(text string, tokens []string) string {
+	for _, token := range tokens {
+		text = strings.ReplaceAll(text, token, "(token)")
+	}
+	text = looksLikeToken.ReplaceAllString(text, "(token)")
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if runes := []rune(text); len(runes) > maxQuoted {
+		text = string(runes[:maxQuoted]) + "…"
+	}
+	return text
+}
+
+// explainPaths says why a transport has not connected, by how far it came.
+func explainPaths(r route, t *participant.Transport) *fault {
+	paths := t.Paths()
+	local, remote := localEnds(paths), remoteEnds(paths.Remote)
+	switch {
+	case !closed(t.Described()):
+		return failed(StageJoin, "the server sent no session description for the %s", side(t))
+	case len(remote) == 0 && onlyLoopback(r, paths.Left):
+		return failed(StageConnect, "the server offers its own loopback address alone (%s), which means nothing on this machine",
+			list(remoteEnds(paths.Left)))
+	case len(remote) == 0 && len(paths.Left) == 0:
+		return failed(StageJoin, "the server offered no candidate at all to the %s", side(t))
+	case len(remote) == 0:
+		return &fault{stage: StageJoin, detail: r.missing + " (but " + list(remoteEnds(paths.Left)) + ")", untried: true}
+	case len(local) == 0 && r.RelayOnly && !closed(t.Gathered()):
+		return failed(StageGather, "no answer from the TURN server")
+	case len(local) == 0 && r.RelayOnly:
+		return failed(StageGather, "the TURN server gave no relay address%s", because(paths.Errors))
+	case len(local) == 0:
+		return failed(StageGather, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
+	case !closed(t.Reached()):
+		return failed(StageConnect, "no candidate pair answered: sent checks from %s to %s without a reply%s",
+			list(local), list(remote), because(paths.Errors))
+	default:
+		return failed(StageDTLS, "ICE connected the %s, but its DTLS handshake did not finish", side(t))
+	}
+}
+
+// side names a transport by what goes through it.
+func side(t *participant.Transport) string { return strings.ToLower(t.Target.String()) }
+
+func onlyLoopback(r route, left []ice.Candidate) bool {
+	r.Loopback = true
+	for _, candidate := range left {
+		if r.Allows(candidate) {
+			return true
+		}
+	}
+	return false
+}
+
+func localEnds(paths participant.Paths) []string {
+	var ends []string
+	for _, candidate := range paths.Local {
+		ends = append(ends, endText(candidate.Protocol.String(), candidate.Address, int(candidate.Port)))
+	}
+	return ends
+}
+
+func remoteEnds(candidates []ice.Candidate) []string {
+	var ends []string
+	for _, candidate := range candidates {
+		ends = append(ends, endText(candidate.NetworkType().NetworkShort(), candidate.Address(), candidate.Port()))
+	}
+	return ends
+}
+
+func endText(protocol, address string, port int) string {
+	return protocol + " " + net.JoinHostPort(address, strconv.Itoa(port))
+}
+
+func list(items []string) string {
+	if more := len(items) - maxListed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(items[:maxListed], ", "), more)
+	}
+	return strings.Join(items, ", ")
+}
+
+func because(reasons []string) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(reasons, "; ")
+}
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}

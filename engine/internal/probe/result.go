@@ -1,0 +1,80 @@
+package probe
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// Stage is a step of a path. A result names the last one reached, or the one that failed.
+type Stage string
+
+// The stages, in their order.
+const (
+	StageDNS     Stage = "dns"     // the host's name has an address
+	StageTCP     Stage = "tcp"     // the address accepts a connection
+	StageTLS     Stage = "tls"     // with a certificate that this machine trusts
+	StageHTTP    Stage = "http"    // and a LiveKit server answers
+	StageToken   Stage = "token"   // that accepts the tokens
+	StageJoin    Stage = "join"    // lets the participants in and offers the path
+	StageGather  Stage = "gather"  // this side has a candidate for the path
+	StageConnect Stage = "connect" // ICE: a packet came back
+	StageDTLS    Stage = "dtls"    // keys are agreed on
+	StageMedia   Stage = "media"   // the subscriber hears the publisher
+)
+
+// Result is what a path proved. OK is nil when it could not be tried. Measures are nil when there are none.
+type Result struct {
+	Path      string   `json:"path"`
+	OK        *bool    `json:"ok"`
+	Stage     Stage    `json:"stage"`
+	Detail    string   `json:"detail"`
+	ConnectMS *float64 `json:"connect_ms"` // from the first dial to ICE and DTLS connected, of both participants
+	RTTMS     *float64 `json:"rtt_ms"`     // the publisher's last ICE check on the pair in use
+	Loss      *float64 `json:"loss"`       // 0 to 1, publisher to subscriber, after the first packet
+	Local     *string  `json:"local"`      // the publisher's end of the pair
+	Remote    *string  `json:"remote"`     // the server's
+	Relay     *string  `json:"relay"`      // URL of the TURN server, also when it failed
+}
+
+// fault is why a path stopped.
+type fault struct {
+	stage   Stage
+	detail  string
+	untried bool // it could not be tried, which says nothing about whether it would work
+}
+
+func (f *fault) Error() string { return string(f.stage) + ": " + f.detail }
+
+func failed(stage Stage, format string, args ...any) *fault {
+	return &fault{stage: stage, detail: fmt.Sprintf(format, args...)}
+}
+
+func (r *Result) stop(f *fault) {
+	r.Stage, r.Detail = f.stage, f.detail
+	if !f.untried {
+		r.OK = new(bool)
+	}
+}
+
+// milliseconds rounds to a microsecond: more digits would promise what a clock in user space can't keep.
+func milliseconds(d time.Duration) *float64 {
+	value := float64(d.Microseconds()) / 1000
+	return &value
+}
+
+func ratio(value float64) *float64 {
+	value = math.Round(value*1e4) / 1e4
+	return &value
+}
+
+// end writes a candidate as "udp host 127.0.0.1:51234".
+func end(candidate *webrtc.ICECandidate) *string {
+	text := fmt.Sprintf("%s %s %s", candidate.Protocol, candidate.Typ,
+		net.JoinHostPort(candidate.Address, strconv.Itoa(int(candidate.Port))))
+	return &text
+}

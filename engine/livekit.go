@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/livekit/livekit-server/pkg/config"
+	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/routing/selector"
+	"github.com/livekit/livekit-server/pkg/service"
+	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
+	"github.com/livekit/protocol/livekit"
+	"gopkg.in/yaml.v3"
+)
+
+// This file is the only importer of livekit-server. What else needs its types uses the names given here.
+type serverConfig = config.Config
+
+var (
+	createNodeSelector = selector.CreateNodeSelector
+	isValidDomain      = service.IsValidDomain
+)
+
+// decodeStrict decodes text over the defaults, with unknown keys as errors, as config.NewConfig does. Unlike that,
+// it keeps the decoder's error with all its lines, and it neither validates nor asks a STUN server for an address.
+func decodeStrict(text string) (*serverConfig, error) {
+	defaults, err := yaml.Marshal(&config.DefaultConfig)
+	if err != nil {
+		return nil, err
+	}
+	var conf serverConfig
+	if err := yaml.Unmarshal(defaults, &conf); err != nil {
+		return nil, err
+	}
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&conf); err != nil && !errors.Is(err, io.EOF) {
+		return &conf, err
+	}
+	return &conf, nil
+}
+
+// sfu is livekit-server as an engine. Its metrics are process-global upstream: one per process.
+type sfu struct {
+	text   string // livekit.yaml
+	doors  doors
+	server *service.LivekitServer
+	rooms  *roomsClient
+	up     chan struct{} // closed when server and rooms are set and clients are accepted
+	ended  chan struct{} // closed when Run returns
+}
+
+func newSFU(text string, opened doors) *sfu {
+	return &sfu{text: text, doors: opened, up: make(chan struct{}), ended: make(chan struct{})}
+}
+
+func (s *sfu) Run(ready func()) error {
+	defer close(s.ended)
+	conf, err := config.NewConfig(s.text, true, nil, nil)
+	if err != nil {
+		return badConfig("%v", err)
+	}
+	if err := s.initialize(conf); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		if s.rooms.waitForAnswer(ctx) == nil {
+			serveDoors(s.server, s.doors)
+			close(s.up)
+			ready()
+		}
+	}()
+	return s.server.Start()
+}
+
+// initialize sets server and rooms, as upstream's own main does up to Start. The media ports are bound then.
+func (s *sfu) initialize(conf *config.Config) error {
+	config.InitLoggerFromConfig(&conf.Logging)
+	if err := conf.ValidateKeys(); err != nil {
+		return err
+	}
+	if err := conf.LoadTURNSecrets(); err != nil {
+		return err
+	}
+	current, err := currentKey(conf)
+	if err != nil {
+		return err
+	}
+	if len(s.doors) > 0 {
+		// Clients come in by the doors; the listener that upstream opens itself is for nobody else.
+		if conf.Port, err = privatePort(); err != nil {
+			return err
+		}
+		conf.BindAddresses = []string{"127.0.0.1"}
+	}
+	// Start binds the same later. Asked here, so that somebody else's server on the port can't pass for ours when
+	// waitForAnswer hears it.
+	if err := checkFree(conf); err != nil {
+		return err
+	}
+	node, err := routing.NewLocalNode(conf)
+	if err != nil {
+		return err
+	}
+	if err := prometheus.Init(string(node.NodeID()), node.NodeType()); err != nil {
+		return err
+	}
+	if s.server, err = service.InitializeServer(conf, node); err != nil {
+		return err
+	}
+	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
+	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
+	secret, ok := conf.Keys[current]
+	if !ok {
+		return badConfig("key file %s: it changed while the server started", conf.KeyFile)
+	}
+	conf.Keys = map[string]string{current: secret}
+	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), current, secret)
+	return nil
+}
+
+// checkFree binds each HTTP address for a moment.
+func checkFree(conf *config.Config) error {
+	for _, address := range bindAddresses(conf) {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		listener.Close()
+	}
+	return nil
+}
+
+func bindAddresses(conf *config.Config) []string {
+	hosts := conf.BindAddresses
+	if hosts == nil {
+		hosts = []string{""}
+	}
+	addresses := make([]string, len(hosts))
+	for i, host := range hosts {
+		addresses[i] = net.JoinHostPort(host, strconv.Itoa(int(conf.Port)))
+	}
+	return addresses
+}
+
+// Busy counts whoever is in a room, agents and hidden participants too, as upstream's own drain does.
+func (s *sfu) Busy() bool {
+	select {
+	case <-s.up:
+		return s.server.RoomManager().HasParticipants()
+	default:
+		return false
+	}
+}
+
+// Drain takes the node out of service, which other nodes heed; a node alone goes on letting participants in.
+// Stop(false) does that, and then asks every five seconds, without end, whether anyone is left: the caller asks
+// more often and sets the end with Stop.
+func (s *sfu) Drain() {
+	select {
+	case <-s.up:
+		go s.server.Stop(false)
+	default:
+	}
+}
+
+// Stop waits for the start to be over: upstream's Stop does nothing until IsRunning, which Start says only a
+// tenth of a second after it serves.
+func (s *sfu) Stop() {
+	select {
+	case <-s.up:
+	case <-s.ended:
+		return
+	}
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for !s.server.IsRunning() {
+		select {
+		case <-poll.C:
+		case <-s.ended:
+			return
+		}
+	}
+	s.server.Stop(true)
+}
+
+// Status tells the rooms that somebody is in.
+func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
+	type room struct {
+		Name         string `json:"name"`
+		Participants int    `json:"participants"`
+	}
+	rooms := []room{}
+	if !s.Busy() {
+		return map[string]any{"rooms": rooms}, nil
+	}
+	names, err := s.rooms.names(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the rooms: %w", err)
+	}
+	for _, name := range names {
+		// The list's own numbers lag by up to a second and leave agents out.
+		if r := s.server.RoomManager().GetRoom(ctx, livekit.RoomName(name)); r != nil && r.GetParticipantCount() > 0 {
+			rooms = append(rooms, room{name, r.GetParticipantCount()})
+		}
+	}
+	return map[string]any{"rooms": rooms}, nil
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/livekit/protocol/auth"
+	"github.com/livekit/protocol/livekit"
+	"google.golang.org/protobuf/proto"
+)
+
+// The real server, once: ready, keys, rooms, and a drain that ends when the last participant has left.
+func TestMediaFromStartToDrain(t *testing.T) {
+	dir := t.TempDir()
+	secrets := map[string]string{}
+	var ring strings.Builder
+	for _, key := range []string{"APIz", "APIa", "APIm"} { // the file's order is what counts, not the alphabet's
+		secrets[key] = strings.Repeat(strings.ToLower(key[3:]), 32)
+		fmt.Fprintf(&ring, "%s: %s\n", key, secrets[key])
+	}
+	keyFile, secretFile := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "relay.secret")
+	configFile, control := filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
+	_, relayAddress := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	relayHost, relayPort, _ := net.SplitHostPort(relayAddress)
+	turnServer := fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", relayHost, relayPort, secretFile)
+	port := freePort(t)
+	for path, text := range map[string]string{
+		keyFile: ring.String(), secretFile: testSecret + "\n", configFile: liveKitYAML(port, freePort(t), keyFile, turnServer),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	media := engineCommand("media", "--config", configFile, "--control", control)
+	media.Stdout, media.Stderr = &stdout, &stderr
+	if err := media.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- media.Wait() }()
+	t.Cleanup(func() {
+		_ = media.Process.Kill()
+		if t.Failed() {
+			t.Logf("stderr:\n%s", &stderr)
+		}
+	})
+
+	if status := askControl(t, control, "/ready"); status["state"] != string(running) || fmt.Sprint(status["rooms"]) != "[]" {
+		t.Fatalf("ready: %v", status)
+	}
+	// One signing key in three is the right one by chance; six times in a row it is not.
+	var guests []*websocket.Conn
+	for i := range 6 {
+		key := []string{"APIz", "APIa", "APIm"}[i%3]
+		guest, refreshedBy, ice := join(t, port, key, secrets[key], fmt.Sprintf("guest%d", i))
+		checkICEServers(t, ice, relayAddress)
+		if refreshedBy != "APIz" {
+			t.Errorf("the refresh token of a guest with %s is signed with %s, want the current key APIz", key, refreshedBy)
+		}
+		guests = append(guests, guest)
+	}
+	if rooms := fmt.Sprint(askControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
+		t.Errorf("rooms: %s", rooms)
+	}
+
+	if err := media.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waitForState(t, control, draining)
+	if rooms := fmt.Sprint(askControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
+		t.Errorf("rooms while draining: %s", rooms)
+	}
+	for _, guest := range guests {
+		leave(t, guest)
+	}
+	waitForExit(t, media, ended)
+	if code := media.ProcessState.ExitCode(); code != exitOK || stdout.Len() > 0 {
+		t.Errorf("exit code %d, stdout %q", code, &stdout)
+	}
+	for key, secret := range secrets {
+		if strings.Contains(stderr.String(), secret) {
+			t.Errorf("the secret of %s is in the log", key)
+		}
+	}
+}
+
+// A stop during the start: upstream's own Stop does nothing then, and would leave the server running.
+func TestMediaStoppedWhileItStarts(t *testing.T) {
+	dir := t.TempDir()
+	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
+	for path, text := range map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(freePort(t), freePort(t), keyFile, ""),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	media := engineCommand("media", "--config", configFile, "--control", control)
+	if err := media.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = media.Process.Kill() })
+	ended := make(chan error, 1)
+	go func() { ended <- media.Wait() }()
+	askControl(t, control, "/status") // answered first of all; on a slow day the start is over by then, which is no failure
+	_ = media.Process.Signal(syscall.SIGTERM)
+	waitForExit(t, media, ended)
+	if code := media.ProcessState.ExitCode(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func waitForExit(t *testing.T, cmd *exec.Cmd, ended chan error) {
+	t.Helper()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%v still runs after 10 s", cmd.Args)
+	}
+}
+
+// checkICEServers wants the hub's relay and nobody else's STUN, with a credential that the relay takes.
+func checkICEServers(t *testing.T, servers []*livekit.ICEServer, relayAddress string) {
+	t.Helper()
+	if len(servers) != 1 || fmt.Sprint(servers[0].Urls) != "[turn:"+relayAddress+"?transport=udp]" {
+		t.Fatalf("ICE servers: %v", servers)
+	}
+	who := credential{servers[0].Username, servers[0].Credential}
+	if code := newRawClient(t, relayAddress).allocate(who); code != 0 {
+		t.Errorf("Allocate with LiveKit's credential: %d", code)
+	}
+}
+
+// join opens a participant's signalling connection, and returns the key that its refresh token is signed with and
+// the ICE servers that it is told.
+func join(t *testing.T, port, key, secret, identity string) (*websocket.Conn, string, []*livekit.ICEServer) {
+	t.Helper()
+	token, err := auth.NewAccessToken(key, secret).SetIdentity(identity).
+		SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "den"}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := url.Values{"access_token": {token}, "protocol": {"15"}, "auto_subscribe": {"1"}}
+	conn, _, err := websocket.DefaultDialer.Dial("ws://127.0.0.1:"+port+"/rtc?"+query.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var ice []*livekit.ICEServer
+	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatalf("waiting for a refresh token: %v", err)
+		}
+		var message livekit.SignalResponse
+		if err := proto.Unmarshal(data, &message); err != nil {
+			t.Fatal(err)
+		}
+		if joined := message.GetJoin(); joined != nil {
+			ice = joined.IceServers
+		}
+		if refreshed := message.GetRefreshToken(); refreshed != "" {
+			parsed, err := auth.ParseAPIToken(refreshed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn, parsed.APIKey(), ice
+		}
+	}
+}
+
+func leave(t *testing.T, conn *websocket.Conn) {
+	t.Helper()
+	data, err := proto.Marshal(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
+	if err == nil {
+		err = conn.WriteMessage(websocket.BinaryMessage, data)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,81 @@
+// Command lkhub-engine runs what lkhub is made of, LiveKit's server and the hub's own TURN relay, as libraries,
+// and gives a supervisor the answers that it needs. stdout is data (JSON), stderr is talk, no failure exits 0.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+)
+
+// command is one subcommand. run returns the exit code; its result, or its failure, is on stdout by then.
+type command struct {
+	name    string
+	summary string
+	run     func(args []string, stdin io.Reader, stdout, stderr io.Writer) int
+}
+
+var commands = []command{
+	{"media", "run the SFU (livekit-server)", runMedia},
+	{"relay", "run the hub's TURN and STUN server", runRelay},
+	{"check-config", "judge a livekit.yaml as the server would, without any network access", runCheckConfig},
+	{"probe", "make a real call through each ICE path", runProbe},
+	{"load", "make calls and measure how they are forwarded", runLoad},
+	{"version", "print the versions built in", runVersion},
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(stderr, "%v\n%s", r, debug.Stack())
+			code = report(stdout, bug(r))
+		}
+	}()
+	if len(args) == 0 {
+		usage(stderr)
+		return report(stdout, badUsage("a subcommand is missing; lkhub-engine help lists them"))
+	}
+	switch args[0] {
+	case "help", "-h", "--help":
+		usage(stderr)
+		return exitOK
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return c.run(args[1:], stdin, stdout, stderr)
+		}
+	}
+	usage(stderr)
+	return report(stdout, badUsage("there is no subcommand %q; lkhub-engine help lists them", args[0]))
+}
+
+func usage(stderr io.Writer) {
+	fmt.Fprintln(stderr, "usage: lkhub-engine COMMAND [flags]")
+	for _, c := range commands {
+		fmt.Fprintf(stderr, "  %-13s %s\n", c.name, c.summary)
+	}
+}
+
+// parseFlags fills flags from args and wants as many arguments after them as operands says.
+// done means that there is nothing more to do: help was asked for, or the usage was wrong and is reported.
+func parseFlags(flags *flag.FlagSet, args []string, operands int, stdout, stderr io.Writer) (code int, done bool) {
+	flags.Init(flags.Name(), flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK, true
+	case err != nil:
+		return report(stdout, badUsage("%s: %v", flags.Name(), err)), true
+	case flags.NArg() != operands:
+		flags.Usage()
+		return report(stdout, badUsage("%s: %d arguments after the flags, wanted %d", flags.Name(), flags.NArg(), operands)), true
+	}
+	return exitOK, false
+}

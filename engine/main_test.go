@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// asEngine makes the test binary behave as the engine: the tests run it as the real program, exit codes included.
+const asEngine = "LKHUB_TEST_AS_ENGINE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asEngine) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func engineCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asEngine+"=1")
+	return cmd
+}
+
+func TestFailuresSayWhatAndExit(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	taken, takenUDP := occupyTCP(t), occupyUDP(t)
+	keys := write("keys.yaml", "APIkey: "+strings.Repeat("s", 32), 0o600)
+	secret := write("relay.secret", "secret", 0o600)
+	open := write("open.secret", "secret", 0o644)
+	config := func(name, http, udp string) string { return write(name, liveKitYAML(http, udp, keys, ""), 0o600) }
+	relay := func(name, listen, secret string) string { return write(name, relayJSON(listen, secret), 0o600) }
+	control := filepath.Join(dir, "c")
+	tooLong := filepath.Join(dir, strings.Repeat("x", 120))
+
+	for _, c := range []struct {
+		name string
+		args []string
+		exit int
+		code string
+		says string
+	}{
+		{"no subcommand", nil, 2, "usage", "subcommand"},
+		{"unknown subcommand", []string{"medai"}, 2, "usage", "medai"},
+		{"unknown flag", []string{"media", "--nope"}, 2, "usage", "nope"},
+		{"flags missing", []string{"media"}, 2, "usage", "--config"},
+		{"an argument too many", []string{"media", "--config", "a", "--control", "b", "c"}, 2, "usage", "1 arguments"},
+		{"no such file", []string{"media", "--config", "/nowhere", "--control", control}, 2, "config", "/nowhere"},
+		{"check-config of no file", []string{"check-config", "/nowhere"}, 2, "config", "/nowhere"},
+		{"bad livekit.yaml", []string{"media", "--config", write("bad.yaml", "prot: 1", 0o600), "--control", control}, 2, "config", "line 1: field prot not found"},
+		{"HTTP port taken", []string{"media", "--config", config("http.yaml", taken, "0"), "--control", control}, 3, "address-in-use", "127.0.0.1:" + taken},
+		{"UDP port taken", []string{"media", "--config", config("udp.yaml", freePort(t), takenUDP), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
+		{"control path too long", []string{"media", "--config", config("ok.yaml", freePort(t), "0"), "--control", tooLong}, 3, "control-socket", "shorter"},
+		{"control in no directory", []string{"media", "--config", config("ok.yaml", freePort(t), "0"), "--control", "/nowhere/c"}, 3, "control-socket", "/nowhere"},
+		{"bad relay.json", []string{"relay", "--config", write("bad.json", `{"listne": 1}`, 0o600), "--control", control}, 2, "config", "listne"},
+		{"wrong relay.json", []string{"relay", "--config", write("wrong.json", `{"quota": 0}`, 0o600), "--control", control}, 2, "config", "listen is missing"},
+		{"relay port taken", []string{"relay", "--config", relay("taken.json", "127.0.0.1:"+takenUDP, secret), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
+		{"not our address", []string{"relay", "--config", relay("foreign.json", "192.0.2.1:3478", secret), "--control", control}, 3, "address-not-available", "192.0.2.1"},
+		{"open secret", []string{"relay", "--config", relay("open.json", "127.0.0.1:1", open), "--control", control}, 2, "config", "chmod o-rwx"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := engineCommand(c.args...)
+			var stdout bytes.Buffer
+			cmd.Stdout = &stdout
+			_ = cmd.Run()
+			if got := cmd.ProcessState.ExitCode(); got != c.exit {
+				t.Errorf("exit code %d, want %d; stdout: %s", got, c.exit, &stdout)
+			}
+			checkFailureLine(t, stdout.Bytes(), c.code, c.says)
+		})
+	}
+}
+
+func checkFailureLine(t *testing.T, stdout []byte, code, says string) {
+	t.Helper()
+	var line struct {
+		Error struct{ Code, Message string }
+	}
+	if err := json.Unmarshal(stdout, &line); err != nil {
+		t.Fatalf("stdout is not one JSON object: %v: %q", err, stdout)
+	}
+	if line.Error.Code != code || !strings.Contains(line.Error.Message, says) {
+		t.Errorf("error %+v, want code %q and %q in the message", line.Error, code, says)
+	}
+}
+
+func TestPanicIsABug(t *testing.T) {
+	defer func(real []command) { commands = real }(commands)
+	commands = []command{{"boom", "", func([]string, io.Reader, io.Writer, io.Writer) int { panic("boom") }}}
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"boom"}, nil, &stdout, &stderr); code != exitBug {
+		t.Errorf("exit code %d, want %d", code, exitBug)
+	}
+	checkFailureLine(t, stdout.Bytes(), "bug", "boom")
+	if !strings.Contains(stderr.String(), "main_test.go") {
+		t.Errorf("no stack trace on stderr: %s", &stderr)
+	}
+}
+
+func TestHelpListsEverySubcommand(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"help"}, nil, &stdout, &stderr); code != exitOK || stdout.Len() > 0 {
+		t.Errorf("exit code %d, stdout %q", code, &stdout)
+	}
+	for _, c := range commands {
+		if !strings.Contains(stderr.String(), c.name) {
+			t.Errorf("help does not mention %s", c.name)
+		}
+	}
+}
+
+func TestVersionsComeFromTheBuild(t *testing.T) {
+	out, err := engineCommand("version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var versions map[string]string
+	if err := json.Unmarshal(out, &versions); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"engine", "livekit", "pion_turn", "go"} {
+		if versions[name] == "" || strings.HasPrefix(versions[name], "v") {
+			t.Errorf("version of %s is %q", name, versions[name])
+		}
+	}
+}
+
+// occupyTCP listens on a port of 127.0.0.1 until the test ends, and returns its number.
+func occupyTCP(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+func occupyUDP(t *testing.T) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return strconv.Itoa(conn.LocalAddr().(*net.UDPAddr).Port)
+}
+
+// freePort returns a port that is free over TCP and UDP at this moment.
+func freePort(t *testing.T) string {
+	t.Helper()
+	for range 20 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		port := listener.Addr().(*net.TCPAddr).Port
+		if conn, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			conn.Close()
+			return strconv.Itoa(port)
+		}
+	}
+	t.Fatal("no port is free over TCP and UDP")
+	return ""
+}

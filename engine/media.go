@@ -1,0 +1,63 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// defaultDrain is how long a stop waits for clients to leave by themselves.
+const defaultDrain = 30 * time.Second
+
+func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var fds fdList
+	register := func(flags *flag.FlagSet) {
+		flags.Var(&fds, "listen-fd", "inherited `number` of a listening socket to use instead of the configured port; may be repeated")
+	}
+	return runServer("media", "livekit.yaml", register, args, stdin, stdout, stderr, func(text string) (engine, error) {
+		// The same judgement as check-config's, so that all that is wrong is told at once and nothing surprises later.
+		if messages := checkConfig(text); len(messages) > 0 {
+			return nil, messages.failure()
+		}
+		opened, err := openDoors(fds)
+		if err != nil {
+			return nil, err
+		}
+		return newSFU(text, opened), nil
+	})
+}
+
+// runServer is what media and relay have in common: the flags, the signals, one failure line on stdout. register
+// adds the flags that a server has of its own.
+func runServer(name, configName string, register func(*flag.FlagSet), args []string, stdin io.Reader, stdout, stderr io.Writer, build func(text string) (engine, error)) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	configPath := flags.String("config", "", "`file` to read: "+configName)
+	control := flags.String("control", "", "`path` of the Unix socket that answers GET /status and GET /ready")
+	drain := flags.Duration("drain", defaultDrain, "how long to wait for clients to leave before stopping")
+	register(flags)
+	if code, done := parseFlags(flags, args, 0, stdout, stderr); done {
+		return code
+	}
+	if *configPath == "" || *control == "" {
+		return report(stdout, badUsage("%s: --config and --control are needed", name))
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+
+	text, err := readText(*configPath, stdin)
+	if err != nil {
+		return report(stdout, err)
+	}
+	e, err := build(text)
+	if err != nil {
+		return report(stdout, err)
+	}
+	if err := serve(e, *control, *drain, signals); err != nil {
+		return report(stdout, err)
+	}
+	return exitOK
+}

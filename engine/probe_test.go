@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/livekit/protocol/auth"
+
+	"lkhub/engine/internal/probe"
+)
+
+const (
+	callKey    = "APIcall"
+	callSecret = "the secret of those who make calls"
+)
+
+// callServer is the engine's own media process.
+type callServer struct{ url, control string }
+
+// startSFU starts it on loopback, with ICE over TCP unless tcp is "0", and with these turn_servers.
+func startSFU(t *testing.T, udp, tcp, turnServers string) callServer {
+	t.Helper()
+	dir := t.TempDir()
+	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
+	port := freePort(t)
+	yaml := strings.Replace(liveKitYAML(port, udp, keyFile, turnServers), "tcp_port: 0", "tcp_port: "+tcp, 1)
+	for path, text := range map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	media := engineCommand("media", "--config", configFile, "--control", control, "--drain", "1ms")
+	media.Stderr = &log
+	if err := media.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = media.Process.Kill()
+		_ = media.Wait()
+		if t.Failed() {
+			t.Logf("media:\n%s", &log)
+		}
+	})
+	askControl(t, control, "/ready")
+	return callServer{"ws://127.0.0.1:" + port, control}
+}
+
+// turnEntry is a relay towards peer alone, as an entry of turn_servers.
+func turnEntry(t *testing.T, peer string) string {
+	t.Helper()
+	address, err := net.ResolveUDPAddr("udp", "127.0.0.1:"+peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, listen := startRelay(t, address, 24)
+	host, port, _ := net.SplitHostPort(listen)
+	secretFile := filepath.Join(t.TempDir(), "relay.secret")
+	if err := os.WriteFile(secretFile, []byte(testSecret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", host, port, secretFile)
+}
+
+func callToken(t *testing.T, secret, room, identity string) string {
+	t.Helper()
+	token, err := auth.NewAccessToken(callKey, secret).SetIdentity(identity).SetValidFor(time.Minute).
+		SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: room}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// runProbeOn probes paths with as many tokens each, and returns the results and the exit code.
+func runProbeOn(t *testing.T, url, secret string, tokens int, timeout time.Duration, paths ...string) (map[string]probe.Result, int) {
+	t.Helper()
+	request := probe.Request{URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200}
+	for _, path := range paths {
+		p := probe.PathRequest{Path: path}
+		for i := range tokens {
+			p.Tokens = append(p.Tokens, callToken(t, secret, t.Name()+path, fmt.Sprint(path, i)))
+		}
+		request.Paths = append(request.Paths, p)
+	}
+	stdin, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := engineCommand("probe")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
+	_ = cmd.Run()
+	if stderr.Len() > 0 || strings.Contains(stdout.String(), "eyJ") {
+		t.Errorf("stdout %s, stderr %s", &stdout, &stderr)
+	}
+	results := map[string]probe.Result{}
+	for decoder := json.NewDecoder(&stdout); decoder.More(); {
+		var result probe.Result
+		if err := decoder.Decode(&result); err != nil {
+			t.Fatal(err)
+		}
+		results[result.Path] = result
+	}
+	return results, cmd.ProcessState.ExitCode()
+}
+
+// verdict is a result's ok and stage, as in "true media".
+func verdict(r probe.Result) string {
+	if r.OK == nil {
+		return "null " + string(r.Stage)
+	}
+	return fmt.Sprint(*r.OK, " ", r.Stage)
+}
+
+const (
+	enough = 10 * time.Second
+	short  = 1500 * time.Millisecond // for paths that can't work
+)
+
+func TestProbeProvesEachPathAlone(t *testing.T) {
+	udp, tcp := freePort(t), freePort(t)
+	server := startSFU(t, udp, tcp, turnEntry(t, udp))
+	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "udp", "tcp", "turn-udp")
+	if code != exitOK || len(results) != 3 {
+		t.Fatalf("exit code %d: %+v", code, results)
+	}
+	ends := map[string][2]string{
+		"udp":      {"udp host 127.0.0.1:", "udp host 127.0.0.1:" + udp},
+		"tcp":      {"tcp host 127.0.0.1:", "tcp host 127.0.0.1:" + tcp},
+		"turn-udp": {"udp relay 127.0.0.1:2", "udp host 127.0.0.1:" + udp},
+	}
+	for path, result := range results {
+		t.Logf("%s: %s, %.1f ms to connect", path, result.Detail, *result.ConnectMS)
+		if verdict(result) != "true media" || *result.Loss > 0.5 || result.RTTMS == nil {
+			t.Errorf("%+v", result)
+		}
+		if !strings.HasPrefix(*result.Local, ends[path][0]) || *result.Remote != ends[path][1] {
+			t.Errorf("%s went from %s to %s", path, *result.Local, *result.Remote)
+		}
+		if (result.Relay != nil) != (path == "turn-udp") {
+			t.Errorf("%s: relay %v", path, result.Relay)
+		}
+	}
+	checkNobodyIsLeft(t, server)
+}
+
+// checkNobodyIsLeft looks at once: participants that only dropped their connections would stay for many seconds.
+func checkNobodyIsLeft(t *testing.T, server callServer) {
+	t.Helper()
+	var status struct{ Rooms []struct{ Participants int } }
+	text, _ := json.Marshal(askControl(t, server.control, "/status"))
+	if err := json.Unmarshal(text, &status); err != nil {
+		t.Fatal(err)
+	}
+	for _, room := range status.Rooms {
+		if room.Participants > 0 {
+			t.Errorf("still there: %s", text)
+		}
+	}
+}
+
+func TestProbeOfAConnectionAlone(t *testing.T) {
+	udp, tcp := freePort(t), freePort(t)
+	server := startSFU(t, udp, tcp, turnEntry(t, udp))
+	results, code := runProbeOn(t, server.url, callSecret, 1, enough, "udp", "tcp", "turn-udp")
+	for path, result := range results {
+		if verdict(result) != "null dtls" || result.ConnectMS == nil || !strings.Contains(result.Detail, "second token") {
+			t.Errorf("%s: %+v", path, result)
+		}
+	}
+	if code != exitNotWell || len(results) != 3 {
+		t.Errorf("exit code %d: %+v", code, results)
+	}
+	checkNobodyIsLeft(t, server)
+}
+
+func TestProbeSaysWhatIsNotOffered(t *testing.T) {
+	server := startSFU(t, freePort(t), "0", "")
+	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "tcp", "turn-udp")
+	if code != exitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" {
+		t.Errorf("exit code %d: %+v", code, results)
+	}
+	if got := results["turn-udp"].Detail; got != "no TURN over UDP offered" {
+		t.Errorf("turn-udp: %s", got)
+	}
+	if got := results["tcp"].Detail; !strings.HasPrefix(got, "no ICE over TCP offered (but udp 127.0.0.1:") {
+		t.Errorf("tcp: %s", got)
+	}
+}
+
+func TestProbeNamesTheStageThatFails(t *testing.T) {
+	udp := freePort(t)
+	server := startSFU(t, udp, "0", turnEntry(t, freePort(t))) // the relay may not reach the SFU
+	for name, c := range map[string]struct {
+		url, secret, path, verdict, says string
+	}{
+		"nobody listens":    {"ws://127.0.0.1:" + freePort(t), callSecret, "udp", "false tcp", "connection refused"},
+		"wrong secret":      {server.url, strings.Repeat("x", 32), "udp", "false token", "signature is invalid"},
+		"a relay elsewhere": {server.url, callSecret, "turn-udp", "false connect", "to udp 127.0.0.1:" + udp + " without a reply"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			results, code := runProbeOn(t, c.url, c.secret, 2, short, c.path)
+			result := results[c.path]
+			if code != exitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
+				t.Errorf("exit code %d: %+v", code, result)
+			}
+			t.Log(result.Detail)
+		})
+	}
+	checkNobodyIsLeft(t, server)
+}
+
+func TestProbeRefusesAWrongRequest(t *testing.T) {
+	var stdout bytes.Buffer
+	cmd := engineCommand("probe")
+	cmd.Stdin, cmd.Stdout = strings.NewReader(`{"url": "ws://127.0.0.1:1", "pahts": []}`), &stdout
+	_ = cmd.Run()
+	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+		t.Errorf("exit code %d", got)
+	}
+	checkFailureLine(t, stdout.Bytes(), "request", "pahts")
+}
+
+// In this process, so that what a probe leaves running can be counted.
+func TestProbeLeavesNothingBehind(t *testing.T) {
+	udp, tcp := freePort(t), freePort(t)
+	server := startSFU(t, udp, tcp, turnEntry(t, freePort(t)))
+	before := runtime.NumGoroutine()
+	request := fmt.Sprintf(`{"url": %q, "timeout_ms": %d, "media_ms": 20, "paths": [`, server.url, short.Milliseconds())
+	for i, path := range []string{"udp", "tcp", "turn-udp"} { // the last one fails
+		request += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"path": %q, "tokens": [%q, %q]}`,
+			path, callToken(t, callSecret, path, "a"), callToken(t, callSecret, path, "b"))
+	}
+	parsed, err := probe.ReadRequest(strings.NewReader(request + "]}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts := map[string]string{}
+	probe.Run(t.Context(), parsed, func(r probe.Result) { verdicts[r.Path] = verdict(r) })
+	if verdicts["udp"] != "true media" || verdicts["tcp"] != "true media" || verdicts["turn-udp"] != "false connect" {
+		t.Errorf("%v", verdicts)
+	}
+	for deadline := time.Now().Add(enough); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines more than before:\n%s", runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}

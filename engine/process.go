@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// engine is one server inside this process: the SFU or the relay.
+type engine interface {
+	// Run starts the server and serves until Stop; it calls ready, once, when clients are accepted.
+	Run(ready func()) error
+	// Busy says whether Stop would cut anyone off.
+	Busy() bool
+	// Drain lets no new client in where the server can refuse them; who is there stays.
+	Drain()
+	// Stop makes Run return now, also while it is still starting. It may block until then.
+	Stop()
+	// Status gives what GET /status tells beyond state and pid, from the first moment on.
+	Status(ctx context.Context) (map[string]any, error)
+}
+
+type state string
+
+const (
+	starting state = "starting"
+	running  state = "running"
+	draining state = "draining"
+)
+
+// emptyPoll is how often a draining engine is asked whether it is empty: cheap, and short beside a restart.
+const emptyPoll = 100 * time.Millisecond
+
+// process carries an engine from start to stop and answers for it on the control socket.
+type process struct {
+	engine engine
+	ready  chan struct{} // closed once clients are accepted
+
+	mu    sync.Mutex
+	state state
+}
+
+// serve runs an engine until it fails, or until a signal has drained it within limit. A second signal ends the
+// drain, and one more does not wait for an orderly stop either.
+func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.Signal) error {
+	p := &process{engine: e, ready: make(chan struct{}), state: starting}
+	// Bound before the engine starts, so that whoever waits for it has something to wait on.
+	control, err := listenControl(controlPath)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	go func() {
+		if err := p.serveControl(control); err != nil {
+			log.Printf("control socket: %v", err)
+		}
+	}()
+
+	ended := make(chan error, 1)
+	go func() { ended <- runGuarded(e, p.markReady) }()
+	select {
+	case err := <-ended:
+		return unasked(err)
+	case <-signals:
+	}
+	p.setState(draining)
+	e.Drain()
+	waitWhileBusy(e, limit, signals)
+	go e.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+		return nil
+	}
+}
+
+// waitWhileBusy returns when the engine is empty, when the limit has passed, or at a signal.
+func waitWhileBusy(e engine, limit time.Duration, signals <-chan os.Signal) {
+	deadline := time.After(limit)
+	poll := time.NewTicker(emptyPoll)
+	defer poll.Stop()
+	for e.Busy() {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			return
+		case <-signals:
+			return
+		}
+	}
+}
+
+func (p *process) markReady() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == starting {
+		p.state = running
+	}
+	close(p.ready)
+}
+
+func (p *process) setState(s state) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = s
+}
+
+func (p *process) getState() state {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+// runGuarded makes a panic in Run a failure with its own exit code. A panic in a goroutine that upstream started
+// can't be caught here: Go then ends the process with a stack trace and exit code 2.
+func runGuarded(e engine, ready func()) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			fmt.Fprintf(os.Stderr, "%v\n%s", r, debug.Stack())
+			err = bug(r)
+		}
+	}()
+	return e.Run(ready)
+}
+
+// unasked is the error of an engine that ended though nobody stopped it.
+func unasked(err error) error {
+	if err == nil {
+		return &failure{exitNotWell, "stopped", "the server stopped by itself; its log says why"}
+	}
+	return err
+}

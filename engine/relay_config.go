@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// relayConfig is relay.json.
+type relayConfig struct {
+	Listen       []netip.AddrPort `json:"listen"` // UDP
+	Realm        string           `json:"realm"`
+	SecretFile   string           `json:"secret_file"`
+	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here and are answered to here
+	RelayPorts   portRange        `json:"relay_ports"`
+	Peers        peers            `json:"peers"`
+	Quota        int              `json:"quota"` // allocations of one participant at a time
+}
+
+// portRange includes both ends.
+type portRange struct {
+	Min uint16 `json:"min"`
+	Max uint16 `json:"max"`
+}
+
+func (r portRange) contains(port uint16) bool { return r.Min <= port && port <= r.Max }
+
+func (r portRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
+
+// peers are the only addresses and ports that relayed packets go to and come from.
+type peers []struct {
+	Address netip.Addr `json:"address"`
+	portRange
+}
+
+// allow is asked for every relayed packet, both ways.
+func (p peers) allow(address net.Addr) bool {
+	udp, ok := address.(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	at := udp.AddrPort()
+	for _, peer := range p {
+		if peer.Address == at.Addr().Unmap() && peer.contains(at.Port()) {
+			return true
+		}
+	}
+	return false
+}
+
+// allowIP is asked for permissions, which in TURN have no port.
+func (p peers) allowIP(ip net.IP) bool {
+	address, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return false
+	}
+	for _, peer := range p {
+		if peer.Address == address.Unmap() {
+			return true
+		}
+	}
+	return false
+}
+
+// parseRelayConfig names every wrong value at once, but only the first wrong type or unknown key.
+func parseRelayConfig(text string) (relayConfig, error) {
+	var config relayConfig
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&config); err != nil {
+		return config, badConfig("relay.json: %v", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return config, badConfig("relay.json: something stands after the configuration")
+	}
+	if wrong := config.faults(); len(wrong) > 0 {
+		return config, badConfig("relay.json: %s", strings.Join(wrong, "; "))
+	}
+	return config, nil
+}
+
+func (c relayConfig) faults() []string {
+	var wrong []string
+	add := func(bad bool, format string, args ...any) {
+		if bad {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	add(len(c.Listen) == 0, "listen is missing: the addresses to serve on, as [\"192.168.1.2:3478\"]")
+	for _, listen := range c.Listen {
+		add(listen.Port() == 0, "listen: %s has no port", listen)
+	}
+	add(c.Realm == "", "realm is missing")
+	add(c.SecretFile == "", "secret_file is missing")
+	add(!c.RelayAddress.IsValid() || c.RelayAddress.IsUnspecified(), "relay_address must be one address of this machine that reaches the peers")
+	add(!c.RelayPorts.valid(), "relay_ports: min and max must be ports, min not above max")
+	add(len(c.Peers) == 0, "peers is missing: a relay without peers relays nothing")
+	for _, peer := range c.Peers {
+		add(!peer.Address.IsValid(), "peers: an address is missing")
+		add(!peer.valid(), "peers: %s: min and max must be ports, min not above max", peer.Address)
+		// Else participants could send to one another's relay sockets.
+		add(peer.Address == c.RelayAddress && peer.Min <= c.RelayPorts.Max && c.RelayPorts.Min <= peer.Max,
+			"relay_ports %d-%d share ports with the peer %s", c.RelayPorts.Min, c.RelayPorts.Max, peer.Address)
+	}
+	add(c.Quota < 1, "quota must be 1 or more; a participant makes about 12 allocations")
+	return wrong
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
+	good := relayJSON("127.0.0.1:3478", "/s")
+	for _, c := range []struct {
+		name, from, to string
+		says           []string
+	}{
+		{"as rendered", "", "", nil},
+		{"an unknown key", `"quota"`, `"quoat"`, []string{"quoat"}},
+		{"no JSON", good, "listen: x", []string{"invalid character"}},
+		{"more than one", "24}", "24} {}", []string{"something stands after"}},
+		{"a name for an address", "127.0.0.1:3478", "localhost:3478", []string{"localhost"}},
+		{"a port too high", "39999", "70000", []string{"relay_ports.max"}},
+		{"no port", "127.0.0.1:3478", "127.0.0.1:0", []string{"listen: 127.0.0.1:0 has no port"}},
+		{"any address", `"relay_address": "127.0.0.1"`, `"relay_address": "0.0.0.0"`, []string{"relay_address must be one address"}},
+		{"a range turned round", "30000", "40000", []string{"relay_ports: min and max"}},
+		{"a peer among the relay ports", `"max": 7882`, `"max": 30000`, []string{"share ports with the peer 127.0.0.1"}},
+		{"no peers", `[{"address": "127.0.0.1", "min": 7882, "max": 7882}]`, "[]", []string{"peers is missing"}},
+		{"all at once", good, "{}", []string{"listen is missing", "realm is missing", "secret_file is missing", "relay_address", "relay_ports", "peers is missing", "quota"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(good, c.from, c.to, 1)
+			_, err := parseRelayConfig(text)
+			if (err != nil) != (c.says != nil) {
+				t.Fatalf("error %v", err)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRelayProcess(t *testing.T) {
+	dir := t.TempDir()
+	secret, config, control := filepath.Join(dir, "s"), filepath.Join(dir, "relay.json"), filepath.Join(dir, "c")
+	for path, text := range map[string]string{secret: testSecret, config: relayJSON("127.0.0.1:"+freePort(t), secret)} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := engineCommand("relay", "--config", config, "--control", control)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	if status := askControl(t, control, "/ready"); status["state"] != string(running) || status["allocations"] != 0.0 {
+		t.Errorf("ready: %v", status)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	waitForExit(t, cmd, ended)
+	if code := cmd.ProcessState.ExitCode(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// maxSocketPath is what sockaddr_un holds on this system without the closing NUL: 107 on Linux, 103 on macOS.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// listenControl binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
+// replaced; one that somebody answers on is not.
+func listenControl(path string) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, controlFailure(path, fmt.Errorf(
+			"the path has %d bytes and this system allows %d; use a state directory with a shorter path", len(path), maxSocketPath))
+	}
+	unlock, err := lockDirectory(filepath.Dir(path))
+	if err != nil {
+		return nil, controlFailure(path, err)
+	}
+	defer unlock()
+
+	listener, err := listenPrivately(path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return nil, controlFailure(path, err)
+		}
+		listener, err = listenPrivately(path)
+	}
+	if err != nil {
+		return nil, controlFailure(path, err)
+	}
+	return listener, nil
+}
+
+// lockDirectory keeps two processes that start at the same moment from replacing each other's socket.
+func lockDirectory(path string) (unlock func(), err error) {
+	directory, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(directory.Fd()), syscall.LOCK_EX); err != nil {
+		directory.Close()
+		return nil, err
+	}
+	return func() { directory.Close() }, nil
+}
+
+// listenPrivately binds under a umask: a chmod afterwards would leave a moment in which anyone may connect.
+func listenPrivately(path string) (net.Listener, error) {
+	defer syscall.Umask(syscall.Umask(0o177))
+	return net.Listen("unix", path)
+}
+
+// removeStale removes a socket that nobody answers on, and nothing else: a wrong --control must not cost a file.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return errors.New("a file that is not a socket is in the way")
+	}
+	conn, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		conn.Close()
+		return errors.New("another process answers there")
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return err
+	}
+	return os.Remove(path)
+}
+
+func controlFailure(path string, err error) *failure {
+	return &failure{exitMachine, "control-socket", fmt.Sprintf("control socket %s: %v", path, err)}
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"io"
+	"runtime/debug"
+	"strings"
+)
+
+// version is the engine's own; a build sets it with -ldflags "-X main.version=…".
+var version = "dev"
+
+// builtIn names the modules whose versions are worth telling.
+var builtIn = map[string]string{
+	"github.com/livekit/livekit-server":   "livekit",
+	"github.com/pion/turn/v5":             "pion_turn",
+	"github.com/livekit/server-sdk-go/v2": "server_sdk_go",
+}
+
+func runVersion(_ []string, _ io.Reader, stdout, _ io.Writer) int {
+	writeJSON(stdout, versions())
+	return exitOK
+}
+
+// versions reads the build info rather than constants: what is told is what was linked.
+func versions() map[string]string {
+	found := map[string]string{"engine": version}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return found
+	}
+	found["go"] = info.GoVersion
+	for _, module := range info.Deps {
+		if name, ok := builtIn[module.Path]; ok {
+			if module.Replace != nil {
+				module = module.Replace
+			}
+			found[name] = strings.TrimPrefix(module.Version, "v")
+		}
+	}
+	return found
+}
