@@ -143,7 +143,7 @@ def _stop_left(paths: StatePaths) -> None:
 async def _end(identity: processes.ProcessId) -> None:
     from lkhub.supervise.child import end_process
 
-    await end_process(identity, drain=False)
+    await end_process(identity, "now")
 
 
 def _has_failed(verified: Verified | None) -> bool:

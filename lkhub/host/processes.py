@@ -68,17 +68,25 @@ def child_environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_LIVEKIT_VARIABLES)}
 
 
-def start(argv: Sequence[str], log: str, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start(
+    argv: Sequence[str], log: str, environ: Mapping[str, str], inherited: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to the file `log`.
 
     A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
-    lkhub alone.
+    lkhub alone. `inherited` file descriptors keep their numbers in the process.
     """
     with explain_os_errors(log, "write"):
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
     try:
         return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=handle, stderr=handle, start_new_session=True, env=environ
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+            env=environ,
+            pass_fds=inherited,
         )
     except OSError as error:
         raise MachineError(f"can't start {argv[0]}: {(error.strerror or str(error)).lower()}") from error

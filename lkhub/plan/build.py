@@ -6,6 +6,7 @@ from pathlib import PurePath
 from lkhub.plan.address import choose_lan_address, list_candidates
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import (
+    Door,
     MediaPlan,
     Plan,
     ProbePath,
@@ -51,7 +52,7 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         stun=_plan_stun(spec, media, relay),
         serve=serve,
         urls=urls,
-        processes=_plan_processes(spec, facts, paths, urls, relay is not None),
+        processes=_plan_processes(spec, facts, media, urls, relay is not None),
         listeners=listeners,
         probes=_plan_probes(media, relay),
         livekit=dict(spec.livekit),
@@ -168,19 +169,22 @@ def _plan_urls(media: MediaPlan, serve: ServePlan) -> Urls:
 
 
 def _plan_processes(
-    spec: Spec, facts: NodeFacts, paths: StatePaths, urls: Urls, has_relay: bool
+    spec: Spec, facts: NodeFacts, media: MediaPlan, urls: Urls, has_relay: bool
 ) -> tuple[ProcessPlan, ...]:
     drain = f"{DRAIN_SECONDS}s"
+    paths = StatePaths(facts.state)
     livekit_yaml, relay_json, serve_json = (paths.render(name) for name in ("livekit.yaml", "relay.json", "serve.json"))
     argv: tuple[str, ...]
+    doors: tuple[Door, ...] = ()
     if spec.engine == "bundled":
         control = paths.socket("media")
         argv = (facts.engine, "media", "--config", livekit_yaml, "--control", control, "--drain", drain)
         ready = Ready(socket=control)
+        doors = tuple((str(address), media.signal) for address in media.bind)
     else:
         argv = (str(PurePath(facts.folder, spec.engine)), "--config", livekit_yaml)
         ready = Ready(url=f"{urls.local_media}/")
-    processes = [ProcessPlan("media", argv, (livekit_yaml, paths.keys, paths.relay_secret), ready, True)]
+    processes = [ProcessPlan("media", argv, (livekit_yaml, paths.keys, paths.relay_secret), ready, True, doors)]
     if has_relay:
         control = paths.socket("relay")
         argv = (facts.engine, "relay", "--config", relay_json, "--control", control)

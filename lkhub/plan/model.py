@@ -1,7 +1,7 @@
 """The plan: what runs, with which ports, addresses and files. Frozen, and free of secrets."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
@@ -10,6 +10,9 @@ from lkhub.spec.types import Address, PortRange
 ProcessName = Literal["media", "relay", "serve"]
 ProbePath = Literal["udp", "tcp", "turn-udp"]
 Protocol = Literal["tcp", "udp"]
+
+Door: TypeAlias = tuple[str, int]
+"""Address and TCP port of a listening socket that the supervisor opens and a child inherits."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Ready:
 class ProcessPlan:
     """One child of the supervisor.
 
-    `files` are read by the process when it starts: a change in one makes it another process.
+    `files` are read by the process when it starts: a change in one makes it another process. `doors` are
+    given to it as listening sockets, each as `--listen-fd NUMBER`.
     `carries_calls` is true where restarting it interrupts people.
     """
 
@@ -45,6 +49,7 @@ class ProcessPlan:
     files: tuple[str, ...]
     ready: Ready
     carries_calls: bool
+    doors: tuple[Door, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,15 @@ from lkhub.plan.build import DRAIN_SECONDS
 from lkhub.plan.model import ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
+from lkhub.supervise.doors import Doors
 from lkhub.supervise.ready import wait_ready
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
+
+Ending = Literal["drain", "now", "replace"]
+"""How a process ends. `drain`: people in a call may finish, up to a limit. `now`: they are told that the hub
+stops. `replace`: killed, because another takes its place at once. An orderly stop of livekit-server tells
+clients to leave for good (reason SERVER_SHUTDOWN); when it is gone without a word they reconnect by themselves."""
 
 # Media is ready in 0.1 s here; a small board under load takes a few seconds. Who is not ready by then hangs.
 READY_SECONDS = 30.0
@@ -61,6 +67,7 @@ class Child:
     plan: ProcessPlan
     fingerprint: str
     paths: StatePaths
+    doors: Doors
     say: Callable[[str], None]
     state: State = "stopped"
     since: float = field(default_factory=time.time)
@@ -75,9 +82,9 @@ class Child:
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     @staticmethod
-    def adopt(identity: Identity, paths: StatePaths, say: Callable[[str], None]) -> "Child":
+    def adopt(identity: Identity, paths: StatePaths, doors: Doors, say: Callable[[str], None]) -> "Child":
         """Take over a process that an earlier supervisor started."""
-        child = Child(identity.plan, identity.fingerprint, paths, say)
+        child = Child(identity.plan, identity.fingerprint, paths, doors, say)
         child.process, child.state, child.since = identity.process, "running", identity.since
         return child
 
@@ -93,12 +100,12 @@ class Child:
         if self.state == "failed":
             raise MachineError(self.last_failure)
 
-    async def stop(self, *, drain: bool) -> None:
-        """End the process: with `drain` media lets people finish first, up to its limit."""
+    async def stop(self, how: Ending) -> None:
+        """End the process, and do not start it again."""
         self._wanted = False
         self._set("stopping")
         if self.process is not None:
-            await end_process(self.process, drain=drain)
+            await end_process(self.process, how)
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()
@@ -161,7 +168,10 @@ class Child:
     def _spawn(self) -> None:
         self._set("starting")
         self.last_failure = ""
-        self._popen = processes.start(self.plan.argv, self.paths.log(self.plan.name), processes.child_environ())
+        descriptors = self.doors.open(self.plan.doors)
+        argv = [*self.plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
+        log = self.paths.log(self.plan.name)
+        self._popen = processes.start(argv, log, processes.child_environ(), descriptors)
         self.process = processes.identify(self._popen.pid)
         if self.process is None:
             self._popen.wait()
@@ -208,9 +218,10 @@ class Child:
             self.state, self.since = state, time.time()
 
 
-async def end_process(process: ProcessId, *, drain: bool) -> None:
+async def end_process(process: ProcessId, how: Ending) -> None:
     """End a process: SIGTERM lets it drain, a second one stops it, SIGKILL ends what does not listen."""
-    for limit in (DRAIN_SECONDS + STOP_GRACE_SECONDS if drain else SECOND_SIGNAL_SECONDS, STOP_GRACE_SECONDS):
+    first = DRAIN_SECONDS + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
+    for limit in () if how == "replace" else (first, STOP_GRACE_SECONDS):
         processes.send_signal(process, signal.SIGTERM)
         with anyio.move_on_after(limit):
             await processes.wait_until_gone(process)

@@ -91,7 +91,7 @@ async def _supervision(paths: StatePaths, say: Say) -> AsyncIterator[Supervisor]
         finally:
             if not supervisor.stopping:
                 with anyio.CancelScope(shield=True):
-                    await supervisor.stop(drain=False)
+                    await supervisor.stop("now")
             tasks.cancel_scope.cancel()
 
 
@@ -108,11 +108,11 @@ async def _serve_signals(
                     supervisor.stop_now()
                 else:
                     say("stopping; people in a call may finish first (once more to stop now)")
-                    tasks.start_soon(_stop, supervisor, scope)
+                    tasks.start_soon(_drain, supervisor, scope)
 
 
-async def _stop(supervisor: Supervisor, scope: anyio.CancelScope, drain: bool = True) -> None:
-    await supervisor.stop(drain=drain)
+async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
+    await supervisor.stop("drain")
     scope.cancel()
 
 
@@ -129,7 +129,7 @@ def _handlers(supervisor: Supervisor) -> dict[str, Handler]:
         return {"restarted": names, "people": await supervisor.restart(names)}
 
     async def stop(request: Mapping[str, Any]) -> Any:
-        await supervisor.stop(drain=request["drain"])
+        await supervisor.stop("drain" if request["drain"] else "now")
         supervisor.tasks.cancel_scope.cancel()
         return {}
 

@@ -19,9 +19,11 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host import files, processes
 from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
+from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
-from lkhub.supervise.child import Child, Identity, end_process
+from lkhub.supervise.child import Child, Ending, Identity, end_process
+from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
 from lkhub.supervise.people import RoomServer, count_people
 
@@ -54,6 +56,7 @@ class Supervisor:
         self.pending: PreparedHub | None = None
         self.children: dict[str, Child] = {}
         self.stopping = False
+        self.doors = Doors()
         self._changing = anyio.Lock()
 
     # --- what the operator asks for
@@ -85,15 +88,16 @@ class Supervisor:
             children = [self.children[name] for name in names]
             people = await self._count_people() if any(child.plan.carries_calls for child in children) else 0
             for child in children:
-                await child.stop(drain=False)
+                await child.stop("replace")
             await self._start(children)
             return people
 
-    async def stop(self, *, drain: bool = True) -> None:
+    async def stop(self, how: Ending) -> None:
         """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
         self.stopping = True
         for child in list(self.children.values()):
-            await child.stop(drain=drain)
+            await child.stop(how)
+        self.doors.close_except(set())
 
     def stop_now(self) -> None:
         """Cut a drain short."""
@@ -110,11 +114,11 @@ class Supervisor:
             identity = self._read_identity(name)
             for running in found.get(argument, []):
                 if identity is not None and running == identity.process:
-                    self.children[name] = Child.adopt(identity, self.paths, self.say)
+                    self.children[name] = Child.adopt(identity, self.paths, self.doors, self.say)
                     self.say(f"{name} (pid {running.pid}) is still running; taking it over")
                 else:
                     self.say(f"{name} (pid {running.pid}) is left over and not on record; ending it")
-                    await end_process(running, drain=False)
+                    await end_process(running, "replace")
         await self._start(self.children.values())
 
     async def keep_house(self) -> None:
@@ -162,22 +166,27 @@ class Supervisor:
         record = load_applied(self.paths)
         if media is None or media.state != "running" or record is None:
             return 0
-        return await count_people(RoomServer(record["urls"]["local_media"], self.paths.keys))
+        return await count_people(media.plan.ready, RoomServer(record["urls"]["local_media"], self.paths.keys))
+
+    def _must_be_free(self, listener: Listener, changed: list[str]) -> bool:
+        held = self.doors.is_open((str(listener.address), listener.ports.start))
+        return listener.process in changed and not (listener.protocol == "tcp" and held)
 
     async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str]) -> None:
         old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
         texts = {path: files.read_text(path) for path in wanted.files}
         new: dict[str, Child] = {
-            process.name: Child(process, wanted.fingerprints[process.name], self.paths, self.say)
+            process.name: Child(process, wanted.fingerprints[process.name], self.paths, self.doors, self.say)
             for process in wanted.plan.processes
             if process.name in changed
         }
         try:
             self._write(wanted.files)
             for child in old.values():
-                await child.stop(drain=False)
+                await child.stop("replace")
             require_engine(wanted.plan.processes[0].argv[0])
-            require_free_ports(listener for listener in wanted.plan.listeners if listener.process in changed)
+            self.doors.close_except({door for process in wanted.plan.processes for door in process.doors})
+            require_free_ports(listener for listener in wanted.plan.listeners if self._must_be_free(listener, changed))
             self.children = {name: child for name, child in self.children.items() if name not in gone} | new
             await self._start(new.values())
         except HubError as error:
@@ -194,7 +203,7 @@ class Supervisor:
     ) -> None:
         """Put back what ran before a failed change."""
         for child in new.values():
-            await child.stop(drain=False)
+            await child.stop("replace")
         self._write({path: text for path, text in texts.items() if text is not None})
         self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         await self._start(child for child in old.values() if child.state == "stopped")
