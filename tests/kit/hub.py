@@ -1,0 +1,134 @@
+"""A real hub for a test, on ports and in a state directory of its own."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lkhub.supervise.control import ask
+
+# A hub is up in a second here; a machine that runs other tests beside it takes longer.
+DEADLINE_SECONDS = 60.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
+    """The first true answer of `condition`; AssertionError when there is none by then."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := condition():
+            return answer
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+@dataclass
+class Hub:
+    """`lkhub` with one spec and one state directory. `prefix` goes in front of every command line, to run
+    it in a network namespace."""
+
+    folder: Path
+    ports: dict[str, int]
+    prefix: Sequence[str] = ()
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "hub.yaml"
+
+    def write_spec(self, more: str = "", reach: str = "local") -> None:
+        """A spec on this hub's ports; `more` are further lines of YAML."""
+        text = f"""
+            reach: {reach}
+            media: {{udp: {self.ports["udp"]}, signal: {self.ports["signal"]}}}
+            turn: {{udp: {self.ports["turn"]}, relay: {self.ports["relay"]}-{self.ports["relay"] + 99}}}
+            web: {self.ports["web"]}
+            """
+        self.spec.write_text(textwrap.dedent(text) + textwrap.dedent(more))
+
+    def run(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run `lkhub` to its end."""
+        return subprocess.run(
+            self.command(*arguments), **self._settings(), capture_output=True, text=True, timeout=timeout
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `lkhub` and leave it running."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(self.command(*arguments), **self._settings(), stdout=pipe, stderr=pipe, text=True)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*self.prefix, sys.executable, "-m", "lkhub", *arguments]
+
+    def up(self, *arguments: str) -> None:
+        """`up --detach`, which must succeed."""
+        done = self.run("up", "--detach", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.run("status", "--json").stdout)  # type: ignore[no-any-return]
+
+    def pids(self) -> dict[str, int]:
+        return {process["name"]: process["pid"] for process in self.status()["processes"]}
+
+    def env(self) -> dict[str, str]:
+        return json.loads(self.run("env", "--json").stdout)  # type: ignore[no-any-return]
+
+    def token(self, room: str, identity: str) -> str:
+        return self.run("token", "--room", room, "--identity", identity).stdout.strip()
+
+    def supervisor_pid(self) -> int:
+        return int(ask(str(self.state / "run/control.sock"), "status")["pid"])
+
+    def log(self, name: str) -> str:
+        path = self.state / "logs" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    def _settings(self) -> dict[str, Any]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("LKHUB_", "LIVEKIT_"))}
+        environ = {**clean, "LKHUB_STATE": str(self.state), **self.environ}
+        return {"cwd": self.folder, "env": environ, "stdin": subprocess.DEVNULL}
+
+
+@contextmanager
+def make_hub(prefix: Sequence[str] = (), ports: dict[str, int] | None = None) -> Iterator[Hub]:
+    """A hub with a spec, not yet up. Whatever happens, nothing of it is left running."""
+    # Not pytest's tmp_path: the name of a socket in there would be too long for the system.
+    folder = Path(tempfile.mkdtemp(prefix="hub-"))
+    hub = Hub(folder, ports or free_ports(), prefix)
+    try:
+        hub.write_spec()
+        yield hub
+    finally:
+        hub.run("down", "--now")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_ports() -> dict[str, int]:
+    """Ports that are free now, and a start of a hundred for the relay."""
+    names = {
+        "udp": socket.SOCK_DGRAM,
+        "signal": socket.SOCK_STREAM,
+        "turn": socket.SOCK_DGRAM,
+        "web": socket.SOCK_STREAM,
+    }
+    sockets = {name: socket.socket(socket.AF_INET, kind) for name, kind in names.items()}
+    for each in sockets.values():
+        each.bind(("127.0.0.1", 0))
+    ports = {name: int(each.getsockname()[1]) for name, each in sockets.items()}
+    for each in sockets.values():
+        each.close()
+    return {**ports, "relay": 20000 + ports["udp"] % 100 * 100}
