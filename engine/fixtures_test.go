@@ -1,6 +1,20 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// writePrivate writes files, text by path, that nobody else may read.
+func writePrivate(t *testing.T, files map[string]string) {
+	t.Helper()
+	for path, text := range files {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // liveKitYAML is what lkhub renders for reach: local.
 func liveKitYAML(httpPort, udpPort, keyFile, turnServers string) string {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -34,13 +33,9 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	relayHost, relayPort, _ := net.SplitHostPort(relayAddress)
 	turnServer := fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", relayHost, relayPort, secretFile)
 	port := freePort(t)
-	for path, text := range map[string]string{
+	writePrivate(t, map[string]string{
 		keyFile: ring.String(), secretFile: testSecret + "\n", configFile: liveKitYAML(port, freePort(t), keyFile, turnServer),
-	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	var stdout, stderr bytes.Buffer
 	media := engineCommand("media", "--config", configFile, "--control", control)
 	media.Stdout, media.Stderr = &stdout, &stderr
@@ -99,13 +94,9 @@ func TestMediaFromStartToDrain(t *testing.T) {
 func TestMediaStoppedWhileItStarts(t *testing.T) {
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	for path, text := range map[string]string{
+	writePrivate(t, map[string]string{
 		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(freePort(t), freePort(t), keyFile, ""),
-	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	media := engineCommand("media", "--config", configFile, "--control", control)
 	if err := media.Start(); err != nil {
 		t.Fatal(err)

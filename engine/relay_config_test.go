@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -45,11 +44,7 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 func TestRelayProcess(t *testing.T) {
 	dir := t.TempDir()
 	secret, config, control := filepath.Join(dir, "s"), filepath.Join(dir, "relay.json"), filepath.Join(dir, "c")
-	for path, text := range map[string]string{secret: testSecret, config: relayJSON("127.0.0.1:"+freePort(t), secret)} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	writePrivate(t, map[string]string{secret: testSecret, config: relayJSON("127.0.0.1:"+freePort(t), secret)})
 	cmd := engineCommand("relay", "--config", config, "--control", control)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A request made while no server is there is answered by the next one, and the configured port stays the door's.
+func TestMediaServesInheritedListener(t *testing.T) {
+	dir := t.TempDir()
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	inherited, err := door.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer inherited.Close()
+	port := strconv.Itoa(door.Addr().(*net.TCPAddr).Port)
+	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
+	writePrivate(t, map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(port, freePort(t), keyFile, ""),
+	})
+	for range 2 {
+		answered := make(chan string, 1)
+		go func() { answered <- get("http://127.0.0.1:" + port) }()
+
+		media := engineCommand("media", "--config", configFile, "--control", control, "--listen-fd", "3")
+		media.ExtraFiles = []*os.File{inherited}
+		if err := media.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = media.Process.Kill() })
+		ended := make(chan error, 1)
+		go func() { ended <- media.Wait() }()
+		askControl(t, control, "/ready")
+		if got := <-answered; got != "OK" {
+			t.Errorf("who waited at the door was answered %q", got)
+		}
+		_ = media.Process.Signal(syscall.SIGTERM)
+		waitForExit(t, media, ended)
+		if code := media.ProcessState.ExitCode(); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+// get returns the body of an answer, or what went wrong.
+func get(url string) string {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
+}
+
+func TestListenFDMustBeAListeningSocket(t *testing.T) {
+	dir := t.TempDir()
+	keyFile, configFile := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml")
+	writePrivate(t, map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(freePort(t), freePort(t), keyFile, ""),
+	})
+	for _, fd := range []string{"1", "x", "77"} {
+		var stdout bytes.Buffer
+		media := engineCommand("media", "--config", configFile, "--control", filepath.Join(dir, "c"), "--listen-fd", fd)
+		media.Stdout = &stdout
+		_ = media.Run()
+		if code := media.ProcessState.ExitCode(); code != exitUsage {
+			t.Errorf("--listen-fd %s: exit code %d", fd, code)
+		}
+		checkFailureLine(t, stdout.Bytes(), "usage", "listen-fd")
+	}
+}
