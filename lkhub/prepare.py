@@ -6,11 +6,11 @@ Nothing is changed here but that secrets are generated the first time.
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lkhub import __version__
-from lkhub.host.engine import check_config, engine_build
-from lkhub.host.files import ensure_private_dir, read_input
+from lkhub.host.engine import check_config, engine_build, is_program
+from lkhub.host.files import ensure_state_dir, read_input
 from lkhub.host.node import gather_node_facts
 from lkhub.host.secrets import Keys, dump_keys, ensure_secret, resolve_keys
 from lkhub.plan.build import build_plan
@@ -49,10 +49,9 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
     facts = gather_node_facts(state, folder)
     plan = build_plan(loaded, facts)
     _check_engine(loaded, folder)
-    paths = StatePaths(facts.state)
-    keys = resolve_keys(loaded, paths, folder, environ)
-    if plan is not None and not loaded.faults:
+    if plan is not None:
         _check_raw_livekit(loaded, plan, facts)
+    keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
     loaded.require_sound()
     assert plan is not None
     files = _collect_files(plan, keys)
@@ -63,7 +62,7 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
 
 def _check_engine(loaded: LoadedSpec, folder: str) -> None:
     engine = loaded.spec.engine
-    if engine != "bundled" and not os.access(os.path.join(folder, engine), os.X_OK):
+    if engine != "bundled" and not is_program(os.path.join(folder, engine)):
         loaded.add(("engine",), f"{engine} is not a program that this user can run", "write bundled, or the path")
 
 
@@ -71,15 +70,20 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None
     """Let LiveKit's own parser judge the raw keys, and say where in the spec each complaint comes from."""
     if not plan.livekit:
         return
+    # Without the raw keys nothing is wrong but that files which it names are not there before the first start.
+    without = {
+        complaint.message for complaint in check_config(facts.engine, render_livekit(replace(plan, livekit={})).text)
+    }
     text = render_livekit(plan).text
     lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
     for complaint in check_config(facts.engine, text):
-        path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
-        loaded.add(path, complaint.message)
+        if complaint.message not in without:
+            path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
+            loaded.add(path, complaint.message)
 
 
 def _collect_files(plan: Plan, keys: Keys) -> dict[str, str]:
-    ensure_private_dir(plan.paths.root)
+    ensure_state_dir(plan.paths.root)
     files = {plan.paths.render(file.name): file.text for file in render_all(plan)}
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)

@@ -18,6 +18,9 @@ NOT_BEFORE_LEEWAY_SECONDS = 10
 
 DEFAULT_TTL_SECONDS = 6 * 3600
 
+# LiveKit's own limit for names of rooms and participants (limit.max_room_name_length and its neighbours).
+MAX_NAME = 256
+
 # Rooms of lkhub's own verification: who is in there is a probe, not a person.
 PROBE_ROOM_PREFIX = "lkhub-verify-"
 
@@ -37,6 +40,8 @@ class Grant:
 
 def join_grant(room: str) -> dict[str, Any]:
     """The video grant of a plain participant of `room`: may publish and subscribe, administers nothing."""
+    if not room:
+        raise ValueError("a grant without a room opens every room")
     return {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True, "canPublishData": True}
 
 

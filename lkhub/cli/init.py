@@ -11,6 +11,7 @@ from lkhub.cli.show import err
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
 from lkhub.render.spec import render_spec
+from lkhub.spec.load import load_spec
 
 
 class Reach(StrEnum):
@@ -30,6 +31,8 @@ def init(
     path = spec or Path(DEFAULT_SPEC)
     if path.exists() and not force:
         raise InputError(f"{path} is there already", hints=("--force overwrites it",))
+    text = render_spec(reach.value, name)
+    load_spec(text.encode(), str(path)).require_sound()
     with explain_os_errors(path, "write"):
-        path.write_text(render_spec(reach.value, name))
+        path.write_text(text)
     err.print(f"wrote {path}; `lkhub up` makes it run")

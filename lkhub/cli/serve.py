@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lkhub.errors import InputError
 from lkhub.host.files import read_input
 from lkhub.render.serve import parse_serve
 
@@ -13,4 +14,8 @@ def serve(config: Annotated[Path, typer.Option(help="The rendered serve.json.")]
     """Run the service: tokens, health, the web application."""
     from lkhub.service.server import run_service
 
-    run_service(parse_serve(read_input(str(config)).decode()))
+    try:
+        parsed = parse_serve(read_input(str(config)).decode())
+    except (ValueError, TypeError):
+        raise InputError(f"{config} is not a rendered serve.json") from None
+    run_service(parsed)

@@ -12,7 +12,7 @@ from lkhub.cli.options import State, find_paths
 from lkhub.errors import InputError
 from lkhub.host.secrets import load_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
 
 LINK_TTL_SECONDS = 24 * 3600
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -59,6 +59,11 @@ def make_link(
 
 def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl: int) -> str:
     require_applied(paths)
+    for option, value in (("--room", room), ("--identity", identity), ("--name", name)):
+        if len(value) > MAX_NAME:
+            raise InputError(f"{option} has {len(value)} characters; LiveKit takes {MAX_NAME}")
+    if not room:
+        raise InputError("--room is empty", hints=("such a token would open every room",))
     key, secret = next(iter(load_keys(paths.keys).items()))
     return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl), key, secret)
 

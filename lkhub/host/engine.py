@@ -22,11 +22,19 @@ def bundled_engine() -> str:
 
 def require_engine(path: str) -> None:
     """Raise MachineError where the engine is not there or can't be run."""
-    if not os.access(path, os.X_OK):
+    if not is_program(path):
         raise MachineError(
             f"the engine {path} is missing",
             hints=("in a source tree, `scripts/up` builds it", "a wheel from `pip wheel .` carries it"),
         )
+
+
+def is_program(path: str) -> bool:
+    """Whether `path` is a file that this user can run."""
+    try:
+        return os.path.isfile(path) and os.access(path, os.X_OK)
+    except ValueError:  # a zero byte, or half a surrogate pair
+        return False
 
 
 def engine_build(path: str) -> str:

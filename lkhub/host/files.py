@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pwd
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,16 @@ from lkhub.errors import InputError, MachineError
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
+
+# What a state directory may contain when it is found open to others (lkhub.plan.paths).
+_STATE_NAMES = {"keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json"} | {
+    "rendered",
+    "run",
+    "logs",
+}
+
+# Specs, key files and tokens are a few kilobytes; this keeps a device or a wrong file from filling the memory.
+MAX_INPUT_BYTES = 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -49,6 +60,26 @@ def ensure_private_dir(path: str) -> None:
             os.chmod(path, DIR_MODE)
 
 
+def ensure_state_dir(path: str) -> None:
+    """`ensure_private_dir` for a state directory: refuses to close a folder to others that has anything else
+    in it, such as /tmp or somebody's home."""
+    with explain_os_errors(path, "read"):
+        foreign = Path(path).is_dir() and _is_foreign(Path(path))
+    if foreign:
+        raise MachineError(
+            f"{path} has other files in it, and a state directory is closed to other users",
+            hints=("choose a new or empty folder with --state DIR",),
+        )
+    ensure_private_dir(path)
+
+
+def _is_foreign(path: Path) -> bool:
+    mode = path.stat().st_mode
+    if not mode & 0o077:
+        return False
+    return bool(mode & stat.S_ISVTX) or not {entry.name for entry in path.iterdir()} <= _STATE_NAMES
+
+
 def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
     """Write `text` to `path` in one step, readable by this user alone. False where it already said so."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -81,14 +112,22 @@ def read_text(path: str) -> str | None:
             return Path(path).read_text()
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError:
+            raise MachineError(f"{path} is damaged: not text", hints=("remove it and run `lkhub up`",)) from None
 
 
-def read_input(path: str) -> bytes:
-    """A file that the user named. Raises InputError where it can't be read."""
+def read_input(path: str, limit: int = MAX_INPUT_BYTES) -> bytes:
+    """A file that the user named. Raises InputError where it can't be read or is larger than `limit`."""
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read(limit + 1)
+    except ValueError:
+        raise InputError(f"{path!r} is not the name of a file") from None
     except OSError as error:
         raise InputError(f"can't read {path}: {(error.strerror or str(error)).lower()}") from error
+    if len(raw) > limit:
+        raise InputError(f"{path} is over {limit:,} bytes", hints=("is this the right file?",))
+    return raw
 
 
 def remove(path: str) -> None:

@@ -3,6 +3,8 @@
 import errno
 import socket
 from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any
 
 import psutil
 
@@ -67,7 +69,7 @@ def _find_holder(listener: Listener, port: int) -> tuple[str, str]:
         connections = []
     for connection in connections:
         waiting = listener.protocol == "udp" or connection.status == psutil.CONN_LISTEN
-        if connection.laddr and connection.laddr.port == port and waiting and connection.pid:
+        if waiting and connection.pid and _is_on(connection.laddr, listener, port):
             try:
                 name = psutil.Process(connection.pid).name()
             except psutil.NoSuchProcess:
@@ -75,3 +77,11 @@ def _find_holder(listener: Listener, port: int) -> tuple[str, str]:
             return f"{name} (pid {connection.pid})", f"stop it (`kill {connection.pid}`)"
     tool = "ss -lptn" if listener.protocol == "tcp" else "ss -lpun"
     return "another user's process", f"see whose it is with `sudo {tool} sport = :{port}`"
+
+
+def _is_on(held: Any, listener: Listener, port: int) -> bool:
+    """Whether a socket that is bound to `held` (ip and port, or empty) keeps the listener from binding."""
+    if not held or held.port != port:
+        return False
+    wanted = listener.address
+    return wanted is None or ip_address(held.ip).is_unspecified or held.ip == str(wanted)

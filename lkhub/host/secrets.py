@@ -1,18 +1,15 @@
 """API keys and other secrets: generated once, or read from where the spec says."""
 
-import io
 import json
 import os
 import secrets
 import string
 from collections.abc import Mapping
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from lkhub.errors import MachineError
-from lkhub.host.files import ensure_private_dir, read_text, write_private
+from lkhub.errors import InputError, MachineError
+from lkhub.host.files import ensure_state_dir, read_input, read_text, write_private
 from lkhub.plan.paths import StatePaths
+from lkhub.spec.document import parse_plain
 from lkhub.spec.keys import FILE_FORM, GivenKey, KeyFile, KeyFromEnv, KeySource, check_pair, parse_key_pairs
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.secret import FromEnv, FromFile, Secret, SecretSource
@@ -52,7 +49,7 @@ def load_keys(path: str) -> Keys:
     if text is None:
         raise MachineError("this hub has no keys yet", hints=("`lkhub up` makes them",))
     try:
-        return parse_key_pairs(_parse_yaml(text))
+        return _parse_key_file(text)
     except ValueError as error:
         raise MachineError(f"{path}: {error}") from None
 
@@ -67,7 +64,7 @@ def ensure_secret(path: str) -> str:
 
 
 def _ensure_managed(paths: StatePaths) -> Keys:
-    ensure_private_dir(paths.root)
+    ensure_state_dir(paths.root)
     if read_text(paths.managed_keys) is None:
         keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
         write_private(paths.managed_keys, dump_keys(keys))
@@ -87,7 +84,7 @@ def _read_source(source: KeySource, folder: str, environ: Mapping[str, str]) -> 
         case KeyFile(path):
             text = _read_file(os.path.join(folder, path))
             try:
-                return parse_key_pairs(_parse_yaml(text))
+                return _parse_key_file(text)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from None
     raise AssertionError(source)
@@ -105,12 +102,11 @@ def _read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) 
 
 def _read_file(path: str) -> str:
     try:
-        with open(path) as file:
-            return file.read()
+        return read_input(path).decode()
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not text") from None
-    except OSError as error:
-        raise ValueError(f"can't read {path}: {(error.strerror or str(error)).lower()}") from None
+    except InputError as error:
+        raise ValueError(error.message) from None
 
 
 def _read_env(name: str, environ: Mapping[str, str]) -> str:
@@ -119,12 +115,12 @@ def _read_env(name: str, environ: Mapping[str, str]) -> str:
     return environ[name]
 
 
-def _parse_yaml(text: str) -> object:
+def _parse_key_file(text: str) -> Keys:
     try:
-        return YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError:
-        # The parser's own message quotes the line, and with it the secret.
-        raise ValueError(f"not YAML; write {FILE_FORM}") from None
+        data = parse_plain(text.encode())
+    except ValueError as error:
+        raise ValueError(f"{error}; write {FILE_FORM}") from None
+    return parse_key_pairs(data)
 
 
 def _generate(length: int) -> str:

@@ -70,7 +70,8 @@ def _plan_media(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> Media
         addresses = addresses or (LOOPBACK,)
         interfaces = interfaces or (facts.loopback(),)
     elif not addresses:
-        choice = choose_lan_address(facts, interfaces)
+        known = tuple(name for name in interfaces if any(name == interface.name for interface in facts.interfaces))
+        choice = choose_lan_address(facts, known)
         if choice is None:
             loaded.add(("reach",), *_explain_no_lan(facts))
             return None
@@ -126,7 +127,7 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts) -> tuple[Address, ..
 
 
 def _explain_no_lan(facts: NodeFacts) -> tuple[str, str]:
-    listed = [f"{c.address} on {c.interface} ({c.why_not})" for c in list_candidates(facts)]
+    listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in list_candidates(facts)]
     found = "; ".join(listed) or "no address at all"
     return f"no LAN address on this machine: {found}", "connect it to a network, or set media.advertise"
 

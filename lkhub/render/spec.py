@@ -38,7 +38,7 @@ def _render_field(key: str, info: FieldInfo, chosen: Any, indent: str) -> str:
 def _show(info: FieldInfo, chosen: Any) -> str:
     value = chosen if chosen is not None else info.get_default(call_default_factory=True)
     if value is None:
-        return "default  # depends on reach"
+        value = (info.examples or [""])[0]
     if isinstance(value, bool):
         return str(value).lower()
     if value in ((), {}):

@@ -15,10 +15,9 @@ from lkhub.host.secrets import load_keys
 from lkhub.render.serve import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.errors import ApiError
-from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
 
-# LiveKit's own limits (limit.max_room_name_length and its neighbours) are 256 characters and 64 KiB.
-MAX_NAME = 256
+# LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
 MAX_BODY_BYTES = 64 * 1024
 
 # Media answers its health in a millisecond; one that takes longer than this is not well.
@@ -103,7 +102,7 @@ async def _read_body(request: Request) -> bytes:
 def _parse(body: bytes) -> TokenRequest:
     try:
         data: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError(400, "the body is not JSON", 'send {"room": "NAME"}') from None
     try:
         return TokenRequest.model_validate(data)

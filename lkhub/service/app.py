@@ -1,13 +1,14 @@
 """Routes, middleware, errors: the whole picture of `lkhub serve`."""
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lkhub.render.serve import ServeConfig
 from lkhub.service.api import Api
-from lkhub.service.errors import ApiError, answer_api_error
+from lkhub.service.errors import ApiError, answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, content_security_policy, show_page
 
@@ -26,8 +27,9 @@ def build_app(config: ServeConfig) -> Starlette:
         Route("/api/health", api.health),
         Route("/api/livekit/token", api.token, methods=["POST"]),
         Mount("/assets", StaticFiles(directory=WEB / "assets", check_dir=False)),
-        Route("/join/{room}", show_page),
+        Route("/join/{room:path}", show_page),
         Route("/", show_page),
     ]
+    handlers = {ApiError: answer_api_error, HTTPException: answer_http_exception, Exception: answer_bug}
     guard = Middleware(HostGuard, hosts=config.hosts, port=config.port, headers=headers)
-    return Starlette(routes=routes, middleware=[guard], exception_handlers={ApiError: answer_api_error})
+    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)

@@ -1,5 +1,6 @@
 """The one shape of an error over HTTP: `{"error": {"code", "message", "hint"?}}`."""
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -13,6 +14,7 @@ _CODES = {
     415: "wrong-content-type",
     421: "wrong-host",
     422: "invalid",
+    500: "internal",
 }
 
 
@@ -24,10 +26,21 @@ class ApiError(Exception):
         self.status, self.message, self.hint = status, message, hint
 
     def as_response(self) -> Response:
-        body = {"code": _CODES[self.status], "message": self.message}
+        body = {"code": _CODES.get(self.status, "failed"), "message": self.message}
         if self.hint:
             body["hint"] = self.hint
         return JSONResponse({"error": body}, self.status)
+
+
+async def answer_http_exception(_: Request, error: Exception) -> Response:
+    """The handler for what Starlette itself refuses: unknown addresses, wrong methods."""
+    assert isinstance(error, HTTPException)
+    return ApiError(error.status_code, error.detail.lower()).as_response()
+
+
+async def answer_bug(_: Request, error: Exception) -> Response:
+    """The handler for everything else. The cause is in the log, not in the answer."""
+    return ApiError(500, "the hub could not answer this", "`lkhub logs serve` shows why").as_response()
 
 
 async def answer_api_error(_: Request, error: Exception) -> Response:

@@ -5,22 +5,14 @@ the hub arrives with a foreign `Origin`, and can't set `application/json` withou
 """
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lkhub.service.errors import ApiError
 
-# What a proxy adds. Nothing on this machine that talks to the hub directly sends one.
-FORWARDING_HEADERS = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "cf-connecting-ip",
-)
+# What a proxy adds, besides `X-Forwarded-*`. Nothing on this machine that talks to the hub directly sends one.
+FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
 class HostGuard:
@@ -60,12 +52,12 @@ def require_own_page(headers: Headers) -> None:
     another `Origin`."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
-    origin = headers.get("origin")
+    origin, host = headers.get("origin"), headers.get("host", "").lower()
     # `null` is what a sandboxed frame or a file sends; it is nobody's own.
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
         raise ApiError(403, "this endpoint answers the hub's own pages only")
 
 
 def is_direct(headers: Headers) -> bool:
     """Whether the request came straight to the hub, not through a proxy."""
-    return not any(name in headers for name in FORWARDING_HEADERS)
+    return not any(name in FORWARDING_HEADERS or name.startswith("x-forwarded") for name in headers)

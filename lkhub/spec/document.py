@@ -13,9 +13,9 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lkhub.errors import Fault
 
-# A full spec with comments is under 10 KB; the limits leave room and bound the work to milliseconds.
-# MAX_NODES counts what aliases repeat, so that a bomb of aliases ends there too.
-MAX_BYTES = 256 * 1024
+# A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in
+# a second. MAX_NODES counts what aliases repeat, so that a bomb of aliases ends there too.
+MAX_BYTES = 64 * 1024
 MAX_NODES = 10_000
 MAX_DEPTH = 40
 
@@ -51,6 +51,19 @@ def dotted(path: Path) -> str:
     return text
 
 
+def parse_plain(raw: bytes) -> Any:
+    """The plain data of a YAML text with a root of any kind. Raises ValueError, whose text repeats none of it."""
+    document = Document("")
+    try:
+        root = _compose(raw)
+        data = None if root is None else _Reader(document).read(root, ())
+    except _UnreadableError as error:
+        raise ValueError(error.problem) from None
+    if document.faults:
+        raise ValueError(document.faults[0].problem)
+    return data
+
+
 def parse_document(raw: bytes, file: str) -> Document:
     """Read `raw` as one YAML mapping. Never raises for any bytes: what is wrong is in `faults`."""
     document = Document(file)
@@ -84,19 +97,35 @@ def _compose(raw: bytes) -> Node | None:
         line = raw[: error.start].count(b"\n") + 1
         problem = f"byte 0x{raw[error.start]:02x} is not valid UTF-8"
         raise _UnreadableError(problem, line, "save the file as UTF-8") from None
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # the warning quotes the text, and with it secrets
     try:
-        return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
+        return yaml.compose(text)  # type: ignore[no-any-return]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = f"not YAML: {error.problem or error.context or 'it breaks off'}"
-        hint = "indent with spaces" if "'\\t'" in problem else ""
-        raise _UnreadableError(problem, None if mark is None else mark.line + 1, hint) from None
+        problem, hint = _explain_syntax(str(error.problem or error.context or "it breaks off"))
+        raise _UnreadableError(f"not YAML: {problem}", None if mark is None else mark.line + 1, hint) from None
     except YAMLError as error:
         raise _UnreadableError(f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise _UnreadableError("nested too deeply to be a spec") from None
     except ValueError as error:
         raise _UnreadableError(f"not YAML: {error}") from None
+
+
+def _explain_syntax(problem: str) -> tuple[str, str]:
+    """Problem and hint, without the names of aliases and tags: a secret may begin with `*`, `&` or `!`."""
+    for sign, name in (("*", "alias"), ("!", "tag"), ("&", "anchor")):
+        if name in problem:
+            return f"an {name} that means nothing here", f"put text that begins with {sign} in quotes"
+    if "another document" in problem:
+        return "a second document", "remove the line with ---"
+    hint = "indent with spaces" if "'\\t'" in problem else ""
+    return problem.replace("('<scalar>',)", "text").replace("'<document start>'", "the end"), hint
+
+
+# What stands for a value that could not be read: its key is left out, for it is a fault already.
+_BROKEN = object()
 
 
 class _Reader:
@@ -125,7 +154,8 @@ class _Reader:
         if isinstance(node, MappingNode):
             return self.read_mapping(node, path)
         if isinstance(node, SequenceNode):
-            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
+            items = [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
+            return [item for item in items if item is not _BROKEN]
         return self.read_scalar(node, path)
 
     def read_mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
@@ -142,16 +172,19 @@ class _Reader:
                 self.fault(line, below, f"given twice, first on line {first}", "keep one of them")
                 continue
             self.document.lines[below] = line
-            data[key] = self.read(value_node, below)
+            value = self.read(value_node, below)
+            if value is not _BROKEN:
+                data[key] = value
         return data
 
     def read_scalar(self, node: Node, path: Path) -> Any:
         try:
             return self.constructor.construct_object(node)
-        except (YAMLError, ValueError):
-            tag = str(node.tag).removeprefix("tag:yaml.org,2002:")
-            self.fault(node.start_mark.line + 1, path, f"not a value of YAML type {tag}")
-            return None
+        except (YAMLError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
+            self.fault(node.start_mark.line + 1, path, "not a value that YAML can read", "put text in quotes")
+            return _BROKEN
 
     def fault(self, line: int, path: Path, problem: str, hint: str = "") -> None:
-        self.document.faults.append(Fault(self.document.file, line, dotted(path), problem, hint))
+        # Below `keys` a mistyped key may be the secret itself.
+        named = path[:1] if path[:1] == ("keys",) else path
+        self.document.faults.append(Fault(self.document.file, line, dotted(named), problem, hint))

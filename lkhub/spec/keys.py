@@ -3,6 +3,7 @@
 No message repeats what was given: in the most common mistakes the secret stands where the key should.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,6 +101,8 @@ def list_variables(source: KeySource) -> tuple[str, ...]:
 
 def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
     """Raise ValueError where LiveKit would refuse the pair, or serve with one that can be guessed."""
+    if not key.strip():
+        raise ValueError(f"the key is empty; write `{form}`")
     if not secret.strip():
         raise ValueError(f"the secret is empty; write `{form}`")
     if len(secret) < MIN_SECRET_LENGTH:
@@ -123,10 +126,10 @@ def parse_key_pairs(data: Any) -> dict[str, Secret]:
         raise ValueError(f"not a mapping; write {FILE_FORM}")
     pairs: dict[str, Secret] = {}
     for key, secret in data.items():
-        if not isinstance(secret, str) and secret is not None:
-            raise ValueError("a secret that YAML reads as a number or a list; put it in quotes")
-        check_pair(str(key), secret or "", "NAME: SECRET")
-        pairs[str(key)] = Secret(secret or "")
+        if not isinstance(key, str) or not (isinstance(secret, str) or secret is None):
+            raise ValueError("a key or a secret that YAML does not read as text; put it in quotes")
+        check_pair(key, secret or "", "NAME: SECRET")
+        pairs[key] = Secret(secret or "")
     return pairs
 
 
@@ -140,6 +143,8 @@ def explain_keys(value: Any) -> str:
         return f"a list, but a key and its secret are a mapping; write `{PAIR_FORM}` under keys"
     if isinstance(value, dict):
         for key, secret in value.items():
+            if difflib.get_close_matches(key, ["source"], cutoff=0.7) and key != "source":
+                return "unknown key; did you mean source?"
             if key != "source" and isinstance(secret, str):
                 try:
                     check_pair(key, secret)

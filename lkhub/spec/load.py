@@ -15,6 +15,7 @@ from lkhub.errors import Fault, SpecError
 from lkhub.spec.document import Document, Path, parse_document
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
+from lkhub.spec.types import shown
 
 
 @dataclass
@@ -98,17 +99,17 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return str(context["error"]), ""
         case "literal_error":
             expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
-            return f"{_shown(details['input'])} is not one of: {expected}", ""
+            return f"{shown(details['input'])} is not one of: {expected}", ""
         case "string_pattern_mismatch":
-            return f"{_shown(details['input'])} does not fit; use lower-case letters, digits and dashes", ""
+            return f"{shown(details['input'])} does not fit; use lower-case letters, digits and dashes", ""
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"{_shown(details['input'])}, but a mapping of keys is expected", ""
+            return f"{shown(details['input'])}, but a mapping of keys is expected", ""
         case "bool_type":
-            return f"{_shown(details['input'])} is not true or false", ""
+            return f"{shown(details['input'])} is not true or false", ""
         case "string_type":
-            return f"{_shown(details['input'])} is not text", ""
+            return f"{shown(details['input'])} is not text", ""
         case "tuple_type":
-            return f"{_shown(details['input'])} is not a list", "write [a, b]"
+            return f"{shown(details['input'])} is not a list", "write [a, b]"
     return details["msg"], ""
 
 
@@ -144,14 +145,3 @@ def _find_field(name: str, model: type[BaseModel] = Spec, prefix: str = "") -> s
             if found:
                 return found
     return None
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return repr(text if len(text) <= 60 else text[:57] + "…")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.spec.keys import KeySource, parse_key_source
-from lkhub.spec.types import Addresses, Port, PortOrOff, PortRange, Ports, Stun
+from lkhub.spec.types import Addresses, Port, PortOrOff, PortRange, Ports, Stun, shown
 
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -50,12 +50,21 @@ OWNED_LIVEKIT_KEYS = {
     "rtc.stun_servers": "stun",
     "turn": "turn",
 }
+_SHARED_LIVEKIT_PARTS = {name.partition(".")[0] for name in OWNED_LIVEKIT_KEYS if "." in name}
+
+
+def _parse_version(value: Any) -> int:
+    if value is True or value != 1 or not isinstance(value, int):
+        raise ValueError(f"{shown(value)} is not a version of this format; write 1")
+    return 1
 
 
 def _parse_livekit(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("a mapping of livekit.yaml keys is expected")
     for key, below in value.items():
+        if key in _SHARED_LIVEKIT_PARTS and not isinstance(below, dict):
+            raise ValueError(f"{key} is a mapping of keys; as it is, it would throw away what the spec says")
         for name in [key, *(f"{key}.{inner}" for inner in below)] if isinstance(below, dict) else [key]:
             if name in OWNED_LIVEKIT_KEYS:
                 raise ValueError(f"{name} follows from the spec; set {OWNED_LIVEKIT_KEYS[name]} instead")
@@ -94,7 +103,7 @@ class Media(Part):
     udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
     """UDP port of media: one port, or a range such as `50000-60000`."""
 
-    tcp: PortOrOff | None = None
+    tcp: Annotated[PortOrOff | None, Field(examples=[7881])] = None
     """Port of ICE/TCP, for clients whose UDP is blocked, or `off`. LiveKit binds it on every interface,
     so it is `off` by default for `reach: local`; else 7881."""
 
@@ -130,7 +139,7 @@ class Keys(Part):
 class Spec(Part):
     """One hub."""
 
-    version: Literal[1] = 1
+    version: Annotated[int, PlainValidator(_parse_version), WithJsonSchema({"const": 1})] = 1
     """Version of this format."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "hub"

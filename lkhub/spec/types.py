@@ -35,9 +35,9 @@ def parse_port(value: Any) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{_shown(value)} is not a port number")
+        raise ValueError(f"{shown(value)} is not a port number")
     if not 1 <= value <= 65535:
-        raise ValueError(f"{value} is not a port (1 to 65535)")
+        raise ValueError(f"{shown(value)} is not a port (1 to 65535)")
     return value
 
 
@@ -87,7 +87,7 @@ def _parse_address(value: Any) -> Address:
     except ValueError:
         address = None
     if address is None:
-        raise ValueError(f"{_shown(value)} is not an IP address; write auto, or an address such as 192.168.1.5")
+        raise ValueError(f"{shown(value)} is not an IP address; write auto, or an address such as 192.168.1.5")
     if address.is_unspecified or address.is_multicast:
         raise ValueError(f"{address} is not an address that a client can send to")
     return address
@@ -98,7 +98,7 @@ def parse_host_port(value: Any) -> str:
     if isinstance(value, str) and (match := re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,9})", value)):
         parse_port(match[2])
         return value
-    raise ValueError(f"{_shown(value)} is not host:port")
+    raise ValueError(f"{shown(value)} is not host:port")
 
 
 def parse_stun(value: Any) -> Literal["own"] | tuple[str, ...]:
@@ -110,11 +110,15 @@ def parse_stun(value: Any) -> Literal["own"] | tuple[str, ...]:
     raise ValueError("write own, or a list of STUN servers: [stun.example.com:3478]")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """`value` as the user wrote it, shortened: a fault must stay readable."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = {None: "nothing", True: "true", False: "false"}.get(value, str(value))
+    if value is None:
+        return "nothing"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a very large number"  # Python refuses to print the largest
+    text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else text[:57] + "…"
 
 

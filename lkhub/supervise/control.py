@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError
 from lkhub.host import files
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -54,16 +54,28 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
     async with stream:
         try:
             line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_REQUEST_BYTES)
-            request = json.loads(line)
-            answer: dict[str, Any] = {"ok": await handlers[request["do"]](request)}
+            answer: dict[str, Any] = {"ok": await _handle(line, handlers)}
         except HubError as error:
             answer = {"error": {"message": error.message, "hints": error.hints, "exit_code": error.exit_code}}
-        except (anyio.IncompleteRead, anyio.DelimiterNotFound, ValueError, KeyError) as error:
-            answer = {"error": {"message": f"not a request: {error!r}", "hints": [], "exit_code": InputError.exit_code}}
+        except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
+            return  # whoever asked left before saying what
+        except Exception as error:
+            # A bug in one answer must not end the supervisor, and every call with it.
+            message = f"this is a bug in lkhub: {type(error).__name__} while answering"
+            answer = {"error": {"message": message, "hints": [], "exit_code": EXIT_BUG}}
         # Shielded: the answer to `stop` must still go out while everything else is cancelled. Who asked may
         # not have waited for it.
         with anyio.CancelScope(shield=True), contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
             await stream.send(json.dumps(answer).encode() + b"\n")
+
+
+async def _handle(line: bytes, handlers: Mapping[str, Handler]) -> Any:
+    try:
+        request = json.loads(line)
+        handler = handlers[request["do"]]
+    except (ValueError, KeyError, TypeError):
+        raise InputError("not a request that the supervisor knows") from None
+    return await handler(request)
 
 
 def ask(path: str, do: str, **fields: Any) -> Any:
@@ -78,8 +90,9 @@ def ask(path: str, do: str, **fields: Any) -> Any:
             raise NotRunningError from None
         except OSError as error:
             raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
-        connection.sendall(json.dumps({"do": do, **fields}).encode() + b"\n")
-        with connection.makefile("rb") as reader:
+        line = b""
+        with contextlib.suppress(ConnectionError), connection.makefile("rb") as reader:
+            connection.sendall(json.dumps({"do": do, **fields}).encode() + b"\n")
             line = reader.readline()
     if not line:
         raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))

@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.files import ensure_private_dir, explain_os_errors
+from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise.control import Handler, check_socket_path, serve_control
@@ -31,7 +31,7 @@ def hold_lock(paths: StatePaths) -> Iterator[None]:
 
     The kernel lets go of the lock when the process ends, however it ends.
     """
-    ensure_private_dir(paths.root)
+    ensure_state_dir(paths.root)
     ensure_private_dir(paths.run)
     check_socket_path(paths.control)
     with explain_os_errors(paths.lock, "write"):
@@ -64,7 +64,7 @@ async def run_hub(
     failed, that one runs on and `ready` gets the error instead.
     """
     paths = hub.plan.paths
-    with hold_lock(paths):
+    with _unwrapped(), hold_lock(paths):
         async with _supervision(paths, say) as supervisor:
             await supervisor.adopt()
             try:
@@ -78,6 +78,20 @@ async def run_hub(
             await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor))
             await ready(supervisor, outcome)
             await anyio.sleep_forever()
+
+
+@contextlib.contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Let a HubError leave a task group as itself, not as a member of a group."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException | None = group.subgroup(HubError)
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if error is None:
+            raise
+        raise error from None
 
 
 @contextlib.asynccontextmanager

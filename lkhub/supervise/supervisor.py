@@ -95,8 +95,9 @@ class Supervisor:
     async def stop(self, how: Ending) -> None:
         """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
         self.stopping = True
-        for child in list(self.children.values()):
-            await child.stop(how)
+        for name, child in list(self.children.items()):
+            # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
+            await child.stop(how if name == "media" else "now")
         self.doors.close_except(set())
 
     def stop_now(self) -> None:
@@ -119,7 +120,13 @@ class Supervisor:
                 else:
                     self.say(f"{name} (pid {running.pid}) is left over and not on record; ending it")
                     await end_process(running, "replace")
-        await self._start(self.children.values())
+        for name, child in list(self.children.items()):
+            try:
+                await child.start(self.tasks)
+            except MachineError as error:
+                self.say(f"{error.message}\nit is started anew")
+                await child.stop("replace")
+                del self.children[name]
 
     async def keep_house(self) -> None:
         """Rotate logs, and apply a change that waits as soon as nobody is in a call. Never returns."""
@@ -253,6 +260,7 @@ def load_applied(paths: StatePaths) -> dict[str, Any] | None:
     """The record of what is in force: `{"spec", "name", "at", "urls", "probes"}`; None before the first `up`."""
     text = files.read_text(paths.applied)
     try:
-        return json.loads(text) if text else None
+        record = json.loads(text) if text else None
     except ValueError:
         return None
+    return record if isinstance(record, dict) else None
