@@ -1,0 +1,203 @@
+"""`lkhub up` and what stands around it: twice is once, bad input loses nothing, the machine's refusals."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jwt
+import psutil
+import pytest
+
+from tests.kit.hub import Hub, wait_for
+
+
+def test_up_verifies_and_says_all_that_a_person_needs(hub: Hub) -> None:
+    done = hub.run("up", "--detach")
+    assert done.returncode == 0, done.stderr
+    ports = hub.ports
+    for expected in (
+        "hub is up",
+        "verified udp",
+        "verified turn-udp",
+        f"ws://127.0.0.1:{ports['signal']}",
+        f"http://127.0.0.1:{ports['web']}/join/lobby#",
+        "lkhub env",
+    ):
+        assert expected in done.stdout
+    status = hub.status()
+    assert status["hub"]["state"] == "running"
+    assert {path["path"]: path["ok"] for path in status["verified"]["paths"]} == {"udp": True, "turn-udp": True}
+    assert status["findings"] == []
+
+
+def test_up_twice_is_up_once(running: Hub) -> None:
+    before = running.status()
+    done = running.run("up", "--detach", "--no-verify")
+    assert done.returncode == 0
+    assert "restarted" not in done.stderr
+    assert running.status()["processes"] == before["processes"]
+
+
+def test_up_without_detach_on_a_running_hub_returns(running: Hub) -> None:
+    before = running.pids()
+    assert running.run("up").returncode == 0
+    assert running.pids() == before
+
+
+def test_a_changed_web_port_restarts_the_service_alone(running: Hub) -> None:
+    before = running.pids()
+    running.spec.write_text(running.spec.read_text().replace(f"web: {running.ports['web']}", f"web: {free_port()}"))
+    done = running.run("up", "--detach", "--no-verify")
+    assert done.returncode == 0, done.stderr
+    after = running.pids()
+    assert (after["media"], after["relay"]) == (before["media"], before["relay"])
+    assert after["serve"] != before["serve"]
+
+
+def test_a_wrong_spec_leaves_the_running_hub_running_and_says_so(running: Hub) -> None:
+    before = running.status()["processes"]
+    running.spec.write_text("reach: local\nmedai: {}\nweb: 99999\n")
+    done = running.run("up", "--detach")
+    assert done.returncode == 2
+    assert "hub.yaml:2: medai: unknown key" in done.stderr
+    assert "did you mean media?" in done.stderr
+    assert "hub.yaml:3: web: 99999 is not a port" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert done.stdout == ""
+    assert running.status()["processes"] == before
+
+
+def test_a_change_that_does_not_start_is_undone(running: Hub) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        running.spec.write_text(running.spec.read_text().replace(f"web: {running.ports['web']}", f"web: {port}"))
+        done = running.run("up", "--detach", "--no-verify")
+    assert done.returncode == 3
+    assert f"tcp port {port} (web application) is in use by" in done.stderr
+    assert f"pid {os.getpid()}" in done.stderr
+    assert "what ran before is running again" in done.stderr
+    status = running.status()
+    assert status["hub"]["state"] == "running"
+    assert running.env()["LIVEKIT_URL"] == f"ws://127.0.0.1:{running.ports['signal']}"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("signal", socket.SOCK_STREAM), ("udp", socket.SOCK_DGRAM)])
+@pytest.mark.parametrize("how", [("--detach",), ()])
+def test_a_port_in_use_names_its_holder(hub: Hub, name: str, kind: socket.SocketKind, how: tuple[str, ...]) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", hub.ports[name]))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        done = hub.run("up", *how)
+    assert done.returncode == 3
+    assert f"port {hub.ports[name]}" in done.stderr
+    assert f"(pid {os.getpid()})" in done.stderr
+    assert f"media.{name}" in done.stderr
+    assert hub.status()["hub"]["state"] == "stopped"
+
+
+def test_foreground_drains_at_the_first_signal_and_leaves_nothing(hub: Hub) -> None:
+    with hub.start("up", "--no-verify") as process:
+        wait_for(lambda: hub.status()["hub"]["state"] == "running", "the hub is up")
+        pids = hub.pids()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+    assert hub.status()["hub"]["state"] == "stopped"
+
+
+def test_down_of_a_hub_that_is_not_running_is_done(hub: Hub) -> None:
+    assert hub.run("down").returncode == 0
+
+
+def test_crashing_media_is_reported_with_the_end_of_its_log(running: Hub) -> None:
+    os.kill(running.pids()["media"], signal.SIGKILL)
+    wait_for(lambda: "was killed by signal 9" in running.log("hub"), "the report of the crash")
+    wait_for(lambda: running.status()["hub"]["state"] == "running", "media is back")
+
+
+def test_data_commands_print_nothing_but_data(running: Hub) -> None:
+    token = running.run("token", "--room", "r", "--identity", "ann")
+    claims = jwt.decode(token.stdout.strip(), options={"verify_signature": False})
+    assert (claims["sub"], claims["video"]["room"]) == ("ann", "r")
+    assert token.stderr == ""
+    variables = dict(line.split("=", 1) for line in running.run("env").stdout.splitlines())
+    assert list(variables) == ["LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"]
+    shell = running.run("env", "--format", "shell").stdout
+    shown = subprocess.run(["sh", "-c", f'{shell}\nprintf %s "$LIVEKIT_API_SECRET"'], capture_output=True, text=True)
+    assert shown.stdout == variables["LIVEKIT_API_SECRET"] == running.env()["LIVEKIT_API_SECRET"]
+    assert set(running.status()) == {"hub", "urls", "processes", "verified", "findings"}
+    assert running.run("token", "--room", "r", "--identity", "a", "--dotenv", "T").stdout.startswith("T=ey")
+    verified = json.loads(running.run("verify", "--json", "--path", "udp").stdout)
+    assert verified["ok"] is True
+    assert [path["path"] for path in verified["paths"]] == ["udp"]
+
+
+def test_secrets_are_in_no_argument_log_or_readable_file(running: Hub) -> None:
+    running.run("verify")
+    secrets = [running.env()["LIVEKIT_API_SECRET"], (running.state / "relay.secret").read_text().strip()]
+    arguments = [" ".join(psutil.Process(pid).cmdline()) for pid in running.pids().values()]
+    logs = [running.log(name) for name in ("media", "relay", "serve", "hub")]
+    for text in [*arguments, *logs]:
+        assert not any(secret in text for secret in secrets)
+        assert "eyJ" not in text, "a token"
+    for path in [running.state, *running.state.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0 or path.is_socket(), path
+        assert not path.is_socket() or path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_state_directory_of_another_user_is_refused(hub: Hub) -> None:
+    hub.state.mkdir(mode=0o700)
+    os.chown(hub.state, 12345, 12345)
+    done = hub.run("up", "--detach")
+    assert done.returncode == 3
+    assert "belongs to user 12345" in done.stderr
+    os.chown(hub.state, os.geteuid(), os.getegid())
+
+
+@pytest.mark.parametrize(("options", "reason"), [("ro", "read-only"), ("size=64k", "full")])
+def test_a_read_only_or_full_disk_is_said(hub: Hub, options: str, reason: str) -> None:
+    hub.state.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=700", "tmpfs", hub.state], check=True)
+    try:
+        if reason == "full":
+            filler = hub.state / "logs" / "old.log"
+            filler.parent.mkdir(mode=0o700)
+            _fill(filler)
+        done = hub.run("up", "--detach")
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert reason in done.stderr
+    finally:
+        hub.run("down", "--now")
+        subprocess.run(["umount", "-l", hub.state], check=True)
+
+
+def test_a_detached_hub_survives_its_terminal(hub: Hub) -> None:
+    command = hub.command("up", "--detach", "--no-verify")
+    # A terminal of its own, which is closed when `up` has returned.
+    script = f"import os, pty, sys; os.chdir({str(hub.folder)!r}); os.environ['LKHUB_STATE'] = {str(hub.state)!r}; "
+    script += f"sys.exit(os.waitstatus_to_exitcode(pty.spawn({command!r})))"
+    done = subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert hub.status()["hub"]["state"] == "running"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 512)
+        except OSError:
+            pass
