@@ -6,7 +6,7 @@ Nothing is changed here but that secrets are generated the first time.
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lkhub import __version__
 from lkhub.host.engine import check_config, engine_build, is_program
@@ -36,9 +36,9 @@ class PreparedHub:
     plan: Plan
     spec: str | None
     keys: Keys
-    files: Mapping[str, str]
+    files: Mapping[str, str] = field(repr=False)
     fingerprints: Mapping[str, str]
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
 
 
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:

@@ -15,6 +15,7 @@ from lkhub.plan.model import (
     RelayPlan,
     ServePlan,
     Urls,
+    in_url,
 )
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.ports import find_collisions, list_listeners
@@ -139,7 +140,7 @@ def _plan_relay(spec: Spec, media: MediaPlan) -> RelayPlan | None:
 
 
 def _plan_serve(spec: Spec, media: MediaPlan) -> ServePlan:
-    hosts = ("localhost", *(_in_url(address) for address in media.bind))
+    hosts = ("localhost", *(in_url(address) for address in media.bind))
     return ServePlan(bind=media.bind, port=spec.web, hosts=hosts, open_tokens=spec.reach == "local")
 
 
@@ -154,11 +155,11 @@ def _plan_stun(spec: Spec, media: MediaPlan, relay: RelayPlan | None) -> tuple[s
         return spec.stun
     if relay is not None:
         return ()
-    return (f"{_in_url(media.advertise[0])}:{media.udp.start}",)
+    return (f"{in_url(media.advertise[0])}:{media.udp.start}",)
 
 
 def _plan_urls(media: MediaPlan, serve: ServePlan) -> Urls:
-    host = _in_url(media.advertise[0])
+    host = in_url(media.advertise[0])
     web = f"http://{host}:{serve.port}"
     return Urls(
         livekit=f"ws://{host}:{media.signal}",
@@ -212,7 +213,3 @@ def _warn(spec: Spec, serve: ServePlan) -> tuple[str, ...]:
         "no TLS yet: browsers on other devices refuse camera and microphone on this hub; "
         f"they work in a browser on this machine, at http://127.0.0.1:{serve.port}, and in native applications",
     )
-
-
-def _in_url(address: Address) -> str:
-    return f"[{address}]" if address.version == 6 else str(address)

@@ -118,3 +118,8 @@ class Plan:
     livekit: dict[str, object]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+
+
+def in_url(address: Address) -> str:
+    """An address as the host of a URL: IPv6 in brackets."""
+    return f"[{address}]" if address.version == 6 else str(address)

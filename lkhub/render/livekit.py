@@ -6,7 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lkhub.plan.model import Plan
+from lkhub.plan.model import Plan, in_url
 from lkhub.render.files import HEADER, RenderedFile
 
 
@@ -46,7 +46,7 @@ def _render_rtc(plan: Plan) -> dict[str, Any]:
     if plan.relay:
         # Any entry here also keeps LiveKit from adding public STUN servers for its clients.
         rtc["turn_servers"] = [
-            {"host": str(address), "port": plan.relay.udp, "protocol": "udp", "secret_file": plan.paths.relay_secret}
+            {"host": in_url(address), "port": plan.relay.udp, "protocol": "udp", "secret_file": plan.paths.relay_secret}
             for address in plan.relay.listen
         ]
     return rtc

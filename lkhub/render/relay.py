@@ -2,7 +2,7 @@
 
 import json
 
-from lkhub.plan.model import Plan, RelayPlan
+from lkhub.plan.model import Plan, RelayPlan, in_url
 from lkhub.render.files import RenderedFile
 
 # A participant makes about 12 allocations (one per TURN URL, peer connection and network interface);
@@ -14,9 +14,7 @@ def render_relay(plan: Plan, relay: RelayPlan) -> RenderedFile:
     """The relay's configuration: it reaches media's UDP ports and nothing else."""
     media = plan.media
     config = {
-        "listen": [
-            f"[{address}]:{relay.udp}" if address.version == 6 else f"{address}:{relay.udp}" for address in relay.listen
-        ],
+        "listen": [f"{in_url(address)}:{relay.udp}" for address in relay.listen],
         "realm": plan.name,
         "secret_file": plan.paths.relay_secret,
         "relay_address": str(media.advertise[0]),

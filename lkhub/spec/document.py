@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from lkhub.errors import Fault
+from lkhub.spec.shown import printable
 
 # A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in
 # a second. MAX_NODES counts what aliases repeat, so that a bomb of aliases ends there too.
@@ -24,12 +25,14 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass
 class Document:
-    """The data of a YAML text; `lines` maps each path to its 1-based line; `faults` is what it broke."""
+    """The data of a YAML text; `lines` maps each path to its 1-based line; `faults` are what is wrong
+    with it as YAML, and `broken` the paths of values that could not be read (None in the data)."""
 
     file: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict, repr=False)  # may hold secrets
     lines: dict[Path, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    broken: set[Path] = field(default_factory=set)
 
     def line(self, path: Path) -> int | None:
         """The line of `path`, or of the nearest thing around it that is in the text."""
@@ -47,7 +50,7 @@ def dotted(path: Path) -> str:
     """`("agents", 0, "name")` as `agents[0].name`."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        text += f"[{step}]" if isinstance(step, int) else "." * bool(text) + printable(step)
     return text
 
 
@@ -124,10 +127,6 @@ def _explain_syntax(problem: str) -> tuple[str, str]:
     return problem.replace("('<scalar>',)", "text").replace("'<document start>'", "the end"), hint
 
 
-# What stands for a value that could not be read: its key is left out, for it is a fault already.
-_BROKEN = object()
-
-
 class _Reader:
     """Turns composed nodes into data, writing lines and faults into the document."""
 
@@ -154,8 +153,7 @@ class _Reader:
         if isinstance(node, MappingNode):
             return self.read_mapping(node, path)
         if isinstance(node, SequenceNode):
-            items = [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-            return [item for item in items if item is not _BROKEN]
+            return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
         return self.read_scalar(node, path)
 
     def read_mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
@@ -172,9 +170,7 @@ class _Reader:
                 self.fault(line, below, f"given twice, first on line {first}", "keep one of them")
                 continue
             self.document.lines[below] = line
-            value = self.read(value_node, below)
-            if value is not _BROKEN:
-                data[key] = value
+            data[key] = self.read(value_node, below)
         return data
 
     def read_scalar(self, node: Node, path: Path) -> Any:
@@ -182,7 +178,8 @@ class _Reader:
             return self.constructor.construct_object(node)
         except (YAMLError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
             self.fault(node.start_mark.line + 1, path, "not a value that YAML can read", "put text in quotes")
-            return _BROKEN
+            self.document.broken.add(path)
+            return None
 
     def fault(self, line: int, path: Path, problem: str, hint: str = "") -> None:
         # Below `keys` a mistyped key may be the secret itself.

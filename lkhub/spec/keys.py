@@ -142,6 +142,11 @@ def explain_keys(value: Any) -> str:
     if isinstance(value, list):
         return f"a list, but a key and its secret are a mapping; write `{PAIR_FORM}` under keys"
     if isinstance(value, dict):
+        for form, example in (("file", "{file: PATH}"), ("env", "{env: [KEY_VARIABLE, SECRET_VARIABLE]}")):
+            if set(value) == {form}:
+                return f"put it under source; write `source: {example}`"
+        if {"key", "secret"} & value.keys():
+            return f"put it under source; write `{PAIR_FORM}`"
         for key, secret in value.items():
             if difflib.get_close_matches(key, ["source"], cutoff=0.7) and key != "source":
                 return "unknown key; did you mean source?"

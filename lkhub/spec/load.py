@@ -6,6 +6,7 @@ A spec with faults still yields a `Spec` in which what is wrong has its default,
 
 import difflib
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,7 +16,8 @@ from lkhub.errors import Fault, SpecError
 from lkhub.spec.document import Document, Path, parse_document
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
-from lkhub.spec.types import shown
+from lkhub.spec.raw import find_owned
+from lkhub.spec.shown import shown
 
 
 @dataclass
@@ -45,9 +47,12 @@ class LoadedSpec:
 def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     """Read a spec. Never raises for any bytes; see `LoadedSpec.faults`."""
     document = parse_document(raw, file)
-    data = document.data
     faults = list(document.faults)
-    broken: set[Path] = set()
+    broken = set(document.broken)
+    for path, problem, hint in find_owned(document.data.get("livekit")):
+        faults.append(document.fault(("livekit", *path), problem, hint))
+        broken.add(("livekit", *path))
+    data = _without(document.data, broken)
     while True:
         try:
             return LoadedSpec(Spec.model_validate(data), document, faults, broken)
@@ -77,16 +82,17 @@ def _path_in(data: Any, loc: Path) -> Path:
     return path
 
 
-def _without(data: Any, broken: set[Path], path: Path = ()) -> Any:
-    if () in broken:
-        return {}
-    if isinstance(data, dict):
-        return {key: _without(value, broken, (*path, key)) for key, value in data.items() if (*path, key) not in broken}
-    if isinstance(data, list):
-        return [
-            _without(value, broken, (*path, index)) for index, value in enumerate(data) if (*path, index) not in broken
-        ]
-    return data
+def _without(data: Any, broken: set[Path]) -> Any:
+    """`data` without the broken paths. A list with a broken item goes as a whole: what is left of it would have
+    other numbers than in the text."""
+    removed = {tuple(takewhile(lambda step: isinstance(step, str), path)) for path in broken}
+
+    def copy(value: Any, path: Path) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: copy(below, (*path, key)) for key, below in value.items() if (*path, key) not in removed}
+
+    return {} if () in removed else copy(data, ())
 
 
 def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
@@ -116,12 +122,10 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
 def _explain_unknown(path: Path) -> tuple[str, str]:
     model = _model_at(path[:-1])
     known = list(model.model_fields)
-    near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    elsewhere = _find_field(str(path[-1]))
-    if near:
-        return "unknown key", f"did you mean {near[0]}?"
-    if elsewhere:
+    if elsewhere := _find_field(str(path[-1])):
         return "unknown key here", f"it belongs at {elsewhere}"
+    if near := difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6):
+        return "unknown key", f"did you mean {near[0]}?"
     return "unknown key", f"known here: {', '.join(known)}"
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.spec.keys import KeySource, parse_key_source
-from lkhub.spec.types import Addresses, Port, PortOrOff, PortRange, Ports, Stun, shown
+from lkhub.spec.shown import shown
+from lkhub.spec.types import Addresses, Port, PortOrOff, PortRange, Ports, Stun
 
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -34,24 +35,6 @@ _KEYS_SCHEMA: dict[str, Any] = {
     ]
 }
 
-# What the spec decides itself: set twice, the plan and the server would disagree about where media is.
-OWNED_LIVEKIT_KEYS = {
-    "port": "media.signal",
-    "bind_addresses": "reach",
-    "keys": "keys.source",
-    "key_file": "keys.source",
-    "rtc.node_ip": "media.advertise",
-    "rtc.use_external_ip": "media.advertise",
-    "rtc.udp_port": "media.udp",
-    "rtc.port_range_start": "media.udp",
-    "rtc.port_range_end": "media.udp",
-    "rtc.tcp_port": "media.tcp",
-    "rtc.turn_servers": "turn",
-    "rtc.stun_servers": "stun",
-    "turn": "turn",
-}
-_SHARED_LIVEKIT_PARTS = {name.partition(".")[0] for name in OWNED_LIVEKIT_KEYS if "." in name}
-
 
 def _parse_version(value: Any) -> int:
     if value is True or value != 1 or not isinstance(value, int):
@@ -62,12 +45,6 @@ def _parse_version(value: Any) -> int:
 def _parse_livekit(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("a mapping of livekit.yaml keys is expected")
-    for key, below in value.items():
-        if key in _SHARED_LIVEKIT_PARTS and not isinstance(below, dict):
-            raise ValueError(f"{key} is a mapping of keys; as it is, it would throw away what the spec says")
-        for name in [key, *(f"{key}.{inner}" for inner in below)] if isinstance(below, dict) else [key]:
-            if name in OWNED_LIVEKIT_KEYS:
-                raise ValueError(f"{name} follows from the spec; set {OWNED_LIVEKIT_KEYS[name]} instead")
     return value
 
 
@@ -103,7 +80,7 @@ class Media(Part):
     udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
     """UDP port of media: one port, or a range such as `50000-60000`."""
 
-    tcp: Annotated[PortOrOff | None, Field(examples=[7881])] = None
+    tcp: Annotated[PortOrOff, Field(examples=[7881])] | None = None
     """Port of ICE/TCP, for clients whose UDP is blocked, or `off`. LiveKit binds it on every interface,
     so it is `off` by default for `reach: local`; else 7881."""
 

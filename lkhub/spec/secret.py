@@ -55,4 +55,6 @@ def parse_secret_source(value: Any) -> SecretSource:
         [(kind, where)] = value.items()
         if isinstance(where, str) and where and kind in ("file", "env"):
             return FromFile(where) if kind == "file" else FromEnv(where)
+    if value in (None, ""):
+        raise ValueError("the secret is empty")
     raise ValueError("write the secret itself, {file: PATH} or {env: NAME}")

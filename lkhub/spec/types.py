@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.spec.shown import shown
+
 Off: TypeAlias = Literal["off"]
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -108,18 +110,6 @@ def parse_stun(value: Any) -> Literal["own"] | tuple[str, ...]:
     if isinstance(value, list | tuple) and value:
         return tuple(parse_host_port(item) for item in value)
     raise ValueError("write own, or a list of STUN servers: [stun.example.com:3478]")
-
-
-def shown(value: Any) -> str:
-    """`value` as the user wrote it, shortened: a fault must stay readable."""
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    if value is None:
-        return "nothing"
-    if isinstance(value, int) and value.bit_length() > 64:
-        return "a very large number"  # Python refuses to print the largest
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 Port: TypeAlias = Annotated[int, PlainValidator(parse_port), WithJsonSchema(_PORT_SCHEMA)]
