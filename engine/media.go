@@ -37,6 +37,7 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 	configPath := flags.String("config", "", "`file` to read: "+configName)
 	control := flags.String("control", "", "`path` of the Unix socket that answers GET /status and GET /ready")
 	drain := flags.Duration("drain", defaultDrain, "how long to wait for clients to leave before stopping")
+	profile := flags.String("cpuprofile", "", "`file` to record a CPU profile in, for scripts/profile")
 	register(flags)
 	if code, done := parseFlags(flags, args, 0, stdout, stderr); done {
 		return code
@@ -48,6 +49,11 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
+	stopProfile, err := startProfile(*profile)
+	if err != nil {
+		return report(stdout, err)
+	}
+	defer stopProfile()
 	text, err := readText(*configPath, stdin)
 	if err != nil {
 		return report(stdout, err)

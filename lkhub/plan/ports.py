@@ -37,7 +37,7 @@ def find_collisions(listeners: Iterable[Listener], loaded: LoadedSpec) -> None:
     seen: set[frozenset[Path]] = set()
     for first, second in combinations(listeners, 2):
         pair = frozenset({first.key, second.key})
-        if len(pair) == 1 or pair in seen or pair & loaded.broken or not _collide(first, second):
+        if len(pair) == 1 or pair in seen or any(map(loaded.is_broken, pair)) or not _collide(first, second):
             continue
         seen.add(pair)
         # The fault stands at what the user wrote last: a default is not their mistake.

@@ -32,9 +32,13 @@ class LoadedSpec:
     faults: list[Fault]
     broken: set[Path] = field(default_factory=set)
 
+    def is_broken(self, path: Path) -> bool:
+        """Whether the value at `path` is a default that stands in for a broken one."""
+        return any(path[: len(broken)] == broken for broken in self.broken)
+
     def add(self, path: Path, problem: str, hint: str = "") -> None:
-        """Add a fault at `path`, unless the value there is a default that stands in for a broken one."""
-        if not any(path[: len(broken)] == broken for broken in self.broken):
+        """Add a fault at `path`, unless the value there is broken already."""
+        if not self.is_broken(path):
             self.faults.append(self.document.fault(path, problem, hint))
 
     def require_sound(self) -> Spec:
@@ -52,7 +56,8 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     for path, problem, hint in find_owned(document.data.get("livekit")):
         faults.append(document.fault(("livekit", *path), problem, hint))
         broken.add(("livekit", *path))
-    data = _without(document.data, broken)
+    # An unreadable item stays in its list for one round, so that the others are judged by their own numbers.
+    data = _without(document.data, {path for path in broken if isinstance(path[-1], str)})
     while True:
         try:
             return LoadedSpec(Spec.model_validate(data), document, faults, broken)
@@ -60,6 +65,8 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
             # Each round removes at least one value, so this ends with the empty document at the latest.
             for details in error.errors(include_url=False, include_input=True):
                 path = _path_in(data, details["loc"])
+                if path in document.broken:
+                    continue
                 if path[:1] == ("keys",) and details["type"] != "value_error":
                     # A mistyped key in here may be the secret itself: neither key nor value is repeated.
                     path, problem, hint = ("keys",), explain_keys(data["keys"]), ""

@@ -56,5 +56,5 @@ def parse_secret_source(value: Any) -> SecretSource:
         if isinstance(where, str) and where and kind in ("file", "env"):
             return FromFile(where) if kind == "file" else FromEnv(where)
     if value in (None, ""):
-        raise ValueError("the secret is empty")
+        raise ValueError("the secret is empty; write the secret itself, {file: PATH} or {env: NAME}")
     raise ValueError("write the secret itself, {file: PATH} or {env: NAME}")

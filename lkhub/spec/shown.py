@@ -19,4 +19,4 @@ def shown(value: Any) -> str:
 def printable(text: str) -> str:
     """`text` without what would move the cursor, and cut where it is long."""
     plain = text if text.isprintable() else repr(text)[1:-1]
-    return plain if len(plain) <= MAX_LENGTH else plain[: MAX_LENGTH - 1] + "…"
+    return plain if len(plain) <= MAX_LENGTH else plain[: MAX_LENGTH - 3] + "…"
