@@ -1,0 +1,234 @@
+"""Writes docs/reference from the code: every key of the spec, and every command.
+
+Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale. The words are the code's own:
+docstrings of fields, help texts of commands. Only what stands around them is written here.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, get_args
+
+import typer.main
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from lkhub.cli.main import app
+from lkhub.errors import EXIT_BUG, EXIT_OK, InputError, MachineError, UnwellError
+from lkhub.plan.build import build_plan
+from lkhub.plan.facts import Interface, NodeFacts
+from lkhub.plan.model import Plan
+from lkhub.spec.document import dotted
+from lkhub.spec.load import load_spec
+from lkhub.spec.model import Spec
+from lkhub.spec.raw import OWNED_LIVEKIT_KEYS
+
+ROOT = Path(__file__).parent.parent
+
+# Lines of a help text stay whole in a code block of this width on GitHub, and in a terminal.
+HELP_WIDTH = 100
+
+REACHES: tuple[str, ...] = get_args(Spec.model_fields["reach"].annotation)
+
+# What a pattern of the schema means to a person.
+PATTERNS = {r"^\d+-\d+$": "a range such as `50000-60000`"}
+
+SPEC_HEAD = """\
+<!-- Written by scripts/docs from lkhub/spec/model.py. Change the docstrings there, then run scripts/docs. -->
+# hub.yaml
+
+`lkhub up` reads `hub.yaml` in the working directory, or the file that `--spec FILE` names. Without one, every key
+has its default: a hub for this machine only. `lkhub init` writes a `hub.yaml` in which all of this stands as
+comments.
+
+- The file is one YAML 1.2 mapping. Unknown keys, wrong types and two things on one port are faults at every level;
+  all faults are reported at once, with file and line, and nothing is changed.
+- Relative paths start from the folder of the file.
+- `lkhub spec schema` prints the JSON Schema, with which an editor completes and checks the file.
+"""
+
+COMMANDS_HEAD = """\
+<!-- Written by scripts/docs from the help texts in lkhub/cli. Change them there, then run scripts/docs. -->
+# Commands
+
+Data goes to stdout, everything else to stderr: what a command prints can be piped. `--json` prints one JSON
+document ([its shapes](json.md)). The state directory is `--state`, else `$LKHUB_STATE`, else the system's place
+for it (`/var/lib/lkhub` for root, `~/.local/state/lkhub` on Linux for others). Keys, files and logs are in there,
+and nothing is written outside it but by `init` and `render`, whose purpose that is.
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Write the stale pages, or name them; the exit code."""
+    if arguments not in ([], ["--check"]):
+        sys.exit(__doc__)
+    stale = [name for name, text in build_pages().items() if read(name) != text]
+    for name in stale:
+        if arguments:
+            print(f"{name} is stale: run scripts/docs", file=sys.stderr)
+        else:
+            (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / name).write_text(build_pages()[name])
+            print(f"wrote {name}", file=sys.stderr)
+    return 1 if stale and arguments else 0
+
+
+def build_pages() -> dict[str, str]:
+    """The text of every page that is made here, by its path in the repository."""
+    return {"docs/reference/spec.md": build_spec_page(), "docs/reference/commands.md": build_commands_page()}
+
+
+def read(name: str) -> str | None:
+    path = ROOT / name
+    return path.read_text() if path.exists() else None
+
+
+# --- the spec
+
+
+def build_spec_page() -> str:
+    """Every key: what it takes, its default by reach, what it means."""
+    plans = {reach: plan_hub(reach) for reach in REACHES}
+    rows = ["| key | default |", "|---|---|"]
+    sections = []
+    for path, info, schema in walk_keys(Spec):
+        key, words = ".".join(path), " ".join((info.description or "").split())
+        heading = f"{'#' * (len(path) + 1)} {key}\n"
+        if schema is None:
+            sections += [heading, f"{words}\n"]
+            continue
+        default = describe_default(path, info, plans)
+        rows.append(f"| [`{key}`](#{key.replace('.', '')}) | {default} |")
+        sections += [heading, f"{words}\n", f"Takes {describe_type(schema)}. Default: {default}.\n"]
+    owned = "".join(f"| `{dotted(path)}` | `{instead}` |\n" for path, instead in OWNED_LIVEKIT_KEYS.items())
+    sections.append(
+        "These keys of livekit.yaml follow from the spec and are refused here:\n\n"
+        f"| livekit.yaml | set instead |\n|---|---|\n{owned}"
+    )
+    return "\n".join([SPEC_HEAD, *rows, "", *sections])
+
+
+def walk_keys(
+    model: type[BaseModel], prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], FieldInfo, Mapping[str, Any] | None]]:
+    """Each key below `model`: its path, its field, its JSON schema; None for a part that holds other keys."""
+    schemas = model.model_json_schema()["properties"]
+    for key, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield (*prefix, key), FieldInfo(description=inner.__doc__), None
+            yield from walk_keys(inner, (*prefix, key))
+        else:
+            yield (*prefix, key), info, schemas[key]
+
+
+def plan_hub(reach: str) -> Plan:
+    """What the defaults become on a machine with one network."""
+    facts = NodeFacts(
+        interfaces=(
+            Interface("lo", "loopback", (ip_address("127.0.0.1"),)),
+            Interface("eth0", "lan", (ip_address("192.168.1.5"),)),
+        ),
+        default_routes=("eth0",),
+        engine="lkhub-engine",
+        python="python3",
+        state="/var/lib/lkhub",
+        folder="/etc/lkhub",
+    )
+    plan = build_plan(load_spec(f"reach: {reach}\n".encode()), facts)
+    assert plan is not None
+    return plan
+
+
+def describe_default(path: tuple[str, ...], info: FieldInfo, plans: Mapping[str, Plan]) -> str:
+    """The default; one for each reach where the plan decides it."""
+    default = info.get_default(call_default_factory=True)
+    if default is not None:
+        return f"`{show(default)}`"
+    decided = {reach: find_planned(plan, path) for reach, plan in plans.items()}
+    return ", ".join(f"`{'off' if value is None else show(value)}` for `{reach}`" for reach, value in decided.items())
+
+
+def find_planned(plan: Plan, path: tuple[str, ...]) -> Any:
+    value: Any = plan
+    for step in path:
+        value = getattr(value, step)
+    return value
+
+
+def show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value in ((), {}):
+        return "[]" if value == () else "{}"
+    return str(value)
+
+
+def describe_type(schema: Mapping[str, Any]) -> str:
+    """A JSON schema in words."""
+    match schema:
+        case {"anyOf": choices}:
+            words = [describe_type(choice) for choice in choices if choice != {"type": "null"}]
+            return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+        case {"const": value}:
+            return f"`{value}`"
+        case {"enum": values}:
+            return " or ".join(f"`{value}`" for value in values)
+        case {"type": "integer", "maximum": 65535}:
+            return "a port"
+        case {"type": "boolean"}:
+            return "`true` or `false`"
+        case {"type": "string", "format": "ip"}:
+            return "an IP address"
+        case {"type": "string", "pattern": pattern}:
+            return PATTERNS.get(pattern, f"text that fits `{pattern}`")
+        case {"type": "string", "minLength": length}:
+            return f"text of at least {length} characters"
+        case {"type": "string"}:
+            return "text"
+        case {"type": "array", "items": item, **rest}:
+            count = f" of {rest['minItems']} or {rest['maxItems']}" if "maxItems" in rest else ""
+            return f"a list{count}, each item {describe_type(item)}"
+        case {"type": "object", "required": keys}:
+            return "a mapping of " + " and ".join(f"`{key}`" for key in keys)
+        case {"type": "object"}:
+            return "a mapping"
+    raise AssertionError(f"no words for {schema}")
+
+
+# --- the commands
+
+
+def build_commands_page() -> str:
+    """Every command's help, as a terminal without colour shows it."""
+    codes = {
+        EXIT_OK: "Done, and what was asked about is well.",
+        **{error.exit_code: error.__doc__ or "" for error in (UnwellError, InputError, MachineError)},
+        EXIT_BUG: "A bug in lkhub.",
+    }
+    table = "".join(f"| {code} | {text} |\n" for code, text in codes.items())
+    parts = [COMMANDS_HEAD, f"| exit code | meaning |\n|---|---|\n{table}"]
+    parts += [f"## {name}\n\n```text\n{text}\n```\n" for name, text in walk_helps(typer.main.get_command(app), "lkhub")]
+    return "\n".join(parts)
+
+
+def walk_helps(command: Any, name: str, parent: Any = None) -> Iterator[tuple[str, str]]:
+    """Name and help of a command and of those below it. (typer gives its click classes no public name.)"""
+    command.rich_markup_mode = None
+    context = command.context_class(
+        command,
+        info_name=name.rpartition(" ")[2],
+        parent=parent,
+        terminal_width=HELP_WIDTH,
+        max_content_width=HELP_WIDTH,
+        **command.context_settings,
+    )
+    yield name, command.get_help(context).rstrip()
+    for below in getattr(command, "commands", {}).values():
+        if not below.hidden:
+            yield from walk_helps(below, f"{name} {below.name}", context)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

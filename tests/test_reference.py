@@ -1,0 +1,213 @@
+"""The reference says what the code does: generated pages are current, written ones name what is there."""
+
+import ast
+import importlib.util
+import json
+import re
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import pytest
+from starlette.routing import Mount, Route
+
+import lkhub.health.checks
+from lkhub import __version__
+from lkhub.health.checks import check_supervised
+from lkhub.health.paths import PathResult
+from lkhub.health.status import HubState, HubStatus, Verified
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Listener, Plan
+from lkhub.render.serve import parse_serve, render_serve
+from lkhub.service.api import TokenRequest
+from lkhub.service.app import build_app
+from lkhub.service.errors import ApiError
+from lkhub.spec.load import load_spec
+from lkhub.supervise.child import State
+from tests.documents import ROOT, list_anchors, list_blocks, read_section
+from tests.machines import LOOPBACK, MACHINES
+
+
+@cache
+def load_generator() -> ModuleType:
+    """scripts/docs.py."""
+    described = importlib.util.spec_from_file_location("lkhub_docs", ROOT / "scripts/docs.py")
+    assert described
+    assert described.loader
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["docs/reference/spec.md", "docs/reference/commands.md"])
+def test_generated_page_is_current(name: str) -> None:
+    assert (ROOT / name).read_text() == load_generator().build_pages()[name], "run scripts/docs"
+
+
+def test_check_says_which_page_is_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = load_generator()
+    monkeypatch.setattr(generator, "ROOT", tmp_path)
+    assert generator.main(["--check"]) == 1
+    assert "docs/reference/spec.md is stale" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert generator.main([]) == 0
+    assert generator.main(["--check"]) == 0
+
+
+# --- findings and states
+
+
+def list_codes() -> set[str]:
+    """The code of every Finding that checks.py can make."""
+    tree = ast.parse(Path(lkhub.health.checks.__file__).read_text())
+    made = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "Finding"]
+    return {ast.literal_eval(call.args[0]) for call in made}
+
+
+def test_every_finding_has_its_section_and_nothing_else_has() -> None:
+    titles = {anchor for anchor in list_anchors(ROOT / "docs/findings.md") if anchor != "findings"}
+    assert titles == list_codes()
+
+
+def read_table(name: str, title: str) -> set[str]:
+    """The first cells, without backticks, of the table under a heading."""
+    tokens = read_section(ROOT / name, title)
+    rows = zip(tokens, tokens[1:], tokens[2:], strict=False)
+    return {
+        cell.content.strip("`") for row, opening, cell in rows if row.type == "tr_open" and opening.type == "td_open"
+    }
+
+
+TROUBLE = "docs/guides/when-it-does-not-work.md"
+
+
+def test_every_stage_of_a_probe_is_explained() -> None:
+    assert read_table(TROUBLE, "verify: how far a call gets") == set(lkhub.health.checks._CAUSES)
+
+
+def test_every_state_is_explained() -> None:
+    states = re.findall(r"^\| `(\w+)` \|", (ROOT / TROUBLE).read_text().partition("## lkhub up")[0], re.MULTILINE)
+    assert set(states) == {*get_args(HubState), *get_args(State)}
+
+
+# --- JSON and HTTP
+
+
+def find_json(name: str, title: str) -> list[Any]:
+    """The JSON blocks under a heading."""
+    return [json.loads(token.content) for token in read_section(ROOT / name, title) if token.info == "json"]
+
+
+def shape(value: Any) -> Any:
+    """The keys of JSON, all the way down; lists by their first item."""
+    if isinstance(value, dict):
+        return {key: shape(below) for key, below in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value[:1]]
+    return None
+
+
+PATH = PathResult("udp", True, "media", "")
+PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restarts": 0}
+
+
+def test_status_json_has_these_keys() -> None:
+    [shown] = find_json("docs/reference/json.md", "lkhub status --json")
+    supervisor = {"processes": [PROCESS], "failures": {}, "pending": False}
+    status = HubStatus({}, supervisor, (), Verified(1.0, ()))
+    assert shape(shown) == shape(status.as_json())
+
+
+def test_verify_json_has_these_keys() -> None:
+    [shown] = find_json("docs/reference/json.md", "lkhub verify --json")
+    assert shape(shown) == shape({"ok": True, "paths": [PATH.as_json()]})
+
+
+def test_finding_is_the_one_of_the_code() -> None:
+    [shown] = find_json("docs/reference/json.md", "A finding")
+    [finding] = check_supervised(False, ["media", "relay", "serve"])
+    assert shown == finding.as_json()
+
+
+def test_hub_and_token_requests_have_these_keys() -> None:
+    [hub] = find_json("docs/reference/http.md", "GET /api/hub")
+    assert hub["version"] == __version__
+    asked, answered = find_json("docs/reference/http.md", "POST /api/livekit/token")
+    assert set(asked) == set(TokenRequest.model_fields)
+    TokenRequest.model_validate(asked)
+    assert set(answered) == {"token", "url", "room", "identity", "expires_at"}
+
+
+def test_every_route_is_listed() -> None:
+    app = build_app(parse_serve(render_serve(make_plan("local")).text))
+    listed = read_table("docs/reference/http.md", "HTTP")
+    for route in app.routes:
+        if isinstance(route, Mount):
+            assert f"GET {route.path}/…" in listed
+        else:
+            assert isinstance(route, Route)
+            method = "POST" if route.methods and "POST" in route.methods else "GET"
+            assert f"{method} {route.path.replace(':path', '')}" in listed
+    assert len(listed) == len(app.routes)
+
+
+def test_every_error_has_the_code_that_is_listed() -> None:
+    text = (ROOT / "docs/reference/http.md").read_text()
+    rows = re.findall(r"^\| (\d{3}) \| `([\w-]+)` \|", text, re.MULTILINE)
+    assert rows
+    for status, code in rows:
+        body = json.loads(bytes(ApiError(int(status), "").as_response().body))
+        assert body["error"]["code"] == code
+
+
+# --- ports
+
+
+def make_plan(reach: str) -> Plan:
+    plan = build_plan(load_spec(f"reach: {reach}\n".encode()), MACHINES["laptop"])
+    assert plan is not None
+    return plan
+
+
+def describe(listener: Listener, plan: Plan) -> str:
+    """The start of its row in the guide."""
+    if listener.address is None:
+        address = "every"
+    else:
+        loopback = listener.address in LOOPBACK.addresses
+        assert loopback or listener.address in plan.media.advertise
+        address = str(listener.address) if loopback else "LAN address"
+    key = ".".join(map(str, listener.key))
+    return f"| {listener.ports}/{listener.protocol} | {address} | {listener.process} | `{key}` |"
+
+
+@pytest.mark.parametrize("reach", ["local", "lan"])
+def test_every_listener_is_in_the_table_of_its_reach(reach: str) -> None:
+    plan = make_plan(reach)
+    section = (ROOT / "docs/guides/ports.md").read_text().partition(f"## reach: {reach}\n")[2].partition("\n## ")[0]
+    rows = {" | ".join(line.split(" | ")[:4]) + " |" for line in section.splitlines() if re.match(r"\| \d", line)}
+    assert rows == {describe(listener, plan) for listener in plan.listeners}
+
+
+# --- the rest
+
+
+def test_changelog_speaks_of_this_version() -> None:
+    assert __version__ in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_decisions_have_the_parts_that_one_looks_for() -> None:
+    for page in (ROOT / "docs/adr").glob("*.md"):
+        assert {"context", "decision", "consequences", "alternatives"} <= list_anchors(page), page.name
+        assert re.match(r"# \d{4}: ", page.read_text()), page.name
+        assert not list(list_blocks(page)), page.name
+
+
+def test_pre_commit_fetches_nothing() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert set(re.findall(r"repo: (\S+)", text)) == {"local"}
+    for entry in re.findall(r"entry: (\S+)", text):
+        assert (ROOT / entry).exists()
