@@ -1,0 +1,21 @@
+import { createContext, useContext } from 'react';
+
+/** Who can't be understood, and why. */
+export interface EncryptionState {
+  /** Whether this person's own media are encrypted end to end. */
+  mine: boolean;
+  /** Identities whose media don't decrypt with this person's passphrase. */
+  undecodable: ReadonlySet<string>;
+  /** Identities who encrypt while this person has no passphrase. */
+  foreign: ReadonlySet<string>;
+  /** Tries another passphrase during the call. */
+  changePassphrase: (passphrase: string) => Promise<void>;
+}
+
+export const EncryptionContext = createContext<EncryptionState | undefined>(undefined);
+
+export function useEncryption(): EncryptionState {
+  const state = useContext(EncryptionContext);
+  if (!state) throw new Error('useEncryption outside of a call');
+  return state;
+}

@@ -1,0 +1,105 @@
+import type { LocalAudioTrack, LocalVideoTrack } from 'livekit-client';
+import { DefaultReconnectPolicy, LogLevel, Room, RoomEvent, setLogLevel, Track } from 'livekit-client';
+
+import { audioOptions, videoOptions } from '../media/preview';
+import { ENCRYPTION_FAILED, explainConnect } from '../texts/joinProblem';
+import { explainMedia } from '../texts/mediaProblem';
+import type { Problem } from '../texts/problem';
+import { ProblemError } from '../texts/problem';
+import type { Encryption } from './encryption';
+import { keepDevices } from './keepDevices';
+
+/** Everything that it takes to enter a room. */
+export interface Entry {
+  url: string;
+  token: string;
+  devices: { microphone: string; camera: string; speaker: string };
+  /** End-to-end encryption with this passphrase; none without. */
+  passphrase: string;
+  /** Called once connected: gives the devices that are open already, and gives them away. */
+  takeTracks: () => (LocalAudioTrack | LocalVideoTrack | undefined)[];
+}
+
+/** A call that has begun. */
+export interface CallSession {
+  room: Room;
+  encryption: Encryption | undefined;
+  /** Settles when the devices that were open before the call are on the air, with what went wrong. */
+  publishing: Promise<Problem[]>;
+}
+
+setLogLevel(LogLevel.warn);
+
+/**
+ * Waits before each attempt to come back; livekit-client varies each by half. A hub that restarts is there again after
+ * a tenth of a second, so the first tries follow each other closely; a network may take minutes.
+ */
+const RECONNECT_DELAYS_MS = [60, 100, 150, 200, 250, 300, 400, 600, 1000, 1500, 2500, 4000, ...Array<number>(14).fill(7000)];
+
+/** Connects to a room. Throws a ProblemError when that fails. */
+export async function enterRoom(entry: Entry): Promise<CallSession> {
+  const encryption = entry.passphrase === '' ? undefined : await startEncryption(entry.passphrase);
+  const room = new Room({
+    adaptiveStream: { pixelDensity: 'screen' },
+    dynacast: true,
+    reconnectPolicy: new DefaultReconnectPolicy(RECONNECT_DELAYS_MS),
+    audioCaptureDefaults: audioOptions(entry.devices.microphone),
+    videoCaptureDefaults: videoOptions(entry.devices.camera),
+    ...(entry.devices.speaker === 'default' ? {} : { audioOutput: { deviceId: entry.devices.speaker } }),
+    ...(encryption ? { encryption: { keyProvider: encryption.keyProvider, worker: encryption.worker } } : {}),
+  });
+  room.once(RoomEvent.Disconnected, () => encryption?.worker.terminate());
+  keepDevices(room);
+  try {
+    if (encryption) await room.setE2EEEnabled(true);
+    await room.connect(entry.url, entry.token);
+  } catch (error) {
+    encryption?.worker.terminate();
+    throw new ProblemError(explainConnect(error, entry.url), error);
+  }
+  if (encryption) await encryptionInForce(room);
+  return { room, encryption, publishing: publish(room, entry.takeTracks()) };
+}
+
+const ENCRYPTION_STARTS_WITHIN_MS = 5_000;
+
+/** Nothing may be said or sent before the worker has confirmed that it encrypts. */
+async function encryptionInForce(room: Room): Promise<void> {
+  const deadline = AbortSignal.timeout(ENCRYPTION_STARTS_WITHIN_MS);
+  const inForce = await new Promise<boolean>((resolve) => {
+    const look = () => {
+      if (room.isE2EEEnabled) resolve(true);
+    };
+    look();
+    room.on(RoomEvent.ParticipantEncryptionStatusChanged, look);
+    deadline.addEventListener('abort', () => {
+      resolve(false);
+    });
+  });
+  if (inForce) return;
+  await room.disconnect();
+  throw new ProblemError(ENCRYPTION_FAILED);
+}
+
+/** Sends what was opened before the call. Without one device the call goes on: what failed comes back as problems. */
+async function publish(room: Room, tracks: (LocalAudioTrack | LocalVideoTrack | undefined)[]): Promise<Problem[]> {
+  const opened = tracks.filter((track) => track !== undefined);
+  const problems = await Promise.all(opened.map((track) => publishOne(room, track)));
+  return problems.filter((problem) => problem !== undefined);
+}
+
+async function publishOne(room: Room, track: LocalAudioTrack | LocalVideoTrack): Promise<Problem | undefined> {
+  try {
+    await room.localParticipant.publishTrack(track);
+    return undefined;
+  } catch (error) {
+    track.stop();
+    return explainMedia(track.kind === Track.Kind.Audio ? 'microphone' : 'camera', error);
+  }
+}
+
+async function startEncryption(passphrase: string): Promise<Encryption> {
+  // A chunk of its own: most calls do without.
+  const { createEncryption } = await import('./encryption');
+  return createEncryption(passphrase);
+}

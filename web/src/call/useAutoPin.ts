@@ -1,0 +1,33 @@
+import type { TrackReferenceOrPlaceholder } from '@livekit/components-core';
+import { useLayoutContext } from '@livekit/components-react';
+import { Track } from 'livekit-client';
+import { useEffect, useRef } from 'react';
+
+/** Someone else's new screen share comes to the front by itself, once; what is pinned and gone is let go. */
+export function useAutoPin(
+  tracks: TrackReferenceOrPlaceholder[],
+  pinned: TrackReferenceOrPlaceholder | undefined,
+): void {
+  const dispatch = useLayoutContext().pin.dispatch;
+  const shown = useRef(new Set<string>());
+
+  useEffect(() => {
+    const shares = tracks.filter((track) => track.source === Track.Source.ScreenShare && !track.participant.isLocal);
+    const fresh = shares.find((share) => !shown.current.has(sid(share)));
+    shown.current = new Set(shares.map(sid));
+    if (fresh) {
+      dispatch?.({ msg: 'set_pin', trackReference: fresh });
+      return;
+    }
+    const pinIsGone =
+      pinned !== undefined &&
+      !tracks.some(
+        (track) => track.participant.identity === pinned.participant.identity && track.source === pinned.source,
+      );
+    if (pinIsGone) dispatch?.({ msg: 'clear_pin' });
+  }, [tracks, pinned, dispatch]);
+}
+
+function sid(track: TrackReferenceOrPlaceholder): string {
+  return track.publication?.trackSid ?? '';
+}

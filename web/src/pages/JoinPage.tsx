@@ -1,0 +1,57 @@
+import { useState } from 'react';
+
+import type { Hub } from '../hub/api';
+import { isExpired, readClaims } from '../lib/claims';
+import { findToken, forgetToken, keepToken } from '../lib/joinLink';
+import { navigate, store } from '../lib/navigation';
+import { joinPath } from '../lib/route';
+import { LINK_DAMAGED, LINK_NEEDED, linkExpired, wrongRoom } from '../texts/joinProblem';
+import { Refused } from './Refused';
+import { Visit } from './Visit';
+
+interface JoinPageProps {
+  hub: Hub;
+  room: string;
+}
+
+/** `/join/{room}`: judges the link that led here as far as a page can; the hub has the last word. */
+export default function JoinPage({ hub, room }: JoinPageProps) {
+  const [token] = useState(() => findToken(room, store));
+  const [expiryIgnored, setExpiryIgnored] = useState(false);
+  // Read once: a link that expires while its bearer is in the call doesn't throw them out.
+  const [openedAt] = useState(() => Date.now());
+
+  if (token === undefined) {
+    if (hub.tokens === 'open') return <Visit hub={hub} room={room} invitation={undefined} />;
+    return <Refused hub={hub} room={room} problem={LINK_NEEDED} />;
+  }
+  const claims = readClaims(token);
+  if (!claims) return <Refused hub={hub} room={room} problem={LINK_DAMAGED} />;
+  if (claims.room !== room) {
+    const goThere = () => {
+      forgetToken(room, store);
+      keepToken(claims.room, token, store);
+      navigate(joinPath(claims.room));
+    };
+    return (
+      <Refused hub={hub} room={room} problem={wrongRoom(room, claims.room)}>
+        <button type="button" className="button primary" data-testid="go-to-room" onClick={goThere}>
+          Go to “{claims.room}”
+        </button>
+      </Refused>
+    );
+  }
+  if (isExpired(claims, openedAt) && !expiryIgnored) {
+    const ignore = () => {
+      setExpiryIgnored(true);
+    };
+    return (
+      <Refused hub={hub} room={room} problem={linkExpired(new Date((claims.expiresAt ?? 0) * 1000))}>
+        <button type="button" className="button" data-testid="try-anyway" onClick={ignore}>
+          My clock is wrong: try anyway
+        </button>
+      </Refused>
+    );
+  }
+  return <Visit hub={hub} room={room} invitation={{ token, claims }} />;
+}

@@ -1,0 +1,143 @@
+import { usePersistentUserChoices } from '@livekit/components-react';
+import type { SubmitEvent } from 'react';
+import { useEffect, useId, useState } from 'react';
+
+import type { Hub } from '../hub/api';
+import type { Preview } from '../media/preview';
+import { savedSpeaker, saveSpeaker } from '../media/speaker';
+import { insecureContext } from '../texts/mediaProblem';
+import type { Problem } from '../texts/problem';
+import { Notice } from '../ui/Notice';
+import { Page } from '../ui/Page';
+import { useTitle } from '../ui/useTitle';
+import { DeviceFields } from './DeviceFields';
+import { EncryptionField } from './EncryptionField';
+import { NameField } from './NameField';
+import { PreviewPane } from './PreviewPane';
+import type { Invitation } from './Visit';
+
+/** What a person chose before joining. */
+export interface Wish {
+  name: string;
+  devices: { microphone: string; camera: string; speaker: string };
+  passphrase: string;
+}
+
+interface PreJoinProps {
+  hub: Hub;
+  room: string;
+  invitation: Invitation;
+  preview: Preview;
+  passphrase: string;
+  onPassphrase: (passphrase: string) => void;
+  problem: Problem | undefined;
+  busy: boolean;
+  onJoin: (wish: Wish) => void;
+}
+
+const DEVICES_POSSIBLE = insecureContext(window.isSecureContext) === undefined;
+
+/** Devices, name and passphrase, and a look at oneself, before others see it. */
+export function PreJoin({
+  hub,
+  room,
+  invitation,
+  preview,
+  passphrase,
+  onPassphrase,
+  problem,
+  busy,
+  onJoin,
+}: PreJoinProps) {
+  const saved = usePersistentUserChoices();
+  const choices = saved.userChoices;
+  const [speaker, setSpeaker] = useState(savedSpeaker);
+  const [name, setName] = useState(invitation?.claims.name ?? choices.username);
+  const [nameMissing, setNameMissing] = useState(false);
+  const nameId = useId();
+  const claims = invitation?.claims;
+  const nameIsFixed = claims !== undefined && !claims.mayRename;
+  const mayPublish = claims?.mayPublish !== false;
+  const withDevices = mayPublish && DEVICES_POSSIBLE;
+  useTitle(`Join ${room}`, hub.name);
+
+  useEffect(() => {
+    if (!withDevices) return;
+    const choice = { microphone: choices.audioDeviceId, camera: choices.videoDeviceId };
+    if (choices.audioEnabled && choices.videoEnabled) preview.startBoth(choice);
+    else if (choices.audioEnabled) preview.startMicrophone(choice.microphone);
+    else if (choices.videoEnabled) preview.startCamera(choice.camera);
+    return () => {
+      preview.stop();
+    };
+    // Only what was saved at the beginning starts by itself; later choices start what they choose.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [preview, withDevices]);
+
+  const submit = (event: SubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const trimmed = name.trim();
+    if (!nameIsFixed && trimmed === '') {
+      setNameMissing(true);
+      document.getElementById(nameId)?.focus();
+      return;
+    }
+    if (!nameIsFixed) saved.saveUsername(trimmed);
+    onJoin({
+      name: trimmed,
+      devices: { microphone: choices.audioDeviceId, camera: choices.videoDeviceId, speaker },
+      passphrase,
+    });
+  };
+
+  return (
+    <Page hubName={hub.name} wide>
+      <form className="prejoin" data-testid="prejoin" onSubmit={submit}>
+        <PreviewPane preview={preview} saved={saved} name={name} withDevices={withDevices} />
+        <div className="prejoin-form">
+          <h1>
+            Join <span className="room-name">{room}</span>
+          </h1>
+          {!DEVICES_POSSIBLE && mayPublish && <InsecureNotice />}
+          {!mayPublish && (
+            <Notice
+              tone="info"
+              testId="watch-only"
+              problem={{ title: 'You join as a listener', text: 'This link lets you listen, watch and chat.' }}
+            />
+          )}
+          {problem && <Notice problem={problem} testId="join-problem" />}
+          <NameField
+            id={nameId}
+            name={nameIsFixed ? (claims.name ?? claims.identity) : name}
+            fixed={nameIsFixed}
+            missing={nameMissing}
+            onName={(value) => {
+              setName(value);
+              setNameMissing(false);
+            }}
+          />
+          <DeviceFields
+            preview={preview}
+            saved={saved}
+            withDevices={withDevices}
+            speaker={speaker}
+            onSpeaker={(deviceId) => {
+              setSpeaker(deviceId);
+              saveSpeaker(deviceId);
+            }}
+          />
+          <EncryptionField passphrase={passphrase} onPassphrase={onPassphrase} />
+          <button type="submit" className="button primary large" data-testid="join" disabled={busy} aria-busy={busy}>
+            {busy ? 'Joining…' : withDevices ? 'Join' : 'Join to listen, watch and chat'}
+          </button>
+        </div>
+      </form>
+    </Page>
+  );
+}
+
+function InsecureNotice() {
+  const problem = insecureContext(window.isSecureContext);
+  return problem && <Notice tone="info" testId="insecure-context" problem={problem} />;
+}

@@ -1,0 +1,121 @@
+import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+
+import type { CallSession } from '../call/session';
+import { enterRoom } from '../call/session';
+import type { Hub } from '../hub/api';
+import { ApiError, requestToken } from '../hub/api';
+import type { Claims } from '../lib/claims';
+import { Preview } from '../media/preview';
+import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
+import { explainLeft } from '../texts/leftReason';
+import type { Problem } from '../texts/problem';
+import { messageOf, ProblemError } from '../texts/problem';
+import { LeftPage } from './LeftPage';
+import type { Wish } from './PreJoin';
+import { PreJoin } from './PreJoin';
+
+const loadCall = () => import('../call/Call');
+const Call = lazy(loadCall);
+
+/** What a join link gives; undefined on a hub that lets its own page ask for tokens. */
+export type Invitation = { token: string; claims: Claims } | undefined;
+
+interface VisitProps {
+  hub: Hub;
+  room: string;
+  invitation: Invitation;
+}
+
+type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem };
+
+/** One person's way through a room: pre-join, call, after it. */
+export function Visit({ hub, room, invitation }: VisitProps) {
+  const [phase, setPhase] = useState<Phase>({ at: 'prejoin' });
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Problem>();
+  const [passphrase, setPassphrase] = useState('');
+  const [preview] = useState(() => new Preview());
+  const session = useRef<CallSession>(undefined);
+
+  useEffect(() => {
+    // While the person chooses devices, the code of the call arrives. Should it fail now, it is asked for again later.
+    loadCall().catch(() => undefined);
+    return () => {
+      void session.current?.room.disconnect();
+    };
+  }, []);
+
+  const join = async (wish: Wish) => {
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      const grant = invitation ? { token: invitation.token, url: hub.livekit_url } : await askForToken(room, wish.name);
+      const entered = await enterRoom({
+        ...grant,
+        devices: wish.devices,
+        passphrase: wish.passphrase,
+        takeTracks: () => [preview.microphone.release(), preview.camera.release()],
+      });
+      session.current = entered;
+      if (invitation?.claims.mayRename) void entered.room.localParticipant.setName(wish.name);
+      setPhase({ at: 'call', session: entered });
+    } catch (error) {
+      setProblem(
+        error instanceof ProblemError
+          ? error.problem
+          : { title: 'Joining failed', text: 'Reload the page and try again.', detail: messageOf(error) },
+      );
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  switch (phase.at) {
+    case 'prejoin':
+      return (
+        <PreJoin
+          hub={hub}
+          room={room}
+          invitation={invitation}
+          preview={preview}
+          passphrase={passphrase}
+          onPassphrase={setPassphrase}
+          problem={problem}
+          busy={busy}
+          onJoin={(wish) => void join(wish)}
+        />
+      );
+    case 'call':
+      return (
+        <Suspense fallback={null}>
+          <Call
+            session={phase.session}
+            hubName={hub.name}
+            onLeft={(reason) => {
+              session.current = undefined;
+              setPhase({ at: 'left', problem: explainLeft(reason) });
+            }}
+          />
+        </Suspense>
+      );
+    case 'left':
+      return (
+        <LeftPage
+          hub={hub}
+          room={room}
+          problem={phase.problem}
+          onRejoin={() => {
+            setPhase({ at: 'prejoin' });
+          }}
+        />
+      );
+  }
+}
+
+async function askForToken(room: string, name: string): Promise<{ token: string; url: string }> {
+  try {
+    return await requestToken(room, name);
+  } catch (error) {
+    throw new ProblemError(error instanceof ApiError ? explainRefusal(error) : hubUnreachable(error), error);
+  }
+}

@@ -1,0 +1,23 @@
+/** What went wrong, in words for the person in front of the screen. */
+export interface Problem {
+  title: string;
+  /** What it means and what to do. */
+  text: string;
+  /** The words of the part that failed, for whoever runs the hub. */
+  detail?: string;
+}
+
+/** Carries a Problem through code that throws. */
+export class ProblemError extends Error {
+  readonly problem: Problem;
+
+  constructor(problem: Problem, cause?: unknown) {
+    super(problem.title, { cause });
+    this.name = 'ProblemError';
+    this.problem = problem;
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

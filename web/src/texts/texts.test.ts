@@ -1,0 +1,71 @@
+import { ConnectionError, DisconnectReason } from 'livekit-client';
+import { expect, test } from 'vitest';
+
+import { ApiError, readError } from '../hub/api';
+import { explainRefusal } from './hubProblem';
+import { explainConnect } from './joinProblem';
+import { explainLeft } from './leftReason';
+import { explainMedia, insecureContext, UnpluggedError } from './mediaProblem';
+
+test.each([
+  [403, 'The hub did not let you in'],
+  [409, 'The room is full'],
+  [422, 'The hub does not accept this'],
+  [421, 'The hub does not know this address'],
+  [429, 'Too many attempts'],
+  [503, 'The hub failed'],
+])('status %i of the token endpoint', (status, title) => {
+  expect(explainRefusal(new ApiError(status, 'message', 'hint'))).toMatchObject({ title, detail: 'message hint' });
+});
+
+test('says how long to wait', () => {
+  expect(explainRefusal(new ApiError(429, 'm', undefined, 12)).text).toContain('12 seconds');
+  expect(explainRefusal(new ApiError(429, 'm', undefined, 120)).text).toContain('2 minutes');
+});
+
+test('reads the hub’s error shape, and survives a proxy’s page', () => {
+  const full = '{"error":{"code":"room-full","message":"2 of 2","hint":"wait"}}';
+  expect(readError(409, full, '5')).toMatchObject({ status: 409, message: '2 of 2', hint: 'wait', retryAfter: 5 });
+  expect(readError(502, '<html>', null)).toMatchObject({ status: 502, message: 'HTTP status 502' });
+});
+
+test.each([
+  [ConnectionError.notAllowed('invalid token', 401), 'The hub refused this join link'],
+  [ConnectionError.notAllowed('requested room does not exist', 404), 'There is no such room'],
+  [ConnectionError.serverUnreachable('Failed to fetch'), 'The call server does not answer'],
+  [ConnectionError.websocket('closed'), 'The hub did not take you in'],
+  [ConnectionError.leaveRequest('leave', DisconnectReason.JOIN_FAILURE), 'The hub turned you away'],
+  [ConnectionError.internal('could not establish pc connection'), 'No path for sound and picture'],
+  [new Error('what?'), 'Joining failed'],
+])('%s', (error, title) => {
+  expect(explainConnect(error, 'ws://hub')).toMatchObject({ title, detail: error.message });
+});
+
+test('every reason for an end has words', () => {
+  const numbers = Object.values(DisconnectReason).filter((value) => typeof value === 'number');
+  for (const reason of [undefined, ...numbers]) {
+    const { title, text } = explainLeft(reason);
+    expect(title).not.toBe('');
+    expect(text).not.toBe('');
+  }
+  expect(explainLeft(DisconnectReason.DUPLICATE_IDENTITY).title).toBe('You joined from somewhere else');
+  expect(explainLeft(undefined).title).toBe('The connection was lost');
+});
+
+test.each([
+  ['NotAllowedError', 'No permission for the camera'],
+  ['NotFoundError', 'No camera found'],
+  ['NotReadableError', 'The camera is busy'],
+  ['Surprise', 'The camera did not start'],
+])('%s of a camera', (name, title) => {
+  expect(explainMedia('camera', Object.assign(new Error('detail'), { name }))).toMatchObject({ title });
+});
+
+test('a camera that was pulled out', () => {
+  expect(explainMedia('camera', new UnpluggedError()).title).toBe('The camera is gone');
+});
+
+test('says what a page without TLS can still do', () => {
+  expect(insecureContext(true)).toBeUndefined();
+  expect(insecureContext(false)?.text).toContain('listen, watch and chat');
+});

@@ -1,0 +1,39 @@
+import { CircleAlert, Info, X } from 'lucide-react';
+import type { ReactNode } from 'react';
+
+import type { Problem } from '../texts/problem';
+
+interface NoticeProps {
+  problem: Problem;
+  tone?: 'problem' | 'info';
+  testId?: string;
+  onClose?: () => void;
+  /** Buttons that do what the text suggests. */
+  children?: ReactNode;
+}
+
+/** A message with what to do about it. */
+export function Notice({ problem, tone = 'problem', testId = 'notice', onClose, children }: NoticeProps) {
+  const Icon = tone === 'problem' ? CircleAlert : Info;
+  return (
+    <div className="notice" data-tone={tone} data-testid={testId} role={tone === 'problem' ? 'alert' : 'status'}>
+      <Icon aria-hidden="true" />
+      <div>
+        <strong>{problem.title}</strong>
+        <p>{problem.text}</p>
+        {problem.detail && (
+          <details>
+            <summary>What the computer said</summary>
+            <code>{problem.detail}</code>
+          </details>
+        )}
+        {children && <div className="notice-actions">{children}</div>}
+      </div>
+      {onClose && (
+        <button type="button" className="button icon" aria-label="Close this message" onClick={onClose}>
+          <X aria-hidden="true" />
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,22 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+// The hub that `npm run dev` borrows its API from; `lkhub up` serves it there by default.
+const DEV_HUB = 'http://127.0.0.1:8080';
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    // The Python package carries the built pages; `lkhub serve` sends them.
+    outDir: '../lkhub/web',
+    emptyOutDir: true,
+    // Files under /assets, nothing inlined: the content security policy stays simple.
+    assetsInlineLimit: 0,
+    // livekit-client and the components are one chunk of about 700 kB before compression, wanted whole by a call.
+    chunkSizeWarningLimit: 1000,
+    // What the wheel carries of other people's work, and under which terms.
+    license: { fileName: 'assets/licenses.md' },
+  },
+  worker: { format: 'es' },
+  server: { proxy: { '/api': DEV_HUB } },
+});
