@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from lkhub import __version__
+from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import ensure_state_dir, read_input
 from lkhub.host.node import gather_node_facts
@@ -47,6 +48,8 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
     loaded = load_spec(raw, spec or "hub.yaml")
     folder = os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd()
     facts = gather_node_facts(state, folder)
+    if not any(interface.kind == "loopback" for interface in facts.interfaces):
+        raise MachineError("the loopback interface is down", hints=("`ip link set lo up` brings it up",))
     plan = build_plan(loaded, facts)
     _check_engine(loaded, folder)
     if plan is not None:

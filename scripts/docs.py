@@ -215,15 +215,8 @@ def build_commands_page() -> str:
 
 def walk_helps(command: Any, name: str, parent: Any = None) -> Iterator[tuple[str, str]]:
     """Name and help of a command and of those below it. (typer gives its click classes no public name.)"""
-    command.rich_markup_mode = None
-    context = command.context_class(
-        command,
-        info_name=name.rpartition(" ")[2],
-        parent=parent,
-        terminal_width=HELP_WIDTH,
-        max_content_width=HELP_WIDTH,
-        **command.context_settings,
-    )
+    settings = {**command.context_settings, "terminal_width": HELP_WIDTH, "max_content_width": HELP_WIDTH}
+    context = command.context_class(command, info_name=name.rpartition(" ")[2], parent=parent, **settings)
     yield name, command.get_help(context).rstrip()
     for below in getattr(command, "commands", {}).values():
         if not below.hidden:

@@ -27,7 +27,10 @@ def env(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """Print LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET of this hub."""
+    """Print LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for an application.
+
+    The secret is among them.
+    """
     paths = find_paths(state)
     url = require_applied(paths)["urls"]["livekit"]
     key, secret = next(iter(load_keys(paths.keys).items()))

@@ -39,7 +39,7 @@ def read_verified(paths: StatePaths) -> Verified | None:
     try:
         text = read_text(paths.verified)
         return Verified.parse(text) if text else None
-    except ValueError:
+    except (ValueError, MachineError):
         return None
 
 
@@ -59,7 +59,7 @@ def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
     """Processes that an earlier supervisor left running."""
     found = []
     for name in _NAMES:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, MachineError):
             text = read_text(paths.record(name))
             identity = Identity.parse(text) if text else None
             if identity and is_alive(identity.process):

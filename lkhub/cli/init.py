@@ -27,7 +27,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
     spec: Spec = None,
 ) -> None:
-    """Write a commented hub.yaml."""
+    """Write a commented hub.yaml with every key and its default."""
     path = spec or Path(DEFAULT_SPEC)
     if path.exists() and not force:
         raise InputError(f"{path} is there already", hints=("--force overwrites it",))

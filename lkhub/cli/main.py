@@ -14,9 +14,11 @@ app = typer.Typer(
     help="A private, verified LiveKit from one spec and one command.",
     no_args_is_help=True,
     add_completion=False,
+    # Boxes break what is copied, and keep the line breaks of docstrings.
+    rich_markup_mode=None,
     # A traceback with local variables would print secrets.
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command()(init.init)
 app.command()(up.up)

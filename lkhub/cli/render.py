@@ -33,7 +33,10 @@ def render(
     spec: Spec = None,
     state: State = None,
 ) -> None:
-    """Write the files of a target into a folder. Secrets stay in the state directory, which the files name."""
+    """Write the files of a target into a folder.
+
+    They hold no secrets: those stay in the state directory, which the files name.
+    """
     hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
     files = [{Target.livekit: render_livekit}[target](hub.plan)]
     if diff:

@@ -12,7 +12,10 @@ from lkhub.health.status import HubStatus
 
 
 def status(state: State = None, json: Json = False) -> None:
-    """Show what runs and what is wrong. Exits 1 where the hub is not running as it should."""
+    """Show what runs, the last verification, and what is wrong.
+
+    Exits 1 where the hub is not running as it should.
+    """
     hub = read_status(find_paths(state))
     if json:
         show_json(hub.as_json())
@@ -31,7 +34,7 @@ def show_status(hub: HubStatus) -> None:
         rows[process["name"]] = _describe(process)
     show_rows(rows)
     if verified := hub.current_verification:
-        out.print(f"verified {_ago(verified.at)}, from this machine:")
+        out.print(f"verified {_lasting(verified.at)} ago, from this machine:")
         show_paths(verified.paths)
     elif hub.state == "running":
         out.print("not verified since it started: `lkhub verify`")
@@ -40,14 +43,15 @@ def show_status(hub: HubStatus) -> None:
 
 def _describe(process: object) -> str:
     assert isinstance(process, dict)
-    restarts = f", {process['restarts']} restarts" if process["restarts"] else ""
+    count = process["restarts"]
+    restarts = "" if not count else ", 1 restart" if count == 1 else f", {count} restarts"
     pid = f"pid {process['pid']}, " if process["pid"] else ""
-    return f"{process['state']} ({pid}since {_ago(process['since'])}{restarts})"
+    return f"{process['state']} ({pid}for {_lasting(process['since'])}{restarts})"
 
 
-def _ago(at: float) -> str:
-    seconds = max(0, int(time.time() - at))
+def _lasting(since: float) -> str:
+    seconds = max(0, int(time.time() - since))
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

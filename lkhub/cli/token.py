@@ -34,7 +34,10 @@ def token(
     dotenv: Annotated[str | None, typer.Option(metavar="NAME", help="Print NAME=TOKEN, for a .env file.")] = None,
     state: State = None,
 ) -> None:
-    """Print an access token (the JWT alone) on stdout."""
+    """Print an access token, or with --link a join link, for one person and one room.
+
+    Each person needs one of their own: a second one with the same identity throws the first out.
+    """
     seconds = _parse_ttl(ttl) if ttl else None
     paths = find_paths(state)
     if link:

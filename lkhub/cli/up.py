@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import anyio
@@ -17,7 +18,7 @@ from lkhub.cli.verify import verify_hub
 from lkhub.errors import EXIT_UNWELL, HubError, InputError, MachineError
 from lkhub.health.status import Verified
 from lkhub.host import processes
-from lkhub.host.files import ensure_private_dir, read_tail
+from lkhub.host.files import ensure_private_dir
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise.control import NotRunningError, ask
@@ -41,10 +42,11 @@ def up(
     state: State = None,
     json: Json = False,
 ) -> None:
-    """Make this machine match the spec, prove that calls get through, and say how to join.
+    """Make this machine match the spec, and prove that calls get through.
 
-    In the foreground until Ctrl-C: once lets people in a call finish, twice stops at once. On a hub that
-    is running already it applies the spec, verifies and returns.
+    Prints the addresses, a join link and its QR code. In the foreground until Ctrl-C: once lets people in a
+    call finish, twice stops at once. On a hub that is running already it applies the spec, verifies and
+    returns. A change that would interrupt a call waits, unless --now.
     """
     hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
     paths = hub.plan.paths
@@ -66,7 +68,11 @@ def down(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for people in a call.")] = False,
     state: State = None,
 ) -> None:
-    """Stop the hub. People in a call get a while to finish. Stopping a hub that is not running is done at once."""
+    """Stop the hub.
+
+    People in a call get up to 30 seconds to finish. A hub that is not running is down already, and that is
+    no error.
+    """
     paths = find_paths(state)
     try:
         ask(paths.control, "stop", drain=not now)
@@ -79,7 +85,10 @@ def restart(
     name: Annotated[str | None, typer.Argument(help="media, relay or serve. Default: all.")] = None,
     state: State = None,
 ) -> None:
-    """Restart processes as they are. Who is in a call is reconnected by their client within a second or two."""
+    """Restart processes with the spec as it is in force.
+
+    Whoever is in a call is reconnected by their client within a second or two.
+    """
     paths = find_paths(state)
     running = [process["name"] for process in ask(paths.control, "status")["processes"]]
     if name is not None and name not in running:
@@ -109,15 +118,23 @@ def _start_detached(hub: PreparedHub) -> None:
     ensure_private_dir(paths.logs)
     spec = ["--spec", hub.spec] if hub.spec else []
     argv = [sys.executable, "-m", "lkhub", "supervise", *spec, "--state", paths.root]
+    log = Path(paths.log("hub"))
+    written = log.stat().st_size if log.exists() else 0
     started = processes.start(argv, paths.log("hub"), os.environ)
     deadline = time.monotonic() + DETACH_SECONDS
     while not is_running(paths):
         if started.poll() is not None:
-            tail = "\n".join(read_tail(paths.log("hub"), 20))
-            raise MachineError(f"the hub did not start; the end of {paths.log('hub')}:\n{tail}")
+            raise _read_failure(log, written, started.returncode)
         if time.monotonic() > deadline:
             raise MachineError(f"the hub is not up after {DETACH_SECONDS:.0f} s", hints=("`lkhub logs hub` shows why",))
         time.sleep(POLL_SECONDS)
+
+
+def _read_failure(log: Path, written: int, code: int) -> HubError:
+    """The error with which a detached hub ended, from what it has added to its log."""
+    said = log.read_bytes()[written:].decode(errors="replace").strip()
+    message = said.removeprefix("error: ") if said.startswith("error: ") else f"the hub did not start:\n{said}"
+    return {InputError.exit_code: InputError, MachineError.exit_code: MachineError}.get(code, HubError)(message)
 
 
 def _report_applied(applied: Applied) -> None:

@@ -20,7 +20,17 @@ _CAUSES = {
     "media": "the connection is up, but what one participant sends does not reach the other",
 }
 
+# The spec's key of the port that each path needs.
 _PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp"}
+
+# What to do about a failure before any packet of media is sent.
+_FIXES: dict[str, tuple[Fix, ...]] = {
+    "dns": (Fix("see whether this machine can look the name up"),),
+    "tcp": (Fix("see whether the hub runs, and whether a firewall drops its signalling port", "lkhub status"),),
+    "tls": (Fix("compare the address with LIVEKIT_URL of that hub: ws:// or wss://", "lkhub env"),),
+    "http": (Fix("give the address that `lkhub status` shows on the hub's machine"),),
+    "token": (Fix("take key and secret from the hub itself", "lkhub env"),),
+}
 
 
 def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
@@ -34,10 +44,7 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
                 f"no call gets through on the path {result.path}",
                 result.detail,
                 _CAUSES.get(result.stage, "unknown"),
-                (
-                    Fix(f"see whether a firewall on this machine drops {_PORT_KEYS.get(result.path, 'this')} port"),
-                    Fix("see what media says about it", "lkhub logs media"),
-                ),
+                _FIXES.get(result.stage, _fix_media(result)),
             )
         elif result.ok is None:
             yield Finding(
@@ -46,9 +53,20 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
                 "warning",
                 f"whether the path {result.path} works is not known",
                 result.detail,
-                "the probe could not be run to its end",
-                (Fix("try it again", f"lkhub verify --path {result.path}"),),
+                "a path that is not offered, or a single token, proves neither",
+                (Fix("on this hub: try it again", f"lkhub verify --path {result.path}"),),
             )
+
+
+def _fix_media(result: PathResult) -> tuple[Fix, ...]:
+    """What to do where signalling works and this path does not."""
+    key = _PORT_KEYS.get(result.path, "media")
+    if result.stage == "join":
+        return (Fix(f"turn the path on in the spec of that hub: {key}"),)
+    return (
+        Fix(f"see whether a firewall drops the port that {key} names"),
+        Fix("see what media says about it", "lkhub logs media"),
+    )
 
 
 def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[str, str]) -> Iterator[Finding]:

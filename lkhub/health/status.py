@@ -48,7 +48,8 @@ class HubStatus:
     def state(self) -> HubState:
         if self.supervisor is None:
             return "unsupervised" if self.left else "stopped"
-        return "running" if all(process["state"] == "running" for process in self.processes) else "degraded"
+        sound = bool(self.processes) and all(process["state"] == "running" for process in self.processes)
+        return "running" if sound else "degraded"
 
     @property
     def current_verification(self) -> Verified | None:

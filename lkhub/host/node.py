@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -14,13 +15,19 @@ from lkhub.spec.types import Address
 
 # Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
 # where it says nothing, as on macOS.
-_CONTAINER_NAMES = ("docker", "br-", "veth", "virbr", "vnet", "lxc", "lxd", "cni", "flannel", "cali", "podman", "vmnet")
+_CONTAINER_NAMES = (
+    *("docker", "br-", "veth", "virbr", "vnet", "vboxnet", "vmnet", "lxc", "lxd", "podman"),
+    *("cni", "flannel", "cali", "cilium", "kube", "nodelocaldns", "vxlan"),
+)
 _VPN_NAMES = ("tailscale", "wg", "tun", "tap", "utun", "zt", "ppp", "nebula", "nordlynx", "proton")
 # macOS: peer-to-peer Wi-Fi, its low-latency twin, tunnels and internet sharing.
 _MAC_INTERNAL_NAMES = ("awdl", "llw", "gif", "stf", "anpi", "ap1", "bridge")
 
 _SYS_NET = Path("/sys/class/net")
 _ARPHRD_NONE = "65534"  # linux/if_arp.h: no link layer, as WireGuard and tun have
+
+_ROUTES_V4, _ROUTES_V6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
+_RTF_UP, _RTF_REJECT = 0x1, 0x200  # linux/route.h
 
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only asks the
 # kernel which way it would send.
@@ -80,6 +87,10 @@ def _read(path: Path) -> str:
 
 
 def _gather_default_routes(interfaces: tuple[Interface, ...]) -> tuple[str, ...]:
+    """Interfaces with a default route: the one that the kernel would take first, then the others by metric.
+
+    The others matter where a VPN has the first one.
+    """
     names: list[str] = []
     for family, somewhere in _SOMEWHERE:
         try:
@@ -89,4 +100,22 @@ def _gather_default_routes(interfaces: tuple[Interface, ...]) -> tuple[str, ...]
         except OSError:
             continue
         names += [interface.name for interface in interfaces if source in interface.addresses]
-    return tuple(dict.fromkeys(names))
+    listed = {*_list_routes_v4(_read(_ROUTES_V4)), *_list_routes_v6(_read(_ROUTES_V6))}
+    known = {interface.name for interface in interfaces}
+    return tuple(dict.fromkeys([*names, *(name for _, name in sorted(listed) if name in known)]))
+
+
+def _list_routes_v4(table: str) -> Iterator[tuple[int, str]]:
+    """Metric and interface of each default route in the form of /proc/net/route (net/ipv4/fib_trie.c)."""
+    for row in (line.split() for line in table.splitlines()[1:]):
+        name, destination, flags, metric, mask = row[0], row[1], int(row[3], 16), int(row[6]), row[7]
+        if destination == mask == "00000000" and flags & _RTF_UP:
+            yield metric, name
+
+
+def _list_routes_v6(table: str) -> Iterator[tuple[int, str]]:
+    """The same in the form of /proc/net/ipv6_route (net/ipv6/route.c)."""
+    for row in (line.split() for line in table.splitlines()):
+        destination, length, metric, flags, name = row[0], row[1], int(row[5], 16), int(row[8], 16), row[9]
+        if destination == "0" * 32 and length == "00" and not flags & _RTF_REJECT:
+            yield metric, name

@@ -78,7 +78,10 @@ def _read_source(source: KeySource, folder: str, environ: Mapping[str, str]) -> 
             check_pair(key, value)
             return {key: Secret(value)}
         case KeyFromEnv(key_name, secret_name):
-            key, value = (_read_env(name, environ) for name in (key_name, secret_name))
+            missing = [name for name in (key_name, secret_name) if name not in environ]
+            if missing:
+                raise ValueError(f"not set in the environment: {', '.join(missing)}")
+            key, value = environ[key_name], environ[secret_name]
             check_pair(key, value, f"{key_name}=NAME {secret_name}=AT_LEAST_32_CHARACTERS")
             return {key: Secret(value)}
         case KeyFile(path):

@@ -79,4 +79,5 @@ def _explain(best: Candidate, usable: list[Candidate], facts: NodeFacts, allowed
         return f"on {best.interface}, which carries the default route"
     if len(usable) == 1:
         return f"on {best.interface}, the only LAN address"
-    return f"on {best.interface}, the first of {len(usable)} LAN addresses (there is no default route)"
+    why = "none of them carries a default route" if facts.default_routes else "there is no default route"
+    return f"on {best.interface}, the first of {len(usable)} LAN addresses ({why})"

@@ -128,7 +128,8 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts) -> tuple[Address, ..
 
 
 def _explain_no_lan(facts: NodeFacts) -> tuple[str, str]:
-    listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in list_candidates(facts)]
+    far = [c for c in list_candidates(facts) if not (c.address.is_loopback or c.address.is_link_local)]
+    listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in far]
     found = "; ".join(listed) or "no address at all"
     return f"no LAN address on this machine: {found}", "connect it to a network, or set media.advertise"
 
@@ -201,7 +202,8 @@ def _plan_probes(media: MediaPlan, relay: RelayPlan | None) -> tuple[ProbePath, 
     paths: list[ProbePath] = ["udp"]
     if media.tcp is not None:
         paths.append("tcp")
-    if relay is not None:
+    # The probe's library gathers no relay candidate over IPv6 (pion/ice, gather.go).
+    if relay is not None and any(address.version == 4 for address in relay.listen):
         paths.append("turn-udp")
     return tuple(paths)
 

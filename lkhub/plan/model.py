@@ -54,8 +54,8 @@ class ProcessPlan:
 
 @dataclass(frozen=True)
 class MediaPlan:
-    """The SFU. `advertise` is what clients are told; `bind` where signalling listens; `interface`
-    names limit where media listens, and `addresses` which of their addresses."""
+    """The SFU. `advertise` is what clients are told, `bind` where signalling listens, `interfaces` limits
+    where media does; `loopback`: media is for this machine only."""
 
     advertise: tuple[Address, ...]
     bind: tuple[Address, ...]

@@ -1,4 +1,4 @@
-"""relay.json, read by `lkhub-engine relay` (engine/README.md has its keys)."""
+"""relay.json, read by `lkhub-engine relay` (its keys are in engine/relay_config.go)."""
 
 import json
 

@@ -4,6 +4,7 @@ import socket
 
 import uvicorn
 
+from lkhub.errors import MachineError
 from lkhub.render.serve import ServeConfig
 from lkhub.service.app import build_app
 
@@ -32,5 +33,9 @@ def _listen(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((address, port))
+    try:
+        listener.bind((address, port))
+    except OSError as error:
+        listener.close()
+        raise MachineError(f"can't listen on {address} port {port}: {error.strerror}") from error
     return listener

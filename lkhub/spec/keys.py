@@ -105,6 +105,8 @@ def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
         raise ValueError(f"the key is empty; write `{form}`")
     if not secret.strip():
         raise ValueError(f"the secret is empty; write `{form}`")
+    if not (f"{key}{secret}".isascii() and f"{key}{secret}".isprintable()):
+        raise ValueError(f"the key or the secret has other characters than plain ASCII; write `{form}`")
     if len(secret) < MIN_SECRET_LENGTH:
         if len(key) >= MIN_SECRET_LENGTH:
             raise ValueError(f"key and secret look swapped: the key is the short name; write `{form}`")

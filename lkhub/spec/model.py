@@ -88,7 +88,8 @@ class Media(Part):
     """TCP port of signalling (HTTP and WebSocket): the port of `LIVEKIT_URL`."""
 
     interfaces: tuple[str, ...] = Field(default=(), strict=False)
-    """Network interfaces that media may use, by name. Empty: the one that carries the advertised address."""
+    """Network interfaces that media may use, by name. Empty: the one that carries the advertised address.
+    For `reach: lan` they also decide which address is advertised."""
 
 
 class Turn(Part):
@@ -123,7 +124,7 @@ class Spec(Part):
     """Name of the hub: lower-case letters, digits and dashes."""
 
     reach: Literal["local", "lan"] = "local"
-    """Who can reach the hub: `local`, this machine only; `lan`, this network."""
+    """Who can reach the hub: `local`, this machine only; `lan`, this network, without TLS yet."""
 
     media: Media = Media()
     turn: Turn = Turn()
@@ -138,7 +139,8 @@ class Spec(Part):
     keys: Keys = Keys()
 
     engine: str = "bundled"
-    """`bundled`, or the path of a livekit-server program to run instead."""
+    """`bundled`, or the path of a livekit-server program to run instead; a relative one starts from the
+    spec's folder."""
 
     livekit: RawLiveKit = Field(default_factory=dict)
     """Raw keys of livekit.yaml, merged last and checked by LiveKit's own strict parser."""

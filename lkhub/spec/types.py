@@ -1,12 +1,15 @@
 """Values of a spec that YAML has no type for. Each says what was expected when it is given something else."""
 
 import re
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.spec.shown import shown
+
+T = TypeVar("T")
 
 Off: TypeAlias = Literal["off"]
 Address: TypeAlias = IPv4Address | IPv6Address
@@ -74,13 +77,26 @@ def parse_addresses(value: Any) -> Literal["auto"] | tuple[Address, ...]:
     if value == "auto":
         return "auto"
     given = value if isinstance(value, list | tuple) else [value]
-    addresses = tuple(_parse_address(item) for item in given)
+    addresses = _parse_each(_parse_address, given)
     if not addresses:
         raise ValueError("the list is empty; write auto, or an IP address")
     versions = [address.version for address in addresses]
     if len(set(versions)) != len(versions):
         raise ValueError("LiveKit advertises one address of each family; give one IPv4 and one IPv6")
     return addresses
+
+
+def _parse_each(parse: Callable[[Any], T], items: Iterable[Any]) -> tuple[T, ...]:
+    """Every item parsed; one ValueError with all that is wrong."""
+    parsed, problems = [], []
+    for item in items:
+        try:
+            parsed.append(parse(item))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(parsed)
 
 
 def _parse_address(value: Any) -> Address:
@@ -108,7 +124,7 @@ def parse_stun(value: Any) -> Literal["own"] | tuple[str, ...]:
     if value == "own":
         return "own"
     if isinstance(value, list | tuple) and value:
-        return tuple(parse_host_port(item) for item in value)
+        return _parse_each(parse_host_port, value)
     raise ValueError("write own, or a list of STUN servers: [stun.example.com:3478]")
 
 

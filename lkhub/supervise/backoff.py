@@ -7,9 +7,12 @@ from dataclasses import dataclass
 FIRST_SECONDS = 0.2
 FACTOR = 2.0
 CEILING_SECONDS = 30.0
+MAX_EXPONENT = 10
 
-# After running this long a process counts as sound again and its next restart is immediate.
-SOUND_AFTER_SECONDS = 20.0
+# After running this long a process counts as sound and its next restart is immediate: longer than any start
+# takes, so that what can't start is never tried in a tight loop, and short, because each wait is somebody's
+# silence.
+SOUND_AFTER_SECONDS = 2.0
 
 
 @dataclass
@@ -25,4 +28,5 @@ class Backoff:
         self.failures += 1
         if self.failures == 1:
             return 0.0
-        return min(CEILING_SECONDS, FIRST_SECONDS * FACTOR ** (self.failures - 2))
+        # Past the ceiling the exponent means nothing, and of a process that failed for days it overflows.
+        return min(CEILING_SECONDS, FIRST_SECONDS * FACTOR ** min(self.failures - 2, MAX_EXPONENT))

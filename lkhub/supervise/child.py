@@ -1,5 +1,6 @@
 """One process under the supervisor: its states, its restarts, its end."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -109,7 +110,9 @@ class Child:
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()
-        files.remove(self.paths.record(self.plan.name))
+        if self._popen is not None:
+            self._popen.wait()
+        self._forget()
         self.process, self._popen = None, None
         self._set("stopped")
 
@@ -157,7 +160,7 @@ class Child:
         self.process, self._popen = None, None
         if first and not was_ready:
             self._set("failed")
-            files.remove(self.paths.record(self.plan.name))
+            self._forget()
             return
         delay = self._backoff.next_delay(time.monotonic() - began)
         self.restarts += 1
@@ -177,7 +180,13 @@ class Child:
             self._popen.wait()
             raise MachineError(self._report_end())
         identity = Identity(self.process, self.plan, self.fingerprint, self.since)
-        files.write_private(self.paths.record(self.plan.name), identity.dump())
+        try:
+            files.write_private(self.paths.record(self.plan.name), identity.dump())
+        except MachineError:
+            # Without its record the next supervisor would not know it.
+            self._popen.kill()
+            self._popen.wait()
+            raise
 
     async def _live(self, process: ProcessId) -> bool:
         """Watch the process until it ends; whether it was ever ready."""
@@ -202,6 +211,11 @@ class Child:
         if self._popen is not None:
             self._popen.wait()
         return was_ready
+
+    def _forget(self) -> None:
+        """Remove the record. One that can't be removed names a process that is gone, which harms nobody."""
+        with contextlib.suppress(MachineError):
+            files.remove(self.paths.record(self.plan.name))
 
     def _report_end(self) -> str:
         """What to tell of a process that ended by itself, with the last lines of its log."""

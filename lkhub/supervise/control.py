@@ -27,6 +27,7 @@ MAX_REQUEST_BYTES = 64 * 1024
 # Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
 MAX_SOCKET_PATH = 103
 
+_RESTART = ("is it of another version of lkhub? `lkhub down`, then `lkhub up`, starts this one",)
 _ERRORS = {error.exit_code: error for error in (UnwellError, InputError, MachineError)}
 
 
@@ -96,11 +97,15 @@ def ask(path: str, do: str, **fields: Any) -> Any:
             line = reader.readline()
     if not line:
         raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
-    answer = json.loads(line)
-    if "error" in answer:
-        failure = answer["error"]
-        raise _ERRORS.get(failure["exit_code"], UnwellError)(failure["message"], hints=failure["hints"])
-    return answer["ok"]
+    try:
+        answer = json.loads(line)
+        failure = answer.get("error")
+        if failure is None:
+            return answer["ok"]
+        kind, message, hints = _ERRORS.get(failure["exit_code"], UnwellError), failure["message"], failure["hints"]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise MachineError("the running supervisor gave an answer that makes no sense", hints=_RESTART) from None
+    raise kind(message, hints=hints)
 
 
 class NotRunningError(UnwellError):

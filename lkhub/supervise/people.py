@@ -30,7 +30,7 @@ async def count_people(ready: Ready, server: RoomServer) -> int | None:
     """
     try:
         rooms = await (_ask_engine(ready.socket) if ready.socket else _ask_server(server))
-    except (httpx.HTTPError, HubError, ValueError):
+    except (httpx.HTTPError, HubError, ValueError, LookupError, TypeError):
         return None
     return sum(count for name, count in rooms if not name.startswith(PROBE_ROOM_PREFIX))
 

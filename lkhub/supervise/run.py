@@ -103,9 +103,9 @@ async def _supervision(paths: StatePaths, say: Say) -> AsyncIterator[Supervisor]
         try:
             yield supervisor
         finally:
-            if not supervisor.stopping:
-                with anyio.CancelScope(shield=True):
-                    await supervisor.stop("now")
+            # Also after an orderly stop: a change that was under way may have started something since.
+            with anyio.CancelScope(shield=True):
+                await supervisor.stop("now")
             tasks.cancel_scope.cancel()
 
 

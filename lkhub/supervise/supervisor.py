@@ -135,15 +135,7 @@ class Supervisor:
             for name in [*self.children, "hub"]:
                 with contextlib.suppress(MachineError):
                     rotate_log(self.paths.log(name))
-            waiting = self.pending
-            if waiting is None or await self._count_people() != 0:
-                continue
-            try:
-                applied = await self.apply(waiting, now=True)
-                self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
-            except HubError as error:
-                self.pending = None
-                self.say(f"the change that waited failed: {error.message}")
+            await self._apply_pending()
 
     def as_json(self) -> dict[str, Any]:
         """Processes and pending change, for `status`."""
@@ -156,6 +148,17 @@ class Supervisor:
         }
 
     # --- how
+
+    async def _apply_pending(self) -> None:
+        waiting = self.pending
+        if waiting is None or await self._count_people() != 0:
+            return
+        try:
+            applied = await self.apply(waiting, now=True)
+            self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
+        except HubError as error:
+            self.pending = None
+            self.say(f"the change that waited failed: {error.message}")
 
     def _find_changed(self, wanted: PreparedHub) -> list[str]:
         def is_same(name: str) -> bool:
@@ -197,7 +200,12 @@ class Supervisor:
             self.children = {name: child for name, child in self.children.items() if name not in gone} | new
             await self._start(new.values())
         except HubError as error:
-            await self._restore(old, new, texts)
+            self.say(error.message)
+            try:
+                await self._restore(old, new, texts)
+            except HubError as second:
+                message = f"{error.message}\nand what ran before does not start again: {second.message}"
+                raise type(error)(message, hints=error.hints) from error
             if not self.children:
                 raise
             raise type(error)(
@@ -249,10 +257,10 @@ class Supervisor:
         files.write_private(self.paths.applied, json.dumps(record, indent=2) + "\n")
 
     def _read_identity(self, name: str) -> Identity | None:
-        text = files.read_text(self.paths.record(name))
         try:
+            text = files.read_text(self.paths.record(name))
             return Identity.parse(text) if text else None
-        except ValueError:
+        except (ValueError, MachineError):
             return None
 
 
