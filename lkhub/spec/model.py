@@ -38,7 +38,7 @@ _KEYS_SCHEMA: dict[str, Any] = {
 
 def _parse_version(value: Any) -> int:
     if value is True or value != 1 or not isinstance(value, int):
-        raise ValueError(f"{shown(value)} is not a version of this format; write 1")
+        raise ValueError(f"{shown(value)} is not a version of this format; write the number 1")
     return 1
 
 

@@ -11,6 +11,9 @@ from lkhub.spec.shown import shown
 
 T = TypeVar("T")
 
+# Of a long list that is all wrong, the first few say it.
+MAX_PROBLEMS = 2
+
 Off: TypeAlias = Literal["off"]
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -95,7 +98,8 @@ def _parse_each(parse: Callable[[Any], T], items: Iterable[Any]) -> tuple[T, ...
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        raise ValueError("; ".join(problems))
+        told = list(dict.fromkeys(problems))
+        raise ValueError("; ".join([*told[:MAX_PROBLEMS], *(["…"] if len(told) > MAX_PROBLEMS else [])]))
     return tuple(parsed)
 
 

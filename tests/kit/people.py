@@ -51,14 +51,16 @@ class Person:
         """Publish a tone until leaving."""
         source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=50)
         track = rtc.LocalAudioTrack.create_audio_track("tone", source)
-        await self.room.local_participant.publish_track(track)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self.room.local_participant.publish_track(track, options)
         self._tasks.append(asyncio.create_task(_play(source)))
 
     async def show(self, width: int = 320, height: int = 180) -> None:
         """Publish moving pictures until leaving."""
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("pictures", source)
-        await self.room.local_participant.publish_track(track)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
+        await self.room.local_participant.publish_track(track, options)
         self._tasks.append(asyncio.create_task(_draw(source, width, height)))
 
     def ear_of(self, identity: str) -> Ear:

@@ -1,0 +1,196 @@
+"""A call in Chromium through the hub's own page, together with the other SDKs."""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.kit.hub import Hub, wait_for
+
+ENGINE = Path(__file__).parents[2] / "engine"
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "call.png"
+
+# Frames that the page's video elements have shown. Zero for a tile whose picture stands still.
+FRAMES = "() => [...document.querySelectorAll('video')].map(v => v.getVideoPlaybackQuality().totalVideoFrames)"
+
+# The contract's limits for Chromium when media is killed with -9.
+MEDIAN_GAP_SECONDS, WORST_GAP_SECONDS, KILLS = 2.0, 4.0, 10
+
+
+def join(context: BrowserContext, hub: Hub, room: str, name: str) -> Page:
+    """Open a room's page and join it as a person would."""
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{hub.ports['web']}/join/{room}")
+    page.get_by_test_id("name-input").fill(name)
+    page.get_by_test_id("join").click()
+    expect(page.get_by_test_id("call")).to_be_visible()
+    return page
+
+
+def moving_videos(page: Page) -> int:
+    """How many videos of the page show new frames from one moment to another."""
+    before = page.evaluate(FRAMES)
+    page.evaluate("() => new Promise(done => setTimeout(done, 300))")
+    after = page.evaluate(FRAMES)
+    return sum(later > earlier for earlier, later in zip(before, after, strict=False))
+
+
+def both_move(page: Page) -> bool:
+    return moving_videos(page) >= 2
+
+
+@contextmanager
+def child(argv: list[str], hub: Hub, room: str, identity: str) -> Iterator[Callable[[], dict[str, Any]]]:
+    """A participant in a process of its own; gives what it last said that it received."""
+    where = {"url": hub.env()["LIVEKIT_URL"], "token": hub.token(room, identity)}
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ENGINE.parent) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(where) + "\n")
+        process.stdin.flush()
+        lines = process.stdout
+        try:
+            yield lambda: json.loads(lines.readline() or "{}")
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext, hub: Hub, tmp_path: Path) -> None:
+    person = tmp_path / "sdkperson"
+    subprocess.run(["go", "build", "-o", person, "./internal/sdkperson"], cwd=ENGINE, check=True)
+    python = [sys.executable, "-m", "tests.kit.person"]
+    page = join(context, hub, "three", "Chromium")
+    with child([str(person)], hub, "three", "go") as go, child(python, hub, "three", "python") as py:
+        chromium = wait_for(
+            lambda: next((name.split("/")[0] for name in go() if name not in ("python/audio", "python/video")), None),
+            "server-sdk-go receives Chromium",
+        )
+        wanted = {f"{chromium}/audio", f"{chromium}/video", "python/audio", "python/video"}
+        wait_for(
+            lambda: {name for name, count in go().items() if count > 20} >= wanted, f"server-sdk-go receives {wanted}"
+        )
+        wanted = {f"{chromium}/audio", f"{chromium}/video"}
+        wait_for(lambda: {name for name, count in py().items() if count > 20} >= wanted, f"Python receives {wanted}")
+        # Its own picture and Python's; server-sdk-go sends sound alone.
+        wait_for(lambda: moving_videos(page) >= 2, "Chromium shows moving pictures")
+
+
+def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext, hub: Hub) -> None:
+    ann = join(context, hub, "two", "Ann")
+    bob = join(context, hub, "two", "Bob")
+    for page in (ann, bob):
+        wait_for(partial(both_move, page), "both pictures move")
+        expect(page.locator("[data-testid=ice-path]")).to_have_attribute("data-path", "udp")
+    PICTURE.parent.mkdir(exist_ok=True)
+    if os.environ.get("LKHUB_PICTURES"):
+        ann.screenshot(path=PICTURE)
+
+
+def test_a_join_link_leads_into_the_call_and_leaves_no_token_in_the_address(context: BrowserContext, hub: Hub) -> None:
+    link = hub.run("token", "--room", "linked", "--link").stdout.strip()
+    page = context.new_page()
+    page.goto(link)
+    page.get_by_test_id("join").click()
+    expect(page.get_by_test_id("call")).to_be_visible()
+    assert "eyJ" not in page.url
+
+
+def test_the_pages_load_nothing_from_anywhere_else(context: BrowserContext, hub: Hub) -> None:
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    join(context, hub, "own", "Ann")
+    own = (f"http://127.0.0.1:{hub.ports['web']}/", f"http://127.0.0.1:{hub.ports['signal']}/", "data:", "blob:")
+    assert asked
+    assert [url for url in asked if not url.startswith(own)] == []
+
+
+def test_killed_media_comes_back_in_a_browser(context: BrowserContext, hub: Hub) -> None:
+    context.add_init_script(KEEP_CONNECTIONS)
+    ann = join(context, hub, "kills", "Ann")
+    bob = join(context, hub, "kills", "Bob")
+    gaps = []
+    for _ in range(KILLS):
+        media = hub.pids()["media"]
+        for page in (ann, bob):
+            wait_for(partial(page.evaluate, HEARS), "both hear each other")
+        bob.evaluate(WATCH_GAP)
+        os.kill(media, signal.SIGKILL)
+        wait_for(partial(bob.evaluate, "() => window.longestGap > 100"), "the sound stopped")
+        wait_for(partial(bob.evaluate, HEARS), "the sound is back")
+        gaps.append(bob.evaluate("() => window.longestGap") / 1000)
+        wait_for(partial(both_move, bob), "the pictures are back")
+    print("gaps in s:", sorted(round(gap, 2) for gap in gaps))
+    assert statistics.median(gaps) <= MEDIAN_GAP_SECONDS
+    assert max(gaps) <= WORST_GAP_SECONDS
+
+
+# Runs in the page before its own code: keeps every RTCPeerConnection, to count the packets of sound that arrive.
+KEEP_CONNECTIONS = """
+  window.connections = [];
+  const Original = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Original {
+    constructor(...args) { super(...args); window.connections.push(this); }
+  };
+  window.soundPackets = async () => {
+    let total = 0;
+    for (const connection of window.connections.filter(c => c.connectionState === 'connected'))
+      for (const report of (await connection.getStats()).values())
+        if (report.type === 'inbound-rtp' && report.kind === 'audio') total += report.packetsReceived;
+    return total;
+  };
+"""
+
+HEARS = """
+async () => {
+  const before = await window.soundPackets();
+  await new Promise(done => setTimeout(done, 200));
+  return await window.soundPackets() > before;
+}
+"""
+
+# Measures the longest time, in ms, in which the count of packets stood still.
+WATCH_GAP = """
+() => {
+  window.longestGap = 0;
+  let last = performance.now(), count = -1, busy = false;
+  clearInterval(window.gapTimer);
+  window.gapTimer = setInterval(async () => {
+    if (busy) return;
+    busy = true;
+    const now = await window.soundPackets();
+    busy = false;
+    window.longestGap = Math.max(window.longestGap, performance.now() - last);
+    if (now !== count) { count = now; last = performance.now(); }
+  }, 20);
+}
+"""
+
+
+def test_a_foreign_page_and_a_rebound_name_get_no_token(context: BrowserContext, hub: Hub) -> None:
+    page = context.new_page()
+    page.goto("about:blank")
+    url = f"http://127.0.0.1:{hub.ports['web']}/api/livekit/token"
+    tried = page.evaluate(
+        """async url => {
+          const body = JSON.stringify({room: 'r'});
+          const answers = [];
+          for (const type of ['application/json', 'text/plain']) {
+            try { const r = await fetch(url, {method: 'POST', headers: {'content-type': type}, body});
+                  answers.push(r.status + await r.text()); }
+            catch (error) { answers.push('refused'); }
+          }
+          return answers;
+        }""",
+        url,
+    )
+    assert tried == ["refused", "refused"]

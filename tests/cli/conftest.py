@@ -1,0 +1,72 @@
+"""The command line, run in this process: `main()` itself, with its exit codes."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.cli.main import main
+from lkhub.host.files import write_private
+from lkhub.host.secrets import dump_keys
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.secret import Secret
+
+SECRET = Secret("XYZ" * 15)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command said, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """`run("token", "--room", "lobby")`, in an empty folder, with the state directory of `paths`."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("LKHUB_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_one(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["lkhub", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        assert SECRET.reveal() not in captured.err
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run_one
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    return StatePaths(str(tmp_path / "state"))
+
+
+@pytest.fixture
+def applied(paths: StatePaths) -> StatePaths:
+    """The state directory of a hub that has been up and is stopped."""
+    Path(paths.run).mkdir(parents=True)
+    web = "http://127.0.0.1:8080"
+    urls = {"livekit": "ws://127.0.0.1:7880", "web": web, "api": f"{web}/api"}
+    record = {"spec": None, "name": "hub", "at": 1.0, "urls": urls, "probes": ["udp", "turn-udp"]}
+    write_private(paths.applied, json.dumps(record))
+    write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
+    return paths

@@ -1,0 +1,60 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import Run
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def log(paths: StatePaths) -> Path:
+    Path(paths.logs).mkdir(parents=True)
+    log = Path(paths.log("media"))
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+    return log
+
+
+def test_end_of_a_log_is_shown(run: Run, log: Path) -> None:
+    assert run("logs").out.splitlines() == [f"line {number}" for number in range(50, 100)]
+    assert run("logs", "media", "-n", "2").out == "line 98\nline 99\n"
+    assert run("logs", "-n", "1000").out == log.read_text()
+
+
+def test_markup_in_a_log_is_text(run: Run, log: Path) -> None:
+    log.write_text("[bold]x[/] 127.0.0.1 'a' 1.5\n")
+    assert run("logs").out == "[bold]x[/] 127.0.0.1 'a' 1.5\n"
+
+
+@pytest.mark.parametrize("name", ["media", "relay", "serve", "hub"])
+def test_log_that_is_not_there_yet_says_so(run: Run, name: str) -> None:
+    done = run("logs", name)
+    assert (done.code, done.out) == (2, "")
+    assert f"{name} has written nothing yet" in done.err
+
+
+def test_log_is_followed_through_a_rotation_until_ctrl_c(log: Path, tmp_path: Path, paths: StatePaths) -> None:
+    with (
+        open(tmp_path / "out", "wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "lkhub", "logs", "-f", "-n", "1"],
+            stdout=out,
+            env={**os.environ, "LKHUB_STATE": paths.root},
+        ) as follower,
+    ):
+        seen = tmp_path / "out"
+        wait_until(lambda: seen.read_text() == "line 99\n", "the last line")
+        with log.open("a") as file:
+            file.write("line 100\n")
+        wait_until(lambda: "line 100\n" in seen.read_text(), "the next line")
+        log.write_text("")
+        log.write_text("after\n")
+        wait_until(lambda: "after\n" in seen.read_text(), "the line after the rotation")
+        follower.send_signal(signal.SIGINT)
+        follower.wait(10)
+    assert seen.read_text() == "line 99\nline 100\nafter\n"
+    assert follower.returncode in (0, 130)

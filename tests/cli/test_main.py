@@ -1,0 +1,192 @@
+"""Exit codes, and which words go where."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lkhub.cli import main as main_module
+from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(UnwellError("a"), 1), (InputError("a"), 2), (MachineError("a"), 3), (HubError("a"), 1)],
+    ids=repr,
+)
+def test_error_ends_with_its_exit_code_and_nothing_on_stdout(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: HubError, code: int
+) -> None:
+    error.hints = ("do this", "or that")
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(main_module, "app", fail)
+    done = run("status")
+    assert (done.code, done.out) == (code, "")
+    assert done.err == "error: a\n\nhint: do this\nhint: or that\n"
+
+
+def test_bug_is_exit_70_and_shows_where_but_not_what(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an unexpected error says may hold a secret."""
+
+    def fail() -> None:
+        secret = "JQZ" + "JQZ"
+        raise RuntimeError(secret)
+
+    monkeypatch.setattr(main_module, "app", fail)
+    done = run("status")
+    assert (done.code, done.out) == (70, "")
+    assert "JQZJQZ" not in done.err
+    assert "RuntimeError" in done.err
+    assert "test_main.py" in done.err
+
+
+def test_error_that_wraps_others_is_still_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("group", [RuntimeError("JQZJQZ")])
+
+    monkeypatch.setattr(main_module, "app", fail)
+    assert run("status").code == 70
+
+
+def test_markup_in_an_error_is_text(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise InputError("no file [/tmp/x] [bold]")
+
+    monkeypatch.setattr(main_module, "app", fail)
+    assert "no file [/tmp/x] [bold]" in run("status").err
+
+
+ROOT = str(Path(main_module.__file__).parents[2])
+
+WRONG_USAGE = (
+    ["nonsense"],
+    ["up", "--nonsense"],
+    ["token"],
+    ["logs", "-n", "0"],
+    ["logs", "-n", "many"],
+    ["logs", "nobody"],
+    ["env", "--format", "xml"],
+    ["init", "--reach", "everywhere"],
+    ["render", "compose", "-o", "x"],
+    ["render", "livekit"],
+    ["verify", "--path", "pigeon"],
+    ["verify", "--token-file", "x"],
+    ["up", "--spec", "nowhere.yaml"],
+    ["up", "--spec", "."],
+    ["render", "livekit", "-o", "x", "--spec", "nowhere.yaml"],
+    ["serve", "--config", "nowhere.json"],
+)
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_is_exit_2_and_changes_nothing(run: Run, paths: StatePaths, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.strip()
+    assert "bug" not in done.err
+    assert not os.path.exists(paths.root)
+    assert os.listdir(".") == []
+
+
+@pytest.mark.parametrize("command", ["env", "verify", "token"])
+def test_hub_that_was_never_up_has_a_way_out(run: Run, command: str) -> None:
+    done = run(command, *(["--room", "a", "--identity", "b"] if command == "token" else []))
+    assert (done.code, done.out) == (3, "")
+    assert "`lkhub up` starts it" in done.err
+
+
+def test_hub_that_does_not_run_is_not_well_and_can_be_stopped(run: Run) -> None:
+    assert run("restart").code == 1
+    assert run("status").code == 1
+    assert run("down").code == 0
+
+
+BAD_SPECS = {
+    "unknown key": b"nonsense: 1\n",
+    "not utf-8": b"name: \xff\n",
+    "bomb": b"livekit: &a {b: *a}\n",
+    "10 MB": b"name: hub\n" * 1_000_000,
+    "reference to nowhere": b"keys: {source: {file: nowhere.yaml}}\n",
+    "missing program": b"engine: ./nowhere\n",
+    "empty program": b'engine: ""\n',
+    "folder as program": b"engine: /usr\n",
+    "impossible program": b'engine: "a\\0b"\n',
+    "somebody else's address": b"reach: lan\nmedia: {advertise: 192.0.2.77}\n",
+    "huge number": b"name: 0x" + b"f" * 5000,
+    "odd tag": b"name: !!bool x\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_SPECS)
+@pytest.mark.parametrize("command", [["up"], ["up", "--detach"], ["render", "livekit", "-o", "out"]], ids=" ".join)
+def test_bad_spec_is_exit_2_and_changes_nothing(run: Run, paths: StatePaths, name: str, command: list[str]) -> None:
+    Path("hub.yaml").write_bytes(BAD_SPECS[name])
+    done = run(*command)
+    assert (done.code, done.out) == (2, "")
+    assert "hub.yaml" in done.err
+    assert "bug" not in done.err
+    assert not os.path.exists(paths.root)
+    assert os.listdir(".") == ["hub.yaml"]
+
+
+def test_half_a_character_can_be_printed(tmp_path: Path) -> None:
+    """A process of its own: a test's stderr is stricter than a real one."""
+    (tmp_path / "hub.yaml").write_bytes(b'engine: "\\ud800"\nmedia: {interfaces: ["\\ud800", "\\e[2J"]}\n')
+    argv = [sys.executable, "-m", "lkhub", "up", "--state", str(tmp_path / "state")]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, timeout=30, env={**os.environ, "PYTHONPATH": ROOT})
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"3 faults" in done.stderr
+    assert b"\x1b" not in done.stderr
+
+
+def test_all_faults_are_printed_with_their_lines(run: Run) -> None:
+    Path("hub.yaml").write_text("web: 0\nmedia:\n  upd: 1\nengine: ./nowhere\nkeys: {source: {file: nowhere.yaml}}\n")
+    done = run("up")
+    assert re.findall(r"hub\.yaml:(\d+): (\S+):", done.err) == [
+        ("1", "web"),
+        ("3", "media.upd"),
+        ("4", "engine"),
+        ("5", "keys.source"),
+    ]
+    assert "4 faults in the spec; nothing was changed" in done.err
+
+
+@pytest.mark.parametrize("state", ["/proc/nowhere/state", "hub.txt", "x" * 200, "/" + "x/" * 60], ids=lambda s: s[:20])
+def test_state_directory_that_cannot_be_is_exit_3(run: Run, state: str) -> None:
+    Path("hub.txt").write_text("")
+    done = run("up", "--state", state)
+    assert (done.code, done.out) == (3, "")
+    assert "bug" not in done.err
+
+
+def test_help_is_on_stdout_for_every_command(run: Run) -> None:
+    done = run("--help")
+    assert done.code == 0
+    for command in ("init", "up", "down", "restart", "status", "logs", "verify", "token", "env", "render", "spec"):
+        assert re.search(rf"\b{command}\b", done.out)
+        assert run(command, "-h").code == 0
+
+
+def test_hidden_commands_are_not_offered(run: Run) -> None:
+    assert not re.search(r"│ (serve|supervise)\b", run("--help").out)
+
+
+def test_reader_that_has_gone_is_no_bug() -> None:
+    """`lkhub spec schema | head -1`."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "lkhub", "spec", "schema"], stdout=write, stderr=subprocess.PIPE, text=True, timeout=30
+    )
+    os.close(write)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr

@@ -1,0 +1,41 @@
+import os
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import Run
+
+
+def test_livekit_yaml_is_written_without_a_secret(run: Run, paths: StatePaths) -> None:
+    done = run("render", "livekit", "-o", "out/deep")
+    assert (done.code, done.out) == (0, "")
+    assert "out/deep/livekit.yaml: written" in done.err
+    text = Path("out/deep/livekit.yaml").read_text()
+    assert YAML(typ="safe", pure=True).load(text)["key_file"] == paths.keys
+    assert Path(paths.managed_keys).read_text().split('"')[3] not in text
+    assert os.listdir("out/deep") == ["livekit.yaml"]
+    assert "unchanged" in run("render", "livekit", "-o", "out/deep").err
+
+
+def test_difference_is_shown_and_nothing_written(run: Run) -> None:
+    done = run("render", "livekit", "-o", "out", "--diff")
+    assert done.code == 1
+    assert "+port: 7880" in done.out
+    assert not Path("out").exists()
+    run("render", "livekit", "-o", "out")
+    assert (run("render", "livekit", "-o", "out", "--diff").code) == 0
+    Path("hub.yaml").write_text("media: {signal: 7000}\n")
+    done = run("render", "livekit", "-o", "out", "--diff")
+    assert done.code == 1
+    changed = [line for line in done.out.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    assert changed == ["-port: 7880", "+port: 7000"]
+
+
+@pytest.mark.parametrize("output", ["hub.txt", "/proc/nowhere", "hub.txt/x"])
+def test_folder_that_cannot_be_is_exit_3(run: Run, output: str) -> None:
+    Path("hub.txt").write_text("")
+    done = run("render", "livekit", "-o", output)
+    assert (done.code, done.out) == (3, "")
+    assert "bug" not in done.err

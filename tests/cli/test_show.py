@@ -1,0 +1,69 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lkhub.cli.show import describe_path, is_journal, show_findings, show_json, show_qr, show_rows
+from lkhub.health.finding import Finding, Fix
+from lkhub.health.paths import PathResult
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (PathResult("udp", True, "media", ""), ""),
+        (PathResult("udp", True, "media", "", 12.6), "connected in 13 ms"),
+        (PathResult("udp", True, "media", "", None, 0.04, 0.125), "round trip 0.0 ms, loss 12%"),
+        (PathResult("udp", True, "media", "", remote="udp host 1.2.3.4:5"), "to udp host 1.2.3.4:5"),
+        (PathResult("turn-udp", True, "media", "", remote="x", relay="turn:y"), "by turn:y"),
+    ],
+)
+def test_path_is_described_by_what_is_known_of_it(result: PathResult, text: str) -> None:
+    assert describe_path(result) == text
+
+
+def test_finding_shows_what_why_and_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+    fixes = (Fix("look"), Fix("read [it]", "lkhub logs"))
+    show_findings([Finding("some-code", "media", "error", "it fails [so]", "exit 1", "no disk", fixes)])
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.split("\n") == [
+        *("", "error: it fails [so] [some-code]", "  what: exit 1", "  why: no disk", "  fix: look"),
+        *("  fix: read [it]: `lkhub logs`", ""),
+    ]
+
+
+def test_rows_are_aligned_and_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows({"a": "x" * 300, "long name": "y"})
+    show_rows({})
+    assert capsys.readouterr().out == f"  a          {'x' * 300}\n  long name  y\n"
+
+
+def test_json_is_a_document_that_ends_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_json({"a": [1, None], "ü": "é"})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"a": [1, None], "ü": "é"}
+    assert out.endswith("}\n")
+
+
+def test_link_of_any_usual_length_fits_a_qr_code(capsys: pytest.CaptureFixture[str]) -> None:
+    show_qr("http://192.168.1.5:8080/join/lobby#" + "x" * 600)
+    lines = capsys.readouterr().out.splitlines()
+    assert 30 < len(lines) < 80
+
+
+JOURNAL = "from lkhub.cli.show import is_journal; import sys; sys.exit(is_journal())"
+
+
+def test_journal_is_known_by_what_systemd_says_of_stdout(tmp_path: os.PathLike[str]) -> None:
+    with open(os.path.join(tmp_path, "journal"), "w") as file:
+        status = os.fstat(file.fileno())
+        for stream, wanted in ((f"{status.st_dev}:{status.st_ino}", 1), (f"{status.st_dev}:1", 0), ("nonsense", 0)):
+            environ = {**os.environ, "JOURNAL_STREAM": stream}
+            assert subprocess.run([sys.executable, "-c", JOURNAL], stdout=file, env=environ).returncode == wanted
+
+
+def test_stdout_of_a_test_is_no_journal() -> None:
+    assert is_journal() is False

@@ -1,0 +1,88 @@
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from lkhub.health.paths import PathResult
+from lkhub.health.status import HubStatus, Verified
+from lkhub.host.processes import identify
+from lkhub.plan.model import ProcessPlan, Ready
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.child import Identity
+from tests.cli.conftest import Run
+
+
+def leave_running(paths: StatePaths, name: str = "media") -> None:
+    """A record of a process that runs (this one) and that nobody supervises."""
+    me = identify(os.getpid())
+    assert me is not None
+    plan = ProcessPlan("media", ("x",), (), Ready(), True)
+    Path(paths.record(name)).write_text(Identity(me, plan, "print", time.time() - 3700).dump())
+
+
+def test_hub_that_never_was_is_stopped(run: Run, paths: StatePaths) -> None:
+    done = run("status")
+    assert (done.code, done.out, done.err) == (1, "hub is stopped\n", "")
+    assert run("status", "--json").json["hub"]["state"] == "stopped"
+    assert not os.path.exists(paths.root), "asking changes nothing"
+
+
+def test_stopped_hub_keeps_its_name_and_addresses(run: Run, applied: StatePaths) -> None:
+    done = run("status", "--json")
+    assert done.code == 1
+    assert done.json["hub"]["name"] == "hub"
+    assert done.json["urls"]["livekit"] == "ws://127.0.0.1:7880"
+
+
+def test_processes_that_nobody_watches_are_a_finding(run: Run, applied: StatePaths) -> None:
+    leave_running(applied)
+    done = run("status")
+    assert done.code == 1
+    assert "hub is unsupervised" in done.out
+    assert re.search(rf"running \(pid {os.getpid()}, .*1 h", done.out)
+    assert "[no-supervisor]" in done.err
+    assert "`lkhub up`" in done.err
+    found = run("status", "--json").json
+    assert [process["name"] for process in found["processes"]] == ["media"]
+    assert [finding["code"] for finding in found["findings"]] == ["no-supervisor"]
+
+
+def test_json_is_all_that_is_on_stdout(run: Run, applied: StatePaths) -> None:
+    leave_running(applied)
+    done = run("status", "--json")
+    json.loads(done.out)
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("record", [b"", b"{", b"{}", b"[]", b"\xff"], ids=repr)
+@pytest.mark.parametrize("file", ["verified", "record"])
+def test_damaged_record_hides_nothing_else(run: Run, applied: StatePaths, file: str, record: bytes) -> None:
+    path = applied.verified if file == "verified" else applied.record("media")
+    Path(path).write_bytes(record)
+    done = run("status")
+    assert (done.code, done.out.splitlines()[0]) == (1, "hub is stopped")
+
+
+def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None:
+    from lkhub.cli.status import show_status
+
+    now = time.time()
+    processes = [{"name": "media", "pid": 7, "state": "running", "since": now - 120, "restarts": 2}]
+    supervisor = {"processes": processes, "failures": {}, "pending": True, "spec": None, "pid": 1}
+    results = (
+        PathResult("udp", True, "media", "", 12.3, 0.42, 0.0, "a", "udp host 127.0.0.1:7882"),
+        PathResult("turn-udp", False, "connect", "timed out"),
+    )
+    show_status(HubStatus(None, supervisor, (), Verified(now - 60, results)))
+    shown = capsys.readouterr()
+    assert "hub is running" in shown.out
+    assert re.search(r"running \(pid 7, .*2 min.*, 2 restarts\)", shown.out)
+    assert "verified 1 min ago" in shown.out
+    assert "connected in 12 ms, round trip 0.4 ms, loss 0%, to udp host 127.0.0.1:7882" in shown.out
+    assert "FAILS" in shown.out
+    assert "timed out" in shown.out
+    assert "[path-fails]" in shown.err
+    assert "[change-pending]" in shown.err

@@ -1,0 +1,89 @@
+import re
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import SECRET, Run
+
+ANN = ("--room", "lobby", "--identity", "ann")
+
+pytestmark = pytest.mark.usefixtures("applied")
+
+
+def claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])
+
+
+def test_token_alone_is_on_stdout(run: Run) -> None:
+    done = run("token", *ANN, "--name", "Ann Ü.")
+    assert (done.code, done.err) == (0, "")
+    assert re.fullmatch(r"[\w.-]+\n", done.out)
+    token = claims(done.out.strip())
+    assert (token["iss"], token["sub"], token["name"]) == ("APIcurrent", "ann", "Ann Ü.")
+    assert token["video"]["room"] == "lobby"
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"), [(None, 6 * 3600), ("90s", 90), ("30m", 1800), ("6h", 21600), ("30d", 30 * 86400)]
+)
+def test_token_is_good_for_as_long_as_asked(run: Run, ttl: str | None, seconds: int) -> None:
+    token = claims(run("token", *ANN, *(["--ttl", ttl] if ttl else [])).out.strip())
+    assert abs(token["exp"] - time.time() - seconds) < 30
+
+
+@pytest.mark.parametrize("ttl", ["0s", "6", "h", "-6h", "6 h", "1.5h", "6H", "1y", "9999999d", "", "٣s", "6h\n"])
+def test_duration_that_is_none_is_refused(run: Run, ttl: str) -> None:
+    done = run("token", *ANN, "--ttl", ttl)
+    assert (done.code, done.out) == (2, "")
+    assert "30m" in done.err
+
+
+def test_link_carries_its_token_in_the_fragment(run: Run) -> None:
+    done = run("token", "--room", "a/b ü#?", "--link")
+    link = done.out.strip()
+    assert link.startswith("http://127.0.0.1:8080/join/a%2Fb%20%C3%BC%23%3F#")
+    token = claims(link.partition("#")[2])
+    assert token["video"]["room"] == "a/b ü#?"
+    assert token["sub"].startswith("guest-")
+    assert abs(token["exp"] - time.time() - 86400) < 30
+    assert not {"roomAdmin", "roomCreate", "roomList"} & set(token["video"])
+
+
+def test_two_links_are_for_two_people(run: Run) -> None:
+    people = {claims(run("token", "--room", "a", "--link").out.strip().partition("#")[2])["sub"] for _ in range(5)}
+    assert len(people) == 5
+
+
+def test_line_for_a_dotenv_file(run: Run) -> None:
+    assert re.fullmatch(r"TOKEN=[\w.-]+\n", run("token", *ANN, "--dotenv", "TOKEN").out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--room", "lobby"),
+        ("--room", "", "--identity", "ann"),
+        ("--room", "", "--link"),
+        ("--room", "lobby", "--identity", ""),
+        ("--room", "x" * 257, "--identity", "ann"),
+        ("--room", "lobby", "--identity", "x" * 257),
+        ("--room", "lobby", "--link", "--dotenv", "TOKEN"),
+        (*ANN, "--dotenv", "1A"),
+        (*ANN, "--dotenv", "A B"),
+        (*ANN, "--dotenv", ""),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:40],
+)
+def test_wrong_question_gives_no_token(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run("token", *arguments)
+    assert (done.code, done.out) == (2, "")
+
+
+def test_hub_without_keys_gives_no_token(run: Run, paths: StatePaths) -> None:
+    with open(paths.keys, "w"):
+        pass
+    done = run("token", *ANN)
+    assert (done.code, done.out) == (3, "")

@@ -1,0 +1,121 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.cli import verify as verify_module
+from lkhub.cli.verify import show_results
+from lkhub.health import verify as probing
+from lkhub.health.paths import PathResult
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import SECRET, Run
+
+URL = "ws://127.0.0.1:1"
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the probe is asked; it answers that every path works, but for `tcp`, which is not offered."""
+    seen: list[dict[str, Any]] = []
+
+    def probe(request: dict[str, Any]) -> list[dict[str, Any]]:
+        seen.append(request)
+        return [
+            {
+                "path": row["path"],
+                "ok": None if row["path"] == "tcp" else True,
+                "stage": "join",
+                "detail": "not offered",
+            }
+            for row in request["paths"]
+        ]
+
+    monkeypatch.setattr(probing, "run_probe", probe)
+    monkeypatch.setattr(verify_module, "run_probe", probe)
+    return seen
+
+
+def test_hub_is_verified_by_what_it_promises_and_that_is_kept(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+) -> None:
+    done = run("verify", "--json")
+    assert done.code == 0
+    assert done.json["ok"] is True
+    assert [path["path"] for path in done.json["paths"]] == ["udp", "turn-udp"]
+    assert requests[0]["url"] == "ws://127.0.0.1:7880"
+    kept = json.loads(Path(applied.verified).read_text())
+    assert [path["path"] for path in kept["paths"]] == ["udp", "turn-udp"]
+
+
+def test_one_path_alone_is_no_verification_of_the_hub(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+) -> None:
+    assert run("verify", "--path", "udp").code == 0
+    assert [row["path"] for row in requests[0]["paths"]] == ["udp"]
+    assert not Path(applied.verified).exists()
+
+
+def test_path_that_the_hub_does_not_offer_has_failed(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+) -> None:
+    done = run("verify", "--path", "tcp", "--json")
+    assert done.code == 1
+    assert done.json["ok"] is False
+    assert done.json["paths"][0]["ok"] is False
+
+
+def test_foreign_livekit_is_probed_with_the_key_of_the_environment(
+    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("verify", "--url", URL).code == 2
+    monkeypatch.setenv("LIVEKIT_API_KEY", "API")
+    assert "LIVEKIT_API_SECRET is not set" in run("verify", "--url", URL).err
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
+    done = run("verify", "--url", URL, "--json")
+    assert done.code == 0, "a path that a foreign deployment does not offer is no failure"
+    assert [path["ok"] for path in done.json["paths"]] == [True, None, True]
+    assert requests[0]["url"] == URL
+
+
+@pytest.mark.parametrize(("text", "count"), [("a.b.c\n", 1), ("a.b.c\nd.e.f\n", 2), ("  a.b.c  \n\n", 1)])
+def test_tokens_of_a_file_are_used_as_they_are(run: Run, requests: list[dict[str, Any]], text: str, count: int) -> None:
+    Path("tokens").write_text(text)
+    assert run("verify", "--url", URL, "--token-file", "tokens", "--path", "udp").code == 0
+    assert len(requests[0]["paths"][0]["tokens"]) == count
+
+
+@pytest.mark.parametrize("text", ["", "a b c"])
+def test_file_without_one_or_two_tokens_is_refused(run: Run, requests: list[dict[str, Any]], text: str) -> None:
+    Path("tokens").write_text(text)
+    assert run("verify", "--url", URL, "--token-file", "tokens").code == 2
+    assert run("verify", "--url", URL, "--token-file", "nowhere").code == 2
+    assert requests == []
+
+
+@pytest.mark.parametrize("url", ["", "127.0.0.1:7880", "ws://", "ws://a b", "ftp://x"])
+def test_url_that_is_none_is_refused(
+    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", "API")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
+    done = run("verify", "--url", url)
+    assert (done.code, done.out) == (2, "")
+    assert "bug" not in done.err
+
+
+def test_nothing_that_could_be_tried_is_no_success(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "run_probe", lambda request: [])
+    done = run("verify")
+    assert done.code == 1
+    assert "unknown" in done.out
+
+
+def test_people_read_what_failed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    show_results((PathResult("udp", True, "media", "", 5.0), PathResult("tcp", False, "connect", "timed out")), False)
+    shown = capsys.readouterr()
+    assert "udp" in shown.out
+    assert "at stage connect: timed out" in shown.out
+    assert "[path-fails]" in shown.err

@@ -1,0 +1,67 @@
+"""What tests share."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from lkhub.plan.facts import NodeFacts
+from tests.machines import make_facts
+
+# A deadline that a loaded machine meets and a loop that does not end misses.
+settings.register_profile(
+    "lkhub", deadline=timedelta(seconds=3), suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("lkhub")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Nothing that the developer's shell says of a hub of theirs reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def facts() -> NodeFacts:
+    """A laptop at home."""
+    return make_facts()
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A private folder whose path leaves room for the name of a Unix socket; `tmp_path` may not."""
+    folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A TCP port of loopback that nobody holds; a new one with every call."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find

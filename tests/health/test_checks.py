@@ -1,0 +1,81 @@
+from typing import Any, get_args
+
+import pytest
+
+from lkhub.health.checks import check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.paths import PathResult
+from lkhub.plan.model import ProbePath
+from lkhub.spec.load import load_spec
+
+# The order of the probe (engine contract); each has a cause of its own.
+STAGES = ("dns", "tcp", "tls", "http", "token", "join", "gather", "connect", "dtls", "media")
+
+
+def test_path_that_works_is_no_finding() -> None:
+    assert list(check_paths([PathResult("udp", True, "media", "")])) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_its_own_cause(stage: str) -> None:
+    [finding] = check_paths([PathResult("udp", False, stage, "what the probe said")])
+    assert (finding.code, finding.subject, finding.severity) == ("path-fails", "udp", "error")
+    assert finding.detail == "what the probe said"
+    assert finding.cause != "unknown"
+
+
+def test_causes_differ() -> None:
+    causes = {next(iter(check_paths([PathResult("udp", False, stage, "")]))).cause for stage in STAGES}
+    assert len(causes) == len(STAGES)
+
+
+def test_unknown_stage_is_still_a_finding() -> None:
+    [finding] = check_paths([PathResult("udp", False, "tomorrow", "")])
+    assert finding.cause
+
+
+@pytest.mark.parametrize("path", get_args(ProbePath))
+def test_fix_of_a_path_names_a_key_that_the_spec_has(path: ProbePath) -> None:
+    [finding] = check_paths([PathResult(path, False, "connect", "")])
+    key = next(word for word in finding.fix[0].text.split() if "." in word)
+    part, _, name = key.partition(".")
+    assert load_spec(f"{part}: {{{name}: 9000}}".encode()).faults == []
+
+
+def test_what_could_not_be_tried_is_a_warning_with_the_command_to_try_again() -> None:
+    [finding] = check_paths([PathResult("turn-udp", None, "", "the probe ended without a word")])
+    assert (finding.code, finding.severity) == ("path-not-tried", "warning")
+    assert finding.fix[0].command == "lkhub verify --path turn-udp"
+
+
+def test_each_path_is_a_finding_of_its_own() -> None:
+    found = list(check_paths([PathResult("udp", False, "connect", ""), PathResult("tcp", False, "connect", "")]))
+    assert [(finding.code, finding.subject) for finding in found] == [("path-fails", "udp"), ("path-fails", "tcp")]
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "stopping", "stopped"])
+def test_process_that_is_on_its_way_is_no_finding(state: str) -> None:
+    assert list(check_processes([{"name": "media", "state": state}], {"media": "old"})) == []
+
+
+@pytest.mark.parametrize("state", ["backoff", "failed"])
+def test_process_that_does_not_stay_up_shows_its_end(state: str) -> None:
+    processes: list[dict[str, Any]] = [{"name": "media", "state": state}, {"name": "relay", "state": "running"}]
+    [finding] = check_processes(processes, {"media": "exit code 1"})
+    assert (finding.code, finding.subject, finding.detail) == ("process-fails", "media", "exit code 1")
+    assert [fix.command for fix in finding.fix] == ["lkhub logs media", "lkhub restart media"]
+
+
+def test_change_that_waits_names_the_command_that_does_not() -> None:
+    assert list(check_pending(False)) == []
+    [finding] = check_pending(True)
+    assert finding.severity == "info"
+    assert finding.fix[0].command == "lkhub up --now"
+
+
+def test_processes_without_a_supervisor_are_a_finding() -> None:
+    assert list(check_supervised(True, ["media"])) == []
+    assert list(check_supervised(False, [])) == []
+    [finding] = check_supervised(False, ["media", "serve"])
+    assert finding.severity == "error"
+    assert "media, serve" in finding.detail
+    assert finding.fix[0].command == "lkhub up"

@@ -1,0 +1,111 @@
+import json
+from typing import Any
+
+import pytest
+
+from lkhub.health.paths import PathResult
+from lkhub.health.status import HubStatus, Verified
+
+APPLIED = {
+    "spec": "/etc/lkhub/hub.yaml",
+    "name": "hub",
+    "at": 100.0,
+    "urls": {
+        "livekit": "ws://127.0.0.1:7880",
+        "web": "http://127.0.0.1:8080",
+        "api": "http://127.0.0.1:8080/api",
+        "x": 1,
+    },
+    "probes": ["udp"],
+}
+GOOD = Verified(at=200.0, paths=(PathResult("udp", True, "media", "", rtt_ms=0.4),))
+
+
+def process(name: str = "media", state: str = "running", since: float = 150.0) -> dict[str, Any]:
+    return {"name": name, "pid": 1, "state": state, "since": since, "restarts": 0}
+
+
+def supervised(*processes: dict[str, Any], pending: bool = False) -> dict[str, Any]:
+    return {"processes": list(processes), "failures": {}, "pending": pending, "spec": None, "pid": 7}
+
+
+def test_hub_that_never_ran_is_stopped() -> None:
+    status = HubStatus(None, None, (), None)
+    assert status.state == "stopped"
+    assert status.find() == ()
+    shown = json.loads(json.dumps(status.as_json()))
+    assert set(shown) == {"hub", "urls", "processes", "verified", "findings"}
+    assert shown["urls"] == {"livekit": None, "web": None, "api": None}
+    assert shown["verified"] is None
+
+
+def test_running_hub_shows_the_contract() -> None:
+    shown = HubStatus(APPLIED, supervised(process(), process("serve")), (), GOOD).as_json()
+    assert shown["hub"]["state"] == "running"
+    assert set(shown["hub"]) == {"name", "version", "state", "spec"}
+    assert set(shown["urls"]) == {"livekit", "web", "api"}
+    assert [set(row) for row in shown["processes"]] == [{"name", "pid", "state", "since", "restarts"}] * 2
+    assert shown["verified"]["at"] == 200.0
+    assert shown["verified"]["paths"][0]["path"] == "udp"
+    assert shown["findings"] == []
+
+
+@pytest.mark.parametrize("state", ["starting", "backoff", "stopping", "stopped", "failed"])
+def test_hub_with_a_process_that_does_not_run_is_degraded(state: str) -> None:
+    assert HubStatus(APPLIED, supervised(process(), process("serve", state)), (), None).state == "degraded"
+
+
+def test_supervisor_without_processes_is_not_a_running_hub() -> None:
+    assert HubStatus(APPLIED, supervised(), (), None).state != "running"
+
+
+def test_processes_that_were_left_are_unsupervised_and_a_finding() -> None:
+    status = HubStatus(APPLIED, None, (process(),), GOOD)
+    assert status.state == "unsupervised"
+    assert [finding.code for finding in status.find()] == ["no-supervisor"]
+    assert status.as_json()["processes"] == [process()]
+
+
+@pytest.mark.parametrize(
+    ("processes", "counts"),
+    [
+        ([process(since=150)], True),
+        ([process(since=250)], False),
+        ([process(since=150), process("relay", since=250)], False),
+        ([process(since=150), process("serve", since=250)], True),
+        ([process("serve", since=150)], False),
+        ([], False),
+    ],
+)
+def test_verification_counts_for_the_processes_that_carried_it(processes: list[dict[str, Any]], counts: bool) -> None:
+    status = HubStatus(APPLIED, supervised(*processes), (), GOOD)
+    assert (status.current_verification is not None) is counts
+    assert (status.as_json()["verified"] is not None) is counts
+
+
+def test_findings_come_from_everything_that_is_known() -> None:
+    failed = Verified(at=200.0, paths=(PathResult("udp", False, "connect", "timeout"),))
+    status = HubStatus(APPLIED, supervised(process(), process("serve", "backoff"), pending=True), (), failed)
+    assert {finding.code for finding in status.find()} == {"process-fails", "path-fails", "change-pending"}
+
+
+def test_stale_verification_is_no_finding() -> None:
+    failed = Verified(at=100.0, paths=(PathResult("udp", False, "connect", "timeout"),))
+    assert HubStatus(APPLIED, supervised(process(since=150)), (), failed).find() == ()
+
+
+def test_verification_is_read_as_it_was_written() -> None:
+    whole = PathResult(
+        *("turn-tls", None, "gather", "…", 1.5, 0.1, 0.25, "udp host 1:1", "udp host 2:2", "turns:x", False),
+        outside={"at": "1", "address": "203.0.113.9"},
+    )
+    for verified in (GOOD, Verified(at=1.5, paths=(whole,)), Verified(at=0, paths=())):
+        assert Verified.parse(json.dumps(verified.as_json())) == verified
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "null", '{"at": "soon", "paths": []}', '{"at": 1, "paths": [{}]}']
+)
+def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        Verified.parse(text)

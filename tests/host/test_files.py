@@ -1,0 +1,234 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import InputError, MachineError
+from lkhub.host.files import (
+    MAX_INPUT_BYTES,
+    ensure_private_dir,
+    ensure_state_dir,
+    explain_os_errors,
+    read_input,
+    read_tail,
+    read_text,
+    remove,
+    write_private,
+)
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+
+
+def mode(path: Path | str) -> int:
+    return os.stat(path).st_mode & 0o7777
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "hint"),
+    [
+        (errno.ENOSPC, "the disk is full", "free some space"),
+        (errno.EDQUOT, "the disk is full", "free some space"),
+        (errno.EROFS, "read-only", "--state"),
+        (errno.EACCES, "permission denied", "--state"),
+        (errno.EPERM, "permission denied", "--state"),
+        (errno.EISDIR, "is a directory", ""),
+    ],
+)
+def test_what_the_system_refuses_is_explained(number: int, said: str, hint: str) -> None:
+    with pytest.raises(MachineError) as refused, explain_os_errors("/state/x", "write"):
+        raise OSError(number, os.strerror(number))
+    assert refused.value.message.startswith("can't write /state/x: ")
+    assert said in refused.value.message
+    assert hint in " ".join(refused.value.hints)
+
+
+def test_folder_is_made_with_its_parents_and_for_this_user_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    ensure_private_dir(str(folder))
+    assert mode(folder) == 0o700
+    ensure_private_dir(str(folder))
+
+
+def test_folder_that_others_can_read_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    ensure_private_dir(str(tmp_path))
+    assert mode(tmp_path) == 0o700
+
+
+@as_root
+def test_folder_of_another_user_is_refused_with_their_name(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with pytest.raises(MachineError, match="belongs to nobody, and this is root") as refused:
+        ensure_private_dir(str(tmp_path))
+    assert "run lkhub as nobody" in refused.value.hints
+    os.chown(tmp_path, 4_000_000, 0)
+    with pytest.raises(MachineError, match="belongs to user 4000000"):
+        ensure_private_dir(str(tmp_path))
+
+
+@as_user
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(MachineError, match="permission denied"):
+        ensure_private_dir(str(tmp_path / "x"))
+    tmp_path.chmod(0o700)
+
+
+def test_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    for path in (tmp_path / "x", tmp_path / "x" / "y"):
+        with pytest.raises(MachineError, match="can't"):
+            ensure_private_dir(str(path))
+
+
+def test_new_or_empty_folder_becomes_a_state_directory(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    ensure_state_dir(str(tmp_path))
+    ensure_state_dir(str(tmp_path / "new"))
+    assert mode(tmp_path) == mode(tmp_path / "new") == 0o700
+
+
+def test_state_directory_that_was_opened_to_others_is_closed_again(tmp_path: Path) -> None:
+    (tmp_path / "keys.yaml").write_text("")
+    (tmp_path / "run").mkdir()
+    tmp_path.chmod(0o755)
+    ensure_state_dir(str(tmp_path))
+    assert mode(tmp_path) == 0o700
+
+
+@pytest.mark.parametrize(("bits", "name"), [(0o755, "thesis.txt"), (0o1777, "keys.yaml"), (0o1777, None)])
+def test_folder_that_is_somebody_elses_business_is_left_as_it_is(tmp_path: Path, bits: int, name: str | None) -> None:
+    """`--state /tmp`, as root, would take it from everybody."""
+    if name:
+        (tmp_path / name).write_text("")
+    tmp_path.chmod(bits)
+    with pytest.raises(MachineError) as refused:
+        ensure_state_dir(str(tmp_path))
+    assert refused.value.hints
+    assert mode(tmp_path) == bits
+
+
+def test_file_is_written_private_and_in_one_step(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    assert write_private(str(path), "one") is True
+    assert (path.read_text(), mode(path)) == ("one", 0o600)
+    first = path.stat().st_ino
+    assert write_private(str(path), "two") is True
+    assert (path.read_text(), mode(path)) == ("two", 0o600)
+    assert path.stat().st_ino != first, "who reads while we write sees one or the other"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["keys.yaml"]
+
+
+def test_file_that_says_so_already_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    write_private(str(path), "one")
+    before = path.stat()
+    assert write_private(str(path), "one") is False
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_file_that_others_can_read_is_closed_even_when_its_text_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "keys.yaml"
+    path.write_text("one")
+    path.chmod(0o644)
+    assert write_private(str(path), "one") is True
+    assert mode(path) == 0o600
+
+
+def test_mode_can_be_given(tmp_path: Path) -> None:
+    path = str(tmp_path / "x")
+    write_private(path, "text", 0o644)
+    assert mode(path) == 0o644
+
+
+def test_damaged_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"\xff\xfe")
+    assert write_private(str(path), "text") is True
+    assert path.read_text() == "text"
+
+
+def test_text_in_any_language_is_kept(tmp_path: Path) -> None:
+    path = str(tmp_path / "x")
+    write_private(path, "zażółć 🎈\n")
+    assert write_private(path, "zażółć 🎈\n") is False
+    assert read_text(path) == "zażółć 🎈\n"
+
+
+def test_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "y").write_text("")
+    with pytest.raises(MachineError, match="can't write"):
+        write_private(str(folder), "text")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+    with pytest.raises(MachineError, match="no such file"):
+        write_private(str(tmp_path / "nowhere" / "x"), "text")
+
+
+def test_reading_says_nothing_where_there_is_nothing(tmp_path: Path) -> None:
+    assert read_text(str(tmp_path / "x")) is None
+    with pytest.raises(MachineError, match="can't read"):
+        read_text(str(tmp_path))
+
+
+def test_damaged_state_is_a_machine_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "applied.json"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(MachineError, match=r"applied\.json is damaged"):
+        read_text(str(path))
+
+
+def test_input_is_read_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "hub.yaml"
+    path.write_bytes(b"\xff")
+    assert read_input(str(path)) == b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("nowhere.yaml", "no such file"), (".", "is a directory"), ("a\0b", "not the name"), ("x" * 300, "too long")],
+)
+def test_input_that_cannot_be_read_is_the_users_fault(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_input(f"{tmp_path}/{name}")
+
+
+def test_input_is_never_read_without_end() -> None:
+    with pytest.raises(InputError, match=f"over {MAX_INPUT_BYTES:,} bytes"):
+        read_input("/dev/zero")
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("")
+    remove(str(path))
+    remove(str(path))
+    assert not path.exists()
+    with pytest.raises(MachineError, match="can't remove"):
+        remove(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "tail"),
+    [
+        ("", 3, []),
+        ("a\n", 3, ["a"]),
+        ("a\nb\nc\nd", 2, ["c", "d"]),
+        ("a\n\nb\n", 2, ["", "b"]),
+        ("x" * 100 + "\nend\n", 5, ["x" * 16, "end"]),
+    ],
+)
+def test_tail_is_the_last_lines_of_the_last_bytes(tmp_path: Path, text: str, lines: int, tail: list[str]) -> None:
+    path = tmp_path / "log"
+    path.write_text(text)
+    assert read_tail(str(path), lines, limit=21) == tail
+
+
+def test_tail_of_what_is_not_text_or_not_there_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"\xff\xfe\nok\n")
+    assert read_tail(str(path), 5)[-1] == "ok"
+    assert read_tail(str(tmp_path / "nowhere"), 5) == []

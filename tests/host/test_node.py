@@ -1,0 +1,105 @@
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lkhub.host.node import gather_node_facts, judge_interface
+from lkhub.plan.facts import InterfaceKind
+
+LAN = (ip_address("192.168.1.5"),)
+
+
+@pytest.fixture
+def sys_net(tmp_path: Path) -> Path:
+    """/sys/class/net of a machine with one of each."""
+    for name in ("eth0", "wlan0", "enp3s0", "docker0", "veth1", "br-9f", "virbr0", "cni0", "wwan0", "bond0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "type").write_text("1\n")
+    for name in ("eth0", "wlan0", "enp3s0", "wwan0"):
+        (tmp_path / name / "device").mkdir()
+    return tmp_path
+
+
+def make_bridge(sys_net: Path, name: str, *ports: str) -> None:
+    (sys_net / name / "bridge").mkdir(parents=True)
+    (sys_net / name / "brif").mkdir()
+    for port in ports:
+        (sys_net / name / "brif" / port).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("eth0", "lan"), ("wlan0", "lan"), ("enp3s0", "lan"), ("wwan0", "lan"), ("bond0", "lan"), ("new0", "lan")),
+        *(("docker0", "container"), ("veth1", "container"), ("br-9f", "container"), ("cni0", "container")),
+        *(
+            ("tailscale0", "vpn"),
+            ("wg0", "vpn"),
+            ("tun3", "vpn"),
+            ("zt7nnig26", "vpn"),
+            ("ppp0", "vpn"),
+            ("utun4", "vpn"),
+        ),
+    ],
+)
+def test_name_decides_where_the_kernel_says_nothing(sys_net: Path, name: str, kind: InterfaceKind) -> None:
+    assert judge_interface(name, LAN, sys_net) == kind
+
+
+def test_loopback_is_known_by_its_address_whatever_its_name(sys_net: Path) -> None:
+    assert judge_interface("eth0", (ip_address("127.0.0.1"),), sys_net) == "loopback"
+    assert judge_interface("lo0", (ip_address("::1"), ip_address("fe80::1")), sys_net) == "loopback"
+
+
+@pytest.mark.parametrize("name", ["docker0", "br-9f", "virbr0", "incusbr0", "anything"])
+def test_bridge_between_virtual_machines_is_a_bridge(sys_net: Path, name: str) -> None:
+    make_bridge(sys_net, name, "veth1")
+    assert judge_interface(name, LAN, sys_net) == "bridge"
+
+
+def test_empty_bridge_is_a_bridge(sys_net: Path) -> None:
+    make_bridge(sys_net, "br0")
+    assert judge_interface("br0", LAN, sys_net) == "bridge"
+
+
+@pytest.mark.parametrize("name", ["vmbr0", "br0", "br-lan"])
+def test_bridge_over_a_network_card_is_the_lan(sys_net: Path, name: str) -> None:
+    """Proxmox and routers have their address on one."""
+    make_bridge(sys_net, name, "veth1", "eth0")
+    assert judge_interface(name, LAN, sys_net) == "lan"
+
+
+def test_tunnel_is_a_vpn_whatever_its_name(sys_net: Path) -> None:
+    (sys_net / "office").mkdir()
+    (sys_net / "office" / "tun_flags").write_text("0x1001\n")
+    assert judge_interface("office", LAN, sys_net) == "vpn"
+
+
+def test_interface_without_a_link_layer_is_a_vpn(sys_net: Path) -> None:
+    (sys_net / "home").mkdir()
+    (sys_net / "home" / "type").write_text("65534\n")
+    assert judge_interface("home", LAN, sys_net) == "vpn"
+
+
+def test_mac_bridges_are_no_lan_on_a_mac_and_a_lan_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert judge_interface("bridge100", LAN, tmp_path) == "lan"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert judge_interface("bridge100", LAN, tmp_path) == "bridge"
+    assert judge_interface("awdl0", LAN, tmp_path) == "bridge"
+    assert judge_interface("en0", LAN, tmp_path) == "lan"
+
+
+def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = gather_node_facts("state", "/etc")
+    assert facts.state == str(tmp_path / "state")
+    assert facts.folder == "/etc"
+    assert facts.python == sys.executable
+    names = [interface.name for interface in facts.interfaces]
+    assert set(names) <= set(psutil.net_if_addrs())
+    assert set(facts.default_routes) <= set(names)
+    here = facts.interface_of(ip_address("127.0.0.1"))
+    assert here is not None
+    assert (here.kind, here.name) == ("loopback", facts.loopback())

@@ -1,0 +1,210 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.processes import (
+    ProcessId,
+    child_environ,
+    find_by_argument,
+    identify,
+    is_alive,
+    send_signal,
+    start,
+    wait_until_gone,
+)
+from tests.waiting import until, wait_until
+
+Run = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Start shell commands; whatever still runs in the end is killed."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run_one(script: str, *arguments: str) -> subprocess.Popen[bytes]:
+        child = start(["/bin/sh", "-c", script, *arguments], str(tmp_path / "log"), os.environ)
+        started.append(child)
+        return child
+
+    yield run_one
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def who(child: subprocess.Popen[bytes]) -> ProcessId:
+    identity = identify(child.pid)
+    assert identity is not None
+    return identity
+
+
+def test_process_is_the_same_for_as_long_as_it_lives(run: Run) -> None:
+    child = run("sleep 60")
+    first = who(child)
+    assert identify(child.pid) == first
+    assert is_alive(first)
+    assert not is_alive(ProcessId(first.pid, "another start time"))
+    child.kill()
+    child.wait()
+    assert identify(child.pid) is None
+    assert not is_alive(first)
+
+
+def test_two_processes_of_one_pid_are_told_apart() -> None:
+    me = identify(os.getpid())
+    assert me is not None
+    assert me.started
+    assert me != identify(os.getppid())
+
+
+def test_zombie_is_nobody(run: Run) -> None:
+    child = run("exit 0")
+    wait_until(lambda: identify(child.pid) is None, "a zombie")
+    assert child.poll() == 0
+
+
+def test_pid_that_nobody_has_is_nobody() -> None:
+    assert identify(2**22 + 1) is None
+
+
+def test_process_is_apart_from_our_terminal_and_writes_to_its_log(run: Run, tmp_path: Path) -> None:
+    child = run("echo out; echo err >&2; read line || echo no input; exec sleep 60")
+    log = tmp_path / "log"
+    wait_until(lambda: log.read_text().count("\n") == 3, "three lines")
+    assert log.read_text() == "out\nerr\nno input\n"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert os.getsid(child.pid) == child.pid != os.getsid(0)
+
+
+def test_log_is_appended_to(run: Run, tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        run(f"echo {text}").wait()
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_process_inherits_the_environment_that_it_is_given_and_nothing_open(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+    with open(tmp_path / "secret", "w") as secret:
+        os.set_inheritable(secret.fileno(), True)
+        child = start(["/bin/sh", "-c", "env; ls /proc/self/fd | wc -w"], log, {"ONLY": "this"})
+        child.wait()
+    text = Path(log).read_text()
+    assert "ONLY=this" in text
+    assert "HOME=" not in text
+    assert text.splitlines()[-1] == "4", "three standard streams, and the one that ls reads the folder with"
+
+
+def test_descriptors_that_are_meant_for_it_keep_their_numbers(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    child = start(["/bin/sh", "-c", f"echo hello > /proc/self/fd/{write}"], str(tmp_path / "log"), os.environ, [write])
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "hello\n"
+    child.wait()
+
+
+@pytest.mark.parametrize("program", ["/nowhere/engine", "/", __file__])
+def test_program_that_cannot_be_started_is_a_machine_error(tmp_path: Path, program: str) -> None:
+    with pytest.raises(MachineError, match=f"can't start {program}"):
+        start([program], str(tmp_path / "log"), os.environ)
+
+
+def test_log_that_cannot_be_written_is_a_machine_error(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="can't write"):
+        start(["/bin/true"], str(tmp_path / "nowhere" / "log"), os.environ)
+
+
+def test_what_a_livekit_server_would_obey_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    obeyed = (
+        "LIVEKIT_CONFIG",
+        "LIVEKIT_KEYS",
+        "LIVEKIT_API_SECRET",
+        "NODE_IP",
+        "UDP_PORT",
+        "REDIS_HOST",
+        "REDIS_PASSWORD",
+    )
+    for name in obeyed:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("HOME", "/home/me")
+    environ = child_environ()
+    assert not set(obeyed) & set(environ)
+    assert environ["HOME"] == "/home/me"
+
+
+@pytest.mark.anyio
+async def test_waiting_ends_with_the_process(run: Run) -> None:
+    child = run("sleep 60")
+    gone = anyio.Event()
+
+    async def wait() -> None:
+        await wait_until_gone(who(child))
+        gone.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        assert not gone.is_set()
+        child.kill()
+        await until(gone.is_set, "the end of the wait")
+
+
+@pytest.mark.anyio
+async def test_waiting_for_one_that_is_gone_or_another_is_over_at_once(run: Run) -> None:
+    child = run("sleep 60")
+    with anyio.fail_after(5):
+        await wait_until_gone(ProcessId(child.pid, "another start time"))
+        await wait_until_gone(ProcessId(2**22 + 1, "nobody"))
+
+
+@pytest.mark.anyio
+async def test_waiting_works_without_pidfds(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    child = run("sleep 60")
+    identity = who(child)
+    child.kill()
+    with anyio.fail_after(5):
+        await wait_until_gone(identity)
+
+
+@pytest.mark.anyio
+async def test_process_of_another_parent_is_waited_for(run: Run, tmp_path: Path) -> None:
+    """An adopted process is nobody's child here."""
+    run(f"(sleep 60 & echo $! > {tmp_path}/pid); true").wait()
+    grandchild = identify(int((tmp_path / "pid").read_text()))
+    assert grandchild is not None
+    send_signal(grandchild, signal.SIGKILL)
+    with anyio.fail_after(5):
+        await wait_until_gone(grandchild)
+
+
+def test_signal_reaches_the_process_that_was_meant_and_no_other(run: Run) -> None:
+    child = run("sleep 60")
+    identity = who(child)
+    send_signal(ProcessId(child.pid, "another start time"), signal.SIGKILL)
+    assert is_alive(identity)
+    send_signal(identity, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    send_signal(identity, signal.SIGKILL)
+
+
+def test_processes_are_found_by_an_argument_of_theirs(run: Run, tmp_path: Path) -> None:
+    mine, other = f"{tmp_path}/livekit.yaml", f"{tmp_path}/relay.json"
+    first, second = run("sleep 60; :", "media", mine), run("sleep 60; :", "media", mine)
+    found = find_by_argument(frozenset({mine, other, f"{tmp_path}/livekit"}))
+    assert set(found) == {mine}
+    assert {identity.pid for identity in found[mine]} == {first.pid, second.pid}
+
+
+def test_we_are_not_found_ourselves() -> None:
+    mine = frozenset(sys.orig_argv[-1:])
+    assert os.getpid() not in {identity.pid for found in find_by_argument(mine).values() for identity in found}

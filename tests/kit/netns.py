@@ -1,0 +1,177 @@
+"""Network namespaces: machines of a test's own, with interfaces, routes, a firewall and a resolver.
+
+Names carry the test run's process, so that runs don't meet, and the next run can remove what a killed one left.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lkhub.host.processes import identify
+from tests.kit.hub import wait_for
+
+TOOLS = {"ip": "iproute2", "ss": "iproute2", "nft": "nftables", "tcpdump": "tcpdump"}
+
+# Where `ip netns exec` takes a namespace's own files of /etc from.
+_ETC = Path("/etc/netns")
+
+_PREFIX = "lkhub"
+_numbers = itertools.count()
+
+# A tun interface has a carrier for as long as a program holds it open.
+_HOLD_TUN = """
+import fcntl, struct, sys
+tun = open("/dev/net/tun", "r+b", buffering=0)
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH", sys.argv[1].encode(), IFF_TUN | IFF_NO_PI))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def require_means() -> None:
+    """Raise RuntimeError, in one line, where namespaces can't be made here."""
+    if os.geteuid() != 0:
+        raise RuntimeError("namespace tests need root: run them as root, or leave them out with -m 'not namespaces'")
+    if missing := sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None}):
+        raise RuntimeError(f"namespace tests need Debian packages: apt-get install {' '.join(missing)}")
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """One network namespace with `lo` up."""
+
+    name: str
+
+    @property
+    def prefix(self) -> list[str]:
+        """What goes in front of a command line to run it in here."""
+        return ["ip", "netns", "exec", self.name]
+
+    def run(self, *argv: str, text: str | None = None) -> str:
+        """The output of a command that must succeed; `text` is its input."""
+        return _run(*self.prefix, *argv, text=text)
+
+    def add_address(self, interface: str, address: str) -> None:
+        """Bring an interface up with an address such as `198.18.0.1/24`, usable at once."""
+        # Duplicate address detection would keep an IPv6 address from being used for a second or two.
+        _run("ip", "-n", self.name, "address", "add", address, "dev", interface, *(["nodad"] if ":" in address else []))
+        link = ["ip", "-n", self.name, "-oneline", "link"]
+        _run(*link, "set", interface, "up")
+        # The kernel takes up to a second to count it as running; before that programs do not see it.
+        running = re.compile(r" state (UP|UNKNOWN) ")
+        wait_for(lambda: running.search(_run(*link, "show", interface)), f"{interface} is up in {self.name}")
+
+    def add_bridge(self, interface: str, address: str) -> None:
+        """A bridge, as container and virtual machine managers have them."""
+        _run("ip", "-n", self.name, "link", "add", interface, "type", "bridge")
+        self.add_address(interface, address)
+
+    def add_default_route(self, via: str, metric: int = 0) -> None:
+        """Everything else goes to this gateway. A lower metric goes first."""
+        _run("ip", "-n", self.name, "route", "add", "default", "via", via, "metric", str(metric))
+
+    def pids(self) -> list[int]:
+        """Processes in here."""
+        done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
+        return [int(pid) for pid in done.stdout.split()]
+
+
+@contextmanager
+def namespace(purpose: str, resolver: str | None = None) -> Iterator[Namespace]:
+    """A namespace for as long as the block runs; what runs in it then is killed.
+
+    `resolver` is the one name server of programs in it; without one they have the machine's own, which
+    can't be reached from in here.
+    """
+    made = Namespace(f"{_PREFIX}-{os.getpid()}-{_started(os.getpid())}-{next(_numbers)}-{purpose}")
+    try:
+        _run("ip", "netns", "add", made.name)
+        _run("ip", "-n", made.name, "link", "set", "lo", "up")
+        if resolver is not None:
+            folder = _ETC / made.name
+            folder.mkdir(parents=True)
+            (folder / "resolv.conf").write_text(f"nameserver {resolver}\noptions timeout:1 attempts:1\n")
+            # Else a resolver daemon of the machine would ask for us, out of another namespace.
+            (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
+        yield made
+    finally:
+        _remove(made)
+
+
+def connect(one: Namespace, other: Namespace, interface: str, other_interface: str | None = None) -> None:
+    """A wire between two namespaces: an interface in each, without addresses, the other end up."""
+    far = other_interface or interface
+    peer = ["peer", "name", far, "netns", other.name]
+    _run("ip", "-n", one.name, "link", "add", interface, "type", "veth", *peer)
+    for namespace, name in ((one, interface), (other, far)):
+        _run("ip", "-n", namespace.name, "link", "set", name, "up")
+
+
+@contextmanager
+def tunnel(namespace: Namespace, interface: str, address: str) -> Iterator[None]:
+    """A tun interface with a program behind it, as VPNs have them."""
+    pipe = subprocess.PIPE
+    argv = [*namespace.prefix, sys.executable, "-c", _HOLD_TUN, interface]
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "open\n", f"no tun interface {interface}"
+            namespace.add_address(interface, address)
+            yield
+        finally:
+            holder.kill()
+
+
+@contextmanager
+def dropping(namespace: Namespace, *matches: str) -> Iterator[None]:
+    """A firewall in the namespace that drops arriving packets that one of `matches` (nftables) fits."""
+    rules = "".join(f"  {match} counter drop\n" for match in matches)
+    chain = f"chain arriving {{\n  type filter hook input priority filter\n{rules}}}"
+    namespace.run("nft", "-f", "-", text=f"table inet lkhub {{\n{chain}\n}}\n")
+    try:
+        yield
+    finally:
+        namespace.run("nft", "delete", "table", "inet", "lkhub")
+
+
+def remove_left() -> None:
+    """Remove namespaces of test runs that were killed, with the processes in them."""
+    for name in {path.name for folder in (Path("/run/netns"), _ETC) if folder.is_dir() for path in folder.iterdir()}:
+        prefix, *rest = name.split("-")
+        if prefix == _PREFIX and len(rest) == 4 and rest[0].isdigit() and _started(int(rest[0])) != rest[1]:
+            _remove(Namespace(name))
+
+
+def _remove(namespace: Namespace) -> None:
+    def kill_all() -> bool:
+        pids = namespace.pids()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    wait_for(kill_all, f"no process in {namespace.name}")
+    if Path("/run/netns", namespace.name).exists():
+        _run("ip", "netns", "delete", namespace.name)
+    shutil.rmtree(_ETC / namespace.name, ignore_errors=True)
+
+
+def _started(pid: int) -> str:
+    """When the process started, in ticks since boot; "" where there is none."""
+    process = identify(pid)
+    return process.started.rpartition("/")[2] if process else ""
+
+
+def _run(*argv: str, text: str | None = None) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, input=text)
+    assert done.returncode == 0, f"{' '.join(argv)}: {done.stderr.strip()}"
+    return done.stdout

@@ -1,0 +1,31 @@
+"""A Python SDK participant in a process of its own: `python -m tests.kit.person`.
+
+As `engine/internal/sdkperson`: `{"url", "token"}` on stdin; counts by `IDENTITY/audio` and `IDENTITY/video`
+on stdout, a JSON object a line; leaves when stdin ends.
+"""
+
+import asyncio
+import json
+import sys
+
+from tests.kit.people import Person
+
+REPORT_SECONDS = 0.1
+
+
+async def main() -> None:
+    where = json.loads(sys.stdin.readline())
+    person = await Person(where["url"], where["token"]).join()
+    await person.speak()
+    await person.show()
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    while not ended.done():
+        counts = {f"{who}/audio": len(ear.heard) for who, ear in person.ears.items()}
+        counts |= {f"{who}/video": len(ear.seen) for who, ear in person.ears.items()}
+        print(json.dumps(counts), flush=True)
+        await asyncio.sleep(REPORT_SECONDS)
+    await person.leave()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,50 @@
+"""Fixtures of the namespace tests: a machine for itself, and a LAN of two."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lkhub.host.engine import bundled_engine, is_program
+from tests.kit.hub import Hub, make_hub
+from tests.kit.netns import Namespace, namespace, remove_left, require_means
+from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.namespaces)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _means() -> None:
+    """Fail, and don't skip, where these tests can't be run: privacy that was not looked at is not there."""
+    try:
+        require_means()
+    except RuntimeError as error:
+        pytest.fail(str(error), pytrace=False)
+    if not is_program(bundled_engine()):
+        pytest.fail("namespace tests need the engine: scripts/setup builds it", pytrace=False)
+    remove_left()
+
+
+@pytest.fixture(scope="module")
+def lan() -> Iterator[Lan]:
+    """A LAN that the module's tests share."""
+    with make_lan() as made:
+        yield made
+
+
+@pytest.fixture
+def machine() -> Iterator[Namespace]:
+    """A machine without network."""
+    with namespace("machine", NAME_SERVER) as made:
+        yield made
+
+
+@pytest.fixture
+def hub(machine: Namespace) -> Iterator[Hub]:
+    """A hub on that machine, not yet up."""
+    with make_hub(machine.prefix, PORTS) as made:
+        yield made

@@ -1,0 +1,59 @@
+"""Two machines on one wire, and what a hub on one of them is asked from the other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from lkhub.spec.secret import Secret
+from lkhub.tokens import Grant, join_grant, sign
+from tests.kit.call import LISTENER, SPEAKER, Call, calling
+from tests.kit.hub import Hub
+from tests.kit.netns import Namespace, connect, namespace
+
+# A namespace is a machine for itself, so the hub has its default ports.
+PORTS = {"udp": 7882, "signal": 7880, "turn": 3478, "web": 8080, "relay": 30000}
+
+# A network for tests of devices (RFC 2544): nobody's LAN.
+HUB, CLIENT = "198.18.0.1", "198.18.0.2"
+HUB_URL = f"ws://{HUB}:{PORTS['signal']}"
+HUB_SPEC = f"reach: lan\nmedia: {{advertise: {HUB}}}\n"
+
+# Nobody answers there (RFC 5737), so a look-up ends up on the wire of the machine's default route.
+NAME_SERVER = "192.0.2.53"
+
+
+@dataclass(frozen=True)
+class Lan:
+    """The hub's machine at HUB and a client's at CLIENT, each the other's default gateway: whatever one of
+    them sends to anybody is on the wire between their `lan0`."""
+
+    hub: Namespace
+    client: Namespace
+
+
+@contextmanager
+def make_lan() -> Iterator[Lan]:
+    with namespace("hub", NAME_SERVER) as hub, namespace("client", NAME_SERVER) as client:
+        connect(hub, client, "lan0")
+        hub.add_address("lan0", f"{HUB}/24")
+        client.add_address("lan0", f"{CLIENT}/24")
+        hub.add_default_route(CLIENT)
+        client.add_default_route(HUB)
+        yield Lan(hub, client)
+
+
+def on_client(hub: Hub, client: Namespace) -> Hub:
+    """The same `lkhub` typed on the client's machine, with what `lkhub env` prints in the environment and
+    nothing of the hub's state."""
+    folder = hub.folder / "client"
+    folder.mkdir(exist_ok=True)
+    return replace(hub, prefix=client.prefix, folder=folder, environ={**hub.environ, **hub.env()})
+
+
+@contextmanager
+def call_from(client: Hub, room: str) -> Iterator[Call]:
+    """A call of two people on the machine of `client`, which `on_client` made."""
+    url, key, secret = (client.environ[f"LIVEKIT_{name}"] for name in ("URL", "API_KEY", "API_SECRET"))
+    tokens = (sign(Grant(identity, join_grant(room)), key, Secret(secret)) for identity in (SPEAKER, LISTENER))
+    with calling(client.prefix, url, *tokens) as call:
+        yield call

@@ -1,0 +1,134 @@
+"""`reach: lan` finds the address that devices on the LAN can use, and tells them no other."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.hub import Hub
+from tests.kit.netns import Namespace, connect, namespace, tunnel
+from tests.namespaces.lan import call_from, on_client
+
+LAN, NEIGHBOUR = "192.168.50.2", "192.168.50.1"
+
+VPN = "a VPN, which other devices here are not in"
+BRIDGE = "a bridge for containers or virtual machines"
+USABLE = "set media.advertise to use it"
+
+# Every other address of the machine, and what is said of it.
+OTHERS = {
+    "192.168.50.77 on eth0": USABLE,
+    "fd00:50::2 on eth0": USABLE,
+    "10.9.0.2 on eth1": USABLE,
+    "172.17.0.1 on docker0": BRIDGE,
+    "192.168.122.1 on virbr0": BRIDGE,
+    "172.18.0.1 on services": BRIDGE,
+    "10.88.0.1 on veth1a2b3c": "a container's interface",
+    "100.101.102.103 on tailscale0": VPN,
+    "10.6.0.2 on wg0": VPN,
+    "10.8.0.2 on office": VPN,
+}
+
+IPV4 = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
+
+
+@pytest.fixture
+def neighbour(machine: Namespace) -> Iterator[Namespace]:
+    """Where the machine's wires end; there is no default route yet."""
+    with namespace("neighbour") as made:
+        # eth1 comes first: what is taken must not depend on the order in which the kernel lists interfaces.
+        for interface, address in (("eth1", "10.9.0.2/24"), ("eth0", f"{LAN}/24")):
+            connect(machine, made, interface)
+            machine.add_address(interface, address)
+        made.add_address("eth0", f"{NEIGHBOUR}/24")
+        yield made
+
+
+@pytest.fixture
+def crowd(machine: Namespace, neighbour: Namespace) -> Iterator[None]:
+    """Interfaces as a developer's machine has them, besides its LAN."""
+    for interface, address in (
+        ("docker0", "172.17.0.1/16"),
+        ("virbr0", "192.168.122.1/24"),
+        ("services", "172.18.0.1/16"),
+    ):
+        machine.add_bridge(interface, address)
+    # Known by name; the one that has another name is known by what the kernel says of it.
+    for interface, address in (
+        ("veth1a2b3c", "10.88.0.1/24"),
+        ("tailscale0", "100.101.102.103/32"),
+        ("wg0", "10.6.0.2/24"),
+    ):
+        connect(machine, neighbour, interface)
+        machine.add_address(interface, address)
+    machine.add_address("eth0", "192.168.50.77/24")
+    machine.add_address("eth0", "fd00:50::2/64")
+    with tunnel(machine, "office", "10.8.0.2/24"):
+        yield
+
+
+@pytest.mark.usefixtures("crowd")
+def test_clients_are_told_the_lan_address_and_no_other(machine: Namespace, neighbour: Namespace, hub: Hub) -> None:
+    machine.add_default_route(NEIGHBOUR)
+    hub.spec.write_text("reach: lan\n")
+    done = hub.run("up", "--detach")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"note: clients are told {LAN}, on eth0, which carries the default route\n" in done.stderr
+    for other, reason in OTHERS.items():
+        assert f"note: not {other}: {reason}\n" in done.stderr
+    assert f"ws://{LAN}:7880" in done.stdout
+    assert "outside: not seen yet" in done.stdout
+
+    for file in ("livekit.yaml", "relay.json", "serve.json"):
+        assert set(IPV4.findall((hub.state / "rendered" / file).read_text())) <= {LAN, "127.0.0.1"}, file
+
+    client = on_client(hub, neighbour)
+    assert client.environ["LIVEKIT_URL"] == f"ws://{LAN}:7880"
+    verified = json.loads(client.run("verify", "--url", f"ws://{LAN}:7880", "--json").stdout)
+    assert [path["path"] for path in verified["paths"] if path["ok"]] == ["udp", "tcp", "turn-udp"]
+    for path in verified["paths"]:
+        assert set(IPV4.findall(f"{path['remote']} {path['relay']}")) == {LAN}, path
+    with call_from(client, "room") as call:
+        assert call.candidates() <= {f"udp {LAN}:7882", f"tcp {LAN}:7881"}
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_the_output_says_what_browsers_on_other_devices_refuse(hub: Hub) -> None:
+    hub.spec.write_text("reach: lan\n")
+    done = hub.run("up", "--detach", "--no-verify")
+    assert "warning: no TLS yet: browsers on other devices refuse camera and microphone" in done.stderr
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_of_several_lans_without_a_default_route_the_first_is_taken_and_the_others_are_shown(hub: Hub) -> None:
+    hub.spec.write_text("reach: lan\n")
+    done = hub.run("up", "--detach", "--no-verify")
+    assert done.returncode == 0, done.stderr
+    assert "told 10.9.0.2, on eth1, the first of 2 LAN addresses (there is no default route)" in done.stderr
+    assert f"not {LAN} on eth0: {USABLE}" in done.stderr
+
+
+@pytest.mark.usefixtures("crowd")
+def test_the_lan_with_a_gateway_is_taken_while_a_vpn_has_the_first_default_route(machine: Namespace, hub: Hub) -> None:
+    machine.run("ip", "route", "add", "default", "dev", "office")
+    machine.add_default_route(NEIGHBOUR, metric=100)
+    hub.spec.write_text("reach: lan\n")
+    done = hub.run("up", "--detach", "--no-verify")
+    assert done.returncode == 0, done.stderr
+    assert f"clients are told {LAN}, on eth0" in done.stderr
+    assert "there is no default route" not in done.stderr
+
+
+def test_a_machine_without_a_lan_is_told_why(machine: Namespace, hub: Hub) -> None:
+    machine.add_bridge("docker0", "172.17.0.1/16")
+    hub.spec.write_text("name: hub\nreach: lan\n")
+    with tunnel(machine, "office", "10.8.0.2/24"):
+        done = hub.run("up", "--detach")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "hub.yaml:2: reach: no LAN address on this machine: " in done.stderr
+    assert f"172.17.0.1 on docker0 ({BRIDGE})" in done.stderr
+    assert f"10.8.0.2 on office ({VPN})" in done.stderr
+    assert "hint: connect it to a network, or set media.advertise\n" in done.stderr
+    assert "nothing was changed" in done.stderr
+    assert hub.status()["hub"]["state"] == "stopped"

@@ -1,0 +1,62 @@
+"""Nothing of a hub listens where its reach does not say so, also while people are in a call."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.call import Call
+from tests.kit.hub import Hub, make_hub
+from tests.kit.netns import Namespace, connect, namespace
+from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan, call_from, on_client
+
+Socket = tuple[str, str, int]
+"""Protocol, local address and port."""
+
+RELAY_PORTS = range(30000, 40000)
+
+
+@pytest.fixture
+def neighbour(machine: Namespace) -> Iterator[Namespace]:
+    """Somebody on the same network as the machine."""
+    with namespace("neighbour") as made:
+        connect(machine, made, "eth0")
+        machine.add_address("eth0", "192.168.50.2/24")
+        made.add_address("eth0", "192.168.50.3/24")
+        yield made
+
+
+@pytest.mark.usefixtures("neighbour")
+def test_a_hub_for_this_machine_listens_on_loopback_alone(machine: Namespace, hub: Hub) -> None:
+    hub.up("--no-verify")
+    with call_from(on_client(hub, machine), "room") as call:
+        sockets = relaying_sockets(machine, call)
+    assert {address for _, address, _ in sockets} == {"127.0.0.1"}, sockets
+    named = {("udp", 7882), ("udp", 3478), ("tcp", 7880), ("tcp", 8080)}
+    assert named <= {(protocol, port) for protocol, _, port in sockets}
+
+
+def test_a_hub_on_the_lan_listens_there_and_on_loopback_and_for_ice_tcp_everywhere(lan: Lan) -> None:
+    lan.hub.add_bridge("docker0", "172.17.0.1/16")
+    with make_hub(lan.hub.prefix, PORTS) as hub:
+        hub.spec.write_text(HUB_SPEC)
+        hub.up("--no-verify")
+        with call_from(on_client(hub, lan.client), "room") as call:
+            sockets = relaying_sockets(lan.hub, call)
+    # LiveKit binds ICE/TCP on every interface, whatever it is told.
+    assert {socket for socket in sockets if socket[1] not in (HUB, "127.0.0.1")} == {("tcp", "*", 7881)}
+    assert {socket for socket in sockets if socket[0] == "udp" and socket[1] != HUB} == set()
+    own = {("udp", HUB, 7882), ("udp", HUB, 3478), ("tcp", HUB, 7880), ("tcp", HUB, 8080)}
+    assert own | {("tcp", "127.0.0.1", 7880), ("tcp", "127.0.0.1", 8080)} <= sockets
+
+
+def relaying_sockets(machine: Namespace, call: Call) -> set[Socket]:
+    """Where processes of the machine listen during a call through the relay; people's own sockets left out."""
+    call.force_tls()
+    rows = [line.split(None, 6) for line in machine.run("ss", "-lntupH").splitlines()]
+    sockets = set()
+    for protocol, _, _, _, local, _, *users in rows:
+        address, _, port = local.rpartition(":")
+        if f"pid={call.process.pid}," not in "".join(users):
+            sockets.add((protocol, address, int(port)))
+    assert any(protocol == "udp" and port in RELAY_PORTS for protocol, _, port in sockets), sockets
+    return sockets

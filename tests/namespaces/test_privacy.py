@@ -1,0 +1,64 @@
+"""No packet goes to a third party: not from the hub, not from the people in a call, not to a name server."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit.call import LISTENER, SPEAKER
+from tests.kit.hub import Hub, make_hub
+from tests.kit.netns import Namespace, connect, namespace
+from tests.namespaces.capture import capturing
+from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PORTS, Lan, call_from, on_client
+
+GATEWAY = {"203.0.113.1": "203.0.113.2/24", "2001:db8::1": "2001:db8::2/64"}
+
+# What a machine in an office has in its environment. Nothing between a hub and itself is a proxy's business.
+PROXIES = {f"{scheme}_proxy": "http://192.0.2.2:3128" for scheme in ("http", "https", "all")}
+
+
+@pytest.fixture
+def outside(machine: Namespace) -> Iterator[Namespace]:
+    """All the rest of the world: where default routes of both families lead to, and nobody answers."""
+    with namespace("outside") as made:
+        connect(machine, made, "eth0")
+        for gateway, own in GATEWAY.items():
+            made.add_address("eth0", f"{gateway}/{own.rpartition('/')[2]}")
+            machine.add_address("eth0", own)
+            machine.add_default_route(gateway)
+        yield made
+
+
+def test_a_hub_for_this_machine_and_its_people_speak_to_nobody_else(
+    machine: Namespace, outside: Namespace, hub: Hub
+) -> None:
+    hub.spec.unlink()
+    hub.environ |= PROXIES
+    with capturing(outside, "eth0") as capture:
+        capture.prove(machine, 4, 6)
+        live_through(hub, machine)
+        assert capture.strangers(machine) == []
+
+
+def test_a_hub_on_the_lan_and_its_people_speak_to_each_other_alone(lan: Lan) -> None:
+    with make_hub(lan.hub.prefix, PORTS) as hub, capturing(lan.client, "lan0", (HUB, CLIENT)) as capture:
+        for sender in (lan.hub, lan.client):
+            capture.prove(sender, 4)
+        hub.spec.write_text(HUB_SPEC)
+        hub.environ |= PROXIES
+        live_through(hub, lan.client)
+        assert capture.strangers(lan.hub) == []
+
+
+def live_through(hub: Hub, machine: Namespace) -> None:
+    """All that a hub does in its life, with people in a call who are on `machine`."""
+    hub.up()
+    client = on_client(hub, machine)
+    # From outside, a path that is not offered can't be tried; this is no failure.
+    done = client.run("verify", "--url", client.environ["LIVEKIT_URL"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    with call_from(client, "room") as call:
+        call.force_tls()
+        assert call.paths() == {SPEAKER: "udp", LISTENER: "relay"}
+        assert hub.status()["hub"]["state"] == "running"
+    down = hub.run("down")
+    assert down.returncode == 0, down.stderr

@@ -1,0 +1,93 @@
+from ipaddress import ip_address
+
+import pytest
+
+from lkhub.plan.address import AddressChoice, choose_lan_address, list_candidates
+from lkhub.plan.facts import NodeFacts
+from tests.machines import CONTAINER, DOCKER, ETHERNET, LOOPBACK, TAILSCALE, WIFI, interface, make_facts
+
+
+def choose(facts: NodeFacts, *allowed: str) -> AddressChoice:
+    choice = choose_lan_address(facts, allowed)
+    assert choice is not None
+    return choice
+
+
+def test_default_route_wins_over_the_order_of_interfaces() -> None:
+    choice = choose(make_facts(WIFI, ETHERNET, LOOPBACK, routes=("eth0",)))
+    assert (str(choice.address), choice.interface) == ("192.168.1.5", "eth0")
+    assert choice.why == "on eth0, which carries the default route"
+
+
+def test_better_default_route_comes_first() -> None:
+    assert choose(make_facts(ETHERNET, WIFI, routes=("wlan0", "eth0"))).interface == "wlan0"
+
+
+def test_ipv4_comes_before_ipv6_on_the_same_interface() -> None:
+    assert str(choose(make_facts(interface("eth0", "lan", "fd00::5", "192.168.1.5"))).address) == "192.168.1.5"
+
+
+def test_ipv6_alone_is_an_address() -> None:
+    assert str(choose(make_facts(LOOPBACK, interface("eth0", "lan", "fe80::5", "fd00::5"))).address) == "fd00::5"
+
+
+@pytest.mark.parametrize("wrong", [DOCKER, TAILSCALE, CONTAINER, LOOPBACK, interface("eth9", "lan", "169.254.3.4")])
+def test_address_that_the_lan_cannot_reach_is_never_chosen(wrong: object) -> None:
+    facts = make_facts(wrong, routes=(wrong.name,))  # type: ignore[arg-type, attr-defined]
+    assert choose_lan_address(facts) is None
+    with_lan = make_facts(wrong, WIFI, routes=(wrong.name,))  # type: ignore[arg-type, attr-defined]
+    assert choose(with_lan).interface == "wlan0"
+
+
+def test_default_route_through_a_vpn_does_not_make_it_the_lan() -> None:
+    choice = choose(make_facts(LOOPBACK, TAILSCALE, WIFI, routes=("tailscale0",)))
+    assert choice.interface == "wlan0"
+    assert choice.why == "on wlan0, the only LAN address"
+
+
+def test_without_a_default_route_the_first_is_taken_and_that_is_said() -> None:
+    choice = choose(make_facts(WIFI, ETHERNET, routes=()))
+    assert choice.interface == "wlan0"
+    assert choice.why == "on wlan0, the first of 3 LAN addresses (there is no default route)"
+
+
+def test_named_interface_is_taken_whatever_it_looks_like() -> None:
+    choice = choose(make_facts(), "tailscale0")
+    assert str(choice.address) == "100.64.0.7"
+    assert choice.why == "on tailscale0, which media.interfaces names"
+    assert choose(make_facts(), "docker0").interface == "docker0"
+
+
+def test_named_interface_without_a_usable_address_gives_none() -> None:
+    assert choose_lan_address(make_facts(), ("veth1a2b",)) is None
+    assert choose_lan_address(make_facts(), ("nope0",)) is None
+
+
+def test_others_are_shown_with_the_reason_but_not_the_obvious_ones() -> None:
+    others = {str(other.address): other.why_not for other in choose(make_facts()).others}
+    assert others.pop("192.168.1.6") == ""
+    assert others.pop("fd00::5") == ""
+    assert "bridge" in others.pop("172.17.0.1")
+    assert "VPN" in others.pop("100.64.0.7")
+    assert "VPN" in others.pop("fd7a:115c:a1e0::7")
+    assert not others, "neither loopback nor link-local addresses are worth a word"
+
+
+def test_candidates_are_every_address_the_usable_ones_first() -> None:
+    candidates = list_candidates(make_facts())
+    assert len(candidates) == 10
+    usable = [not candidate.why_not for candidate in candidates]
+    assert usable == sorted(usable, reverse=True)
+    assert [str(candidate.address) for candidate in candidates[:3]] == ["192.168.1.5", "fd00::5", "192.168.1.6"]
+
+
+def test_machine_without_addresses_has_no_candidates() -> None:
+    facts = make_facts(interface("eth0", "lan"))
+    assert list_candidates(facts) == ()
+    assert choose_lan_address(facts) is None
+    assert facts.interface_of(ip_address("127.0.0.1")) is None
+
+
+def test_loopback_has_the_name_that_the_system_gives_it() -> None:
+    assert make_facts(interface("lo0", "loopback", "127.0.0.1")).loopback() == "lo0"
+    assert make_facts(ETHERNET).loopback() == "lo"

@@ -1,0 +1,206 @@
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from lkhub.plan.build import build_plan
+from lkhub.plan.facts import NodeFacts
+from lkhub.plan.model import Plan
+from lkhub.spec.load import LoadedSpec, load_spec
+from tests.machines import DOCKER, ETHERNET, LOOPBACK, TAILSCALE, interface, make_facts
+
+LAN = ip_address("192.168.1.5")
+HERE = ip_address("127.0.0.1")
+
+
+def build(text: str, facts: NodeFacts | None = None) -> Plan:
+    loaded = load_spec(text.encode())
+    plan = build_plan(loaded, facts or make_facts())
+    assert loaded.faults == []
+    assert plan is not None
+    return plan
+
+
+def judge(text: str, facts: NodeFacts | None = None) -> LoadedSpec:
+    loaded = load_spec(text.encode())
+    build_plan(loaded, facts or make_facts())
+    return loaded
+
+
+def test_default_hub_is_for_this_machine_alone() -> None:
+    plan = build("")
+    assert plan.media.advertise == plan.media.bind == plan.serve.bind == (HERE,)
+    assert plan.media.tcp is None, "LiveKit would bind it on every interface"
+    assert plan.media.loopback
+    assert plan.media.interfaces == ("lo",)
+    assert plan.serve.open_tokens
+    assert plan.serve.hosts == ("localhost", "127.0.0.1")
+    assert plan.urls.livekit == "ws://127.0.0.1:7880"
+    assert plan.urls.web == "http://127.0.0.1:8080"
+    assert (plan.notes, plan.warnings) == ((), ())
+
+
+def test_lan_hub_is_told_and_bound_by_its_address() -> None:
+    plan = build("reach: lan")
+    assert plan.media.advertise == (LAN,)
+    assert plan.media.bind == plan.serve.bind == (LAN, HERE)
+    assert plan.media.tcp == 7881
+    assert not plan.media.loopback
+    assert plan.media.interfaces == ("eth0",)
+    assert not plan.serve.open_tokens
+    assert plan.serve.hosts == ("localhost", "192.168.1.5", "127.0.0.1")
+    assert plan.urls.livekit == "ws://192.168.1.5:7880"
+    assert plan.urls.local_media == "http://127.0.0.1:7880"
+    assert plan.urls.local_serve == "http://127.0.0.1:8080"
+
+
+def test_lan_hub_says_which_address_it_took_and_why_not_the_others() -> None:
+    notes = build("reach: lan").notes
+    assert notes[0] == "clients are told 192.168.1.5, on eth0, which carries the default route"
+    assert "not 172.17.0.1 on docker0: a bridge for containers or virtual machines" in notes
+    assert "not 192.168.1.6 on wlan0: set media.advertise to use it" in notes
+
+
+def test_lan_hub_says_that_browsers_elsewhere_need_tls() -> None:
+    [warning] = build("reach: lan\nweb: 9000").warnings
+    assert "no TLS" in warning
+    assert "camera and microphone" in warning
+    assert "127.0.0.1:9000" in warning
+
+
+def test_tokens_are_open_on_this_machine_alone() -> None:
+    assert build("reach: local").serve.open_tokens
+    assert not build("reach: lan").serve.open_tokens
+
+
+def test_spec_can_choose_the_address_and_the_interfaces() -> None:
+    assert build("reach: lan\nmedia: {advertise: 192.168.1.6}").media.interfaces == ("wlan0",)
+    both = build("reach: lan\nmedia: {advertise: [192.168.1.6, fd00::5]}").media
+    assert both.interfaces == ("wlan0", "eth0")
+    assert [str(address) for address in both.bind] == ["192.168.1.6", "fd00::5", "127.0.0.1"]
+    assert build("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}").media.interfaces == ("eth0",)
+
+
+def test_ipv6_address_is_in_brackets_in_urls_and_hosts() -> None:
+    plan = build("reach: lan\nmedia: {advertise: fd00::5}\nturn: {enabled: false}")
+    assert plan.urls.livekit == "ws://[fd00::5]:7880"
+    assert plan.urls.api == "http://[fd00::5]:8080/api"
+    assert "[fd00::5]" in plan.serve.hosts
+    assert plan.stun == ("[fd00::5]:7882",)
+
+
+def test_loopback_interface_has_its_own_name_on_every_system() -> None:
+    mac = make_facts(interface("lo0", "loopback", "127.0.0.1"))
+    assert build("", mac).media.interfaces == ("lo0",)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("media: {advertise: 192.168.1.5}", "media.advertise", "set reach: lan"),
+        ("reach: lan\nmedia: {advertise: 127.0.0.1}", "media.advertise", "write auto"),
+        ("reach: lan\nmedia: {advertise: 10.1.2.3}", "media.advertise", "it has 192.168.1.5"),
+        ("reach: lan\nmedia: {advertise: 10.1.2.3, interfaces: [eth0]}", "media.advertise", "it has 192.168.1.5"),
+        ("reach: lan\nmedia: {interfaces: [eth0, nope]}", "media.interfaces[1]", "it has lo"),
+        ("reach: lan\nmedia: {interfaces: [nope]}", "media.interfaces[0]", "it has lo"),
+        ("media: {interfaces: [nope]}", "media.interfaces[0]", "it has lo"),
+    ],
+)
+def test_what_this_machine_does_not_have_is_one_fault(text: str, key: str, said: str) -> None:
+    [fault] = judge(text).faults
+    assert fault.key == key
+    assert said in fault.hint
+
+
+def test_machine_without_a_lan_says_what_it_found() -> None:
+    loaded = load_spec(b"name: a\nreach: lan\n")
+    assert build_plan(loaded, make_facts(LOOPBACK, DOCKER, TAILSCALE)) is None
+    [fault] = loaded.faults
+    assert (fault.line, fault.key) == (2, "reach")
+    for shown in ("172.17.0.1 on docker0 (a bridge", "100.64.0.7 on tailscale0 (a VPN"):
+        assert shown in fault.problem
+    assert "()" not in fault.problem
+    assert "127.0.0.1" not in fault.problem, "nobody would look for a LAN there"
+
+
+def test_machine_without_any_address_says_so() -> None:
+    [fault] = judge("reach: lan", make_facts(interface("eth0", "lan"))).faults
+    assert "no address at all" in fault.problem
+
+
+def test_interface_that_is_named_and_has_no_address_is_no_empty_reason() -> None:
+    [fault] = judge("reach: lan\nmedia: {interfaces: [veth1a2b]}").faults
+    assert "()" not in fault.problem
+    assert "127.0.0.1" not in fault.problem, "nobody would look for a LAN there"
+
+
+def test_clients_are_never_left_without_a_stun_server_of_this_hub() -> None:
+    """With neither STUN nor TURN LiveKit names Google's and Twilio's."""
+    for text in ("turn: {enabled: false}", "turn: {udp: off}", "media: {udp: 5000-5010}\nturn: {enabled: false}"):
+        plan = build(text)
+        assert plan.relay is None
+        [server] = plan.stun
+        assert server == f"127.0.0.1:{plan.media.udp.start}"
+    assert build("").stun == ()
+    assert build("stun: [stun.example.com:1]").stun == ("stun.example.com:1",)
+
+
+def test_probes_are_the_paths_that_the_spec_promises() -> None:
+    assert build("").probes == ("udp", "turn-udp")
+    assert build("reach: lan").probes == ("udp", "tcp", "turn-udp")
+    assert build("turn: {enabled: false}").probes == ("udp",)
+    assert build("reach: lan\nmedia: {tcp: off}\nturn: {udp: off}").probes == ("udp",)
+
+
+def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
+    plan = build("")
+    media, relay, serve = plan.processes
+    assert [process.name for process in plan.processes] == ["media", "relay", "serve"]
+    assert media.argv[:4] == ("/opt/lkhub/lkhub-engine", "media", "--config", "/var/lib/lkhub/rendered/livekit.yaml")
+    assert relay.argv[:4] == ("/opt/lkhub/lkhub-engine", "relay", "--config", "/var/lib/lkhub/rendered/relay.json")
+    assert serve.argv == ("/usr/bin/python3", "-m", "lkhub", "serve", "--config", "/var/lib/lkhub/rendered/serve.json")
+    assert (media.carries_calls, relay.carries_calls, serve.carries_calls) == (True, True, False)
+    assert media.ready.socket == "/var/lib/lkhub/run/media.sock"
+    assert serve.ready.url == "http://127.0.0.1:8080/api/hub"
+    assert media.doors == (("127.0.0.1", 7880),)
+
+
+def test_process_is_another_one_when_a_file_with_its_secrets_changes() -> None:
+    media, relay, serve = build("").processes
+    assert set(media.files) > {"/var/lib/lkhub/keys.yaml", "/var/lib/lkhub/relay.secret"}
+    assert "/var/lib/lkhub/relay.secret" in relay.files
+    assert "/var/lib/lkhub/keys.yaml" in serve.files
+
+
+def test_no_secret_is_in_an_argument() -> None:
+    secret = "XYZ" * 15
+    plan = build(f"keys: {{source: {{key: API, secret: {secret}}}}}")
+    assert secret not in repr(plan)
+
+
+def test_external_server_is_found_from_the_folder_of_the_spec() -> None:
+    media = build("engine: ./bin/livekit-server").processes[0]
+    assert media.argv == ("/etc/lkhub/bin/livekit-server", "--config", "/var/lib/lkhub/rendered/livekit.yaml")
+    assert media.ready.url == "http://127.0.0.1:7880/"
+    assert media.doors == ()
+    assert build("engine: /opt/livekit-server").processes[0].argv[0] == "/opt/livekit-server"
+
+
+def test_without_relay_there_is_no_relay_process() -> None:
+    for text in ("turn: {enabled: false}", "turn: {udp: off}"):
+        plan = build(text)
+        assert [process.name for process in plan.processes] == ["media", "serve"]
+        assert plan.relay is None
+
+
+def test_state_is_where_the_facts_say() -> None:
+    plan = build("", replace(make_facts(), state="/tmp/x"))
+    assert plan.paths.root == "/tmp/x"
+    assert all("/var/lib" not in argument for process in plan.processes for argument in process.argv)
+
+
+def test_plan_with_faults_is_still_built_for_the_checks_that_follow() -> None:
+    loaded = load_spec(b"web: 7880\nmedia: {udp: x}")
+    plan = build_plan(loaded, make_facts(LOOPBACK, ETHERNET))
+    assert plan is not None
+    assert len(loaded.faults) == 2

@@ -1,0 +1,132 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
+from lkhub.render.livekit import merge, render_livekit
+from lkhub.spec.load import load_spec
+from tests.machines import make_facts
+
+
+def plan(text: str = "") -> Plan:
+    built = build_plan(load_spec(text.encode()), make_facts())
+    assert built is not None
+    return built
+
+
+def render(text: str = "") -> dict[str, Any]:
+    rendered: dict[str, Any] = YAML(typ="safe", pure=True).load(render_livekit(plan(text)).text)
+    return rendered
+
+
+def test_file_is_private_and_says_who_writes_it() -> None:
+    file = render_livekit(plan())
+    assert (file.name, file.mode) == ("livekit.yaml", 0o600)
+    assert file.text.startswith("# written by lkhub")
+
+
+def test_secrets_are_named_and_not_written() -> None:
+    text = render_livekit(plan("keys: {source: {key: API, secret: " + "XYZ" * 15 + "}}")).text
+    assert "XYZ" not in text
+    assert "key_file: /var/lib/lkhub/keys.yaml" in text
+    assert "secret_file: /var/lib/lkhub/relay.secret" in text
+
+
+def test_nothing_is_asked_of_strangers() -> None:
+    for text in ("", "reach: lan", "turn: {enabled: false}", "turn: {udp: off}", "reach: lan\nturn: {enabled: false}"):
+        rtc = render(text)["rtc"]
+        assert rtc["use_external_ip"] is False
+        assert rtc.get("turn_servers") or rtc.get("stun_servers"), text
+        assert rtc["node_ip"]
+
+
+def test_livekits_own_turn_is_off() -> None:
+    assert render()["turn"] == {"enabled": False}
+
+
+def test_one_port_and_a_range_are_different_keys() -> None:
+    assert render("media: {udp: 7000}")["rtc"]["udp_port"] == 7000
+    rtc = render("media: {udp: 7000-7010}")["rtc"]
+    assert (rtc["port_range_start"], rtc["port_range_end"]) == (7000, 7010)
+    assert "udp_port" not in rtc
+
+
+def test_ice_tcp_that_is_off_is_port_zero() -> None:
+    assert render()["rtc"]["tcp_port"] == 0
+    assert render("reach: lan")["rtc"]["tcp_port"] == 7881
+
+
+def test_lan_hub_listens_on_the_one_address_of_its_interface() -> None:
+    rtc = render("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}")["rtc"]
+    assert rtc["ips"] == {"includes": ["192.168.1.5/32", "fd00::5/128"]}
+    assert rtc["interfaces"] == {"includes": ["eth0"]}
+    assert "enable_loopback_candidate" not in rtc
+
+
+def test_address_of_a_turn_server_can_stand_in_a_url() -> None:
+    """LiveKit writes it into `turn:HOST:PORT` as it is."""
+    hosts = [server["host"] for server in render("media: {advertise: ['127.0.0.1', '::1']}")["rtc"]["turn_servers"]]
+    assert hosts == ["127.0.0.1", "[::1]"]
+
+
+def test_raw_keys_come_last_and_change_only_what_they_name() -> None:
+    rendered = render(
+        "livekit: {logging: {level: debug}, rtc: {batch_io: {batch_size: 128}}, room: {auto_create: false}}"
+    )
+    assert rendered["logging"] == {"json": True, "level": "debug"}
+    assert rendered["rtc"]["batch_io"] == {"batch_size": 128}
+    assert rendered["rtc"]["udp_port"] == 7882
+    assert rendered["room"] == {"auto_create": False}
+
+
+def test_same_plan_gives_the_same_text() -> None:
+    assert render_livekit(plan("reach: lan")) == render_livekit(plan("reach: lan"))
+
+
+# ruamel writes a few line separators as a plain space; nobody has one in a LiveKit setting.
+TEXT = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), max_size=10)
+AWKWARD = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT | st.sampled_from(["yes", "012", "1:2", "~", "#", "a: b", "*x"]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(TEXT, below, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(TEXT, AWKWARD, max_size=4))
+@settings(max_examples=50)
+def test_raw_values_arrive_as_they_were_given(raw: dict[str, Any]) -> None:
+    text = render_livekit(replace(plan(), livekit={"extra": raw})).text
+    assert YAML(typ="safe", pure=True).load(text)["extra"] == raw
+
+
+MAPPINGS = st.recursive(
+    st.integers(), lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3), max_leaves=10
+).filter(lambda value: isinstance(value, dict))
+
+
+@given(MAPPINGS, MAPPINGS)
+def test_merging_keeps_both_sides_and_changes_neither(base: Any, over: Any) -> None:
+    before = (repr(base), repr(over))
+    merged = merge(base, over)
+    assert set(merged) == set(base) | set(over)
+    assert merge(merged, over) == merged
+    assert merge(base, {}) == base
+    assert (repr(base), repr(over)) == before
+
+
+@pytest.mark.parametrize(
+    ("base", "over", "merged"),
+    [
+        ({"a": {"b": 1}}, {"a": {"c": 2}}, {"a": {"b": 1, "c": 2}}),
+        ({"a": [1]}, {"a": [2]}, {"a": [2]}),
+        ({"a": {"b": 1}}, {"a": 5}, {"a": 5}),
+        ({"a": 5}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ],
+)
+def test_mappings_are_merged_and_everything_else_is_replaced(base: Any, over: Any, merged: Any) -> None:
+    assert merge(base, over) == merged

@@ -1,0 +1,213 @@
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import jwt
+import pytest
+
+from lkhub import __version__
+from lkhub.render.serve import ServeConfig
+from lkhub.service.api import MAX_BODY_BYTES
+from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
+from tests.service.conftest import SECRET, Connect, check_error
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "/api/livekit/token"
+JSON = {"content-type": "application/json"}
+
+
+def claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])
+
+
+async def test_hub_tells_the_page_what_it_must_know(connect: Connect) -> None:
+    async with connect() as client:
+        assert (await client.get("/api/hub")).json() == {
+            "name": "my-hub",
+            "version": __version__,
+            "livekit_url": "ws://127.0.0.1:7880",
+            "reach": "local",
+            "tokens": "open",
+        }
+
+
+async def test_token_is_for_one_room_and_a_plain_participant(connect: Connect) -> None:
+    async with connect() as client:
+        answer = await client.post(TOKEN, json={"room": "lobby", "identity": "ann"})
+    body = answer.json()
+    assert set(body) == {"token", "url", "room", "identity", "expires_at"}
+    assert (body["url"], body["room"], body["identity"]) == ("ws://127.0.0.1:7880", "lobby", "ann")
+    token = claims(body["token"])
+    assert (token["iss"], token["sub"], token["exp"]) == ("APIcurrent", "ann", body["expires_at"])
+    assert abs(token["exp"] - time.time() - DEFAULT_TTL_SECONDS) < 60
+    assert token["video"]["room"] == "lobby"
+    assert not {"roomAdmin", "roomCreate", "roomList", "roomRecord", "ingressAdmin", "hidden"} & set(token["video"])
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_token_carries_what_was_asked_for(connect: Connect) -> None:
+    wanted = {"room": "a/b ü", "identity": "ann", "name": "Ann Ü.", "metadata": "{}", "attributes": {"a": "b"}}
+    async with connect() as client:
+        token = claims((await client.post(TOKEN, json=wanted)).json()["token"])
+    assert (token["name"], token["metadata"], token["attributes"]) == ("Ann Ü.", "{}", {"a": "b"})
+    assert token["video"]["room"] == "a/b ü"
+
+
+async def test_guests_never_throw_each_other_out(connect: Connect) -> None:
+    async with connect() as client:
+        guests = {(await client.post(TOKEN, json={"room": "lobby"})).json()["identity"] for _ in range(20)}
+    assert len(guests) == 20
+    assert all(guest.startswith("guest-") for guest in guests)
+
+
+WRONG: tuple[tuple[Any, str], ...] = (
+    ({}, "room"),
+    ({"room": ""}, "room"),
+    ({"room": None}, "room"),
+    ({"room": 5}, "room"),
+    ({"room": "x" * (MAX_NAME + 1)}, "room"),
+    ({"room": "lobby", "identity": ""}, "identity"),
+    ({"room": "lobby", "identity": "x" * (MAX_NAME + 1)}, "identity"),
+    ({"room": "lobby", "name": 5}, "name"),
+    ({"room": "lobby", "attributes": {"a": 1}}, "attributes"),
+    ({"room": "lobby", "attributes": []}, "attributes"),
+    ({"room": "lobby", "grants": {"roomAdmin": True}}, "grants"),
+    ({"room": "lobby", "ttl": 10**9}, "ttl"),
+    ([], "body"),
+    (None, "body"),
+    ("lobby", "body"),
+)
+
+
+@pytest.mark.parametrize(("body", "named"), WRONG, ids=lambda value: str(value)[:40])
+async def test_wrong_body_names_what_is_wrong(connect: Connect, body: Any, named: str) -> None:
+    async with connect() as client:
+        error = check_error(await client.post(TOKEN, content=json.dumps(body), headers=JSON), 422, "invalid")
+    assert named in error["message"]
+    assert '{"room": "NAME"}' in error["hint"]
+
+
+async def test_everything_that_is_wrong_is_told_at_once(connect: Connect) -> None:
+    async with connect() as client:
+        error = check_error(await client.post(TOKEN, json={"room": "", "name": 5, "x": 1}), 422, "invalid")
+    assert all(name in error["message"] for name in ("room", "name", "x"))
+
+
+NOT_JSON = (
+    b"",
+    b"{",
+    b"nonsense",
+    b"\xff\xfe",
+    b'{"room": }',
+    b"[" * 60_000,
+    b'{"a":' * 10_000,
+    b"9" * 6000,
+    b"\x00",
+)
+
+
+@pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:15]))
+async def test_body_that_is_not_json_is_refused(connect: Connect, body: bytes) -> None:
+    async with connect() as client:
+        check_error(await client.post(TOKEN, content=body, headers=JSON), 400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"room": "\\ud800"}', b'{"\\ud800": 1}', b'{"room": "a", "name": "\\ud800"}', b'{"room": NaN}']
+)
+async def test_text_that_is_no_text_is_refused(connect: Connect, body: bytes) -> None:
+    async with connect() as client:
+        check_error(await client.post(TOKEN, content=body, headers=JSON), 422, "invalid")
+
+
+async def test_wrong_values_are_not_repeated(connect: Connect) -> None:
+    """What a person typed into the wrong field may be a password."""
+    async with connect() as client:
+        answer = await client.post(TOKEN, json={"room": ["XYZXYZXYZ"], "identity": {"XYZXYZXYZ": 1}})
+    assert "XYZ" not in answer.text
+
+
+async def test_body_at_the_limit_is_read_and_one_byte_more_is_not(connect: Connect) -> None:
+    frame = json.dumps({"room": "lobby", "metadata": ""})
+    body = json.dumps({"room": "lobby", "metadata": "x" * (MAX_BODY_BYTES - len(frame))}).encode()
+    assert len(body) == MAX_BODY_BYTES
+    async with connect() as client:
+        assert (await client.post(TOKEN, content=body, headers=JSON)).status_code == 200
+        check_error(await client.post(TOKEN, content=body + b" ", headers=JSON), 413, "too-large")
+
+
+async def test_body_without_end_is_not_read_to_its_end(connect: Connect) -> None:
+    sent = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 100 * MAX_BODY_BYTES:
+            sent += 16 * 1024
+            yield b" " * 16 * 1024
+
+    async with connect() as client:
+        check_error(await client.post(TOKEN, content=stream(), headers=JSON), 413, "too-large")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+async def test_token_is_for_post_alone(connect: Connect, method: str) -> None:
+    async with connect() as client:
+        check_error(await client.request(method, TOKEN), 405, "method-not-allowed")
+
+
+async def test_unknown_address_has_the_one_shape(connect: Connect) -> None:
+    async with connect() as client:
+        check_error(await client.get("/api/nowhere"), 404, "not-found")
+        check_error(await client.get("/.env"), 404, "not-found")
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\xff", b"API: short"], ids=repr)
+async def test_keys_that_are_gone_or_damaged_are_told_in_the_one_shape(
+    connect: Connect, config: ServeConfig, damage: bytes | None
+) -> None:
+    keys = Path(config.keys)
+    if damage is None:
+        keys.unlink()
+    else:
+        keys.write_bytes(damage)
+    async with connect() as client:
+        answer = await client.post(TOKEN, json={"room": "lobby"})
+    assert answer.status_code >= 500
+    assert set(answer.json()) == {"error"}
+    assert config.keys not in answer.text, "no path of this machine for whoever asks"
+
+
+async def test_new_keys_are_used_at_once(connect: Connect, config: ServeConfig) -> None:
+    async with connect() as client:
+        await client.post(TOKEN, json={"room": "lobby"})
+        Path(config.keys).write_text(f"APInew: {SECRET.reveal()}\n")
+        assert claims((await client.post(TOKEN, json={"room": "lobby"})).json()["token"])["iss"] == "APInew"
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"200 OK", 200), (b"404 Not Found", 503), (b"500 x", 503)])
+async def test_health_is_that_of_media(connect: Connect, config: ServeConfig, answer: bytes, status: int) -> None:
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % answer)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with connect(replace(config, media_url=f"http://127.0.0.1:{port}")) as client:
+            health = await client.get("/api/health")
+        tasks.cancel_scope.cancel()
+    assert health.status_code == status
+    assert set(health.json()) == {"status"}, "no findings for strangers"
+
+
+async def test_health_of_media_that_is_gone_is_503(connect: Connect) -> None:
+    async with connect() as client:
+        answer = await client.get("/api/health")
+    assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})

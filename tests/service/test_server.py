@@ -1,0 +1,85 @@
+"""The service as the supervisor runs it: a process of its own, over real sockets."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from lkhub.render.serve import ServeConfig
+from tests.waiting import wait_until
+
+
+def send(port: int, request: bytes) -> bytes:
+    """One raw request, and all of its answer."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def service(
+    config: ServeConfig, tmp_path: Path, free_port: Callable[[], int]
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    port = free_port()
+    file = tmp_path / "serve.json"
+    file.write_text(json.dumps(asdict(replace(config, port=port))))
+    argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            wait_until(lambda: is_listening(port) or process.poll() is not None, "the listener")
+            yield process, port
+        finally:
+            process.kill()
+
+
+def test_service_answers_checks_and_leaves_in_silence(service: tuple[subprocess.Popen[str], int]) -> None:
+    process, port = service
+    own = f"host: 127.0.0.1:{port}\r\n".encode()
+    assert httpx.get(f"http://127.0.0.1:{port}/api/hub", trust_env=False).json()["tokens"] == "open"
+    token = httpx.post(f"http://127.0.0.1:{port}/api/livekit/token", json={"room": "XYZroom"}, trust_env=False)
+    assert token.status_code == 200
+    assert "server" not in token.headers
+
+    foreign = b"GET /api/hub HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n"
+    assert b" 421 " in send(port, foreign).splitlines()[0]
+    absolute = b"GET http://evil.example/api/hub HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n"
+    assert b" 421 " in send(port, absolute).splitlines()[0]
+    for hosts in (own + b"host: evil.example\r\n", b"host: evil.example\r\n" + own, b""):
+        status = send(port, b"GET /api/hub HTTP/1.1\r\n" + hosts + b"connection: close\r\n\r\n").splitlines()[0]
+        assert b" 200 " not in status
+    upgrade = b"GET / HTTP/1.1\r\n%sconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" % own
+    assert b" 101 " not in send(port, upgrade + b"sec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n").splitlines()[0]
+
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=20)[0]
+    # uvicorn ends by the signal itself once everything is answered.
+    assert process.returncode in (0, -signal.SIGTERM)
+    assert "XYZ" not in output, "neither a room, nor a token, nor a secret belongs into a log"
+
+
+def test_port_in_use_is_no_bug(config: ServeConfig, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        file = tmp_path / "serve.json"
+        file.write_text(json.dumps(asdict(replace(config, port=holder.getsockname()[1]))))
+        argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=dict(os.environ))
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr

@@ -1,0 +1,41 @@
+from typing import Any
+
+import pytest
+
+from lkhub.spec.document import Path
+from lkhub.spec.load import load_spec
+from lkhub.spec.model import Spec
+from lkhub.spec.raw import OWNED_LIVEKIT_KEYS, find_owned
+
+
+@pytest.mark.parametrize("path", OWNED_LIVEKIT_KEYS, ids=lambda path: ".".join(path))
+def test_what_the_spec_decides_cannot_be_set_twice(path: Path) -> None:
+    raw: Any = 1
+    for step in reversed(path):
+        raw = {step: raw}
+    [(found, problem, hint)] = find_owned(raw)
+    assert found == path
+    assert "follows from the spec" in problem
+    assert OWNED_LIVEKIT_KEYS[path] in hint
+
+
+@pytest.mark.parametrize(
+    "raw", [{}, {"rtc": {}}, {"room": {"port": 1}}, {"rtc": {"batch_io": {"node_ip": 1}}}, None, [], 5]
+)
+def test_everything_else_is_left_alone(raw: Any) -> None:
+    assert list(find_owned(raw)) == []
+
+
+@pytest.mark.parametrize("value", ["~", "[]", "5", "x", "''"])
+def test_part_that_would_throw_away_what_the_spec_says_is_refused_once(value: str) -> None:
+    """`rtc: ~`, merged last, would leave LiveKit its own defaults: Google's and Twilio's STUN servers."""
+    [fault] = set(load_spec(f"livekit:\n  rtc: {value}\n".encode()).faults)
+    assert (fault.line, fault.key) == (2, "livekit.rtc")
+
+
+def test_every_owned_key_points_to_a_key_of_the_spec() -> None:
+    for target in OWNED_LIVEKIT_KEYS.values():
+        model: Any = Spec
+        for step in target.split("."):
+            assert step in model.model_fields
+            model = model.model_fields[step].annotation

@@ -1,0 +1,100 @@
+"""A hub whose processes are actors."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from lkhub.host import processes
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Listener, ProcessName, ProcessPlan, Ready
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.spec.load import load_spec
+from lkhub.supervise import child, supervisor
+from tests.machines import make_facts
+
+ACTOR = str(Path(__file__).parent / "actor.py")
+CONFIGS: dict[ProcessName, str] = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json"}
+
+MakeHub = Callable[..., PreparedHub]
+
+
+@pytest.fixture
+def paths(short_dir: Path) -> StatePaths:
+    """An empty state directory."""
+    paths = StatePaths(str(short_dir / "s"))
+    for folder in (paths.root, paths.rendered, paths.run, paths.logs):
+        Path(folder).mkdir(mode=0o700)
+    return paths
+
+
+def list_running(paths: StatePaths) -> list[psutil.Process]:
+    """Actors of this state directory that are alive."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        mine = any(word.startswith(f"{paths.rendered}/") for word in process.info["cmdline"] or ())
+        if mine and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def plan_actor(paths: StatePaths, name: ProcessName) -> ProcessPlan:
+    config, control = paths.render(CONFIGS[name]), paths.socket(name)
+    argv = (sys.executable, "-ISs", ACTOR, "--config", config, "--control", control)
+    return ProcessPlan(name, argv, (config,), Ready(socket=control), name != "serve")
+
+
+@pytest.fixture
+def make_hub(paths: StatePaths) -> MakeHub:
+    """A prepared hub of actors: `make_hub(media={"say": "…"}, serve={})`. By default all three, well-behaved."""
+
+    def make(listeners: tuple[Listener, ...] = (), **configs: dict[str, Any]) -> PreparedHub:
+        configs = configs or {"media": {}, "relay": {}, "serve": {}}
+        plan = build_plan(load_spec(b""), make_facts(state=paths.root))
+        assert plan is not None
+        names = [name for name in CONFIGS if name in configs]
+        actors = tuple(plan_actor(paths, name) for name in names)
+        texts: dict[str, str] = {name: json.dumps(configs[name]) for name in names}
+        return PreparedHub(
+            plan=replace(plan, processes=actors, listeners=listeners),
+            spec=None,
+            keys={},
+            files={paths.render(CONFIGS[name]): texts[name] for name in names},
+            fingerprints=texts,
+            environ={},
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _reaped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a supervisor that is gone has left running ends with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = processes.start
+
+    def start_and_note(*arguments: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(processes, "start", start_and_note)
+    yield
+    for popen in started:
+        if popen.poll() is None:
+            popen.kill()
+        popen.wait()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Actors are ready or gone in milliseconds; what a test waits out is short."""
+    monkeypatch.setattr(child, "STOP_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(child, "SECOND_SIGNAL_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.02)

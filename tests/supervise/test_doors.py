@@ -1,0 +1,55 @@
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.supervise.doors import Doors
+
+
+@pytest.fixture
+def doors() -> Iterator[Doors]:
+    doors = Doors()
+    yield doors
+    doors.close_except(set())
+
+
+def test_door_is_opened_once_and_keeps_who_knocks(doors: Doors, free_port: Callable[[], int]) -> None:
+    door = ("127.0.0.1", free_port())
+    assert not doors.is_open(door)
+    [number] = doors.open((door,))
+    assert doors.open((door,)) == [number]
+    assert doors.is_open(door)
+    with socket.create_connection(door, timeout=5) as visitor:
+        visitor.sendall(b"x")
+
+
+def test_doors_come_in_their_order(doors: Doors, free_port: Callable[[], int]) -> None:
+    first, second = ("127.0.0.1", free_port()), ("127.0.0.2", free_port())
+    numbers = doors.open((first, second))
+    assert doors.open((second, first)) == numbers[::-1]
+
+
+def test_door_that_is_not_kept_is_closed(doors: Doors, free_port: Callable[[], int]) -> None:
+    kept, other = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+    doors.open((kept, other))
+    doors.close_except({kept})
+    assert doors.is_open(kept)
+    assert not doors.is_open(other)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(other, timeout=5)
+
+
+def test_door_is_for_those_who_are_given_it(doors: Doors, free_port: Callable[[], int]) -> None:
+    [number] = doors.open((("127.0.0.1", free_port()),))
+    assert not os.get_inheritable(number)
+
+
+def test_door_that_somebody_holds_is_a_machine_error(doors: Doors) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        door = ("127.0.0.1", holder.getsockname()[1])
+        with pytest.raises(MachineError, match=f"can't listen on 127.0.0.1 port {door[1]}"):
+            doors.open((door,))
+    assert not doors.is_open(door)
+    assert doors.open((door,))

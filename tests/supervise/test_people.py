@@ -1,0 +1,79 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import jwt
+import pytest
+
+from lkhub.host.secrets import dump_keys
+from lkhub.plan.model import Ready
+from lkhub.spec.secret import Secret
+from lkhub.supervise.people import RoomServer, count_people
+from lkhub.tokens import PROBE_ROOM_PREFIX
+
+pytestmark = pytest.mark.anyio
+
+SECRET = Secret("XYZ" * 15)
+NOWHERE = RoomServer("http://127.0.0.1:1", "/nowhere/keys.yaml")
+
+
+async def serve_once(listener: anyio.abc.Listener[anyio.abc.SocketStream], body: bytes, seen: list[str]) -> None:
+    async def answer(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            seen.append((await stream.receive()).decode())
+            await stream.send(
+                b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+            )
+
+    await listener.serve(answer)
+
+
+async def count_with_engine(path: str, body: Any) -> int | None:
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_once, listener, text, [])
+        people = await count_people(Ready(socket=path), NOWHERE)
+        tasks.cancel_scope.cancel()
+    Path(path).unlink()
+    return people
+
+
+async def test_people_in_all_rooms_are_counted_and_probes_are_not(short_dir: Path) -> None:
+    path = str(short_dir / "m.sock")
+    rooms = [
+        {"name": "lobby", "participants": 2},
+        {"name": f"{PROBE_ROOM_PREFIX}udp-1234", "participants": 2},
+        {"name": "other", "participants": 1},
+    ]
+    assert await count_with_engine(path, {"state": "running", "pid": 1, "rooms": rooms}) == 3
+    assert await count_with_engine(path, {"state": "running", "pid": 1, "rooms": []}) == 0
+
+
+@pytest.mark.parametrize("body", [b"nonsense", {}, [], {"rooms": [{}]}, {"rooms": None}], ids=repr)
+async def test_answer_that_cannot_be_read_is_unknown(short_dir: Path, body: Any) -> None:
+    assert await count_with_engine(str(short_dir / "m.sock"), body) is None
+
+
+async def test_media_that_is_gone_is_unknown(short_dir: Path) -> None:
+    assert await count_people(Ready(socket=str(short_dir / "m.sock")), NOWHERE) is None
+    assert await count_people(Ready(url="http://127.0.0.1:1"), NOWHERE) is None
+
+
+async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir: Path) -> None:
+    keys = short_dir / "keys.yaml"
+    keys.write_text(dump_keys({"API": SECRET}))
+    body = json.dumps(
+        {"rooms": [{"name": "lobby", "num_participants": 2}, {"name": "empty", "num_participants": 0}]}
+    ).encode()
+    seen: list[str] = []
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_once, listener, body, seen)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        people = await count_people(Ready(url="x"), RoomServer(f"http://127.0.0.1:{port}", str(keys)))
+        tasks.cancel_scope.cancel()
+    assert people == 2
+    assert seen[0].startswith("POST /twirp/livekit.RoomService/ListRooms ")
+    token = seen[0].partition("Bearer ")[2].split()[0]
+    assert jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])["video"] == {"roomList": True}

@@ -1,0 +1,111 @@
+import os
+import signal
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from lkhub.errors import HubError, MachineError
+from lkhub.host.processes import identify
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.supervise import run as run_module
+from lkhub.supervise.control import ask
+from lkhub.supervise.run import hold_lock, run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+from tests.supervise.conftest import MakeHub, list_running
+
+pytestmark = pytest.mark.anyio
+
+
+def test_one_supervisor_holds_the_state_directory(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "LOCK_SECONDS", 0.1)
+    busy = pytest.raises(MachineError, match="another lkhub is starting or stopping")
+    with hold_lock(paths), busy, hold_lock(paths):
+        pass
+    with hold_lock(paths):
+        pass
+
+
+def test_lock_makes_its_folders_private(short_dir: Path) -> None:
+    paths = StatePaths(str(short_dir / "new"))
+    with hold_lock(paths):
+        assert os.stat(paths.root).st_mode & 0o777 == 0o700
+        assert os.stat(paths.lock).st_mode & 0o777 == 0o600
+
+
+def test_state_directory_with_too_long_a_path_is_refused(short_dir: Path) -> None:
+    with pytest.raises(MachineError, match="too long for a socket"), hold_lock(StatePaths(f"{short_dir}/{'x' * 100}")):
+        pass
+
+
+class Outcome:
+    """Runs a hub; `do` is called when it is ready."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.applied: Applied | HubError | None = None
+
+    async def run(self, hub: PreparedHub, *commands: str) -> None:
+        """Run the hub; when it is up, send it the signals, or ask it to stop, one after the other."""
+
+        async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
+            self.applied = outcome
+            for command in commands:
+                if command.startswith("SIG"):
+                    os.kill(os.getpid(), signal.Signals[command])
+                else:
+                    await anyio.to_thread.run_sync(lambda: ask(hub.plan.paths.control, "stop", drain=False))
+
+        with anyio.fail_after(20):
+            await run_hub(hub, self.said.append, ready)
+
+
+async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: StatePaths) -> None:
+    outcome = Outcome()
+    await outcome.run(make_hub(), "stop")
+    assert outcome.applied == Applied(("media", "relay", "serve"))
+    assert list_running(paths) == []
+    with hold_lock(paths):
+        pass
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
+async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number: str) -> None:
+    outcome = Outcome()
+    await outcome.run(make_hub(), number)
+    assert any("people in a call may finish first" in line for line in outcome.said)
+    assert list_running(paths) == []
+
+
+async def test_hub_that_does_not_start_is_an_error_and_no_group_of_them(make_hub: MakeHub, paths: StatePaths) -> None:
+    outcome = Outcome()
+    with pytest.raises(MachineError, match="no luck") as failed:
+        await outcome.run(make_hub(media={"exit": 1, "say": "no luck"}))
+    assert failed.value.exit_code == 3
+    assert outcome.applied is None
+    assert list_running(paths) == []
+
+
+async def test_hub_that_was_left_is_taken_over_and_a_change_that_fails_leaves_it_running(
+    make_hub: MakeHub, paths: StatePaths
+) -> None:
+    async with anyio.create_task_group() as tasks:
+        first = Supervisor(paths, lambda _: None, tasks)
+        await first.apply(make_hub(media={}, serve={}))
+        before = {process.pid for process in list_running(paths)}
+        tasks.cancel_scope.cancel()
+    outcome = Outcome()
+    await outcome.run(make_hub(media={}, serve={"exit": 1}), "stop")
+    assert isinstance(outcome.applied, MachineError)
+    assert all(identify(number) is None for number in before), "it ended with the hub"
+
+
+async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, paths: StatePaths) -> None:
+    async def ready(_: Supervisor, __: Applied | HubError) -> None:
+        raise RuntimeError("bug")
+
+    with pytest.raises(BaseExceptionGroup):
+        await run_hub(make_hub(), lambda _: None, ready)
+    assert list_running(paths) == []

@@ -1,0 +1,379 @@
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host.processes import start
+from lkhub.plan.model import Listener
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.types import PortRange
+from lkhub.supervise import supervisor as supervisor_module
+from lkhub.supervise.supervisor import Applied, Supervisor, load_applied
+from tests.supervise.conftest import MakeHub, list_running, plan_actor
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+# One person in a room, and a probe that does not count.
+IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@asynccontextmanager
+async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False) -> AsyncIterator[Supervisor]:
+    """A supervisor that stops everything in the end, or with `leave` is gone as if it were killed."""
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(paths, said.append, tasks)
+        with anyio.fail_after(30):
+            yield supervisor
+            if not leave:
+                await supervisor.stop("now")
+        tasks.cancel_scope.cancel()
+
+
+def pids(supervisor: Supervisor) -> dict[str, int | None]:
+    return {name: child.process.pid if child.process else None for name, child in supervisor.children.items()}
+
+
+def states(supervisor: Supervisor) -> dict[str, str]:
+    return {name: child.state for name, child in supervisor.children.items()}
+
+
+async def test_hub_is_started_as_planned(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        assert await supervisor.apply(make_hub()) == Applied(("media", "relay", "serve"))
+        assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
+        assert len(list_running(paths)) == 3
+    assert list_running(paths) == []
+
+
+async def test_files_are_written_private(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        for path, text in hub.files.items():
+            assert Path(path).read_text() == text
+            assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+async def test_applying_twice_is_applying_once(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        before = pids(supervisor)
+        assert await supervisor.apply(make_hub()) == Applied(())
+        assert pids(supervisor) == before
+
+
+async def test_only_what_changed_is_restarted(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        before = pids(supervisor)
+        changed = make_hub(media={}, relay={}, serve={"say": "new"})
+        assert await supervisor.apply(changed) == Applied(("serve",))
+        after = pids(supervisor)
+        assert (after["media"], after["relay"]) == (before["media"], before["relay"])
+        assert after["serve"] != before["serve"]
+
+
+async def test_what_is_no_longer_planned_is_ended(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("relay",)
+        assert set(states(supervisor)) == {"media", "serve"}
+        assert len(list_running(paths)) == 2
+        assert not os.path.exists(paths.record("relay"))
+
+
+async def test_hub_that_does_not_start_leaves_nothing_running(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        with pytest.raises(MachineError, match="no luck"):
+            await supervisor.apply(make_hub(media={}, serve={"exit": 1, "say": "no luck"}))
+        assert list_running(paths) == []
+        assert supervisor.children == {}
+        assert load_applied(paths) is None
+
+
+async def test_every_process_that_fails_is_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        with pytest.raises(MachineError) as failed:
+            await supervisor.apply(make_hub(media={"exit": 1, "say": "one"}, serve={"exit": 2, "say": "two"}))
+    assert "one" in failed.value.message
+    assert "two" in failed.value.message
+
+
+async def test_change_that_fails_is_taken_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        before, record = pids(supervisor), load_applied(paths)
+        with pytest.raises(MachineError, match="what ran before is running again"):
+            await supervisor.apply(make_hub(media={"exit": 1}, relay={}, serve={}))
+        assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
+        after = pids(supervisor)
+        assert (after["relay"], after["serve"]) == (before["relay"], before["serve"])
+        assert {path: Path(path).read_text() for path in hub.files} == hub.files
+        assert load_applied(paths) == record
+        assert await supervisor.apply(hub) == Applied(())
+
+
+async def test_port_that_is_taken_is_told_before_anything_starts(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        listener = Listener("serve", "tcp", ip_address("127.0.0.1"), PortRange(port, port), "web", ("web",))
+        async with supervising(paths, said) as supervisor:
+            with pytest.raises(MachineError, match=f"port {port} .* in use by .*pid {os.getpid()}") as failed:
+                await supervisor.apply(make_hub(listeners=(listener,)))
+            assert failed.value.hints
+            assert not os.path.exists(paths.log("media"))
+
+
+async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        before = pids(supervisor)
+        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        assert applied == Applied(("media",), pending=True, people=2)
+        assert pids(supervisor) == before
+        assert supervisor.as_json()["pending"] is True
+
+
+async def test_change_that_interrupts_nobody_does_not_wait(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        applied = await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={"say": "new"}))
+        assert applied == Applied(("serve",))
+
+
+async def test_change_now_says_how_many_it_cuts(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}), now=True)
+        assert applied == Applied(("media",), cut=2)
+        assert supervisor.as_json()["pending"] is False
+
+
+async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    first = make_hub(media={"rooms": IN_A_CALL}, serve={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(first)
+        await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        assert await supervisor.apply(first) == Applied(())
+        assert supervisor.pending is None
+
+
+async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        os.unlink(paths.socket("media"))
+        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        assert (applied.pending, applied.people) == (True, None)
+
+
+async def test_waiting_change_is_made_when_nobody_is_left(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    busy = make_hub(media={"rooms": IN_A_CALL}, serve={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(busy)
+        await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        supervisor.tasks.start_soon(supervisor.keep_house)
+        # They leave: the actor tells what its configuration says when it starts.
+        Path(paths.render("livekit.yaml")).write_text("{}")
+        media = supervisor.children["media"].process
+        assert media is not None
+        os.kill(media.pid, signal.SIGKILL)
+        await until(lambda: supervisor.pending is None, "the change")
+        assert "new" in Path(paths.log("media")).read_text()
+        assert any("the change that waited is in force: media" in line for line in said)
+
+
+async def test_waiting_change_that_fails_is_told_and_forgotten(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        supervisor.pending = make_hub(media={"exit": 1}, serve={})
+        supervisor.tasks.start_soon(supervisor.keep_house)
+        await until(lambda: supervisor.pending is None, "the failure")
+        await until(lambda: states(supervisor)["media"] == "running", "the old one")
+        assert any("the change that waited failed" in line for line in said)
+
+
+async def test_large_logs_are_rotated(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "rotate_log", lambda path: rotated.append(path))
+    rotated: list[str] = []
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        supervisor.tasks.start_soon(supervisor.keep_house)
+        await until(lambda: len(rotated) >= 3, "a look at the logs")
+    assert set(rotated[:3]) == {paths.log(name) for name in ("media", "serve", "hub")}
+
+
+async def test_restart_gives_new_processes_and_counts_who_noticed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        before = pids(supervisor)
+        assert await supervisor.restart(["serve"]) == 0
+        assert await supervisor.restart(["media"]) == 2
+        after = pids(supervisor)
+        assert set(states(supervisor).values()) == {"running"}
+        assert before["media"] != after["media"]
+        assert before["serve"] != after["serve"]
+
+
+async def test_everything_is_taken_over_from_a_supervisor_that_was_killed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+    assert len(list_running(paths)) == 3
+    async with supervising(paths, said) as second:
+        await second.adopt()
+        assert pids(second) == before
+        assert await second.apply(make_hub()) == Applied(()), "nothing changed, nothing is touched"
+        assert sum("taking it over" in line for line in said) == 3
+    assert list_running(paths) == []
+
+
+async def test_change_after_taking_over_restarts_only_what_changed(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+    async with supervising(paths, said) as second:
+        await second.adopt()
+        assert (await second.apply(make_hub(media={}, relay={}, serve={"say": "new"}))).changed == ("serve",)
+        assert pids(second)["media"] == before["media"]
+
+
+async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        serve = first.children["serve"].process
+    assert serve is not None
+    os.kill(serve.pid, signal.SIGKILL)
+    async with supervising(paths, said) as second:
+        await second.adopt()
+        assert set(states(second)) == {"media", "relay"}
+        assert (await second.apply(make_hub())).changed == ("serve",)
+
+
+async def test_one_that_hangs_is_ended_and_started_anew(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={}, serve={}))
+        media = first.children["media"].process
+    assert media is not None
+    os.kill(media.pid, signal.SIGSTOP)
+    async with supervising(paths, said) as second:
+        with monkeypatch.context() as impatient:
+            impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
+            await second.adopt()
+        assert set(states(second)) == {"serve"}
+        assert (await second.apply(make_hub(media={}, serve={}))).changed == ("media",)
+        assert media.pid not in {process.pid for process in list_running(paths)}
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
+async def test_one_that_is_not_on_record_is_ended_and_that_is_said(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, record: Any
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={}, serve={}))
+    if record is None:
+        os.unlink(paths.record("media"))
+    else:
+        Path(paths.record("media")).write_bytes(record if isinstance(record, bytes) else record.encode())
+    async with supervising(paths, said) as second:
+        await second.adopt()
+        assert set(states(second)) == {"serve"}
+        assert any("media" in line and "left over" in line for line in said)
+        assert len(list_running(paths)) == 1
+
+
+async def test_process_of_another_state_directory_is_left_alone(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path
+) -> None:
+    other = StatePaths(str(short_dir / "o"))
+    for folder in (other.root, other.rendered, other.run, other.logs):
+        Path(folder).mkdir()
+    Path(other.render("livekit.yaml")).write_text("{}")
+    stranger = start(plan_actor(other, "media").argv, other.log("media"), os.environ)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.adopt()
+        assert supervisor.children == {}
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+async def test_what_is_in_force_is_on_record_without_a_secret(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    assert load_applied(paths) is None
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+    record = load_applied(paths)
+    assert record is not None
+    assert set(record) == {"spec", "name", "at", "urls", "probes"}
+    assert record["probes"] == ["udp", "turn-udp"]
+    assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"'])
+async def test_record_that_is_damaged_is_none(paths: StatePaths, text: str) -> None:
+    Path(paths.applied).write_text(text)
+    assert load_applied(paths) is None
+
+
+async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        status = json.loads(json.dumps(supervisor.as_json()))
+    assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
+    assert set(status) == {"processes", "failures", "pending", "spec", "pid"}
+    assert status["pid"] == os.getpid()
+
+
+async def test_media_stops_first(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    """Relayed people stay connected while it drains."""
+    order: list[str] = []
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        for name, child in supervisor.children.items():
+
+            async def stop(how: Any, name: str = name, stop_child: Any = child.stop) -> None:
+                order.append(name)
+                await stop_child(how)
+
+            child.stop = stop  # type: ignore[method-assign]
+        await supervisor.stop("drain")
+    assert order[:3] == ["media", "relay", "serve"]

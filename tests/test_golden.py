@@ -1,0 +1,82 @@
+"""Golden pairs: a spec, and exactly what it gives.
+
+A file of `golden/` is the text of a spec, then parts, each headed by a line `---------- NAME`:
+
+- `given machine`: a name of `tests.machines.MACHINES` (default: laptop)
+- `given env`: variables, one `NAME=VALUE` a line
+- `given FILE`: a file beside the spec
+- every other part is expected: the rendered files, `notes` and `warnings`; or `faults`, the whole error
+
+`REWRITE_GOLDEN=1 pytest tests/test_golden.py` writes the expected parts anew; read the difference before it
+is committed.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import SpecError
+from lkhub.host.secrets import resolve_keys
+from lkhub.plan.build import build_plan
+from lkhub.plan.paths import StatePaths
+from lkhub.render.all import render_all
+from lkhub.spec.load import load_spec
+from tests.machines import MACHINES
+
+FOLDER = Path(__file__).parent / "golden"
+CASES = sorted(FOLDER.glob("*/*.txt"))
+
+HEAD = re.compile(r"^-{10} (.+)\n", re.MULTILINE)
+
+
+def read_parts(text: str) -> tuple[str, dict[str, str]]:
+    """The spec, and the parts by name."""
+    spec, *rest = HEAD.split(text)
+    return spec, dict(zip(rest[::2], rest[1::2], strict=True))
+
+
+def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
+    """What lkhub makes of the spec: expected parts by name. Files of `given` are written to `folder`."""
+    environ = dict(line.split("=", 1) for line in given.pop("env", "").splitlines())
+    facts = MACHINES[given.pop("machine", "laptop").strip()]
+    for name, text in given.items():
+        (folder / name).write_text(text)
+    loaded = load_spec(spec.encode())
+    plan = build_plan(loaded, facts)
+    if loaded.spec.keys.source != "managed":
+        resolve_keys(loaded, StatePaths(facts.state), str(folder), environ)
+    try:
+        loaded.require_sound()
+    except SpecError as error:
+        return {"faults": error.message.replace(str(folder), "FOLDER") + "\n"}
+    assert plan is not None
+    parts = {file.name: file.text for file in render_all(plan)}
+    said = {"notes": plan.notes, "warnings": plan.warnings}
+    return parts | {name: "".join(f"{line}\n" for line in lines) for name, lines in said.items() if lines}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")
+def test_spec_gives_exactly_this(case: Path, tmp_path: Path) -> None:
+    spec, parts = read_parts(case.read_text())
+    given = {name.removeprefix("given "): text for name, text in parts.items() if name.startswith("given ")}
+    found = judge(spec, dict(given), tmp_path)
+    if os.environ.get("REWRITE_GOLDEN"):
+        kept = {f"given {name}": text for name, text in given.items()}
+        case.write_text(spec + "".join(f"---------- {name}\n{text}" for name, text in (kept | found).items()))
+        return
+    expected = {name: text for name, text in parts.items() if not name.startswith("given ")}
+    assert found == expected
+
+
+def test_golden_folders_have_cases() -> None:
+    assert {case.parent.name for case in CASES} == {"hubs", "faults", "keys"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")
+def test_no_case_shows_a_secret(case: Path) -> None:
+    """Secrets of the cases are words with SECRET in them: they stand in what is given, never in what comes out."""
+    _, parts = read_parts(case.read_text())
+    expected = "".join(text for name, text in parts.items() if not name.startswith("given "))
+    assert not re.findall(r"\S*SECRETSECRET\S*", expected)

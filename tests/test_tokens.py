@@ -1,0 +1,58 @@
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkhub.spec.secret import Secret
+from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+
+SECRET = Secret("XYZ" * 15)
+NOW = 1_800_000_000.9
+
+
+def claims(grant: Grant, now: float | None = NOW) -> dict[str, Any]:
+    token = sign(grant, "API", SECRET, now)
+    return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"], options={"verify_exp": False, "verify_nbf": False})
+
+
+def test_plain_participant_joins_one_room_and_administers_nothing() -> None:
+    assert claims(Grant("ann", join_grant("lobby"))) == {
+        "iss": "API",
+        "sub": "ann",
+        "nbf": 1_800_000_000 - 10,
+        "exp": 1_800_000_000 + DEFAULT_TTL_SECONDS,
+        "video": {"roomJoin": True, "room": "lobby", "canPublish": True, "canSubscribe": True, "canPublishData": True},
+    }
+
+
+def test_what_is_given_is_in_the_token_and_what_is_empty_is_not() -> None:
+    full = Grant("ann", {}, "Ann", "meta", {"a": "b"}, {"maxParticipants": 2}, ttl_seconds=60)
+    found = claims(full)
+    assert (found["name"], found["metadata"], found["attributes"]) == ("Ann", "meta", {"a": "b"})
+    assert found["roomConfig"] == {"maxParticipants": 2}
+    assert found["exp"] == 1_800_000_060
+
+
+def test_grant_without_a_room_is_refused() -> None:
+    """To LiveKit it would open every room."""
+    with pytest.raises(ValueError, match="room"):
+        join_grant("")
+
+
+def test_token_is_signed_with_hs256_and_good_now() -> None:
+    token = sign(Grant("ann", join_grant("lobby")), "API", SECRET)
+    assert jwt.get_unverified_header(token)["alg"] == "HS256"
+    assert jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])["sub"] == "ann"
+    with pytest.raises(jwt.InvalidSignatureError):
+        jwt.decode(token, "ABC" * 15, algorithms=["HS256"])
+
+
+@given(st.text(), st.text(min_size=1), st.text(), st.dictionaries(st.text(), st.text()))
+def test_any_text_survives(identity: str, room: str, name: str, attributes: dict[str, str]) -> None:
+    found = claims(Grant(identity, join_grant(room), name=name, attributes=attributes))
+    assert found["sub"] == identity
+    assert found["video"]["room"] == room
+    assert found.get("name", "") == name
+    assert found.get("attributes", {}) == attributes
