@@ -91,8 +91,8 @@ def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext
     for page in (ann, bob):
         wait_for(partial(both_move, page), "both pictures move")
         expect(page.locator("[data-testid=ice-path]")).to_have_attribute("data-path", "udp")
-    PICTURE.parent.mkdir(exist_ok=True)
-    if os.environ.get("LKHUB_PICTURES"):
+    if os.environ.get("TAKE_PICTURES"):
+        PICTURE.parent.mkdir(exist_ok=True)
         ann.screenshot(path=PICTURE)
 
 
