@@ -56,14 +56,27 @@ def build_engine() -> None:
         "GOWORK": "off",
     }
     flags = f"-s -w -X main.version={_version()}"
-    command = ["go", "build", "-trimpath", "-buildvcs=false", "-pgo=auto", "-ldflags", flags, "-o", str(ROOT / ENGINE), "."]
+    command = [
+        "go",
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-pgo=auto",
+        "-ldflags",
+        flags,
+        "-o",
+        str(ROOT / ENGINE),
+        ".",
+    ]
     subprocess.run(command, cwd=ROOT / "engine", env=environ, check=True)
     (ROOT / STAMPS["engine"]).write_text(_digest("engine"))
 
 
 def build_web() -> None:
     """Build the front end with exactly the packages of its lock file."""
-    subprocess.run(["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT / "web", check=True)
+    subprocess.run(
+        ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT / "web", check=True
+    )
     subprocess.run(["npm", "run", "build"], cwd=ROOT / "web", check=True)
     (ROOT / STAMPS["web"]).write_text(_digest("web"))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import lkhub
 from lkhub.plan.facts import NodeFacts
 from tests.machines import make_facts
 
@@ -28,6 +29,8 @@ def _own_environment() -> Iterator[None]:
         for name in list(os.environ):
             if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
+        # Commands that a test starts in another folder find the package where we found it.
+        patch.setenv("PYTHONPATH", str(Path(lkhub.__file__).parents[1]))
         yield
 
 

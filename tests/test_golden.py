@@ -37,6 +37,11 @@ def read_parts(text: str) -> tuple[str, dict[str, str]]:
     return spec, dict(zip(rest[::2], rest[1::2], strict=True))
 
 
+def join(parts: dict[str, str]) -> str:
+    """The text of parts, as it stands in a case."""
+    return "".join(f"---------- {name}\n{text}" for name, text in parts.items())
+
+
 def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
     """What lkhub makes of the spec: expected parts by name. Files of `given` are written to `folder`."""
     environ = dict(line.split("=", 1) for line in given.pop("env", "").splitlines())
@@ -64,10 +69,10 @@ def test_spec_gives_exactly_this(case: Path, tmp_path: Path) -> None:
     found = judge(spec, dict(given), tmp_path)
     if os.environ.get("REWRITE_GOLDEN"):
         kept = {f"given {name}": text for name, text in given.items()}
-        case.write_text(spec + "".join(f"---------- {name}\n{text}" for name, text in (kept | found).items()))
+        case.write_text(spec + join(kept | found))
         return
     expected = {name: text for name, text in parts.items() if not name.startswith("given ")}
-    assert found == expected
+    assert join(found) == join(expected)
 
 
 def test_golden_folders_have_cases() -> None:

@@ -177,6 +177,12 @@ def test_keys_are_read_as_they_were_written(keys: Keys) -> None:
     assert list(read.items()) == list(keys.items())
 
 
+@pytest.mark.parametrize("text", ["🎈" * 32, "x" * 40 + "\x85", "x" * 40 + "\n", "ü" * 32], ids=repr)
+def test_secret_that_some_parser_would_read_differently_is_refused(paths: StatePaths, text: str) -> None:
+    assert "ASCII" in explain("{env: [K, S]}", paths, K="API", S=text)
+    assert "ASCII" in explain("{env: [K, S]}", paths, K=text, S=SECRET)
+
+
 def test_secret_of_digits_stays_text() -> None:
     keys = {"123": Secret("4" * 40), "yes": Secret("0x" + "1" * 40)}
     assert parse_key_pairs(parse_plain(dump_keys(keys).encode())) == keys

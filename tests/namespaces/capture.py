@@ -35,9 +35,13 @@ class Capture:
             self._mark(sender, version)
         look_up = "import socket; socket.getaddrinfo('stray.example', 80)"
         with subprocess.Popen([*sender.prefix, sys.executable, "-c", look_up], stderr=subprocess.DEVNULL) as asking:
-            self._wait_seen("stray.example")
+            self.wait_for("stray.example")
             asking.kill()
         assert self.strangers(sender) != []
+
+    def wait_for(self, text: str) -> None:
+        """Return when a new packet is seen whose line has `text` in it."""
+        wait_for(lambda: any(text in line for line in self._read()[self.seen :]), f"a packet with {text} on the wire")
 
     def strangers(self, sender: Namespace) -> list[str]:
         """Every packet since the last call that should not be, one line each.
@@ -55,11 +59,8 @@ class Capture:
         send = f"from socket import *; socket(AF_INET{'6' * (version == 6)}, SOCK_DGRAM)"
         sender.run(sys.executable, "-c", f"{send}.sendto(b'mark', ({NOBODY[version]!r}, {port}))")
         mark = f"> {NOBODY[version]}.{port}:"
-        self._wait_seen(mark)
+        self.wait_for(mark)
         return mark
-
-    def _wait_seen(self, text: str) -> None:
-        wait_for(lambda: any(text in line for line in self._read()[self.seen :]), f"a packet {text} on the wire")
 
     def _read(self) -> list[str]:
         self.output.seek(0)

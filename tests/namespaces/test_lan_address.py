@@ -120,6 +120,21 @@ def test_the_lan_with_a_gateway_is_taken_while_a_vpn_has_the_first_default_route
     assert "there is no default route" not in done.stderr
 
 
+def test_a_hub_follows_its_machine_to_a_new_address(machine: Namespace, neighbour: Namespace, hub: Hub) -> None:
+    machine.add_default_route(NEIGHBOUR)
+    hub.spec.write_text("reach: lan\n")
+    hub.up("--no-verify")
+    machine.run("ip", "address", "delete", f"{LAN}/24", "dev", "eth0")
+    machine.add_address("eth0", "192.168.50.9/24")
+    machine.add_default_route(NEIGHBOUR)
+    assert hub.run("verify").returncode == 1
+    hub.up()
+    client = on_client(hub, neighbour)
+    assert client.environ["LIVEKIT_URL"] == "ws://192.168.50.9:7880"
+    done = client.run("verify", "--url", client.environ["LIVEKIT_URL"])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_machine_without_a_lan_is_told_why(machine: Namespace, hub: Hub) -> None:
     machine.add_bridge("docker0", "172.17.0.1/16")
     hub.spec.write_text("name: hub\nreach: lan\n")

@@ -49,6 +49,15 @@ def test_a_hub_on_the_lan_and_its_people_speak_to_each_other_alone(lan: Lan) -> 
         assert capture.strangers(lan.hub) == []
 
 
+def test_a_third_party_that_a_spec_names_is_seen(machine: Namespace, outside: Namespace, hub: Hub) -> None:
+    """The other tests' proof: this is what a leak looks like there."""
+    hub.spec.write_text("stun: [stun.example.net:3478]\n")
+    with capturing(outside, "eth0") as capture:
+        hub.up("--no-verify")
+        with call_from(on_client(hub, machine), "room"):
+            capture.wait_for("stun.example.net")
+
+
 def live_through(hub: Hub, machine: Namespace) -> None:
     """All that a hub does in its life, with people in a call who are on `machine`."""
     hub.up()

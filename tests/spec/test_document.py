@@ -124,8 +124,6 @@ GREEDY = {
     "open-mappings": "{" * MAX_BYTES,
     "nested-mappings": "\n".join(" " * depth + "a:" for depth in range(1000)),
     "items": "- a\n" * MAX_BYTES,
-    "keys": "\n".join(f"k{number}: {number}" for number in range(MAX_BYTES)),
-    "anchors": "\n".join(f"k{number}: &a{number} 1" for number in range(MAX_BYTES)),
     "directives": "%a\n" * MAX_BYTES,
     "quotes": '"' + "\\x41" * MAX_BYTES,
 }
