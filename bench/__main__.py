@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from bench import forward, join, memory, start
-from bench.result import Result, write_page
+from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
 NAMES = ("start", "join", "forward", "memory")
@@ -28,6 +28,8 @@ def main() -> None:
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if LOAD_BEFORE > QUIET:
+        print(f"this machine is busy (load average {LOAD_BEFORE:.1f}): figures will be off", file=sys.stderr)
     for name in arguments.names or NAMES:
         result = benchmarks[name]()
         print(f"\n{name}\n\n{result.markdown()}\n")

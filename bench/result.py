@@ -1,6 +1,7 @@
 """What a benchmark found: every single run, and the table that is drawn from them."""
 
 import json
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -12,6 +13,10 @@ import psutil
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+# How busy the machine was with other things: read before anything is started here.
+LOAD_BEFORE = os.getloadavg()[0]
+QUIET = 0.3
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,8 @@ def describe_machine() -> str:
     cores = psutil.cpu_count() or 1
     memory = psutil.virtual_memory().total / 2**30
     kernel = ".".join(platform.release().split("-")[0].split(".")[:2])
-    return f"{cores} cores of {_cpu_model()}, {memory:.0f} GiB, {platform.system()} {kernel}"
+    busy = f"; busy with other work (load average {LOAD_BEFORE:.1f})" if LOAD_BEFORE > QUIET else ""
+    return f"{cores} cores of {_cpu_model()}, {memory:.0f} GiB, {platform.system()} {kernel}{busy}"
 
 
 def _cpu_model() -> str:

@@ -1,7 +1,6 @@
 """SFUs started by hand, one at a time, with the same files."""
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -14,11 +13,14 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from lkhub.render.livekit import merge
-from tests.kit.hub import Hub, make_hub
+from tests.kit.hub import make_hub
 
 # A start takes a tenth of a second; what is not there by then will not come.
 START_SECONDS = 30.0
 POLL_SECONDS = 0.002
+
+# The engine writes its profile at an orderly stop; stock livekit-server may take for ever over one.
+STOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,9 @@ def run_server(candidate: Candidate, files: Files, cpu: int | None = None) -> It
         wait_http(files.port, process)
         yield process
     finally:
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -111,9 +112,3 @@ def _answers(port: int) -> bool:
 def pin(cpu: int | None) -> list[str]:
     """What to put in front of a command to keep it on one core."""
     return [] if cpu is None else ["taskset", "--cpu-list", str(cpu)]
-
-
-def warm_hub(hub: Hub) -> None:
-    """Bring a hub up and down once, so that its keys and files, and the system's caches, are there."""
-    hub.up()
-    hub.run("down", "--now")

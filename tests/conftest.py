@@ -11,10 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import lkhub
-from lkhub.plan.facts import NodeFacts
-from tests.machines import make_facts
-
 # A deadline that a loaded machine meets and a loop that does not end misses.
 settings.register_profile(
     "lkhub", deadline=timedelta(seconds=3), suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -27,22 +23,14 @@ def _own_environment() -> Iterator[None]:
     """Nothing that the developer's shell says of a hub of theirs reaches a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")) or name.lower().endswith("_proxy"):
+            if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")):
                 patch.delenv(name)
-        # Commands that a test starts in another folder find the package where we found it.
-        patch.setenv("PYTHONPATH", str(Path(lkhub.__file__).parents[1]))
         yield
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def facts() -> NodeFacts:
-    """A laptop at home."""
-    return make_facts()
 
 
 @pytest.fixture

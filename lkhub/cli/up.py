@@ -133,7 +133,8 @@ def _start_detached(hub: PreparedHub) -> None:
 def _read_failure(log: Path, written: int, code: int) -> HubError:
     """The error with which a detached hub ended, from what it has added to its log."""
     said = log.read_bytes()[written:].decode(errors="replace").strip()
-    message = said.removeprefix("error: ") if said.startswith("error: ") else f"the hub did not start:\n{said}"
+    _, found, told = said.rpartition("error: ")
+    message = told if found else f"the hub did not start:\n{said}"
     return {InputError.exit_code: InputError, MachineError.exit_code: MachineError}.get(code, HubError)(message)
 
 

@@ -19,6 +19,9 @@ PROBE_GRACE_SECONDS = 10
 
 DELETE_SECONDS = 3.0
 
+# Who fails at one of these stages has made no room.
+BEFORE_JOINING = ("dns", "tcp", "tls", "http", "token")
+
 
 def verify_paths(
     url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, promised: bool
@@ -28,11 +31,10 @@ def verify_paths(
     `promised`: this hub's spec promises them, so one that is not offered has failed.
     """
     rooms = open_rooms(paths, key, secret)
-    try:
-        rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}))
-    finally:
-        _delete_rooms(url, rooms, key, secret)
+    rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}))
     results = {row["path"]: read_result(row, promised=promised) for row in rows}
+    opened = [room for room in rooms if room.path in results and results[room.path].stage not in BEFORE_JOINING]
+    _delete_rooms(url, opened, key, secret)
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
 

@@ -55,6 +55,14 @@ def _start_time(process: psutil.Process) -> str:
     return str(process.create_time())
 
 
+def _is_same(process: ProcessId) -> bool:
+    """Whether the pid is still that process, a zombie included."""
+    try:
+        return _start_time(psutil.Process(process.pid)) == process.started
+    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError, ValueError):
+        return False
+
+
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
@@ -95,14 +103,18 @@ def start(
 
 
 async def wait_until_gone(process: ProcessId) -> None:
-    """Return when the process has ended, whoever its parent is."""
+    """Return when the process has ended, whoever its parent is, and has let go of its ports.
+
+    A zombie may not have: it is one as soon as its first thread has ended, while others still hold its
+    sockets. A pidfd tells when all have ended (pidfd_open(2)).
+    """
     if hasattr(os, "pidfd_open"):
         try:
             descriptor = os.pidfd_open(process.pid)
         except ProcessLookupError:
             return
         try:
-            if identify(process.pid) == process:
+            if _is_same(process):
                 await anyio.wait_readable(descriptor)
             return
         finally:

@@ -200,7 +200,8 @@ class Supervisor:
             self.children = {name: child for name, child in self.children.items() if name not in gone} | new
             await self._start(new.values())
         except HubError as error:
-            self.say(error.message)
+            if old:
+                self.say(error.message)
             try:
                 await self._restore(old, new, texts)
             except HubError as second:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import lkhub
 from lkhub.cli.main import main
 from lkhub.host.files import write_private
 from lkhub.host.secrets import dump_keys
@@ -32,6 +33,12 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that a test starts in another folder find the package where we found it."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(lkhub.__file__).parents[1]))
 
 
 @pytest.fixture

@@ -127,7 +127,6 @@ def test_a_hub_follows_its_machine_to_a_new_address(machine: Namespace, neighbou
     machine.run("ip", "address", "delete", f"{LAN}/24", "dev", "eth0")
     machine.add_address("eth0", "192.168.50.9/24")
     machine.add_default_route(NEIGHBOUR)
-    assert hub.run("verify").returncode == 1
     hub.up()
     client = on_client(hub, neighbour)
     assert client.environ["LIVEKIT_URL"] == "ws://192.168.50.9:7880"

@@ -13,8 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+import lkhub
 from lkhub.render.serve import ServeConfig
 from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service is found where we found it, whatever folder the tests are run in."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(lkhub.__file__).parents[1]))
 
 
 def send(port: int, request: bytes) -> bytes:
