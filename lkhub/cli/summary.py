@@ -2,6 +2,7 @@
 
 import sys
 
+from lkhub.cli.hub import require_applied
 from lkhub.cli.show import describe_path, err, is_journal, out, show_findings, show_qr, show_rows
 from lkhub.cli.token import make_link
 from lkhub.health.checks import check_paths
@@ -17,7 +18,9 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
     out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
     rows = {path.path: describe_path(path) for path in (verified.paths if verified else ()) if path.ok}
     rows = {f"verified {name}": text for name, text in rows.items()}
-    rows |= {"LIVEKIT_URL": plan.urls.livekit, "web": plan.urls.web}
+    # Of what is in force: a change that waits may have other addresses.
+    urls = require_applied(plan.paths)["urls"]
+    rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
     link = None if is_journal() else make_link(plan.paths, FIRST_ROOM)
     rows["join"] = link or f"lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"

@@ -38,17 +38,17 @@ def token(
 
     Each person needs one of their own: a second one with the same identity throws the first out.
     """
-    seconds = _parse_ttl(ttl) if ttl else None
+    seconds = None if ttl is None else _parse_ttl(ttl)
     paths = find_paths(state)
     if link:
-        if dotenv:
+        if dotenv is not None:
             raise InputError("--link and --dotenv exclude each other")
         print(make_link(paths, room, identity, name, seconds or LINK_TTL_SECONDS))
         return
     if not identity:
         raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
     made = _make_token(paths, room, identity, name, seconds or DEFAULT_TTL_SECONDS)
-    print(f"{_check_variable(dotenv)}={made}" if dotenv else made)
+    print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
 
 
 def make_link(
@@ -72,7 +72,7 @@ def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl: int
 
 
 def _parse_ttl(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     if match is None or int(match[1]) == 0:
         raise InputError(f"--ttl {text} is not a duration", hints=("write a number and a unit: 90s, 30m, 6h, 30d",))
     return int(match[1]) * _UNITS[match[2]]

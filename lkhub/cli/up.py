@@ -21,6 +21,7 @@ from lkhub.host import processes
 from lkhub.host.files import ensure_private_dir
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.supervise.child import end_process
 from lkhub.supervise.control import NotRunningError, ask
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
@@ -154,14 +155,8 @@ def _stop_left(paths: StatePaths) -> None:
     for process in read_status(paths).left:
         identity = processes.identify(process["pid"])
         if identity is not None:
-            anyio.run(_end, identity)
+            anyio.run(end_process, identity, "now")
             err.print(f"ended {process['name']} (pid {process['pid']}), which ran without a supervisor")
-
-
-async def _end(identity: processes.ProcessId) -> None:
-    from lkhub.supervise.child import end_process
-
-    await end_process(identity, "now")
 
 
 def _has_failed(verified: Verified | None) -> bool:

@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 from typing import Annotated, get_args
+from urllib.parse import urlsplit
 
 import typer
 
@@ -20,6 +21,7 @@ from lkhub.host.secrets import load_keys
 from lkhub.plan.model import ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
+from lkhub.spec.shown import printable
 
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
@@ -47,6 +49,8 @@ def verify(
     seen. Exits 1 where a path fails.
     """
     paths = _parse_paths(path)
+    if url is not None:
+        _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
     if url is None:
@@ -93,6 +97,19 @@ def _parse_paths(given: list[str] | None) -> tuple[ProbePath, ...]:
     if wrong:
         raise InputError(f"no such path: {', '.join(wrong)}", hints=(f"one of: {', '.join(ALL_PATHS)}",))
     return tuple(path for path in ALL_PATHS if path in (given or ()))
+
+
+def _require_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("ws", "wss", "http", "https") and bool(parts.hostname) and " " not in url
+        good = good and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise InputError(
+            f"--url {printable(url)} is not the address of a LiveKit", hints=("write ws://HOST:PORT or wss://HOST",)
+        )
 
 
 def _key_from_environ() -> tuple[str, Secret]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,10 +32,13 @@ def verify_paths(
     `promised`: this hub's spec promises them, so one that is not offered has failed.
     """
     rooms = open_rooms(paths, key, secret)
-    rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}))
+    never_made: set[str] = set()
+    try:
+        rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}))
+        never_made = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING}
+    finally:
+        _delete_rooms(url, [room for room in rooms if room.path not in never_made], key, secret)
     results = {row["path"]: read_result(row, promised=promised) for row in rows}
-    opened = [room for room in rooms if room.path in results and results[room.path].stage not in BEFORE_JOINING]
-    _delete_rooms(url, opened, key, secret)
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
 
@@ -62,12 +66,13 @@ def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _delete_rooms(url: str, rooms: Iterable[ProbeRoom], key: str, secret: Secret) -> None:
     """Leave nothing behind. A room that can't be deleted closes by itself when it stays empty."""
-    base = "http" + url.removeprefix("ws").rstrip("/")
+    parts = urlsplit(url)
+    base = parts._replace(scheme=parts.scheme.replace("ws", "http")).geturl().rstrip("/")
     token = sign(Grant("lkhub", {"roomCreate": True}, ttl_seconds=60), key, secret)
     headers = {"Authorization": f"Bearer {token}"}
     try:
         with httpx.Client(timeout=DELETE_SECONDS, trust_env=False, headers=headers) as client:
             for room in rooms:
                 client.post(f"{base}/twirp/livekit.RoomService/DeleteRoom", json={"room": room.room})
-    except httpx.TransportError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         pass

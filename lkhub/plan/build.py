@@ -6,6 +6,7 @@ from pathlib import PurePath
 from lkhub.plan.address import choose_lan_address, list_candidates
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import (
+    DRAIN_SECONDS,
     Door,
     MediaPlan,
     Plan,
@@ -21,14 +22,11 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
+from lkhub.spec.shown import printable
 from lkhub.spec.types import Address
 
 LOOPBACK: Address = IPv4Address("127.0.0.1")
 DEFAULT_ICE_TCP = 7881
-
-# How long a stop waits for people to leave their call before it cuts them off. Long enough to say
-# goodbye, short enough for a service manager, whose own limit is usually 90 s.
-DRAIN_SECONDS = 30
 
 
 def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
@@ -106,7 +104,9 @@ def _check_interfaces(loaded: LoadedSpec, facts: NodeFacts) -> None:
     for index, name in enumerate(loaded.spec.media.interfaces):
         if name not in known:
             loaded.add(
-                ("media", "interfaces", index), f"this machine has no interface {name}", f"it has {', '.join(known)}"
+                ("media", "interfaces", index),
+                f"this machine has no interface {printable(name)}",
+                f"it has {', '.join(known)}",
             )
 
 

@@ -15,6 +15,11 @@ Door: TypeAlias = tuple[str, int]
 """Address and TCP port of a listening socket that the supervisor opens and a child inherits."""
 
 
+# How long a stop waits for people to leave their call before it cuts them off. Long enough to say
+# goodbye, short enough for a service manager, whose own limit is usually 90 s.
+DRAIN_SECONDS = 30
+
+
 @dataclass(frozen=True)
 class Listener:
     """Ports that a process will bind. `address` None is every interface. `key` is the spec's key for it."""

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lkhub import __version__
+from lkhub.host.http import local_client
 from lkhub.host.secrets import load_keys
 from lkhub.render.serve import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
@@ -60,7 +61,7 @@ class Api:
     async def health(self, _: Request) -> Response:
         """200 while media answers, else 503. No findings: anyone may ask."""
         try:
-            async with httpx.AsyncClient(timeout=HEALTH_SECONDS, trust_env=False) as client:
+            async with local_client(HEALTH_SECONDS) as client:
                 healthy = (await client.get(self.config.media_url)).is_success
         except httpx.TransportError:
             healthy = False

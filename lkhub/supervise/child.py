@@ -16,8 +16,7 @@ from pydantic import TypeAdapter
 from lkhub.errors import MachineError
 from lkhub.host import files, processes
 from lkhub.host.processes import ProcessId
-from lkhub.plan.build import DRAIN_SECONDS
-from lkhub.plan.model import ProcessPlan
+from lkhub.plan.model import DRAIN_SECONDS, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors

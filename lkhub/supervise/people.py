@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import httpx
 
 from lkhub.errors import HubError
+from lkhub.host.http import local_client
 from lkhub.host.secrets import load_keys
 from lkhub.plan.model import Ready
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign
@@ -36,8 +37,7 @@ async def count_people(ready: Ready, server: RoomServer) -> int | None:
 
 
 async def _ask_engine(path: str) -> list[tuple[str, int]]:
-    transport = httpx.AsyncHTTPTransport(uds=path)
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as client:
+    async with local_client(ANSWER_SECONDS, socket=path) as client:
         answer = (await client.get("http://control/status")).raise_for_status().json()
     return [(room["name"], room["participants"]) for room in answer["rooms"]]
 
@@ -46,6 +46,6 @@ async def _ask_server(server: RoomServer) -> list[tuple[str, int]]:
     key, secret = next(iter(load_keys(server.keys).items()))
     token = sign(Grant("lkhub", {"roomList": True}, ttl_seconds=TOKEN_SECONDS), key, secret)
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, headers=headers) as client:
+    async with local_client(ANSWER_SECONDS, headers=headers) as client:
         answer = await client.post(f"{server.url}/twirp/livekit.RoomService/ListRooms", json={})
     return [(room["name"], room["num_participants"]) for room in answer.raise_for_status().json()["rooms"]]

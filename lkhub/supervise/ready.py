@@ -3,6 +3,7 @@
 import anyio
 import httpx
 
+from lkhub.host.http import local_client
 from lkhub.plan.model import Ready
 
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
@@ -14,10 +15,9 @@ ANSWER_SECONDS = 10.0
 
 async def wait_ready(ready: Ready) -> None:
     """Return when the process is ready. Never returns while it is not: give it a deadline."""
-    transport = httpx.AsyncHTTPTransport(uds=ready.socket) if ready.socket else None
     # The control socket holds the answer back until the process is ready; a URL is asked until it is.
     url = ready.url or "http://control/ready"
-    async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as client:
+    async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
         while True:
             try:
                 if (await client.get(url)).is_success:

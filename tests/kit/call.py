@@ -20,6 +20,7 @@ from livekit import rtc
 from livekit.rtc._proto.room_pb2 import SIMULATE_FORCE_TLS
 from livekit.rtc._proto.stats_pb2 import IceCandidateType, RtcStats
 
+from tests.kit.hub import wait_for
 from tests.kit.people import Person, wait_until
 
 SPEAKER, LISTENER = "speaker", "listener"
@@ -59,9 +60,10 @@ class Call:
         """Have the SDK reconnect the listener over TLS; return when it hears the speaker again."""
         self.ask("force-tls")
 
-    def paths(self) -> dict[str, str]:
-        """How each of the two is connected, as their own SDK sees it: `udp`, `tcp`, or `relay`."""
-        return self.ask("paths")
+    def wait_connected(self, speaker: str, listener: str) -> None:
+        """Return when the two are connected like that, as their own SDK sees it: by `udp`, `tcp` or `relay`."""
+        wanted = {SPEAKER: speaker, LISTENER: listener}
+        wait_for(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
 
     def candidates(self) -> set[str]:
         """The server's candidates that the two keep in mind, as `protocol address:port`."""

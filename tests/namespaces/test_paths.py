@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.call import LISTENER, SPEAKER
 from tests.kit.hub import DEADLINE_SECONDS, Hub, make_hub
 from tests.kit.netns import dropping
 from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
@@ -42,7 +41,7 @@ def test_verify_tells_paths_apart_and_a_call_takes_the_one_that_is_left(
         # Blocked paths take verify some seconds; the call is on its way meanwhile.
         verifying = client.start("verify", "--url", HUB_URL, "--json")
         with call_from(client, path) as call:
-            assert call.paths() == {SPEAKER: path, LISTENER: path}
+            call.wait_connected(path, path)
             stdout, stderr = verifying.communicate(timeout=DEADLINE_SECONDS)
     answer = json.loads(stdout)
     assert {found["path"]: found["stage"] for found in answer["paths"]} == stages, stdout + stderr
@@ -58,7 +57,7 @@ def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
     assert paths["tcp"]["remote"] == f"tcp host {HUB}:7881"
     assert paths["turn-udp"]["relay"] == f"turn:{HUB}:3478?transport=udp"
     for path in paths.values():
-        assert path["loss"] == 0, path
+        assert 0 <= path["loss"] < 0.5, path
         assert 0 < path["rtt_ms"] < path["connect_ms"], path
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.call import LISTENER, SPEAKER
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.capture import capturing
@@ -67,7 +66,7 @@ def live_through(hub: Hub, machine: Namespace) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     with call_from(client, "room") as call:
         call.force_tls()
-        assert call.paths() == {SPEAKER: "udp", LISTENER: "relay"}
+        call.wait_connected("udp", "relay")
         assert hub.status()["hub"]["state"] == "running"
     down = hub.run("down")
     assert down.returncode == 0, down.stderr

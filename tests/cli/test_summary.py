@@ -1,0 +1,65 @@
+import re
+from dataclasses import replace
+
+import jwt
+import pytest
+
+from lkhub.cli import summary
+from lkhub.cli.summary import show_summary
+from lkhub.health.paths import PathResult
+from lkhub.health.status import Verified
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
+from tests.cli.conftest import SECRET
+from tests.machines import make_facts
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def plan(applied: StatePaths) -> Plan:
+    built = build_plan(load_spec(b""), make_facts(state=applied.root))
+    assert built is not None
+    return built
+
+
+def test_summary_says_where_the_hub_is_and_how_to_join(plan: Plan, capsys: Captured) -> None:
+    show_summary(plan, Verified(1.0, (PathResult("udp", True, "media", "", 12.0, 0.4, 0.0),)))
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.startswith("hub is up\n")
+    assert re.search(r"verified udp +connected in 12 ms, round trip 0\.4 ms", shown.out)
+    assert re.search(r"LIVEKIT_URL +ws://127\.0\.0\.1:7880\n", shown.out)
+    assert re.search(r"API key +lkhub env\n", shown.out)
+    link = re.search(r"join +(http://127\.0\.0\.1:8080/join/lobby)#(\S+)\n", shown.out)
+    assert link is not None
+    assert jwt.decode(link[2], SECRET.reveal(), algorithms=["HS256"])["video"]["room"] == "lobby"
+    assert "█" in shown.out, "the link as a QR code"
+    assert SECRET.reveal() not in shown.out
+
+
+def test_token_is_never_written_to_a_journal(plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "is_journal", lambda: True)
+    show_summary(plan, None)
+    shown = capsys.readouterr()
+    assert "eyJ" not in shown.out + shown.err
+    assert "lkhub token --room lobby --link" in shown.out
+
+
+def test_path_that_fails_is_a_finding_and_no_line_of_success(plan: Plan, capsys: Captured) -> None:
+    show_summary(plan, Verified(1.0, (PathResult("udp", False, "connect", "timed out"),)))
+    shown = capsys.readouterr()
+    assert "verified" not in shown.out
+    assert "[path-fails]" in shown.err
+    assert "timed out" in shown.err
+
+
+def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: Captured) -> None:
+    lan = replace(plan, reach="lan", notes=("clients are told 192.168.1.5",), warnings=("no TLS yet",))
+    show_summary(lan, Verified(1.0, ()), pending=True)
+    shown = capsys.readouterr()
+    assert "outside: not seen" in shown.out
+    assert "a change that waits" in shown.out
+    assert "note: clients are told 192.168.1.5\nwarning: no TLS yet\n" in shown.err

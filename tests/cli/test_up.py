@@ -1,0 +1,215 @@
+"""What `up`, `down` and `restart` ask of a supervisor that runs, and what they make of its answers."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.cli import up as up_module
+from lkhub.health.paths import PathResult
+from lkhub.health.status import Verified
+from lkhub.host.processes import identify, start
+from lkhub.plan.model import ProcessPlan, Ready
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.child import Identity
+from tests.cli.conftest import Run
+
+PROCESSES = [
+    {"name": name, "pid": 1, "state": "running", "since": 1.0, "restarts": 0} for name in ("media", "relay", "serve")
+]
+
+
+class FakeSupervisor:
+    """Answers on the control socket with what a test wants; `asked` has the requests."""
+
+    def __init__(self, path: str) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.answers: dict[str, Any] = {
+            "status": {"ok": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}},
+            "apply": {"ok": {"changed": [], "pending": False, "people": 0, "cut": 0}},
+            "restart": {"ok": {"restarted": ["media"], "people": 0}},
+            "stop": {"ok": {}},
+        }
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as reader:
+                request = json.loads(reader.readline())
+                self.asked.append(request)
+                connection.sendall(json.dumps(self.answers[request["do"]]).encode() + b"\n")
+
+    def requests(self, do: str) -> list[dict[str, Any]]:
+        return [request for request in self.asked if request["do"] == do]
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def supervisor(applied: StatePaths) -> Iterator[FakeSupervisor]:
+    fake = FakeSupervisor(applied.control)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def tmp_path(short_dir: Path) -> Path:
+    """Sockets need a short path."""
+    return short_dir
+
+
+def answer(supervisor: FakeSupervisor, **applied: Any) -> None:
+    supervisor.answers["apply"]["ok"] |= applied
+
+
+def test_up_on_a_running_hub_applies_its_spec_and_returns(run: Run, supervisor: FakeSupervisor, tmp_path: Path) -> None:
+    Path("hub.yaml").write_text("web: 9000\n")
+    done = run("up", "--no-verify")
+    assert done.code == 0
+    [request] = supervisor.requests("apply")
+    assert request["spec"] == str(tmp_path / "here" / "hub.yaml")
+    assert (request["now"], request["environ"]) == (False, {})
+    assert "hub is up" in done.out
+
+
+def test_up_sends_the_variables_that_the_spec_names_and_no_others(
+    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("hub.yaml").write_text("keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n")
+    monkeypatch.setenv("HUB_KEY", "API")
+    monkeypatch.setenv("HUB_SECRET", "s" * 40)
+    run("up", "--no-verify")
+    assert supervisor.requests("apply")[0]["environ"] == {"HUB_KEY": "API", "HUB_SECRET": "s" * 40}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        ({"changed": ["serve"]}, "restarted serve\n"),
+        (
+            {"changed": ["media", "serve"], "cut": 1},
+            "restarted media, serve; 1 person is in a call and had to reconnect",
+        ),
+        ({"changed": ["media"], "cut": 3}, "3 people are in a call and had to reconnect"),
+        (
+            {"changed": ["media"], "pending": True, "people": 2},
+            "pending: media would restart, and 2 people are in a call",
+        ),
+        ({"changed": ["media"], "pending": True, "people": None}, "media does not say whether people are in a call"),
+    ],
+)
+def test_up_says_what_it_did(run: Run, supervisor: FakeSupervisor, outcome: dict[str, Any], said: str) -> None:
+    answer(supervisor, **outcome)
+    done = run("up", "--no-verify", *(["--now"] if "cut" in outcome else []))
+    assert done.code == 0
+    assert said in done.err
+    assert supervisor.requests("apply")[0]["now"] is ("cut" in outcome)
+
+
+def test_pending_change_is_said_and_the_addresses_are_those_in_force(run: Run, supervisor: FakeSupervisor) -> None:
+    Path("hub.yaml").write_text("media: {signal: 9000}\n")
+    answer(supervisor, changed=["media"], pending=True, people=1)
+    done = run("up", "--no-verify")
+    assert "a change that waits" in done.out
+    assert "ws://127.0.0.1:7880" in done.out
+    assert "9000" not in done.out
+
+
+def test_up_twice_is_once(run: Run, supervisor: FakeSupervisor) -> None:
+    done = run("up", "--no-verify")
+    assert "restarted" not in done.err
+
+
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_error_of_the_supervisor_is_that_of_the_command(run: Run, supervisor: FakeSupervisor, code: int) -> None:
+    failure = {"message": "it broke\nwhat ran before is running again", "hints": ["do this"], "exit_code": code}
+    supervisor.answers["apply"] = {"error": failure}
+    done = run("up", "--no-verify")
+    assert (done.code, done.out) == (code, "")
+    assert "what ran before is running again" in done.err
+    assert "hint: do this" in done.err
+
+
+def test_wrong_spec_asks_the_running_hub_for_nothing(run: Run, supervisor: FakeSupervisor) -> None:
+    Path("hub.yaml").write_text("web: 0\n")
+    assert run("up").code == 2
+    assert supervisor.requests("apply") == []
+
+
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 1), (None, 1)])
+def test_failed_verification_leaves_the_hub_and_exits_1(
+    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, ok: bool | None, code: int
+) -> None:
+    verified = Verified(time.time(), (PathResult("udp", ok, "connect", "timed out"),))
+    monkeypatch.setattr(up_module, "verify_hub", lambda paths: verified)
+    done = run("up")
+    assert done.code == code
+    assert supervisor.requests("stop") == []
+    assert ("[path-" in done.err) is (ok is not True)
+
+
+def test_json_of_up_is_the_status(run: Run, supervisor: FakeSupervisor) -> None:
+    answer(supervisor, changed=["serve"])
+    done = run("up", "--no-verify", "--json")
+    assert [process["name"] for process in done.json["processes"]] == ["media", "relay", "serve"]
+    assert done.json["hub"]["state"] == "running"
+
+
+@pytest.mark.parametrize("now", [True, False])
+def test_down_stops_the_hub(run: Run, supervisor: FakeSupervisor, now: bool) -> None:
+    done = run("down", *(["--now"] if now else []))
+    assert (done.code, done.out, done.err) == (0, "", "the hub is down\n")
+    assert [request["drain"] for request in supervisor.requests("stop")] == [not now]
+
+
+def test_restart_is_of_one_or_of_all(run: Run, supervisor: FakeSupervisor) -> None:
+    assert run("restart", "media").err == "restarted media\n"
+    supervisor.answers["restart"] = {"ok": {"restarted": ["media", "relay", "serve"], "people": 2}}
+    assert "2 people are in a call" in run("restart").err
+    assert [request["name"] for request in supervisor.requests("restart")] == ["media", None]
+
+
+def test_restart_of_nobody_names_who_there_is(run: Run, supervisor: FakeSupervisor) -> None:
+    done = run("restart", "nobody")
+    assert done.code == 2
+    assert "one of: media, relay, serve" in done.err
+    assert supervisor.requests("restart") == []
+
+
+def test_status_is_that_of_the_supervisor(run: Run, supervisor: FakeSupervisor) -> None:
+    assert run("status").code == 0
+    supervisor.answers["status"]["ok"]["pending"] = True
+    found = run("status", "--json")
+    assert (found.code, [finding["code"] for finding in found.json["findings"]]) == (0, ["change-pending"])
+
+
+def test_down_ends_what_was_left_without_a_supervisor(run: Run, applied: StatePaths, tmp_path: Path) -> None:
+    left = start(["/bin/sleep", "60"], str(tmp_path / "log"), os.environ)
+    process = identify(left.pid)
+    assert process is not None
+    plan = ProcessPlan("media", ("/bin/sleep",), (), Ready(), True)
+    Path(applied.record("media")).write_text(Identity(process, plan, "print", 1.0).dump())
+    reaper = threading.Thread(target=left.wait)
+    reaper.start()
+    done = run("down")
+    reaper.join(10)
+    assert done.code == 0
+    assert f"ended media (pid {left.pid}), which ran without a supervisor" in done.err
+    assert left.returncode is not None
