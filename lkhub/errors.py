@@ -9,8 +9,9 @@ HubError
 Anything else that escapes is a bug in lkhub: exit code 70.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 EXIT_OK = 0
 EXIT_UNWELL = 1
@@ -49,6 +50,17 @@ class MachineError(HubError):
     """This machine prevents it: a port is taken, a permission is missing, the disk is full."""
 
     exit_code = EXIT_MACHINE
+
+
+def pack_error(error: HubError) -> dict[str, Any]:
+    """An error for another process of lkhub, as JSON."""
+    return {"message": error.message, "hints": list(error.hints), "exit_code": error.exit_code}
+
+
+def unpack_error(packed: Mapping[str, Any]) -> HubError:
+    """The inverse of `pack_error`. Raises LookupError or TypeError for anything else."""
+    kinds = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineError)}
+    return kinds.get(packed["exit_code"], UnwellError)(str(packed["message"]), hints=list(packed["hints"]))
 
 
 @dataclass(frozen=True, order=True)

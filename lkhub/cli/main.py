@@ -32,7 +32,6 @@ app.command()(env.env)
 app.command()(render.render)
 app.add_typer(spec.app, name="spec")
 app.command(hidden=True)(serve.serve)
-app.command(hidden=True)(up.supervise)
 
 
 def main() -> None:

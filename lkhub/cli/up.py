@@ -1,34 +1,26 @@
 """`lkhub up`, `down` and `restart`."""
 
 import os
-import sys
-import time
-from pathlib import Path
 from typing import Annotated
 
 import anyio
 import typer
 
+from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
 from lkhub.cli.hub import is_running, read_status
 from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
 from lkhub.cli.show import err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
-from lkhub.errors import EXIT_UNWELL, HubError, InputError, MachineError
+from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.status import Verified
 from lkhub.host import processes
-from lkhub.host.files import ensure_private_dir
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.prepare import prepare_hub
 from lkhub.supervise.child import end_process
 from lkhub.supervise.control import NotRunningError, ask
-from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Applied, Supervisor
-
-# A detached hub that has not come up by then never will: media's own limit is 30 s.
-DETACH_SECONDS = 60.0
-POLL_SECONDS = 0.02
+from lkhub.supervise.supervisor import Applied
 
 
 def up(
@@ -54,7 +46,7 @@ def up(
     if not is_running(paths):
         if not detach:
             raise typer.Exit(run_foreground(hub, verify=not no_verify, json=json))
-        _start_detached(hub)
+        start_detached(hub)
     applied = Applied(**ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now))
     _report_applied(applied)
     verified = None if no_verify else verify_hub(paths)
@@ -98,45 +90,6 @@ def restart(
     people = answer["people"]
     told = f"; {_count(people)} in a call and had to reconnect" if people else ""
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
-
-
-def supervise(spec: Spec = None, state: State = None) -> None:
-    """Run the hub without a terminal, as `up --detach` starts it."""
-    hub = prepare_hub(None if spec is None else str(spec), find_state(state), os.environ)
-
-    def say(text: str) -> None:
-        err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
-
-    async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
-        say(outcome.message if isinstance(outcome, HubError) else "up")
-
-    anyio.run(run_hub, hub, say, ready)
-
-
-def _start_detached(hub: PreparedHub) -> None:
-    """Start the supervisor apart from this terminal and wait until it answers."""
-    paths = hub.plan.paths
-    ensure_private_dir(paths.logs)
-    spec = ["--spec", hub.spec] if hub.spec else []
-    argv = [sys.executable, "-m", "lkhub", "supervise", *spec, "--state", paths.root]
-    log = Path(paths.log("hub"))
-    written = log.stat().st_size if log.exists() else 0
-    started = processes.start(argv, paths.log("hub"), os.environ)
-    deadline = time.monotonic() + DETACH_SECONDS
-    while not is_running(paths):
-        if started.poll() is not None:
-            raise _read_failure(log, written, started.returncode)
-        if time.monotonic() > deadline:
-            raise MachineError(f"the hub is not up after {DETACH_SECONDS:.0f} s", hints=("`lkhub logs hub` shows why",))
-        time.sleep(POLL_SECONDS)
-
-
-def _read_failure(log: Path, written: int, code: int) -> HubError:
-    """The error with which a detached hub ended, from what it has added to its log."""
-    said = log.read_bytes()[written:].decode(errors="replace").strip()
-    _, found, told = said.rpartition("error: ")
-    message = told if found else f"the hub did not start:\n{said}"
-    return {InputError.exit_code: InputError, MachineError.exit_code: MachineError}.get(code, HubError)(message)
 
 
 def _report_applied(applied: Applied) -> None:

@@ -16,7 +16,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError
+from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError, pack_error, unpack_error
 from lkhub.host import files
 
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -28,7 +28,6 @@ MAX_REQUEST_BYTES = 64 * 1024
 MAX_SOCKET_PATH = 103
 
 _RESTART = ("is it of another version of lkhub? `lkhub down`, then `lkhub up`, starts this one",)
-_ERRORS = {error.exit_code: error for error in (UnwellError, InputError, MachineError)}
 
 
 async def serve_control(path: str, handlers: Mapping[str, Handler], *, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -57,7 +56,7 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
             line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_REQUEST_BYTES)
             answer: dict[str, Any] = {"ok": await _handle(line, handlers)}
         except HubError as error:
-            answer = {"error": {"message": error.message, "hints": error.hints, "exit_code": error.exit_code}}
+            answer = {"error": pack_error(error)}
         except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
             return  # whoever asked left before saying what
         except Exception as error:
@@ -99,13 +98,12 @@ def ask(path: str, do: str, **fields: Any) -> Any:
         raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
     try:
         answer = json.loads(line)
-        failure = answer.get("error")
-        if failure is None:
+        if "ok" in answer:
             return answer["ok"]
-        kind, message, hints = _ERRORS.get(failure["exit_code"], UnwellError), failure["message"], failure["hints"]
-    except (ValueError, LookupError, TypeError, AttributeError):
+        failure = unpack_error(answer["error"])
+    except (ValueError, LookupError, TypeError):
         raise MachineError("the running supervisor gave an answer that makes no sense", hints=_RESTART) from None
-    raise kind(message, hints=hints)
+    raise failure
 
 
 class NotRunningError(UnwellError):

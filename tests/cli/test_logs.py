@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,24 +38,27 @@ def test_log_that_is_not_there_yet_says_so(run: Run, name: str) -> None:
     assert f"{name} has written nothing yet" in done.err
 
 
-def test_log_is_followed_through_a_rotation_until_ctrl_c(log: Path, tmp_path: Path, paths: StatePaths) -> None:
-    with (
-        open(tmp_path / "out", "wb") as out,
-        subprocess.Popen(
-            [sys.executable, "-m", "lkhub", "logs", "-f", "-n", "1"],
-            stdout=out,
-            env={**os.environ, "LKHUB_STATE": paths.root},
-        ) as follower,
-    ):
-        seen = tmp_path / "out"
-        wait_until(lambda: seen.read_text() == "line 99\n", "the last line")
-        with log.open("a") as file:
-            file.write("line 100\n")
-        wait_until(lambda: "line 100\n" in seen.read_text(), "the next line")
-        log.write_text("")
-        log.write_text("after\n")
-        wait_until(lambda: "after\n" in seen.read_text(), "the line after the rotation")
-        follower.send_signal(signal.SIGINT)
-        follower.wait(10)
+@pytest.fixture
+def follower(log: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`lkhub logs -f`, writing to the file `out`."""
+    environ = {**os.environ, "LKHUB_STATE": str(tmp_path / "state")}
+    argv = [sys.executable, "-m", "lkhub", "logs", "-f", "-n", "1"]
+    with open(tmp_path / "out", "wb") as out, subprocess.Popen(argv, stdout=out, env=environ) as follower:
+        yield follower
+        follower.kill()
+
+
+def test_log_is_followed_through_a_rotation_until_ctrl_c(
+    log: Path, tmp_path: Path, follower: subprocess.Popen[bytes]
+) -> None:
+    seen = tmp_path / "out"
+    wait_until(lambda: seen.read_text() == "line 99\n", "the last line")
+    with log.open("a") as file:
+        file.write("line 100\n")
+    wait_until(lambda: "line 100\n" in seen.read_text(), "the next line")
+    log.write_text("")
+    log.write_text("after\n")
+    wait_until(lambda: "after\n" in seen.read_text(), "the line after the rotation")
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) in (0, 130)
     assert seen.read_text() == "line 99\nline 100\nafter\n"
-    assert follower.returncode in (0, 130)

@@ -39,7 +39,7 @@ class FakeSupervisor:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen()
-        self.thread = threading.Thread(target=self.serve)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
     def serve(self) -> None:
@@ -206,7 +206,7 @@ def test_down_ends_what_was_left_without_a_supervisor(run: Run, applied: StatePa
     assert process is not None
     plan = ProcessPlan("media", ("/bin/sleep",), (), Ready(), True)
     Path(applied.record("media")).write_text(Identity(process, plan, "print", 1.0).dump())
-    reaper = threading.Thread(target=left.wait)
+    reaper = threading.Thread(target=left.wait, daemon=True)
     reaper.start()
     done = run("down")
     reaper.join(10)

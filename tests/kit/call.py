@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,10 +51,6 @@ class Call:
             raise AssertionError(f"the call ended with {self.process.returncode}:\n{self.errors.read()[-4000:]}")
         return json.loads(line)  # type: ignore[no-any-return]
 
-    def hear(self) -> None:
-        """Return when the listener hears the speaker now."""
-        self.ask("hear")
-
     def force_tls(self) -> None:
         """Have the SDK reconnect the listener over TLS; return when it hears the speaker again."""
         self.ask("force-tls")
@@ -96,18 +91,14 @@ def calling(prefix: Sequence[str], url: str, speaker: str, listener: str) -> Ite
 async def _run() -> None:
     commands = _read_lines()
     given = json.loads(await anext(commands))
-    began = time.monotonic()
     speaker = await Person(given["url"], given[SPEAKER]).join()
     listener = await Person(given["url"], given[LISTENER]).join()
     try:
         await speaker.speak()
         await listener.wait_heard(SPEAKER)
-        _answer(seconds=time.monotonic() - began)
+        _answer()
         async for command in commands:
             match command:
-                case "hear":
-                    await listener.wait_heard(SPEAKER)
-                    _answer()
                 case "force-tls":
                     await _force_tls(listener)
                     _answer()

@@ -37,12 +37,13 @@ sys.stdin.read()
 """
 
 
-def require_means() -> None:
-    """Raise RuntimeError, in one line, where namespaces can't be made here."""
+def find_obstacle() -> str:
+    """Why namespaces can't be made here, in one line; "" where they can."""
     if os.geteuid() != 0:
-        raise RuntimeError("namespace tests need root: run them as root, or leave them out with -m 'not namespaces'")
-    if missing := sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None}):
-        raise RuntimeError(f"namespace tests need Debian packages: apt-get install {' '.join(missing)}")
+        return "namespace tests need root: run them as root, or leave them out with -m 'not namespaces'"
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    packages = sorted({TOOLS[tool] for tool in missing})
+    return f"not on PATH: {', '.join(missing)} (apt-get install {' '.join(packages)})" if missing else ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from lkhub.host.engine import bundled_engine, is_program
 from tests.kit.hub import Hub, make_hub
-from tests.kit.netns import Namespace, namespace, remove_left, require_means
+from tests.kit.netns import Namespace, find_obstacle, namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
 
 
@@ -20,10 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _means() -> None:
     """Fail, and don't skip, where these tests can't be run: privacy that was not looked at is not there."""
-    try:
-        require_means()
-    except RuntimeError as error:
-        pytest.fail(str(error), pytrace=False)
+    if obstacle := find_obstacle():
+        pytest.fail(obstacle, pytrace=False)
     if not is_program(bundled_engine()):
         pytest.fail("namespace tests need the engine: scripts/setup builds it", pytrace=False)
     remove_left()

@@ -37,12 +37,14 @@ def test_verify_tells_paths_apart_and_a_call_takes_the_one_that_is_left(
     lan: Lan, hub: Hub, dropped: tuple[str, ...], stages: dict[str, str], path: str
 ) -> None:
     client = on_client(hub, lan.client)
-    with dropping(lan.hub, *dropped):
-        # Blocked paths take verify some seconds; the call is on its way meanwhile.
-        verifying = client.start("verify", "--url", HUB_URL, "--json")
-        with call_from(client, path) as call:
-            call.wait_connected(path, path)
-            stdout, stderr = verifying.communicate(timeout=DEADLINE_SECONDS)
+    # Blocked paths take verify some seconds; the call is on its way meanwhile.
+    with (
+        dropping(lan.hub, *dropped),
+        client.start("verify", "--url", HUB_URL, "--json") as verifying,
+        call_from(client, path) as call,
+    ):
+        call.wait_connected(path, path)
+        stdout, stderr = verifying.communicate(timeout=DEADLINE_SECONDS)
     answer = json.loads(stdout)
     assert {found["path"]: found["stage"] for found in answer["paths"]} == stages, stdout + stderr
     assert all(found["ok"] is (found["stage"] == "media") for found in answer["paths"]), stdout

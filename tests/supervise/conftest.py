@@ -1,6 +1,7 @@
 """A hub whose processes are actors."""
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, supervisor
 from tests.machines import make_facts
+from tests.waiting import DEADLINE_SECONDS
 
 ACTOR = str(Path(__file__).parent / "actor.py")
 CONFIGS: dict[ProcessName, str] = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json"}
@@ -72,6 +74,14 @@ def make_hub(paths: StatePaths) -> MakeHub:
         )
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _no_endless_wait() -> Iterator[None]:
+    """Who asks a supervisor that never answers fails, and does not hang."""
+    socket.setdefaulttimeout(DEADLINE_SECONDS)
+    yield
+    socket.setdefaulttimeout(None)
 
 
 @pytest.fixture(autouse=True)

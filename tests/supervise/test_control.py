@@ -185,7 +185,7 @@ def listening(path: str, serve: Callable[[socket.socket], None]) -> Iterator[Non
             with connection:
                 serve(connection)
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         yield
         thread.join(10)

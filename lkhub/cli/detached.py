@@ -1,0 +1,84 @@
+"""`lkhub up --detach`: the supervisor in a process of its own, apart from the terminal."""
+
+import json
+import os
+import sys
+import time
+import traceback
+from typing import NoReturn
+
+import anyio
+
+from lkhub.cli.show import err
+from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError, pack_error, unpack_error
+from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
+from lkhub.prepare import PreparedHub
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+
+
+def start_detached(hub: PreparedHub) -> None:
+    """Start the supervisor and return when the hub is up. Raises the HubError with which it ended.
+
+    A fork, not a new program: all that it needs is loaded already, which saves a third of a second.
+    """
+    paths = hub.plan.paths
+    ensure_private_dir(paths.logs)
+    path = paths.log("hub")
+    with explain_os_errors(path, "write"):
+        log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
+    reader, writer = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.fork() == 0:
+        os.close(reader)
+        _leave_terminal(log)
+        _run(hub, writer)
+    os.close(log)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        _raise_failure(answer.read(), path)
+
+
+def _leave_terminal(log: int) -> None:
+    """Be in a session of our own, with the log for everything that is said."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(nothing)
+    os.close(log)
+
+
+def _run(hub: PreparedHub, writer: int) -> NoReturn:
+    """The supervisor's process: tell once by `writer` how the start went, and run until the hub is stopped."""
+
+    def say(text: str) -> None:
+        err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
+
+    async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
+        say(outcome.message if isinstance(outcome, HubError) else "up")
+        os.write(writer, b"{}")
+        os.close(writer)
+
+    code = EXIT_OK
+    try:
+        anyio.run(run_hub, hub, say, ready)
+    except HubError as error:
+        code = error.exit_code
+        say(error.message)
+        os.write(writer, json.dumps(pack_error(error)).encode())
+    except BaseException:
+        code = EXIT_BUG
+        traceback.print_exc()
+    # Not a return: what is above us on the stack belongs to the process that was forked.
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _raise_failure(answer: str, log: str) -> None:
+    if not answer:
+        raise MachineError("the hub ended before it was up", hints=(f"the end of {log} shows why",))
+    failure = json.loads(answer)
+    if failure:
+        raise unpack_error(failure)
