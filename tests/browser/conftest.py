@@ -14,6 +14,8 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
+    # A name that its owner has rebound to this machine.
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
     # What Chromium would ask of its maker's servers.
     "--disable-background-networking",
     "--disable-component-update",

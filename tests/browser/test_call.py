@@ -176,21 +176,38 @@ WATCH_GAP = """
 """
 
 
-def test_a_foreign_page_and_a_rebound_name_get_no_token(context: BrowserContext, hub: Hub) -> None:
+def test_a_foreign_page_gets_no_token(context: BrowserContext, hub: Hub) -> None:
     page = context.new_page()
     page.goto("about:blank")
-    url = f"http://127.0.0.1:{hub.ports['web']}/api/livekit/token"
-    tried = page.evaluate(
-        """async url => {
-          const body = JSON.stringify({room: 'r'});
-          const answers = [];
-          for (const type of ['application/json', 'text/plain']) {
-            try { const r = await fetch(url, {method: 'POST', headers: {'content-type': type}, body});
-                  answers.push(r.status + await r.text()); }
-            catch (error) { answers.push('refused'); }
-          }
-          return answers;
-        }""",
-        url,
-    )
-    assert tried == ["refused", "refused"]
+    assert page.evaluate(ASK_FOR_TOKENS, f"http://127.0.0.1:{hub.ports['web']}") == ["refused", "refused"]
+
+
+def test_a_name_that_was_rebound_to_this_machine_gets_nothing(context: BrowserContext, hub: Hub) -> None:
+    page = context.new_page()
+    origin = f"http://rebound.test:{hub.ports['web']}"
+    answer = page.goto(f"{origin}/join/lobby")
+    assert answer
+    assert answer.status == 421
+    assert page.evaluate(ASK_FOR_TOKENS, origin) == ["421", "421"]
+
+
+def test_the_own_page_gets_one(context: BrowserContext, hub: Hub) -> None:
+    """What the two tests above would see if the guard were not there."""
+    page = context.new_page()
+    origin = f"http://127.0.0.1:{hub.ports['web']}"
+    page.goto(f"{origin}/")
+    assert page.evaluate(ASK_FOR_TOKENS, origin) == ["200", "415"]
+
+
+# Asks the hub for a token as a page may: with a JSON body, and with one that needs no leave to be sent.
+ASK_FOR_TOKENS = """
+async origin => {
+  const answers = [];
+  for (const type of ['application/json', 'text/plain']) {
+    const request = {method: 'POST', headers: {'content-type': type}, body: JSON.stringify({room: 'r'})};
+    try { answers.push(String((await fetch(origin + '/api/livekit/token', request)).status)); }
+    catch { answers.push('refused'); }
+  }
+  return answers;
+}
+"""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.cli import logs as logs_module
+from lkhub.host.files import read_tail
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run
 from tests.waiting import wait_until
@@ -53,12 +55,31 @@ def test_log_is_followed_through_a_rotation_until_ctrl_c(
 ) -> None:
     seen = tmp_path / "out"
     wait_until(lambda: seen.read_text() == "line 99\n", "the last line")
-    with log.open("a") as file:
-        file.write("line 100\n")
-    wait_until(lambda: "line 100\n" in seen.read_text(), "the next line")
+
+    def write_more() -> bool:
+        with log.open("a") as file:
+            file.write("more\n")
+        return "more\n" in seen.read_text()
+
+    wait_until(write_more, "the next line")
     log.write_text("")
     log.write_text("after\n")
     wait_until(lambda: "after\n" in seen.read_text(), "the line after the rotation")
     follower.send_signal(signal.SIGINT)
     assert follower.wait(10) in (0, 130)
-    assert seen.read_text() == "line 99\nline 100\nafter\n"
+    assert set(seen.read_text().splitlines()) == {"line 99", "more", "after"}
+
+
+def test_no_line_is_lost_between_the_end_and_what_follows(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_tail_then_write(path: str, lines: int) -> list[str]:
+        tail = read_tail(path, lines)
+        with log.open("a") as file:
+            file.write("line 100\n")
+        return tail
+
+    def stop(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(logs_module, "read_tail", read_tail_then_write)
+    monkeypatch.setattr("lkhub.cli.logs.time.sleep", stop)
+    assert run("logs", "-f", "-n", "1").out == "line 99\nline 100\n"
