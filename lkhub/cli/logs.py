@@ -28,19 +28,20 @@ def logs(
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(NAMES)}",))
     path = find_paths(state).log(name)
     with explain_os_errors(path, "read"):
-        for line in read_tail(path, lines):
-            print(line)
         if not Path(path).exists():
             raise InputError(f"{name} has written nothing yet", hints=("`lkhub up` starts it",))
+        end = Path(path).stat().st_size
+        for line in read_tail(path, lines, end=end):
+            print(line)
         if follow:
             sys.stdout.flush()
-            _follow(path)
+            _follow(path, end)
 
 
-def _follow(path: str) -> None:
-    """Print what is appended, until Ctrl-C; a rotated log is read again from its start."""
+def _follow(path: str, start: int) -> None:
+    """Print what is appended after byte `start`, until Ctrl-C; a rotated log is read again from its start."""
     with open(path, errors="replace") as file:
-        file.seek(0, 2)
+        file.seek(start)
         try:
             while True:
                 if Path(path).stat().st_size < file.tell():

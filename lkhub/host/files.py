@@ -136,13 +136,17 @@ def remove(path: str) -> None:
         os.unlink(path)
 
 
-def read_tail(path: str, lines: int, limit: int = 64 * 1024) -> list[str]:
-    """The last `lines` lines of a log, looking at no more than its last `limit` bytes; [] where there is none."""
+def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 * 1024) -> list[str]:
+    """The last `lines` lines of a log up to byte `end` (None: its end); [] where there is none.
+
+    No more than the last `limit` bytes are looked at.
+    """
     try:
         with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit))
-            text = file.read().decode(errors="replace")
+            size = file.seek(0, os.SEEK_END) if end is None else end
+            start = max(0, size - limit)
+            file.seek(start)
+            text = file.read(size - start).decode(errors="replace")
     except FileNotFoundError:
         return []
     return text.splitlines()[-lines:]

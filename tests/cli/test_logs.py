@@ -71,8 +71,8 @@ def test_log_is_followed_through_a_rotation_until_ctrl_c(
 
 
 def test_no_line_is_lost_between_the_end_and_what_follows(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_tail_then_write(path: str, lines: int) -> list[str]:
-        tail = read_tail(path, lines)
+    def read_tail_then_write(path: str, lines: int, *, end: int) -> list[str]:
+        tail = read_tail(path, lines, end=end)
         with log.open("a") as file:
             file.write("line 100\n")
         return tail
