@@ -75,7 +75,9 @@ def build_engine() -> None:
 def build_web() -> None:
     """Build the front end with exactly the packages of its lock file."""
     subprocess.run(
-        ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=ROOT / "web", check=True
+        ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+        cwd=ROOT / "web",
+        check=True,
     )
     subprocess.run(["npm", "run", "build"], cwd=ROOT / "web", check=True)
     (ROOT / STAMPS["web"]).write_text(_digest("web"))
