@@ -1,5 +1,6 @@
 """`lkhub up --detach`: the supervisor in a process of its own, apart from the terminal."""
 
+import contextlib
 import json
 import os
 import sys
@@ -67,13 +68,15 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
     except HubError as error:
         code = error.exit_code
         say(error.message)
-        os.write(writer, json.dumps(pack_error(error)).encode())
+        with contextlib.suppress(OSError):  # it was up, and nobody waits for the answer any more
+            os.write(writer, json.dumps(pack_error(error)).encode())
     except BaseException:
         code = EXIT_BUG
         traceback.print_exc()
-    # Not a return: what is above us on the stack belongs to the process that was forked.
-    sys.stderr.flush()
-    os._exit(code)
+    finally:
+        # Not a return: what is above us on the stack belongs to the process that was forked.
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _raise_failure(answer: str, log: str) -> None:

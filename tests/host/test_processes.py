@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -36,7 +37,9 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
     yield run_one
     for child in started:
-        child.kill()
+        # Each is in a session of its own: the whole group, as a shell leaves what it has started.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 
