@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 # How busy the machine was with other things: read before anything is started here.
 LOAD_BEFORE = os.getloadavg()[0]
-QUIET = 0.3
+QUIET = 1.0
 
 
 @dataclass(frozen=True)
