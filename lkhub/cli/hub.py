@@ -8,12 +8,11 @@ from lkhub.errors import MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import read_text, write_private
 from lkhub.host.processes import is_alive
+from lkhub.plan.model import PROCESS_NAMES
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Identity
 from lkhub.supervise.control import NotRunningError, ask
 from lkhub.supervise.supervisor import load_applied
-
-_NAMES = ("media", "relay", "serve")
 
 
 def read_status(paths: StatePaths) -> HubStatus:
@@ -58,7 +57,7 @@ def require_applied(paths: StatePaths) -> dict[str, Any]:
 def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
     """Processes that an earlier supervisor left running."""
     found = []
-    for name in _NAMES:
+    for name in PROCESS_NAMES:
         with contextlib.suppress(ValueError, MachineError):
             text = read_text(paths.record(name))
             identity = Identity.parse(text) if text else None

@@ -10,8 +10,9 @@ import typer
 from lkhub.cli.options import State, find_paths
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
+from lkhub.plan.model import PROCESS_NAMES
 
-NAMES = ("media", "relay", "serve", "hub")
+NAMES = (*PROCESS_NAMES, "hub")
 
 # How soon `-f` shows a new line: at once, as a person sees it.
 FOLLOW_SECONDS = 0.2

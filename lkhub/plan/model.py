@@ -1,13 +1,14 @@
 """The plan: what runs, with which ports, addresses and files. Frozen, and free of secrets."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
 from lkhub.spec.types import Address, PortRange
 
 ProcessName = Literal["media", "relay", "serve"]
+PROCESS_NAMES: tuple[ProcessName, ...] = get_args(ProcessName)
 ProbePath = Literal["udp", "tcp", "turn-udp"]
 Protocol = Literal["tcp", "udp"]
 
