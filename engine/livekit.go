@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
 	"github.com/livekit/livekit-server/pkg/routing/selector"
+	"github.com/livekit/livekit-server/pkg/rtc"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
+	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
 	"github.com/livekit/protocol/livekit"
 	"gopkg.in/yaml.v3"
 )
@@ -116,6 +120,9 @@ func (s *sfu) initialize(conf *config.Config) error {
 	if s.server, err = service.InitializeServer(conf, node); err != nil {
 		return err
 	}
+	if _, err := batchWrites(transportOf(s.server.RoomManager())); err != nil {
+		return err
+	}
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
 	secret, ok := conf.Keys[current]
@@ -125,6 +132,13 @@ func (s *sfu) initialize(conf *config.Config) error {
 	conf.Keys = map[string]string{current: secret}
 	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), current, secret)
 	return nil
+}
+
+// transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it, hence the reach into
+// a field of the pinned version: if it is renamed, TestMediaBatchesWrites fails.
+func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
+	field := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
+	return &(*(**rtc.WebRTCConfig)(unsafe.Pointer(field.UnsafeAddr()))).WebRTCConfig
 }
 
 // checkFree binds each HTTP address for a moment.

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
+	"github.com/livekit/mediatransportutil/pkg/transport"
+	"github.com/livekit/protocol/logger"
+	"github.com/livekit/protocol/logger/pionlogger"
+	"github.com/pion/ice/v4"
+
+	"lkhub/engine/internal/udpbatch"
+)
+
+// socketBuffer is what livekit-server asks of the kernel for each media socket (mediatransportutil's rtcconfig).
+const socketBuffer = 16 << 20
+
+// batchWrites opens the UDP media sockets anew, on the same addresses, with udpbatch around them: rtcconfig takes no
+// socket from outside. To be called before the server starts. With a range of ports there is nothing to do: each call
+// has a socket of its own. Returns how many it opened.
+func batchWrites(conf *rtcconfig.WebRTCConfig) (int, error) {
+	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
+	if !ok {
+		return 0, nil
+	}
+	addrs := old.MultiUDPMuxDefault.GetListenAddresses() // its own method names one port of each address
+	if err := old.Close(); err != nil {
+		return 0, err
+	}
+	log := pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("udp_mux")
+	muxes := make([]ice.UDPMux, len(addrs))
+	for i, addr := range addrs {
+		conn, err := net.ListenUDP("udp", addr.(*net.UDPAddr))
+		if err != nil {
+			return i, fmt.Errorf("opening the media port again: %w", err)
+		}
+		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
+		_ = conn.SetWriteBuffer(socketBuffer)
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn)})
+	}
+	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
+	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)
+	return len(muxes), nil
+}
