@@ -87,7 +87,8 @@ class SpecError(InputError):
     """A spec with faults; `faults` has all of them, in the file's order."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        ordered = sorted(set(faults), key=lambda f: (f.line or 0, f.key, f.problem))
+        # What was found at one key stays in its order: lines of a key file, which text would sort as 1, 10, 2.
+        ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.key))
         self.faults = tuple(ordered)
         count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
         lines = "\n".join(str(fault) for fault in ordered)

@@ -12,8 +12,9 @@ from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import ensure_state_dir, read_input
+from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.node import gather_node_facts
-from lkhub.host.secrets import Keys, dump_keys, ensure_secret, resolve_keys
+from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Plan, ProcessPlan
@@ -21,7 +22,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.spec.document import Path, parse_document
-from lkhub.spec.keys import list_variables
+from lkhub.spec.keys import KeysError, list_variables
 from lkhub.spec.load import LoadedSpec, load_spec
 
 
@@ -61,6 +62,20 @@ def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> Pre
     fingerprints: dict[str, str] = {process.name: _fingerprint(process, files) for process in plan.processes}
     referenced = {name: environ[name] for name in list_variables(loaded.spec.keys.source)}
     return PreparedHub(plan, os.path.abspath(spec) if spec else None, keys, files, fingerprints, referenced)
+
+
+def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
+    """The API keys of a spec, the current one first. What is wrong with them is a fault at `keys.source`."""
+    source = loaded.spec.keys.source
+    if source == "managed":
+        # Keys are made for a spec that will run.
+        return {} if loaded.faults else ensure_managed_keys(paths)
+    try:
+        return read_keys(source, folder, environ)
+    except KeysError as error:
+        for problem in error.problems:
+            loaded.add(("keys", "source"), problem)
+        return {}
 
 
 def _check_engine(loaded: LoadedSpec, folder: str) -> None:

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import SpecError
-from lkhub.host.secrets import resolve_keys
 from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
+from lkhub.prepare import resolve_keys
 from lkhub.render.all import render_all
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES

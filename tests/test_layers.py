@@ -160,14 +160,14 @@ def test_no_two_modules_import_each_other(graph: grimp.ImportGraph) -> None:
     assert not circles
 
 
-def test_only_the_document_reader_and_the_key_file_parse_yaml(graph: grimp.ImportGraph) -> None:
-    """Reading YAML safely (size, depth, secrets in messages) is hard enough to do in one or two places."""
+def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGraph) -> None:
+    """Reading YAML safely (size, depth, secrets in messages) is hard enough to do in one place."""
     importers = {
         module
         for module in graph.modules
         if "ruamel" in graph.find_modules_directly_imported_by(module) and module != "ruamel"
     }
-    assert importers <= {"lkhub.spec.document", "lkhub.host.secrets", "lkhub.render.livekit"}
+    assert importers <= {"lkhub.spec.document", "lkhub.render.livekit"}
 
 
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:

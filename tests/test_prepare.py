@@ -13,6 +13,7 @@ from lkhub.errors import InputError, SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.plan.facts import NodeFacts
 from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.spec.secret import Secret
 from tests.machines import make_facts
 
 SECRET = "XYZ" * 15
@@ -117,6 +118,25 @@ def test_another_build_of_the_engine_is_another_process(run: Prepare, monkeypatc
 def test_all_faults_come_together(run: Prepare) -> None:
     text = "web: 0\nengine: ./nowhere\nkeys: {source: {file: nowhere.yaml}}\nmedia: {advertise: 10.1.2.3}\nxyz: 1\n"
     assert refuse(run, text) == [(1, "web"), (2, "engine"), (3, "keys.source"), (4, "media.advertise"), (5, "xyz")]
+
+
+def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Prepare) -> None:
+    Path("keys.yaml").write_text(f"A: short\nB:\n{'#' * 9 + chr(10)}C: {SECRET}\n" + "\n" * 6 + f"{SECRET}: D\n")
+    with pytest.raises(SpecError) as refused:
+        run("keys: {source: {file: keys.yaml}}")
+    assert [fault.key for fault in refused.value.faults] == ["keys.source"] * 3
+    assert [fault.problem.split(": ")[0] for fault in refused.value.faults] == [
+        "keys.yaml:1",
+        "keys.yaml:2",
+        "keys.yaml:11",
+    ]
+    assert SECRET not in str(refused.value)
+
+
+def test_managed_keys_outlive_a_time_with_other_ones(run: Prepare) -> None:
+    managed = run().keys
+    assert run(f"keys: {{source: {{key: API, secret: {SECRET}}}}}").keys == {"API": Secret(SECRET)}
+    assert run().keys == managed
 
 
 def test_raw_keys_are_judged_at_their_own_lines(run: Prepare, complaints: dict[str, str]) -> None:

@@ -25,8 +25,7 @@ import typer.main
 
 from lkhub.cli.main import app
 from lkhub.plan.build import build_plan
-from lkhub.spec.document import parse_plain
-from lkhub.spec.keys import parse_key_pairs
+from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.load import load_spec
 from tests.documents import BLOCKS, PAGES, ROOT, Block, list_anchors, list_blocks, list_inline
 from tests.kit.hub import Hub, make_hub
@@ -85,7 +84,7 @@ def test_yaml_is_a_spec_without_faults(block: Block) -> None:
 
 @blocks_of("yaml keys")
 def test_key_file_is_accepted(block: Block) -> None:
-    assert parse_key_pairs(parse_plain(block.text.encode()))
+    assert parse_key_file(block.text.encode(), str(block))
 
 
 @blocks_of("json")

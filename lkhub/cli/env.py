@@ -9,7 +9,7 @@ import typer
 from lkhub.cli.hub import require_applied
 from lkhub.cli.options import Json, State, find_paths
 from lkhub.cli.show import show_json
-from lkhub.host.secrets import load_keys
+from lkhub.host.keyfile import load_keys
 
 
 class Format(StrEnum):

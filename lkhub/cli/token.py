@@ -10,7 +10,7 @@ import typer
 from lkhub.cli.hub import require_applied
 from lkhub.cli.options import State, find_paths
 from lkhub.errors import InputError
-from lkhub.host.secrets import load_keys
+from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
 

@@ -17,7 +17,7 @@ from lkhub.health.paths import PathResult, build_request, read_result
 from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.host.files import read_input
-from lkhub.host.secrets import load_keys
+from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret

@@ -1,6 +1,5 @@
 """API keys and other secrets: generated once, or read from where the spec says."""
 
-import json
 import os
 import secrets
 import string
@@ -8,10 +7,10 @@ from collections.abc import Mapping
 
 from lkhub.errors import InputError, MachineError
 from lkhub.host.files import ensure_state_dir, read_input, read_text, write_private
+from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.document import parse_plain
-from lkhub.spec.keys import FILE_FORM, GivenKey, KeyFile, KeyFromEnv, KeySource, check_pair, parse_key_pairs
-from lkhub.spec.load import LoadedSpec
+from lkhub.spec.keyfile import parse_key_file
+from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, KeysError, check_pair
 from lkhub.spec.secret import FromEnv, FromFile, Secret, SecretSource
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -19,39 +18,30 @@ _ALPHABET = string.ascii_letters + string.digits
 _KEY_CHARACTERS = 12
 _SECRET_CHARACTERS = 43
 
-Keys = dict[str, Secret]
+
+def ensure_managed_keys(paths: StatePaths) -> Keys:
+    """The keys that lkhub generated, made the first time."""
+    ensure_state_dir(paths.root)
+    text = read_text(paths.managed_keys)
+    if text is None:
+        keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
+        write_private(paths.managed_keys, dump_keys(keys))
+        return keys
+    try:
+        return parse_key_file(text.encode(), paths.managed_keys)
+    except KeysError as error:
+        raise MachineError("\n".join(error.problems)) from None
 
 
-def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
-    """The API keys of a spec, the current one first. What can't be resolved is a fault at `keys.source`.
+def read_keys(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Mapping[str, str]) -> Keys:
+    """The keys that the spec names, the current one first. Raises KeysError with all that is wrong.
 
     `folder` is what relative paths are relative to: the spec's own.
     """
-    source = loaded.spec.keys.source
-    if source == "managed":
-        # Keys are made for a spec that will run.
-        return {} if loaded.faults else _ensure_managed(paths)
     try:
         return _read_source(source, folder, environ)
     except ValueError as error:
-        loaded.add(("keys", "source"), str(error))
-        return {}
-
-
-def dump_keys(keys: Keys) -> str:
-    """`keys` as LiveKit's key_file. Quoted as JSON, which is YAML, so that a secret of digits stays text."""
-    return "".join(f"{json.dumps(name)}: {json.dumps(secret.reveal())}\n" for name, secret in keys.items())
-
-
-def load_keys(path: str) -> Keys:
-    """The keys of a key file that lkhub wrote. Raises MachineError where there is none."""
-    text = read_text(path)
-    if text is None:
-        raise MachineError("this hub has no keys yet", hints=("`lkhub up` makes them",))
-    try:
-        return _parse_key_file(text)
-    except ValueError as error:
-        raise MachineError(f"{path}: {error}") from None
+        raise KeysError(str(error)) from None
 
 
 def ensure_secret(path: str) -> str:
@@ -63,15 +53,7 @@ def ensure_secret(path: str) -> str:
     return text
 
 
-def _ensure_managed(paths: StatePaths) -> Keys:
-    ensure_state_dir(paths.root)
-    if read_text(paths.managed_keys) is None:
-        keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
-        write_private(paths.managed_keys, dump_keys(keys))
-    return load_keys(paths.managed_keys)
-
-
-def _read_source(source: KeySource, folder: str, environ: Mapping[str, str]) -> Keys:
+def _read_source(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Mapping[str, str]) -> Keys:
     match source:
         case GivenKey(key, secret):
             value = _read_secret(secret, folder, environ)
@@ -85,12 +67,7 @@ def _read_source(source: KeySource, folder: str, environ: Mapping[str, str]) -> 
             check_pair(key, value, f"{key_name}=NAME {secret_name}=AT_LEAST_32_CHARACTERS")
             return {key: Secret(value)}
         case KeyFile(path):
-            text = _read_file(os.path.join(folder, path))
-            try:
-                return _parse_key_file(text)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from None
-    raise AssertionError(source)
+            return parse_key_file(_read_file(os.path.join(folder, path)).encode(), path)
 
 
 def _read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) -> str:
@@ -116,14 +93,6 @@ def _read_env(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise ValueError(f"the environment variable {name} is not set")
     return environ[name]
-
-
-def _parse_key_file(text: str) -> Keys:
-    try:
-        data = parse_plain(text.encode())
-    except ValueError as error:
-        raise ValueError(f"{error}; write {FILE_FORM}") from None
-    return parse_key_pairs(data)
 
 
 def _generate(length: int) -> str:

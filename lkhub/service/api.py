@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from lkhub import __version__
 from lkhub.host.http import local_client
-from lkhub.host.secrets import load_keys
+from lkhub.host.keyfile import load_keys
 from lkhub.render.serve import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.errors import ApiError

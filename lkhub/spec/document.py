@@ -54,17 +54,19 @@ def dotted(path: Path) -> str:
     return text
 
 
-def parse_plain(raw: bytes) -> Any:
-    """The plain data of a YAML text with a root of any kind. Raises ValueError, whose text repeats none of it."""
-    document = Document("")
+def parse_plain(raw: bytes, file: str) -> tuple[Any, Document]:
+    """The plain data of a YAML text with a root of any kind, and the document that knows its lines and faults.
+
+    Never raises for any bytes. The document's own `data` stays empty.
+    """
+    document = Document(file)
+    data = None
     try:
         root = _compose(raw)
         data = None if root is None else _Reader(document).read(root, ())
     except _UnreadableError as error:
-        raise ValueError(error.problem) from None
-    if document.faults:
-        raise ValueError(document.faults[0].problem)
-    return data
+        document.faults.append(Fault(file, error.line, "", error.problem, error.hint))
+    return data, document
 
 
 def parse_document(raw: bytes, file: str) -> Document:

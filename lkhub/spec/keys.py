@@ -5,7 +5,6 @@ No message repeats what was given: in the most common mistakes the secret stands
 
 import difflib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +15,6 @@ from lkhub.spec.secret import FromEnv, Secret, SecretSource, parse_secret_source
 MIN_SECRET_LENGTH = 32
 
 PAIR_FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
-FILE_FORM = "one line `NAME: SECRET`, with a space after the colon"
 _FORMS = "write managed, {key: NAME, secret: SECRET}, {file: PATH} or {env: [KEY_VARIABLE, SECRET_VARIABLE]}"
 
 
@@ -44,6 +42,14 @@ class KeyFromEnv:
 
 
 KeySource = Literal["managed"] | GivenKey | KeyFile | KeyFromEnv
+
+
+class KeysError(Exception):
+    """Keys that can't be used; `problems` are all that is wrong with them."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 def parse_key_source(value: Any) -> KeySource:
@@ -114,25 +120,6 @@ def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
             f"the secret has {len(secret)} characters, {MIN_SECRET_LENGTH} are needed; "
             f"`openssl rand -base64 32` makes one; write `{form}`"
         )
-
-
-def parse_key_pairs(data: Any) -> dict[str, Secret]:
-    """The content of a key file (parsed YAML) as pairs, the current key first."""
-    if data in (None, "", {}, []):
-        raise ValueError(f"no key in it; write {FILE_FORM}")
-    if isinstance(data, str):
-        raise ValueError(f"no space after the colon, so YAML sees no key and secret; write {FILE_FORM}")
-    if isinstance(data, list):
-        raise ValueError(f"a list; write {FILE_FORM}, without a dash in front")
-    if not isinstance(data, Mapping):
-        raise ValueError(f"not a mapping; write {FILE_FORM}")
-    pairs: dict[str, Secret] = {}
-    for key, secret in data.items():
-        if not isinstance(key, str) or not (isinstance(secret, str) or secret is None):
-            raise ValueError("a key or a secret that YAML does not read as text; put it in quotes")
-        check_pair(key, secret or "", "NAME: SECRET")
-        pairs[key] = Secret(secret or "")
-    return pairs
 
 
 def explain_keys(value: Any) -> str:

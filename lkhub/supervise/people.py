@@ -6,7 +6,7 @@ import httpx
 
 from lkhub.errors import HubError
 from lkhub.host.http import local_client
-from lkhub.host.secrets import load_keys
+from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import Ready
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign
 

@@ -12,7 +12,7 @@ import pytest
 import lkhub
 from lkhub.cli.main import main
 from lkhub.host.files import write_private
-from lkhub.host.secrets import dump_keys
+from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from lkhub.host.files import write_private
-from lkhub.host.secrets import dump_keys
+from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 from tests.cli.conftest import SECRET, Run

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lkhub.host.secrets import dump_keys
+from lkhub.host.keyfile import dump_keys
 from lkhub.render.serve import ServeConfig
 from lkhub.service.app import build_app
 from lkhub.spec.secret import Secret

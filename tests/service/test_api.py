@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from lkhub import __version__
+from lkhub.host.keyfile import dump_keys
 from lkhub.render.serve import ServeConfig
 from lkhub.service.api import MAX_BODY_BYTES
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
@@ -186,7 +187,7 @@ async def test_keys_that_are_gone_or_damaged_are_told_in_the_one_shape(
 async def test_new_keys_are_used_at_once(connect: Connect, config: ServeConfig) -> None:
     async with connect() as client:
         await client.post(TOKEN, json={"room": "lobby"})
-        Path(config.keys).write_text(f"APInew: {SECRET.reveal()}\n")
+        Path(config.keys).write_text(dump_keys({"APInew": SECRET}))
         assert claims((await client.post(TOKEN, json={"room": "lobby"})).json()["token"])["iss"] == "APInew"
 
 

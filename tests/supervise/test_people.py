@@ -7,7 +7,7 @@ import anyio.abc
 import jwt
 import pytest
 
-from lkhub.host.secrets import dump_keys
+from lkhub.host.keyfile import dump_keys
 from lkhub.plan.model import Ready
 from lkhub.spec.secret import Secret
 from lkhub.supervise.people import RoomServer, count_people

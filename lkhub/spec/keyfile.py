@@ -1,0 +1,59 @@
+"""The text of a key file, as LiveKit's key_file: YAML of `NAME: SECRET`, the current key first.
+
+No message repeats any of it: in the most common mistakes the secret stands where the key should.
+"""
+
+from typing import Any
+
+from lkhub.errors import Fault
+from lkhub.spec.document import parse_plain
+from lkhub.spec.keys import KeysError, check_pair
+from lkhub.spec.secret import Secret
+
+_FORM = "one line `NAME: SECRET`, with a space after the colon"
+
+
+def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
+    """The keys of a key file, the current one first. Raises KeysError with every problem, each at its line.
+
+    `file` is what the messages call it.
+    """
+    data, document = parse_plain(raw, file)
+    # The document's own faults name the key, which may be the secret.
+    faults = [
+        Fault(file, fault.line, "", f"{fault.problem}; {fault.hint or f'write {_FORM}'}") for fault in document.faults
+    ]
+    keys: dict[str, Secret] = {}
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            if (key,) in document.broken:
+                continue
+            try:
+                keys[key] = _read_pair(key, value)
+            except ValueError as error:
+                faults.append(Fault(file, document.line((key,)), "", str(error)))
+    elif not faults:
+        faults.append(Fault(file, document.lines.get(()), "", _explain_other(data)))
+    if faults:
+        raise KeysError(*(str(fault) for fault in sorted(faults, key=lambda fault: fault.line or 0)))
+    return keys
+
+
+def _read_pair(key: str, value: Any) -> Secret:
+    if value is None:
+        value = ""
+    if not isinstance(value, str):
+        raise ValueError("YAML does not read the secret as text; put it in quotes")
+    check_pair(key, value, "NAME: SECRET")
+    return Secret(value)
+
+
+def _explain_other(data: Any) -> str:
+    """What is wrong with a key file that has no pairs."""
+    if isinstance(data, str) and data:
+        return f"no space after the colon, so YAML sees no key and secret; write {_FORM}"
+    if isinstance(data, list) and data:
+        return f"a list; write {_FORM}, without a dash in front"
+    if data in (None, "", {}, []):
+        return f"no key in it; write {_FORM}"
+    return f"not a mapping; write {_FORM}"
