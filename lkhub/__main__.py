@@ -1,6 +1,12 @@
 """`python -m lkhub` is `lkhub`."""
 
-from lkhub.cli.main import main
+import sys
+
+from lkhub.cli.exits import run
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["serve"]:
+        from lkhub.cli.serve import app
+    else:
+        from lkhub.cli.main import app
+    run(app)

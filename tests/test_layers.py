@@ -160,6 +160,15 @@ def test_no_two_modules_import_each_other(graph: grimp.ImportGraph) -> None:
     assert not circles
 
 
+def test_service_carries_nothing_that_makes_a_plan(graph: grimp.ImportGraph) -> None:
+    """It runs as long as the hub does, and starts with it: what it imports costs memory and time for good."""
+    carried = graph.find_upstream_modules("lkhub.service", as_package=True)
+    carried |= graph.find_upstream_modules("lkhub.cli.serve")
+    unused = ("lkhub.plan", "lkhub.prepare", "lkhub.spec", "lkhub.supervise", "lkhub.health", "psutil", "ruamel")
+    found = {module for module in carried for package in unused if is_below(module, package)}
+    assert found <= {"lkhub.spec", "lkhub.spec.secret"}
+
+
 def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGraph) -> None:
     """Reading YAML safely (size, depth, secrets in messages) is hard enough to do in one place."""
     importers = {

@@ -19,7 +19,8 @@ from lkhub.health.paths import PathResult
 from lkhub.health.status import HubState, HubStatus, Verified
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Listener, Plan
-from lkhub.render.serve import parse_serve, render_serve
+from lkhub.render.serve import render_serve
+from lkhub.render.serve_config import parse_serve
 from lkhub.service.api import TokenRequest
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError

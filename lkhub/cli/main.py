@@ -1,13 +1,9 @@
-"""The parser, and the sole place where errors become exit codes."""
-
-import sys
-import traceback
+"""The parser: every command."""
 
 import typer
 
 from lkhub.cli import env, init, logs, render, serve, spec, status, token, up, verify
-from lkhub.cli.show import err, show_error
-from lkhub.errors import EXIT_BUG, HubError
+from lkhub.cli.exits import run
 
 app = typer.Typer(
     name="lkhub",
@@ -36,17 +32,4 @@ app.command(hidden=True)(serve.serve)
 
 def main() -> None:
     """Run the command line and exit."""
-    try:
-        app()
-    except HubError as error:
-        show_error(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`lkhub logs | head`); there is nobody left to tell.
-        sys.stderr.close()
-        sys.exit(1)
-    except Exception as error:
-        frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-        err.print(f"this is a bug in lkhub: {type(error).__name__}\n{frames}")
-        err.print("please report the lines above; they hold no secrets")
-        sys.exit(EXIT_BUG)
+    run(app)

@@ -1,4 +1,8 @@
-"""`lkhub serve`: the service, as the supervisor starts it."""
+"""`lkhub serve`: the service, as the supervisor starts it.
+
+It has a command line of its own, because it runs as long as the hub does and what the other commands import
+would stay in its memory.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,9 +11,18 @@ import typer
 
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
-from lkhub.render.serve import parse_serve
+from lkhub.render.serve_config import parse_serve
+
+# A traceback with local variables would print secrets.
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
+@app.callback()
+def _group() -> None:
+    """Makes `serve` the name of a command, as it is one among others for `lkhub`."""
+
+
+@app.command()
 def serve(config: Annotated[Path, typer.Option(help="The rendered serve.json.")]) -> None:
     """Run the service: tokens, health, the web application."""
     from lkhub.service.server import run_service

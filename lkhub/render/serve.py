@@ -1,27 +1,11 @@
 """serve.json, read by `lkhub serve`."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from lkhub.plan.model import Plan
 from lkhub.render.files import RenderedFile
-
-
-@dataclass(frozen=True)
-class ServeConfig:
-    """What the service must know. `bind` and `hosts` are addresses and names without a port;
-    `open_tokens`: the token endpoint answers whoever is on loopback; `media_url` is media's HTTP on loopback,
-    `keys` the path of the key file."""
-
-    name: str
-    reach: str
-    bind: list[str]
-    port: int
-    hosts: list[str]
-    open_tokens: bool
-    livekit_url: str
-    media_url: str
-    keys: str
+from lkhub.render.serve_config import ServeConfig
 
 
 def render_serve(plan: Plan) -> RenderedFile:
@@ -39,8 +23,3 @@ def render_serve(plan: Plan) -> RenderedFile:
         keys=plan.paths.keys,
     )
     return RenderedFile("serve.json", json.dumps(asdict(config), indent=2) + "\n")
-
-
-def parse_serve(text: str) -> ServeConfig:
-    """The inverse of `render_serve`."""
-    return ServeConfig(**json.loads(text))

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from lkhub import __version__
 from lkhub.host.http import local_client
 from lkhub.host.keyfile import load_keys
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.errors import ApiError
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.api import Api
 from lkhub.service.errors import ApiError, answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.guard import HostGuard

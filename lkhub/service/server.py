@@ -5,7 +5,7 @@ import socket
 import uvicorn
 
 from lkhub.errors import MachineError
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
 
 # Requests under way get this long when the service is stopped.

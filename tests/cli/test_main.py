@@ -177,6 +177,15 @@ def test_hidden_commands_are_not_offered(run: Run) -> None:
     assert not re.search(r"│ (serve|supervise)\b", run("--help").out)
 
 
+def test_service_does_not_load_the_other_commands() -> None:
+    argv = [sys.executable, "-X", "importtime", "-m", "lkhub", "serve", "--help"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0
+    loaded = re.findall(r"\| +(lkhub\.\S+)$", done.stderr, re.MULTILINE)
+    assert "lkhub.cli.serve" in loaded
+    assert not {"lkhub.cli.main", "lkhub.prepare", "lkhub.plan.model", "lkhub.spec.model"} & set(loaded)
+
+
 def test_reader_that_has_gone_is_no_bug() -> None:
     """`lkhub spec schema | head -1`."""
     read, write = os.pipe()

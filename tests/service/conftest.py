@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from lkhub.host.keyfile import dump_keys
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
 from lkhub.spec.secret import Secret
 

@@ -12,7 +12,7 @@ import pytest
 
 from lkhub import __version__
 from lkhub.host.keyfile import dump_keys
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.api import MAX_BODY_BYTES
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
 from tests.service.conftest import SECRET, Connect, check_error

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service.guard import FORWARDING_HEADERS
 from tests.service.conftest import LAN, Connect, check_error
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from lkhub.service import app as app_module
 from lkhub.service import pages
 from lkhub.service.pages import content_security_policy

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 import lkhub
-from lkhub.render.serve import ServeConfig
+from lkhub.render.serve_config import ServeConfig
 from tests.waiting import wait_until
 
 

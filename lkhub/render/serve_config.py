@@ -1,0 +1,26 @@
+"""The content of serve.json. Apart from the renderer, because the service needs no plan to read it."""
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """What the service must know. `bind` and `hosts` are addresses and names without a port;
+    `open_tokens`: the token endpoint answers whoever is on loopback; `media_url` is media's HTTP on loopback,
+    `keys` the path of the key file."""
+
+    name: str
+    reach: str
+    bind: list[str]
+    port: int
+    hosts: list[str]
+    open_tokens: bool
+    livekit_url: str
+    media_url: str
+    keys: str
+
+
+def parse_serve(text: str) -> ServeConfig:
+    """The inverse of `lkhub.render.serve.render_serve`."""
+    return ServeConfig(**json.loads(text))
