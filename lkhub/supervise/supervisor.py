@@ -71,6 +71,8 @@ class Supervisor:
             changed = self._find_changed(wanted)
             gone = [name for name in self.children if name not in wanted.fingerprints]
             if not changed and not gone:
+                # They are as they were, unless somebody removed or changed one.
+                self._write(wanted.files)
                 self._record(wanted)
                 return Applied(())
             people: int | None = 0

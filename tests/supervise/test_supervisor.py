@@ -77,6 +77,17 @@ async def test_applying_twice_is_applying_once(paths: StatePaths, said: list[str
         assert pids(supervisor) == before
 
 
+async def test_applying_again_mends_a_file(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    hub = make_hub()
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        removed, damaged = list(hub.files)[:2]
+        os.unlink(removed)
+        Path(damaged).write_text("damage")
+        assert await supervisor.apply(hub) == Applied(())
+        assert {path: Path(path).read_text() for path in hub.files} == hub.files
+
+
 async def test_only_what_changed_is_restarted(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
