@@ -1,6 +1,7 @@
 import type { ReactNode } from 'react';
 
 import type { Problem } from '../texts/problem';
+import { Detail } from './Detail';
 import { Page } from './Page';
 import { useTitle } from './useTitle';
 
@@ -21,12 +22,7 @@ export function MessagePage({ hubName, problem, testId, icon, children }: Messag
         {icon && <div className="verdict-icon">{icon}</div>}
         <h1>{problem.title}</h1>
         <p>{problem.text}</p>
-        {problem.detail && (
-          <details>
-            <summary>What the computer said</summary>
-            <code>{problem.detail}</code>
-          </details>
-        )}
+        <Detail text={problem.detail} />
         {children && <div className="actions">{children}</div>}
       </section>
     </Page>

@@ -2,6 +2,7 @@ import { CircleAlert, Info, X } from 'lucide-react';
 import type { ReactNode } from 'react';
 
 import type { Problem } from '../texts/problem';
+import { Detail } from './Detail';
 
 interface NoticeProps {
   problem: Problem;
@@ -21,12 +22,7 @@ export function Notice({ problem, tone = 'problem', testId = 'notice', onClose, 
       <div>
         <strong>{problem.title}</strong>
         <p>{problem.text}</p>
-        {problem.detail && (
-          <details>
-            <summary>What the computer said</summary>
-            <code>{problem.detail}</code>
-          </details>
-        )}
+        <Detail text={problem.detail} />
         {children && <div className="notice-actions">{children}</div>}
       </div>
       {onClose && (
