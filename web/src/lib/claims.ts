@@ -9,6 +9,12 @@ export interface Claims {
   mayRename: boolean;
 }
 
+/** What a join link gives. */
+export interface Invitation {
+  token: string;
+  claims: Claims;
+}
+
 interface Payload {
   sub?: unknown;
   name?: unknown;

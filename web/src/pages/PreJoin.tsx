@@ -3,6 +3,7 @@ import type { SubmitEvent } from 'react';
 import { useEffect, useId, useState } from 'react';
 
 import type { Hub } from '../hub/api';
+import type { Invitation } from '../lib/claims';
 import type { Preview } from '../media/preview';
 import { savedSpeaker, saveSpeaker } from '../media/speaker';
 import { insecureContext } from '../texts/mediaProblem';
@@ -14,7 +15,6 @@ import { DeviceFields } from './DeviceFields';
 import { EncryptionField } from './EncryptionField';
 import { NameField } from './NameField';
 import { PreviewPane } from './PreviewPane';
-import type { Invitation } from './Visit';
 
 /** What a person chose before joining. */
 export interface Wish {
@@ -26,7 +26,7 @@ export interface Wish {
 interface PreJoinProps {
   hub: Hub;
   room: string;
-  invitation: Invitation;
+  invitation: Invitation | undefined;
   preview: Preview;
   passphrase: string;
   onPassphrase: (passphrase: string) => void;

@@ -4,7 +4,7 @@ import type { CallSession } from '../call/session';
 import { enterRoom } from '../call/session';
 import type { Hub } from '../hub/api';
 import { ApiError, requestToken } from '../hub/api';
-import type { Claims } from '../lib/claims';
+import type { Invitation } from '../lib/claims';
 import { Preview } from '../media/preview';
 import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
 import { explainLeft } from '../texts/leftReason';
@@ -17,13 +17,11 @@ import { PreJoin } from './PreJoin';
 const loadCall = () => import('../call/Call');
 const Call = lazy(loadCall);
 
-/** What a join link gives; undefined on a hub that lets its own page ask for tokens. */
-export type Invitation = { token: string; claims: Claims } | undefined;
-
 interface VisitProps {
   hub: Hub;
   room: string;
-  invitation: Invitation;
+  /** Left out on a hub that lets its own page ask for tokens. */
+  invitation: Invitation | undefined;
 }
 
 type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem };
