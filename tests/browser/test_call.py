@@ -14,7 +14,8 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.kit.hub import Hub, wait_for
+from tests.kit.hub import Hub
+from tests.waiting import wait_until
 
 ENGINE = Path(__file__).parents[2] / "engine"
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "call.png"
@@ -71,25 +72,25 @@ def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext,
     python = [sys.executable, "-m", "tests.kit.person"]
     page = join(context, hub, "three", "Chromium")
     with child([str(person)], hub, "three", "go") as go, child(python, hub, "three", "python") as py:
-        chromium = wait_for(
+        chromium = wait_until(
             lambda: next((name.split("/")[0] for name in go() if name not in ("python/audio", "python/video")), None),
             "server-sdk-go receives Chromium",
         )
         wanted = {f"{chromium}/audio", f"{chromium}/video", "python/audio", "python/video"}
-        wait_for(
+        wait_until(
             lambda: {name for name, count in go().items() if count > 20} >= wanted, f"server-sdk-go receives {wanted}"
         )
         wanted = {f"{chromium}/audio", f"{chromium}/video"}
-        wait_for(lambda: {name for name, count in py().items() if count > 20} >= wanted, f"Python receives {wanted}")
+        wait_until(lambda: {name for name, count in py().items() if count > 20} >= wanted, f"Python receives {wanted}")
         # Its own picture and Python's; server-sdk-go sends sound alone.
-        wait_for(lambda: moving_videos(page) >= 2, "Chromium shows moving pictures")
+        wait_until(lambda: moving_videos(page) >= 2, "Chromium shows moving pictures")
 
 
 def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext, hub: Hub) -> None:
     ann = join(context, hub, "two", "Ann")
     bob = join(context, hub, "two", "Bob")
     for page in (ann, bob):
-        wait_for(partial(both_move, page), "both pictures move")
+        wait_until(partial(both_move, page), "both pictures move")
         expect(page.locator("[data-testid=ice-path]")).to_have_attribute("data-path", "udp")
     if os.environ.get("TAKE_PICTURES"):
         PICTURE.parent.mkdir(exist_ok=True)
@@ -122,13 +123,13 @@ def test_killed_media_comes_back_in_a_browser(context: BrowserContext, hub: Hub)
     for _ in range(KILLS):
         media = hub.pids()["media"]
         for page in (ann, bob):
-            wait_for(partial(page.evaluate, HEARS), "both hear each other")
+            wait_until(partial(page.evaluate, HEARS), "both hear each other")
         bob.evaluate(WATCH_GAP)
         os.kill(media, signal.SIGKILL)
-        wait_for(partial(bob.evaluate, "() => window.longestGap > 100"), "the sound stopped")
-        wait_for(partial(bob.evaluate, HEARS), "the sound is back")
+        wait_until(partial(bob.evaluate, "() => window.longestGap > 100"), "the sound stopped")
+        wait_until(partial(bob.evaluate, HEARS), "the sound is back")
         gaps.append(bob.evaluate("() => window.longestGap") / 1000)
-        wait_for(partial(both_move, bob), "the pictures are back")
+        wait_until(partial(both_move, bob), "the pictures are back")
     print("gaps in s:", sorted(round(gap, 2) for gap in gaps))
     assert statistics.median(gaps) <= MEDIAN_GAP_SECONDS
     assert max(gaps) <= WORST_GAP_SECONDS

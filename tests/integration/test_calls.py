@@ -10,8 +10,9 @@ import time
 import pytest
 from anyio.to_thread import run_sync
 
-from tests.kit.hub import Hub, wait_for
-from tests.kit.people import Person, wait_until
+from tests.kit.hub import Hub
+from tests.kit.people import Person
+from tests.waiting import until, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ async def test_two_participants_exchange_audio_and_video(running: Hub) -> None:
         await bob.speak()
         await ann.wait_heard("bob")
         for person, other in ((ann, "bob"), (bob, "ann")):
-            await wait_until(lambda p=person, o=other: len(p.ear_of(o).seen) > 20, f"pictures of {other}")  # type: ignore[misc]
+            await until(lambda p=person, o=other: len(p.ear_of(o).seen) > 20, f"pictures of {other}")  # type: ignore[misc]
     finally:
         await ann.leave()
         await bob.leave()
@@ -53,7 +54,7 @@ async def test_killed_media_is_back_within_a_second(running: Hub) -> None:
         killed = time.monotonic()
         os.kill(media, signal.SIGKILL)
         ear = bob.ear_of("ann")
-        await wait_until(lambda: any(at > killed + 0.3 for at in ear.heard), "sound after the kill")
+        await until(lambda: any(at > killed + 0.3 for at in ear.heard), "sound after the kill")
         await bob.wait_heard("ann", 50)
         gap = ear.longest_gap(killed, time.monotonic())
         print(f"longest gap: {gap:.2f} s")
@@ -98,7 +99,7 @@ async def test_a_change_of_media_waits_until_the_call_is_over(running: Hub) -> N
     finally:
         await ann.leave()
         await bob.leave()
-    wait_for(lambda: running.pids()["media"] not in (None, before["media"]), "media restarted with the new spec")
+    wait_until(lambda: running.pids()["media"] not in (None, before["media"]), "media restarted with the new spec")
     after = running.pids()
     assert (after["relay"], after["serve"]) == (before["relay"], before["serve"])
     assert running.status()["findings"] == []

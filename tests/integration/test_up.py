@@ -12,7 +12,8 @@ import jwt
 import psutil
 import pytest
 
-from tests.kit.hub import Hub, wait_for
+from tests.kit.hub import Hub
+from tests.waiting import wait_until
 
 
 def test_up_verifies_and_says_all_that_a_person_needs(hub: Hub) -> None:
@@ -104,7 +105,7 @@ def test_a_port_in_use_names_its_holder(hub: Hub, name: str, kind: socket.Socket
 
 def test_foreground_drains_at_the_first_signal_and_leaves_nothing(hub: Hub) -> None:
     with hub.start("up", "--no-verify") as process:
-        wait_for(lambda: hub.status()["hub"]["state"] == "running", "the hub is up")
+        wait_until(lambda: hub.status()["hub"]["state"] == "running", "the hub is up")
         pids = hub.pids()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
@@ -118,8 +119,8 @@ def test_down_of_a_hub_that_is_not_running_is_done(hub: Hub) -> None:
 
 def test_crashing_media_is_reported_with_the_end_of_its_log(running: Hub) -> None:
     os.kill(running.pids()["media"], signal.SIGKILL)
-    wait_for(lambda: "was killed by signal 9" in running.log("hub"), "the report of the crash")
-    wait_for(lambda: running.status()["hub"]["state"] == "running", "media is back")
+    wait_until(lambda: "was killed by signal 9" in running.log("hub"), "the report of the crash")
+    wait_until(lambda: running.status()["hub"]["state"] == "running", "media is back")
 
 
 def test_data_commands_print_nothing_but_data(running: Hub) -> None:

@@ -19,8 +19,8 @@ from livekit import rtc
 from livekit.rtc._proto.room_pb2 import SIMULATE_FORCE_TLS
 from livekit.rtc._proto.stats_pb2 import IceCandidateType, RtcStats
 
-from tests.kit.hub import wait_for
-from tests.kit.people import Person, wait_until
+from tests.kit.people import Person
+from tests.waiting import until, wait_until
 
 SPEAKER, LISTENER = "speaker", "listener"
 
@@ -58,7 +58,7 @@ class Call:
     def wait_connected(self, speaker: str, listener: str) -> None:
         """Return when the two are connected like that, as their own SDK sees it: by `udp`, `tcp` or `relay`."""
         wanted = {SPEAKER: speaker, LISTENER: listener}
-        wait_for(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
+        wait_until(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
 
     def candidates(self) -> set[str]:
         """The server's candidates that the two keep in mind, as `protocol address:port`."""
@@ -117,8 +117,8 @@ async def _force_tls(listener: Person) -> None:
     states: list[rtc.ConnectionState.ValueType] = []
     listener.room.on("connection_state_changed", states.append)
     await listener.room.simulate_scenario(SIMULATE_FORCE_TLS)
-    await wait_until(lambda: rtc.ConnectionState.CONN_RECONNECTING in states, "the SDK reconnects")
-    await wait_until(lambda: states[-1] == rtc.ConnectionState.CONN_CONNECTED, "the SDK has reconnected")
+    await until(lambda: rtc.ConnectionState.CONN_RECONNECTING in states, "the SDK reconnects")
+    await until(lambda: states[-1] == rtc.ConnectionState.CONN_CONNECTED, "the SDK has reconnected")
     await listener.wait_heard(SPEAKER)
 
 

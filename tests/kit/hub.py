@@ -8,27 +8,14 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lkhub.supervise.control import ask
-
-# A hub is up in a second here; a machine that runs other tests beside it takes longer.
-DEADLINE_SECONDS = 60.0
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
-    """The first true answer of `condition`; AssertionError when there is none by then."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+from tests.waiting import DEADLINE_SECONDS
 
 
 @dataclass

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lkhub.host.processes import identify
-from tests.kit.hub import wait_for
+from tests.waiting import wait_until
 
 TOOLS = {"ip": "iproute2", "ss": "iproute2", "nft": "nftables", "tcpdump": "tcpdump"}
 
@@ -69,7 +69,7 @@ class Namespace:
         _run(*link, "set", interface, "up")
         # The kernel takes up to a second to count it as running; before that programs do not see it.
         running = re.compile(r" state (UP|UNKNOWN) ")
-        wait_for(lambda: running.search(_run(*link, "show", interface)), f"{interface} is up in {self.name}")
+        wait_until(lambda: running.search(_run(*link, "show", interface)), f"{interface} is up in {self.name}")
 
     def add_bridge(self, interface: str, address: str) -> None:
         """A bridge, as container and virtual machine managers have them."""
@@ -160,7 +160,7 @@ def _remove(namespace: Namespace) -> None:
                 os.kill(pid, signal.SIGKILL)
         return not pids
 
-    wait_for(kill_all, f"no process in {namespace.name}")
+    wait_until(kill_all, f"no process in {namespace.name}")
     # Another test run may be removing what a killed one left, too.
     subprocess.run(["ip", "netns", "delete", namespace.name], capture_output=True)
     assert not Path("/run/netns", namespace.name).exists(), f"{namespace.name} can't be removed"

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 from livekit import rtc
+
+from tests.waiting import until
 
 SAMPLE_RATE = 48_000
 FRAME_SAMPLES = 480  # 10 ms
@@ -66,25 +67,17 @@ class Person:
     def ear_of(self, identity: str) -> Ear:
         return self.ears.setdefault(identity, Ear())
 
-    async def wait_heard(self, identity: str, count: int = 10, seconds: float = 20.0) -> Ear:
+    async def wait_heard(self, identity: str, count: int = 10) -> Ear:
         """Wait until `count` more loud frames of that participant have arrived."""
         ear = self.ear_of(identity)
         enough = len(ear.heard) + count
-        await wait_until(lambda: len(ear.heard) >= enough, f"{count} frames of {identity}", seconds)
+        await until(lambda: len(ear.heard) >= enough, f"{count} frames of {identity}")
         return ear
 
     def _on_track(self, track: rtc.Track, _: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant) -> None:
         ear = self.ear_of(participant.identity)
         follow = _listen(track, ear) if track.kind == rtc.TrackKind.KIND_AUDIO else _watch(track, ear)
         self._tasks.append(asyncio.create_task(follow))
-
-
-async def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """Return when `condition()` is true; AssertionError when it is not by then."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.01)
 
 
 async def _play(source: rtc.AudioSource) -> None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-from tests.kit.hub import wait_for
 from tests.kit.netns import Namespace
+from tests.waiting import wait_until
 
 # Documentation addresses (RFC 5737, RFC 3849): a packet to one of them is ours, and goes the default route.
 NOBODY = {4: "192.0.2.1", 6: "2001:db8:ffff::1"}
@@ -41,7 +41,7 @@ class Capture:
 
     def wait_for(self, text: str) -> None:
         """Return when a new packet is seen whose line has `text` in it."""
-        wait_for(lambda: any(text in line for line in self._read()[self.seen :]), f"a packet with {text} on the wire")
+        wait_until(lambda: any(text in line for line in self._read()[self.seen :]), f"a packet with {text} on the wire")
 
     def strangers(self, sender: Namespace) -> list[str]:
         """Every packet since the last call that should not be, one line each.
@@ -81,7 +81,7 @@ def capturing(namespace: Namespace, interface: str, allowed: tuple[str, str] | N
     ):
         try:
             # It listens once it has said so; before that, packets would be missed.
-            wait_for(lambda: said.seek(0) == 0 and "listening on" in said.read(), "tcpdump listens")
+            wait_until(lambda: said.seek(0) == 0 and "listening on" in said.read(), "tcpdump listens")
             yield Capture(lines)
         finally:
             tcpdump.kill()

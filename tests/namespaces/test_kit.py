@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.kit.hub import wait_for
 from tests.kit.netns import namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER
+from tests.waiting import wait_until
 
 _KILLED_RUN = """
 import os, signal, subprocess
@@ -26,7 +26,7 @@ with namespace("killed", "192.0.2.53") as made:
 def test_a_namespace_goes_with_all_that_is_in_it() -> None:
     with namespace("short", NAME_SERVER) as made:
         left = subprocess.Popen([*made.prefix, "sleep", "1000"])
-        wait_for(made.pids, "a process in the namespace")
+        wait_until(made.pids, "a process in the namespace")
         assert f"nameserver {NAME_SERVER}" in made.run("cat", "/etc/resolv.conf")
     assert left.wait() == -signal.SIGKILL
     assert not is_left(made.name)
@@ -39,7 +39,7 @@ def test_what_a_killed_run_left_is_removed_and_what_runs_is_not() -> None:
         name, pid = killed.stdout.split()
         remove_left()
         assert not is_left(name)
-        wait_for(lambda: not psutil.pid_exists(int(pid)), f"{pid} has ended")
+        wait_until(lambda: not psutil.pid_exists(int(pid)), f"{pid} has ended")
         assert is_left(running.name)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.hub import DEADLINE_SECONDS, Hub, make_hub
+from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import dropping
 from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
+from tests.waiting import DEADLINE_SECONDS
 
 UDP = "iifname lan0 meta l4proto udp"
 MEDIA_UDP = f"iifname lan0 udp dport {PORTS['udp']}"
