@@ -17,11 +17,28 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.kit.hub import Hub
 from tests.waiting import wait_until
 
+PYTHON = [sys.executable, "-m", "tests.kit.person"]
 ENGINE = Path(__file__).parents[2] / "engine"
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "call.png"
 
 # Frames that the page's video elements have shown. Zero for a tile whose picture stands still.
 FRAMES = "() => [...document.querySelectorAll('video')].map(v => v.getVideoPlaybackQuality().totalVideoFrames)"
+
+# Whether an audio element plays something that can be heard.
+PLAYS_SOUND = """
+async () => {
+  const element = [...document.querySelectorAll('audio')].find(each => !each.paused && !each.muted && each.srcObject);
+  if (!element) return false;
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(element.srcObject).connect(analyser);
+  await new Promise(done => setTimeout(done, 300));
+  const samples = new Float32Array(analyser.fftSize);
+  analyser.getFloatTimeDomainData(samples);
+  await context.close();
+  return Math.max(...samples) > 0.05;
+}
+"""
 
 # The contract's limits for Chromium when media is killed with -9.
 MEDIAN_GAP_SECONDS, WORST_GAP_SECONDS, KILLS = 2.0, 4.0, 10
@@ -69,9 +86,8 @@ def child(argv: list[str], hub: Hub, room: str, identity: str) -> Iterator[Calla
 def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext, hub: Hub, tmp_path: Path) -> None:
     person = tmp_path / "sdkperson"
     subprocess.run(["go", "build", "-o", person, "./internal/sdkperson"], cwd=ENGINE, check=True)
-    python = [sys.executable, "-m", "tests.kit.person"]
     page = join(context, hub, "three", "Chromium")
-    with child([str(person)], hub, "three", "go") as go, child(python, hub, "three", "python") as py:
+    with child([str(person)], hub, "three", "go") as go, child(PYTHON, hub, "three", "python") as py:
         chromium = wait_until(
             lambda: next((name.split("/")[0] for name in go() if name not in ("python/audio", "python/video")), None),
             "server-sdk-go receives Chromium",
@@ -84,6 +100,20 @@ def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext,
         wait_until(lambda: {name for name, count in py().items() if count > 20} >= wanted, f"Python receives {wanted}")
         # Its own picture and Python's; server-sdk-go sends sound alone.
         wait_until(lambda: moving_videos(page) >= 2, "Chromium shows moving pictures")
+
+
+def test_tracks_that_do_not_say_what_they_are_are_seen_and_heard(context: BrowserContext, hub: Hub) -> None:
+    page = join(context, hub, "unnamed", "Ann")
+    with child([*PYTHON, "--unnamed"], hub, "unnamed", "robot"):
+        tile = page.locator("[data-testid=tile][data-identity=robot]")
+        expect(tile).to_have_count(1)
+        expect(tile).to_have_attribute("data-source", "unknown")
+        wait_until(partial(both_move, page), "Chromium shows the robot's picture and its own")
+        wait_until(partial(page.evaluate, PLAYS_SOUND), "Chromium plays the robot's sound")
+        expect(tile.get_by_test_id("muted")).to_have_count(0)
+        tile.get_by_test_id("pin").click()
+        expect(page.get_by_test_id("stage")).to_have_attribute("data-layout", "focus")
+        expect(page.locator(".focus-main [data-testid=tile]")).to_have_attribute("data-identity", "robot")
 
 
 def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext, hub: Hub) -> None:

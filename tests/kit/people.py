@@ -29,10 +29,10 @@ class Ear:
 
 
 class Person:
-    """One participant of one room."""
+    """One participant of one room. `unnamed`: it does not say what its tracks are, as programs often do."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.url, self.token = url, token
+    def __init__(self, url: str, token: str, *, unnamed: bool = False) -> None:
+        self.url, self.token, self.unnamed = url, token, unnamed
         self.room = rtc.Room()
         self.ears: dict[str, Ear] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -52,17 +52,19 @@ class Person:
         """Publish a tone until leaving."""
         source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=50)
         track = rtc.LocalAudioTrack.create_audio_track("tone", source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await self.room.local_participant.publish_track(track, options)
+        await self._publish(track, rtc.TrackSource.SOURCE_MICROPHONE)
         self._tasks.append(asyncio.create_task(_play(source)))
 
     async def show(self, width: int = 320, height: int = 180) -> None:
         """Publish moving pictures until leaving."""
         source = rtc.VideoSource(width, height)
         track = rtc.LocalVideoTrack.create_video_track("pictures", source)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
-        await self.room.local_participant.publish_track(track, options)
+        await self._publish(track, rtc.TrackSource.SOURCE_CAMERA)
         self._tasks.append(asyncio.create_task(_draw(source, width, height)))
+
+    async def _publish(self, track: rtc.LocalTrack, source: rtc.TrackSource.ValueType) -> None:
+        options = rtc.TrackPublishOptions() if self.unnamed else rtc.TrackPublishOptions(source=source)
+        await self.room.local_participant.publish_track(track, options)
 
     def ear_of(self, identity: str) -> Ear:
         return self.ears.setdefault(identity, Ear())

@@ -1,7 +1,7 @@
 """A Python SDK participant in a process of its own: `python -m tests.kit.person`.
 
 As `engine/internal/sdkperson`: `{"url", "token"}` on stdin; counts by `IDENTITY/audio` and `IDENTITY/video`
-on stdout, a JSON object a line; leaves when stdin ends.
+on stdout, a JSON object a line; leaves when stdin ends. With `--unnamed` it does not say what its tracks are.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ REPORT_SECONDS = 0.1
 
 async def main() -> None:
     where = json.loads(sys.stdin.readline())
-    person = await Person(where["url"], where["token"]).join()
+    person = await Person(where["url"], where["token"], unnamed="--unnamed" in sys.argv).join()
     await person.speak()
     await person.show()
     ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)

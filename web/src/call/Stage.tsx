@@ -1,23 +1,15 @@
-import { isEqualTrackRef } from '@livekit/components-core';
 import { CarouselLayout, useLayoutContext, usePinnedTracks, useTracks } from '@livekit/components-react';
-import { Track } from 'livekit-client';
 
 import { Grid } from './Grid';
+import { findPinned, pickTiles, STAGE_SOURCES } from './stageTracks';
 import { Tile } from './Tile';
 import { useAutoPin } from './useAutoPin';
 
 /** Everyone side by side, or one large and the others beside it. */
 export function Stage() {
-  const tracks = useTracks(
-    [
-      { source: Track.Source.Camera, withPlaceholder: true },
-      { source: Track.Source.ScreenShare, withPlaceholder: false },
-    ],
-    { onlySubscribed: false },
-  );
+  const tracks = pickTiles(useTracks(STAGE_SOURCES, { onlySubscribed: false }));
   const pinned = usePinnedTracks(useLayoutContext())[0];
-  // The pin remembers how a track was when it was pinned; what is shown is how it is now.
-  const focus = tracks.find((track) => isEqualTrackRef(track, pinned) || isSamePlace(track, pinned));
+  const focus = findPinned(tracks, pinned);
   useAutoPin(tracks, pinned);
 
   if (!focus) return <Grid tracks={tracks} />;
@@ -40,10 +32,4 @@ export function Stage() {
       )}
     </main>
   );
-}
-
-type Ref = Parameters<typeof Tile>[0]['trackRef'];
-
-function isSamePlace(a: Ref, b: Ref): boolean {
-  return a?.participant.identity === b?.participant.identity && a?.source === b?.source;
 }

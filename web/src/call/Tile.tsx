@@ -9,6 +9,7 @@ import { useRef } from 'react';
 import { useEncryption } from './encryptionContext';
 import { Cover } from './Cover';
 import { TileLabel } from './TileLabel';
+import { useIsSilent } from './useIsSilent';
 
 interface TileProps {
   /** Left out where the track comes from a TrackLoop. */
@@ -17,12 +18,13 @@ interface TileProps {
   large?: boolean;
 }
 
-/** A participant's camera, or a shared screen. */
+/** A participant's camera, a shared screen, or another picture that somebody sends. */
 export function Tile({ trackRef, large }: TileProps) {
   const track = useEnsureTrackRef(trackRef);
   const { participant, source } = track;
   const root = useRef<HTMLDivElement>(null);
   const encryption = useEncryption();
+  const silent = useIsSilent(participant);
   const isScreen = source === Track.Source.ScreenShare;
   const problem = encryption.undecodable.has(participant.identity)
     ? 'mismatch'
@@ -45,7 +47,7 @@ export function Tile({ trackRef, large }: TileProps) {
     <div {...elementProps} ref={root} data-large={large === true}>
       {isTrackReference(track) && !ownScreen && <VideoTrack trackRef={track} />}
       {covered && <Cover participant={participant} ownScreen={ownScreen} problem={problem} />}
-      <TileLabel participant={participant} isScreen={isScreen} muted={flags['data-lk-audio-muted'] === true} />
+      <TileLabel participant={participant} isScreen={isScreen} muted={silent} />
       <div className="tile-actions">
         {large && document.fullscreenEnabled && !ownScreen && (
           <button

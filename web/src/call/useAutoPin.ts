@@ -3,6 +3,8 @@ import { useLayoutContext } from '@livekit/components-react';
 import { Track } from 'livekit-client';
 import { useEffect, useRef } from 'react';
 
+import { findPinned } from './stageTracks';
+
 /** Someone else's new screen share comes to the front by itself, once; what is pinned and gone is let go. */
 export function useAutoPin(
   tracks: TrackReferenceOrPlaceholder[],
@@ -19,12 +21,7 @@ export function useAutoPin(
       dispatch?.({ msg: 'set_pin', trackReference: fresh });
       return;
     }
-    const pinIsGone =
-      pinned !== undefined &&
-      !tracks.some(
-        (track) => track.participant.identity === pinned.participant.identity && track.source === pinned.source,
-      );
-    if (pinIsGone) dispatch?.({ msg: 'clear_pin' });
+    if (pinned && !findPinned(tracks, pinned)) dispatch?.({ msg: 'clear_pin' });
   }, [tracks, pinned, dispatch]);
 }
 
