@@ -1,3 +1,4 @@
+import hmac
 from typing import Any
 
 import jwt
@@ -56,3 +57,10 @@ def test_any_text_survives(identity: str, room: str, name: str, attributes: dict
     assert found["video"]["room"] == room
     assert found.get("name", "") == name
     assert found.get("attributes", {}) == attributes
+
+
+def test_short_secret_of_another_server_is_used_in_silence(recwarn: pytest.WarningsRecorder) -> None:
+    token = sign(Grant("ann", join_grant("lobby")), "devkey", Secret("secret"))
+    assert [str(warning.message) for warning in recwarn] == []
+    head, body, signature = token.split(".")
+    assert jwt.utils.base64url_encode(hmac.digest(b"secret", f"{head}.{body}".encode(), "sha256")).decode() == signature

@@ -113,13 +113,13 @@ def _require_url(url: str) -> None:
 
 
 def _key_from_environ() -> tuple[str, Secret]:
-    try:
-        return os.environ["LIVEKIT_API_KEY"], Secret(os.environ["LIVEKIT_API_SECRET"])
-    except KeyError as missing:
+    key, secret = (os.environ.get(name, "") for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"))
+    if not key or not secret:
         raise InputError(
-            f"{missing.args[0]} is not set in the environment",
+            f"LIVEKIT_API_{'SECRET' if key else 'KEY'} is not set in the environment, or empty",
             hints=("export LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token-file",),
-        ) from None
+        )
+    return key, Secret(secret)
 
 
 def _verify_with_tokens(url: str, file: Path, paths: tuple[ProbePath, ...]) -> tuple[PathResult, ...]:

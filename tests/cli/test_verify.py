@@ -71,6 +71,8 @@ def test_foreign_livekit_is_probed_with_the_key_of_the_environment(
     assert run("verify", "--url", URL).code == 2
     monkeypatch.setenv("LIVEKIT_API_KEY", "API")
     assert "LIVEKIT_API_SECRET is not set" in run("verify", "--url", URL).err
+    monkeypatch.setenv("LIVEKIT_API_SECRET", "")
+    assert run("verify", "--url", URL).code == 2
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
     done = run("verify", "--url", URL, "--json")
     assert done.code == 0, "a path that a foreign deployment does not offer is no failure"
