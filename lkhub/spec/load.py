@@ -5,6 +5,7 @@ A spec with faults still yields a `Spec` in which what is wrong has its default,
 """
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -56,6 +57,10 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     for path, problem, hint in find_owned(document.data.get("livekit")):
         faults.append(document.fault(("livekit", *path), problem, hint))
         broken.add(("livekit", *path))
+    for path in _find_empty(document.data):
+        if path not in document.broken:
+            faults.append(document.fault(path, "empty", "write a value, or leave the key out for its default"))
+            broken.add(path)
     # An unreadable item stays in its list for one round, so that the others are judged by their own numbers.
     data = _without(document.data, {path for path in broken if isinstance(path[-1], str)})
     while True:
@@ -75,6 +80,20 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
                 faults.append(document.fault(path, problem, hint))
                 broken.add(path)
             data = _without(data, broken)
+
+
+def _find_empty(data: Any, model: type[BaseModel] = Spec, above: Path = ()) -> Iterator[Path]:
+    """Every key that stands there without a value, `keys` apart, which says itself what it takes.
+
+    In the model None is what was not given, so without this an empty key would be a default that nobody chose.
+    """
+    for key, info in model.model_fields.items():
+        if not isinstance(data, dict) or key not in data or key == "keys":
+            continue
+        if data[key] is None:
+            yield (*above, key)
+        elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from _find_empty(data[key], info.annotation, (*above, key))
 
 
 def _path_in(data: Any, loc: Path) -> Path:

@@ -57,6 +57,15 @@ Source: TypeAlias = Annotated[
 RawLiveKit: TypeAlias = Annotated[dict[str, Any], PlainValidator(_parse_livekit), WithJsonSchema({"type": "object"})]
 
 
+def _without_null(schema: dict[str, Any]) -> None:
+    """Take null out of a part's schema: None is what was not given, and in a file an empty key is a fault."""
+    for key in schema["properties"].values():
+        choices = [choice for choice in key.get("anyOf", ()) if choice != {"type": "null"}]
+        if len(choices) < len(key.get("anyOf", ())):
+            del key["anyOf"], key["default"]
+            key |= choices[0] if len(choices) == 1 else {"anyOf": choices}
+
+
 class Part(BaseModel):
     """Base of every part of the spec: unknown keys are faults, nothing can be changed after loading."""
 
@@ -67,6 +76,7 @@ class Part(BaseModel):
         use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
+        json_schema_extra=_without_null,
     )
 
 
@@ -80,7 +90,7 @@ class Media(Part):
     udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
     """UDP port of media: one port, or a range such as `50000-60000`."""
 
-    tcp: Annotated[PortOrOff, Field(examples=[7881])] | None = None
+    tcp: PortOrOff | None = Field(default=None, examples=[7881])
     """Port of ICE/TCP, for clients whose UDP is blocked, or `off`. LiveKit binds it on every interface,
     so it is `off` by default for `reach: local`; else 7881."""
 

@@ -1,7 +1,11 @@
+from collections.abc import Iterator
+
 import pytest
+from pydantic import BaseModel
 
 from lkhub.errors import SpecError
 from lkhub.spec.load import LoadedSpec, load_spec
+from lkhub.spec.model import Spec
 from lkhub.spec.types import PortRange
 
 
@@ -18,6 +22,29 @@ def test_sound_spec_is_given() -> None:
     assert loaded.require_sound().name == "a"
     assert loaded.spec.media.udp == PortRange(1000, 2000)
     assert (loaded.faults, loaded.broken) == ([], set())
+
+
+def list_keys(model: type[BaseModel] = Spec, above: str = "") -> Iterator[str]:
+    """Every key of the spec, dotted."""
+    for key, info in model.model_fields.items():
+        yield above + key
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from list_keys(info.annotation, f"{above}{key}.")
+
+
+@pytest.mark.parametrize("key", [*list_keys()])
+@pytest.mark.parametrize("null", ["", "~", "null"])
+def test_empty_key_is_a_fault_and_no_default(key: str, null: str) -> None:
+    steps = key.split(".")
+    text = "".join(f"{'  ' * depth}{step}:\n" for depth, step in enumerate(steps))
+    [fault] = load(f"{text.rstrip()} {null}\n").faults
+    assert (fault.line, fault.key) == (len(steps), key)
+    assert fault.problem.startswith("empty")
+    assert "leave" in f"{fault.problem}{fault.hint}" or key.startswith("keys")
+
+
+def test_raw_keys_of_livekit_may_be_null() -> None:
+    assert load("livekit: {webhook: {urls: ~}}").spec.livekit == {"webhook": {"urls": None}}
 
 
 def test_all_faults_come_together_in_the_order_of_the_file() -> None:

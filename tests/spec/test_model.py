@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -73,5 +74,10 @@ def test_schema_accepts_what_the_loader_accepts_in_kind() -> None:
     assert media["udp"]["default"] == 7882
     assert {"type": "string", "pattern": r"^\d+-\d+$"} in media["udp"]["anyOf"]
     assert {"const": "off"} in media["tcp"]["anyOf"]
+    assert "default" not in media["tcp"], "it depends on reach"
     assert schema["properties"]["version"]["const"] == 1
     assert {"const": "managed"} in schema["$defs"]["Keys"]["properties"]["source"]["anyOf"]
+
+
+def test_schema_refuses_null_as_the_loader_does() -> None:
+    assert '"null"' not in json.dumps(Spec.model_json_schema())
