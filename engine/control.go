@@ -8,7 +8,13 @@ import (
 	"time"
 )
 
-// serveControl answers GET /status and GET /ready until the listener is closed.
+// reloader is an engine that can take a changed configuration while it runs.
+type reloader interface {
+	// Reload reads the configuration anew. After an error the one before is still in force.
+	Reload() error
+}
+
+// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload until the listener is closed.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -19,11 +25,24 @@ func (p *process) serveControl(listener net.Listener) error {
 		case <-r.Context().Done():
 		}
 	})
+	if r, ok := p.engine.(reloader); ok {
+		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, request *http.Request) { p.handleReload(w, request, r) })
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+func (p *process) handleReload(w http.ResponseWriter, request *http.Request, r reloader) {
+	if err := r.Reload(); err != nil {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		report(w, err)
+		return
+	}
+	p.handleStatus(w, request)
 }
 
 func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {

@@ -14,6 +14,8 @@ import (
 var homes = map[string]string{
 	"github.com/livekit/livekit-server/": "livekit.go",
 	"github.com/pion/turn/":              "relay",
+	"github.com/caddyserver/":            "internal/edge",
+	"github.com/mholt/":                  "internal/edge",
 }
 
 func TestUpstreamsAreImportedInTheirHomes(t *testing.T) {

@@ -20,10 +20,12 @@ type command struct {
 
 var commands = []command{
 	{"media", "run the SFU (livekit-server)", runMedia},
+	{"edge", "run the hub's front: TLS, certificates, routing (Caddy)", runEdge},
 	{"relay", "run the hub's TURN and STUN server", runRelay},
 	{"check-config", "judge a livekit.yaml as the server would, without any network access", runCheckConfig},
 	{"probe", "make a real call through each ICE path", runProbe},
 	{"load", "make calls and measure how they are forwarded", runLoad},
+	{"stun", "ask a STUN server for the address that it sees", runSTUN},
 	{"version", "print the versions built in", runVersion},
 }
 

@@ -12,30 +12,36 @@ import (
 // maxSocketPath is what sockaddr_un holds on this system without the closing NUL: 107 on Linux, 103 on macOS.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// listenControl binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
-// replaced; one that somebody answers on is not.
+// listenControl is listenUnix for the control socket.
 func listenControl(path string) (net.Listener, error) {
+	listener, err := listenUnix(path)
+	if err != nil {
+		return nil, socketFailure("control-socket", "control socket "+path, err)
+	}
+	return listener, nil
+}
+
+// listenUnix binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
+// replaced; one that somebody answers on is not.
+func listenUnix(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
-		return nil, controlFailure(path, fmt.Errorf(
-			"the path has %d bytes and this system allows %d; use a state directory with a shorter path", len(path), maxSocketPath))
+		return nil, fmt.Errorf(
+			"the path has %d bytes and this system allows %d; use a state directory with a shorter path", len(path), maxSocketPath)
 	}
 	unlock, err := lockDirectory(filepath.Dir(path))
 	if err != nil {
-		return nil, controlFailure(path, err)
+		return nil, err
 	}
 	defer unlock()
 
 	listener, err := listenPrivately(path)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(path); err != nil {
-			return nil, controlFailure(path, err)
+			return nil, err
 		}
 		listener, err = listenPrivately(path)
 	}
-	if err != nil {
-		return nil, controlFailure(path, err)
-	}
-	return listener, nil
+	return listener, err
 }
 
 // lockDirectory keeps two processes that start at the same moment from replacing each other's socket.
@@ -77,6 +83,6 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-func controlFailure(path string, err error) *failure {
-	return &failure{exitMachine, "control-socket", fmt.Sprintf("control socket %s: %v", path, err)}
+func socketFailure(code, what string, err error) *failure {
+	return &failure{exitMachine, code, fmt.Sprintf("%s: %v", what, err)}
 }

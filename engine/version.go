@@ -14,6 +14,8 @@ var builtIn = map[string]string{
 	"github.com/livekit/livekit-server":   "livekit",
 	"github.com/pion/turn/v5":             "pion_turn",
 	"github.com/livekit/server-sdk-go/v2": "server_sdk_go",
+	"github.com/caddyserver/caddy/v2":     "caddy",
+	"github.com/mholt/caddy-l4":           "caddy_l4",
 }
 
 func runVersion(_ []string, _ io.Reader, stdout, _ io.Writer) int {

@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// edgeTest is an edge in a process of its own, with a stand-in for each of its neighbours.
+type edgeTest struct {
+	*testing.T
+	dir    string // the state directory
+	port   string // TLS
+	http   string // plain
+	values map[string]string
+	ca     *authority
+	media  *neighbour
+	serve  *neighbour
+	cmd    *exec.Cmd
+	stdout lockedBuffer
+	log    lockedBuffer
+}
+
+// newEdge prepares what fixtures_edge/caddy.json names; overrides are values of its placeholders.
+func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "edge") // t.TempDir's is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &edgeTest{T: t, dir: dir, port: freePort(t), http: freePort(t), ca: newAuthority(t)}
+	e.media, e.serve = newNeighbour(t, "media"), newNeighbour(t, "serve")
+	e.values = map[string]string{
+		"STATE": dir, "PORT": e.port, "HTTP": e.http, "MEDIA": e.media.port, "SERVE": e.serve.port,
+		"DEADLINE": "10s", "PER_ADDRESS": "1000",
+	}
+	maps.Copy(e.values, overrides)
+	t.Cleanup(func() {
+		if e.cmd != nil {
+			_ = e.cmd.Process.Signal(syscall.SIGTERM)
+			_ = e.cmd.Wait()
+		}
+		if t.Failed() {
+			t.Logf("the edge's stdout: %s\nand log:\n%s", e.stdout.String(), e.log.String())
+		}
+		os.RemoveAll(dir)
+	})
+	if err := os.Mkdir(filepath.Join(dir, "ca"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.ca.write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
+	e.configure(nil)
+	return e
+}
+
+// fixture reads a file of fixtures_edge with its placeholders filled in.
+func (e *edgeTest) fixture(name string) map[string]any {
+	e.Helper()
+	text, err := os.ReadFile(filepath.Join("fixtures_edge", name))
+	if err != nil {
+		e.Fatal(err)
+	}
+	for key, value := range e.values {
+		text = bytes.ReplaceAll(text, []byte("@"+key+"@"), []byte(value))
+	}
+	var config map[string]any
+	if err := json.Unmarshal(text, &config); err != nil {
+		e.Fatalf("%s: %v\n%s", name, err, text)
+	}
+	return config
+}
+
+// configure writes caddy.json, changed or not.
+func (e *edgeTest) configure(change func(config map[string]any)) {
+	e.Helper()
+	config := e.fixture("caddy.json")
+	if change != nil {
+		change(config)
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		e.Fatal(err)
+	}
+	writePrivate(e.T, map[string]string{e.path("caddy.json"): string(text)})
+}
+
+// useTLS is a change for configure: another way to certificates, from a fixture of its own.
+func (e *edgeTest) useTLS(name string) func(config map[string]any) {
+	return func(config map[string]any) {
+		apps := config["apps"].(map[string]any)
+		apps["tls"] = e.fixture(name)
+		delete(apps, "pki")
+	}
+}
+
+func (e *edgeTest) path(name string) string { return filepath.Join(e.dir, name) }
+
+// start runs the edge until the test ends, and returns its status once it is ready.
+func (e *edgeTest) start(prefix ...string) map[string]any {
+	e.Helper()
+	e.cmd = engineCommand("edge", "--config", e.path("caddy.json"), "--control", e.path("c"))
+	if len(prefix) > 0 {
+		e.cmd.Args = append(prefix, e.cmd.Args...)
+		e.cmd.Path = prefix[0]
+	}
+	e.cmd.Stdout, e.cmd.Stderr = &e.stdout, &e.log
+	if err := e.cmd.Start(); err != nil {
+		e.Fatal(err)
+	}
+	return askControl(e.T, e.path("c"), "/ready")
+}
+
+// reload returns the answer's code and text.
+func (e *edgeTest) reload() (int, string) {
+	e.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", e.path("c")) },
+	}}
+	defer client.CloseIdleConnections()
+	response, err := client.Post("http://control/reload", "", nil)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(body)
+}
+
+func (e *edgeTest) tlsConfig(name string) *tls.Config {
+	return &tls.Config{RootCAs: e.ca.pool, ServerName: name, NextProtos: []string{"http/1.1"}}
+}
+
+// dialTLS connects as a client that knows the hub by a name, or by its address.
+func (e *edgeTest) dialTLS(name string) (*tls.Conn, error) {
+	return dialTLSConfig("127.0.0.1:"+e.port, e.tlsConfig(name))
+}
+
+func dialTLSConfig(address string, config *tls.Config) (*tls.Conn, error) {
+	return tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, config)
+}
+
+func loadPair(t *testing.T, certificate, key string) *tls.Config {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}
+}
+
+func (e *edgeTest) mustDial(name string) *tls.Conn {
+	e.Helper()
+	conn, err := e.dialTLS(name)
+	if err != nil {
+		e.Fatal(err)
+	}
+	e.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// client speaks HTTPS to the hub by the name that its URLs have.
+func (e *edgeTest) client() *http.Client {
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: e.ca.pool},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+e.port)
+		},
+	}
+	e.Cleanup(transport.CloseIdleConnections)
+	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: transport, Timeout: 10 * time.Second, CheckRedirect: refuse}
+}
+
+// get returns code and body.
+func (e *edgeTest) get(url string) (int, string) {
+	e.Helper()
+	response, err := e.client().Get(url)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	return response.StatusCode, string(body)
+}
+
+// mustServe is what a good client sees.
+func (e *edgeTest) mustServe() {
+	e.Helper()
+	if code, body := e.get("https://hub.test/"); code != http.StatusOK || body != "serve" {
+		e.Errorf("a good client got %d %q", code, body)
+	}
+}
+
+// neighbour stands for a process behind the edge: it answers with its name and keeps what it was asked.
+type neighbour struct {
+	name   string
+	port   string
+	server *httptest.Server
+
+	mu       sync.Mutex
+	requests []*http.Request
+	handler  http.HandlerFunc
+}
+
+func newNeighbour(t *testing.T, name string) *neighbour {
+	t.Helper()
+	n := &neighbour{name: name, port: freePort(t)}
+	n.up(t)
+	t.Cleanup(n.down)
+	return n
+}
+
+func (n *neighbour) up(t *testing.T) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:"+n.port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.server = httptest.NewUnstartedServer(n)
+	n.server.Listener.Close()
+	n.server.Listener = listener
+	n.server.Start()
+}
+
+func (n *neighbour) down() {
+	n.server.CloseClientConnections()
+	n.server.Close()
+}
+
+func (n *neighbour) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	n.requests = append(n.requests, r)
+	handler := n.handler
+	n.mu.Unlock()
+	if handler != nil {
+		handler(w, r)
+		return
+	}
+	_, _ = io.WriteString(w, n.name)
+}
+
+func (n *neighbour) answer(handler http.HandlerFunc) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handler = handler
+}
+
+func (n *neighbour) last(t *testing.T) *http.Request {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.requests) == 0 {
+		t.Fatalf("%s was not asked", n.name)
+	}
+	return n.requests[len(n.requests)-1]
+}
+
+// authority is a CA for a test.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pool        *x509.CertPool
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{pool: x509.NewCertPool()}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(time.Now().UnixNano()),
+		Subject:               pkix.Name{CommonName: "hub CA"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(30 * 24 * time.Hour), // more than the 7 days of Caddy's intermediate
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	a.key = newKey(t)
+	a.certificate = sign(t, template, template, &a.key.PublicKey, a.key)
+	a.pool.AddCert(a.certificate)
+	return a
+}
+
+func newKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func sign(t *testing.T, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+// issue makes a certificate for a server's names or addresses and writes it with its key.
+func (a *authority) issue(t *testing.T, certificatePath, keyPath string, names ...string) {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	key := newKey(t)
+	issued := &authority{certificate: sign(t, template, a.certificate, &key.PublicKey, a.key), key: key}
+	issued.write(t, certificatePath, keyPath)
+}
+
+func (a *authority) write(t *testing.T, certificatePath, keyPath string) {
+	t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePrivate(t, map[string]string{
+		certificatePath: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})),
+		keyPath:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+	})
+}
+
+// lockedBuffer is read while a process writes it.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not after 10 s: %s", what)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+// Package certtest makes certificates for tests: authorities, those that they sign, and what can be wrong with them.
+package certtest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Authority signs certificates.
+type Authority struct {
+	Certificate *x509.Certificate
+	key         crypto.Signer
+}
+
+// NewAuthority is one that signed itself.
+func NewAuthority(t testing.TB, name string) *Authority {
+	t.Helper()
+	a := &Authority{key: newKey(t)}
+	template := authorityTemplate(name)
+	a.Certificate = sign(t, template, template, a.key.Public(), a.key)
+	return a
+}
+
+// Authority is one that a signed.
+func (a *Authority) Authority(t testing.TB, name string) *Authority {
+	t.Helper()
+	key := newKey(t)
+	return &Authority{sign(t, authorityTemplate(name), a.Certificate, key.Public(), a.key), key}
+}
+
+// CrossSign is another certificate for b's name and key, signed by a.
+func (a *Authority) CrossSign(t testing.TB, b *Authority) *x509.Certificate {
+	t.Helper()
+	return sign(t, authorityTemplate(b.Certificate.Subject.CommonName), a.Certificate, b.key.Public(), a.key)
+}
+
+// Issue signs a certificate for names and addresses, valid now unless change says otherwise, and returns it with the
+// chain that a server would send after it.
+func (a *Authority) Issue(t testing.TB, hosts []string, change func(*x509.Certificate), chain ...*x509.Certificate) tls.Certificate {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: serial(t), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	if change != nil {
+		change(template)
+	}
+	key := newKey(t)
+	leaf := sign(t, template, a.Certificate, key.Public(), a.key)
+	issued := tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
+	for _, certificate := range chain {
+		issued.Certificate = append(issued.Certificate, certificate.Raw)
+	}
+	return issued
+}
+
+// File writes a's certificate in PEM, and returns its path.
+func (a *Authority) File(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "root.crt")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Expired makes Issue's certificate one of yesterday.
+func Expired(c *x509.Certificate) {
+	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+}
+
+// Fetchable makes Issue's certificate say where its issuer's can be fetched, as those of public authorities do.
+func Fetchable(c *x509.Certificate) {
+	c.IssuingCertificateURL = []string{"http://issuer.invalid/"}
+}
+
+func authorityTemplate(name string) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+}
+
+func newKey(t testing.TB) crypto.Signer {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func serial(t testing.TB) *big.Int {
+	t.Helper()
+	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+func sign(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, key crypto.Signer) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}

@@ -1,0 +1,91 @@
+package edge
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+)
+
+// Certificate is one that clients are served.
+type Certificate struct {
+	Names    []string  `json:"names"`  // DNS names and addresses that it is valid for
+	Issuer   string    `json:"issuer"` // the distinguished name of its issuer
+	NotAfter time.Time `json:"not_after"`
+	Chain    []string  `json:"chain"` // SHA-256 of each certificate as it is sent, the hub's own first, in hex
+}
+
+// certificates lists what is in Caddy's cache for the names, each once.
+func certificates(names []string) []Certificate {
+	list := []Certificate{}
+	seen := map[string]bool{}
+	for _, name := range names {
+		for _, found := range caddytls.AllMatchingCertificates(name) {
+			if hash := found.Hash(); !seen[hash] {
+				seen[hash] = true
+				list = append(list, describe(&found.Certificate))
+			}
+		}
+	}
+	return list
+}
+
+// askManager gets a certificate for a name as a handshake would.
+func askManager(ctx context.Context, name string) (*tls.Certificate, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("tls")
+	if err != nil {
+		return nil, err
+	}
+	for _, policy := range app.(*caddytls.TLS).Automation.Policies {
+		if !slices.Contains(policy.SubjectsRaw, name) {
+			continue
+		}
+		for _, manager := range policy.Managers {
+			certificate, err := manager.GetCertificate(ctx, helloFor(name))
+			if certificate != nil || err != nil {
+				return certificate, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// helloFor is what a client of today says: ECDSA and TLS 1.3.
+func helloFor(name string) *tls.ClientHelloInfo {
+	return &tls.ClientHelloInfo{
+		ServerName:        name,
+		SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256},
+		CipherSuites:      []uint16{tls.TLS_AES_128_GCM_SHA256},
+	}
+}
+
+func describe(certificate *tls.Certificate) Certificate {
+	c := Certificate{Names: []string{}, Chain: []string{}}
+	for _, raw := range certificate.Certificate {
+		sum := sha256.Sum256(raw)
+		c.Chain = append(c.Chain, hex.EncodeToString(sum[:]))
+	}
+	leaf := certificate.Leaf
+	if leaf == nil {
+		leaf, _ = x509.ParseCertificate(certificate.Certificate[0])
+	}
+	if leaf != nil {
+		c.Names, c.Issuer, c.NotAfter = namesOf(leaf), leaf.Issuer.String(), leaf.NotAfter.UTC()
+	}
+	return c
+}
+
+func namesOf(leaf *x509.Certificate) []string {
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return names
+}

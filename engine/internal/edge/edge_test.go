@@ -1,0 +1,196 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mholt/acmez/v3/acme"
+)
+
+func TestKindsOfFailures(t *testing.T) {
+	problem := func(kind, detail string) error {
+		return fmt.Errorf("[hub.test] Obtain: %w", acme.Problem{Type: acme.ProblemTypeNamespace + kind, Detail: detail})
+	}
+	fetching := func(err error) error { return &url.Error{Op: "Get", URL: "https://issuer.test/dir", Err: err} }
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{problem("rateLimited", "too many certificates already issued"), "rate-limited"},
+		{problem("dns", "DNS problem: NXDOMAIN looking up A for hub.test"), "dns"},
+		{problem("connection", "Timeout during connect (likely firewall problem)"), "connection"},
+		{problem("unauthorized", "Invalid response from http://hub.test/.well-known/acme-challenge/x: 404"), "unauthorized"},
+		{problem("unauthorized", "Failed to connect to 127.0.0.1:1 for the tls-alpn-01 challenge"), "connection"},
+		{problem("malformed", `Could not resolve URL "hub.test"`), "dns"},
+		{problem("malformed", "Invalid contact"), "malformed"},
+		{problem("externalAccountRequired", ""), "external-account-required"},
+		{problem("badCSR", ""), "bad-csr"},
+		{problem("caa", ""), "caa"},
+		{problem("tls", ""), "tls"},
+		{fmt.Errorf("%w", acme.Problem{Type: "about:blank", Status: 500}), "other"},
+		{acme.Problem{Type: acme.ProblemTypeCompound, Subproblems: []acme.Subproblem{
+			{Problem: acme.Problem{Type: acme.ProblemTypeCAA}},
+		}}, "caa"},
+		{fetching(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), "issuer-unreachable"},
+		{fetching(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "issuer.test", IsNotFound: true}}), "issuer-name"},
+		{fetching(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), "issuer-untrusted"},
+		{&fs.PathError{Op: "open", Path: "/state/caddy", Err: fs.ErrPermission}, "storage"},
+		{errors.New("hub.test: no solvers available for remaining challenges (configured=[tls-alpn-01] offered=[http-01])"), "no-challenge"},
+		{errors.New("account pre-registration callback: failed getting EAB credentials: HTTP 429"), "account"},
+		{errors.New("what nobody foresaw"), "other"},
+	} {
+		if got := kindOf(c.err); got != c.want {
+			t.Errorf("%v: %s, want %s", c.err, got, c.want)
+		}
+	}
+}
+
+func TestFailuresOfAName(t *testing.T) {
+	l := &ledger{last: map[string]Failure{}}
+	failed := map[string]any{"identifier": "hub.test", "issuers": []string{"first", "second"}, "error": errors.New("no")}
+	l.add(failed)
+	l.add(map[string]any{"identifier": "other.test", "error": context.Canceled})
+	list := l.list()
+	if len(list) != 1 || list[0].Issuer != "second" || list[0].Error != "no" || list[0].At.IsZero() {
+		t.Errorf("%+v", list)
+	}
+	l.clear(map[string]any{"identifier": "other.test"})
+	l.forget(list[0].At)
+	if !l.has("hub.test") {
+		t.Error("forgotten too early")
+	}
+	l.forget(time.Now().Add(time.Second))
+	l.add(failed)
+	l.clear(failed)
+	if l.has("hub.test") {
+		t.Error("still there after a certificate was obtained")
+	}
+}
+
+func TestClientsAreCountedByAddressOrNetwork(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1:1000":                 "192.0.2.1/32",
+		"[::ffff:192.0.2.1]:1000":        "192.0.2.1/32",
+		"[2001:db8:1:2:3:4:5:6]:1000":    "2001:db8:1:2::/64",
+		"[2001:db8:1:2:ffff::1]:1":       "2001:db8:1:2::/64",
+		"[2001:db8:1:3::1]:1":            "2001:db8:1:3::/64",
+		"[fe80::1:2:3:4%eth0]:1":         "fe80::/64",
+		"not an address, but of a test:": "invalid Prefix",
+	} {
+		if got := clientOf(seatAddr{"tcp", addr}); got.String() != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
+func TestOccupancyForgetsWhoLeft(t *testing.T) {
+	o := &occupancy{open: map[netip.Prefix]int{}}
+	client := netip.MustParsePrefix("192.0.2.1/32")
+	for i, want := range []bool{true, true, false} {
+		if got := o.enter(client, 2); got != want {
+			t.Errorf("connection %d let in: %t", i, got)
+		}
+	}
+	o.leave(client)
+	if !o.enter(client, 2) {
+		t.Error("a place was free")
+	}
+	o.leave(client)
+	o.leave(client)
+	if len(o.open) != 0 {
+		t.Errorf("kept: %v", o.open)
+	}
+}
+
+func TestDescriptorsBoundConnections(t *testing.T) {
+	for files, want := range map[uint64]int64{
+		0: 1, 256: 1, 300: 22, 1024: 384, 65536: 32640, 1 << 20: 32768, math.MaxUint64: 32768,
+	} {
+		if got := boundFor(files); got != want {
+			t.Errorf("%d descriptors: %d connections, want %d", files, got, want)
+		}
+	}
+}
+
+// testConn tells whether it was closed.
+type testConn struct {
+	net.Conn
+	closed bool
+}
+
+func (c *testConn) Close() error { c.closed = true; return nil }
+
+func TestWhoWaitedLongestIsCut(t *testing.T) {
+	q := &queue{limit: 2}
+	conns := []*testConn{{}, {}, {}, {}}
+	q.enter(conns[0])
+	leave := q.enter(conns[1])
+	q.enter(conns[2])
+	if !conns[0].closed || conns[1].closed || q.len() != 2 {
+		t.Errorf("closed %t %t, %d wait", conns[0].closed, conns[1].closed, q.len())
+	}
+	leave()
+	leave()
+	q.enter(conns[3])
+	if conns[1].closed || conns[2].closed || q.len() != 2 {
+		t.Errorf("closed %t %t, %d wait", conns[1].closed, conns[2].closed, q.len())
+	}
+}
+
+func TestConnectionsGoToTheNewestListener(t *testing.T) {
+	b := newBoard("test")
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	accepted := make(chan string)
+	accept := func(name string, s *seat) {
+		if _, err := s.Accept(); err == nil {
+			accepted <- name
+		}
+	}
+	handed := make(chan error, 1)
+	hand := func() { handed <- b.hand("x", near) }
+	want := func(name string) {
+		t.Helper()
+		if err := <-handed; err != nil {
+			t.Fatal(err)
+		}
+		if got := <-accepted; got != name {
+			t.Errorf("%s got it, not %s", got, name)
+		}
+	}
+
+	go hand() // before anybody listens
+	left := 0
+	first := b.listen(t.Context(), "x", func() { left++ })
+	go accept("first", first)
+	want("first")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	second := b.listen(ctx, "x", func() {})
+	go accept("first", first)
+	go accept("second", second)
+	go hand()
+	want("second")
+
+	cancel() // a configuration that failed: nobody closes its listener
+	go hand()
+	want("first")
+
+	first.Close()
+	first.Close()
+	if _, err := first.Accept(); !errors.Is(err, net.ErrClosed) || left != 1 {
+		t.Errorf("%v, left %d times", err, left)
+	}
+}

@@ -1,0 +1,77 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/mholt/caddy-l4/layer4"
+)
+
+// handoverNetwork is what a server listens on to be given connections: `"listen": ["handover/NAME"]`.
+const handoverNetwork = "handover"
+
+var handovers = newBoard(handoverNetwork)
+
+func init() {
+	caddy.RegisterModule(new(Handover))
+	caddy.RegisterNetwork(handoverNetwork, func(ctx context.Context, _, host, _ string, _ uint, _ net.ListenConfig) (any, error) {
+		return handovers.listen(ctx, host, func() {}), nil
+	})
+}
+
+// Handover is the handler `layer4.handlers.lkhub_handover`: it gives a connection, TLS ended and first bytes looked
+// at, to the HTTP server in this process that listens on `handover/TO`. A proxy to that server's socket would do the
+// same with two more copies of every byte, two more descriptors and 64 KiB of buffers for each connection, and a
+// PROXY header for the address; caddy-l4's listener wrapper puts a buffer back into its pool while the HTTP server
+// still reads the request from it (layer4/listener.go, handle: seen in 0.1.2).
+type Handover struct {
+	To string `json:"to"`
+}
+
+// CaddyModule tells Caddy the module's name.
+func (*Handover) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "layer4.handlers.lkhub_handover", New: func() caddy.Module { return new(Handover) }}
+}
+
+// Validate refuses a name that no server can listen under.
+func (h *Handover) Validate() error {
+	if h.To == "" {
+		return errors.New("lkhub_handover: to is missing")
+	}
+	return nil
+}
+
+// Handle returns when the connection is closed: caddy-l4 closes it then, and reuses its buffer.
+func (h *Handover) Handle(cx *layer4.Connection, _ layer4.Handler) error {
+	conn := &handedConn{Conn: cx, closed: make(chan struct{})}
+	if err := handovers.hand(h.To, conn); err != nil {
+		return err
+	}
+	<-conn.closed
+	return nil
+}
+
+// handedConn tells when it is closed.
+type handedConn struct {
+	net.Conn
+	once   sync.Once
+	err    error
+	closed chan struct{}
+}
+
+// Close is called by several at a time for a WebSocket. All of them return when TLS has said its last word.
+func (c *handedConn) Close() error {
+	c.once.Do(func() {
+		c.err = c.Conn.Close()
+		close(c.closed)
+	})
+	return c.err
+}
+
+var (
+	_ caddy.Validator    = (*Handover)(nil)
+	_ layer4.NextHandler = (*Handover)(nil)
+)

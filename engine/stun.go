@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"io"
+	"net"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// A STUN server that is going to answer does so in a fraction of this, lost packets sent anew included.
+const defaultSTUNTimeout = 3 * time.Second
+
+// runSTUN asks one STUN server for the address that it sees: {"address": "203.0.113.5"}.
+func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("stun", flag.ContinueOnError)
+	server := flags.String("server", "", "`host:port` of the STUN server; nobody else is asked, but for its name")
+	network := flags.String("network", "udp4", "udp4 or udp6")
+	timeout := flags.Duration("timeout", defaultSTUNTimeout, "how long to wait for an answer")
+	if code, done := parseFlags(flags, args, 0, stdout, stderr); done {
+		return code
+	}
+	if *server == "" || (*network != "udp4" && *network != "udp6") {
+		return report(stdout, badUsage("stun: --server is needed, and --network is udp4 or udp6"))
+	}
+	address, err := askSTUN(*network, *server, *timeout)
+	if err != nil {
+		return report(stdout, &failure{exitNotWell, "no-answer", err.Error()})
+	}
+	writeJSON(stdout, map[string]string{"address": address.String()})
+	return exitOK
+}
+
+func askSTUN(network, server string, timeout time.Duration) (net.IP, error) {
+	conn, err := net.DialTimeout(network, server, timeout)
+	if err != nil {
+		return nil, err
+	}
+	client, err := stun.NewClient(conn)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	// Not Do: it waits for ever where the answer does not come before Close (pion/stun 3.1.6).
+	answers := make(chan stun.Event, 1)
+	err = client.Start(stun.MustBuild(stun.TransactionID, stun.BindingRequest), func(event stun.Event) {
+		select {
+		case answers <- event:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case answer := <-answers:
+		var address stun.XORMappedAddress
+		if answer.Error != nil {
+			return nil, answer.Error
+		}
+		if err := address.GetFrom(answer.Message); err != nil {
+			return nil, err
+		}
+		return address.IP, nil
+	case <-time.After(timeout):
+		return nil, errors.New("no answer within " + timeout.String())
+	}
+}
