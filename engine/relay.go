@@ -35,6 +35,8 @@ type relay struct {
 	secret    string
 	addresses *relayAddresses
 	draining  atomic.Bool
+	limits    streamLimits
+	door      *relayDoor // nil without tls_socket
 	server    atomic.Pointer[turn.Server]
 	stop      context.CancelFunc
 	stopped   context.Context
@@ -46,27 +48,27 @@ func newRelay(config relayConfig, secret string) *relay {
 		config:    config,
 		secret:    secret,
 		addresses: newRelayAddresses(config),
+		limits:    usualLimits,
 		stop:      stop,
 		stopped:   stopped,
 	}
 }
 
 func (r *relay) Run(ready func()) error {
-	listeners, err := r.listen()
-	if err != nil {
-		return err
-	}
 	logs := logging.NewDefaultLoggerFactory()
 	logs.Writer = os.Stderr
-	server, err := turn.NewServer(turn.ServerConfig{
-		Realm:             r.config.Realm,
-		AuthHandler:       restAuth(r.secret, r.config.Realm),
-		QuotaHandler:      r.admit,
-		PacketConnConfigs: listeners,
-		LoggerFactory:     logs,
-	})
+	config := turn.ServerConfig{
+		Realm:         r.config.Realm,
+		AuthHandler:   restAuth(r.secret, r.config.Realm),
+		QuotaHandler:  r.admit,
+		LoggerFactory: logs,
+	}
+	if err := r.listen(&config); err != nil {
+		return err
+	}
+	server, err := turn.NewServer(config)
 	if err != nil {
-		return errors.Join(err, closeAll(listeners))
+		return errors.Join(err, closeAll(config))
 	}
 	r.server.Store(server)
 	ready()
@@ -75,26 +77,44 @@ func (r *relay) Run(ready func()) error {
 }
 
 // listen binds every address, or none.
-func (r *relay) listen() ([]turn.PacketConnConfig, error) {
-	var listeners []turn.PacketConnConfig
+func (r *relay) listen(config *turn.ServerConfig) error {
 	for _, address := range r.config.Listen {
 		conn, err := net.ListenPacket("udp", address.String())
 		if err != nil {
-			return nil, errors.Join(err, closeAll(listeners))
+			return errors.Join(err, closeAll(*config))
 		}
-		listeners = append(listeners, turn.PacketConnConfig{
-			PacketConn:            conn,
+		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
+			PacketConn:            inFamilyOf(r.config.RelayAddress, conn),
 			RelayAddressGenerator: r.addresses,
 			PermissionHandler:     r.addresses.permit,
 		})
 	}
-	return listeners, nil
+	if r.config.TLSSocket == "" {
+		return nil
+	}
+	var err error
+	if r.door, err = openRelayDoor(r.config, r.limits); err != nil {
+		return errors.Join(err, closeAll(*config))
+	}
+	config.ListenerConfigs = []turn.ListenerConfig{{
+		Listener:              r.door,
+		RelayAddressGenerator: r.addresses,
+		PermissionHandler:     r.addresses.permit,
+	}}
+	config.EventHandler = turn.EventHandler{
+		OnAllocationCreated: func(client, _ net.Addr, _, _, _ string, _ net.Addr, _ int) { r.door.allocated(client) },
+		OnAllocationDeleted: func(client, _ net.Addr, _, _, _ string) { r.door.released(client) },
+	}
+	return nil
 }
 
-func closeAll(listeners []turn.PacketConnConfig) error {
+func closeAll(config turn.ServerConfig) error {
 	var failed error
-	for _, listener := range listeners {
+	for _, listener := range config.PacketConnConfigs {
 		failed = errors.Join(failed, listener.PacketConn.Close())
+	}
+	for _, listener := range config.ListenerConfigs {
+		failed = errors.Join(failed, listener.Listener.Close())
 	}
 	return failed
 }
@@ -117,6 +137,11 @@ func (r *relay) Drain() { r.draining.Store(true) }
 
 func (r *relay) Stop() { r.stop() }
 
+// Status tells the allocations, and the connections that tls_socket has.
 func (r *relay) Status(context.Context) (map[string]any, error) {
-	return map[string]any{"allocations": r.allocations()}, nil
+	status := map[string]any{"allocations": r.allocations()}
+	if r.config.TLSSocket != "" && r.server.Load() != nil {
+		status["connections"] = r.door.connections()
+	}
+	return status, nil
 }

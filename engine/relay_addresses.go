@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/pion/turn/v5"
@@ -13,8 +14,9 @@ import (
 // but the peers at the other end.
 type relayAddresses struct {
 	turn.RelayAddressGeneratorPortRange
-	peers peers
-	quota *quota
+	peers     peers
+	translate translations
+	quota     *quota
 }
 
 // portTries is how many random ports are tried for an allocation; LiveKit's own TURN tries as many.
@@ -35,8 +37,9 @@ func newRelayAddresses(config relayConfig) *relayAddresses {
 			MaxPort:      config.RelayPorts.Max,
 			MaxRetries:   portTries,
 		},
-		peers: config.Peers,
-		quota: newQuota(config.Quota),
+		peers:     config.Peers,
+		translate: config.Translate,
+		quota:     newQuota(config.Quota),
 	}
 }
 
@@ -56,7 +59,7 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 		return nil, nil, err
 	}
 	release := sync.OnceFunc(func() { a.quota.giveBack(want.UserID) })
-	return &peerConn{conn, a.peers, release}, address, nil
+	return &peerConn{UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate), release: release}, address, nil
 }
 
 // With TCP allocations (RFC 6062) a relay is a proxy to any TCP service at a peer's address, permissions or not.
@@ -69,32 +72,50 @@ func (a *relayAddresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error)
 }
 
 // peerConn is the relay socket of one allocation. A permission opens all ports of an address to it; here only the
-// peers' own ports remain.
+// peers' own ports remain. To pion the peers have the addresses that clients name.
 type peerConn struct {
-	net.PacketConn
+	*net.UDPConn
 	peers   peers
+	homes   peerHomes
 	release func()
+
+	from *net.UDPAddr // of the last packet: one peer sends most of them
 }
 
+// ReadFrom has one caller, pion's loop for the allocation.
 func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 	for {
-		n, from, err := c.PacketConn.ReadFrom(buffer)
-		if err != nil || c.peers.allow(from) {
-			return n, from, err
+		n, at, err := c.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			return n, nil, err
 		}
+		at = netip.AddrPortFrom(c.homes.name(at.Addr().Unmap()), at.Port())
+		if !c.peers.allow(at) {
+			continue
+		}
+		if c.from == nil || c.from.AddrPort() != at {
+			c.from = net.UDPAddrFromAddrPort(at)
+		}
+		return n, c.from, nil
 	}
 }
 
 func (c *peerConn) WriteTo(packet []byte, to net.Addr) (int, error) {
-	if !c.peers.allow(to) {
+	udp, ok := to.(*net.UDPAddr)
+	if !ok {
 		return 0, errNotAPeer
 	}
-	return c.PacketConn.WriteTo(packet, to)
+	at := udp.AddrPort()
+	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if !c.peers.allow(at) {
+		return 0, errNotAPeer
+	}
+	return c.WriteToUDPAddrPort(packet, netip.AddrPortFrom(c.homes.reach(at.Addr()), at.Port()))
 }
 
 func (c *peerConn) Close() error {
 	defer c.release()
-	return c.PacketConn.Close()
+	return c.UDPConn.Close()
 }
 
 // quota counts the allocations of each participant.

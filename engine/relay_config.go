@@ -5,19 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"strings"
 )
 
 // relayConfig is relay.json.
 type relayConfig struct {
-	Listen       []netip.AddrPort `json:"listen"` // UDP
+	Listen       []netip.AddrPort `json:"listen"`     // UDP
+	TLSSocket    string           `json:"tls_socket"` // path of a Unix socket: who ends TLS sends on here, as relayDoor says
 	Realm        string           `json:"realm"`
 	SecretFile   string           `json:"secret_file"`
 	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here and are answered to here
 	RelayPorts   portRange        `json:"relay_ports"`
-	Peers        peers            `json:"peers"`
+	Peers        peers            `json:"peers"` // by the addresses that clients name
+	Translate    translations     `json:"translate"`
 	Quota        int              `json:"quota"` // allocations of one participant at a time
 }
 
@@ -30,41 +31,6 @@ type portRange struct {
 func (r portRange) contains(port uint16) bool { return r.Min <= port && port <= r.Max }
 
 func (r portRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
-
-// peers are the only addresses and ports that relayed packets go to and come from.
-type peers []struct {
-	Address netip.Addr `json:"address"`
-	portRange
-}
-
-// allow is asked for every relayed packet, both ways.
-func (p peers) allow(address net.Addr) bool {
-	udp, ok := address.(*net.UDPAddr)
-	if !ok {
-		return false
-	}
-	at := udp.AddrPort()
-	for _, peer := range p {
-		if peer.Address == at.Addr().Unmap() && peer.contains(at.Port()) {
-			return true
-		}
-	}
-	return false
-}
-
-// allowIP is asked for permissions, which in TURN have no port.
-func (p peers) allowIP(ip net.IP) bool {
-	address, ok := netip.AddrFromSlice(ip)
-	if !ok {
-		return false
-	}
-	for _, peer := range p {
-		if peer.Address == address.Unmap() {
-			return true
-		}
-	}
-	return false
-}
 
 // parseRelayConfig names every wrong value at once, but only the first wrong type or unknown key.
 func parseRelayConfig(text string) (relayConfig, error) {
@@ -90,7 +56,7 @@ func (c relayConfig) faults() []string {
 			wrong = append(wrong, fmt.Sprintf(format, args...))
 		}
 	}
-	add(len(c.Listen) == 0, "listen is missing: the addresses to serve on, as [\"192.168.1.2:3478\"]")
+	add(len(c.Listen) == 0 && c.TLSSocket == "", "listen is missing: the addresses to serve on, as [\"192.168.1.2:3478\"], or tls_socket")
 	for _, listen := range c.Listen {
 		add(listen.Port() == 0, "listen: %s has no port", listen)
 	}
@@ -103,9 +69,10 @@ func (c relayConfig) faults() []string {
 		add(!peer.Address.IsValid(), "peers: an address is missing")
 		add(!peer.valid(), "peers: %s: min and max must be ports, min not above max", peer.Address)
 		// Else participants could send to one another's relay sockets.
-		add(peer.Address == c.RelayAddress && peer.Min <= c.RelayPorts.Max && c.RelayPorts.Min <= peer.Max,
+		add(c.Translate.local(peer.Address) == c.RelayAddress && peer.Min <= c.RelayPorts.Max && c.RelayPorts.Min <= peer.Max,
 			"relay_ports %d-%d share ports with the peer %s", c.RelayPorts.Min, c.RelayPorts.Max, peer.Address)
 	}
+	wrong = append(wrong, c.Translate.faults(c.Peers)...)
 	add(c.Quota < 1, "quota must be 1 or more; a participant makes about 12 allocations")
 	return wrong
 }

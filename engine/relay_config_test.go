@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -9,6 +11,9 @@ import (
 
 func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 	good := relayJSON("127.0.0.1:3478", "/s")
+	behind := func(translations string) string {
+		return strings.Replace(good, `"quota"`, `"translate": [`+translations+`], "quota"`, 1)
+	}
 	for _, c := range []struct {
 		name, from, to string
 		says           []string
@@ -24,6 +29,17 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 		{"a range turned round", "30000", "40000", []string{"relay_ports: min and max"}},
 		{"a peer among the relay ports", `"max": 7882`, `"max": 30000`, []string{"share ports with the peer 127.0.0.1"}},
 		{"no peers", `[{"address": "127.0.0.1", "min": 7882, "max": 7882}]`, "[]", []string{"peers is missing"}},
+		{"TLS alone", `"listen": ["127.0.0.1:3478"]`, `"tls_socket": "/s"`, nil},
+		{"a peer behind a NAT", good, behind(`{"advertised": "127.0.0.1", "local": "192.168.1.2"}`), nil},
+		{"half a translation", good, behind(`{"advertised": "127.0.0.1"}`), []string{"translate: each entry needs"}},
+		{"two families", good, behind(`{"advertised": "127.0.0.1", "local": "::1"}`), []string{"127.0.0.1 and ::1 are of different families"}},
+		{"a translation of nobody, twice, to itself", good,
+			behind(`{"advertised": "1.1.1.1", "local": "1.1.1.1"}, {"advertised": "1.1.1.1", "local": "1.1.1.2"}`),
+			[]string{"1.1.1.1 is no peer", "1.1.1.1 is given twice", "1.1.1.1 is translated to itself"}},
+		{"a peer that is translated among the relay ports", good,
+			strings.NewReplacer(`"peers": [{"address": "127.0.0.1"`, `"peers": [{"address": "1.1.1.1"`, `"max": 7882`, `"max": 30000`).Replace(
+				behind(`{"advertised": "1.1.1.1", "local": "127.0.0.1"}`)),
+			[]string{"share ports with the peer 1.1.1.1"}},
 		{"all at once", good, "{}", []string{"listen is missing", "realm is missing", "secret_file is missing", "relay_address", "relay_ports", "peers is missing", "quota"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,7 +60,9 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 func TestRelayProcess(t *testing.T) {
 	dir := t.TempDir()
 	secret, config, control := filepath.Join(dir, "s"), filepath.Join(dir, "relay.json"), filepath.Join(dir, "c")
-	writePrivate(t, map[string]string{secret: testSecret, config: relayJSON("127.0.0.1:"+freePort(t), secret)})
+	socket := filepath.Join(dir, "tls")
+	text := strings.Replace(relayJSON("127.0.0.1:"+freePort(t), secret), `"quota"`, fmt.Sprintf(`"tls_socket": %q, "quota"`, socket), 1)
+	writePrivate(t, map[string]string{secret: testSecret, config: text})
 	cmd := engineCommand("relay", "--config", config, "--control", control)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -52,8 +70,11 @@ func TestRelayProcess(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if status := askControl(t, control, "/ready"); status["state"] != string(running) || status["allocations"] != 0.0 {
+	if status := askControl(t, control, "/ready"); status["state"] != string(running) || status["allocations"] != 0.0 || status["connections"] != 0.0 {
 		t.Errorf("ready: %v", status)
+	}
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket: %v, %v", info, err)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, cmd, ended)

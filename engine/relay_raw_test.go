@@ -6,11 +6,14 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
+	"github.com/pires/go-proxyproto"
 )
 
 const (
@@ -28,21 +31,81 @@ func credentialFor(participant string, expires time.Duration) credential {
 	return credential{username, base64.StdEncoding.EncodeToString(mac.Sum(nil))}
 }
 
-// rawClient speaks TURN message by message over one UDP socket, to send what a well-behaved client never would.
-type rawClient struct {
-	t     *testing.T
-	conn  net.Conn
-	nonce stun.Nonce
+// dialer opens a way to the relay, for one client.
+type dialer func(t *testing.T, r *relay) net.PacketConn
+
+// ways are all that lead to a relay. What it refuses on one, it has to refuse on every one.
+var ways = map[string]dialer{"udp": dialUDP, "stream": dialStream}
+
+func overEveryWay(t *testing.T, test func(t *testing.T, dial dialer)) {
+	for name, dial := range ways {
+		t.Run(name, func(t *testing.T) { test(t, dial) })
+	}
 }
 
-func newRawClient(t *testing.T, relay string) *rawClient {
+func dialUDP(t *testing.T, r *relay) net.PacketConn {
 	t.Helper()
-	conn, err := net.Dial("udp", relay)
+	return connected{listenUDP(t), net.UDPAddrFromAddrPort(r.config.Listen[0])}
+}
+
+// connected sends all to one address, as a stream does.
+type connected struct {
+	net.PacketConn
+	to net.Addr
+}
+
+func (c connected) WriteTo(packet []byte, _ net.Addr) (int, error) {
+	return c.PacketConn.WriteTo(packet, c.to)
+}
+
+func dialStream(t *testing.T, r *relay) net.PacketConn {
+	t.Helper()
+	return turn.NewSTUNConn(dialAs(t, r, nextClient()))
+}
+
+// dialAs connects as the edge does for a client with this address.
+func dialAs(t *testing.T, r *relay, client netip.AddrPort) net.Conn {
+	t.Helper()
+	conn := dialDoor(t, r)
+	edge := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("198.51.100.1:443"))
+	if client.Addr().Is6() {
+		edge = net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[2001:db8::1]:443"))
+	}
+	header := proxyproto.HeaderProxyFromAddrs(2, net.TCPAddrFromAddrPort(client), edge)
+	if _, err := header.WriteTo(conn); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func dialDoor(t *testing.T, r *relay) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("unix", r.config.TLSSocket)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &rawClient{t: t, conn: conn}
+	return conn
+}
+
+var clientPort atomic.Uint32
+
+func nextClient() netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr("203.0.113.1"), uint16(1024+clientPort.Add(1)))
+}
+
+// rawClient speaks TURN message by message, to send what a well-behaved client never would.
+type rawClient struct {
+	t     *testing.T
+	conn  net.PacketConn
+	nonce stun.Nonce
+
+	relayed net.Addr // of the last allocation
+}
+
+func newRawClient(t *testing.T, r *relay, dial dialer) *rawClient {
+	t.Helper()
+	return &rawClient{t: t, conn: dial(t, r)}
 }
 
 // ask sends a request with a credential and returns the answer's error code, 0 for success.
@@ -53,6 +116,13 @@ func (c *rawClient) ask(method stun.Method, who credential, attributes ...stun.S
 		setters := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attributes...)
 		answer := c.exchange(append(setters, stun.NewUsername(who.username), stun.NewRealm(testRealm), &c.nonce, key)...)
 		if answer.Type.Class == stun.ClassSuccessResponse {
+			if method == stun.MethodAllocate {
+				var relayed stun.XORMappedAddress
+				if err := relayed.GetFromAs(answer, stun.AttrXORRelayedAddress); err != nil {
+					c.t.Fatal(err)
+				}
+				c.relayed = &net.UDPAddr{IP: relayed.IP, Port: relayed.Port}
+			}
 			return 0
 		}
 		var code stun.ErrorCodeAttribute
@@ -74,12 +144,12 @@ func (c *rawClient) exchange(setters ...stun.Setter) *stun.Message {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if _, err := c.conn.Write(request.Raw); err != nil {
+	if _, err := c.conn.WriteTo(request.Raw, nil); err != nil {
 		c.t.Fatal(err)
 	}
 	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
 	buffer := make([]byte, 1500)
-	n, err := c.conn.Read(buffer)
+	n, _, err := c.conn.ReadFrom(buffer)
 	if err != nil {
 		c.t.Fatalf("no answer to %s: %v", request.Type, err)
 	}
@@ -88,6 +158,15 @@ func (c *rawClient) exchange(setters ...stun.Setter) *stun.Message {
 		c.t.Fatal(err)
 	}
 	return answer
+}
+
+// allocateAt returns the relayed address.
+func (c *rawClient) allocateAt(who credential) net.Addr {
+	c.t.Helper()
+	if code := c.allocate(who); code != 0 {
+		c.t.Fatalf("Allocate: %d", code)
+	}
+	return c.relayed
 }
 
 func (c *rawClient) allocate(who credential) stun.ErrorCode {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,20 +13,31 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// startRelay runs a relay on 127.0.0.1 whose only peer is the given address, and returns where it listens.
-func startRelay(t *testing.T, peer net.Addr, limit int) (*relay, string) {
+// startRelay runs a relay on 127.0.0.1, over UDP and over streams, whose only peer is the given address, and returns
+// where it listens. change, if any, has the last word on its configuration.
+func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*relay)) (*relay, string) {
 	t.Helper()
 	allowed := peer.(*net.UDPAddr).AddrPort()
-	address := netip.MustParseAddrPort("127.0.0.1:" + freePort(t))
+	allowed = netip.AddrPortFrom(allowed.Addr().Unmap(), allowed.Port())
+	host := "127.0.0.1"
+	if allowed.Addr().Is6() {
+		host = allowed.Addr().String()
+	}
+	address := netip.MustParseAddrPort(net.JoinHostPort(host, freePortAt(t, host)))
 	config := relayConfig{
 		Listen:       []netip.AddrPort{address},
+		TLSSocket:    filepath.Join(t.TempDir(), "s"),
 		Realm:        testRealm,
-		RelayAddress: netip.MustParseAddr("127.0.0.1"),
+		RelayAddress: address.Addr(),
 		RelayPorts:   portRange{20000, 29999},
 		Quota:        limit,
 	}
-	config.Peers = append(config.Peers, peers{{allowed.Addr().Unmap(), portRange{allowed.Port(), allowed.Port()}}}...)
+	config.Peers = append(config.Peers, peers{{allowed.Addr(), portRange{allowed.Port(), allowed.Port()}}}...)
 	r := newRelay(config, testSecret)
+	for _, change := range change {
+		change(r)
+	}
+	r.addresses = newRelayAddresses(r.config)
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- r.Run(func() { close(ready) }) }()
 	select {
@@ -52,12 +64,13 @@ func listenUDP(t *testing.T) net.PacketConn {
 	return conn
 }
 
-func TestRelayReachesThePeerAndNoOtherPort(t *testing.T) {
-	peer, other := listenUDP(t), listenUDP(t)
-	_, address := startRelay(t, peer.LocalAddr(), 24)
+// newTURNClient is pion's client with an allocation.
+func newTURNClient(t *testing.T, r *relay, dial dialer) (*turn.Client, net.PacketConn) {
+	t.Helper()
 	who := credentialFor("PA_one", time.Hour)
+	const server = "127.0.0.1:1" // not asked: each way leads to the relay alone
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: address, TURNServerAddr: address, Username: who.username, Password: who.password, Conn: listenUDP(t),
+		STUNServerAddr: server, TURNServerAddr: server, Username: who.username, Password: who.password, Conn: dial(t, r),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -66,29 +79,38 @@ func TestRelayReachesThePeerAndNoOtherPort(t *testing.T) {
 	if err := client.Listen(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SendBindingRequest(); err != nil {
-		t.Errorf("STUN binding: %v", err)
-	}
 	relayed, err := client.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relayed.Close()
+	t.Cleanup(func() { relayed.Close() })
+	return client, relayed
+}
 
-	// Twice, since the client goes from Send indications to a channel as soon as the server has bound one.
-	for _, round := range []string{"first", "second"} {
-		// The packet to the other port goes first: when the peer has its own, the other's would have arrived.
-		send(t, relayed, other.LocalAddr(), "to the other port")
-		send(t, relayed, peer.LocalAddr(), round)
-		receive(t, peer, round)
-		send(t, other, relayed.LocalAddr(), "from the other port")
-		send(t, peer, relayed.LocalAddr(), "answer")
-		receive(t, relayed, "answer")
-	}
-	_ = other.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-	if n, _, err := other.ReadFrom(make([]byte, 1500)); err == nil {
-		t.Errorf("%d bytes arrived at a port that is no peer", n)
-	}
+func TestRelayReachesThePeerAndNoOtherPort(t *testing.T) {
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		peer, other := listenUDP(t), listenUDP(t)
+		r, _ := startRelay(t, peer.LocalAddr(), 24)
+		client, relayed := newTURNClient(t, r, dial)
+		if _, err := client.SendBindingRequest(); err != nil {
+			t.Errorf("STUN binding: %v", err)
+		}
+
+		// Twice, since the client goes from Send indications to a channel as soon as the server has bound one.
+		for _, round := range []string{"first", "second"} {
+			// The packet to the other port goes first: when the peer has its own, the other's would have arrived.
+			send(t, relayed, other.LocalAddr(), "to the other port")
+			send(t, relayed, peer.LocalAddr(), round)
+			receive(t, peer, round)
+			send(t, other, relayed.LocalAddr(), "from the other port")
+			send(t, peer, relayed.LocalAddr(), "answer")
+			receive(t, relayed, "answer")
+		}
+		_ = other.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		if n, _, err := other.ReadFrom(make([]byte, 1500)); err == nil {
+			t.Errorf("%d bytes arrived at a port that is no peer", n)
+		}
+	})
 }
 
 func send(t *testing.T, from net.PacketConn, to net.Addr, text string) {
@@ -110,126 +132,138 @@ func receive(t *testing.T, conn net.PacketConn, want string) {
 }
 
 func TestRelayRefusesEveryOtherAddress(t *testing.T) {
-	peer := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3), Port: 7882}
-	_, address := startRelay(t, peer, 24)
-	who := credentialFor("PA_one", time.Hour)
-	client := newRawClient(t, address)
-	if code := client.allocate(who); code != 0 {
-		t.Fatalf("Allocate: %d", code)
-	}
-	for _, refused := range []string{
-		"127.0.0.1", "127.0.0.2", "0.0.0.0", "169.254.169.254", "10.0.0.1", "100.64.0.1", "172.17.0.1", "192.168.1.1", "192.0.2.1", "224.0.0.1", "255.255.255.255",
-	} {
-		at := peerAddress{IP: net.ParseIP(refused), Port: peer.Port}
-		if code := client.ask(stun.MethodCreatePermission, who, at); code != stun.CodeForbidden {
-			t.Errorf("CreatePermission for %s: %d", refused, code)
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		peer := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3), Port: 7882}
+		r, _ := startRelay(t, peer, 24)
+		who := credentialFor("PA_one", time.Hour)
+		client := newRawClient(t, r, dial)
+		if code := client.allocate(who); code != 0 {
+			t.Fatalf("Allocate: %d", code)
 		}
-		if code := client.ask(stun.MethodChannelBind, who, firstChannel, at); code == 0 {
-			t.Errorf("ChannelBind to %s succeeded", refused)
+		for _, refused := range []string{
+			"127.0.0.1", "127.0.0.2", "0.0.0.0", "169.254.169.254", "10.0.0.1", "100.64.0.1", "172.17.0.1", "192.168.1.1",
+			"192.0.2.1", "224.0.0.1", "255.255.255.255", "::1", "::ffff:10.0.0.1",
+		} {
+			at := peerAddress{IP: net.ParseIP(refused), Port: peer.Port}
+			if code := client.ask(stun.MethodCreatePermission, who, at); code != stun.CodeForbidden && code != stun.CodePeerAddrFamilyMismatch {
+				t.Errorf("CreatePermission for %s: %d", refused, code)
+			}
+			if code := client.ask(stun.MethodChannelBind, who, firstChannel, at); code == 0 {
+				t.Errorf("ChannelBind to %s succeeded", refused)
+			}
+			if code := client.ask(stun.MethodConnect, who, at); code == 0 {
+				t.Errorf("Connect to %s succeeded", refused)
+			}
 		}
-		if code := client.ask(stun.MethodConnect, who, at); code == 0 {
-			t.Errorf("Connect to %s succeeded", refused)
+		if code := client.ask(stun.MethodCreatePermission, who, peerAddress(*peer)); code != 0 {
+			t.Errorf("CreatePermission for the peer: %d", code)
 		}
-	}
-	if code := client.ask(stun.MethodCreatePermission, who, peerAddress(*peer)); code != 0 {
-		t.Errorf("CreatePermission for the peer: %d", code)
-	}
+	})
 }
 
 func TestRelayHasNoTCP(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	service := listener.Addr().(*net.TCPAddr)
-	_, address := startRelay(t, &net.UDPAddr{IP: service.IP, Port: service.Port}, 24)
-	who := credentialFor("PA_one", time.Hour)
-	client := newRawClient(t, address)
-	if code := client.ask(stun.MethodAllocate, who, requestTCP); code == 0 {
-		t.Error("Allocate with TCP succeeded")
-	}
-	if code := client.allocate(who); code != 0 {
-		t.Fatalf("Allocate: %d", code)
-	}
-	if code := client.ask(stun.MethodConnect, who, peerAddress{IP: service.IP, Port: service.Port}); code == 0 {
-		t.Error("Connect to the peer's address succeeded")
-	}
-	_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Millisecond))
-	if conn, err := listener.Accept(); err == nil {
-		t.Errorf("a TCP connection came from %s", conn.RemoteAddr())
-	}
-	if conn, err := net.Dial("tcp", address); err == nil {
-		conn.Close()
-		t.Error("the relay listens on TCP")
-	}
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		service := listener.Addr().(*net.TCPAddr)
+		r, address := startRelay(t, &net.UDPAddr{IP: service.IP, Port: service.Port}, 24)
+		who := credentialFor("PA_one", time.Hour)
+		client := newRawClient(t, r, dial)
+		if code := client.ask(stun.MethodAllocate, who, requestTCP); code == 0 {
+			t.Error("Allocate with TCP succeeded")
+		}
+		if code := client.allocate(who); code != 0 {
+			t.Fatalf("Allocate: %d", code)
+		}
+		if code := client.ask(stun.MethodConnect, who, peerAddress{IP: service.IP, Port: service.Port}); code == 0 {
+			t.Error("Connect to the peer's address succeeded")
+		}
+		_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Millisecond))
+		if conn, err := listener.Accept(); err == nil {
+			t.Errorf("a TCP connection came from %s", conn.RemoteAddr())
+		}
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			t.Error("the relay listens on TCP")
+		}
+	})
 }
 
 // An expired credential of the same participant stands for one that has expired since the allocation.
 func TestExpiryCountsForAllocateAlone(t *testing.T) {
-	peer := listenUDP(t)
-	r, address := startRelay(t, peer.LocalAddr(), 24)
-	valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
-	client := newRawClient(t, address)
-	if code := client.allocate(expired); code == 0 {
-		t.Fatal("Allocate with an expired credential succeeded")
-	}
-	if code := client.allocate(valid); code != 0 {
-		t.Fatalf("Allocate: %d", code)
-	}
-	at := peerAddress(*peer.LocalAddr().(*net.UDPAddr))
-	for _, c := range []struct {
-		method     stun.Method
-		attributes []stun.Setter
-	}{
-		{stun.MethodRefresh, nil},
-		{stun.MethodCreatePermission, []stun.Setter{at}},
-		{stun.MethodChannelBind, []stun.Setter{firstChannel, at}},
-	} {
-		if code := client.ask(c.method, expired, c.attributes...); code != 0 {
-			t.Errorf("%s with an expired credential: %d", c.method, code)
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		peer := listenUDP(t)
+		r, _ := startRelay(t, peer.LocalAddr(), 24)
+		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
+		client := newRawClient(t, r, dial)
+		if code := client.allocate(expired); code == 0 {
+			t.Fatal("Allocate with an expired credential succeeded")
 		}
-	}
-	if n := r.allocations(); n != 1 {
-		t.Errorf("%d allocations, want 1", n)
-	}
+		if code := client.allocate(valid); code != 0 {
+			t.Fatalf("Allocate: %d", code)
+		}
+		at := peerAddress(*peer.LocalAddr().(*net.UDPAddr))
+		for _, c := range []struct {
+			method     stun.Method
+			attributes []stun.Setter
+		}{
+			{stun.MethodRefresh, nil},
+			{stun.MethodCreatePermission, []stun.Setter{at}},
+			{stun.MethodChannelBind, []stun.Setter{firstChannel, at}},
+		} {
+			if code := client.ask(c.method, expired, c.attributes...); code != 0 {
+				t.Errorf("%s with an expired credential: %d", c.method, code)
+			}
+		}
+		if n := r.allocations(); n != 1 {
+			t.Errorf("%d allocations, want 1", n)
+		}
+	})
 }
 
 func TestRelayAsksForTheSecret(t *testing.T) {
-	_, address := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	valid := credentialFor("PA_one", time.Hour)
-	for name, who := range map[string]credential{
-		"another password":          {valid.username, "guess"},
-		"another participant":       {strings.Replace(valid.username, "PA_one", "PA_two", 1), valid.password},
-		"a later expiry":            {"9" + valid.username, valid.password},
-		"no participant":            credentialFor("", time.Hour),
-		"a username without expiry": {"PA_one", valid.password},
-	} {
-		if code := newRawClient(t, address).allocate(who); code == 0 {
-			t.Errorf("Allocate with %s succeeded", name)
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+		valid := credentialFor("PA_one", time.Hour)
+		for name, who := range map[string]credential{
+			"another password":          {valid.username, "guess"},
+			"another participant":       {strings.Replace(valid.username, "PA_one", "PA_two", 1), valid.password},
+			"a later expiry":            {"9" + valid.username, valid.password},
+			"no participant":            credentialFor("", time.Hour),
+			"a username without expiry": {"PA_one", valid.password},
+		} {
+			if code := newRawClient(t, r, dial).allocate(who); code == 0 {
+				t.Errorf("Allocate with %s succeeded", name)
+			}
 		}
-	}
+	})
 }
 
+// A participant's allocations count together, whichever way they come.
 func TestQuotaIsPerParticipant(t *testing.T) {
-	_, address := startRelay(t, listenUDP(t).LocalAddr(), 2)
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 2)
 	one, again, two := credentialFor("PA_one", time.Hour), credentialFor("PA_one", 2*time.Hour), credentialFor("PA_two", time.Hour)
-	first := newRawClient(t, address)
-	for _, client := range []*rawClient{first, newRawClient(t, address)} {
+	first := newRawClient(t, r, dialUDP)
+	for _, client := range []*rawClient{first, newRawClient(t, r, dialStream)} {
 		if code := client.allocate(one); code != 0 {
 			t.Fatalf("Allocate within the quota: %d", code)
 		}
 	}
-	if code := newRawClient(t, address).allocate(again); code != stun.CodeAllocQuotaReached {
-		t.Errorf("a third Allocate, with another credential of the participant: %d", code)
-	}
-	if code := newRawClient(t, address).allocate(two); code != 0 {
-		t.Errorf("Allocate of another participant: %d", code)
+	for name, dial := range ways {
+		if code := newRawClient(t, r, dial).allocate(again); code != stun.CodeAllocQuotaReached {
+			t.Errorf("a third Allocate (%s), with another credential of the participant: %d", name, code)
+		}
+		if code := newRawClient(t, r, dial).allocate(two); code != 0 {
+			t.Errorf("Allocate of another participant (%s): %d", name, code)
+		}
 	}
 	if code := first.deallocate(one); code != 0 {
 		t.Fatalf("deallocation: %d", code)
 	}
-	if code := newRawClient(t, address).allocate(again); code != 0 {
+	if code := newRawClient(t, r, dialStream).allocate(again); code != 0 {
 		t.Errorf("Allocate after a deallocation: %d", code)
 	}
 }
@@ -260,27 +294,29 @@ func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
 }
 
 func TestDrainKeepsAllocationsAndMakesNoMore(t *testing.T) {
-	r, address := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	who := credentialFor("PA_one", time.Hour)
-	client := newRawClient(t, address)
-	if code := client.allocate(who); code != 0 {
-		t.Fatalf("Allocate: %d", code)
-	}
-	r.Drain()
-	if code := newRawClient(t, address).allocate(who); code != stun.CodeAllocQuotaReached {
-		t.Errorf("Allocate while draining: %d", code)
-	}
-	if code := client.ask(stun.MethodRefresh, who); code != 0 || !r.Busy() {
-		t.Errorf("Refresh while draining: %d, busy %v", code, r.Busy())
-	}
-	if code := client.deallocate(who); code != 0 || r.Busy() {
-		t.Errorf("deallocation while draining: %d, busy %v", code, r.Busy())
-	}
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+		who := credentialFor("PA_one", time.Hour)
+		client := newRawClient(t, r, dial)
+		if code := client.allocate(who); code != 0 {
+			t.Fatalf("Allocate: %d", code)
+		}
+		r.Drain()
+		if code := newRawClient(t, r, dial).allocate(who); code != stun.CodeAllocQuotaReached {
+			t.Errorf("Allocate while draining: %d", code)
+		}
+		if code := client.ask(stun.MethodRefresh, who); code != 0 || !r.Busy() {
+			t.Errorf("Refresh while draining: %d, busy %v", code, r.Busy())
+		}
+		if code := client.deallocate(who); code != 0 || r.Busy() {
+			t.Errorf("deallocation while draining: %d, busy %v", code, r.Busy())
+		}
+	})
 }
 
 func TestReservedPortsAreRelayPorts(t *testing.T) {
-	_, address := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	if code := newRawClient(t, address).ask(stun.MethodAllocate, credentialFor("PA_one", time.Hour), requestUDP, requestedEven); code != 0 {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	if code := newRawClient(t, r, dialUDP).ask(stun.MethodAllocate, credentialFor("PA_one", time.Hour), requestUDP, requestedEven); code != 0 {
 		t.Errorf("Allocate with an even port: %d", code)
 	}
 	addresses := newRelayAddresses(relayConfig{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{20000, 20001}, Quota: 1})

@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+	"github.com/pion/turn/v5"
+	"github.com/pires/go-proxyproto"
+)
+
+const patience = 5 * time.Second // for what must happen
+
+// impatient makes a relay whose limits a test can wait for.
+func impatient(r *relay) {
+	r.limits = streamLimits{idle: 50 * time.Millisecond, write: 50 * time.Millisecond}
+}
+
+// checkEnds wants the relay to end a connection, with no word to who is on it.
+func checkEnds(t *testing.T, what string, conn net.Conn) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	n, err := conn.Read(make([]byte, 1500))
+	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s: %d bytes, %v; want an end", what, n, err)
+	}
+}
+
+func TestStreamsBeginWithTheClientsAddress(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	client, edge := &net.TCPAddr{IP: net.IPv4(203, 0, 113, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 443}
+	local := proxyproto.HeaderProxyFromAddrs(2, client, edge)
+	local.Command = proxyproto.LOCAL
+	headers := map[string]*proxyproto.Header{
+		"no header":    nil,
+		"version 1":    proxyproto.HeaderProxyFromAddrs(1, client, edge),
+		"no client":    local,
+		"a UDP client": proxyproto.HeaderProxyFromAddrs(2, &net.UDPAddr{IP: client.IP, Port: 1}, &net.UDPAddr{IP: edge.IP, Port: 443}),
+		"a local one":  proxyproto.HeaderProxyFromAddrs(2, &net.UnixAddr{Net: "unix", Name: "a"}, &net.UnixAddr{Net: "unix", Name: "b"}),
+	}
+	for name, header := range headers {
+		var begins bytes.Buffer
+		if header != nil {
+			if _, err := header.WriteTo(&begins); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		begins.Write(stunMessage(t, 0))
+		conn := dialDoor(t, r)
+		if _, err := conn.Write(begins.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		checkEnds(t, name, conn)
+	}
+}
+
+func TestStreamsOfClientsAreToldApart(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	who := credentialFor("PA_one", time.Hour)
+	for _, address := range []string{"203.0.113.1:1", "203.0.113.1:2", "203.0.113.2:1", "[2001:db8::2]:1"} {
+		as := func(t *testing.T, r *relay) net.PacketConn {
+			return turn.NewSTUNConn(dialAs(t, r, netip.MustParseAddrPort(address)))
+		}
+		client := newRawClient(t, r, as)
+		var seen stun.XORMappedAddress
+		if err := seen.GetFrom(client.exchange(stun.TransactionID, stun.BindingRequest)); err != nil || seen.String() != address {
+			t.Errorf("%s is told that it is %s, %v", address, seen, err)
+		}
+		if code := client.allocate(who); code != 0 { // of an IPv6 client too: the relay address is IPv4, and that's what it gets
+			t.Errorf("Allocate of %s: %d", address, code)
+		}
+	}
+	if n := r.allocations(); n != 4 {
+		t.Errorf("%d allocations", n)
+	}
+}
+
+func TestAnIPv6ClientOverUDPIsRelayedToo(t *testing.T) {
+	conn, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	conn.Close()
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) {
+		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + freePort(t))}
+	})
+	client := newRawClient(t, r, func(t *testing.T, r *relay) net.PacketConn {
+		conn, err := net.ListenPacket("udp6", "[::1]:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return connected{conn, net.UDPAddrFromAddrPort(r.config.Listen[0])}
+	})
+	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
+		t.Errorf("Allocate: %d", code)
+	}
+}
+
+func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, impatient)
+	who := credentialFor("PA_one", time.Hour)
+
+	silent := dialDoor(t, r)
+	mute := dialAs(t, r, nextClient())
+	busy := dialAs(t, r, nextClient())
+	go func() { // valid all the time, and of no use
+		answers := make([]byte, 1500)
+		for {
+			if _, err := busy.Write(stunMessage(t, 0)); err != nil {
+				return
+			}
+			_, _ = busy.Read(answers)
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	inCall := newRawClient(t, r, dialStream)
+	if code := inCall.allocate(who); code != 0 {
+		t.Fatalf("Allocate: %d", code)
+	}
+	checkEnds(t, "without a header", silent)
+	checkEnds(t, "without a word", mute)
+	waitForConnections(t, r, 1)
+	time.Sleep(2 * r.limits.idle) // nothing to wait for: it is to stay
+	if code := inCall.ask(stun.MethodRefresh, who); code != 0 {
+		t.Errorf("Refresh after the limit: %d", code)
+	}
+	if code := inCall.deallocate(who); code != 0 {
+		t.Fatalf("deallocation: %d", code)
+	}
+	waitForConnections(t, r, 0)
+}
+
+func waitForConnections(t *testing.T, r *relay, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); r.door.connections() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections, want %d", r.door.connections(), want)
+		}
+	}
+}
+
+func TestStreamsAreCounted(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) { r.config.RelayPorts = portRange{20000, 20001} })
+	first := dialAs(t, r, nextClient())
+	dialAs(t, r, nextClient())
+	waitForConnections(t, r, 2)
+	checkEnds(t, "one too many", dialDoor(t, r))
+	first.Close()
+	waitForConnections(t, r, 1)
+	newRawClient(t, r, dialStream).exchange(stun.TransactionID, stun.BindingRequest)
+}
+
+func TestAStreamThatTakesNothingEnds(t *testing.T) {
+	peer := listenUDP(t)
+	r, _ := startRelay(t, peer.LocalAddr(), 24, impatient)
+	who, at := credentialFor("PA_one", time.Hour), peerAddress(*peer.LocalAddr().(*net.UDPAddr))
+	client := newRawClient(t, r, dialStream)
+	relayed := client.allocateAt(who)
+	if code := client.ask(stun.MethodChannelBind, who, firstChannel, at); code != 0 {
+		t.Fatalf("ChannelBind: %d", code)
+	}
+	packet := make([]byte, 1400)
+	for deadline := time.Now().Add(patience); r.allocations() > 0; {
+		if _, err := peer.WriteTo(packet, relayed); err != nil {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("still there")
+		}
+	}
+	waitForConnections(t, r, 0)
+}
+
+// Whatever comes, the relay stays up, a call goes on, and what a connection costs is bounded.
+func TestStreamsOfNoSense(t *testing.T) {
+	peer := listenUDP(t)
+	r, _ := startRelay(t, peer.LocalAddr(), 24)
+	_, relayed := newTURNClient(t, r, dialStream)
+	random := rand.New(rand.NewPCG(1, 2))
+	noise := func(n int) []byte {
+		bytes := make([]byte, n)
+		for i := range bytes {
+			bytes[i] = byte(random.Uint32())
+		}
+		return bytes
+	}
+	for name, sent := range map[string][]byte{
+		"a length with which pion spins":     claiming(stunMessage(t, 0), 65516),
+		"channel data with which pion spins": claiming(channelData(0x4000, "data"), 65532),
+		"the largest length":                 claiming(stunMessage(t, 0), 65532),
+		"HTTP":                               []byte("GET / HTTP/1.1\r\nHost: hub\r\n\r\n"),
+		"noise":                              append([]byte{0xff}, noise(10_000)...),
+	} {
+		conn := dialAs(t, r, nextClient())
+		_, _ = conn.Write(sent) // may be cut off in the middle
+		checkEnds(t, name, conn)
+	}
+
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const crowd = 500
+	for range crowd {
+		conn := dialAs(t, r, nextClient())
+		for _, b := range claiming(stunMessage(t, 0), 1500)[:12] { // the rest never comes
+			if _, err := conn.Write([]byte{b}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nonsense := stunMessage(t, 40)
+		copy(nonsense[stunHeader:], noise(40))
+		_, _ = dialAs(t, r, nextClient()).Write(nonsense)
+	}
+	waitForConnections(t, r, 1+2*crowd)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse)) / (2 * crowd)
+	if t.Logf("%d bytes a connection, this test's side too", each); each > 32<<10 {
+		t.Errorf("a connection costs %d bytes", each)
+	}
+	send(t, relayed, peer.LocalAddr(), "still here")
+	receive(t, peer, "still here")
+}
+
+func TestStoppingTheRelayEndsItsStreams(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	conn := dialAs(t, r, nextClient())
+	waitForConnections(t, r, 1)
+	r.Stop()
+	checkEnds(t, "after a stop", conn)
+	if _, err := os.Stat(r.config.TLSSocket); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// scarce is a listener on a machine that has run out of file descriptors for a moment.
+type scarce struct {
+	net.Listener
+	failures int
+}
+
+func (l *scarce) Accept() (net.Conn, error) {
+	if l.failures > 0 {
+		l.failures--
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	door, err := openRelayDoor(relayConfig{TLSSocket: r.config.TLSSocket + "2", RelayPorts: portRange{1, 2}, RelayAddress: r.config.RelayAddress}, usualLimits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	door.Listener = &scarce{door.Listener, 1}
+	if conn, err := net.Dial("unix", r.config.TLSSocket+"2"); err == nil {
+		defer conn.Close()
+	}
+	if _, err := door.Accept(); err != nil {
+		t.Error(err)
+	}
+	door.Close()
+	if _, err := door.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// maxFrame is what pion's server takes at once: a datagram of the usual MTU and what TURN adds to it. Larger
+	// ones, which no WebRTC client sends, it would drop.
+	maxFrame = 1599
+
+	stunHeader    = 20
+	stunCookie    = 0x2112A442
+	channelHeader = 4
+
+	// The first two bits of a message, RFC 8656 section 12.
+	kindSTUN        = 0
+	kindChannelData = 1
+)
+
+var errNotTURN = errors.New("neither STUN nor ChannelData, or larger than any packet")
+
+// relayStream is one client's connection. Read returns one message of TURN each time: pion's own cutting of a byte
+// stream (turn/v5 internal/proto/stun_conn.go) adds to the length that a client names in 16 bits, so that with
+// some lengths it spins for ever, and nests one call in another for each piece that a message arrives in.
+type relayStream struct {
+	net.Conn // as accepted, PROXY header and all
+	door     *relayDoor
+	idle     *time.Timer
+
+	reading sync.Once
+	reader  *bufio.Reader
+	client  *net.TCPAddr // guarded by the door
+	err     error        // of the last Read
+
+	closing sync.Once
+}
+
+// newRelayStream is called under the door's lock: the timer may strike before it is known here.
+func newRelayStream(conn net.Conn, door *relayDoor) *relayStream {
+	s := &relayStream{Conn: conn, door: door}
+	s.idle = time.AfterFunc(door.limits.idle, func() { _ = s.Close() })
+	return s
+}
+
+// Read has one caller, pion's loop for the connection.
+func (s *relayStream) Read(buffer []byte) (int, error) {
+	s.reading.Do(func() {
+		conn, client, err := readClient(s.Conn, s.door.limits.idle)
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.reader = bufio.NewReaderSize(conn, maxFrame)
+		s.door.arrived(s, client)
+	})
+	if s.err != nil {
+		return 0, s.err
+	}
+	var n int
+	if n, s.err = readFrame(s.reader, buffer); s.err != nil {
+		return 0, s.err
+	}
+	return n, nil
+}
+
+// readFrame reads one message, its padding too.
+func readFrame(r *bufio.Reader, into []byte) (int, error) {
+	head, err := r.Peek(channelHeader)
+	if err != nil {
+		return 0, err
+	}
+	kind, length := head[0]>>6, int(binary.BigEndian.Uint16(head[2:4]))
+	size := stunHeader + length
+	if kind == kindChannelData {
+		size = channelHeader + (length+3)/4*4
+	}
+	if kind > kindChannelData || size%4 != 0 || size > min(maxFrame, len(into)) {
+		return 0, errNotTURN
+	}
+	frame, err := r.Peek(size)
+	if err != nil {
+		return 0, err
+	}
+	if hasCookie := size > 8 && binary.BigEndian.Uint32(frame[4:8]) == stunCookie; hasCookie != (kind == kindSTUN) {
+		return 0, errNotTURN // pion goes by the cookie first
+	}
+	copy(into, frame)
+	return r.Discard(size)
+}
+
+func (s *relayStream) Write(packet []byte) (int, error) {
+	_ = s.SetWriteDeadline(time.Now().Add(s.door.limits.write))
+	n, err := s.Conn.Write(packet)
+	if err != nil {
+		_ = s.Close() // after half a message nothing has a meaning any more
+	}
+	return n, err
+}
+
+// RemoteAddr is the client's, once it is known.
+func (s *relayStream) RemoteAddr() net.Addr {
+	if s.client == nil {
+		return s.Conn.RemoteAddr()
+	}
+	return s.client
+}
+
+// LocalAddr has the relay address's family, for the reason that sameFamily has it.
+func (s *relayStream) LocalAddr() net.Addr { return s.door.local }
+
+func (s *relayStream) allocated() { s.idle.Stop() }
+
+func (s *relayStream) released() { s.idle.Reset(s.door.limits.idle) }
+
+func (s *relayStream) Close() error {
+	err := net.ErrClosed
+	s.closing.Do(func() {
+		s.door.left(s)
+		err = s.Conn.Close()
+	})
+	return err
+}
