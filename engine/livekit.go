@@ -54,14 +54,15 @@ func decodeStrict(text string) (*serverConfig, error) {
 type sfu struct {
 	text   string // livekit.yaml
 	doors  doors
+	told   advertised // which addresses clients are told, if not as livekit.yaml says
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
 	ended  chan struct{} // closed when Run returns
 }
 
-func newSFU(text string, opened doors) *sfu {
-	return &sfu{text: text, doors: opened, up: make(chan struct{}), ended: make(chan struct{})}
+func newSFU(text string, opened doors, told advertised) *sfu {
+	return &sfu{text: text, doors: opened, told: told, up: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (s *sfu) Run(ready func()) error {
@@ -120,7 +121,11 @@ func (s *sfu) initialize(conf *config.Config) error {
 	if s.server, err = service.InitializeServer(conf, node); err != nil {
 		return err
 	}
-	if _, err := batchWrites(transportOf(s.server.RoomManager())); err != nil {
+	transport := transportOf(s.server.RoomManager())
+	if _, err := batchWrites(transport, s.told); err != nil {
+		return err
+	}
+	if err := s.told.apply(transport); err != nil {
 		return err
 	}
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
@@ -135,7 +140,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 }
 
 // transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it, hence the reach into
-// a field of the pinned version: if it is renamed, TestMediaBatchesWrites fails.
+// a field of the pinned version: if it is renamed, TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
 func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
 	field := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
 	return &(*(**rtc.WebRTCConfig)(unsafe.Pointer(field.UnsafeAddr()))).WebRTCConfig

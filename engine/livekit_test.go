@@ -29,7 +29,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	}
 	keyFile, secretFile := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "relay.secret")
 	configFile, control := filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	_, relayAddress := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	relay, relayAddress := startRelay(t, listenUDP(t).LocalAddr(), 24)
 	relayHost, relayPort, _ := net.SplitHostPort(relayAddress)
 	turnServer := fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", relayHost, relayPort, secretFile)
 	port := freePort(t)
@@ -59,7 +59,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	for i := range 6 {
 		key := []string{"APIz", "APIa", "APIm"}[i%3]
 		guest, refreshedBy, ice := join(t, port, key, secrets[key], fmt.Sprintf("guest%d", i))
-		checkICEServers(t, ice, relayAddress)
+		checkICEServers(t, ice, relay, relayAddress)
 		if refreshedBy != "APIz" {
 			t.Errorf("the refresh token of a guest with %s is signed with %s, want the current key APIz", key, refreshedBy)
 		}
@@ -122,13 +122,13 @@ func waitForExit(t *testing.T, cmd *exec.Cmd, ended chan error) {
 }
 
 // checkICEServers wants the hub's relay and nobody else's STUN, with a credential that the relay takes.
-func checkICEServers(t *testing.T, servers []*livekit.ICEServer, relayAddress string) {
+func checkICEServers(t *testing.T, servers []*livekit.ICEServer, relay *relay, relayAddress string) {
 	t.Helper()
 	if len(servers) != 1 || fmt.Sprint(servers[0].Urls) != "[turn:"+relayAddress+"?transport=udp]" {
 		t.Fatalf("ICE servers: %v", servers)
 	}
 	who := credential{servers[0].Username, servers[0].Credential}
-	if code := newRawClient(t, relayAddress).allocate(who); code != 0 {
+	if code := newRawClient(t, relay, dialUDP).allocate(who); code != 0 {
 		t.Errorf("Allocate with LiveKit's credential: %d", code)
 	}
 }

@@ -14,8 +14,11 @@ const defaultDrain = 30 * time.Second
 
 func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var fds fdList
+	var told advertised
 	register := func(flags *flag.FlagSet) {
 		flags.Var(&fds, "listen-fd", "inherited `number` of a listening socket to use instead of the configured port; may be repeated")
+		flags.Var(&told, "advertise", "`LOCAL=EXTERNAL`: what clients are told for an address of this machine, instead of what node_ip says; "+
+			"addresses without one are not offered; may be repeated")
 	}
 	return runServer("media", "livekit.yaml", register, args, stdin, stdout, stderr, func(text string) (engine, error) {
 		// The same judgement as check-config's, so that all that is wrong is told at once and nothing surprises later.
@@ -26,7 +29,7 @@ func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if err != nil {
 			return nil, err
 		}
-		return newSFU(text, opened), nil
+		return newSFU(text, opened, told), nil
 	})
 }
 

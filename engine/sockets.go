@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 
@@ -16,16 +17,17 @@ import (
 // socketBuffer is what livekit-server asks of the kernel for each media socket (mediatransportutil's rtcconfig).
 const socketBuffer = 16 << 20
 
-// batchWrites opens the UDP media sockets anew, on the same addresses, with udpbatch around them: rtcconfig takes no
-// socket from outside. To be called before the server starts. With a range of ports there is nothing to do: each call
-// has a socket of its own. Returns how many it opened.
-func batchWrites(conf *rtcconfig.WebRTCConfig) (int, error) {
+// batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them:
+// rtcconfig takes no socket from outside. To be called before the server starts. With a range of ports there is nothing
+// to do: each call has a socket of its own. Returns how many it opened.
+func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
 		return 0, nil
 	}
-	addrs := old.MultiUDPMuxDefault.GetListenAddresses() // its own method names one port of each address
-	if err := old.Close(); err != nil {
+	// Its own method names one port of each address.
+	addrs, err := told.narrow(old.MultiUDPMuxDefault.GetListenAddresses())
+	if err := errors.Join(err, old.Close()); err != nil {
 		return 0, err
 	}
 	log := pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("udp_mux")

@@ -16,13 +16,13 @@ func TestMediaBatchesWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := newSFU("", nil)
+	server := newSFU("", nil, nil)
 	if err := server.initialize(conf); err != nil {
 		t.Fatal(err)
 	}
 	transport := transportOf(server.server.RoomManager())
 	t.Cleanup(func() { _ = transport.UDPMux.Close() })
-	opened, err := batchWrites(transport) // once more: it works on what it made itself, too
+	opened, err := batchWrites(transport, nil) // once more: it works on what it made itself, too
 	if err != nil || opened != 1 {
 		t.Errorf("%d sockets on %s: %v", opened, runtime.GOOS, err)
 	}

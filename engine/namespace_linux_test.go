@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const inNamespace = "LKHUB_TEST_IN_NAMESPACE"
+
+// withAddresses runs the rest of a test in a network namespace of its own, whose loopback interface has these addresses
+// too, and reports whether this is it. Where the machine allows none, the test is skipped.
+func withAddresses(t *testing.T, addresses ...string) bool {
+	t.Helper()
+	if os.Getenv(inNamespace) == "" {
+		again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+		again.Env = append(os.Environ(), inNamespace+"=1")
+		again.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		if os.Geteuid() != 0 {
+			again.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+			again.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		}
+		out, err := again.CombinedOutput()
+		switch text := string(out); {
+		case again.ProcessState == nil:
+			t.Skipf("no network namespace: %v", err)
+		case err != nil || !strings.Contains(text, "--- PASS"):
+			t.Errorf("%v\n%s", err, text)
+		case testing.Verbose():
+			t.Log(text)
+		}
+		return false
+	}
+	commands := [][]string{{"link", "set", "lo", "up"}}
+	for _, address := range addresses {
+		commands = append(commands, []string{"address", "add", address, "dev", "lo"})
+	}
+	for _, command := range commands {
+		if out, err := exec.Command("ip", command...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", strings.Join(command, " "), err, out)
+		}
+	}
+	return true
+}
