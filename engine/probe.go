@@ -15,7 +15,8 @@ import (
 const probeUsage = `usage: lkhub-engine probe < request.json
 Joins as two participants for each path, and proves that media flows through that kind of path alone. The request:
   {"url": "ws://127.0.0.1:7880", "timeout_ms": 10000, "media_ms": 400,
-   "paths": [{"path": "udp|tcp|turn-udp", "tokens": ["JWT of a publisher", "JWT of a subscriber"]}]}
+   "paths": [{"path": "udp|tcp|turn-udp|turn-tls", "tokens": ["JWT of a publisher", "JWT of a subscriber"]}],
+   "resolve": {"NAME or address": "address where it is from here"}, "ca_file": "authorities to trust besides this machine's"}
 It prints a JSON line for each path when it is known.
 Exit code: 0 every path works, 1 one does not or could not be tried, 2 the request is wrong.`
 

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -25,20 +24,26 @@ const (
 // callServer is the engine's own media process.
 type callServer struct{ url, control string }
 
-// startSFU starts it on loopback, with ICE over TCP unless tcp is "0", and with these turn_servers.
-func startSFU(t *testing.T, udp, tcp, turnServers string) callServer {
+// startSFU starts it on loopback, with ICE over TCP unless tcp is "0", with these turn_servers and advertised addresses.
+func startSFU(t *testing.T, udp, tcp, turnServers string, advertise ...string) callServer {
+	t.Helper()
+	return startSFUAt(t, "127.0.0.1", udp, tcp, turnServers, advertise...)
+}
+
+func startSFUAt(t *testing.T, host, udp, tcp, turnServers string, advertise ...string) callServer {
 	t.Helper()
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	port := freePort(t)
+	port := freePortAt(t, host)
 	yaml := strings.Replace(liveKitYAML(port, udp, keyFile, turnServers), "tcp_port: 0", "tcp_port: "+tcp, 1)
-	for path, text := range map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	yaml = strings.NewReplacer("[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host)).Replace(yaml)
+	writePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml})
 	var log bytes.Buffer
-	media := engineCommand("media", "--config", configFile, "--control", control, "--drain", "1ms")
+	args := []string{"media", "--config", configFile, "--control", control, "--drain", "1ms"}
+	for _, address := range advertise {
+		args = append(args, "--advertise", address)
+	}
+	media := engineCommand(args...)
 	media.Stderr = &log
 	if err := media.Start(); err != nil {
 		t.Fatal(err)
@@ -51,23 +56,32 @@ func startSFU(t *testing.T, udp, tcp, turnServers string) callServer {
 		}
 	})
 	askControl(t, control, "/ready")
-	return callServer{"ws://127.0.0.1:" + port, control}
+	return callServer{"ws://" + net.JoinHostPort(host, port), control}
 }
 
 // turnEntry is a relay towards peer alone, as an entry of turn_servers.
 func turnEntry(t *testing.T, peer string) string {
 	t.Helper()
-	address, err := net.ResolveUDPAddr("udp", "127.0.0.1:"+peer)
+	_, listen := startRelay(t, loopbackPort(t, peer), 24)
+	host, port, _ := net.SplitHostPort(listen)
+	return turnServer(t, host, port, "udp")
+}
+
+func loopbackPort(t *testing.T, port string) *net.UDPAddr {
+	t.Helper()
+	address, err := net.ResolveUDPAddr("udp", "127.0.0.1:"+port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, listen := startRelay(t, address, 24)
-	host, port, _ := net.SplitHostPort(listen)
+	return address
+}
+
+// turnServer is an entry of turn_servers with the tests' secret.
+func turnServer(t *testing.T, host, port, protocol string) string {
+	t.Helper()
 	secretFile := filepath.Join(t.TempDir(), "relay.secret")
-	if err := os.WriteFile(secretFile, []byte(testSecret), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", host, port, secretFile)
+	writePrivate(t, map[string]string{secretFile: testSecret})
+	return fmt.Sprintf("{host: %q, port: %s, protocol: %s, secret_file: %s}", host, port, protocol, secretFile)
 }
 
 func callToken(t *testing.T, secret, room, identity string) string {
@@ -83,7 +97,11 @@ func callToken(t *testing.T, secret, room, identity string) string {
 // runProbeOn probes paths with as many tokens each, and returns the results and the exit code.
 func runProbeOn(t *testing.T, url, secret string, tokens int, timeout time.Duration, paths ...string) (map[string]probe.Result, int) {
 	t.Helper()
-	request := probe.Request{URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200}
+	return runProbeWith(t, probe.Request{URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200}, secret, tokens, paths...)
+}
+
+func runProbeWith(t *testing.T, request probe.Request, secret string, tokens int, paths ...string) (map[string]probe.Result, int) {
+	t.Helper()
 	for _, path := range paths {
 		p := probe.PathRequest{Path: path}
 		for i := range tokens {
@@ -128,15 +146,17 @@ const (
 
 func TestProbeProvesEachPathAlone(t *testing.T) {
 	udp, tcp := freePort(t), freePort(t)
-	server := startSFU(t, udp, tcp, turnEntry(t, udp))
-	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "udp", "tcp", "turn-udp")
-	if code != exitOK || len(results) != 3 {
+	servers, caFile := turnBothWays(t, udp)
+	server := startSFU(t, udp, tcp, servers)
+	results, code := runProbeWith(t, hubRequest(server.url, caFile, enough), callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	if code != exitOK || len(results) != 4 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
-	ends := map[string][2]string{
-		"udp":      {"udp host 127.0.0.1:", "udp host 127.0.0.1:" + udp},
-		"tcp":      {"tcp host 127.0.0.1:", "tcp host 127.0.0.1:" + tcp},
-		"turn-udp": {"udp relay 127.0.0.1:2", "udp host 127.0.0.1:" + udp},
+	ends := map[string][3]string{ // local, remote, relay
+		"udp":      {"udp host 127.0.0.1:", "udp host 127.0.0.1:" + udp, ""},
+		"tcp":      {"tcp host 127.0.0.1:", "tcp host 127.0.0.1:" + tcp, ""},
+		"turn-udp": {"udp relay 127.0.0.1:2", "udp host 127.0.0.1:" + udp, "turn:127.0.0.1:"},
+		"turn-tls": {"udp relay 127.0.0.1:2", "udp host 127.0.0.1:" + udp, "turns:" + hubName + ":"},
 	}
 	for path, result := range results {
 		t.Logf("%s: %s, %.1f ms to connect", path, result.Detail, *result.ConnectMS)
@@ -146,7 +166,7 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 		if !strings.HasPrefix(*result.Local, ends[path][0]) || *result.Remote != ends[path][1] {
 			t.Errorf("%s went from %s to %s", path, *result.Local, *result.Remote)
 		}
-		if (result.Relay != nil) != (path == "turn-udp") {
+		if relay := ends[path][2]; (result.Relay != nil) != (relay != "") || (relay != "" && !strings.HasPrefix(*result.Relay, relay)) {
 			t.Errorf("%s: relay %v", path, result.Relay)
 		}
 	}
@@ -185,12 +205,12 @@ func TestProbeOfAConnectionAlone(t *testing.T) {
 
 func TestProbeSaysWhatIsNotOffered(t *testing.T) {
 	server := startSFU(t, freePort(t), "0", "")
-	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "tcp", "turn-udp")
-	if code != exitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" {
+	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "tcp", "turn-udp", "turn-tls")
+	if code != exitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" || verdict(results["turn-tls"]) != "null join" {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
-	if got := results["turn-udp"].Detail; got != "no TURN over UDP offered" {
-		t.Errorf("turn-udp: %s", got)
+	if got := results["turn-udp"].Detail + ", " + results["turn-tls"].Detail; got != "no TURN over UDP offered, no TURN over TLS offered" {
+		t.Error(got)
 	}
 	if got := results["tcp"].Detail; !strings.HasPrefix(got, "no ICE over TCP offered (but udp 127.0.0.1:") {
 		t.Errorf("tcp: %s", got)
@@ -233,10 +253,12 @@ func TestProbeRefusesAWrongRequest(t *testing.T) {
 // In this process, so that what a probe leaves running can be counted.
 func TestProbeLeavesNothingBehind(t *testing.T) {
 	udp, tcp := freePort(t), freePort(t)
-	server := startSFU(t, udp, tcp, turnEntry(t, freePort(t)))
+	servers, caFile := turnBothWays(t, freePort(t))
+	server := startSFU(t, udp, tcp, servers)
 	before := runtime.NumGoroutine()
-	request := fmt.Sprintf(`{"url": %q, "timeout_ms": %d, "media_ms": 20, "paths": [`, server.url, short.Milliseconds())
-	for i, path := range []string{"udp", "tcp", "turn-udp"} { // the last one fails
+	request := fmt.Sprintf(`{"url": %q, "timeout_ms": %d, "media_ms": 20, "ca_file": %q, "resolve": {%q: "127.0.0.1"}, "paths": [`,
+		server.url, short.Milliseconds(), caFile, hubName)
+	for i, path := range []string{"udp", "tcp", "turn-udp", "turn-tls"} { // the last two fail
 		request += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"path": %q, "tokens": [%q, %q]}`,
 			path, callToken(t, callSecret, path, "a"), callToken(t, callSecret, path, "b"))
 	}
@@ -246,7 +268,7 @@ func TestProbeLeavesNothingBehind(t *testing.T) {
 	}
 	verdicts := map[string]string{}
 	probe.Run(t.Context(), parsed, func(r probe.Result) { verdicts[r.Path] = verdict(r) })
-	if verdicts["udp"] != "true media" || verdicts["tcp"] != "true media" || verdicts["turn-udp"] != "false connect" {
+	if verdicts["udp"] != "true media" || verdicts["tcp"] != "true media" || verdicts["turn-udp"] != "false connect" || verdicts["turn-tls"] != "false connect" {
 		t.Errorf("%v", verdicts)
 	}
 	for deadline := time.Now().Add(enough); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {

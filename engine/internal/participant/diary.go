@@ -3,6 +3,7 @@ package participant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/pion/logging"
+	"github.com/pion/stun/v3"
 )
 
 // diaryLength bounds what is kept: a person reads it in one sentence.
@@ -44,12 +46,35 @@ func (d *diary) write(args []any) {
 		if !ok || fromClosing(err) {
 			continue
 		}
+		text := inWords(err)
 		d.mu.Lock()
-		if !slices.Contains(d.entries, err.Error()) && len(d.entries) < diaryLength {
-			d.entries = append(d.entries, err.Error())
+		if !slices.Contains(d.entries, text) && len(d.entries) < diaryLength {
+			d.entries = append(d.entries, text)
 		}
 		d.mu.Unlock()
 	}
+}
+
+// refusals are a TURN server's answers to a client that does all else right; most servers send the number alone.
+var refusals = map[stun.ErrorCode]string{
+	stun.CodeBadRequest:             wrongSecret, // pion, and so LiveKit's own; 401 elsewhere
+	stun.CodeUnauthorized:           wrongSecret,
+	stun.CodeForbidden:              "it refuses this client",
+	stun.CodeAddrFamilyNotSupported: "it has no relay address of the family that was asked for",
+	stun.CodeAllocQuotaReached:      "the participant's allocations are used up, or the server is about to stop",
+	stun.CodeInsufficientCapacity:   "it has no relay port left",
+}
+
+const wrongSecret = "it refuses the name and password that LiveKit gave out: its secret is another one, or its clock"
+
+func inWords(err error) string {
+	var refused *stun.TurnError
+	if errors.As(err, &refused) {
+		if words, ok := refusals[refused.ErrorCodeAttr.Code]; ok {
+			return fmt.Sprintf("%s (error %d)", words, refused.ErrorCodeAttr.Code)
+		}
+	}
+	return err.Error()
 }
 
 // fromClosing tells the errors of the end, which explain nothing, from those that led to it.

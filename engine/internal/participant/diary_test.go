@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"testing"
+
+	"github.com/pion/stun/v3"
 )
 
 func TestDiaryKeepsTheFirstErrorsOfICE(t *testing.T) {
@@ -16,11 +18,12 @@ func TestDiaryKeepsTheFirstErrorsOfICE(t *testing.T) {
 	ice.Warnf("again: %v", refused)
 	ice.Warnf("no error here, %d", 1)
 	ice.Warnf("the end: %v %v", net.ErrClosed, io.EOF)
+	ice.Warnf("failed to allocate: %s", &stun.TurnError{ErrorCodeAttr: stun.ErrorCodeAttribute{Code: stun.CodeAllocQuotaReached}})
 	other.Warnf("%v", errors.New("other"))
 	for _, text := range []string{"b", "c", "d"} {
 		ice.Errorf("%v", errors.New(text))
 	}
-	if want := []string{"connection refused", "b", "c"}; !slices.Equal(d.read(), want) {
+	if want := []string{"connection refused", "the participant's allocations are used up, or the server is about to stop (error 486)", "b"}; !slices.Equal(d.read(), want) {
 		t.Errorf("the diary reads %q, want %q", d.read(), want)
 	}
 }

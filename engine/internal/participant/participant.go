@@ -7,6 +7,7 @@ package participant
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,8 @@ type Config struct {
 
 	// Dial opens the TCP connection of the signalling; nil is the usual way.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is for the signalling; nil is the usual one.
+	TLS *tls.Config
 
 	// Settings has the last word on pion's settings; Interceptors are all that there are.
 	Settings     func(*webrtc.SettingEngine)

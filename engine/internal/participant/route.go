@@ -1,9 +1,11 @@
 package participant
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
@@ -21,6 +23,9 @@ type Route struct {
 	Server func(url string) bool
 	// Loopback allows 127.0.0.1 and ::1 on both ends. Only a server on this machine can mean them.
 	Loopback bool
+	// Leads are addresses of the server's candidates that are somewhere else from here: a machine behind a NAT may not
+	// reach itself by its outside address.
+	Leads map[netip.Addr]netip.Addr
 }
 
 // ICEServers keeps the URLs that the route allows, with their credentials.
@@ -54,6 +59,28 @@ func (r Route) Allows(remote ice.Candidate) bool {
 	}
 	network, err := webrtc.NewNetworkType(remote.NetworkType().String())
 	return err == nil && slices.Contains(r.Networks, network)
+}
+
+// lead is the server's candidate as it is reached from here.
+func (r Route) lead(candidate string) (string, ice.Candidate, error) {
+	parsed, err := ice.UnmarshalCandidate(candidate)
+	if err != nil {
+		return "", nil, fmt.Errorf("the server's candidate %q: %w", candidate, err)
+	}
+	address, err := netip.ParseAddr(parsed.Address())
+	if err != nil {
+		return candidate, parsed, nil
+	}
+	here, ok := r.Leads[address.Unmap()]
+	if !ok {
+		return candidate, parsed, nil
+	}
+	// RFC 8839, section 5.1: foundation, component, transport, priority, address, …
+	fields := strings.Fields(candidate)
+	fields[4] = here.String()
+	candidate = strings.Join(fields, " ")
+	parsed, err = ice.UnmarshalCandidate(candidate)
+	return candidate, parsed, err
 }
 
 func (r Route) policy() webrtc.ICETransportPolicy {

@@ -80,6 +80,26 @@ func TestAnnouncedCandidatesKeepTheirAddress(t *testing.T) {
 	}
 }
 
+func TestCandidatesAreLedToWhereTheyAreFromHere(t *testing.T) {
+	route := Route{Leads: map[netip.Addr]netip.Addr{
+		netip.MustParseAddr("203.0.113.5"): netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("2001:db8::5"): netip.MustParseAddr("fd00::5"),
+	}}
+	for candidate, want := range map[string]string{
+		"candidate:1 1 udp 1 203.0.113.5 7882 typ host":                 "candidate:1 1 udp 1 10.0.0.5 7882 typ host",
+		"candidate:1 1 tcp 1 2001:db8::5 7881 typ host tcptype passive": "candidate:1 1 tcp 1 fd00::5 7881 typ host tcptype passive",
+		"candidate:1 1 udp 1 203.0.113.6 7882 typ host":                 "candidate:1 1 udp 1 203.0.113.6 7882 typ host",
+		"candidate:1 1 udp 1 0b5f.local 7882 typ host":                  "candidate:1 1 udp 1 0b5f.local 7882 typ host",
+	} {
+		got, parsed, err := route.lead(candidate)
+		if err != nil || got != want || !strings.Contains(want, parsed.Address()) {
+			t.Errorf("%s became %s (%v), %v", candidate, got, parsed, err)
+		}
+	}
+	if _, _, err := route.lead("candidate:nonsense"); err == nil {
+		t.Error("no error")
+	}
+}
+
 func TestSameMachine(t *testing.T) {
 	for address, want := range map[string]bool{"127.0.0.1": true, "::1": true, "192.0.2.1": false} {
 		if got := SameMachine(netip.MustParseAddr(address)); got != want {

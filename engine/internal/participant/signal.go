@@ -60,7 +60,7 @@ func dialSignal(ctx context.Context, config Config, protocol signalling.Signalli
 		return nil, nil, err
 	}
 	url := signalling.ToWebsocketURL(config.URL) + protocol.Path() + "?" + query
-	dialer := websocket.Dialer{NetDialContext: config.Dial}
+	dialer := websocket.Dialer{NetDialContext: config.Dial, TLSClientConfig: config.TLS}
 	conn, response, err := dialer.DialContext(ctx, url, signalling.NewHTTPHeaderWithToken(config.Token))
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {

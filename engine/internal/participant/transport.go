@@ -176,10 +176,11 @@ func (t *Transport) addRemote(candidate webrtc.ICECandidateInit) error {
 	if candidate.Candidate == "" { // end of candidates
 		return nil
 	}
-	parsed, err := ice.UnmarshalCandidate(candidate.Candidate)
+	text, parsed, err := t.route.lead(candidate.Candidate)
 	if err != nil {
-		return fmt.Errorf("the server's candidate %q: %w", candidate.Candidate, err)
+		return err
 	}
+	candidate.Candidate = text
 	allowed := t.route.Allows(parsed)
 	t.mu.Lock()
 	if allowed {

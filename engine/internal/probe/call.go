@@ -29,6 +29,8 @@ const (
 // call is one path's publisher and subscriber.
 type call struct {
 	route  route
+	way    way
+	turn   *turnWay // of routes that need a TURN server
 	tokens []string
 	media  time.Duration
 	result *Result
@@ -42,9 +44,13 @@ type call struct {
 // run takes all stages and returns why it stopped, or nil when media was heard.
 func (c *call) run(ctx context.Context, target *url.URL) *fault {
 	dialed := time.Now()
-	server, f := preflight(ctx, target, c.tokens)
+	server, f := preflight(ctx, target, c.way, c.tokens)
 	if f != nil {
 		return f
+	}
+	if c.route.needsServer {
+		c.turn = &turnWay{ctx: ctx, way: c.way}
+		defer func() { c.turn.judge(c.result) }()
 	}
 	if f := c.join(ctx, server); f != nil {
 		return f
@@ -64,8 +70,8 @@ func (c *call) run(ctx context.Context, target *url.URL) *fault {
 }
 
 // preflight takes the stages dns to token.
-func preflight(ctx context.Context, target *url.URL, tokens []string) (*server, *fault) {
-	server, conn, f := reach(ctx, target)
+func preflight(ctx context.Context, target *url.URL, w way, tokens []string) (*server, *fault) {
+	server, conn, f := reach(ctx, target, w)
 	if f != nil {
 		return nil, f
 	}
@@ -78,7 +84,10 @@ func preflight(ctx context.Context, target *url.URL, tokens []string) (*server, 
 	return server, server.validate(ctx, secured, tokens)
 }
 
-func settings(engine *webrtc.SettingEngine) {
+func (c *call) settings(engine *webrtc.SettingEngine) {
+	if c.turn != nil {
+		c.turn.settings(engine)
+	}
 	engine.SetICETimeouts(iceDisconnected, iceFailed, keepalive)
 	engine.SetICEMaxBindingRequests(checksPerPair)
 	engine.SetDTLSRetransmissionInterval(dtlsRetransmission)
@@ -109,7 +118,7 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 		case <-t.Connected():
 			return nil
 		case <-t.Failed():
-			return explainPaths(c.route, t)
+			return explainPaths(c.route, t, c.turn)
 		case <-described:
 			described = nil
 		case <-offered:
@@ -117,16 +126,16 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 		case <-gathered:
 			gathered = nil
 		case <-p.Ended():
-			f := explainPaths(c.route, t)
+			f := explainPaths(c.route, t, c.turn)
 			return failed(f.stage, "%s", redact(p.Err().Error(), c.tokens))
 		case <-ctx.Done():
-			return explainPaths(c.route, t)
+			return explainPaths(c.route, t, c.turn)
 		}
 		paths := t.Paths()
 		nothingOffered := described == nil && offered == nil && len(paths.Remote) == 0
 		nothingGathered := c.route.RelayOnly && gathered == nil && len(paths.Local) == 0
 		if nothingOffered || nothingGathered {
-			return explainPaths(c.route, t)
+			return explainPaths(c.route, t, c.turn)
 		}
 	}
 }

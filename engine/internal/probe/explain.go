@@ -39,10 +39,15 @@ func redact(text string, tokens []string) string {
 }
 
 // explainPaths says why a transport has not connected, by how far it came.
-func explainPaths(r route, t *participant.Transport) *fault {
+func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 	paths := t.Paths()
 	local, remote := localEnds(paths), remoteEnds(paths.Remote)
+	unreached, waiting := turn.faults()
 	switch {
+	case len(local) == 0 && unreached != nil:
+		return unreached
+	case len(local) == 0 && r.RelayOnly && closed(t.Gathered()):
+		return failed(StageGather, "the TURN server gave no relay address%s", because(paths.Errors))
 	case !closed(t.Described()):
 		return failed(StageJoin, "the server sent no session description for the %s", side(t))
 	case len(remote) == 0 && onlyLoopback(r, paths.Left):
@@ -52,10 +57,10 @@ func explainPaths(r route, t *participant.Transport) *fault {
 		return failed(StageJoin, "the server offered no candidate at all to the %s", side(t))
 	case len(remote) == 0:
 		return &fault{stage: StageJoin, detail: r.missing + " (but " + list(remoteEnds(paths.Left)) + ")", untried: true}
-	case len(local) == 0 && r.RelayOnly && !closed(t.Gathered()):
-		return failed(StageGather, "no answer from the TURN server")
+	case len(local) == 0 && waiting != nil:
+		return waiting
 	case len(local) == 0 && r.RelayOnly:
-		return failed(StageGather, "the TURN server gave no relay address%s", because(paths.Errors))
+		return failed(StageGather, "no answer from the TURN server")
 	case len(local) == 0:
 		return failed(StageGather, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
 	case !closed(t.Reached()):

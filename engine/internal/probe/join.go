@@ -19,6 +19,9 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 		return failed(StageJoin, "%v", err)
 	}
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
+	if !c.route.RelayOnly { // a relay knows by itself where its peers are
+		c.route.Leads = c.way.hosts.addresses()
+	}
 	joined := make([]*participant.Participant, len(c.tokens))
 	faults := make([]*fault, len(c.tokens))
 	var joins sync.WaitGroup
@@ -27,7 +30,7 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 			var err error
 			joined[i], err = participant.Join(ctx, participant.Config{
 				URL: server.target.String(), Token: token, AutoSubscribe: i > 0, Route: c.route.Route,
-				Dial: server.dial, Settings: settings, OnTrack: c.stream.receive,
+				Dial: server.dial, TLS: c.way.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.stream.receive,
 			})
 			faults[i] = c.explainJoin(err)
 		})
@@ -84,10 +87,16 @@ func (c *call) start() *fault {
 	for i, p := range c.participants {
 		if c.route.needsServer {
 			urls := relayURLs(c.route.ICEServers(p.Welcome().GetIceServers()))
-			if urls == "" {
+			if len(urls) == 0 {
 				return &fault{stage: StageJoin, detail: c.route.missing, untried: true}
 			}
-			c.result.Relay = &urls
+			text := strings.Join(urls, " ")
+			c.result.Relay = &text
+			if i == 0 {
+				if f := c.turn.check(urls); f != nil {
+					return f
+				}
+			}
 		}
 		var tracks []participant.Publication
 		if i == 0 {
@@ -103,10 +112,10 @@ func (c *call) start() *fault {
 	return nil
 }
 
-func relayURLs(servers []webrtc.ICEServer) string {
+func relayURLs(servers []webrtc.ICEServer) []string {
 	var urls []string
 	for _, server := range servers {
 		urls = append(urls, server.URLs...)
 	}
-	return strings.Join(urls, " ")
+	return urls
 }

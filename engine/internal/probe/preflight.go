@@ -9,10 +9,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
-	"syscall"
+	"time"
 
 	"github.com/livekit/protocol/logger"
 	"github.com/livekit/server-sdk-go/v2/signalling"
@@ -26,31 +25,19 @@ const maxAnswer = 4 << 10
 // server is a signalling server that has been reached.
 type server struct {
 	target  *url.URL
+	way     way
 	address netip.AddrPort // the one that answered; everything goes there
 }
 
 // reach takes the stages dns and tcp. The connection is for what comes next.
-func reach(ctx context.Context, target *url.URL) (*server, net.Conn, *fault) {
-	host := target.Hostname()
-	if _, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
-		var unknown *net.DNSError
-		if errors.As(err, &unknown) && unknown.IsNotFound {
-			return nil, nil, failed(StageDNS, "the name %s has no address", host)
-		}
-		return nil, nil, failed(StageDNS, "the name %s can't be looked up: %v", host, err)
-	}
-	// By name: the dialer shares the time among all addresses.
-	address := net.JoinHostPort(host, portOf(target))
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		var operation *net.OpError
-		if errors.As(err, &operation) && operation.Addr != nil {
-			address = operation.Addr.String()
-		}
-		return nil, nil, failed(StageTCP, "%s", explainDial(err, address))
+func reach(ctx context.Context, target *url.URL, w way) (*server, net.Conn, *fault) {
+	conn, f := w.hosts.dial(ctx, target.Hostname(), portOf(target))
+	if f != nil {
+		f.untried = false
+		return nil, nil, f
 	}
 	answered := conn.RemoteAddr().(*net.TCPAddr).AddrPort()
-	return &server{target, netip.AddrPortFrom(answered.Addr().Unmap(), answered.Port())}, conn, nil
+	return &server{target, w, netip.AddrPortFrom(answered.Addr().Unmap(), answered.Port())}, conn, nil
 }
 
 func portOf(target *url.URL) string {
@@ -66,26 +53,13 @@ func portOf(target *url.URL) string {
 
 func secure(target *url.URL) bool { return target.Scheme == "wss" || target.Scheme == "https" }
 
-func explainDial(err error, address string) string {
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused by " + address
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "no answer from " + address
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return "no route to " + address
-	default:
-		return err.Error()
-	}
-}
-
 // secureConn takes the stage tls where the address asks for it.
 func (s *server) secureConn(ctx context.Context, conn net.Conn) (net.Conn, *fault) {
 	if !secure(s.target) {
 		return conn, nil
 	}
-	encrypted := tls.Client(conn, &tls.Config{ServerName: s.target.Hostname(), NextProtos: []string{"http/1.1"}})
-	err := encrypted.HandshakeContext(ctx)
+	host := s.target.Hostname()
+	encrypted, err := s.way.handshake(ctx, conn, host, "http/1.1")
 	var plain tls.RecordHeaderError
 	switch {
 	case err == nil:
@@ -93,7 +67,7 @@ func (s *server) secureConn(ctx context.Context, conn net.Conn) (net.Conn, *faul
 	case errors.As(err, &plain):
 		return nil, failed(StageTLS, "%s doesn't speak TLS; is its address ws:// instead of wss://?", s.address)
 	default:
-		return nil, failed(StageTLS, "%s: %v", s.address, err)
+		return nil, failed(StageTLS, "%s %s", s.address, explainTLS(err, host, time.Now()))
 	}
 }
 

@@ -24,7 +24,7 @@ func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	_, f := preflight(ctx, target, []string{token})
+	_, f := preflight(ctx, target, way{}, []string{token})
 	return f
 }
 
@@ -106,7 +106,7 @@ func TestPreflightStages(t *testing.T) {
 		stage         Stage
 		says          string
 	}{
-		{"no such name", "ws://nowhere.invalid", StageDNS, "nowhere.invalid"},
+		{"no such name", "ws://nowhere..invalid", StageDNS, "nowhere..invalid"}, // asks no resolver
 		{"nobody listens", "ws://" + gone, StageTCP, "connection refused by " + gone},
 		{"wss to a plain port", "wss://" + plain.Listener.Addr().String(), StageTLS, "ws:// instead"},
 		{"unknown authority", "wss://" + encrypted.Listener.Addr().String(), StageTLS, "certificate"},

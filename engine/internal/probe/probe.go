@@ -28,7 +28,7 @@ func runPath(parent context.Context, request *Request, path PathRequest) Result 
 	ctx, cancel := context.WithTimeout(parent, request.timeout())
 	defer cancel()
 	result := Result{Path: path.Path}
-	c := &call{route: path.route, tokens: path.Tokens, media: request.media(), result: &result}
+	c := &call{route: path.route, way: request.way, tokens: path.Tokens, media: request.media(), result: &result}
 	defer c.leave()
 	f := c.run(ctx, request.target)
 	if f != nil && parent.Err() != nil {

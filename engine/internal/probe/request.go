@@ -24,7 +24,14 @@ type Request struct {
 	MediaMS   int           `json:"media_ms"`   // how long to measure loss after the first packet
 	Paths     []PathRequest `json:"paths"`
 
+	// Resolve leads the hosts of the signalling and of TURN servers, and candidates' addresses, to addresses that they
+	// are reached at from here. A server is still known by its name to TLS.
+	Resolve map[string]string `json:"resolve"`
+	// CAFile holds authorities in PEM that are trusted besides this machine's.
+	CAFile string `json:"ca_file"`
+
 	target *url.URL
+	way    way
 }
 
 // PathRequest is one path with the tokens of its own publisher and, unless only the connection is to be
@@ -62,6 +69,9 @@ func (r *Request) check() error {
 		fault("url: user, query and fragment have no place in a LiveKit address")
 	}
 	r.target = target
+	var wrong []error
+	r.way, wrong = newWay(r.Resolve, r.CAFile)
+	faults = append(faults, wrong...)
 	if timeout := r.timeout(); timeout <= 0 || timeout > maxTimeout {
 		fault("timeout_ms: %d is not between 1 and %d", r.TimeoutMS, maxTimeout.Milliseconds())
 	}

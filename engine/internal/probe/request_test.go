@@ -14,6 +14,10 @@ func TestReadRequest(t *testing.T) {
 		{`{"url": "ws://127.0.0.1:7880", "timeout_ms": 1000, "media_ms": 0, ` + paths + `}`, nil},
 		{`{"url": "https://rtc.example.com/livekit/", "timeout_ms": 120000, "media_ms": 400, "paths": [
 			{"path": "udp", "tokens": ["a"]}, {"path": "tcp", "tokens": ["a", "b"]}, {"path": "turn-udp", "tokens": ["a", "b"]}]}`, nil},
+		{`{"url": "wss://hub", "timeout_ms": 1000, "resolve": {"hub": "127.0.0.1", "2001:db8::5": "fd00::5"}, "paths": [{"path": "turn-tls", "tokens": ["a"]}]}`, nil},
+		{`{"url": "wss://hub", "timeout_ms": 1000, "resolve": {"hub": "localhost", "": "::1"}, "ca_file": "/nowhere", ` + paths + `}`,
+			[]string{`resolve: "hub" leads to "localhost"`, `resolve: "" leads`, "ca_file: open /nowhere"}},
+		{`{"url": "wss://hub", "timeout_ms": 1000, "ca_file": "request_test.go", ` + paths + `}`, []string{"holds no certificate"}},
 		{``, []string{"JSON"}},
 		{`[]`, []string{"JSON"}},
 		{`{"ulr": "ws://a"}`, []string{"ulr"}},
@@ -22,7 +26,7 @@ func TestReadRequest(t *testing.T) {
 		{`{"url": "ws://a?b", "timeout_ms": 120001, "media_ms": 1, ` + paths + `}`, []string{"query", "timeout_ms: 120001"}},
 		{`{"url": "ws://a", "timeout_ms": 9, "media_ms": 1, "paths": [{"path": "upd", "tokens": ["secret", "secret"]},
 			{"path": "udp", "tokens": []}, {"path": "udp", "tokens": ["a", "b", "c"]}]}`,
-			[]string{`paths[0].path: "upd" is unknown; known are tcp, turn-udp, udp`, "paths[0].tokens: both",
+			[]string{`paths[0].path: "upd" is unknown; known are tcp, turn-tls, turn-udp, udp`, "paths[0].tokens: both",
 				"paths[1].tokens: 0", "paths[2].path: \"udp\" is given twice", "paths[2].tokens: 3"}},
 	} {
 		_, err := ReadRequest(strings.NewReader(c.text))
@@ -41,19 +45,24 @@ func TestReadRequest(t *testing.T) {
 	}
 }
 
-func TestOnlyTURNOverUDPIsTURNOverUDP(t *testing.T) {
-	for url, want := range map[string]bool{
-		"turn:hub:3478?transport=udp":  true,
-		"turn:hub:3478":                true, // the scheme's default
-		"turn:[2001:db8::1]:3478":      true,
-		"turn:hub:3478?transport=tcp":  false,
-		"turns:hub:443?transport=tcp":  false,
-		"stun:stun.l.google.com:19302": false,
-		"turn:":                        false,
-		"":                             false,
+func TestWhichURLsAreOfAPath(t *testing.T) {
+	for url, want := range map[string]string{
+		"turn:hub:3478?transport=udp":       "turn-udp",
+		"turn:hub:3478":                     "turn-udp", // the scheme's default
+		"turn:[2001:db8::1]:3478":           "turn-udp",
+		"turns:hub:443?transport=tcp":       "turn-tls",
+		"turns:hub":                         "turn-tls",
+		"turns:[2001:db8::1]?transport=tcp": "turn-tls",
+		"turns:hub:443?transport=udp":       "", // DTLS
+		"turn:hub:3478?transport=tcp":       "",
+		"stun:stun.l.google.com:19302":      "",
+		"turn:":                             "",
+		"":                                  "",
 	} {
-		if got := routes["turn-udp"].Server(url); got != want {
-			t.Errorf("%s: %v", url, got)
+		for path, r := range routes {
+			if r.Server != nil && r.Server(url) != (path == want) {
+				t.Errorf("%s is of %s: %v", url, path, path != want)
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 	StageHTTP    Stage = "http"    // and a LiveKit server answers
 	StageToken   Stage = "token"   // that accepts the tokens
 	StageJoin    Stage = "join"    // lets the participants in and offers the path
-	StageGather  Stage = "gather"  // this side has a candidate for the path
+	StageGather  Stage = "gather"  // this side has a candidate for the path: from a TURN server after its own dns, tcp and tls
 	StageConnect Stage = "connect" // ICE: a packet came back
 	StageDTLS    Stage = "dtls"    // keys are agreed on
 	StageMedia   Stage = "media"   // the subscriber hears the publisher
@@ -39,6 +39,10 @@ type Result struct {
 	Local     *string  `json:"local"`      // the publisher's end of the pair
 	Remote    *string  `json:"remote"`     // the server's
 	Relay     *string  `json:"relay"`      // URL of the TURN server, also when it failed
+
+	// Native is whether libwebrtc clients would accept the TURN server's certificate; nil when none was presented.
+	Native       *bool   `json:"native"`
+	NativeDetail *string `json:"native_detail"` // who issued it, and what follows
 }
 
 // fault is why a path stopped.

@@ -39,6 +39,11 @@ var routes = map[string]route{
 		needsServer: true,
 		missing:     "no TURN over UDP offered",
 	},
+	"turn-tls": { // what the relay sends on is UDP
+		Route:       participant.Route{Networks: udpNetworks, RelayOnly: true, Server: isTURN(stun.SchemeTypeTURNS, stun.ProtoTypeTCP)},
+		needsServer: true,
+		missing:     "no TURN over TLS offered",
+	},
 }
 
 var knownSchemes = map[string]bool{"ws": true, "wss": true, "http": true, "https": true}

@@ -1,0 +1,132 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// handshake speaks TLS to a host over a connection, which it doesn't close on an error.
+func (w way) handshake(ctx context.Context, conn net.Conn, host string, protocols ...string) (*tls.Conn, error) {
+	encrypted := tls.Client(conn, w.tlsConfig(host, protocols...))
+	return encrypted, encrypted.HandshakeContext(ctx)
+}
+
+func (w way) tlsConfig(host string, protocols ...string) *tls.Config {
+	return &tls.Config{ServerName: host, RootCAs: w.roots, NextProtos: protocols}
+}
+
+// explainTLS says why a handshake failed, with the server's address as its subject.
+func explainTLS(err error, host string, now time.Time) string {
+	var plain tls.RecordHeaderError
+	var unverified *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &plain):
+		return "doesn't speak TLS"
+	case errors.As(err, &unverified):
+		return "has a certificate that this machine refuses: " + explainCertificate(unverified.Err, unverified.UnverifiedCertificates, host, now)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "did not answer the TLS handshake"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "closed the connection during the TLS handshake"
+	default:
+		return "refused the TLS handshake: " + err.Error()
+	}
+}
+
+// explainCertificate says why a chain, as it was presented, is not valid for a host.
+func explainCertificate(err error, chain []*x509.Certificate, host string, now time.Time) string {
+	var invalid x509.CertificateInvalidError
+	var unknown x509.UnknownAuthorityError
+	var name x509.HostnameError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return explainDates(invalid.Cert, now)
+	case errors.As(err, &name):
+		return fmt.Sprintf("it is for %s, not for %s", namesOf(chain[0]), host)
+	case errors.As(err, &unknown):
+		return explainIssuer(chain, now)
+	default:
+		return err.Error()
+	}
+}
+
+func explainDates(certificate *x509.Certificate, now time.Time) string {
+	what := "it"
+	if certificate.IsCA {
+		what = "its issuer " + nameOf(certificate.Subject)
+	}
+	if now.Before(certificate.NotBefore) {
+		return fmt.Sprintf("%s is not valid before %s, and here it is %s", what, day(certificate.NotBefore), day(now))
+	}
+	return fmt.Sprintf("%s expired on %s", what, day(certificate.NotAfter))
+}
+
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// explainIssuer tells an unknown authority from a chain with a gap. A certificate that says where its issuer's can be
+// fetched has an issuer between itself and the root, and clients don't fetch it.
+func explainIssuer(chain []*x509.Certificate, now time.Time) string {
+	for _, certificate := range chain {
+		if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
+			return explainDates(certificate, now)
+		}
+	}
+	switch last := lastOf(chain); {
+	case last == chain[0] && string(last.RawIssuer) == string(last.RawSubject):
+		return "it is signed by itself alone"
+	case last == chain[0] && len(last.IssuingCertificateURL) > 0:
+		return "the chain is incomplete: the server doesn't send the certificate of its issuer " + nameOf(last.Issuer)
+	default:
+		return "it leads to " + nameOf(last.Issuer) + ", an authority that is unknown here"
+	}
+}
+
+// lastOf follows a presented chain from its leaf as far as it goes, in whatever order it came.
+func lastOf(chain []*x509.Certificate) *x509.Certificate {
+	last := chain[0]
+	for range chain {
+		next := slices.IndexFunc(chain, func(c *x509.Certificate) bool {
+			return c != last && string(c.RawSubject) == string(last.RawIssuer) && last.CheckSignatureFrom(c) == nil
+		})
+		if next < 0 {
+			break
+		}
+		last = chain[next]
+	}
+	return last
+}
+
+func namesOf(certificate *x509.Certificate) string {
+	names := slices.Clone(certificate.DNSNames)
+	for _, ip := range certificate.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no name at all"
+	}
+	return list(names)
+}
+
+// nameOf is what people call an authority: some keep what tells their roots apart out of the common name.
+func nameOf(name pkix.Name) string {
+	parts := []string{}
+	for _, part := range append([]string{name.CommonName}, append(name.OrganizationalUnit, name.Organization...)...) {
+		if part != "" && !slices.Contains(parts, part) && len(parts) < 2 {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		return "a nameless issuer"
+	}
+	return strings.Join(parts, ", ")
+}

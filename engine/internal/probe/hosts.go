@@ -1,0 +1,134 @@
+package probe
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// way is how hosts are reached and what they are believed: it may differ from how others do, for a hub that tries
+// itself.
+type way struct {
+	hosts hosts
+	roots *x509.CertPool // nil: this machine's
+}
+
+// newWay checks the request's own words for it.
+func newWay(resolve map[string]string, caFile string) (way, []error) {
+	var faults []error
+	w := way{hosts: hosts{}}
+	for host, text := range resolve {
+		address, err := netip.ParseAddr(text)
+		if err != nil || host == "" {
+			faults = append(faults, fmt.Errorf("resolve: %q leads to %q, which is no IP address", host, text))
+		}
+		w.hosts[hostKey(host)] = address.Unmap()
+	}
+	if caFile == "" {
+		return w, faults
+	}
+	var err error
+	if w.roots, err = x509.SystemCertPool(); err != nil {
+		w.roots = x509.NewCertPool() // a machine without any
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		faults = append(faults, fmt.Errorf("ca_file: %w", err))
+	} else if !w.roots.AppendCertsFromPEM(text) {
+		faults = append(faults, fmt.Errorf("ca_file: %s holds no certificate in PEM", caFile))
+	}
+	return w, faults
+}
+
+// hosts leads names, and addresses, to where they are from here: a machine behind a NAT may not reach itself by its
+// outside address, nor its name.
+type hosts map[string]netip.Addr
+
+// hostKey is the same for all spellings of a name or an address.
+func hostKey(host string) string {
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.Unmap().String()
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// find takes the stage dns. At least one address, the preferred one first.
+func (h hosts) find(ctx context.Context, host string) ([]netip.Addr, *fault) {
+	if address, ok := h[hostKey(host)]; ok {
+		return []netip.Addr{address}, nil
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	var unknown *net.DNSError
+	switch {
+	case errors.As(err, &unknown) && unknown.IsNotFound, err == nil && len(found) == 0:
+		return nil, failed(StageDNS, "the name %s has no address", host)
+	case err != nil:
+		return nil, failed(StageDNS, "the name %s can't be looked up: %v", host, err)
+	}
+	for i := range found {
+		found[i] = found[i].Unmap()
+	}
+	return found, nil
+}
+
+// dial takes the stages dns and tcp.
+func (h hosts) dial(ctx context.Context, host, port string) (net.Conn, *fault) {
+	if _, f := h.find(ctx, host); f != nil {
+		return nil, f
+	}
+	if address, ok := h[hostKey(host)]; ok {
+		host = address.String()
+	}
+	// By name: the dialer shares the time among all addresses.
+	address := net.JoinHostPort(host, port)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		return conn, nil
+	}
+	var operation *net.OpError
+	if errors.As(err, &operation) && operation.Addr != nil {
+		address = operation.Addr.String()
+	}
+	f := failed(StageTCP, "%s", explainDial(err, address))
+	f.untried = lacksIPv6(err, address)
+	return nil, f
+}
+
+// addresses are those of hosts that are addresses themselves.
+func (h hosts) addresses() map[netip.Addr]netip.Addr {
+	found := map[netip.Addr]netip.Addr{}
+	for host, address := range h {
+		if named, err := netip.ParseAddr(host); err == nil {
+			found[named] = address
+		}
+	}
+	return found
+}
+
+func explainDial(err error, address string) string {
+	switch {
+	case lacksIPv6(err, address):
+		return "this machine has no way to IPv6 addresses, as " + address + " is one"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused by " + address
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "no answer from " + address
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to " + address
+	default:
+		return err.Error()
+	}
+}
+
+// lacksIPv6 tells a machine that knows IPv4 alone, which says nothing about the server.
+func lacksIPv6(err error, address string) bool {
+	at, failed := netip.ParseAddrPort(address)
+	missing := errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)
+	return missing && failed == nil && at.Addr().Is6()
+}

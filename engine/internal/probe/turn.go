@@ -1,0 +1,201 @@
+package probe
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/pion/stun/v3"
+	"github.com/pion/transport/v4/stdnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// turnWay is how pion gets to TURN servers. It leads where the request says, verifies what the request trusts, keeps
+// what became of it, and goes over IPv6 too: pion/ice's gather.go asks its network for IPv4 alone, and offers its TLS no
+// pool of certificates, but leaves both to whom it is given as proxy and as network.
+type turnWay struct {
+	ctx context.Context
+	way way
+
+	mu      sync.Mutex
+	failed  *fault // the first
+	waiting *fault // for what is being waited for
+	chain   []*x509.Certificate
+	host    string // that the chain is for
+}
+
+// settings has pion go this way.
+func (w *turnWay) settings(engine *webrtc.SettingEngine) {
+	network, err := stdnet.NewNet()
+	if err != nil {
+		w.fail(failed(StageGather, "this machine's network interfaces can't be listed: %v", err))
+		return
+	}
+	engine.SetNet(&turnNet{network, w})
+	engine.SetICEProxyDialer(turnDialer{w})
+}
+
+// faults are why a TURN server was not reached, and what is being waited for; nil for no such thing.
+func (w *turnWay) faults() (failed, waiting *fault) {
+	if w == nil {
+		return nil, nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed, w.waiting
+}
+
+// judge says what libwebrtc would say to the chain that was presented, if one was.
+func (w *turnWay) judge(r *Result) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.chain) == 0 {
+		return
+	}
+	ok, detail := judgeNative(w.chain, w.host, time.Now(), libwebrtcRoots())
+	r.Native, r.NativeDetail = &ok, &detail
+}
+
+func (w *turnWay) fail(f *fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = f
+	}
+}
+
+func (w *turnWay) wait(f *fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = f
+}
+
+func (w *turnWay) presented(host string, chain []*x509.Certificate) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.host, w.chain = host, chain
+}
+
+// check looks the servers up, and finds out whether this machine could send to them at all.
+func (w *turnWay) check(urls []string) *fault {
+	var last *fault
+	for _, text := range urls {
+		url, err := stun.ParseURI(text)
+		if err != nil {
+			continue
+		}
+		addresses, f := w.way.hosts.find(w.ctx, url.Host)
+		if f != nil {
+			f.detail = text + ": " + f.detail
+			last = f
+			continue
+		}
+		at := netip.AddrPortFrom(addresses[0], uint16(url.Port)).String()
+		conn, err := net.Dial("udp", at) // sends nothing
+		if err == nil {
+			_ = conn.Close()
+			return nil
+		}
+		last = failed(StageGather, "%s: %s", text, explainDial(err, at))
+		last.untried = lacksIPv6(err, at)
+	}
+	return last
+}
+
+// turnDialer is for TURN over TCP and TLS: to pion a proxy, which it leaves TLS to.
+type turnDialer struct{ *turnWay }
+
+// Dial takes the stages dns, tcp and tls of the TURN server.
+func (d turnDialer) Dial(_, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	d.wait(failed(StageTCP, "the TURN server %s did not answer", address))
+	conn, f := d.way.hosts.dial(d.ctx, host, port)
+	if f != nil {
+		f.detail = "the TURN server: " + f.detail
+		d.fail(f)
+		return nil, f
+	}
+	d.wait(failed(StageTLS, "the TURN server %s did not answer the TLS handshake", conn.RemoteAddr()))
+	encrypted, err := d.handshake(conn, host)
+	if err != nil {
+		f := failed(StageTLS, "the TURN server %s %s", conn.RemoteAddr(), explainTLS(err, host, time.Now()))
+		d.fail(f)
+		_ = conn.Close()
+		return nil, f
+	}
+	d.wait(nil)
+	return asIPv4Conn{encrypted}, nil
+}
+
+func (d turnDialer) handshake(conn net.Conn, host string) (*tls.Conn, error) {
+	encrypted := tls.Client(conn, d.way.tlsConfig(host))
+	err := encrypted.HandshakeContext(d.ctx)
+	if err == nil {
+		d.presented(host, encrypted.ConnectionState().PeerCertificates)
+	}
+	var unverified *tls.CertificateVerificationError
+	if errors.As(err, &unverified) {
+		d.presented(host, unverified.UnverifiedCertificates)
+	}
+	return encrypted, err
+}
+
+// turnNet is for TURN over UDP, and for the addresses of all TURN servers.
+type turnNet struct {
+	*stdnet.Net
+	way *turnWay
+}
+
+func (n *turnNet) ResolveUDPAddr(_, address string) (*net.UDPAddr, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addresses, f := n.way.way.hosts.find(n.way.ctx, host)
+	if f != nil {
+		return nil, f
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", address, err)
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(addresses[0], uint16(number))), nil
+}
+
+// ListenPacket opens a socket that sends to both families, where the machine has both.
+func (n *turnNet) ListenPacket(network, address string) (net.PacketConn, error) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil || !at.Addr().IsUnspecified() {
+		return n.Net.ListenPacket(network, address)
+	}
+	conn, err := n.Net.ListenPacket("udp", net.JoinHostPort("::", strconv.Itoa(int(at.Port()))))
+	if err != nil {
+		return n.Net.ListenPacket(network, address)
+	}
+	return asIPv4Packets{conn}, nil
+}
+
+// asIPv4Conn and asIPv4Packets hide that they are, or may be, of IPv6. pion's client would ask for a relay address of
+// the family of its socket; libwebrtc asks for none (p2p/base/turn_port.cc) and takes what it gets, as is done so.
+type (
+	asIPv4Conn    struct{ net.Conn }
+	asIPv4Packets struct{ net.PacketConn }
+)
+
+func (c asIPv4Conn) LocalAddr() net.Addr {
+	return &net.TCPAddr{IP: net.IPv4zero, Port: c.Conn.LocalAddr().(*net.TCPAddr).Port}
+}
+
+func (c asIPv4Packets) LocalAddr() net.Addr {
+	return &net.UDPAddr{IP: net.IPv4zero, Port: c.PacketConn.LocalAddr().(*net.UDPAddr).Port}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"lkhub/engine/internal/certtest"
+)
+
+// The hub's own probe on a machine that can't reach itself by the address that clients are told, nor by its name.
+func TestProbeBehindANATWithoutHairpin(t *testing.T) {
+	if !withAddresses(t, "10.77.0.5/32") {
+		return
+	}
+	authority := certtest.NewAuthority(t, "Hub CA")
+	udp, tcp := freePort(t), freePort(t)
+	hubRelay, relayAddress := startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
+		local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
+		r.config.RelayAddress, r.config.Peers[0].Address, r.config.Translate = local, told, translations{{told, local}}
+		r.config.Listen[0] = netip.AddrPortFrom(local, r.config.Listen[0].Port())
+	})
+	_, relayPort, _ := net.SplitHostPort(relayAddress)
+	front := startFront(t, authority.Issue(t, []string{hubName}, nil), toDoor(hubRelay))
+	servers := turnServer(t, "203.0.113.5", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
+	server := startSFU(t, udp, tcp, servers, "10.77.0.5=203.0.113.5")
+
+	request := hubRequest(server.url, authority.File(t), enough)
+	request.Resolve["203.0.113.5"] = "10.77.0.5"
+	results, code := runProbeWith(t, request, callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	if code != exitOK || len(results) != 4 {
+		t.Fatalf("exit code %d: %+v", code, results)
+	}
+	for path, remote := range map[string]string{
+		"udp": "udp host 10.77.0.5:" + udp, "tcp": "tcp host 10.77.0.5:" + tcp,
+		"turn-udp": "udp host 203.0.113.5:" + udp, "turn-tls": "udp host 203.0.113.5:" + udp, // by the relay's translation
+	} {
+		if got := results[path]; verdict(got) != "true media" || *got.Remote != remote {
+			t.Errorf("%s to %s: %+v", path, *got.Remote, got)
+		}
+	}
+	delete(request.Resolve, "203.0.113.5")
+	request.TimeoutMS = int(short.Milliseconds())
+	// Over UDP the server would find the client.
+	results, _ = runProbeWith(t, request, callSecret, 2, "tcp")
+	if got := results["tcp"]; verdict(got) != "false connect" {
+		t.Errorf("there is a way to 203.0.113.5 by itself: %+v", got)
+	}
+}
+
+func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
+	if !withAddresses(t, "fd77::5/128") {
+		return
+	}
+	authority := certtest.NewAuthority(t, "Hub CA")
+	udp, tcp := freePortAt(t, "fd77::5"), freePortAt(t, "fd77::5")
+	relay, relayAddress := startRelay(t, net.UDPAddrFromAddrPort(netip.MustParseAddrPort("[fd77::5]:"+udp)), 24)
+	_, relayPort, _ := net.SplitHostPort(relayAddress)
+	front := startFrontAt(t, "[fd77::5]:0", authority.Issue(t, []string{hubName}, nil), toDoor(relay))
+	servers := turnServer(t, "[fd77::5]", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
+	server := startSFUAt(t, "fd77::5", udp, tcp, servers, "fd77::5=fd77::5")
+	request := hubRequest(server.url, authority.File(t), enough)
+	request.Resolve[hubName] = "fd77::5"
+	results, code := runProbeWith(t, request, callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	for path, got := range results {
+		if verdict(got) != "true media" || !strings.Contains(*got.Remote, "[fd77::5]") {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+	if code != exitOK || len(results) != 4 {
+		t.Errorf("exit code %d: %+v", code, results)
+	}
+}
+
+// That a machine has no IPv6 says nothing about a server that has no IPv4.
+func TestProbeFromAMachineWithoutIPv6(t *testing.T) {
+	if !withAddresses(t) {
+		return
+	}
+	for path, stage := range map[string]string{"turn-udp": "null gather", "turn-tls": "null gather"} {
+		protocol := strings.TrimPrefix(path, "turn-")
+		server := startSFU(t, freePort(t), "0", turnServer(t, "[2001:db8::9]", "3478", protocol))
+		results, code := runProbeOn(t, server.url, callSecret, 2, short, path)
+		got := results[path]
+		if code != exitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no way to IPv6 addresses, as [2001:db8::9]:3478 is one") {
+			t.Errorf("exit code %d: %+v", code, got)
+		}
+	}
+}

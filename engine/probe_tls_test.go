@@ -1,0 +1,206 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+
+	"lkhub/engine/internal/certtest"
+	"lkhub/engine/internal/probe"
+)
+
+// hubName is known to no resolver; requests lead it to 127.0.0.1.
+const hubName = "hub.invalid"
+
+func anotherSecret(r *relay) { r.secret = "another" }
+
+// startFront ends TLS with a certificate and sends what comes on to where dial leads, as the edge does. Returns its port.
+func startFront(t *testing.T, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
+	t.Helper()
+	return startFrontAt(t, "127.0.0.1:0", certificate, dial)
+}
+
+func startFrontAt(t *testing.T, at string, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
+	t.Helper()
+	listener, err := tls.Listen("tcp", at, &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for client, err := listener.Accept(); err == nil; client, err = listener.Accept() {
+			go func() {
+				defer client.Close()
+				behind, err := dial(client)
+				if err != nil {
+					return
+				}
+				defer behind.Close()
+				go func() {
+					_, _ = io.Copy(behind, client)
+					behind.Close()
+				}()
+				_, _ = io.Copy(client, behind)
+			}()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+// toDoor is the way to a relay's socket.
+func toDoor(r *relay) func(net.Conn) (net.Conn, error) {
+	return func(client net.Conn) (net.Conn, error) {
+		conn, err := net.Dial("unix", r.config.TLSSocket)
+		if err != nil {
+			return nil, err
+		}
+		_, err = proxyproto.HeaderProxyFromAddrs(2, client.RemoteAddr(), client.LocalAddr()).WriteTo(conn)
+		return conn, err
+	}
+}
+
+func toPort(port string) func(net.Conn) (net.Conn, error) {
+	return func(net.Conn) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) }
+}
+
+// turnBothWays are entries for one relay towards a media port on loopback, over UDP and by the hub's name over TLS, and
+// the authority that makes the latter trusted.
+func turnBothWays(t *testing.T, udp string) (servers, caFile string) {
+	t.Helper()
+	authority := certtest.NewAuthority(t, "Hub CA")
+	hubRelay, listen := startRelay(t, loopbackPort(t, udp), 24)
+	front := startFront(t, authority.Issue(t, []string{hubName}, nil), toDoor(hubRelay))
+	_, port, _ := net.SplitHostPort(listen)
+	return turnServer(t, "127.0.0.1", port, "udp") + ", " + turnServer(t, hubName, front, "tls"), authority.File(t)
+}
+
+// hubRequest is for a hub that is known by its name to TLS alone.
+func hubRequest(url, caFile string, timeout time.Duration) probe.Request {
+	return probe.Request{
+		URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200, CAFile: caFile, Resolve: map[string]string{hubName: "127.0.0.1"},
+	}
+}
+
+// Signalling and TURN by the hub's name and its own authority, neither of which this machine knows.
+func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
+	authority := certtest.NewAuthority(t, "Hub CA")
+	certificate := authority.Issue(t, []string{hubName}, nil)
+	udp := freePort(t)
+	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
+	tlsPort := startFront(t, certificate, toDoor(relay))
+	server := startSFU(t, udp, "0", turnServer(t, hubName, tlsPort, "tls"))
+	signal := startFront(t, certificate, toPort(server.url[strings.LastIndex(server.url, ":")+1:]))
+
+	results, code := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, authority.File(t), enough), callSecret, 2, "udp", "turn-tls")
+	for path, result := range results {
+		if verdict(result) != "true media" {
+			t.Errorf("%s: %+v", path, result)
+		}
+	}
+	if code != exitOK || len(results) != 2 {
+		t.Fatalf("exit code %d: %+v", code, results)
+	}
+	result := results["turn-tls"]
+	if *result.Relay != "turns:"+hubName+":"+tlsPort+"?transport=tcp" || !strings.HasPrefix(*result.Local, "udp relay 127.0.0.1:2") {
+		t.Errorf("relay %s, local %s", *result.Relay, *result.Local)
+	}
+	if result.Native == nil || *result.Native || !strings.Contains(*result.NativeDetail, "issued by Hub CA") {
+		t.Errorf("native: %v", result.Native)
+	}
+	if udp := results["udp"]; udp.Native != nil || udp.NativeDetail != nil {
+		t.Errorf("udp: native %v, %v", udp.Native, udp.NativeDetail)
+	}
+	checkNobodyIsLeft(t, server)
+
+	t.Run("which is not given", func(t *testing.T) {
+		results, _ := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, "", short), callSecret, 2, "udp")
+		if got := results["udp"]; verdict(got) != "false tls" || !strings.Contains(got.Detail, "it leads to Hub CA, an authority that is unknown here") {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("by another name", func(t *testing.T) {
+		request := hubRequest("wss://other.invalid:"+signal, authority.File(t), short)
+		request.Resolve["other.invalid"] = "127.0.0.1"
+		results, _ := runProbeWith(t, request, callSecret, 2, "udp")
+		if got := results["udp"]; verdict(got) != "false tls" || !strings.Contains(got.Detail, "it is for hub.invalid, not for other.invalid") {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
+	authority := certtest.NewAuthority(t, "Hub CA")
+	issuer, stranger := authority.Authority(t, "Hub Issuer"), certtest.NewAuthority(t, "Stranger")
+	right := []string{hubName}
+	udp := freePort(t)
+	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
+	elsewhere, _ := startRelay(t, loopbackPort(t, freePort(t)), 24)
+	full, _ := startRelay(t, loopbackPort(t, udp), 24)
+	full.Drain()
+	foreign, _ := startRelay(t, loopbackPort(t, udp), 24, anotherSecret)
+	silent := occupyTCP(t)
+	caFile := authority.File(t)
+	for _, c := range []struct {
+		name, host, port string
+		verdict, says    string
+		native           bool // whether a chain was seen
+	}{
+		{"no such name", "nowhere..invalid", "443", "false dns", "nowhere..invalid has no address", false}, // asks no resolver
+		{"nobody listens", hubName, freePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
+		{"silent", hubName, silent, "false tls", "did not answer the TLS handshake", false},
+		{"expired", hubName, startFront(t, authority.Issue(t, right, certtest.Expired), toDoor(relay)), "false tls", "it expired on", true},
+		{"another name", hubName, startFront(t, authority.Issue(t, []string{"turn.invalid"}, nil), toDoor(relay)),
+			"false tls", "it is for turn.invalid, not for hub.invalid", true},
+		{"an unknown authority", hubName, startFront(t, stranger.Issue(t, right, nil), toDoor(relay)), "false tls", "it leads to Stranger", true},
+		{"an incomplete chain", hubName, startFront(t, issuer.Issue(t, right, certtest.Fetchable), toDoor(relay)),
+			"false tls", "the chain is incomplete: the server doesn't send the certificate of its issuer Hub Issuer", true},
+		{"no TURN behind TLS", hubName, startFront(t, authority.Issue(t, right, nil), toPort(silent)), "false gather", "no answer from the TURN server", true},
+		{"no allocation", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(full)),
+			"false gather", "gave no relay address: the participant's allocations are used up", true},
+		{"another secret", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(foreign)), "false gather", "it refuses the name and password that LiveKit gave out", true},
+		{"a relay elsewhere", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(elsewhere)),
+			"false connect", "to udp 127.0.0.1:" + udp + " without a reply", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := startSFU(t, freePort(t), "0", turnServer(t, c.host, c.port, "tls"))
+			if c.name == "a relay elsewhere" {
+				server = startSFU(t, udp, "0", turnServer(t, c.host, c.port, "tls"))
+			}
+			results, code := runProbeWith(t, hubRequest(server.url, caFile, short), callSecret, 2, "turn-tls")
+			result := results["turn-tls"]
+			if code != exitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
+				t.Errorf("exit code %d: %+v", code, result)
+			}
+			if (result.Native != nil) != c.native || (result.NativeDetail != nil) != c.native || result.Relay == nil {
+				t.Errorf("native %v, relay %v", result.Native, result.Relay)
+			}
+			t.Log(result.Detail)
+		})
+	}
+}
+
+// Whoever has IPv6 alone, or a client that prefers it: pion itself would not try.
+func TestProbeOfTURNOverIPv6(t *testing.T) {
+	conn, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	conn.Close()
+	udp, port := freePort(t), freePort(t)
+	startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
+		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + port)}
+	})
+	server := startSFU(t, udp, "0", turnServer(t, "[::1]", port, "udp"))
+	results, _ := runProbeOn(t, server.url, callSecret, 2, enough, "turn-udp")
+	if got := results["turn-udp"]; verdict(got) != "true media" || *got.Relay != fmt.Sprintf("turn:[::1]:%s?transport=udp", port) {
+		t.Errorf("%+v", got)
+	}
+}
