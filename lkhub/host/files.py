@@ -15,10 +15,9 @@ DIR_MODE = 0o700
 FILE_MODE = 0o600
 
 # What a state directory may contain when it is found open to others (lkhub.plan.paths).
-_STATE_NAMES = {"keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json"} | {
-    "rendered",
-    "run",
-    "logs",
+_STATE_NAMES = {
+    *("keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json"),
+    *("rendered", "run", "logs", "ca", "caddy", "firewall.json", "router.json"),
 }
 
 # Specs, key files and tokens are a few kilobytes; this keeps a device or a wrong file from filling the memory.

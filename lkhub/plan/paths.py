@@ -24,6 +24,24 @@ class StatePaths:
         """What LiveKit and the relay share to make and check TURN credentials."""
         return f"{self.root}/relay.secret"
 
+    def turn_secret(self, index: int) -> str:
+        """What LiveKit shares with one of `turn.external`, counted from 0."""
+        return self.render(f"turn-{index + 1}.secret")
+
+    @property
+    def ca(self) -> str:
+        """The hub's own certificate authority."""
+        return f"{self.root}/ca"
+
+    @property
+    def ca_root(self) -> str:
+        """Its root, which devices trust."""
+        return f"{self.ca}/root.crt"
+
+    @property
+    def ca_key(self) -> str:
+        return f"{self.ca}/root.key"
+
     @property
     def applied(self) -> str:
         """The record of the spec that is in force."""
@@ -33,6 +51,21 @@ class StatePaths:
     def verified(self) -> str:
         """The result of the last verification of what is running now."""
         return f"{self.root}/verified.json"
+
+    @property
+    def firewall(self) -> str:
+        """The rules that `lkhub firewall apply` added."""
+        return f"{self.root}/firewall.json"
+
+    @property
+    def router(self) -> str:
+        """The port mappings that the router was asked for."""
+        return f"{self.root}/router.json"
+
+    @property
+    def caddy(self) -> str:
+        """Certificates, and what else the edge keeps."""
+        return f"{self.root}/caddy"
 
     @property
     def rendered(self) -> str:

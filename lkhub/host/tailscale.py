@@ -1,0 +1,204 @@
+"""The local tailscaled, which gets this node's certificate: asked over its own API, and judged before Caddy needs it.
+
+Paths and answers are those of tailscale.com (ipn/localapi, ipn/ipnserver) and of github.com/tailscale/tscert, with
+which Caddy fetches the certificate.
+"""
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+
+# A daemon that runs answers its status in a millisecond.
+ASK_SECONDS = 3.0
+
+# The only Host that tailscaled answers to (localapi.go, validHost).
+_HOST = "local-tailscaled.sock"
+
+# Has no dot, so tailscaled refuses it before it asks anybody (ipnlocal/cert.go, validLookingCertDomain), but not before
+# it has looked whether we may have certificates at all (localapi/cert.go).
+_NO_DOMAIN = "lkhub"
+
+_LINUX_SOCKET = "/var/run/tailscale/tailscaled.sock"
+_MAC_SOCKET = "/var/run/tailscaled.socket"
+
+# Where the standalone Mac application says which port of loopback it answers on, and keeps the password for it.
+_MAC_FOLDER = "/Library/Tailscale"
+
+Failure = Literal["missing", "refused", "denied", "silent", "strange"]
+
+
+@dataclass(frozen=True)
+class TailscaleFacts:
+    """What tailscaled said. `failure` None: it answered; else nothing below is known.
+
+    `where` is the socket or port that was asked. `state` is Tailscale's BackendState, `name` this node's name without
+    a dot at the end, `domains` the names that it can get certificates for, `may_fetch` whether this user can (None:
+    it did not say).
+    """
+
+    where: str
+    failure: Failure | None = None
+    state: str = ""
+    name: str = ""
+    domains: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    may_fetch: bool | None = None
+
+
+@dataclass(frozen=True)
+class TailscaleProblem:
+    """One thing that keeps this hub from a certificate. `code` is kebab-case, `hint` what to type or where to click."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class _Daemon:
+    """Where it answers: a Unix socket, or a port of loopback with a password."""
+
+    where: str
+    port: int = 0
+    password: str = field(default="", repr=False)
+
+
+def ask_tailscale(environ: Mapping[str, str] = os.environ) -> TailscaleFacts:
+    """Ask the tailscaled of this machine. Never raises: what it did not say is part of the answer."""
+    daemon = find_daemon(environ)
+    if failure := _knock(daemon):
+        return TailscaleFacts(daemon.where, failure)
+    try:
+        with _connect(daemon) as client:
+            answer = client.get("/localapi/v0/status", params={"peers": "false"})
+            if answer.status_code in (401, 403):
+                return TailscaleFacts(daemon.where, "denied")
+            facts = _read_status(daemon.where, answer.raise_for_status().json())
+            permission = client.get(f"/localapi/v0/cert/{_NO_DOMAIN}").status_code
+            return replace(facts, may_fetch={403: False, 500: True}.get(permission))
+    except httpx.TimeoutException:
+        return TailscaleFacts(daemon.where, "silent")
+    except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+        return TailscaleFacts(daemon.where, "strange")
+
+
+def find_daemon(environ: Mapping[str, str], platform: str = sys.platform, mac_folder: str = _MAC_FOLDER) -> _Daemon:
+    """Where Caddy's tscert would ask too: $TS_SOCKET, or the platform's place."""
+    if named := environ.get("TS_SOCKET"):
+        return _Daemon(named)
+    if platform != "darwin":
+        return _Daemon(_LINUX_SOCKET)
+    with contextlib.suppress(OSError, ValueError):
+        port = int(os.readlink(f"{mac_folder}/ipnport"))
+        password = Path(mac_folder, f"sameuserproof-{port}").read_text().strip()
+        return _Daemon(f"localhost:{port}", port, password)
+    return _Daemon(_MAC_SOCKET)
+
+
+def _connect(daemon: _Daemon) -> httpx.Client:
+    """Plain HTTP, past every proxy (as `lkhub.host.http`, for code that does not wait for anything else)."""
+    settings: dict[str, Any] = {"timeout": ASK_SECONDS, "trust_env": False, "headers": {"host": _HOST}}
+    if daemon.port:
+        transport = httpx.HTTPTransport(verify=False)
+        url, auth = f"http://127.0.0.1:{daemon.port}", ("", daemon.password)
+        return httpx.Client(transport=transport, base_url=url, auth=auth, **settings)
+    transport = httpx.HTTPTransport(uds=daemon.where, verify=False)
+    return httpx.Client(transport=transport, base_url=f"http://{_HOST}", **settings)
+
+
+def _knock(daemon: _Daemon) -> Failure | None:
+    """Why nobody is there. httpx would say less, and leaves its socket open then (httpcore, _backends/sync.py)."""
+    family = socket.AF_INET if daemon.port else socket.AF_UNIX
+    with socket.socket(family) as visitor:
+        visitor.settimeout(ASK_SECONDS)
+        try:
+            visitor.connect(("127.0.0.1", daemon.port) if daemon.port else daemon.where)
+        except ConnectionRefusedError:
+            return "refused"
+        except PermissionError:
+            return "denied"
+        except (TimeoutError, BlockingIOError):
+            return "silent"
+        except OSError:
+            return "missing"
+    return None
+
+
+def _read_status(where: str, status: Mapping[str, Any]) -> TailscaleFacts:
+    """ipnstate.Status; what there is nothing of is null in it."""
+    return TailscaleFacts(
+        where=where,
+        state=str(status["BackendState"]),
+        name=str((status.get("Self") or {}).get("DNSName") or "").rstrip("."),
+        domains=tuple(map(str, status.get("CertDomains") or ())),
+        addresses=tuple(map(str, status.get("TailscaleIPs") or ())),
+    )
+
+
+_NOT_RUNNING = {
+    "NeedsLogin": ("is not logged in", "sudo tailscale up"),
+    "NeedsMachineAuth": ("waits for an admin of the tailnet", "approve it under Machines in the admin console"),
+    "Stopped": ("is switched off", "sudo tailscale up"),
+    "InUseOtherUser": ("is used by another user of this machine", "let that user log out of Tailscale"),
+    "Starting": ("is still connecting", "see what it waits for: tailscale status"),
+    "NoState": ("is still starting", "see what it waits for: tailscale status"),
+}
+
+
+def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tuple[TailscaleProblem, ...]:
+    """What keeps a hub named `domain` (None: by this node's name) and run by `user` from its certificate. Pure."""
+    if facts.failure:
+        return (_explain_failure(facts, user),)
+    if facts.state != "Running":
+        what, hint = _NOT_RUNNING.get(facts.state, (f"is {facts.state}", "see why: tailscale status"))
+        return (TailscaleProblem("tailscale-not-connected", f"Tailscale {what} on this machine", hint),)
+    problems = []
+    if not facts.domains:
+        message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
+        hint = "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates"
+        problems.append(TailscaleProblem("tailscale-https-off", message, hint))
+    elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
+        message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"
+        hint = f"write domain: {facts.domains[0]}, or rename the node: tailscale set --hostname=NAME"
+        problems.append(TailscaleProblem("tailscale-wrong-name", message, hint))
+    if facts.may_fetch is False:
+        problems.append(_explain_permission(f"tailscaled gives {user} no certificates", user))
+    return tuple(problems)
+
+
+def _explain_failure(facts: TailscaleFacts, user: str) -> TailscaleProblem:
+    match facts.failure:
+        case "denied":
+            return _explain_permission(f"{user} may not talk to tailscaled at {facts.where}", user)
+        case "silent":
+            message = f"tailscaled does not answer at {facts.where}"
+            return TailscaleProblem("tailscale-silent", message, _start(facts.where, "restart"))
+        case "strange":
+            message = f"what answers at {facts.where} is not tailscaled"
+            return TailscaleProblem("tailscale-silent", message, "unset TS_SOCKET, or update Tailscale")
+        case "refused":
+            message = f"tailscaled is not running: nobody answers at {facts.where}"
+            return TailscaleProblem("tailscale-no-daemon", message, _start(facts.where))
+    message = f"there is no tailscaled here: {facts.where} does not exist"
+    hint = f"{_start(facts.where)}; or install Tailscale, then: sudo tailscale up"
+    return TailscaleProblem("tailscale-no-daemon", message, hint)
+
+
+def _start(where: str, how: str = "start") -> str:
+    on_mac = where == _MAC_SOCKET or where.startswith("localhost:")
+    return f"{how} the Tailscale application" if on_mac else f"{how} it: sudo systemctl {how} tailscaled"
+
+
+def _explain_permission(message: str, user: str) -> TailscaleProblem:
+    hint = (
+        f"sudo tailscale set --operator={user}; or, for certificates alone, TS_PERMIT_CERT_UID={user} in "
+        "/etc/default/tailscaled and sudo systemctl restart tailscaled; or run lkhub as root"
+    )
+    return TailscaleProblem("tailscale-no-permission", message, hint)

@@ -1,0 +1,45 @@
+"""What tests of files of certificates share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lkhub.host.certificates import judge_certificate
+from tests.certificates import NOW, Made, make
+
+NAME = "rtc.example.com"
+
+ROOT = make("Root", ca=True, organization="Test")
+INTERMEDIATE = make("R13", ROOT, ca=True, path_length=0, organization="Test")
+
+
+@dataclass(frozen=True)
+class CertificateFiles:
+    """The two files, in one folder, and what is said of them."""
+
+    folder: Path
+
+    @property
+    def cert(self) -> Path:
+        return self.folder / "fullchain.pem"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "privkey.pem"
+
+    def write(self, *chain: Made, key: str | None = None) -> None:
+        self.cert.write_text("".join(made.pem for made in chain))
+        self.key.write_text(chain[0].key_pem if key is None else key)
+
+    def judge(self, *names: str, cert: Path | None = None) -> str:
+        """`SEVERITY CODE: MESSAGE; HINT`, a line for each problem, with the folder's path shown as DIR."""
+        problems = judge_certificate(str(cert or self.cert), str(self.key), names or (NAME,), NOW)
+        assert [p.about for p in problems] == ["key" if p.code.startswith("key") else "cert" for p in problems]
+        lines = [f"{p.severity} {p.code}: {p.message}; {p.hint}" for p in problems]
+        return "\n".join(lines).replace(str(self.folder), "DIR")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> CertificateFiles:
+    return CertificateFiles(tmp_path)
