@@ -5,7 +5,7 @@ Nothing is changed here but that secrets are generated the first time.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lkhub import __version__
@@ -13,55 +13,92 @@ from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import ensure_state_dir, read_input
 from lkhub.host.keyfile import Keys, dump_keys
+from lkhub.host.lookup import look_up
 from lkhub.host.node import gather_node_facts
-from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys
+from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_secret
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import NodeFacts
-from lkhub.plan.model import Plan, ProcessPlan
+from lkhub.plan.media import needs_domain
+from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
 from lkhub.plan.paths import StatePaths
+from lkhub.prepare_tls import establish_authority, judge_files
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.spec.document import Path, parse_document
 from lkhub.spec.keys import KeysError, list_variables
 from lkhub.spec.load import LoadedSpec, load_spec
+from lkhub.spec.model import Spec
+from lkhub.spec.secret import Secret
+from lkhub.spec.turn import list_turn_variables
 
 
 @dataclass(frozen=True)
 class PreparedHub:
     """A plan with the text of all its files.
 
-    `spec` is the spec's absolute path, None for the defaults. `files` maps absolute paths to texts and
+    `spec` is the spec's absolute path, None for the defaults, `raw` its text, `folder` what relative paths in it start
+    from. `files` maps absolute paths to texts and
     includes the ones with secrets. `fingerprints` tell two versions of a process apart. `environ` has the
     variables that the spec refers to, for a supervisor whose own environment is another.
     """
 
     plan: Plan
     spec: str | None
+    raw: bytes = field(repr=False)
+    folder: str
     keys: Keys
     files: Mapping[str, str] = field(repr=False)
-    fingerprints: Mapping[str, str]
+    fingerprints: Mapping[str, Fingerprint]
     environ: Mapping[str, str] = field(repr=False)
 
 
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
     """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
-    raw = b"" if spec is None else read_input(spec)
-    loaded = load_spec(raw, spec or "hub.yaml")
+    path = os.path.abspath(spec) if spec else None
+    folder = os.path.dirname(path) if path else os.getcwd()
+    return _prepare(b"" if spec is None else read_input(spec), spec or "hub.yaml", path, folder, state, environ)
+
+
+def prepare_again(hub: PreparedHub) -> PreparedHub:
+    """The same spec, not as it may have been edited since, on this machine as it is now."""
+    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.folder, hub.plan.paths.root, hub.environ)
+
+
+def plan_hub(spec: str | None, state: str) -> tuple[Plan, NodeFacts]:
+    """The plan alone, and what it was made from. Needs no keys, and writes nothing."""
     folder = os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd()
+    loaded, facts, plan = _plan(b"" if spec is None else read_input(spec), spec or "hub.yaml", folder, state)
+    loaded.require_sound()
+    assert plan is not None
+    return plan, facts
+
+
+def _plan(raw: bytes, shown: str, folder: str, state: str) -> tuple[LoadedSpec, NodeFacts, Plan | None]:
+    loaded = load_spec(raw, shown)
     facts = gather_node_facts(state, folder)
     if not any(interface.kind == "loopback" for interface in facts.interfaces):
         raise MachineError("the loopback interface is down", hints=("`ip link set lo up` brings it up",))
-    plan = build_plan(loaded, facts)
+    facts = replace(facts, looked_up=look_up(loaded.spec, ask_domain=needs_domain(loaded.spec, facts)))
+    return loaded, facts, build_plan(loaded, facts)
+
+
+def _prepare(
+    raw: bytes, shown: str, path: str | None, folder: str, state: str, environ: Mapping[str, str]
+) -> PreparedHub:
+    loaded, facts, plan = _plan(raw, shown, folder, state)
     _check_engine(loaded, folder)
     if plan is not None:
         _check_raw_livekit(loaded, plan, facts)
+        plan = judge_files(loaded, plan)
     keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
+    turn_secrets = resolve_turn_secrets(loaded, folder, environ)
     loaded.require_sound()
     assert plan is not None
-    files = _collect_files(plan, keys)
-    fingerprints: dict[str, str] = {process.name: _fingerprint(process, files) for process in plan.processes}
-    referenced = {name: environ[name] for name in list_variables(loaded.spec.keys.source)}
-    return PreparedHub(plan, os.path.abspath(spec) if spec else None, keys, files, fingerprints, referenced)
+    plan, authority = establish_authority(plan)
+    files = _collect_files(plan, keys, turn_secrets) | authority
+    fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
+    referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
+    return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced)
 
 
 def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
@@ -76,6 +113,21 @@ def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Ma
         for problem in error.problems:
             loaded.add(("keys", "source"), problem)
         return {}
+
+
+def resolve_turn_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> dict[int, Secret]:
+    """What other people's TURN servers ask for, by their place in the spec. What is wrong is a fault there."""
+    secrets = {}
+    for index, server in enumerate(loaded.spec.turn.external):
+        try:
+            secrets[index] = read_secret(server.secret, folder, environ)
+        except KeysError as error:
+            loaded.add(("turn", "external", index), *error.problems)
+    return secrets
+
+
+def _list_variables(spec: Spec) -> tuple[str, ...]:
+    return (*list_variables(spec.keys.source), *list_turn_variables(spec.turn.external))
 
 
 def _check_engine(loaded: LoadedSpec, folder: str) -> None:
@@ -100,16 +152,22 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None
             loaded.add(path, complaint.message)
 
 
-def _collect_files(plan: Plan, keys: Keys) -> dict[str, str]:
+def _collect_files(plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret]) -> dict[str, str]:
     ensure_state_dir(plan.paths.root)
-    files = {plan.paths.render(file.name): file.text for file in render_all(plan)}
+    files = {plan.paths.render(file.name): file.text for file in render_all(plan, turn_secrets)}
+    for index, server in enumerate(plan.turn_servers):
+        if server.secret_file:
+            files[server.secret_file] = turn_secrets[index].reveal() + "\n"
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
     return files
 
 
-def _fingerprint(process: ProcessPlan, files: Mapping[str, str]) -> str:
-    """A digest of all that makes this process what it is: arguments, files, and the program's build."""
-    parts = [*process.argv, engine_build(process.argv[0]), __version__]
-    parts += [files[path] for path in process.files]
+def _fingerprint(process: ProcessPlan, files: Mapping[str, str]) -> Fingerprint:
+    """Digests of all that makes this process what it is: arguments and the program's build; its files."""
+    program = [*process.argv, engine_build(process.argv[0]), __version__]
+    return Fingerprint(_digest(program), _digest(files[path] for path in process.files))
+
+
+def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -5,7 +5,7 @@ docstrings of fields, help texts of commands. Only what stands around them is wr
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +23,7 @@ from lkhub.spec.document import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import OWNED_LIVEKIT_KEYS
+from lkhub.spec.types import PortRange
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,8 +32,17 @@ HELP_WIDTH = 100
 
 REACHES: tuple[str, ...] = get_args(Spec.model_fields["reach"].annotation)
 
-# What a pattern of the schema means to a person.
+# What a pattern or a format of the schema means to a person.
 PATTERNS = {r"^\d+-\d+$": "a range such as `50000-60000`"}
+FORMATS = {"ip": "an IP address", "hostname": "a DNS name", "email": "an e-mail address", "uri": "a URL"}
+
+# Defaults that the plan decides, by reach. A key without a default that is not here has none: it is left out.
+PLANNED: dict[tuple[str, ...], Callable[[Plan], Any]] = {
+    ("tls", "mode"): lambda plan: plan.edge and plan.edge.tls.mode,
+    ("tls", "listen"): lambda plan: plan.edge and plan.edge.port,
+    ("tls", "http"): lambda plan: plan.edge and plan.edge.http,
+    ("media", "tcp"): lambda plan: plan.media.tcp,
+}
 
 SPEC_HEAD = """\
 <!-- Written by scripts/docs from lkhub/spec/model.py. Change the docstrings there, then run scripts/docs. -->
@@ -55,7 +65,8 @@ COMMANDS_HEAD = """\
 Data goes to stdout, everything else to stderr: what a command prints can be piped. `--json` prints one JSON
 document ([its shapes](json.md)). The state directory is `--state`, else `$LKHUB_STATE`, else the system's place
 for it (`/var/lib/lkhub` for root, `~/.local/state/lkhub` on Linux for others). Keys, files and logs are in there,
-and nothing is written outside it but by `init` and `render`, whose purpose that is.
+and nothing is written outside it but by `init` and `render`, whose purpose that is. `firewall apply` changes the
+machine's firewall, or with `--router` the router's.
 """
 
 
@@ -124,11 +135,12 @@ def walk_keys(
 
 
 def plan_hub(reach: str) -> Plan:
-    """What the defaults become on a machine with one network."""
+    """What the defaults become on a machine with one network, or with a public address where others come to it."""
+    address = "1.2.3.4" if reach == "public" else "192.168.1.5"
     facts = NodeFacts(
         interfaces=(
             Interface("lo", "loopback", (ip_address("127.0.0.1"),)),
-            Interface("eth0", "lan", (ip_address("192.168.1.5"),)),
+            Interface("eth0", "lan", (ip_address(address),)),
         ),
         default_routes=("eth0",),
         engine="lkhub-engine",
@@ -136,7 +148,10 @@ def plan_hub(reach: str) -> Plan:
         state="/var/lib/lkhub",
         folder="/etc/lkhub",
     )
-    plan = build_plan(load_spec(f"reach: {reach}\n".encode()), facts)
+    domain = "domain: rtc.example.com\n" if reach == "public" else ""
+    loaded = load_spec(f"reach: {reach}\n{domain}".encode())
+    plan = build_plan(loaded, facts)
+    loaded.require_sound()
     assert plan is not None
     return plan
 
@@ -146,15 +161,13 @@ def describe_default(path: tuple[str, ...], info: FieldInfo, plans: Mapping[str,
     default = info.get_default(call_default_factory=True)
     if default is not None:
         return f"`{show(default)}`"
-    decided = {reach: find_planned(plan, path) for reach, plan in plans.items()}
-    return ", ".join(f"`{'off' if value is None else show(value)}` for `{reach}`" for reach, value in decided.items())
-
-
-def find_planned(plan: Plan, path: tuple[str, ...]) -> Any:
-    value: Any = plan
-    for step in path:
-        value = getattr(value, step)
-    return value
+    if path not in PLANNED:
+        return "none"
+    decided: dict[str, list[str]] = {}
+    for reach, plan in plans.items():
+        value = PLANNED[path](plan)
+        decided.setdefault("off" if value is None else show(value), []).append(f"`{reach}`")
+    return ", ".join(f"`{value}` for {' and '.join(reaches)}" for value, reaches in decided.items())
 
 
 def show(value: Any) -> str:
@@ -162,6 +175,8 @@ def show(value: Any) -> str:
         return str(value).lower()
     if value in ((), {}):
         return "[]" if value == () else "{}"
+    if isinstance(value, tuple) and not isinstance(value, PortRange):
+        return f"[{', '.join(map(str, value))}]"
     return str(value)
 
 
@@ -169,32 +184,38 @@ def describe_type(schema: Mapping[str, Any]) -> str:
     """A JSON schema in words."""
     match schema:
         case {"anyOf": choices}:
-            words = [describe_type(choice) for choice in choices if choice != {"type": "null"}]
-            return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+            return join([words for choice in choices if choice != {"type": "null"} for words in list_choices(choice)])
         case {"const": value}:
             return f"`{value}`"
-        case {"enum": values}:
-            return " or ".join(f"`{value}`" for value in values)
+        case {"enum": _}:
+            return join(list_choices(schema))
         case {"type": "integer", "maximum": 65535}:
             return "a port"
         case {"type": "boolean"}:
             return "`true` or `false`"
-        case {"type": "string", "format": "ip"}:
-            return "an IP address"
+        case {"type": "string", "format": form}:
+            return FORMATS[form]
         case {"type": "string", "pattern": pattern}:
             return PATTERNS.get(pattern, f"text that fits `{pattern}`")
-        case {"type": "string", "minLength": length}:
-            return f"text of at least {length} characters"
         case {"type": "string"}:
             return "text"
         case {"type": "array", "items": item, **rest}:
             count = f" of {rest['minItems']} or {rest['maxItems']}" if "maxItems" in rest else ""
-            return f"a list{count}, each item {describe_type(item)}"
+            return f"a list{count} ({describe_type(item)} each)"
         case {"type": "object", "required": keys}:
             return "a mapping of " + " and ".join(f"`{key}`" for key in keys)
         case {"type": "object"}:
             return "a mapping"
     raise AssertionError(f"no words for {schema}")
+
+
+def list_choices(schema: Mapping[str, Any]) -> list[str]:
+    """Its values where it lists them, else the one thing that it takes."""
+    return [f"`{value}`" for value in schema["enum"]] if "enum" in schema else [describe_type(schema)]
+
+
+def join(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 # --- the commands

@@ -1,22 +1,40 @@
 """Machines to plan for: what `lkhub.host.node` would have gathered on them."""
 
 from collections.abc import Iterable
-from ipaddress import ip_address
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
-from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
+from lkhub.plan.facts import Interface, InterfaceKind, LookedUp, NodeFacts
+from lkhub.spec.types import Address
 
 
 def interface(name: str, kind: InterfaceKind, *addresses: str) -> Interface:
-    """An interface with addresses written as text."""
-    return Interface(name, kind, tuple(ip_address(address) for address in addresses))
+    """An interface with addresses written as text: `192.168.1.5/24` where the network is known too."""
+    return Interface(
+        name,
+        kind,
+        tuple(ip_address(address.partition("/")[0]) for address in addresses),
+        tuple(ip_network(address, strict=False) for address in addresses if "/" in address),
+    )
 
 
-LOOPBACK = interface("lo", "loopback", "127.0.0.1", "::1")
-ETHERNET = interface("eth0", "lan", "192.168.1.5", "fd00::5", "fe80::5")
-WIFI = interface("wlan0", "lan", "192.168.1.6")
-DOCKER = interface("docker0", "bridge", "172.17.0.1")
-TAILSCALE = interface("tailscale0", "vpn", "100.64.0.7", "fd7a:115c:a1e0::7")
-CONTAINER = interface("veth1a2b", "container", "fe80::99")
+LOOPBACK = interface("lo", "loopback", "127.0.0.1/8", "::1/128")
+ETHERNET = interface("eth0", "lan", "192.168.1.5/24", "fd00::5/64", "fe80::5/64")
+WIFI = interface("wlan0", "lan", "192.168.1.6/24")
+OTHER_LAN = interface("eth1", "lan", "10.0.0.9/8", "fd01::9/64")
+DOCKER = interface("docker0", "bridge", "172.17.0.1/16")
+VIRTUAL = interface("virbr0", "bridge", "192.168.122.1/24")
+TAILSCALE = interface("tailscale0", "vpn", "100.64.0.7/32", "fd7a:115c:a1e0::7/128")
+CONTAINER = interface("veth1a2b", "container", "fe80::99/64")
+
+# Nobody is asked for these: `is_global` alone is looked at, and no documentation address is global.
+PUBLIC = interface("eth0", "lan", "1.2.3.4/24", "2600::4/64", "fe80::5/64")
+PUBLIC_V4 = interface("eth0", "lan", "1.2.3.4/24")
+PUBLIC_V6 = interface("eth0", "lan", "2600::4/64", "fe80::5/64")
+
+
+# Nobody was asked.
+NOBODY = LookedUp()
 
 
 def make_facts(
@@ -24,6 +42,7 @@ def make_facts(
     routes: Iterable[str] = ("eth0",),
     state: str = "/var/lib/lkhub",
     folder: str = "/etc/lkhub",
+    looked_up: LookedUp = NOBODY,
 ) -> NodeFacts:
     """A machine with these interfaces, by default those of a laptop at home with Docker and Tailscale."""
     return NodeFacts(
@@ -33,11 +52,38 @@ def make_facts(
         python="/usr/bin/python3",
         state=state,
         folder=folder,
+        looked_up=looked_up,
     )
 
 
+def resolved(*addresses: str) -> LookedUp:
+    """What name servers say of the hub's domain."""
+    return LookedUp(domain=_addresses(addresses))
+
+
+def _addresses(texts: Iterable[str]) -> tuple[Address, ...]:
+    return tuple(ip_address(text) for text in texts)
+
+
+HOME = make_facts(LOOPBACK, ETHERNET)
 MACHINES = {
     "laptop": make_facts(),
     "offline": make_facts(LOOPBACK, DOCKER, TAILSCALE, routes=()),
-    "two-lans": make_facts(LOOPBACK, WIFI, interface("eth1", "lan", "10.0.0.9"), routes=()),
+    "two-lans": make_facts(LOOPBACK, WIFI, interface("eth1", "lan", "10.0.0.9/8"), routes=()),
+    # Everything that a developer's machine has, and it stands in two LANs.
+    "zoo": make_facts(LOOPBACK, DOCKER, VIRTUAL, TAILSCALE, CONTAINER, OTHER_LAN, ETHERNET),
+    "tailnet": make_facts(looked_up=LookedUp(tailnet="laptop.tail1234.ts.net")),
+    "lan-v6": make_facts(LOOPBACK, interface("eth0", "lan", "fd00::5/64", "fe80::5/64")),
+    "vps": make_facts(LOOPBACK, DOCKER, PUBLIC),
+    "vps-v4": make_facts(LOOPBACK, PUBLIC_V4),
+    "vps-v6": make_facts(LOOPBACK, PUBLIC_V6),
+    # Behind a router: what the name leads to, and what somebody outside sees.
+    "home": replace(HOME, looked_up=resolved("1.2.3.4")),
+    "home-dual": make_facts(
+        LOOPBACK, PUBLIC_V6, WIFI, routes=("eth0", "wlan0"), looked_up=resolved("1.2.3.4", "2600::4")
+    ),
+    "home-unnamed": replace(HOME, looked_up=resolved()),
+    "home-misnamed": replace(HOME, looked_up=resolved("192.168.1.5", "fd00::5")),
+    "home-seen": replace(HOME, looked_up=LookedUp(stun=ip_address("1.2.3.4"))),
+    "home-unseen": replace(HOME, looked_up=LookedUp(problem="no answer within 3 s")),
 }

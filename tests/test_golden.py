@@ -4,6 +4,7 @@ A file of `golden/` is the text of a spec, then parts, each headed by a line `--
 
 - `given machine`: a name of `tests.machines.MACHINES` (default: laptop)
 - `given env`: variables, one `NAME=VALUE` a line
+- `given parts`: the expected parts that the case is about (default: all)
 - `given FILE`: a file beside the spec
 - every other part is expected: the rendered files, `notes` and `warnings`; or `faults`, the whole error
 
@@ -13,6 +14,7 @@ is committed.
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import resolve_keys
 from lkhub.render.all import render_all
+from lkhub.render.proxy import render_proxy
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES
 
@@ -44,6 +47,7 @@ def join(parts: dict[str, str]) -> str:
 
 def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
     """What lkhub makes of the spec: expected parts by name. Files of `given` are written to `folder`."""
+    wanted = given.pop("parts", "").split()
     environ = dict(line.split("=", 1) for line in given.pop("env", "").splitlines())
     facts = MACHINES[given.pop("machine", "laptop").strip()]
     for name, text in given.items():
@@ -57,9 +61,17 @@ def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
     except SpecError as error:
         return {"faults": error.message.replace(str(folder), "FOLDER") + "\n"}
     assert plan is not None
-    parts = {file.name: file.text for file in render_all(plan)}
+    if plan.edge and plan.edge.tls.mode == "internal":
+        # What prepare makes of the root that the hub generated.
+        plan = replace(plan, edge=replace(plan.edge, authority="lkhub-0123456789ab"))
+    files = [*render_all(plan)]
+    if plan.edge and plan.edge.tls.mode == "external":
+        files += render_proxy(plan, plan.edge)
+    parts = {file.name: file.text for file in files}
     said = {"notes": plan.notes, "warnings": plan.warnings}
-    return parts | {name: "".join(f"{line}\n" for line in lines) for name, lines in said.items() if lines}
+    parts |= {name: "".join(f"{line}\n" for line in lines) for name, lines in said.items() if lines}
+    assert set(wanted) <= {*parts, *said}
+    return {name: text for name, text in parts.items() if name in wanted or not wanted}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")

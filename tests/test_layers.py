@@ -40,9 +40,17 @@ class Rule:
     allowed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
 
-PURE = ("lkhub.errors", "lkhub.spec", "lkhub.plan", "lkhub.render")
+PURE = ("lkhub.errors", "lkhub.spec", "lkhub.plan", "lkhub.render", "lkhub.trust")
 
 RULES = (
+    Rule(
+        (
+            *("lkhub.supervise", "lkhub.service", "lkhub.health", "lkhub.prepare"),
+            *("lkhub.cli.up", "lkhub.cli.foreground", "lkhub.cli.detached"),
+        ),
+        ("lkhub.host.firewall", "lkhub.host.router", "lkhub.cli.firewall"),
+        "a firewall is opened when the user says so, and never by the way",
+    ),
     Rule(PURE, MACHINE, "what is decided must not depend on the machine: only facts that are passed in"),
     Rule(
         PURE,
@@ -79,7 +87,10 @@ RULES = (
         "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
     ),
     Rule(
-        ("lkhub.health.checks", "lkhub.health.finding", "lkhub.health.paths", "lkhub.health.status"),
+        (
+            *("lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding", "lkhub.health.kernel"),
+            *("lkhub.health.native", "lkhub.health.paths", "lkhub.health.status"),
+        ),
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",
     ),
@@ -182,7 +193,9 @@ def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGr
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:
     importers = graph.find_modules_that_directly_import("subprocess")
     assert importers <= {
+        "lkhub.host.commands",
         "lkhub.host.engine",
+        "lkhub.host.lookup",
         "lkhub.host.processes",
         "lkhub.health.verify",
         "lkhub.supervise.child",  # for the type of what host started

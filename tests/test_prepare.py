@@ -1,8 +1,8 @@
 """From a spec file to everything a hub needs, and what happens to the state directory on the way."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,37 @@ import pytest
 
 from lkhub import prepare
 from lkhub.errors import InputError, SpecError
+from lkhub.host.ca import parse_root
 from lkhub.host.engine import ConfigMessage
-from lkhub.plan.facts import NodeFacts
-from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.host.files import ensure_private_dir, write_private
+from lkhub.plan.facts import LookedUp, NodeFacts
+from lkhub.prepare import PreparedHub, plan_hub, prepare_again, prepare_hub
+from lkhub.spec.model import Spec
 from lkhub.spec.secret import Secret
-from tests.machines import make_facts
+from tests.certificates import Made, make
+from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts
 
 SECRET = "XYZ" * 15
 
-Prepare = Callable[..., PreparedHub]
+
+class Run:
+    """`run("web: 9000")` prepares that spec for a laptop; its state is in `state` of the test's folder."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def __call__(self, text: str | None = "", **environ: str) -> PreparedHub:
+        if text is not None:
+            Path("hub.yaml").write_text(text)
+        return prepare_hub(None if text is None else "hub.yaml", self.state, environ)
+
+    def apply(self, text: str) -> PreparedHub:
+        """Prepare it, and write its files as the supervisor does."""
+        hub = self(text)
+        for path, content in hub.files.items():
+            ensure_private_dir(os.path.dirname(path))
+            write_private(path, content)
+        return hub
 
 
 @pytest.fixture
@@ -41,24 +63,20 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Prepare:
-    """`run("web: 9000")` prepares that spec for a laptop; its state is in `state` of the test's folder."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
+    """An engine that is content, a laptop, and nobody to be asked."""
 
     def gather(state: str, folder: str) -> NodeFacts:
         return replace(make_facts(), state=state, folder=folder)
 
     monkeypatch.setattr(prepare, "gather_node_facts", gather)
+    monkeypatch.setattr(prepare, "look_up", lambda spec, *, ask_domain: LookedUp())
     monkeypatch.chdir(tmp_path)
 
-    def run_one(text: str | None = "", **environ: str) -> PreparedHub:
-        if text is not None:
-            Path("hub.yaml").write_text(text)
-        return prepare_hub(None if text is None else "hub.yaml", str(tmp_path / "state"), environ)
-
-    return run_one
+    return Run(str(tmp_path / "state"))
 
 
-def refuse(run: Prepare, text: str, **environ: str) -> list[tuple[int | None, str]]:
+def refuse(run: Run, text: str, **environ: str) -> list[tuple[int | None, str]]:
     """The faults of a spec; that it changed nothing is checked."""
     with pytest.raises(SpecError) as refused:
         run(text, **environ)
@@ -66,17 +84,17 @@ def refuse(run: Prepare, text: str, **environ: str) -> list[tuple[int | None, st
     return [(fault.line, fault.key) for fault in refused.value.faults]
 
 
-def test_hub_without_a_spec_is_the_default_one(run: Prepare) -> None:
+def test_hub_without_a_spec_is_the_default_one(run: Run) -> None:
     hub = run(None)
     assert hub.spec is None
     assert hub.plan.reach == "local"
 
 
-def test_spec_is_known_by_its_absolute_path(run: Prepare, tmp_path: Path) -> None:
+def test_spec_is_known_by_its_absolute_path(run: Run, tmp_path: Path) -> None:
     assert run("web: 9000").spec == str(tmp_path / "hub.yaml")
 
 
-def test_files_are_everything_that_the_processes_read(run: Prepare) -> None:
+def test_files_are_everything_that_the_processes_read(run: Run) -> None:
     hub = run()
     wanted = {path for process in hub.plan.processes for path in process.files}
     assert wanted <= set(hub.files)
@@ -84,7 +102,7 @@ def test_files_are_everything_that_the_processes_read(run: Prepare) -> None:
     assert not os.path.exists(hub.plan.paths.rendered), "in memory: writing them is the supervisor's"
 
 
-def test_preparing_again_changes_nothing(run: Prepare) -> None:
+def test_preparing_again_changes_nothing(run: Run) -> None:
     first, second = run(), run()
     assert (first.files, first.fingerprints, first.keys) == (second.files, second.fingerprints, second.keys)
 
@@ -103,24 +121,162 @@ def test_preparing_again_changes_nothing(run: Prepare) -> None:
         ("name: other", {"relay", "serve"}),
     ],
 )
-def test_only_what_a_change_concerns_becomes_another_process(run: Prepare, text: str, changed: set[str]) -> None:
+def test_only_what_a_change_concerns_becomes_another_process(run: Run, text: str, changed: set[str]) -> None:
     before, after = run().fingerprints, run(text).fingerprints
     assert {name for name in before if before[name] != after[name]} == changed
 
 
-def test_another_build_of_the_engine_is_another_process(run: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+LAN = "reach: lan\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "changed", "reloaded"),
+    [
+        ("web: 9000", {"serve", "edge"}, {"edge"}),
+        ("media: {signal: 9000}", {"media", "serve", "edge"}, {"edge"}),
+        ("media: {udp: 9000}", {"media", "relay"}, set()),
+        ("tls: {http: off}", {"serve", "edge"}, {"edge"}),
+        ("tls: {listen: 8443}", {"media", "serve", "edge"}, {"edge"}),
+        ("turn: {tls: false}", {"media", "relay", "edge"}, {"edge"}),
+        (f"keys: {{source: {{key: API, secret: {SECRET}}}}}", {"media", "serve"}, set()),
+    ],
+)
+def test_edge_takes_a_change_of_its_file_over_and_media_is_left_alone_where_it_can_be(
+    run: Run, text: str, changed: set[str], reloaded: set[str]
+) -> None:
+    run.apply(LAN)
+    before, hub = run(LAN).fingerprints, run(LAN + text)
+    after = hub.fingerprints
+    assert {name for name in before if before[name] != after[name]} == changed
+    reloads = {process.name for process in hub.plan.processes if process.reloads}
+    same_program = {name for name in changed if before[name].program == after[name].program}
+    assert reloads & same_program == reloaded
+
+
+def test_addresses_that_are_arguments_make_another_program(run: Run) -> None:
+    before, after = run(LAN), run(LAN + "media: {advertise: [192.168.1.5, 192.168.1.6]}")
+    assert before.fingerprints["media"].program != after.fingerprints["media"].program
+
+
+def test_hub_that_certifies_itself_brings_its_root_along_and_writes_nothing(run: Run) -> None:
+    hub = run(LAN)
+    assert not os.path.exists(hub.plan.paths.ca), "a root in use is replaced with what it signs, by the supervisor"
+    root = parse_root(hub.files[hub.plan.paths.ca_root])
+    assert set(root.names) == {"192.168.1.5", "127.0.0.1"}
+    assert hub.plan.edge is not None
+    assert hub.plan.edge.authority == f"lkhub-{root.fingerprint_sha256[:12]}"
+    assert hub.plan.edge.authority in hub.files[hub.plan.paths.render("caddy.json")]
+    assert "PRIVATE KEY" not in repr(hub)
+    assert [path for path, text in hub.files.items() if "PRIVATE KEY" in text] == [hub.plan.paths.ca_key]
+
+
+def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> None:
+    first = run.apply(LAN)
+    root = first.files[first.plan.paths.ca_root]
+    assert run(LAN + "web: 9000").files[first.plan.paths.ca_root] == root
+    assert not any("new root" in note for note in first.plan.notes), "no device has trusted another one"
+    moved = run(LAN + "domain: hub.example.com")
+    assert moved.files[first.plan.paths.ca_root] != root
+    assert any("new root" in note and "lkhub trust" in note for note in moved.plan.notes)
+    assert Path(first.plan.paths.ca_root).read_text() == root, "it is in use until the change is applied"
+
+
+def test_hub_without_an_authority_has_no_root(run: Run) -> None:
+    for text in ("", LAN + "tls: {mode: off}", LAN + "domain: a.example.com\ntls: {mode: acme}"):
+        assert not [path for path in run(text).files if "/ca/" in path]
+
+
+def write_pair(name: str, *names: str) -> Made:
+    made = make(
+        name, names=names, valid=(datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=80))
+    )
+    Path("cert.pem").write_text(made.pem)
+    Path("key.pem").write_text(made.key_pem)
+    return made
+
+
+FILES = LAN + "domain: hub.example.com\ntls:\n  mode: files\n  cert: cert.pem\n  key: key.pem\n"
+
+
+def test_certificate_of_the_operators_is_judged_before_the_start(run: Run) -> None:
+    assert refuse(run, FILES) == [(5, "tls.cert"), (6, "tls.key")]
+    write_pair("other.example.com", "other.example.com")
+    assert refuse(run, FILES) == [(5, "tls.cert")]
+    write_pair("hub.example.com", "hub.example.com")
+    Path("key.pem").write_text(make("another").key_pem)
+    assert refuse(run, FILES) == [(6, "tls.key")]
+
+
+def test_certificate_that_fits_is_taken_and_its_text_stays_where_it_is(run: Run) -> None:
+    made = write_pair("hub.example.com", "hub.example.com")
+    hub = run(FILES)
+    assert made.key_pem not in "".join(hub.files.values())
+    before = hub.fingerprints
+    write_pair("hub.example.com", "hub.example.com")
+    assert run(FILES).fingerprints == before, "replaced files are noticed by themselves"
+
+
+def test_planning_alone_writes_nothing_and_needs_no_keys(run: Run, tmp_path: Path) -> None:
+    Path("hub.yaml").write_text(LAN + "keys: {source: {file: nowhere.yaml}}\n")
+    plan, facts = plan_hub("hub.yaml", str(tmp_path / "state"))
+    assert (plan.reach, facts.folder) == ("lan", str(tmp_path))
+    assert not os.path.exists("state")
+    Path("hub.yaml").write_text("web: 0\n")
+    with pytest.raises(SpecError):
+        plan_hub("hub.yaml", str(tmp_path / "state"))
+
+
+def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub = run("reach: lan\nweb: 9000\nkeys: {source: {env: [K, S]}}", K="API", S=SECRET)
+    Path("hub.yaml").write_text("nonsense: 1\n")
+    facts = replace(make_facts(LOOPBACK, OTHER_LAN), state=str(tmp_path / "state"), folder=str(tmp_path))
+    monkeypatch.setattr(prepare, "gather_node_facts", lambda state, folder: facts)
+    again = prepare_again(hub)
+    assert again.plan.serve.port == 9000
+    assert [str(address) for address in again.plan.media.advertise] == ["10.0.0.9"]
+    assert (again.spec, again.folder, again.keys, again.environ) == (hub.spec, hub.folder, hub.keys, hub.environ)
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "asked"),
+    [
+        ("reach: public\ndomain: rtc.example.com", "home", True),
+        ("reach: public\ndomain: rtc.example.com", "vps", False),
+        ("reach: lan\ndomain: rtc.example.com", "home", False),
+    ],
+)
+def test_name_servers_are_asked_where_the_plan_needs_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, machine: str, asked: bool
+) -> None:
+    seen: list[bool] = []
+
+    def look_up(spec: Spec, *, ask_domain: bool) -> LookedUp:
+        seen.append(ask_domain)
+        return MACHINES[machine].looked_up
+
+    facts = replace(MACHINES[machine], looked_up=LookedUp(), state=str(tmp_path / "state"))
+    monkeypatch.setattr(prepare, "gather_node_facts", lambda state, folder: facts)
+    monkeypatch.setattr(prepare, "look_up", look_up)
+    hub = run(text)
+    assert seen == [asked]
+    assert str(hub.plan.media.advertise[0]) in ("1.2.3.4", "192.168.1.5")
+
+
+def test_another_build_of_the_engine_is_another_process(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = run().fingerprints
     monkeypatch.setattr(prepare, "engine_build", lambda path: "another" if "engine" in path else "")
     after = run().fingerprints
     assert {name for name in before if before[name] != after[name]} >= {"media", "relay"}
 
 
-def test_all_faults_come_together(run: Prepare) -> None:
+def test_all_faults_come_together(run: Run) -> None:
     text = "web: 0\nengine: ./nowhere\nkeys: {source: {file: nowhere.yaml}}\nmedia: {advertise: 10.1.2.3}\nxyz: 1\n"
     assert refuse(run, text) == [(1, "web"), (2, "engine"), (3, "keys.source"), (4, "media.advertise"), (5, "xyz")]
 
 
-def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Prepare) -> None:
+def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Run) -> None:
     Path("keys.yaml").write_text(f"A: short\nB:\n{'#' * 9 + chr(10)}C: {SECRET}\n" + "\n" * 6 + f"{SECRET}: D\n")
     with pytest.raises(SpecError) as refused:
         run("keys: {source: {file: keys.yaml}}")
@@ -133,34 +289,34 @@ def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Prepare) ->
     assert SECRET not in str(refused.value)
 
 
-def test_managed_keys_outlive_a_time_with_other_ones(run: Prepare) -> None:
+def test_managed_keys_outlive_a_time_with_other_ones(run: Run) -> None:
     managed = run().keys
     assert run(f"keys: {{source: {{key: API, secret: {SECRET}}}}}").keys == {"API": Secret(SECRET)}
     assert run().keys == managed
 
 
-def test_raw_keys_are_judged_at_their_own_lines(run: Prepare, complaints: dict[str, str]) -> None:
+def test_raw_keys_are_judged_at_their_own_lines(run: Run, complaints: dict[str, str]) -> None:
     complaints["nonsense: 1"] = "field nonsense not found"
     complaints["num_tracks: x"] = "cannot unmarshal x"
     text = "livekit:\n  room: {}\n  nonsense: 1\n  limit:\n    num_tracks: x\n"
     assert refuse(run, text) == [(3, "livekit.nonsense"), (5, "livekit.limit.num_tracks")]
 
 
-def test_raw_keys_and_the_rest_of_the_spec_are_judged_together(run: Prepare, complaints: dict[str, str]) -> None:
+def test_raw_keys_and_the_rest_of_the_spec_are_judged_together(run: Run, complaints: dict[str, str]) -> None:
     complaints["nonsense: 1"] = "field nonsense not found"
     assert refuse(run, "livekit: {nonsense: 1}\nweb: 0\n") == [(1, "livekit.nonsense"), (2, "web")]
 
 
-def test_raw_keys_that_are_right_are_taken_before_the_hub_was_ever_up(run: Prepare) -> None:
+def test_raw_keys_that_are_right_are_taken_before_the_hub_was_ever_up(run: Run) -> None:
     assert "development: true" in run("livekit: {development: true}").files[run().plan.paths.render("livekit.yaml")]
 
 
 @pytest.mark.parametrize("engine", ["nowhere", "/", '""', '"a\\0b"', '"\\ud800"', "hub.yaml"])
-def test_engine_that_is_no_program_is_a_fault(run: Prepare, engine: str) -> None:
+def test_engine_that_is_no_program_is_a_fault(run: Run, engine: str) -> None:
     assert refuse(run, f"name: a\nengine: {engine}\n") == [(2, "engine")]
 
 
-def test_engine_is_found_beside_the_spec(run: Prepare, tmp_path: Path) -> None:
+def test_engine_is_found_beside_the_spec(run: Run, tmp_path: Path) -> None:
     program = tmp_path / "livekit-server"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -168,13 +324,13 @@ def test_engine_is_found_beside_the_spec(run: Prepare, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nowhere.yaml", "."])
-def test_spec_that_cannot_be_read_is_the_users_fault(run: Prepare, name: str, tmp_path: Path) -> None:
+def test_spec_that_cannot_be_read_is_the_users_fault(run: Run, name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         prepare_hub(name, str(tmp_path / "state"), {})
     assert not os.path.exists("state")
 
 
-def test_variables_that_the_spec_names_go_along_and_no_others(run: Prepare) -> None:
+def test_variables_that_the_spec_names_go_along_and_no_others(run: Run) -> None:
     """The supervisor's own environment is another."""
     hub = run("keys: {source: {env: [K, S]}}", K="API", S=SECRET, HOME="/home/me")
     assert hub.environ == {"K": "API", "S": SECRET}
@@ -182,7 +338,7 @@ def test_variables_that_the_spec_names_go_along_and_no_others(run: Prepare) -> N
     assert run("", HOME="/home/me").environ == {}
 
 
-def test_secrets_are_in_private_files_and_in_no_representation(run: Prepare) -> None:
+def test_secrets_are_in_private_files_and_in_no_representation(run: Run) -> None:
     hub = run("keys: {source: {env: [K, S]}}", K="API", S=SECRET)
     holders = [path for path, text in hub.files.items() if SECRET in text]
     assert holders == [hub.plan.paths.keys]
@@ -191,3 +347,45 @@ def test_secrets_are_in_private_files_and_in_no_representation(run: Prepare) -> 
     for name, text in shown.items():
         assert SECRET not in text, name
         assert relay_secret not in text, name
+
+
+TURN = """
+turn:
+  external:
+  - {url: "turn:a", secret: {file: coturn.secret}}
+  - {url: "turn:b", username: hub, credential: {env: CREDENTIAL}}
+"""
+
+
+def test_secrets_of_other_peoples_turn_servers_reach_livekit_and_nobody_else(run: Run) -> None:
+    Path("coturn.secret").write_text("XYZshared\n")
+    hub = run(TURN, CREDENTIAL="XYZcredential", OTHER="x")
+    assert hub.files[hub.plan.paths.turn_secret(0)] == "XYZshared\n"
+    livekit_yaml = hub.files[hub.plan.paths.render("livekit.yaml")]
+    assert "credential: XYZcredential" in livekit_yaml
+    assert "XYZshared" not in livekit_yaml
+    rest = [text for path, text in hub.files.items() if not path.endswith(("livekit.yaml", "turn-1.secret"))]
+    assert "XYZ" not in "".join(rest) + repr(hub)
+    assert hub.environ == {"CREDENTIAL": "XYZcredential"}
+
+
+def test_a_changed_turn_secret_is_another_media_process(run: Run) -> None:
+    Path("coturn.secret").write_text("one")
+    first = run(TURN, CREDENTIAL="c")
+    Path("coturn.secret").write_text("two")
+    second, third = run(TURN, CREDENTIAL="c"), run(TURN, CREDENTIAL="d")
+    prints = [hub.fingerprints["media"] for hub in (first, second, third)]
+    assert len(set(prints)) == 3
+    assert len({hub.fingerprints["serve"] for hub in (first, second, third)}) == 1
+
+
+def test_turn_secrets_that_are_not_there_are_faults_at_their_server(run: Run) -> None:
+    with pytest.raises(SpecError) as refused:
+        run(TURN)
+    assert [(fault.key, fault.line) for fault in refused.value.faults] == [
+        ("turn.external[0]", 4),
+        ("turn.external[1]", 5),
+    ]
+    Path("coturn.secret").write_text("\n")
+    with pytest.raises(SpecError, match=r"turn\.external\[0\]: the secret is empty"):
+        run(TURN, CREDENTIAL="c")

@@ -13,12 +13,19 @@ import pytest
 from starlette.routing import Mount, Route
 
 import lkhub.health.checks
+import lkhub.health.edge
 from lkhub import __version__
+from lkhub.cli.firewall_show import pack_status
+from lkhub.cli.trust import trust
 from lkhub.health.checks import check_supervised
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubState, HubStatus, Verified
+from lkhub.host.router import Mapping, RouterRecord
 from lkhub.plan.build import build_plan
+from lkhub.plan.firewall import Verdict, firewall_table
 from lkhub.plan.model import Listener, Plan
+from lkhub.plan.paths import StatePaths
+from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
 from lkhub.render.serve_config import parse_serve
 from lkhub.service.api import TokenRequest
@@ -26,6 +33,7 @@ from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
 from lkhub.spec.load import load_spec
 from lkhub.supervise.child import State
+from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
 from tests.machines import LOOPBACK, MACHINES
 
@@ -62,9 +70,9 @@ def test_check_says_which_page_is_stale(
 
 
 def list_codes() -> set[str]:
-    """The code of every Finding that checks.py can make."""
-    tree = ast.parse(Path(lkhub.health.checks.__file__).read_text())
-    made = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "Finding"]
+    """The code of every Finding that lkhub can make."""
+    nodes = (n for file in Path(lkhub.health.__path__[0]).glob("*.py") for n in ast.walk(ast.parse(file.read_text())))
+    made = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "Finding"]
     return {ast.literal_eval(call.args[0]) for call in made}
 
 
@@ -80,6 +88,10 @@ def read_table(name: str, title: str) -> set[str]:
     return {
         cell.content.strip("`") for row, opening, cell in rows if row.type == "tr_open" and opening.type == "td_open"
     }
+
+
+def test_every_reason_for_no_certificate_is_explained() -> None:
+    assert read_table("docs/findings.md", "certificate-fails") == set(lkhub.health.edge._KINDS)
 
 
 TROUBLE = "docs/guides/when-it-does-not-work.md"
@@ -127,6 +139,25 @@ def test_verify_json_has_these_keys() -> None:
     assert shape(shown) == shape({"ok": True, "paths": [PATH.as_json()]})
 
 
+def test_trust_json_has_these_keys(short_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [shown] = find_json("docs/reference/json.md", "lkhub trust --json")
+    paths = StatePaths(str(short_dir))
+    ensure_ca(paths, "hub", ("192.168.1.5", "127.0.0.1"))
+    Path(paths.applied).write_text(json.dumps({"name": "hub", "urls": {"trust": shown["urls"]}}))
+    trust(state=short_dir, json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert shape(shown) == shape(told)
+    assert told["names"] == shown["names"]
+
+
+def test_firewall_json_has_these_keys() -> None:
+    [shown] = find_json("docs/reference/json.md", "lkhub firewall status --json")
+    table = firewall_table(make_plan("lan"))
+    mapping = Mapping("udp", 7882, "", 1.0, 2.0)
+    router = RouterRecord("192.168.1.1", "192.168.1.5", "upnp", "1.2.3.4", "", (mapping,))
+    assert shape(shown) == shape(pack_status(table, ("nftables",), (Verdict(table.rows[0], False, ""),), router))
+
+
 def test_finding_is_the_one_of_the_code() -> None:
     [shown] = find_json("docs/reference/json.md", "A finding")
     [finding] = check_supervised(False, ["media", "relay", "serve"])
@@ -155,6 +186,12 @@ def test_every_route_is_listed() -> None:
     assert len(listed) == len(app.routes)
 
 
+def test_every_path_that_goes_to_media_is_listed() -> None:
+    tokens = read_section(ROOT / "docs/reference/http.md", "The hub's origin")
+    cells = [token.content for token in tokens if token.content.startswith("`/")]
+    assert re.findall(r"`(/[^`]+)`", " ".join(cells)) == MEDIA_PATHS
+
+
 def test_every_error_has_the_code_that_is_listed() -> None:
     text = (ROOT / "docs/reference/http.md").read_text()
     rows = re.findall(r"^\| (\d{3}) \| `([\w-]+)` \|", text, re.MULTILINE)
@@ -168,7 +205,8 @@ def test_every_error_has_the_code_that_is_listed() -> None:
 
 
 def make_plan(reach: str) -> Plan:
-    plan = build_plan(load_spec(f"reach: {reach}\n".encode()), MACHINES["laptop"])
+    text, machine = (f"reach: {reach}\n", "laptop") if reach != "public" else ("reach: public\ndomain: a.b\n", "vps-v4")
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
     assert plan is not None
     return plan
 
@@ -180,12 +218,12 @@ def describe(listener: Listener, plan: Plan) -> str:
     else:
         loopback = listener.address in LOOPBACK.addresses
         assert loopback or listener.address in plan.media.advertise
-        address = str(listener.address) if loopback else "LAN address"
+        address = str(listener.address) if loopback else "public address" if plan.reach == "public" else "LAN address"
     key = ".".join(map(str, listener.key))
     return f"| {listener.ports}/{listener.protocol} | {address} | {listener.process} | `{key}` |"
 
 
-@pytest.mark.parametrize("reach", ["local", "lan"])
+@pytest.mark.parametrize("reach", ["local", "lan", "public"])
 def test_every_listener_is_in_the_table_of_its_reach(reach: str) -> None:
     plan = make_plan(reach)
     section = (ROOT / "docs/guides/ports.md").read_text().partition(f"## reach: {reach}\n")[2].partition("\n## ")[0]

@@ -4,7 +4,7 @@ import anyio
 from rich.live import Live
 from rich.text import Text
 
-from lkhub.cli.hub import read_status
+from lkhub.cli.hub import read_status, wait_for_certificates
 from lkhub.cli.show import err, show_error, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
@@ -23,6 +23,8 @@ def run_foreground(hub: PreparedHub, *, verify: bool, json: bool) -> int:
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
+        if verify:
+            await anyio.to_thread.run_sync(wait_for_certificates, hub.plan.paths)
         verified = await anyio.to_thread.run_sync(verify_hub, hub.plan.paths) if verify else None
         if json:
             show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())

@@ -2,17 +2,25 @@
 
 import contextlib
 import json
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from lkhub.errors import MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import read_text, write_private
+from lkhub.host.kernel import read_limits
 from lkhub.host.processes import is_alive
+from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import PROCESS_NAMES
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Identity
 from lkhub.supervise.control import NotRunningError, ask
 from lkhub.supervise.supervisor import load_applied
+
+# ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
+CERTIFICATE_SECONDS = 60.0
+LOOK_SECONDS = 0.25
 
 
 def read_status(paths: StatePaths) -> HubStatus:
@@ -21,7 +29,33 @@ def read_status(paths: StatePaths) -> HubStatus:
     with contextlib.suppress(NotRunningError):
         supervisor = ask(paths.control, "status")
     left = () if supervisor else tuple(_find_left(paths))
-    return HubStatus(load_applied(paths), supervisor, left, read_verified(paths))
+    applied = load_applied(paths)
+    return HubStatus(applied, supervisor, left, read_verified(paths), _read_limits(applied, supervisor))
+
+
+def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any] | None) -> KernelLimits:
+    """Limits that hold for media. A hub for this machine alone carries no crowd."""
+    pids = [process["pid"] for process in (supervisor or {}).get("processes", ()) if process["name"] == "media"]
+    if not pids or not pids[0] or (applied or {}).get("reach", "local") == "local":
+        return KernelLimits()
+    return read_limits(pids[0])
+
+
+def wait_for_certificates(paths: StatePaths) -> None:
+    """Return when the edge has a certificate, or a failure, for each name that it asks one for; after a while anyway.
+
+    An authority takes seconds to make one, and a call before that proves nothing.
+    """
+    missing = set(require_applied(paths)["certified"])
+    deadline = time.monotonic() + CERTIFICATE_SECONDS
+    while missing and time.monotonic() < deadline:
+        with contextlib.suppress(NotRunningError):
+            edge = ask(paths.control, "status")["edge"] or {}
+            for certificate in edge.get("certificates", ()):
+                missing -= set(certificate["names"])
+            missing -= {failure["name"] for failure in edge.get("failures", ())}
+        if missing:
+            time.sleep(LOOK_SECONDS)
 
 
 def is_running(paths: StatePaths) -> bool:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +10,7 @@ from lkhub.cli.options import DEFAULT_SPEC, Spec
 from lkhub.cli.show import err
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
+from lkhub.plan.edge import choose_issuers, tls_mode
 from lkhub.render.spec import render_spec
 from lkhub.spec.load import load_spec
 
@@ -19,10 +20,21 @@ class Reach(StrEnum):
 
     local = "local"
     lan = "lan"
+    public = "public"
+
+
+# The hub is 443/tcp and 443/udp and nothing else.
+_SINGLE_PORT: dict[str, Any] = {"tls": {"http": "off"}, "media": {"udp": 443, "tcp": "off"}, "turn": {"udp": "off"}}
 
 
 def init(
-    reach: Annotated[Reach, typer.Option(help="local: this machine. lan: this network.")] = Reach.local,
+    reach: Annotated[
+        Reach, typer.Option(help="local: this machine. lan: this network. public: the internet, needs --domain.")
+    ] = Reach.local,
+    domain: Annotated[str | None, typer.Option(help="The hub's name in the DNS.")] = None,
+    single_port: Annotated[
+        bool, typer.Option("--single-port", help="One open port number: 443, over TCP and UDP.")
+    ] = False,
     name: Annotated[str, typer.Option(help="Name of the hub.")] = "hub",
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
     spec: Spec = None,
@@ -31,8 +43,15 @@ def init(
     path = spec or Path(DEFAULT_SPEC)
     if path.exists() and not force:
         raise InputError(f"{path} is there already", hints=("--force overwrites it",))
-    text = render_spec(reach.value, name)
-    load_spec(text.encode(), str(path)).require_sound()
+    if reach is Reach.public and not domain:
+        raise InputError("--reach public needs --domain", hints=("lkhub init --reach public --domain rtc.example.com",))
+    if single_port and reach is Reach.local:
+        raise InputError("--single-port is for a hub that others reach", hints=("add --reach lan or --reach public",))
+    chosen = {"name": name, "reach": reach.value, **({"domain": domain} if domain else {})}
+    text = render_spec(chosen | (_SINGLE_PORT if single_port else {}))
+    written = load_spec(text.encode(), str(path)).require_sound()
     with explain_os_errors(path, "write"):
         path.write_text(text)
     err.print(f"wrote {path}; `lkhub up` makes it run")
+    if tls_mode(written) == "acme" and (why := choose_issuers(written)[1]):
+        err.print(f"note: {why}")

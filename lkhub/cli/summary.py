@@ -21,6 +21,8 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
     # Of what is in force: a change that waits may have other addresses.
     urls = require_applied(plan.paths)["urls"]
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
+    if urls.get("trust"):
+        rows["trust"] = f"{urls['trust'][0]} once on each device (`lkhub trust`)"
     link = None if is_journal() else make_link(plan.paths, FIRST_ROOM)
     rows["join"] = link or f"lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"

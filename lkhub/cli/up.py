@@ -8,7 +8,7 @@ import typer
 
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
-from lkhub.cli.hub import is_running, read_status
+from lkhub.cli.hub import is_running, read_status, wait_for_certificates
 from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
 from lkhub.cli.show import err, show_json
 from lkhub.cli.summary import show_summary
@@ -49,6 +49,8 @@ def up(
         start_detached(hub)
     applied = Applied(**ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now))
     _report_applied(applied)
+    if not no_verify:
+        wait_for_certificates(paths)
     verified = None if no_verify else verify_hub(paths)
     if json:
         show_json(read_status(paths).as_json())
@@ -75,7 +77,7 @@ def down(
 
 
 def restart(
-    name: Annotated[str | None, typer.Argument(help="media, relay or serve. Default: all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="media, relay, serve or edge. Default: all.")] = None,
     state: State = None,
 ) -> None:
     """Restart processes with the spec as it is in force.
@@ -101,6 +103,8 @@ def _report_applied(applied: Applied) -> None:
         err.print(f"restarted {names}; {_count(applied.cut)} in a call and had to reconnect")
     elif applied.changed:
         err.print(f"restarted {names}")
+    if applied.reloaded:
+        err.print(f"{', '.join(applied.reloaded)} took its change over without a restart")
 
 
 def _stop_left(paths: StatePaths) -> None:

@@ -13,7 +13,7 @@ from lkhub.cli.options import Json, State, find_paths
 from lkhub.cli.show import err, show_findings, show_json, show_paths
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.checks import check_paths
-from lkhub.health.paths import PathResult, build_request, read_result
+from lkhub.health.paths import PathResult, WayHome, build_request, read_result
 from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.host.files import read_input
@@ -58,7 +58,7 @@ def verify(
     elif token_file is not None:
         results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
     else:
-        results = verify_paths(url, paths or ALL_PATHS, *_key_from_environ(), promised=False)
+        results = verify_paths(url, paths or ALL_PATHS, *_key_from_environ())
     show_results(results, json)
     if not is_well(results):
         raise typer.Exit(EXIT_UNWELL)
@@ -69,7 +69,8 @@ def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
     applied = require_applied(paths)
     promised = tuple(applied["probes"])
     key, secret = next(iter(load_keys(paths.keys).items()))
-    results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, promised=True)
+    home = WayHome(applied["ca"], applied["at_home"], applied["urls"]["local_media"])
+    results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
     verified = Verified(time.time(), results)
     if not only:
         write_verified(paths, verified)

@@ -21,7 +21,7 @@ _CAUSES = {
 }
 
 # The spec's key of the port that each path needs.
-_PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp"}
+_PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp", "turn-tls": "tls.listen"}
 
 # What to do about a failure before any packet of media is sent.
 _FIXES: dict[str, tuple[Fix, ...]] = {
@@ -34,8 +34,22 @@ _FIXES: dict[str, tuple[Fix, ...]] = {
 
 
 def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
-    """A finding for every path that failed or could not be tried."""
+    """A finding for every path that failed or could not be tried, or that native applications can't use."""
     for result in results:
+        if result.ok and result.native is False:
+            yield Finding(
+                "native-refuses",
+                result.path,
+                "warning",
+                "native applications can't use TURN over TLS here; browsers can",
+                result.native_detail or "",
+                "libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; it "
+                "matters on networks that let nothing but 443/tcp through",
+                (
+                    Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
+                    Fix("else nothing: over UDP, TCP and TURN over UDP they get through"),
+                ),
+            )
         if result.ok is False:
             yield Finding(
                 "path-fails",
@@ -44,7 +58,7 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
                 f"no call gets through on the path {result.path}",
                 result.detail,
                 _CAUSES.get(result.stage, "unknown"),
-                _FIXES.get(result.stage, _fix_media(result)),
+                _find_fixes(result),
             )
         elif result.ok is None:
             yield Finding(
@@ -56,6 +70,20 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
                 "a path that is not offered, or a single token, proves neither",
                 (Fix("on this hub: try it again", f"lkhub verify --path {result.path}"),),
             )
+
+
+# For a TURN server that a path goes through, where the address that was given is not to blame.
+_TURN_FIXES: dict[str, tuple[Fix, ...]] = {
+    "dns": (Fix("see whether this machine can look the TURN server's name up"),),
+    "tcp": (Fix("see whether the hub's TLS port is open, and whether a proxy in front passes it on"),),
+    "tls": (Fix("see what the hub says of its certificate", "lkhub status"), Fix("read its log", "lkhub logs edge")),
+}
+
+
+def _find_fixes(result: PathResult) -> tuple[Fix, ...]:
+    if result.path == "turn-tls" and result.stage in _TURN_FIXES:
+        return _TURN_FIXES[result.stage]
+    return _FIXES.get(result.stage) or _fix_media(result)
 
 
 def _fix_media(result: PathResult) -> tuple[Fix, ...]:
@@ -96,6 +124,20 @@ def check_pending(pending: bool) -> Iterator[Finding]:
             "it restarts media, which would interrupt people",
             "people are in a call",
             (Fix("apply it now and interrupt them for a moment", "lkhub up --now"),),
+        )
+
+
+def check_address(moved: str) -> Iterator[Finding]:
+    """A finding where this machine's address is not the one that clients are told."""
+    if moved:
+        yield Finding(
+            "address-changed",
+            "media",
+            "error",
+            "clients are sent to an address where the hub is not",
+            moved,
+            "this machine's address changed (DHCP, dynamic DNS, a VPN), and following it would interrupt a call",
+            (Fix("follow it now and interrupt people for a moment", "lkhub up --now"),),
         )
 
 

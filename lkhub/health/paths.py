@@ -32,8 +32,8 @@ _NO_AGENTS = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
 @dataclass(frozen=True)
 class PathResult:
     """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
-    one that failed. Times in milliseconds, `loss` from 0 to 1. `native` and `outside` stay None on paths
-    without TLS and before a client from another machine has used the path."""
+    one that failed. Times in milliseconds, `loss` from 0 to 1. `native` says whether libwebrtc accepts the chain of
+    TURN over TLS, `native_detail` why; `outside` stays None before a client from another machine has used the path."""
 
     path: str
     ok: bool | None
@@ -46,6 +46,7 @@ class PathResult:
     remote: str | None = None
     relay: str | None = None
     native: bool | None = None
+    native_detail: str | None = None
     outside: Mapping[str, str] | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -78,14 +79,29 @@ def _open_room(path: ProbePath, key: str, secret: Secret) -> ProbeRoom:
     return ProbeRoom(path, room, tuple(sign(grant, key, secret) for grant in grants))
 
 
-def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class WayHome:
+    """How a hub's own machine gets to it: `ca` is the path of a root certificate to trust besides the system's,
+    `hosts` leads names and outside addresses to where they are on this machine, `api` is where rooms are deleted."""
+
+    ca: str
+    hosts: Mapping[str, str]
+    api: str
+
+
+def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]], home: WayHome | None = None) -> dict[str, Any]:
     """What `lkhub-engine probe` reads on stdin: for each path the tokens of one or two participants."""
-    return {
+    request: dict[str, Any] = {
         "url": url,
         "timeout_ms": PROBE_TIMEOUT_MS,
         "media_ms": MEDIA_MS,
         "paths": [{"path": path, "tokens": list(pair)} for path, pair in tokens.items()],
     }
+    if home and home.ca:
+        request["ca_file"] = home.ca
+    if home and home.hosts:
+        request["resolve"] = dict(home.hosts)
+    return request
 
 
 def read_result(row: Mapping[str, Any], *, promised: bool) -> PathResult:

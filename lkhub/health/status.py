@@ -1,15 +1,19 @@
 """What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from lkhub import __version__
-from lkhub.health.checks import check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.checks import check_address, check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.edge import check_edge
 from lkhub.health.finding import Finding
+from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
+from lkhub.plan.facts import KernelLimits
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
@@ -39,6 +43,7 @@ class HubStatus:
     supervisor: Mapping[str, Any] | None
     left: tuple[Mapping[str, Any], ...]
     verified: Verified | None
+    limits: KernelLimits = field(default_factory=KernelLimits)
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -54,20 +59,23 @@ class HubStatus:
     @property
     def current_verification(self) -> Verified | None:
         """The verification, if it is of the processes that run now."""
-        carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay")]
+        carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
         return self.verified
 
-    def find(self) -> tuple[Finding, ...]:
+    def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""
         supervisor = self.supervisor or {}
         verified = self.current_verification
         return (
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
+            *check_edge(supervisor.get("edge") or {}, now or datetime.now(UTC)),
+            *check_kernel(self.limits),
             *check_paths(verified.paths if verified else ()),
-            *check_pending(supervisor.get("pending", False)),
+            *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
+            *check_address(supervisor.get("moved", "")),
         )
 
     def as_json(self) -> dict[str, Any]:

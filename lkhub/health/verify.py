@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from lkhub.errors import MachineError
-from lkhub.health.paths import PROBE_TIMEOUT_MS, PathResult, ProbeRoom, build_request, open_rooms, read_result
+from lkhub.health.paths import PROBE_TIMEOUT_MS, PathResult, ProbeRoom, WayHome, build_request, open_rooms, read_result
 from lkhub.host.engine import bundled_engine, require_engine
 from lkhub.plan.model import ProbePath
 from lkhub.spec.secret import Secret
@@ -25,20 +25,20 @@ BEFORE_JOINING = ("dns", "tcp", "tls", "http", "token")
 
 
 def verify_paths(
-    url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, promised: bool
+    url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, home: WayHome | None = None
 ) -> tuple[PathResult, ...]:
     """Call ourselves through each of `paths` of the LiveKit at `url` (ws or wss), all at once.
 
-    `promised`: this hub's spec promises them, so one that is not offered has failed.
+    With `home` it is this machine's own hub, whose spec promises them: one that is not offered has failed.
     """
     rooms = open_rooms(paths, key, secret)
     never_made: set[str] = set()
     try:
-        rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}))
+        rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, home))
         never_made = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING}
     finally:
-        _delete_rooms(url, [room for room in rooms if room.path not in never_made], key, secret)
-    results = {row["path"]: read_result(row, promised=promised) for row in rows}
+        _delete_rooms(home.api if home else url, [room for room in rooms if room.path not in never_made], key, secret)
+    results = {row["path"]: read_result(row, promised=home is not None) for row in rows}
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
 

@@ -3,15 +3,16 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
-from ipaddress import ip_address
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from lkhub.host.engine import bundled_engine
 from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
-from lkhub.spec.types import Address
+from lkhub.spec.types import Address, Network
 
 # Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
 # where it says nothing, as on macOS.
@@ -36,7 +37,7 @@ _SOMEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 def gather_node_facts(state: str, folder: str) -> NodeFacts:
     """What a plan must know of this machine. `state` is the state directory, `folder` the spec's."""
-    interfaces = _gather_interfaces()
+    interfaces = list_interfaces()
     return NodeFacts(
         interfaces=interfaces,
         default_routes=_gather_default_routes(interfaces),
@@ -47,7 +48,8 @@ def gather_node_facts(state: str, folder: str) -> NodeFacts:
     )
 
 
-def _gather_interfaces() -> tuple[Interface, ...]:
+def list_interfaces() -> tuple[Interface, ...]:
+    """The network interfaces that are up and carry an address."""
     up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
     found = []
     for name, entries in psutil.net_if_addrs().items():
@@ -57,7 +59,17 @@ def _gather_interfaces() -> tuple[Interface, ...]:
             if entry.family in (socket.AF_INET, socket.AF_INET6)
         )
         if name in up and addresses:
-            found.append(Interface(name, judge_interface(name, addresses), addresses))
+            found.append(Interface(name, judge_interface(name, addresses), addresses, _list_networks(entries)))
+    return tuple(found)
+
+
+def _list_networks(entries: Iterable[Any]) -> tuple[Network, ...]:
+    found = []
+    for entry in entries:
+        if entry.family in (socket.AF_INET, socket.AF_INET6) and entry.netmask:
+            # IPv6 masks are written as addresses, which ipaddress does not read.
+            length = int(ip_address(entry.netmask)).bit_count()
+            found.append(ip_network(f"{entry.address.partition('%')[0]}/{length}", strict=False))
     return tuple(found)
 
 

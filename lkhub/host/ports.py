@@ -1,7 +1,9 @@
 """Ports of this machine: which are free, and who holds the ones that are not."""
 
 import errno
+import os
 import socket
+import struct
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
@@ -9,8 +11,12 @@ from typing import Any
 import psutil
 
 from lkhub.errors import MachineError
+from lkhub.host.engine import bundled_engine
 from lkhub.plan.model import Listener
 from lkhub.spec.document import dotted
+
+# linux/capability.h
+_CAP_NET_BIND_SERVICE, _VFS_CAP_EFFECTIVE = 10, 0x000001
 
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -33,15 +39,30 @@ def require_free_ports(listeners: Iterable[Listener]) -> None:
                 problems.append(f"{listener.protocol} port {port} ({listener.purpose}) is in use by {holder}")
                 hints.append(f"{hint}, or give {key} another port")
             case errno.EACCES:
+                if listener.process in ("edge", "media") and may_bind_low_ports(bundled_engine()):
+                    continue
                 problems.append(
                     f"{listener.protocol} port {port} ({listener.purpose}) is below 1024 and this is not root"
                 )
-                hints.append(f"give {key} a port from 1024 on, or run lkhub as root")
+                hints.append(
+                    f"`sudo setcap cap_net_bind_service=+ep {bundled_engine()}` allows it, "
+                    f"or give {key} a port from 1024 on"
+                )
             case errno.EADDRNOTAVAIL:
                 problems.append(f"{listener.address} is no longer an address of this machine")
                 hints.append("run it again; media.advertise: auto follows the machine's address")
     if problems:
         raise MachineError("; ".join(problems), hints=tuple(dict.fromkeys(hints)))
+
+
+def may_bind_low_ports(program: str) -> bool:
+    """Whether the file capability cap_net_bind_service is set on a program (linux/capability.h, vfs_cap_data)."""
+    try:
+        data = os.getxattr(program, "security.capability")
+    except (OSError, AttributeError):  # none, or not Linux
+        return False
+    magic, permitted = struct.unpack_from("<II", data)
+    return bool(magic & _VFS_CAP_EFFECTIVE and permitted & (1 << _CAP_NET_BIND_SERVICE))
 
 
 def _try_bind(listener: Listener, port: int) -> int:

@@ -20,8 +20,8 @@ from lkhub.host.files import FILE_MODE, explain_os_errors
 POLL_SECONDS = 0.05
 
 # livekit-server reads these over its configuration file (cmd/server/main.go): what a shell happens to hold
-# must not change the hub.
-_LIVEKIT_VARIABLES = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD")
+# must not change the hub. NOTIFY_SOCKET is the supervisor's own: Caddy would speak to systemd in its name.
+_KEPT_BACK = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD", "NOTIFY_SOCKET")
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def is_alive(process: ProcessId) -> bool:
 
 
 def child_environ() -> dict[str, str]:
-    """Our own environment without what a livekit-server would obey."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_LIVEKIT_VARIABLES)}
+    """Our own environment without what livekit-server and Caddy would obey."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
 
 
 def start(

@@ -44,6 +44,18 @@ def read_keys(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Map
         raise KeysError(str(error)) from None
 
 
+def read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) -> Secret:
+    """A secret from where the spec says: as it stands, a file (relative to `folder`), the environment. Raises KeysError
+    where it is not there or empty."""
+    try:
+        secret = _read_secret(source, folder, environ)
+    except ValueError as error:
+        raise KeysError(str(error)) from None
+    if not secret.strip():
+        raise KeysError("the secret is empty")
+    return Secret(secret)
+
+
 def ensure_secret(path: str) -> str:
     """The text of a generated secret that is kept in `path`."""
     text = read_text(path)

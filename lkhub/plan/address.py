@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
-from lkhub.spec.types import Address
+from lkhub.spec.types import Address, Network
 
 _WHY_NOT: dict[InterfaceKind, str] = {
     "loopback": "this machine only",
@@ -24,11 +24,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class AddressChoice:
-    """The address on the LAN and the reason; `others` are the ones that were not taken."""
+    """The address on the LAN and the reason; `further` are those of this machine's other LANs, `others` the ones that
+    were not taken."""
 
     address: Address
     interface: str
     why: str
+    further: tuple[Candidate, ...]
     others: tuple[Candidate, ...]
 
 
@@ -68,8 +70,43 @@ def choose_lan_address(facts: NodeFacts, allowed: tuple[str, ...] = ()) -> Addre
     if not usable:
         return None
     best = usable[0]
-    others = tuple(c for c in candidates if c is not best and c.why_not not in ("link-local", _WHY_NOT["loopback"]))
-    return AddressChoice(best.address, best.interface, _explain(best, usable, facts, allowed), others)
+    further = _on_other_networks(facts, best, usable)
+    taken = {best, *further}
+    others = tuple(c for c in candidates if c not in taken and c.why_not not in ("link-local", _WHY_NOT["loopback"]))
+    return AddressChoice(best.address, best.interface, _explain(best, usable, facts, allowed), further, others)
+
+
+def _on_other_networks(facts: NodeFacts, best: Candidate, usable: list[Candidate]) -> tuple[Candidate, ...]:
+    """One address of the same family on each further LAN. Cable and Wi-Fi on one LAN are one."""
+    taken = {best.interface: _network_of(facts, best)}
+    further = []
+    for candidate in usable:
+        network = _network_of(facts, candidate)
+        known = candidate.interface in taken or network is None or network in taken.values()
+        if not known and None not in taken.values() and candidate.address.version == best.address.version:
+            taken[candidate.interface] = network
+            further.append(candidate)
+    return tuple(further)
+
+
+def _network_of(facts: NodeFacts, candidate: Candidate) -> Network | None:
+    interface = facts.interface_of(candidate.address)
+    return interface.network_of(candidate.address) if interface else None
+
+
+def choose_public_addresses(facts: NodeFacts) -> tuple[Candidate, ...]:
+    """Public addresses that this machine itself carries: the best of each family."""
+    found = [candidate for candidate in list_candidates(facts) if not candidate.why_not and candidate.address.is_global]
+    firsts = {candidate.address.version: candidate for candidate in reversed(found)}
+    return tuple(firsts[version] for version in sorted(firsts))
+
+
+def behind_nat(facts: NodeFacts, external: Address) -> Address | None:
+    """The address of this machine that packets to `external` arrive at: its own, or the one on the default route."""
+    if facts.interface_of(external) is not None:
+        return external
+    usable = [c for c in list_candidates(facts) if not c.why_not and c.address.version == external.version]
+    return usable[0].address if usable else None
 
 
 def _explain(best: Candidate, usable: list[Candidate], facts: NodeFacts, allowed: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lkhub.spec.types import Address
+from lkhub.spec.types import Address, Network
 
 # How clients relate to an interface, most useful first.
 InterfaceKind = Literal["lan", "loopback", "vpn", "bridge", "container"]
@@ -11,11 +11,32 @@ InterfaceKind = Literal["lan", "loopback", "vpn", "bridge", "container"]
 
 @dataclass(frozen=True)
 class Interface:
-    """A network interface that is up, with the addresses that it carries."""
+    """A network interface that is up, with the addresses that it carries, and for each of them the network that it is
+    directly in (none where that is not known)."""
 
     name: str
     kind: InterfaceKind
     addresses: tuple[Address, ...]
+    networks: tuple[Network, ...] = ()
+
+    def network_of(self, address: Address) -> Network | None:
+        """The network that `address` of this interface is directly in."""
+        return next((network for network in self.networks if address in network), None)
+
+
+@dataclass(frozen=True)
+class LookedUp:
+    """What others were asked because the spec says so. None: not asked, or no answer, and then `problem` says why.
+
+    `domain` is what the name servers say of it, `stun` what the named STUN server saw, `tailnet` this node's name
+    in its tailnet.
+    """
+
+    domain: tuple[Address, ...] | None = None
+    stun: Address | None = None
+    tailnet: str | None = None
+    problem: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +54,7 @@ class NodeFacts:
     python: str
     state: str
     folder: str
+    looked_up: LookedUp = LookedUp()
 
     def interface_of(self, address: Address) -> Interface | None:
         """The interface that carries `address`."""
@@ -41,3 +63,15 @@ class NodeFacts:
     def loopback(self) -> str:
         """Name of the loopback interface: `lo` on Linux, `lo0` on macOS."""
         return next((interface.name for interface in self.interfaces if interface.kind == "loopback"), "lo")
+
+
+@dataclass(frozen=True)
+class KernelLimits:
+    """What holds for the hub's processes; None where it is not known. Buffers in bytes, `open_files` descriptors of one
+    process, `connections` entries of the connection tracking table, now and at most."""
+
+    receive_buffer: int | None = None
+    send_buffer: int | None = None
+    open_files: int | None = None
+    connections: int | None = None
+    connections_max: int | None = None

@@ -1,15 +1,18 @@
 """The plan: what runs, with which ports, addresses and files. Frozen, and free of secrets."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
-from lkhub.spec.types import Address, PortRange
+from lkhub.spec.turn import TurnProtocol
+from lkhub.spec.types import Address, Network, PortRange
 
-ProcessName = Literal["media", "relay", "serve"]
+ProcessName = Literal["media", "relay", "serve", "edge"]
 PROCESS_NAMES: tuple[ProcessName, ...] = get_args(ProcessName)
-ProbePath = Literal["udp", "tcp", "turn-udp"]
+ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
+Reach = Literal["local", "lan", "public"]
+TlsMode = Literal["off", "internal", "acme", "files", "tailscale", "external"]
 Protocol = Literal["tcp", "udp"]
 
 Door: TypeAlias = tuple[str, int]
@@ -23,7 +26,8 @@ DRAIN_SECONDS = 30
 
 @dataclass(frozen=True)
 class Listener:
-    """Ports that a process will bind. `address` None is every interface. `key` is the spec's key for it."""
+    """Ports that a process will bind. `address` None is every interface. `key` is the spec's key for it. `outside`:
+    clients connect to it, so a firewall has to let them."""
 
     process: ProcessName
     protocol: Protocol
@@ -31,6 +35,7 @@ class Listener:
     ports: PortRange
     purpose: str
     key: Path
+    outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,21 @@ class Ready:
     url: str | None = None
 
 
+class Fingerprint(NamedTuple):
+    """What tells two versions of a process apart: digests of the program with its arguments, and of its files."""
+
+    program: str
+    files: str
+
+
 @dataclass(frozen=True)
 class ProcessPlan:
     """One child of the supervisor.
 
     `files` are read by the process when it starts: a change in one makes it another process. `doors` are
     given to it as listening sockets, each as `--listen-fd NUMBER`.
-    `carries_calls` is true where restarting it interrupts people.
+    `carries_calls` is true where restarting it interrupts people. `reloads`: it takes a change of its files over
+    without a restart.
     """
 
     name: ProcessName
@@ -56,14 +69,22 @@ class ProcessPlan:
     ready: Ready
     carries_calls: bool
     doors: tuple[Door, ...] = ()
+    reloads: bool = False
+
+
+class Advertised(NamedTuple):
+    """An address that clients are told, and the address of this machine that it leads to: another one behind a NAT."""
+
+    external: Address
+    local: Address
 
 
 @dataclass(frozen=True)
 class MediaPlan:
-    """The SFU. `advertise` is what clients are told, `bind` where signalling listens, `interfaces` limits
+    """The SFU. `addresses` are what clients are told, `bind` where signalling listens, `interfaces` limits
     where media does; `loopback`: media is for this machine only."""
 
-    advertise: tuple[Address, ...]
+    addresses: tuple[Advertised, ...]
     bind: tuple[Address, ...]
     interfaces: tuple[str, ...]
     loopback: bool
@@ -71,56 +92,141 @@ class MediaPlan:
     tcp: int | None
     signal: int
 
+    @property
+    def advertise(self) -> tuple[Address, ...]:
+        return tuple(address.external for address in self.addresses)
+
+    @property
+    def local(self) -> tuple[Address, ...]:
+        return tuple(dict.fromkeys(address.local for address in self.addresses))
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether clients are told an address that is not this machine's own."""
+        return any(address.external != address.local for address in self.addresses)
+
+    @property
+    def one_of_each_family(self) -> bool:
+        """Whether livekit.yaml's node_ip can say it."""
+        versions = [address.external.version for address in self.addresses]
+        return len(versions) == len(set(versions))
+
 
 @dataclass(frozen=True)
 class RelayPlan:
-    """The hub's TURN relay: UDP listeners, and ports towards the SFU."""
+    """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP. `tls` is the
+    host and port that clients are told for TURN over TLS, which the edge ends; None: not offered."""
 
     listen: tuple[Address, ...]
-    udp: int
+    udp: int | None
     relay: PortRange
+    tls: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class TurnServer:
+    """A TURN server of somebody else's: `secret_file` is where the secret that it shares with us is kept. Or it takes
+    `username` with a credential, which is not in the plan. An IPv6 `host` is in brackets."""
+
+    host: str
+    port: int
+    protocol: TurnProtocol
+    secret_file: str | None
+    username: str | None
+
+
+class TurnDoor(NamedTuple):
+    """TURN over TLS: `host` and `port` are what clients are told, `listen` the edge's port for it and `bind` where it
+    binds that (empty: on every interface). Without TLS (mode external) that port is its own."""
+
+    host: str
+    port: int
+    listen: int
+    bind: tuple[Address, ...]
+
+
+@dataclass(frozen=True)
+class TlsPlan:
+    """Where the certificate comes from. `issuers` are ACME directories, the first that answers is taken. `cert`
+    and `key` are absolute paths (mode files). In mode external the certificate is for TURN alone."""
+
+    mode: TlsMode
+    email: str | None = None
+    issuers: tuple[str, ...] = ()
+    cert: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class EdgePlan:
+    """The hub's front door: TLS, the one origin, and TURN over TLS on the same port.
+
+    `names` are the DNS names and addresses of the certificate, the hub's own first; `listen` where it binds (empty:
+    on every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS (mode
+    external) `trusted_proxies` may say where a client is. `authority` is the id of the hub's own one (mode internal),
+    known once it is there.
+    """
+
+    names: tuple[str, ...]
+    listen: tuple[Address, ...]
+    port: int
+    http: int | None
+    tls: TlsPlan
+    turn: TurnDoor | None
+    trusted_proxies: tuple[Network, ...] = ()
+    authority: str = ""
 
 
 @dataclass(frozen=True)
 class ServePlan:
-    """`lkhub serve`: where it listens, the names it answers to, and whether it gives tokens away."""
+    """`lkhub serve`: where it listens, the names it answers to there, what requests through the edge say as their
+    `Host`, and whether it gives tokens away."""
 
     bind: tuple[Address, ...]
     port: int
     hosts: tuple[str, ...]
+    authorities: tuple[str, ...]
     open_tokens: bool
 
 
 @dataclass(frozen=True)
 class Urls:
-    """What people and applications type (`livekit`, `web`, `api`), and where the hub's own programs find
-    media and the service: on loopback, whatever clients are told."""
+    """What people and applications type (`livekit`, `web`, `api`), where a device finds the root that it has to trust
+    (`trust`, mode internal), and where the hub's own programs find media and the service: on loopback, whatever clients
+    are told."""
 
     livekit: str
     web: str
     api: str
     local_media: str
     local_serve: str
+    trust: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything decided about one hub on one machine.
 
-    `notes` are choices that the user should hear of; `warnings` what will not work, and why.
+    `turn_servers` are others'. `networks` are the LANs that clients are in (reach lan). `at_home` leads the hub's own
+    programs to names and addresses that this machine may not be able to reach from inside: host → address of this
+    machine. `notes` are choices that the user should hear of; `warnings` what will not work, and why.
     """
 
     name: str
-    reach: Literal["local", "lan"]
+    reach: Reach
     paths: StatePaths
     media: MediaPlan
     relay: RelayPlan | None
+    edge: EdgePlan | None
+    turn_servers: tuple[TurnServer, ...]
     stun: tuple[str, ...]
     serve: ServePlan
     urls: Urls
     processes: tuple[ProcessPlan, ...]
     listeners: tuple[Listener, ...]
+    networks: tuple[Network, ...]
     probes: tuple[ProbePath, ...]
+    at_home: dict[str, str]
     livekit: dict[str, object]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -129,3 +235,8 @@ class Plan:
 def in_url(address: Address) -> str:
     """An address as the host of a URL: IPv6 in brackets."""
     return f"[{address}]" if address.version == 6 else str(address)
+
+
+def as_host(name: str) -> str:
+    """A DNS name or an address as the host of a URL."""
+    return f"[{name}]" if ":" in name else name

@@ -1,35 +1,73 @@
 """Every port that a hub binds, and the ones that collide."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations
 
-from lkhub.plan.model import Listener, MediaPlan, ProcessName, Protocol, RelayPlan, ServePlan
+from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan
 from lkhub.spec.document import Path, dotted
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.types import Address, PortRange
 
 
-def list_listeners(media: MediaPlan, relay: RelayPlan | None, serve: ServePlan) -> tuple[Listener, ...]:
+def list_listeners(
+    media: MediaPlan, relay: RelayPlan | None, serve: ServePlan, edge: EdgePlan | None
+) -> tuple[Listener, ...]:
     """What will listen where, in the order of a firewall table."""
-    found = [Listener("media", "udp", address, media.udp, "media", ("media", "udp")) for address in media.advertise]
+    found = [Listener("media", "udp", local, media.udp, "media", ("media", "udp"), True) for local in media.local]
     if media.tcp is not None:
         # LiveKit binds ICE/TCP on every interface, whatever bind_addresses says (measured).
-        found.append(_single("media", "tcp", None, media.tcp, "media over TCP", ("media", "tcp")))
+        found.append(
+            Listener("media", "tcp", None, _one(media.tcp), "media over TCP", ("media", "tcp"), not media.loopback)
+        )
+    for address in _everywhere(edge.listen) if edge else ():
+        assert edge
+        what = "HTTPS, signalling, TURN over TLS" if edge.turn else "HTTPS and signalling"
+        if edge.tls.mode == "external":
+            what = "the proxy in front"
+        found.append(Listener("edge", "tcp", address, _one(edge.port), what, ("tls", "listen"), True))
+        if edge.http:
+            what = "to HTTPS" if edge.tls.mode != "acme" else "to HTTPS, and proof of the name"
+            found.append(Listener("edge", "tcp", address, _one(edge.http), what, ("tls", "http"), True))
+    found += _list_turn(edge) if edge and edge.turn and edge.tls.mode == "external" else []
     found += [
-        _single("media", "tcp", address, media.signal, "signalling", ("media", "signal")) for address in media.bind
+        Listener("media", "tcp", address, _one(media.signal), "signalling", ("media", "signal"), edge is None)
+        for address in media.bind
     ]
     for address in relay.listen if relay else ():
         assert relay
-        found.append(_single("relay", "udp", address, relay.udp, "TURN and STUN", ("turn", "udp")))
-        found.append(Listener("relay", "udp", address, relay.relay, "relaying to media", ("turn", "relay")))
-    found += [_single("serve", "tcp", address, serve.port, "web application", ("web",)) for address in serve.bind]
-    return tuple(found)
+        assert relay.udp
+        found.append(Listener("relay", "udp", address, _one(relay.udp), "TURN and STUN", ("turn", "udp"), True))
+    for address in media.local if relay else ():
+        assert relay
+        found.append(Listener("relay", "udp", address, relay.relay, "relaying to media", ("turn", "relay"), False))
+    found += [
+        Listener("serve", "tcp", address, _one(serve.port), "web application", ("web",), edge is None)
+        for address in serve.bind
+    ]
+    return tuple(
+        row if row.address is None or not row.address.is_loopback else replace(row, outside=False) for row in found
+    )
 
 
-def _single(
-    process: ProcessName, protocol: Protocol, address: Address | None, port: int, purpose: str, key: Path
-) -> Listener:
-    return Listener(process, protocol, address, PortRange(port, port), purpose, key)
+def _list_turn(edge: EdgePlan) -> list[Listener]:
+    """The port of TURN over TLS beside a proxy (mode external)."""
+    turn = edge.turn
+    assert turn
+    is_direct = turn.port == turn.listen
+    what = "TURN over TLS" if is_direct else f"TURN over TLS, from port {turn.port}"
+    outside = is_direct or not all(network.is_loopback for network in edge.trusted_proxies)
+    key = ("turn", "listen")
+    port = _one(turn.listen)
+    return [Listener("edge", "tcp", address, port, what, key, outside) for address in _everywhere(turn.bind)]
+
+
+def _one(port: int) -> PortRange:
+    return PortRange(port, port)
+
+
+def _everywhere(listen: tuple[Address, ...]) -> tuple[Address | None, ...]:
+    return listen or (None,)
 
 
 def find_collisions(listeners: Iterable[Listener], loaded: LoadedSpec) -> None:

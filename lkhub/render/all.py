@@ -1,15 +1,22 @@
 """Every file that the processes of a plan read."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from lkhub.plan.model import Plan
+from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
 from lkhub.render.relay import render_relay
 from lkhub.render.serve import render_serve
+from lkhub.spec.secret import Secret
 
 
-def render_all(plan: Plan) -> tuple[RenderedFile, ...]:
-    """The files of `plan.paths.rendered`."""
-    files = [render_livekit(plan), render_serve(plan)]
+def render_all(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:
+    """The files of `plan.paths.rendered`. `credentials`: see `render_livekit`."""
+    files = [render_livekit(plan, credentials), render_serve(plan)]
     if plan.relay:
         files.append(render_relay(plan, plan.relay))
+    if plan.edge:
+        files.append(render_caddy(plan, plan.edge))
     return tuple(files)

@@ -1,22 +1,29 @@
 """livekit.yaml. Sole owner of LiveKit's keys; what they do is in LiveKit's pkg/config/config.go (1.13.5)."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from lkhub.plan.model import Plan, in_url
+from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
+from lkhub.spec.secret import Secret
+from lkhub.spec.types import Address
+
+# What stands for a credential where the file is only to be read.
+_HIDDEN = Secret("***")
 
 
-def render_livekit(plan: Plan) -> RenderedFile:
-    """livekit.yaml of a plan. It holds no secret: those are in files that it names."""
+def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> RenderedFile:
+    """livekit.yaml of a plan. Its secrets are in files that it names, but for `credentials` of other people's TURN
+    servers that take a login, by their place in the plan: LiveKit reads those from here alone."""
     config: dict[str, Any] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
         "key_file": plan.paths.keys,
-        "rtc": _render_rtc(plan),
+        "rtc": _render_rtc(plan, credentials),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
         "logging": {"json": True, "level": "info"},
@@ -24,10 +31,10 @@ def render_livekit(plan: Plan) -> RenderedFile:
     return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merge(config, plan.livekit))}")
 
 
-def _render_rtc(plan: Plan) -> dict[str, Any]:
+def _render_rtc(plan: Plan, credentials: Mapping[int, Secret]) -> dict[str, Any]:
     media = plan.media
     rtc: dict[str, Any] = {
-        "node_ip": ",".join(str(address) for address in media.advertise),
+        "node_ip": ",".join(str(address) for address in _one_of_each_family(media.advertise)),
         "use_external_ip": False,
         "tcp_port": media.tcp or 0,
         "interfaces": {"includes": list(media.interfaces)},
@@ -40,16 +47,45 @@ def _render_rtc(plan: Plan) -> dict[str, Any]:
         rtc["enable_loopback_candidate"] = True
     else:
         # An interface may carry more addresses than the one that clients are told.
-        rtc["ips"] = {"includes": [f"{address}/{address.max_prefixlen}" for address in media.advertise]}
+        rtc["ips"] = {"includes": [f"{address}/{address.max_prefixlen}" for address in media.local]}
     if plan.stun:
         rtc["stun_servers"] = list(plan.stun)
-    if plan.relay:
-        # Any entry here also keeps LiveKit from adding public STUN servers for its clients.
-        rtc["turn_servers"] = [
-            {"host": in_url(address), "port": plan.relay.udp, "protocol": "udp", "secret_file": plan.paths.relay_secret}
-            for address in plan.relay.listen
-        ]
+    # Any entry here also keeps LiveKit from adding public STUN servers for its clients.
+    turn = [*(_render_turn(plan, plan.relay) if plan.relay else ()), *_render_others_turn(plan, credentials)]
+    if turn:
+        rtc["turn_servers"] = turn
     return rtc
+
+
+def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Any]]:
+    common = {"secret_file": plan.paths.relay_secret}
+    if relay.udp:
+        for address in plan.media.addresses:
+            yield {"host": in_url(address.external), "port": relay.udp, "protocol": "udp", **common}
+    if relay.tls:
+        host, port = relay.tls
+        told = [str(address) for address in plan.media.advertise]
+        # A name leads everywhere; from another LAN there is no way to this one's address.
+        for each in told if host in told else [host]:
+            yield {"host": as_host(each), "port": port, "protocol": "tls", **common}
+
+
+def _render_others_turn(plan: Plan, credentials: Mapping[int, Secret]) -> Iterator[dict[str, Any]]:
+    for index, server in enumerate(plan.turn_servers):
+        common = {"host": server.host, "port": server.port, "protocol": server.protocol}
+        if server.secret_file:
+            yield {**common, "secret_file": server.secret_file}
+        else:
+            credential = credentials.get(index, _HIDDEN).reveal()
+            yield {**common, "username": server.username, "credential": credential}
+
+
+def _one_of_each_family(addresses: Iterable[Address]) -> list[Address]:
+    """What node_ip takes; where there are more, the engine is told all of them by --advertise."""
+    firsts: dict[int, Address] = {}
+    for address in addresses:
+        firsts.setdefault(address.version, address)
+    return list(firsts.values())
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,5 +21,7 @@ def render_serve(plan: Plan) -> RenderedFile:
         livekit_url=plan.urls.livekit,
         media_url=plan.urls.local_media,
         keys=plan.paths.keys,
+        authorities=list(serve.authorities),
+        ca=plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else "",
     )
     return RenderedFile("serve.json", json.dumps(asdict(config), indent=2) + "\n")

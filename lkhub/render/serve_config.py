@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """What the service must know. `bind` and `hosts` are addresses and names without a port;
-    `open_tokens`: the token endpoint answers whoever is on loopback; `media_url` is media's HTTP on loopback,
-    `keys` the path of the key file."""
+    """What the service must know. `bind` and `hosts` are addresses and names without a port; `authorities` is what
+    requests through the edge name as their host; `open_tokens`: the token endpoint answers whoever is on loopback;
+    `media_url` is media's HTTP on loopback, `keys` the path of the key file, `ca` that of the root certificate which
+    devices have to trust, "" where there is none."""
 
     name: str
     reach: str
@@ -19,6 +20,8 @@ class ServeConfig:
     livekit_url: str
     media_url: str
     keys: str
+    authorities: list[str]
+    ca: str
 
 
 def parse_serve(text: str) -> ServeConfig:

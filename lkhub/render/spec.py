@@ -1,38 +1,45 @@
 """A first hub.yaml, commented from the model's own words."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lkhub.spec.model import Spec
+from lkhub.spec.types import PortRange
 
 _WIDTH = 96
-_WRITTEN = ("version", "name", "reach")
 
 
-def render_spec(reach: str, name: str) -> str:
-    """The text of a spec: what was chosen, and every other key commented out with its default."""
-    chosen = {"version": 1, "name": name, "reach": reach}
+def render_spec(chosen: Mapping[str, Any]) -> str:
+    """The text of a spec: what was chosen (`{"reach": "lan", "media": {"udp": 443}}`), and every other key commented
+    out with its default."""
     parts = ["# hub.yaml: what this hub is. `lkhub up` makes the machine match it.\n"]
     for key, info in Spec.model_fields.items():
-        parts.append(_render_field(key, info, chosen.get(key), ""))
+        parts.append(_render_field(key, info, {"version": 1, **chosen}.get(key), ""))
     return "\n".join(parts)
 
 
 def _render_field(key: str, info: FieldInfo, chosen: Any, indent: str) -> str:
-    lines = _comment(info.description or "", indent)
     model = info.annotation
     if isinstance(model, type) and issubclass(model, BaseModel):
-        lines = _comment((model.__doc__ or "").strip(), indent)
-        lines.append(f"{indent}# {key}:")
-        lines += [
-            _render_field(inner, below, None, f"{indent}#   ").rstrip() for inner, below in model.model_fields.items()
-        ]
-        return "\n".join(lines) + "\n"
-    mark = indent if chosen is not None or indent else f"{indent}# "
+        return _render_part(key, model, chosen or {}, indent)
+    lines = _comment(info.description or "", indent)
+    mark = indent if chosen is not None or "#" in indent else f"{indent}# "
     return "\n".join([*lines, f"{mark}{key}: {_show(info, chosen)}"]) + "\n"
+
+
+def _render_part(key: str, model: type[BaseModel], chosen: Mapping[str, Any], indent: str) -> str:
+    """A part of the spec. Where nothing in it was chosen, all of it is commented out."""
+    inner = f"{indent}  " if chosen else f"{indent}#   "
+    lines = _comment((model.__doc__ or "").strip(), indent)
+    lines.append(f"{indent}{key}:" if chosen else f"{indent}# {key}:")
+    lines += [
+        _render_field(name, below, chosen.get(name), inner).rstrip() for name, below in model.model_fields.items()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _show(info: FieldInfo, chosen: Any) -> str:
@@ -41,8 +48,10 @@ def _show(info: FieldInfo, chosen: Any) -> str:
         value = (info.examples or [""])[0]
     if isinstance(value, bool):
         return str(value).lower()
-    if value in ((), {}):
-        return "[]" if value == () else "{}"
+    if value == {}:
+        return "{}"
+    if isinstance(value, tuple) and not isinstance(value, PortRange):
+        return f"[{', '.join(map(str, value))}]"
     return str(value)
 
 

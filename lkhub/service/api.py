@@ -52,11 +52,17 @@ class Api:
         body = {
             "name": self.config.name,
             "version": __version__,
-            "livekit_url": self.config.livekit_url,
+            "livekit_url": self._find_livekit(request),
             "reach": self.config.reach,
             "tokens": tokens,
         }
         return JSONResponse(body)
+
+    def _find_livekit(self, request: Request) -> str:
+        """Where whoever asks finds LiveKit. Through the edge it is at the page's own origin, by the name that they
+        came by: a hub with several LANs has an address in each."""
+        host = request.headers.get("host", "").lower()
+        return f"wss://{host}" if host in self.config.authorities else self.config.livekit_url
 
     async def health(self, _: Request) -> Response:
         """200 while media answers, else 503. No findings: anyone may ask."""
@@ -83,7 +89,7 @@ class Api:
         )
         body = {
             "token": sign(grant, key, secret, now),
-            "url": self.config.livekit_url,
+            "url": self._find_livekit(request),
             "room": wanted.room,
             "identity": identity,
             "expires_at": int(now) + DEFAULT_TTL_SECONDS,

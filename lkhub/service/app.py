@@ -11,6 +11,7 @@ from lkhub.service.api import Api
 from lkhub.service.errors import ApiError, answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, content_security_policy, show_page
+from lkhub.service.trust import Trust
 
 
 def build_app(config: ServeConfig) -> Starlette:
@@ -27,9 +28,10 @@ def build_app(config: ServeConfig) -> Starlette:
         Route("/api/health", api.health),
         Route("/api/livekit/token", api.token, methods=["POST"]),
         Mount("/assets", StaticFiles(directory=WEB / "assets", check_dir=False)),
+        *Trust(config).routes(),
         Route("/join/{room:path}", show_page),
         Route("/", show_page),
     ]
     handlers = {ApiError: answer_api_error, HTTPException: answer_http_exception, Exception: answer_bug}
-    guard = Middleware(HostGuard, hosts=config.hosts, port=config.port, headers=headers)
+    guard = Middleware(HostGuard, hosts=config.hosts, port=config.port, authorities=config.authorities, headers=headers)
     return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)

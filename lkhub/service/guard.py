@@ -18,9 +18,11 @@ FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-clie
 class HostGuard:
     """Middleware: 421 for a `Host` that is not the hub's own, and security headers on every answer."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], port: int, headers: dict[str, str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str], port: int, authorities: Iterable[str], headers: dict[str, str]
+    ) -> None:
         self.app = app
-        self.authorities = {authority for host in hosts for authority in _authorities(host, port)}
+        self.authorities = {authority for host in hosts for authority in _authorities(host, port)} | set(authorities)
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

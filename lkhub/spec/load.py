@@ -141,7 +141,8 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
         case "string_type":
             return f"{shown(details['input'])} is not text", ""
         case "tuple_type":
-            return f"{shown(details['input'])} is not a list", "write [a, b]"
+            # Not shown: a list of TURN servers holds secrets, and what stands in its place may be one.
+            return "a list is expected", "write [a, b]"
     return details["msg"], ""
 
 

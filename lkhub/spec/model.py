@@ -3,13 +3,16 @@
 A field that is None was not given; its default depends on `reach` and is decided in `lkhub.plan.build`.
 """
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import KeySource, parse_key_source
 from lkhub.spec.shown import shown
-from lkhub.spec.types import Addresses, Port, PortOrOff, PortRange, Ports, Stun
+from lkhub.spec.turn import External
+from lkhub.spec.types import Addresses, Domain, Email, FilePath, Networks, Port, PortOrOff, PortRange, Ports, Stun
 
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -80,12 +83,54 @@ class Part(BaseModel):
     )
 
 
+class Tls(Part):
+    """Certificate and HTTPS port of the hub: who makes the certificate, and where clients connect."""
+
+    mode: Literal["off", "internal", "acme", "files", "tailscale", "external"] | None = Field(
+        default=None, examples=["internal"]
+    )
+    """Where the certificate comes from. `internal`: the hub's own authority, whose root each device has to
+    trust once (`lkhub trust`); the default for `reach: lan`. `acme`: a public authority such as Let's Encrypt; the
+    default for `reach: public`. `files`: `cert` and `key`. `tailscale`: the name of this machine in a tailnet.
+    `external`: a proxy in front of the hub ends TLS. `off`: none; browsers then refuse camera and microphone
+    everywhere but on this machine; the default for `reach: local`."""
+
+    email: Email | None = Field(default=None, examples=["ops@example.com"])
+    """Mode acme: where the authority writes when something is wrong with the certificate. ZeroSSL needs it."""
+
+    issuer: Issuer = "auto"
+    """Mode acme: `letsencrypt`, `zerossl`, `google`, or the URL of an ACME directory. `auto` is ZeroSSL where it can
+    be had (an `email`, and port 80 open), because native applications accept its certificates for TURN over TLS and
+    refuse those of Let's Encrypt; else Let's Encrypt."""
+
+    cert: FilePath | None = Field(default=None, examples=["/path/fullchain.pem"])
+    """Mode files: the certificate with its chain, PEM. A relative path starts from the spec's folder."""
+
+    key: FilePath | None = Field(default=None, examples=["/path/privkey.pem"])
+    """Mode files: the certificate's key, PEM."""
+
+    listen: Port | None = Field(default=None, examples=[443])
+    """TCP port of the hub: the web application, signalling and TURN over TLS share it; by default 443. In mode
+    external, the port on which the proxy reaches the hub, without TLS; by default 7883."""
+
+    http: PortOrOff | None = Field(default=None, examples=[80])
+    """Port that sends browsers on to HTTPS, answers ACME's HTTP challenge and serves the root of mode internal, or
+    `off`. By default 80 where `listen` is 443, else off."""
+
+    trusted_proxies: Annotated[Networks, Field(json_schema_extra={"default": ["127.0.0.0/8", "::1/128"]})] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+    """Mode external: where the proxy connects from. What it says of a client's address is believed, nobody else's."""
+
+
 class Media(Part):
     """The SFU: where it listens, and the address that it tells clients."""
 
     advertise: Addresses = "auto"
-    """The address that clients send media to: `auto`, an IP, or `[v4, v6]`. `auto` is 127.0.0.1 for
-    `reach: local`, and this machine's address on the LAN for `reach: lan`."""
+    """The address that clients send media to: `auto`, an IP, a list of them, or `{stun: host:port}`, which asks
+    that server and nobody else. `auto` is 127.0.0.1 for `reach: local`; this machine's address on each LAN for
+    `reach: lan`; for `reach: public` its public address, or what `domain` resolves to where it is behind a NAT."""
 
     udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
     """UDP port of media: one port, or a range such as `50000-60000`."""
@@ -95,11 +140,12 @@ class Media(Part):
     so it is `off` by default for `reach: local`; else 7881."""
 
     signal: Port = 7880
-    """TCP port of signalling (HTTP and WebSocket): the port of `LIVEKIT_URL`."""
+    """TCP port of signalling (HTTP and WebSocket). With TLS it is open on this machine alone, and clients use
+    the hub's one port."""
 
     interfaces: tuple[str, ...] = Field(default=(), strict=False)
-    """Network interfaces that media may use, by name. Empty: the one that carries the advertised address.
-    For `reach: lan` they also decide which address is advertised."""
+    """Network interfaces that media may use, by name. Empty: those that carry an advertised address.
+    For `reach: lan` they also decide which addresses are advertised."""
 
 
 class Turn(Part):
@@ -111,8 +157,27 @@ class Turn(Part):
     udp: PortOrOff = 3478
     """UDP port of TURN and STUN, or `off`."""
 
+    domain: Domain | None = Field(default=None, examples=["turn.example.com"])
+    """Name of TURN over TLS. By default the hub's own, on the same port; another one needs a certificate too."""
+
+    tls: bool = True
+    """Whether TURN over TLS is offered, on the hub's HTTPS port: for clients that reach nothing but 443/tcp."""
+
+    listen: Port | None = Field(default=None, examples=[5349])
+    """Mode external: TCP port where TURN over TLS reaches the hub as it is, past the proxy or through the proxy's split
+    by server name (`lkhub render proxy`). Without one it is not offered there: an HTTP proxy can't carry it."""
+
+    port: Port | None = Field(default=None, examples=[443])
+    """Mode external: port that clients are told for TURN over TLS, where it is not the one that the hub listens on: 443
+    with a split by server name, which needs a `domain` of its own."""
+
     relay: Annotated[Ports, Field(json_schema_extra={"default": "30000-39999"})] = PortRange(30000, 39999)
     """Ports of the relay towards the SFU on this machine. They are never opened from outside."""
+
+    external: tuple[External, ...] = Field(default=(), strict=False)
+    """TURN servers of others that clients may use besides, coturn for one: `{url: turns:HOST:PORT, secret: SECRET}`
+    with its `static-auth-secret`, or `{url: …, username: NAME, credential: SECRET}`. A secret may be `{file: PATH}`
+    or `{env: NAME}`."""
 
 
 class Keys(Part):
@@ -133,9 +198,13 @@ class Spec(Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "hub"
     """Name of the hub: lower-case letters, digits and dashes."""
 
-    reach: Literal["local", "lan"] = "local"
-    """Who can reach the hub: `local`, this machine only; `lan`, this network, without TLS yet."""
+    reach: Literal["local", "lan", "public"] = "local"
+    """Who can reach the hub: `local`, this machine only; `lan`, this network; `public`, the internet."""
 
+    domain: Domain | None = Field(default=None, examples=["rtc.example.com"])
+    """Name of the hub in the DNS. `reach: public` needs one; mode tailscale has one of its own."""
+
+    tls: Tls = Tls()
     media: Media = Media()
     turn: Turn = Turn()
 
@@ -144,7 +213,8 @@ class Spec(Part):
     nobody outside hears of a call."""
 
     web: Port = 8080
-    """TCP port of the web application and the token endpoint."""
+    """TCP port of the web application and the token endpoint. With TLS they are at the hub's one port, and this one
+    is open on this machine alone."""
 
     keys: Keys = Keys()
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
@@ -16,7 +16,9 @@ MAX_PROBLEMS = 2
 
 Off: TypeAlias = Literal["off"]
 Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
 
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123, section 2.1
 _PORT_SCHEMA = {"type": "integer", "minimum": 1, "maximum": 65535}
 _RANGE_SCHEMA = {"type": "string", "pattern": r"^\d+-\d+$"}
 _OFF_SCHEMA = {"const": "off"}
@@ -36,6 +38,12 @@ class PortRange(NamedTuple):
 
     def overlaps(self, other: "PortRange") -> bool:
         return self.start <= other.end and other.start <= self.end
+
+
+class AskStun(NamedTuple):
+    """The advertised address is what the STUN server `server` (`host:port`) says."""
+
+    server: str
 
 
 def parse_port(value: Any) -> int:
@@ -75,17 +83,22 @@ def parse_port_or_off(value: Any) -> int | Off:
         raise ValueError(f"{error}; write a port, or off") from None
 
 
-def parse_addresses(value: Any) -> Literal["auto"] | tuple[Address, ...]:
-    """`auto`, one IP address, or one of each family as a list."""
+def parse_addresses(value: Any) -> Literal["auto"] | tuple[Address, ...] | AskStun:
+    """`auto`, one IP address, a list of them, or `{stun: host:port}`."""
     if value == "auto":
         return "auto"
+    if isinstance(value, AskStun):
+        return value
+    if isinstance(value, dict):
+        if list(value) != ["stun"]:
+            raise ValueError("write auto, an IP address, or {stun: host:port}")
+        return AskStun(parse_host_port(value["stun"]))
     given = value if isinstance(value, list | tuple) else [value]
     addresses = _parse_each(_parse_address, given)
     if not addresses:
         raise ValueError("the list is empty; write auto, or an IP address")
-    versions = [address.version for address in addresses]
-    if len(set(versions)) != len(versions):
-        raise ValueError("LiveKit advertises one address of each family; give one IPv4 and one IPv6")
+    if len(set(addresses)) != len(addresses):
+        raise ValueError("an address stands there twice")
     return addresses
 
 
@@ -123,6 +136,70 @@ def parse_host_port(value: Any) -> str:
     raise ValueError(f"{shown(value)} is not host:port")
 
 
+def parse_domain(value: Any) -> str:
+    """A DNS name with a dot in it, in lower case, as certificates have them."""
+    text = value.lower().removesuffix(".") if isinstance(value, str) else ""
+    if re.fullmatch(r"[a-z]+://.*", text):
+        raise ValueError(f"{shown(value)} is a URL; write the name alone, such as rtc.example.com")
+    if _is_ip(text):
+        raise ValueError(f"{shown(value)} is an IP address; write a DNS name, or media.advertise for the address")
+    if not text.isascii() and _is_domain(written := _to_ascii(text)):
+        raise ValueError(f"{shown(value)} has letters that DNS does not know; write its ASCII form, {written}")
+    if not _is_domain(text):
+        raise ValueError(f"{shown(value)} is not a DNS name such as rtc.example.com")
+    return text
+
+
+def _is_domain(text: str) -> bool:
+    # The last label begins with a letter: clients take a name that ends in a number for an IPv4 address.
+    return len(text) <= 253 and re.fullmatch(rf"({_LABEL}\.)+(?=[a-z]){_LABEL}", text) is not None
+
+
+def _to_ascii(name: str) -> str:
+    try:
+        return name.encode("idna").decode()
+    except UnicodeError:
+        return ""
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ip_address(text.strip("[]")))
+    except ValueError:
+        return False
+
+
+def parse_email(value: Any) -> str:
+    """An e-mail address, as far as a typing error is seen; whether it exists is for others to find out."""
+    if isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value):
+        return value
+    raise ValueError(f"{shown(value)} is not an e-mail address")
+
+
+def parse_file_path(value: Any) -> str:
+    """The path of a file, there or not."""
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return value
+    raise ValueError(f"{shown(value)} is not the path of a file")
+
+
+def parse_network(value: Any) -> Network:
+    """`10.0.0.0/8`, or one address."""
+    try:
+        if isinstance(value, str | IPv4Network | IPv6Network):
+            return ip_network(value, strict=False)
+    except ValueError:
+        pass
+    raise ValueError(f"{shown(value)} is not a network such as 10.0.0.0/8, nor an address")
+
+
+def parse_networks(value: Any) -> tuple[Network, ...]:
+    """A list of networks."""
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{shown(value)} is not a list; write [10.0.0.0/8]")
+    return _parse_each(parse_network, value)
+
+
 def parse_stun(value: Any) -> Literal["own"] | tuple[str, ...]:
     """`own`, or a list of STUN servers."""
     if value == "own":
@@ -143,17 +220,31 @@ PortOrOff: TypeAlias = Annotated[
     int | Off, PlainValidator(parse_port_or_off), WithJsonSchema({"anyOf": [_PORT_SCHEMA, _OFF_SCHEMA]})
 ]
 Addresses: TypeAlias = Annotated[
-    Literal["auto"] | tuple[Address, ...],
+    Literal["auto"] | tuple[Address, ...] | AskStun,
     PlainValidator(parse_addresses),
     WithJsonSchema(
         {
             "anyOf": [
                 {"const": "auto"},
                 {"type": "string", "format": "ip"},
-                {"type": "array", "items": {"type": "string", "format": "ip"}, "minItems": 1, "maxItems": 2},
+                {"type": "array", "items": {"type": "string", "format": "ip"}, "minItems": 1},
+                {"type": "object", "properties": {"stun": {"type": "string"}}, "required": ["stun"]},
             ]
         }
     ),
+]
+Domain: TypeAlias = Annotated[
+    str, PlainValidator(parse_domain), WithJsonSchema({"type": "string", "format": "hostname"})
+]
+Email: TypeAlias = Annotated[str, PlainValidator(parse_email), WithJsonSchema({"type": "string", "format": "email"})]
+FilePath: TypeAlias = Annotated[
+    str, PlainValidator(parse_file_path), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Networks: TypeAlias = Annotated[
+    tuple[Network, ...],
+    PlainValidator(parse_networks),
+    PlainSerializer(lambda networks: [str(network) for network in networks]),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
 ]
 Stun: TypeAlias = Annotated[
     Literal["own"] | tuple[str, ...],

@@ -11,12 +11,14 @@ from typing import Any, Literal
 
 import anyio
 import anyio.abc
+import httpx
 from pydantic import TypeAdapter
 
 from lkhub.errors import MachineError
 from lkhub.host import files, processes
+from lkhub.host.http import local_client
 from lkhub.host.processes import ProcessId
-from lkhub.plan.model import DRAIN_SECONDS, ProcessPlan
+from lkhub.plan.model import DRAIN_SECONDS, Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors
@@ -31,6 +33,9 @@ clients to leave for good (reason SERVER_SHUTDOWN); when it is gone without a wo
 
 # Media is ready in 0.1 s here; a small board under load takes a few seconds. Who is not ready by then hangs.
 READY_SECONDS = 30.0
+
+# A process that is well answers in milliseconds.
+STATUS_SECONDS = 2.0
 
 # After the drain limit the process stops by itself; this is what it may take beyond that.
 STOP_GRACE_SECONDS = 5.0
@@ -48,7 +53,7 @@ class Identity:
 
     process: ProcessId
     plan: ProcessPlan
-    fingerprint: str
+    fingerprint: Fingerprint
     since: float
 
     def dump(self) -> str:
@@ -65,7 +70,7 @@ class Child:
     """A process that is kept running until it is stopped. `say` hears of everything that happens to it."""
 
     plan: ProcessPlan
-    fingerprint: str
+    fingerprint: Fingerprint
     paths: StatePaths
     doors: Doors
     say: Callable[[str], None]
@@ -114,6 +119,34 @@ class Child:
         self._forget()
         self.process, self._popen = None, None
         self._set("stopped")
+
+    async def ask_status(self) -> Any:
+        """What the process answers on its control socket; None where it does not."""
+        try:
+            async with local_client(STATUS_SECONDS, socket=self.plan.ready.socket) as client:
+                return (await client.get("http://control/status")).raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
+            return None
+
+    def can_reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
+        """Whether this process becomes `plan` by reading its files again."""
+        same_program = self.plan == plan and self.fingerprint.program == fingerprint.program
+        return plan.reloads and same_program and self.state == "running"
+
+    async def reload(self, fingerprint: Fingerprint) -> None:
+        """Let the process read its files again; it interrupts nobody. MachineError, and nothing changed, where it
+        refuses them."""
+        try:
+            async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
+                answer = await client.post("http://control/reload")
+            told = "" if answer.is_success else answer.json()["error"]["message"]
+        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+            told = f"it does not answer ({type(error).__name__})"
+        if told:
+            raise MachineError(f"{self.plan.name} refuses its new configuration: {told}")
+        self.fingerprint = fingerprint
+        with contextlib.suppress(MachineError):  # without it the next supervisor replaces this process, no more
+            self._remember()
 
     def stop_now(self) -> None:
         """Make a drain that is under way end at once."""
@@ -178,14 +211,18 @@ class Child:
         if self.process is None:
             self._popen.wait()
             raise MachineError(self._report_end())
-        identity = Identity(self.process, self.plan, self.fingerprint, self.since)
         try:
-            files.write_private(self.paths.record(self.plan.name), identity.dump())
+            self._remember()
         except MachineError:
             # Without its record the next supervisor would not know it.
             self._popen.kill()
             self._popen.wait()
             raise
+
+    def _remember(self) -> None:
+        assert self.process is not None
+        identity = Identity(self.process, self.plan, self.fingerprint, self.since)
+        files.write_private(self.paths.record(self.plan.name), identity.dump())
 
     async def _live(self, process: ProcessId) -> bool:
         """Watch the process until it ends; whether it was ever ready."""

@@ -16,6 +16,8 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.supervise.addresses import watch_addresses
+from lkhub.supervise.certificates import watch_certificate
 from lkhub.supervise.control import Handler, check_socket_path, serve_control
 from lkhub.supervise.supervisor import Applied, Supervisor
 
@@ -74,6 +76,8 @@ async def run_hub(
                     raise
                 outcome = error
             supervisor.tasks.start_soon(supervisor.keep_house)
+            supervisor.tasks.start_soon(watch_addresses, supervisor)
+            supervisor.tasks.start_soon(watch_certificate, supervisor)
             # From here on other commands are answered: to them a hub that is still starting is not there.
             await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor))
             await ready(supervisor, outcome)
@@ -132,7 +136,7 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
 
 def _handlers(supervisor: Supervisor) -> dict[str, Handler]:
     async def status(_: Mapping[str, Any]) -> Any:
-        return supervisor.as_json()
+        return {**supervisor.as_json(), "edge": await supervisor.ask_edge()}
 
     async def apply(request: Mapping[str, Any]) -> Any:
         hub = prepare_hub(request["spec"], supervisor.paths.root, request["environ"])

@@ -19,7 +19,7 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host import files, processes
 from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
-from lkhub.plan.model import Listener
+from lkhub.plan.model import Fingerprint, Listener, Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.child import Child, Ending, Identity, end_process
@@ -31,18 +31,20 @@ from lkhub.supervise.people import RoomServer, count_people
 TICK_SECONDS = 2.0
 
 # The rendered file on each process's command line: by it a process of this hub is known.
-_CONFIGS = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json"}
+_CONFIGS = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json", "edge": "caddy.json"}
 
 
 @dataclass(frozen=True)
 class Applied:
     """What an apply did: the processes that it started, or the number of people it waits for (None: it
-    could not ask, so it waits as well). `cut` people lost their connection for a moment."""
+    could not ask, so it waits as well). `cut` people lost their connection for a moment; `reloaded` are processes
+    that took their change over without a restart."""
 
     changed: tuple[str, ...]
     pending: bool = False
     people: int | None = 0
     cut: int = 0
+    reloaded: tuple[str, ...] = ()
 
 
 class Supervisor:
@@ -56,6 +58,7 @@ class Supervisor:
         self.pending: PreparedHub | None = None
         self.children: dict[str, Child] = {}
         self.stopping = False
+        self.moved = ""
         self.doors = Doors()
         self._changing = anyio.Lock()
 
@@ -68,9 +71,11 @@ class Supervisor:
         hub does not start, the old one is started again and MachineError says so.
         """
         async with self._changing:
-            changed = self._find_changed(wanted)
+            differ = self._find_changed(wanted)
+            reloaded = [name for name in differ if self._can_reload(name, wanted)]
+            changed = [name for name in differ if name not in reloaded]
             gone = [name for name in self.children if name not in wanted.fingerprints]
-            if not changed and not gone:
+            if not differ and not gone:
                 # They are as they were, unless somebody removed or changed one.
                 self._write(wanted.files)
                 self._record(wanted)
@@ -81,8 +86,8 @@ class Supervisor:
                 if people != 0 and not now:
                     self.pending = wanted
                     return Applied((*changed, *gone), pending=True, people=people)
-            await self._replace(wanted, changed, gone)
-            return Applied((*changed, *gone), cut=people or 0)
+            await self._replace(wanted, changed, gone, reloaded)
+            return Applied((*changed, *gone), cut=people or 0, reloaded=tuple(reloaded))
 
     async def restart(self, names: Iterable[str]) -> int | None:
         """Restart processes as they are; how many people were in a call (None: could not ask)."""
@@ -139,12 +144,24 @@ class Supervisor:
                     rotate_log(self.paths.log(name))
             await self._apply_pending()
 
+    async def ask_edge(self) -> Any:
+        """What the edge says of its certificates; None where there is none, or it does not say."""
+        edge = self.children.get("edge")
+        return await edge.ask_status() if edge and edge.state == "running" else None
+
+    def notice_move(self, what: str) -> None:
+        """Keep for `status` that this machine's address is not the one that clients are told; "" that it is."""
+        if what and what != self.moved:
+            self.say(what)
+        self.moved = what
+
     def as_json(self) -> dict[str, Any]:
         """Processes and pending change, for `status`."""
         return {
             "processes": [child.as_json() for child in self.children.values()],
             "failures": {child.plan.name: child.last_failure for child in self.children.values()},
             "pending": self.pending is not None,
+            "moved": self.moved,
             "spec": self.current.spec if self.current else None,
             "pid": os.getpid(),
         }
@@ -169,6 +186,10 @@ class Supervisor:
 
         return [process.name for process in wanted.plan.processes if not is_same(process.name)]
 
+    def _can_reload(self, name: str, wanted: PreparedHub) -> bool:
+        plan = next(process for process in wanted.plan.processes if process.name == name)
+        return name in self.children and self.children[name].can_reload(plan, wanted.fingerprints[name])
+
     def _carries_calls(self, name: str) -> bool:
         child = self.children.get(name)
         return child is not None and child.plan.carries_calls
@@ -184,9 +205,10 @@ class Supervisor:
         held = self.doors.is_open((str(listener.address), listener.ports.start))
         return listener.process in changed and not (listener.protocol == "tcp" and held)
 
-    async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str]) -> None:
+    async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str], reloaded: list[str]) -> None:
         old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
         texts = {path: files.read_text(path) for path in wanted.files}
+        before = {name: self.children[name].fingerprint for name in reloaded}
         new: dict[str, Child] = {
             process.name: Child(process, wanted.fingerprints[process.name], self.paths, self.doors, self.say)
             for process in wanted.plan.processes
@@ -194,6 +216,9 @@ class Supervisor:
         }
         try:
             self._write(wanted.files)
+            # First what can say no before anybody is interrupted.
+            for name in reloaded:
+                await self.children[name].reload(wanted.fingerprints[name])
             for child in old.values():
                 await child.stop("replace")
             require_engine(wanted.plan.processes[0].argv[0])
@@ -205,7 +230,7 @@ class Supervisor:
             if old:
                 self.say(error.message)
             try:
-                await self._restore(old, new, texts)
+                await self._restore(old, new, before, texts)
             except HubError as second:
                 message = f"{error.message}\nand what ran before does not start again: {second.message}"
                 raise type(error)(message, hints=error.hints) from error
@@ -217,17 +242,24 @@ class Supervisor:
         self._record(wanted)
 
     async def _restore(
-        self, old: Mapping[str, Child], new: Mapping[str, Child], texts: Mapping[str, str | None]
+        self,
+        old: Mapping[str, Child],
+        new: Mapping[str, Child],
+        reloaded: Mapping[str, Fingerprint],
+        texts: Mapping[str, str | None],
     ) -> None:
         """Put back what ran before a failed change."""
         for child in new.values():
             await child.stop("replace")
         self._write({path: text for path, text in texts.items() if text is not None})
+        for name, fingerprint in reloaded.items():
+            if self.children[name].fingerprint != fingerprint:
+                await self.children[name].reload(fingerprint)
         self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         await self._start(child for child in old.values() if child.state == "stopped")
 
     def _write(self, texts: Mapping[str, str]) -> None:
-        for folder in (self.paths.rendered, self.paths.run, self.paths.logs):
+        for folder in {self.paths.run, self.paths.logs, *map(os.path.dirname, texts)}:
             files.ensure_private_dir(folder)
         for path, text in texts.items():
             files.write_private(path, text)
@@ -249,13 +281,17 @@ class Supervisor:
             raise MachineError("\n".join(failures))
 
     def _record(self, wanted: PreparedHub) -> None:
-        self.current, self.pending = wanted, None
+        self.current, self.pending, self.moved = wanted, None, ""
         record = {
             "spec": wanted.spec,
             "name": wanted.plan.name,
+            "reach": wanted.plan.reach,
             "at": time.time(),
             "urls": asdict(wanted.plan.urls),
             "probes": wanted.plan.probes,
+            "at_home": wanted.plan.at_home,
+            "ca": _authority_of(wanted.plan),
+            "certified": _list_certified(wanted.plan),
         }
         files.write_private(self.paths.applied, json.dumps(record, indent=2) + "\n")
 
@@ -267,11 +303,28 @@ class Supervisor:
             return None
 
 
+def _authority_of(plan: Plan) -> str:
+    """The root certificate that the hub's own programs must trust besides the system's; "" where there is none."""
+    return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
+
+
+def _list_certified(plan: Plan) -> list[str]:
+    """The names for which the edge asks a certificate of somebody, which takes a while the first time."""
+    edge = plan.edge
+    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "external"):
+        return []
+    if edge.tls.mode == "external":
+        return [edge.turn.host] if edge.turn else []
+    return list(edge.names)
+
+
 def load_applied(paths: StatePaths) -> dict[str, Any] | None:
-    """The record of what is in force: `{"spec", "name", "at", "urls", "probes"}`; None before the first `up`."""
+    """The record of what is in force, None before the first `up`: `{"spec", "name", "reach", "at", "urls", "probes",
+    "at_home", "ca", "certified"}`."""
     text = files.read_text(paths.applied)
     try:
         record = json.loads(text) if text else None
     except ValueError:
         return None
-    return record if isinstance(record, dict) else None
+    # These were not written by the first version.
+    return {"at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None

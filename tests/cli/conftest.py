@@ -72,8 +72,10 @@ def applied(paths: StatePaths) -> StatePaths:
     """The state directory of a hub that has been up and is stopped."""
     Path(paths.run).mkdir(parents=True)
     web = "http://127.0.0.1:8080"
-    urls = {"livekit": "ws://127.0.0.1:7880", "web": web, "api": f"{web}/api"}
+    media = "http://127.0.0.1:7880"
+    urls = {"livekit": "ws://127.0.0.1:7880", "web": web, "api": f"{web}/api", "local_media": media}
     record = {"spec": None, "name": "hub", "at": 1.0, "urls": urls, "probes": ["udp", "turn-udp"]}
+    record |= {"at_home": {}, "ca": ""}
     write_private(paths.applied, json.dumps(record))
     write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
     return paths

@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
 from lkhub.spec.load import load_spec
+from lkhub.spec.types import PortRange
 from tests.cli.conftest import Run
+from tests.machines import MACHINES
 
 
 @pytest.mark.parametrize("reach", ["local", "lan"])
@@ -12,6 +16,73 @@ def test_first_spec_is_written_and_sound(run: Run, reach: str) -> None:
     assert (done.code, done.out) == (0, "")
     spec = load_spec(Path("hub.yaml").read_bytes()).require_sound()
     assert (spec.reach, spec.name) == (reach, "my-hub")
+
+
+def plan_written(machine: str) -> Plan:
+    """The plan of the spec that was written, on that machine."""
+    loaded = load_spec(Path("hub.yaml").read_bytes())
+    plan = build_plan(loaded, MACHINES[machine])
+    assert loaded.faults == []
+    assert plan is not None
+    return plan
+
+
+def test_public_hub_needs_a_name_and_says_how(run: Run) -> None:
+    for arguments in ((), ("--domain", "")):
+        done = run("init", "--reach", "public", *arguments)
+        assert (done.code, done.out) == (2, "")
+        assert "--reach public needs --domain" in done.err
+        assert "lkhub init --reach public --domain rtc.example.com" in done.err
+    assert not Path("hub.yaml").exists()
+
+
+def test_public_hub_is_written_with_its_name_and_says_what_its_certificate_costs(run: Run) -> None:
+    done = run("init", "--reach", "public", "--domain", "RTC.example.com")
+    assert done.code == 0
+    assert "Let's Encrypt" in done.err
+    assert "native applications not for TURN over TLS" in done.err
+    assert "tls.email" in done.err, "and what to do about it"
+    assert plan_written("vps").urls.web == "https://rtc.example.com"
+
+
+def test_issuer_is_no_matter_where_none_is_asked(run: Run) -> None:
+    assert "certificate" not in run("init", "--reach", "lan", "--domain", "hub.example.com").err
+    assert plan_written("laptop").urls.web == "https://hub.example.com"
+
+
+@pytest.mark.parametrize("domain", ["https://rtc.example.com", "localhost", "192.168.1.5", "a b.example.com", "a.b: c"])
+def test_domain_that_is_none_is_refused_and_nothing_is_written(run: Run, domain: str) -> None:
+    done = run("init", "--reach", "public", "--domain", domain)
+    assert (done.code, done.out) == (2, "")
+    assert "bug" not in done.err
+    assert not Path("hub.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "machine"),
+    [
+        (("--reach", "public", "--domain", "rtc.example.com"), "vps-v4"),
+        (("--reach", "lan"), "laptop"),
+    ],
+)
+def test_single_port_hub_opens_443_and_nothing_else(run: Run, arguments: tuple[str, ...], machine: str) -> None:
+    assert run("init", "--single-port", *arguments).code == 0
+    plan = plan_written(machine)
+    open_to_others = {(listener.protocol, listener.ports) for listener in plan.listeners if listener.outside}
+    assert open_to_others == {("tcp", PortRange(443, 443)), ("udp", PortRange(443, 443))}
+    assert plan.probes == ("udp", "turn-tls")
+
+
+def test_single_port_is_for_hubs_that_others_reach(run: Run) -> None:
+    done = run("init", "--single-port")
+    assert done.code == 2
+    assert "--reach lan" in done.err
+    assert not Path("hub.yaml").exists()
+
+
+def test_reach_that_there_is_not_is_refused(run: Run) -> None:
+    assert run("init", "--reach", "world").code == 2
+    assert not Path("hub.yaml").exists()
 
 
 def test_spec_may_be_written_elsewhere(run: Run) -> None:

@@ -9,7 +9,7 @@ import pytest
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.processes import identify
-from lkhub.plan.model import ProcessPlan, Ready
+from lkhub.plan.model import Fingerprint, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Identity
 from tests.cli.conftest import Run
@@ -20,7 +20,7 @@ def leave_running(paths: StatePaths, name: str = "media") -> None:
     me = identify(os.getpid())
     assert me is not None
     plan = ProcessPlan("media", ("x",), (), Ready(), True)
-    Path(paths.record(name)).write_text(Identity(me, plan, "print", time.time() - 3700).dump())
+    Path(paths.record(name)).write_text(Identity(me, plan, Fingerprint("program", "files"), time.time() - 3700).dump())
 
 
 def test_hub_that_never_was_is_stopped(run: Run, paths: StatePaths) -> None:

@@ -1,5 +1,7 @@
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import jwt
 import pytest
@@ -54,6 +56,24 @@ def test_path_that_fails_is_a_finding_and_no_line_of_success(plan: Plan, capsys:
     assert "verified" not in shown.out
     assert "[path-fails]" in shown.err
     assert "timed out" in shown.err
+
+
+def test_hub_that_certifies_itself_says_where_its_root_is(plan: Plan, capsys: Captured) -> None:
+    show_summary(plan, None)
+    assert "trust" not in capsys.readouterr().out
+    record = json.loads(Path(plan.paths.applied).read_text())
+    record["urls"]["trust"] = ["http://192.168.1.5/trust", "https://192.168.1.5/trust"]
+    Path(plan.paths.applied).write_text(json.dumps(record))
+    show_summary(plan, None)
+    assert re.search(r"trust +http://192\.168\.1\.5/trust .*`lkhub trust`", capsys.readouterr().out)
+
+
+def test_chain_that_native_applications_refuse_is_said_beside_the_success(plan: Plan, capsys: Captured) -> None:
+    result = PathResult("turn-tls", True, "media", "", native=False, native_detail="issued by ISRG Root X1")
+    show_summary(plan, Verified(1.0, (result,)))
+    shown = capsys.readouterr()
+    assert "verified turn-tls" in shown.out
+    assert "[native-refuses]" in shown.err
 
 
 def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: Captured) -> None:

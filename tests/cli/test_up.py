@@ -15,7 +15,7 @@ from lkhub.cli import up as up_module
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
 from lkhub.host.processes import identify, start
-from lkhub.plan.model import ProcessPlan, Ready
+from lkhub.plan.model import Fingerprint, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Identity
 from tests.cli.conftest import Run
@@ -113,6 +113,8 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
             "pending: media would restart, and 2 people are in a call",
         ),
         ({"changed": ["media"], "pending": True, "people": None}, "media does not say whether people are in a call"),
+        ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),
+        ({"changed": ["serve"], "reloaded": ["edge"]}, "restarted serve\nedge took its change over"),
     ],
 )
 def test_up_says_what_it_did(run: Run, supervisor: FakeSupervisor, outcome: dict[str, Any], said: str) -> None:
@@ -205,7 +207,7 @@ def test_down_ends_what_was_left_without_a_supervisor(run: Run, applied: StatePa
     process = identify(left.pid)
     assert process is not None
     plan = ProcessPlan("media", ("/bin/sleep",), (), Ready(), True)
-    Path(applied.record("media")).write_text(Identity(process, plan, "print", 1.0).dump())
+    Path(applied.record("media")).write_text(Identity(process, plan, Fingerprint("program", "files"), 1.0).dump())
     reaper = threading.Thread(target=left.wait, daemon=True)
     reaper.start()
     done = run("down")

@@ -48,6 +48,30 @@ def test_hub_is_verified_by_what_it_promises_and_that_is_kept(
     assert [path["path"] for path in kept["paths"]] == ["udp", "turn-udp"]
 
 
+def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_inside(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+) -> None:
+    """Whether or not this machine knows the name, trusts the root, or gets past its router."""
+    record = json.loads(Path(applied.applied).read_text())
+    record["urls"]["livekit"] = "wss://rtc.example.com"
+    record |= {"probes": ["udp", "turn-tls"], "ca": applied.ca_root, "at_home": {"rtc.example.com": "127.0.0.1"}}
+    Path(applied.applied).write_text(json.dumps(record))
+    assert run("verify").code == 0
+    assert requests[0]["url"] == "wss://rtc.example.com"
+    assert requests[0]["ca_file"] == applied.ca_root
+    assert requests[0]["resolve"] == {"rtc.example.com": "127.0.0.1"}
+    assert [row["path"] for row in requests[0]["paths"]] == ["udp", "turn-tls"]
+
+
+def test_foreign_livekit_is_reached_by_nobodys_shortcut(
+    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVEKIT_API_KEY", "API")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
+    assert run("verify", "--url", "wss://rtc.example.com").code == 0
+    assert not {"ca_file", "resolve"} & set(requests[0])
+
+
 def test_one_path_alone_is_no_verification_of_the_hub(
     run: Run, applied: StatePaths, requests: list[dict[str, Any]]
 ) -> None:
@@ -76,7 +100,12 @@ def test_foreign_livekit_is_probed_with_the_key_of_the_environment(
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
     done = run("verify", "--url", URL, "--json")
     assert done.code == 0, "a path that a foreign deployment does not offer is no failure"
-    assert [path["ok"] for path in done.json["paths"]] == [True, None, True]
+    assert {path["path"]: path["ok"] for path in done.json["paths"]} == {
+        "udp": True,
+        "tcp": None,
+        "turn-udp": True,
+        "turn-tls": True,
+    }
     assert requests[0]["url"] == URL
 
 

@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from lkhub.health.checks import check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.checks import check_address, check_paths, check_pending, check_processes, check_supervised
 from lkhub.health.paths import PathResult
 from lkhub.plan.model import ProbePath
 from lkhub.spec.load import load_spec
@@ -13,6 +13,29 @@ STAGES = ("dns", "tcp", "tls", "http", "token", "join", "gather", "connect", "dt
 
 def test_path_that_works_is_no_finding() -> None:
     assert list(check_paths([PathResult("udp", True, "media", "")])) == []
+
+
+@pytest.mark.parametrize(
+    ("ok", "native", "code"),
+    [
+        (True, True, None),
+        (True, None, None),
+        (True, False, "native-refuses"),
+        # A path that does not work has one cause, and this is not it.
+        (False, False, "path-fails"),
+        (None, False, "path-not-tried"),
+    ],
+)
+def test_chain_that_native_applications_refuse_is_a_warning_where_the_path_works(
+    ok: bool | None, native: bool | None, code: str | None
+) -> None:
+    result = PathResult("turn-tls", ok, "media", "", native=native, native_detail="issued by ISRG Root X1")
+    found = list(check_paths([result]))
+    assert [finding.code for finding in found] == ([code] if code else [])
+    if code == "native-refuses":
+        assert (found[0].subject, found[0].severity) == ("turn-tls", "warning")
+        assert "ISRG Root X1" in found[0].detail
+        assert "ZeroSSL" in found[0].fix[0].text
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -69,6 +92,14 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
     assert list(check_pending(False)) == []
     [finding] = check_pending(True)
     assert finding.severity == "info"
+    assert finding.fix[0].command == "lkhub up --now"
+
+
+def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
+    assert list(check_address("")) == []
+    [finding] = check_address("clients are told 192.168.1.5, and this machine is at 192.168.1.77")
+    assert (finding.code, finding.subject, finding.severity) == ("address-changed", "media", "error")
+    assert "192.168.1.77" in finding.detail
     assert finding.fix[0].command == "lkhub up --now"
 
 

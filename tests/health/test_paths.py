@@ -4,7 +4,7 @@ from typing import Any
 import jwt
 import pytest
 
-from lkhub.health.paths import PROBE_TIMEOUT_MS, TOKEN_SECONDS, build_request, open_rooms, read_result
+from lkhub.health.paths import PROBE_TIMEOUT_MS, TOKEN_SECONDS, WayHome, build_request, open_rooms, read_result
 from lkhub.spec.secret import Secret
 from lkhub.tokens import PROBE_ROOM_PREFIX
 
@@ -69,11 +69,31 @@ def test_request_is_the_contract_with_the_engine() -> None:
     }
 
 
+def test_request_to_the_own_hub_says_how_to_get_there() -> None:
+    home = WayHome("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
+    request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, home)
+    assert request["ca_file"] == "/var/lib/lkhub/ca/root.crt"
+    assert request["resolve"] == {"rtc.example.com": "127.0.0.1"}
+    assert "7880" not in json.dumps(request), "the probe goes the way of a client"
+
+
+@pytest.mark.parametrize("home", [None, WayHome("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
+def test_request_names_neither_root_nor_ways_where_there_are_none(home: WayHome | None) -> None:
+    """An empty path would be read as a file."""
+    assert set(build_request("ws://127.0.0.1:7880", {}, home)) == {"url", "timeout_ms", "media_ms", "paths"}
+
+
 def test_row_of_the_probe_is_read() -> None:
     result = read_result(ROW, promised=True)
     assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
     assert (result.native, result.outside) == (None, None)
-    assert result.as_json() == {**ROW, "native": None, "outside": None}
+    assert result.as_json() == {**ROW, "native": None, "native_detail": None, "outside": None}
+
+
+def test_row_says_what_native_applications_make_of_the_chain() -> None:
+    row = {**ROW, "path": "turn-tls", "native": False, "native_detail": "ISRG Root X1 is not among its roots"}
+    result = read_result(row, promised=True)
+    assert (result.ok, result.native, result.native_detail) == (True, False, "ISRG Root X1 is not among its roots")
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,23 @@ def test_verification_is_read_as_it_was_written() -> None:
 def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         Verified.parse(text)
+
+
+def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() -> None:
+    """One cause, one finding."""
+    supervisor = supervised(process(), pending=True) | {"moved": "clients are told a, and this machine is at b"}
+    assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["address-changed"]
+    assert [finding.code for finding in HubStatus(APPLIED, supervised(process(), pending=True), (), GOOD).find()] == [
+        "change-pending"
+    ]
+
+
+@pytest.mark.parametrize("edge", [None, {}, {"failures": [], "certificates": []}])
+def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
+    assert HubStatus(APPLIED, supervised(process()) | {"edge": edge}, (), GOOD).find() == ()
+
+
+def test_what_the_edge_says_is_among_the_findings() -> None:
+    failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
+    supervisor = supervised(process()) | {"edge": {"failures": failures, "certificates": []}}
+    assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]

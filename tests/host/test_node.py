@@ -1,11 +1,14 @@
+import socket
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import psutil
 import pytest
 
-from lkhub.host.node import gather_node_facts, judge_interface
+from lkhub.host.node import gather_node_facts, judge_interface, list_interfaces
 from lkhub.plan.facts import InterfaceKind
 
 LAN = (ip_address("192.168.1.5"),)
@@ -91,6 +94,38 @@ def test_mac_bridges_are_no_lan_on_a_mac_and_a_lan_elsewhere(monkeypatch: pytest
     assert judge_interface("en0", LAN, tmp_path) == "lan"
 
 
+class Entry(NamedTuple):
+    """A row of psutil.net_if_addrs."""
+
+    family: int
+    address: str
+    netmask: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("entry", "network"),
+    [
+        (Entry(socket.AF_INET, "192.168.1.5", "255.255.255.0"), "192.168.1.0/24"),
+        (Entry(socket.AF_INET, "10.9.0.1", "255.0.0.0"), "10.0.0.0/8"),
+        (Entry(socket.AF_INET, "100.64.0.7", "255.255.255.255"), "100.64.0.7/32"),
+        (Entry(socket.AF_INET6, "fd00::5", "ffff:ffff:ffff:ffff::"), "fd00::/64"),
+        (Entry(socket.AF_INET6, "fe80::5%eth0", "ffff:ffff:ffff:ffff::"), "fe80::/64"),
+        (Entry(socket.AF_INET6, "2600::4", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), "2600::4/128"),
+        (Entry(socket.AF_INET, "192.168.1.5", None), None),
+        (Entry(psutil.AF_LINK, "00:11:22:33:44:55", None), None),
+    ],
+)
+def test_network_of_an_address_is_what_its_mask_says(
+    monkeypatch: pytest.MonkeyPatch, entry: Entry, network: str | None
+) -> None:
+    rows = [Entry(socket.AF_INET, "203.0.113.9"), entry]
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth7": rows})
+    monkeypatch.setattr(psutil, "net_if_stats", lambda: {"eth7": SimpleNamespace(isup=True)})
+    [found] = list_interfaces()
+    assert [str(each) for each in found.networks] == ([network] if network else [])
+    assert all(found.network_of(address) for address in found.addresses[1:]) or network is None
+
+
 def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     facts = gather_node_facts("state", "/etc")
@@ -103,3 +138,4 @@ def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     here = facts.interface_of(ip_address("127.0.0.1"))
     assert here is not None
     assert (here.kind, here.name) == ("loopback", facts.loopback())
+    assert ip_address("127.0.0.1") in here.networks[0]

@@ -2,9 +2,28 @@ from ipaddress import ip_address
 
 import pytest
 
-from lkhub.plan.address import AddressChoice, choose_lan_address, list_candidates
-from lkhub.plan.facts import NodeFacts
-from tests.machines import CONTAINER, DOCKER, ETHERNET, LOOPBACK, TAILSCALE, WIFI, interface, make_facts
+from lkhub.plan.address import (
+    AddressChoice,
+    behind_nat,
+    choose_lan_address,
+    choose_public_addresses,
+    list_candidates,
+)
+from lkhub.plan.facts import Interface, NodeFacts
+from tests.machines import (
+    CONTAINER,
+    DOCKER,
+    ETHERNET,
+    LOOPBACK,
+    OTHER_LAN,
+    PUBLIC,
+    PUBLIC_V4,
+    PUBLIC_V6,
+    TAILSCALE,
+    WIFI,
+    interface,
+    make_facts,
+)
 
 
 def choose(facts: NodeFacts, *allowed: str) -> AddressChoice:
@@ -91,3 +110,78 @@ def test_machine_without_addresses_has_no_candidates() -> None:
 def test_loopback_has_the_name_that_the_system_gives_it() -> None:
     assert make_facts(interface("lo0", "loopback", "127.0.0.1")).loopback() == "lo0"
     assert make_facts(ETHERNET).loopback() == "lo"
+
+
+def tell(choice: AddressChoice) -> list[str]:
+    return [str(choice.address), *(str(candidate.address) for candidate in choice.further)]
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "told"),
+    [
+        # Cable and Wi-Fi on one LAN are one: no client gains by the second.
+        ((ETHERNET, WIFI), ["192.168.1.5"]),
+        ((ETHERNET, OTHER_LAN), ["192.168.1.5", "10.0.0.9"]),
+        ((ETHERNET, OTHER_LAN, interface("eth2", "lan", "172.16.0.2/24")), ["192.168.1.5", "10.0.0.9", "172.16.0.2"]),
+        ((ETHERNET, OTHER_LAN, interface("eth2", "lan", "10.0.0.10/8")), ["192.168.1.5", "10.0.0.9"]),
+        ((ETHERNET, interface("eth1", "lan", "10.0.0.9/8", "10.1.0.9/16")), ["192.168.1.5", "10.0.0.9"]),
+        # A second address of the first interface is no other LAN.
+        ((interface("eth0", "lan", "192.168.1.5/24", "10.0.0.9/8"),), ["192.168.1.5"]),
+        # Where the network is not known, two addresses may be in one.
+        ((ETHERNET, interface("eth1", "lan", "10.0.0.9")), ["192.168.1.5"]),
+        ((interface("eth0", "lan", "192.168.1.5"), OTHER_LAN), ["192.168.1.5"]),
+        # IPv6 is told where there is nothing else; then of each LAN.
+        ((interface("eth0", "lan", "fd00::5/64"), interface("eth1", "lan", "fd01::9/64")), ["fd00::5", "fd01::9"]),
+        ((ETHERNET, interface("eth1", "lan", "fd01::9/64")), ["192.168.1.5"]),
+        ((ETHERNET, TAILSCALE, DOCKER, CONTAINER), ["192.168.1.5"]),
+    ],
+)
+def test_every_further_lan_has_one_address(interfaces: tuple[Interface, ...], told: list[str]) -> None:
+    assert tell(choose(make_facts(LOOPBACK, *interfaces))) == told
+
+
+def test_further_lan_is_not_among_the_others() -> None:
+    choice = choose(make_facts(LOOPBACK, ETHERNET, OTHER_LAN, DOCKER))
+    assert [str(candidate.address) for candidate in choice.further] == ["10.0.0.9"]
+    assert "10.0.0.9" not in {str(other.address) for other in choice.others}
+
+
+def test_named_interfaces_decide_which_lans_there_are() -> None:
+    facts = make_facts(LOOPBACK, ETHERNET, OTHER_LAN, TAILSCALE)
+    assert tell(choose(facts, "eth1")) == ["10.0.0.9"]
+    assert tell(choose(facts, "eth1", "tailscale0")) == ["10.0.0.9", "100.64.0.7"]
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "public"),
+    [
+        ((ETHERNET,), []),
+        ((PUBLIC,), ["1.2.3.4", "2600::4"]),
+        ((PUBLIC_V6, ETHERNET), ["2600::4"]),
+        ((interface("wg0", "vpn", "1.2.3.4/32"), ETHERNET), []),
+        ((interface("eth0", "lan", "100.64.0.1/10", "192.0.2.1/24", "2001:db8::1/32"),), []),
+        ((interface("eth1", "lan", "5.6.7.8/24"), PUBLIC_V4), ["1.2.3.4"]),
+    ],
+)
+def test_public_addresses_are_the_best_of_each_family(interfaces: tuple[Interface, ...], public: list[str]) -> None:
+    """Neither a VPN's, nor a carrier's NAT, nor one for documents."""
+    assert [str(found.address) for found in choose_public_addresses(make_facts(LOOPBACK, *interfaces))] == public
+
+
+@pytest.mark.parametrize(
+    ("external", "local"),
+    [("1.2.3.4", "192.168.1.5"), ("10.0.0.9", "10.0.0.9"), ("2600::4", "fd00::5"), ("172.17.0.1", "172.17.0.1")],
+)
+def test_packets_to_an_address_arrive_at_it_or_at_the_default_route(external: str, local: str) -> None:
+    facts = make_facts(LOOPBACK, OTHER_LAN, ETHERNET, DOCKER)
+    assert str(behind_nat(facts, ip_address(external))) == local
+
+
+def test_packets_of_a_family_that_the_machine_has_not_arrive_nowhere() -> None:
+    assert behind_nat(make_facts(LOOPBACK, WIFI), ip_address("2600::4")) is None
+    assert behind_nat(make_facts(LOOPBACK, DOCKER), ip_address("1.2.3.4")) is None
+
+
+def test_network_is_the_one_that_the_address_is_in() -> None:
+    assert str(ETHERNET.network_of(ip_address("fd00::5"))) == "fd00::/64"
+    assert ETHERNET.network_of(ip_address("10.0.0.1")) is None

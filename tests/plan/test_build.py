@@ -7,7 +7,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Plan
 from lkhub.spec.load import LoadedSpec, load_spec
-from tests.machines import DOCKER, ETHERNET, LOOPBACK, TAILSCALE, interface, make_facts
+from tests.machines import DOCKER, ETHERNET, LOOPBACK, MACHINES, TAILSCALE, interface, make_facts
 
 LAN = ip_address("192.168.1.5")
 HERE = ip_address("127.0.0.1")
@@ -40,8 +40,8 @@ def test_default_hub_is_for_this_machine_alone() -> None:
     assert (plan.notes, plan.warnings) == ((), ())
 
 
-def test_lan_hub_is_told_and_bound_by_its_address() -> None:
-    plan = build("reach: lan")
+def test_lan_hub_without_tls_is_told_and_bound_by_its_address() -> None:
+    plan = build("reach: lan\ntls: {mode: off}")
     assert plan.media.advertise == (LAN,)
     assert plan.media.bind == plan.serve.bind == (LAN, HERE)
     assert plan.media.tcp == 7881
@@ -61,8 +61,21 @@ def test_lan_hub_says_which_address_it_took_and_why_not_the_others() -> None:
     assert "not 192.168.1.6 on wlan0: set media.advertise to use it" in notes
 
 
-def test_lan_hub_says_that_browsers_elsewhere_need_tls() -> None:
-    [warning] = build("reach: lan\nweb: 9000").warnings
+def test_lan_hub_is_behind_its_edge() -> None:
+    plan = build("reach: lan")
+    assert plan.media.advertise == (LAN,)
+    assert plan.media.bind == plan.serve.bind == (HERE,), "nobody else reaches signalling and the service past TLS"
+    assert plan.serve.hosts == ("localhost", "127.0.0.1")
+    assert plan.urls.livekit == "wss://192.168.1.5"
+    assert plan.urls.web == "https://192.168.1.5"
+    assert plan.urls.api == "https://192.168.1.5/api"
+    assert plan.urls.local_media == "http://127.0.0.1:7880"
+    assert plan.urls.local_serve == "http://127.0.0.1:8080"
+    assert plan.warnings == ()
+
+
+def test_hub_without_tls_says_that_browsers_elsewhere_need_it() -> None:
+    [warning] = build("reach: lan\ntls: {mode: off}\nweb: 9000").warnings
     assert "no TLS" in warning
     assert "camera and microphone" in warning
     assert "127.0.0.1:9000" in warning
@@ -70,23 +83,35 @@ def test_lan_hub_says_that_browsers_elsewhere_need_tls() -> None:
 
 def test_tokens_are_open_on_this_machine_alone() -> None:
     assert build("reach: local").serve.open_tokens
-    assert not build("reach: lan").serve.open_tokens
+    for text in (
+        "tls: {mode: internal}",  # through an edge, being on loopback is no credential
+        "reach: lan",
+        "reach: lan\ntls: {mode: off}",
+        "reach: lan\ndomain: a.example.com\ntls: {mode: external}",
+        "domain: a.example.com\ntls: {mode: external}",
+    ):
+        assert not build(text).serve.open_tokens, text
 
 
 def test_spec_can_choose_the_address_and_the_interfaces() -> None:
     assert build("reach: lan\nmedia: {advertise: 192.168.1.6}").media.interfaces == ("wlan0",)
     both = build("reach: lan\nmedia: {advertise: [192.168.1.6, fd00::5]}").media
     assert both.interfaces == ("wlan0", "eth0")
-    assert [str(address) for address in both.bind] == ["192.168.1.6", "fd00::5", "127.0.0.1"]
+    assert [str(address) for address in both.local] == ["192.168.1.6", "fd00::5"]
+    without_tls = build("reach: lan\ntls: {mode: off}\nmedia: {advertise: [192.168.1.6, fd00::5]}").media
+    assert [str(address) for address in without_tls.bind] == ["192.168.1.6", "fd00::5", "127.0.0.1"]
     assert build("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}").media.interfaces == ("eth0",)
 
 
 def test_ipv6_address_is_in_brackets_in_urls_and_hosts() -> None:
-    plan = build("reach: lan\nmedia: {advertise: fd00::5}\nturn: {enabled: false}")
+    plan = build("reach: lan\ntls: {mode: off}\nmedia: {advertise: fd00::5}\nturn: {enabled: false}")
     assert plan.urls.livekit == "ws://[fd00::5]:7880"
     assert plan.urls.api == "http://[fd00::5]:8080/api"
     assert "[fd00::5]" in plan.serve.hosts
     assert plan.stun == ("[fd00::5]:7882",)
+    behind = build("reach: lan\nmedia: {advertise: fd00::5}")
+    assert behind.urls.livekit == "wss://[fd00::5]"
+    assert "[fd00::5]:443" in behind.serve.authorities
 
 
 def test_loopback_interface_has_its_own_name_on_every_system() -> None:
@@ -141,15 +166,29 @@ def test_clients_are_never_left_without_a_stun_server_of_this_hub() -> None:
         assert plan.relay is None
         [server] = plan.stun
         assert server == f"127.0.0.1:{plan.media.udp.start}"
+    assert build("reach: lan\nturn: {enabled: false}").stun == ("192.168.1.5:7882",)
+    assert build("reach: lan\nturn: {udp: off}").stun == (), "TURN over TLS counts as one"
     assert build("").stun == ()
     assert build("stun: [stun.example.com:1]").stun == ("stun.example.com:1",)
 
 
 def test_probes_are_the_paths_that_the_spec_promises() -> None:
     assert build("").probes == ("udp", "turn-udp")
-    assert build("reach: lan").probes == ("udp", "tcp", "turn-udp")
+    assert build("reach: lan").probes == ("udp", "tcp", "turn-udp", "turn-tls")
+    assert build("reach: lan\ntls: {mode: off}").probes == ("udp", "tcp", "turn-udp")
+    assert build("reach: lan\nturn: {tls: false}").probes == ("udp", "tcp", "turn-udp")
+    assert build("reach: lan\nmedia: {tcp: off}\nturn: {udp: off}").probes == ("udp", "turn-tls")
+    assert build("tls: {mode: internal}").probes == ("udp", "turn-udp", "turn-tls")
     assert build("turn: {enabled: false}").probes == ("udp",)
-    assert build("reach: lan\nmedia: {tcp: off}\nturn: {udp: off}").probes == ("udp",)
+    assert build("reach: lan\ntls: {mode: off}\nmedia: {tcp: off}\nturn: {udp: off}").probes == ("udp",)
+    assert build("reach: lan\ndomain: a.example.com\ntls: {mode: external}").probes == ("udp", "tcp", "turn-udp")
+
+
+def test_probe_is_not_promised_what_its_library_cannot_do() -> None:
+    """It gathers no relay candidate from a TURN server at an IPv6 address (pion/ice, gather.go)."""
+    facts = MACHINES["lan-v6"]
+    assert build("reach: lan", facts).probes == ("udp", "tcp")
+    assert build("reach: lan\ndomain: hub.example.com", facts).probes == ("udp", "tcp", "turn-tls"), "led to 127.0.0.1"
 
 
 def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
@@ -163,6 +202,20 @@ def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
     assert media.ready.socket == "/var/lib/lkhub/run/media.sock"
     assert serve.ready.url == "http://127.0.0.1:8080/api/hub"
     assert media.doors == (("127.0.0.1", 7880),)
+
+
+def test_edge_is_a_process_that_reloads() -> None:
+    plan = build("reach: lan")
+    assert [process.name for process in plan.processes] == ["media", "relay", "serve", "edge"]
+    edge = plan.processes[-1]
+    assert edge.argv == (
+        *("/opt/lkhub/lkhub-engine", "edge", "--config", "/var/lib/lkhub/rendered/caddy.json"),
+        *("--control", "/var/lib/lkhub/run/edge.sock"),
+    )
+    assert edge.files == ("/var/lib/lkhub/rendered/caddy.json",)
+    assert edge.ready.socket == "/var/lib/lkhub/run/edge.sock"
+    assert (edge.carries_calls, edge.reloads) == (True, True), "a restart cuts what is relayed over TLS"
+    assert not any(process.reloads for process in plan.processes[:-1])
 
 
 def test_process_is_another_one_when_a_file_with_its_secrets_changes() -> None:

@@ -10,17 +10,21 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.render.livekit import merge, render_livekit
 from lkhub.spec.load import load_spec
-from tests.machines import make_facts
+from tests.machines import MACHINES
+
+PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 
 
-def plan(text: str = "") -> Plan:
-    built = build_plan(load_spec(text.encode()), make_facts())
+def plan(text: str = "", machine: str = "laptop") -> Plan:
+    loaded = load_spec(text.encode())
+    built = build_plan(loaded, MACHINES[machine])
+    assert loaded.faults == []
     assert built is not None
     return built
 
 
-def render(text: str = "") -> dict[str, Any]:
-    rendered: dict[str, Any] = YAML(typ="safe", pure=True).load(render_livekit(plan(text)).text)
+def render(text: str = "", machine: str = "laptop") -> dict[str, Any]:
+    rendered: dict[str, Any] = YAML(typ="safe", pure=True).load(render_livekit(plan(text, machine)).text)
     return rendered
 
 
@@ -38,8 +42,18 @@ def test_secrets_are_named_and_not_written() -> None:
 
 
 def test_nothing_is_asked_of_strangers() -> None:
-    for text in ("", "reach: lan", "turn: {enabled: false}", "turn: {udp: off}", "reach: lan\nturn: {enabled: false}"):
-        rtc = render(text)["rtc"]
+    for text, machine in (
+        *(
+            ("", "laptop"),
+            ("reach: lan", "laptop"),
+            ("turn: {enabled: false}", "laptop"),
+            ("turn: {udp: off}", "laptop"),
+        ),
+        *(("reach: lan\nturn: {enabled: false}", "zoo"), (PUBLIC_HUB, "vps"), (PUBLIC_HUB, "home")),
+        *((PUBLIC_HUB + "turn: {enabled: false}", "vps"), (PUBLIC_HUB + "turn: {udp: off}", "vps-v6")),
+        (PUBLIC_HUB + "tls: {mode: external}\nturn: {udp: off}", "vps"),
+    ):
+        rtc = render(text, machine)["rtc"]
         assert rtc["use_external_ip"] is False
         assert rtc.get("turn_servers") or rtc.get("stun_servers"), text
         assert rtc["node_ip"]
@@ -72,6 +86,68 @@ def test_address_of_a_turn_server_can_stand_in_a_url() -> None:
     """LiveKit writes it into `turn:HOST:PORT` as it is."""
     hosts = [server["host"] for server in render("media: {advertise: ['127.0.0.1', '::1']}")["rtc"]["turn_servers"]]
     assert hosts == ["127.0.0.1", "[::1]"]
+
+
+def list_turn(text: str, machine: str = "laptop") -> list[str]:
+    """What clients are told of TURN, as the URLs that LiveKit makes of it."""
+    servers = render(text, machine)["rtc"].get("turn_servers", [])
+    for server in servers:
+        assert server["secret_file"] == "/var/lib/lkhub/relay.secret"
+        assert set(server) == {"host", "port", "protocol", "secret_file"}
+    return [f"{server['protocol']} {server['host']}:{server['port']}" for server in servers]
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "servers"),
+    [
+        ("", "laptop", ["udp 127.0.0.1:3478"]),
+        ("reach: lan", "laptop", ["udp 192.168.1.5:3478", "tls 192.168.1.5:443"]),
+        ("reach: lan", "lan-v6", ["udp [fd00::5]:3478", "tls [fd00::5]:443"]),
+        # A client of either LAN reaches one of them.
+        (
+            "reach: lan",
+            "zoo",
+            ["udp 192.168.1.5:3478", "udp 10.0.0.9:3478", "tls 192.168.1.5:443", "tls 10.0.0.9:443"],
+        ),
+        ("reach: lan\ndomain: hub.example.com", "laptop", ["udp 192.168.1.5:3478", "tls hub.example.com:443"]),
+        ("reach: lan\ntls: {listen: 8443}", "laptop", ["udp 192.168.1.5:3478", "tls 192.168.1.5:8443"]),
+        ("reach: lan\ntls: {mode: off}", "laptop", ["udp 192.168.1.5:3478"]),
+        ("reach: lan\nturn: {tls: false}", "laptop", ["udp 192.168.1.5:3478"]),
+        ("reach: lan\nturn: {udp: off}", "laptop", ["tls 192.168.1.5:443"]),
+        (PUBLIC_HUB, "vps", ["udp 1.2.3.4:3478", "udp [2600::4]:3478", "tls rtc.example.com:443"]),
+        (PUBLIC_HUB, "home", ["udp 1.2.3.4:3478", "tls rtc.example.com:443"]),
+        (PUBLIC_HUB + "turn: {domain: turn.example.com}", "vps-v4", ["udp 1.2.3.4:3478", "tls turn.example.com:443"]),
+        (PUBLIC_HUB + "tls: {mode: external}", "vps-v4", ["udp 1.2.3.4:3478"]),
+        (PUBLIC_HUB + "turn: {enabled: false}", "vps", []),
+    ],
+)
+def test_clients_are_told_the_relay_where_they_reach_it(text: str, machine: str, servers: list[str]) -> None:
+    assert list_turn(text, machine) == servers
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "node_ip", "ips"),
+    [
+        ("reach: lan", "laptop", "192.168.1.5", ["192.168.1.5/32"]),
+        ("reach: lan", "lan-v6", "fd00::5", ["fd00::5/128"]),
+        (PUBLIC_HUB, "vps", "1.2.3.4,2600::4", ["1.2.3.4/32", "2600::4/128"]),
+        # Behind a NAT: what clients are told, and where it leads.
+        (PUBLIC_HUB, "home", "1.2.3.4", ["192.168.1.5/32"]),
+        (PUBLIC_HUB, "home-dual", "1.2.3.4,2600::4", ["192.168.1.6/32", "2600::4/128"]),
+        # The file has words for one address of a family; the engine is told of the others by --advertise.
+        ("reach: lan", "zoo", "192.168.1.5", ["192.168.1.5/32", "10.0.0.9/32"]),
+    ],
+)
+def test_what_clients_are_told_and_where_media_listens(text: str, machine: str, node_ip: str, ips: list[str]) -> None:
+    rtc = render(text, machine)["rtc"]
+    assert rtc["node_ip"] == node_ip
+    assert rtc["ips"] == {"includes": ips}
+    assert rtc["use_external_ip"] is False, "it would ask a third party"
+
+
+def test_behind_an_edge_signalling_is_on_loopback() -> None:
+    assert render("reach: lan")["bind_addresses"] == ["127.0.0.1"]
+    assert render(PUBLIC_HUB, "vps")["bind_addresses"] == ["127.0.0.1"]
 
 
 def test_raw_keys_come_last_and_change_only_what_they_name() -> None:

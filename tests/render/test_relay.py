@@ -1,14 +1,18 @@
 import json
 from typing import Any
 
+import pytest
+
 from lkhub.plan.build import build_plan
 from lkhub.render.relay import render_relay
 from lkhub.spec.load import load_spec
-from tests.machines import make_facts
+from tests.machines import MACHINES
+
+PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 
 
-def render(text: str = "") -> dict[str, Any]:
-    plan = build_plan(load_spec(text.encode()), make_facts())
+def render(text: str = "", machine: str = "laptop") -> dict[str, Any]:
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
     assert plan is not None
     assert plan.relay is not None
     file = render_relay(plan, plan.relay)
@@ -37,3 +41,52 @@ def test_keys_are_those_of_the_contract_with_the_engine() -> None:
     assert rendered["relay_ports"] == {"min": 40000, "max": 40009}
     assert rendered["quota"] >= 12, "one participant legitimately makes about twelve allocations"
     assert rendered["secret_file"] == "/var/lib/lkhub/relay.secret"
+
+
+def test_turn_over_tls_comes_by_a_socket_from_the_edge() -> None:
+    assert render("reach: lan")["tls_socket"] == "/var/lib/lkhub/run/relay-tls.sock"
+    for text in ("", "reach: lan\ntls: {mode: off}", "reach: lan\nturn: {tls: false}"):
+        assert "tls_socket" not in render(text), text
+
+
+def test_relay_over_tls_alone_opens_no_port() -> None:
+    rendered = render("reach: lan\nturn: {udp: off}")
+    assert rendered["listen"] == []
+    assert rendered["tls_socket"]
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "translate", "relay_address", "peers"),
+    [
+        ("reach: lan", "zoo", None, "192.168.1.5", ["192.168.1.5", "10.0.0.9"]),
+        (PUBLIC_HUB, "vps", None, "1.2.3.4", ["1.2.3.4", "2600::4"]),
+        # Clients name the address that they were told; from inside nobody reaches it.
+        (PUBLIC_HUB, "home", {"1.2.3.4": "192.168.1.5"}, "192.168.1.5", ["1.2.3.4"]),
+        (PUBLIC_HUB, "home-dual", {"1.2.3.4": "192.168.1.6"}, "192.168.1.6", ["1.2.3.4", "2600::4"]),
+        (
+            PUBLIC_HUB + "media: {advertise: {stun: stun.example.com:3478}}",
+            "home-seen",
+            {"1.2.3.4": "192.168.1.5"},
+            "192.168.1.5",
+            ["1.2.3.4"],
+        ),
+    ],
+)
+def test_address_outside_is_translated_to_the_one_that_it_leads_to(
+    text: str, machine: str, translate: dict[str, str] | None, relay_address: str, peers: list[str]
+) -> None:
+    rendered = render(text, machine)
+    assert rendered["relay_address"] == relay_address
+    assert [peer["address"] for peer in rendered["peers"]] == peers
+    if translate is None:
+        assert "translate" not in rendered
+    else:
+        assert {row["advertised"]: row["local"] for row in rendered["translate"]} == translate
+        assert set(translate) <= set(peers)
+
+
+@pytest.mark.parametrize("machine", ["home", "home-dual"])
+def test_relay_listens_on_addresses_of_this_machine(machine: str) -> None:
+    own = {str(address) for interface in MACHINES[machine].interfaces for address in interface.addresses}
+    for listen in render(PUBLIC_HUB, machine)["listen"]:
+        assert listen.rpartition(":")[0].strip("[]") in own

@@ -15,7 +15,7 @@ def render(text: str) -> str:
 
 
 def test_what_is_rendered_is_read_again() -> None:
-    config = parse_serve(render("name: my-hub\nreach: lan\nweb: 9000"))
+    config = parse_serve(render("name: my-hub\nreach: lan\ntls: {mode: off}\nweb: 9000"))
     assert config == ServeConfig(
         name="my-hub",
         reach="lan",
@@ -26,7 +26,24 @@ def test_what_is_rendered_is_read_again() -> None:
         livekit_url="ws://192.168.1.5:7880",
         media_url="http://127.0.0.1:7880",
         keys="/var/lib/lkhub/keys.yaml",
+        authorities=[],
+        ca="",
     )
+
+
+def test_behind_an_edge_the_service_is_on_loopback_and_knows_the_names_outside() -> None:
+    config = parse_serve(render("reach: lan\ndomain: hub.example.com"))
+    assert (config.bind, config.hosts, config.open_tokens) == (["127.0.0.1"], ["localhost", "127.0.0.1"], False)
+    assert config.livekit_url == "wss://hub.example.com"
+    assert {"hub.example.com", "hub.example.com:443", "192.168.1.5:80"} <= set(config.authorities)
+    assert config.ca == "/var/lib/lkhub/ca/root.crt"
+
+
+@pytest.mark.parametrize("mode", ["off", "files", "external"])
+def test_only_the_hubs_own_authority_has_a_root_to_show(mode: str) -> None:
+    more = ", cert: a.pem, key: a.key" if mode == "files" else ""
+    config = parse_serve(render(f"reach: lan\ndomain: hub.example.com\ntls: {{mode: {mode}{more}}}"))
+    assert config.ca == ""
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"name": "hub"}', "null"])
@@ -35,10 +52,14 @@ def test_what_was_not_rendered_is_refused(text: str) -> None:
         parse_serve(text)
 
 
-def test_relay_has_a_file_only_where_it_runs() -> None:
+def test_relay_and_edge_have_files_only_where_they_run() -> None:
     for text, names in (
         ("", {"livekit.yaml", "serve.json", "relay.json"}),
         ("turn: {udp: off}", {"livekit.yaml", "serve.json"}),
+        ("reach: lan", {"livekit.yaml", "serve.json", "relay.json", "caddy.json"}),
+        ("reach: lan\nturn: {udp: off}", {"livekit.yaml", "serve.json", "relay.json", "caddy.json"}),
+        ("reach: lan\nturn: {enabled: false}", {"livekit.yaml", "serve.json", "caddy.json"}),
+        ("reach: lan\ntls: {mode: off}\nturn: {udp: off}", {"livekit.yaml", "serve.json"}),
     ):
         plan = build_plan(load_spec(text.encode()), make_facts())
         assert plan is not None

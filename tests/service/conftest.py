@@ -36,6 +36,8 @@ def config(tmp_path: Path) -> ServeConfig:
         livekit_url="ws://127.0.0.1:7880",
         media_url="http://127.0.0.1:1",
         keys=str(keys),
+        authorities=[],
+        ca="",
     )
 
 

@@ -107,7 +107,7 @@ def test_fault_of_a_default_that_stands_in_is_not_added() -> None:
         ("relay: 1-2", "it belongs at turn.relay"),
         ("media: {web: 1}", "it belongs at web"),
         ("media: {xyz: 1}", "known here: advertise, udp, tcp, signal, interfaces"),
-        ("turn: {xyz: 1}", "known here: enabled, udp, relay"),
+        ("turn: {xyz: 1}", "known here: enabled, udp, domain, tls, listen, port, relay, external"),
     ],
 )
 def test_unknown_key_has_a_way_out(text: str, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -100,9 +101,17 @@ SCALARS = st.one_of(
     st.text(max_size=20),
     st.dates(),
     st.datetimes(),
-    st.sampled_from(["auto", "off", "own", "lan", "local", "managed", "bundled", "127.0.0.1", "192.168.1.5", "1-2"]),
+    st.sampled_from(
+        [
+            *("auto", "off", "own", "lan", "local", "public", "managed", "bundled", "127.0.0.1", "192.168.1.5", "1-2"),
+            *("rtc.example.com", "internal", "acme", "files", "tailscale", "external", "zerossl", "10.0.0.0/8"),
+        ]
+    ),
 )
-KEYS = st.one_of(st.sampled_from([*list_keys(), "key", "secret", "file", "env", "rtc"]), st.text(max_size=10))
+KEYS = st.one_of(
+    st.sampled_from([*list_keys(), "key", "secret", "file", "env", "rtc", "stun", "url", "credential"]),
+    st.text(max_size=10),
+)
 DATA = st.recursive(
     SCALARS, lambda below: st.lists(below, max_size=4) | st.dictionaries(KEYS, below, max_size=5), max_leaves=12
 )
@@ -122,11 +131,30 @@ VALID_SPECS = st.fixed_dictionaries(
     optional={
         "version": st.just(1),
         "name": st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?\Z"),
-        "reach": st.sampled_from(["local", "lan"]),
+        "reach": st.sampled_from(["local", "lan", "public"]),
+        "domain": st.sampled_from(["rtc.example.com", "laptop.tail1234.ts.net"]),
+        "tls": st.fixed_dictionaries(
+            {},
+            optional={
+                "mode": st.sampled_from(["off", "internal", "acme", "files", "tailscale", "external"]),
+                "email": st.just("ops@example.com"),
+                "issuer": st.sampled_from(["auto", "letsencrypt", "zerossl", "google", "https://127.0.0.1:14000/dir"]),
+                "cert": st.sampled_from(["cert.pem", "/keys/cert.pem"]),
+                "key": st.sampled_from(["key.pem", "/keys/key.pem"]),
+                "listen": PORTS,
+                "http": PORTS | st.just("off"),
+                "trusted_proxies": st.lists(st.sampled_from(["10.0.0.0/8", "127.0.0.1", "fd00::/8"]), max_size=2),
+            },
+        ),
         "media": st.fixed_dictionaries(
             {},
             optional={
-                "advertise": st.sampled_from(["auto", "127.0.0.1", "192.168.1.5", ["192.168.1.6", "fd00::5"], "::1"]),
+                "advertise": st.sampled_from(
+                    [
+                        *("auto", "127.0.0.1", "192.168.1.5", ["192.168.1.6", "fd00::5"], "::1", "1.2.3.4"),
+                        *(["192.168.1.5", "10.0.0.9"], {"stun": "stun.example.com:3478"}),
+                    ]
+                ),
                 "udp": PORTS | RANGES,
                 "tcp": PORTS | st.just("off"),
                 "signal": PORTS,
@@ -134,7 +162,16 @@ VALID_SPECS = st.fixed_dictionaries(
             },
         ),
         "turn": st.fixed_dictionaries(
-            {}, optional={"enabled": st.booleans(), "udp": PORTS | st.just("off"), "relay": PORTS | RANGES}
+            {},
+            optional={
+                "enabled": st.booleans(),
+                "udp": PORTS | st.just("off"),
+                "relay": PORTS | RANGES,
+                "domain": st.sampled_from(["rtc.example.com", "turn.example.com"]),
+                "tls": st.booleans(),
+                "listen": PORTS,
+                "port": PORTS,
+            },
         ),
         "stun": st.just("own") | st.lists(st.sampled_from(["stun.example.com:3478", "[::1]:1"]), min_size=1),
         "web": PORTS,
@@ -154,10 +191,26 @@ def test_valid_spec_builds_a_plan_that_renders_or_is_refused_by_the_machine(data
         return
     assert plan is not None
     files = {file.name: file.text for file in render_all(plan)}
-    assert set(files) == {"livekit.yaml", "serve.json"} | ({"relay.json"} if plan.relay else set())
+    configs = {"livekit.yaml": plan.media, "serve.json": plan.serve, "relay.json": plan.relay, "caddy.json": plan.edge}
+    assert set(files) == {name for name, there in configs.items() if there}
+    read = {path.rpartition("/")[2] for process in plan.processes for path in process.files}
+    assert read & set(configs) == set(files), "each is read by a process"
+    check_reach(plan)
     rendered = YAML(typ="safe", pure=True).load(files["livekit.yaml"])
     assert rendered["turn"] == {"enabled": False}
     assert rendered["rtc"].get("turn_servers") or rendered["rtc"]["stun_servers"], "clients would be told of strangers"
+
+
+def check_reach(plan: Plan) -> None:
+    """Nobody comes past the edge, and nothing that is for this machine alone is open to others."""
+    if plan.edge:
+        assert plan.media.bind == plan.serve.bind == (ip_address("127.0.0.1"),)
+        assert not plan.serve.open_tokens
+    if plan.reach == "local":
+        assert not [listener for listener in plan.listeners if listener.outside]
+    for listener in plan.listeners:
+        assert not (listener.outside and listener.address and listener.address.is_loopback)
+    assert all(not address.is_loopback for address in plan.media.advertise) or plan.reach == "local" or plan.notes
 
 
 @given(VALID_SPECS)

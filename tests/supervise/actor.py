@@ -6,6 +6,8 @@ The configuration is JSON, every key optional:
     deaf        ignore SIGTERM
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
+    refuse      answer a `/reload` that finds this with 422 and this message
+    garble      answer a `/reload` that finds this with these words
     die_when    a path: end with code 7 as soon as it exists
 """
 
@@ -16,20 +18,37 @@ import socket
 import sys
 
 
-def answer(connection: socket.socket, rooms: object) -> None:
-    connection.recv(4096)
-    body = json.dumps({"state": "running", "pid": os.getpid(), "rooms": rooms}).encode()
-    connection.sendall(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+def answer(connection: socket.socket, config: dict[str, object], path: str) -> dict[str, object]:
+    """Answer one request; the configuration from now on."""
+    status = b"200 OK"
+    told: object = {"state": "running", "pid": os.getpid(), "rooms": config.get("rooms", [])}
+    if connection.recv(4096).startswith(b"POST /reload "):
+        wanted = read_config(path)
+        if "garble" in wanted:
+            told = wanted["garble"]
+        elif "refuse" in wanted:
+            status, told = b"422 Unprocessable Entity", {"error": {"code": "wrong", "message": wanted["refuse"]}}
+        else:
+            config = wanted
+            print("reloaded", config.get("say", "hello"), flush=True)
+    body = json.dumps(told).encode() if not isinstance(told, str) else told.encode()
+    connection.sendall(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
     connection.close()
+    return config
+
+
+def read_config(path: str) -> dict[str, object]:
+    with open(path) as file:
+        config: dict[str, object] = json.load(file)
+    return config
 
 
 def main() -> None:
     arguments = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
-    with open(arguments["--config"]) as file:
-        config = json.load(file)
+    config = read_config(arguments["--config"])
     print(config.get("say", "hello"), flush=True)
     if "exit" in config:
-        sys.exit(config["exit"])
+        sys.exit(int(str(config["exit"])))
     signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("deaf") else lambda *_: os._exit(0))
     if config.get("never_ready"):
         signal.pause()
@@ -40,12 +59,12 @@ def main() -> None:
         listener.bind(control)
         listener.listen()
         listener.settimeout(0.01)
-        while not os.path.exists(config.get("die_when", "")):
+        while not os.path.exists(str(config.get("die_when", ""))):
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            answer(connection, config.get("rooms", []))
+            config = answer(connection, config, arguments["--config"])
     sys.exit(7)
 
 

@@ -4,26 +4,34 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 import pytest
 
 from lkhub.host import processes
 from lkhub.plan.build import build_plan
-from lkhub.plan.model import Listener, ProcessName, ProcessPlan, Ready
+from lkhub.plan.model import Fingerprint, Listener, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, supervisor
+from lkhub.supervise.supervisor import Supervisor
 from tests.machines import make_facts
 from tests.waiting import DEADLINE_SECONDS
 
 ACTOR = str(Path(__file__).parent / "actor.py")
-CONFIGS: dict[ProcessName, str] = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json"}
+CONFIGS: dict[ProcessName, str] = {
+    "media": "livekit.yaml",
+    "relay": "relay.json",
+    "serve": "serve.json",
+    "edge": "caddy.json",
+}
 
 MakeHub = Callable[..., PreparedHub]
 
@@ -35,6 +43,24 @@ def paths(short_dir: Path) -> StatePaths:
     for folder in (paths.root, paths.rendered, paths.run, paths.logs):
         Path(folder).mkdir(mode=0o700)
     return paths
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What children and supervisors say; a test passes its `append`."""
+    return []
+
+
+@asynccontextmanager
+async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False) -> AsyncIterator[Supervisor]:
+    """A supervisor that stops everything in the end, or with `leave` is gone as if it were killed."""
+    async with anyio.create_task_group() as tasks:
+        supervisor = Supervisor(paths, said.append, tasks)
+        with anyio.fail_after(30):
+            yield supervisor
+            if not leave:
+                await supervisor.stop("now")
+        tasks.cancel_scope.cancel()
 
 
 def list_running(paths: StatePaths) -> list[psutil.Process]:
@@ -50,14 +76,15 @@ def list_running(paths: StatePaths) -> list[psutil.Process]:
 def plan_actor(paths: StatePaths, name: ProcessName) -> ProcessPlan:
     config, control = paths.render(CONFIGS[name]), paths.socket(name)
     argv = (sys.executable, "-ISs", ACTOR, "--config", config, "--control", control)
-    return ProcessPlan(name, argv, (config,), Ready(socket=control), name != "serve")
+    return ProcessPlan(name, argv, (config,), Ready(socket=control), name != "serve", reloads=name == "edge")
 
 
 @pytest.fixture
 def make_hub(paths: StatePaths) -> MakeHub:
-    """A prepared hub of actors: `make_hub(media={"say": "…"}, serve={})`. By default all three, well-behaved."""
+    """A prepared hub of actors: `make_hub(media={"say": "…"}, serve={})`. By default three without an edge,
+    well-behaved. `program` is what their programs and arguments are."""
 
-    def make(listeners: tuple[Listener, ...] = (), **configs: dict[str, Any]) -> PreparedHub:
+    def make(listeners: tuple[Listener, ...] = (), program: str = "actor", **configs: dict[str, Any]) -> PreparedHub:
         configs = configs or {"media": {}, "relay": {}, "serve": {}}
         plan = build_plan(load_spec(b""), make_facts(state=paths.root))
         assert plan is not None
@@ -67,9 +94,11 @@ def make_hub(paths: StatePaths) -> MakeHub:
         return PreparedHub(
             plan=replace(plan, processes=actors, listeners=listeners),
             spec=None,
+            raw=b"",
+            folder=paths.root,
             keys={},
             files={paths.render(CONFIGS[name]): texts[name] for name in names},
-            fingerprints=texts,
+            fingerprints={name: Fingerprint(program, text) for name, text in texts.items()},
             environ={},
         )
 

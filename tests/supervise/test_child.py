@@ -16,6 +16,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.processes import identify, is_alive
+from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
 from lkhub.supervise.child import Child, Ending, Identity, end_process
@@ -25,12 +26,9 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
+PRINT = Fingerprint("program", "files")
+
 Make = Callable[..., Child]
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def make(paths: StatePaths, said: list[str]) -> Make:
 
     def make_child(**config: Any) -> Child:
         write_config(paths, **config)
-        return Child(plan_actor(paths, "media"), "print", paths, Doors(), said.append)
+        return Child(plan_actor(paths, "media"), PRINT, paths, Doors(), said.append)
 
     return make_child
 
@@ -84,7 +82,7 @@ async def test_child_leaves_word_of_who_it_is_for_the_next_supervisor(make: Make
     async with tasks() as group:
         await child.start(group)
         identity = Identity.parse(record.read_text())
-        assert (identity.process, identity.plan, identity.fingerprint) == (child.process, child.plan, "print")
+        assert (identity.process, identity.plan, identity.fingerprint) == (child.process, child.plan, PRINT)
         assert record.stat().st_mode & 0o777 == 0o600
         await child.stop("now")
     assert not record.exists()
@@ -359,7 +357,7 @@ async def test_identity_is_read_as_it_was_written(paths: StatePaths) -> None:
     me = identify(os.getpid())
     assert me is not None
     plan = replace(plan_actor(paths, "media"), doors=(("127.0.0.1", 7880), ("::1", 7880)))
-    identity = Identity(me, plan, "print", 12.5)
+    identity = Identity(me, plan, PRINT, 12.5)
     assert Identity.parse(identity.dump()) == identity
 
 

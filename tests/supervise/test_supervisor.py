@@ -2,13 +2,10 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from lkhub.errors import MachineError
@@ -18,30 +15,13 @@ from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import PortRange
 from lkhub.supervise import supervisor as supervisor_module
 from lkhub.supervise.supervisor import Applied, Supervisor, load_applied
-from tests.supervise.conftest import MakeHub, list_running, plan_actor
+from tests.supervise.conftest import MakeHub, list_running, plan_actor, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 # One person in a room, and a probe that does not count.
 IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@asynccontextmanager
-async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False) -> AsyncIterator[Supervisor]:
-    """A supervisor that stops everything in the end, or with `leave` is gone as if it were killed."""
-    async with anyio.create_task_group() as tasks:
-        supervisor = Supervisor(paths, said.append, tasks)
-        with anyio.fail_after(30):
-            yield supervisor
-            if not leave:
-                await supervisor.stop("now")
-        tasks.cancel_scope.cancel()
 
 
 def pids(supervisor: Supervisor) -> dict[str, int | None]:
@@ -354,7 +334,7 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
         await supervisor.apply(make_hub())
     record = load_applied(paths)
     assert record is not None
-    assert set(record) == {"spec", "name", "at", "urls", "probes"}
+    assert set(record) == {"spec", "name", "reach", "at", "urls", "probes", "at_home", "ca", "certified"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 
@@ -365,12 +345,20 @@ async def test_record_that_is_damaged_is_none(paths: StatePaths, text: str) -> N
     assert load_applied(paths) is None
 
 
+async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
+    """`lkhub up` of a new version finds a supervisor of the old one running."""
+    Path(paths.applied).write_text('{"spec": null, "name": "hub", "at": 1.0, "urls": {}, "probes": ["udp"]}')
+    record = load_applied(paths)
+    assert record is not None
+    assert (record["at_home"], record["ca"], record["probes"]) == ({}, "", ["udp"])
+
+
 async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
         status = json.loads(json.dumps(supervisor.as_json()))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    assert set(status) == {"processes", "failures", "pending", "spec", "pid"}
+    assert set(status) == {"processes", "failures", "pending", "moved", "spec", "pid"}
     assert status["pid"] == os.getpid()
 
 

@@ -1,0 +1,105 @@
+"""`lkhub trust`: the root certificate of a hub that certifies itself, and how devices are told to trust it."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.show import out, show_json, show_qr
+from lkhub.errors import InputError, UnwellError
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.supervisor import load_applied
+from lkhub.trust import Guide, build_guides, file_name, show_fingerprint, split_fingerprint
+
+if TYPE_CHECKING:
+    from lkhub.host.ca import Root
+
+
+def trust(
+    pem: Annotated[bool, typer.Option("--pem", help="Print the root certificate alone, as PEM.")] = False,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Show how a device comes to trust this hub, where the hub certifies itself (tls.mode internal).
+
+    Prints the fingerprint of its root certificate, where a device gets it, a QR code that leads a phone there,
+    and the steps for each system. Compare the fingerprint on the device before you trust it.
+    """
+    if pem and json:
+        raise InputError("--pem and --json exclude each other")
+    paths = find_paths(state)
+    applied = _require_own_authority(paths)
+    # Loads cryptography, which costs other commands a twentieth of a second.
+    from lkhub.host.ca import read_root
+
+    root = read_root(paths)
+    if root is None:
+        raise UnwellError(f"the root certificate is missing at {paths.ca_root}", hints=("`lkhub up` makes it",))
+    urls: list[str] = applied["urls"]["trust"]
+    fingerprint = show_fingerprint(root.fingerprint_sha256)
+    if pem:
+        sys.stdout.write(root.pem)
+    elif json:
+        show_json(
+            {
+                "fingerprint": fingerprint,
+                "subject": root.subject,
+                "not_after": root.not_after.timestamp(),
+                "names": list(root.names),
+                "urls": urls,
+                "path": paths.ca_root,
+            }
+        )
+    else:
+        _show_root(root, paths.ca_root, urls)
+        _show_steps(applied["name"], urls[0])
+
+
+def _require_own_authority(paths: StatePaths) -> dict[str, Any]:
+    """The record of what is in force, of a hub that certifies itself."""
+    applied = load_applied(paths)
+    if applied is None:
+        raise UnwellError("this hub has not been up yet", hints=("`lkhub up` starts it, and makes the root",))
+    if not applied["urls"].get("trust"):
+        hints = ("tls.mode: internal in the spec makes one; certificates of other modes come from elsewhere",)
+        raise UnwellError("this hub has no certificate authority of its own", hints=hints)
+    return applied
+
+
+def _show_root(root: "Root", path: str, urls: list[str]) -> None:
+    """Aligned rows; a value of many lines has its name beside the first."""
+    rows = {
+        "name": [root.subject],
+        "good for": [f"{', '.join(root.names)}, and nothing else"],
+        "until": [f"{root.not_after:%Y-%m-%d}"],
+        "file": [path],
+        "open": urls,
+        "fingerprint": split_fingerprint(root.fingerprint_sha256),
+    }
+    width = max(map(len, rows))
+    for name, lines in rows.items():
+        for number, line in enumerate(lines):
+            out.print(Text.assemble("  ", (("" if number else name).ljust(width), "dim"), "  ", line))
+
+
+def _show_steps(hub: str, url: str) -> None:
+    """A QR code for a phone, a command for a terminal, and the steps of each system."""
+    sys.stdout.flush()
+    show_qr(url)
+    file = file_name(hub)
+    out.print("On the device, open that address and follow it, or fetch the file in a terminal:\n")
+    # Over HTTPS it can't be verified yet. The fingerprint is what tells whether it is the right one.
+    flags = "-kfo" if url.startswith("https:") else "-fo"
+    out.print(f"    curl {flags} {file} {url}/root.crt")
+    for guide in build_guides(hub):
+        out.print(f"\n{guide.title}")
+        _show_guide(guide)
+
+
+def _show_guide(guide: Guide) -> None:
+    for number, step in enumerate(guide.steps, 1):
+        out.print(f"  {f'{number}.' if guide.ordered else '-'} {step.text}")
+        for command in step.commands:
+            out.print(f"       {command}")

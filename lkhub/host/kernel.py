@@ -1,0 +1,33 @@
+"""Limits of the kernel that a busy hub runs into."""
+
+import re
+from pathlib import Path
+
+from lkhub.plan.facts import KernelLimits
+
+
+def read_limits(pid: int, proc: Path = Path("/proc")) -> KernelLimits:
+    """The limits that hold for the process `pid`. What can't be read (another system, no conntrack) is None."""
+    return KernelLimits(
+        receive_buffer=_read_number(proc / "sys/net/core/rmem_max"),
+        send_buffer=_read_number(proc / "sys/net/core/wmem_max"),
+        open_files=_read_open_files(proc / str(pid) / "limits"),
+        connections=_read_number(proc / "sys/net/netfilter/nf_conntrack_count"),
+        connections_max=_read_number(proc / "sys/net/netfilter/nf_conntrack_max"),
+    )
+
+
+def _read_number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _read_open_files(path: Path) -> int | None:
+    """The hard limit, to which Go raises its own (os/rlimit.go). proc(5) has a column for each limit."""
+    try:
+        found = re.search(r"^Max open files\s+\S+\s+(\d+)", path.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) if found else None

@@ -1,0 +1,246 @@
+"""The hub's front door: which names it has, where it listens, who certifies it."""
+
+from pathlib import PurePath
+
+from lkhub.plan.facts import NodeFacts
+from lkhub.plan.media import LOOPBACK
+from lkhub.plan.model import EdgePlan, MediaPlan, TlsMode, TlsPlan, TurnDoor, as_host
+from lkhub.spec.issuer import DIRECTORIES
+from lkhub.spec.load import LoadedSpec
+from lkhub.spec.model import Spec
+from lkhub.spec.types import Address
+
+DEFAULT_MODES: dict[str, TlsMode] = {"local": "off", "lan": "internal", "public": "acme"}
+HTTPS_PORT, HTTP_PORT = 443, 80
+BEHIND_PROXY_PORT = 7883
+
+
+def tls_mode(spec: Spec) -> TlsMode:
+    """The mode that the spec asks for, by its reach where it says nothing."""
+    return spec.tls.mode or DEFAULT_MODES[spec.reach]
+
+
+def listen_port(spec: Spec) -> int:
+    """The hub's one port. Behind a proxy, which has 443, another one."""
+    return spec.tls.listen or (BEHIND_PROXY_PORT if tls_mode(spec) == "external" else HTTPS_PORT)
+
+
+def plan_edge(loaded: LoadedSpec, facts: NodeFacts, media: MediaPlan | None, notes: list[str]) -> EdgePlan | None:
+    """The edge; None where the hub runs without. Faults are added to `loaded`."""
+    spec = loaded.spec
+    mode = tls_mode(spec)
+    _check_keys(loaded, facts, mode)
+    if mode == "off" or media is None:
+        return None
+    ends_tls = mode != "external"
+    names = _name(spec, facts, media, mode)
+    if not names:
+        return None
+    listen = _bind(spec, media, mode)
+    turn = _plan_turn(spec, media, names[0], listen, notes)
+    return EdgePlan(
+        names=names,
+        listen=listen,
+        port=listen_port(spec),
+        http=_http_port(spec) if ends_tls else None,
+        tls=_plan_tls(spec, facts, mode, notes),
+        turn=turn,
+        trusted_proxies=() if ends_tls else spec.tls.trusted_proxies,
+    )
+
+
+def _plan_turn(
+    spec: Spec, media: MediaPlan, name: str, listen: tuple[Address, ...], notes: list[str]
+) -> TurnDoor | None:
+    """TURN over TLS: on the hub's one port. Where a proxy has that, on a port of its own, if the spec names one."""
+    if not (spec.turn.enabled and spec.turn.tls):
+        return None
+    host = spec.turn.domain or name
+    if tls_mode(spec) != "external":
+        return TurnDoor(host, listen_port(spec), listen_port(spec), listen)
+    if spec.turn.listen is None:
+        notes.append(
+            "TURN over TLS is not offered, since an HTTP proxy can't carry it: turn.listen names a port for it, and "
+            "`lkhub render proxy` shows how it is reached"
+        )
+        return None
+    # Clients may come straight to it, wherever the proxy is.
+    bind = (LOOPBACK,) if spec.reach == "local" else () if spec.reach == "public" else (*media.local, LOOPBACK)
+    return TurnDoor(host, spec.turn.port or spec.turn.listen, spec.turn.listen, bind)
+
+
+def _check_keys(loaded: LoadedSpec, facts: NodeFacts, mode: TlsMode) -> None:
+    """Keys that a mode needs, and keys that it has no use for."""
+    spec = loaded.spec
+    if spec.reach == "public" and spec.domain is None and mode != "tailscale":
+        hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
+        loaded.add(("reach",), "a public hub needs the name that clients use", hint)
+    if mode == "acme" and spec.domain is None and spec.reach != "public":
+        loaded.add(
+            ("tls", "mode"), "no authority certifies an address of this network", "write domain: NAME, or internal"
+        )
+    if mode == "external" and spec.domain is None:
+        loaded.add(
+            ("tls", "mode"), "the name at which the proxy is reached is missing", "write domain: rtc.example.com"
+        )
+    certifies_turn = mode == "external" and spec.turn.listen is not None
+    for key in ("cert", "key"):
+        given = getattr(spec.tls, key)
+        if mode == "files" and given is None:
+            loaded.add(("tls", "mode"), f"mode files needs tls.{key}", f"write tls.{key}: the path of a PEM file")
+        if mode != "files" and not certifies_turn and given is not None:
+            hint = "write tls.mode: files" if mode != "external" else "write turn.listen: it is for TURN over TLS"
+            loaded.add(("tls", key), f"mode {mode} does not use it", hint)
+    if mode != "acme" and not certifies_turn and spec.tls.issuer != "auto":
+        loaded.add(("tls", "issuer"), f"mode {mode} does not use it", "write tls.mode: acme")
+    _check_turn(loaded, mode)
+    if mode == "acme" and spec.tls.issuer in ("zerossl", "google") and not spec.tls.email:
+        loaded.add(("tls", "issuer"), f"{spec.tls.issuer} gives no account without an address", "write tls.email")
+    if mode == "acme" and spec.tls.issuer == "zerossl" and _http_port(spec) is None:
+        hint = "write tls.http: 80, or issuer: letsencrypt"
+        loaded.add(("tls", "issuer"), "ZeroSSL proves a name on port 80 only, and tls.http is off", hint)
+    if mode == "tailscale":
+        _check_tailnet(loaded, facts)
+    if mode in ("off", "tailscale") and spec.turn.domain is not None:
+        why = "a node of a tailnet has one name" if mode == "tailscale" else "mode off has no TURN over TLS"
+        loaded.add(("turn", "domain"), f"{why}, so nothing is at {spec.turn.domain}", "leave it out")
+
+
+def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
+    """The port of TURN over TLS beside a proxy, and the certificate that it needs."""
+    spec = loaded.spec
+    turn, tls = spec.turn, spec.tls
+    if mode != "external":
+        for key in ("listen", "port"):
+            if getattr(turn, key) is not None:
+                hint = f"it is at tls.listen, port {listen_port(spec)}, like the rest"
+                loaded.add(("turn", key), f"mode {mode} has no port of its own for TURN over TLS", hint)
+        return
+    if turn.listen is None:
+        if turn.port is not None:
+            loaded.add(("turn", "port"), "where TURN over TLS reaches the hub is missing", "write turn.listen: 5349")
+        return
+    told = turn.port or turn.listen
+    has_own_name = turn.domain is not None and turn.domain != spec.domain
+    if told == HTTPS_PORT and not has_own_name:
+        loaded.add(
+            ("turn", "port" if turn.port else "listen"),
+            "port 443 of the hub's name is the proxy's, which can tell TURN over TLS only by another name",
+            "write turn.domain: turn.example.com, or another port",
+        )
+    elif (tls.cert is None) != (tls.key is None):
+        missing = "cert" if tls.cert is None else "key"
+        loaded.add(("tls", "key" if tls.cert is None else "cert"), f"tls.{missing} is missing", f"write tls.{missing}")
+    elif tls.cert is None and told != HTTPS_PORT:
+        loaded.add(
+            ("turn", "listen"),
+            f"nobody certifies a name on port {told}, and TURN over TLS needs a certificate",
+            "write tls.cert and tls.key, the proxy's own files; or turn.domain with turn.port: 443",
+        )
+
+
+def _check_tailnet(loaded: LoadedSpec, facts: NodeFacts) -> None:
+    looked_up, domain = facts.looked_up, loaded.spec.domain
+    if loaded.spec.reach != "lan":
+        problem = "a tailnet's name leads its own devices to this machine, and nobody else"
+        loaded.add(("tls", "mode"), problem, "write reach: lan")
+    elif looked_up.tailnet is None:
+        loaded.add(("tls", "mode"), looked_up.problem, looked_up.hint)
+    elif domain is not None and domain != looked_up.tailnet:
+        loaded.add(("domain",), f"{domain} is not this node's name in the tailnet", f"it is {looked_up.tailnet}")
+
+
+def _name(spec: Spec, facts: NodeFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
+    """The hub's name first. Addresses too, where the hub certifies itself."""
+    if mode == "tailscale":
+        return (facts.looked_up.tailnet,) if facts.looked_up.tailnet else ()
+    named = [spec.domain] if spec.domain else []
+    if mode == "internal":
+        named += [str(address) for address in media.advertise]
+        if LOOPBACK not in media.advertise:
+            named.append(str(LOOPBACK))  # the hub's own machine can use it without a name
+    if mode == "files" and not named:
+        named = [str(address) for address in media.advertise]
+    if spec.turn.domain and spec.turn.domain not in named:
+        named.append(spec.turn.domain)
+    return tuple(named)
+
+
+def _bind(spec: Spec, media: MediaPlan, mode: TlsMode) -> tuple[Address, ...]:
+    """Where the edge listens. A public hub's address may change under it, so that one listens everywhere."""
+    if spec.reach == "local" or (
+        mode == "external" and all(network.is_loopback for network in spec.tls.trusted_proxies)
+    ):
+        return (LOOPBACK,)
+    if mode == "external" or spec.reach == "public":
+        return ()
+    return tuple(dict.fromkeys((*media.local, LOOPBACK)))
+
+
+def _http_port(spec: Spec) -> int | None:
+    if spec.tls.http is None:
+        return HTTP_PORT if listen_port(spec) == HTTPS_PORT else None
+    return None if spec.tls.http == "off" else spec.tls.http
+
+
+def _plan_tls(spec: Spec, facts: NodeFacts, mode: TlsMode, notes: list[str]) -> TlsPlan:
+    for_turn = mode == "external" and spec.turn.listen is not None and spec.tls.cert is None
+    issuers, why = choose_issuers(spec) if mode == "acme" or for_turn else ((), "")
+    notes += [why] if why else []
+    cert, key = (str(PurePath(facts.folder, path)) if path else "" for path in (spec.tls.cert, spec.tls.key))
+    return TlsPlan(mode, spec.tls.email, issuers, cert, key)
+
+
+def choose_issuers(spec: Spec) -> tuple[tuple[str, ...], str]:
+    """ACME directories, the first to be asked first, and what that means ("" where it is as the spec says).
+
+    ZeroSSL where it can be had, since native applications refuse TURN/TLS with Let's Encrypt's certificates: libwebrtc
+    verifies it against roots of its own, without ISRG's (measured). ZeroSSL proves names over HTTP only, and registers
+    an account by an e-mail address.
+    """
+    issuer = spec.tls.issuer
+    if issuer != "auto":
+        return (DIRECTORIES.get(issuer, issuer),), ""
+    lets_encrypt = DIRECTORIES["letsencrypt"]
+    if not (spec.turn.enabled and spec.turn.tls):
+        return (lets_encrypt,), ""
+    # In mode external the proxy hands proofs on port 80 over (lkhub.render.proxy).
+    if spec.tls.email and (_http_port(spec) is not None or tls_mode(spec) == "external"):
+        why = "the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS"
+        return (DIRECTORIES["zerossl"], lets_encrypt), why
+    missing = "needs tls.http: 80" if spec.tls.email else "needs tls.email"
+    return (lets_encrypt,), (
+        "the certificate comes from Let's Encrypt: browsers accept it everywhere, native applications not for TURN "
+        f"over TLS; ZeroSSL's would do for both, and {missing}"
+    )
+
+
+def origin(edge: EdgePlan, scheme: str) -> str:
+    """`https://NAME[:port]`, as clients type it. `scheme` is http or ws; behind a proxy the port is the proxy's."""
+    port = HTTPS_PORT if edge.tls.mode == "external" else edge.port
+    host = as_host(edge.names[0])
+    return f"{scheme}s://{host}" if port == HTTPS_PORT else f"{scheme}s://{host}:{port}"
+
+
+def list_authorities(edge: EdgePlan) -> tuple[str, ...]:
+    """What a request that came through the edge may say as its `Host`."""
+    ports = {HTTPS_PORT if edge.tls.mode == "external" else edge.port, *([edge.http] if edge.http else [])}
+    found = []
+    # The name of TURN alone is no name of the web application.
+    served = [name for name in edge.names if name == edge.names[0] or not edge.turn or name != edge.turn.host]
+    for name in map(as_host, served):
+        found += [f"{name}:{port}" for port in sorted(ports)]
+        if ports & {HTTPS_PORT, HTTP_PORT}:
+            found.append(name)
+    return tuple(found)
+
+
+def list_trust_urls(edge: EdgePlan) -> tuple[str, ...]:
+    """Where a device fetches the root of mode internal: over plain HTTP first, since it does not trust the hub yet."""
+    if edge.tls.mode != "internal":
+        return ()
+    names = [as_host(name) for name in edge.names if name != str(LOOPBACK)] or [str(LOOPBACK)]
+    plain = "" if edge.http == HTTP_PORT else f":{edge.http}"
+    secure = "" if edge.port == HTTPS_PORT else f":{edge.port}"
+    urls = [f"http://{name}{plain}/trust" for name in names] if edge.http else []
+    return (*urls, *(f"https://{name}{secure}/trust" for name in names))

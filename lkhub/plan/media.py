@@ -1,0 +1,216 @@
+"""Which addresses clients are told, and what they lead to on this machine."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network
+
+from lkhub.plan.address import (
+    AddressChoice,
+    Candidate,
+    behind_nat,
+    choose_lan_address,
+    choose_public_addresses,
+    list_candidates,
+)
+from lkhub.plan.facts import NodeFacts
+from lkhub.plan.model import Advertised, MediaPlan
+from lkhub.spec.load import LoadedSpec
+from lkhub.spec.model import Spec
+from lkhub.spec.shown import printable
+from lkhub.spec.types import Address, AskStun
+
+IPV4_SHARED = IPv4Network("100.64.0.0/10")
+LOOPBACK: Address = IPv4Address("127.0.0.1")
+DEFAULT_ICE_TCP = 7881
+
+
+def plan_media(loaded: LoadedSpec, facts: NodeFacts, notes: list[str], *, has_edge: bool) -> MediaPlan | None:
+    """The SFU's part. Faults are added to `loaded`; None where there is no address to build on."""
+    spec = loaded.spec
+    _check_interfaces(loaded, facts)
+    addresses = _choose_addresses(loaded, facts, notes)
+    if not addresses:
+        return None
+    if spec.engine != "bundled" and len(addresses) != len({address.external.version for address in addresses}):
+        told = ", ".join(str(address.external) for address in addresses)
+        loaded.add(
+            ("media", "advertise"),
+            f"livekit-server advertises one address of each family, and here are {told}",
+            "name one IPv4 and one IPv6, or use engine: bundled",
+        )
+    interfaces = spec.media.interfaces or _interfaces_of(facts, addresses)
+    tcp = spec.media.tcp
+    if tcp is None:
+        # LiveKit binds ICE/TCP on every interface: a hub for this machine only must not have it.
+        tcp = "off" if spec.reach == "local" else DEFAULT_ICE_TCP
+    local = tuple(dict.fromkeys(address.local for address in addresses))
+    return MediaPlan(
+        addresses=addresses,
+        # The hub's own programs reach media and the service on loopback, whatever clients are told. Behind an edge
+        # nobody else does.
+        bind=(LOOPBACK,) if has_edge else local if LOOPBACK in local else (*local, LOOPBACK),
+        interfaces=interfaces,
+        loopback=all(address.is_loopback for address in local),
+        udp=spec.media.udp,
+        tcp=None if tcp == "off" else tcp,
+        signal=spec.media.signal,
+    )
+
+
+def _interfaces_of(facts: NodeFacts, addresses: tuple[Advertised, ...]) -> tuple[str, ...]:
+    if any(address.local.is_loopback for address in addresses):
+        return (facts.loopback(),)
+    found = [facts.interface_of(address.local) for address in addresses]
+    return tuple(dict.fromkeys(interface.name for interface in found if interface))
+
+
+def _check_interfaces(loaded: LoadedSpec, facts: NodeFacts) -> None:
+    known = [interface.name for interface in facts.interfaces]
+    for index, name in enumerate(loaded.spec.media.interfaces):
+        if name not in known:
+            loaded.add(
+                ("media", "interfaces", index),
+                f"this machine has no interface {printable(name)}",
+                f"it has {', '.join(known)}",
+            )
+
+
+def _choose_addresses(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+    spec = loaded.spec
+    if isinstance(spec.media.advertise, tuple) and not isinstance(spec.media.advertise, AskStun):
+        return tuple(_check_advertised(loaded, facts, address, notes) for address in spec.media.advertise)
+    if spec.reach == "local":
+        if isinstance(spec.media.advertise, AskStun):
+            loaded.add(("media", "advertise"), "a hub for this machine only needs no STUN server", "write auto")
+        return (Advertised(LOOPBACK, LOOPBACK),)
+    if isinstance(spec.media.advertise, AskStun):
+        return _ask_stun(spec.media.advertise, loaded, facts, notes)
+    if spec.reach == "public":
+        return _choose_public(loaded, facts, notes)
+    return _choose_lan(loaded, facts, notes)
+
+
+def _choose_lan(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+    interfaces = loaded.spec.media.interfaces
+    known = tuple(name for name in interfaces if any(name == interface.name for interface in facts.interfaces))
+    choice = choose_lan_address(facts, known)
+    if choice is None:
+        loaded.add(("reach",), *_explain_no_address(facts, "LAN"))
+        return ()
+    notes += _explain_choice(choice)
+    addresses = [choice.address, *(candidate.address for candidate in choice.further)]
+    if loaded.spec.tls.mode == "tailscale":
+        tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)]
+        if not tailnet:
+            loaded.add(("tls", "mode"), "this machine has no address in a tailnet", "`tailscale up` connects it")
+        addresses += [candidate.address for candidate in tailnet[:1]]
+        notes += [f"clients are also told {c.address}, this machine's address in the tailnet" for c in tailnet[:1]]
+    return tuple(Advertised(address, address) for address in addresses)
+
+
+def _is_tailnet(candidate: Candidate) -> bool:
+    # 100.64/10, which Tailscale gives to its nodes (RFC 6598 calls it shared address space).
+    return candidate.address.version == 4 and candidate.address in IPV4_SHARED and bool(candidate.why_not)
+
+
+def _explain_choice(choice: AddressChoice) -> list[str]:
+    notes = [f"clients are told {choice.address}, {choice.why}"]
+    notes += [f"clients are also told {c.address}, on {c.interface}, another network" for c in choice.further]
+    for other in choice.others:
+        notes.append(f"not {other.address} on {other.interface}: {other.why_not or 'set media.advertise to use it'}")
+    return notes
+
+
+def needs_domain(spec: Spec, facts: NodeFacts) -> bool:
+    """Whether what `domain` resolves to decides which address clients are told: IPv4 behind a NAT."""
+    asked = spec.reach == "public" and spec.media.advertise == "auto" and spec.domain is not None
+    return asked and _lacks_public_v4(facts)
+
+
+def _lacks_public_v4(facts: NodeFacts) -> bool:
+    """Whether the machine has an IPv4 address to be led to, and none that is public. IPv6 has no such case: nobody
+    translates it."""
+    v4 = [c for c in list_candidates(facts) if c.address.version == 4 and not c.why_not]
+    return bool(v4) and not any(c.address.is_global for c in v4)
+
+
+def _choose_public(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+    """The machine's own public addresses, and behind a NAT the IPv4 address that the hub's name resolves to."""
+    own = choose_public_addresses(facts)
+    notes += [f"clients are told {c.address}, the public address on {c.interface}" for c in own]
+    found = tuple(Advertised(c.address, c.address) for c in own)
+    domain = loaded.spec.domain
+    if domain is None:
+        return found  # a fault of its own
+    if not _lacks_public_v4(facts):
+        if not found:
+            loaded.add(("reach",), *_explain_no_address(facts, "network"))
+        return found
+    resolved = [address for address in facts.looked_up.domain or () if address.version == 4]
+    public = [address for address in resolved if address.is_global]
+    if public:
+        return (*_translate(public, loaded, facts, notes, f"what {domain} resolves to"), *found)
+    told = ", ".join(map(str, resolved))
+    problem = (
+        f"{domain} resolves to {told}, which nobody outside this network can reach"
+        if told
+        else (f"{domain} has no IPv4 address in the DNS, and this machine no public one of its own")
+    )
+    hint = "make an A record with the public address, or write the address as media.advertise"
+    if found:
+        notes.append(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
+    else:
+        loaded.add(("domain",), problem, hint if not told else "let its A record be the public address, or reach: lan")
+    return found
+
+
+def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+    seen = facts.looked_up.stun
+    if seen is not None:
+        return _translate([seen], loaded, facts, notes, f"what {asked.server} sees")
+    # A hub without a network still starts, for those who can reach it; the address is asked again while it runs.
+    why = facts.looked_up.problem
+    choice = choose_lan_address(facts, ())
+    own = choice.address if choice else LOOPBACK
+    notes.append(f"{asked.server} did not say this hub's address ({why}); clients are told {own} until it does")
+    return (Advertised(own, own),)
+
+
+def _translate(
+    told: Sequence[Address], loaded: LoadedSpec, facts: NodeFacts, notes: list[str], why: str
+) -> tuple[Advertised, ...]:
+    """Each told address with the local one that it leads to."""
+    found = []
+    for external in told:
+        local = behind_nat(facts, external)
+        if local is None or (external.version == 6 and local != external):
+            continue
+        behind = "" if local == external else f"; the router in front leads it to {local}"
+        notes.append(f"clients are told {external}, {why}{behind}")
+        found.append(Advertised(external, local))
+    if not found:
+        loaded.add(("reach",), *_explain_no_address(facts, "network"))
+    return tuple(found)
+
+
+def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, notes: list[str]) -> Advertised:
+    """An address that the spec names. What this machine does not have is a fault, but for a public one."""
+    path = ("media", "advertise")
+    reach = loaded.spec.reach
+    if reach == "local" and not address.is_loopback:
+        loaded.add(path, f"{address} is not this machine only", "for other devices on this network, set reach: lan")
+    elif reach != "local" and address.is_loopback:
+        loaded.add(path, f"{address} is this machine only; no other device can send to it", "write auto")
+    elif facts.interface_of(address) is None and not address.is_loopback:
+        if reach == "public" and address.is_global and (local := behind_nat(facts, address)):
+            notes.append(f"clients are told {address}; the router in front leads it to {local}")
+            return Advertised(address, local)
+        own = ", ".join(str(candidate.address) for candidate in list_candidates(facts) if not candidate.why_not)
+        loaded.add(path, f"{address} is not an address of this machine", f"it has {own or 'no LAN address'}")
+    return Advertised(address, address)
+
+
+def _explain_no_address(facts: NodeFacts, what: str) -> tuple[str, str]:
+    far = [c for c in list_candidates(facts) if not (c.address.is_loopback or c.address.is_link_local)]
+    listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in far]
+    found = "; ".join(listed) or "no address at all"
+    return f"no {what} address on this machine: {found}", "connect it to a network, or set media.advertise"

@@ -1,0 +1,60 @@
+"""The children of the supervisor: their arguments, their files, how they tell that they are ready."""
+
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from lkhub.plan.facts import NodeFacts
+from lkhub.plan.model import DRAIN_SECONDS, Door, EdgePlan, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.model import Spec
+
+
+def plan_processes(
+    spec: Spec,
+    facts: NodeFacts,
+    media: MediaPlan,
+    urls: Urls,
+    relay: RelayPlan | None,
+    edge: EdgePlan | None,
+    turn_servers: Iterable[TurnServer],
+) -> tuple[ProcessPlan, ...]:
+    """All of them, in the order in which they are told about."""
+    paths = StatePaths(facts.state)
+    secrets = tuple(server.secret_file for server in turn_servers if server.secret_file)
+    processes = [_plan_media(spec, facts, media, urls, paths, secrets)]
+    if relay is not None:
+        argv, ready = _engine_command(facts, paths, "relay", "relay.json")
+        processes.append(ProcessPlan("relay", argv, (paths.render("relay.json"), paths.relay_secret), ready, True))
+    serve_json = paths.render("serve.json")
+    argv = (facts.python, "-m", "lkhub", "serve", "--config", serve_json)
+    ready = Ready(url=f"{urls.local_serve}/api/hub")
+    processes.append(ProcessPlan("serve", argv, (serve_json, paths.keys), ready, False))
+    if edge is not None:
+        argv, ready = _engine_command(facts, paths, "edge", "caddy.json")
+        files = (paths.render("caddy.json"),)
+        processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True))
+    return tuple(processes)
+
+
+def _engine_command(facts: NodeFacts, paths: StatePaths, name: str, config: str) -> tuple[tuple[str, ...], Ready]:
+    control = paths.socket(name)
+    argv = (facts.engine, name, "--config", paths.render(config), "--control", control)
+    return argv, Ready(socket=control)
+
+
+def _plan_media(
+    spec: Spec, facts: NodeFacts, media: MediaPlan, urls: Urls, paths: StatePaths, secrets: tuple[str, ...]
+) -> ProcessPlan:
+    livekit_yaml = paths.render("livekit.yaml")
+    files = (livekit_yaml, paths.keys, paths.relay_secret, *secrets)
+    if spec.engine != "bundled":
+        argv: tuple[str, ...] = (str(PurePath(facts.folder, spec.engine)), "--config", livekit_yaml)
+        return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True)
+    argv, ready = _engine_command(facts, paths, "media", "livekit.yaml")
+    argv += ("--drain", f"{DRAIN_SECONDS}s")
+    if not media.one_of_each_family:
+        # What livekit.yaml has no words for.
+        for address in media.addresses:
+            argv += ("--advertise", f"{address.local}={address.external}")
+    doors: tuple[Door, ...] = tuple((str(address), media.signal) for address in media.bind)
+    return ProcessPlan("media", argv, files, ready, True, doors)

@@ -1,0 +1,39 @@
+"""What `prepare` does for the hub's certificate, by mode: judge the operator's files, make the hub's own authority.
+
+Both need the `cryptography` library (35 ms, 10 MB), which no other mode has to pay for.
+"""
+
+from dataclasses import replace
+
+from lkhub.plan.model import Plan
+from lkhub.spec.load import LoadedSpec
+
+
+def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
+    """The plan with warnings about the operator's certificate; what can't work is a fault of `loaded`."""
+    edge = plan.edge
+    if edge is None or not edge.tls.cert or not edge.tls.key:
+        return plan
+    from lkhub.host.certificates import judge_certificate
+
+    warnings = plan.warnings
+    for problem in judge_certificate(edge.tls.cert, edge.tls.key, edge.names):
+        if problem.severity == "error":
+            loaded.add(("tls", problem.about), problem.message, problem.hint)
+        else:
+            warnings += (f"{problem.message}; {problem.hint}",)
+    return replace(plan, warnings=warnings)
+
+
+def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
+    """The plan with its own authority, and that authority's files: path → text."""
+    edge = plan.edge
+    if edge is None or edge.tls.mode != "internal":
+        return plan, {}
+    from lkhub.host.ca import choose_ca
+
+    root = choose_ca(plan.paths, plan.name, edge.names)
+    notes = plan.notes
+    if root.reason:
+        notes += (f"the hub has a new root, since {root.reason}: every device has to trust it anew (`lkhub trust`)",)
+    return replace(plan, edge=replace(edge, authority=root.authority), notes=notes), dict(root.files)

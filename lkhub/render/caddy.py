@@ -1,0 +1,280 @@
+"""caddy.json, run by `lkhub-engine edge`: Caddy's own JSON, with the modules of engine/internal/edge."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
+from lkhub.render.files import RenderedFile
+from lkhub.spec.types import Address
+
+# Who has not finished a TLS handshake or a request's header by then is no client of ours.
+HANDSHAKE = "10s"
+
+# Open connections from one address. Behind the router of an office many people share one, with about six each.
+CONNECTIONS_PER_ADDRESS = 1000
+
+# WebSockets that outlive a reload of the configuration are left alone for as long as any call lasts.
+STREAM_CLOSE_DELAY = "24h"
+
+# How long a request waits for media or the relay that is being restarted; that takes a tenth of a second.
+_PATIENCE = {"try_duration": "5s", "try_interval": "50ms"}
+
+# LiveKit's API takes small messages; metadata is limited to 64 KiB each (livekit-server, pkg/config/config.go).
+MAX_API_BODY = 1 << 20
+
+# Whatever clients say of where they come from, in every spelling that LiveKit or the service would believe.
+FORWARDING_HEADERS = (
+    *("CF-Connecting-IP", "True-Client-IP", "X-Real-IP", "X-Client-IP", "Forwarded", "Via"),
+    "X-Forwarded-*",
+)
+
+# A browser that knows it goes to HTTPS by itself.
+STRICT_TRANSPORT = {"Strict-Transport-Security": ["max-age=31536000"]}
+
+MEDIA_PATHS = ["/rtc", "/rtc/*", "/twirp/*", "/agent", "/agent/*", "/whip", "/whip/*"]
+
+# How a TURN client begins: with a STUN request of a method below 16 (RFC 8489, section 5; RFC 8656, section 17). No
+# HTTP request begins so.
+STUN_START = r"^\x00[\x00-\x0f]"
+
+_Json = dict[str, Any]
+
+
+def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
+    """The edge's configuration. It names files with secrets and holds none."""
+    config: _Json = {
+        "admin": {"disabled": True, "config": {"persist": False}},
+        "logging": {"logs": {"default": _LOG}},
+        "storage": {"module": "file_system", "root": plan.paths.caddy},
+        "apps": {"lkhub": {}, "http": {"grace_period": "1s", "servers": _servers(plan, edge)}},
+    }
+    if edge.tls.mode != "external":
+        config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": {"edge": _front(plan, edge)}}}
+    elif edge.turn:
+        config["apps"] |= {
+            "tls": _tls(plan, edge),
+            "layer4": {"servers": {"turn": _beside_proxy(plan, edge, edge.turn)}},
+        }
+    if edge.tls.mode == "internal":
+        config["apps"]["pki"] = _own_authority(plan, edge)
+    return RenderedFile("caddy.json", json.dumps(config, indent=2) + "\n")
+
+
+# Signalling URLs carry a token. What a flood of bad clients makes Caddy say is not worth a disk.
+_LOG = {
+    "level": "INFO",
+    "writer": {"output": "stderr"},
+    "encoder": {
+        "format": "filter",
+        "wrap": {"format": "json"},
+        "fields": {name: {"filter": "delete"} for name in ("request>uri", "request>headers", "resp_headers")},
+    },
+    "sampling": {"interval": 1_000_000_000, "first": 10, "thereafter": 1000},
+}
+
+
+def _front(plan: Plan, edge: EdgePlan) -> _Json:
+    """The one port: TLS, then TURN by its first bytes, HTTP otherwise.
+
+    caddy-l4's tls handler has no deadline of its own, so ours stands in front of it and is taken away behind it.
+    """
+    clear = {"handler": "lkhub_deadline", "after": "0s"}
+    streams: list[_Json] = []
+    if edge.turn:
+        stun = {"regexp": {"pattern": STUN_START, "count": 2}}
+        streams.append({"match": [stun], "handle": [clear, _pass_to(plan.paths.socket("relay-tls"))]})
+    streams.append({"handle": [clear, {"handler": "lkhub_handover", "to": "hub"}]})
+    handlers = [
+        {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
+        {"handler": "lkhub_deadline", "after": HANDSHAKE},
+        {"handler": "tls", "connection_policies": _policies(edge)},
+        {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": streams},
+    ]
+    return {"listen": _listen(edge.listen, edge.port), "routes": [{"handle": handlers}]}
+
+
+def _beside_proxy(plan: Plan, edge: EdgePlan, turn: TurnDoor) -> _Json:
+    """Mode external: a port where TURN over TLS comes in past the proxy, or through it as it is.
+
+    Such a proxy says where the client is by the PROXY protocol. Nobody else may: REJECT, since under caddy-l4's other
+    policies (0.1.2, l4proxyprotocol/handler.go) a header is believed whoever sends it.
+    """
+    trusted = [str(network) for network in edge.trusted_proxies]
+    stun = {"regexp": {"pattern": STUN_START, "count": 2}}
+    clear = {"handler": "lkhub_deadline", "after": "0s"}
+    streams = [{"match": [stun], "handle": [clear, _pass_to(plan.paths.socket("relay-tls"))]}]
+    handlers = [
+        {"handler": "proxy_protocol", "allow": trusted, "fallback_policy": "REJECT", "timeout": HANDSHAKE},
+        {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
+        {"handler": "lkhub_deadline", "after": HANDSHAKE},
+        {"handler": "tls", "connection_policies": [{"alpn": ["stun.turn", "http/1.1"], "default_sni": turn.host}]},
+        {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": streams},
+    ]
+    return {"listen": _listen(turn.bind, turn.listen), "routes": [{"handle": handlers}]}
+
+
+def _policies(edge: EdgePlan) -> list[_Json]:
+    # Who connects to an address sends no name (RFC 6066, section 3).
+    return [{"alpn": ["http/1.1", "stun.turn"], "default_sni": edge.names[0]}]
+
+
+def _pass_to(socket: str) -> _Json:
+    proxy = {"handler": "proxy", "proxy_protocol": "v2", "upstreams": [{"dial": [f"unix/{socket}"]}]}
+    return proxy | {"load_balancing": _PATIENCE}
+
+
+def _listen(addresses: Iterable[Address], port: int) -> list[str]:
+    """Addresses in Caddy's form. `bounded` is a network of ours: TCP with a limit on open connections."""
+    hosts = [in_url(address) for address in addresses] or [""]
+    return [f"bounded/{host}:{port}" for host in hosts]
+
+
+def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
+    common: _Json = {
+        "automatic_https": {"disable": True},
+        "read_header_timeout": HANDSHAKE,
+        "idle_timeout": "2m",
+        "max_header_bytes": 64 * 1024,
+        "protocols": ["h1"],
+    }
+    hub = {**common, "routes": _routes(plan, edge)}
+    if edge.tls.mode == "external":
+        trusted = [str(network) for network in edge.trusted_proxies]
+        hub |= {
+            "listen": _listen(edge.listen, edge.port),
+            "trusted_proxies": {"source": "static", "ranges": trusted},
+            "trusted_proxies_strict": 1,
+        }
+        return {"hub": hub}
+    servers = {"hub": hub | {"listen": ["handover/hub"]}}  # the front hands its connections over inside the process
+    if edge.http:
+        servers["plain"] = {**common, "listen": _listen(edge.listen, edge.http), "routes": _plain_routes(plan, edge)}
+    return servers
+
+
+def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
+    routes: list[_Json] = []
+    if edge.tls.mode != "external":
+        # Nothing that a client says of its address reaches the hub; the connection itself says it.
+        routes.append({"handle": [{"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}]})
+    else:
+        routes += _from_proxies_only(edge)
+    # The service looks at its requests' names itself; LiveKit does not.
+    foreign = {"path": MEDIA_PATHS, "not": [{"host": list(edge.names)}]}
+    refuse = {"handler": "static_response", "status_code": 421, "body": "this is not the name of this hub\n"}
+    routes.append({"match": [foreign], "handle": [refuse], "terminal": True})
+    limit = {"handler": "request_body", "max_size": MAX_API_BODY}
+    media = _proxy(
+        plan.urls.local_media, {**_secure(edge), "stream_close_delay": STREAM_CLOSE_DELAY, "stream_buffer_size": 4096}
+    )
+    media["load_balancing"] = _PATIENCE
+    routes.append({"match": [{"path": MEDIA_PATHS}], "handle": [limit, media], "terminal": True})
+    if _is_https_for_good(edge):
+        routes.append({"handle": [{"handler": "headers", "response": {"set": STRICT_TRANSPORT, "deferred": True}}]})
+    # The service adds the other security headers itself.
+    routes.append({"handle": [limit, _proxy(plan.urls.local_serve, _secure(edge))]})
+    return routes
+
+
+def _is_https_for_good(edge: EdgePlan) -> bool:
+    """Whether browsers may be told to use HTTPS alone for the hub's name, on all of its ports, for a year.
+
+    Not in mode internal: a device that has to fetch a new root would be kept from http://NAME/trust. Not in mode
+    tailscale: the name is the machine's, with whatever else runs on it. Not on another port: 443 may be somebody
+    else's. Behind a proxy it is the proxy's to say.
+    """
+    return edge.tls.mode in ("acme", "files") and edge.port == 443
+
+
+def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
+    """Mode external: this port is the proxy's. Of what it says only X-Forwarded-* is read; the rest may be the client's
+    own, handed on."""
+    trusted = [str(network) for network in edge.trusted_proxies]
+    text = "this port is for the proxy in front; {http.request.remote.host} is not in tls.trusted_proxies\n"
+    refuse = {"handler": "static_response", "status_code": 403, "body": text, "close": True}
+    names = [name for name in FORWARDING_HEADERS if not name.startswith("X-Forwarded-")]
+    return [
+        {"match": [{"not": [{"remote_ip": {"ranges": trusted}}]}], "handle": [refuse], "terminal": True},
+        {"handle": [{"handler": "headers", "request": {"delete": names}}]},
+    ]
+
+
+def _proxy(url: str, more: _Json) -> _Json:
+    return {
+        "handler": "reverse_proxy",
+        "upstreams": [{"dial": url.removeprefix("http://")}],
+        "transport": {"protocol": "http", "dial_timeout": "3s"},
+        **more,
+    }
+
+
+def _secure(edge: EdgePlan) -> _Json:
+    """TLS ended one step before the server, which therefore believes itself to be plain HTTP."""
+    if edge.tls.mode == "external":
+        # LiveKit takes the whole header for the address (pkg/service/utils.go), and Caddy would append the proxy's.
+        return {"headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}}}
+    return {"headers": {"request": {"set": {"X-Forwarded-Proto": ["https"]}}}}
+
+
+def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
+    """Port 80: the way to HTTPS, and the root certificate for a device that does not trust the hub yet."""
+    routes: list[_Json] = []
+    if edge.tls.mode == "internal":
+        strip = {"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}
+        handlers = [strip, _proxy(plan.urls.local_serve, {})]
+        routes.append({"match": [{"path": ["/trust", "/trust/*"]}], "handle": handlers, "terminal": True})
+    # To the name that was asked for, if it is one of the hub's: whoever asks for another gets the first of them.
+    routes += [{"match": [{"host": [name]}], **_send_to(name, edge), "terminal": True} for name in edge.names]
+    return [*routes, _send_to(edge.names[0], edge)]
+
+
+def _send_to(name: str, edge: EdgePlan) -> _Json:
+    port = "" if edge.port == 443 else f":{edge.port}"
+    location = f"https://{as_host(name)}{port}{{http.request.uri}}"
+    return {"handle": [{"handler": "static_response", "status_code": 308, "headers": {"Location": [location]}}]}
+
+
+def _tls(plan: Plan, edge: EdgePlan) -> _Json:
+    if edge.tls.cert:
+        files = {"certificate": edge.tls.cert, "key": edge.tls.key}
+        return {"certificates": {"load_files": [files]}, "disable_ocsp_stapling": True}
+    names = [edge.turn.host] if edge.tls.mode == "external" and edge.turn else list(edge.names)
+    if edge.tls.mode == "tailscale":
+        policy: _Json = {"subjects": names, "get_certificate": [{"via": "tailscale"}], "disable_ocsp_stapling": True}
+        # Where tailscaled has none, Caddy would ask Let's Encrypt and ZeroSSL for one during the first handshake.
+        never = {"permission": {"module": "lkhub_never"}}
+        return {"automation": {"on_demand": never, "policies": [policy]}, "disable_ocsp_stapling": True}
+    if edge.tls.mode == "internal":
+        issuers: list[_Json] = [{"module": "internal", "ca": edge.authority}]
+    else:
+        issuers = [_acme(edge, directory) for directory in edge.tls.issuers]
+    return {
+        "certificates": {"automate": names},
+        # Once for what is automated, once for what is loaded (caddytls/tls.go): nobody else is asked of a certificate.
+        "automation": {"policies": [{"subjects": names, "issuers": issuers, "disable_ocsp_stapling": True}]},
+        "disable_ocsp_stapling": True,
+    }
+
+
+def _acme(edge: EdgePlan, directory: str) -> _Json:
+    issuer: _Json = {"module": "acme", "ca": directory}
+    if edge.tls.email:
+        issuer["email"] = edge.tls.email
+    # Named, since they would open 443 and 80 themselves otherwise.
+    http, tls = edge.http, edge.port
+    if edge.tls.mode == "external" and edge.turn:
+        http, tls = edge.port, edge.turn.listen  # the proxy hands both on
+    issuer["challenges"] = {
+        "tls-alpn": {"alternate_port": tls},
+        "http": {"alternate_port": http} if http else {"disabled": True},
+    }
+    if edge.listen:
+        issuer["challenges"]["bind_host"] = str(edge.listen[0])
+    return issuer
+
+
+def _own_authority(plan: Plan, edge: EdgePlan) -> _Json:
+    root = {"certificate": plan.paths.ca_root, "private_key": plan.paths.ca_key, "format": "pem_file"}
+    authority = {"name": plan.name, "install_trust": False, "root": root}
+    return {"certificate_authorities": {edge.authority: authority}}

@@ -1,0 +1,157 @@
+"""`/trust`: the root of a hub that certifies itself, and how each device is told to trust it.
+
+Served over plain HTTP as well, since a device that does not trust the root yet can't come over HTTPS; so it needs no
+script, and what it says has to be compared with what `lkhub trust` prints on the hub.
+"""
+
+import hashlib
+import plistlib
+import ssl
+import uuid
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lkhub.render.serve_config import ServeConfig
+from lkhub.service.errors import ApiError
+from lkhub.trust import Guide, Step, build_guides, file_name, split_fingerprint
+
+_PAGE = Path(__file__).with_name("trust.html")
+
+# A device's own words, in the order in which they exclude each other: Android says Linux too.
+_DEVICES = (
+    ("iPhone", "ios"),
+    ("iPad", "ios"),
+    ("Android", "android"),
+    ("Windows", "windows"),
+    ("Mac OS X", "macos"),
+    ("Linux", "linux"),
+)
+
+
+@dataclass(frozen=True)
+class _Root:
+    """The root as it is now: another one is served as soon as it is there."""
+
+    pem: str
+    der: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.der).hexdigest()
+
+
+class Trust:
+    """The handlers of one hub. 404 from all of them where the hub has no authority of its own."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self.config = config
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/trust", self.page),
+            Route("/trust/root.crt", self.certificate),
+            Route("/trust/root.pem", self.pem),
+            Route("/trust/root.mobileconfig", self.profile),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """The fingerprint, the files, and the steps; those of the device that asks are open."""
+        root = self._load()
+        agent = request.headers.get("user-agent", "")
+        device = next((key for word, key in _DEVICES if word in agent), "")
+        text = Template(_PAGE.read_text()).substitute(
+            hub=escape(self.config.name),
+            fingerprint="\n".join(split_fingerprint(root.fingerprint)),
+            buttons=_show_buttons(device == "ios"),
+            guides="\n".join(_show_guide(guide, guide.key == device) for guide in build_guides(self.config.name)),
+        )
+        return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
+
+    async def certificate(self, _: Request) -> Response:
+        """The root, as a browser or a phone installs it. In PEM: that is what Debian's tools take."""
+        return self._send(self._load().pem.encode(), "application/x-x509-ca-cert", "crt")
+
+    async def pem(self, _: Request) -> Response:
+        """The same, for who does not want it installed but kept."""
+        return self._send(self._load().pem.encode(), "application/x-pem-file", "pem")
+
+    async def profile(self, _: Request) -> Response:
+        """Apple's form of it."""
+        body = build_profile(self.config.name, self._load().der)
+        return self._send(body, "application/x-apple-aspen-config", "mobileconfig")
+
+    def _load(self) -> _Root:
+        try:
+            text = Path(self.config.ca).read_text() if self.config.ca else ""
+            return _Root(text, ssl.PEM_cert_to_DER_cert(text.strip()))
+        except (OSError, ValueError):
+            raise ApiError(404, "this hub has no certificate authority of its own") from None
+
+    def _send(self, body: bytes, kind: str, ending: str) -> Response:
+        name = f'inline; filename="{file_name(self.config.name, ending)}"'
+        return Response(body, media_type=kind, headers={"content-disposition": name, "cache-control": "no-cache"})
+
+
+def build_profile(hub: str, der: bytes) -> bytes:
+    """A configuration profile for iOS, iPadOS and macOS with this root in it.
+
+    Its identity follows from the certificate: installing it twice leaves one, and a new root does not take the place
+    of another hub's.
+    """
+    fingerprint = hashlib.sha256(der).hexdigest()
+    identifier = f"lkhub.root.{fingerprint[:16]}"
+    payload = {
+        "PayloadType": "com.apple.security.root",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": f"{identifier}.certificate",
+        "PayloadUUID": _stable_uuid(f"{fingerprint}.certificate"),
+        "PayloadDisplayName": f"Root of lkhub {hub}",
+        "PayloadDescription": "Vouches for this hub alone.",
+        "PayloadCertificateFileName": file_name(hub),
+        "PayloadContent": der,
+    }
+    profile = {
+        "PayloadType": "Configuration",
+        "PayloadVersion": 1,
+        "PayloadIdentifier": identifier,
+        "PayloadUUID": _stable_uuid(fingerprint),
+        "PayloadDisplayName": f"lkhub {hub}",
+        "PayloadDescription": "Compare the certificate's fingerprint with what `lkhub trust` prints on the hub.",
+        "PayloadRemovalDisallowed": False,
+        "PayloadContent": [payload],
+    }
+    return plistlib.dumps(profile)
+
+
+def _stable_uuid(text: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"lkhub:{text}")).upper()
+
+
+def _show_buttons(apple_first: bool) -> str:
+    files = [
+        ("/trust/root.crt", "Download the certificate"),
+        ("/trust/root.mobileconfig", "Profile for iPhone and iPad"),
+    ]
+    if apple_first:
+        files = [(files[1][0], "Download the profile"), (files[0][0], "Certificate")]
+    kinds = ("button primary", "button")
+    return "".join(
+        f'<a class="{kind}" href="{path}">{text}</a>' for kind, (path, text) in zip(kinds, files, strict=True)
+    )
+
+
+def _show_guide(guide: Guide, is_open: bool) -> str:
+    steps = "".join(_show_step(step) for step in guide.steps)
+    kind, mark = "ol" if guide.ordered else "ul", " open" if is_open else ""
+    return f"<details{mark}><summary>{escape(guide.title)}</summary><{kind}>{steps}</{kind}></details>"
+
+
+def _show_step(step: Step) -> str:
+    commands = "\n".join(map(escape, step.commands))
+    return f"<li>{escape(step.text)}{f'<pre>{commands}</pre>' if commands else ''}</li>"

@@ -1,0 +1,57 @@
+"""Notices that this machine's addresses have changed (DHCP, dynamic DNS, a VPN), and makes the hub follow."""
+
+import anyio
+
+from lkhub.errors import HubError
+from lkhub.host.node import list_interfaces
+from lkhub.prepare import PreparedHub, prepare_again
+from lkhub.supervise.supervisor import Supervisor
+
+# A look at the interfaces costs a millisecond. Clients notice a lost address after a few seconds too.
+LOOK_SECONDS = 3.0
+
+# What others say (name servers, a STUN server) is asked for this often: the usual life of a dynamic DNS record.
+ASK_SECONDS = 60.0
+
+
+async def watch_addresses(supervisor: Supervisor) -> None:
+    """Compare the running plan with this machine again and again. Never returns."""
+    seen = list_interfaces()
+    asked = anyio.current_time()
+    while True:
+        await anyio.sleep(LOOK_SECONDS)
+        found = list_interfaces()
+        due = anyio.current_time() - asked > ASK_SECONDS
+        if found == seen and not due:
+            continue
+        seen, asked = found, anyio.current_time()
+        # A change that waits for an empty hub is what the operator wants, so that is what follows.
+        wanted = supervisor.pending or supervisor.current
+        if wanted is not None and not supervisor.stopping:
+            await follow_addresses(supervisor, wanted)
+
+
+async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
+    """Apply the plan that the spec of `wanted` gives on this machine now, as soon as that interrupts nobody."""
+    try:
+        found = await anyio.to_thread.run_sync(prepare_again, wanted)
+    except HubError as error:
+        supervisor.notice_move(f"the hub's address is gone: {error.message}")
+        return
+    current = supervisor.current
+    if current is None or (supervisor.pending or current) is not wanted:
+        return  # the operator was faster
+    told, now = (", ".join(map(str, hub.plan.media.advertise)) for hub in (current, found))
+    if found.plan.media.addresses == current.plan.media.addresses:
+        supervisor.notice_move("")
+    else:
+        supervisor.notice_move(f"clients are told {told}, and this machine is at {now}")
+    if found.plan.media.addresses == wanted.plan.media.addresses:
+        return
+    try:
+        applied = await supervisor.apply(found)
+    except HubError as error:
+        supervisor.say(f"the hub could not follow its address to {now}: {error.message}")
+        return
+    if not applied.pending:
+        supervisor.say(f"the hub followed its address from {told} to {now}")

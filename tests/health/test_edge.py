@@ -1,0 +1,91 @@
+"""What the edge says of its certificates, judged."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lkhub.health.edge import EXPIRES_SOON, check_edge
+from lkhub.health.finding import Finding
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+LETS_ENCRYPT = "CN=E8,O=Let's Encrypt,C=US"
+OWN = "CN=hub - ECC Intermediate"
+
+# Problem types of ACME (RFC 8555, section 6.7) and kinds of the engine's own: engine/internal/edge.
+KINDS = (
+    *("rate-limited", "dns", "connection", "unauthorized", "caa", "tls", "external-account-required", "account"),
+    *("no-challenge", "issuer-name", "issuer-unreachable", "issuer-untrusted", "storage", "tailscale"),
+)
+
+
+def failure(kind: str, name: str = "rtc.example.com") -> dict[str, Any]:
+    return {"name": name, "issuer": "acme.example.com", "kind": kind, "error": "the words of the issuer"}
+
+
+def certificate(left: timedelta, issuer: str = LETS_ENCRYPT) -> dict[str, Any]:
+    until = (NOW + left).isoformat().replace("+00:00", "Z")
+    return {"names": ["rtc.example.com"], "issuer": issuer, "not_after": until}
+
+
+def judge(status: dict[str, Any]) -> list[Finding]:
+    return list(check_edge(status, NOW))
+
+
+def test_edge_that_says_nothing_is_no_finding() -> None:
+    assert judge({}) == judge({"failures": [], "certificates": []}) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_failure_has_a_cause_and_a_way_out(kind: str) -> None:
+    [finding] = judge({"failures": [failure(kind)]})
+    assert (finding.code, finding.subject, finding.severity) == ("certificate-fails", "rtc.example.com", "error")
+    assert finding.detail == "acme.example.com: the words of the issuer"
+    assert "refused" not in finding.cause
+    assert finding.fix
+
+
+def test_causes_differ() -> None:
+    causes = {judge({"failures": [failure(kind)]})[0].cause for kind in KINDS}
+    assert len(causes) == len(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["other", "incorrect-response", "tomorrows"])
+def test_failure_of_another_kind_shows_the_issuers_words_and_the_log(kind: str) -> None:
+    [finding] = judge({"failures": [failure(kind)]})
+    assert "the words of the issuer" in finding.detail
+    assert [fix.command for fix in finding.fix] == ["lkhub logs edge"]
+
+
+def test_each_name_is_a_finding_of_its_own() -> None:
+    found = judge({"failures": [failure("dns"), failure("connection", "turn.example.com")]})
+    assert [finding.subject for finding in found] == ["rtc.example.com", "turn.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("left", "issuer", "severity"),
+    [
+        (timedelta(days=60), LETS_ENCRYPT, None),
+        (EXPIRES_SOON + timedelta(minutes=1), LETS_ENCRYPT, None),
+        (EXPIRES_SOON - timedelta(minutes=1), LETS_ENCRYPT, "warning"),
+        (timedelta(hours=5), LETS_ENCRYPT, "warning"),
+        (timedelta(0), LETS_ENCRYPT, "error"),
+        (timedelta(days=-1), LETS_ENCRYPT, "error"),
+        # The hub's own live for half a day, and are renewed with a third of that left.
+        (timedelta(hours=12), OWN, None),
+        (timedelta(hours=1), OWN, None),
+        (timedelta(minutes=-1), OWN, "error"),
+    ],
+)
+def test_certificate_that_was_not_renewed_is_told_in_time(left: timedelta, issuer: str, severity: str | None) -> None:
+    found = judge({"certificates": [certificate(left, issuer)]})
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
+    for finding in found:
+        assert (finding.code, finding.subject) == ("certificate-expires", "rtc.example.com")
+        assert ("has expired" in finding.title) is (severity == "error")
+        assert issuer in finding.detail
+
+
+def test_certificate_without_a_name_is_still_told() -> None:
+    [finding] = judge({"certificates": [{**certificate(timedelta(0)), "names": []}]})
+    assert finding.subject == "hub"

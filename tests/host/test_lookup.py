@@ -1,0 +1,128 @@
+import socket
+import threading
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.host import lookup
+from lkhub.host.lookup import look_up, resolve
+from lkhub.plan.facts import LookedUp
+from lkhub.spec.load import load_spec
+from lkhub.spec.model import Spec
+
+PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
+STUN = PUBLIC_HUB + "media: {advertise: {stun: stun.example.com:3478}}\n"
+
+
+def spec(text: str) -> Spec:
+    return load_spec(text.encode()).require_sound()
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What name servers would say; `asked` are the names that were asked for."""
+    known: dict[str, list[str]] = {"asked": []}
+
+    def getaddrinfo(name: str, port: Any, **_: Any) -> list[Any]:
+        known["asked"].append(name)
+        if name not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(0, 0, 0, "", (address, 0)) for address in known[name]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return known
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """`engine("echo …")`: a program in the engine's place; the file that it returns has its arguments."""
+
+    def make(script: str) -> Path:
+        path = tmp_path / "engine"
+        path.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/argv\n{script}\n')
+        path.chmod(0o755)
+        monkeypatch.setattr(lookup, "bundled_engine", lambda: str(path))
+        return tmp_path / "argv"
+
+    return make
+
+
+def test_addresses_of_a_name_are_each_there_once(names: dict[str, list[str]]) -> None:
+    names["rtc.example.com"] = ["1.2.3.4", "2600::4", "1.2.3.4", "fe80::1%eth0"]
+    assert [str(address) for address in resolve("rtc.example.com")] == ["1.2.3.4", "2600::4", "fe80::1"]
+
+
+def test_name_that_is_not_there_has_none(names: dict[str, list[str]]) -> None:
+    assert resolve("rtc.example.com") == ()
+
+
+def test_this_machines_resolver_is_what_is_asked() -> None:
+    assert ip_address("127.0.0.1") in resolve("localhost")
+
+
+def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, done = threading.Event(), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> list[Any]:
+        asked.set()
+        done.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(lookup, "RESOLVE_SECONDS", 0.05)
+    assert resolve("rtc.example.com") == ()
+    assert asked.is_set()
+    [thread] = [thread for thread in threading.enumerate() if "ask" in thread.name]
+    assert thread.daemon, "it would hold the command up at its end"
+    done.set()
+
+
+@pytest.mark.parametrize("text", ["", "reach: lan", PUBLIC_HUB, "reach: lan\ndomain: hub.example.com"])
+def test_nobody_is_asked_unless_the_plan_needs_it(
+    text: str, names: dict[str, list[str]], engine: Callable[[str], Path]
+) -> None:
+    seen = engine("exit 1")
+    assert look_up(spec(text), ask_domain=False) == LookedUp()
+    assert names["asked"] == []
+    assert not seen.exists()
+
+
+def test_domain_is_looked_up_where_it_decides(names: dict[str, list[str]]) -> None:
+    names["rtc.example.com"] = ["1.2.3.4"]
+    assert look_up(spec(PUBLIC_HUB), ask_domain=True) == LookedUp(domain=(ip_address("1.2.3.4"),))
+    assert look_up(spec("reach: public"), ask_domain=True) == LookedUp()
+
+
+def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine: Callable[[str], Path]) -> None:
+    seen = engine("""echo '{"address": "1.2.3.4"}'""")
+    assert look_up(spec(STUN), ask_domain=True) == LookedUp(stun=ip_address("1.2.3.4"))
+    assert seen.read_text() == "stun --server stun.example.com:3478\n"
+    assert names["asked"] == []
+
+
+@pytest.mark.parametrize(
+    ("script", "problem"),
+    [
+        (
+            """echo '{"error": {"code": "timeout", "message": "no answer within 3 s"}}'; exit 1""",
+            "no answer within 3 s",
+        ),
+        ("echo nonsense", "the engine did not ask it: JSONDecodeError"),
+        ("exit 70", "the engine did not ask it: JSONDecodeError"),
+        ("exec sleep 5", "the engine did not ask it: TimeoutExpired"),
+    ],
+)
+def test_stun_server_that_does_not_answer_is_a_problem_that_is_told(
+    script: str, problem: str, engine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "STUN_SECONDS", 0.2)
+    engine(script)
+    assert look_up(spec(STUN), ask_domain=False) == LookedUp(problem=problem)
+
+
+def test_engine_that_is_missing_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "bundled_engine", lambda: "/nowhere/engine")
+    assert look_up(spec(STUN), ask_domain=False) == LookedUp(problem="the engine did not ask it: FileNotFoundError")

@@ -1,0 +1,309 @@
+"""Which addresses clients are told on which machine, what they lead to there, and what is said of it."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkhub.plan.build import build_plan
+from lkhub.plan.facts import Interface, InterfaceKind, LookedUp, NodeFacts
+from lkhub.plan.media import needs_domain
+from lkhub.plan.model import Plan
+from lkhub.spec.load import load_spec
+from tests.machines import LOOPBACK, MACHINES, PUBLIC, PUBLIC_V6, WIFI, interface, make_facts, resolved
+
+PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
+STUN = "media: {advertise: {stun: stun.example.com:3478}}\n"
+
+
+def build(text: str, facts: NodeFacts) -> Plan:
+    loaded = load_spec(text.encode())
+    plan = build_plan(loaded, facts)
+    assert loaded.faults == []
+    assert plan is not None
+    return plan
+
+
+def tell(text: str, machine: str) -> list[str]:
+    """What clients are told, with `→` where it leads to another address."""
+    addresses = build(text, MACHINES[machine]).media.addresses
+    return [
+        str(told) if told == local else f"{told} → {local}"
+        for told, local in ((a.external, a.local) for a in addresses)
+    ]
+
+
+def refuse(text: str, facts: NodeFacts) -> tuple[str, str, str]:
+    """Key, problem and hint of the one fault."""
+    loaded = load_spec(text.encode())
+    build_plan(loaded, facts)
+    [fault] = loaded.faults
+    return fault.key, fault.problem, fault.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "told"),
+    [
+        ("", "laptop", ["127.0.0.1"]),
+        ("", "offline", ["127.0.0.1"]),
+        ("", "vps", ["127.0.0.1"]),
+        # Cable and Wi-Fi are on one LAN; docker0 and tailscale0 are no LAN.
+        ("reach: lan", "laptop", ["192.168.1.5"]),
+        ("reach: lan", "two-lans", ["192.168.1.6", "10.0.0.9"]),
+        ("reach: lan", "zoo", ["192.168.1.5", "10.0.0.9"]),
+        ("reach: lan\nmedia: {interfaces: [eth1]}", "zoo", ["10.0.0.9"]),
+        ("reach: lan\nmedia: {interfaces: [virbr0]}", "zoo", ["192.168.122.1"]),
+        ("reach: lan\nmedia: {interfaces: [eth1, tailscale0]}", "zoo", ["10.0.0.9", "100.64.0.7"]),
+        ("reach: lan\nmedia: {advertise: 10.0.0.9}", "zoo", ["10.0.0.9"]),
+        ("reach: lan\nmedia: {advertise: [10.0.0.9, 192.168.1.5]}", "zoo", ["10.0.0.9", "192.168.1.5"]),
+        ("reach: lan", "lan-v6", ["fd00::5"]),
+        ("reach: lan", "vps", ["1.2.3.4"]),
+        ("reach: lan\ntls: {mode: tailscale}", "tailnet", ["192.168.1.5", "100.64.0.7"]),
+        (PUBLIC_HUB, "vps", ["1.2.3.4", "2600::4"]),
+        (PUBLIC_HUB, "vps-v4", ["1.2.3.4"]),
+        (PUBLIC_HUB, "vps-v6", ["2600::4"]),
+        (PUBLIC_HUB, "home", ["1.2.3.4 → 192.168.1.5"]),
+        (PUBLIC_HUB, "home-dual", ["1.2.3.4 → 192.168.1.6", "2600::4"]),
+        (PUBLIC_HUB + "media: {advertise: 1.2.3.4}", "home-unnamed", ["1.2.3.4 → 192.168.1.5"]),
+        (PUBLIC_HUB + "media: {advertise: [1.2.3.4, 2600::4]}", "vps", ["1.2.3.4", "2600::4"]),
+        (PUBLIC_HUB + "media: {advertise: [1.2.3.4, 192.168.1.5]}", "home", ["1.2.3.4 → 192.168.1.5", "192.168.1.5"]),
+        (PUBLIC_HUB + STUN, "home-seen", ["1.2.3.4 → 192.168.1.5"]),
+        ("reach: lan\n" + STUN, "home-seen", ["1.2.3.4 → 192.168.1.5"]),
+        (PUBLIC_HUB + STUN, "home-unseen", ["192.168.1.5"]),
+    ],
+)
+def test_clients_are_told_what_they_can_reach(text: str, machine: str, told: list[str]) -> None:
+    assert tell(text, machine) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "interfaces"),
+    [
+        ("reach: lan", "zoo", ("eth0", "eth1")),
+        ("reach: lan\nmedia: {interfaces: [eth1]}", "zoo", ("eth1",)),
+        ("reach: lan\ntls: {mode: tailscale}", "tailnet", ("eth0", "tailscale0")),
+        (PUBLIC_HUB, "home", ("eth0",)),
+        (PUBLIC_HUB, "home-dual", ("wlan0", "eth0")),
+        (PUBLIC_HUB, "vps", ("eth0",)),
+    ],
+)
+def test_media_listens_where_the_told_addresses_lead(text: str, machine: str, interfaces: tuple[str, ...]) -> None:
+    plan = build(text, MACHINES[machine])
+    assert plan.media.interfaces == interfaces
+    facts = MACHINES[machine]
+    for address in plan.media.local:
+        interface_of = facts.interface_of(address)
+        assert interface_of, "no socket can be bound elsewhere"
+        assert interface_of.name in interfaces
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "said"),
+    [
+        ("reach: lan", "zoo", "clients are told 192.168.1.5, on eth0, which carries the default route"),
+        ("reach: lan", "zoo", "clients are also told 10.0.0.9, on eth1, another network"),
+        ("reach: lan", "zoo", "not 172.17.0.1 on docker0: a bridge for containers or virtual machines"),
+        ("reach: lan", "zoo", "not 192.168.122.1 on virbr0: a bridge for containers or virtual machines"),
+        ("reach: lan", "zoo", "not 100.64.0.7 on tailscale0: a VPN, which other devices here are not in"),
+        (
+            "reach: lan\ntls: {mode: tailscale}",
+            "tailnet",
+            "clients are also told 100.64.0.7, this machine's address in the tailnet",
+        ),
+        (PUBLIC_HUB, "vps", "clients are told 2600::4, the public address on eth0"),
+        (
+            PUBLIC_HUB,
+            "home",
+            "clients are told 1.2.3.4, what rtc.example.com resolves to; the router in front leads it to 192.168.1.5",
+        ),
+        (
+            PUBLIC_HUB + STUN,
+            "home-seen",
+            "clients are told 1.2.3.4, what stun.example.com:3478 sees; the router in front leads it to 192.168.1.5",
+        ),
+        (
+            PUBLIC_HUB + STUN,
+            "home-unseen",
+            "stun.example.com:3478 did not say this hub's address (no answer within 3 s); clients are told 192.168.1.5 "
+            "until it does",
+        ),
+        (
+            PUBLIC_HUB + "media: {advertise: 1.2.3.4}",
+            "home",
+            "clients are told 1.2.3.4; the router in front leads it to 192.168.1.5",
+        ),
+    ],
+)
+def test_choice_is_explained(text: str, machine: str, said: str) -> None:
+    assert said in build(text, MACHINES[machine]).notes
+
+
+def test_machine_without_public_ipv4_says_who_is_left_out() -> None:
+    """A home with IPv6, whose name has no A record."""
+    facts = make_facts(LOOPBACK, PUBLIC_V6, WIFI, looked_up=resolved("2600::4"))
+    plan = build(PUBLIC_HUB, facts)
+    assert [str(address) for address in plan.media.advertise] == ["2600::4"]
+    assert any("clients without IPv6 can't reach this hub" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "key", "problem"),
+    [
+        (PUBLIC_HUB, "home-unnamed", "domain", "rtc.example.com has no IPv4 address in the DNS"),
+        (PUBLIC_HUB, "home-misnamed", "domain", "rtc.example.com resolves to 192.168.1.5, which nobody outside"),
+        (PUBLIC_HUB, "offline", "reach", "no network address on this machine: 172.17.0.1 on docker0"),
+        (PUBLIC_HUB, "lan-v6", "reach", "no network address on this machine: fd00::5 on eth0 (not usable)"),
+        (PUBLIC_HUB + "media: {advertise: 10.9.9.9}", "home", "media.advertise", "10.9.9.9 is not an address of this"),
+        ("reach: lan\nmedia: {advertise: 1.2.3.4}", "home", "media.advertise", "1.2.3.4 is not an address of this"),
+        (PUBLIC_HUB + "media: {advertise: 127.0.0.1}", "home", "media.advertise", "127.0.0.1 is this machine only"),
+        (STUN, "home-seen", "media.advertise", "a hub for this machine only needs no STUN server"),
+        ("reach: lan\ntls: {mode: tailscale}", "home", "tls.mode", ""),
+    ],
+)
+def test_address_that_nobody_can_reach_is_a_fault(text: str, machine: str, key: str, problem: str) -> None:
+    found_key, found_problem, hint = refuse(text, replace(MACHINES[machine], looked_up=tailnet_too(machine)))
+    assert found_key == key
+    assert found_problem.startswith(problem)
+    assert hint
+
+
+def tailnet_too(machine: str) -> LookedUp:
+    return replace(MACHINES[machine].looked_up, tailnet="laptop.tail1234.ts.net")
+
+
+def test_machine_in_a_tailnet_whose_interface_is_gone_says_what_connects_it() -> None:
+    facts = make_facts(LOOPBACK, WIFI, looked_up=LookedUp(tailnet="laptop.tail1234.ts.net"))
+    key, problem, hint = refuse("reach: lan\ntls: {mode: tailscale}", facts)
+    assert (key, problem) == ("tls.mode", "this machine has no address in a tailnet")
+    assert "tailscale up" in hint
+
+
+def test_hub_without_a_network_still_starts_where_stun_was_to_be_asked() -> None:
+    """A machine that boots before its router."""
+    facts = make_facts(LOOPBACK, looked_up=LookedUp(problem="the network is unreachable"))
+    plan = build(PUBLIC_HUB + STUN, facts)
+    assert [str(address) for address in plan.media.advertise] == ["127.0.0.1"]
+    assert any("the network is unreachable" in note for note in plan.notes)
+    assert plan.edge is not None
+    assert len(set(plan.edge.listen)) == len(plan.edge.listen), "one address is bound once"
+    lan = build("reach: lan\n" + STUN, facts)
+    assert lan.edge is not None
+    assert [str(address) for address in lan.edge.listen] == ["127.0.0.1"]
+
+
+def test_engine_of_the_users_can_tell_one_address_of_each_family() -> None:
+    text = "reach: lan\nengine: /opt/livekit-server\n"
+    key, problem, hint = refuse(text, MACHINES["zoo"])
+    assert key == "media.advertise"
+    assert "192.168.1.5, 10.0.0.9" in problem
+    assert "engine: bundled" in hint
+    assert build(text + "media: {advertise: [10.0.0.9, fd01::9]}", MACHINES["zoo"])
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "argued"),
+    [
+        ("reach: lan", "laptop", []),
+        (PUBLIC_HUB, "vps", []),
+        (PUBLIC_HUB, "home", []),
+        ("reach: lan", "zoo", ["192.168.1.5=192.168.1.5", "10.0.0.9=10.0.0.9"]),
+        (
+            PUBLIC_HUB + "media: {advertise: [1.2.3.4, 192.168.1.5]}",
+            "home",
+            ["192.168.1.5=1.2.3.4", "192.168.1.5=192.168.1.5"],
+        ),
+    ],
+)
+def test_engine_is_told_what_livekit_yaml_has_no_words_for(text: str, machine: str, argued: list[str]) -> None:
+    argv = build(text, MACHINES[machine]).processes[0].argv
+    assert [argv[index + 1] for index, word in enumerate(argv) if word == "--advertise"] == argued
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "networks"),
+    [
+        ("", "zoo", []),
+        ("reach: lan", "laptop", ["192.168.1.0/24"]),
+        ("reach: lan", "zoo", ["192.168.1.0/24", "10.0.0.0/8"]),
+        ("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}", "zoo", ["192.168.1.0/24", "fd00::/64"]),
+        (PUBLIC_HUB, "home", []),
+    ],
+)
+def test_networks_are_those_that_clients_of_a_lan_hub_are_in(text: str, machine: str, networks: list[str]) -> None:
+    assert [str(network) for network in build(text, MACHINES[machine]).networks] == networks
+
+
+def test_network_that_is_not_known_is_left_out() -> None:
+    assert build("reach: lan", make_facts(LOOPBACK, interface("eth0", "lan", "10.0.0.9"))).networks == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "needed"),
+    [
+        (PUBLIC_HUB, "home", True),
+        (PUBLIC_HUB, "home-dual", True),
+        (PUBLIC_HUB, "vps", False),
+        (PUBLIC_HUB, "vps-v6", False),
+        (PUBLIC_HUB, "offline", False),
+        ("reach: lan\ndomain: rtc.example.com", "home", False),
+        ("domain: rtc.example.com", "home", False),
+        ("reach: public", "home", False),
+        (PUBLIC_HUB + "media: {advertise: 1.2.3.4}", "home", False),
+        (PUBLIC_HUB + STUN, "home", False),
+    ],
+)
+def test_name_servers_are_asked_only_where_the_answer_decides(text: str, machine: str, needed: bool) -> None:
+    assert needs_domain(load_spec(text.encode()).spec, MACHINES[machine]) is needed
+
+
+ADDRESSES = st.sampled_from(
+    [
+        *("192.168.1.5/24", "192.168.1.6/24", "10.0.0.9/8", "172.17.0.1/16", "100.64.0.7/32", "169.254.1.1/16"),
+        *("1.2.3.4/24", "5.6.7.8/24", "2600::4/64", "2600:1::4/64", "fd00::5/64", "fe80::5/64"),
+    ]
+)
+KINDS: st.SearchStrategy[InterfaceKind] = st.sampled_from(["lan", "vpn", "bridge", "container"])
+CARRIED = st.lists(st.tuples(ADDRESSES, st.integers(0, 3)), max_size=8, unique_by=lambda pair: pair[0])
+INTERFACES = st.tuples(CARRIED, st.lists(KINDS, min_size=4, max_size=4)).map(
+    lambda drawn: [
+        interface(f"if{index}", kind, *(address for address, where in drawn[0] if where == index))
+        for index, kind in enumerate(drawn[1])
+    ]
+)
+RESOLVED = st.none() | st.lists(
+    st.sampled_from(["1.2.3.4", "9.9.9.9", "192.168.1.5", "2600::4", "2600::99"]), max_size=3, unique=True
+)
+
+
+@given(INTERFACES, st.sampled_from(["reach: lan\n", PUBLIC_HUB]), RESOLVED)
+def test_whatever_the_machine_clients_are_told_what_leads_to_it(
+    interfaces: list[Interface], text: str, names: list[str] | None
+) -> None:
+    looked_up = LookedUp() if names is None else resolved(*names)
+    facts = make_facts(LOOPBACK, *interfaces, routes=("if0",), looked_up=looked_up)
+    loaded = load_spec(text.encode())
+    plan = build_plan(loaded, facts)
+    assert loaded.faults or plan
+    if loaded.faults or plan is None:
+        return
+    kinds = {address: found.kind for found in facts.interfaces for address in found.addresses}
+    assert plan.media.addresses
+    assert len(set(plan.media.advertise)) == len(plan.media.advertise), "an address is told once"
+    for told, local in plan.media.addresses:
+        # A bridge or a VPN leads clients nowhere, but for a public address in a tunnel that the hub's name leads to.
+        assert kinds[local] == "lan" or local in (looked_up.domain or ())
+        assert not local.is_link_local
+        assert told.version == local.version
+        if told != local:
+            assert told in (looked_up.domain or ())
+            assert told.version == 4, "nobody translates IPv6"
+        if "public" in text:
+            assert told.is_global
+
+
+def test_public_address_beside_a_private_one_is_the_one_that_is_told() -> None:
+    """A cloud machine with a private network on a second card."""
+    facts = make_facts(LOOPBACK, interface("eth1", "lan", "10.0.0.9/8"), PUBLIC, routes=("eth1", "eth0"))
+    assert build(PUBLIC_HUB, facts).media.advertise == (ip_address("1.2.3.4"), ip_address("2600::4"))

@@ -1,0 +1,225 @@
+"""A machine that gets another address while the hub runs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.plan.facts import Interface
+from lkhub.plan.model import Advertised
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.supervise import addresses
+from lkhub.supervise.addresses import follow_addresses, watch_addresses
+from lkhub.supervise.supervisor import Supervisor
+from tests.machines import ETHERNET, LOOPBACK, WIFI
+from tests.supervise.conftest import MakeHub, supervising
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+IN_A_CALL = [{"name": "lobby", "participants": 2}]
+
+
+def at(hub: PreparedHub, address: str) -> PreparedHub:
+    """The hub as it is planned where the machine has that address."""
+    told = Advertised(ip_address(address), ip_address(address))
+    return replace(hub, plan=replace(hub.plan, media=replace(hub.plan.media, addresses=(told,))))
+
+
+@pytest.fixture
+def move(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedHub | MachineError], None]:
+    """`move(hub)`: preparing a spec again gives that hub, or raises."""
+
+    def become(outcome: PreparedHub | MachineError) -> None:
+        def prepare_again(_: PreparedHub) -> PreparedHub:
+            if isinstance(outcome, MachineError):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(addresses, "prepare_again", prepare_again)
+
+    return become
+
+
+Move = Callable[[PreparedHub | MachineError], None]
+
+
+def told(supervisor: Supervisor) -> list[str]:
+    assert supervisor.current is not None
+    return [str(address) for address in supervisor.current.plan.media.advertise]
+
+
+async def test_hub_follows_its_address_where_that_interrupts_nobody(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={"say": "old"}), "192.168.1.5")
+    there = at(make_hub(media={"say": "new"}), "192.168.1.77")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(there)
+        await follow_addresses(supervisor, here)
+        assert told(supervisor) == ["192.168.1.77"]
+        assert supervisor.as_json()["moved"] == ""
+        assert said[-1] == "the hub followed its address from 192.168.1.5 to 192.168.1.77"
+
+
+async def test_address_that_is_the_same_changes_nothing(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        # Something else differs, such as an edited certificate: that is not what this is for.
+        move(at(make_hub(media={"say": "another"}), "192.168.1.5"))
+        await follow_addresses(supervisor, here)
+        assert supervisor.current is here
+        assert said == []
+
+
+async def test_people_in_a_call_are_waited_for_and_status_says_why(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={"rooms": IN_A_CALL}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
+        await follow_addresses(supervisor, here)
+        assert told(supervisor) == ["192.168.1.5"]
+        status = supervisor.as_json()
+        assert status["moved"] == "clients are told 192.168.1.5, and this machine is at 192.168.1.77"
+        assert status["pending"] is True
+        assert said == [status["moved"]], "said once"
+        assert supervisor.pending is not None
+        await follow_addresses(supervisor, supervisor.pending)
+        assert said == [status["moved"]]
+
+
+async def test_address_that_comes_back_before_people_left_takes_the_change_back(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={"rooms": IN_A_CALL}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
+        await follow_addresses(supervisor, here)
+        move(here)
+        assert supervisor.pending is not None
+        await follow_addresses(supervisor, supervisor.pending)
+        assert supervisor.pending is None
+        assert supervisor.as_json()["moved"] == ""
+
+
+async def test_change_of_the_operators_that_waits_is_what_follows(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = at(make_hub(media={"rooms": IN_A_CALL}), "192.168.1.5")
+    wanted = at(make_hub(media={"say": "the operator's"}), "192.168.1.5")
+    seen: list[PreparedHub] = []
+    moved = at(wanted, "192.168.1.77")
+
+    def prepare_again(hub: PreparedHub) -> PreparedHub:
+        seen.append(hub)
+        return moved
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        await supervisor.apply(wanted)
+        monkeypatch.setattr(addresses, "prepare_again", prepare_again)
+        monkeypatch.setattr(addresses, "LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(addresses, "ASK_SECONDS", 0.0)
+        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        await until(lambda: supervisor.pending is moved, "the address")
+    assert seen[0] is wanted
+
+
+async def test_machine_without_an_address_keeps_what_runs(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    """The cable is out: who is on this machine goes on, and the address may come back."""
+    here = at(make_hub(media={}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(MachineError("no LAN address on this machine"))
+        await follow_addresses(supervisor, here)
+        assert supervisor.as_json()["moved"] == "the hub's address is gone: no LAN address on this machine"
+        assert supervisor.children["media"].state == "running"
+        move(here)
+        await follow_addresses(supervisor, here)
+        assert supervisor.as_json()["moved"] == ""
+
+
+async def test_hub_that_does_not_start_at_its_new_address_runs_on_at_the_old_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(at(make_hub(media={"exit": 1, "say": "no luck"}), "192.168.1.77"))
+        await follow_addresses(supervisor, here)
+        assert told(supervisor) == ["192.168.1.5"]
+        assert any("could not follow its address to 192.168.1.77" in line for line in said)
+        assert supervisor.as_json()["moved"].startswith("clients are told 192.168.1.5")
+
+
+async def test_operator_who_was_faster_wins(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, newer = (at(make_hub(serve={"say": word}), "192.168.1.5") for word in ("old", "new"))
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+
+        def prepare_again(_: PreparedHub) -> PreparedHub:
+            supervisor.current = newer
+            return at(here, "192.168.1.77")
+
+        monkeypatch.setattr(addresses, "prepare_again", prepare_again)
+        await follow_addresses(supervisor, here)
+        assert supervisor.current is newer
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every hub that was prepared again; the watch looks often and asks others never."""
+    seen: list[Any] = []
+
+    async def follow(_: Supervisor, wanted: PreparedHub) -> None:
+        seen.append(wanted)
+
+    monkeypatch.setattr(addresses, "follow_addresses", follow)
+    monkeypatch.setattr(addresses, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(addresses, "ASK_SECONDS", 1000.0)
+    return seen
+
+
+async def test_interfaces_that_change_are_a_reason_to_look(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, looks: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = [*[(LOOPBACK,)] * 3, *[(LOOPBACK, ETHERNET)] * 3, (LOOPBACK, WIFI)]
+    asked: list[tuple[Interface, ...]] = []
+
+    def list_interfaces() -> tuple[Interface, ...]:
+        asked.append(machines[min(len(asked), len(machines) - 1)])
+        return asked[-1]
+
+    monkeypatch.setattr(addresses, "list_interfaces", list_interfaces)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(serve={}))
+        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        await until(lambda: len(asked) > 10, "ten looks")
+    assert len(looks) == 2, "once for each change"
+
+
+async def test_others_are_asked_now_and_then(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, looks: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name in the DNS changes without a word."""
+    monkeypatch.setattr(addresses, "list_interfaces", lambda: (LOOPBACK,))
+    monkeypatch.setattr(addresses, "ASK_SECONDS", 0.02)
+    async with supervising(paths, said) as supervisor:
+        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        await supervisor.apply(make_hub(serve={}))
+        await until(lambda: len(looks) >= 2, "two questions")

@@ -1,0 +1,218 @@
+"""A process that takes a change of its files over without a restart, as the edge does."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.supervise import child as child_module
+from lkhub.supervise.child import Child, Identity
+from lkhub.supervise.supervisor import Applied, Supervisor, load_applied
+from tests.supervise.conftest import MakeHub, list_running, supervising
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+IN_A_CALL = [{"name": "lobby", "participants": 2}]
+
+
+def edge_of(supervisor: Supervisor) -> Child:
+    return supervisor.children["edge"]
+
+
+def pid_of(child: Child) -> int:
+    assert child.process is not None
+    return child.process.pid
+
+
+def read_log(paths: StatePaths, name: str = "edge") -> list[str]:
+    return Path(paths.log(name)).read_text().splitlines()
+
+
+def check_texts(hub: PreparedHub) -> None:
+    assert {path: Path(path).read_text() for path in hub.files} == hub.files
+
+
+async def test_changed_edge_is_reloaded_and_is_the_same_process(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, edge={"say": "old"}))
+        before, since = pid_of(edge_of(supervisor)), edge_of(supervisor).since
+        changed = make_hub(media={}, edge={"say": "new"})
+        assert await supervisor.apply(changed) == Applied((), reloaded=("edge",))
+        edge = edge_of(supervisor)
+        assert (pid_of(edge), edge.since, edge.state) == (before, since, "running")
+        assert edge.restarts == 0, "nobody was interrupted"
+        assert read_log(paths) == ["old", "reloaded new"]
+        check_texts(changed)
+        assert await supervisor.apply(changed) == Applied(()), "it is what was asked for"
+
+
+async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    media = {"rooms": IN_A_CALL}
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media=media, edge={}))
+        applied = await supervisor.apply(make_hub(media=media, edge={"say": "new"}))
+        assert applied == Applied((), reloaded=("edge",))
+        assert supervisor.pending is None
+
+
+async def test_reload_waits_with_a_change_that_interrupts(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """The edge leads to media, and both change together."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, edge={}))
+        wanted = make_hub(media={"say": "new"}, edge={"say": "new"})
+        assert await supervisor.apply(wanted) == Applied(("media",), pending=True, people=2)
+        assert "reloaded new" not in read_log(paths)
+        assert await supervisor.apply(wanted, now=True) == Applied(("media",), cut=2, reloaded=("edge",))
+        assert read_log(paths)[-1] == "reloaded new"
+
+
+async def test_refused_reload_leaves_the_old_one_running_and_says_so(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    good = make_hub(media={}, edge={"say": "old"})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        before, record = pid_of(edge_of(supervisor)), load_applied(paths)
+        with pytest.raises(MachineError) as refused:
+            await supervisor.apply(make_hub(media={}, edge={"refuse": "port 443 is taken"}))
+        assert "edge refuses its new configuration: port 443 is taken" in refused.value.message
+        assert "what ran before is running again" in refused.value.message
+        assert (pid_of(edge_of(supervisor)), edge_of(supervisor).state) == (before, "running")
+        check_texts(good)
+        assert load_applied(paths) == record
+        assert await supervisor.apply(good) == Applied(())
+
+
+async def test_refused_reload_takes_what_was_restarted_with_it_back(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    good = make_hub(serve={"say": "old"}, edge={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        with pytest.raises(MachineError, match="no such issuer"):
+            await supervisor.apply(make_hub(serve={"say": "new"}, edge={"refuse": "no such issuer"}))
+        check_texts(good)
+        assert await supervisor.apply(good) == Applied(())
+        assert read_log(paths, "serve")[-1] == "old"
+        assert len(list_running(paths)) == 2
+
+
+@pytest.mark.parametrize("answer", ["", "nonsense", '{"error": 5}'])
+async def test_answer_that_is_no_refusal_is_none(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, answer: str
+) -> None:
+    """The status decides: an edge of another version may say more, or less."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={}))
+        assert (await supervisor.apply(make_hub(edge={"garble": answer}))).reloaded == ("edge",)
+
+
+async def test_edge_that_does_not_answer_keeps_what_it_has(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    good = make_hub(media={}, edge={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        os.unlink(paths.socket("edge"))
+        with pytest.raises(MachineError, match="it does not answer"):
+            await supervisor.apply(make_hub(media={}, edge={"say": "new"}))
+        assert edge_of(supervisor).state == "running"
+        check_texts(good)
+
+
+async def test_edge_that_hangs_is_not_waited_for_without_end(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={}))
+        monkeypatch.setattr(child_module, "READY_SECONDS", 0.1)
+        os.kill(pid_of(edge_of(supervisor)), signal.SIGSTOP)
+        with pytest.raises(MachineError, match="it does not answer"):
+            await supervisor.apply(make_hub(edge={"say": "new"}))
+        os.kill(pid_of(edge_of(supervisor)), signal.SIGCONT)
+
+
+@pytest.mark.parametrize("what", ["program", "arguments"])
+async def test_other_program_or_arguments_is_a_restart(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, what: str
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={}))
+        before = pid_of(edge_of(supervisor))
+        wanted = make_hub(edge={"say": "new"}, program="another" if what == "program" else "actor")
+        if what == "arguments":
+            [plan] = wanted.plan.processes
+            process = replace(plan, argv=(*plan.argv, "--more", "x"))
+            wanted = replace(wanted, plan=replace(wanted.plan, processes=(process,)))
+        assert await supervisor.apply(wanted) == Applied(("edge",))
+        assert pid_of(edge_of(supervisor)) != before
+        assert read_log(paths)[-1] == "new"
+
+
+async def test_edge_that_is_being_restarted_is_not_reloaded(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={}))
+        Path(paths.render("caddy.json")).write_text('{"exit": 3}')
+        os.kill(pid_of(edge_of(supervisor)), signal.SIGKILL)
+        await until(lambda: edge_of(supervisor).state == "backoff", "the failure")
+        assert await supervisor.apply(make_hub(edge={"say": "new"})) == Applied(("edge",))
+        assert edge_of(supervisor).state == "running"
+
+
+async def test_edge_that_is_new_is_started(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        assert await supervisor.apply(make_hub(media={}, edge={})) == Applied(("edge",))
+
+
+async def test_edge_that_dies_after_a_reload_comes_back_with_the_new_configuration(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={"say": "old"}))
+        await supervisor.apply(make_hub(edge={"say": "new"}))
+        before = pid_of(edge_of(supervisor))
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: edge_of(supervisor).state == "running" and pid_of(edge_of(supervisor)) != before, "it")
+        assert read_log(paths)[-1] == "new"
+
+
+async def test_next_supervisor_knows_what_was_reloaded(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={}, edge={"say": "old"}))
+        await first.apply(make_hub(media={}, edge={"say": "new"}))
+        before = pid_of(edge_of(first))
+        identity = Identity.parse(Path(paths.record("edge")).read_text())
+        assert identity.fingerprint == edge_of(first).fingerprint
+    async with supervising(paths, said) as second:
+        await second.adopt()
+        assert await second.apply(make_hub(media={}, edge={"say": "new"})) == Applied(())
+        newest = await second.apply(make_hub(media={}, edge={"say": "newest"}))
+        assert newest == Applied((), reloaded=("edge",)), "one that was taken over is reloaded like any other"
+        assert pid_of(edge_of(second)) == before
+
+
+async def test_only_the_edge_is_asked_of_its_certificates(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        assert await supervisor.ask_edge() is None
+        await supervisor.apply(make_hub(media={}, edge={}))
+        status: Any = await supervisor.ask_edge()
+        assert status["state"] == "running"
+        os.unlink(paths.socket("edge"))
+        assert await supervisor.ask_edge() is None
