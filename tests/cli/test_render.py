@@ -19,6 +19,15 @@ def test_livekit_yaml_is_written_without_a_secret(run: Run, paths: StatePaths) -
     assert "unchanged" in run("render", "livekit", "-o", "out/deep").err
 
 
+def test_without_a_folder_the_file_is_on_stdout_and_nothing_else_is(run: Run) -> None:
+    done = run("render", "livekit")
+    assert (done.code, done.err) == (0, "")
+    assert YAML(typ="safe", pure=True).load(done.out)["port"] == 7880
+    refused = run("render", "livekit", "--diff")
+    assert (refused.code, refused.out) == (2, "")
+    assert "-o DIR is missing" in refused.err
+
+
 def test_difference_is_shown_and_nothing_written(run: Run) -> None:
     done = run("render", "livekit", "-o", "out", "--diff")
     assert done.code == 1
