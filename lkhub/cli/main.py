@@ -2,7 +2,7 @@
 
 import typer
 
-from lkhub.cli import env, init, logs, render, serve, spec, status, token, up, verify
+from lkhub.cli import env, firewall, init, logs, render, serve, spec, status, token, trust, up, verify
 from lkhub.cli.exits import run
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command()(verify.verify)
 app.command()(token.token)
 app.command()(env.env)
 app.command()(render.render)
+app.command()(trust.trust)
+app.add_typer(firewall.app, name="firewall")
 app.add_typer(spec.app, name="spec")
 app.command(hidden=True)(serve.serve)
 

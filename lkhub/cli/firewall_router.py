@@ -1,0 +1,89 @@
+"""`lkhub firewall apply --router` and `revert --router`: port mappings of the home router."""
+
+import anyio
+import typer
+
+from lkhub.cli.firewall_show import pack_router, show_router
+from lkhub.cli.show import err, out, show_json
+from lkhub.errors import EXIT_UNWELL, InputError, MachineError
+from lkhub.host.files import ensure_state_dir, read_text, remove, write_private
+from lkhub.host.router import RouterRecord, dump_record, map_ports, parse_record, unmap_ports
+from lkhub.plan.firewall import FirewallTable
+from lkhub.plan.model import Plan, Protocol
+from lkhub.plan.paths import StatePaths
+
+# A router has room for some tens of mappings, and each of them is one port.
+MAX_PORTS = 32
+
+
+def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: bool, json: bool) -> None:
+    """Ask the router for the table's ports. Exits 1 where it grants them and can't be reached itself."""
+    wanted = _list_wanted(table, plan)
+    if dry_run:
+        texts = [f"{port}/{protocol}" for protocol, port, _ in wanted]
+        if json:
+            show_json({"mappings": texts})
+        else:
+            out.print(f"the router would be asked for {', '.join(texts)}")
+        return
+    record = anyio.run(map_ports, wanted, read_router(paths))
+    ensure_state_dir(paths.root)
+    write_private(paths.router, dump_record(record))
+    if json:
+        show_json(pack_router(record))
+    else:
+        show_router(record)
+        if record.renew_at is not None:
+            err.print("note: the router forgets a mapping that is not renewed: the same command again renews it")
+    if record.is_behind_another:
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def _list_wanted(table: FirewallTable, plan: Plan) -> list[tuple[Protocol, int, str]]:
+    """Protocol, port and mark of each mapping."""
+    if table.reach != "public":
+        raise InputError(
+            f"a mapping of the router opens the hub to the internet, and this is reach: {table.reach}",
+            hints=("set reach: public in hub.yaml",),
+        )
+    if not _is_behind_nat(plan):
+        raise InputError("this machine has a public address of its own: no router has to map anything")
+    for row in table.rows:
+        if row.ports.end - row.ports.start >= MAX_PORTS:
+            raise InputError(
+                f"a router maps single ports, and {row.key} is {row.ports}",
+                hints=(f"give {row.key} one port, such as 7882", "or forward the range on the router's own pages"),
+            )
+    return [
+        (row.protocol, port, f"{table.tag} {row.key}")
+        for row in table.rows
+        for port in range(row.ports.start, row.ports.end + 1)
+    ]
+
+
+def _is_behind_nat(plan: Plan) -> bool:
+    return any(address.version == 4 and not address.is_global for address in plan.media.local)
+
+
+def unmap_router(paths: StatePaths, *, dry_run: bool, json: bool) -> None:
+    """Give back what the router was asked for."""
+    record = read_router(paths)
+    mappings = [str(mapping) for mapping in record.mappings if mapping.own] if record else []
+    if record and not dry_run:
+        anyio.run(unmap_ports, record)
+        remove(paths.router)
+    if json:
+        show_json({"mappings": mappings})
+    elif mappings:
+        err.print(f"{'would give' if dry_run else 'gave'} back {', '.join(mappings)}")
+    else:
+        err.print("nothing to do")
+
+
+def read_router(paths: StatePaths) -> RouterRecord | None:
+    """What the router was asked for, None where it was not."""
+    text = read_text(paths.router)
+    try:
+        return parse_record(text) if text else None
+    except (ValueError, LookupError, TypeError):
+        raise MachineError(f"{paths.router} is damaged", hints=("remove it; mappings end by themselves",)) from None

@@ -1,0 +1,61 @@
+"""Other programs of this machine, run to their end."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from lkhub.errors import MachineError
+from lkhub.plan.firewall import Command
+
+# firewall-cmd takes two seconds on a slow machine, and waits for a firewalld that is loading.
+COMMAND_SECONDS = 60
+
+# Where programs of administrators are, which not every user has on the path (Debian).
+_ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The last line that explains a failure."""
+        lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
+        return lines[0] if lines else f"exit code {self.code}"
+
+
+def has_program(name: str) -> bool:
+    """Whether this machine has the program."""
+    return shutil.which(name, path=_search_path()) is not None
+
+
+def _search_path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMIN_FOLDERS])
+
+
+def run_command(command: Command) -> Done:
+    """Run it. Raises MachineError where it can't be run or does not end."""
+    program = command.argv[0]
+    try:
+        done = subprocess.run(
+            command.argv,
+            # What it says is read: in no other language than this.
+            env={**os.environ, "PATH": _search_path(), "LC_ALL": "C"},
+            input=command.text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise MachineError(f"{program} is not on this machine") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MachineError(f"{program} did not run to its end: {error}") from error
+    return Done(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,174 @@
+"""The firewalls of this machine: what is there, and carrying out a change of it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lkhub.errors import MachineError
+from lkhub.host.commands import Done, has_program, run_command
+from lkhub.host.files import explain_os_errors, read_text, remove, write_private
+from lkhub.plan.firewall import Command, Step
+from lkhub.plan.firewall_change import Found
+from lkhub.plan.firewall_firewalld import Added, Firewalld, Zone, parse_service, parse_zone
+from lkhub.plan.firewall_ufw import Ufw, parse_ufw
+from lkhub.plan.nftables import Ruleset, parse_ruleset
+
+Run = Callable[[Command], Done]
+
+_UFW_CONF, _UFW_DEFAULTS = Path("/etc/ufw/ufw.conf"), Path("/etc/default/ufw")
+_UFW_RULES = (Path("/etc/ufw/user.rules"), Path("/etc/ufw/user6.rules"))
+
+# Names of the tables that the old iptables has loaded, one a line; only root may read them.
+_LEGACY = (Path("/proc/net/ip_tables_names"), Path("/proc/net/ip6_tables_names"))
+
+# What was added says nothing that the firewall itself does not say; root writes it and others may look.
+_RECORD_MODE = 0o644
+
+
+class NotPermittedError(MachineError):
+    """Only another user, root, may look at the firewall or change it."""
+
+
+def gather_firewalls(interfaces: Iterable[str], recorded: Iterable[Added] = (), run: Run = run_command) -> Found:
+    """What decides over packets that arrive on these interfaces (none: on any), and what this hub has `recorded`.
+    Raises NotPermittedError where only root may know."""
+    ruleset, problem = _read_nftables(run)
+    return Found(
+        ufw=_read_ufw(),
+        firewalld=_read_firewalld(tuple(interfaces), {item.zone for item in recorded}, run),
+        ruleset=ruleset,
+        legacy=any("filter" in _read(path).split() for path in _LEGACY),
+        problem=problem,
+    )
+
+
+def _read_nftables(run: Run) -> tuple[Ruleset | None, str]:
+    if sys.platform != "linux":
+        return None, f"lkhub does not know the firewalls of {sys.platform}"
+    if not has_program("nft"):
+        return None, "nft is not on this machine, which tells what the kernel drops (Debian's package: nftables)"
+    done = run(Command(("nft", "-j", "list", "ruleset")))
+    if done.code != 0:
+        _require_permission(done)
+        return None, f"nft does not tell what the kernel drops: {done.said}"
+    try:
+        return parse_ruleset(json.loads(done.out)), ""
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # another version of nft
+        return None, f"what nft says is not understood: {error!r}"
+
+
+def _read_ufw() -> Ufw | None:
+    if not has_program("ufw") or not _UFW_CONF.exists():
+        return None
+    return parse_ufw(_read(_UFW_CONF), _read(_UFW_DEFAULTS), *map(_read, _UFW_RULES))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+    except PermissionError:
+        raise NotPermittedError(f"only root may read {path}") from None
+
+
+def _read_firewalld(interfaces: tuple[str, ...], known: set[str], run: Run) -> Firewalld | None:
+    if not has_program("firewall-cmd") or run(Command(("firewall-cmd", "--state"))).code != 0:
+        return None
+    default = _ask_firewalld(run, "--get-default-zone").strip()
+    # Where an interface has no zone of its own, its packets are judged by the default one.
+    found = [run(Command(("firewall-cmd", f"--get-zone-of-interface={name}"))) for name in interfaces]
+    names = {done.out.strip() if done.code == 0 else default for done in found} or {default}
+    zones, others = (
+        tuple(_read_zone(run, name, permanent=permanent) for name in sorted(some) for permanent in (False, True))
+        for some in (names, known - names)
+    )
+    return Firewalld(zones, others)
+
+
+def _read_zone(run: Run, name: str, *, permanent: bool) -> Zone:
+    words = ("--permanent",) if permanent else ()
+    zone = parse_zone(_ask_firewalld(run, *words, f"--zone={name}", "--list-all"), name, permanent=permanent)
+    ports = [
+        port for service in zone.services for port in parse_service(_ask_firewalld(run, f"--info-service={service}"))
+    ]
+    return Zone(name, permanent, zone.target, zone.services, zone.ports, zone.rich_rules, tuple(ports))
+
+
+def _ask_firewalld(run: Run, *words: str) -> str:
+    done = run(Command(("firewall-cmd", *words)))
+    if done.code != 0:
+        _require_permission(done)
+        raise MachineError(f"firewall-cmd {' '.join(words)} failed: {done.said}")
+    return done.out
+
+
+def _require_permission(done: Done) -> None:
+    said = f"{done.out}{done.err}".lower()
+    if any(word in said for word in ("not permitted", "must be root", "need to be root", "authorization failed")):
+        raise NotPermittedError(f"only root may do that: {done.said}")
+
+
+def carry_out(steps: Iterable[Step], run: Run = run_command) -> None:
+    """Run every step. Where one fails, the ones before it are undone, and MachineError says how that went."""
+    done: list[Step] = []
+    for step in steps:
+        try:
+            answer = run(step.do)
+            if answer.code != 0:
+                _require_permission(answer)
+                raise MachineError(f"`{step.do.argv[0]}` refused: {answer.said}")
+        except MachineError as error:
+            left = _undo(done, run)
+            if left:
+                hints = tuple(f"undo by hand: {step.undo}" for step in left)
+                raise MachineError(f"{error.message}; not everything before it could be undone", hints=hints) from error
+            raise type(error)(f"{error.message}; the firewall is as it was", hints=error.hints) from error
+        done.append(step)
+
+
+def _undo(steps: list[Step], run: Run) -> list[Step]:
+    """Undo steps, the last first; those that could not be."""
+    left = []
+    for step in reversed(steps):
+        try:
+            good = step.undo is not None and run(step.undo).code == 0
+        except MachineError:
+            good = False
+        if not good:
+            left.append(step)
+    return left
+
+
+def read_record(path: str) -> frozenset[Added]:
+    """What this hub has added to firewalld."""
+    text = read_text(path)
+    if text is None:
+        return frozenset()
+    _require_own(path)
+    try:
+        return frozenset(Added(**item) for item in json.loads(text)["firewalld"])
+    except (ValueError, LookupError, TypeError):
+        raise MachineError(f"{path} is damaged", hints=("compare `firewall-cmd --list-all`, then remove it",)) from None
+
+
+def _require_own(path: str) -> None:
+    """A record decides what root removes from a firewall: one that another user could have written is not believed."""
+    if os.geteuid() == 0 and _owner(path) != 0:
+        raise MachineError(f"{path} was not written by root", hints=("remove it, and what it lists by hand",))
+
+
+def _owner(path: str) -> int:
+    with explain_os_errors(path, "read"):
+        return Path(path).stat().st_uid
+
+
+def write_record(path: str, recorded: frozenset[Added]) -> None:
+    """Keep it for `revert`."""
+    if not recorded:
+        remove(path)
+        return
+    rows = [item._asdict() for item in sorted(recorded)]
+    write_private(path, json.dumps({"firewalld": rows}, indent=2) + "\n", _RECORD_MODE)
