@@ -10,7 +10,6 @@ from lkhub.plan.processes import plan_processes
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.turn import Login
-from lkhub.spec.types import Network
 
 
 def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
@@ -41,7 +40,6 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         urls=urls,
         processes=plan_processes(spec, facts, media, urls, relay, edge, turn_servers),
         listeners=listeners,
-        networks=_find_networks(spec, facts, media),
         probes=_plan_probes(spec, media, relay),
         at_home=_lead_home(media, edge),
         livekit=dict(spec.livekit),
@@ -116,20 +114,11 @@ def _plan_probes(spec: Spec, media: MediaPlan, relay: RelayPlan | None) -> tuple
     others = {server.protocol for server in spec.turn.external}
     if media.tcp is not None:
         paths.append("tcp")
-    # The probe's library gathers no relay candidate over IPv6 (pion/ice, gather.go).
-    if "udp" in others or (relay and relay.udp and any(address.version == 4 for address in relay.listen)):
+    if "udp" in others or (relay and relay.udp):
         paths.append("turn-udp")
-    if "tls" in others or (relay and relay.tls and ":" not in relay.tls[0]):
+    if "tls" in others or (relay and relay.tls):
         paths.append("turn-tls")
     return tuple(paths)
-
-
-def _find_networks(spec: Spec, facts: NodeFacts, media: MediaPlan) -> tuple[Network, ...]:
-    if spec.reach != "lan":
-        return ()
-    found = [(facts.interface_of(address), address) for address in media.local]
-    networks = [interface.network_of(address) for interface, address in found if interface]
-    return tuple(dict.fromkeys(network for network in networks if network))
 
 
 def _lead_home(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:

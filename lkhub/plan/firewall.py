@@ -13,7 +13,7 @@ from lkhub.spec.types import Address, Network, PortRange
 
 # Networks that no router of the internet leads to (RFC 1918, RFC 4193).
 _PRIVATE: tuple[Network, ...] = (
-    *(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+    *(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")),
     IPv6Network("fc00::/7"),
 )
 
@@ -141,6 +141,8 @@ def _list_networks(addresses: Iterable[Address], interfaces: tuple[Interface, ..
     for address in addresses:
         carriers = [interface for interface in interfaces if address in interface.addresses]
         known = carriers[0].network_of(address) if carriers else None
+        if known and known.num_addresses == 1:  # a VPN, which gives a node its own address and nothing around it
+            known = None
         usual = ip_network((address, _USUAL_PREFIX[address.version]), strict=False)
         found.append(known or next((network for network in _PRIVATE if address in network), usual))
     return tuple(dict.fromkeys(found))

@@ -96,14 +96,15 @@ def _choose_lan(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple
     if choice is None:
         loaded.add(("reach",), *_explain_no_address(facts, "LAN"))
         return ()
-    notes += _explain_choice(choice)
     addresses = [choice.address, *(candidate.address for candidate in choice.further)]
     if loaded.spec.tls.mode == "tailscale":
-        tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)]
+        tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)][:1]
         if not tailnet:
             loaded.add(("tls", "mode"), "this machine has no address in a tailnet", "`tailscale up` connects it")
-        addresses += [candidate.address for candidate in tailnet[:1]]
-        notes += [f"clients are also told {c.address}, this machine's address in the tailnet" for c in tailnet[:1]]
+        own = [candidate for candidate in tailnet if candidate.address not in addresses]
+        addresses += [candidate.address for candidate in own]
+        notes += [f"clients are also told {c.address}, this machine's address in the tailnet" for c in own]
+    notes[:0] = _explain_choice(choice, addresses)
     return tuple(Advertised(address, address) for address in addresses)
 
 
@@ -112,10 +113,12 @@ def _is_tailnet(candidate: Candidate) -> bool:
     return candidate.address.version == 4 and candidate.address in IPV4_SHARED and bool(candidate.why_not)
 
 
-def _explain_choice(choice: AddressChoice) -> list[str]:
+def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[str]:
     notes = [f"clients are told {choice.address}, {choice.why}"]
     notes += [f"clients are also told {c.address}, on {c.interface}, another network" for c in choice.further]
     for other in choice.others:
+        if other.address in told:
+            continue
         notes.append(f"not {other.address} on {other.interface}: {other.why_not or 'set media.advertise to use it'}")
     return notes
 

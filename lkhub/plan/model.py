@@ -207,9 +207,9 @@ class Urls:
 class Plan:
     """Everything decided about one hub on one machine.
 
-    `turn_servers` are others'. `networks` are the LANs that clients are in (reach lan). `at_home` leads the hub's own
-    programs to names and addresses that this machine may not be able to reach from inside: host → address of this
-    machine. `notes` are choices that the user should hear of; `warnings` what will not work, and why.
+    `turn_servers` are others'. `at_home` leads the hub's own programs to names and addresses that this machine may not
+    be able to reach from inside: host → address of this machine. `notes` are choices that the user should hear of;
+    `warnings` what will not work, and why.
     """
 
     name: str
@@ -224,7 +224,6 @@ class Plan:
     urls: Urls
     processes: tuple[ProcessPlan, ...]
     listeners: tuple[Listener, ...]
-    networks: tuple[Network, ...]
     probes: tuple[ProbePath, ...]
     at_home: dict[str, str]
     livekit: dict[str, object]

@@ -51,7 +51,8 @@ def render_firewalld(table: FirewallTable) -> tuple[RenderedFile, ...]:
         if not sources:
             lines.append(f"firewall-cmd --permanent --add-service={name}")
         for source in sources:
-            rule = f'rule family="ipv{source.version}" source address="{show_network(source)}" service name="{name}" accept'
+            origin = f'family="ipv{source.version}" source address="{show_network(source)}"'
+            rule = f'rule {origin} service name="{name}" accept'
             lines.append(f"firewall-cmd --permanent --add-rich-rule={shlex.quote(rule)}")
     lines.append("firewall-cmd --reload")
     return (*files, _script("firewalld.sh", lines))

@@ -184,11 +184,9 @@ def test_probes_are_the_paths_that_the_spec_promises() -> None:
     assert build("reach: lan\ndomain: a.example.com\ntls: {mode: external}").probes == ("udp", "tcp", "turn-udp")
 
 
-def test_probe_is_not_promised_what_its_library_cannot_do() -> None:
-    """It gathers no relay candidate from a TURN server at an IPv6 address (pion/ice, gather.go)."""
-    facts = MACHINES["lan-v6"]
-    assert build("reach: lan", facts).probes == ("udp", "tcp")
-    assert build("reach: lan\ndomain: hub.example.com", facts).probes == ("udp", "tcp", "turn-tls"), "led to 127.0.0.1"
+def test_probes_over_ipv6_are_the_same() -> None:
+    assert build("reach: lan", MACHINES["lan-v6"]).probes == ("udp", "tcp", "turn-udp", "turn-tls")
+    assert build("reach: public\ndomain: a.example.com", MACHINES["vps-v6"]).probes[2:] == ("turn-udp", "turn-tls")
 
 
 def test_processes_are_the_bundled_engine_and_our_own_service() -> None:

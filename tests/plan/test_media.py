@@ -173,6 +173,12 @@ def tailnet_too(machine: str) -> LookedUp:
     return replace(MACHINES[machine].looked_up, tailnet="laptop.tail1234.ts.net")
 
 
+def test_ipv6_address_that_the_machine_does_not_have_is_not_told() -> None:
+    """Nobody translates IPv6: the STUN server was asked through something else."""
+    facts = replace(MACHINES["home"], looked_up=LookedUp(stun=ip_address("2600::99")))
+    assert refuse(PUBLIC_HUB + STUN, facts)[0] == "reach"
+
+
 def test_machine_in_a_tailnet_whose_interface_is_gone_says_what_connects_it() -> None:
     facts = make_facts(LOOPBACK, WIFI, looked_up=LookedUp(tailnet="laptop.tail1234.ts.net"))
     key, problem, hint = refuse("reach: lan\ntls: {mode: tailscale}", facts)
@@ -219,24 +225,6 @@ def test_engine_of_the_users_can_tell_one_address_of_each_family() -> None:
 def test_engine_is_told_what_livekit_yaml_has_no_words_for(text: str, machine: str, argued: list[str]) -> None:
     argv = build(text, MACHINES[machine]).processes[0].argv
     assert [argv[index + 1] for index, word in enumerate(argv) if word == "--advertise"] == argued
-
-
-@pytest.mark.parametrize(
-    ("text", "machine", "networks"),
-    [
-        ("", "zoo", []),
-        ("reach: lan", "laptop", ["192.168.1.0/24"]),
-        ("reach: lan", "zoo", ["192.168.1.0/24", "10.0.0.0/8"]),
-        ("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}", "zoo", ["192.168.1.0/24", "fd00::/64"]),
-        (PUBLIC_HUB, "home", []),
-    ],
-)
-def test_networks_are_those_that_clients_of_a_lan_hub_are_in(text: str, machine: str, networks: list[str]) -> None:
-    assert [str(network) for network in build(text, MACHINES[machine]).networks] == networks
-
-
-def test_network_that_is_not_known_is_left_out() -> None:
-    assert build("reach: lan", make_facts(LOOPBACK, interface("eth0", "lan", "10.0.0.9"))).networks == ()
 
 
 @pytest.mark.parametrize(
