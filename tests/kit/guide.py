@@ -1,0 +1,111 @@
+"""A guide as its reader follows it: the commands of a page, typed in their order on the machines that it speaks of.
+
+`sh` is typed on the hub's machine, `sh elsewhere` on another one. `yaml hub.yaml` is written as hub.yaml before what
+follows is typed. The `text` after commands is what they print: each of its lines has to be among theirs, where `…`
+stands for anything and numbers may be others.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from tests.documents import ROOT, list_blocks
+
+# Programs that are called by name in a guide, and what stands for them: the package without an installation, and root
+# who needs nobody's leave. `logs -f` never ends by itself.
+_PROGRAMS = {
+    "lkhub": f"""
+        case " $* " in *" logs "*" -f "*) timeout 3 {shlex.quote(sys.executable)} -m lkhub "$@"; exit 0;; esac
+        exec {shlex.quote(sys.executable)} -m lkhub "$@"
+        """,
+    "sudo": 'exec "$@"',
+}
+
+# The longest is a first start with its calls.
+BLOCK_SECONDS = 120
+
+
+@dataclass
+class Desk:
+    """A shell on one machine that keeps its variables from block to block. `prefix` leads into the machine's
+    namespace."""
+
+    folder: Path
+    prefix: Sequence[str] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
+
+    def type(self, text: str) -> str:
+        """All that the commands print. They must succeed."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("LKHUB_", "LIVEKIT_"))}
+        path = f"{self._install()}:{os.environ['PATH']}"
+        environ = {**clean, **self.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        kept = shlex.quote(str(self.folder / ".variables"))
+        script = f"[ ! -f {kept} ] || . {kept}\nset -e\n{text}\nexport -p > {kept}\n"
+        done = subprocess.run(
+            [*self.prefix, "sh", "-c", script],
+            cwd=self.folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=BLOCK_SECONDS,
+        )
+        assert done.returncode == 0, f"{text}\nexit {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def _install(self) -> Path:
+        bin = self.folder / ".bin"
+        bin.mkdir(exist_ok=True)
+        for name, text in {**_PROGRAMS, **self.programs}.items():
+            (bin / name).write_text(f"#!/bin/sh\n{text}\n")
+            (bin / name).chmod(0o700)
+        return bin
+
+
+def follow(page: Path, hub: Desk, elsewhere: Desk | None = None, own: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Do what the page says, in its order. `own` are the reader's own addresses and names: by those of the page."""
+    printed = ""
+    for block in list_blocks(page):
+        text = block.text
+        for theirs, ours in own.items():
+            text = text.replace(theirs, ours)
+        match block.language:
+            case "yaml hub.yaml":
+                (hub.folder / "hub.yaml").write_text(text)
+            case "sh":
+                printed = hub.type(text)
+            case "sh elsewhere":
+                assert elsewhere, f"{block}: there is no other machine"
+                _carry_files(hub.folder, elsewhere.folder)
+                printed = elsewhere.type(text)
+            case "text" if printed:
+                missing = [line for line in text.splitlines() if not is_among(line, printed)]
+                assert not missing, f"{block}: not printed: {missing}\nbut\n{printed}"
+        if not block.language.startswith("sh"):
+            printed = ""
+
+
+def _carry_files(here: Path, there: Path) -> None:
+    """What a reader copies to the other machine by hand."""
+    for file in here.iterdir():
+        if file.is_file() and not file.name.startswith(".") and file.name != "hub.yaml":
+            shutil.copy(file, there)
+
+
+def is_among(line: str, printed: str) -> bool:
+    """Whether the line is among what was printed, apart from numbers, spaces and what `…` stands for."""
+    parts = [re.escape(part) for part in re.split(r"…|\d+|\s+", line.strip())]
+    marks = [
+        {"…": ".*"}.get(mark, r"\d+" if mark.isdigit() else r"\s+") for mark in re.findall(r"…|\d+|\s+", line.strip())
+    ]
+    pattern = "".join(part + mark for part, mark in zip(parts, [*marks, ""], strict=True))
+    return any(re.fullmatch(pattern, shown.strip()) for shown in printed.splitlines())

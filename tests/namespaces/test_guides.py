@@ -1,0 +1,241 @@
+"""Every command of every guide, typed by a reader on the machines that the guide is for.
+
+Each guide has a scene: the machines, what is installed on them, and what stands between them. A guide without one is
+read on a machine without a network, whose hub is up.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import make
+from tests.documents import ROOT
+from tests.kit.acme import AUTHORITIES, certifying
+from tests.kit.guide import Desk, follow
+from tests.kit.hub import make_hub
+from tests.kit.netns import Namespace, connect, namespace, tunnel
+from tests.kit.tailscaled import Tailscaled, run_tailscaled
+from tests.namespaces.lan import NAME_SERVER
+from tests.namespaces.test_router import _FIREWALL as ROUTER_FIREWALL
+from tests.namespaces.test_router import HUB, OUTSIDE, ROUTER, STRANGER, Home
+
+NAME = "rtc.example.com"
+
+# No address of documentation is one of the internet, so on a machine of a test the reader's is another.
+PUBLIC, STRANGE = "1.2.3.4", "1.2.3.9"
+
+TAILNET_NAME = "hub.tail1234.ts.net"
+
+# What a server that somebody has thought about lets in.
+FIREWALL = """
+table inet filter {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    iifname "lo" accept
+    meta l4proto { icmp, ipv6-icmp } accept
+    tcp dport 22 accept
+  }
+}
+"""
+
+# What an office lets out.
+OFFICE = """
+table inet office {
+  chain leaving {
+    type filter hook output priority filter; policy drop;
+    oifname "lo" accept
+    tcp dport 443 accept
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The desks, and the reader's own addresses by those of the guide."""
+
+    hub: Desk
+    elsewhere: Desk | None = None
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def sit_down(
+    machine: Namespace, environ: Mapping[str, str] | None = None, programs: Mapping[str, str] | None = None
+) -> Iterator[Desk]:
+    """A desk at the hub's machine. There is no spec yet, and what is started is ended."""
+    with make_hub(machine.prefix) as hub:
+        hub.spec.unlink()
+        yield Desk(hub.folder, machine.prefix, {"LKHUB_STATE": str(hub.state), **(environ or {})}, programs or {})
+
+
+@contextmanager
+def sit_elsewhere(machine: Namespace, environ: Mapping[str, str] | None = None) -> Iterator[Desk]:
+    with tempfile.TemporaryDirectory(prefix="elsewhere-") as folder:
+        yield Desk(Path(folder), machine.prefix, environ or {})
+
+
+@contextmanager
+def wire(hub_address: str, other_address: str) -> Iterator[tuple[Namespace, Namespace]]:
+    """Two machines on one wire, each the other's way to everywhere."""
+    with namespace("hub", NAME_SERVER) as hub, namespace("other", NAME_SERVER) as other:
+        connect(hub, other, "eth0")
+        for machine, address, gateway in ((hub, hub_address, other_address), (other, other_address, hub_address)):
+            machine.add_address("eth0", f"{address}/24")
+            machine.add_default_route(gateway)
+        yield hub, other
+
+
+@contextmanager
+def alone() -> Iterator[Scene]:
+    """A machine without a network, and a hub that is up."""
+    with namespace("machine", NAME_SERVER) as machine, sit_down(machine) as desk:
+        desk.type("lkhub up --detach")
+        yield Scene(desk)
+
+
+@contextmanager
+def quickstart() -> Iterator[Scene]:
+    with namespace("machine", NAME_SERVER) as machine, sit_down(machine) as desk:
+        yield Scene(desk)
+
+
+@contextmanager
+def home() -> Iterator[Scene]:
+    """A machine at home with a firewall, and another one there."""
+    with wire("192.168.1.5", "192.168.1.7") as (hub, other), sit_down(hub) as desk, sit_elsewhere(other) as elsewhere:
+        hub.run("nft", "-f", "-", text=FIREWALL)
+        yield Scene(desk, elsewhere)
+
+
+@contextmanager
+def internet(hub: Namespace, stranger: Namespace, address: str, stranger_address: str) -> Iterator[Mapping[str, str]]:
+    """The hub's name leads to `address`, and authorities certify it from the stranger's machine. Yields what makes a
+    program trust them."""
+    names = dict.fromkeys(AUTHORITIES, stranger_address)
+    for machine in (hub, stranger):
+        machine.name_hosts({**names, NAME: address})
+    with tempfile.TemporaryDirectory(prefix="acme-") as folder, certifying(stranger, Path(folder)) as root:
+        yield {"SSL_CERT_FILE": str(root)}
+
+
+@contextmanager
+def server(leaving: str = "") -> Iterator[Scene]:
+    """A rented machine, and one elsewhere that lets out what the ruleset `leaving` does."""
+    with ExitStack() as stack:
+        hub, stranger = stack.enter_context(wire(PUBLIC, STRANGE))
+        trusting = stack.enter_context(internet(hub, stranger, PUBLIC, STRANGE))
+        hub.run("nft", "-f", "-", text=FIREWALL)
+        elsewhere = stranger
+        if leaving:
+            elsewhere = stack.enter_context(namespace("office", NAME_SERVER))
+            connect(hub, elsewhere, "eth1", "eth0")
+            hub.add_address("eth1", "11.0.0.1/24")
+            elsewhere.add_address("eth0", "11.0.0.2/24")
+            elsewhere.add_default_route("11.0.0.1")
+            elsewhere.name_hosts({NAME: PUBLIC})
+            elsewhere.run("nft", "-f", "-", text=leaving)
+        desk = stack.enter_context(sit_down(hub, trusting))
+        far = stack.enter_context(sit_elsewhere(elsewhere, trusting))
+        yield Scene(desk, far, {"203.0.113.5": PUBLIC})
+
+
+@contextmanager
+def without_a_name() -> Iterator[Scene]:
+    """A rented machine that no name leads to, and somebody far away."""
+    with (
+        wire(PUBLIC, STRANGE) as (hub, stranger),
+        sit_down(hub) as desk,
+        sit_elsewhere(stranger) as elsewhere,
+    ):
+        yield Scene(desk, elsewhere, {"203.0.113.5": PUBLIC})
+
+
+@contextmanager
+def behind_a_router(spec: str = "") -> Iterator[Scene]:
+    """A machine behind a home router that maps ports, and a stranger on its other side."""
+    with ExitStack() as stack:
+        router, hub, stranger = (
+            stack.enter_context(namespace(name, NAME_SERVER)) for name in ("router", "hub", "stranger")
+        )
+        connect(router, hub, "lan0", "eth0")
+        connect(router, stranger, "wan0", "eth0")
+        for machine, interface, address in (
+            (router, "lan0", ROUTER),
+            (router, "wan0", OUTSIDE),
+            (hub, "eth0", HUB),
+            (stranger, "eth0", STRANGER),
+        ):
+            machine.add_address(interface, f"{address}/24")
+        hub.add_default_route(ROUTER)
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        router.run("nft", "-f", "-", text=ROUTER_FIREWALL)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
+        stack.enter_context(Home(router, hub, stranger, folder).routing())
+        trusting = stack.enter_context(internet(hub, stranger, OUTSIDE, STRANGER))
+        desk = stack.enter_context(sit_down(hub, trusting))
+        if spec:
+            (desk.folder / "hub.yaml").write_text(spec)
+        elsewhere = stack.enter_context(sit_elsewhere(stranger, trusting))
+        yield Scene(desk, elsewhere, {"203.0.113.5": OUTSIDE, "192.168.1.5": HUB})
+
+
+# The commands of Tailscale's that the guide names. All it is asked for otherwise goes over tailscaled's socket.
+_TAILSCALE = 'case "$1" in up|set|status|ping) exit 0;; esac; echo "tailscale: unknown command $1"; exit 1'
+
+
+@contextmanager
+def tailnet() -> Iterator[Scene]:
+    """A machine in a tailnet, and another one in it. Between the two a wire takes the place of Tailscale's tunnel."""
+    now = datetime.now(UTC)
+    valid = (now - timedelta(hours=1), now + timedelta(days=60))
+    root = make("root", ca=True, valid=valid)
+    leaf = make("", root, names=[TAILNET_NAME], valid=valid)
+    with (
+        wire("192.168.1.5", "192.168.1.7") as (hub, other),
+        tunnel(hub, "tailscale0", "100.64.0.7/32"),
+        tempfile.TemporaryDirectory(prefix="tailnet-") as folder,
+        run_tailscaled(f"{folder}/sock", Tailscaled(pairs={TAILNET_NAME: (leaf,)})),
+    ):
+        authority = Path(folder, "root.pem")
+        authority.write_text(root.pem)
+        trusting = {"SSL_CERT_FILE": str(authority)}
+        for machine in (hub, other):
+            machine.name_hosts({TAILNET_NAME: "100.64.0.7"})
+        environ = {**trusting, "TS_SOCKET": f"{folder}/sock", "USER": "ann"}
+        with (
+            sit_down(hub, environ, {"tailscale": _TAILSCALE}) as desk,
+            sit_elsewhere(other, trusting) as elsewhere,
+        ):
+            yield Scene(desk, elsewhere)
+
+
+PUBLIC_SPEC = f"reach: public\ndomain: {NAME}\n"
+
+SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
+    "docs/quickstart.md": quickstart,
+    "docs/guides/firewall.md": lambda: behind_a_router(PUBLIC_SPEC),
+    "docs/guides/home-public.md": behind_a_router,
+    "docs/guides/home-server.md": home,
+    "docs/guides/no-domain.md": without_a_name,
+    "docs/guides/office-firewall.md": lambda: server(OFFICE),
+    "docs/guides/tailscale.md": tailnet,
+    "docs/guides/vps.md": server,
+}
+
+# These have scenes of their own, with the programs that they are about.
+ELSEWHERE = {"docs/guides/behind-a-proxy.md", "docs/guides/turn-of-others.md"}
+
+GUIDES = [str(page.relative_to(ROOT)) for page in sorted(ROOT.glob("docs/guides/*.md"))]
+
+
+@pytest.mark.parametrize("guide", ["docs/quickstart.md", *(guide for guide in GUIDES if guide not in ELSEWHERE)])
+def test_a_reader_gets_where_the_guide_leads(guide: str) -> None:
+    with SCENES.get(guide, alone)() as scene:
+        follow(ROOT / guide, scene.hub, scene.elsewhere, scene.own)
