@@ -17,7 +17,9 @@ def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
     from lkhub.host.certificates import judge_certificate
 
     warnings = plan.warnings
-    for problem in judge_certificate(edge.tls.cert, edge.tls.key, edge.names):
+    # Behind a proxy it is for TURN alone; the proxy has one of its own for the rest.
+    names = (edge.turn.host,) if edge.tls.mode == "external" and edge.turn else edge.names
+    for problem in judge_certificate(edge.tls.cert, edge.tls.key, names):
         if problem.severity == "error":
             loaded.add(("tls", problem.about), problem.message, problem.hint)
         else:
