@@ -50,16 +50,44 @@ func (h *Handover) Handle(cx *layer4.Connection, _ layer4.Handler) error {
 	if err := handovers.hand(h.To, conn); err != nil {
 		return err
 	}
-	<-conn.closed
+	conn.awaitEnd()
 	return nil
 }
 
-// handedConn tells when it is closed.
+// handedConn tells when it is closed and nobody uses it any more.
 type handedConn struct {
 	net.Conn
 	once   sync.Once
 	err    error
 	closed chan struct{}
+
+	using sync.RWMutex // held by whoever reads or writes
+	gone  bool
+}
+
+func (c *handedConn) awaitEnd() {
+	<-c.closed
+	c.using.Lock() // who was in the middle of a call is told of the end by the socket
+	defer c.using.Unlock()
+	c.gone = true
+}
+
+func (c *handedConn) Read(p []byte) (int, error) {
+	c.using.RLock()
+	defer c.using.RUnlock()
+	if c.gone {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *handedConn) Write(p []byte) (int, error) {
+	c.using.RLock()
+	defer c.using.RUnlock()
+	if c.gone {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
 }
 
 // Close is called by several at a time for a WebSocket. All of them return when TLS has said its last word.
