@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,12 @@ class Namespace:
         """Everything else goes to this gateway. A lower metric goes first."""
         _run("ip", "-n", self.name, "route", "add", "default", "via", via, "metric", str(metric))
 
+    def name_hosts(self, addresses: Mapping[str, str]) -> None:
+        """Names that programs started in here from now on know, with their addresses. `lo` stays localhost."""
+        lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
+        (_ETC / self.name).mkdir(parents=True, exist_ok=True)
+        (_ETC / self.name / "hosts").write_text("\n".join(lines) + "\n")
+
     def pids(self) -> list[int]:
         """Processes in here."""
         done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
@@ -133,9 +139,10 @@ def tunnel(namespace: Namespace, interface: str, address: str) -> Iterator[None]
 
 
 @contextmanager
-def dropping(namespace: Namespace, *matches: str) -> Iterator[None]:
-    """A firewall in the namespace that drops arriving packets that one of `matches` (nftables) fits."""
-    rules = "".join(f"  {match} counter drop\n" for match in matches)
+def dropping(namespace: Namespace, *matches: str, verdict: str = "drop") -> Iterator[None]:
+    """A firewall in the namespace that drops arriving packets that one of `matches` (nftables) fits; or what else
+    `verdict` says."""
+    rules = "".join(f"  {match} counter {verdict}\n" for match in matches)
     chain = f"chain arriving {{\n  type filter hook input priority filter\n{rules}}}"
     namespace.run("nft", "-f", "-", text=f"table inet lkhub {{\n{chain}\n}}\n")
     try:

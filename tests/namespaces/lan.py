@@ -1,9 +1,12 @@
 """Two machines on one wire, and what a hub on one of them is asked from the other."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from lkhub.host.keyfile import load_keys
 from lkhub.spec.secret import Secret
 from lkhub.tokens import Grant, join_grant, sign
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
@@ -15,8 +18,9 @@ PORTS = {"udp": 7882, "signal": 7880, "turn": 3478, "web": 8080, "relay": 30000}
 
 # A network for tests of devices (RFC 2544): nobody's LAN.
 HUB, CLIENT = "198.18.0.1", "198.18.0.2"
-HUB_URL = f"ws://{HUB}:{PORTS['signal']}"
+HUB_URL = f"wss://{HUB}"
 HUB_SPEC = f"reach: lan\nmedia: {{advertise: {HUB}}}\n"
+PLAIN_SPEC = f"{HUB_SPEC}tls: {{mode: off}}\n"
 
 # Nobody answers there (RFC 5737), so a look-up ends up on the wire of the machine's default route.
 NAME_SERVER = "192.0.2.53"
@@ -43,11 +47,26 @@ def make_lan() -> Iterator[Lan]:
 
 
 def on_client(hub: Hub, client: Namespace) -> Hub:
-    """The same `lkhub` typed on the client's machine, with what `lkhub env` prints in the environment and
-    nothing of the hub's state."""
+    """The same `lkhub` typed on the client's machine, with what `lkhub env` prints in the environment, the hub's root
+    trusted where it has one, and nothing of the hub's state."""
     folder = hub.folder / "client"
     folder.mkdir(exist_ok=True)
-    return replace(hub, prefix=client.prefix, folder=folder, environ={**hub.environ, **hub.env()})
+    root = root_of(hub)
+    trust = {"SSL_CERT_FILE": str(root)} if root.exists() else {}
+    return replace(hub, prefix=client.prefix, folder=folder, environ={**hub.environ, **hub.env(), **trust})
+
+
+def root_of(hub: Hub) -> Path:
+    """The root of a hub that certifies itself, as `lkhub trust` hands it out."""
+    return hub.state / "ca" / "root.crt"
+
+
+def links_of(hub: Hub, room: str) -> list[str]:
+    """Links for two people to one room, as `lkhub token --link` makes them."""
+    key, secret = next(iter(load_keys(str(hub.state / "keys.yaml")).items()))
+    web = json.loads((hub.state / "applied.json").read_text())["urls"]["web"]
+    grants = (Grant(identity, join_grant(room)) for identity in ("ann", "bob"))
+    return [f"{web}/join/{room}#{sign(grant, key, secret)}" for grant in grants]
 
 
 @contextmanager
@@ -55,5 +74,6 @@ def call_from(client: Hub, room: str) -> Iterator[Call]:
     """A call of two people on the machine of `client`, which `on_client` made."""
     url, key, secret = (client.environ[f"LIVEKIT_{name}"] for name in ("URL", "API_KEY", "API_SECRET"))
     tokens = (sign(Grant(identity, join_grant(room)), key, Secret(secret)) for identity in (SPEAKER, LISTENER))
-    with calling(client.prefix, url, *tokens) as call:
+    trusted = [f"SSL_CERT_FILE={client.environ['SSL_CERT_FILE']}"] if "SSL_CERT_FILE" in client.environ else []
+    with calling([*client.prefix, "env", *trusted], url, *tokens) as call:
         yield call
