@@ -1,0 +1,61 @@
+"""A real coturn: somebody else's TURN server."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kit.netns import Namespace
+from tests.waiting import wait_until
+
+PORT, TLS_PORT = 3479, 5350
+
+
+@dataclass(frozen=True)
+class Coturn:
+    """A TURN server that is running."""
+
+    folder: Path
+
+    def said(self) -> str:
+        return (self.folder / "coturn.log").read_text(errors="replace")
+
+
+@contextmanager
+def coturn(
+    machine: Namespace, address: str, folder: Path, login: str, certificate: Path, key: Path
+) -> Iterator[Coturn]:
+    """coturn on UDP, TCP and TLS of `address`. `login` are the lines of its configuration that say who may use it."""
+    program = shutil.which("turnserver")
+    assert program, "coturn is not installed: apt-get install coturn"
+    config = folder / "coturn.conf"
+    config.write_text(
+        f"{login}\n"
+        f"listening-ip={address}\nlistening-port={PORT}\ntls-listening-port={TLS_PORT}\nno-dtls\n"
+        f"relay-ip={address}\nmin-port=40000\nmax-port=40999\nrealm=example.com\n"
+        f"cert={certificate}\npkey={key}\n"
+        f"no-cli\nverbose\nlog-file=stdout\npidfile={folder}/coturn.pid\nuserdb={folder}/coturn.db\n"
+    )
+    argv = [*machine.prefix, program, "-c", str(config)]
+    with (
+        open(folder / "coturn.log", "w") as log,
+        subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,
+    ):
+        made = Coturn(folder)
+        try:
+            wait_until(lambda: _is_ready(machine) or process.poll() is not None, "coturn listens")
+            assert process.poll() is None, made.said()[-4000:]
+            yield made
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _is_ready(machine: Namespace) -> bool:
+    ports = (("-u", PORT), ("-t", PORT), ("-t", TLS_PORT))
+    return all(machine.run("ss", "-Hln", kind, f"sport = :{port}").strip() for kind, port in ports)
