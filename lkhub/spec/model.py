@@ -104,7 +104,9 @@ class Tls(Part):
     refuse those of Let's Encrypt; else Let's Encrypt."""
 
     cert: FilePath | None = Field(default=None, examples=["/path/fullchain.pem"])
-    """Mode files: the certificate with its chain, PEM. A relative path starts from the spec's folder."""
+    """Mode files: the certificate with its chain, PEM. A relative path starts from the spec's folder. Mode external:
+    the proxy's, for TURN over TLS at `turn.listen`; without it, and with a `turn.domain` on port 443, the hub gets one
+    as in mode acme."""
 
     key: FilePath | None = Field(default=None, examples=["/path/privkey.pem"])
     """Mode files: the certificate's key, PEM."""

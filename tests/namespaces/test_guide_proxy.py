@@ -1,0 +1,69 @@
+"""The guide for a hub behind nginx, as its reader follows it on a machine with Debian's nginx.
+
+The machine's own files stay as they are: what the guide writes below /etc/nginx goes to a copy that only programs of
+the test see there.
+"""
+
+import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.documents import ROOT
+from tests.kit.acme import AUTHORITIES, certifying
+from tests.kit.guide import follow
+from tests.kit.netns import Namespace
+from tests.kit.proxies import find_program
+from tests.namespaces.front import NAME, TURN_NAME, write_certificates
+from tests.namespaces.test_guides import PUBLIC, STRANGE, sit_down, sit_elsewhere, wire
+
+NGINX = ("/etc/nginx", "/var/log/nginx")
+
+
+@contextmanager
+def with_nginx(machine: Namespace, folder: Path) -> Iterator[Namespace]:
+    """The machine with Debian's nginx running on it, which has its configuration and its logs in `folder`."""
+    find_program("nginx")
+    binds = []
+    for place in NGINX:
+        own = folder / place.strip("/").replace("/", "-")
+        shutil.copytree(place, own, symlinks=True)
+        binds.append(f"mount --bind {shlex.quote(str(own))} {place}")
+    main = folder / "etc-nginx" / "nginx.conf"
+    main.write_text(main.read_text().replace("pid /run/nginx.pid;", "pid /etc/nginx/nginx.pid;"))
+    mounted = _Mounted(machine.name, " && ".join(binds))
+    mounted.run("nginx")
+    yield mounted
+
+
+@dataclass(frozen=True)
+class _Mounted(Namespace):
+    """A namespace whose programs see other files, which `mount` puts in place."""
+
+    mount: str
+
+    @property
+    def prefix(self) -> list[str]:
+        return [*super().prefix, "sh", "-c", f'{self.mount} && exec "$@"', "sh"]
+
+
+def test_a_reader_gets_behind_nginx(tmp_path: Path) -> None:
+    write_certificates(tmp_path, NAME)
+    # What the reader looks at after copying: where certbot has its files.
+    copy = f"""
+        /bin/cp "$@"
+        sed -i -e 's#/etc/letsencrypt/live/{NAME}/fullchain.pem#{tmp_path}/cert.pem#' \\
+            -e 's#/etc/letsencrypt/live/{NAME}/privkey.pem#{tmp_path}/key.pem#' /etc/nginx/conf.d/*.conf
+        """
+    with wire(PUBLIC, STRANGE) as (bare, stranger), tempfile.TemporaryDirectory(prefix="acme-") as acme:
+        for machine in (bare, stranger):
+            machine.name_hosts({**dict.fromkeys(AUTHORITIES, STRANGE), NAME: PUBLIC, TURN_NAME: PUBLIC})
+        with certifying(stranger, Path(acme)) as root, with_nginx(bare, tmp_path / "nginx") as hub:
+            authorities = tmp_path / "authorities.pem"
+            authorities.write_text((tmp_path / "root.pem").read_text() + root.read_text())
+            trusting = {"SSL_CERT_FILE": str(authorities)}
+            with sit_down(hub, trusting, {"cp": copy}) as desk, sit_elsewhere(stranger, trusting) as elsewhere:
+                follow(ROOT / "docs/guides/behind-a-proxy.md", desk, elsewhere, {"203.0.113.5": PUBLIC})
