@@ -1,0 +1,248 @@
+"""`lkhub firewall apply --router` with a real miniupnpd: the router sends the ports here, and packets from outside
+arrive."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.hub import Hub, make_hub
+from tests.kit.netns import Namespace, connect, namespace
+from tests.namespaces.lan import PORTS
+from tests.namespaces.reach import CONTROL, Port, answering, reach
+from tests.waiting import wait_until
+
+ROUTER, HUB, NEIGHBOUR = "192.168.77.1", "192.168.77.2", "192.168.77.3"
+
+# miniupnpd maps nothing where its outside address is a private or a documentation one. This one never leaves the
+# namespaces.
+OUTSIDE, STRANGER = "11.0.0.1", "11.0.0.2"
+
+SPEC = f"reach: public\ndomain: rtc.example.com\nmedia: {{advertise: {OUTSIDE}}}\ntls: {{mode: off}}\n"
+MAPPED: tuple[Port, ...] = (("udp", 7882), ("tcp", 7881), ("udp", 3478))
+
+_FIREWALL = f"""
+table inet filter {{
+  chain forward {{
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname "lan0" accept
+    udp dport {CONTROL} accept
+    jump miniupnpd
+  }}
+  chain miniupnpd {{ }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat;
+    iifname "wan0" udp dport {CONTROL} dnat ip to {HUB}
+    jump prerouting_miniupnpd
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    jump postrouting_miniupnpd
+    oifname "wan0" masquerade
+  }}
+  chain prerouting_miniupnpd {{ }}
+  chain postrouting_miniupnpd {{ }}
+}}
+"""
+
+_SETTINGS = """
+ext_ifname=wan0
+listening_ip=lan0
+http_port=0
+enable_natpmp={pcp}
+enable_upnp={upnp}
+secure_mode={secure}
+min_lifetime=120
+max_lifetime=86400
+lease_file={folder}/leases
+uuid=00000000-0000-4000-8000-000000000001
+upnp_table_name=filter
+upnp_nat_table_name=filter
+upnp_forward_chain=miniupnpd
+upnp_nat_chain=prerouting_miniupnpd
+upnp_nat_postrouting_chain=postrouting_miniupnpd
+allow 1-65535 192.168.77.0/24 1-65535
+deny 0-65535 0.0.0.0/0 0-65535
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home: the hub's machine and a neighbour's behind a router, and a stranger on the other side."""
+
+    router: Namespace
+    hub: Namespace
+    stranger: Namespace
+    folder: Path
+
+    def leases(self) -> set[str]:
+        """What miniupnpd has mapped, such as `UDP:7882:192.168.77.2:7882`."""
+        file = self.folder / "leases"
+        return {":".join(line.split(":")[:4]) for line in file.read_text().splitlines()} if file.exists() else set()
+
+    @contextmanager
+    def routing(self, *, pcp: bool = True, upnp: bool = True, secure: bool = True) -> Iterator[None]:
+        """The router's port mapping runs, in these languages. `secure`: nobody may map for somebody else."""
+        words = {True: "yes", False: "no"}
+        file = self.folder / "miniupnpd.conf"
+        settings = {"pcp": words[pcp], "upnp": words[upnp], "secure": words[secure]}
+        file.write_text(_SETTINGS.format(folder=self.folder, **settings))
+        argv = [*self.router.prefix, "miniupnpd", "-d", "-f", str(file), "-P", str(self.folder / "pid")]
+        log = self.folder / "log"
+        with log.open("w") as output, subprocess.Popen(argv, stdout=output, stderr=output) as daemon:
+            try:
+                wait_until(lambda: "isten" in log.read_text(), "miniupnpd listens")
+                yield
+            finally:
+                daemon.terminate()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    if shutil.which("miniupnpd") is None:
+        pytest.fail("not on PATH: miniupnpd (apt-get install miniupnpd)", pytrace=False)
+    with namespace("router") as router, namespace("hub") as hub, namespace("stranger") as stranger:
+        connect(router, hub, "lan0", "eth0")
+        connect(router, stranger, "wan0", "eth0")
+        for machine, interface, address in (
+            (router, "lan0", ROUTER),
+            (router, "wan0", OUTSIDE),
+            (hub, "eth0", HUB),
+            (stranger, "eth0", STRANGER),
+        ):
+            machine.add_address(interface, f"{address}/24")
+        hub.add_default_route(ROUTER)
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        router.run("nft", "-f", "-", text=_FIREWALL)
+        yield Home(router, hub, stranger, tmp_path)
+
+
+@pytest.fixture
+def hub(home: Home) -> Iterator[Hub]:
+    with make_hub(home.hub.prefix, PORTS) as made:
+        made.spec.write_text(SPEC)
+        yield made
+
+
+def apply(hub: Hub) -> dict[str, Any]:
+    done = hub.run("firewall", "apply", "--router", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("languages", "means"),
+    [({}, "pcp"), ({"upnp": True, "pcp": False}, "upnp")],
+    ids=["pcp", "upnp"],
+)
+def test_packets_from_outside_arrive_after_apply_and_not_after_revert(
+    home: Home, hub: Hub, languages: dict[str, bool], means: str
+) -> None:
+    with home.routing(**languages), answering(home.hub, *MAPPED):
+        assert reach(home.stranger, OUTSIDE, *MAPPED) == set()
+        said = apply(hub)
+        assert (said["means"], said["outside"], said["reachable"]) == (means, OUTSIDE, True)
+        assert {f"UDP:7882:{HUB}:7882", f"TCP:7881:{HUB}:7881"} <= home.leases()
+        assert reach(home.stranger, OUTSIDE, *MAPPED) == set(MAPPED)
+
+        # Again is the same, for another lease.
+        leases = home.leases()
+        again = apply(hub)
+        assert home.leases() == leases
+        assert all(new["until"] >= old["until"] for new, old in zip(again["mappings"], said["mappings"], strict=True))
+
+        assert hub.run("firewall", "revert", "--router").returncode == 0
+        assert home.leases() == set()
+        assert reach(home.stranger, OUTSIDE, *MAPPED) == set()
+    assert not (hub.state / "router.json").exists()
+
+
+def test_a_port_that_the_spec_no_longer_has_is_given_back(home: Home, hub: Hub) -> None:
+    with home.routing():
+        apply(hub)
+        hub.spec.write_text(SPEC.replace("media: {", "media: {udp: 7990, "))
+        apply(hub)
+        assert {lease.split(":")[1] for lease in home.leases()} == {"7990", "7881", "3478", "7880", "8080"}
+
+
+_ASK = """
+import json, sys
+import anyio
+from lkhub.host.router_pcp import NatPmp
+from lkhub.host.router_upnp import Upnp
+async def main():
+    means, gateway, local, verb, arguments = json.loads(sys.argv[1])
+    print(await getattr({"nat-pmp": NatPmp, "upnp": Upnp}[means](gateway, local), verb)(*arguments))
+anyio.run(main)
+"""
+
+
+def ask(machine: Namespace, means: str, local: str, verb: str, *arguments: object) -> str:
+    """What the router says to a single request."""
+    return machine.run(sys.executable, "-c", _ASK, json.dumps([means, ROUTER, local, verb, arguments]))
+
+
+def test_nat_pmp_maps_and_gives_back(home: Home) -> None:
+    with home.routing(), answering(home.hub, ("udp", 7882)):
+        said = ask(home.hub, "nat-pmp", HUB, "map", "udp", 7882, 3600, "")
+        assert said.startswith("Granted(port=7882")
+        assert OUTSIDE in said
+        assert home.leases() == {f"UDP:7882:{HUB}:7882"}
+        assert reach(home.stranger, OUTSIDE, ("udp", 7882)) == {("udp", 7882)}
+        ask(home.hub, "nat-pmp", HUB, "unmap", "udp", 7882)
+        assert home.leases() == set()
+
+
+def test_a_port_that_somebody_else_has_is_named_and_nothing_is_left(home: Home, hub: Hub) -> None:
+    home.hub.add_address("eth0", f"{NEIGHBOUR}/24")
+    with home.routing(pcp=False, secure=False):
+        ask(home.hub, "upnp", NEIGHBOUR, "map", "udp", 3478, 3600, "a game")
+        before = home.leases()
+        done = hub.run("firewall", "apply", "--router")
+        assert done.returncode == 3
+        assert f"refused 3478/udp: port 3478 goes to {NEIGHBOUR}" in done.stderr
+        assert home.leases() == before
+
+
+def test_a_mapping_that_the_user_made_is_used_and_left(home: Home, hub: Hub) -> None:
+    with home.routing(pcp=False):
+        ask(home.hub, "upnp", HUB, "map", "udp", 7882, 3600, "my own")
+        before = home.leases()
+        assert [mapping["own"] for mapping in apply(hub)["mappings"]].count(False) == 1
+        assert hub.run("firewall", "revert", "--router").returncode == 0
+        assert home.leases() == before
+
+
+def test_a_router_that_does_nothing_of_it_is_told(home: Home, hub: Hub) -> None:
+    done = hub.run("firewall", "apply", "--router")
+    assert done.returncode == 3
+    assert f"the router at {ROUTER} does not take requests" in done.stderr
+    for means in ("pcp", "nat-pmp", "upnp"):
+        assert f"{means}: " in done.stderr
+
+
+def test_a_router_that_lost_its_mappings_gets_them_again(home: Home, hub: Hub) -> None:
+    with home.routing():
+        apply(hub)
+    (home.folder / "leases").unlink()
+    for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
+        home.router.run("nft", "flush", "chain", "inet", "filter", chain)
+    with home.routing(), answering(home.hub, *MAPPED):
+        assert reach(home.stranger, OUTSIDE, *MAPPED) == set()
+        apply(hub)
+        assert reach(home.stranger, OUTSIDE, *MAPPED) == set(MAPPED)
+
+
+def test_a_hub_that_is_not_public_gets_no_mapping(home: Home, hub: Hub) -> None:
+    hub.spec.write_text(f"reach: lan\nmedia: {{advertise: {HUB}}}\n")
+    with home.routing():
+        done = hub.run("firewall", "apply", "--router")
+        assert (done.returncode, home.leases()) == (2, set())
