@@ -8,8 +8,8 @@ from lkhub.errors import MachineError
 from lkhub.plan.model import TlsPlan
 from lkhub.supervise.supervisor import Supervisor
 
-# Who renews certificates does it weeks before the old one ends.
-LOOK_SECONDS = 5.0
+# A look is two calls of stat, no more often than the supervisor wakes up for its logs.
+LOOK_SECONDS = 2.0
 
 
 async def watch_certificate(supervisor: Supervisor) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -60,6 +61,16 @@ class Call:
         wanted = {SPEAKER: speaker, LISTENER: listener}
         wait_until(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
 
+    def watch(self) -> None:
+        """Measure disturbances from now on."""
+        self.ask("watch")
+
+    def disturbance(self) -> tuple[float, int]:
+        """The longest time, in seconds, in which the listener heard nothing since `watch`, and how often one of the two
+        has reconnected."""
+        answer = self.ask("disturbance")
+        return answer["gap"], answer["reconnects"]
+
     def candidates(self) -> set[str]:
         """The server's candidates that the two keep in mind, as `protocol address:port`."""
         return set(self.ask("candidates")["candidates"])
@@ -93,6 +104,10 @@ async def _run() -> None:
     given = json.loads(await anext(commands))
     speaker = await Person(given["url"], given[SPEAKER]).join()
     listener = await Person(given["url"], given[LISTENER]).join()
+    reconnects: list[float] = []
+    for person in (speaker, listener):
+        person.room.on("reconnecting", lambda: reconnects.append(time.monotonic()))
+    since = time.monotonic()
     try:
         await speaker.speak()
         await listener.wait_heard(SPEAKER)
@@ -105,6 +120,14 @@ async def _run() -> None:
                 case "paths":
                     people = {SPEAKER: speaker, LISTENER: listener}
                     _answer(**{name: _describe_path(await _read_stats(person)) for name, person in people.items()})
+                case "watch":
+                    await listener.wait_heard(SPEAKER)
+                    since = time.monotonic()
+                    _answer()
+                case "disturbance":
+                    now = time.monotonic()
+                    gap = listener.ear_of(SPEAKER).longest_gap(since, now)
+                    _answer(gap=gap, reconnects=sum(since <= at <= now for at in reconnects))
                 case "candidates":
                     offered = [_list_offered(await _read_stats(person)) for person in (speaker, listener)]
                     _answer(candidates=sorted(set().union(*offered)))

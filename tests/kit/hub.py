@@ -111,6 +111,8 @@ def free_ports() -> dict[str, int]:
         "signal": socket.SOCK_STREAM,
         "turn": socket.SOCK_DGRAM,
         "web": socket.SOCK_STREAM,
+        "https": socket.SOCK_STREAM,
+        "http": socket.SOCK_STREAM,
     }
     sockets = {name: socket.socket(socket.AF_INET, kind) for name, kind in names.items()}
     for each in sockets.values():

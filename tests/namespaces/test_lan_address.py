@@ -11,6 +11,7 @@ from tests.kit.netns import Namespace, connect, namespace, tunnel
 from tests.namespaces.lan import call_from, on_client
 
 LAN, NEIGHBOUR = "192.168.50.2", "192.168.50.1"
+OTHER_LAN, FAR_NEIGHBOUR = "10.9.0.2", "10.9.0.3"
 
 VPN = "a VPN, which other devices here are not in"
 BRIDGE = "a bridge for containers or virtual machines"
@@ -20,7 +21,6 @@ USABLE = "set media.advertise to use it"
 OTHERS = {
     "192.168.50.77 on eth0": USABLE,
     "fd00:50::2 on eth0": USABLE,
-    "10.9.0.2 on eth1": USABLE,
     "172.17.0.1 on docker0": BRIDGE,
     "192.168.122.1 on virbr0": BRIDGE,
     "172.18.0.1 on services": BRIDGE,
@@ -34,13 +34,22 @@ IPV4 = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
 
 
 @pytest.fixture
-def neighbour(machine: Namespace) -> Iterator[Namespace]:
-    """Where the machine's wires end; there is no default route yet."""
+def far(machine: Namespace) -> Iterator[Namespace]:
+    """Somebody on the machine's other LAN."""
+    with namespace("far") as made:
+        connect(machine, made, "eth1")
+        machine.add_address("eth1", f"{OTHER_LAN}/24")
+        made.add_address("eth1", f"{FAR_NEIGHBOUR}/24")
+        yield made
+
+
+# eth1 comes first: what is taken must not depend on the order in which the kernel lists interfaces.
+@pytest.fixture
+def neighbour(machine: Namespace, far: Namespace) -> Iterator[Namespace]:
+    """Somebody on the machine's LAN; there is no default route yet."""
     with namespace("neighbour") as made:
-        # eth1 comes first: what is taken must not depend on the order in which the kernel lists interfaces.
-        for interface, address in (("eth1", "10.9.0.2/24"), ("eth0", f"{LAN}/24")):
-            connect(machine, made, interface)
-            machine.add_address(interface, address)
+        connect(machine, made, "eth0")
+        machine.add_address("eth0", f"{LAN}/24")
         made.add_address("eth0", f"{NEIGHBOUR}/24")
         yield made
 
@@ -69,44 +78,55 @@ def crowd(machine: Namespace, neighbour: Namespace) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("crowd")
-def test_clients_are_told_the_lan_address_and_no_other(machine: Namespace, neighbour: Namespace, hub: Hub) -> None:
+def test_clients_are_told_the_addresses_of_both_lans_and_no_other(
+    machine: Namespace, neighbour: Namespace, far: Namespace, hub: Hub
+) -> None:
     machine.add_default_route(NEIGHBOUR)
     hub.spec.write_text("reach: lan\n")
     done = hub.run("up", "--detach")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"note: clients are told {LAN}, on eth0, which carries the default route\n" in done.stderr
+    assert f"note: clients are also told {OTHER_LAN}, on eth1, another network\n" in done.stderr
     for other, reason in OTHERS.items():
         assert f"note: not {other}: {reason}\n" in done.stderr
-    assert f"ws://{LAN}:7880" in done.stdout
+    assert f"wss://{LAN}" in done.stdout
     assert "outside: not seen yet" in done.stdout
 
-    for file in ("livekit.yaml", "relay.json", "serve.json"):
-        assert set(IPV4.findall((hub.state / "rendered" / file).read_text())) <= {LAN, "127.0.0.1"}, file
+    for file in ("livekit.yaml", "relay.json", "serve.json", "caddy.json"):
+        named = set(IPV4.findall((hub.state / "rendered" / file).read_text()))
+        assert named <= {LAN, OTHER_LAN, "127.0.0.1", "127.0.0.0"}, file
 
-    client = on_client(hub, neighbour)
-    assert client.environ["LIVEKIT_URL"] == f"ws://{LAN}:7880"
-    verified = json.loads(client.run("verify", "--url", f"ws://{LAN}:7880", "--json").stdout)
-    assert [path["path"] for path in verified["paths"] if path["ok"]] == ["udp", "tcp", "turn-udp"]
-    for path in verified["paths"]:
-        assert set(IPV4.findall(f"{path['remote']} {path['relay']}")) == {LAN}, path
-    with call_from(client, "room") as call:
-        assert call.candidates() <= {f"udp {LAN}:7882", f"tcp {LAN}:7881"}
+    for machine_of_client, address in ((neighbour, LAN), (far, OTHER_LAN)):
+        client = on_client(hub, machine_of_client)
+        client.environ["LIVEKIT_URL"] = f"wss://{address}"
+        done = client.run("verify", "--url", f"wss://{address}", "--json")
+        for path in json.loads(done.stdout)["paths"]:
+            assert path["ok"], path
+            # Of the relay both are told.
+            assert address in IPV4.findall(path["relay"] or path["remote"]), path
+        with call_from(client, address) as call:
+            call.wait_connected("udp", "udp")
+            assert call.candidates() <= {
+                f"{protocol} {told}:{port}"
+                for told in (LAN, OTHER_LAN)
+                for protocol, port in (("udp", 7882), ("tcp", 7881))
+            }
 
 
 @pytest.mark.usefixtures("neighbour")
 def test_the_output_says_what_browsers_on_other_devices_refuse(hub: Hub) -> None:
-    hub.spec.write_text("reach: lan\n")
+    hub.spec.write_text("reach: lan\ntls: {mode: off}\n")
     done = hub.run("up", "--detach", "--no-verify")
-    assert "warning: no TLS yet: browsers on other devices refuse camera and microphone" in done.stderr
+    assert "warning: no TLS: browsers on other devices refuse camera and microphone" in done.stderr
 
 
 @pytest.mark.usefixtures("neighbour")
-def test_of_several_lans_without_a_default_route_the_first_is_taken_and_the_others_are_shown(hub: Hub) -> None:
+def test_of_several_lans_without_a_default_route_all_are_told(hub: Hub) -> None:
     hub.spec.write_text("reach: lan\n")
     done = hub.run("up", "--detach", "--no-verify")
     assert done.returncode == 0, done.stderr
-    assert "told 10.9.0.2, on eth1, the first of 2 LAN addresses (there is no default route)" in done.stderr
-    assert f"not {LAN} on eth0: {USABLE}" in done.stderr
+    assert f"told {OTHER_LAN}, on eth1, the first of 2 LAN addresses (there is no default route)" in done.stderr
+    assert f"clients are also told {LAN}, on eth0, another network" in done.stderr
 
 
 @pytest.mark.usefixtures("crowd")
@@ -129,7 +149,7 @@ def test_a_hub_follows_its_machine_to_a_new_address(machine: Namespace, neighbou
     machine.add_default_route(NEIGHBOUR)
     hub.up()
     client = on_client(hub, neighbour)
-    assert client.environ["LIVEKIT_URL"] == "ws://192.168.50.9:7880"
+    assert client.environ["LIVEKIT_URL"] == "wss://192.168.50.9"
     done = client.run("verify", "--url", client.environ["LIVEKIT_URL"])
     assert done.returncode == 0, done.stdout + done.stderr
 

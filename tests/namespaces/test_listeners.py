@@ -7,7 +7,7 @@ import pytest
 from tests.kit.call import Call
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, connect, namespace
-from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan, call_from, on_client
+from tests.namespaces.lan import HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client
 
 Socket = tuple[str, str, int]
 """Protocol, local address and port."""
@@ -35,18 +35,36 @@ def test_a_hub_for_this_machine_listens_on_loopback_alone(machine: Namespace, hu
     assert named <= {(protocol, port) for protocol, _, port in sockets}
 
 
-def test_a_hub_on_the_lan_listens_there_and_on_loopback_and_for_ice_tcp_everywhere(lan: Lan) -> None:
+@pytest.fixture(scope="module")
+def bridged(lan: Lan) -> Lan:
+    """The LAN, with containers on the hub's machine."""
     lan.hub.add_bridge("docker0", "172.17.0.1/16")
+    return lan
+
+
+@pytest.mark.parametrize(
+    ("spec", "outside", "inside"),
+    [
+        pytest.param(HUB_SPEC, {80, 443}, {80, 443, 7880, 8080}, id="tls-internal"),
+        pytest.param(PLAIN_SPEC, {7880, 8080}, {7880, 8080}, id="tls-off"),
+    ],
+)
+def test_a_hub_on_the_lan_listens_there_and_on_loopback_and_for_ice_tcp_everywhere(
+    bridged: Lan, spec: str, outside: set[int], inside: set[int]
+) -> None:
+    lan = bridged
     with make_hub(lan.hub.prefix, PORTS) as hub:
-        hub.spec.write_text(HUB_SPEC)
+        hub.spec.write_text(spec)
         hub.up("--no-verify")
         with call_from(on_client(hub, lan.client), "room") as call:
             sockets = relaying_sockets(lan.hub, call)
     # LiveKit binds ICE/TCP on every interface, whatever it is told.
     assert {socket for socket in sockets if socket[1] not in (HUB, "127.0.0.1")} == {("tcp", "*", 7881)}
     assert {socket for socket in sockets if socket[0] == "udp" and socket[1] != HUB} == set()
-    own = {("udp", HUB, 7882), ("udp", HUB, 3478), ("tcp", HUB, 7880), ("tcp", HUB, 8080)}
-    assert own | {("tcp", "127.0.0.1", 7880), ("tcp", "127.0.0.1", 8080)} <= sockets
+    assert {("udp", HUB, 7882), ("udp", HUB, 3478)} <= sockets
+    assert {port for protocol, address, port in sockets if (protocol, address) == ("tcp", HUB)} == outside
+    # Media has one more, on a port that the system gives it.
+    assert inside <= {port for protocol, address, port in sockets if (protocol, address) == ("tcp", "127.0.0.1")}
 
 
 def relaying_sockets(machine: Namespace, call: Call) -> set[Socket]:

@@ -2,17 +2,47 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Browser
 
+from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
+from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, links_of, on_client, root_of
 from tests.waiting import DEADLINE_SECONDS
 
 UDP = "iifname lan0 meta l4proto udp"
 MEDIA_UDP = f"iifname lan0 udp dport {PORTS['udp']}"
 MEDIA_TCP = "iifname lan0 tcp dport 7881"
+ALL_TCP_BUT_443 = "iifname lan0 tcp dport != 443"
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """What is dropped in front of the hub, where each path then ends, and how a native client (none: not at all) and a
+    browser connect."""
+
+    drops: tuple[str, ...]
+    stages: dict[str, str]
+    native: str
+    browser: str
+
+
+ALL = dict.fromkeys(("udp", "tcp", "turn-udp", "turn-tls"), "media")
+FIREWALLS = {
+    "all-open": Firewall((), ALL, "udp", "udp"),
+    "no-udp": Firewall((UDP,), ALL | {"udp": "connect", "turn-udp": "gather"}, "tcp", "tcp"),
+    "relay-only": Firewall((MEDIA_UDP, MEDIA_TCP), ALL | {"udp": "connect", "tcp": "connect"}, "relay", "relay/udp"),
+    # Native clients get no media there: libwebrtc knows no root but its own for TURN over TLS.
+    "443-tcp-alone": Firewall(
+        (UDP, ALL_TCP_BUT_443),
+        {"udp": "connect", "tcp": "connect", "turn-udp": "gather", "turn-tls": "media"},
+        "",
+        "relay/tls",
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,32 +54,36 @@ def hub(lan: Lan) -> Iterator[Hub]:
         yield made
 
 
-@pytest.mark.parametrize(
-    ("dropped", "stages", "path"),
-    [
-        pytest.param((), {"udp": "media", "tcp": "media", "turn-udp": "media"}, "udp", id="all-open"),
-        pytest.param((UDP,), {"udp": "connect", "tcp": "media", "turn-udp": "gather"}, "tcp", id="no-udp"),
-        pytest.param(
-            (MEDIA_UDP, MEDIA_TCP), {"udp": "connect", "tcp": "connect", "turn-udp": "media"}, "relay", id="relay-only"
-        ),
-    ],
-)
-def test_verify_tells_paths_apart_and_a_call_takes_the_one_that_is_left(
-    lan: Lan, hub: Hub, dropped: tuple[str, ...], stages: dict[str, str], path: str
+@pytest.fixture(scope="module")
+def browser(lan: Lan, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser on the client's machine that trusts the hub."""
+    with launching(tmp_path_factory.mktemp("browser"), lan.client.prefix, root_of(hub)) as launched:
+        yield launched
+
+
+@pytest.mark.parametrize("name", FIREWALLS)
+def test_verify_tells_paths_apart_and_calls_take_the_one_that_is_left(
+    lan: Lan, hub: Hub, browser: Browser, name: str
 ) -> None:
+    firewall = FIREWALLS[name]
     client = on_client(hub, lan.client)
-    # Blocked paths take verify some seconds; the call is on its way meanwhile.
+    # Blocked paths take verify some seconds; the calls are on their way meanwhile.
     with (
-        dropping(lan.hub, *dropped),
+        dropping(lan.hub, *firewall.drops),
         client.start("verify", "--url", HUB_URL, "--json") as verifying,
-        call_from(client, path) as call,
     ):
-        call.wait_connected(path, path)
+        if firewall.native:
+            with call_from(client, f"{name}-native") as call:
+                call.wait_connected(firewall.native, firewall.native)
+        with profile(browser) as context:
+            for guest in join_two(context, *links_of(hub, name)):
+                guest.wait_connected(firewall.browser)
+                assert {end.split()[1].rpartition(":")[0] for end in guest.ends()} == {HUB}
         stdout, stderr = verifying.communicate(timeout=DEADLINE_SECONDS)
     answer = json.loads(stdout)
-    assert {found["path"]: found["stage"] for found in answer["paths"]} == stages, stdout + stderr
+    assert {found["path"]: found["stage"] for found in answer["paths"]} == firewall.stages, stdout + stderr
     assert all(found["ok"] is (found["stage"] == "media") for found in answer["paths"]), stdout
-    assert (verifying.returncode, answer["ok"]) == ((1, False) if dropped else (0, True))
+    assert (verifying.returncode, answer["ok"]) == ((1, False) if firewall.drops else (0, True))
 
 
 def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
@@ -59,6 +93,8 @@ def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
     assert paths["udp"]["remote"] == f"udp host {HUB}:7882"
     assert paths["tcp"]["remote"] == f"tcp host {HUB}:7881"
     assert paths["turn-udp"]["relay"] == f"turn:{HUB}:3478?transport=udp"
+    assert paths["turn-tls"]["relay"] == f"turns:{HUB}:443?transport=tcp"
+    assert [path["native"] for path in paths.values()] == [None, None, None, False]
     for path in paths.values():
         assert 0 <= path["loss"] < 0.5, path
         assert 0 < path["rtt_ms"] < path["connect_ms"], path
@@ -66,7 +102,17 @@ def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
 
 def test_a_closed_port_is_the_stage_tcp(lan: Lan, hub: Hub) -> None:
     client = on_client(hub, lan.client)
-    done = client.run("verify", "--url", f"ws://{HUB}:7890")
+    done = client.run("verify", "--url", f"wss://{HUB}:7890")
     assert done.returncode == 1, done.stderr
-    assert done.stdout.count("at stage tcp: connection refused") == 3, done.stdout
+    assert done.stdout.count("at stage tcp: connection refused") == len(ALL), done.stdout
     assert "error: no call gets through on the path udp [path-fails]" in done.stderr
+
+
+def test_who_does_not_trust_the_hub_is_told_so(lan: Lan, hub: Hub) -> None:
+    client = on_client(hub, lan.client)
+    del client.environ["SSL_CERT_FILE"]
+    done = client.run("verify", "--url", HUB_URL, "--path", "udp", "--json")
+    assert done.returncode == 1
+    [path] = json.loads(done.stdout)["paths"]
+    assert (path["ok"], path["stage"]) == (False, "tls"), path
+    assert "authority" in path["detail"], path

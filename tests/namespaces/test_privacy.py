@@ -7,7 +7,7 @@ import pytest
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.capture import capturing
-from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PORTS, Lan, call_from, on_client
+from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client
 
 GATEWAY = {"203.0.113.1": "203.0.113.2/24", "2001:db8::1": "2001:db8::2/64"}
 
@@ -38,11 +38,12 @@ def test_a_hub_for_this_machine_and_its_people_speak_to_nobody_else(
         assert capture.strangers(machine) == []
 
 
-def test_a_hub_on_the_lan_and_its_people_speak_to_each_other_alone(lan: Lan) -> None:
+@pytest.mark.parametrize("spec", [HUB_SPEC, PLAIN_SPEC], ids=["tls-internal", "tls-off"])
+def test_a_hub_on_the_lan_and_its_people_speak_to_each_other_alone(lan: Lan, spec: str) -> None:
     with make_hub(lan.hub.prefix, PORTS) as hub, capturing(lan.client, "lan0", (HUB, CLIENT)) as capture:
         for sender in (lan.hub, lan.client):
             capture.prove(sender, 4)
-        hub.spec.write_text(HUB_SPEC)
+        hub.spec.write_text(spec)
         hub.environ |= PROXIES
         live_through(hub, lan.client)
         assert capture.strangers(lan.hub) == []

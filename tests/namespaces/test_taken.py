@@ -42,12 +42,15 @@ def test_who_holds_a_port_on_the_lan_address_is_named(lan: Lan) -> None:
     lan.hub.add_bridge("docker0", "172.17.0.1/16")
     with make_hub(lan.hub.prefix, PORTS) as hub:
         hub.spec.write_text(HUB_SPEC)
-        with holding(lan.hub, f"udp {HUB} 7882", f"tcp {HUB} 7880", "tcp 172.17.0.1 7881") as pid:
+        sockets = (f"udp {HUB} 7882", f"tcp {HUB} 443", f"tcp {HUB} 80", "tcp 127.0.0.1 7880", "tcp 172.17.0.1 7881")
+        with holding(lan.hub, *sockets) as pid:
             done = hub.run("up", "--detach")
         assert (done.returncode, done.stdout) == (3, ""), done.stdout + done.stderr
         for port, key in (
             (r"udp port 7882 \(media\)", "media.udp"),
             (r"tcp port 7881 \(media over TCP\)", "media.tcp"),
+            (r"tcp port 443 \(HTTPS, signalling, TURN over TLS\)", "tls.listen"),
+            (r"tcp port 80 \(to HTTPS\)", "tls.http"),
             (r"tcp port 7880 \(signalling\)", "media.signal"),
         ):
             assert len(re.findall(rf"{port} is in use by python[\d.]* \(pid {pid}\)", done.stderr)) == 1, done.stderr

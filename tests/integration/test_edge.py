@@ -1,0 +1,138 @@
+"""What is open on loopback is not open through the hub's front door, and no token gets into a log."""
+
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.kit.hub import Hub, free_ports, make_hub
+from tests.waiting import wait_until
+
+CANARY = "CANARY0123456789"
+
+# What programs with these paths tell those who may know, and what the hub may tell nobody out there.
+INSIDE = (
+    "/metrics",
+    "/api/metrics",
+    "/debug/pprof/",
+    "/debug/vars",
+    "/debug/goroutine",
+    "/config/",
+    "/status",
+    "/ready",
+)
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    """A hub for this machine alone, with TLS, that gives tokens to nobody."""
+    with make_hub(ports=free_ports()) as made:
+        made.write_spec(f"tls: {{mode: internal, listen: {made.ports['https']}, http: {made.ports['http']}}}\n")
+        made.up("--no-verify")
+        yield made
+
+
+@pytest.fixture
+def door(hub: Hub) -> Iterator[httpx.Client]:
+    """Somebody who trusts the hub and comes in by its front door."""
+    context = ssl.create_default_context(cafile=hub.state / "ca" / "root.crt")
+    with httpx.Client(base_url=f"https://127.0.0.1:{hub.ports['https']}", verify=context, trust_env=False) as client:
+        yield client
+
+
+def test_pages_and_signalling_are_there(door: httpx.Client) -> None:
+    """Else the refusals below would prove nothing."""
+    assert "<html" in door.get("/join/lobby").text
+    assert door.get("/rtc/v1/validate").status_code == 401
+    assert door.get("/api/health").json() == {"status": "ok"}
+
+
+def test_the_token_endpoint_is_closed_through_the_edge(door: httpx.Client) -> None:
+    answer = door.post("/api/livekit/token", json={"room": "r"})
+    assert answer.status_code == 403
+    assert "eyJ" not in answer.text
+
+
+def test_the_token_endpoint_is_open_on_loopback_where_no_edge_runs() -> None:
+    with make_hub() as hub:
+        hub.up("--no-verify")
+        url = f"http://127.0.0.1:{hub.ports['web']}/api/livekit/token"
+        assert httpx.post(url, json={"room": "r"}, trust_env=False).status_code == 200
+
+
+@pytest.mark.parametrize("path", INSIDE)
+def test_nothing_for_the_operator_is_to_be_had(door: httpx.Client, path: str) -> None:
+    assert door.get(path).status_code == 404
+
+
+def test_health_says_no_more_than_whether_it_is_well(hub: Hub, door: httpx.Client) -> None:
+    supervisor = psutil.Process(hub.supervisor_pid())
+    media = psutil.Process(hub.pids()["media"])
+    supervisor.suspend()
+    media.kill()
+    try:
+        wait_until(lambda: door.get("/api/health").status_code == 503, "health says that media is gone")
+        assert door.get("/api/health").json() == {"status": "unavailable"}
+    finally:
+        supervisor.resume()
+    wait_until(lambda: door.get("/api/health").status_code == 200, "media is back")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hub", "/api/health", "/rtc/v1/validate", "/twirp/livekit.RoomService/x"])
+@pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1.evil.example"])
+def test_another_name_is_not_this_hub(door: httpx.Client, path: str, host: str) -> None:
+    assert door.get(path, headers={"Host": host}).status_code == 421
+
+
+def test_plain_http_leads_nobody_elsewhere(hub: Hub) -> None:
+    url = f"http://127.0.0.1:{hub.ports['http']}/join/a"
+    answer = httpx.get(url, trust_env=False)
+    assert (answer.status_code, answer.headers["location"]) == (
+        308,
+        f"https://127.0.0.1:{hub.ports['https']}/join/a",
+    )
+    answer = httpx.get(url, headers={"Host": "evil.example"}, trust_env=False)
+    assert "evil.example" not in answer.headers.get("location", "")
+
+
+def test_a_token_is_in_no_log(hub: Hub, door: httpx.Client) -> None:
+    """Neither of a request that is answered, nor of one that is refused, breaks off, or finds nobody."""
+    plain = f"http://127.0.0.1:{hub.ports['http']}"
+    asked = f"?access_token={CANARY}"
+    for path in (f"/rtc{asked}", f"/rtc/v1{asked}", f"/join/r{asked}", f"/nothing{asked}", f"/twirp/x{asked}"):
+        door.get(path)
+        door.get(path, headers={"Host": "evil.example"})
+        door.get(path, headers={"Authorization": f"Bearer {CANARY}", "Cookie": CANARY, "X-Long": "x" * 70_000})
+        httpx.get(f"{plain}{path}", trust_env=False)
+    shake_and_break_off(hub, f"GET /rtc{asked} HTTP/1.1\r\nHost: 127.0.0.1:{hub.ports['https']}\r\n".encode())
+    shake_and_break_off(hub, f"{CANARY}\r\n\r\n".encode())
+    # Nobody behind the edge, and nobody who starts it again.
+    os.kill(hub.supervisor_pid(), signal.SIGKILL)
+    pids = hub.pids()
+    os.kill(pids["media"], signal.SIGKILL)
+    os.kill(pids["serve"], signal.SIGKILL)
+    assert door.get(f"/rtc{asked}", timeout=20).status_code == 502
+    assert door.get(f"/api/health{asked}", timeout=20).status_code == 502
+    hub.up("--no-verify")
+    wait_until(lambda: "502" in hub.log("edge"), "the edge logs what it could not pass on")
+    rendered = hub.state / "rendered"
+    texts = {
+        path: path.read_bytes() for path in hub.state.rglob("*") if path.is_file() and rendered not in path.parents
+    }
+    assert any(path.name == "edge.log" for path in texts)
+    assert [path for path, text in texts.items() if CANARY.encode() in text or b"eyJhbGciOi" in text] == []
+
+
+def shake_and_break_off(hub: Hub, beginning: bytes) -> None:
+    """Send the beginning of a request, and leave."""
+    context = ssl.create_default_context(cafile=hub.state / "ca" / "root.crt")
+    with (
+        socket.create_connection(("127.0.0.1", hub.ports["https"])) as wire,
+        context.wrap_socket(wire, server_hostname="127.0.0.1") as client,
+    ):
+        client.sendall(beginning)

@@ -1,0 +1,223 @@
+"""Debian's Chromium on any machine of a test, with fake devices, and what it says of a call that it is in."""
+
+import os
+import shlex
+import subprocess
+import wave
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.kit.people import SAMPLE_RATE
+from tests.waiting import wait_until
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    # A name that its owner has rebound to this machine.
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1",
+    # What Chromium would ask of its maker's servers.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+PAGE_MS = 20_000
+
+# Runs in the page before its own code: keeps every connection, to say how media travels and what was opened anew.
+_KEEP = """
+  window.connections = [];
+  window.sockets = [];
+  const keep = (name, list) => {
+    const Original = window[name];
+    window[name] = class extends Original {
+      constructor(...args) { super(...args); list.push(this); }
+    };
+  };
+  keep('RTCPeerConnection', window.connections);
+  keep('WebSocket', window.sockets);
+  window.received = async () => {
+    let total = 0;
+    for (const connection of window.connections.filter(c => c.connectionState === 'connected'))
+      for (const report of (await connection.getStats()).values())
+        if (report.type === 'inbound-rtp') total += report.packetsReceived;
+    return total;
+  };
+"""
+
+_RECEIVES = """
+async () => {
+  const before = await window.received();
+  await new Promise(done => setTimeout(done, 200));
+  return await window.received() > before;
+}
+"""
+
+# Measures the longest time, in ms, in which the count of packets stood still. Both ends of a gap are seen up to one
+# look late.
+_WATCH_GAP = """
+() => {
+  window.longestGap = 0;
+  let last = performance.now(), count = -1, busy = false;
+  clearInterval(window.gapTimer);
+  window.gapTimer = setInterval(async () => {
+    if (busy) return;
+    busy = true;
+    const now = await window.received();
+    busy = false;
+    window.longestGap = Math.max(window.longestGap, performance.now() - last);
+    if (now !== count) { count = now; last = performance.now(); }
+  }, 20);
+}
+"""
+
+# The selected pairs of all connections: how the page sends, and the server's end.
+_ROUTES = """
+async () => {
+  const found = [];
+  for (const connection of window.connections.filter(c => c.connectionState === 'connected')) {
+    const stats = await connection.getStats();
+    for (const transport of stats.values()) {
+      const pair = transport.type === 'transport' && stats.get(transport.selectedCandidatePairId);
+      if (!pair) continue;
+      const local = stats.get(pair.localCandidateId), remote = stats.get(pair.remoteCandidateId);
+      const path = local.candidateType === 'relay' ? `relay/${local.relayProtocol}` : local.protocol;
+      found.push([path, `${remote.protocol} ${remote.address}:${remote.port}`]);
+    }
+  }
+  return found;
+}
+"""
+
+_CANDIDATES = """
+async () => {
+  const found = [];
+  for (const connection of window.connections)
+    for (const report of (await connection.getStats()).values())
+      if (report.type === 'remote-candidate') found.push(`${report.protocol} ${report.address}:${report.port}`);
+  return found;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Somebody who is in a call, in a tab of their own."""
+
+    page: Page
+
+    def receives(self) -> bool:
+        """Whether packets of other people arrive just now."""
+        return bool(self.page.evaluate(_RECEIVES))
+
+    def wait_receiving(self) -> None:
+        wait_until(self.receives, "packets of other people arrive")
+
+    def paths(self) -> set[str]:
+        """How media travels: `udp`, `tcp`, or `relay/` and how the relay is reached: `udp`, `tcp` or `tls`."""
+        return {path for path, _ in self.page.evaluate(_ROUTES)}
+
+    def ends(self) -> set[str]:
+        """Where the server is for the page, such as `udp 198.18.0.1:7882`."""
+        return {end for _, end in self.page.evaluate(_ROUTES)}
+
+    def candidates(self) -> set[str]:
+        """All that the server offered, as `ends`."""
+        return set(self.page.evaluate(_CANDIDATES))
+
+    def wait_connected(self, path: str) -> None:
+        wait_until(lambda: self.paths() == {path}, f"connected by {path}")
+
+    def opened(self) -> tuple[int, int]:
+        """How many connections the page has opened so far: for media, and WebSockets. More than before is a
+        reconnect."""
+        return tuple(self.page.evaluate("() => [window.connections.length, window.sockets.length]"))  # type: ignore[return-value]
+
+    def watch_gap(self) -> None:
+        """Measure from now on."""
+        self.page.evaluate(_WATCH_GAP)
+
+    def longest_gap(self) -> float:
+        """The longest time without a packet since `watch_gap`, in seconds."""
+        return float(self.page.evaluate("() => window.longestGap")) / 1000
+
+
+@contextmanager
+def launching(folder: Path, prefix: Sequence[str] = (), root: Path | None = None) -> Iterator[Browser]:
+    """Chromium, which keeps its things in `folder` and trusts the authority `root` besides the usual ones. `prefix`
+    goes in front of its command line, to run it in a network namespace."""
+    if root is not None:
+        _trust(folder, root)
+    program = folder / "chromium"
+    environ = ["env", f"HOME={folder}", f"XDG_CONFIG_HOME={folder}", f"XDG_CACHE_HOME={folder}"]
+    program.write_text(f'#!/bin/sh\nexec {shlex.join([*prefix, *environ, CHROMIUM])} "$@"\n')
+    program.chmod(0o700)
+    arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={_make_tone(folder)}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """A profile of its own, with camera and microphone allowed."""
+    made = browser.new_context(permissions=["camera", "microphone"], viewport={"width": 1440, "height": 900})
+    made.set_default_timeout(PAGE_MS)
+    made.add_init_script(_KEEP)
+    yield made
+    made.close()
+
+
+def join(context: BrowserContext, link: str, name: str = "", *, camera: bool = True) -> Guest:
+    """Open a room and join as a person would, by a name where the link does not give one."""
+    page = context.new_page()
+    page.goto(link)
+    if name:
+        page.get_by_test_id("name-input").fill(name)
+    switch = page.get_by_test_id("preview-camera")
+    if switch.get_attribute("aria-pressed") != str(camera).lower():
+        switch.click()
+    page.get_by_test_id("join").click()
+    expect(page.get_by_test_id("call")).to_be_visible()
+    return Guest(page)
+
+
+def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
+    """Two people in one room, a link for each, who hear each other; their cameras are off, which spares the machine."""
+    ann, bob = (join(context, link, camera=False) for link in links)
+    for guest in (ann, bob):
+        guest.wait_receiving()
+    return ann, bob
+
+
+def _make_tone(folder: Path) -> Path:
+    """A second of sound, played again and again. Between Chromium's own beeps next to nothing is sent."""
+    path = folder / "tone.wav"
+    samples = 8_000 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE)
+    with wave.open(os.fspath(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(samples.astype(np.int16).tobytes())
+    return path
+
+
+def _trust(folder: Path, root: Path) -> None:
+    """Chromium on Linux reads the user's NSS store, for pages and for TURN (measured)."""
+    store = folder / ".pki" / "nssdb"
+    if not store.exists():
+        store.mkdir(parents=True)
+        _certutil(store, "-N", "--empty-password")
+    _certutil(store, "-A", "-t", "C,,", "-n", root.name, "-i", os.fspath(root))
+
+
+def _certutil(store: Path, *arguments: str) -> None:
+    done = subprocess.run(["certutil", "-d", f"sql:{store}", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, f"certutil (apt-get install libnss3-tools): {done.stderr}"
