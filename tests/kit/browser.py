@@ -139,7 +139,11 @@ class Guest:
     def opened(self) -> tuple[int, int]:
         """How many connections the page has opened so far: for media, and WebSockets. More than before is a
         reconnect."""
-        return tuple(self.page.evaluate("() => [window.connections.length, window.sockets.length]"))  # type: ignore[return-value]
+        return tuple(self.page.evaluate("() => [window.connections.length, window.sockets.length]"))
+
+    def is_signalling(self) -> bool:
+        """Whether the WebSocket that was opened last is open."""
+        return bool(self.page.evaluate("() => window.sockets.at(-1).readyState === WebSocket.OPEN"))
 
     def watch_gap(self) -> None:
         """Measure from now on."""
