@@ -65,7 +65,7 @@ def test_replaced_files_are_taken_over_without_a_restart(hub: Hub) -> None:
         call.watch()
         install(hub.folder, second, second)
         wait_until(lambda: served(hub) == second.certificate.serial_number, "the new certificate")
-        assert "the new certificate is in use" in hub.log("hub")
+        wait_until(lambda: "the new certificate is in use" in hub.log("hub"), "it is said")
 
         install(hub.folder, other, first)
         wait_until(lambda: "the old one stays in use" in hub.log("hub"), "a key that does not fit is refused")
