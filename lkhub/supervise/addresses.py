@@ -48,6 +48,10 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
         supervisor.notice_move(f"clients are told {told}, and this machine is at {now}")
     if found.plan.media.addresses == wanted.plan.media.addresses:
         return
+    # What comes with it, such as a new root that every device has to trust.
+    for note in found.plan.notes:
+        if note not in current.plan.notes:
+            supervisor.say(note)
     try:
         applied = await supervisor.apply(found)
     except HubError as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.kit import browser
 from tests.kit.hub import Hub
 from tests.waiting import wait_until
 
@@ -45,13 +46,8 @@ MEDIAN_GAP_SECONDS, WORST_GAP_SECONDS, KILLS = 2.0, 4.0, 10
 
 
 def join(context: BrowserContext, hub: Hub, room: str, name: str) -> Page:
-    """Open a room's page and join it as a person would."""
-    page = context.new_page()
-    page.goto(f"http://127.0.0.1:{hub.ports['web']}/join/{room}")
-    page.get_by_test_id("name-input").fill(name)
-    page.get_by_test_id("join").click()
-    expect(page.get_by_test_id("call")).to_be_visible()
-    return page
+    """Join a room by its page, under a name of one's own."""
+    return browser.join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name).page
 
 
 def moving_videos(page: Page) -> int:
@@ -146,65 +142,21 @@ def test_the_pages_load_nothing_from_anywhere_else(context: BrowserContext, hub:
 
 
 def test_killed_media_comes_back_in_a_browser(context: BrowserContext, hub: Hub) -> None:
-    context.add_init_script(KEEP_CONNECTIONS)
-    ann = join(context, hub, "kills", "Ann")
-    bob = join(context, hub, "kills", "Bob")
+    ann, bob = (browser.Guest(join(context, hub, "kills", name)) for name in ("Ann", "Bob"))
     gaps = []
     for _ in range(KILLS):
         media = hub.pids()["media"]
-        for page in (ann, bob):
-            wait_until(partial(page.evaluate, HEARS), "both hear each other")
-        bob.evaluate(WATCH_GAP)
+        for guest in (ann, bob):
+            guest.wait_receiving()
+        bob.watch_gap()
         os.kill(media, signal.SIGKILL)
-        wait_until(partial(bob.evaluate, "() => window.longestGap > 100"), "the sound stopped")
-        wait_until(partial(bob.evaluate, HEARS), "the sound is back")
-        gaps.append(bob.evaluate("() => window.longestGap") / 1000)
-        wait_until(partial(both_move, bob), "the pictures are back")
+        wait_until(lambda: bob.longest_gap() > 0.1, "the sound stopped")
+        bob.wait_receiving()
+        gaps.append(bob.longest_gap())
+        wait_until(partial(both_move, bob.page), "the pictures are back")
     print("gaps in s:", sorted(round(gap, 2) for gap in gaps))
     assert statistics.median(gaps) <= MEDIAN_GAP_SECONDS
     assert max(gaps) <= WORST_GAP_SECONDS
-
-
-# Runs in the page before its own code: keeps every RTCPeerConnection, to count the packets of sound that arrive.
-KEEP_CONNECTIONS = """
-  window.connections = [];
-  const Original = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Original {
-    constructor(...args) { super(...args); window.connections.push(this); }
-  };
-  window.soundPackets = async () => {
-    let total = 0;
-    for (const connection of window.connections.filter(c => c.connectionState === 'connected'))
-      for (const report of (await connection.getStats()).values())
-        if (report.type === 'inbound-rtp' && report.kind === 'audio') total += report.packetsReceived;
-    return total;
-  };
-"""
-
-HEARS = """
-async () => {
-  const before = await window.soundPackets();
-  await new Promise(done => setTimeout(done, 200));
-  return await window.soundPackets() > before;
-}
-"""
-
-# Measures the longest time, in ms, in which the count of packets stood still.
-WATCH_GAP = """
-() => {
-  window.longestGap = 0;
-  let last = performance.now(), count = -1, busy = false;
-  clearInterval(window.gapTimer);
-  window.gapTimer = setInterval(async () => {
-    if (busy) return;
-    busy = true;
-    const now = await window.soundPackets();
-    busy = false;
-    window.longestGap = Math.max(window.longestGap, performance.now() - last);
-    if (now !== count) { count = now; last = performance.now(); }
-  }, 20);
-}
-"""
 
 
 def test_a_foreign_page_gets_no_token(context: BrowserContext, hub: Hub) -> None:

@@ -164,7 +164,7 @@ def launching(folder: Path, prefix: Sequence[str] = (), root: Path | None = None
     environ = ["env", f"HOME={folder}", f"XDG_CONFIG_HOME={folder}", f"XDG_CACHE_HOME={folder}"]
     program.write_text(f'#!/bin/sh\nexec {shlex.join([*prefix, *environ, CHROMIUM])} "$@"\n')
     program.chmod(0o700)
-    arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={_make_tone(folder)}"]
+    arguments = [*ARGUMENTS, f"--use-file-for-fake-audio-capture={_make_sound(folder)}"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=arguments)
         yield browser
@@ -203,10 +203,16 @@ def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
     return ann, bob
 
 
-def _make_tone(folder: Path) -> Path:
-    """A second of sound, played again and again. Between Chromium's own beeps next to nothing is sent."""
-    path = folder / "tone.wav"
-    samples = 8_000 * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE)
+def _make_sound(folder: Path) -> Path:
+    """Two seconds of something like talking, played again and again.
+
+    Between Chromium's own beeps next to nothing is sent, and a tone that stays the same is filtered out as noise.
+    """
+    path = folder / "sound.wav"
+    times = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    pitch = 200 + 100 * np.floor(times * 5) * 7 % 900
+    loudness = 0.6 + 0.4 * np.sin(2 * np.pi * 5 * times)
+    samples = 16_000 * loudness * np.sin(2 * np.pi * pitch * times)
     with wave.open(os.fspath(path), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(samples.astype(np.int16).tobytes())

@@ -18,7 +18,16 @@ from pathlib import Path
 from lkhub.host.processes import identify
 from tests.waiting import wait_until
 
-TOOLS = {"ip": "iproute2", "ss": "iproute2", "nft": "nftables", "tcpdump": "tcpdump"}
+TOOLS = {
+    "certutil": "libnss3-tools",
+    "curl": "curl",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "setcap": "libcap2-bin",
+    "setpriv": "util-linux",
+    "ss": "iproute2",
+    "tcpdump": "tcpdump",
+}
 
 # Where `ip netns exec` takes a namespace's own files of /etc from.
 _ETC = Path("/etc/netns")

@@ -10,7 +10,6 @@ from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, find_obstacle, namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
 
-
 # What other people's programs make of a hub: minutes, and of no use to whoever works on something else.
 FIELD = ("test_firewall_", "test_guide", "test_proxy", "test_router", "test_turn_of_others")
 

@@ -1,16 +1,14 @@
 """Two machines on one wire, and what a hub on one of them is asked from the other."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from lkhub.host.keyfile import load_keys
 from lkhub.spec.secret import Secret
 from lkhub.tokens import Grant, join_grant, sign
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
 from tests.kit.hub import Hub
+from tests.kit.links import root_of
 from tests.kit.netns import Namespace, connect, namespace
 
 # A namespace is a machine for itself, so the hub has its default ports.
@@ -54,19 +52,6 @@ def on_client(hub: Hub, client: Namespace) -> Hub:
     root = root_of(hub)
     trust = {"SSL_CERT_FILE": str(root)} if root.exists() else {}
     return replace(hub, prefix=client.prefix, folder=folder, environ={**hub.environ, **hub.env(), **trust})
-
-
-def root_of(hub: Hub) -> Path:
-    """The root of a hub that certifies itself, as `lkhub trust` hands it out."""
-    return hub.state / "ca" / "root.crt"
-
-
-def links_of(hub: Hub, room: str) -> list[str]:
-    """Links for two people to one room, as `lkhub token --link` makes them."""
-    key, secret = next(iter(load_keys(str(hub.state / "keys.yaml")).items()))
-    web = json.loads((hub.state / "applied.json").read_text())["urls"]["web"]
-    grants = (Grant(identity, join_grant(room)) for identity in ("ann", "bob"))
-    return [f"{web}/join/{room}#{sign(grant, key, secret)}" for grant in grants]
 
 
 @contextmanager

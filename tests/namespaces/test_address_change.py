@@ -75,6 +75,8 @@ def test_an_empty_hub_follows_by_itself(machine: Namespace, neighbour: Namespace
     assert on_client(running, neighbour).environ["LIVEKIT_URL"] == f"wss://{NEW}"
     assert_serves(running, neighbour, NEW)
     assert findings(running) == {}
+    # The old one vouches for the old address alone.
+    assert "every device has to trust it anew" in running.log("hub")
 
 
 def test_a_lost_address_is_a_finding_and_the_next_one_is_taken(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PORTS, Lan, root_of
+from tests.kit.links import root_of
+from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PORTS, Lan
 from tests.namespaces.overhear import find_head, overhear
 from tests.waiting import wait_until
 

@@ -9,8 +9,9 @@ import pytest
 
 from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import make_hub
+from tests.kit.links import links_of, root_of
 from tests.kit.netns import connect, dropping, namespace
-from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, call_from, links_of, on_client, root_of
+from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, call_from, on_client
 from tests.namespaces.world import DOMAIN
 
 PATHS = ("udp", "tcp", "turn-udp", "turn-tls")

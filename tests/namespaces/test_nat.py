@@ -12,8 +12,9 @@ import pytest
 
 from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
+from tests.kit.links import links_of, root_of
 from tests.kit.netns import Namespace, dropping
-from tests.namespaces.lan import PORTS, call_from, links_of, on_client, root_of
+from tests.namespaces.lan import PORTS, call_from, on_client
 from tests.namespaces.world import (
     CLIENT_HOME,
     DOMAIN,
@@ -74,16 +75,16 @@ def _python(machine: Namespace, program: str) -> Iterator[subprocess.Popen[str]]
 
 
 @contextmanager
-def up(world: World) -> Iterator[Hub]:
-    """A public hub that has proved itself to itself."""
+def up(world: World, more: str = "") -> Iterator[Hub]:
+    """A public hub that has proved itself to itself; `more` are further lines of its spec."""
     with make_hub(world.hub.prefix, PORTS) as hub:
-        hub.spec.write_text(SPEC)
+        hub.spec.write_text(SPEC + more)
         hub.up()
         yield hub
 
 
-def verify(client: Hub) -> dict[str, dict[str, Any]]:
-    done = client.run("verify", "--url", URL, "--json")
+def verify(client: Hub, *more: str) -> dict[str, dict[str, Any]]:
+    done = client.run("verify", "--url", URL, "--json", *more)
     return {path["path"]: path for path in json.loads(done.stdout)["paths"]}
 
 
@@ -131,6 +132,7 @@ def test_a_hub_behind_a_nat_is_reached_from_outside_and_proves_itself_without_ha
             launching(tmp_path, world.client.prefix, root_of(hub)) as browser,
             profile(browser) as context,
         ):
+            assert verify(on_client(hub, world.client), "--path", "turn-tls")["turn-tls"]["ok"] is True
             for guest in join_two(context, *links_of(hub, "relayed")):
                 guest.wait_connected("relay/tls")
                 # What was relayed to is the address that clients are told, not the one behind the router.
@@ -139,6 +141,7 @@ def test_a_hub_behind_a_nat_is_reached_from_outside_and_proves_itself_without_ha
 
 
 def test_a_hub_behind_a_nat_with_hairpin_is_reached_from_inside_too() -> None:
-    with hub_behind_nat(hairpin=True) as world, up(world) as hub, neighbour_of(world) as neighbour:
+    named = f"media: {{advertise: {PUBLIC}}}\n"
+    with hub_behind_nat(hairpin=True) as world, up(world, named) as hub, neighbour_of(world) as neighbour:
         assert_reached_at_the_public_address(on_client(hub, world.client))
         assert_every_path_carries_media(on_client(hub, neighbour))

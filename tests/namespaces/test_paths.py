@@ -9,8 +9,9 @@ from playwright.sync_api import Browser
 
 from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
+from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, links_of, on_client, root_of
+from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
 from tests.waiting import DEADLINE_SECONDS
 
 UDP = "iifname lan0 meta l4proto udp"

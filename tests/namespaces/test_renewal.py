@@ -18,8 +18,9 @@ from playwright.sync_api import Browser
 
 from tests.kit.browser import Guest, join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
+from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan, links_of, root_of
+from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan
 from tests.namespaces.test_taken import holding
 from tests.waiting import wait_until
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
+from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_URL, PORTS, Lan, call_from, links_of, on_client, root_of
+from tests.namespaces.lan import HUB, HUB_URL, PORTS, Lan, call_from, on_client
 
 # Whatever arrives for another port than 443.
 CLOSED = ("iifname lan0 udp dport != 443", "iifname lan0 tcp dport != 443")

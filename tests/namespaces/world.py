@@ -12,7 +12,7 @@ from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.lan import NAME_SERVER
 
 DOMAIN = "rtc.example.com"
-PUBLIC, STRANGER = "93.184.216.5", "93.184.217.9"
+PUBLIC, NEXT_PUBLIC, STRANGER = "93.184.216.5", "93.184.216.6", "93.184.217.9"
 HUB_HOME, NEIGHBOUR_HOME, CLIENT_HOME = "10.0.0.5", "10.0.1.6", "192.168.9.2"
 SPEC = f"reach: public\ndomain: {DOMAIN}\ntls: {{mode: internal}}\n"
 
@@ -76,17 +76,19 @@ def _connect(router: Namespace, machine: Namespace, side: str, address: str) -> 
 
 @contextmanager
 def hub_behind_nat(*, hairpin: bool) -> Iterator[World]:
-    """The hub at home: the router has the public address, and leads what comes to it on to the hub's own.
+    """The hub at home: the router has the public address, and the next one that its provider will give it, and leads
+    what comes to them on to the hub's own.
 
     `hairpin`: what comes from inside, too. Else the router answers that nothing is there.
     """
-    before = f"iifname {TO_CLIENT} ip daddr {PUBLIC} dnat ip to {HUB_HOME}"
+    before = f"iifname {TO_CLIENT} ip daddr {{ {PUBLIC}, {NEXT_PUBLIC} }} dnat ip to {HUB_HOME}"
     after = f"iifname {TO_HUB} oifname {TO_CLIENT} snat ip to {PUBLIC}"
     if hairpin:
         before += f"\n iifname {{ {TO_HUB}, {TO_NEIGHBOUR} }} ip daddr {PUBLIC} dnat ip to {HUB_HOME}"
         after += f"\n iifname {{ {TO_HUB}, {TO_NEIGHBOUR} }} oifname {TO_HUB} masquerade"
     with make_world(HUB_HOME, STRANGER, TO_CLIENT, before, after) as world:
-        world.router.add_address(TO_CLIENT, f"{PUBLIC}/32")
+        for address in (PUBLIC, NEXT_PUBLIC):
+            world.router.add_address(TO_CLIENT, f"{address}/32")
         yield world
 
 
