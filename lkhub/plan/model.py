@@ -233,7 +233,7 @@ class Plan:
 
 def in_url(address: Address) -> str:
     """An address as the host of a URL: IPv6 in brackets."""
-    return f"[{address}]" if address.version == 6 else str(address)
+    return as_host(str(address))
 
 
 def as_host(name: str) -> str:
