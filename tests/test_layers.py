@@ -89,7 +89,7 @@ RULES = (
     Rule(
         (
             *("lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding", "lkhub.health.kernel"),
-            *("lkhub.health.native", "lkhub.health.paths", "lkhub.health.status"),
+            *("lkhub.health.paths", "lkhub.health.status"),
         ),
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",

@@ -4,11 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from lkhub.host.pem import CertificateProblem, PublicKey, UnusableFileError, dump_public, load_certificates, load_key
@@ -22,13 +20,6 @@ SOON_PART = 6
 _FULL_CHAINS = ("fullchain.pem", "fullchain.cer", "fullchain.crt")
 
 Chain = Sequence[x509.Certificate]
-
-
-class ChainLink(NamedTuple):
-    """One certificate of a chain: SHA-256 of its DER in lower-case hex, and the name of who issued it (RFC 4514)."""
-
-    fingerprint: str
-    issuer: str
 
 
 def judge_certificate(
@@ -59,18 +50,6 @@ def judge_certificate(
             hint = "take both from one folder, where they were issued together"
             problems.append(CertificateProblem("key-of-another-certificate", "key", "error", message, hint))
     return tuple(problems)
-
-
-def read_chain(cert_path: str) -> tuple[ChainLink, ...]:
-    """The chain that a client would be sent, from the leaf on; () where the file can't be read."""
-    try:
-        path = _sort(load_certificates(cert_path), None)
-    except UnusableFileError:
-        return ()
-    return tuple(
-        ChainLink(certificate.fingerprint(hashes.SHA256()).hex(), certificate.issuer.rfc4514_string())
-        for certificate in path
-    )
 
 
 def _sort(chain: Chain, key: PublicKey | None) -> list[x509.Certificate]:

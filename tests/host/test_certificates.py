@@ -3,11 +3,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
-from lkhub.host.certificates import read_chain
 from tests.certificates import NOW, Made, dump_key, make
 from tests.host.conftest import INTERMEDIATE, NAME, ROOT, CertificateFiles
 
@@ -193,12 +191,3 @@ def test_certbots_folder_is_recognised(tmp_path: Path) -> None:
     files = CertificateFiles(folder)
     files.write(leaf(valid=ENDED), INTERMEDIATE)
     assert files.judge().endswith("; certbot renew")
-
-
-def test_chain_is_read_in_the_order_of_issuing(files: CertificateFiles) -> None:
-    own = leaf()
-    files.write(ROOT, INTERMEDIATE, own)
-    chain = read_chain(str(files.cert))
-    assert [link.issuer for link in chain] == ["CN=R13,O=Test", "CN=Root,O=Test", "CN=Root,O=Test"]
-    assert chain[0].fingerprint == own.certificate.fingerprint(hashes.SHA256()).hex()
-    assert read_chain(str(files.folder / "nowhere.pem")) == ()
