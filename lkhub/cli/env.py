@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.hub import require_applied
-from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.hub import find_hub, require_applied
+from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import show_json
 from lkhub.host.keyfile import load_keys
 
@@ -24,6 +24,7 @@ def env(
     format: Annotated[
         Format, typer.Option(help="dotenv for a .env file, shell for `eval`, json for a program.")
     ] = Format.dotenv,
+    spec: HubSpec = None,
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -31,7 +32,7 @@ def env(
 
     The secret is among them.
     """
-    paths = find_paths(state)
+    paths = find_hub(spec, state)
     url = require_applied(paths)["urls"]["livekit"]
     key, secret = next(iter(load_keys(paths.keys).items()))
     variables = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": key, "LIVEKIT_API_SECRET": secret.reveal()}

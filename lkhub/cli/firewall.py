@@ -8,7 +8,8 @@ import typer
 from lkhub.cli.firewall_router import map_router, read_router, unmap_router
 from lkhub.cli.firewall_show import as_root, pack_status, show_commands, show_router, show_verdicts
 from lkhub.cli.firewall_table import load_table
-from lkhub.cli.options import Json, Spec, State, find_paths, find_spec
+from lkhub.cli.hub import find_hub
+from lkhub.cli.options import HubSpec, Json, Spec, State, find_paths, find_spec
 from lkhub.cli.show import err, show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.host.files import ensure_state_dir
@@ -71,9 +72,11 @@ def apply(
 
 
 @app.command()
-def revert(router: Router = False, dry_run: DryRun = False, state: State = None, json: Json = False) -> None:
+def revert(
+    router: Router = False, dry_run: DryRun = False, spec: HubSpec = None, state: State = None, json: Json = False
+) -> None:
     """Take back what `lkhub firewall apply` did, and nothing else."""
-    paths = find_paths(state)
+    paths = find_hub(spec, state)
     if router:
         unmap_router(paths, dry_run=dry_run, json=json)
         return

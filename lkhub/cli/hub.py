@@ -4,9 +4,11 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from lkhub.errors import MachineError
+from lkhub.cli.options import find_paths
+from lkhub.errors import InputError, MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import read_text, write_private
 from lkhub.host.kernel import read_limits
@@ -21,6 +23,19 @@ from lkhub.supervise.supervisor import load_applied
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0
 LOOK_SECONDS = 0.25
+
+
+def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
+    """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
+    paths = find_paths(state)
+    applied = load_applied(paths)
+    if spec is None or applied is None or applied["spec"] == str(spec.absolute()):
+        return paths
+    running = applied["spec"] or "no spec"
+    raise InputError(
+        f"the hub in {paths.root} runs by {running}, not by {spec}",
+        hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),
+    )
 
 
 def read_status(paths: StatePaths) -> HubStatus:

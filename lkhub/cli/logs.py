@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.options import State, find_paths
+from lkhub.cli.hub import find_hub
+from lkhub.cli.options import HubSpec, State
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
 from lkhub.plan.model import PROCESS_NAMES
@@ -22,12 +23,13 @@ def logs(
     name: Annotated[str, typer.Argument(help="media, relay, serve, or hub: lkhub itself when detached.")] = "media",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,
+    spec: HubSpec = None,
     state: State = None,
 ) -> None:
     """Show the end of a process's log."""
     if name not in NAMES:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(NAMES)}",))
-    path = find_paths(state).log(name)
+    path = find_hub(spec, state).log(name)
     with explain_os_errors(path, "read"):
         if not Path(path).exists():
             raise InputError(f"{name} has written nothing yet", hints=("`lkhub up` starts it",))

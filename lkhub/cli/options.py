@@ -17,6 +17,10 @@ Spec = Annotated[
         help="The spec. Default: hub.yaml in this folder; without one, a hub for this machine only.",
     ),
 ]
+HubSpec = Annotated[
+    Path | None,
+    typer.Option("--spec", metavar="FILE", help="Stop where the hub runs by another spec than this."),
+]
 State = Annotated[
     Path | None,
     typer.Option(

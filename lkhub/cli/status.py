@@ -4,19 +4,19 @@ import time
 
 import typer
 
-from lkhub.cli.hub import read_status
-from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.hub import find_hub, read_status
+from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_findings, show_json, show_paths, show_rows
 from lkhub.errors import EXIT_UNWELL
 from lkhub.health.status import HubStatus
 
 
-def status(state: State = None, json: Json = False) -> None:
+def status(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """Show what runs, the last verification, and what is wrong.
 
     Exits 1 where the hub is not running as it should.
     """
-    hub = read_status(find_paths(state))
+    hub = read_status(find_hub(spec, state))
     if json:
         show_json(hub.as_json())
     else:

@@ -2,13 +2,15 @@
 
 import re
 import secrets
+import time
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
-from lkhub.cli.hub import require_applied
-from lkhub.cli.options import State, find_paths
+from lkhub.cli.hub import find_hub, require_applied
+from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.show import show_json
 from lkhub.errors import InputError
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
@@ -32,35 +34,44 @@ def token(
         typer.Option("--link", help="Print a join link with the token in its fragment, which browsers send to nobody."),
     ] = False,
     dotenv: Annotated[str | None, typer.Option(metavar="NAME", help="Print NAME=TOKEN, for a .env file.")] = None,
+    spec: HubSpec = None,
     state: State = None,
+    json: Json = False,
 ) -> None:
     """Print an access token, or with --link a join link, for one person and one room.
 
     Each person needs one of their own: a second one with the same identity throws the first out.
     """
-    seconds = None if ttl is None else _parse_ttl(ttl)
-    paths = find_paths(state)
+    asked = {"--link": link, "--dotenv": dotenv is not None, "--json": json}
+    if len(forms := [form for form, on in asked.items() if on]) > 1:
+        raise InputError(f"{' and '.join(forms)} exclude each other")
+    ttl_seconds = _parse_ttl(ttl) if ttl is not None else LINK_TTL_SECONDS if link else DEFAULT_TTL_SECONDS
+    paths = find_hub(spec, state)
     if link:
-        if dotenv is not None:
-            raise InputError("--link and --dotenv exclude each other")
-        print(make_link(paths, room, identity, name, seconds or LINK_TTL_SECONDS))
+        print(make_link(paths, room, identity, name, ttl_seconds))
         return
     if not identity:
         raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
-    made = _make_token(paths, room, identity, name, seconds or DEFAULT_TTL_SECONDS)
-    print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
+    now = time.time()
+    made = _make_token(paths, room, identity, name, ttl_seconds, now)
+    if json:
+        url = require_applied(paths)["urls"]["livekit"]
+        answer = {"token": made, "url": url, "room": room, "identity": identity, "expires_at": int(now) + ttl_seconds}
+        show_json(answer)
+    else:
+        print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
 
 
 def make_link(
-    paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl: int = LINK_TTL_SECONDS
+    paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl_seconds: int = LINK_TTL_SECONDS
 ) -> str:
     """A join link: the token is in the fragment, which stays in the browser."""
-    made = _make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl)
+    made = _make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl_seconds, time.time())
     web = require_applied(paths)["urls"]["web"]
     return f"{web}/join/{quote(room, safe='')}#{made}"
 
 
-def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl: int) -> str:
+def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seconds: int, now: float) -> str:
     require_applied(paths)
     for option, value in (("--room", room), ("--identity", identity), ("--name", name)):
         if len(value) > MAX_NAME:
@@ -68,7 +79,7 @@ def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl: int
     if not room:
         raise InputError("--room is empty", hints=("such a token would open every room",))
     key, secret = next(iter(load_keys(paths.keys).items()))
-    return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl), key, secret)
+    return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds), key, secret, now)
 
 
 def _parse_ttl(text: str) -> int:

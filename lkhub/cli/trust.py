@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.hub import find_hub
+from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_json, show_qr
 from lkhub.errors import InputError, UnwellError
 from lkhub.plan.paths import StatePaths
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def trust(
     pem: Annotated[bool, typer.Option("--pem", help="Print the root certificate alone, as PEM.")] = False,
+    spec: HubSpec = None,
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -29,7 +31,7 @@ def trust(
     """
     if pem and json:
         raise InputError("--pem and --json exclude each other")
-    paths = find_paths(state)
+    paths = find_hub(spec, state)
     applied = _require_own_authority(paths)
     # Loads cryptography, which costs other commands a twentieth of a second.
     from lkhub.host.ca import read_root

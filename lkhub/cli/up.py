@@ -8,8 +8,8 @@ import typer
 
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
-from lkhub.cli.hub import is_running, read_status, wait_for_certificates
-from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
+from lkhub.cli.hub import find_hub, is_running, read_status, wait_for_certificates
+from lkhub.cli.options import HubSpec, Json, Spec, State, find_spec, find_state
 from lkhub.cli.show import err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
@@ -61,6 +61,7 @@ def up(
 
 def down(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for people in a call.")] = False,
+    spec: HubSpec = None,
     state: State = None,
 ) -> None:
     """Stop the hub.
@@ -68,7 +69,7 @@ def down(
     People in a call get up to 30 seconds to finish. A hub that is not running is down already, and that is
     no error.
     """
-    paths = find_paths(state)
+    paths = find_hub(spec, state)
     try:
         ask(paths.control, "stop", drain=not now)
     except NotRunningError:
@@ -78,13 +79,14 @@ def down(
 
 def restart(
     name: Annotated[str | None, typer.Argument(help="media, relay, serve or edge. Default: all.")] = None,
+    spec: HubSpec = None,
     state: State = None,
 ) -> None:
     """Restart processes with the spec as it is in force.
 
     Whoever is in a call is reconnected by their client within a second or two.
     """
-    paths = find_paths(state)
+    paths = find_hub(spec, state)
     running = [process["name"] for process in ask(paths.control, "status")["processes"]]
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from lkhub.cli.hub import require_applied, write_verified
-from lkhub.cli.options import Json, State, find_paths
+from lkhub.cli.hub import find_hub, require_applied, write_verified
+from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import err, show_findings, show_json, show_paths
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.checks import check_paths
@@ -40,6 +40,7 @@ def verify(
         Path | None,
         typer.Option(help="With --url: one or two tokens, one a line, instead of a key. One proves all but media."),
     ] = None,
+    spec: HubSpec = None,
     state: State = None,
     json: Json = False,
 ) -> None:
@@ -54,7 +55,7 @@ def verify(
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
     if url is None:
-        results = verify_hub(find_paths(state), paths).paths
+        results = verify_hub(find_hub(spec, state), paths).paths
     elif token_file is not None:
         results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
     else:

@@ -1,5 +1,6 @@
 """Exit codes, and which words go where."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import lkhub
 from lkhub.cli import main as main_module
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import Run
 
@@ -173,6 +176,28 @@ def test_help_is_on_stdout_for_every_command(run: Run) -> None:
     for command in ("init", "up", "down", "restart", "status", "logs", "verify", "token", "env", "render", "spec"):
         assert re.search(rf"\b{command}\b", done.out)
         assert run(command, "-h").code == 0
+
+
+def test_version_is_on_stdout(run: Run) -> None:
+    assert run("--version").out == f"lkhub {lkhub.__version__}\n"
+
+
+SPEC_COMMANDS = ("status", "verify", "env", "token", "logs", "trust", "restart", "down", "firewall revert")
+
+
+@pytest.mark.parametrize("command", SPEC_COMMANDS)
+def test_command_that_names_another_spec_stops(run: Run, applied: StatePaths, command: str) -> None:
+    room = ("--room", "a", "--identity", "b") if command == "token" else ()
+    done = run(*command.split(), *room, "--spec", "other.yaml")
+    assert (done.code, done.out) == (2, "")
+    assert f"the hub in {applied.root} runs by no spec, not by other.yaml" in done.err
+    assert "`lkhub up --spec other.yaml`" in done.err
+
+
+def test_command_that_names_the_spec_of_the_hub_is_done(run: Run, applied: StatePaths) -> None:
+    record = json.loads(Path(applied.applied).read_text())
+    write_private(applied.applied, json.dumps(record | {"spec": str(Path("hub.yaml").absolute())}))
+    assert run("env", "--spec", "hub.yaml").code == 0
 
 
 def test_hidden_commands_are_not_offered(run: Run) -> None:

@@ -61,6 +61,16 @@ def test_line_for_a_dotenv_file(run: Run) -> None:
     assert re.fullmatch(r"TOKEN=[\w.-]+\n", run("token", *ANN, "--dotenv", "TOKEN").out)
 
 
+def test_token_for_a_program(run: Run) -> None:
+    made = run("token", *ANN, "--ttl", "30m", "--json").json
+    assert {key: made[key] for key in ("room", "identity", "url")} == {
+        "room": "lobby",
+        "identity": "ann",
+        "url": "ws://127.0.0.1:7880",
+    }
+    assert claims(made["token"])["exp"] == made["expires_at"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -71,6 +81,7 @@ def test_line_for_a_dotenv_file(run: Run) -> None:
         ("--room", "x" * 257, "--identity", "ann"),
         ("--room", "lobby", "--identity", "x" * 257),
         ("--room", "lobby", "--link", "--dotenv", "TOKEN"),
+        ("--room", "lobby", "--link", "--json"),
         (*ANN, "--dotenv", "1A"),
         (*ANN, "--dotenv", "A B"),
         (*ANN, "--dotenv", ""),
