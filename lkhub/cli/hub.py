@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from lkhub.cli.options import find_paths
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import HubError, InputError, MachineError
 from lkhub.health.status import HubStatus, Verified
-from lkhub.host.files import read_text, write_private
+from lkhub.host.files import read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.processes import is_alive
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import PROCESS_NAMES
 from lkhub.plan.paths import StatePaths
+from lkhub.prepare import digest
 from lkhub.supervise.child import Identity
 from lkhub.supervise.control import NotRunningError, ask
 from lkhub.supervise.supervisor import load_applied
@@ -45,7 +46,16 @@ def read_status(paths: StatePaths) -> HubStatus:
         supervisor = ask(paths.control, "status")
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
-    return HubStatus(applied, supervisor, left, read_verified(paths), _read_limits(applied, supervisor))
+    limits = _read_limits(applied, supervisor)
+    return HubStatus(applied, supervisor, left, read_verified(paths), limits, _is_edited(supervisor or {}))
+
+
+def _is_edited(supervisor: Mapping[str, Any]) -> bool:
+    """Whether the spec says something else than when it was applied. One that can't be read says nothing."""
+    with contextlib.suppress(HubError):
+        if path := supervisor.get("spec"):
+            return bool(digest(read_input(path)) != supervisor["digest"])
+    return False
 
 
 def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any] | None) -> KernelLimits:

@@ -1,5 +1,6 @@
 """Facts → findings, one function a finding. Pure."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -124,6 +125,21 @@ def check_pending(pending: bool) -> Iterator[Finding]:
             "it restarts media, which would interrupt people",
             "people are in a call",
             (Fix("apply it now and interrupt them for a moment", "lkhub up --now"),),
+        )
+
+
+def check_edited(spec: str | None) -> Iterator[Finding]:
+    """A finding for a spec that was edited since it was applied."""
+    if spec:
+        yield Finding(
+            "spec-not-applied",
+            "hub",
+            "info",
+            "the spec has changed, and the hub runs by what it was",
+            f"{spec} is not as it was at the last `lkhub up`",
+            "a spec takes effect when it is applied",
+            (Fix("apply it", f"lkhub up --spec {shlex.quote(spec)}"),),
+            where={"file": spec, "line": None},
         )
 
 

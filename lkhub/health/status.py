@@ -8,7 +8,14 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from lkhub import __version__
-from lkhub.health.checks import check_address, check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.checks import (
+    check_address,
+    check_edited,
+    check_paths,
+    check_pending,
+    check_processes,
+    check_supervised,
+)
 from lkhub.health.edge import check_edge
 from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
@@ -37,13 +44,15 @@ class Verified:
 @dataclass(frozen=True)
 class HubStatus:
     """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
-    processes that run without one; `applied` is the record of what is in force."""
+    processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
+    else since."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
     left: tuple[Mapping[str, Any], ...]
     verified: Verified | None
     limits: KernelLimits = field(default_factory=KernelLimits)
+    edited: bool = False
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -75,6 +84,7 @@ class HubStatus:
             *check_kernel(self.limits),
             *check_paths(verified.paths if verified else ()),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
+            *check_edited(supervisor.get("spec") if self.edited else None),
             *check_address(supervisor.get("moved", "")),
         )
 

@@ -21,7 +21,7 @@ from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Fingerprint, Listener, Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare import PreparedHub, digest
 from lkhub.supervise.child import Child, Ending, Identity, end_process
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
@@ -157,12 +157,14 @@ class Supervisor:
 
     def as_json(self) -> dict[str, Any]:
         """Processes and pending change, for `status`."""
+        wanted = self.pending or self.current
         return {
             "processes": [child.as_json() for child in self.children.values()],
             "failures": {child.plan.name: child.last_failure for child in self.children.values()},
             "pending": self.pending is not None,
             "moved": self.moved,
-            "spec": self.current.spec if self.current else None,
+            "spec": wanted.spec if wanted else None,
+            "digest": digest(wanted.raw) if wanted else None,
             "pid": os.getpid(),
         }
 

@@ -120,6 +120,14 @@ def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() ->
     ]
 
 
+def test_spec_that_was_edited_is_a_finding_with_its_command() -> None:
+    supervisor = supervised(process()) | {"spec": "/srv/my hub.yaml"}
+    assert HubStatus(APPLIED, supervisor, (), GOOD).find() == ()
+    (finding,) = HubStatus(APPLIED, supervisor, (), GOOD, edited=True).find()
+    assert (finding.code, finding.severity) == ("spec-not-applied", "info")
+    assert finding.fix[0].command == "lkhub up --spec '/srv/my hub.yaml'"
+
+
 @pytest.mark.parametrize("edge", [None, {}, {"failures": [], "certificates": []}])
 def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
     assert HubStatus(APPLIED, supervised(process()) | {"edge": edge}, (), GOOD).find() == ()

@@ -69,7 +69,9 @@ def test_a_wrong_spec_leaves_the_running_hub_running_and_says_so(running: Hub) -
     assert "hub.yaml:3: web: 99999 is not a port" in done.stderr
     assert "nothing was changed" in done.stderr
     assert done.stdout == ""
-    assert running.status()["processes"] == before
+    after = running.status()
+    assert after["processes"] == before
+    assert [finding["code"] for finding in after["findings"]] == ["spec-not-applied"]
 
 
 def test_a_change_that_does_not_start_is_undone(running: Hub) -> None:

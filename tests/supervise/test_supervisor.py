@@ -358,7 +358,7 @@ async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: l
         await supervisor.apply(make_hub())
         status = json.loads(json.dumps(supervisor.as_json()))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    assert set(status) == {"processes", "failures", "pending", "moved", "spec", "pid"}
+    assert set(status) == {"processes", "failures", "pending", "moved", "spec", "digest", "pid"}
     assert status["pid"] == os.getpid()
 
 
