@@ -3,7 +3,6 @@
 Nothing is changed here but that secrets are generated the first time.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
-from lkhub.host.files import ensure_state_dir, read_input
+from lkhub.host.files import digest, ensure_state_dir, read_input
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.node import gather_node_facts
@@ -161,11 +160,6 @@ def _collect_files(plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret]) -
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
     return files
-
-
-def digest(raw: bytes) -> str:
-    """Tells one text of a spec from another."""
-    return hashlib.sha256(raw).hexdigest()
 
 
 def _fingerprint(process: ProcessPlan, files: Mapping[str, str]) -> Fingerprint:

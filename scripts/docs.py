@@ -14,7 +14,7 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from lkhub.cli.main import app
+from lkhub.cli.main import app, list_below
 from lkhub.errors import EXIT_BUG, EXIT_OK, InputError, MachineError, UnwellError
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import Interface, NodeFacts
@@ -239,9 +239,9 @@ def walk_helps(command: Any, name: str, parent: Any = None) -> Iterator[tuple[st
     settings = {**command.context_settings, "terminal_width": HELP_WIDTH, "max_content_width": HELP_WIDTH}
     context = command.context_class(command, info_name=name.rpartition(" ")[2], parent=parent, **settings)
     yield name, command.get_help(context).rstrip()
-    for below in getattr(command, "commands", {}).values():
+    for word, below in list_below(command).items():
         if not below.hidden:
-            yield from walk_helps(below, f"{name} {below.name}", context)
+            yield from walk_helps(below, f"{name} {word}", context)
 
 
 if __name__ == "__main__":

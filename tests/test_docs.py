@@ -9,7 +9,7 @@ import typer.main
 from pydantic import BaseModel
 
 import lkhub
-from lkhub.cli.main import app
+from lkhub.cli.main import app, list_below
 from lkhub.spec.model import Spec
 
 
@@ -57,7 +57,7 @@ def list_commands() -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     pending = [("lkhub", group)]
     while pending:
         name, command = pending.pop()
-        pending += [(f"{name} {sub}", below) for sub, below in getattr(command, "commands", {}).items()]
+        pending += [(f"{name} {sub}", below) for sub, below in list_below(command).items()]
         options = [(param.name or "", getattr(param, "help", "") or "") for param in command.params]
         yield name, command.help or "", options
 

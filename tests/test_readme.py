@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from lkhub.cli.main import app
+from lkhub.cli.main import app, list_below
 from lkhub.plan.build import build_plan
 from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.load import load_spec
@@ -138,7 +138,7 @@ def run_parser(arguments: list[str]) -> None:
 
     def disarm(command: Any) -> Any:
         command.callback = lambda **_: None
-        for below in getattr(command, "commands", {}).values():
+        for below in list_below(command).values():
             disarm(below)
         return command
 
@@ -249,7 +249,7 @@ def find_unknown(words: list[str]) -> Iterator[str]:
         if word.startswith("-"):
             if word not in options:
                 yield word
-        elif below := getattr(command, "commands", None):
+        elif below := list_below(command):
             if word not in below:
                 yield word
                 return

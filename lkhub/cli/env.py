@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.hub import find_hub, require_applied
+from lkhub.cli.applied import find_hub, require_applied
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import show_json
 from lkhub.host.keyfile import load_keys

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from lkhub.cli.app import make_app
+from lkhub.cli.applied import find_hub
 from lkhub.cli.firewall_router import map_router, read_router, unmap_router
 from lkhub.cli.firewall_show import as_root, pack_status, show_commands, show_router, show_verdicts
 from lkhub.cli.firewall_table import load_table
-from lkhub.cli.hub import find_hub
 from lkhub.cli.options import HubSpec, Json, Spec, State, find_paths, find_spec
 from lkhub.cli.show import err, show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
@@ -18,7 +19,7 @@ from lkhub.plan.firewall import FirewallTable, make_tag
 from lkhub.plan.firewall_change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.plan.paths import StatePaths
 
-app = typer.Typer(help="What stands between clients and the hub, and letting them through.", no_args_is_help=True)
+app = make_app(help="What stands between clients and the hub, and letting them through.", no_args_is_help=True)
 
 Router = Annotated[
     bool, typer.Option("--router", help="The home router instead of this machine's firewall (PCP, NAT-PMP, UPnP).")

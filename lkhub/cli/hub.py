@@ -4,39 +4,23 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from lkhub.cli.options import find_paths
-from lkhub.errors import HubError, InputError, MachineError
+from lkhub.cli.applied import require_applied
+from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
-from lkhub.host.files import read_input, read_text, write_private
+from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.processes import is_alive
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import PROCESS_NAMES
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import digest
-from lkhub.supervise.child import Identity
+from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask
-from lkhub.supervise.supervisor import load_applied
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0
 LOOK_SECONDS = 0.25
-
-
-def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
-    """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
-    paths = find_paths(state)
-    applied = load_applied(paths)
-    if spec is None or applied is None or applied["spec"] == str(spec.absolute()):
-        return paths
-    running = applied["spec"] or "no spec"
-    raise InputError(
-        f"the hub in {paths.root} runs by {running}, not by {spec}",
-        hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),
-    )
 
 
 def read_status(paths: StatePaths) -> HubStatus:
@@ -105,16 +89,11 @@ def write_verified(paths: StatePaths, verified: Verified) -> None:
     write_private(paths.verified, json.dumps(verified.as_json(), indent=2) + "\n")
 
 
-def require_applied(paths: StatePaths) -> dict[str, Any]:
-    """The record of what is in force. MachineError before the first `up`."""
-    applied = load_applied(paths)
-    if applied is None:
-        raise MachineError("this hub has not been up yet", hints=("`lkhub up` starts it",))
-    return applied
-
-
 def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
     """Processes that an earlier supervisor left running."""
+    # Imported here: it brings an HTTP client, and most of the time there is a supervisor to ask.
+    from lkhub.supervise.child import Identity
+
     found = []
     for name in PROCESS_NAMES:
         with contextlib.suppress(ValueError, MachineError):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.hub import find_hub
+from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, State
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail

@@ -1,29 +1,80 @@
-"""The parser: every command."""
+"""The parser: every command, imported when it is asked for.
 
-from typing import Annotated
+All of them together cost half a second, and one is asked for at a time. This is click's own way to do it ("Lazily
+Loading Subcommands" in its documentation).
+"""
+
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from lkhub import __version__
-from lkhub.cli import env, firewall, init, logs, render, serve, spec, status, token, trust, up, verify
+from lkhub.cli.app import make_app
 from lkhub.cli.exits import run
 
-app = typer.Typer(
-    name="lkhub",
-    no_args_is_help=True,
-    add_completion=False,
-    # Boxes break what is copied, and keep the line breaks of docstrings.
-    rich_markup_mode=None,
-    # A traceback with local variables would print secrets.
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+# Names of commands, and the modules below lkhub.cli that have them: a function of that name, or an `app` of several.
+COMMANDS = {
+    "init": "init",
+    "up": "up",
+    "down": "down",
+    "restart": "down",
+    "status": "status",
+    "logs": "logs",
+    "verify": "verify",
+    "token": "token",
+    "env": "env",
+    "render": "render",
+    "trust": "trust",
+    "firewall": "firewall",
+    "spec": "spec",
+    "serve": "serve",
+}
+_HIDDEN = {"serve"}
+
+
+class Commands(TyperGroup):
+    """The commands of COMMANDS."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    # Typer has a click of its own, whose types are private.
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            self.commands[cmd_name] = _load(COMMANDS[cmd_name], cmd_name)
+        return self.commands.get(cmd_name)
+
+
+def list_below(command: Any) -> dict[str, Any]:
+    """The commands of a group by their names, all of them imported; of a command, nothing."""
+    names = command.list_commands(None) if hasattr(command, "list_commands") else ()
+    return {name: command.get_command(None, name) for name in names}
+
+
+def _load(module: str, name: str) -> Any:
+    loaded = import_module(f"lkhub.cli.{module}")
+    if not hasattr(loaded, name):
+        return get_command(loaded.app)
+    app = make_app()
+    app.command(name, hidden=name in _HIDDEN)(getattr(loaded, name))
+    return get_command(app)
 
 
 def _show_version(asked: bool) -> None:
     if asked:
         print(f"lkhub {__version__}")
         raise typer.Exit
+
+
+app = make_app(
+    name="lkhub",
+    cls=Commands,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 
 
 @app.callback()
@@ -33,22 +84,6 @@ def _main(
     ] = False,
 ) -> None:
     """A private, verified LiveKit from one spec and one command."""
-
-
-app.command()(init.init)
-app.command()(up.up)
-app.command()(up.down)
-app.command()(up.restart)
-app.command()(status.status)
-app.command()(logs.logs)
-app.command()(verify.verify)
-app.command()(token.token)
-app.command()(env.env)
-app.command()(render.render)
-app.command()(trust.trust)
-app.add_typer(firewall.app, name="firewall")
-app.add_typer(spec.app, name="spec")
-app.command(hidden=True)(serve.serve)
 
 
 def main() -> None:

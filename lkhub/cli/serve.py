@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
+from lkhub.cli.app import make_app
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
 from lkhub.render.serve_config import parse_serve
 
-# A traceback with local variables would print secrets.
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = make_app()
 
 
 @app.callback()

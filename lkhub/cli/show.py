@@ -4,15 +4,16 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import segno
 from rich.console import Console
 from rich.text import Text
 
 from lkhub.errors import HubError
-from lkhub.health.finding import Finding
-from lkhub.health.paths import PathResult
+
+if TYPE_CHECKING:
+    from lkhub.health.finding import Finding
+    from lkhub.health.paths import PathResult
 
 # Never wrapped or coloured by guess: what is piped must arrive as it is.
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -43,7 +44,7 @@ def show_rows(rows: Mapping[str, str]) -> None:
         out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
 
 
-def show_paths(results: Iterable[PathResult]) -> None:
+def show_paths(results: Iterable["PathResult"]) -> None:
     """One line a path: whether a call got through, how fast, and by which candidates."""
     for result in results:
         mark, colour = {True: ("ok", "green"), False: ("FAILS", "bold red"), None: ("unknown", "yellow")}[result.ok]
@@ -51,7 +52,7 @@ def show_paths(results: Iterable[PathResult]) -> None:
         out.print(Text.assemble("  ", result.path.ljust(9), (mark.ljust(8), colour), text))
 
 
-def describe_path(result: PathResult) -> str:
+def describe_path(result: "PathResult") -> str:
     """`connected in 12 ms, round trip 0.4 ms, loss 0 %, udp … to udp …`."""
     parts = []
     if result.connect_ms is not None:
@@ -67,7 +68,7 @@ def describe_path(result: PathResult) -> str:
     return ", ".join(parts)
 
 
-def show_findings(findings: Iterable[Finding]) -> None:
+def show_findings(findings: Iterable["Finding"]) -> None:
     """Findings with cause and fix, on stderr."""
     for finding in findings:
         err.print(
@@ -80,8 +81,15 @@ def show_findings(findings: Iterable[Finding]) -> None:
             err.print(f"  fix: {fix.text}" + (f": `{fix.command}`" if fix.command else ""))
 
 
+def count_people(people: int) -> str:
+    """The beginning of a sentence about people in a call."""
+    return "1 person is" if people == 1 else f"{people} people are"
+
+
 def show_qr(text: str) -> None:
     """A QR code, in as few terminal cells as possible."""
+    import segno
+
     segno.make(text, error="l", micro=False).terminal(out=sys.stdout, compact=True, border=2)
 
 

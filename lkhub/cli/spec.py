@@ -1,11 +1,10 @@
 """`lkhub spec`: about the format of hub.yaml."""
 
-import typer
-
+from lkhub.cli.app import make_app
 from lkhub.cli.show import show_json
 from lkhub.spec.model import Spec
 
-app = typer.Typer(help="About the format of hub.yaml.", no_args_is_help=True)
+app = make_app(help="About the format of hub.yaml.", no_args_is_help=True)
 
 
 @app.callback()

@@ -4,7 +4,8 @@ import time
 
 import typer
 
-from lkhub.cli.hub import find_hub, read_status
+from lkhub.cli.applied import find_hub
+from lkhub.cli.hub import read_status
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_findings, show_json, show_paths, show_rows
 from lkhub.errors import EXIT_UNWELL

@@ -2,7 +2,7 @@
 
 import sys
 
-from lkhub.cli.hub import require_applied
+from lkhub.cli.applied import require_applied
 from lkhub.cli.show import describe_path, err, is_journal, out, show_findings, show_qr, show_rows
 from lkhub.cli.token import make_link
 from lkhub.health.checks import check_paths

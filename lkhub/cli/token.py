@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import typer
 
-from lkhub.cli.hub import find_hub, require_applied
+from lkhub.cli.applied import find_hub, require_applied
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import show_json
 from lkhub.errors import InputError

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lkhub.cli.hub import find_hub
+from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_json, show_qr
 from lkhub.errors import InputError, UnwellError
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.supervisor import load_applied
+from lkhub.supervise.applied import load_applied
 from lkhub.trust import Guide, build_guides, file_name, show_fingerprint, split_fingerprint
 
 if TYPE_CHECKING:

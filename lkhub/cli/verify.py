@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from lkhub.cli.hub import find_hub, require_applied, write_verified
+from lkhub.cli.applied import find_hub, require_applied
+from lkhub.cli.hub import write_verified
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import err, show_findings, show_json, show_paths
 from lkhub.errors import EXIT_UNWELL, InputError

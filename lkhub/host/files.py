@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import pwd
 import stat
@@ -41,6 +42,11 @@ def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
             case errno.EACCES | errno.EPERM:
                 reason, hints = "permission denied", ("choose a folder of your own with --state DIR",)
         raise MachineError(f"can't {doing} {path}: {reason}", hints=hints) from error
+
+
+def digest(content: bytes) -> str:
+    """Tells one content from another."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def ensure_private_dir(path: str) -> None:

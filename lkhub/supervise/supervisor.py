@@ -5,11 +5,9 @@ on when the supervisor is killed; the next one adopts them by the identities tha
 """
 
 import contextlib
-import json
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -19,9 +17,10 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host import files, processes
 from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
-from lkhub.plan.model import Fingerprint, Listener, Plan
+from lkhub.plan.model import Fingerprint, Listener
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub, digest
+from lkhub.prepare import PreparedHub
+from lkhub.supervise.applied import load_applied, write_applied
 from lkhub.supervise.child import Child, Ending, Identity, end_process
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
@@ -164,7 +163,7 @@ class Supervisor:
             "pending": self.pending is not None,
             "moved": self.moved,
             "spec": wanted.spec if wanted else None,
-            "digest": digest(wanted.raw) if wanted else None,
+            "digest": files.digest(wanted.raw) if wanted else None,
             "pid": os.getpid(),
         }
 
@@ -284,18 +283,7 @@ class Supervisor:
 
     def _record(self, wanted: PreparedHub) -> None:
         self.current, self.pending, self.moved = wanted, None, ""
-        record = {
-            "spec": wanted.spec,
-            "name": wanted.plan.name,
-            "reach": wanted.plan.reach,
-            "at": time.time(),
-            "urls": asdict(wanted.plan.urls),
-            "probes": wanted.plan.probes,
-            "at_home": wanted.plan.at_home,
-            "ca": _authority_of(wanted.plan),
-            "certified": _list_certified(wanted.plan),
-        }
-        files.write_private(self.paths.applied, json.dumps(record, indent=2) + "\n")
+        write_applied(wanted)
 
     def _read_identity(self, name: str) -> Identity | None:
         try:
@@ -303,30 +291,3 @@ class Supervisor:
             return Identity.parse(text) if text else None
         except (ValueError, MachineError):
             return None
-
-
-def _authority_of(plan: Plan) -> str:
-    """The root certificate that the hub's own programs must trust besides the system's; "" where there is none."""
-    return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
-
-
-def _list_certified(plan: Plan) -> list[str]:
-    """The names for which the edge asks a certificate of somebody, which takes a while the first time."""
-    edge = plan.edge
-    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "external"):
-        return []
-    if edge.tls.mode == "external":
-        return [edge.turn.host] if edge.turn else []
-    return list(edge.names)
-
-
-def load_applied(paths: StatePaths) -> dict[str, Any] | None:
-    """The record of what is in force, None before the first `up`: `{"spec", "name", "reach", "at", "urls", "probes",
-    "at_home", "ca", "certified"}`."""
-    text = files.read_text(paths.applied)
-    try:
-        record = json.loads(text) if text else None
-    except ValueError:
-        return None
-    # These were not written by the first version.
-    return {"at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None

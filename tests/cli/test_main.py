@@ -213,6 +213,26 @@ def test_service_does_not_load_the_other_commands() -> None:
     assert not {"lkhub.cli.main", "lkhub.prepare", "lkhub.plan.model", "lkhub.spec.model"} & set(loaded)
 
 
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        (["env"], {"lkhub.prepare", "lkhub.spec.model", "lkhub.health.status", "httpx", "anyio", "jwt"}),
+        (["down", "-h"], {"lkhub.prepare", "lkhub.spec.model", "httpx", "jwt"}),
+        (["token", "-h"], {"lkhub.prepare", "lkhub.spec.model", "lkhub.health.status", "httpx"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_command_loads_what_it_needs(applied: StatePaths, command: list[str], heavy: set[str]) -> None:
+    """Scripts call them again and again, and what a command imports costs more than what it does."""
+    argv = [sys.executable, "-X", "importtime", "-m", "lkhub", *command]
+    environ = {**os.environ, "LKHUB_STATE": applied.root}
+    done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    loaded = set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
+    assert "lkhub.cli.show" in loaded
+    assert not heavy & loaded
+
+
 def test_reader_that_has_gone_is_no_bug() -> None:
     """`lkhub spec schema | head -1`."""
     read, write = os.pipe()

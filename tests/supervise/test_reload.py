@@ -12,8 +12,9 @@ from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise import child as child_module
+from lkhub.supervise.applied import load_applied
 from lkhub.supervise.child import Child, Identity
-from lkhub.supervise.supervisor import Applied, Supervisor, load_applied
+from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub, list_running, supervising
 from tests.waiting import until
 

@@ -14,7 +14,8 @@ from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import PortRange
 from lkhub.supervise import supervisor as supervisor_module
-from lkhub.supervise.supervisor import Applied, Supervisor, load_applied
+from lkhub.supervise.applied import load_applied
+from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub, list_running, plan_actor, supervising
 from tests.waiting import until
 

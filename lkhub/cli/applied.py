@@ -1,0 +1,30 @@
+"""Which hub a command is about, and what is in force there. Light to import: most commands need no more."""
+
+from pathlib import Path
+from typing import Any
+
+from lkhub.cli.options import find_paths
+from lkhub.errors import InputError, MachineError
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.applied import load_applied
+
+
+def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
+    """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
+    paths = find_paths(state)
+    applied = load_applied(paths)
+    if spec is None or applied is None or applied["spec"] == str(spec.absolute()):
+        return paths
+    running = applied["spec"] or "no spec"
+    raise InputError(
+        f"the hub in {paths.root} runs by {running}, not by {spec}",
+        hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),
+    )
+
+
+def require_applied(paths: StatePaths) -> dict[str, Any]:
+    """The record of what is in force. MachineError before the first `up`."""
+    applied = load_applied(paths)
+    if applied is None:
+        raise MachineError("this hub has not been up yet", hints=("`lkhub up` starts it",))
+    return applied

@@ -1,0 +1,65 @@
+"""`lkhub down` and `restart`."""
+
+from typing import Annotated
+
+import typer
+
+from lkhub.cli.applied import find_hub
+from lkhub.cli.options import HubSpec, State
+from lkhub.cli.show import count_people, err
+from lkhub.errors import InputError
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.control import NotRunningError, ask
+
+
+def down(
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for people in a call.")] = False,
+    spec: HubSpec = None,
+    state: State = None,
+) -> None:
+    """Stop the hub.
+
+    People in a call get up to 30 seconds to finish. A hub that is not running is down already, and that is
+    no error.
+    """
+    paths = find_hub(spec, state)
+    try:
+        ask(paths.control, "stop", drain=not now)
+    except NotRunningError:
+        _stop_left(paths)
+    err.print("the hub is down")
+
+
+def restart(
+    name: Annotated[str | None, typer.Argument(help="media, relay, serve or edge. Default: all.")] = None,
+    spec: HubSpec = None,
+    state: State = None,
+) -> None:
+    """Restart processes with the spec as it is in force.
+
+    Whoever is in a call is reconnected by their client within a second or two.
+    """
+    paths = find_hub(spec, state)
+    running = [process["name"] for process in ask(paths.control, "status")["processes"]]
+    if name is not None and name not in running:
+        raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
+    answer = ask(paths.control, "restart", name=name)
+    people = answer["people"]
+    told = f"; {count_people(people)} in a call and had to reconnect" if people else ""
+    err.print(f"restarted {', '.join(answer['restarted'])}{told}")
+
+
+def _stop_left(paths: StatePaths) -> None:
+    """End what an earlier supervisor left running."""
+    # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
+    import anyio
+
+    from lkhub.cli.hub import read_status
+    from lkhub.host import processes
+    from lkhub.supervise.child import end_process
+
+    for process in read_status(paths).left:
+        identity = processes.identify(process["pid"])
+        if identity is not None:
+            anyio.run(end_process, identity, "now")
+            err.print(f"ended {process['name']} (pid {process['pid']}), which ran without a supervisor")

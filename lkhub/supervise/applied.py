@@ -1,0 +1,59 @@
+"""The record of what is in force: what commands need to know of a hub without asking its supervisor.
+
+Light to import: most commands read it, and many need nothing else.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from lkhub.host import files
+
+if TYPE_CHECKING:
+    from lkhub.plan.model import Plan
+    from lkhub.plan.paths import StatePaths
+    from lkhub.prepare import PreparedHub
+
+
+def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
+    """What `write_applied` wrote last, None before the first `up`."""
+    text = files.read_text(paths.applied)
+    try:
+        record = json.loads(text) if text else None
+    except ValueError:
+        return None
+    # These were not written by the first version.
+    return {"at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None
+
+
+def write_applied(hub: "PreparedHub") -> None:
+    """Note that this hub is in force from now on."""
+    plan = hub.plan
+    record = {
+        "spec": hub.spec,
+        "name": plan.name,
+        "reach": plan.reach,
+        "at": time.time(),
+        "urls": asdict(plan.urls),
+        "probes": plan.probes,
+        "at_home": plan.at_home,
+        "ca": _authority_of(plan),
+        "certified": _list_certified(plan),
+    }
+    files.write_private(plan.paths.applied, json.dumps(record, indent=2) + "\n")
+
+
+def _authority_of(plan: "Plan") -> str:
+    """The root certificate that the hub's own programs must trust besides the system's; "" where there is none."""
+    return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
+
+
+def _list_certified(plan: "Plan") -> list[str]:
+    """The names for which the edge asks a certificate of somebody, which takes a while the first time."""
+    edge = plan.edge
+    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "external"):
+        return []
+    if edge.tls.mode == "external":
+        return [edge.turn.host] if edge.turn else []
+    return list(edge.names)
