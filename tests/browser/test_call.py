@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.kit import browser
@@ -141,6 +142,7 @@ def test_the_pages_load_nothing_from_anywhere_else(context: BrowserContext, hub:
     assert [url for url in asked if not url.startswith(own)] == []
 
 
+@pytest.mark.timing
 def test_killed_media_comes_back_in_a_browser(context: BrowserContext, hub: Hub) -> None:
     ann, bob = (browser.Guest(join(context, hub, "kills", name)) for name in ("Ann", "Bob"))
     gaps = []

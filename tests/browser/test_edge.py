@@ -54,6 +54,7 @@ def kill(hub: Hub, name: str) -> None:
     wait_until(lambda: hub.pids()[name] not in (before, None), f"{name} is back")
 
 
+@pytest.mark.timing
 def test_killed_media_comes_back_through_the_edge(hub: Hub, call: tuple[Guest, Guest]) -> None:
     gaps = []
     for _ in range(KILLS):
@@ -69,6 +70,7 @@ def test_killed_media_comes_back_through_the_edge(hub: Hub, call: tuple[Guest, G
     assert max(gaps) <= LONGEST_GAP_SECONDS
 
 
+@pytest.mark.timing
 def test_a_killed_edge_interrupts_no_sound_and_comes_back(
     hub: Hub, context: BrowserContext, call: tuple[Guest, Guest]
 ) -> None:

@@ -47,6 +47,7 @@ async def test_two_participants_exchange_audio_and_video(running: Hub) -> None:
         await bob.leave()
 
 
+@pytest.mark.timing
 async def test_killed_media_is_back_within_a_second(running: Hub) -> None:
     ann, bob = await start_call(running)
     try:
@@ -66,6 +67,7 @@ async def test_killed_media_is_back_within_a_second(running: Hub) -> None:
     assert media["restarts"] == 1
 
 
+@pytest.mark.timing
 async def test_a_killed_supervisor_interrupts_nobody_and_the_next_adopts_its_processes(running: Hub) -> None:
     before = await run_sync(running.pids)
     ann, bob = await start_call(running)

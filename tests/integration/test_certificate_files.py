@@ -53,6 +53,7 @@ def served(hub: Hub) -> int:
         return x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"").serial_number
 
 
+@pytest.mark.timing
 def test_replaced_files_are_taken_over_without_a_restart(hub: Hub) -> None:
     first, second, other = make_leaf(), make_leaf(), make_leaf()
     install(hub.folder, first, first)

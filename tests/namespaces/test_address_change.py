@@ -93,6 +93,7 @@ def test_a_lost_address_is_a_finding_and_the_next_one_is_taken(
     assert_serves(running, neighbour, NEW)
 
 
+@pytest.mark.timing
 def test_who_is_in_a_call_is_not_interrupted_until_the_operator_says_so(
     machine: Namespace, neighbour: Namespace, far: Namespace, hub: Hub
 ) -> None:

@@ -111,6 +111,7 @@ def served(lan: Lan, hub: Hub) -> str:
     return next(line.split(": ", 1)[1] for line in said.splitlines() if "expire date: " in line)
 
 
+@pytest.mark.timing
 def test_the_certificate_is_renewed_during_a_call(lan: Lan, hub: Hub, browser: Browser) -> None:
     give_certificates_that_live_for_seconds(hub)
     with undisturbed_call(hub, browser, "renewed"):
@@ -123,6 +124,7 @@ def test_the_certificate_is_renewed_during_a_call(lan: Lan, hub: Hub, browser: B
         print(f"{len(seen) - 1} renewals in {time.monotonic() - began:.0f} s")
 
 
+@pytest.mark.timing
 def test_a_changed_configuration_is_taken_over_during_a_call(lan: Lan, hub: Hub, browser: Browser) -> None:
     pids = hub.pids()
     with undisturbed_call(hub, browser, "changed"):
