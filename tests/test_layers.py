@@ -50,6 +50,8 @@ RULES = (
         ),
         ("lkhub.host.firewall", "lkhub.host.router", "lkhub.cli.firewall"),
         "a firewall is opened when the user says so, and never by the way",
+        # The router's mappings end by themselves: it renews those that the user asked for.
+        frozenset({("lkhub.supervise.router", "lkhub.host.router")}),
     ),
     Rule(PURE, MACHINE, "what is decided must not depend on the machine: only facts that are passed in"),
     Rule(
@@ -89,7 +91,7 @@ RULES = (
     Rule(
         (
             *("lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding", "lkhub.health.kernel"),
-            *("lkhub.health.paths", "lkhub.health.status"),
+            *("lkhub.health.paths", "lkhub.health.router", "lkhub.health.status"),
         ),
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",

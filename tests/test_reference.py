@@ -20,7 +20,7 @@ from lkhub.cli.trust import trust
 from lkhub.health.checks import check_supervised
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubState, HubStatus, Verified
-from lkhub.host.router import Mapping, RouterRecord
+from lkhub.host.router_record import Mapping, RouterRecord
 from lkhub.plan.build import build_plan
 from lkhub.plan.firewall import Verdict, firewall_table
 from lkhub.plan.model import Listener, Plan

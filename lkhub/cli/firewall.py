@@ -7,7 +7,7 @@ import typer
 
 from lkhub.cli.app import make_app
 from lkhub.cli.applied import find_hub
-from lkhub.cli.firewall_router import map_router, read_router, unmap_router
+from lkhub.cli.firewall_router import map_router, unmap_router
 from lkhub.cli.firewall_show import as_root, pack_status, show_commands, show_router, show_verdicts
 from lkhub.cli.firewall_table import load_table
 from lkhub.cli.options import HubSpec, Json, Spec, State, find_paths, find_spec
@@ -15,6 +15,7 @@ from lkhub.cli.show import err, show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.host.files import ensure_state_dir
 from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls, read_record, write_record
+from lkhub.host.router_record import read_router
 from lkhub.plan.firewall import FirewallTable, make_tag
 from lkhub.plan.firewall_change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.plan.paths import StatePaths

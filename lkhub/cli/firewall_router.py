@@ -4,10 +4,12 @@ import anyio
 import typer
 
 from lkhub.cli.firewall_show import pack_router, show_router
+from lkhub.cli.hub import is_running
 from lkhub.cli.show import err, out, show_json
-from lkhub.errors import EXIT_UNWELL, InputError, MachineError
-from lkhub.host.files import ensure_state_dir, read_text, remove, write_private
-from lkhub.host.router import RouterRecord, dump_record, map_ports, parse_record, unmap_ports
+from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.host.files import remove
+from lkhub.host.router import map_ports, unmap_ports
+from lkhub.host.router_record import hold_router, read_router, write_router
 from lkhub.plan.firewall import FirewallTable
 from lkhub.plan.model import Plan, Protocol
 from lkhub.plan.paths import StatePaths
@@ -26,15 +28,17 @@ def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: 
         else:
             out.print(f"the router would be asked for {', '.join(texts)}")
         return
-    record = anyio.run(map_ports, wanted, read_router(paths))
-    ensure_state_dir(paths.root)
-    write_private(paths.router, dump_record(record))
+    with hold_router(paths, wait=True):
+        record = anyio.run(map_ports, wanted, read_router(paths))
+        write_router(paths, record)
     if json:
         show_json(pack_router(record))
     else:
         show_router(record)
-        if record.renew_at is not None:
-            err.print("note: the router forgets a mapping that is not renewed: the same command again renews it")
+        if record.renew_at is not None and not is_running(paths):
+            err.print(
+                "note: the router forgets a mapping that is not renewed; the hub does it while it runs: `lkhub up`"
+            )
     if record.is_behind_another:
         raise typer.Exit(EXIT_UNWELL)
 
@@ -68,22 +72,17 @@ def _is_behind_nat(plan: Plan) -> bool:
 def unmap_router(paths: StatePaths, *, dry_run: bool, json: bool) -> None:
     """Give back what the router was asked for."""
     record = read_router(paths)
-    mappings = [str(mapping) for mapping in record.mappings if mapping.own] if record else []
     if record and not dry_run:
-        anyio.run(unmap_ports, record)
-        remove(paths.router)
+        with hold_router(paths, wait=True):
+            # As it is now: the hub may just have renewed it.
+            record = read_router(paths)
+            if record:
+                anyio.run(unmap_ports, record)
+            remove(paths.router)
+    mappings = [str(mapping) for mapping in record.mappings if mapping.own] if record else []
     if json:
         show_json({"mappings": mappings})
     elif mappings:
         err.print(f"{'would give' if dry_run else 'gave'} back {', '.join(mappings)}")
     else:
         err.print("nothing to do")
-
-
-def read_router(paths: StatePaths) -> RouterRecord | None:
-    """What the router was asked for, None where it was not."""
-    text = read_text(paths.router)
-    try:
-        return parse_record(text) if text else None
-    except (ValueError, LookupError, TypeError):
-        raise MachineError(f"{paths.router} is damaged", hints=("remove it; mappings end by themselves",)) from None

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from lkhub.cli.show import err, out, show_json
-from lkhub.host.router import RouterRecord
+from lkhub.host.router_record import RouterRecord
 from lkhub.plan.firewall import Command, FirewallTable, Verdict, show_network
 
 _MARKS = {True: ("open", "green"), False: ("CLOSED", "bold red"), None: ("unknown", "yellow")}

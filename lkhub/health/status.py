@@ -21,6 +21,7 @@ from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
 from lkhub.plan.facts import KernelLimits
+from lkhub.health.router import check_router
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
@@ -80,7 +81,9 @@ class HubStatus:
         return (
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
-            *check_edge(supervisor.get("edge") or {}, now or datetime.now(UTC)),
+            *check_edge(supervisor.get("edge") or {}, now),
+            *check_root(self.root_change, now),
+            *check_router(supervisor.get("router"), now),
             *check_kernel(self.limits),
             *check_paths(verified.paths if verified else ()),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),

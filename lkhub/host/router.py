@@ -4,21 +4,23 @@ Only the machine's own default gateway is asked, and only when the user says so.
 renews it, so that a hub that is gone leaves no open port behind.
 """
 
-import json
+import importlib
 import re
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, Literal
 from typing import Protocol as Interface
+
+import anyio.to_thread
 
 from lkhub.errors import MachineError
 from lkhub.host.commands import run_command
 from lkhub.host.router_pcp import Granted, NatPmp, NoAnswerError, Pcp, RouterError
+from lkhub.host.router_record import Mapping, Means, RouterRecord
 from lkhub.plan.firewall import Command
 from lkhub.plan.model import Protocol
 
@@ -26,50 +28,8 @@ from lkhub.plan.model import Protocol
 # no further.
 LEASE_SECONDS = 12 * 3600
 
-Means = Literal["pcp", "nat-pmp", "upnp"]
-
 _ROUTES = Path("/proc/net/route")
 _RTF_GATEWAY = 0x2  # linux/route.h
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """One port that the router sends to this machine. `since` and `until` are Unix time, None for ever. Not `own`:
-    somebody else has set it up, to the same end, and it stays when ours go."""
-
-    protocol: Protocol
-    port: int
-    name: str
-    since: float
-    until: float | None
-    own: bool = True
-
-    def __str__(self) -> str:
-        return f"{self.port}/{self.protocol}"
-
-
-@dataclass(frozen=True)
-class RouterRecord:
-    """What the router at `gateway` maps to `local`. `outside` is its own address. `nonce` proves to a router that
-    speaks PCP that the mappings are ours."""
-
-    gateway: str
-    local: str
-    means: Means
-    outside: str
-    nonce: str
-    mappings: tuple[Mapping, ...]
-
-    @property
-    def renew_at(self) -> float | None:
-        """When to renew: at half of the lease that ends first, as RFC 6887, section 11.2.1, has it. None: never."""
-        halves = [(each.since + each.until) / 2 for each in self.mappings if each.until is not None]
-        return min(halves, default=None)
-
-    @property
-    def is_behind_another(self) -> bool:
-        """Whether the router's own address is not one of the internet: then nobody outside reaches it."""
-        return not IPv4Address(self.outside).is_global
 
 
 class Router(Interface):
@@ -180,6 +140,10 @@ async def renew(record: RouterRecord, clock: Callable[[], float] = time.time) ->
 
     Raises MachineError.
     """
+    if record.means == "upnp":
+        # Its libraries take 0.2 s to load. Here, and not where they are used, so that whoever calls us from a loop
+        # goes on meanwhile.
+        await anyio.to_thread.run_sync(importlib.import_module, "lkhub.host.router_upnp")
     return await map_ports([(*_at(mapping), mapping.name) for mapping in record.mappings], record, clock)
 
 
@@ -244,14 +208,3 @@ async def _take_back(router: Router, made: Iterable[Mapping], before: tuple[Mapp
                 await router.unmap(*_at(mapping))
             except RouterError:
                 continue
-
-
-def dump_record(record: RouterRecord) -> str:
-    return json.dumps(asdict(record), indent=2) + "\n"
-
-
-def parse_record(text: str) -> RouterRecord:
-    """The inverse of `dump_record`. Raises ValueError, LookupError or TypeError for anything else."""
-    values: dict[str, Any] = json.loads(text)
-    mappings = tuple(Mapping(**item) for item in values.pop("mappings"))
-    return RouterRecord(**values, mappings=mappings)

@@ -102,3 +102,8 @@ class StatePaths:
 
     def log(self, process: str) -> str:
         return f"{self.logs}/{process}.log"
+    @property
+    def router_lock(self) -> str:
+        """Held by whoever asks the router for something."""
+        return f"{self.run}/router.lock"
+

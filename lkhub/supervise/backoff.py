@@ -17,9 +17,11 @@ SOUND_AFTER_SECONDS = 2.0
 
 @dataclass
 class Backoff:
-    """The delays of one process."""
+    """The delays of one process, or of something else that is tried again."""
 
     failures: int = 0
+    first: float = FIRST_SECONDS
+    ceiling: float = CEILING_SECONDS
 
     def next_delay(self, ran_seconds: float) -> float:
         """Seconds to wait now that the process has ended after running for `ran_seconds`."""
@@ -29,4 +31,4 @@ class Backoff:
         if self.failures == 1:
             return 0.0
         # Past the ceiling the exponent means nothing, and of a process that failed for days it overflows.
-        return min(CEILING_SECONDS, FIRST_SECONDS * FACTOR ** min(self.failures - 2, MAX_EXPONENT))
+        return min(self.ceiling, self.first * FACTOR ** min(self.failures - 2, MAX_EXPONENT))

@@ -19,6 +19,7 @@ from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise.addresses import watch_addresses
 from lkhub.supervise.certificates import watch_certificate
 from lkhub.supervise.control import Handler, check_socket_path, serve_control
+from lkhub.supervise.router import Renewal
 from lkhub.supervise.supervisor import Applied, Supervisor
 
 Say = Callable[[str], None]
@@ -79,7 +80,7 @@ async def run_hub(
             supervisor.tasks.start_soon(watch_addresses, supervisor)
             supervisor.tasks.start_soon(watch_certificate, supervisor)
             # From here on other commands are answered: to them a hub that is still starting is not there.
-            await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor))
+            await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor, renewal))
             await ready(supervisor, outcome)
             await anyio.sleep_forever()
 
@@ -134,7 +135,7 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-def _handlers(supervisor: Supervisor) -> dict[str, Handler]:
+def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
     async def status(_: Mapping[str, Any]) -> Any:
         return {**supervisor.as_json(), "edge": await supervisor.ask_edge()}
 

@@ -13,7 +13,7 @@ from lkhub import prepare
 from lkhub.cli import firewall, firewall_router
 from lkhub.errors import MachineError
 from lkhub.host.firewall import NotPermittedError, write_record
-from lkhub.host.router import Mapping, RouterRecord, dump_record
+from lkhub.host.router_record import Mapping, RouterRecord, dump_record
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.firewall import Step
 from lkhub.plan.firewall_change import Found
@@ -266,12 +266,20 @@ def test_mappings_are_asked_for_shown_and_given_back(
     assert done.code == 0
     assert "router: 192.168.1.1, by upnp; its own address is 1.2.3.4" in done.out
     assert "mapped  7882/udp  until 2030-" in done.out
-    assert "renews it" in done.err
+    assert "the hub does it while it runs" in done.err
     assert Path(paths.router).stat().st_mode & 0o777 == 0o600
     assert "mapped  7882/udp" in run("firewall", "status").out
     assert "gave back 7882/udp" in run("firewall", "revert", "--router").err
     assert router == []
     assert not Path(paths.router).exists()
+
+
+def test_who_renews_the_mappings_is_said_where_nobody_does(
+    run: Run, machine: Machine, spec: Spec, router: list[RouterRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec(PUBLIC)
+    monkeypatch.setattr(firewall_router, "is_running", lambda paths: True)
+    assert "note:" not in run("firewall", "apply", "--router").err
 
 
 def test_a_router_behind_another_one_is_not_well(

@@ -2,7 +2,6 @@
 tests/namespaces/test_router.py."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -11,17 +10,13 @@ from lkhub.errors import MachineError
 from lkhub.host import router
 from lkhub.host.router import (
     LEASE_SECONDS,
-    Mapping,
-    Means,
-    RouterRecord,
-    dump_record,
     map_ports,
-    parse_record,
     read_gateway,
     renew,
     unmap_ports,
 )
 from lkhub.host.router_pcp import Granted, NoAnswerError, RouterError
+from lkhub.host.router_record import Means
 from lkhub.plan.model import Protocol
 
 OUTSIDE = IPv4Address("1.2.3.4")
@@ -184,22 +179,6 @@ async def test_what_a_router_keeps_is_told(home: Home) -> None:
         await unmap_ports(record)
     assert failed.value.hints == ("they end by themselves",)
     assert list(made.mapped) == [("tcp", 443)]
-
-
-def test_a_record_comes_back() -> None:
-    record = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "1.2.3.4", "aa", (Mapping("udp", 7882, "x", 1.0, None),))
-    assert parse_record(dump_record(record)) == record
-    for wrong in ("", "[]", "{}", '{"mappings": [{}]}'):
-        with pytest.raises((ValueError, LookupError, TypeError)):
-            parse_record(wrong)
-
-
-@pytest.mark.parametrize(
-    ("outside", "behind"), [("1.2.3.4", False), ("100.64.3.4", True), ("192.168.178.20", True), ("0.0.0.0", True)]
-)
-def test_a_router_behind_another_one_is_noticed(outside: str, behind: bool) -> None:
-    record = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "1.2.3.4", "", ())
-    assert replace(record, outside=outside).is_behind_another is behind
 
 
 ROUTES = """Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT

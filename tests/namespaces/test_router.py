@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lkhub.host.router import LEASE_SECONDS
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.lan import PORTS
@@ -88,6 +90,12 @@ class Home:
         file = self.folder / "leases"
         return {":".join(line.split(":")[:4]) for line in file.read_text().splitlines()} if file.exists() else set()
 
+    def restart(self) -> None:
+        """The router starts anew, and knows of no mapping. Between two `routing`."""
+        (self.folder / "leases").unlink()
+        for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
+            self.router.run("nft", "flush", "chain", "inet", "filter", chain)
+
     @contextmanager
     def routing(self, *, pcp: bool = True, upnp: bool = True, secure: bool = True) -> Iterator[None]:
         """The router's port mapping runs, in these languages. `secure`: nobody may map for somebody else."""
@@ -138,11 +146,14 @@ def apply(hub: Hub) -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(
+in_each_language = pytest.mark.parametrize(
     ("languages", "means"),
     [({}, "pcp"), ({"upnp": True, "pcp": False}, "upnp")],
     ids=["pcp", "upnp"],
 )
+
+
+@in_each_language
 def test_packets_from_outside_arrive_after_apply_and_not_after_revert(
     home: Home, hub: Hub, languages: dict[str, bool], means: str
 ) -> None:
@@ -232,9 +243,7 @@ def test_a_router_that_does_nothing_of_it_is_told(home: Home, hub: Hub) -> None:
 def test_a_router_that_lost_its_mappings_gets_them_again(home: Home, hub: Hub) -> None:
     with home.routing():
         apply(hub)
-    (home.folder / "leases").unlink()
-    for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
-        home.router.run("nft", "flush", "chain", "inet", "filter", chain)
+    home.restart()
     with home.routing(), answering(home.hub, *MAPPED):
         assert reach(home.stranger, OUTSIDE, *MAPPED) == set()
         apply(hub)
@@ -246,3 +255,23 @@ def test_a_hub_that_is_not_public_gets_no_mapping(home: Home, hub: Hub) -> None:
     with home.routing():
         done = hub.run("firewall", "apply", "--router")
         assert (done.returncode, home.leases()) == (2, set())
+
+
+@in_each_language
+def test_a_hub_that_runs_renews_what_is_due(home: Home, hub: Hub, languages: dict[str, bool], means: str) -> None:
+    record = hub.state / "router.json"
+    with home.routing(**languages):
+        assert apply(hub)["means"] == means
+        leases = home.leases()
+    home.restart()
+    aged = json.loads(record.read_text())
+    for mapping in aged["mappings"]:
+        mapping["since"] -= LEASE_SECONDS
+        mapping["until"] -= LEASE_SECONDS
+    record.write_text(json.dumps(aged))
+
+    with home.routing(**languages):
+        hub.up("--no-verify")
+        wait_until(lambda: home.leases() == leases, "the mappings")
+        wait_until(lambda: json.loads(record.read_text())["mappings"][-1]["until"] > time.time(), "the record")
+        assert "router-mapping-ends" not in {finding["code"] for finding in hub.status()["findings"]}
