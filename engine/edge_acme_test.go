@@ -254,6 +254,9 @@ func TestACMEFailuresHaveKinds(t *testing.T) {
 		{"connection", issuerOptions{tlsPort: closed, httpPort: closed}, nil, nil},
 		{"rejected-identifier", issuerOptions{blocked: "hub.test"}, nil, nil},
 		{"external-account-required", issuerOptions{eab: map[string]string{}}, nil, nil},
+		{"account", issuerOptions{eab: map[string]string{}}, func(_ *edgeTest, acme map[string]any) {
+			acme["external_account"] = map[string]string{"key_id": "another", "mac_key": "a2V5"}
+		}, nil},
 		// As ZeroSSL: no TLS-ALPN-01, and port 80 is not ours.
 		{"no-challenge", issuerOptions{}, disable("http"), func(_ *edgeTest, i *issuer) { i.rewrite(withoutTLSALPN) }},
 		{"issuer-unreachable", issuerOptions{}, func(_ *edgeTest, acme map[string]any) {

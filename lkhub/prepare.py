@@ -23,6 +23,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare_tls import establish_authority, judge_files
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
+from lkhub.spec.account import list_account_variables, parse_mac_key
 from lkhub.spec.document import Path, parse_document
 from lkhub.spec.keys import KeysError, list_variables
 from lkhub.spec.load import LoadedSpec, load_spec
@@ -91,10 +92,11 @@ def _prepare(
         plan = judge_files(loaded, plan)
     keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
     turn_secrets = resolve_turn_secrets(loaded, folder, environ)
+    account_key = resolve_account_key(loaded, folder, environ)
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
-    files = _collect_files(plan, keys, turn_secrets) | authority
+    files = _collect_files(plan, keys, turn_secrets, account_key) | authority
     fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
     referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
     return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced)
@@ -125,8 +127,22 @@ def resolve_turn_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, 
     return secrets
 
 
+def resolve_account_key(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> Secret | None:
+    """The MAC key of `tls.account`. What is wrong with it is a fault there."""
+    account = loaded.spec.tls.account
+    try:
+        return parse_mac_key(read_secret(account.mac_key, folder, environ).reveal()) if account else None
+    except (KeysError, ValueError) as error:
+        loaded.add(("tls", "account"), str(error))
+        return None
+
+
 def _list_variables(spec: Spec) -> tuple[str, ...]:
-    return (*list_variables(spec.keys.source), *list_turn_variables(spec.turn.external))
+    return (
+        *list_variables(spec.keys.source),
+        *list_turn_variables(spec.turn.external),
+        *list_account_variables(spec.tls.account),
+    )
 
 
 def _check_engine(loaded: LoadedSpec, folder: str) -> None:
@@ -151,12 +167,16 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None
             loaded.add(path, complaint.message)
 
 
-def _collect_files(plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret]) -> dict[str, str]:
+def _collect_files(
+    plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret], account_key: Secret | None
+) -> dict[str, str]:
     ensure_state_dir(plan.paths.root)
     files = {plan.paths.render(file.name): file.text for file in render_all(plan, turn_secrets)}
     for index, server in enumerate(plan.turn_servers):
         if server.secret_file:
             files[server.secret_file] = turn_secrets[index].reveal() + "\n"
+    if account_key and plan.edge and plan.edge.tls.account:
+        files[plan.edge.tls.account.key_file] = account_key.reveal() + "\n"
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
     return files

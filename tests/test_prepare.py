@@ -389,3 +389,36 @@ def test_turn_secrets_that_are_not_there_are_faults_at_their_server(run: Run) ->
     Path("coturn.secret").write_text("\n")
     with pytest.raises(SpecError, match=r"turn\.external\[0\]: the secret is empty"):
         run(TURN, CREDENTIAL="c")
+
+
+ACCOUNT = """
+reach: lan
+domain: rtc.example.com
+tls: {mode: acme, issuer: "https://acme.example.com/dir", account: {key_id: kid-1, mac_key: {env: MAC_KEY}}}
+"""
+
+
+def test_key_of_an_account_reaches_a_file_that_the_edge_reads_and_nobody_else(run: Run) -> None:
+    hub = run(ACCOUNT, MAC_KEY="XYZ+/w==", OTHER="x")
+    assert hub.files[hub.plan.paths.account_key] == "XYZ-_w\n", "as Caddy takes it"
+    rest = [text for path, text in hub.files.items() if path != hub.plan.paths.account_key]
+    assert "XYZ" not in "".join(rest) + repr(hub)
+    assert hub.environ == {"MAC_KEY": "XYZ+/w=="}
+    other = run(ACCOUNT, MAC_KEY="XYZXYZ00")
+    assert other.fingerprints["edge"].files != hub.fingerprints["edge"].files
+    assert other.fingerprints["edge"].program == hub.fingerprints["edge"].program, "the edge is reloaded"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({}, "the environment variable MAC_KEY is not set"),
+        ({"MAC_KEY": " "}, "the secret is empty"),
+        ({"MAC_KEY": "XYZ XYZ"}, "the mac_key is not base64"),
+    ],
+)
+def test_key_of_an_account_that_is_not_there_is_a_fault_at_it(run: Run, environ: dict[str, str], said: str) -> None:
+    with pytest.raises(SpecError, match=f"tls.account: {said}") as refused:
+        run(ACCOUNT, **environ)
+    assert [(fault.key, fault.line) for fault in refused.value.faults] == [("tls.account", 4)]
+    assert "XYZ" not in refused.value.message

@@ -10,7 +10,8 @@ from lkhub.cli.options import DEFAULT_SPEC, Spec
 from lkhub.cli.show import err
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
-from lkhub.plan.edge import choose_issuers, tls_mode
+from lkhub.plan.edge import http_port, tls_mode
+from lkhub.plan.issuer import choose_issuers
 from lkhub.render.spec import render_spec
 from lkhub.spec.load import load_spec
 
@@ -53,5 +54,6 @@ def init(
     with explain_os_errors(path, "write"):
         path.write_text(text)
     err.print(f"wrote {path}; `lkhub up` makes it run")
-    if tls_mode(written) == "acme" and (why := choose_issuers(written)[1]):
+    mode = tls_mode(written)
+    if mode == "acme" and (why := choose_issuers(written, mode, http_port(written))[1]):
         err.print(f"note: {why}")

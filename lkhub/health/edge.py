@@ -52,9 +52,18 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     ),
     "external-account-required": (
         "this issuer gives certificates to accounts that it knows already",
-        (Fix("write tls.email, or take another issuer: tls.issuer"),),
+        (
+            Fix("write tls.account, with the key that the issuer gives out for an account"),
+            Fix("or take another issuer: tls.issuer"),
+        ),
     ),
-    "account": ("no account could be made with the issuer", (Fix("see whether tls.email is a real address"),)),
+    "account": (
+        "no account could be made with the issuer",
+        (
+            Fix("see whether tls.email is a real address"),
+            Fix("take a new key for tls.account: issuers let each be used once, and some for a few days only"),
+        ),
+    ),
     "no-challenge": (
         "the issuer proves names in ways that this spec does not open: ZeroSSL needs port 80",
         (Fix("write tls.http: 80, or take another issuer: tls.issuer"),),

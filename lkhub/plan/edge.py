@@ -3,9 +3,10 @@
 from pathlib import PurePath
 
 from lkhub.plan.facts import NodeFacts
+from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.media import LOOPBACK
 from lkhub.plan.model import EdgePlan, MediaPlan, TlsMode, TlsPlan, TurnDoor, as_host
-from lkhub.spec.issuer import DIRECTORIES
+from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.types import Address
@@ -42,7 +43,7 @@ def plan_edge(loaded: LoadedSpec, facts: NodeFacts, media: MediaPlan | None, not
         names=names,
         listen=listen,
         port=listen_port(spec),
-        http=_http_port(spec) if ends_tls else None,
+        http=http_port(spec) if ends_tls else None,
         tls=_plan_tls(spec, facts, mode, notes),
         turn=turn,
         trusted_proxies=() if ends_tls else spec.tls.trusted_proxies,
@@ -91,14 +92,8 @@ def _check_keys(loaded: LoadedSpec, facts: NodeFacts, mode: TlsMode) -> None:
         if mode != "files" and not certifies_turn and given is not None:
             hint = "write tls.mode: files" if mode != "external" else "write turn.listen: it is for TURN over TLS"
             loaded.add(("tls", key), f"mode {mode} does not use it", hint)
-    if mode != "acme" and not certifies_turn and spec.tls.issuer != "auto":
-        loaded.add(("tls", "issuer"), f"mode {mode} does not use it", "write tls.mode: acme")
+    check_issuer(loaded, mode, http_port(spec))
     _check_turn(loaded, mode)
-    if mode == "acme" and spec.tls.issuer in ("zerossl", "google") and not spec.tls.email:
-        loaded.add(("tls", "issuer"), f"{spec.tls.issuer} gives no account without an address", "write tls.email")
-    if mode == "acme" and spec.tls.issuer == "zerossl" and _http_port(spec) is None:
-        hint = "write tls.http: 80, or issuer: letsencrypt"
-        loaded.add(("tls", "issuer"), "ZeroSSL proves a name on port 80 only, and tls.http is off", hint)
     if mode == "tailscale":
         _check_tailnet(loaded, facts)
     if mode in ("off", "tailscale") and spec.turn.domain is not None:
@@ -177,7 +172,8 @@ def _bind(spec: Spec, media: MediaPlan, mode: TlsMode) -> tuple[Address, ...]:
     return tuple(dict.fromkeys((*media.local, LOOPBACK)))
 
 
-def _http_port(spec: Spec) -> int | None:
+def http_port(spec: Spec) -> int | None:
+    """The port of the way to HTTPS and of ACME's HTTP challenge; None: none."""
     if spec.tls.http is None:
         return HTTP_PORT if listen_port(spec) == HTTPS_PORT else None
     return None if spec.tls.http == "off" else spec.tls.http
@@ -185,34 +181,12 @@ def _http_port(spec: Spec) -> int | None:
 
 def _plan_tls(spec: Spec, facts: NodeFacts, mode: TlsMode, notes: list[str]) -> TlsPlan:
     for_turn = mode == "external" and spec.turn.listen is not None and spec.tls.cert is None
-    issuers, why = choose_issuers(spec) if mode == "acme" or for_turn else ((), "")
+    asks = mode == "acme" or for_turn
+    issuers, why = choose_issuers(spec, mode, http_port(spec)) if asks else ((), "")
     notes += [why] if why else []
+    account = plan_account(spec, StatePaths(facts.state)) if asks else None
     cert, key = (str(PurePath(facts.folder, path)) if path else "" for path in (spec.tls.cert, spec.tls.key))
-    return TlsPlan(mode, spec.tls.email, issuers, cert, key)
-
-
-def choose_issuers(spec: Spec) -> tuple[tuple[str, ...], str]:
-    """ACME directories, the first to be asked first, and what that means ("" where it is as the spec says).
-
-    ZeroSSL where it can be had, since native applications refuse TURN/TLS with Let's Encrypt's certificates: libwebrtc
-    verifies it against roots of its own, without ISRG's (measured). ZeroSSL proves names over HTTP only, and registers
-    an account by an e-mail address.
-    """
-    issuer = spec.tls.issuer
-    if issuer != "auto":
-        return (DIRECTORIES.get(issuer, issuer),), ""
-    lets_encrypt = DIRECTORIES["letsencrypt"]
-    if not (spec.turn.enabled and spec.turn.tls):
-        return (lets_encrypt,), ""
-    # In mode external the proxy hands proofs on port 80 over (lkhub.render.proxy).
-    if spec.tls.email and (_http_port(spec) is not None or tls_mode(spec) == "external"):
-        why = "the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS"
-        return (DIRECTORIES["zerossl"], lets_encrypt), why
-    missing = "needs tls.http: 80" if spec.tls.email else "needs tls.email"
-    return (lets_encrypt,), (
-        "the certificate comes from Let's Encrypt: browsers accept it everywhere, native applications not for TURN "
-        f"over TLS; ZeroSSL's would do for both, and {missing}"
-    )
+    return TlsPlan(mode, spec.tls.email, issuers, cert, key, account)
 
 
 def origin(edge: EdgePlan, scheme: str) -> str:

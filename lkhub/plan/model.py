@@ -1,5 +1,6 @@
 """The plan: what runs, with which ports, addresses and files. Frozen, and free of secrets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -14,6 +15,19 @@ ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
 Reach = Literal["local", "lan", "public"]
 TlsMode = Literal["off", "internal", "acme", "files", "tailscale", "external"]
 Protocol = Literal["tcp", "udp"]
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A use of a path by a client on another machine: when (epoch seconds), and its address."""
+
+    at: float
+    address: str
+
+
+Sightings: TypeAlias = Mapping[str, Sighting | None]
+"""The last use of each path of which it is known. None: not seen yet."""
+
 
 Door: TypeAlias = tuple[str, int]
 """Address and TCP port of a listening socket that the supervisor opens and a child inherits."""
@@ -146,6 +160,14 @@ class TurnDoor(NamedTuple):
 
 
 @dataclass(frozen=True)
+class AcmeAccount:
+    """An account that the issuer has given out before. Its MAC key is in `key_file`."""
+
+    key_id: str
+    key_file: str
+
+
+@dataclass(frozen=True)
 class TlsPlan:
     """Where the certificate comes from. `issuers` are ACME directories, the first that answers is taken. `cert`
     and `key` are absolute paths (mode files). In mode external the certificate is for TURN alone."""
@@ -155,6 +177,7 @@ class TlsPlan:
     issuers: tuple[str, ...] = ()
     cert: str = ""
     key: str = ""
+    account: AcmeAccount | None = None
 
 
 @dataclass(frozen=True)

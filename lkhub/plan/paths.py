@@ -29,6 +29,11 @@ class StatePaths:
         return self.render(f"turn-{index + 1}.secret")
 
     @property
+    def account_key(self) -> str:
+        """What proves to the issuer of the certificate that `tls.account` is ours."""
+        return self.render("account.key")
+
+    @property
     def ca(self) -> str:
         """The hub's own certificate authority."""
         return f"{self.root}/ca"

@@ -31,7 +31,7 @@ def plan_processes(
     processes.append(ProcessPlan("serve", argv, (serve_json, paths.keys), ready, False))
     if edge is not None:
         argv, ready = _engine_command(facts, paths, "edge", "caddy.json")
-        files = (paths.render("caddy.json"),)
+        files = (paths.render("caddy.json"), *([edge.tls.account.key_file] if edge.tls.account else ()))
         processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True))
     return tuple(processes)
 

@@ -261,6 +261,9 @@ def _acme(edge: EdgePlan, directory: str) -> _Json:
     issuer: _Json = {"module": "acme", "ca": directory}
     if edge.tls.email:
         issuer["email"] = edge.tls.email
+    if account := edge.tls.account:
+        # Caddy puts the file's content there when it loads the configuration (caddytls/acmeissuer.go, Provision).
+        issuer["external_account"] = {"key_id": account.key_id, "mac_key": f"{{file.{account.key_file}}}"}
     # Named, since they would open 443 and 80 themselves otherwise.
     http, tls = edge.http, edge.port
     if edge.tls.mode == "external" and edge.turn:

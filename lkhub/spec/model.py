@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.spec.account import Account
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import KeySource, parse_key_source
 from lkhub.spec.shown import shown
@@ -102,6 +103,12 @@ class Tls(Part):
     """Mode acme: `letsencrypt`, `zerossl`, `google`, or the URL of an ACME directory. `auto` is ZeroSSL where it can
     be had (an `email`, and port 80 open), because native applications accept its certificates for TURN over TLS and
     refuse those of Let's Encrypt; else Let's Encrypt."""
+
+    account: Account | None = Field(default=None, examples=["{key_id: ID, mac_key: {file: /path/mac.key}}"])
+    """Mode acme: an account that the issuer has given out before, by external account binding: `{key_id: ID, mac_key:
+    SECRET}`, where the secret may be `{file: PATH}` or `{env: NAME}`. `google` needs one
+    (`gcloud publicca external-account-keys create`), as do many directories; `zerossl` takes one in place of `email`,
+    and `letsencrypt` has none."""
 
     cert: FilePath | None = Field(default=None, examples=["/path/fullchain.pem"])
     """Mode files: the certificate with its chain, PEM. A relative path starts from the spec's folder. Mode external:

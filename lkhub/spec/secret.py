@@ -46,6 +46,15 @@ class FromEnv:
 
 SecretSource = Secret | FromFile | FromEnv
 
+# For what an editor checks.
+SECRET_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},
+        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"]},
+    ]
+}
+
 
 def parse_secret_source(value: Any) -> SecretSource:
     """A secret as the spec gives it: text, `{file: …}` or `{env: …}`. The error never repeats the value."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from lkhub.spec.secret import FromEnv, SecretSource, parse_secret_source
+from lkhub.spec.secret import SECRET_SCHEMA, FromEnv, SecretSource, parse_secret_source
 from lkhub.spec.types import parse_port
 
 TurnProtocol = Literal["udp", "tcp", "tls"]
@@ -99,25 +99,18 @@ def list_turn_variables(servers: Iterable[ExternalTurn]) -> tuple[str, ...]:
     return tuple(server.secret.name for server in servers if isinstance(server.secret, FromEnv))
 
 
-_SECRET_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},
-        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"]},
-    ]
-}
 _URL_SCHEMA = {"type": "string", "pattern": "^turns?:"}
 _SCHEMA: dict[str, Any] = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {"url": _URL_SCHEMA, "secret": _SECRET_SCHEMA},
+            "properties": {"url": _URL_SCHEMA, "secret": SECRET_SCHEMA},
             "required": ["url", "secret"],
             "additionalProperties": False,
         },
         {
             "type": "object",
-            "properties": {"url": _URL_SCHEMA, "username": {"type": "string"}, "credential": _SECRET_SCHEMA},
+            "properties": {"url": _URL_SCHEMA, "username": {"type": "string"}, "credential": SECRET_SCHEMA},
             "required": ["url", "username", "credential"],
             "additionalProperties": False,
         },

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import anyio
@@ -130,7 +130,9 @@ class Child:
 
     def can_reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
         """Whether this process becomes `plan` by reading its files again."""
-        same_program = self.plan == plan and self.fingerprint.program == fingerprint.program
+        # One file more, as that of a secret, is a change of its files like any other.
+        same_plan = replace(self.plan, files=plan.files) == plan
+        same_program = same_plan and self.fingerprint.program == fingerprint.program
         return plan.reloads and same_program and self.state == "running"
 
     async def reload(self, fingerprint: Fingerprint) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.health.edge import EXPIRES_SOON, check_edge
+from lkhub.health.edge import EXPIRES_SOON, ROOT_CHANGE_TOLD, check_edge, check_root
 from lkhub.health.finding import Finding
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -89,3 +89,16 @@ def test_certificate_that_was_not_renewed_is_told_in_time(left: timedelta, issue
 def test_certificate_without_a_name_is_still_told() -> None:
     [finding] = judge({"certificates": [{**certificate(timedelta(0)), "names": []}]})
     assert finding.subject == "hub"
+
+
+def changed(ago: timedelta) -> dict[str, Any]:
+    return {"at": (NOW - ago).timestamp(), "reason": "the earlier one is not good for 192.168.1.77"}
+
+
+def test_another_root_is_told_for_a_week() -> None:
+    [finding] = check_root(changed(timedelta(hours=2)), NOW)
+    assert (finding.code, finding.subject, finding.severity) == ("root-changed", "root", "warning")
+    assert finding.detail == "since 2026-11-21 10:00 UTC, as the earlier one is not good for 192.168.1.77"
+    assert finding.fix[0].command == "lkhub trust"
+    assert list(check_root(changed(ROOT_CHANGE_TOLD + timedelta(minutes=1)), NOW)) == []
+    assert list(check_root(None, NOW)) == []

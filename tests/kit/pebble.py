@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +31,10 @@ class Pebble:
 
 
 @contextmanager
-def running(machine: Namespace, folder: Path, certificate: Path, key: Path) -> Iterator[Pebble]:
-    """Pebble, whose own HTTPS has this certificate."""
+def running(
+    machine: Namespace, folder: Path, certificate: Path, key: Path, accounts: Mapping[str, str] | None = None
+) -> Iterator[Pebble]:
+    """Pebble, whose own HTTPS has this certificate. With `accounts`, MAC keys by id, it certifies for nobody else."""
     program = shutil.which("pebble")
     assert program, "pebble is not installed: apt-get install pebble"
     config = {
@@ -42,6 +44,8 @@ def running(machine: Namespace, folder: Path, certificate: Path, key: Path) -> I
         "privateKey": str(key),
         "httpPort": 80,
         "tlsPort": 443,
+        "externalAccountBindingRequired": accounts is not None,
+        "externalAccountMACKeys": accounts or {},
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
     # Else it sleeps and refuses at random, to try clients out.

@@ -6,9 +6,10 @@ from ipaddress import ip_network
 import pytest
 
 from lkhub.plan.build import build_plan
-from lkhub.plan.edge import DEFAULT_MODES, choose_issuers, list_authorities, tls_mode
+from lkhub.plan.edge import DEFAULT_MODES, http_port, list_authorities, tls_mode
 from lkhub.plan.facts import LookedUp, NodeFacts
-from lkhub.plan.model import EdgePlan, Plan
+from lkhub.plan.issuer import choose_issuers
+from lkhub.plan.model import AcmeAccount, EdgePlan, Plan
 from lkhub.spec.issuer import DIRECTORIES
 from lkhub.spec.load import LoadedSpec, load_spec
 from tests.machines import MACHINES
@@ -16,6 +17,7 @@ from tests.machines import MACHINES
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 EXTERNAL = "domain: rtc.example.com\ntls: {mode: external}\n"
 FILES = "tls: {mode: files, cert: full.pem, key: /keys/key.pem}\n"
+ACCOUNT = "{key_id: kid-1, mac_key: {file: mac.key}}"
 TAILNET = "laptop.tail1234.ts.net"
 
 LETS_ENCRYPT, ZEROSSL = DIRECTORIES["letsencrypt"], DIRECTORIES["zerossl"]
@@ -266,10 +268,39 @@ def test_issuer_is_weighed_and_that_is_said(tls: str, turn: str, directories: li
     plan = build(text, "vps")
     assert plan.edge is not None
     assert list(plan.edge.tls.issuers) == directories
-    why = choose_issuers(load_spec(text.encode()).spec)[1]
+    spec = load_spec(text.encode()).spec
+    why = choose_issuers(spec, "acme", http_port(spec))[1]
     assert said in why
     assert bool(why) is bool(said)
     assert (why in plan.notes) is bool(why)
+
+
+@pytest.mark.parametrize(
+    ("text", "machine"),
+    [
+        (PUBLIC_HUB + f"tls: {{issuer: google, account: {ACCOUNT}}}", "vps"),
+        (PUBLIC_HUB + f"tls: {{issuer: https://acme.example.com/dir, account: {ACCOUNT}}}", "vps"),
+        # Without one Caddy gets it by an e-mail address (caddytls/acmeissuer.go, generateZeroSSLEABCredentials).
+        (PUBLIC_HUB + f"tls: {{issuer: zerossl, account: {ACCOUNT}}}", "vps"),
+        (
+            "reach: lan\ndomain: rtc.example.com\nturn: {listen: 5349, port: 443, domain: turn.example.com}\n"
+            f"tls: {{mode: external, issuer: google, account: {ACCOUNT}}}",
+            "laptop",
+        ),
+    ],
+)
+def test_account_with_the_issuer_has_its_key_in_a_file_that_the_edge_reads(text: str, machine: str) -> None:
+    plan = build(text, machine)
+    assert plan.edge is not None
+    assert plan.edge.tls.account == AcmeAccount("kid-1", "/var/lib/lkhub/rendered/account.key")
+    [edge] = [process for process in plan.processes if process.name == "edge"]
+    assert edge.files == ("/var/lib/lkhub/rendered/caddy.json", "/var/lib/lkhub/rendered/account.key")
+
+
+def test_without_an_issuer_to_ask_there_is_no_account() -> None:
+    beside_files = "turn: {listen: 5349}\ntls: {mode: external, cert: a, key: b, issuer: google, account: " + ACCOUNT
+    for text in (f"domain: rtc.example.com\n{beside_files}}}", "reach: lan", PUBLIC_HUB):
+        assert edge_of(text, "vps").tls.account is None
 
 
 def test_email_goes_to_the_authority() -> None:
@@ -293,6 +324,11 @@ def test_email_goes_to_the_authority() -> None:
         ("tls: {issuer: letsencrypt}", ["tls.issuer"]),
         (PUBLIC_HUB + "tls: {issuer: zerossl}", ["tls.issuer"]),
         (PUBLIC_HUB + "tls: {issuer: google}", ["tls.issuer"]),
+        (PUBLIC_HUB + "tls: {issuer: google, email: a@example.com}", ["tls.issuer"]),
+        (PUBLIC_HUB + f"tls: {{account: {ACCOUNT}}}", ["tls.account"]),
+        (PUBLIC_HUB + f"tls: {{issuer: letsencrypt, account: {ACCOUNT}}}", ["tls.account"]),
+        (f"reach: lan\ntls: {{account: {ACCOUNT}}}", ["tls.account"]),
+        (f"tls: {{issuer: google, account: {ACCOUNT}}}", ["tls.issuer", "tls.account"]),
         (PUBLIC_HUB + "tls: {issuer: zerossl, email: a@example.com, http: off}", ["tls.issuer"]),
         (PUBLIC_HUB + "tls: {issuer: zerossl, email: a@example.com, listen: 8443}", ["tls.issuer"]),
         ("reach: lan\ntls: {mode: off}\nturn: {domain: turn.example.com}", ["turn.domain"]),

@@ -49,10 +49,10 @@ def uncomment(text: str) -> str:
 
 
 def list_keys(data: dict[str, Any], above: str = "") -> Iterator[str]:
-    """Every key of the data, dotted. What is below `keys.source` and `livekit` are values."""
+    """Every key of the data, dotted. What is below some of them is a value."""
     for key, value in data.items():
         yield f"{above}{key}"
-        if isinstance(value, dict) and f"{above}{key}" not in ("keys.source", "livekit"):
+        if isinstance(value, dict) and f"{above}{key}" not in ("keys.source", "livekit", "tls.account"):
             yield from list_keys(value, f"{above}{key}.")
 
 

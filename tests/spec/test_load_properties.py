@@ -139,6 +139,7 @@ VALID_SPECS = st.fixed_dictionaries(
                 "mode": st.sampled_from(["off", "internal", "acme", "files", "tailscale", "external"]),
                 "email": st.just("ops@example.com"),
                 "issuer": st.sampled_from(["auto", "letsencrypt", "zerossl", "google", "https://127.0.0.1:14000/dir"]),
+                "account": st.just({"key_id": "kid-1", "mac_key": {"file": "mac.key"}}),
                 "cert": st.sampled_from(["cert.pem", "/keys/cert.pem"]),
                 "key": st.sampled_from(["key.pem", "/keys/key.pem"]),
                 "listen": PORTS,

@@ -56,6 +56,19 @@ async def test_changed_edge_is_reloaded_and_is_the_same_process(
         assert await supervisor.apply(changed) == Applied(()), "it is what was asked for"
 
 
+async def test_one_file_more_is_taken_over_by_a_reload_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """As the key of tls.account, which the edge reads besides."""
+    async with supervising(paths, said) as supervisor:
+        old, new = make_hub(edge={"say": "old"}), make_hub(edge={"say": "new"})
+        await supervisor.apply(old)
+        [process] = new.plan.processes
+        more = replace(process, files=(*process.files, paths.account_key))
+        wanted = replace(new, plan=replace(new.plan, processes=(more,)))
+        assert await supervisor.apply(wanted) == Applied((), reloaded=("edge",))
+
+
 async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     media = {"rooms": IN_A_CALL}
     async with supervising(paths, said) as supervisor:

@@ -100,17 +100,25 @@ const (
 	kindIssuerUntrusted   = "issuer-untrusted"   // the issuer's own certificate was refused
 	kindNoChallenge       = "no-challenge"       // the issuer offers no challenge that the configuration allows
 	kindStorage           = "storage"            // the state directory can't be written
-	kindAccount           = "account"            // no account could be made before ACME was spoken
+	kindAccount           = "account"            // no account could be made with the issuer
 	kindTailscale         = "tailscale"          // tailscaled gave none
 	kindOther             = "other"
 )
+
+// accountProblems mean the account where they come while it is made: a binding that is wrong (RFC 8555, section 7.3.4) has
+// the type of a name that is not proved.
+var accountProblems = []string{"unauthorized", "malformed", "invalid-contact", "unsupported-contact"}
 
 // kindOf names the cause: the type of an ACME problem (RFC 8555, section 6.7) in kebab-case, as rate-limited, dns,
 // connection, unauthorized, caa, tls, external-account-required; or one of the constants.
 func kindOf(err error) string {
 	var problem acme.Problem
 	if errors.As(err, &problem) {
-		return kindOfProblem(problem)
+		kind := kindOfProblem(problem)
+		if slices.Contains(accountProblems, kind) && strings.Contains(err.Error(), "registering account") { // certmagic, acmeclient.go
+			return kindAccount
+		}
+		return kind
 	}
 	var unresolved *net.DNSError
 	var untrusted *tls.CertificateVerificationError

@@ -1,0 +1,79 @@
+"""An account that an ACME issuer knows before it is asked: external account binding (RFC 8555, section 7.3.4).
+
+No message repeats what was given: where the key's name should stand, people put the key.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from lkhub.spec.secret import SECRET_SCHEMA, FromEnv, Secret, SecretSource, parse_secret_source
+
+FORM = "write {key_id: ID, mac_key: SECRET}, where SECRET may be {file: PATH} or {env: NAME}"
+
+# As issuers make them: UUIDs, hex, base64url, URLs. Braces would be placeholders to Caddy.
+_KEY_ID = re.compile(r"[!-z|~]+")
+
+
+@dataclass(frozen=True)
+class ExternalAccount:
+    """`key_id` names the account, `mac_key` proves that it is ours."""
+
+    key_id: str
+    mac_key: SecretSource
+
+
+def parse_external_account(value: Any) -> ExternalAccount:
+    """`{key_id, mac_key}`. Raises ValueError with the right form for every wrong one."""
+    match value:
+        case ExternalAccount():
+            return value
+        case {"key_id": str(key_id), "mac_key": mac_key, **rest} if not rest and _KEY_ID.fullmatch(key_id):
+            return ExternalAccount(key_id, _parse_key(mac_key))
+        case {"key_id": int() | float(), "mac_key": _, **rest} if not rest:
+            raise ValueError("the key_id is a number to YAML; put it in quotes")
+    raise ValueError(f"not an account with an issuer; {FORM}")
+
+
+def _parse_key(value: Any) -> SecretSource:
+    try:
+        return parse_secret_source(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace("the secret", "the mac_key", 1)) from None
+
+
+def parse_mac_key(text: str) -> Secret:
+    """The key as acmez takes it, base64url without padding (acme/account.go); issuers also give other forms of base64.
+    Raises ValueError for what is none."""
+    plain = text.rstrip("=").translate(str.maketrans("+/", "-_"))
+    try:
+        key = base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        raise ValueError("the mac_key is not base64; copy it whole, as the issuer gives it out")
+    return Secret(plain)
+
+
+def list_account_variables(account: ExternalAccount | None) -> tuple[str, ...]:
+    """The name of the environment variable that the key is in."""
+    return (account.mac_key.name,) if account and isinstance(account.mac_key, FromEnv) else ()
+
+
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"key_id": {"type": "string"}, "mac_key": SECRET_SCHEMA},
+    "required": ["key_id", "mac_key"],
+    "additionalProperties": False,
+}
+
+Account: TypeAlias = Annotated[
+    ExternalAccount,
+    PlainValidator(parse_external_account),
+    PlainSerializer(lambda account: account.key_id),
+    WithJsonSchema(_SCHEMA),
+]
