@@ -13,7 +13,9 @@ from lkhub.cli.options import Spec, State, find_spec, find_state
 from lkhub.cli.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
+from lkhub.plan.model import Plan
 from lkhub.prepare import plan_hub, prepare_hub
+from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
 from lkhub.render.firewall import FORMS, render_firewall
 from lkhub.render.livekit import render_livekit
@@ -25,6 +27,7 @@ class Target(StrEnum):
     """What can be rendered."""
 
     livekit = "livekit"
+    caddy = "caddy"
     firewall = "firewall"
     proxy = "proxy"
 
@@ -33,8 +36,8 @@ def render(
     target: Annotated[
         Target,
         typer.Argument(
-            help="livekit: livekit.yaml. firewall: the ports to open, in forms that firewalls read. "
-            "proxy: what goes into the configuration of a proxy in front of the hub."
+            help="livekit: livekit.yaml. caddy: caddy.json of the edge, which ends TLS. firewall: the ports to open, "
+            "in forms that firewalls read. proxy: what goes into the configuration of a proxy in front of the hub."
         ),
     ],
     output: Annotated[
@@ -68,7 +71,8 @@ def render(
         chosen = form or ("text" if output is None else None)
         files = list(FORMS[chosen](table) if chosen else render_firewall(table))
     else:
-        files = [render_livekit(prepare_hub(find_spec(spec), find_state(state), os.environ).plan)]
+        plan = prepare_hub(find_spec(spec), find_state(state), os.environ).plan
+        files = [render_livekit(plan) if target is Target.livekit else _render_edge(plan)]
     if output is None:
         if diff or len(files) > 1:
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
@@ -84,6 +88,15 @@ def render(
         path = str(output / file.name)
         changed = write_private(path, file.text, file.mode)
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
+
+
+def _render_edge(plan: Plan) -> RenderedFile:
+    if plan.edge is None:
+        raise InputError(
+            "this hub has tls.mode off, and no edge that would read a caddy.json",
+            hints=("write tls.mode: internal, acme, files, tailscale or external in the spec",),
+        )
+    return render_caddy(plan, plan.edge)
 
 
 def _render_proxy(spec: Path | None, state: Path | None, only: str | None) -> list[RenderedFile]:

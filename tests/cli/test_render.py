@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -26,6 +27,27 @@ def test_without_a_folder_the_file_is_on_stdout_and_nothing_else_is(run: Run) ->
     refused = run("render", "livekit", "--diff")
     assert (refused.code, refused.out) == (2, "")
     assert "-o DIR is missing" in refused.err
+
+
+def test_caddy_json_is_what_the_edge_gets(run: Run, paths: StatePaths) -> None:
+    Path("hub.yaml").write_text("tls: {mode: internal, listen: 8443}\n")
+    done = run("render", "caddy")
+    assert (done.code, done.err) == (0, "")
+    rendered = json.loads(done.out)
+    assert rendered["apps"]["layer4"]["servers"]["edge"]["listen"] == ["bounded/127.0.0.1:8443"]
+    [authority] = rendered["apps"]["pki"]["certificate_authorities"].values()
+    assert authority["root"]["private_key"] == paths.ca_key
+    assert not Path(paths.ca_key).exists(), "no root is made for a hub that is only looked at"
+    assert run("render", "caddy", "-o", "out").code == 0
+    assert os.listdir("out") == ["caddy.json"]
+
+
+def test_hub_without_an_edge_has_no_caddy_json(run: Run) -> None:
+    done = run("render", "caddy", "-o", "out")
+    assert (done.code, done.out) == (2, "")
+    assert "tls.mode off" in done.err
+    assert "hint: write tls.mode: internal, acme, files, tailscale or external" in done.err
+    assert not Path("out").exists()
 
 
 def test_difference_is_shown_and_nothing_written(run: Run) -> None:
