@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
@@ -55,6 +56,7 @@ type sfu struct {
 	text   string // livekit.yaml
 	doors  doors
 	told   advertised // which addresses clients are told, if not as livekit.yaml says
+	seen   *sightings // of who uses media's own ports
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
@@ -62,7 +64,8 @@ type sfu struct {
 }
 
 func newSFU(text string, opened doors, told advertised) *sfu {
-	return &sfu{text: text, doors: opened, told: told, up: make(chan struct{}), ended: make(chan struct{})}
+	seen := newSightings(nil) // initialize knows what home is
+	return &sfu{text: text, doors: opened, told: told, seen: seen, up: make(chan struct{}), ended: make(chan struct{})}
 }
 
 func (s *sfu) Run(ready func()) error {
@@ -128,6 +131,8 @@ func (s *sfu) initialize(conf *config.Config) error {
 	if err := s.told.apply(transport); err != nil {
 		return err
 	}
+	s.seen.isHome = homeOf(conf, s.told).has
+	watchICE(&transport.SettingEngine, s.seen)
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
 	secret, ok := conf.Keys[current]
@@ -144,6 +149,25 @@ func (s *sfu) initialize(conf *config.Config) error {
 func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
 	field := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
 	return &(*(**rtc.WebRTCConfig)(unsafe.Pointer(field.UnsafeAddr()))).WebRTCConfig
+}
+
+// homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.
+func homeOf(conf *config.Config, told advertised) *home {
+	var h home
+	for _, text := range conf.RTC.IPs.Includes {
+		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.IsSingleIP() {
+			h.served = append(h.served, prefix.Addr())
+		}
+	}
+	for _, text := range conf.RTC.NodeIP.ToStringSlice() {
+		if address, err := netip.ParseAddr(text); err == nil {
+			h.told = append(h.told, address)
+		}
+	}
+	for _, address := range told {
+		h.told = append(h.told, address.externals...)
+	}
+	return &h
 }
 
 // checkFree binds each HTTP address for a moment.
@@ -211,7 +235,7 @@ func (s *sfu) Stop() {
 	s.server.Stop(true)
 }
 
-// Status tells the rooms that somebody is in.
+// Status tells the rooms that somebody is in, and who on other machines has used a path.
 func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	type room struct {
 		Name         string `json:"name"`
@@ -219,7 +243,7 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	}
 	rooms := []room{}
 	if !s.Busy() {
-		return map[string]any{"rooms": rooms}, nil
+		return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
 	}
 	names, err := s.rooms.names(ctx)
 	if err != nil {
@@ -231,5 +255,5 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 			rooms = append(rooms, room{name, r.GetParticipantCount()})
 		}
 	}
-	return map[string]any{"rooms": rooms}, nil
+	return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
 }

@@ -112,6 +112,24 @@ func TestMediaStoppedWhileItStarts(t *testing.T) {
 	}
 }
 
+// As it is rendered for a network, and behind a 1:1 NAT.
+func TestMediaKnowsItsHomeByItsConfiguration(t *testing.T) {
+	yaml := strings.Replace(liveKitYAML("7880", "7882", "keys.yaml", ""), "  node_ip: 127.0.0.1",
+		"  ips: {includes: [10.77.0.5/32, \"fd77::5/128\"]}\n  node_ip: 203.0.113.5,2001:db8::5", 1)
+	conf, err := decodeStrict(yaml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told advertised
+	if err := told.Set("10.77.0.5=203.0.113.6"); err != nil {
+		t.Fatal(err)
+	}
+	h := homeOf(conf, told)
+	if got := fmt.Sprint(h.served, h.told); got != "[10.77.0.5 fd77::5] [203.0.113.5 2001:db8::5 203.0.113.6]" {
+		t.Error(got)
+	}
+}
+
 func waitForExit(t *testing.T, cmd *exec.Cmd, ended chan error) {
 	t.Helper()
 	select {

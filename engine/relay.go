@@ -62,6 +62,7 @@ func (r *relay) Run(ready func()) error {
 		AuthHandler:   restAuth(r.secret, r.config.Realm),
 		QuotaHandler:  r.admit,
 		LoggerFactory: logs,
+		EventHandler:  turn.EventHandler{OnAllocationCreated: r.allocated, OnAllocationDeleted: r.deallocated},
 	}
 	if err := r.listen(&config); err != nil {
 		return err
@@ -101,10 +102,6 @@ func (r *relay) listen(config *turn.ServerConfig) error {
 		RelayAddressGenerator: r.addresses,
 		PermissionHandler:     r.addresses.permit,
 	}}
-	config.EventHandler = turn.EventHandler{
-		OnAllocationCreated: func(client, _ net.Addr, _, _, _ string, _ net.Addr, _ int) { r.door.allocated(client) },
-		OnAllocationDeleted: func(client, _ net.Addr, _, _, _ string) { r.door.released(client) },
-	}
 	return nil
 }
 
@@ -124,6 +121,19 @@ func (r *relay) admit(participant, _ string, _ net.Addr) bool {
 	return !r.draining.Load() && !r.addresses.quota.full(participant)
 }
 
+func (r *relay) allocated(client, _ net.Addr, _, _, _ string, relayed net.Addr, _ int) {
+	r.addresses.clients.allocated(client, relayed)
+	if r.door != nil {
+		r.door.allocated(client)
+	}
+}
+
+func (r *relay) deallocated(client, _ net.Addr, _, _, _ string) {
+	if r.door != nil {
+		r.door.released(client)
+	}
+}
+
 func (r *relay) allocations() int {
 	if server := r.server.Load(); server != nil {
 		return server.AllocationCount()
@@ -137,9 +147,9 @@ func (r *relay) Drain() { r.draining.Store(true) }
 
 func (r *relay) Stop() { r.stop() }
 
-// Status tells the allocations, and the connections that tls_socket has.
+// Status tells the allocations, who on other machines has used them, and the connections that tls_socket has.
 func (r *relay) Status(context.Context) (map[string]any, error) {
-	status := map[string]any{"allocations": r.allocations()}
+	status := map[string]any{"allocations": r.allocations(), "seen": r.addresses.clients.seen()}
 	if r.config.TLSSocket != "" && r.server.Load() != nil {
 		status["connections"] = r.door.connections()
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/turn/v5"
 )
@@ -17,6 +18,7 @@ type relayAddresses struct {
 	peers     peers
 	translate translations
 	quota     *quota
+	clients   *relayClients
 }
 
 // portTries is how many random ports are tried for an allocation; LiveKit's own TURN tries as many.
@@ -40,6 +42,7 @@ func newRelayAddresses(config relayConfig) *relayAddresses {
 		peers:     config.Peers,
 		translate: config.Translate,
 		quota:     newQuota(config.Quota),
+		clients:   newRelayClients(config),
 	}
 }
 
@@ -58,8 +61,13 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 		a.quota.giveBack(want.UserID)
 		return nil, nil, err
 	}
-	release := sync.OnceFunc(func() { a.quota.giveBack(want.UserID) })
-	return &peerConn{UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate), release: release}, address, nil
+	opened := &peerConn{UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate)}
+	opened.release = sync.OnceFunc(func() {
+		a.quota.giveBack(want.UserID)
+		a.clients.closed(opened)
+	})
+	a.clients.opened(opened)
+	return opened, address, nil
 }
 
 // With TCP allocations (RFC 6062) a relay is a proxy to any TCP service at a peer's address, permissions or not.
@@ -80,7 +88,12 @@ type peerConn struct {
 	release func()
 
 	from *net.UDPAddr // of the last packet: one peer sends most of them
+
+	client  net.Addr    // guarded by relayClients
+	carried atomic.Bool // packets of the client's to media, since relayClients looked
 }
+
+func (c *peerConn) port() int { return c.LocalAddr().(*net.UDPAddr).Port }
 
 // ReadFrom has one caller, pion's loop for the allocation.
 func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
@@ -109,6 +122,9 @@ func (c *peerConn) WriteTo(packet []byte, to net.Addr) (int, error) {
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 	if !c.peers.allow(at) {
 		return 0, errNotAPeer
+	}
+	if !c.carried.Load() && isMedia(packet) {
+		c.carried.Store(true)
 	}
 	return c.WriteToUDPAddrPort(packet, netip.AddrPortFrom(c.homes.reach(at.Addr()), at.Port()))
 }

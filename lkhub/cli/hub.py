@@ -17,6 +17,7 @@ from lkhub.plan.model import PROCESS_NAMES
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.outside import load_sightings
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0

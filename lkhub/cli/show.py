@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lkhub.errors import HubError
 if TYPE_CHECKING:
     from lkhub.health.finding import Finding
     from lkhub.health.paths import PathResult
+    from lkhub.plan.model import Sightings
 
 # Never wrapped or coloured by guess: what is piped must arrive as it is.
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -44,11 +46,12 @@ def show_rows(rows: Mapping[str, str]) -> None:
         out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
 
 
-def show_paths(results: Iterable["PathResult"]) -> None:
-    """One line a path: whether a call got through, how fast, and by which candidates."""
+def show_paths(results: Iterable["PathResult"], outside: "Sightings") -> None:
+    """One line a path: whether a call got through, how fast, by which candidates, and who has used it from outside."""
     for result in results:
         mark, colour = {True: ("ok", "green"), False: ("FAILS", "bold red"), None: ("unknown", "yellow")}[result.ok]
         text = describe_path(result) if result.ok else f"at stage {result.stage}: {result.detail}"
+        text += describe_outside(result, outside)
         out.print(Text.assemble("  ", result.path.ljust(9), (mark.ljust(8), colour), text))
 
 
@@ -66,6 +69,32 @@ def describe_path(result: "PathResult") -> str:
     elif result.remote:
         parts.append(f"to {result.remote}")
     return ", ".join(parts)
+
+
+def describe_outside(result: "PathResult", outside: "Sightings") -> str:
+    """`; outside: 2 min ago from 203.0.113.7`, or nothing where it is not known."""
+    if result.path not in outside:
+        return ""
+    seen = outside[result.path]
+    return f"; outside: {lasting(seen.at)} ago from {seen.address}" if seen else "; outside: not seen"
+
+
+def show_unseen(results: Iterable["PathResult"], outside: "Sightings", url: str) -> None:
+    """What to do where a path was not seen used from outside."""
+    if any(result.path in outside and outside[result.path] is None for result in results):
+        err.print(
+            "outside: this machine's own calls never meet the firewall in front of it; the first participant shows "
+            f"whether others get in, or `lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
+        )
+
+
+def lasting(since: float) -> str:
+    """How long it is since an epoch time."""
+    seconds = max(0, int(time.time() - since))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def show_findings(findings: Iterable["Finding"]) -> None:

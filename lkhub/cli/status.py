@@ -1,13 +1,11 @@
 """`lkhub status`: what runs, whether calls get through, and what is wrong."""
 
-import time
-
 import typer
 
 from lkhub.cli.applied import find_hub
 from lkhub.cli.hub import read_status
 from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import out, show_findings, show_json, show_paths, show_rows
+from lkhub.cli.show import lasting, out, show_findings, show_json, show_paths, show_rows, show_unseen
 from lkhub.errors import EXIT_UNWELL
 from lkhub.health.status import HubStatus
 
@@ -35,8 +33,9 @@ def show_status(hub: HubStatus) -> None:
         rows[process["name"]] = _describe(process)
     show_rows(rows)
     if verified := hub.current_verification:
-        out.print(f"verified {_lasting(verified.at)} ago, from this machine:")
-        show_paths(verified.paths)
+        out.print(f"verified {lasting(verified.at)} ago, from this machine:")
+        show_paths(verified.paths, hub.outside)
+        show_unseen(verified.paths, hub.outside, data["urls"]["livekit"])
     elif hub.state == "running":
         out.print("not verified since it started: `lkhub verify`")
     show_findings(hub.find())
@@ -47,12 +46,4 @@ def _describe(process: object) -> str:
     count = process["restarts"]
     restarts = "" if not count else ", 1 restart" if count == 1 else f", {count} restarts"
     pid = f"pid {process['pid']}, " if process["pid"] else ""
-    return f"{process['state']} ({pid}for {_lasting(process['since'])}{restarts})"
-
-
-def _lasting(since: float) -> str:
-    seconds = max(0, int(time.time() - since))
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    return f"{process['state']} ({pid}for {lasting(process['since'])}{restarts})"

@@ -3,11 +3,22 @@
 import sys
 
 from lkhub.cli.applied import require_applied
-from lkhub.cli.show import describe_path, err, is_journal, out, show_findings, show_qr, show_rows
+from lkhub.cli.show import (
+    describe_outside,
+    describe_path,
+    err,
+    is_journal,
+    out,
+    show_findings,
+    show_qr,
+    show_rows,
+    show_unseen,
+)
 from lkhub.cli.token import make_link
 from lkhub.health.checks import check_paths
 from lkhub.health.status import Verified
 from lkhub.plan.model import Plan
+from lkhub.supervise.outside import load_sightings
 
 # The room of the first join link. Any other name is as good.
 FIRST_ROOM = "lobby"
@@ -16,8 +27,8 @@ FIRST_ROOM = "lobby"
 def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False) -> None:
     """The hub is up: what was proved, where it is, and how to join. A token is never written to a journal."""
     out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
-    rows = {path.path: describe_path(path) for path in (verified.paths if verified else ()) if path.ok}
-    rows = {f"verified {name}": text for name, text in rows.items()}
+    paths, outside = verified.paths if verified else (), load_sightings(plan.paths)
+    rows = {f"verified {path.path}": describe_path(path) + describe_outside(path, outside) for path in paths if path.ok}
     # Of what is in force: a change that waits may have other addresses.
     urls = require_applied(plan.paths)["urls"]
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
@@ -27,8 +38,6 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
     rows["join"] = link or f"lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"
     show_rows(rows)
-    if plan.reach != "local" and verified:
-        out.print("  outside: not seen yet; this machine's own calls never meet the firewall in front of it")
     if link:
         sys.stdout.flush()
         show_qr(link)

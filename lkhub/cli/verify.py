@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import typer
 
 from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.hub import write_verified
+from lkhub.cli.hub import read_status, write_verified
 from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import err, show_findings, show_json, show_paths
+from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.checks import check_paths
 from lkhub.health.paths import PathResult, WayHome, build_request, read_result
@@ -19,10 +19,11 @@ from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.host.files import read_input
 from lkhub.host.keyfile import load_keys
-from lkhub.plan.model import ProbePath
+from lkhub.plan.model import ProbePath, Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 from lkhub.spec.shown import printable
+from lkhub.supervise.outside import load_sightings
 
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
@@ -47,8 +48,8 @@ def verify(
 ) -> None:
     """Call this hub, or any LiveKit, through each path alone.
 
-    Calls through this hub are made from this machine: a router or a firewall between it and others is not
-    seen. Exits 1 where a path fails.
+    Calls through this hub are made from this machine, and meet no router or firewall between it and others:
+    `outside` says when a client on another machine last used the path. Exits 1 where a path fails.
     """
     paths = _parse_paths(path)
     if url is not None:
@@ -61,13 +62,14 @@ def verify(
         results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
     else:
         results = verify_paths(url, paths or ALL_PATHS, *_key_from_environ())
-    show_results(results, json)
+    show_results(results, json, outside, url, called)
     if not is_well(results):
         raise typer.Exit(EXIT_UNWELL)
 
 
 def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
-    """Probe the running hub; the result is kept for `status` when it covers all that the spec promises."""
+    """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
+    it covers all that the spec promises."""
     applied = require_applied(paths)
     promised = tuple(applied["probes"])
     key, secret = next(iter(load_keys(paths.keys).items()))
@@ -76,7 +78,7 @@ def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
     verified = Verified(time.time(), results)
     if not only:
         write_verified(paths, verified)
-    return verified
+    return verified.with_outside(read_status(paths).outside)
 
 
 def is_well(results: tuple[PathResult, ...]) -> bool:
@@ -89,9 +91,11 @@ def show_results(results: tuple[PathResult, ...], json: bool) -> None:
     if json:
         show_json({"ok": ok, "paths": [result.as_json() for result in results]})
         return
-    show_paths(results)
-    show_findings(check_paths(results))
-    if ok:
+    show_paths(results, outside)
+    show_findings(check_paths(results, called))
+    if outside:
+        show_unseen(results, outside, url)
+    elif ok:
         err.print("this proves the hub from where it was run; routers and firewalls on the way to others are not seen")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lkhub.plan.model import ProbePath
+from lkhub.plan.model import ProbePath, Sighting
 from lkhub.spec.secret import Secret
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, join_grant, sign
 
@@ -47,7 +47,7 @@ class PathResult:
     relay: str | None = None
     native: bool | None = None
     native_detail: str | None = None
-    outside: Mapping[str, str] | None = None
+    outside: Sighting | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,7 +1,7 @@
 """What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -22,6 +22,8 @@ from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
 from lkhub.plan.facts import KernelLimits
 from lkhub.health.router import check_router
+from lkhub.plan.facts import KernelLimits
+from lkhub.plan.model import Sightings
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
@@ -35,6 +37,10 @@ class Verified:
 
     def as_json(self) -> dict[str, Any]:
         return {"at": self.at, "paths": [path.as_json() for path in self.paths]}
+
+    def with_outside(self, seen: Sightings) -> "Verified":
+        """The same, with what is known now of each path's use by clients on other machines."""
+        return replace(self, paths=tuple(replace(path, outside=seen.get(path.path)) for path in self.paths))
 
     @staticmethod
     def parse(text: str) -> "Verified":
@@ -55,6 +61,8 @@ class HubStatus:
     limits: KernelLimits = field(default_factory=KernelLimits)
     edited: bool = False
 
+    outside: Sightings = field(default_factory=dict)
+    root_change: Mapping[str, Any] | None = None
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(self.supervisor["processes"]) if self.supervisor else self.left
@@ -72,7 +80,7 @@ class HubStatus:
         carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
-        return self.verified
+        return self.verified.with_outside(self.outside)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""

@@ -63,6 +63,11 @@ class StatePaths:
         return f"{self.root}/firewall.json"
 
     @property
+    def outside(self) -> str:
+        """Which paths clients on other machines have used."""
+        return f"{self.root}/outside.json"
+
+    @property
     def router(self) -> str:
         """The port mappings that the router was asked for."""
         return f"{self.root}/router.json"

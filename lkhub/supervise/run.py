@@ -79,6 +79,9 @@ async def run_hub(
             supervisor.tasks.start_soon(supervisor.keep_house)
             supervisor.tasks.start_soon(watch_addresses, supervisor)
             supervisor.tasks.start_soon(watch_certificate, supervisor)
+            supervisor.tasks.start_soon(supervisor.watch_outside)
+            renewal = Renewal(paths, say)
+            supervisor.tasks.start_soon(renewal.watch)
             # From here on other commands are answered: to them a hub that is still starting is not there.
             await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor, renewal))
             await ready(supervisor, outcome)
@@ -137,7 +140,8 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
 
 def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
     async def status(_: Mapping[str, Any]) -> Any:
-        return {**supervisor.as_json(), "edge": await supervisor.ask_edge()}
+        await supervisor.look_outside()
+        return {**supervisor.as_json(), "edge": await supervisor.ask_edge(), "router": renewal.as_json()}
 
     async def apply(request: Mapping[str, Any]) -> Any:
         hub = prepare_hub(request["spec"], supervisor.paths.root, request["environ"])

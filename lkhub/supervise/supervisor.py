@@ -6,6 +6,7 @@ on when the supervisor is killed; the next one adopts them by the identities tha
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +25,14 @@ from lkhub.supervise.applied import load_applied, write_applied
 from lkhub.supervise.child import Child, Ending, Identity, end_process
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
+from lkhub.supervise.outside import Outside
 from lkhub.supervise.people import RoomServer, count_people
 
 # How often a change that waits looks whether the hub is empty, and logs are looked at.
 TICK_SECONDS = 2.0
+
+# Media and the relay remember whom they have seen for as long as they live; asking them costs a few milliseconds.
+LOOK_SECONDS = 10.0
 
 # The rendered file on each process's command line: by it a process of this hub is known.
 _CONFIGS = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json", "edge": "caddy.json"}
@@ -59,6 +64,7 @@ class Supervisor:
         self.stopping = False
         self.moved = ""
         self.doors = Doors()
+        self.outside = Outside(paths, time.time)
         self._changing = anyio.Lock()
 
     # --- what the operator asks for
@@ -142,6 +148,16 @@ class Supervisor:
                 with contextlib.suppress(MachineError):
                     rotate_log(self.paths.log(name))
             await self._apply_pending()
+
+    async def watch_outside(self) -> None:
+        """Keep who has used which path. Never returns."""
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            await self.look_outside()
+
+    async def look_outside(self) -> None:
+        """Bring the record of who has used which path up to date."""
+        await self.outside.look(self.children)
 
     async def ask_edge(self) -> Any:
         """What the edge says of its certificates; None where there is none, or it does not say."""
@@ -291,3 +307,4 @@ class Supervisor:
             return Identity.parse(text) if text else None
         except (ValueError, MachineError):
             return None
+        self.outside.follow(wanted.plan)

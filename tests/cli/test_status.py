@@ -9,7 +9,7 @@ import pytest
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.processes import identify
-from lkhub.plan.model import Fingerprint, ProcessPlan, Ready
+from lkhub.plan.model import Fingerprint, ProcessPlan, Ready, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.child import Identity
 from tests.cli.conftest import Run
@@ -76,13 +76,15 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
         PathResult("udp", True, "media", "", 12.3, 0.42, 0.0, "a", "udp host 127.0.0.1:7882"),
         PathResult("turn-udp", False, "connect", "timed out"),
     )
-    show_status(HubStatus(None, supervisor, (), Verified(now - 60, results)))
+    outside = {"udp": Sighting(now - 30, "203.0.113.7"), "turn-udp": None}
+    show_status(HubStatus(None, supervisor, (), Verified(now - 60, results), outside=outside))
     shown = capsys.readouterr()
     assert "hub is running" in shown.out
     assert re.search(r"running \(pid 7, .*2 min.*, 2 restarts\)", shown.out)
     assert "verified 1 min ago" in shown.out
-    assert "connected in 12 ms, round trip 0.4 ms, loss 0%, to udp host 127.0.0.1:7882" in shown.out
+    assert "connected in 12 ms, round trip 0.4 ms, loss 0%, to udp host 127.0.0.1:7882; outside: 30 s ago" in shown.out
     assert "FAILS" in shown.out
-    assert "timed out" in shown.out
+    assert "at stage connect: timed out; outside: not seen\n" in shown.out
+    assert "outside: this machine's own calls never meet the firewall" in shown.err
     assert "[path-fails]" in shown.err
     assert "[change-pending]" in shown.err

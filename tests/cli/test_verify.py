@@ -1,4 +1,7 @@
 import json
+import re
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,9 @@ from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_results
 from lkhub.health import verify as probing
 from lkhub.health.paths import PathResult
+from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
-from tests.cli.conftest import SECRET, Run
+from tests.cli.conftest import SECRET, Run, keep_sightings
 
 URL = "ws://127.0.0.1:1"
 
@@ -144,8 +148,35 @@ def test_nothing_that_could_be_tried_is_no_success(
     assert "unknown" in done.out
 
 
+def test_use_by_clients_elsewhere_is_told_of_the_own_hub_alone(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Sighting(time.time() - 7200, "2001:db8::7")
+    keep_sightings(applied, udp=None, turn_udp=seen)
+    assert [path["outside"] for path in run("verify", "--json").json["paths"]] == [None, asdict(seen)]
+    assert "2001:db8" not in Path(applied.verified).read_text(), "it has a record of its own"
+    done = run("verify")
+    assert re.search(r"udp +ok +; outside: not seen\n +turn-udp ok +; outside: 2 h ago from 2001:db8::7\n", done.out)
+    assert "`lkhub verify --url ws://127.0.0.1:7880` on another machine" in done.err
+    assert "another machine" not in run("verify", "--path", "turn-udp").err, "it was seen"
+    monkeypatch.setenv("LIVEKIT_API_KEY", "API")
+    monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
+    foreign = run("verify", "--url", URL)
+    assert "outside" not in foreign.out + foreign.err
+    assert {path["outside"] for path in run("verify", "--url", URL, "--json").json["paths"]} == {None}
+
+
+def test_nothing_is_said_of_others_where_there_can_be_none(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+) -> None:
+    done = run("verify")
+    assert "outside" not in done.out + done.err
+    assert "this proves the hub from where it was run" in done.err
+
+
 def test_people_read_what_failed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    show_results((PathResult("udp", True, "media", "", 5.0), PathResult("tcp", False, "connect", "timed out")), False)
+    results = (PathResult("udp", True, "media", "", 5.0), PathResult("tcp", False, "connect", "timed out"))
+    show_results(results, False, {}, URL)
     shown = capsys.readouterr()
     assert "udp" in shown.out
     assert "at stage connect: timed out" in shown.out

@@ -5,6 +5,7 @@ import pytest
 
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubStatus, Verified
+from lkhub.plan.model import Sighting
 
 APPLIED = {
     "spec": "/etc/lkhub/hub.yaml",
@@ -83,6 +84,16 @@ def test_verification_counts_for_the_processes_that_carried_it(processes: list[d
     assert (status.as_json()["verified"] is not None) is counts
 
 
+def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_verification() -> None:
+    at_the_time = Sighting(199.0, "198.51.100.1")
+    kept = Verified(at=200.0, paths=tuple(PathResult(path, True, "media", "", outside=at_the_time) for path in "abc"))
+    status = HubStatus(
+        APPLIED, supervised(process()), (), kept, outside={"a": Sighting(300.5, "2001:db8::7"), "b": None}
+    )
+    shown = json.loads(json.dumps(status.as_json()))["verified"]
+    assert [path["outside"] for path in shown["paths"]] == [{"at": 300.5, "address": "2001:db8::7"}, None, None]
+
+
 def test_findings_come_from_everything_that_is_known() -> None:
     failed = Verified(at=200.0, paths=(PathResult("udp", False, "connect", "timeout"),))
     status = HubStatus(APPLIED, supervised(process(), process("serve", "backoff"), pending=True), (), failed)
@@ -97,7 +108,7 @@ def test_stale_verification_is_no_finding() -> None:
 def test_verification_is_read_as_it_was_written() -> None:
     whole = PathResult(
         *("turn-tls", None, "gather", "…", 1.5, 0.1, 0.25, "udp host 1:1", "udp host 2:2", "turns:x", False),
-        outside={"at": "1", "address": "203.0.113.9"},
+        outside=Sighting(1.5, "203.0.113.9"),
     )
     for verified in (GOOD, Verified(at=1.5, paths=(whole,)), Verified(at=0, paths=())):
         assert Verified.parse(json.dumps(verified.as_json())) == verified

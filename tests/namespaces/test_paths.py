@@ -1,8 +1,11 @@
 """`verify` and real clients on another machine of the LAN, through firewalls in front of the hub."""
 
 import json
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -11,8 +14,8 @@ from tests.kit.browser import join_two, launching, profile
 from tests.kit.hub import Hub, make_hub
 from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
-from tests.waiting import DEADLINE_SECONDS
+from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 UDP = "iifname lan0 meta l4proto udp"
 MEDIA_UDP = f"iifname lan0 udp dport {PORTS['udp']}"
@@ -48,11 +51,17 @@ FIREWALLS = {
 
 @pytest.fixture(scope="module")
 def hub(lan: Lan) -> Iterator[Hub]:
-    """A hub for the LAN, up and not verified."""
+    """A hub for the LAN, up and verified by itself alone."""
     with make_hub(lan.hub.prefix, PORTS) as made:
         made.spec.write_text(HUB_SPEC)
-        made.up("--no-verify")
+        made.up()
+        assert seen_outside(made.status()["verified"]) == dict.fromkeys(ALL)
         yield made
+
+
+def seen_outside(verified: dict[str, Any]) -> dict[str, str | None]:
+    """From where each path was used by another machine."""
+    return {path["path"]: path["outside"] and path["outside"]["address"] for path in verified["paths"]}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +108,24 @@ def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
     for path in paths.values():
         assert 0 <= path["loss"] < 0.5, path
         assert 0 < path["rtt_ms"] < path["connect_ms"], path
+    assert seen_outside(json.loads(done.stdout)) == dict.fromkeys(ALL), "it knows nothing of another machine's hub"
+
+
+def test_a_hub_says_from_where_its_paths_were_used(lan: Lan, hub: Hub) -> None:
+    before = time.time()
+    assert on_client(hub, lan.client).run("verify", "--url", HUB_URL).returncode == 0
+    used = dict.fromkeys(ALL, CLIENT)
+
+    def is_seen() -> bool:
+        verified = hub.status()["verified"]
+        return seen_outside(verified) == used and all(path["outside"]["at"] > before for path in verified["paths"])
+
+    wait_until(is_seen, "the client's calls are seen")
+    # Its own calls are none of another machine, and what was seen outlives whoever saw it.
+    assert seen_outside(json.loads(hub.run("verify", "--json").stdout)) == used
+    hub.run("restart", "relay")
+    text = hub.run("verify", "--path", "turn-udp").stdout
+    assert re.search(rf"turn-udp +ok .*; outside: \d+ s ago from {CLIENT}\n", text), text
 
 
 def test_a_closed_port_is_the_stage_tcp(lan: Lan, hub: Hub) -> None:

@@ -6,6 +6,7 @@ The configuration is JSON, every key optional:
     deaf        ignore SIGTERM
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
+    seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
     refuse      answer a `/reload` that finds this with 422 and this message
     garble      answer a `/reload` that finds this with these words
     die_when    a path: end with code 7 as soon as it exists
@@ -21,7 +22,12 @@ import sys
 def answer(connection: socket.socket, config: dict[str, object], path: str) -> dict[str, object]:
     """Answer one request; the configuration from now on."""
     status = b"200 OK"
-    told: object = {"state": "running", "pid": os.getpid(), "rooms": config.get("rooms", [])}
+    told: object = {
+        "state": "running",
+        "pid": os.getpid(),
+        "rooms": config.get("rooms", []),
+        "seen": config.get("seen", {}),
+    }
     if connection.recv(4096).startswith(b"POST /reload "):
         wanted = read_config(path)
         if "garble" in wanted:

@@ -137,3 +137,4 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "STOP_GRACE_SECONDS", 0.1)
     monkeypatch.setattr(child, "SECOND_SIGNAL_SECONDS", 0.1)
     monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.02)

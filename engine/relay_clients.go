@@ -1,0 +1,86 @@
+package main
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// relayClients know whom each relay socket is for: what a client has sent to media through one proves its way in.
+// An allocation alone proves little, since clients make them on every way and most use none.
+type relayClients struct {
+	outside *sightings
+
+	mu   sync.Mutex
+	open map[int]*peerConn // by relay port
+}
+
+func newRelayClients(config relayConfig) *relayClients {
+	at := &home{}
+	for _, peer := range config.Peers {
+		at.told = append(at.told, peer.Address)
+		at.served = append(at.served, config.Translate.local(peer.Address))
+	}
+	return &relayClients{outside: newSightings(at.has), open: map[int]*peerConn{}}
+}
+
+func (c *relayClients) opened(conn *peerConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open[conn.port()] = conn
+}
+
+// allocated is pion's report of whom a relayed address was given to.
+func (c *relayClients) allocated(client, relayed net.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn := c.open[relayed.(*net.UDPAddr).Port]; conn != nil {
+		conn.client = client
+	}
+}
+
+func (c *relayClients) closed(conn *peerConn) {
+	c.mu.Lock()
+	// The port may be somebody else's by now.
+	if c.open[conn.port()] == conn {
+		delete(c.open, conn.port())
+	}
+	c.mu.Unlock()
+	c.note(conn)
+}
+
+// seen tells who has used a path, up to now.
+func (c *relayClients) seen() map[string]sighting {
+	c.mu.Lock()
+	conns := make([]*peerConn, 0, len(c.open))
+	for _, conn := range c.open {
+		conns = append(conns, conn)
+	}
+	c.mu.Unlock()
+	for _, conn := range conns {
+		c.note(conn)
+	}
+	return c.outside.all()
+}
+
+// note takes down a client if its packets have reached media since the last time.
+func (c *relayClients) note(conn *peerConn) {
+	if !conn.carried.Swap(false) {
+		return
+	}
+	c.mu.Lock()
+	client := conn.client
+	c.mu.Unlock()
+	switch at := client.(type) {
+	case *net.UDPAddr:
+		c.outside.note("turn-udp", at.AddrPort().Addr(), time.Now())
+	case *net.TCPAddr: // as tls_socket says it
+		c.outside.note("turn-tls", at.AddrPort().Addr(), time.Now())
+	}
+}
+
+// isMedia tells DTLS, RTP and RTCP from the checks of ICE by a packet's first byte (RFC 7983, section 7): only for the
+// pair that both ends have agreed on is there any.
+func isMedia(packet []byte) bool {
+	return len(packet) > 0 && (20 <= packet[0] && packet[0] <= 63 || 128 <= packet[0] && packet[0] <= 191)
+}

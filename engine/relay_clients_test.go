@@ -1,0 +1,98 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+)
+
+// What a client's checks and its media begin with.
+const (
+	check = "\x00\x01 a binding request"
+	dtls  = "\x16\xfe\xfd a handshake"
+)
+
+func seenBy(t *testing.T, r *relay) map[string]sighting {
+	t.Helper()
+	status, err := r.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status["seen"].(map[string]sighting)
+}
+
+func TestRelaySeesWhoHasSentMedia(t *testing.T) {
+	for way, want := range map[string]struct{ path, client string }{
+		"udp": {"turn-udp", "127.0.0.1"}, "stream": {"turn-tls", "203.0.113.1"},
+	} {
+		t.Run(way, func(t *testing.T) {
+			peer := listenUDP(t)
+			r, _ := startRelay(t, peer.LocalAddr(), 24)
+			r.addresses.clients.outside.isHome = noHome
+			_, relayed := newTURNClient(t, r, ways[way])
+			send(t, relayed, peer.LocalAddr(), check)
+			receive(t, peer, check)
+			if got := seenBy(t, r); len(got) > 0 {
+				t.Fatalf("an allocation that carried checks alone: %v", got)
+			}
+			send(t, relayed, peer.LocalAddr(), dtls)
+			receive(t, peer, dtls)
+			got := seenBy(t, r)
+			if len(got) != 1 || got[want.path].Address != netip.MustParseAddr(want.client) {
+				t.Fatalf("%v", got)
+			}
+		})
+	}
+}
+
+// It may be over before anybody asks.
+func TestRelayRemembersWhoHasLeft(t *testing.T) {
+	peer := listenUDP(t)
+	r, _ := startRelay(t, peer.LocalAddr(), 24)
+	_, relayed := newTURNClient(t, r, dialStream)
+	send(t, relayed, peer.LocalAddr(), dtls)
+	receive(t, peer, dtls)
+	if err := relayed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	clients := r.addresses.clients
+	eventually(t, "the end of the allocation", func() bool {
+		clients.mu.Lock()
+		defer clients.mu.Unlock()
+		return len(clients.open) == 0
+	})
+	eventually(t, "word of it", func() bool { return len(clients.outside.all()) == 1 })
+}
+
+func TestRelayDoesNotSeeWhoIsOnThisMachine(t *testing.T) {
+	peer := listenUDP(t)
+	r, _ := startRelay(t, peer.LocalAddr(), 24)
+	_, relayed := newTURNClient(t, r, dialUDP)
+	send(t, relayed, peer.LocalAddr(), dtls)
+	receive(t, peer, dtls)
+	if got := seenBy(t, r); len(got) > 0 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestMediaIsToldFromChecks(t *testing.T) {
+	for first, want := range map[byte]bool{0: false, 1: false, 19: false, 20: true, 63: true, 64: false, 127: false, 128: true, 191: true, 192: false} {
+		if got := isMedia([]byte{first, 0}); got != want {
+			t.Errorf("first byte %d: %v", first, got)
+		}
+	}
+	if isMedia(nil) {
+		t.Error("nothing at all is media")
+	}
+}
+
+// Clients are told the outside address of a 1:1 NAT, and come to the local one.
+func TestRelayKnowsItsHomeByItsPeers(t *testing.T) {
+	local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
+	config := relayConfig{Translate: translations{{told, local}}, Peers: peers{{told, portRange{7882, 7882}}}}
+	clients := newRelayClients(config)
+	for address, want := range map[string]bool{"203.0.113.5": true, "127.0.0.1": true, "203.0.113.9": false} {
+		if got := clients.outside.isHome(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s is home: %v", address, got)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+"""Which paths clients on other machines have used.
+
+What this machine sends to its own address never meets the firewall in front of it. So media and the relay tell whom
+else they have met, and that is kept, whatever is restarted, for as long as the path is the one that was used.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.plan.model import Plan, Sighting, Sightings
+from lkhub.plan.paths import StatePaths
+
+if TYPE_CHECKING:  # it brings an HTTP client, and commands read the record without one
+    from lkhub.supervise.child import Child
+
+
+@dataclass(frozen=True)
+class Way:
+    """A path: what is told of it, since when (epoch seconds), and its last use since then."""
+
+    told: str
+    since: float
+    seen: Sighting | None = None
+
+
+Ways = dict[str, Way]
+"""By path."""
+
+_WAYS = TypeAdapter(Ways)
+_SEEN = TypeAdapter(dict[str, Sighting])
+
+
+def describe_ways(plan: Plan) -> dict[str, str]:
+    """The addresses and ports of each path whose use can be seen. A hub for this machine alone has none, and a
+    livekit-server of the user's does not tell."""
+    if plan.reach == "local":
+        return {}
+    media, relay = plan.media, plan.relay
+    addresses = " ".join(f"{address.external}={address.local}" for address in media.addresses)
+    ways = {}
+    if any(process.name == "media" and process.ready.socket for process in plan.processes):
+        ways["udp"] = f"{addresses} {media.udp}"
+        if media.tcp:
+            ways["tcp"] = f"{addresses} {media.tcp}"
+    if relay and relay.udp:
+        ways["turn-udp"] = f"{addresses} {relay.udp}"
+    if relay and relay.tls:
+        ways["turn-tls"] = f"{addresses} {relay.tls} {plan.edge.turn if plan.edge else ''}"
+    return ways
+
+
+def follow(ways: Ways, told: Mapping[str, str], now: float) -> Ways:
+    """The ways as they are told now. What was seen of one that has changed is forgotten."""
+    return {
+        path: ways[path] if path in ways and ways[path].told == text else Way(text, now) for path, text in told.items()
+    }
+
+
+def merge(ways: Ways, seen: Mapping[str, Sighting]) -> Ways:
+    """The ways with what a process has seen, which may have been before they became what they are."""
+    return {
+        path: replace(way, seen=seen[path]) if path in seen and _is_news(way, seen[path]) else way
+        for path, way in ways.items()
+    }
+
+
+def _is_news(way: Way, seen: Sighting) -> bool:
+    return seen.at >= way.since and (way.seen is None or seen.at > way.seen.at)
+
+
+def load_ways(paths: StatePaths) -> Ways:
+    """What is on record; nothing where that can't be read."""
+    try:
+        text = files.read_text(paths.outside)
+        return _WAYS.validate_json(text) if text else {}
+    except (ValueError, MachineError):
+        return {}
+
+
+def load_sightings(paths: StatePaths) -> Sightings:
+    """What is on record of each path whose use can be seen."""
+    return {path: way.seen for path, way in load_ways(paths).items()}
+
+
+class Outside:
+    """The record of one hub, kept up to date."""
+
+    def __init__(self, paths: StatePaths, clock: Callable[[], float]) -> None:
+        self.ways = load_ways(paths)
+        self._paths = paths
+        self._clock = clock
+
+    def follow(self, plan: Plan) -> None:
+        """Forget what `plan`, which is in force now, has changed."""
+        self._keep(follow(self.ways, describe_ways(plan), self._clock()))
+
+    async def look(self, children: Mapping[str, "Child"]) -> None:
+        """Ask those who see clients."""
+        for name in ("media", "relay"):
+            child = children.get(name)
+            if child and child.state == "running" and child.plan.ready.socket:
+                self._keep(merge(self.ways, _read_seen(await child.ask_status())))
+
+    def _keep(self, ways: Ways) -> None:
+        if ways == self.ways:
+            return
+        self.ways = ways
+        with contextlib.suppress(MachineError):  # a full disk must not end the supervisor
+            files.write_private(self._paths.outside, _WAYS.dump_json(ways, indent=2).decode() + "\n")
+
+
+def _read_seen(status: Any) -> dict[str, Sighting]:
+    """What a process answered, if it is what this version answers."""
+    try:
+        return _SEEN.validate_python(status["seen"])
+    except (ValueError, LookupError, TypeError):
+        return {}
