@@ -3,6 +3,8 @@
 Both need the `cryptography` library (35 ms, 10 MB), which no other mode has to pay for.
 """
 
+import json
+import time
 from dataclasses import replace
 
 from lkhub.plan.model import Plan
@@ -35,7 +37,8 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     from lkhub.host.ca import choose_ca
 
     root = choose_ca(plan.paths, plan.name, edge.names)
-    notes = plan.notes
+    notes, files = plan.notes, dict(root.files)
     if root.reason:
+        files[plan.paths.root_change] = json.dumps({"at": time.time(), "reason": root.reason}) + "\n"
         notes += (f"the hub has a new root, since {root.reason}: every device has to trust it anew (`lkhub trust`)",)
-    return replace(plan, edge=replace(edge, authority=root.authority), notes=notes), dict(root.files)
+    return replace(plan, edge=replace(edge, authority=root.authority), notes=notes), files

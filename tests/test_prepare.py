@@ -1,6 +1,8 @@
 """From a spec file to everything a hub needs, and what happens to the state directory on the way."""
 
+import json
 import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,9 +177,13 @@ def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> 
     root = first.files[first.plan.paths.ca_root]
     assert run(LAN + "web: 9000").files[first.plan.paths.ca_root] == root
     assert not any("new root" in note for note in first.plan.notes), "no device has trusted another one"
+    assert first.plan.paths.root_change not in first.files
     moved = run(LAN + "domain: hub.example.com")
     assert moved.files[first.plan.paths.ca_root] != root
     assert any("new root" in note and "lkhub trust" in note for note in moved.plan.notes)
+    change = json.loads(moved.files[moved.plan.paths.root_change])
+    assert change["reason"] == "the earlier one is not good for hub.example.com"
+    assert abs(change["at"] - time.time()) < 60
     assert Path(first.plan.paths.ca_root).read_text() == root, "it is in use until the change is applied"
 
 

@@ -32,7 +32,18 @@ def read_status(paths: StatePaths) -> HubStatus:
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
     limits = _read_limits(applied, supervisor)
-    return HubStatus(applied, supervisor, left, read_verified(paths), limits, _is_edited(supervisor or {}))
+    edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
+    change = _read_root_change(paths) if applied and applied["ca"] else None
+    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change)
+
+
+def _read_root_change(paths: StatePaths) -> Mapping[str, Any] | None:
+    """When and why the hub's own root became another one; None where it did not, or the record can't be read."""
+    try:
+        change = json.loads(read_text(paths.root_change) or "{}")
+        return {"at": float(change["at"]), "reason": str(change["reason"])}
+    except (ValueError, LookupError, TypeError, MachineError):
+        return None
 
 
 def _is_edited(supervisor: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from lkhub.cli.show import (
     show_unseen,
 )
 from lkhub.cli.token import make_link
-from lkhub.health.checks import check_paths
+from lkhub.health.checks import CalledHub, check_paths
 from lkhub.health.status import Verified
 from lkhub.plan.model import Plan
 from lkhub.supervise.outside import load_sightings
@@ -30,7 +30,8 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
     paths, outside = verified.paths if verified else (), load_sightings(plan.paths)
     rows = {f"verified {path.path}": describe_path(path) + describe_outside(path, outside) for path in paths if path.ok}
     # Of what is in force: a change that waits may have other addresses.
-    urls = require_applied(plan.paths)["urls"]
+    applied = require_applied(plan.paths)
+    urls = applied["urls"]
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
     if urls.get("trust"):
         rows["trust"] = f"{urls['trust'][0]} once on each device (`lkhub trust`)"
@@ -45,5 +46,5 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
         err.print(f"note: {note}")
     for warning in plan.warnings:
         err.print(f"warning: {warning}")
-    if verified:
-        show_findings(check_paths(verified.paths))
+    show_unseen(paths, outside, urls["livekit"])
+    show_findings(check_paths(paths, CalledHub.of(applied)))

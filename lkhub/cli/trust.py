@@ -1,5 +1,6 @@
 """`lkhub trust`: the root certificate of a hub that certifies itself, and how devices are told to trust it."""
 
+import contextlib
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,8 @@ from rich.text import Text
 from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_json, show_qr
-from lkhub.errors import InputError, UnwellError
+from lkhub.errors import InputError, MachineError, UnwellError
+from lkhub.host.files import remove
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
 from lkhub.trust import Guide, build_guides, file_name, show_fingerprint, split_fingerprint
@@ -39,6 +41,8 @@ def trust(
     root = read_root(paths)
     if root is None:
         raise UnwellError(f"the root certificate is missing at {paths.ca_root}", hints=("`lkhub up` makes it",))
+    with contextlib.suppress(MachineError):
+        remove(paths.root_change)  # whoever asks knows of it now
     urls: list[str] = applied["urls"]["trust"]
     fingerprint = show_fingerprint(root.fingerprint_sha256)
     if pem:

@@ -13,7 +13,7 @@ from lkhub.cli.hub import read_status, write_verified
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
-from lkhub.health.checks import check_paths
+from lkhub.health.checks import SOMEBODYS, CalledHub, check_paths
 from lkhub.health.paths import PathResult, WayHome, build_request, read_result
 from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
@@ -56,8 +56,13 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
+    outside: Sightings = {}
+    called = SOMEBODYS
     if url is None:
-        results = verify_hub(find_hub(spec, state), paths).paths
+        hub = find_hub(spec, state)
+        results = verify_hub(hub, paths).paths
+        applied = require_applied(hub)
+        outside, url, called = load_sightings(hub), applied["urls"]["livekit"], CalledHub.of(applied)
     elif token_file is not None:
         results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
     else:
@@ -86,7 +91,9 @@ def is_well(results: tuple[PathResult, ...]) -> bool:
     return any(result.ok for result in results) and not any(result.ok is False for result in results)
 
 
-def show_results(results: tuple[PathResult, ...], json: bool) -> None:
+def show_results(
+    results: tuple[PathResult, ...], json: bool, outside: Sightings, url: str, called: CalledHub = SOMEBODYS
+) -> None:
     ok = is_well(results)
     if json:
         show_json({"ok": ok, "paths": [result.as_json() for result in results]})

@@ -2,10 +2,29 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
 from lkhub.health.paths import PathResult
+
+
+@dataclass(frozen=True)
+class CalledHub:
+    """What findings about a path depend on besides the path: `reach` and `tls.mode` of the hub that was called, ""
+    where it is somebody else's."""
+
+    reach: str = ""
+    tls: str = ""
+
+    @staticmethod
+    def of(applied: Mapping[str, Any] | None) -> "CalledHub":
+        """By the record of what is in force."""
+        record = applied or {}
+        return CalledHub(record.get("reach", ""), record.get("tls", ""))
+
+
+SOMEBODYS = CalledHub()
 
 # What stands in the way when a probe got as far as this stage and no further.
 _CAUSES = {
@@ -34,23 +53,11 @@ _FIXES: dict[str, tuple[Fix, ...]] = {
 }
 
 
-def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
+def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
     """A finding for every path that failed or could not be tried, or that native applications can't use."""
     for result in results:
         if result.ok and result.native is False:
-            yield Finding(
-                "native-refuses",
-                result.path,
-                "warning",
-                "native applications can't use TURN over TLS here; browsers can",
-                result.native_detail or "",
-                "libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; it "
-                "matters on networks that let nothing but 443/tcp through",
-                (
-                    Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
-                    Fix("else nothing: over UDP, TCP and TURN over UDP they get through"),
-                ),
-            )
+            yield _find_native(result, hub)
         if result.ok is False:
             yield Finding(
                 "path-fails",
@@ -58,8 +65,7 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
                 "error",
                 f"no call gets through on the path {result.path}",
                 result.detail,
-                _CAUSES.get(result.stage, "unknown"),
-                _find_fixes(result),
+                *_explain_failure(result, hub),
             )
         elif result.ok is None:
             yield Finding(
@@ -73,6 +79,30 @@ def check_paths(results: Iterable[PathResult]) -> Iterator[Finding]:
             )
 
 
+def _find_native(result: PathResult, hub: CalledHub) -> Finding:
+    """On a network of one's own they have other ways, and there may be no chain that they would take."""
+    at_home = hub.reach in ("local", "lan")
+    when = (
+        "here they get through over UDP; it matters only where something between a device and the hub lets nothing but "
+        "443/tcp through, as some guest networks do"
+        if at_home
+        else "it matters on networks that let nothing but 443/tcp through"
+    )
+    public = Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's")
+    return Finding(
+        "native-refuses",
+        result.path,
+        "info" if at_home else "warning",
+        "native applications can't use TURN over TLS here; browsers can",
+        result.native_detail or "",
+        f"libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; {when}",
+        (
+            *(() if at_home else (public,)),
+            Fix(f"{'' if at_home else 'else '}nothing: over UDP, TCP and TURN over UDP they get through"),
+        ),
+    )
+
+
 # For a TURN server that a path goes through, where the address that was given is not to blame.
 _TURN_FIXES: dict[str, tuple[Fix, ...]] = {
     "dns": (Fix("see whether this machine can look the TURN server's name up"),),
@@ -80,16 +110,40 @@ _TURN_FIXES: dict[str, tuple[Fix, ...]] = {
     "tls": (Fix("see what the hub says of its certificate", "lkhub status"), Fix("read its log", "lkhub logs edge")),
 }
 
+# Behind a proxy TURN over TLS has a port of its own.
+_TURN_PORT_FIXES = (
+    Fix("see whether the port that turn.listen names is open, and whether a proxy that splits by name passes it on"),
+)
 
-def _find_fixes(result: PathResult) -> tuple[Fix, ...]:
+# How the probe says that a TURN server does not know its secret (engine/internal/participant/diary.go). The hub's own
+# relay always does.
+_LOGIN_REFUSED = "refuses the name and password"
+_LOGIN_CAUSE = "the TURN server does not take the credentials that LiveKit gives out for it"
+_LOGIN_FIXES = (
+    Fix("give its entry in turn.external the secret that the TURN server has (coturn: static-auth-secret)"),
+    Fix("see whether the clocks of both machines are right", "date"),
+)
+
+
+def _explain_failure(result: PathResult, hub: CalledHub) -> tuple[str, tuple[Fix, ...]]:
+    """Cause and ways out."""
+    if result.path.startswith("turn-") and _LOGIN_REFUSED in result.detail:
+        return _LOGIN_CAUSE, _LOGIN_FIXES
+    return _CAUSES.get(result.stage, "unknown"), _find_fixes(result, hub)
+
+
+def _find_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
     if result.path == "turn-tls" and result.stage in _TURN_FIXES:
-        return _TURN_FIXES[result.stage]
-    return _FIXES.get(result.stage) or _fix_media(result)
+        is_port = result.stage == "tcp" and hub.tls == "external"
+        return _TURN_PORT_FIXES if is_port else _TURN_FIXES[result.stage]
+    return _FIXES.get(result.stage) or _fix_media(result, hub)
 
 
-def _fix_media(result: PathResult) -> tuple[Fix, ...]:
+def _fix_media(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
     """What to do where signalling works and this path does not."""
     key = _PORT_KEYS.get(result.path, "media")
+    if result.path == "turn-tls" and hub.tls == "external":
+        key = "turn.listen"
     if result.stage == "join":
         return (Fix(f"turn the path on in the spec of that hub: {key}"),)
     return (

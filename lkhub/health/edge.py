@@ -120,6 +120,29 @@ def check_edge(status: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
         )
 
 
+# Whoever has not read of it by then has found out by their devices.
+ROOT_CHANGE_TOLD = timedelta(days=7)
+
+
+def check_root(change: Mapping[str, Any] | None, now: datetime) -> Iterator[Finding]:
+    """A finding where devices have to trust a root that they don't know yet. `change`: `{"at", "reason"}`."""
+    if change is None or timedelta(seconds=now.timestamp() - change["at"]) > ROOT_CHANGE_TOLD:
+        return
+    at = datetime.fromtimestamp(change["at"], now.tzinfo)
+    yield Finding(
+        "root-changed",
+        "root",
+        "warning",
+        "the hub has another root, and devices that don't trust it yet are kept out",
+        f"since {at:%Y-%m-%d %H:%M %Z}, as {change['reason']}",
+        "a root is good for the hub's own names and addresses alone, and a new one is made when they change",
+        (
+            Fix("trust it on each device; this shows how, and ends this warning", "lkhub trust"),
+            Fix("give this machine a fixed address in the router's DHCP settings, so that it stays"),
+        ),
+    )
+
+
 def _is_public(certificate: Mapping[str, Any]) -> bool:
     """Whether it comes from outside. Caddy's own authorities say so in their name (caddypki/ca.go)."""
     return "ECC Intermediate" not in certificate["issuer"]

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from lkhub import __version__
 from lkhub.health.checks import (
+    CalledHub,
     check_address,
     check_edited,
     check_paths,
@@ -16,11 +17,10 @@ from lkhub.health.checks import (
     check_processes,
     check_supervised,
 )
-from lkhub.health.edge import check_edge
+from lkhub.health.edge import check_edge, check_root
 from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
-from lkhub.plan.facts import KernelLimits
 from lkhub.health.router import check_router
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import Sightings
@@ -52,7 +52,8 @@ class Verified:
 class HubStatus:
     """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
     processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
-    else since."""
+    else since; `outside` is what is known of clients on other machines, `root_change`
+    when and why the hub's own root became another one."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -60,9 +61,9 @@ class HubStatus:
     verified: Verified | None
     limits: KernelLimits = field(default_factory=KernelLimits)
     edited: bool = False
-
     outside: Sightings = field(default_factory=dict)
     root_change: Mapping[str, Any] | None = None
+
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
         return tuple(self.supervisor["processes"]) if self.supervisor else self.left
@@ -86,6 +87,7 @@ class HubStatus:
         """What a person should know."""
         supervisor = self.supervisor or {}
         verified = self.current_verification
+        now = now or datetime.now(UTC)
         return (
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
@@ -93,7 +95,7 @@ class HubStatus:
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
             *check_kernel(self.limits),
-            *check_paths(verified.paths if verified else ()),
+            *check_paths(verified.paths if verified else (), CalledHub.of(self.applied)),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
             *check_edited(supervisor.get("spec") if self.edited else None),
             *check_address(supervisor.get("moved", "")),

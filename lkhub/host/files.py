@@ -7,7 +7,7 @@ import os
 import pwd
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lkhub.errors import InputError, MachineError
@@ -139,6 +139,14 @@ def remove(path: str) -> None:
     """Remove a file if it is there."""
     with explain_os_errors(path, "remove"), contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def remove_others(folder: str, kept: Collection[str]) -> None:
+    """Remove the files of a folder whose paths are not among `kept`."""
+    with explain_os_errors(folder, "read"), os.scandir(folder) as entries:
+        others = [entry.path for entry in entries if entry.path not in kept and not entry.is_dir(follow_symlinks=False)]
+    for path in others:
+        remove(path)
 
 
 def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 * 1024) -> list[str]:

@@ -48,6 +48,11 @@ class StatePaths:
         return f"{self.ca}/root.key"
 
     @property
+    def root_change(self) -> str:
+        """When and why the root became another one, until people were told how to trust it."""
+        return f"{self.ca}/changed.json"
+
+    @property
     def applied(self) -> str:
         """The record of the spec that is in force."""
         return f"{self.root}/applied.json"
@@ -58,14 +63,14 @@ class StatePaths:
         return f"{self.root}/verified.json"
 
     @property
-    def firewall(self) -> str:
-        """The rules that `lkhub firewall apply` added."""
-        return f"{self.root}/firewall.json"
-
-    @property
     def outside(self) -> str:
         """Which paths clients on other machines have used."""
         return f"{self.root}/outside.json"
+
+    @property
+    def firewall(self) -> str:
+        """The rules that `lkhub firewall apply` added."""
+        return f"{self.root}/firewall.json"
 
     @property
     def router(self) -> str:
@@ -100,6 +105,11 @@ class StatePaths:
         """Held by the supervisor for as long as it lives."""
         return f"{self.run}/lock"
 
+    @property
+    def router_lock(self) -> str:
+        """Held by whoever asks the router for something."""
+        return f"{self.run}/router.lock"
+
     def render(self, name: str) -> str:
         return f"{self.rendered}/{name}"
 
@@ -112,8 +122,3 @@ class StatePaths:
 
     def log(self, process: str) -> str:
         return f"{self.logs}/{process}.log"
-    @property
-    def router_lock(self) -> str:
-        """Held by whoever asks the router for something."""
-        return f"{self.run}/router.lock"
-

@@ -24,7 +24,7 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
     except ValueError:
         return None
     # These were not written by the first version.
-    return {"at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None
+    return {"tls": "", "at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None
 
 
 def write_applied(hub: "PreparedHub") -> None:
@@ -34,6 +34,7 @@ def write_applied(hub: "PreparedHub") -> None:
         "spec": hub.spec,
         "name": plan.name,
         "reach": plan.reach,
+        "tls": plan.edge.tls.mode if plan.edge else "off",
         "at": time.time(),
         "urls": asdict(plan.urls),
         "probes": plan.probes,

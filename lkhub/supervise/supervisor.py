@@ -274,6 +274,9 @@ class Supervisor:
                 await self.children[name].reload(fingerprint)
         self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         await self._start(child for child in old.values() if child.state == "stopped")
+        if self.children:
+            for path in (path for path, text in texts.items() if text is None):
+                files.remove(path)
 
     def _write(self, texts: Mapping[str, str]) -> None:
         for folder in {self.paths.run, self.paths.logs, *map(os.path.dirname, texts)}:
@@ -299,7 +302,13 @@ class Supervisor:
 
     def _record(self, wanted: PreparedHub) -> None:
         self.current, self.pending, self.moved = wanted, None, ""
+        try:
+            # A secret that the spec no longer has must not stay behind.
+            files.remove_others(self.paths.rendered, wanted.files)
+        except MachineError as error:
+            self.say(error.message)
         write_applied(wanted)
+        self.outside.follow(wanted.plan)
 
     def _read_identity(self, name: str) -> Identity | None:
         try:
@@ -307,4 +316,3 @@ class Supervisor:
             return Identity.parse(text) if text else None
         except (ValueError, MachineError):
             return None
-        self.outside.follow(wanted.plan)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import ssl
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,32 @@ def test_root_is_shown_with_its_fingerprint_and_where_it_is(run: Run, root: Ca) 
     )
     assert "█" in done.out, "a QR code"
     assert "    curl -fo lkhub-hub.crt http://192.168.1.5/trust/root.crt\n" in done.out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--pem",)], ids=str)
+def test_another_root_is_a_finding_until_it_was_shown(
+    run: Run, root: Ca, applied: StatePaths, options: tuple[str, ...]
+) -> None:
+    def find() -> list[str]:
+        return [finding["code"] for finding in run("status", "--json").json["findings"]]
+
+    kept = json.loads(Path(applied.applied).read_text())
+    write_private(applied.applied, json.dumps({**kept, "ca": applied.ca_root}))
+    assert find() == []
+    Path(applied.root_change).write_text(json.dumps({"at": time.time(), "reason": "the earlier one ends"}))
+    assert find() == ["root-changed"]
+    assert run("trust", *options).code == 0
+    assert find() == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"at": null, "reason": "x"}'])
+def test_record_of_another_root_that_can_not_be_read_is_no_finding(
+    run: Run, root: Ca, applied: StatePaths, text: str
+) -> None:
+    kept = json.loads(Path(applied.applied).read_text())
+    write_private(applied.applied, json.dumps({**kept, "ca": applied.ca_root}))
+    Path(applied.root_change).write_text(text)
+    assert run("status", "--json").json["findings"] == []
 
 
 def ssl_fingerprint(root: Ca) -> list[str]:

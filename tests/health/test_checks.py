@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from lkhub.health.checks import check_address, check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.checks import CalledHub, check_address, check_paths, check_pending, check_processes, check_supervised
 from lkhub.health.paths import PathResult
 from lkhub.plan.model import ProbePath
 from lkhub.spec.load import load_spec
@@ -36,6 +36,42 @@ def test_chain_that_native_applications_refuse_is_a_warning_where_the_path_works
         assert (found[0].subject, found[0].severity) == ("turn-tls", "warning")
         assert "ISRG Root X1" in found[0].detail
         assert "ZeroSSL" in found[0].fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("reach", "severity"), [("lan", "info"), ("local", "info"), ("public", "warning"), ("", "warning")]
+)
+def test_on_a_network_of_ones_own_that_chain_is_no_more_than_worth_knowing(reach: str, severity: str) -> None:
+    [finding] = check_paths([PathResult("turn-tls", True, "media", "", native=False)], CalledHub(reach, "internal"))
+    assert finding.severity == severity
+    assert "443/tcp" in finding.cause, "when it matters"
+    assert any("ZeroSSL" in fix.text for fix in finding.fix) is (severity == "warning")
+
+
+REFUSED = "the TURN server gave no relay address: it refuses the name and password that LiveKit gave out: (error 401)"
+
+
+@pytest.mark.parametrize("path", ["turn-udp", "turn-tls"])
+def test_turn_server_that_knows_another_secret_leads_to_the_secret(path: str) -> None:
+    [finding] = check_paths([PathResult(path, False, "gather", REFUSED)])
+    assert "turn.external" in finding.fix[0].text
+    assert "credentials" in finding.cause
+    [other] = check_paths([PathResult(path, False, "gather", "no answer from the TURN server")])
+    assert "turn.external" not in other.fix[0].text
+
+
+@pytest.mark.parametrize("stage", ["tcp", "connect"])
+def test_behind_a_proxy_the_port_of_turn_over_tls_is_turn_listen(stage: str) -> None:
+    result = PathResult("turn-tls", False, stage, "")
+    [finding] = check_paths([result], CalledHub("public", "external"))
+    assert "turn.listen" in finding.fix[0].text
+    [finding] = check_paths([result], CalledHub("public", "acme"))
+    assert "turn.listen" not in finding.fix[0].text
+
+
+def test_what_is_known_of_a_hub_is_what_is_in_force() -> None:
+    assert CalledHub.of({"reach": "lan", "tls": "internal", "name": "hub"}) == CalledHub("lan", "internal")
+    assert CalledHub.of(None) == CalledHub.of({}) == CalledHub()
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -14,6 +14,7 @@ from lkhub.host.files import (
     read_tail,
     read_text,
     remove,
+    remove_others,
     write_private,
 )
 
@@ -232,3 +233,13 @@ def test_tail_of_what_is_not_text_or_not_there_is_shown_as_far_as_it_goes(tmp_pa
     path.write_bytes(b"\xff\xfe\nok\n")
     assert read_tail(str(path), 5)[-1] == "ok"
     assert read_tail(str(tmp_path / "nowhere"), 5) == []
+
+
+def test_files_that_nobody_names_are_removed_and_folders_are_not(tmp_path: Path) -> None:
+    for name in ("kept", "old", ".old.x1y2"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "folder").mkdir()
+    remove_others(str(tmp_path), {str(tmp_path / "kept"): "text"})
+    assert {entry.name for entry in tmp_path.iterdir()} == {"kept", "folder"}
+    with pytest.raises(MachineError):
+        remove_others(str(tmp_path / "nowhere"), ())

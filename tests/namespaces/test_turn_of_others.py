@@ -107,5 +107,5 @@ def test_a_wrong_secret_is_named(lan: Lan, serve: Serve, tmp_path: Path) -> None
     with serve(SHARED), hub_with(lan, wrong) as hub:
         found = verify(hub, lan, tmp_path / "root.pem", "turn-udp")["turn-udp"]
     assert (found["ok"], found["stage"]) == (False, "gather"), found
-    assert "it refuses" in found["detail"], found
+    assert "it refuses the name and password" in found["detail"], found
     assert "401" in found["detail"], found

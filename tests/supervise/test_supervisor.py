@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lkhub.errors import MachineError
 from lkhub.host.processes import start
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise import supervisor as supervisor_module
 from lkhub.supervise.applied import load_applied
@@ -48,6 +50,34 @@ async def test_files_are_written_private(paths: StatePaths, said: list[str], mak
         for path, text in hub.files.items():
             assert Path(path).read_text() == text
             assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+async def test_secret_that_the_spec_no_longer_has_does_not_stay(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    def with_files(*names: str) -> PreparedHub:
+        hub = make_hub(media={}, relay={})
+        return replace(hub, files={**hub.files, **{paths.render(name): "x" for name in names}})
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_files("turn-1.secret", "turn-2.secret"))
+        await supervisor.apply(with_files("turn-1.secret"))
+        assert set(os.listdir(paths.rendered)) == {"livekit.yaml", "relay.json", "turn-1.secret"}
+        await supervisor.apply(make_hub(media={}))
+        assert set(os.listdir(paths.rendered)) == {"livekit.yaml"}
+
+
+async def test_files_of_a_change_that_fails_are_taken_back_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """As the record that the root is another one."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        bad = make_hub(media={"exit": 1})
+        with pytest.raises(MachineError):
+            await supervisor.apply(replace(bad, files={**bad.files, paths.root_change: "x"}))
+        assert not Path(paths.root_change).exists()
+        assert states(supervisor) == {"media": "running"}
 
 
 async def test_applying_twice_is_applying_once(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -335,7 +365,7 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
         await supervisor.apply(make_hub())
     record = load_applied(paths)
     assert record is not None
-    assert set(record) == {"spec", "name", "reach", "at", "urls", "probes", "at_home", "ca", "certified"}
+    assert set(record) == {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 
