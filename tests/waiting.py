@@ -14,7 +14,7 @@ DEADLINE_SECONDS = 60.0
 POLL_SECONDS = 0.01
 
 
-def wait_until(condition: Callable[[], T], what: str = "the condition", seconds: float = DEADLINE_SECONDS) -> T:
+def wait_until(condition: Callable[[], T | None], what: str = "the condition", seconds: float = DEADLINE_SECONDS) -> T:
     """The first true answer of `condition`; the test fails when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):

@@ -13,7 +13,7 @@ import numpy as np
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.kit.people import SAMPLE_RATE
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -31,6 +31,9 @@ ARGUMENTS = (
 )
 
 PAGE_MS = 20_000
+
+# By then a connection that carries packets has the way that it keeps.
+SETTLED_SECONDS = 10.0
 
 # Runs in the page before its own code: keeps every connection, to say how media travels and what was opened anew.
 _KEEP = """
@@ -133,8 +136,8 @@ class Guest:
         """All that the server offered, as `ends`."""
         return set(self.page.evaluate(_CANDIDATES))
 
-    def wait_connected(self, path: str) -> None:
-        wait_until(lambda: self.paths() == {path}, f"connected by {path}")
+    def wait_connected(self, path: str, seconds: float = DEADLINE_SECONDS) -> None:
+        wait_until(lambda: self.paths() == {path}, f"connected by {path}", seconds)
 
     def opened(self) -> tuple[int, int]:
         """How many connections the page has opened so far: for media, and WebSockets. More than before is a
@@ -201,6 +204,27 @@ def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
     for guest in (ann, bob):
         guest.wait_receiving()
     return ann, bob
+
+
+def join_two_by(context: BrowserContext, path: str, *links: str) -> tuple[Guest, Guest]:
+    """`join_two`, and both are connected by `path`.
+
+    The server settles for what answers first. Where the machine is loaded, that may be a way that is second best, and a
+    connection keeps it: they join anew then.
+    """
+
+    def join_and_look() -> tuple[Guest, Guest] | None:
+        guests = join_two(context, *links)
+        try:
+            for guest in guests:
+                guest.wait_connected(path, SETTLED_SECONDS)
+        except AssertionError:
+            for guest in guests:
+                guest.page.close()
+            return None
+        return guests
+
+    return wait_until(join_and_look, f"two people connected by {path}")
 
 
 def _make_sound(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.kit.browser import join_two, launching, profile
+from tests.kit.browser import join_two_by, launching, profile
 from tests.kit.hub import Hub, make_hub
 from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
@@ -86,8 +86,7 @@ def test_verify_tells_paths_apart_and_calls_take_the_one_that_is_left(
             with call_from(client, f"{name}-native") as call:
                 call.wait_connected(firewall.native, firewall.native)
         with profile(browser) as context:
-            for guest in join_two(context, *links_of(hub, name)):
-                guest.wait_connected(firewall.browser)
+            for guest in join_two_by(context, firewall.browser, *links_of(hub, name)):
                 assert {end.split()[1].rpartition(":")[0] for end in guest.ends()} == {HUB}
         stdout, stderr = verifying.communicate(timeout=DEADLINE_SECONDS)
     answer = json.loads(stdout)
