@@ -40,5 +40,7 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     notes, files = plan.notes, dict(root.files)
     if root.reason:
         files[plan.paths.root_change] = json.dumps({"at": time.time(), "reason": root.reason}) + "\n"
-        notes += (f"the hub has a new root, since {root.reason}: every device has to trust it anew (`lkhub trust`)",)
+        whose = "a new root" if root.created else "an earlier root again"
+        who = "every device has" if root.created else "devices that don't know it have"
+        notes += (f"the hub has {whose}, since {root.reason}: {who} to trust it anew (`lkhub trust`)",)
     return replace(plan, edge=replace(edge, authority=root.authority), notes=notes), files

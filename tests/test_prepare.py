@@ -187,6 +187,16 @@ def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> 
     assert Path(first.plan.paths.ca_root).read_text() == root, "it is in use until the change is applied"
 
 
+def test_root_that_comes_back_is_told_as_one_that_some_devices_know(run: Run) -> None:
+    first = run.apply(LAN + "domain: a.example.com")
+    run.apply(LAN + "domain: b.example.com")
+    back = run(LAN + "domain: a.example.com")
+    assert back.files[first.plan.paths.ca_root] == first.files[first.plan.paths.ca_root]
+    (note,) = (note for note in back.plan.notes if "root" in note)
+    assert note.startswith("the hub has an earlier root again")
+    assert "devices that don't know it" in note
+
+
 def test_hub_without_an_authority_has_no_root(run: Run) -> None:
     for text in ("", LAN + "tls: {mode: off}", LAN + "domain: a.example.com\ntls: {mode: acme}"):
         assert not [path for path in run(text).files if "/ca/" in path]
