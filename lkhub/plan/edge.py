@@ -146,12 +146,13 @@ def _check_tailnet(loaded: LoadedSpec, facts: NodeFacts) -> None:
 
 
 def _name(spec: Spec, facts: NodeFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
-    """The hub's name first. Addresses too, where the hub certifies itself."""
+    """The hub's name first. Addresses too, where the hub certifies itself for a network in which it may have no name.
+    On the internet it has one, and providers change addresses, which devices must not notice by a new root."""
     if mode == "tailscale":
         return (facts.looked_up.tailnet,) if facts.looked_up.tailnet else ()
     named = [spec.domain] if spec.domain else []
     if mode == "internal":
-        named += [str(address) for address in media.advertise]
+        named += [str(address) for address in media.advertise if spec.reach != "public"]
         if LOOPBACK not in media.advertise:
             named.append(str(LOOPBACK))  # the hub's own machine can use it without a name
     if mode == "files" and not named:
