@@ -5,9 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"reflect"
 	"strconv"
-	"unsafe"
 )
 
 // doors are listening sockets that the supervisor opened and keeps: while this process restarts, who connects
@@ -53,11 +51,10 @@ func privatePort() (uint32, error) {
 }
 
 // serveDoors lets the HTTP server of a *service.LivekitServer accept from the doors too; its Stop then closes them with the
-// rest. The server opens its listeners by itself and exports no way to give it one, hence the reach into a field
-// of the pinned version: if it is renamed, TestMediaServesInheritedListener fails.
+// rest. The server opens its listeners by itself and exports no way to give it one; if the field is renamed,
+// TestMediaServesInheritedListener fails.
 func serveDoors(server any, opened doors) {
-	field := reflect.ValueOf(server).Elem().FieldByName("httpServer")
-	httpServer := *(**http.Server)(unsafe.Pointer(field.UnsafeAddr()))
+	httpServer := *private[*http.Server](server, "httpServer")
 	for _, listener := range opened {
 		go func() { _ = httpServer.Serve(listener) }() // ends with the server
 	}

@@ -7,11 +7,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
@@ -144,11 +142,10 @@ func (s *sfu) initialize(conf *config.Config) error {
 	return nil
 }
 
-// transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it, hence the reach into
-// a field of the pinned version: if it is renamed, TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
+// transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it; if it is renamed,
+// TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
 func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
-	field := reflect.ValueOf(rooms).Elem().FieldByName("rtcConfig")
-	return &(*(**rtc.WebRTCConfig)(unsafe.Pointer(field.UnsafeAddr()))).WebRTCConfig
+	return &(*private[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
 }
 
 // homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.

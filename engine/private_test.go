@@ -1,0 +1,24 @@
+package main
+
+import "testing"
+
+func TestPrivateFieldsAreFoundByNameAndType(t *testing.T) {
+	owner := &struct{ kept, other int }{kept: 1}
+	*private[int](owner, "kept")++
+	if owner.kept != 2 || owner.other != 0 {
+		t.Errorf("%+v", owner)
+	}
+	for name, reach := range map[string]func(){
+		"renamed": func() { private[int](owner, "renamed") },
+		"retyped": func() { private[string](owner, "kept") },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a field that was %s is reached", name)
+				}
+			}()
+			reach()
+		}()
+	}
+}
