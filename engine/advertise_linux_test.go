@@ -28,7 +28,7 @@ func TestMediaTellsTheAdvertisedAddresses(t *testing.T) {
 	slices.Sort(want)
 	server := startSFU(t, udp, tcp, "", "127.0.0.1=127.0.0.1", "10.77.0.5=203.0.113.5", "10.77.0.5=10.77.0.5", "fd77::5=2001:db8::5")
 	ports := map[string][]string{}
-	for side, got := range offeredCandidates(t, server) {
+	for side, got := range offeredCandidates(t, joinAlone(t, server)) {
 		if !slices.Equal(got, want) {
 			t.Errorf("the %s is offered %q, want %q", side, got, want)
 		}
@@ -45,21 +45,26 @@ func TestMediaTellsTheAdvertisedAddressesOfAPortRange(t *testing.T) {
 		return
 	}
 	server := startSFU(t, "0\n  port_range_start: 50000\n  port_range_end: 50100", "0", "", "10.77.0.5=203.0.113.5")
-	for side, got := range offeredCandidates(t, server) {
+	for side, got := range offeredCandidates(t, joinAlone(t, server)) {
 		if len(got) != 1 || got[0] < "udp 203.0.113.5:50000" || got[0] > "udp 203.0.113.5:50100" {
 			t.Errorf("the %s is offered %q", side, got)
 		}
 	}
 }
 
-// offeredCandidates joins, tries nothing, and returns what the server offers to each side, sorted.
-func offeredCandidates(t *testing.T, server callServer) map[string][]string {
+func joinAlone(t *testing.T, server callServer) *participant.Participant {
 	t.Helper()
 	p, err := participant.Join(t.Context(), participant.Config{URL: server.url, Token: callToken(t, callSecret, t.Name(), "a")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
+	return p
+}
+
+// offeredCandidates returns what the server offers to each side of a participant, sorted.
+func offeredCandidates(t *testing.T, p *participant.Participant) map[string][]string {
+	t.Helper()
 	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
 	track, err := webrtc.NewTrackLocalStaticRTP(codec, "probe", "probe")
 	if err != nil {

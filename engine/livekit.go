@@ -19,11 +19,18 @@ import (
 	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
 	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
 	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/rpc"
 	"gopkg.in/yaml.v3"
 )
 
 // This file is the only importer of livekit-server. What else needs its types uses the names given here.
-type serverConfig = config.Config
+type (
+	serverConfig    = config.Config
+	messageRouter   = routing.MessageRouter
+	messageSource   = routing.MessageSource
+	participantInit = routing.ParticipantInit
+	startedSignal   = routing.StartParticipantSignalResults
+)
 
 var (
 	createNodeSelector = selector.CreateNodeSelector
@@ -129,7 +136,11 @@ func (s *sfu) initialize(conf *config.Config) error {
 	if err := s.told.apply(transport); err != nil {
 		return err
 	}
-	s.seen.isHome = homeOf(conf, s.told).has
+	here := homeOf(conf, s.told)
+	s.seen.isHome = here.has
+	if len(here.told) > 1 {
+		tellByLAN(s.server, lans{here.told, here.interfaces})
+	}
 	watchICE(&transport.SettingEngine, s.seen)
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
@@ -148,9 +159,18 @@ func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
 	return &(*private[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
 }
 
+// tellByLAN puts ourselves between signalling and media, where messages to clients are not encoded yet. To be called
+// before the server starts. If one of the fields is renamed, TestMediaTellsEachLANItsAddress fails.
+func tellByLAN(server *service.LivekitServer, l lans) {
+	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	*router = lanRouter{*router, l}
+	whip := private[rpc.WHIPClient[livekit.NodeID]](*private[*service.WHIPService](server, "whipService"), "client")
+	*whip = lanWHIP{*whip, l}
+}
+
 // homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.
 func homeOf(conf *config.Config, told advertised) *home {
-	var h home
+	h := newHome()
 	for _, text := range conf.RTC.IPs.Includes {
 		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.IsSingleIP() {
 			h.served = append(h.served, prefix.Addr())
@@ -164,7 +184,7 @@ func homeOf(conf *config.Config, told advertised) *home {
 	for _, address := range told {
 		h.told = append(h.told, address.externals...)
 	}
-	return &h
+	return h
 }
 
 // checkFree binds each HTTP address for a moment.

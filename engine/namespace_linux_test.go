@@ -33,14 +33,16 @@ func withAddresses(t *testing.T, addresses ...string) bool {
 		}
 		return false
 	}
-	commands := [][]string{{"link", "set", "lo", "up"}}
+	runIP(t, "link", "set", "lo", "up")
 	for _, address := range addresses {
-		commands = append(commands, []string{"address", "add", address, "dev", "lo"})
-	}
-	for _, command := range commands {
-		if out, err := exec.Command("ip", command...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", strings.Join(command, " "), err, out)
-		}
+		runIP(t, "address", "add", address, "dev", "lo")
 	}
 	return true
+}
+
+func runIP(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
 }

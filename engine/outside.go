@@ -55,9 +55,11 @@ type home struct {
 	served []netip.Addr // this machine's addresses that clients come to; none: not known
 	told   []netip.Addr // what clients are told for them
 
-	mu       sync.Mutex
-	networks []network
-	until    time.Time
+	interfaces func() ([][]netip.Prefix, error) // what this machine is in
+}
+
+func newHome() *home {
+	return &home{interfaces: remembered(networksLast, interfacePrefixes)}
 }
 
 // network is one that an interface of this machine is in.
@@ -70,16 +72,8 @@ func (h *home) has(client netip.Addr) bool {
 	if client.IsLoopback() || slices.Contains(h.told, client) {
 		return true
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := time.Now(); now.After(h.until) {
-		prefixes, err := interfacePrefixes()
-		if err != nil {
-			return true // it can't be told, so nothing is proved
-		}
-		h.networks, h.until = listNetworks(prefixes, h.served), now.Add(networksLast)
-	}
-	return isNear(client, h.networks)
+	interfaces, err := h.interfaces()
+	return err != nil || isNear(client, listNetworks(interfaces, h.served)) // where it can't be told, nothing is proved
 }
 
 // isNear wants the networks with the longest first: by that one a client comes in.
@@ -139,4 +133,23 @@ func interfacePrefixes() ([][]netip.Prefix, error) {
 		}
 	}
 	return all, nil
+}
+
+// remembered returns what ask last said, and asks anew when that is older than a while. An error is not remembered.
+func remembered[T any](while time.Duration, ask func() (T, error)) func() (T, error) {
+	var mu sync.Mutex
+	var last T
+	var until time.Time
+	return func() (T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); now.After(until) {
+			fresh, err := ask()
+			if err != nil {
+				return fresh, err
+			}
+			last, until = fresh, now.Add(while)
+		}
+		return last, nil
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -53,7 +54,8 @@ func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 }
 
 func TestHomeAsksThisMachine(t *testing.T) {
-	h := home{told: []netip.Addr{netip.MustParseAddr("203.0.113.5")}}
+	h := newHome()
+	h.told = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
 	own, err := interfacePrefixes()
 	if err != nil {
 		t.Fatal(err)
@@ -68,6 +70,27 @@ func TestHomeAsksThisMachine(t *testing.T) {
 	for client, want := range map[string]bool{"127.0.0.9": true, "203.0.113.5": true, "203.0.113.6": false} {
 		if got := h.has(netip.MustParseAddr(client)); got != want {
 			t.Errorf("%s: %v", client, got)
+		}
+	}
+}
+
+func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
+	asked, failure := 0, errors.New("no netlink")
+	ask := func() (int, error) { asked++; return asked, failure }
+	long := remembered(time.Hour, ask)
+	if _, err := long(); err != failure {
+		t.Errorf("%v", err)
+	}
+	failure = nil
+	for range 2 {
+		if got, err := long(); got != 2 || err != nil {
+			t.Errorf("%d, %v", got, err)
+		}
+	}
+	never := remembered(-time.Second, ask)
+	for want := 3; want < 5; want++ {
+		if got, err := never(); got != want || err != nil {
+			t.Errorf("%d, %v, want %d", got, err, want)
 		}
 	}
 }

@@ -32,11 +32,19 @@ func startSFU(t *testing.T, udp, tcp, turnServers string, advertise ...string) c
 
 func startSFUAt(t *testing.T, host, udp, tcp, turnServers string, advertise ...string) callServer {
 	t.Helper()
+	return startSFUOn(t, "lo", host, udp, tcp, turnServers, advertise...)
+}
+
+// startSFUOn starts it with media on these interfaces.
+func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, advertise ...string) callServer {
+	t.Helper()
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
 	port := freePortAt(t, host)
 	yaml := strings.Replace(liveKitYAML(port, udp, keyFile, turnServers), "tcp_port: 0", "tcp_port: "+tcp, 1)
-	yaml = strings.NewReplacer("[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host)).Replace(yaml)
+	yaml = strings.NewReplacer(
+		"[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host), "[lo]", "["+interfaces+"]",
+	).Replace(yaml)
 	writePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml})
 	var log bytes.Buffer
 	args := []string{"media", "--config", configFile, "--control", control, "--drain", "1ms"}

@@ -16,7 +16,7 @@ type relayClients struct {
 }
 
 func newRelayClients(config relayConfig) *relayClients {
-	at := &home{}
+	at := newHome()
 	for _, peer := range config.Peers {
 		at.told = append(at.told, peer.Address)
 		at.served = append(at.served, config.Translate.local(peer.Address))

@@ -72,7 +72,7 @@ class Call:
         return answer["gap"], answer["reconnects"]
 
     def candidates(self) -> set[str]:
-        """The server's candidates that the two keep in mind, as `protocol address:port`."""
+        """The candidates that the server offered and the two keep in mind, as `protocol address:port`."""
         return set(self.ask("candidates")["candidates"])
 
 
@@ -160,7 +160,10 @@ def _describe_path(stats: list[RtcStats]) -> str:
 
 def _list_offered(stats: list[RtcStats]) -> set[str]:
     candidates = [stat.remote_candidate.candidate for stat in stats if stat.HasField("remote_candidate")]
-    return {f"{candidate.protocol} {candidate.address}:{candidate.port}" for candidate in candidates}
+    # Where the server was heard from without having said so is no offer: the way straight across a home, for one. The
+    # SDK hides that address.
+    offered = [candidate for candidate in candidates if candidate.candidate_type != IceCandidateType.PRFLX]
+    return {f"{candidate.protocol} {candidate.address}:{candidate.port}" for candidate in offered}
 
 
 async def _read_lines() -> Any:

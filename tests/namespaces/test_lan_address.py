@@ -9,6 +9,8 @@ import pytest
 from tests.kit.hub import Hub
 from tests.kit.netns import Namespace, connect, namespace, tunnel
 from tests.namespaces.lan import call_from, on_client
+from tests.namespaces.overhear import overhear
+from tests.waiting import wait_until
 
 LAN, NEIGHBOUR = "192.168.50.2", "192.168.50.1"
 OTHER_LAN, FAR_NEIGHBOUR = "10.9.0.2", "10.9.0.3"
@@ -31,6 +33,13 @@ OTHERS = {
 }
 
 IPV4 = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
+
+
+def find_ways(signalling: str) -> set[str]:
+    """TURN servers, and candidates (RFC 8839, section 5.1) by themselves or in a description."""
+    candidates = re.findall(r"candidate:\S+ [12] (\S+) [0-9]+ (\S+) ([0-9]+) typ ", signalling)
+    turn = re.findall(r"turns?:[0-9.]+:[0-9]+", signalling)
+    return {*turn, *(f"{protocol} {address}:{port}" for protocol, address, port in candidates)}
 
 
 @pytest.fixture
@@ -96,21 +105,27 @@ def test_clients_are_told_the_addresses_of_both_lans_and_no_other(
         named = set(IPV4.findall((hub.state / "rendered" / file).read_text()))
         assert named <= {LAN, OTHER_LAN, "127.0.0.1", "127.0.0.0"}, file
 
-    for machine_of_client, address in ((neighbour, LAN), (far, OTHER_LAN)):
-        client = on_client(hub, machine_of_client)
+    for person, address in ((neighbour, LAN), (far, OTHER_LAN)):
+        client = on_client(hub, person)
         client.environ["LIVEKIT_URL"] = f"wss://{address}"
-        done = client.run("verify", "--url", f"wss://{address}", "--json")
-        for path in json.loads(done.stdout)["paths"]:
-            assert path["ok"], path
-            # Of the relay both are told.
-            assert address in IPV4.findall(path["relay"] or path["remote"]), path
-        with call_from(client, address) as call:
-            call.wait_connected("udp", "udp")
-            assert call.candidates() <= {
-                f"{protocol} {told}:{port}"
-                for told in (LAN, OTHER_LAN)
-                for protocol, port in (("udp", 7882), ("tcp", 7881))
-            }
+        check_told(machine, client, address)
+
+
+def check_told(machine: Namespace, client: Hub, address: str) -> None:
+    """Calls from the client's LAN know of one address, the one in that LAN, and each path to it works."""
+    done = client.run("verify", "--url", f"wss://{address}", "--json")
+    paths = json.loads(done.stdout)["paths"]
+    assert [path["path"] for path in paths] == ["udp", "tcp", "turn-udp", "turn-tls"]
+    for path in paths:
+        assert path["ok"], path
+        assert set(IPV4.findall(f"{path['relay']} {path['remote']}")) == {address}, path
+    candidates = {f"udp {address}:7882", f"tcp {address}:7881"}
+    ways = {f"turn:{address}:3478", f"turns:{address}:443", *candidates}
+    with overhear(machine, "tcp src port 7880") as said, call_from(client, address) as call:
+        call.wait_connected("udp", "udp")
+        assert call.candidates() == candidates
+        wait_until(lambda: find_ways(said()) >= ways, "what the two are told is heard")
+        assert find_ways(said()) == ways
 
 
 @pytest.mark.usefixtures("neighbour")
