@@ -3,14 +3,19 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"net"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/load"
 )
 
 func TestLoadIsForwardedWhole(t *testing.T) {
 	server := startSFU(t, freePort(t), "0", "")
-	cmd := engineCommand("load", "--publishers", "2", "--subscribers", "4", "--rooms", "2", "--duration", "500ms")
+	cmd := engineCommand("load", "--publishers", "2", "--subscribers", "4", "--rooms", "2", "--joins-at-once", "2", "--duration", "500ms")
 	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.url, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET="+callSecret)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -32,6 +37,9 @@ func TestLoadIsForwardedWhole(t *testing.T) {
 	}
 	if report.LatencyP50MS <= 0 || report.LatencyP99MS < report.LatencyP50MS || report.JoinP50MS <= 0 || report.JoinP99MS < report.JoinP50MS {
 		t.Errorf("%+v", report)
+	}
+	if joins := report.JoinsMS; len(joins) != 6 || !slices.IsSorted(joins) || joins[3] != report.JoinP50MS {
+		t.Errorf("joins took %v ms, half of them %v", joins, report.JoinP50MS)
 	}
 	if stderr.String() != "measuring: everybody hears everybody, for 500ms\nmeasured\n" {
 		t.Errorf("stderr: %s", &stderr)
@@ -60,4 +68,102 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 		t.Errorf("exit code %d: %s", got, stdout)
 	}
 	checkFailureLine(t, stdout, "load", "publisher-0: join: HTTP 401")
+}
+
+// 127.0.0.1 over TLS with an authority of its own, as the edge of a hub is asked.
+func TestLoadBelievesWhomItIsTold(t *testing.T) {
+	server := startSFU(t, freePort(t), "0", "")
+	authority := certtest.NewAuthority(t, "Hub CA")
+	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.url[strings.LastIndex(server.url, ":")+1:]))
+	through := func(args ...string) ([]byte, error) {
+		cmd := engineCommand(append([]string{"load", "--video-kbps", "0", "--duration", "100ms"}, args...)...)
+		cmd.Env = append(cmd.Env, "LIVEKIT_URL=wss://127.0.0.1:"+front, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET="+callSecret)
+		return cmd.Output()
+	}
+	if stdout, err := through("--ca-file", authority.File(t)); err != nil {
+		t.Errorf("%v: %s", err, stdout)
+	}
+	stdout, _ := through()
+	checkFailureLine(t, stdout, "load", "unknown authority")
+	stdout, _ = through("--ca-file", "/nowhere")
+	checkFailureLine(t, stdout, "usage", "--ca-file: open /nowhere")
+}
+
+func TestLoadThroughARelay(t *testing.T) {
+	peer := loopbackPort(t, freePort(t))
+	relay, listen := startRelay(t, peer, 4)
+	authority := certtest.NewAuthority(t, "Hub CA")
+	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toDoor(relay))
+	who := credentialFor("PA_load", time.Hour)
+	through := func(server, password string) []byte {
+		t.Helper()
+		cmd := engineCommand("load", "relay", "--server", server, "--peer", peer.String(), "--ca-file", authority.File(t),
+			"--allocations", "4", "--rate", "400", "--size", "1000", "--duration", "500ms")
+		cmd.Env = append(cmd.Env, "TURN_USERNAME="+who.username, "TURN_PASSWORD="+password)
+		stdout, _ := cmd.Output()
+		return stdout
+	}
+	for name, server := range map[string]string{
+		"udp": "turn:" + listen + "?transport=udp", "tls": "turns:127.0.0.1:" + front + "?transport=tcp",
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout := through(server, who.password)
+			var report load.RelayReport
+			if err := json.Unmarshal(stdout, &report); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s", stdout)
+			if report.PacketsSent < 150 || report.PacketsSent > 250 || report.Loss > 0.05 {
+				t.Errorf("%+v", report)
+			}
+			if relayed := report.PacketsRelayed; relayed < 2*report.PacketsReturned || relayed > 2*report.PacketsSent {
+				t.Errorf("%d packets relayed: %+v", relayed, report)
+			}
+			if report.RoundTripP50MS <= 0 || report.RoundTripP99MS < report.RoundTripP50MS {
+				t.Errorf("%+v", report)
+			}
+			eventually(t, "its allocations are given back", func() bool { return relay.allocations() == 0 })
+		})
+	}
+	t.Run("that refuses it", func(t *testing.T) {
+		checkFailureLine(t, through("turn:"+listen+"?transport=udp", "wrong"), "load", "allocation ")
+	})
+}
+
+func TestLoadThroughAProxy(t *testing.T) {
+	backEnd := "127.0.0.1:" + freePort(t)
+	authority := certtest.NewAuthority(t, "Hub CA")
+	_, port, _ := net.SplitHostPort(backEnd)
+	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(port))
+	cmd := engineCommand("load", "signal", "--url", "wss://127.0.0.1:"+front+"/rtc", "--back-end", backEnd,
+		"--ca-file", authority.File(t), "--connections", "3", "--duration", "200ms")
+	stdout, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	var report load.SignalReport
+	if err := json.Unmarshal(stdout, &report); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", stdout)
+	if report.Connections != 3 || report.Size < 100 || report.Messages < 6 || report.RoundTripP50MS <= 0 || report.DurationS < 0.2 {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestLoadIsTooMuch(t *testing.T) {
+	for says, args := range map[string][]string{
+		"--rate 900000":     {"load", "relay", "--server", "turn:127.0.0.1:1?transport=udp", "--rate", "900000"},
+		"TURN_USERNAME":     {"load", "relay", "--server", "turn:127.0.0.1:1?transport=udp"},
+		"--connections -1":  {"load", "signal", "--url", "ws://127.0.0.1:1", "--back-end", "127.0.0.1:1", "--connections", "-1"},
+		"--joins-at-once 0": {"load", "--joins-at-once", "0"},
+	} {
+		cmd := engineCommand(args...)
+		cmd.Env = append(cmd.Env, "TURN_USERNAME=", "TURN_PASSWORD=")
+		stdout, _ := cmd.Output()
+		if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+			t.Errorf("%s: exit code %d", says, got)
+		}
+		checkFailureLine(t, stdout, "usage", says)
+	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestConfigIsBounded(t *testing.T) {
-	right := Config{URL: "ws://a", Key: "k", Secret: "s", Publishers: 3, Subscribers: 40, Rooms: 3, VideoKbps: 1500, Duration: time.Second}
+	right := Config{URL: "ws://a", Key: "k", Secret: "s", Publishers: 3, Subscribers: 40, Rooms: 3, VideoKbps: 1500, JoinsAtOnce: 8, Conditions: Conditions{Duration: time.Second}}
 	if err := right.Check(); err != nil {
 		t.Error(err)
 	}
@@ -23,7 +23,63 @@ func TestConfigIsBounded(t *testing.T) {
 		"503 are more":       func(c *Config) { c.Subscribers = maxParticipants },
 		"--rooms 4":          func(c *Config) { c.Rooms = 4 },
 		"--video-kbps":       func(c *Config) { c.VideoKbps = 20_001 },
+		"--joins-at-once":    func(c *Config) { c.JoinsAtOnce = 0 },
 		"--duration":         func(c *Config) { c.Duration = maxDuration + 1 },
+	} {
+		wrong := right
+		change(&wrong)
+		if err := wrong.Check(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+}
+
+func TestRelayConfigIsBounded(t *testing.T) {
+	right := RelayConfig{
+		Server: "turn:127.0.0.1:3478?transport=udp", Username: "u", Password: "p", Peer: "127.0.0.1:7882",
+		Allocations: 8, Rate: 1000, Size: 1200, Conditions: Conditions{Duration: time.Second},
+	}
+	if got := right.interval(); got != 8*time.Millisecond {
+		t.Errorf("an allocation sends every %s", got)
+	}
+	overTLS := right
+	overTLS.Server = "turns:turn.test:5349?transport=tcp"
+	for _, config := range []RelayConfig{right, overTLS} {
+		if err := config.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for says, change := range map[string]func(*RelayConfig){
+		"--server \"\"":     func(c *RelayConfig) { c.Server = "" },
+		"--server \"stun:a": func(c *RelayConfig) { c.Server = "stun:a" },
+		"neither":           func(c *RelayConfig) { c.Server = "turn:127.0.0.1:3478?transport=tcp" },
+		"--peer":            func(c *RelayConfig) { c.Peer = "127.0.0.1" },
+		"TURN_USERNAME":     func(c *RelayConfig) { c.Username = "" },
+		"TURN_PASSWORD":     func(c *RelayConfig) { c.Password = "" },
+		"--allocations 0":   func(c *RelayConfig) { c.Allocations = 0 },
+		"--rate 7":          func(c *RelayConfig) { c.Rate = 7 },
+		"--size 7":          func(c *RelayConfig) { c.Size = stampSize - 1 },
+		"--size 1401":       func(c *RelayConfig) { c.Size = maxPacket + 1 },
+		"--duration":        func(c *RelayConfig) { c.Duration = 0 },
+	} {
+		wrong := right
+		change(&wrong)
+		if err := wrong.Check(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+}
+
+func TestSignalConfigIsBounded(t *testing.T) {
+	right := SignalConfig{URL: "wss://hub.test/rtc", BackEnd: "127.0.0.1:7880", Connections: 16, Conditions: Conditions{Duration: time.Second}}
+	if err := right.Check(); err != nil {
+		t.Error(err)
+	}
+	for says, change := range map[string]func(*SignalConfig){
+		"--url \"https":   func(c *SignalConfig) { c.URL = "https://hub.test" },
+		"--back-end \"\"": func(c *SignalConfig) { c.BackEnd = "" },
+		"--connections":   func(c *SignalConfig) { c.Connections = maxConnections + 1 },
+		"--duration":      func(c *SignalConfig) { c.Duration = 0 },
 	} {
 		wrong := right
 		change(&wrong)

@@ -21,6 +21,8 @@ type Report struct {
 	LatencyP99MS    float64 `json:"latency_p99_ms"`
 	JoinP50MS       float64 `json:"join_p50_ms"` // from the dial to ICE and DTLS connected
 	JoinP99MS       float64 `json:"join_p99_ms"`
+
+	JoinsMS []float64 `json:"joins_ms"` // all of them, the shortest first
 }
 
 func (r *run) report(duration time.Duration) *Report {
@@ -50,6 +52,9 @@ func (r *run) report(duration time.Duration) *Report {
 	slices.Sort(r.joins)
 	if n := len(r.joins); n > 0 {
 		report.JoinP50MS, report.JoinP99MS = ms(r.joins[n/2]), ms(r.joins[n*99/100])
+	}
+	for _, join := range r.joins {
+		report.JoinsMS = append(report.JoinsMS, ms(join))
 	}
 	return report
 }

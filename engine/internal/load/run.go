@@ -18,14 +18,12 @@ import (
 )
 
 const (
-	// joinsAtOnce keeps join latency a measure of the server, not of a stampede on one machine's cores.
-	joinsAtOnce = 8
 	// joinTimeout is for one participant, with all the others' load on the machine.
 	joinTimeout = 15 * time.Second
 	// readyTimeout is for every subscriber to hear every track.
 	readyTimeout = 30 * time.Second
-	// lateness is how long the last packets may take; what is later is lost.
-	lateness = 2 * time.Second
+	// leavesAtOnce spares one machine's cores a stampede.
+	leavesAtOnce = 8
 	// tokenLife outlives the longest run.
 	tokenLife = time.Hour
 )
@@ -66,17 +64,11 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	if err := r.awaitTracks(ctx); err != nil {
 		return nil, err
 	}
-	config.say("measuring: everybody hears everybody, for %s", config.Duration)
-	begin := time.Now()
-	r.clock.start.Store(r.clock.now())
-	select {
-	case <-ctx.Done():
-	case <-time.After(config.Duration):
-	}
-	r.clock.end.Store(r.clock.now())
-	duration := time.Since(begin)
-	config.say("measured")
-	r.awaitStragglers()
+	duration := config.measure(ctx, r.clock, "everybody hears everybody")
+	awaitStragglers(func() bool {
+		report := r.report(duration)
+		return report.PacketsReceived >= report.PacketsExpected
+	})
 	return r.report(duration), nil
 }
 
@@ -95,18 +87,18 @@ func routeTo(ctx context.Context, target string) participant.Route {
 // enter lets the publishers join, then the subscribers.
 func (r *run) enter(ctx, sendCtx context.Context) error {
 	publish := func(ctx context.Context, i int) error { return r.enterPublisher(ctx, sendCtx, i) }
-	if err := atOnce(ctx, r.config.Publishers, publish); err != nil {
+	if err := someAtOnce(ctx, r.config.JoinsAtOnce, r.config.Publishers, publish); err != nil {
 		return err
 	}
-	return atOnce(ctx, r.config.Subscribers, r.enterSubscriber)
+	return someAtOnce(ctx, r.config.JoinsAtOnce, r.config.Subscribers, r.enterSubscriber)
 }
 
-// atOnce calls do for 0 to n-1, some at a time, and stops at the first error.
-func atOnce(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+// someAtOnce calls do for 0 to n-1, so many at a time, and stops at the first error.
+func someAtOnce(ctx context.Context, some, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var working sync.WaitGroup
-	places := make(chan struct{}, joinsAtOnce)
+	places := make(chan struct{}, some)
 	for i := range n {
 		places <- struct{}{}
 		working.Go(func() {
@@ -161,6 +153,7 @@ func (r *run) join(
 		return fmt.Errorf("token: %w", err)
 	}
 	config.URL, config.Token = r.config.URL, token
+	config.TLS = r.config.tls()
 	began := time.Now()
 	if m.participant, err = participant.Join(ctx, config); err != nil {
 		return fmt.Errorf("%s: join: %w", identity, err)
@@ -218,19 +211,10 @@ func (r *run) awaitTracks(ctx context.Context) error {
 	return nil
 }
 
-// awaitStragglers waits until what was sent has arrived, or is lost.
-func (r *run) awaitStragglers() {
-	for deadline := time.Now().Add(lateness); time.Now().Before(deadline); time.Sleep(lateness / 100) {
-		if report := r.report(0); report.PacketsReceived >= report.PacketsExpected {
-			return
-		}
-	}
-}
-
 // leave ends all participants; sending has been told to stop.
 func (r *run) leave() {
 	r.sending.Wait()
-	_ = atOnce(context.Background(), len(r.members), func(_ context.Context, i int) error {
+	_ = someAtOnce(context.Background(), leavesAtOnce, len(r.members), func(_ context.Context, i int) error {
 		r.members[i].participant.Close()
 		return nil
 	})

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"lkhub/engine/internal/roots"
 )
 
 // way is how hosts are reached and what they are believed: it may differ from how others do, for a hub that tries
@@ -30,18 +32,9 @@ func newWay(resolve map[string]string, caFile string) (way, []error) {
 		}
 		w.hosts[hostKey(host)] = address.Unmap()
 	}
-	if caFile == "" {
-		return w, faults
-	}
 	var err error
-	if w.roots, err = x509.SystemCertPool(); err != nil {
-		w.roots = x509.NewCertPool() // a machine without any
-	}
-	text, err := os.ReadFile(caFile)
-	if err != nil {
+	if w.roots, err = roots.With(caFile); err != nil {
 		faults = append(faults, fmt.Errorf("ca_file: %w", err))
-	} else if !w.roots.AppendCertsFromPEM(text) {
-		faults = append(faults, fmt.Errorf("ca_file: %s holds no certificate in PEM", caFile))
 	}
 	return w, faults
 }

@@ -1,0 +1,28 @@
+// Package roots is whom the engine's own TLS clients believe.
+package roots
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+)
+
+// With returns this machine's authorities and those of a file in PEM. Without a file it is nil, which crypto/tls takes
+// for this machine's.
+func With(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a machine without any
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
+}
