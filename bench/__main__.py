@@ -4,27 +4,33 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import forward, join, memory, start
+from bench import forward, join, join_edge, memory, relay, signalling, start
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
-NAMES = ("start", "join", "forward", "memory")
+NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--write", action="store_true", help="write the tables into docs/benchmarks.md")
-    parser.add_argument("--engine", default=bundled_engine(), help="engine for `forward` (default: the built one)")
+    parser.add_argument(
+        "--engine", default=bundled_engine(), help="engine to measure, where there is no hub (default: the built one)"
+    )
     parser.add_argument("--rounds", type=int, help="how often each is measured")
-    parser.add_argument("--seconds", type=int, default=20, help="measured time of each run of `forward`")
+    parser.add_argument("--seconds", type=int, help="measured time of each run, where one has a length")
     arguments = parser.parse_args()
-    rounds = arguments.rounds
+    engine, rounds, seconds = arguments.engine, arguments.rounds, arguments.seconds
     benchmarks: dict[str, Callable[[], Result]] = {
         "start": lambda: start.measure(rounds or 15),
         "join": lambda: join.measure(bundled_engine(), rounds or 5),
-        "forward": lambda: forward.measure(arguments.engine, rounds or 5, arguments.seconds),
+        "join-edge": lambda: join_edge.measure(bundled_engine(), rounds or 5),
+        "signal": lambda: signalling.measure(engine, rounds or 5, seconds or 10),
+        "forward": lambda: forward.measure(engine, rounds or 5, seconds or 20),
+        "relay": lambda: relay.measure(engine, rounds or 3, seconds or 6),
         "memory": memory.measure,
+        "memory-edge": memory.measure_edge,
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

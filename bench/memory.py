@@ -1,16 +1,19 @@
-"""Memory of an idle hub, beside livekit-server started by hand."""
+"""Memory of an idle hub, beside what would be started by hand instead."""
 
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
+from bench.front import run_caddy
 from bench.result import Result
-from bench.server import make_files, run_server, stock_candidate
+from bench.server import Files, make_files, run_server, stock_candidate, tls_lines
 from bench.stock import build_stock
-from tests.kit.hub import make_hub
+from tests.kit.hub import Hub, make_hub
 
 # Start-up leaves garbage; by then the runtime has given back what it will.
 SETTLE_SECONDS = 10
@@ -26,30 +29,61 @@ class Weight:
     pss: float
 
 
-def measure(settle: int = SETTLE_SECONDS) -> Result:
-    """Every process of a hub, `settle` seconds after it was up and verified."""
+def measure() -> Result:
+    """A hub for this machine, beside livekit-server alone."""
     with make_hub() as hub:
-        hub.up()
-        time.sleep(settle)
-        pids = {**hub.pids(), "supervisor": hub.supervisor_pid()}
-        weights = [weigh(name, pid) for name, pid in pids.items()]
-    total = Weight("whole hub", sum(each.rss for each in weights), sum(each.pss for each in weights))
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_files() as files:
+        weights = weigh_hub(hub)
+    with stock_server() as (process, _):
+        time.sleep(SETTLE_SECONDS)
+        weights.append(weigh("livekit-server alone", process.pid))
+    return draw("memory", "", weights)
+
+
+def measure_edge() -> Result:
+    """A hub for the network it is in, beside livekit-server with Caddy in front."""
+    with make_hub() as hub:
+        hub.write_spec(tls_lines(hub), reach="lan")
+        weights = weigh_hub(hub)
+    with stock_server(tls=True) as (process, files), run_caddy(files) as caddy:
+        time.sleep(SETTLE_SECONDS)
+        alone = [weigh("livekit-server alone", process.pid), weigh("Caddy alone", caddy.pid)]
+    return draw("memory-edge", "A hub with an edge (`reach: lan`). ", [*weights, *alone, add("both alone", alone)])
+
+
+@contextmanager
+def stock_server(tls: bool = False) -> Iterator[tuple[psutil.Process, Files]]:
+    """livekit-server by hand, and the hub whose files it has."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_files(tls) as files:
         stock = stock_candidate(build_stock(Path(folder)))
         with run_server(stock, files) as process:
-            time.sleep(settle)
-            weights += [total, weigh("livekit-server alone", process.pid)]
-    return Result(
-        "memory",
-        f"Resident memory, and the same with shared pages divided among those who share them (PSS), {settle} s after "
-        "start and verification. Nobody is in a call.",
-        [asdict(each) for each in weights],
-        ("process", "RSS", "PSS"),
-        [[each.process, f"{each.rss:.0f} MiB", f"{each.pss:.0f} MiB"] for each in weights],
-    )
+            yield process, files
+
+
+def weigh_hub(hub: Hub) -> list[Weight]:
+    """Every process of a hub, some time after it was up and verified, and all together."""
+    hub.up()
+    time.sleep(SETTLE_SECONDS)
+    pids = {**hub.pids(), "supervisor": hub.supervisor_pid()}
+    weights = [weigh(name, pid) for name, pid in pids.items()]
+    return [*weights, add("whole hub", weights)]
 
 
 def weigh(name: str, pid: int) -> Weight:
     """One process, now."""
     memory = psutil.Process(pid).memory_full_info()
     return Weight(name, memory.rss / MIB, memory.pss / MIB)
+
+
+def add(name: str, weights: Sequence[Weight]) -> Weight:
+    return Weight(name, sum(each.rss for each in weights), sum(each.pss for each in weights))
+
+
+def draw(name: str, what: str, weights: Sequence[Weight]) -> Result:
+    return Result(
+        name,
+        f"{what}Resident memory, and the same with shared pages divided among those who share them (PSS), "
+        f"{SETTLE_SECONDS} s after start and verification. Nobody is in a call.",
+        [asdict(each) for each in weights],
+        ("process", "RSS", "PSS"),
+        [[each.process, f"{each.rss:.0f} MiB", f"{each.pss:.0f} MiB"] for each in weights],
+    )

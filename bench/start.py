@@ -4,8 +4,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.process import wait_http
 from bench.result import Result
-from bench.server import Candidate, Files, make_files, run_server, stock_candidate, wait_http
+from bench.server import Candidate, Files, make_files, run_server, stock_candidate
 from bench.stats import median, quantile
 from bench.stock import build_stock
 from tests.kit.hub import Hub, make_hub

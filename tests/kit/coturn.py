@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +23,30 @@ class Coturn:
         return (self.folder / "coturn.log").read_text(errors="replace")
 
 
+def command(
+    address: str, ports: tuple[int, int], folder: Path, more: str, certificate: Path, key: Path
+) -> Sequence[str]:
+    """What starts coturn on `ports` of `address`, for UDP and TCP, and for TLS. `more` are further lines of its
+    configuration; all that it writes is in `folder`."""
+    program = shutil.which("turnserver")
+    assert program, "coturn is not installed: apt-get install coturn"
+    config = folder / "coturn.conf"
+    config.write_text(
+        f"{more}\n"
+        f"listening-ip={address}\nlistening-port={ports[0]}\ntls-listening-port={ports[1]}\nno-dtls\n"
+        f"relay-ip={address}\nmin-port=40000\nmax-port=40999\nrealm=example.com\n"
+        f"cert={certificate}\npkey={key}\n"
+        f"no-cli\nlog-file=stdout\npidfile={folder}/coturn.pid\nuserdb={folder}/coturn.db\n"
+    )
+    return [program, "-c", str(config)]
+
+
 @contextmanager
 def coturn(
     machine: Namespace, address: str, folder: Path, login: str, certificate: Path, key: Path
 ) -> Iterator[Coturn]:
     """coturn on UDP, TCP and TLS of `address`. `login` are the lines of its configuration that say who may use it."""
-    program = shutil.which("turnserver")
-    assert program, "coturn is not installed: apt-get install coturn"
-    config = folder / "coturn.conf"
-    config.write_text(
-        f"{login}\n"
-        f"listening-ip={address}\nlistening-port={PORT}\ntls-listening-port={TLS_PORT}\nno-dtls\n"
-        f"relay-ip={address}\nmin-port=40000\nmax-port=40999\nrealm=example.com\n"
-        f"cert={certificate}\npkey={key}\n"
-        f"no-cli\nverbose\nlog-file=stdout\npidfile={folder}/coturn.pid\nuserdb={folder}/coturn.db\n"
-    )
-    argv = [*machine.prefix, program, "-c", str(config)]
+    argv = [*machine.prefix, *command(address, (PORT, TLS_PORT), folder, f"{login}\nverbose", certificate, key)]
     with (
         open(folder / "coturn.log", "w") as log,
         subprocess.Popen(argv, stdout=log, stderr=subprocess.STDOUT, cwd=folder) as process,

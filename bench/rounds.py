@@ -1,0 +1,29 @@
+"""Alternating runs of what is compared, and what they say of each."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Run = dict[str, Any]
+
+
+def alternate(rounds: int, measures: Mapping[str, Callable[[], Run]], show: Sequence[str]) -> list[Run]:
+    """Take every measure once a round, under the name of its server; the order is reversed each time, so that drift
+    hits all alike. `show` are the keys that whoever waits is told."""
+    runs = []
+    for number in range(rounds):
+        for name in measures if number % 2 == 0 else reversed(list(measures)):
+            run = {"round": number, "server": name, **measures[name]()}
+            print(f"{name:>24}  {'  '.join(f'{key} {run[key]}' for key in show)}", file=sys.stderr)
+            runs.append(run)
+    return runs
+
+
+def names(runs: Sequence[Run]) -> list[str]:
+    """The servers, in the order of the first round."""
+    return list(dict.fromkeys(run["server"] for run in runs))
+
+
+def values(runs: Sequence[Run], name: str, key: str) -> list[float]:
+    """What one server's runs gave for a key."""
+    return [run[key] for run in runs if run["server"] == name]
