@@ -103,7 +103,8 @@ def assert_every_path_carries_media(client: Hub) -> dict[str, dict[str, Any]]:
 
 def assert_reached_at_the_public_address(client: Hub) -> None:
     found = assert_every_path_carries_media(client)
-    assert {name: (end, found[name][end]) for name, (end, _) in ENDS.items()} == ENDS
+    # A packet of media's own may be there before its candidate is, and makes the same end a peer-reflexive one.
+    assert {name: (end, found[name][end].replace(" prflx ", " host ")) for name, (end, _) in ENDS.items()} == ENDS
 
 
 @pytest.mark.parametrize(
