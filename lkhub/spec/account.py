@@ -33,17 +33,10 @@ def parse_external_account(value: Any) -> ExternalAccount:
         case ExternalAccount():
             return value
         case {"key_id": str(key_id), "mac_key": mac_key, **rest} if not rest and _KEY_ID.fullmatch(key_id):
-            return ExternalAccount(key_id, _parse_key(mac_key))
+            return ExternalAccount(key_id, parse_secret_source(mac_key, "mac_key"))
         case {"key_id": int() | float(), "mac_key": _, **rest} if not rest:
             raise ValueError("the key_id is a number to YAML; put it in quotes")
     raise ValueError(f"not an account with an issuer; {FORM}")
-
-
-def _parse_key(value: Any) -> SecretSource:
-    try:
-        return parse_secret_source(value)
-    except ValueError as error:
-        raise ValueError(str(error).replace("the secret", "the mac_key", 1)) from None
 
 
 def parse_mac_key(text: str) -> Secret:

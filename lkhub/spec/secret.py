@@ -56,8 +56,9 @@ SECRET_SCHEMA: dict[str, Any] = {
 }
 
 
-def parse_secret_source(value: Any) -> SecretSource:
-    """A secret as the spec gives it: text, `{file: …}` or `{env: …}`. The error never repeats the value."""
+def parse_secret_source(value: Any, name: str = "secret") -> SecretSource:
+    """A secret as the spec gives it: text, `{file: …}` or `{env: …}`. `name` is what the spec calls it; the error never
+    repeats the value."""
     if isinstance(value, str) and value:
         return Secret(value)
     if isinstance(value, dict) and len(value) == 1:
@@ -65,5 +66,5 @@ def parse_secret_source(value: Any) -> SecretSource:
         if isinstance(where, str) and where and kind in ("file", "env"):
             return FromFile(where) if kind == "file" else FromEnv(where)
     if value in (None, ""):
-        raise ValueError("the secret is empty; write the secret itself, {file: PATH} or {env: NAME}")
+        raise ValueError(f"the {name} is empty; write the secret itself, {{file: PATH}} or {{env: NAME}}")
     raise ValueError("write the secret itself, {file: PATH} or {env: NAME}")

@@ -66,19 +66,12 @@ def parse_external_turn(value: Any) -> ExternalTurn:
         case {"url": url, "secret": secret, **rest} if not rest:
             return ExternalTurn(*_parse_url(url), SharedSecret(parse_secret_source(secret)))
         case {"url": url, "username": str(username), "credential": credential, **rest} if username and not rest:
-            return ExternalTurn(*_parse_url(url), Login(username, _parse_credential(credential)))
+            return ExternalTurn(*_parse_url(url), Login(username, parse_secret_source(credential, "credential")))
         case {"url": _, "username": _, "credential": _, "secret": _}:
             raise ValueError("both a secret and a credential; keep the one that the TURN server asks for")
         case {"url": _}:
             raise ValueError(f"how to log in is missing, or something else stands there too; {_FORM}")
     raise ValueError(f"not a TURN server; {_FORM}")
-
-
-def _parse_credential(value: Any) -> SecretSource:
-    try:
-        return parse_secret_source(value)
-    except ValueError as error:
-        raise ValueError(str(error).replace("the secret", "the credential", 1)) from None
 
 
 def _parse_url(value: Any) -> tuple[str, int, TurnProtocol]:
