@@ -8,7 +8,7 @@ from bench.join import AUDIO, QUANTILES
 from bench.load import run_load
 from bench.result import Result
 from bench.rounds import Run, alternate
-from bench.server import Files, tls_lines
+from bench.server import Files
 from bench.stats import quantile
 from tests.kit.hub import free_ports, make_hub
 from tests.kit.links import root_of
@@ -22,7 +22,7 @@ LOAD = (*AUDIO, "--subscribers", str(JOINS - 1), "--joins-at-once", "1")
 def measure(engine: str, rounds: int) -> Result:
     """`rounds` loads by each way into one hub, in turn."""
     with make_hub() as hub:
-        hub.write_spec(tls_lines(hub), reach="lan")
+        hub.write_spec(hub.tls_lines, reach="lan")
         hub.up("--no-verify")
         environ, port = hub.env(), free_ports()["https"]
         # Behind an edge media's own port is on loopback, so the others are asked there as well.

@@ -11,7 +11,7 @@ import psutil
 
 from bench.front import run_caddy
 from bench.result import Result
-from bench.server import Files, make_files, run_server, stock_candidate, tls_lines
+from bench.server import Files, make_files, run_server, stock_candidate
 from bench.stock import build_stock
 from tests.kit.hub import Hub, make_hub
 
@@ -42,7 +42,7 @@ def measure() -> Result:
 def measure_edge() -> Result:
     """A hub for the network it is in, beside livekit-server with Caddy in front."""
     with make_hub() as hub:
-        hub.write_spec(tls_lines(hub), reach="lan")
+        hub.write_spec(hub.tls_lines, reach="lan")
         weights = weigh_hub(hub)
     with stock_server(tls=True) as (process, files), run_caddy(files) as caddy:
         time.sleep(SETTLE_SECONDS)

@@ -58,16 +58,11 @@ class Files:
 def make_files(tls: bool = False) -> Iterator[Files]:
     """The files of a hub for this machine with no settings of its own, or with an edge."""
     with make_hub() as hub:
-        hub.write_spec(tls_lines(hub) if tls else "")
+        hub.write_spec(hub.tls_lines if tls else "")
         hub.up("--no-verify")
         environ = hub.env()
         hub.run("down", "--now")
         yield Files(hub, environ)
-
-
-def tls_lines(hub: Hub) -> str:
-    """Lines of a spec: the hub certifies itself."""
-    return f"tls: {{mode: internal, listen: {hub.ports['https']}, http: {hub.ports['http']}}}\n"
 
 
 @contextmanager

@@ -28,7 +28,7 @@ UNDISTURBED_SECONDS = 0.5
 def hub() -> Iterator[Hub]:
     """A hub for this machine with TLS and its front door, on ports of its own."""
     with make_hub(ports=free_ports()) as made:
-        made.write_spec(f"tls: {{mode: internal, listen: {made.ports['https']}, http: {made.ports['http']}}}\n")
+        made.write_spec(made.tls_lines)
         made.up("--no-verify")
         yield made
 

@@ -33,7 +33,7 @@ INSIDE = (
 def hub() -> Iterator[Hub]:
     """A hub for this machine alone, with TLS, that gives tokens to nobody."""
     with make_hub(ports=free_ports()) as made:
-        made.write_spec(f"tls: {{mode: internal, listen: {made.ports['https']}, http: {made.ports['http']}}}\n")
+        made.write_spec(made.tls_lines)
         made.up("--no-verify")
         yield made
 

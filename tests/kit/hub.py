@@ -46,6 +46,11 @@ class Hub:
             """
         self.spec.write_text(textwrap.dedent(text) + textwrap.dedent(more))
 
+    @property
+    def tls_lines(self) -> str:
+        """For `write_spec`: the hub certifies itself, and has its front door on its own ports."""
+        return f"tls: {{mode: internal, listen: {self.ports['https']}, http: {self.ports['http']}}}\n"
+
     def run(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run `lkhub` to its end."""
         return subprocess.run(

@@ -44,6 +44,16 @@ def make_lan() -> Iterator[Lan]:
         yield Lan(hub, client)
 
 
+@contextmanager
+def somebody_on(machine: Namespace, interface: str, own: str, theirs: str) -> Iterator[Namespace]:
+    """Another machine on the wire of an interface of `machine`, which has the address `own` there, in one /24."""
+    with namespace("somebody") as made:
+        connect(machine, made, interface)
+        machine.add_address(interface, f"{own}/24")
+        made.add_address(interface, f"{theirs}/24")
+        yield made
+
+
 def on_client(hub: Hub, client: Namespace) -> Hub:
     """The same `lkhub` typed on the client's machine, with what `lkhub env` prints in the environment, the hub's root
     trusted where it has one, and nothing of the hub's state."""

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.hub import Hub
-from tests.kit.netns import Namespace, connect, namespace
-from tests.namespaces.lan import call_from, on_client
+from tests.kit.netns import Namespace
+from tests.namespaces.lan import call_from, on_client, somebody_on
 from tests.waiting import wait_until
 
 OLD, NEW, NEIGHBOUR = "192.168.50.2", "192.168.50.9", "192.168.50.1"
@@ -16,20 +16,14 @@ OTHER_LAN, FAR_NEIGHBOUR = "10.9.0.2", "10.9.0.3"
 @pytest.fixture
 def neighbour(machine: Namespace) -> Iterator[Namespace]:
     """Somebody on the LAN in which the hub's address will change."""
-    with namespace("neighbour") as made:
-        connect(machine, made, "eth0")
-        machine.add_address("eth0", f"{OLD}/24")
-        made.add_address("eth0", f"{NEIGHBOUR}/24")
+    with somebody_on(machine, "eth0", OLD, NEIGHBOUR) as made:
         yield made
 
 
 @pytest.fixture
 def far(machine: Namespace) -> Iterator[Namespace]:
     """Somebody on another LAN, which does not change."""
-    with namespace("far") as made:
-        connect(machine, made, "eth1")
-        machine.add_address("eth1", f"{OTHER_LAN}/24")
-        made.add_address("eth1", f"{FAR_NEIGHBOUR}/24")
+    with somebody_on(machine, "eth1", OTHER_LAN, FAR_NEIGHBOUR) as made:
         yield made
 
 

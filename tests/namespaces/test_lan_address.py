@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.hub import Hub
-from tests.kit.netns import Namespace, connect, namespace, tunnel
-from tests.namespaces.lan import call_from, on_client
+from tests.kit.netns import Namespace, connect, tunnel
+from tests.namespaces.lan import call_from, on_client, somebody_on
 from tests.namespaces.overhear import overhear
 from tests.waiting import wait_until
 
@@ -45,10 +45,7 @@ def find_ways(signalling: str) -> set[str]:
 @pytest.fixture
 def far(machine: Namespace) -> Iterator[Namespace]:
     """Somebody on the machine's other LAN."""
-    with namespace("far") as made:
-        connect(machine, made, "eth1")
-        machine.add_address("eth1", f"{OTHER_LAN}/24")
-        made.add_address("eth1", f"{FAR_NEIGHBOUR}/24")
+    with somebody_on(machine, "eth1", OTHER_LAN, FAR_NEIGHBOUR) as made:
         yield made
 
 
@@ -56,10 +53,7 @@ def far(machine: Namespace) -> Iterator[Namespace]:
 @pytest.fixture
 def neighbour(machine: Namespace, far: Namespace) -> Iterator[Namespace]:
     """Somebody on the machine's LAN; there is no default route yet."""
-    with namespace("neighbour") as made:
-        connect(machine, made, "eth0")
-        machine.add_address("eth0", f"{LAN}/24")
-        made.add_address("eth0", f"{NEIGHBOUR}/24")
+    with somebody_on(machine, "eth0", LAN, NEIGHBOUR) as made:
         yield made
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.kit.call import Call
 from tests.kit.hub import Hub, make_hub
-from tests.kit.netns import Namespace, connect, namespace
-from tests.namespaces.lan import HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client
+from tests.kit.netns import Namespace
+from tests.namespaces.lan import HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client, somebody_on
 
 Socket = tuple[str, str, int]
 """Protocol, local address and port."""
@@ -18,10 +18,7 @@ RELAY_PORTS = range(30000, 40000)
 @pytest.fixture
 def neighbour(machine: Namespace) -> Iterator[Namespace]:
     """Somebody on the same network as the machine."""
-    with namespace("neighbour") as made:
-        connect(machine, made, "eth0")
-        machine.add_address("eth0", "192.168.50.2/24")
-        made.add_address("eth0", "192.168.50.3/24")
+    with somebody_on(machine, "eth0", "192.168.50.2", "192.168.50.3") as made:
         yield made
 
 
