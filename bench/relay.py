@@ -38,8 +38,8 @@ def measure(engine: str, rounds: int, seconds: int) -> Result:
         "relay",
         f"{ALLOCATIONS} allocations, {PACKETS:,} packets of {BYTES} bytes a second from clients to a peer that sends "
         f"each back, {rounds} alternating runs of {seconds} s, the server on one core, clients and peer on the other. "
-        "A packet there and back is two. CPU is the server's, user and system; lkhub's over TLS is that of relay and "
-        "edge together. Medians, with the lowest and the highest run; ratios are to coturn.",
+        "A packet there and back is two. CPU is the server's, user and system; over TLS lkhub's is the edge. Medians, "
+        "with the lowest and the highest run; ratios are to coturn.",
         runs,
         ("server", "µs CPU per relayed packet", "ratio", "packets/s", "loss", "round trip p50", "p99"),
         draw(runs),

@@ -36,7 +36,7 @@ class Turn:
 
 @contextmanager
 def run_own(engine: str, files: Files, cpu: int) -> Iterator[Turn]:
-    """The hub's relay, with the edge that ends TLS for it, with the hub's own files."""
+    """The hub's relay and its edge, which relays over TLS, with the hub's own files."""
     control = files.folder / "relay.sock"
     command = [engine, "relay", "--config", str(files.rendered("relay.json")), "--control", str(control)]
     with run_process(command, files.folder / "relay.log", cpu) as relay, run_edge(engine, files, cpu) as edge:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,8 @@ type front struct {
 	text string
 	path string // "-" can't be read again
 
+	relays *streamRelays
+
 	loading sync.Mutex
 	stop    context.CancelFunc
 	stopped context.Context
@@ -38,7 +41,7 @@ type front struct {
 
 func newFront(text, path string) *front {
 	stopped, stop := context.WithCancel(context.Background())
-	return &front{text: text, path: path, stop: stop, stopped: stopped}
+	return &front{text: text, path: path, relays: newStreamRelays(), stop: stop, stopped: stopped}
 }
 
 func (f *front) Run(ready func()) error {
@@ -52,20 +55,31 @@ func (f *front) Run(ready func()) error {
 	return edge.Stop()
 }
 
-// load makes what Caddy says of a configuration the caller's fault, and a port that can't be bound the machine's.
+// load makes a configuration the one that runs; after an error it is still the one before.
 func (f *front) load(text string) error {
 	f.loading.Lock()
 	defer f.loading.Unlock()
 	if f.stopped.Err() != nil {
 		return nil
 	}
-	err := edge.Load([]byte(text))
-	if err == nil {
-		settled, cancel := context.WithTimeout(f.stopped, settleLimit)
-		defer cancel()
-		edge.AwaitCertificates(settled)
-		return nil
+	streams, err := readStreams(text)
+	if err != nil {
+		return err
 	}
+	if err := edge.Load([]byte(text)); err != nil {
+		return blame(err)
+	}
+	if err := f.relays.use(streams); err != nil {
+		return err
+	}
+	settled, cancel := context.WithTimeout(f.stopped, settleLimit)
+	defer cancel()
+	edge.AwaitCertificates(settled)
+	return nil
+}
+
+// blame makes what Caddy says of a configuration the caller's fault, and a port that can't be bound the machine's.
+func blame(err error) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return err
 	}
@@ -99,5 +113,9 @@ func (f *front) Status(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	var status map[string]any
-	return status, json.Unmarshal(text, &status)
+	if err := json.Unmarshal(text, &status); err != nil {
+		return nil, err
+	}
+	maps.Copy(status, f.relays.status())
+	return status, nil
 }

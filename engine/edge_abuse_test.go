@@ -21,7 +21,6 @@ const shortDeadline = 500 * time.Millisecond
 // Each of them must be told to go, or cut, within the deadlines: TLS and what follows it each have one.
 func TestWhoIsNoClientIsCut(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
-	listenRelay(t, e.path("relay-tls.sock"))
 	e.start()
 	hello := clientHello(t)
 	random := make([]byte, 512)
@@ -76,13 +75,11 @@ func TestWhoIsNoClientIsCut(t *testing.T) {
 func TestClientsOutliveTheDeadlines(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.media.answer(echoWebSocket)
-	listenRelay(t, e.path("relay-tls.sock"))
 	e.start()
-	socket, turn := e.mustDialWebSocket(), e.mustDial("hub.test")
-	mustEchoStream(t, turn, "\x00\x01 first")
+	socket, refresh := e.mustDialWebSocket(), mustRelay(t, e.mustDial("hub.test"))
 	for end := time.Now().Add(3 * shortDeadline); time.Now().Before(end); time.Sleep(shortDeadline / 5) {
 		mustEcho(t, socket, "a WebSocket")
-		mustEchoStream(t, turn, "TURN")
+		refresh()
 	}
 }
 

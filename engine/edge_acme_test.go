@@ -203,7 +203,6 @@ func (e *edgeTest) served() string {
 func TestRenewalLeavesConnectionsAlone(t *testing.T) {
 	e, _ := newACME(t, issuerOptions{validity: 6 * time.Second}, disable("http"))
 	e.media.answer(echoWebSocket)
-	relay := listenRelay(t, e.path("relay-tls.sock"))
 	e.start()
 	eventually(t, "the first certificate is served", func() bool { return e.served() != "" })
 	config := e.tlsConfig("hub.test")
@@ -214,12 +213,11 @@ func TestRenewalLeavesConnectionsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer turn.Close()
-	mustEchoStream(t, turn, "\x00\x01 before")
-	<-relay
+	refresh := mustRelay(t, turn)
 	seen := map[string]bool{}
 	eventually(t, "two renewals", func() bool {
 		mustEcho(t, socket, "a WebSocket over renewals")
-		mustEchoStream(t, turn, "TURN over renewals")
+		refresh()
 		if serial := e.served(); serial == "" {
 			t.Fatal("no certificate is served")
 		} else {

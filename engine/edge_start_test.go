@@ -70,6 +70,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 		t.Fatal(err)
 	}
 	e.ca.write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
+	writePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): testSecret})
 	e.configure(nil)
 	return e
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -12,12 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pires/go-proxyproto"
+	"github.com/pion/stun/v3"
 )
 
 func TestEdgeHasOnePortForAll(t *testing.T) {
 	e := newEdge(t, nil)
-	relay := listenRelay(t, e.path("relay-tls.sock"))
 	status := e.start()
 
 	for path, want := range map[string]string{
@@ -53,55 +51,27 @@ func TestEdgeHasOnePortForAll(t *testing.T) {
 		t.Errorf("pending: %v", pending)
 	}
 
-	stun := []byte("\x00\x01\x00\x00\x21\x12\xa4\x42123456789012")
 	conn := e.mustDial("hub.test")
-	if _, err := conn.Write(stun); err != nil {
-		t.Fatal(err)
-	}
-	relayed := <-relay
-	if relayed.client != conn.LocalAddr().String() {
-		t.Errorf("the relay was told of %s, and the client is %s", relayed.client, conn.LocalAddr())
-	}
-	got := make([]byte, len(stun))
-	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, stun) {
-		t.Errorf("the relay's echo is %q, %v", got, err)
+	var seen stun.XORMappedAddress
+	answer := overTLS(t, conn).exchange(stun.TransactionID, stun.BindingRequest)
+	if err := seen.GetFrom(answer); err != nil || seen.String() != conn.LocalAddr().String() {
+		t.Errorf("the relay sees %s (%v), and the client is %s", seen, err, conn.LocalAddr())
 	}
 }
 
-// relayed is what a stand-in for the relay saw of a connection.
-type relayed struct{ client string }
-
-// listenRelay echoes what comes, and tells who it came from by the PROXY header, without which it says nothing.
-func listenRelay(t *testing.T, path string) <-chan relayed {
+// mustRelay makes an allocation, which keeps the connection, and returns what asks whether it is still there.
+func mustRelay(t *testing.T, conn net.Conn) (refresh func()) {
 	t.Helper()
-	socket, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
+	client, who := overTLS(t, conn), credentialFor("PA_one", time.Hour)
+	if code := client.allocate(who); code != 0 {
+		t.Fatalf("Allocate: %d", code)
 	}
-	t.Cleanup(func() { socket.Close() })
-	seen := make(chan relayed, 100)
-	listener := &proxyproto.Listener{Listener: socket, ConnPolicy: func(proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
-		return proxyproto.REQUIRE, nil
-	}}
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				first := make([]byte, 1)
-				if _, err := conn.Read(first); err != nil {
-					return
-				}
-				seen <- relayed{conn.RemoteAddr().String()}
-				_, _ = conn.Write(first)
-				_, _ = io.Copy(conn, conn)
-			}()
+	return func() {
+		t.Helper()
+		if code := client.ask(stun.MethodRefresh, who); code != 0 {
+			t.Fatalf("Refresh: %d", code)
 		}
-	}()
-	return seen
+	}
 }
 
 func TestPlainHTTPLeadsToTLS(t *testing.T) {

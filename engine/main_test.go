@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -46,10 +45,6 @@ func TestFailuresSayWhatAndExit(t *testing.T) {
 	open := write("open.secret", "secret", 0o644)
 	config := func(name, http, udp string) string { return write(name, liveKitYAML(http, udp, keys, ""), 0o600) }
 	relay := func(name, listen, secret string) string { return write(name, relayJSON(listen, secret), 0o600) }
-	behindTLS := func(name, socket string) string {
-		text := strings.Replace(relayJSON("127.0.0.1:"+freePort(t), secret), `"quota"`, fmt.Sprintf(`"tls_socket": %q, "quota"`, socket), 1)
-		return write(name, text, 0o600)
-	}
 	control := filepath.Join(dir, "c")
 	tooLong := filepath.Join(dir, strings.Repeat("x", 120))
 
@@ -76,9 +71,6 @@ func TestFailuresSayWhatAndExit(t *testing.T) {
 		{"wrong relay.json", []string{"relay", "--config", write("wrong.json", `{"quota": 0}`, 0o600), "--control", control}, 2, "config", "listen is missing"},
 		{"relay port taken", []string{"relay", "--config", relay("taken.json", "127.0.0.1:"+takenUDP, secret), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
 		{"not our address", []string{"relay", "--config", relay("foreign.json", "192.0.2.1:3478", secret), "--control", control}, 3, "address-not-available", "192.0.2.1"},
-		{"relay socket in no directory", []string{"relay", "--config", behindTLS("lost.json", "/nowhere/s"), "--control", control}, 3, "relay-socket", "tls_socket /nowhere/s: "},
-		{"relay socket path too long", []string{"relay", "--config", behindTLS("long.json", tooLong), "--control", control}, 3, "relay-socket", "shorter"},
-		{"a file where the relay's socket belongs", []string{"relay", "--config", behindTLS("file.json", keys), "--control", control}, 3, "relay-socket", "not a socket"},
 		{"no address to advertise", []string{"media", "--advertise", "10.0.0.5", "--config", "a", "--control", control}, 2, "usage", "LOCAL=EXTERNAL"},
 		{"another machine's address", []string{"media", "--advertise", "192.0.2.1=203.0.113.5", "--config", config("foreign.yaml", freePort(t), freePort(t)), "--control", control},
 			3, "address-not-available", "--advertise 192.0.2.1=203.0.113.5: media can listen on none of these, but on [127.0.0.1:"},

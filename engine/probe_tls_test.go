@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pires/go-proxyproto"
-
 	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/probe"
 )
@@ -55,16 +53,9 @@ func startFrontAt(t *testing.T, at string, certificate tls.Certificate, dial fun
 	return port
 }
 
-// toDoor is the way to a relay's socket.
+// toDoor is the way to a relay, TLS ended.
 func toDoor(r *relay) func(net.Conn) (net.Conn, error) {
-	return func(client net.Conn) (net.Conn, error) {
-		conn, err := net.Dial("unix", r.config.TLSSocket)
-		if err != nil {
-			return nil, err
-		}
-		_, err = proxyproto.HeaderProxyFromAddrs(2, client.RemoteAddr(), client.LocalAddr()).WriteTo(conn)
-		return conn, err
-	}
+	return func(client net.Conn) (net.Conn, error) { return r.streams.(*handed).dial(client.RemoteAddr()) }
 }
 
 func toPort(port string) func(net.Conn) (net.Conn, error) {

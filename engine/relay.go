@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,37 +15,35 @@ import (
 
 func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return runServer("relay", "relay.json", func(*flag.FlagSet) {}, args, stdin, stdout, stderr, func(text string) (engine, error) {
-		config, err := parseRelayConfig(text)
+		config, secret, err := readRelayConfig("relay.json", text, true)
 		if err != nil {
 			return nil, err
 		}
-		secret, err := readSecret(config.SecretFile)
-		if err != nil {
-			return nil, unreadable(fmt.Errorf("relay.json: secret_file: %w", err))
-		}
-		return newRelay(config, secret), nil
+		return newRelay(config, secret, nil), nil
 	})
 }
 
-// relay is the hub's own TURN and STUN server as an engine: pion/turn, which LiveKit uses too, towards the SFU's
-// media ports and nowhere else.
+// relay is the hub's own TURN and STUN server: pion/turn, which LiveKit uses too, towards the SFU's media ports and
+// nowhere else. Over UDP it is an engine; over TLS it is within the edge's (edge_relay.go).
 type relay struct {
 	config    relayConfig
 	secret    string
+	streams   net.Listener // of TURN over byte streams; nil: none
 	addresses *relayAddresses
 	draining  atomic.Bool
 	limits    streamLimits
-	door      *relayDoor // nil without tls_socket
+	door      *relayDoor // to streams
 	server    atomic.Pointer[turn.Server]
 	stop      context.CancelFunc
 	stopped   context.Context
 }
 
-func newRelay(config relayConfig, secret string) *relay {
+func newRelay(config relayConfig, secret string, streams net.Listener) *relay {
 	stopped, stop := context.WithCancel(context.Background())
 	return &relay{
 		config:    config,
 		secret:    secret,
+		streams:   streams,
 		addresses: newRelayAddresses(config),
 		limits:    usualLimits,
 		stop:      stop,
@@ -55,6 +52,15 @@ func newRelay(config relayConfig, secret string) *relay {
 }
 
 func (r *relay) Run(ready func()) error {
+	if err := r.open(); err != nil {
+		return err
+	}
+	ready()
+	return r.serve()
+}
+
+// open accepts clients from now on.
+func (r *relay) open() error {
 	logs := logging.NewDefaultLoggerFactory()
 	logs.Writer = os.Stderr
 	config := turn.ServerConfig{
@@ -72,9 +78,13 @@ func (r *relay) Run(ready func()) error {
 		return errors.Join(err, closeAll(config))
 	}
 	r.server.Store(server)
-	ready()
+	return nil
+}
+
+// serve returns when the relay has been stopped and its clients' connections have ended.
+func (r *relay) serve() error {
 	<-r.stopped.Done()
-	return server.Close()
+	return r.server.Load().Close()
 }
 
 // listen binds every address, or none.
@@ -90,13 +100,10 @@ func (r *relay) listen(config *turn.ServerConfig) error {
 			PermissionHandler:     r.addresses.permit,
 		})
 	}
-	if r.config.TLSSocket == "" {
+	if r.streams == nil {
 		return nil
 	}
-	var err error
-	if r.door, err = openRelayDoor(r.config, r.limits); err != nil {
-		return errors.Join(err, closeAll(*config))
-	}
+	r.door = newRelayDoor(r.streams, r.config, r.limits)
 	config.ListenerConfigs = []turn.ListenerConfig{{
 		Listener:              r.door,
 		RelayAddressGenerator: r.addresses,
@@ -114,6 +121,15 @@ func closeAll(config turn.ServerConfig) error {
 		failed = errors.Join(failed, listener.Listener.Close())
 	}
 	return failed
+}
+
+// retire accepts no more streams, and stops the relay when the last one has ended.
+func (r *relay) retire() {
+	_ = r.door.retire()
+	go func() {
+		<-r.door.gone
+		r.Stop()
+	}()
 }
 
 // admit says whether a participant may have one more allocation; a refusal tells the client that its quota is used up.
@@ -147,11 +163,9 @@ func (r *relay) Drain() { r.draining.Store(true) }
 
 func (r *relay) Stop() { r.stop() }
 
-// Status tells the allocations, who on other machines has used them, and the connections that tls_socket has.
+// Status tells the allocations, and who on other machines has used them.
 func (r *relay) Status(context.Context) (map[string]any, error) {
-	status := map[string]any{"allocations": r.allocations(), "seen": r.addresses.clients.seen()}
-	if r.config.TLSSocket != "" && r.server.Load() != nil {
-		status["connections"] = r.door.connections()
-	}
-	return status, nil
+	return map[string]any{"allocations": r.allocations(), "seen": r.seen()}, nil
 }
+
+func (r *relay) seen() map[string]sighting { return r.addresses.clients.seen() }

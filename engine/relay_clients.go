@@ -74,7 +74,7 @@ func (c *relayClients) note(conn *peerConn) {
 	switch at := client.(type) {
 	case *net.UDPAddr:
 		c.outside.note("turn-udp", at.AddrPort().Addr(), time.Now())
-	case *net.TCPAddr: // as tls_socket says it
+	case *net.TCPAddr:
 		c.outside.note("turn-tls", at.AddrPort().Addr(), time.Now())
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"strings"
 )
 
-// relayConfig is relay.json.
+// relayConfig is relay.json, and in caddy.json the setting `relay` of the app `lkhub`.
 type relayConfig struct {
-	Listen       []netip.AddrPort `json:"listen"`     // UDP
-	TLSSocket    string           `json:"tls_socket"` // path of a Unix socket: who ends TLS sends on here, as relayDoor says
+	Listen       []netip.AddrPort `json:"listen"` // UDP
 	Realm        string           `json:"realm"`
 	SecretFile   string           `json:"secret_file"`
 	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here and are answered to here
@@ -32,31 +31,46 @@ func (r portRange) contains(port uint16) bool { return r.Min <= port && port <= 
 
 func (r portRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
 
+// readRelayConfig reads the file of the secret too. where is what the text is called in an error. Clients come over UDP,
+// or over streams that somebody else listens for.
+func readRelayConfig(where, text string, udp bool) (relayConfig, string, error) {
+	config, err := parseRelayConfig(where, text, udp)
+	if err != nil {
+		return config, "", err
+	}
+	secret, err := readSecret(config.SecretFile)
+	if err != nil {
+		return config, "", unreadable(fmt.Errorf("%s: secret_file: %w", where, err))
+	}
+	return config, secret, nil
+}
+
 // parseRelayConfig names every wrong value at once, but only the first wrong type or unknown key.
-func parseRelayConfig(text string) (relayConfig, error) {
+func parseRelayConfig(where, text string, udp bool) (relayConfig, error) {
 	var config relayConfig
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&config); err != nil {
-		return config, badConfig("relay.json: %v", err)
+		return config, badConfig("%s: %v", where, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return config, badConfig("relay.json: something stands after the configuration")
+		return config, badConfig("%s: something stands after the configuration", where)
 	}
-	if wrong := config.faults(); len(wrong) > 0 {
-		return config, badConfig("relay.json: %s", strings.Join(wrong, "; "))
+	if wrong := config.faults(udp); len(wrong) > 0 {
+		return config, badConfig("%s: %s", where, strings.Join(wrong, "; "))
 	}
 	return config, nil
 }
 
-func (c relayConfig) faults() []string {
+func (c relayConfig) faults(udp bool) []string {
 	var wrong []string
 	add := func(bad bool, format string, args ...any) {
 		if bad {
 			wrong = append(wrong, fmt.Sprintf(format, args...))
 		}
 	}
-	add(len(c.Listen) == 0 && c.TLSSocket == "", "listen is missing: the addresses to serve on, as [\"192.168.1.2:3478\"], or tls_socket")
+	add(udp && len(c.Listen) == 0, "listen is missing: the addresses to serve on, as [\"192.168.1.2:3478\"]")
+	add(!udp && len(c.Listen) > 0, "listen is for UDP, and no UDP comes here")
 	for _, listen := range c.Listen {
 		add(listen.Port() == 0, "listen: %s has no port", listen)
 	}

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/pires/go-proxyproto"
 )
 
 // acceptPause is for a machine that has no file descriptor left, as net/http does it.
@@ -23,10 +21,8 @@ type streamLimits struct {
 // has lost its call long before.
 var usualLimits = streamLimits{idle: 10 * time.Second, write: 5 * time.Second}
 
-var errNotFromTheEdge = errors.New("the connection doesn't begin with a PROXY header (version 2) of a TCP client")
-
-// relayDoor accepts TURN over byte streams from who ended their TLS, on a Unix socket. Each connection begins with a
-// PROXY header: it tells apart clients, which TURN knows by their address, and keeps the relay's view of them true.
+// relayDoor accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
+// theirs that a connection has to tell.
 type relayDoor struct {
 	net.Listener
 	most   int // connections at a time
@@ -35,17 +31,14 @@ type relayDoor struct {
 
 	mu   sync.Mutex
 	open map[*relayStream]struct{}
+	done bool          // nobody is let in any more
+	gone chan struct{} // closed when that is so and the last stream has left
 	// Streams by the very address that pion was given for them, since it reports allocations by address.
 	byClient map[net.Addr]*relayStream
 }
 
-// openRelayDoor binds the socket for its owner alone. More connections than relay ports could not all have an
-// allocation.
-func openRelayDoor(config relayConfig, limits streamLimits) (*relayDoor, error) {
-	listener, err := listenUnix(config.TLSSocket)
-	if err != nil {
-		return nil, socketFailure("relay-socket", "tls_socket "+config.TLSSocket, err)
-	}
+// newRelayDoor has no place for more connections than relay ports: they could not all have an allocation.
+func newRelayDoor(listener net.Listener, config relayConfig, limits streamLimits) *relayDoor {
 	return &relayDoor{
 		Listener: listener,
 		most:     int(config.RelayPorts.Max-config.RelayPorts.Min) + 1,
@@ -53,15 +46,18 @@ func openRelayDoor(config relayConfig, limits streamLimits) (*relayDoor, error) 
 		local:    &net.TCPAddr{IP: config.RelayAddress.AsSlice()},
 		open:     map[*relayStream]struct{}{},
 		byClient: map[net.Addr]*relayStream{},
-	}, nil
+		gone:     make(chan struct{}),
+	}
 }
 
-// Accept ends with the listener alone: pion takes any error for its end, and would accept nobody any more.
+// Accept ends when the listener is closed and the last stream has left: pion takes any error for the end of all that
+// came in, and would accept nobody any more.
 func (d *relayDoor) Accept() (net.Conn, error) {
 	for {
 		conn, err := d.Listener.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
+			<-d.gone
 			return nil, err
 		case err != nil:
 			time.Sleep(acceptPause)
@@ -75,19 +71,40 @@ func (d *relayDoor) Accept() (net.Conn, error) {
 }
 
 func (d *relayDoor) admit(conn net.Conn) *relayStream {
+	client, ok := conn.RemoteAddr().(*net.TCPAddr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.open) >= d.most {
+	if !ok || d.done || len(d.open) >= d.most {
 		return nil
 	}
-	s := newRelayStream(conn, d)
+	s := newRelayStream(conn, client, d)
 	d.open[s] = struct{}{}
+	d.byClient[client] = s
 	return s
+}
+
+// retire lets nobody in any more; who is there stays.
+func (d *relayDoor) retire() error {
+	err := d.Listener.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.done {
+		d.done = true
+		d.closeIfGone()
+	}
+	return err
+}
+
+// closeIfGone is called under the lock when there may be nobody for the first time.
+func (d *relayDoor) closeIfGone() {
+	if d.done && len(d.open) == 0 {
+		close(d.gone)
+	}
 }
 
 // Close ends the connections too; pion's own Close leaves them.
 func (d *relayDoor) Close() error {
-	err := d.Listener.Close()
+	err := d.retire()
 	d.mu.Lock()
 	streams := make([]*relayStream, 0, len(d.open))
 	for s := range d.open {
@@ -106,24 +123,14 @@ func (d *relayDoor) connections() int {
 	return len(d.open)
 }
 
-// arrived is called when a stream's client is known, left when the stream has closed.
-func (d *relayDoor) arrived(s *relayStream, client *net.TCPAddr) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.client = client
-	if _, ok := d.open[s]; ok {
-		d.byClient[client] = s
-	}
-}
-
+// left is called when a stream has closed.
 func (d *relayDoor) left(s *relayStream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.idle.Stop()
 	delete(d.open, s)
-	if s.client != nil {
-		delete(d.byClient, s.client)
-	}
+	delete(d.byClient, s.client)
+	d.closeIfGone()
 }
 
 // allocated and released are pion's reports, of UDP clients too.
@@ -138,27 +145,6 @@ func (d *relayDoor) withStream(client net.Addr, do func(*relayStream)) {
 	if s != nil {
 		do(s)
 	}
-}
-
-// readClient takes the PROXY header off conn.
-func readClient(conn net.Conn, limit time.Duration) (*proxyproto.Conn, *net.TCPAddr, error) {
-	proxied := proxyproto.NewConn(conn,
-		proxyproto.WithPolicy(proxyproto.REQUIRE),
-		proxyproto.SetReadHeaderTimeout(limit),
-		proxyproto.ValidateHeader(func(h *proxyproto.Header) error {
-			if h.Version != 2 || h.Command != proxyproto.PROXY {
-				return errNotFromTheEdge
-			}
-			return nil
-		}))
-	if proxied.ProxyHeader() == nil {
-		return nil, nil, errNotFromTheEdge
-	}
-	client, ok := proxied.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		return nil, nil, errNotFromTheEdge
-	}
-	return proxied, client, nil
 }
 
 // sameFamily is a listening socket as pion sees it: with the family of the relay address. pion gives a client that asks

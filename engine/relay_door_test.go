@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"math/rand/v2"
 	"net"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
-	"github.com/pires/go-proxyproto"
 )
 
 const patience = 5 * time.Second // for what must happen
@@ -31,34 +29,6 @@ func checkEnds(t *testing.T, what string, conn net.Conn) {
 	n, err := conn.Read(make([]byte, 1500))
 	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%s: %d bytes, %v; want an end", what, n, err)
-	}
-}
-
-func TestStreamsBeginWithTheClientsAddress(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	client, edge := &net.TCPAddr{IP: net.IPv4(203, 0, 113, 1), Port: 1}, &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 443}
-	local := proxyproto.HeaderProxyFromAddrs(2, client, edge)
-	local.Command = proxyproto.LOCAL
-	headers := map[string]*proxyproto.Header{
-		"no header":    nil,
-		"version 1":    proxyproto.HeaderProxyFromAddrs(1, client, edge),
-		"no client":    local,
-		"a UDP client": proxyproto.HeaderProxyFromAddrs(2, &net.UDPAddr{IP: client.IP, Port: 1}, &net.UDPAddr{IP: edge.IP, Port: 443}),
-		"a local one":  proxyproto.HeaderProxyFromAddrs(2, &net.UnixAddr{Net: "unix", Name: "a"}, &net.UnixAddr{Net: "unix", Name: "b"}),
-	}
-	for name, header := range headers {
-		var begins bytes.Buffer
-		if header != nil {
-			if _, err := header.WriteTo(&begins); err != nil {
-				t.Fatal(name, err)
-			}
-		}
-		begins.Write(stunMessage(t, 0))
-		conn := dialDoor(t, r)
-		if _, err := conn.Write(begins.Bytes()); err != nil {
-			t.Fatal(err)
-		}
-		checkEnds(t, name, conn)
 	}
 }
 
@@ -109,7 +79,6 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, impatient)
 	who := credentialFor("PA_one", time.Hour)
 
-	silent := dialDoor(t, r)
 	mute := dialAs(t, r, nextClient())
 	busy := dialAs(t, r, nextClient())
 	go func() { // valid all the time, and of no use
@@ -126,7 +95,6 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 	if code := inCall.allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
-	checkEnds(t, "without a header", silent)
 	checkEnds(t, "without a word", mute)
 	waitForConnections(t, r, 1)
 	time.Sleep(2 * r.limits.idle) // nothing to wait for: it is to stay
@@ -153,7 +121,7 @@ func TestStreamsAreCounted(t *testing.T) {
 	first := dialAs(t, r, nextClient())
 	dialAs(t, r, nextClient())
 	waitForConnections(t, r, 2)
-	checkEnds(t, "one too many", dialDoor(t, r))
+	checkEnds(t, "one too many", dialAs(t, r, nextClient()))
 	first.Close()
 	waitForConnections(t, r, 1)
 	newRawClient(t, r, dialStream).exchange(stun.TransactionID, stun.BindingRequest)
@@ -237,9 +205,31 @@ func TestStoppingTheRelayEndsItsStreams(t *testing.T) {
 	waitForConnections(t, r, 1)
 	r.Stop()
 	checkEnds(t, "after a stop", conn)
-	if _, err := os.Stat(r.config.TLSSocket); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket is left: %v", err)
+}
+
+// Who is in a call stays, however long that is, and takes the relay with it.
+func TestARetiredRelayEndsWithItsLastClient(t *testing.T) {
+	peer := listenUDP(t)
+	r, _ := startRelay(t, peer.LocalAddr(), 24)
+	conn := dialAs(t, r, nextClient())
+	_, relayed := newTURNClient(t, r, func(*testing.T, *relay) net.PacketConn { return turn.NewSTUNConn(conn) })
+	r.retire()
+	if _, err := r.streams.(*handed).dial(&net.TCPAddr{}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("one more client: %v", err)
 	}
+	send(t, relayed, peer.LocalAddr(), "still here")
+	receive(t, peer, "still here")
+	if r.stopped.Err() != nil {
+		t.Fatal("stopped with a client")
+	}
+	conn.Close()
+	eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
+}
+
+func TestARelayWithoutClientsRetiresAtOnce(t *testing.T) {
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	r.retire()
+	eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
 }
 
 // scarce is a listener on a machine that has run out of file descriptors for a moment.
@@ -257,16 +247,15 @@ func (l *scarce) Accept() (net.Conn, error) {
 }
 
 func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	door, err := openRelayDoor(relayConfig{TLSSocket: r.config.TLSSocket + "2", RelayPorts: portRange{1, 2}, RelayAddress: r.config.RelayAddress}, usualLimits)
-	if err != nil {
-		t.Fatal(err)
-	}
+	streams := newHanded()
+	config := relayConfig{RelayPorts: portRange{1, 2}, RelayAddress: netip.MustParseAddr("127.0.0.1")}
+	door := newRelayDoor(&scarce{streams, 1}, config, usualLimits)
 	defer door.Close()
-	door.Listener = &scarce{door.Listener, 1}
-	if conn, err := net.Dial("unix", r.config.TLSSocket+"2"); err == nil {
-		defer conn.Close()
-	}
+	go func() {
+		if conn, err := streams.dial(&net.TCPAddr{}); err == nil {
+			t.Cleanup(func() { conn.Close() })
+		}
+	}()
 	if _, err := door.Accept(); err != nil {
 		t.Error(err)
 	}

@@ -4,16 +4,17 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
-	"github.com/pires/go-proxyproto"
 )
 
 const (
@@ -66,27 +67,69 @@ func dialStream(t *testing.T, r *relay) net.PacketConn {
 // dialAs connects as the edge does for a client with this address.
 func dialAs(t *testing.T, r *relay, client netip.AddrPort) net.Conn {
 	t.Helper()
-	conn := dialDoor(t, r)
-	edge := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("198.51.100.1:443"))
-	if client.Addr().Is6() {
-		edge = net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[2001:db8::1]:443"))
-	}
-	header := proxyproto.HeaderProxyFromAddrs(2, net.TCPAddrFromAddrPort(client), edge)
-	if _, err := header.WriteTo(conn); err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
-
-func dialDoor(t *testing.T, r *relay) net.Conn {
-	t.Helper()
-	conn, err := net.Dial("unix", r.config.TLSSocket)
+	conn, err := r.streams.(*handed).dial(net.TCPAddrFromAddrPort(client))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }
+
+// handed is a listener for connections that a test hands over, from clients that it makes up.
+type handed struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func newHanded() *handed { return &handed{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (h *handed) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handed) Close() error {
+	h.once.Do(func() { close(h.done) })
+	return nil
+}
+
+func (h *handed) Addr() net.Addr { return &net.TCPAddr{} }
+
+// dial hands over one end of a connection and returns the other.
+func (h *handed) dial(client net.Addr) (net.Conn, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer listener.Close()
+	near, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	far, err := listener.Accept()
+	if err != nil {
+		return nil, errors.Join(err, near.Close())
+	}
+	select {
+	case h.conns <- from{far, client}:
+		return near, nil
+	case <-h.done:
+		return nil, errors.Join(net.ErrClosed, near.Close(), far.Close())
+	}
+}
+
+// from is a connection of a made-up client.
+type from struct {
+	net.Conn
+	client net.Addr
+}
+
+func (f from) RemoteAddr() net.Addr { return f.client }
 
 var clientPort atomic.Uint32
 
@@ -106,6 +149,11 @@ type rawClient struct {
 func newRawClient(t *testing.T, r *relay, dial dialer) *rawClient {
 	t.Helper()
 	return &rawClient{t: t, conn: dial(t, r)}
+}
+
+// overTLS is a client of the relay behind an edge.
+func overTLS(t *testing.T, conn net.Conn) *rawClient {
+	return &rawClient{t: t, conn: turn.NewSTUNConn(conn)}
 }
 
 // ask sends a request with a credential and returns the answer's error code, 0 for success.

@@ -29,36 +29,25 @@ var errNotTURN = errors.New("neither STUN nor ChannelData, or larger than any pa
 // stream (turn/v5 internal/proto/stun_conn.go) adds to the length that a client names in 16 bits, so that with
 // some lengths it spins for ever, and nests one call in another for each piece that a message arrives in.
 type relayStream struct {
-	net.Conn // as accepted, PROXY header and all
-	door     *relayDoor
-	idle     *time.Timer
-
-	reading sync.Once
-	reader  *bufio.Reader
-	client  *net.TCPAddr // guarded by the door
-	err     error        // of the last Read
+	net.Conn
+	client *net.TCPAddr
+	door   *relayDoor
+	idle   *time.Timer
+	reader *bufio.Reader
+	err    error // of the last Read
 
 	closing sync.Once
 }
 
 // newRelayStream is called under the door's lock: the timer may strike before it is known here.
-func newRelayStream(conn net.Conn, door *relayDoor) *relayStream {
-	s := &relayStream{Conn: conn, door: door}
+func newRelayStream(conn net.Conn, client *net.TCPAddr, door *relayDoor) *relayStream {
+	s := &relayStream{Conn: conn, client: client, door: door, reader: bufio.NewReaderSize(conn, maxFrame)}
 	s.idle = time.AfterFunc(door.limits.idle, func() { _ = s.Close() })
 	return s
 }
 
 // Read has one caller, pion's loop for the connection.
 func (s *relayStream) Read(buffer []byte) (int, error) {
-	s.reading.Do(func() {
-		conn, client, err := readClient(s.Conn, s.door.limits.idle)
-		if err != nil {
-			s.err = err
-			return
-		}
-		s.reader = bufio.NewReaderSize(conn, maxFrame)
-		s.door.arrived(s, client)
-	})
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -103,13 +92,8 @@ func (s *relayStream) Write(packet []byte) (int, error) {
 	return n, err
 }
 
-// RemoteAddr is the client's, once it is known.
-func (s *relayStream) RemoteAddr() net.Addr {
-	if s.client == nil {
-		return s.Conn.RemoteAddr()
-	}
-	return s.client
-}
+// RemoteAddr is one and the same each time: streams are known by it.
+func (s *relayStream) RemoteAddr() net.Addr { return s.client }
 
 // LocalAddr has the relay address's family, for the reason that sameFamily has it.
 func (s *relayStream) LocalAddr() net.Addr { return s.door.local }

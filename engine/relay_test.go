@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,14 +25,13 @@ func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*relay)) 
 	address := netip.MustParseAddrPort(net.JoinHostPort(host, freePortAt(t, host)))
 	config := relayConfig{
 		Listen:       []netip.AddrPort{address},
-		TLSSocket:    filepath.Join(t.TempDir(), "s"),
 		Realm:        testRealm,
 		RelayAddress: address.Addr(),
 		RelayPorts:   portRange{20000, 29999},
 		Quota:        limit,
 	}
 	config.Peers = append(config.Peers, peers{{allowed.Addr(), portRange{allowed.Port(), allowed.Port()}}}...)
-	r := newRelay(config, testSecret)
+	r := newRelay(config, testSecret, newHanded())
 	for _, change := range change {
 		change(r)
 	}

@@ -12,17 +12,16 @@ import (
 // maxSocketPath is what sockaddr_un holds on this system without the closing NUL: 107 on Linux, 103 on macOS.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// listenControl is listenUnix for the control socket.
+// listenControl binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
+// replaced; one that somebody answers on is not.
 func listenControl(path string) (net.Listener, error) {
 	listener, err := listenUnix(path)
 	if err != nil {
-		return nil, socketFailure("control-socket", "control socket "+path, err)
+		return nil, &failure{exitMachine, "control-socket", fmt.Sprintf("control socket %s: %v", path, err)}
 	}
 	return listener, nil
 }
 
-// listenUnix binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
-// replaced; one that somebody answers on is not.
 func listenUnix(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf(
@@ -81,8 +80,4 @@ func removeStale(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-func socketFailure(code, what string, err error) *failure {
-	return &failure{exitMachine, code, fmt.Sprintf("%s: %v", what, err)}
 }

@@ -136,10 +136,10 @@ LAN = "reach: lan\n"
     [
         ("web: 9000", {"serve", "edge"}, {"edge"}),
         ("media: {signal: 9000}", {"media", "serve", "edge"}, {"edge"}),
-        ("media: {udp: 9000}", {"media", "relay"}, set()),
+        ("media: {udp: 9000}", {"media", "relay", "edge"}, {"edge"}),
         ("tls: {http: off}", {"serve", "edge"}, {"edge"}),
         ("tls: {listen: 8443}", {"media", "serve", "edge"}, {"edge"}),
-        ("turn: {tls: false}", {"media", "relay", "edge"}, {"edge"}),
+        ("turn: {tls: false}", {"media", "edge"}, {"edge"}),
         (f"keys: {{source: {{key: API, secret: {SECRET}}}}}", {"media", "serve"}, set()),
     ],
 )

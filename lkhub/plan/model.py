@@ -128,8 +128,9 @@ class MediaPlan:
 
 @dataclass(frozen=True)
 class RelayPlan:
-    """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP. `tls` is the
-    host and port that clients are told for TURN over TLS, which the edge ends; None: not offered."""
+    """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP, and no process for
+    it. `tls` is the host and port that clients are told for TURN over TLS, which is part of the edge; None: not
+    offered."""
 
     listen: tuple[Address, ...]
     udp: int | None

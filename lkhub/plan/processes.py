@@ -22,7 +22,7 @@ def plan_processes(
     paths = StatePaths(facts.state)
     secrets = tuple(server.secret_file for server in turn_servers if server.secret_file)
     processes = [_plan_media(spec, facts, media, urls, paths, secrets)]
-    if relay is not None:
+    if relay is not None and relay.udp:
         argv, ready = _engine_command(facts, paths, "relay", "relay.json")
         processes.append(ProcessPlan("relay", argv, (paths.render("relay.json"), paths.relay_secret), ready, True))
     serve_json = paths.render("serve.json")
@@ -31,7 +31,10 @@ def plan_processes(
     processes.append(ProcessPlan("serve", argv, (serve_json, paths.keys), ready, False))
     if edge is not None:
         argv, ready = _engine_command(facts, paths, "edge", "caddy.json")
-        files = (paths.render("caddy.json"), *([edge.tls.account.key_file] if edge.tls.account else ()))
+        secret_files = [edge.tls.account.key_file] if edge.tls.account else []
+        if relay is not None and relay.tls:
+            secret_files.append(paths.relay_secret)
+        files = (paths.render("caddy.json"), *secret_files)
         processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True))
     return tuple(processes)
 

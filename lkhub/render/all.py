@@ -15,7 +15,7 @@ from lkhub.spec.secret import Secret
 def render_all(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:
     """The files of `plan.paths.rendered`. `credentials`: see `render_livekit`."""
     files = [render_livekit(plan, credentials), render_serve(plan)]
-    if plan.relay:
+    if plan.relay and plan.relay.udp:
         files.append(render_relay(plan, plan.relay))
     if plan.edge:
         files.append(render_caddy(plan, plan.edge))

@@ -6,6 +6,7 @@ from typing import Any
 
 from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
 from lkhub.render.files import RenderedFile
+from lkhub.render.relay import describe_relay
 from lkhub.spec.types import Address
 
 # Who has not finished a TLS handshake or a request's header by then is no client of ours.
@@ -17,7 +18,7 @@ CONNECTIONS_PER_ADDRESS = 1000
 # WebSockets that outlive a reload of the configuration are left alone for as long as any call lasts.
 STREAM_CLOSE_DELAY = "24h"
 
-# How long a request waits for media or the relay that is being restarted; that takes a tenth of a second.
+# How long a request waits for media that is being restarted; that takes a tenth of a second.
 _PATIENCE = {"try_duration": "5s", "try_interval": "50ms"}
 
 # LiveKit's API takes small messages; metadata is limited to 64 KiB each (livekit-server, pkg/config/config.go).
@@ -47,14 +48,14 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": {"logs": {"default": _LOG}},
         "storage": {"module": "file_system", "root": plan.paths.caddy},
-        "apps": {"lkhub": {}, "http": {"grace_period": "1s", "servers": _servers(plan, edge)}},
+        "apps": {"lkhub": _relay(plan), "http": {"grace_period": "1s", "servers": _servers(plan, edge)}},
     }
     if edge.tls.mode != "external":
-        config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": {"edge": _front(plan, edge)}}}
+        config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": {"edge": _front(edge)}}}
     elif edge.turn:
         config["apps"] |= {
             "tls": _tls(plan, edge),
-            "layer4": {"servers": {"turn": _beside_proxy(plan, edge, edge.turn)}},
+            "layer4": {"servers": {"turn": _beside_proxy(edge, edge.turn)}},
         }
     if edge.tls.mode == "internal":
         config["apps"]["pki"] = _own_authority(plan, edge)
@@ -74,17 +75,18 @@ _LOG = {
 }
 
 
-def _front(plan: Plan, edge: EdgePlan) -> _Json:
+def _relay(plan: Plan) -> _Json:
+    """Who comes over TLS is relayed within the edge, which has to read each packet anyway."""
+    return {"relay": describe_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
+
+
+def _front(edge: EdgePlan) -> _Json:
     """The one port: TLS, then TURN by its first bytes, HTTP otherwise.
 
     caddy-l4's tls handler has no deadline of its own, so ours stands in front of it and is taken away behind it.
     """
-    clear = {"handler": "lkhub_deadline", "after": "0s"}
-    streams: list[_Json] = []
-    if edge.turn:
-        stun = {"regexp": {"pattern": STUN_START, "count": 2}}
-        streams.append({"match": [stun], "handle": [clear, _pass_to(plan.paths.socket("relay-tls"))]})
-    streams.append({"handle": [clear, {"handler": "lkhub_handover", "to": "hub"}]})
+    streams: list[_Json] = [_turn_stream()] if edge.turn else []
+    streams.append({"handle": _hand_over("hub")})
     handlers = [
         {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
         {"handler": "lkhub_deadline", "after": HANDSHAKE},
@@ -94,22 +96,19 @@ def _front(plan: Plan, edge: EdgePlan) -> _Json:
     return {"listen": _listen(edge.listen, edge.port), "routes": [{"handle": handlers}]}
 
 
-def _beside_proxy(plan: Plan, edge: EdgePlan, turn: TurnDoor) -> _Json:
+def _beside_proxy(edge: EdgePlan, turn: TurnDoor) -> _Json:
     """Mode external: a port where TURN over TLS comes in past the proxy, or through it as it is.
 
     Such a proxy says where the client is by the PROXY protocol. Nobody else may: REJECT, since under caddy-l4's other
     policies (0.1.2, l4proxyprotocol/handler.go) a header is believed whoever sends it.
     """
     trusted = [str(network) for network in edge.trusted_proxies]
-    stun = {"regexp": {"pattern": STUN_START, "count": 2}}
-    clear = {"handler": "lkhub_deadline", "after": "0s"}
-    streams = [{"match": [stun], "handle": [clear, _pass_to(plan.paths.socket("relay-tls"))]}]
     handlers = [
         {"handler": "proxy_protocol", "allow": trusted, "fallback_policy": "REJECT", "timeout": HANDSHAKE},
         {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
         {"handler": "lkhub_deadline", "after": HANDSHAKE},
         {"handler": "tls", "connection_policies": [{"alpn": ["stun.turn", "http/1.1"], "default_sni": turn.host}]},
-        {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": streams},
+        {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": [_turn_stream()]},
     ]
     return {"listen": _listen(turn.bind, turn.listen), "routes": [{"handle": handlers}]}
 
@@ -119,9 +118,13 @@ def _policies(edge: EdgePlan) -> list[_Json]:
     return [{"alpn": ["http/1.1", "stun.turn"], "default_sni": edge.names[0]}]
 
 
-def _pass_to(socket: str) -> _Json:
-    proxy = {"handler": "proxy", "proxy_protocol": "v2", "upstreams": [{"dial": [f"unix/{socket}"]}]}
-    return proxy | {"load_balancing": _PATIENCE}
+def _turn_stream() -> _Json:
+    stun = {"regexp": {"pattern": STUN_START, "count": 2}}
+    return {"match": [stun], "handle": _hand_over("relay")}
+
+
+def _hand_over(name: str) -> list[_Json]:
+    return [{"handler": "lkhub_deadline", "after": "0s"}, {"handler": "lkhub_handover", "to": name}]
 
 
 def _listen(addresses: Iterable[Address], port: int) -> list[str]:

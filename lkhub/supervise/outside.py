@@ -1,7 +1,7 @@
 """Which paths clients on other machines have used.
 
-What this machine sends to its own address never meets the firewall in front of it. So media and the relay tell whom
-else they have met, and that is kept, whatever is restarted, for as long as the path is the one that was used.
+What this machine sends to its own address never meets the firewall in front of it. So whoever carries calls tells whom
+else it has met, and that is kept, whatever is restarted, for as long as the path is the one that was used.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ class Outside:
 
     async def look(self, children: Mapping[str, "Child"]) -> None:
         """Ask those who see clients."""
-        for name in ("media", "relay"):
+        for name in ("media", "relay", "edge"):
             child = children.get(name)
             if child and child.state == "running" and child.plan.ready.socket:
                 self._keep(merge(self.ways, _read_seen(await child.ask_status())))

@@ -31,7 +31,7 @@ from lkhub.supervise.people import RoomServer, count_people
 # How often a change that waits looks whether the hub is empty, and logs are looked at.
 TICK_SECONDS = 2.0
 
-# Media and the relay remember whom they have seen for as long as they live; asking them costs a few milliseconds.
+# Who carries calls remembers whom it has seen for as long as it lives; asking costs a few milliseconds.
 LOOK_SECONDS = 10.0
 
 # The rendered file on each process's command line: by it a process of this hub is known.

@@ -103,7 +103,7 @@ def test_plain_http_leads_nobody_elsewhere(hub: Hub) -> None:
 
 def test_nothing_of_the_hub_can_be_read_by_others(hub: Hub) -> None:
     found = [hub.state, *hub.state.rglob("*")]
-    assert {"root.key", "caddy", "edge.sock", "relay-tls.sock"} <= {path.name for path in found}
+    assert {"root.key", "caddy", "edge.sock"} <= {path.name for path in found}
     assert [path for path in found if path.stat().st_mode & 0o077] == []
 
 

@@ -210,7 +210,7 @@ def test_edge_is_a_process_that_reloads() -> None:
         *("/opt/lkhub/lkhub-engine", "edge", "--config", "/var/lib/lkhub/rendered/caddy.json"),
         *("--control", "/var/lib/lkhub/run/edge.sock"),
     )
-    assert edge.files == ("/var/lib/lkhub/rendered/caddy.json",)
+    assert edge.files == ("/var/lib/lkhub/rendered/caddy.json", "/var/lib/lkhub/relay.secret")
     assert edge.ready.socket == "/var/lib/lkhub/run/edge.sock"
     assert (edge.carries_calls, edge.reloads) == (True, True), "a restart cuts what is relayed over TLS"
     assert not any(process.reloads for process in plan.processes[:-1])

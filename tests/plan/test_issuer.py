@@ -60,7 +60,7 @@ def test_account_with_the_issuer_has_its_key_in_a_file_that_the_edge_reads(text:
     assert plan.edge is not None
     assert plan.edge.tls.account == AcmeAccount("kid-1", "/var/lib/lkhub/rendered/account.key")
     [edge] = [process for process in plan.processes if process.name == "edge"]
-    assert edge.files == ("/var/lib/lkhub/rendered/caddy.json", "/var/lib/lkhub/rendered/account.key")
+    assert "/var/lib/lkhub/rendered/account.key" in edge.files
 
 
 def test_without_an_issuer_to_ask_there_is_no_account() -> None:

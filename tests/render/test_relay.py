@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from lkhub.plan.build import build_plan
+from lkhub.render.all import render_all
 from lkhub.render.relay import render_relay
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES
@@ -43,16 +44,30 @@ def test_keys_are_those_of_the_contract_with_the_engine() -> None:
     assert rendered["secret_file"] == "/var/lib/lkhub/relay.secret"
 
 
-def test_turn_over_tls_comes_by_a_socket_from_the_edge() -> None:
-    assert render("reach: lan")["tls_socket"] == "/var/lib/lkhub/run/relay-tls.sock"
-    for text in ("", "reach: lan\ntls: {mode: off}", "reach: lan\nturn: {tls: false}"):
-        assert "tls_socket" not in render(text), text
-
-
-def test_relay_over_tls_alone_opens_no_port() -> None:
-    rendered = render("reach: lan\nturn: {udp: off}")
-    assert rendered["listen"] == []
-    assert rendered["tls_socket"]
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("", {"relay.json"}),
+        ("reach: lan", {"relay.json", "caddy.json"}),
+        ("reach: lan\nturn: {udp: off}", {"caddy.json"}),
+        ("reach: lan\nturn: {tls: false}", {"relay.json"}),
+        ("reach: lan\ntls: {mode: off}", {"relay.json"}),
+    ],
+)
+def test_relay_is_in_the_process_that_clients_come_to(text: str, files: set[str]) -> None:
+    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"])
+    assert plan is not None
+    rendered = {file.name: json.loads(file.text) for file in render_all(plan) if file.name.endswith(".json")}
+    over = {
+        "relay.json": {key: value for key, value in rendered.get("relay.json", {}).items() if key != "listen"},
+        "caddy.json": rendered.get("caddy.json", {"apps": {"lkhub": {}}})["apps"]["lkhub"].get("relay"),
+    }
+    assert {name for name, relay in over.items() if relay} == files
+    assert {process.name for process in plan.processes if process.name == "relay"} == (
+        {"relay"} if "relay.json" in files else set()
+    )
+    relays = [relay for relay in over.values() if relay]
+    assert all(relay == relays[0] for relay in relays)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_relay_and_edge_have_files_only_where_they_run() -> None:
         ("", {"livekit.yaml", "serve.json", "relay.json"}),
         ("turn: {udp: off}", {"livekit.yaml", "serve.json"}),
         ("reach: lan", {"livekit.yaml", "serve.json", "relay.json", "caddy.json"}),
-        ("reach: lan\nturn: {udp: off}", {"livekit.yaml", "serve.json", "relay.json", "caddy.json"}),
+        ("reach: lan\nturn: {udp: off}", {"livekit.yaml", "serve.json", "caddy.json"}),
         ("reach: lan\nturn: {enabled: false}", {"livekit.yaml", "serve.json", "caddy.json"}),
         ("reach: lan\ntls: {mode: off}\nturn: {udp: off}", {"livekit.yaml", "serve.json"}),
     ):

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -13,10 +14,14 @@ import (
 
 func init() { caddy.RegisterModule(new(App)) }
 
-// App is the Caddy app `lkhub`, without settings. It listens to what happens to certificates: subscriptions in the
-// configuration would be made while other apps are running already (caddyevents/app.go, Start), and late. And it
-// keeps Caddy's hands off the machine's trust stores.
-type App struct{}
+// App is the Caddy app `lkhub`. It listens to what happens to certificates: subscriptions in the configuration would be
+// made while other apps are running already (caddyevents/app.go, Start), and late. And it keeps Caddy's hands off the
+// machine's trust stores.
+type App struct {
+	// Relay is the configuration of the relay for TURN over TLS, which gets what is handed over to `relay`. Not Caddy
+	// runs it: it outlives configurations that leave it as it is.
+	Relay json.RawMessage `json:"relay,omitempty"`
+}
 
 // CaddyModule tells Caddy the module's name.
 func (*App) CaddyModule() caddy.ModuleInfo {

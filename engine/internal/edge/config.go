@@ -15,7 +15,7 @@ type served struct {
 		Root string `json:"root"`
 	} `json:"storage"`
 	Apps struct {
-		Lkhub *struct{} `json:"lkhub"`
+		Lkhub *App `json:"lkhub"`
 		TLS   struct {
 			Certificates struct {
 				Automate  []string `json:"automate"`
@@ -40,6 +40,15 @@ func parseServed(config []byte) (served, error) {
 	var s served
 	err := json.Unmarshal(config, &s)
 	return s, err
+}
+
+// GetRelay is the setting `relay` of the app `lkhub` in a configuration; nil: there is none.
+func GetRelay(config []byte) (json.RawMessage, error) {
+	s, err := parseServed(config)
+	if err != nil || s.Apps.Lkhub == nil {
+		return nil, err
+	}
+	return s.Apps.Lkhub.Relay, nil
 }
 
 // confine makes sure that Caddy stays within its storage and asks no issuer of its own choice. Beside the storage it

@@ -23,12 +23,17 @@ func init() {
 }
 
 // Handover is the handler `layer4.handlers.lkhub_handover`: it gives a connection, TLS ended and first bytes looked
-// at, to the HTTP server in this process that listens on `handover/TO`. A proxy to that server's socket would do the
+// at, to the server in this process that listens on `handover/TO`: for HTTP, or the relay. A proxy to that server's socket would do the
 // same with two more copies of every byte, two more descriptors and 64 KiB of buffers for each connection, and a
 // PROXY header for the address; caddy-l4's listener wrapper puts a buffer back into its pool while the HTTP server
 // still reads the request from it (layer4/listener.go, handle: seen in 0.1.2).
 type Handover struct {
 	To string `json:"to"`
+}
+
+// ListenHanded listens for what is handed over to a name, as a server with `"listen": ["handover/NAME"]` does.
+func ListenHanded(name string) net.Listener {
+	return handovers.listen(context.Background(), name, func() {})
 }
 
 // CaddyModule tells Caddy the module's name.

@@ -16,7 +16,6 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage" // all state in one directory
 	_ "github.com/caddyserver/caddy/v2/modules/logging"     // filter encoder
 	_ "github.com/mholt/caddy-l4/layer4"
-	_ "github.com/mholt/caddy-l4/modules/l4proxy"
 	_ "github.com/mholt/caddy-l4/modules/l4proxyprotocol" // TURN/TLS behind a proxy that splits by name
 	_ "github.com/mholt/caddy-l4/modules/l4regexp"
 	_ "github.com/mholt/caddy-l4/modules/l4subroute"

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// relayOf is the relay's setting in a configuration.
+func relayOf(config map[string]any) map[string]any {
+	return config["apps"].(map[string]any)["lkhub"].(map[string]any)["relay"].(map[string]any)
+}
+
+// relayed is what the edge's status tells of its relays.
+func (e *edgeTest) relayed() (allocations, connections int) {
+	e.Helper()
+	counts := askControl(e.T, e.path("c"), "/status")["relay"].(map[string]any)
+	return int(counts["allocations"].(float64)), int(counts["connections"].(float64))
+}
+
+// mustReload takes a changed configuration.
+func (e *edgeTest) mustReload(change func(config map[string]any)) {
+	e.Helper()
+	e.configure(change)
+	if code, answer := e.reload(); code != http.StatusOK {
+		e.Fatalf("reload: %d %s", code, answer)
+	}
+}
+
+func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
+	e := newEdge(t, nil)
+	e.start()
+	before, who := e.mustDial("hub.test"), credentialFor("PA_one", time.Hour)
+	refresh := mustRelay(t, before)
+
+	writePrivate(t, map[string]string{e.path("relay.secret"): "another secret"})
+	e.mustReload(nil)
+	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
+		t.Error("a client with the old secret was let in")
+	}
+	refresh()
+	writePrivate(t, map[string]string{e.path("relay.secret"): testSecret})
+	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 1 })
+	one := overTLS(t, e.mustDial("hub.test"))
+	if code := one.allocate(who); code != 0 { // the relay before counts for itself
+		t.Errorf("Allocate after the change: %d", code)
+	}
+	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
+		t.Error("one more than the new quota")
+	}
+	refresh()
+	if allocations, _ := e.relayed(); allocations != 2 {
+		t.Errorf("%d allocations, want one of each relay", allocations)
+	}
+	before.Close()
+	eventually(t, "the relay before has ended", func() bool {
+		allocations, _ := e.relayed()
+		return allocations == 1
+	})
+}
+
+func TestARelayThatIsWrongChangesNothing(t *testing.T) {
+	e := newEdge(t, nil)
+	e.start()
+	refresh := mustRelay(t, e.mustDial("hub.test"))
+	for says, change := range map[string]func(config map[string]any){
+		"caddy.json: apps.lkhub.relay: quota must be":     func(config map[string]any) { relayOf(config)["quota"] = 0 },
+		"caddy.json: apps.lkhub.relay: listen is for UDP": func(config map[string]any) { relayOf(config)["listen"] = []string{"127.0.0.1:3478"} },
+		"relay: secret_file: stat ":                       func(config map[string]any) { relayOf(config)["secret_file"] = e.path("none") },
+		`unknown field "lisen"`:                           func(config map[string]any) { relayOf(config)["quota"] = 1; frontOf(config)["lisen"] = 1 },
+	} {
+		e.configure(change)
+		if code, answer := e.reload(); code != http.StatusUnprocessableEntity || !strings.Contains(strings.ReplaceAll(answer, `\"`, `"`), says) {
+			t.Errorf("%s: %d %s", says, code, answer)
+		}
+		refresh()
+		mustRelay(t, e.mustDial("hub.test")) // as many as before
+	}
+}
+
+func TestTURNOverTLSIsGivenUp(t *testing.T) {
+	e := newEdge(t, nil)
+	e.start()
+	conn := e.mustDial("hub.test")
+	refresh := mustRelay(t, conn)
+	e.mustReload(func(config map[string]any) {
+		delete(config["apps"].(map[string]any)["lkhub"].(map[string]any), "relay")
+	})
+	refresh()
+	conn.Close()
+	eventually(t, "nobody is left", func() bool {
+		allocations, connections := e.relayed()
+		return allocations+connections == 0
+	})
+}
