@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -14,7 +16,14 @@ type reloader interface {
 	Reload() error
 }
 
-// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload until the listener is closed.
+// resumer is an engine whose clients find another way to it when they are told to.
+type resumer interface {
+	// Resume tells those whose media comes from a relay's ports; how many they are.
+	Resume(ctx context.Context, by relayPlace) (int, error)
+}
+
+// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload and POST /resume until the
+// listener is closed.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -27,6 +36,9 @@ func (p *process) serveControl(listener net.Listener) error {
 	})
 	if r, ok := p.engine.(reloader); ok {
 		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, request *http.Request) { p.handleReload(w, request, r) })
+	}
+	if r, ok := p.engine.(resumer); ok {
+		mux.HandleFunc("POST /resume", func(w http.ResponseWriter, request *http.Request) { handleResume(w, request, r) })
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
@@ -43,6 +55,23 @@ func (p *process) handleReload(w http.ResponseWriter, request *http.Request, r r
 		return
 	}
 	p.handleStatus(w, request)
+}
+
+func handleResume(w http.ResponseWriter, request *http.Request, r resumer) {
+	w.Header().Set("Content-Type", "application/json")
+	var by relayPlace
+	if err := json.NewDecoder(request.Body).Decode(&by); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		report(w, badConfig("the relay's place: %v", err))
+		return
+	}
+	participants, err := r.Resume(request.Context(), by)
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		report(w, err)
+		return
+	}
+	writeJSON(w, map[string]int{"participants": participants})
 }
 
 func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,7 @@ import (
 
 // Where alone an upstream may be imported, as the start of a path: a bump of it should be read in one place.
 var homes = map[string][]string{
-	"github.com/livekit/livekit-server/": {"livekit.go"},
+	"github.com/livekit/livekit-server/": {"livekit"},
 	"github.com/pion/turn/":              {"relay", "internal/load/flow.go"},
 	"github.com/caddyserver/":            {"internal/edge"},
 	"github.com/mholt/":                  {"internal/edge"},

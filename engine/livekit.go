@@ -259,18 +259,32 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 		Participants int    `json:"participants"`
 	}
 	rooms := []room{}
+	all, err := s.listRooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		// The list's own numbers lag by up to a second and leave agents out.
+		if r.GetParticipantCount() > 0 {
+			rooms = append(rooms, room{string(r.Name()), r.GetParticipantCount()})
+		}
+	}
+	return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
+}
+
+func (s *sfu) listRooms(ctx context.Context) ([]*rtc.Room, error) {
 	if !s.Busy() {
-		return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
+		return nil, nil
 	}
 	names, err := s.rooms.names(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing the rooms: %w", err)
 	}
+	var rooms []*rtc.Room
 	for _, name := range names {
-		// The list's own numbers lag by up to a second and leave agents out.
-		if r := s.server.RoomManager().GetRoom(ctx, livekit.RoomName(name)); r != nil && r.GetParticipantCount() > 0 {
-			rooms = append(rooms, room{name, r.GetParticipantCount()})
+		if r := s.server.RoomManager().GetRoom(ctx, livekit.RoomName(name)); r != nil {
+			rooms = append(rooms, r)
 		}
 	}
-	return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
+	return rooms, nil
 }

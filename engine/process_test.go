@@ -186,13 +186,7 @@ func waitForState(t *testing.T, path string, want state) {
 // askControl waits for the socket to be there, then asks once.
 func askControl(t *testing.T, path, what string) map[string]any {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialUntil(ctx, path)
-		},
-	}}
-	response, err := client.Get("http://control" + what)
+	response, err := controlClient(path).Get("http://control" + what)
 	if err != nil {
 		t.Errorf("%s: %v", what, err)
 		return nil
@@ -204,6 +198,16 @@ func askControl(t *testing.T, path, what string) map[string]any {
 		t.Errorf("%s: %s: %q", what, response.Status, body)
 	}
 	return answer
+}
+
+// controlClient waits for the socket at path.
+func controlClient(path string) *http.Client {
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialUntil(ctx, path)
+		},
+	}}
 }
 
 func dialUntil(ctx context.Context, path string) (net.Conn, error) {

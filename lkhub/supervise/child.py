@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -67,13 +67,15 @@ class Identity:
 
 @dataclass
 class Child:
-    """A process that is kept running until it is stopped. `say` hears of everything that happens to it."""
+    """A process that is kept running until it is stopped. `say` hears of everything that happens to it, and
+    `returned` is called when it is ready again after it ended by itself."""
 
     plan: ProcessPlan
     fingerprint: Fingerprint
     paths: StatePaths
     doors: Doors
     say: Callable[[str], None]
+    returned: "Returned"
     state: State = "stopped"
     since: float = field(default_factory=time.time)
     restarts: int = 0
@@ -87,9 +89,11 @@ class Child:
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     @staticmethod
-    def adopt(identity: Identity, paths: StatePaths, doors: Doors, say: Callable[[str], None]) -> "Child":
+    def adopt(
+        identity: Identity, paths: StatePaths, doors: Doors, say: Callable[[str], None], returned: "Returned"
+    ) -> "Child":
         """Take over a process that an earlier supervisor started."""
-        child = Child(identity.plan, identity.fingerprint, paths, doors, say)
+        child = Child(identity.plan, identity.fingerprint, paths, doors, say, returned)
         child.process, child.state, child.since = identity.process, "running", identity.since
         return child
 
@@ -237,6 +241,8 @@ class Child:
                 was_ready = True
             if was_ready:
                 self._set("running")
+                if self._settled.is_set():
+                    await self.returned(self)
                 self._settled.set()
             else:
                 self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s"
@@ -268,6 +274,9 @@ class Child:
     def _set(self, state: State) -> None:
         if state != self.state:
             self.state, self.since = state, time.time()
+
+
+Returned = Callable[[Child], Awaitable[None]]
 
 
 async def end_process(process: ProcessId, how: Ending) -> None:

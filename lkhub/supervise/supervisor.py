@@ -26,7 +26,7 @@ from lkhub.supervise.child import Child, Ending, Identity, end_process
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
 from lkhub.supervise.outside import Outside
-from lkhub.supervise.people import RoomServer, count_people
+from lkhub.supervise.people import RoomServer, count_people, resume_relayed
 
 # How often a change that waits looks whether the hub is empty, and logs are looked at.
 TICK_SECONDS = 2.0
@@ -102,6 +102,8 @@ class Supervisor:
             for child in children:
                 await child.stop("replace")
             await self._start(children)
+            for child in children:
+                await self._returned(child)
             return people
 
     async def stop(self, how: Ending) -> None:
@@ -127,7 +129,7 @@ class Supervisor:
             identity = self._read_identity(name)
             for running in found.get(argument, []):
                 if identity is not None and running == identity.process:
-                    self.children[name] = Child.adopt(identity, self.paths, self.doors, self.say)
+                    self.children[name] = Child.adopt(identity, self.paths, self.doors, self.say, self._returned)
                     self.say(f"{name} (pid {running.pid}) is still running; taking it over")
                 else:
                     self.say(f"{name} (pid {running.pid}) is left over and not on record; ending it")
@@ -211,6 +213,18 @@ class Supervisor:
         child = self.children.get(name)
         return child is not None and child.plan.carries_calls
 
+    async def _returned(self, child: Child) -> None:
+        """A process is there again, and knows nothing of whom the one before knew. Clients of media, of the edge and of
+        serve lose a connection by that and open it again; those of the relay would wait for ICE to give it up."""
+        media = self.children.get("media")
+        if child.plan.name != "relay" or media is None or media.state != "running" or not media.plan.ready.socket:
+            return
+        try:
+            if told := await resume_relayed(media.plan.ready.socket, self.paths.render(_CONFIGS["relay"])):
+                self.say(f"the relay is another one: {told} of its clients were told to connect again")
+        except HubError as error:
+            self.say(error.message)
+
     async def _count_people(self) -> int | None:
         media = self.children.get("media")
         record = load_applied(self.paths)
@@ -227,7 +241,9 @@ class Supervisor:
         texts = {path: files.read_text(path) for path in wanted.files}
         before = {name: self.children[name].fingerprint for name in reloaded}
         new: dict[str, Child] = {
-            process.name: Child(process, wanted.fingerprints[process.name], self.paths, self.doors, self.say)
+            process.name: Child(
+                process, wanted.fingerprints[process.name], self.paths, self.doors, self.say, self._returned
+            )
             for process in wanted.plan.processes
             if process.name in changed
         }
@@ -257,6 +273,8 @@ class Supervisor:
                 f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
             ) from error
         self._record(wanted)
+        for name in old.keys() & new.keys():
+            await self._returned(new[name])
 
     async def _restore(
         self,

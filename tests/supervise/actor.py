@@ -7,6 +7,7 @@ The configuration is JSON, every key optional:
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
     seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
+    relayed     how many people it tells to connect again
     refuse      answer a `/reload` that finds this with 422 and this message
     garble      answer a `/reload` that finds this with these words
     die_when    a path: end with code 7 as soon as it exists
@@ -28,7 +29,10 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
         "rooms": config.get("rooms", []),
         "seen": config.get("seen", {}),
     }
-    if connection.recv(4096).startswith(b"POST /reload "):
+    request = connection.recv(4096)
+    if request.startswith(b"POST /resume "):
+        told = {"participants": config.get("relayed", 0)}
+    elif request.startswith(b"POST /reload "):
         wanted = read_config(path)
         if "garble" in wanted:
             told = wanted["garble"]

@@ -37,9 +37,13 @@ def make(paths: StatePaths, said: list[str]) -> Make:
 
     def make_child(**config: Any) -> Child:
         write_config(paths, **config)
-        return Child(plan_actor(paths, "media"), PRINT, paths, Doors(), said.append)
+        return Child(plan_actor(paths, "media"), PRINT, paths, Doors(), said.append, ignore)
 
     return make_child
+
+
+async def ignore(_: Child) -> None:
+    """Nobody has to hear that a child is there again."""
 
 
 def write_config(paths: StatePaths, **config: Any) -> None:
@@ -299,7 +303,7 @@ async def test_running_process_is_taken_over_and_kept(make: Make, paths: StatePa
     # The first supervisor is gone, and the process lives on.
     identity = Identity.parse(Path(paths.record("media")).read_text())
     assert is_alive(identity.process)
-    second = Child.adopt(identity, paths, Doors(), said.append)
+    second = Child.adopt(identity, paths, Doors(), said.append, ignore)
     async with tasks() as group:
         await second.start(group)
         assert (second.state, second.process, second.since) == ("running", identity.process, identity.since)
@@ -316,7 +320,7 @@ async def test_process_that_ends_while_it_is_taken_over_is_an_error(make: Make, 
         await first.start(group)
         identity = Identity.parse(Path(paths.record("media")).read_text())
         await first.stop("now")
-    second = Child.adopt(identity, paths, Doors(), lambda _: None)
+    second = Child.adopt(identity, paths, Doors(), lambda _: None, ignore)
     async with tasks() as group:
         with pytest.raises(MachineError, match="media ended"):
             await second.start(group)

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"github.com/livekit/livekit-server/pkg/rtc/types"
+)
+
+// relayPlace is where a relay sends from, as in relay.json.
+type relayPlace struct {
+	Address netip.Addr `json:"relay_address"`
+	Ports   portRange  `json:"relay_ports"`
+}
+
+// Resume ends signalling with the reason that upstream gives where a transport has failed (participant.go,
+// onAnyTransportFailed): clients open it again and go through ICE anew, without leaving the room.
+func (s *sfu) Resume(ctx context.Context, by relayPlace) (int, error) {
+	rooms, err := s.listRooms(ctx)
+	told := 0
+	for _, room := range rooms {
+		for _, participant := range room.GetParticipants() {
+			if slices.ContainsFunc(participant.GetICEConnectionInfo(), by.isSelected) {
+				participant.CloseSignalConnection(types.SignallingCloseReasonTransportFailure)
+				told++
+			}
+		}
+	}
+	return told, err
+}
+
+// isSelected goes by the address of the client's candidate. Upstream's Type is not to be had from the checks that come
+// before the client has told its candidates.
+func (p relayPlace) isSelected(info *types.ICEConnectionInfo) bool {
+	last := &types.ICECandidateExtended{}
+	for _, remote := range info.Remote {
+		if remote.SelectedOrder > last.SelectedOrder {
+			last = remote
+		}
+	}
+	if last.Candidate == nil {
+		return false
+	}
+	address, err := netip.ParseAddr(last.Candidate.Address)
+	return err == nil && address.Unmap() == p.Address && p.Ports.contains(last.Candidate.Port)
+}

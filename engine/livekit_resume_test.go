@@ -1,0 +1,74 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/participant"
+)
+
+// join brings somebody into a room by one kind of path, with media connected.
+func (s callServer) join(t *testing.T, identity string, relayed bool) *participant.Participant {
+	t.Helper()
+	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true, RelayOnly: relayed}
+	route.Server = func(url string) bool { return relayed && strings.HasPrefix(url, "turn:") }
+	p, err := participant.Join(t.Context(), participant.Config{
+		URL: s.url, Token: callToken(t, callSecret, t.Name(), identity), Route: route,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Subscriber.Connected():
+	case <-time.After(patience):
+		t.Fatalf("%s is not connected", identity)
+	}
+	return p
+}
+
+func TestWhoIsRelayedIsToldToResume(t *testing.T) {
+	udp := freePort(t)
+	server := startSFU(t, udp, "0", turnEntry(t, udp))
+	direct, relayed := server.join(t, "direct", false), server.join(t, "relayed", true)
+
+	post := func(body string) int {
+		answer, err := controlClient(server.control).Post("http://control/resume", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		return answer.StatusCode
+	}
+	for body, want := range map[string]int{
+		`{"relay_address": "127.0.0.1", "relay_ports": {"min": 20000, "max": 29999}}`: http.StatusOK, // as startRelay has it
+		`{"relay_address": "127.0.0.1", "relay_ports": {"min": 1, "max": 2}}`:         http.StatusOK,
+		`{"relay_address": "192.0.2.1", "relay_ports": {"min": 1, "max": 65535}}`:     http.StatusOK,
+		`{"relay_address": "hub"}`: http.StatusBadRequest,
+	} {
+		if got := post(body); got != want {
+			t.Errorf("%s: %d", body, got)
+		}
+	}
+	select {
+	case <-relayed.Ended():
+	case <-time.After(patience):
+		t.Error("who is relayed was not told")
+	}
+	select {
+	case <-direct.Ended():
+		t.Errorf("who is not was: %v", direct.Err())
+	default:
+	}
+	rooms := askControl(t, server.control, "/status")["rooms"].([]any)
+	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
+		t.Errorf("somebody left the room: %v", rooms)
+	}
+}
