@@ -9,14 +9,14 @@ ENGINE_SOURCE = Path(__file__).parents[1] / "engine"
 PACKAGE = "github.com/livekit/livekit-server/cmd/server"
 
 
-def build_stock(folder: Path) -> str:
-    """Build livekit-server into `folder`; its path. Versions are the engine's, flags are upstream's (none)."""
+def build_stock(folder: Path, *flags: str) -> str:
+    """Build livekit-server into `folder`; its path. Versions are the engine's; upstream gives `go build` no flags."""
     # Its main package needs modules that the engine has no use for: a go.mod of its own takes them.
     for name in ("go.mod", "go.sum"):
         shutil.copy(ENGINE_SOURCE / name, folder / name)
     program = folder / "livekit-server"
     modfile = f"-modfile={folder / 'go.mod'}"
     environ = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""}
-    command = ["go", "build", "-mod=mod", modfile, "-o", str(program), PACKAGE]
+    command = ["go", "build", *flags, "-mod=mod", modfile, "-o", str(program), PACKAGE]
     subprocess.run(command, cwd=ENGINE_SOURCE, env=environ, check=True)
     return str(program)
