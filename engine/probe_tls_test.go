@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -138,6 +140,8 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 	full.Drain()
 	foreign, _ := startRelay(t, loopbackPort(t, udp), 24, anotherSecret)
 	silent := occupyTCP(t)
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
 	caFile := authority.File(t)
 	for _, c := range []struct {
 		name, host, port string
@@ -153,7 +157,8 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 		{"an unknown authority", hubName, startFront(t, stranger.Issue(t, right, nil), toDoor(relay)), "false tls", "it leads to Stranger", true},
 		{"an incomplete chain", hubName, startFront(t, issuer.Issue(t, right, certtest.Fetchable), toDoor(relay)),
 			"false tls", "the chain is incomplete: the server doesn't send the certificate of its issuer Hub Issuer", true},
-		{"no TURN behind TLS", hubName, startFront(t, authority.Issue(t, right, nil), toPort(silent)), "false gather", "no answer from the TURN server", true},
+		{"no TURN behind TLS", hubName, startFront(t, authority.Issue(t, right, nil), toPort(silent)), "false gather", "no answer from the TURN server turns:hub.invalid:", true},
+		{"a web server", hubName, startFront(t, authority.Issue(t, right, nil), toPort(strings.TrimPrefix(web.URL, "http://127.0.0.1:"))), "false gather", " speaks HTTP, not TURN: ", true},
 		{"no allocation", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(full)),
 			"false gather", "gave no relay address: the participant's allocations are used up", true},
 		{"another secret", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(foreign)), "false gather", "it refuses the name and password that LiveKit gave out", true},

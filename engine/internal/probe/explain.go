@@ -60,7 +60,7 @@ func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 	case len(local) == 0 && waiting != nil:
 		return waiting
 	case len(local) == 0 && r.RelayOnly:
-		return failed(StageGather, "no answer from the TURN server")
+		return failed(StageGather, "no answer from the TURN server %s", list(turn.urls))
 	case len(local) == 0:
 		return failed(StageGather, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
 	case !closed(t.Reached()):

@@ -21,8 +21,9 @@ import (
 // what became of it, and goes over IPv6 too: pion/ice's gather.go asks its network for IPv4 alone, and offers its TLS no
 // pool of certificates, but leaves both to whom it is given as proxy and as network.
 type turnWay struct {
-	ctx context.Context
-	way way
+	ctx  context.Context
+	way  way
+	urls []string // of the servers
 
 	mu      sync.Mutex
 	failed  *fault // the first
@@ -85,6 +86,7 @@ func (w *turnWay) presented(host string, chain []*x509.Certificate) {
 
 // check looks the servers up, and finds out whether this machine could send to them at all.
 func (w *turnWay) check(urls []string) *fault {
+	w.urls = urls
 	var last *fault
 	for _, text := range urls {
 		url, err := stun.ParseURI(text)
@@ -134,7 +136,7 @@ func (d turnDialer) Dial(_, address string) (net.Conn, error) {
 		return nil, f
 	}
 	d.wait(nil)
-	return asIPv4Conn{encrypted}, nil
+	return asIPv4Conn{d.recognize(encrypted, host, port)}, nil
 }
 
 func (d turnDialer) handshake(conn net.Conn, host string) (*tls.Conn, error) {
