@@ -103,12 +103,21 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
     )
 
 
+# Of one's own hub that is `address-changed`.
+_ADDRESS_FIX = Fix(
+    "see whether the address that was tried is where the server is reached from here: media.advertise in a hub's spec, "
+    "rtc.node_ip or rtc.use_external_ip in the configuration of another LiveKit"
+)
+
 # For a TURN server that a path goes through, where the address that was given is not to blame.
 _TURN_FIXES: dict[str, tuple[Fix, ...]] = {
     "dns": (Fix("see whether this machine can look the TURN server's name up"),),
     "tcp": (Fix("see whether the hub's TLS port is open, and whether a proxy in front passes it on"),),
     "tls": (Fix("see what the hub says of its certificate", "lkhub status"), Fix("read its log", "lkhub logs edge")),
 }
+
+# Its own "gather": this side has an address, and the server gives none.
+_TURN_CAUSE = "the TURN server that clients are told gives no relay address"
 
 # Behind a proxy TURN over TLS has a port of its own.
 _TURN_PORT_FIXES = (
@@ -125,10 +134,25 @@ _LOGIN_FIXES = (
 )
 
 
+# How it says that a web server is where TURN over TLS should be (engine/internal/probe/webserver.go).
+_WEB_SERVER = "speaks HTTP, not TURN"
+_WEB_SERVER_CAUSE = "a web server has the port that clients are told for TURN over TLS, and does not pass TURN on"
+_WEB_SERVER_FIXES = (
+    Fix(
+        "give TURN a name of its own (turn.domain), and have what listens on that port pass TLS for this name on to it"
+    ),
+    Fix("nginx, HAProxy and Traefik can, Caddy with caddy-l4; for a hub behind a proxy", "lkhub render proxy -o proxy"),
+)
+
+
 def _explain_failure(result: PathResult, hub: CalledHub) -> tuple[str, tuple[Fix, ...]]:
     """Cause and ways out."""
     if result.path.startswith("turn-") and _LOGIN_REFUSED in result.detail:
         return _LOGIN_CAUSE, _LOGIN_FIXES
+    if result.path == "turn-tls" and _WEB_SERVER in result.detail:
+        return _WEB_SERVER_CAUSE, _WEB_SERVER_FIXES
+    if result.path.startswith("turn-") and result.stage == "gather":
+        return _TURN_CAUSE, _find_fixes(result, hub)
     return _CAUSES.get(result.stage, "unknown"), _find_fixes(result, hub)
 
 
@@ -146,10 +170,14 @@ def _fix_media(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
         key = "turn.listen"
     if result.stage == "join":
         return (Fix(f"turn the path on in the spec of that hub: {key}"),)
-    return (
-        Fix(f"see whether a firewall drops the port that {key} names"),
-        Fix("see what media says about it", "lkhub logs media"),
-    )
+    port = Fix(f"see whether a firewall drops the port that {key} names")
+    log = Fix("see what media says about it", "lkhub logs media")
+    return (_ADDRESS_FIX, port, log) if hub == SOMEBODYS and _tried_address(result) else (port, log)
+
+
+def _tried_address(result: PathResult) -> bool:
+    """Whether nothing came back from an address that the server gave for its own. A TURN server over TLS has a name."""
+    return result.stage == "connect" or (result.stage == "gather" and result.path != "turn-tls")
 
 
 def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[str, str]) -> Iterator[Finding]:

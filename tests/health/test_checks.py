@@ -60,6 +60,38 @@ def test_turn_server_that_knows_another_secret_leads_to_the_secret(path: str) ->
     assert "turn.external" not in other.fix[0].text
 
 
+WEB_SERVER = "192.0.2.1:443 speaks HTTP, not TURN: clients are sent to a web server"
+
+
+def test_web_server_where_turn_should_be_leads_to_a_name_for_turn() -> None:
+    [finding] = check_paths([PathResult("turn-tls", False, "gather", WEB_SERVER)])
+    assert "web server" in finding.cause
+    assert "turn.domain" in finding.fix[0].text
+    [other] = check_paths([PathResult("udp", False, "http", f"wss://rtc.example.com answers: {WEB_SERVER}")])
+    assert "turn.domain" not in other.fix[0].text
+
+
+@pytest.mark.parametrize(
+    ("path", "stage", "is_told"),
+    [
+        ("udp", "connect", True),
+        ("tcp", "connect", True),
+        ("turn-udp", "gather", True),
+        ("turn-tls", "connect", True),
+        ("turn-tls", "gather", False),
+        ("udp", "dtls", False),
+        ("udp", "tcp", False),
+    ],
+)
+def test_address_that_a_strange_server_tells_clients_is_doubted_first(path: str, stage: str, is_told: bool) -> None:
+    """One's own hub sees to its address itself."""
+    result = PathResult(path, False, stage, "")
+    [finding] = check_paths([result])
+    assert ("rtc.node_ip" in finding.fix[0].text) is is_told
+    [own] = check_paths([result], CalledHub("lan", "internal"))
+    assert not any("rtc.node_ip" in fix.text for fix in own.fix)
+
+
 @pytest.mark.parametrize("stage", ["tcp", "connect"])
 def test_behind_a_proxy_the_port_of_turn_over_tls_is_turn_listen(stage: str) -> None:
     result = PathResult("turn-tls", False, stage, "")
@@ -82,6 +114,11 @@ def test_every_stage_has_its_own_cause(stage: str) -> None:
     assert finding.cause != "unknown"
 
 
+def test_turn_server_that_gives_nothing_is_not_this_machine_without_an_address() -> None:
+    causes = {next(check_paths([PathResult(path, False, "gather", "")])).cause for path in ("udp", "turn-udp")}
+    assert len(causes) == 2
+
+
 def test_causes_differ() -> None:
     causes = {next(iter(check_paths([PathResult("udp", False, stage, "")]))).cause for stage in STAGES}
     assert len(causes) == len(STAGES)
@@ -94,7 +131,7 @@ def test_unknown_stage_is_still_a_finding() -> None:
 
 @pytest.mark.parametrize("path", get_args(ProbePath))
 def test_fix_of_a_path_names_a_key_that_the_spec_has(path: ProbePath) -> None:
-    [finding] = check_paths([PathResult(path, False, "connect", "")])
+    [finding] = check_paths([PathResult(path, False, "connect", "")], CalledHub("lan", "internal"))
     key = next(word for word in finding.fix[0].text.split() if "." in word)
     part, _, name = key.partition(".")
     assert load_spec(f"{part}: {{{name}: 9000}}".encode()).faults == []
