@@ -11,7 +11,15 @@ from tests.kit.netns import Namespace, find_obstacle, namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
 
 # What other people's programs make of a hub: minutes, and of no use to whoever works on something else.
-FIELD = ("test_account", "test_firewall_", "test_guide", "test_proxy", "test_router", "test_turn_of_others")
+FIELD = (
+    "test_account",
+    "test_firewall_",
+    "test_guide",
+    "test_proxy",
+    "test_router",
+    "test_stock",
+    "test_turn_of_others",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
