@@ -1,10 +1,13 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v3"
 )
 
 // relayOf is the relay's setting in a configuration.
@@ -93,4 +96,25 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 		allocations, connections := e.relayed()
 		return allocations+connections == 0
 	})
+}
+
+// What the relay refuses it refuses here too; relay_test.go has all of it.
+func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
+	e := newEdge(t, nil)
+	e.start()
+	client, who := overTLS(t, e.mustDial("hub.test")), credentialFor("PA_one", time.Hour)
+	if code := client.ask(stun.MethodAllocate, who, requestTCP); code == 0 {
+		t.Error("a TCP allocation")
+	}
+	if code := client.allocate(who); code != 0 {
+		t.Fatalf("Allocate: %d", code)
+	}
+	for address, want := range map[string]stun.ErrorCode{"127.0.0.1": 0, "127.0.0.2": stun.CodeForbidden, "10.0.0.1": stun.CodeForbidden} {
+		if code := client.ask(stun.MethodCreatePermission, who, peerAddress{IP: net.ParseIP(address), Port: 7882}); code != want {
+			t.Errorf("CreatePermission for %s: %d", address, code)
+		}
+	}
+	if code := client.ask(stun.MethodConnect, who, peerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
+		t.Error("Connect to the peer")
+	}
 }
