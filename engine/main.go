@@ -20,8 +20,8 @@ type command struct {
 
 var commands = []command{
 	{"media", "run the SFU (livekit-server)", runMedia},
-	{"edge", "run the hub's front: TLS, certificates, routing (Caddy)", runEdge},
-	{"relay", "run the hub's TURN and STUN server", runRelay},
+	{"edge", "run the hub's front: TLS, certificates, routing (Caddy), and TURN over TLS", runEdge},
+	{"relay", "run the hub's TURN and STUN server over UDP", runRelay},
 	{"check-config", "judge a livekit.yaml as the server would, without any network access", runCheckConfig},
 	{"probe", "make a real call through each ICE path", runProbe},
 	{"load", "make calls and measure how they are forwarded", runLoad},

@@ -20,7 +20,9 @@ FOLLOW_SECONDS = 0.2
 
 
 def logs(
-    name: Annotated[str, typer.Argument(help="media, relay, serve, or hub: lkhub itself when detached.")] = "media",
+    name: Annotated[
+        str, typer.Argument(help="media, relay, serve, edge, or hub: lkhub itself when detached.")
+    ] = "media",
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,
     spec: HubSpec = None,
