@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from lkhub.host.engine import bundled_engine, is_program
+from tests.kit.browser import launching
 from tests.kit.hub import Hub, make_hub
+from tests.kit.links import root_of
 from tests.kit.netns import Namespace, find_obstacle, namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
 
@@ -45,6 +48,13 @@ def lan() -> Iterator[Lan]:
     """A LAN that the module's tests share."""
     with make_lan() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser(lan: Lan, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser on the client's machine that trusts the module's own `hub`."""
+    with launching(tmp_path_factory.mktemp("browser"), lan.client.prefix, root_of(hub)) as launched:
+        yield launched
 
 
 @pytest.fixture

@@ -20,6 +20,10 @@ HUB_URL = f"wss://{HUB}"
 HUB_SPEC = f"reach: lan\nmedia: {{advertise: {HUB}}}\n"
 PLAIN_SPEC = f"{HUB_SPEC}tls: {{mode: off}}\n"
 
+# Firewalls in front of the hub. With 443/tcp alone media goes through the edge: signalling and TURN over TLS share it.
+NO_UDP = "iifname lan0 meta l4proto udp"
+ONLY_443 = (NO_UDP, "iifname lan0 tcp dport != 443")
+
 # Nobody answers there (RFC 5737), so a look-up ends up on the wire of the machine's default route.
 NAME_SERVER = "192.0.2.53"
 

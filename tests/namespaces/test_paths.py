@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.kit.browser import join_two_by, launching, profile
+from tests.kit.browser import join_two_by, profile
 from tests.kit.hub import Hub, make_hub
-from tests.kit.links import links_of, root_of
+from tests.kit.links import links_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, on_client
+from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, HUB_URL, NO_UDP, ONLY_443, PORTS, Lan, call_from, on_client
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
-UDP = "iifname lan0 meta l4proto udp"
 MEDIA_UDP = f"iifname lan0 udp dport {PORTS['udp']}"
 MEDIA_TCP = "iifname lan0 tcp dport 7881"
-ALL_TCP_BUT_443 = "iifname lan0 tcp dport != 443"
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ class Firewall:
 ALL = dict.fromkeys(("udp", "tcp", "turn-udp", "turn-tls"), "media")
 FIREWALLS = {
     "all-open": Firewall((), ALL, "udp", "udp"),
-    "no-udp": Firewall((UDP,), ALL | {"udp": "connect", "turn-udp": "gather"}, "tcp", "tcp"),
+    "no-udp": Firewall((NO_UDP,), ALL | {"udp": "connect", "turn-udp": "gather"}, "tcp", "tcp"),
     "relay-only": Firewall((MEDIA_UDP, MEDIA_TCP), ALL | {"udp": "connect", "tcp": "connect"}, "relay", "relay/udp"),
     # Native clients get no media there: libwebrtc knows no root but its own for TURN over TLS.
     "443-tcp-alone": Firewall(
-        (UDP, ALL_TCP_BUT_443),
+        ONLY_443,
         {"udp": "connect", "tcp": "connect", "turn-udp": "gather", "turn-tls": "media"},
         "",
         "relay/tls",
@@ -62,13 +60,6 @@ def hub(lan: Lan) -> Iterator[Hub]:
 def seen_outside(verified: dict[str, Any]) -> dict[str, str | None]:
     """From where each path was used by another machine."""
     return {path["path"]: path["outside"] and path["outside"]["address"] for path in verified["paths"]}
-
-
-@pytest.fixture(scope="module")
-def browser(lan: Lan, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser on the client's machine that trusts the hub."""
-    with launching(tmp_path_factory.mktemp("browser"), lan.client.prefix, root_of(hub)) as launched:
-        yield launched
 
 
 @pytest.mark.parametrize("name", FIREWALLS)

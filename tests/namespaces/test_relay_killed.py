@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.kit.browser import join_two_by, launching, profile
+from tests.kit.browser import join_two_by, profile
 from tests.kit.hub import Hub, make_hub
-from tests.kit.links import links_of, root_of
+from tests.kit.links import links_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB_SPEC, PORTS, Lan
+from tests.namespaces.lan import HUB_SPEC, ONLY_443, PORTS, Lan
 from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("KILLS", "1"))
@@ -20,7 +20,6 @@ KILLS = int(os.environ.get("KILLS", "1"))
 LONGEST_GAP_SECONDS = 2.0
 
 NO_MEDIA = ("iifname lan0 udp dport 7882", "iifname lan0 tcp dport 7881")
-ONLY_443 = ("iifname lan0 meta l4proto udp", "iifname lan0 tcp dport != 443")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +28,6 @@ def hub(lan: Lan) -> Iterator[Hub]:
         made.spec.write_text(HUB_SPEC)
         made.up("--no-verify")
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser(lan: Lan, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with launching(tmp_path_factory.mktemp("browser"), lan.client.prefix, root_of(hub)) as launched:
-        yield launched
 
 
 @pytest.mark.timing

@@ -16,16 +16,13 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from tests.kit.browser import Guest, join_two, launching, profile
+from tests.kit.browser import Guest, join_two, profile
 from tests.kit.hub import Hub, make_hub
 from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, PORTS, Lan
+from tests.namespaces.lan import HUB, HUB_SPEC, ONLY_443, PORTS, Lan
 from tests.namespaces.test_taken import holding
 from tests.waiting import wait_until
-
-# With 443/tcp alone media goes through the edge as well: signalling and TURN over TLS share its one port.
-ONLY_443 = ("iifname lan0 meta l4proto udp", "iifname lan0 tcp dport != 443")
 
 # The contract's limit. A machine that is busy with other things makes gaps of its own, so that it is measured first how
 # long they are.
@@ -45,12 +42,6 @@ def hub(lan: Lan) -> Iterator[Hub]:
         made.spec.write_text(HUB_SPEC)
         made.up("--no-verify")
         yield made
-
-
-@pytest.fixture(scope="module")
-def browser(lan: Lan, hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with launching(tmp_path_factory.mktemp("browser"), lan.client.prefix, root_of(hub)) as launched:
-        yield launched
 
 
 @contextmanager
