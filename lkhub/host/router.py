@@ -4,6 +4,7 @@ Only the machine's own default gateway is asked, and only when the user says so.
 renews it, so that a hub that is gone leaves no open port behind.
 """
 
+import contextlib
 import importlib
 import re
 import socket
@@ -27,6 +28,9 @@ from lkhub.plan.model import Protocol
 # Long enough that a supervisor's restart or a night without one loses nothing. Less than a day: some routers count
 # no further.
 LEASE_SECONDS = 12 * 3600
+
+Wanted = tuple[Protocol, int, str]
+"""A mapping to ask for: protocol, port, name."""
 
 _ROUTES = Path("/proc/net/route")
 _RTF_GATEWAY = 0x2  # linux/route.h
@@ -103,11 +107,9 @@ def open_router(record: RouterRecord) -> Router:
 
 
 async def map_ports(
-    ports: Iterable[tuple[Protocol, int, str]],
-    old: RouterRecord | None = None,
-    clock: Callable[[], float] = time.time,
+    ports: Iterable[Wanted], old: RouterRecord | None = None, clock: Callable[[], float] = time.time
 ) -> RouterRecord:
-    """Ask for exactly these mappings (protocol, port, name), each to the same port outside.
+    """Ask for exactly these mappings, each to the same port outside.
 
     Those of `old` that are no longer among them are given back. Raises MachineError where the router does not do it;
     then none of the new ones is left.
@@ -115,10 +117,9 @@ async def map_ports(
     gateway, local = find_gateway()
     wanted = tuple(ports)
     if old and (old.gateway, old.local) == (gateway, local):
-        record = await _map_all(open_router(old), gateway, local, wanted, old.mappings, clock)
-        gone = tuple(mapping for mapping in old.mappings if _at(mapping) not in {_at(new) for new in record.mappings})
-        await unmap_ports(replace(old, mappings=gone))
-        return record
+        # Another router at this address may speak another language.
+        with contextlib.suppress(NoAnswerError):
+            return await _map_again(old, wanted, clock)
     said = []
     for make in list_routers(gateway, local):
         router = make()
@@ -126,8 +127,12 @@ async def map_ports(
             return await _map_all(router, gateway, local, wanted, (), clock)
         except NoAnswerError as error:
             said.append(f"{router.means}: {error}")
-    raise MachineError(
-        f"the router at {gateway} does not take requests for port mappings ({'; '.join(said)})",
+    raise _silent(gateway, "; ".join(said))
+
+
+def _silent(gateway: str, said: str) -> MachineError:
+    return MachineError(
+        f"the router at {gateway} does not take requests for port mappings ({said})",
         hints=(
             "turn on UPnP, NAT-PMP or PCP on its own pages",
             "or forward the ports of `lkhub firewall status` there by hand",
@@ -138,13 +143,27 @@ async def map_ports(
 async def renew(record: RouterRecord, clock: Callable[[], float] = time.time) -> RouterRecord:
     """The same mappings for another lease; also after the router has lost them, or this machine has another address.
 
-    Raises MachineError.
+    A router that has not moved is asked in its own language alone. Raises MachineError.
     """
     if record.means == "upnp":
         # Its libraries take 0.2 s to load. Here, and not where they are used, so that whoever calls us from a loop
         # goes on meanwhile.
         await anyio.to_thread.run_sync(importlib.import_module, "lkhub.host.router_upnp")
-    return await map_ports([(*_at(mapping), mapping.name) for mapping in record.mappings], record, clock)
+    wanted = [(*_at(mapping), mapping.name) for mapping in record.mappings]
+    if find_gateway() != (record.gateway, record.local):
+        return await map_ports(wanted, None, clock)
+    try:
+        return await _map_again(record, wanted, clock)
+    except NoAnswerError as error:
+        raise _silent(record.gateway, f"{record.means}: {error}") from error
+
+
+async def _map_again(old: RouterRecord, wanted: Iterable[Wanted], clock: Callable[[], float]) -> RouterRecord:
+    """These mappings in the language of `old`, in place of its own. Raises MachineError, NoAnswerError."""
+    record = await _map_all(open_router(old), old.gateway, old.local, wanted, old.mappings, clock)
+    kept = {_at(mapping) for mapping in record.mappings}
+    await unmap_ports(replace(old, mappings=tuple(mapping for mapping in old.mappings if _at(mapping) not in kept)))
+    return record
 
 
 async def unmap_ports(record: RouterRecord) -> None:
@@ -172,7 +191,7 @@ async def _map_all(
     router: Router,
     gateway: str,
     local: str,
-    wanted: tuple[tuple[Protocol, int, str], ...],
+    wanted: Iterable[Wanted],
     before: tuple[Mapping, ...],
     clock: Callable[[], float],
 ) -> RouterRecord:

@@ -150,6 +150,25 @@ async def test_ports_that_are_no_longer_wanted_are_given_back(home: Home) -> Non
     assert list(made.mapped) == [("udp", 7882)]
 
 
+async def test_a_router_that_is_starting_again_is_asked_in_its_own_language_alone(home: Home) -> None:
+    pcp, upnp = FakeRouter("pcp"), FakeRouter("upnp")
+    home(pcp, upnp)
+    record = await map_ports(WANTED)
+    pcp.refuses = silent
+    with pytest.raises(MachineError, match=r"192\.168\.1\.1 does not take requests .* \(pcp: it does not answer\)"):
+        await renew(record)
+    assert upnp.mapped == {}
+
+
+async def test_the_command_finds_another_router_at_the_same_address(home: Home) -> None:
+    pcp, upnp = FakeRouter("pcp"), FakeRouter("upnp")
+    home(pcp, upnp)
+    record = await map_ports(WANTED)
+    pcp.refuses = silent
+    assert (await map_ports(WANTED, record)).means == "upnp"
+    assert set(upnp.mapped) == {("udp", 7882), ("tcp", 443)}
+
+
 async def test_another_address_asks_from_the_start(home: Home) -> None:
     first, second = FakeRouter(), FakeRouter("upnp")
     home(first)
