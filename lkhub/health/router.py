@@ -9,6 +9,9 @@ from lkhub.health.finding import Finding, Fix
 # A router that starts again, or a cable that is out for a moment, is nothing to tell as long as the mappings hold.
 LASTS = timedelta(minutes=5)
 
+# Nor is one that is silent and has promised to hold them for longer: half of what it was asked for.
+SOON = timedelta(hours=6)
+
 
 def check_router(trouble: Mapping[str, Any] | None, now: datetime) -> Iterator[Finding]:
     """A finding where mappings that the operator asked for are not renewed. `trouble` is
@@ -18,7 +21,8 @@ def check_router(trouble: Mapping[str, Any] | None, now: datetime) -> Iterator[F
     ends: float | None = trouble["ends"]
     left = None if ends is None else timedelta(seconds=ends - now.timestamp())
     over = left is not None and left <= timedelta(0)
-    if not over and timedelta(seconds=now.timestamp() - trouble["since"]) < LASTS:
+    passing = timedelta(seconds=now.timestamp() - trouble["since"]) < LASTS or (left is not None and left > SOON)
+    if passing and not over:
         return
     yield Finding(
         "router-mapping-ends",

@@ -36,6 +36,10 @@ _ROUTES = Path("/proc/net/route")
 _RTF_GATEWAY = 0x2  # linux/route.h
 
 
+class RefusedError(MachineError):
+    """The router answers, and does not give a mapping, or gives another one."""
+
+
 class Router(Interface):
     """A router, in one of the languages that routers speak."""
 
@@ -143,7 +147,7 @@ def _silent(gateway: str, said: str) -> MachineError:
 async def renew(record: RouterRecord, clock: Callable[[], float] = time.time) -> RouterRecord:
     """The same mappings for another lease; also after the router has lost them, or this machine has another address.
 
-    A router that has not moved is asked in its own language alone. Raises MachineError.
+    A router that has not moved is asked in its own language alone. Raises MachineError, RefusedError among them.
     """
     if record.means == "upnp":
         # Its libraries take 0.2 s to load. Here, and not where they are used, so that whoever calls us from a loop
@@ -212,7 +216,7 @@ async def _map_all(
             raise MachineError(f"the router at {gateway} stopped answering") from None
         except RouterError as error:
             await _take_back(router, record.mappings, before)
-            raise MachineError(
+            raise RefusedError(
                 f"the router at {gateway} refused {port}/{protocol}: {error}", hints=("nothing of it was left mapped",)
             ) from error
     return record

@@ -91,14 +91,15 @@ class NatPmp:
 
     def __init__(self, gateway: str, local: str) -> None:
         self._gateway, self._local = gateway, local
+        self._address: IPv4Address | None = None
 
     async def map(self, protocol: Protocol, port: int, seconds: int, name: str) -> Granted:
         """Ask for a mapping of `port` to the same port outside. Raises RouterError."""
-        answer = await _ask(self._gateway, self._local, bytes(2))
-        address = unpack_natpmp_address(answer)
+        if self._address is None:
+            self._address = unpack_natpmp_address(await _ask(self._gateway, self._local, bytes(2)))
         answer = await _ask(self._gateway, self._local, pack_natpmp(protocol, port, port, seconds))
         given, lifetime = unpack_natpmp(answer, protocol, port)
-        return Granted(given, address, lifetime)
+        return Granted(given, self._address, lifetime)
 
     async def unmap(self, protocol: Protocol, port: int) -> None:
         # RFC 6886, section 3.4: an end of a mapping names no outside port.

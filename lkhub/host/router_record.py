@@ -52,6 +52,11 @@ class RouterRecord:
         return min(halves, default=None)
 
     @property
+    def since(self) -> float:
+        """When the first of the mappings was granted, in Unix time."""
+        return min((each.since for each in self.mappings), default=0.0)
+
+    @property
     def ends(self) -> float | None:
         """When the first of the mappings ends, in Unix time. None: never."""
         return min((each.until for each in self.mappings if each.until is not None), default=None)

@@ -43,6 +43,7 @@ class Upnp:
     def __init__(self, gateway: str, local: str) -> None:
         self._gateway, self._local = gateway, local
         self._service: UpnpService | None = None
+        self._address: IPv4Address | None = None
 
     async def map(self, protocol: Protocol, port: int, seconds: int, name: str) -> Granted:
         """Ask for a mapping of `port` to the same port outside, marked `name`. Raises RouterError."""
@@ -71,11 +72,13 @@ class Upnp:
             await self._call("DeletePortMapping", NewRemoteHost="", NewExternalPort=port, NewProtocol=protocol.upper())
 
     async def _ask_address(self) -> IPv4Address:
-        answer = await self._call("GetExternalIPAddress")
-        try:
-            return IPv4Address(answer["NewExternalIPAddress"])
-        except ValueError:  # none yet: it is not connected
-            return IPv4Address(0)
+        if self._address is None:
+            answer = await self._call("GetExternalIPAddress")
+            try:
+                self._address = IPv4Address(answer["NewExternalIPAddress"])
+            except ValueError:  # none yet: it is not connected
+                self._address = IPv4Address(0)
+        return self._address
 
     def _entry(self, protocol: Protocol, port: int, seconds: int, name: str) -> dict[str, Any]:
         return {

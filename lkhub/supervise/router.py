@@ -1,11 +1,12 @@
-"""Renews the port mappings that `lkhub firewall apply --router` asked the router for.
+"""Asks again and again for the port mappings that `lkhub firewall apply --router` asked the router for.
 
-No router is asked for anything else, nor another router than that one.
+So their lease never ends, and a router that has lost them leads clients here again before long. No router is
+asked for anything else, nor another router than that one.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import anyio.to_thread
@@ -18,10 +19,14 @@ from lkhub.supervise.backoff import Backoff
 # Reads one small file, and where there is one the routing table. An address that moved is noticed within this.
 LOOK_SECONDS = 10.0
 
+# A router that was restarted has lost its mappings, and tells nobody. One that still has them takes being asked again
+# for a longer lease: one message a mapping with PCP, two with UPnP.
+ASK_SECONDS = 120.0
+
 # A router takes a minute or two to start again. One that refuses for an hour won't change its mind within seconds, and
-# UPnP asks the whole network.
+# UPnP asks the whole network: no more often than where all is well.
 FIRST_SECONDS = 30.0
-CEILING_SECONDS = 600.0
+CEILING_SECONDS = ASK_SECONDS
 
 Way = tuple[str, str]
 """The default gateway, and this machine's address towards it."""
@@ -30,7 +35,7 @@ Way = tuple[str, str]
 @dataclass(frozen=True)
 class Trouble:
     """Mappings that could not be renewed: why, since when, and when the first of them ends; Unix time. `ends` 0: they
-    lead to where this machine no longer is; None: not known."""
+    lead to where this machine no longer is; None: not known, as the router refuses what it had granted."""
 
     detail: str
     since: float
@@ -43,12 +48,14 @@ def _new_backoff() -> Backoff:
 
 @dataclass
 class Renewal:
-    """Keeps what the record lists mapped. `say` hears of a failure once, and of its end."""
+    """Keeps what the record lists mapped. `say` hears of a failure once, and of its end. `_answers` has what the router
+    said last, by what is written."""
 
     paths: StatePaths
     say: Callable[[str], None]
     clock: Callable[[], float] = time.time
     trouble: Trouble | None = None
+    _answers: dict[RouterRecord, RouterRecord] = field(default_factory=dict)
     _tried: tuple[RouterRecord, Way | None] | None = None
     _again: float = 0.0
     _backoff: Backoff = field(default_factory=_new_backoff)
@@ -63,14 +70,15 @@ class Renewal:
             await anyio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Renew the mappings of the record when it is time to. Raises HubError where the record can't be read."""
-        record = read_router(self.paths)
-        if record is None:
+        """Ask for the mappings of the record when it is time to. Raises HubError where the record can't be read."""
+        written = read_router(self.paths)
+        if written is None:
             self.trouble = None
             return
+        record = self._answers.get(written, written)
         way = await anyio.to_thread.run_sync(_find_way)
-        if not _is_due(record, way, self.clock()):
-            self._recover()
+        # A network that was away is back like a router that was restarted: as if nothing had been asked for.
+        if self.trouble is None and not _is_due(record, way, self.clock()):
             return
         if self._tried != (record, way):
             self._tried, self._again, self._backoff = (record, way), 0.0, _new_backoff()
@@ -78,21 +86,25 @@ class Renewal:
             return
         with hold_router(self.paths, wait=False) as held:
             # Else the command is at it, or was: then there is something else to renew, or nothing.
-            if held and read_router(self.paths) == record:
-                await self._renew(record, way)
+            if held and read_router(self.paths) == written:
+                await self._renew(written, record, way)
 
-    async def _renew(self, record: RouterRecord, way: Way | None) -> None:
-        from lkhub.host.router import renew
+    async def _renew(self, written: RouterRecord, record: RouterRecord, way: Way | None) -> None:
+        from lkhub.host.router import RefusedError, renew
 
         try:
             _require_router(record, way)
-            write_router(self.paths, await renew(record))
+            answer = await renew(record)
+            self._answers = {written: answer}
+            if _is_outdated(written, answer, self.clock()):
+                write_router(self.paths, answer)
             self._recover()
         except Exception as error:
             # What a router answers, or a library makes of it, must not end the supervisor and every call with it.
             bug = f"this is a bug in lkhub: {type(error).__name__} while asking the router"
             self._again = anyio.current_time() + self._backoff.next_delay(0.0)
-            ends = record.ends if way == (record.gateway, record.local) else 0.0
+            ends = None if isinstance(error, RefusedError) else record.ends
+            ends = ends if way == (record.gateway, record.local) else 0.0
             self._fail(error.message if isinstance(error, HubError) else bug, ends)
 
     def as_json(self) -> dict[str, Any] | None:
@@ -121,8 +133,23 @@ def _find_way() -> Way | None:
 
 
 def _is_due(record: RouterRecord, way: Way | None, now: float) -> bool:
-    """Whether half of the lease is over, or the mappings lead to where this machine no longer is."""
-    return way != (record.gateway, record.local) or (record.renew_at is not None and now >= record.renew_at)
+    """Whether it is time to ask again, or the mappings lead to where this machine no longer is."""
+    return way != (record.gateway, record.local) or now >= record.since + ASK_SECONDS or _is_half_over(record, now)
+
+
+def _is_half_over(record: RouterRecord, now: float) -> bool:
+    return record.renew_at is not None and now >= record.renew_at
+
+
+def _is_outdated(written: RouterRecord, answer: RouterRecord, now: float) -> bool:
+    """Whether the file tells something else than the router, or ends soon. Its times alone may be late: nobody's disk
+    is woken every two minutes."""
+    return _without_times(written) != _without_times(answer) or _is_half_over(written, now)
+
+
+def _without_times(record: RouterRecord) -> RouterRecord:
+    timeless = (replace(each, since=0.0, until=each.until and 0.0) for each in record.mappings)
+    return replace(record, mappings=tuple(timeless))
 
 
 def _require_router(record: RouterRecord, way: Way | None) -> None:

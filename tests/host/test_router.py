@@ -8,13 +8,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import router
-from lkhub.host.router import (
-    LEASE_SECONDS,
-    map_ports,
-    read_gateway,
-    renew,
-    unmap_ports,
-)
+from lkhub.host.router import LEASE_SECONDS, RefusedError, map_ports, read_gateway, renew, unmap_ports
 from lkhub.host.router_pcp import Granted, NoAnswerError, RouterError
 from lkhub.host.router_record import Means
 from lkhub.plan.model import Protocol
@@ -90,7 +84,7 @@ async def test_when_nobody_answers_all_are_named(home: Home) -> None:
 async def test_a_refusal_leaves_nothing_mapped(home: Home) -> None:
     made = FakeRouter(refuses=lambda port: RouterError("the port is taken") if port == 443 else None)
     home(made)
-    with pytest.raises(MachineError, match="refused 443/tcp: the port is taken"):
+    with pytest.raises(RefusedError, match="refused 443/tcp: the port is taken"):
         await map_ports(WANTED)
     assert made.mapped == {}
 
@@ -99,7 +93,7 @@ async def test_another_port_than_the_one_that_clients_are_told_is_a_refusal(home
     made = FakeRouter()
     made.moves = True
     home(made)
-    with pytest.raises(MachineError, match="it gave port 7883 outside: 7882 is taken"):
+    with pytest.raises(RefusedError, match="it gave port 7883 outside: 7882 is taken"):
         await map_ports(WANTED)
     assert made.mapped == {}
 

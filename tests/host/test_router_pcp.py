@@ -115,13 +115,14 @@ async def test_a_lost_datagram_is_sent_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.anyio
-async def test_natpmp_asks_for_the_address_first(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_natpmp_asks_for_the_address_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     address, mapping = "00800000000000070b000001", "008200000000000701bb01bb00000e10"
     async with await anyio.create_udp_socket(local_host="127.0.0.1") as udp, anyio.create_task_group() as tasks:
         monkeypatch.setattr(router_pcp, "SERVER_PORT", udp.extra(anyio.abc.SocketAttribute.local_port))
-        tasks.start_soon(serve, udp, bytes.fromhex(address), bytes.fromhex(mapping))
-        granted = await NatPmp("127.0.0.1", "127.0.0.1").map("tcp", 443, 7200, "")
-        assert granted == Granted(443, IPv4Address("11.0.0.1"), 3600)
+        tasks.start_soon(serve, udp, *map(bytes.fromhex, (address, mapping, mapping)))
+        router = NatPmp("127.0.0.1", "127.0.0.1")
+        for _ in range(2):
+            assert await router.map("tcp", 443, 7200, "") == Granted(443, IPv4Address("11.0.0.1"), 3600)
 
 
 @pytest.mark.anyio

@@ -48,8 +48,8 @@ def test_what_is_no_record_is_told(paths: StatePaths) -> None:
 def test_the_lease_that_ends_first_counts() -> None:
     leases = (Mapping("udp", 7882, "x", 100.0, 300.0), Mapping("tcp", 443, "x", 100.0, 200.0))
     record = replace(RECORD, mappings=(*RECORD.mappings, *leases))
-    assert (record.renew_at, record.ends) == (150.0, 200.0)
-    assert (RECORD.renew_at, RECORD.ends) == (None, None)
+    assert (record.since, record.renew_at, record.ends) == (1.0, 150.0, 200.0)
+    assert (RECORD.since, RECORD.renew_at, RECORD.ends) == (1.0, None, None)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lkhub.host.router import LEASE_SECONDS
+from lkhub.supervise.router import ASK_SECONDS
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.lan import PORTS
@@ -257,21 +258,48 @@ def test_a_hub_that_is_not_public_gets_no_mapping(home: Home, hub: Hub) -> None:
         assert (done.returncode, home.leases()) == (2, set())
 
 
+def grow_old(hub: Hub, seconds: float) -> None:
+    """As if the mappings had been asked for that long before."""
+    record = hub.state / "router.json"
+    known = json.loads(record.read_text())
+    for mapping in known["mappings"]:
+        mapping["since"] -= seconds
+        mapping["until"] -= seconds
+    record.write_text(json.dumps(known))
+
+
+def find_codes(hub: Hub) -> set[str]:
+    return {finding["code"] for finding in hub.status()["findings"]}
+
+
 @in_each_language
 def test_a_hub_that_runs_renews_what_is_due(home: Home, hub: Hub, languages: dict[str, bool], means: str) -> None:
-    record = hub.state / "router.json"
     with home.routing(**languages):
         assert apply(hub)["means"] == means
         leases = home.leases()
     home.restart()
-    aged = json.loads(record.read_text())
-    for mapping in aged["mappings"]:
-        mapping["since"] -= LEASE_SECONDS
-        mapping["until"] -= LEASE_SECONDS
-    record.write_text(json.dumps(aged))
+    grow_old(hub, LEASE_SECONDS)
 
+    record = hub.state / "router.json"
     with home.routing(**languages):
         hub.up("--no-verify")
         wait_until(lambda: home.leases() == leases, "the mappings")
         wait_until(lambda: json.loads(record.read_text())["mappings"][-1]["until"] > time.time(), "the record")
-        assert "router-mapping-ends" not in {finding["code"] for finding in hub.status()["findings"]}
+        assert "router-mapping-ends" not in find_codes(hub)
+
+
+@in_each_language
+def test_a_router_that_is_restarted_gets_its_mappings_from_a_hub_that_runs(
+    home: Home, hub: Hub, languages: dict[str, bool], means: str
+) -> None:
+    with home.routing(**languages):
+        assert apply(hub)["means"] == means
+        leases = home.leases()
+        hub.up("--no-verify")
+    home.restart()
+    grow_old(hub, ASK_SECONDS)
+    wait_until(lambda: "were not renewed" in hub.log("hub"), "the request that nobody hears")
+    assert "router-mapping-ends" not in find_codes(hub)
+    with home.routing(**languages):
+        wait_until(lambda: home.leases() == leases, "the mappings")
+        wait_until(lambda: "in order again" in hub.log("hub"), "the end of it")

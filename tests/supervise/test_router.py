@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -14,7 +15,7 @@ from lkhub.host.router_record import Mapping, RouterRecord, dump_record, hold_ro
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import router
 from lkhub.supervise.control import ask
-from lkhub.supervise.router import Renewal
+from lkhub.supervise.router import ASK_SECONDS, Renewal, Trouble
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub
@@ -22,7 +23,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-NOW, LEASE = 1_000_000.0, 1000.0
+NOW, LEASE = 1_000_000.0, 12 * 3600.0
 HOME = ("192.168.1.1", "192.168.1.5")
 
 
@@ -31,7 +32,12 @@ def lease(since: float) -> RouterRecord:
     return RouterRecord(*HOME, "pcp", "1.2.3.4", "aa", mappings)
 
 
-FRESH, DUE, ENDED = lease(NOW), lease(NOW - LEASE / 2), lease(NOW - LEASE)
+FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, ASK_SECONDS, LEASE / 2, LEASE))
+
+
+def change(record: RouterRecord, **changes: Any) -> RouterRecord:
+    """The record, with something else of its only mapping."""
+    return replace(record, mappings=(replace(record.mappings[0], **changes),))
 
 
 class Home:
@@ -41,6 +47,7 @@ class Home:
         self.way: tuple[str, str] | None = HOME
         self.asked: list[RouterRecord] = []
         self.do: Callable[[], object] = lambda: None
+        self.grants = FRESH
 
     def find_gateway(self) -> tuple[str, str]:
         if self.way is None:
@@ -51,7 +58,7 @@ class Home:
         self.asked.append(record)
         self.do()
         gateway, local = self.find_gateway()
-        return replace(lease(NOW), gateway=gateway, local=local)
+        return replace(self.grants, gateway=gateway, local=local)
 
     def refuse(self, error: Exception | None) -> None:
         def fail() -> None:
@@ -97,10 +104,47 @@ async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
     assert (said, renewal.as_json()) == ([], None)
 
 
-async def test_permanent_mapping_is_never_renewed(renewal: Renewal, paths: StatePaths, home: Home) -> None:
-    write_router(paths, replace(DUE, mappings=(replace(DUE.mappings[0], until=None),)))
+@pytest.mark.parametrize(
+    ("written", "grants"),
+    [(OLD, FRESH), (change(DUE, until=None), change(FRESH, until=None))],
+    ids=["lease", "permanent"],
+)
+async def test_router_is_asked_again_soon_in_case_it_was_restarted_and_no_disk_is_woken(
+    written: RouterRecord, grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, written)
+    home.grants = grants
+    await renewal.look()
+    await renewal.look()
+    assert home.asked == [written]
+    assert read_router(paths) == written
+    renewal.clock = lambda: NOW + ASK_SECONDS
+    await renewal.look()
+    assert home.asked == [written, grants]
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [replace(FRESH, outside="1.2.3.9"), change(FRESH, own=False), change(FRESH, until=None)],
+    ids=["outside", "own", "permanent"],
+)
+async def test_what_the_router_says_anew_is_written(
+    grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, OLD)
+    home.grants = grants
+    await renewal.look()
+    assert read_router(paths) == grants
+
+
+async def test_short_lease_is_renewed_at_its_half(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, change(FRESH, since=NOW - 29, until=NOW + 31))
     await renewal.look()
     assert home.asked == []
+    write_router(paths, change(FRESH, since=NOW - 31, until=NOW + 29))
+    await renewal.look()
+    assert len(home.asked) == 1
+    assert read_router(paths) == FRESH
 
 
 async def test_another_address_of_this_machine_is_told_to_the_router_at_once(
@@ -129,12 +173,15 @@ async def test_another_router_is_never_asked(renewal: Renewal, paths: StatePaths
 async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
     renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
 ) -> None:
+    """Back, it asks at once: its network may have been away because the router was."""
     write_router(paths, FRESH)
     home.way = None
     await renewal.look()
     assert renewal.as_json() == {"detail": "this machine has no router", "since": NOW, "ends": 0.0}
     home.way = HOME
+    home.asked.clear()
     await renewal.look()
+    assert home.asked == [FRESH]
     assert renewal.as_json() is None
     assert said[-1] == "the router's port mappings are in order again"
 
@@ -150,6 +197,23 @@ async def test_failure_is_said_once_and_tried_less_and_less_often(
     assert said == ["the router's port mappings were not renewed: the router stopped answering"]
     assert renewal.as_json() == {"detail": "the router stopped answering", "since": NOW, "ends": DUE.ends}
     assert read_router(paths) == DUE
+
+
+async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    """Not that of the file, which is older."""
+    write_router(paths, OLD)
+    await renewal.look()
+    renewal.clock = lambda: NOW + ASK_SECONDS
+    home.refuse(MachineError("it does not answer"))
+    await renewal.look()
+    assert renewal.trouble == Trouble("it does not answer", NOW + ASK_SECONDS, FRESH.ends)
+
+
+async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, OLD)
+    home.refuse(host_router.RefusedError("the port is taken"))
+    await renewal.look()
+    assert renewal.trouble == Trouble("the port is taken", NOW, None)
 
 
 async def test_what_works_again_is_said(
