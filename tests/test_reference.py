@@ -123,7 +123,7 @@ def shape(value: Any) -> Any:
     return None
 
 
-PATH = PathResult("udp", True, "media", "")
+PROVED = Verified(1.0, (PathResult("udp", True, "media", ""),))
 PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restarts": 0}
 
 
@@ -136,7 +136,7 @@ def test_status_json_has_these_keys() -> None:
 
 def test_verify_json_has_these_keys() -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub verify --json")
-    assert shape(shown) == shape({"ok": True, "paths": [PATH.as_json()]})
+    assert shape(shown) == shape({"ok": True, "paths": PROVED.as_json()["paths"]})
 
 
 def test_trust_json_has_these_keys(short_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.processes import is_alive
 from lkhub.plan.facts import KernelLimits
-from lkhub.plan.model import PROCESS_NAMES
+from lkhub.plan.model import PROCESS_NAMES, Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask
@@ -35,6 +35,12 @@ def read_status(paths: StatePaths) -> HubStatus:
     edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
     return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change)
+
+
+def read_sightings(paths: StatePaths) -> Sightings:
+    """Which paths clients on other machines have used. A supervisor brings its record up to date before it answers."""
+    is_running(paths)
+    return load_sightings(paths)
 
 
 def _read_root_change(paths: StatePaths) -> Mapping[str, Any] | None:

@@ -15,6 +15,7 @@ from lkhub.errors import HubError
 if TYPE_CHECKING:
     from lkhub.health.finding import Finding
     from lkhub.health.paths import PathResult
+    from lkhub.health.status import Verified
     from lkhub.plan.model import Sightings
 
 # Never wrapped or coloured by guess: what is piped must arrive as it is.
@@ -46,12 +47,12 @@ def show_rows(rows: Mapping[str, str]) -> None:
         out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
 
 
-def show_paths(results: Iterable["PathResult"], outside: "Sightings") -> None:
+def show_paths(verified: "Verified") -> None:
     """One line a path: whether a call got through, how fast, by which candidates, and who has used it from outside."""
-    for result in results:
+    for result in verified.paths:
         mark, colour = {True: ("ok", "green"), False: ("FAILS", "bold red"), None: ("unknown", "yellow")}[result.ok]
         text = describe_path(result) if result.ok else f"at stage {result.stage}: {result.detail}"
-        text += describe_outside(result, outside)
+        text += describe_outside(result, verified.outside)
         out.print(Text.assemble("  ", result.path.ljust(9), (mark.ljust(8), colour), text))
 
 
@@ -79,9 +80,10 @@ def describe_outside(result: "PathResult", outside: "Sightings") -> str:
     return f"; outside: {lasting(seen.at)} ago from {seen.address}" if seen else "; outside: not seen"
 
 
-def show_unseen(results: Iterable["PathResult"], outside: "Sightings", url: str) -> None:
+def show_unseen(verified: "Verified", url: str) -> None:
     """What to do where a path was not seen used from outside."""
-    if any(result.path in outside and outside[result.path] is None for result in results):
+    unseen = {path for path, sighting in verified.outside.items() if sighting is None}
+    if any(result.path in unseen for result in verified.paths):
         err.print(
             "outside: this machine's own calls never meet the firewall in front of it; the first participant shows "
             f"whether others get in, or `lkhub verify --url {url}` on another machine, with the key of `lkhub env`"

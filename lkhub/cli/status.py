@@ -34,8 +34,8 @@ def show_status(hub: HubStatus) -> None:
     show_rows(rows)
     if verified := hub.current_verification:
         out.print(f"verified {lasting(verified.at)} ago, from this machine:")
-        show_paths(verified.paths, hub.outside)
-        show_unseen(verified.paths, hub.outside, data["urls"]["livekit"])
+        show_paths(verified)
+        show_unseen(verified, data["urls"]["livekit"])
     elif hub.state == "running":
         out.print("not verified since it started: `lkhub verify`")
     show_findings(hub.find())

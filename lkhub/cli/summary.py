@@ -18,7 +18,6 @@ from lkhub.cli.token import make_link
 from lkhub.health.checks import CalledHub, check_paths
 from lkhub.health.status import Verified
 from lkhub.plan.model import Plan
-from lkhub.supervise.outside import load_sightings
 
 # The room of the first join link. Any other name is as good.
 FIRST_ROOM = "lobby"
@@ -27,8 +26,12 @@ FIRST_ROOM = "lobby"
 def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False) -> None:
     """The hub is up: what was proved, where it is, and how to join. A token is never written to a journal."""
     out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
-    paths, outside = verified.paths if verified else (), load_sightings(plan.paths)
-    rows = {f"verified {path.path}": describe_path(path) + describe_outside(path, outside) for path in paths if path.ok}
+    verified = verified or Verified(0.0, ())
+    rows = {
+        f"verified {path.path}": describe_path(path) + describe_outside(path, verified.outside)
+        for path in verified.paths
+        if path.ok
+    }
     # Of what is in force: a change that waits may have other addresses.
     applied = require_applied(plan.paths)
     urls = applied["urls"]
@@ -46,5 +49,5 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
         err.print(f"note: {note}")
     for warning in plan.warnings:
         err.print(f"warning: {warning}")
-    show_unseen(paths, outside, urls["livekit"])
-    show_findings(check_paths(paths, CalledHub.of(applied)))
+    show_unseen(verified, urls["livekit"])
+    show_findings(check_paths(verified.paths, CalledHub.of(applied)))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 
 from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.hub import read_status, write_verified
+from lkhub.cli.hub import read_sightings, write_verified
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
@@ -19,11 +20,10 @@ from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.host.files import read_input
 from lkhub.host.keyfile import load_keys
-from lkhub.plan.model import ProbePath, Sightings
+from lkhub.plan.model import ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 from lkhub.spec.shown import printable
-from lkhub.supervise.outside import load_sightings
 
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
@@ -56,19 +56,17 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
-    outside: Sightings = {}
     called = SOMEBODYS
     if url is None:
         hub = find_hub(spec, state)
-        results = verify_hub(hub, paths).paths
-        applied = require_applied(hub)
-        outside, url, called = load_sightings(hub), applied["urls"]["livekit"], CalledHub.of(applied)
+        verified, applied = verify_hub(hub, paths), require_applied(hub)
+        url, called = applied["urls"]["livekit"], CalledHub.of(applied)
     elif token_file is not None:
-        results = _verify_with_tokens(url, token_file, paths or ALL_PATHS)
+        verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
-        results = verify_paths(url, paths or ALL_PATHS, *_key_from_environ())
-    show_results(results, json, outside, url, called)
-    if not is_well(results):
+        verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
+    show_verified(verified, json, url, called)
+    if not is_well(verified.paths):
         raise typer.Exit(EXIT_UNWELL)
 
 
@@ -83,7 +81,7 @@ def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
     verified = Verified(time.time(), results)
     if not only:
         write_verified(paths, verified)
-    return verified.with_outside(read_status(paths).outside)
+    return replace(verified, outside=read_sightings(paths))
 
 
 def is_well(results: tuple[PathResult, ...]) -> bool:
@@ -91,17 +89,15 @@ def is_well(results: tuple[PathResult, ...]) -> bool:
     return any(result.ok for result in results) and not any(result.ok is False for result in results)
 
 
-def show_results(
-    results: tuple[PathResult, ...], json: bool, outside: Sightings, url: str, called: CalledHub = SOMEBODYS
-) -> None:
-    ok = is_well(results)
+def show_verified(verified: Verified, json: bool, url: str, called: CalledHub) -> None:
+    ok = is_well(verified.paths)
     if json:
-        show_json({"ok": ok, "paths": [result.as_json() for result in results]})
+        show_json({"ok": ok, "paths": verified.as_json()["paths"]})
         return
-    show_paths(results, outside)
-    show_findings(check_paths(results, called))
-    if outside:
-        show_unseen(results, outside, url)
+    show_paths(verified)
+    show_findings(check_paths(verified.paths, called))
+    if verified.outside:
+        show_unseen(verified, url)
     elif ok:
         err.print("this proves the hub from where it was run; routers and firewalls on the way to others are not seen")
 

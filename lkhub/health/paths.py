@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lkhub.plan.model import ProbePath, Sighting
+from lkhub.plan.model import ProbePath
 from lkhub.spec.secret import Secret
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, join_grant, sign
 
@@ -33,7 +33,7 @@ _NO_AGENTS = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
 class PathResult:
     """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
     one that failed. Times in milliseconds, `loss` from 0 to 1. `native` says whether libwebrtc accepts the chain of
-    TURN over TLS, `native_detail` why; `outside` stays None before a client from another machine has used the path."""
+    TURN over TLS, `native_detail` why."""
 
     path: str
     ok: bool | None
@@ -47,7 +47,6 @@ class PathResult:
     relay: str | None = None
     native: bool | None = None
     native_detail: str | None = None
-    outside: Sighting | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,7 +1,7 @@
 """What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -30,21 +30,20 @@ HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
 @dataclass(frozen=True)
 class Verified:
-    """The last verification: when (epoch seconds), and what each path proved."""
+    """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
+    of the paths' use by clients on other machines; a path that is not in it can't be seen."""
 
     at: float
     paths: tuple[PathResult, ...]
+    outside: Sightings = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        return {"at": self.at, "paths": [path.as_json() for path in self.paths]}
-
-    def with_outside(self, seen: Sightings) -> "Verified":
-        """The same, with what is known now of each path's use by clients on other machines."""
-        return replace(self, paths=tuple(replace(path, outside=seen.get(path.path)) for path in self.paths))
+        seen = {path: asdict(sighting) for path, sighting in self.outside.items() if sighting}
+        return {"at": self.at, "paths": [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]}
 
     @staticmethod
     def parse(text: str) -> "Verified":
-        """The inverse of `as_json`, dumped. Raises ValueError where the text is not one of ours."""
+        """The inverse of `as_json`, dumped, but for `outside`. Raises ValueError where the text is not one of ours."""
         return TypeAdapter(Verified).validate_json(text)
 
 
@@ -81,7 +80,7 @@ class HubStatus:
         carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
-        return self.verified.with_outside(self.outside)
+        return replace(self.verified, outside=self.outside)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""

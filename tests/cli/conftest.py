@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import lkhub
 from lkhub.cli.main import main
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
-from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 
@@ -80,12 +79,3 @@ def applied(paths: StatePaths) -> StatePaths:
     write_private(paths.applied, json.dumps(record))
     write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
     return paths
-
-
-def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
-    """The supervisor's record of what was seen of these paths, `turn_udp` for turn-udp."""
-    ways = {
-        path.replace("_", "-"): {"told": "", "since": 1.0, "seen": asdict(sighting) if sighting else None}
-        for path, sighting in seen.items()
-    }
-    write_private(paths.outside, json.dumps(ways))

@@ -15,7 +15,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
-from tests.cli.conftest import SECRET, keep_sightings
+from tests.cli.conftest import SECRET
 from tests.machines import make_facts
 
 Captured = pytest.CaptureFixture[str]
@@ -80,8 +80,8 @@ def test_chain_that_native_applications_refuse_is_said_beside_the_success(plan: 
 def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: Captured) -> None:
     lan = replace(plan, reach="lan", notes=("clients are told 192.168.1.5",), warnings=("no TLS yet",))
     udp, tcp = (PathResult(path, True, "media", "", 12.0) for path in ("udp", "tcp"))
-    keep_sightings(plan.paths, udp=None, tcp=Sighting(time.time() - 150, "203.0.113.7"))
-    show_summary(lan, Verified(1.0, (udp, tcp)), pending=True)
+    outside = {"udp": None, "tcp": Sighting(time.time() - 150, "203.0.113.7")}
+    show_summary(lan, Verified(1.0, (udp, tcp), outside), pending=True)
     shown = capsys.readouterr()
     assert re.search(r"verified udp +connected in 12 ms; outside: not seen\n", shown.out)
     assert re.search(r"verified tcp +connected in 12 ms; outside: 2 min ago from 203\.0\.113\.7\n", shown.out)

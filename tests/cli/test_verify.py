@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from lkhub.cli import verify as verify_module
-from lkhub.cli.verify import show_results
+from lkhub.cli.verify import show_verified
 from lkhub.health import verify as probing
+from lkhub.health.checks import SOMEBODYS
 from lkhub.health.paths import PathResult
+from lkhub.health.status import Verified
+from lkhub.host.files import write_private
 from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
-from tests.cli.conftest import SECRET, Run, keep_sightings
+from tests.cli.conftest import SECRET, Run
 
 URL = "ws://127.0.0.1:1"
 
@@ -148,6 +151,15 @@ def test_nothing_that_could_be_tried_is_no_success(
     assert "unknown" in done.out
 
 
+def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
+    """The supervisor's record of what was seen of these paths, `turn_udp` for turn-udp."""
+    ways = {
+        path.replace("_", "-"): {"told": "", "since": 1.0, "seen": asdict(sighting) if sighting else None}
+        for path, sighting in seen.items()
+    }
+    write_private(paths.outside, json.dumps(ways))
+
+
 def test_use_by_clients_elsewhere_is_told_of_the_own_hub_alone(
     run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,7 +188,7 @@ def test_nothing_is_said_of_others_where_there_can_be_none(
 
 def test_people_read_what_failed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     results = (PathResult("udp", True, "media", "", 5.0), PathResult("tcp", False, "connect", "timed out"))
-    show_results(results, False, {}, URL)
+    show_verified(Verified(1.0, results), False, URL, SOMEBODYS)
     shown = capsys.readouterr()
     assert "udp" in shown.out
     assert "at stage connect: timed out" in shown.out

@@ -86,8 +86,8 @@ def test_request_names_neither_root_nor_ways_where_there_are_none(home: WayHome 
 def test_row_of_the_probe_is_read() -> None:
     result = read_result(ROW, promised=True)
     assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
-    assert (result.native, result.outside) == (None, None)
-    assert result.as_json() == {**ROW, "native": None, "native_detail": None, "outside": None}
+    assert result.native is None
+    assert result.as_json() == {**ROW, "native": None, "native_detail": None}
 
 
 def test_row_says_what_native_applications_make_of_the_chain() -> None:

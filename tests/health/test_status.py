@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,8 +86,8 @@ def test_verification_counts_for_the_processes_that_carried_it(processes: list[d
 
 
 def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_verification() -> None:
-    at_the_time = Sighting(199.0, "198.51.100.1")
-    kept = Verified(at=200.0, paths=tuple(PathResult(path, True, "media", "", outside=at_the_time) for path in "abc"))
+    at_the_time = dict.fromkeys("abc", Sighting(199.0, "198.51.100.1"))
+    kept = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in "abc"), at_the_time)
     status = HubStatus(
         APPLIED, supervised(process()), (), kept, outside={"a": Sighting(300.5, "2001:db8::7"), "b": None}
     )
@@ -107,11 +108,12 @@ def test_stale_verification_is_no_finding() -> None:
 
 def test_verification_is_read_as_it_was_written() -> None:
     whole = PathResult(
-        *("turn-tls", None, "gather", "…", 1.5, 0.1, 0.25, "udp host 1:1", "udp host 2:2", "turns:x", False),
-        outside=Sighting(1.5, "203.0.113.9"),
+        *("turn-tls", None, "gather", "…", 1.5, 0.1, 0.25, "udp host 1:1", "udp host 2:2", "turns:x", False)
     )
     for verified in (GOOD, Verified(at=1.5, paths=(whole,)), Verified(at=0, paths=())):
         assert Verified.parse(json.dumps(verified.as_json())) == verified
+    seen = replace(GOOD, outside={"udp": Sighting(1.5, "203.0.113.9")})
+    assert Verified.parse(json.dumps(seen.as_json())) == GOOD, "that has a record of its own"
 
 
 @pytest.mark.parametrize(
