@@ -12,6 +12,13 @@ export default defineConfig({
     emptyOutDir: true,
     // Files under /assets, nothing inlined: the content security policy stays simple.
     assetsInlineLimit: 0,
+    rolldownOptions: {
+      input: ['index.html', 'src/styles/trust.css'],
+      output: {
+        // One file is found by its name: the page /trust, which links it, is not made here.
+        assetFileNames: ({ names }) => (names.includes('trust.css') ? 'trust.css' : 'assets/[name]-[hash][extname]'),
+      },
+    },
     // livekit-client and the components are one chunk of about 700 kB before compression, wanted whole by a call.
     chunkSizeWarningLimit: 1000,
     // What the wheel carries of other people's work, and under which terms.

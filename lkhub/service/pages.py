@@ -12,10 +12,15 @@ WEB = Path(__file__).parent.parent / "web"
 
 async def show_page(_: Request) -> Response:
     """The one HTML page: the application reads its own address."""
-    page = WEB / "index.html"
-    if not page.is_file():
+    return send_built("index.html")
+
+
+def send_built(name: str) -> Response:
+    """A file that keeps its name from build to build, so that a browser has to ask whether it is still the same."""
+    file = WEB / name
+    if not file.is_file():
         raise ApiError(404, "the web application is not built", "in a source tree, `scripts/up` builds it")
-    return FileResponse(page, headers={"cache-control": "no-cache"})
+    return FileResponse(file, headers={"cache-control": "no-cache"})
 
 
 def content_security_policy(livekit_url: str) -> str:

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.errors import ApiError
+from lkhub.service.pages import send_built
 from lkhub.trust import Guide, Step, build_guides, file_name, split_fingerprint
 
 _PAGE = Path(__file__).with_name("trust.html")
@@ -47,7 +48,7 @@ class _Root:
 
 
 class Trust:
-    """The handlers of one hub. 404 from all of them where the hub has no authority of its own."""
+    """The handlers of one hub. 404 from page and files where the hub has no authority of its own."""
 
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
@@ -55,6 +56,7 @@ class Trust:
     def routes(self) -> list[Route]:
         return [
             Route("/trust", self.page),
+            Route("/trust/style.css", self.style),
             Route("/trust/root.crt", self.certificate),
             Route("/trust/root.pem", self.pem),
             Route("/trust/root.mobileconfig", self.profile),
@@ -72,6 +74,10 @@ class Trust:
             guides="\n".join(_show_guide(guide, guide.key == device) for guide in build_guides(self.config.name)),
         )
         return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
+
+    async def style(self, _: Request) -> Response:
+        """The look of the page, by the front end's style sheets. The edge leads nothing but /trust here without TLS."""
+        return send_built("trust.css")
 
     async def certificate(self, _: Request) -> Response:
         """The root, as a browser or a phone installs it. In PEM: that is what Debian's tools take."""

@@ -11,8 +11,10 @@ import pytest
 from lkhub.host.ca import Ca
 from lkhub.plan.paths import StatePaths
 from lkhub.render.serve_config import ServeConfig
+from lkhub.service import pages
 from lkhub.service.trust import build_profile
 from tests.certificates import ensure_ca
+from tests.documents import ROOT
 from tests.service.conftest import LAN, Connect, check_error
 
 pytestmark = pytest.mark.anyio
@@ -166,11 +168,34 @@ async def test_nothing_beside_the_root_is_served(connect: Connect, own_config: S
     assert "PRIVATE" not in answer.text
 
 
-def test_page_looks_like_the_rest_of_the_web_application() -> None:
-    """It can't use the application's style sheet, which a build names anew: it has the few values that it needs."""
-    page = Path(__file__).parents[2] / "lkhub" / "service" / "trust.html"
-    tokens = Path(__file__).parents[2] / "web" / "src" / "styles" / "tokens.css"
-    own, theirs = (re.findall(r"^\s*(--[\w-]+):\s*(.+);$", path.read_text(), re.MULTILINE) for path in (page, tokens))
-    assert len(own) > 30
-    assert set(own) <= set(theirs)
-    assert [name for name, _ in own if f"var({name})" not in page.read_text()] == []
+async def test_page_has_its_look_from_where_a_device_without_trust_gets(
+    connect: Connect, own_config: ServeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trust.css").write_text("p {}")
+    monkeypatch.setattr(pages, "WEB", tmp_path)
+    async with connect(own_config, LAN) as client:
+        [sheet] = re.findall(r'<link rel="stylesheet" href="(/trust/.+?)"', (await client.get("/trust")).text)
+        answer = await client.get(sheet)
+    assert (answer.status_code, answer.text) == (200, "p {}")
+    assert answer.headers["content-type"].startswith("text/css")
+
+
+async def test_page_is_complete_without_its_look(
+    connect: Connect, own_config: ServeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "WEB", tmp_path / "not-built")
+    async with connect(own_config, LAN) as client:
+        assert "lkhub trust" in (await client.get("/trust")).text
+        check_error(await client.get("/trust/style.css"), 404, "not-found")
+
+
+async def test_page_names_nothing_that_the_style_sheets_do_not_know(connect: Connect, own_config: ServeConfig) -> None:
+    styles = ROOT / "web" / "src" / "styles"
+    own = (styles / "trust.css").read_text()
+    sheets = own + "".join((styles / name).read_text() for name in re.findall(r"@import '(.+?)';", own))
+    async with connect(own_config, LAN) as client:
+        page = (await client.get("/trust")).text
+    classes = {name for names in re.findall(r'class="(.+?)"', page) for name in names.split()}
+    assert {"brand", "fingerprint", "primary"} <= classes
+    assert [name for name in classes if not re.search(rf"\.{name}\b", sheets)] == []
+    assert [name for name in re.findall(r"var\((--[\w-]+)\)", page) if f"{name}:" not in sheets] == []
