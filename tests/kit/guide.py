@@ -11,12 +11,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from tests.documents import ROOT, list_blocks
+from tests.kit.hub import make_hub
+from tests.kit.netns import Namespace
 
 # Programs that are called by name in a guide, and what stands for them: the package without an installation, and root
 # who needs nobody's leave. `logs -f` never ends by itself.
@@ -27,6 +31,10 @@ _PROGRAMS = {
         """,
     "sudo": 'exec "$@"',
 }
+
+# No address of documentation is one of the internet, so on a machine of a test the reader's is another: the hub's, and
+# that of somebody elsewhere.
+PUBLIC, STRANGE = "1.2.3.4", "1.2.3.9"
 
 # The longest is a first start with its calls.
 BLOCK_SECONDS = 120
@@ -69,6 +77,24 @@ class Desk:
             (bin / name).write_text(f"#!/bin/sh\n{text}\n")
             (bin / name).chmod(0o700)
         return bin
+
+
+@contextmanager
+def sit_down(
+    machine: Namespace,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    programs: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Desk]:
+    """A desk at the hub's machine. There is no spec yet, and what is started is ended."""
+    with make_hub(machine.prefix) as hub:
+        hub.spec.unlink()
+        yield Desk(hub.folder, machine.prefix, {"LKHUB_STATE": str(hub.state), **environ}, programs)
+
+
+@contextmanager
+def sit_elsewhere(machine: Namespace, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[Desk]:
+    with tempfile.TemporaryDirectory(prefix="elsewhere-") as folder:
+        yield Desk(Path(folder), machine.prefix, environ)
 
 
 def follow(page: Path, hub: Desk, elsewhere: Desk | None = None, own: Mapping[str, str] = MappingProxyType({})) -> None:

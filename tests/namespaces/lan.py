@@ -30,21 +30,22 @@ NAME_SERVER = "192.0.2.53"
 
 @dataclass(frozen=True)
 class Lan:
-    """The hub's machine at HUB and a client's at CLIENT, each the other's default gateway: whatever one of
-    them sends to anybody is on the wire between their `lan0`."""
+    """The hub's machine and a client's, each the other's default gateway: whatever one of them sends to anybody is on
+    the wire between them."""
 
     hub: Namespace
     client: Namespace
 
 
 @contextmanager
-def make_lan() -> Iterator[Lan]:
+def make_lan(hub_at: str = HUB, client_at: str = CLIENT, interface: str = "lan0") -> Iterator[Lan]:
+    """Two machines at addresses of one /24, and what both call their end of the wire."""
     with namespace("hub", NAME_SERVER) as hub, namespace("client", NAME_SERVER) as client:
-        connect(hub, client, "lan0")
-        hub.add_address("lan0", f"{HUB}/24")
-        client.add_address("lan0", f"{CLIENT}/24")
-        hub.add_default_route(CLIENT)
-        client.add_default_route(HUB)
+        connect(hub, client, interface)
+        hub.add_address(interface, f"{hub_at}/24")
+        client.add_address(interface, f"{client_at}/24")
+        hub.add_default_route(client_at)
+        client.add_default_route(hub_at)
         yield Lan(hub, client)
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tests.documents import ROOT
 from tests.kit.acme import AUTHORITIES, certifying
-from tests.kit.guide import follow
+from tests.kit.guide import PUBLIC, STRANGE, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace
 from tests.kit.proxies import find_program
 from tests.namespaces.front import NAME, TURN_NAME, write_certificates
-from tests.namespaces.test_guides import PUBLIC, STRANGE, sit_down, sit_elsewhere, wire
+from tests.namespaces.lan import make_lan
 
 NGINX = ("/etc/nginx", "/var/log/nginx")
 
@@ -58,12 +58,12 @@ def test_a_reader_gets_behind_nginx(tmp_path: Path) -> None:
         sed -i -e 's#/etc/letsencrypt/live/{NAME}/fullchain.pem#{tmp_path}/cert.pem#' \\
             -e 's#/etc/letsencrypt/live/{NAME}/privkey.pem#{tmp_path}/key.pem#' /etc/nginx/conf.d/*.conf
         """
-    with wire(PUBLIC, STRANGE) as (bare, stranger), tempfile.TemporaryDirectory(prefix="acme-") as acme:
-        for machine in (bare, stranger):
+    with make_lan(PUBLIC, STRANGE, "eth0") as lan, tempfile.TemporaryDirectory(prefix="acme-") as acme:
+        for machine in (lan.hub, lan.client):
             machine.name_hosts({**dict.fromkeys(AUTHORITIES, STRANGE), NAME: PUBLIC, TURN_NAME: PUBLIC})
-        with certifying(stranger, Path(acme)) as root, with_nginx(bare, tmp_path / "nginx") as hub:
+        with certifying(lan.client, Path(acme)) as root, with_nginx(lan.hub, tmp_path / "nginx") as hub:
             authorities = tmp_path / "authorities.pem"
             authorities.write_text((tmp_path / "root.pem").read_text() + root.read_text())
             trusting = {"SSL_CERT_FILE": str(authorities)}
-            with sit_down(hub, trusting, {"cp": copy}) as desk, sit_elsewhere(stranger, trusting) as elsewhere:
+            with sit_down(hub, trusting, {"cp": copy}) as desk, sit_elsewhere(lan.client, trusting) as elsewhere:
                 follow(ROOT / "docs/guides/behind-a-proxy.md", desk, elsewhere, {"203.0.113.5": PUBLIC})

@@ -16,18 +16,16 @@ import pytest
 from tests.certificates import make
 from tests.documents import ROOT
 from tests.kit.acme import AUTHORITIES, certifying
-from tests.kit.guide import Desk, follow
-from tests.kit.hub import make_hub
+from tests.kit.guide import PUBLIC, STRANGE, Desk, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace, connect, namespace, tunnel
 from tests.kit.tailscaled import Tailscaled, run_tailscaled
-from tests.namespaces.lan import NAME_SERVER
-from tests.namespaces.test_router import _FIREWALL as ROUTER_FIREWALL
-from tests.namespaces.test_router import HUB, OUTSIDE, ROUTER, STRANGER, Home
+from tests.namespaces.home import HUB, OUTSIDE, STRANGER, make_home
+from tests.namespaces.lan import NAME_SERVER, make_lan
 
 NAME = "rtc.example.com"
 
-# No address of documentation is one of the internet, so on a machine of a test the reader's is another.
-PUBLIC, STRANGE = "1.2.3.4", "1.2.3.9"
+# The hub of the guides that are about a home, and another machine there.
+AT_HOME, BESIDE = "192.168.1.5", "192.168.1.7"
 
 TAILNET_NAME = "hub.tail1234.ts.net"
 
@@ -66,33 +64,6 @@ class Scene:
 
 
 @contextmanager
-def sit_down(
-    machine: Namespace, environ: Mapping[str, str] | None = None, programs: Mapping[str, str] | None = None
-) -> Iterator[Desk]:
-    """A desk at the hub's machine. There is no spec yet, and what is started is ended."""
-    with make_hub(machine.prefix) as hub:
-        hub.spec.unlink()
-        yield Desk(hub.folder, machine.prefix, {"LKHUB_STATE": str(hub.state), **(environ or {})}, programs or {})
-
-
-@contextmanager
-def sit_elsewhere(machine: Namespace, environ: Mapping[str, str] | None = None) -> Iterator[Desk]:
-    with tempfile.TemporaryDirectory(prefix="elsewhere-") as folder:
-        yield Desk(Path(folder), machine.prefix, environ or {})
-
-
-@contextmanager
-def wire(hub_address: str, other_address: str) -> Iterator[tuple[Namespace, Namespace]]:
-    """Two machines on one wire, each the other's way to everywhere."""
-    with namespace("hub", NAME_SERVER) as hub, namespace("other", NAME_SERVER) as other:
-        connect(hub, other, "eth0")
-        for machine, address, gateway in ((hub, hub_address, other_address), (other, other_address, hub_address)):
-            machine.add_address("eth0", f"{address}/24")
-            machine.add_default_route(gateway)
-        yield hub, other
-
-
-@contextmanager
 def alone() -> Iterator[Scene]:
     """A machine without a network, and a hub that is up."""
     with namespace("machine", NAME_SERVER) as machine, sit_down(machine) as desk:
@@ -109,8 +80,8 @@ def quickstart() -> Iterator[Scene]:
 @contextmanager
 def home() -> Iterator[Scene]:
     """A machine at home with a firewall, and another one there."""
-    with wire("192.168.1.5", "192.168.1.7") as (hub, other), sit_down(hub) as desk, sit_elsewhere(other) as elsewhere:
-        hub.run("nft", "-f", "-", text=FIREWALL)
+    with make_lan(AT_HOME, BESIDE, "eth0") as lan, sit_down(lan.hub) as desk, sit_elsewhere(lan.client) as elsewhere:
+        lan.hub.run("nft", "-f", "-", text=FIREWALL)
         yield Scene(desk, elsewhere)
 
 
@@ -129,7 +100,8 @@ def internet(hub: Namespace, stranger: Namespace, address: str, stranger_address
 def server(leaving: str = "") -> Iterator[Scene]:
     """A rented machine, and one elsewhere that lets out what the ruleset `leaving` does."""
     with ExitStack() as stack:
-        hub, stranger = stack.enter_context(wire(PUBLIC, STRANGE))
+        lan = stack.enter_context(make_lan(PUBLIC, STRANGE, "eth0"))
+        hub, stranger = lan.hub, lan.client
         trusting = stack.enter_context(internet(hub, stranger, PUBLIC, STRANGE))
         hub.run("nft", "-f", "-", text=FIREWALL)
         elsewhere = stranger
@@ -149,40 +121,22 @@ def server(leaving: str = "") -> Iterator[Scene]:
 @contextmanager
 def without_a_name() -> Iterator[Scene]:
     """A rented machine that no name leads to, and somebody far away."""
-    with (
-        wire(PUBLIC, STRANGE) as (hub, stranger),
-        sit_down(hub) as desk,
-        sit_elsewhere(stranger) as elsewhere,
-    ):
+    with make_lan(PUBLIC, STRANGE, "eth0") as lan, sit_down(lan.hub) as desk, sit_elsewhere(lan.client) as elsewhere:
         yield Scene(desk, elsewhere, {"203.0.113.5": PUBLIC})
 
 
 @contextmanager
 def behind_a_router(spec: str = "") -> Iterator[Scene]:
     """A machine behind a home router that maps ports, and a stranger on its other side."""
-    with ExitStack() as stack:
-        router, hub, stranger = (
-            stack.enter_context(namespace(name, NAME_SERVER)) for name in ("router", "hub", "stranger")
-        )
-        connect(router, hub, "lan0", "eth0")
-        connect(router, stranger, "wan0", "eth0")
-        for machine, interface, address in (
-            (router, "lan0", ROUTER),
-            (router, "wan0", OUTSIDE),
-            (hub, "eth0", HUB),
-            (stranger, "eth0", STRANGER),
-        ):
-            machine.add_address(interface, f"{address}/24")
-        hub.add_default_route(ROUTER)
-        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        router.run("nft", "-f", "-", text=ROUTER_FIREWALL)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="router-")))
-        stack.enter_context(Home(router, hub, stranger, folder).routing())
-        trusting = stack.enter_context(internet(hub, stranger, OUTSIDE, STRANGER))
-        desk = stack.enter_context(sit_down(hub, trusting))
+    with (
+        make_home() as made,
+        made.routing(),
+        internet(made.hub, made.stranger, OUTSIDE, STRANGER) as trusting,
+        sit_down(made.hub, trusting) as desk,
+        sit_elsewhere(made.stranger, trusting) as elsewhere,
+    ):
         if spec:
             (desk.folder / "hub.yaml").write_text(spec)
-        elsewhere = stack.enter_context(sit_elsewhere(stranger, trusting))
         yield Scene(desk, elsewhere, {"203.0.113.5": OUTSIDE, "192.168.1.5": HUB})
 
 
@@ -198,20 +152,20 @@ def tailnet() -> Iterator[Scene]:
     root = make("root", ca=True, valid=valid)
     leaf = make("", root, names=[TAILNET_NAME], valid=valid)
     with (
-        wire("192.168.1.5", "192.168.1.7") as (hub, other),
-        tunnel(hub, "tailscale0", "100.64.0.7/32"),
+        make_lan(AT_HOME, BESIDE, "eth0") as lan,
+        tunnel(lan.hub, "tailscale0", "100.64.0.7/32"),
         tempfile.TemporaryDirectory(prefix="tailnet-") as folder,
         run_tailscaled(f"{folder}/sock", Tailscaled(pairs={TAILNET_NAME: (leaf,)})),
     ):
         authority = Path(folder, "root.pem")
         authority.write_text(root.pem)
         trusting = {"SSL_CERT_FILE": str(authority)}
-        for machine in (hub, other):
+        for machine in (lan.hub, lan.client):
             machine.name_hosts({TAILNET_NAME: "100.64.0.7"})
         environ = {**trusting, "TS_SOCKET": f"{folder}/sock", "USER": "ann"}
         with (
-            sit_down(hub, environ, {"tailscale": _TAILSCALE}) as desk,
-            sit_elsewhere(other, trusting) as elsewhere,
+            sit_down(lan.hub, environ, {"tailscale": _TAILSCALE}) as desk,
+            sit_elsewhere(lan.client, trusting) as elsewhere,
         ):
             yield Scene(desk, elsewhere)
 
