@@ -1,10 +1,7 @@
 """From a spec file to everything a hub needs, and what happens to the state directory on the way."""
 
-import json
 import os
-import time
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,78 +9,12 @@ import pytest
 
 from lkhub import prepare
 from lkhub.errors import InputError, SpecError
-from lkhub.host.ca import parse_root
-from lkhub.host.engine import ConfigMessage
-from lkhub.host.files import ensure_private_dir, write_private
-from lkhub.plan.facts import LookedUp, NodeFacts
-from lkhub.prepare import PreparedHub, plan_hub, prepare_again, prepare_hub
+from lkhub.plan.facts import LookedUp
+from lkhub.prepare import plan_hub, prepare_again, prepare_hub
 from lkhub.spec.model import Spec
 from lkhub.spec.secret import Secret
-from tests.certificates import Made, make
 from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts
-
-SECRET = "XYZ" * 15
-
-
-class Run:
-    """`run("web: 9000")` prepares that spec for a laptop; its state is in `state` of the test's folder."""
-
-    def __init__(self, state: str) -> None:
-        self.state = state
-
-    def __call__(self, text: str | None = "", **environ: str) -> PreparedHub:
-        if text is not None:
-            Path("hub.yaml").write_text(text)
-        return prepare_hub(None if text is None else "hub.yaml", self.state, environ)
-
-    def apply(self, text: str) -> PreparedHub:
-        """Prepare it, and write its files as the supervisor does."""
-        hub = self(text)
-        for path, content in hub.files.items():
-            ensure_private_dir(os.path.dirname(path))
-            write_private(path, content)
-        return hub
-
-
-@pytest.fixture
-def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What LiveKit's parser would say: text of a line → complaint."""
-    found: dict[str, str] = {}
-
-    def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
-        lines = [
-            ConfigMessage(number, found[line.strip()])
-            for number, line in enumerate(text.splitlines(), 1)
-            if line.strip() in found
-        ]
-        # As on a machine where the hub has never been up.
-        key_file = next(number for number, line in enumerate(text.splitlines(), 1) if "key_file" in line)
-        return (ConfigMessage(key_file, "key_file: no such file or directory"), *lines)
-
-    monkeypatch.setattr(prepare, "check_config", check)
-    return found
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
-    """An engine that is content, a laptop, and nobody to be asked."""
-
-    def gather(state: str, folder: str) -> NodeFacts:
-        return replace(make_facts(), state=state, folder=folder)
-
-    monkeypatch.setattr(prepare, "gather_node_facts", gather)
-    monkeypatch.setattr(prepare, "look_up", lambda spec, *, ask_domain: LookedUp())
-    monkeypatch.chdir(tmp_path)
-
-    return Run(str(tmp_path / "state"))
-
-
-def refuse(run: Run, text: str, **environ: str) -> list[tuple[int | None, str]]:
-    """The faults of a spec; that it changed nothing is checked."""
-    with pytest.raises(SpecError) as refused:
-        run(text, **environ)
-    assert not os.path.exists("state"), "a spec that is wrong changes nothing"
-    return [(fault.line, fault.key) for fault in refused.value.faults]
+from tests.prepare.conftest import LAN, SECRET, Run, refuse
 
 
 def test_hub_without_a_spec_is_the_default_one(run: Run) -> None:
@@ -128,9 +59,6 @@ def test_only_what_a_change_concerns_becomes_another_process(run: Run, text: str
     assert {name for name in before if before[name] != after[name]} == changed
 
 
-LAN = "reach: lan\n"
-
-
 @pytest.mark.parametrize(
     ("text", "changed", "reloaded"),
     [
@@ -158,78 +86,6 @@ def test_edge_takes_a_change_of_its_file_over_and_media_is_left_alone_where_it_c
 def test_addresses_that_are_arguments_make_another_program(run: Run) -> None:
     before, after = run(LAN), run(LAN + "media: {advertise: [192.168.1.5, 192.168.1.6]}")
     assert before.fingerprints["media"].program != after.fingerprints["media"].program
-
-
-def test_hub_that_certifies_itself_brings_its_root_along_and_writes_nothing(run: Run) -> None:
-    hub = run(LAN)
-    assert not os.path.exists(hub.plan.paths.ca), "a root in use is replaced with what it signs, by the supervisor"
-    root = parse_root(hub.files[hub.plan.paths.ca_root])
-    assert set(root.names) == {"192.168.1.5", "127.0.0.1"}
-    assert hub.plan.edge is not None
-    assert hub.plan.edge.authority == f"lkhub-{root.fingerprint_sha256[:12]}"
-    assert hub.plan.edge.authority in hub.files[hub.plan.paths.render("caddy.json")]
-    assert "PRIVATE KEY" not in repr(hub)
-    assert [path for path, text in hub.files.items() if "PRIVATE KEY" in text] == [hub.plan.paths.ca_key]
-
-
-def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> None:
-    first = run.apply(LAN)
-    root = first.files[first.plan.paths.ca_root]
-    assert run(LAN + "web: 9000").files[first.plan.paths.ca_root] == root
-    assert not any("new root" in note for note in first.plan.notes), "no device has trusted another one"
-    assert first.plan.paths.root_change not in first.files
-    moved = run(LAN + "domain: hub.example.com")
-    assert moved.files[first.plan.paths.ca_root] != root
-    assert any("new root" in note and "lkhub trust" in note for note in moved.plan.notes)
-    change = json.loads(moved.files[moved.plan.paths.root_change])
-    assert change["reason"] == "the earlier one is not good for hub.example.com"
-    assert abs(change["at"] - time.time()) < 60
-    assert Path(first.plan.paths.ca_root).read_text() == root, "it is in use until the change is applied"
-
-
-def test_root_that_comes_back_is_told_as_one_that_some_devices_know(run: Run) -> None:
-    first = run.apply(LAN + "domain: a.example.com")
-    run.apply(LAN + "domain: b.example.com")
-    back = run(LAN + "domain: a.example.com")
-    assert back.files[first.plan.paths.ca_root] == first.files[first.plan.paths.ca_root]
-    (note,) = (note for note in back.plan.notes if "root" in note)
-    assert note.startswith("the hub has an earlier root again")
-    assert "devices that don't know it" in note
-
-
-def test_hub_without_an_authority_has_no_root(run: Run) -> None:
-    for text in ("", LAN + "tls: {mode: off}", LAN + "domain: a.example.com\ntls: {mode: acme}"):
-        assert not [path for path in run(text).files if "/ca/" in path]
-
-
-def write_pair(name: str, *names: str) -> Made:
-    made = make(
-        name, names=names, valid=(datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=80))
-    )
-    Path("cert.pem").write_text(made.pem)
-    Path("key.pem").write_text(made.key_pem)
-    return made
-
-
-FILES = LAN + "domain: hub.example.com\ntls:\n  mode: files\n  cert: cert.pem\n  key: key.pem\n"
-
-
-def test_certificate_of_the_operators_is_judged_before_the_start(run: Run) -> None:
-    assert refuse(run, FILES) == [(5, "tls.cert"), (6, "tls.key")]
-    write_pair("other.example.com", "other.example.com")
-    assert refuse(run, FILES) == [(5, "tls.cert")]
-    write_pair("hub.example.com", "hub.example.com")
-    Path("key.pem").write_text(make("another").key_pem)
-    assert refuse(run, FILES) == [(6, "tls.key")]
-
-
-def test_certificate_that_fits_is_taken_and_its_text_stays_where_it_is(run: Run) -> None:
-    made = write_pair("hub.example.com", "hub.example.com")
-    hub = run(FILES)
-    assert made.key_pem not in "".join(hub.files.values())
-    before = hub.fingerprints
-    write_pair("hub.example.com", "hub.example.com")
-    assert run(FILES).fingerprints == before, "replaced files are noticed by themselves"
 
 
 def test_planning_alone_writes_nothing_and_needs_no_keys(run: Run, tmp_path: Path) -> None:
@@ -405,36 +261,3 @@ def test_turn_secrets_that_are_not_there_are_faults_at_their_server(run: Run) ->
     Path("coturn.secret").write_text("\n")
     with pytest.raises(SpecError, match=r"turn\.external\[0\]: the secret is empty"):
         run(TURN, CREDENTIAL="c")
-
-
-ACCOUNT = """
-reach: lan
-domain: rtc.example.com
-tls: {mode: acme, issuer: "https://acme.example.com/dir", account: {key_id: kid-1, mac_key: {env: MAC_KEY}}}
-"""
-
-
-def test_key_of_an_account_reaches_a_file_that_the_edge_reads_and_nobody_else(run: Run) -> None:
-    hub = run(ACCOUNT, MAC_KEY="XYZ+/w==", OTHER="x")
-    assert hub.files[hub.plan.paths.account_key] == "XYZ-_w\n", "as Caddy takes it"
-    rest = [text for path, text in hub.files.items() if path != hub.plan.paths.account_key]
-    assert "XYZ" not in "".join(rest) + repr(hub)
-    assert hub.environ == {"MAC_KEY": "XYZ+/w=="}
-    other = run(ACCOUNT, MAC_KEY="XYZXYZ00")
-    assert other.fingerprints["edge"].files != hub.fingerprints["edge"].files
-    assert other.fingerprints["edge"].program == hub.fingerprints["edge"].program, "the edge is reloaded"
-
-
-@pytest.mark.parametrize(
-    ("environ", "said"),
-    [
-        ({}, "the environment variable MAC_KEY is not set"),
-        ({"MAC_KEY": " "}, "the secret is empty"),
-        ({"MAC_KEY": "XYZ XYZ"}, "the mac_key is not base64"),
-    ],
-)
-def test_key_of_an_account_that_is_not_there_is_a_fault_at_it(run: Run, environ: dict[str, str], said: str) -> None:
-    with pytest.raises(SpecError, match=f"tls.account: {said}") as refused:
-        run(ACCOUNT, **environ)
-    assert [(fault.key, fault.line) for fault in refused.value.faults] == [("tls.account", 4)]
-    assert "XYZ" not in refused.value.message

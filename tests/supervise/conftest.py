@@ -33,6 +33,9 @@ CONFIGS: dict[ProcessName, str] = {
     "edge": "caddy.json",
 }
 
+# One person in a room, and a probe that does not count.
+IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
+
 MakeHub = Callable[..., PreparedHub]
 
 
@@ -71,6 +74,14 @@ def list_running(paths: StatePaths) -> list[psutil.Process]:
         if mine and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process)
     return found
+
+
+def pids(supervisor: Supervisor) -> dict[str, int | None]:
+    return {name: child.process.pid if child.process else None for name, child in supervisor.children.items()}
+
+
+def states(supervisor: Supervisor) -> dict[str, str]:
+    return {name: child.state for name, child in supervisor.children.items()}
 
 
 def plan_actor(paths: StatePaths, name: ProcessName) -> ProcessPlan:

@@ -16,12 +16,10 @@ from lkhub.supervise import addresses
 from lkhub.supervise.addresses import follow_addresses, watch_addresses
 from lkhub.supervise.supervisor import Supervisor
 from tests.machines import ETHERNET, LOOPBACK, WIFI
-from tests.supervise.conftest import MakeHub, supervising
+from tests.supervise.conftest import IN_A_CALL, MakeHub, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-IN_A_CALL = [{"name": "lobby", "participants": 2}]
 
 
 def at(hub: PreparedHub, address: str) -> PreparedHub:

@@ -15,12 +15,10 @@ from lkhub.supervise import child as child_module
 from lkhub.supervise.applied import load_applied
 from lkhub.supervise.child import Child, Identity
 from lkhub.supervise.supervisor import Applied, Supervisor
-from tests.supervise.conftest import MakeHub, list_running, supervising
+from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-IN_A_CALL = [{"name": "lobby", "participants": 2}]
 
 
 def edge_of(supervisor: Supervisor) -> Child:

@@ -1,6 +1,5 @@
 import json
 import os
-import signal
 import socket
 from dataclasses import replace
 from ipaddress import ip_address
@@ -10,29 +9,17 @@ from typing import Any
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host.processes import start
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise import supervisor as supervisor_module
 from lkhub.supervise.applied import load_applied
-from lkhub.supervise.supervisor import Applied, Supervisor
-from tests.supervise.conftest import MakeHub, list_running, plan_actor, supervising
+from lkhub.supervise.supervisor import Applied
+from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, pids, states, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-# One person in a room, and a probe that does not count.
-IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
-
-
-def pids(supervisor: Supervisor) -> dict[str, int | None]:
-    return {name: child.process.pid if child.process else None for name, child in supervisor.children.items()}
-
-
-def states(supervisor: Supervisor) -> dict[str, str]:
-    return {name: child.state for name, child in supervisor.children.items()}
 
 
 async def test_hub_is_started_as_planned(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -166,80 +153,6 @@ async def test_port_that_is_taken_is_told_before_anything_starts(
             assert not os.path.exists(paths.log("media"))
 
 
-async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
-        before = pids(supervisor)
-        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        assert applied == Applied(("media",), pending=True, people=2)
-        assert pids(supervisor) == before
-        assert supervisor.as_json()["pending"] is True
-
-
-async def test_change_that_interrupts_nobody_does_not_wait(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
-        applied = await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={"say": "new"}))
-        assert applied == Applied(("serve",))
-
-
-async def test_change_now_says_how_many_it_cuts(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
-        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}), now=True)
-        assert applied == Applied(("media",), cut=2)
-        assert supervisor.as_json()["pending"] is False
-
-
-async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    first = make_hub(media={"rooms": IN_A_CALL}, serve={})
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(first)
-        await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        assert await supervisor.apply(first) == Applied(())
-        assert supervisor.pending is None
-
-
-async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={}, serve={}))
-        os.unlink(paths.socket("media"))
-        applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        assert (applied.pending, applied.people) == (True, None)
-
-
-async def test_waiting_change_is_made_when_nobody_is_left(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    busy = make_hub(media={"rooms": IN_A_CALL}, serve={})
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(busy)
-        await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        supervisor.tasks.start_soon(supervisor.keep_house)
-        # They leave: the actor tells what its configuration says when it starts.
-        Path(paths.render("livekit.yaml")).write_text("{}")
-        media = supervisor.children["media"].process
-        assert media is not None
-        os.kill(media.pid, signal.SIGKILL)
-        await until(lambda: supervisor.pending is None, "the change")
-        assert "new" in Path(paths.log("media")).read_text()
-        assert any("the change that waited is in force: media" in line for line in said)
-
-
-async def test_waiting_change_that_fails_is_told_and_forgotten(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={}, serve={}))
-        supervisor.pending = make_hub(media={"exit": 1}, serve={})
-        supervisor.tasks.start_soon(supervisor.keep_house)
-        await until(lambda: supervisor.pending is None, "the failure")
-        await until(lambda: states(supervisor)["media"] == "running", "the old one")
-        assert any("the change that waited failed" in line for line in said)
-
-
 async def test_large_logs_are_rotated(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,124 +177,6 @@ async def test_restart_gives_new_processes_and_counts_who_noticed(
         assert set(states(supervisor).values()) == {"running"}
         assert before["media"] != after["media"]
         assert before["serve"] != after["serve"]
-
-
-async def test_everything_is_taken_over_from_a_supervisor_that_was_killed(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub())
-        before = pids(first)
-    assert len(list_running(paths)) == 3
-    async with supervising(paths, said) as second:
-        await second.adopt()
-        assert pids(second) == before
-        assert await second.apply(make_hub()) == Applied(()), "nothing changed, nothing is touched"
-        assert sum("taking it over" in line for line in said) == 3
-    assert list_running(paths) == []
-
-
-async def test_change_after_taking_over_restarts_only_what_changed(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub())
-        before = pids(first)
-    async with supervising(paths, said) as second:
-        await second.adopt()
-        assert (await second.apply(make_hub(media={}, relay={}, serve={"say": "new"}))).changed == ("serve",)
-        assert pids(second)["media"] == before["media"]
-
-
-async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub())
-        serve = first.children["serve"].process
-    assert serve is not None
-    os.kill(serve.pid, signal.SIGKILL)
-    async with supervising(paths, said) as second:
-        await second.adopt()
-        assert set(states(second)) == {"media", "relay"}
-        assert (await second.apply(make_hub())).changed == ("serve",)
-
-
-async def test_one_that_hangs_is_ended_and_started_anew(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub(media={}, serve={}))
-        media = first.children["media"].process
-    assert media is not None
-    os.kill(media.pid, signal.SIGSTOP)
-    async with supervising(paths, said) as second:
-        with monkeypatch.context() as impatient:
-            impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
-            await second.adopt()
-        assert set(states(second)) == {"serve"}
-        assert (await second.apply(make_hub(media={}, serve={}))).changed == ("media",)
-        assert media.pid not in {process.pid for process in list_running(paths)}
-
-
-@pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
-async def test_one_that_is_not_on_record_is_ended_and_that_is_said(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, record: Any
-) -> None:
-    async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub(media={}, serve={}))
-    if record is None:
-        os.unlink(paths.record("media"))
-    else:
-        Path(paths.record("media")).write_bytes(record if isinstance(record, bytes) else record.encode())
-    async with supervising(paths, said) as second:
-        await second.adopt()
-        assert set(states(second)) == {"serve"}
-        assert any("media" in line and "left over" in line for line in said)
-        assert len(list_running(paths)) == 1
-
-
-async def test_process_of_another_state_directory_is_left_alone(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path
-) -> None:
-    other = StatePaths(str(short_dir / "o"))
-    for folder in (other.root, other.rendered, other.run, other.logs):
-        Path(folder).mkdir()
-    Path(other.render("livekit.yaml")).write_text("{}")
-    stranger = start(plan_actor(other, "media").argv, other.log("media"), os.environ)
-    async with supervising(paths, said) as supervisor:
-        await supervisor.adopt()
-        assert supervisor.children == {}
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
-
-
-async def test_what_is_in_force_is_on_record_without_a_secret(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
-    assert load_applied(paths) is None
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub())
-    record = load_applied(paths)
-    assert record is not None
-    assert set(record) == {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified"}
-    assert record["probes"] == ["udp", "turn-udp"]
-    assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"'])
-async def test_record_that_is_damaged_is_none(paths: StatePaths, text: str) -> None:
-    Path(paths.applied).write_text(text)
-    assert load_applied(paths) is None
-
-
-async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
-    """`lkhub up` of a new version finds a supervisor of the old one running."""
-    Path(paths.applied).write_text('{"spec": null, "name": "hub", "at": 1.0, "urls": {}, "probes": ["udp"]}')
-    record = load_applied(paths)
-    assert record is not None
-    assert (record["at_home"], record["ca"], record["probes"]) == ({}, "", ["udp"])
 
 
 async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:

@@ -1,0 +1,1 @@
+"""Mirrors `lkhub/prepare.py` and `lkhub/prepare_tls.py`."""

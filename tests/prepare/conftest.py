@@ -1,0 +1,80 @@
+"""Preparing a spec on a laptop, with an engine that is content and nobody to be asked."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lkhub import prepare
+from lkhub.errors import SpecError
+from lkhub.host.engine import ConfigMessage
+from lkhub.host.files import ensure_private_dir, write_private
+from lkhub.plan.facts import LookedUp, NodeFacts
+from lkhub.prepare import PreparedHub, prepare_hub
+from tests.machines import make_facts
+
+SECRET = "XYZ" * 15
+
+LAN = "reach: lan\n"
+
+
+class Run:
+    """`run("web: 9000")` prepares that spec for a laptop; its state is in `state` of the test's folder."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+
+    def __call__(self, text: str | None = "", **environ: str) -> PreparedHub:
+        if text is not None:
+            Path("hub.yaml").write_text(text)
+        return prepare_hub(None if text is None else "hub.yaml", self.state, environ)
+
+    def apply(self, text: str) -> PreparedHub:
+        """Prepare it, and write its files as the supervisor does."""
+        hub = self(text)
+        for path, content in hub.files.items():
+            ensure_private_dir(os.path.dirname(path))
+            write_private(path, content)
+        return hub
+
+
+@pytest.fixture
+def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What LiveKit's parser would say: text of a line → complaint."""
+    found: dict[str, str] = {}
+
+    def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
+        lines = [
+            ConfigMessage(number, found[line.strip()])
+            for number, line in enumerate(text.splitlines(), 1)
+            if line.strip() in found
+        ]
+        # As on a machine where the hub has never been up.
+        key_file = next(number for number, line in enumerate(text.splitlines(), 1) if "key_file" in line)
+        return (ConfigMessage(key_file, "key_file: no such file or directory"), *lines)
+
+    monkeypatch.setattr(prepare, "check_config", check)
+    return found
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
+    """An engine that is content, a laptop, and nobody to be asked."""
+
+    def gather(state: str, folder: str) -> NodeFacts:
+        return replace(make_facts(), state=state, folder=folder)
+
+    monkeypatch.setattr(prepare, "gather_node_facts", gather)
+    monkeypatch.setattr(prepare, "look_up", lambda spec, *, ask_domain: LookedUp())
+    monkeypatch.chdir(tmp_path)
+
+    return Run(str(tmp_path / "state"))
+
+
+def refuse(run: Run, text: str, **environ: str) -> list[tuple[int | None, str]]:
+    """The faults of a spec; that it changed nothing is checked."""
+    with pytest.raises(SpecError) as refused:
+        run(text, **environ)
+    assert not os.path.exists("state"), "a spec that is wrong changes nothing"
+    return [(fault.line, fault.key) for fault in refused.value.faults]

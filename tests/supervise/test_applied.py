@@ -1,0 +1,38 @@
+"""The record of what is in force."""
+
+from pathlib import Path
+
+import pytest
+
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.applied import load_applied
+from tests.supervise.conftest import MakeHub, supervising
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_is_in_force_is_on_record_without_a_secret(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    assert load_applied(paths) is None
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+    record = load_applied(paths)
+    assert record is not None
+    assert set(record) == {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified"}
+    assert record["probes"] == ["udp", "turn-udp"]
+    assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"'])
+async def test_record_that_is_damaged_is_none(paths: StatePaths, text: str) -> None:
+    Path(paths.applied).write_text(text)
+    assert load_applied(paths) is None
+
+
+async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
+    """`lkhub up` of a new version finds a supervisor of the old one running."""
+    Path(paths.applied).write_text('{"spec": null, "name": "hub", "at": 1.0, "urls": {}, "probes": ["udp"]}')
+    record = load_applied(paths)
+    assert record is not None
+    assert (record["at_home"], record["ca"], record["probes"]) == ({}, "", ["udp"])
