@@ -24,10 +24,11 @@ from lkhub.prepare_tls import establish_authority, judge_files
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
 from lkhub.spec.account import list_account_variables, parse_mac_key
-from lkhub.spec.document import Path, parse_document
+from lkhub.spec.document import Path
 from lkhub.spec.keys import KeysError, list_variables
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec
+from lkhub.spec.reader import parse_document
 from lkhub.spec.secret import Secret
 from lkhub.spec.turn import list_turn_variables
 

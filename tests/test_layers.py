@@ -189,7 +189,12 @@ def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGr
         for module in graph.modules
         if "ruamel" in graph.find_modules_directly_imported_by(module) and module != "ruamel"
     }
-    assert importers <= {"lkhub.spec.document", "lkhub.render.livekit"}
+    assert importers <= {"lkhub.spec.reader", "lkhub.render.livekit"}
+
+
+def test_a_plan_is_known_without_a_parser(graph: grimp.ImportGraph) -> None:
+    """Its model names keys of the spec, and most commands know the model: 30 ms each."""
+    assert "ruamel" not in graph.find_upstream_modules("lkhub.plan.model")
 
 
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lkhub.errors import Fault, SpecError
-from lkhub.spec.document import Document, Path, parse_document
+from lkhub.spec.document import Document, Path
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import find_owned
+from lkhub.spec.reader import parse_document
 from lkhub.spec.shown import shown
 
 
