@@ -192,6 +192,11 @@ def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGr
     assert importers <= {"lkhub.spec.reader", "lkhub.render.livekit"}
 
 
+def test_httpx_is_loaded_in_one_place(graph: grimp.ImportGraph) -> None:
+    """Loaded elsewhere it brings its own command line along."""
+    assert graph.find_modules_that_directly_import("httpx") == {"lkhub.host.http"}
+
+
 def test_a_plan_is_known_without_a_parser(graph: grimp.ImportGraph) -> None:
     """Its model names keys of the spec, and most commands know the model: 30 ms each."""
     assert "ruamel" not in graph.find_upstream_modules("lkhub.plan.model")

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from lkhub.errors import MachineError
 from lkhub.health.paths import PROBE_TIMEOUT_MS, PathResult, ProbeRoom, WayHome, build_request, open_rooms, read_result
 from lkhub.host.engine import bundled_engine, require_engine
+from lkhub.host.http import httpx
 from lkhub.plan.model import ProbePath
 from lkhub.spec.secret import Secret
 from lkhub.tokens import Grant, sign

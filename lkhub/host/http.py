@@ -1,8 +1,15 @@
-"""HTTP to the hub's own processes on this machine."""
+"""HTTP to the hub's own processes on this machine. The rest of lkhub has httpx from here."""
 
+import sys
 from collections.abc import Mapping
 
-import httpx
+# Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
+# of its own. It does without where that can't be imported (httpx/__init__.py, 0.28).
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
+
+__all__ = ["httpx", "local_client"]
 
 
 def local_client(

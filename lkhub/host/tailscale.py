@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
+from lkhub.host.http import httpx
 
 # A daemon that runs answers its status in a millisecond.
 ASK_SECONDS = 3.0

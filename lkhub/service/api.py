@@ -5,13 +5,12 @@ import secrets
 import time
 from typing import Annotated, Any
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from lkhub import __version__
-from lkhub.host.http import local_client
+from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens

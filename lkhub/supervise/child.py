@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import anyio
 import anyio.abc
-import httpx
 from pydantic import TypeAdapter
 
 from lkhub.errors import MachineError
 from lkhub.host import files, processes
-from lkhub.host.http import local_client
+from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
 from lkhub.plan.model import DRAIN_SECONDS, Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths

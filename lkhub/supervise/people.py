@@ -3,11 +3,9 @@
 import json
 from dataclasses import dataclass
 
-import httpx
-
 from lkhub.errors import HubError, MachineError
 from lkhub.host import files
-from lkhub.host.http import local_client
+from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import Ready
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign

@@ -1,9 +1,8 @@
 """Wait until a process says that it is ready."""
 
 import anyio
-import httpx
 
-from lkhub.host.http import local_client
+from lkhub.host.http import httpx, local_client
 from lkhub.plan.model import Ready
 
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
