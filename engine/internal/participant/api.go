@@ -2,6 +2,7 @@ package participant
 
 import (
 	"fmt"
+	"net"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
@@ -15,7 +16,7 @@ import (
 
 // newAPI builds pion's API with what this program sends and reads, Opus and VP8, and nothing else: short
 // session descriptions, and no interceptor that was not asked for.
-func newAPI(config Config, log logging.LoggerFactory) (*webrtc.API, error) {
+func newAPI(config Config, log logging.LoggerFactory, letsIn func(net.IP) bool) (*webrtc.API, error) {
 	media, err := newMediaEngine()
 	if err != nil {
 		return nil, fmt.Errorf("register codecs: %w", err)
@@ -24,6 +25,7 @@ func newAPI(config Config, log logging.LoggerFactory) (*webrtc.API, error) {
 	settings.LoggerFactory = log
 	settings.SetNetworkTypes(config.Route.Networks)
 	settings.SetIncludeLoopbackCandidate(config.Route.Loopback)
+	settings.SetRemoteIPFilter(letsIn)
 	// The default listens to and asks the multicast group of mDNS: a packet to others.
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	// AES-GCM has hardware support where AES-CM with HMAC-SHA1 has half of one.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
@@ -26,6 +27,9 @@ type Route struct {
 	// Leads are addresses of the server's candidates that are somewhere else from here: a machine behind a NAT may not
 	// reach itself by its outside address.
 	Leads map[netip.Addr]netip.Addr
+	// Unasked is how long the server's checks from an address that it doesn't offer are turned away, as they are by a
+	// NAT; 0 for not at all.
+	Unasked time.Duration
 }
 
 // ICEServers keeps the URLs that the route allows, with their credentials.

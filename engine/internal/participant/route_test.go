@@ -1,10 +1,13 @@
 package participant
 
 import (
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
@@ -106,4 +109,25 @@ func TestSameMachine(t *testing.T) {
 			t.Errorf("%s: %v", address, got)
 		}
 	}
+}
+
+func TestChecksThatNobodyAskedForWaitAsAtANAT(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offered, _ := ice.UnmarshalCandidate("1 1 udp 1 198.18.0.1 7882 typ host")
+		transport := &Transport{route: Route{Unasked: time.Second}, remote: []ice.Candidate{offered}}
+		told, mapped, untold := net.ParseIP("198.18.0.1").To4(), net.ParseIP("198.18.0.1"), net.ParseIP("198.18.0.2")
+		time.Sleep(time.Minute) // counted is from the first one on
+		for range 2 {
+			if !transport.letsIn(told) || !transport.letsIn(mapped) || transport.letsIn(untold) {
+				t.Errorf("told: %v, %v, untold: %v", transport.letsIn(told), transport.letsIn(mapped), transport.letsIn(untold))
+			}
+			time.Sleep(time.Second / 2)
+		}
+		if !transport.letsIn(untold) {
+			t.Error("a second later the other is still turned away")
+		}
+		if !(&Transport{}).letsIn(untold) {
+			t.Error("it is turned away where nobody wants that")
+		}
+	})
 }

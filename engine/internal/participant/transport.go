@@ -2,6 +2,8 @@ package participant
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +29,7 @@ type Transport struct {
 	local  []*webrtc.ICECandidate
 	remote []ice.Candidate
 	left   []ice.Candidate // offered by the server, off this route
+	turned time.Time       // when a check that nobody asked for was first turned away
 }
 
 // newTransport makes a PeerConnection that sends its candidates to trickle.
@@ -38,7 +41,7 @@ func newTransport(
 		described: newLatch(), offered: newLatch(), gathered: newLatch(),
 		reached: newLatch(), connected: newLatch(), failed: newLatch(),
 	}
-	api, err := newAPI(config, t.diary)
+	api, err := newAPI(config, t.diary, t.letsIn)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +106,28 @@ func (t *Transport) Paths() Paths {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return Paths{slices.Clone(t.local), slices.Clone(t.remote), slices.Clone(t.left), t.diary.read()}
+}
+
+// Offers reports whether the server offered an address on this route, at whatever port.
+func (p Paths) Offers(address netip.Addr) bool {
+	return slices.ContainsFunc(p.Remote, func(candidate ice.Candidate) bool {
+		offered, err := netip.ParseAddr(candidate.Address())
+		return err == nil && offered.Unmap() == address.Unmap().WithZone("")
+	})
+}
+
+// letsIn is asked for every end of the server, offered or not, and again for one that it turned away.
+func (t *Transport) letsIn(ip net.IP) bool {
+	address, ok := netip.AddrFromSlice(ip)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !ok || (Paths{Remote: t.remote}).Offers(address) {
+		return ok
+	}
+	if t.turned.IsZero() {
+		t.turned = time.Now()
+	}
+	return time.Since(t.turned) >= t.route.Unasked
 }
 
 // Pair returns the candidates in use and the last measured round trip, 0 when none was measured yet; nil before ICE

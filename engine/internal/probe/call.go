@@ -22,6 +22,9 @@ const (
 	keepalive = 100 * time.Millisecond
 	// dtlsRetransmission is LiveKit's own: the first flight is often sent before the other side listens.
 	dtlsRetransmission = 100 * time.Millisecond
+	// unasked is enough for an answer from where clients are told to be sent, over a satellite too. LiveKit's own checks
+	// go on for 1.4 s.
+	unasked = 800 * time.Millisecond
 	// lateness is how long a sent packet may take before it is lost.
 	lateness = 300 * time.Millisecond
 )

@@ -19,8 +19,9 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 		return failed(StageJoin, "%v", err)
 	}
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
-	if !c.route.RelayOnly { // a relay knows by itself where its peers are
+	if !c.route.RelayOnly { // a relay knows by itself where its peers are, and what comes from elsewhere it drops
 		c.route.Leads = c.way.hosts.addresses()
+		c.route.Unasked = unasked
 	}
 	joined := make([]*participant.Participant, len(c.tokens))
 	faults := make([]*fault, len(c.tokens))
