@@ -54,8 +54,10 @@ _FIXES: dict[str, tuple[Fix, ...]] = {
 
 
 def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
-    """A finding for every path that failed or could not be tried, or that native applications can't use."""
+    """A finding for every path that failed or could not be tried, or that not everybody can use."""
     for result in results:
+        if result.ok and _NOT_TOLD in result.detail:
+            yield _find_untold(result, hub)
         if result.ok and result.native is False:
             yield _find_native(result, hub)
         if result.ok is False:
@@ -108,6 +110,28 @@ _ADDRESS_FIX = Fix(
     "see whether the address that was tried is where the server is reached from here: media.advertise in a hub's spec, "
     "rtc.node_ip or rtc.use_external_ip in the configuration of another LiveKit"
 )
+
+# How the probe says that it heard the server where clients would not look (engine/internal/probe/explain.go).
+_NOT_TOLD = "which clients are not told"
+_TOLD_FIX = Fix("see whether the address that clients are told leads to this hub: media.advertise")
+
+
+def _find_untold(result: PathResult, hub: CalledHub) -> Finding:
+    """From elsewhere the address may be the right one: not every router leads to its outside address from inside."""
+    return Finding(
+        "address-not-told",
+        result.path,
+        "warning",
+        f"a client behind a NAT or a firewall gets no media on the path {result.path} from here",
+        result.detail,
+        "nothing answers at the address that clients are told; the server's own packets come from another one, and a "
+        "NAT drops what nobody asked for",
+        (
+            _ADDRESS_FIX if hub == SOMEBODYS else _TOLD_FIX,
+            Fix("in the server's own network: try from outside, for its router may not lead back in from there"),
+        ),
+    )
+
 
 # For a TURN server that a path goes through, where the address that was given is not to blame.
 _TURN_FIXES: dict[str, tuple[Fix, ...]] = {

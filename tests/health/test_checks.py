@@ -48,6 +48,27 @@ def test_on_a_network_of_ones_own_that_chain_is_no_more_than_worth_knowing(reach
     assert any("ZeroSSL" in fix.text for fix in finding.fix) is (severity == "warning")
 
 
+UNTOLD = (
+    "udp 203.0.113.5:7882, which clients are not told, and nothing answered at udp 198.51.100.9:7882, which they are"
+)
+
+
+def test_media_from_an_address_that_clients_are_not_told_is_a_warning() -> None:
+    result = PathResult("udp", True, "media", f"20 of 20 packets; media came from {UNTOLD}")
+    [finding] = check_paths([result])
+    assert (finding.code, finding.subject, finding.severity) == ("address-not-told", "udp", "warning")
+    assert finding.detail == result.detail
+    assert "NAT" in finding.title
+    assert all(key in finding.fix[0].text for key in ("media.advertise", "rtc.node_ip", "rtc.use_external_ip"))
+    [own] = check_paths([result], CalledHub("public", "acme"))
+    assert "media.advertise" in own.fix[0].text
+    assert "rtc." not in own.fix[0].text, "the hub writes these itself"
+
+
+def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
+    assert [finding.code for finding in check_paths([PathResult("udp", False, "media", UNTOLD)])] == ["path-fails"]
+
+
 REFUSED = "the TURN server gave no relay address: it refuses the name and password that LiveKit gave out: (error 401)"
 
 

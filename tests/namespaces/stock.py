@@ -18,7 +18,7 @@ LIVEKIT = """\
 port: 7880
 bind_addresses: [127.0.0.1]
 keys: {{{key}: {secret}}}
-rtc: {{udp_port: 7882, tcp_port: 7881, node_ip: {node_ip}, use_external_ip: false}}
+rtc: {{udp_port: 7882, tcp_port: 7881, node_ip: {node_ip}, use_external_ip: false{rtc}}}
 """
 
 # The ports of LiveKit's own documents.
@@ -66,12 +66,14 @@ def serving(
     folder: Path,
     *,
     node_ip: str = HUB,
+    rtc: str = "",
     turn_domain: str = NAME,
     by_name: bool = False,
 ) -> Iterator[None]:
-    """livekit-server at NAME with the certificate of `folder`, which tells clients `node_ip`. Without `turn_domain` it
+    """livekit-server at NAME with the certificate of `folder`, which tells clients `node_ip`; `rtc` is what else stands
+    there. Without `turn_domain` it
     has no TURN, and with `by_name` port 443 is shared by HAProxy."""
-    livekit = LIVEKIT.format(key=KEY, secret=SECRET, node_ip=node_ip)
+    livekit = LIVEKIT.format(key=KEY, secret=SECRET, node_ip=node_ip, rtc=rtc and f", {rtc}")
     if turn_domain:
         livekit += TURN.format(domain=turn_domain, cert=folder / "cert.pem", key=folder / "key.pem")
     caddy = CADDY.format(folder=folder, name=NAME, port=8443 if by_name else 443)

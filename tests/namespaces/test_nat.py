@@ -92,6 +92,7 @@ def assert_every_path_carries_media(client: Hub) -> dict[str, dict[str, Any]]:
     """What `verify` says of them, too."""
     found = verify(client)
     assert {name: path["ok"] for name, path in found.items()} == dict.fromkeys(ENDS, True), found
+    assert not any("not told" in path["detail"] for path in found.values()), found
     # A room for each machine: whoever was forced to TLS stays there, by room and identity (LiveKit's own memory).
     with call_from(client, client.prefix[-1]) as call:
         call.wait_connected("udp", "udp")

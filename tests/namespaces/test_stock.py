@@ -1,7 +1,7 @@
 """`lkhub verify --url` from another machine, against a stock LiveKit as people set it up by hand."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from tests.waiting import DEADLINE_SECONDS
 
 # Documentation's own (RFC 5737): nobody answers.
 NOWHERE = "198.51.100.9"
+
+# Another address of the server's machine.
+SECOND = "198.18.0.3"
 
 # What no NAT and no client's firewall lets in: LiveKit sends to clients by itself, and its address would show.
 UNASKED = "iifname lan0 meta l4proto udp ct state new"
@@ -44,10 +47,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def verify(lan: Lan, folder: Path, code: int) -> tuple[dict[str, dict[str, Any]], str]:
+def verify(lan: Lan, folder: Path, code: int, only: Sequence[str] = ALL) -> tuple[dict[str, dict[str, Any]], str]:
     """The paths of `verify --json`, and what it says to people. Both must exit with `code`."""
     client = on_client(lan, folder)
-    command = ("verify", "--url", f"wss://{NAME}")
+    command = ("verify", "--url", f"wss://{NAME}", *(word for path in only for word in ("--path", path)))
     with client.start(*command, "--json") as as_json, client.start(*command) as as_text:
         said = [process.communicate(timeout=DEADLINE_SECONDS) for process in (as_json, as_text)]
     everything = "".join(part for pair in said for part in pair)
@@ -55,7 +58,7 @@ def verify(lan: Lan, folder: Path, code: int) -> tuple[dict[str, dict[str, Any]]
     assert (as_json.returncode, as_text.returncode) == (code, code), everything
     answer = json.loads(said[0][0])
     assert answer["ok"] is (code == 0), everything
-    assert [path["path"] for path in answer["paths"]] == list(ALL)
+    assert [path["path"] for path in answer["paths"]] == list(only)
     return {path["path"]: path for path in answer["paths"]}, "".join(said[1])
 
 
@@ -96,6 +99,30 @@ def test_address_that_leads_nowhere_is_named(lan: Lan, program: str, folder: Pat
     assert f"turn:{NOWHERE}:3478" in paths["turn-udp"]["detail"], paths
     assert text.count("fix: see whether the address that was tried is where the server is reached") == 3, text
     assert "rtc.node_ip" in text, text
+
+
+def test_media_that_nobody_asked_for_does_not_hide_that_address(lan: Lan, program: str, folder: Path) -> None:
+    """This client has no NAT: LiveKit's own packets reach it."""
+    with serving(lan.hub, program, folder, node_ip=NOWHERE, turn_domain=""):
+        paths, text = verify(lan, folder, 0, ["udp"])
+        both, _ = verify(lan, folder, 1, ["udp", "tcp"])
+    assert seen(paths) == {"udp": (True, "media")}, paths
+    assert paths["udp"]["remote"] == f"udp prflx {HUB}:7882"
+    told = f"media came from udp {HUB}:7882, which clients are not told, and nothing answered at udp {NOWHERE}:7882"
+    assert told in paths["udp"]["detail"], paths
+    assert text.count("[address-not-told]") == 1, text
+    assert "rtc.node_ip" in text, text
+    assert seen(both) == {"udp": (True, "media"), "tcp": (False, "connect")}, both
+
+
+def test_of_several_addresses_livekit_listens_on_the_one_that_it_is_given(lan: Lan, program: str, folder: Path) -> None:
+    """What the page of findings says. Otherwise LiveKit takes one of them by chance, and tells clients the other."""
+    lan.hub.add_address("lan0", f"{SECOND}/24")
+    only = f"ips: {{includes: [{SECOND}/32]}}"
+    with serving(lan.hub, program, folder, node_ip=SECOND, rtc=only, turn_domain=""):
+        paths, text = verify(lan, folder, 0, ["udp", "tcp"])
+    assert seen(paths) == dict.fromkeys(("udp", "tcp"), (True, "media")), paths
+    assert "address-not-told" not in text, text
 
 
 def test_path_that_is_not_offered_is_no_failure(lan: Lan, program: str, folder: Path) -> None:

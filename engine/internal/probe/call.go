@@ -175,6 +175,9 @@ func (c *call) hear(ctx context.Context) *fault {
 	c.result.OK, c.result.Stage = &ok, StageMedia
 	c.result.Loss = ratio(float64(missing) / float64(of))
 	c.result.Detail = fmt.Sprintf("the subscriber heard the publisher: %d of %d packets", of-missing, of)
+	if pair, _ := publisher.Publisher.Pair(); pair != nil && !c.route.RelayOnly {
+		c.result.Detail += explainUntold(pair.Remote, publisher.Publisher.Paths())
+	}
 	return nil
 }
 

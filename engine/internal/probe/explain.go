@@ -3,12 +3,14 @@ package probe
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
 
 	"lkhub/engine/internal/participant"
 )
@@ -69,6 +71,19 @@ func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 	default:
 		return failed(StageDTLS, "ICE connected the %s, but its DTLS handshake did not finish", side(t))
 	}
+}
+
+// explainUntold adds that media came from an address that the server doesn't tell clients: it sent checks to here by
+// itself, and nothing dropped them. What it does tell was asked first (participant.Route.Unasked). A port that is
+// another one proves nothing, as it is not waited for.
+func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) string {
+	address, err := netip.ParseAddr(used.Address)
+	if err != nil || paths.Offers(address) {
+		return ""
+	}
+	return fmt.Sprintf("; media came from %s, which clients are not told, and nothing answered at %s, which they are: "+
+		"behind a NAT none would have come",
+		endText(used.Protocol.String(), used.Address, int(used.Port)), list(remoteEnds(paths.Remote)))
 }
 
 // side names a transport by what goes through it.
