@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host import files
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import Ready
@@ -37,13 +36,13 @@ async def count_people(ready: Ready, server: RoomServer) -> int | None:
 
 
 async def resume_relayed(socket: str, relay_json: str) -> int:
-    """Have whoever the relay of this configuration served connect again; how many. `socket` is the bundled engine's.
+    """Have whoever a relay with this configuration served connect again; how many. `socket` is the bundled engine's.
 
     Chromium gave up a relay that had been killed after 16 s; told to, it heard the call again after half a second
     (measured). MachineError where media can't be asked.
     """
-    relay = json.loads(files.read_text(relay_json) or "{}")
     try:
+        relay = json.loads(relay_json)
         async with local_client(ANSWER_SECONDS, socket=socket) as client:
             answer = await client.post("http://control/resume", json=relay)
         participants: int = answer.raise_for_status().json()["participants"]

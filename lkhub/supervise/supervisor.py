@@ -214,15 +214,25 @@ class Supervisor:
         return child is not None and child.plan.carries_calls
 
     async def _returned(self, child: Child) -> None:
-        """A process is there again, and knows nothing of whom the one before knew. Clients of media, of the edge and of
-        serve lose a connection by that and open it again; those of the relay would wait for ICE to give it up."""
+        """A process is there again, and knows nothing of whom the one before knew."""
+        if child.plan.name == "relay":
+            await self._resume_relayed(self._read_relay())
+
+    def _read_relay(self) -> str | None:
+        with contextlib.suppress(MachineError):
+            return files.read_text(self.paths.render(_CONFIGS["relay"]))
+        return None
+
+    async def _resume_relayed(self, relay_json: str | None) -> None:
+        """Tell the clients of a relay that is gone. Those of media, the edge and serve lose a connection by that and
+        open it again; these would wait for ICE to give up the path."""
         media = self.children.get("media")
-        if child.plan.name != "relay" or media is None or media.state != "running" or not media.plan.ready.socket:
+        if not relay_json or media is None or media.state != "running" or not media.plan.ready.socket:
             return
         try:
-            if told := await resume_relayed(media.plan.ready.socket, self.paths.render(_CONFIGS["relay"])):
+            if told := await resume_relayed(media.plan.ready.socket, relay_json):
                 self.say(f"the relay is another one: {told} of its clients were told to connect again")
-        except HubError as error:
+        except MachineError as error:
             self.say(error.message)
 
     async def _count_people(self) -> int | None:
@@ -239,6 +249,7 @@ class Supervisor:
     async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str], reloaded: list[str]) -> None:
         old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
         texts = {path: files.read_text(path) for path in wanted.files}
+        relay_before = self._read_relay()
         before = {name: self.children[name].fingerprint for name in reloaded}
         new: dict[str, Child] = {
             process.name: Child(
@@ -273,8 +284,8 @@ class Supervisor:
                 f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
             ) from error
         self._record(wanted)
-        for name in old.keys() & new.keys():
-            await self._returned(new[name])
+        if "relay" in old:
+            await self._resume_relayed(relay_before)
 
     async def _restore(
         self,

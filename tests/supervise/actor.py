@@ -31,6 +31,7 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
     }
     request = connection.recv(4096)
     if request.startswith(b"POST /resume "):
+        print("resume", (request.partition(b"\r\n\r\n")[2] or connection.recv(4096)).decode(), flush=True)
         told = {"participants": config.get("relayed", 0)}
     elif request.startswith(b"POST /reload "):
         wanted = read_config(path)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,7 +31,11 @@ async def change(supervisor: Supervisor, make_hub: MakeHub) -> None:
     await supervisor.apply(make_hub(media={"relayed": 2}, relay={"say": "changed"}, serve={}))
 
 
-@pytest.mark.parametrize("happens", [kill, restart, change])
+async def give_up(supervisor: Supervisor, make_hub: MakeHub) -> None:
+    await supervisor.apply(make_hub(media={"relayed": 2}, serve={}))
+
+
+@pytest.mark.parametrize("happens", [kill, restart, change, give_up])
 async def test_media_tells_the_relays_clients_to_connect_again(
     paths: StatePaths,
     said: list[str],
@@ -42,6 +47,24 @@ async def test_media_tells_the_relays_clients_to_connect_again(
         assert TOLD not in "\n".join(said), "the first relay has no clients from before"
         await happens(supervisor, make_hub)
         await until(lambda: TOLD in "\n".join(said), "the word about it")
+
+
+async def test_those_of_the_relay_as_it_was_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    """Their packets came from where it was, and not from where it is."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, relay={"say": "before"}, serve={}))
+        await supervisor.apply(make_hub(media={}, relay={"say": "after"}, serve={}))
+        assert '{"say":"before"}' in Path(paths.log("media")).read_text()
+
+
+async def test_damaged_configuration_is_said_and_the_relay_runs(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub())
+        Path(paths.render("relay.json")).write_text("{")
+        await supervisor.apply(make_hub(media={}, relay={"say": "after"}, serve={}))
+        assert "media could not tell the relay's clients to connect again" in "\n".join(said)
 
 
 async def test_no_other_process_has_clients_that_would_wait(
