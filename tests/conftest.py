@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +27,13 @@ def _own_environment() -> Iterator[None]:
             if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_signals() -> None:
+    """A shell that starts the tests with `&` has them ignore Ctrl-C, and with them whatever they press it for."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
