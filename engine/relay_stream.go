@@ -83,13 +83,14 @@ func readFrame(r *bufio.Reader, into []byte) (int, error) {
 	return r.Discard(size)
 }
 
+// Write doesn't tell that the client has gone, which clients do: pion would log an error for each packet until Read has
+// told it.
 func (s *relayStream) Write(packet []byte) (int, error) {
 	_ = s.SetWriteDeadline(time.Now().Add(s.door.limits.write))
-	n, err := s.Conn.Write(packet)
-	if err != nil {
+	if _, err := s.Conn.Write(packet); err != nil {
 		_ = s.Close() // after half a message nothing has a meaning any more
 	}
-	return n, err
+	return len(packet), nil
 }
 
 // RemoteAddr is one and the same each time: streams are known by it.
@@ -102,11 +103,11 @@ func (s *relayStream) allocated() { s.idle.Stop() }
 
 func (s *relayStream) released() { s.idle.Reset(s.door.limits.idle) }
 
+// Close has no failure that anybody could mend, as that TLS can't say goodbye to who has gone.
 func (s *relayStream) Close() error {
-	err := net.ErrClosed
 	s.closing.Do(func() {
 		s.door.left(s)
-		err = s.Conn.Close()
+		_ = s.Conn.Close()
 	})
-	return err
+	return nil
 }

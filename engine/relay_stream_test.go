@@ -6,8 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"net"
+	"syscall"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/pion/stun/v3"
 )
@@ -107,4 +110,25 @@ func FuzzReadFrame(f *testing.F) {
 			}
 		}
 	})
+}
+
+// gone is a connection whose other end is not there any more.
+type gone struct{ net.Conn }
+
+func (gone) Write([]byte) (int, error)        { return 0, syscall.EPIPE }
+func (gone) SetWriteDeadline(time.Time) error { return nil }
+func (gone) Close() error                     { return syscall.ECONNRESET }
+
+func TestAClientThatHasGoneIsNoError(t *testing.T) {
+	door := newRelayDoor(newHanded(), relayConfig{RelayPorts: portRange{1, 2}}, usualLimits)
+	stream := door.admit(from{gone{}, &net.TCPAddr{}})
+	if n, err := stream.Write(make([]byte, 100)); n != 100 || err != nil {
+		t.Errorf("Write: %d, %v", n, err)
+	}
+	if door.connections() != 0 {
+		t.Error("it is still counted")
+	}
+	if err := stream.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
 }
