@@ -180,26 +180,25 @@ class Child:
 
     async def _run_once(self) -> None:
         """One life of the process, and the wait before its next one."""
-        began = time.monotonic()
         first = not self._settled.is_set()
-        was_ready = False
+        well: float | None = None
         try:
             if self.process is None:
                 self._spawn()
             assert self.process is not None
-            was_ready = await self._live(self.process)
+            well = await self._live(self.process)
         except MachineError as error:
             self.last_failure = error.message
         if not self._wanted:
             return
-        if was_ready or not self.last_failure:
+        if well is not None or not self.last_failure:
             self.last_failure = self._report_end()
         self.process, self._popen = None, None
-        if first and not was_ready:
+        if first and well is None:
             self._set("failed")
             self._forget()
             return
-        delay = self._backoff.next_delay(time.monotonic() - began)
+        delay = self._backoff.next_delay(well or 0.0)
         self.restarts += 1
         self.say(f"{self.last_failure}; " + (f"again in {delay:.1f} s" if delay else "starting it again"))
         self._set("backoff")
@@ -229,16 +228,16 @@ class Child:
         identity = Identity(self.process, self.plan, self.fingerprint, self.since)
         files.write_private(self.paths.record(self.plan.name), identity.dump())
 
-    async def _live(self, process: ProcessId) -> bool:
-        """Watch the process until it ends; whether it was ever ready."""
-        was_ready = False
+    async def _live(self, process: ProcessId) -> float | None:
+        """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
+        ready_at: float | None = None
 
         async def watch_ready() -> None:
-            nonlocal was_ready
+            nonlocal ready_at
             with anyio.move_on_after(READY_SECONDS):
                 await wait_ready(self.plan.ready)
-                was_ready = True
-            if was_ready:
+                ready_at = time.monotonic()
+            if ready_at is not None:
                 self._set("running")
                 if self._settled.is_set():
                     await self.returned(self)
@@ -253,7 +252,7 @@ class Child:
             tasks.cancel_scope.cancel()
         if self._popen is not None:
             self._popen.wait()
-        return was_ready
+        return None if ready_at is None else time.monotonic() - ready_at
 
     def _forget(self) -> None:
         """Remove the record. One that can't be removed names a process that is gone, which harms nobody."""

@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.supervise.backoff import CEILING_SECONDS, SOUND_AFTER_SECONDS, Backoff
+from lkhub.supervise.backoff import CEILING_SECONDS, FORGIVE_SECONDS, Backoff
 
 
 def test_first_restart_is_at_once_and_then_less_and_less_often() -> None:
@@ -15,18 +16,31 @@ def test_delay_has_a_ceiling() -> None:
     assert max(delays) == delays[-1] == CEILING_SECONDS
 
 
-def test_process_that_ran_well_is_restarted_at_once_again() -> None:
+def test_process_that_was_well_is_restarted_at_once_again() -> None:
     backoff = Backoff()
     for _ in range(6):
         backoff.next_delay(0)
-    assert backoff.next_delay(SOUND_AFTER_SECONDS) == 0.0
+    assert backoff.next_delay(6 * FORGIVE_SECONDS) == 0.0
     assert backoff.next_delay(0) > 0.0
 
 
-@given(st.lists(st.floats(0, 2 * SOUND_AFTER_SECONDS), max_size=50))
+def test_each_half_second_makes_up_for_one_end() -> None:
+    backoff = Backoff()
+    for _ in range(6):
+        backoff.next_delay(0)
+    assert backoff.next_delay(3 * FORGIVE_SECONDS) == pytest.approx(0.8)
+
+
+def test_one_that_is_killed_again_and_again_while_it_is_well_never_waits() -> None:
+    """Ten in a row, each as soon as the call is back."""
+    backoff = Backoff()
+    assert [backoff.next_delay(0.6) for _ in range(10)] == [0.0] * 10
+
+
+@given(st.lists(st.floats(0, 2 * FORGIVE_SECONDS), max_size=50))
 def test_what_keeps_failing_soon_is_never_tried_in_a_tight_loop(lives: list[float]) -> None:
     backoff = Backoff()
-    for before, ran in zip([SOUND_AFTER_SECONDS, *lives], lives, strict=False):
-        delay = backoff.next_delay(ran)
+    for count, well in enumerate(lives):
+        delay = backoff.next_delay(well)
         assert 0.0 <= delay <= CEILING_SECONDS
-        assert delay > 0.0 or ran >= SOUND_AFTER_SECONDS or before >= SOUND_AFTER_SECONDS
+        assert delay > 0.0 or well >= FORGIVE_SECONDS or count == 0
