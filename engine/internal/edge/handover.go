@@ -23,9 +23,9 @@ func init() {
 }
 
 // Handover is the handler `layer4.handlers.lkhub_handover`: it gives a connection, TLS ended and first bytes looked
-// at, to the server in this process that listens on `handover/TO`: for HTTP, or the relay. A proxy to that server's socket would do the
-// same with two more copies of every byte, two more descriptors and 64 KiB of buffers for each connection, and a
-// PROXY header for the address; caddy-l4's listener wrapper puts a buffer back into its pool while the HTTP server
+// at, to the server in this process that listens on `handover/TO`: for HTTP, or the relay. A proxy to that server's
+// socket would do the same with two more copies of every byte, two more descriptors and 64 KiB of buffers for each
+// connection, and a PROXY header for the address; caddy-l4's listener wrapper puts a buffer back into its pool while the HTTP server
 // still reads the request from it (layer4/listener.go, handle: seen in 0.1.2).
 type Handover struct {
 	To string `json:"to"`
