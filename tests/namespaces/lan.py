@@ -1,13 +1,13 @@
 """Two machines on one wire, and what a hub on one of them is asked from the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from lkhub.spec.secret import Secret
 from lkhub.tokens import Grant, join_grant, sign
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
-from tests.kit.hub import Hub
+from tests.kit.hub import Hub, make_hub
 from tests.kit.links import root_of
 from tests.kit.netns import Namespace, connect, namespace
 
@@ -36,6 +36,11 @@ class Lan:
     hub: Namespace
     client: Namespace
 
+    def name_hosts(self, addresses: Mapping[str, str]) -> None:
+        """Let both find these names at these addresses."""
+        for machine in (self.hub, self.client):
+            machine.name_hosts(addresses)
+
 
 @contextmanager
 def make_lan(hub_at: str = HUB, client_at: str = CLIENT, interface: str = "lan0") -> Iterator[Lan]:
@@ -56,6 +61,15 @@ def somebody_on(machine: Namespace, interface: str, own: str, theirs: str) -> It
         connect(machine, made, interface)
         machine.add_address(interface, f"{own}/24")
         made.add_address(interface, f"{theirs}/24")
+        yield made
+
+
+@contextmanager
+def hub_on(lan: Lan) -> Iterator[Hub]:
+    """A hub on its machine of a LAN, up and not verified."""
+    with make_hub(lan.hub.prefix, PORTS) as made:
+        made.spec.write_text(HUB_SPEC)
+        made.up("--no-verify")
         yield made
 
 

@@ -30,8 +30,7 @@ tls:
 def hub(tmp_path: Path) -> Iterator[Hub]:
     """A hub on a LAN, and on the other machine an issuer that knows one account."""
     with make_lan() as lan:
-        for machine in (lan.hub, lan.client):
-            machine.name_hosts({NAME: HUB, ISSUER_NAME: CLIENT})
+        lan.name_hosts({NAME: HUB, ISSUER_NAME: CLIENT})
         write_certificates(tmp_path, NAME, ISSUER_NAME)
         files = (tmp_path / "cert.pem", tmp_path / "key.pem")
         with (

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.hub import Hub, make_hub
+from tests.kit.hub import Hub
 from tests.kit.links import root_of
-from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PORTS, Lan
+from tests.namespaces.lan import CLIENT, HUB, Lan, hub_on
 from tests.namespaces.overhear import find_head, overhear
 from tests.waiting import wait_until
 
@@ -19,9 +19,7 @@ HEADERS = (
 
 @pytest.fixture(scope="module")
 def hub(lan: Lan) -> Iterator[Hub]:
-    with make_hub(lan.hub.prefix, PORTS) as made:
-        made.spec.write_text(HUB_SPEC)
-        made.up("--no-verify")
+    with hub_on(lan) as made:
         yield made
 
 

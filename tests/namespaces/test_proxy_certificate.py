@@ -20,8 +20,7 @@ ACME_NAME = "acme.example.com"
 def lan() -> Iterator[Lan]:
     """A LAN in whose DNS the hub has two names, and an authority on the client's machine one."""
     with make_lan() as made:
-        for machine in (made.hub, made.client):
-            machine.name_hosts({NAME: HUB, TURN_NAME: HUB, ACME_NAME: CLIENT})
+        made.name_hosts({NAME: HUB, TURN_NAME: HUB, ACME_NAME: CLIENT})
         yield made
 
 

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.kit.browser import join_two_by, profile
-from tests.kit.hub import Hub, make_hub
+from tests.kit.hub import Hub
 from tests.kit.links import links_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB_SPEC, ONLY_443, PORTS, Lan
+from tests.namespaces.lan import ONLY_443, Lan, hub_on
 from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("KILLS", "1"))
@@ -24,9 +24,7 @@ NO_MEDIA = ("iifname lan0 udp dport 7882", "iifname lan0 tcp dport 7881")
 
 @pytest.fixture(scope="module")
 def hub(lan: Lan) -> Iterator[Hub]:
-    with make_hub(lan.hub.prefix, PORTS) as made:
-        made.spec.write_text(HUB_SPEC)
-        made.up("--no-verify")
+    with hub_on(lan) as made:
         yield made
 
 

@@ -17,10 +17,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.kit.browser import Guest, join_two, profile
-from tests.kit.hub import Hub, make_hub
+from tests.kit.hub import Hub
 from tests.kit.links import links_of, root_of
 from tests.kit.netns import dropping
-from tests.namespaces.lan import HUB, HUB_SPEC, ONLY_443, PORTS, Lan
+from tests.namespaces.lan import HUB, HUB_SPEC, ONLY_443, Lan, hub_on
 from tests.namespaces.test_taken import holding
 from tests.waiting import wait_until
 
@@ -38,9 +38,7 @@ RENEWALS = 2
 
 @pytest.fixture(scope="module")
 def hub(lan: Lan) -> Iterator[Hub]:
-    with make_hub(lan.hub.prefix, PORTS) as made, dropping(lan.hub, *ONLY_443):
-        made.spec.write_text(HUB_SPEC)
-        made.up("--no-verify")
+    with hub_on(lan) as made, dropping(lan.hub, *ONLY_443):
         yield made
 
 
