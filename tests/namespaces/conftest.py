@@ -33,14 +33,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.field)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _means() -> None:
+def require_means() -> None:
     """Fail, and don't skip, where these tests can't be run: privacy that was not looked at is not there."""
     if obstacle := find_obstacle():
         pytest.fail(obstacle, pytrace=False)
     if not is_program(bundled_engine()):
         pytest.fail("namespace tests need the engine: scripts/setup builds it", pytrace=False)
     remove_left()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _means() -> None:
+    require_means()
 
 
 @pytest.fixture(scope="module")
