@@ -17,7 +17,7 @@ from lkhub.spec.types import Address, Network
 # Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
 # where it says nothing, as on macOS.
 _CONTAINER_NAMES = (
-    *("docker", "br-", "veth", "virbr", "vnet", "vboxnet", "vmnet", "lxc", "lxd", "podman"),
+    *("docker", "br-", "veth", "virbr", "vnet", "vboxnet", "vmnet", "lxc", "lxd", "incus", "podman"),
     *("cni", "flannel", "cali", "cilium", "kube", "nodelocaldns", "vxlan"),
 )
 _VPN_NAMES = ("tailscale", "wg", "tun", "tap", "utun", "zt", "ppp", "nebula", "nordlynx", "proton")
@@ -80,8 +80,9 @@ def judge_interface(name: str, addresses: tuple[Address, ...], sys_net: Path = _
     folder = sys_net / name
     if (folder / "bridge").is_dir():
         # A bridge over a real network card (Proxmox, a router) is the LAN itself.
-        ports = (folder / "brif").iterdir() if (folder / "brif").is_dir() else ()
-        return "lan" if any((sys_net / port.name / "device").exists() for port in ports) else "bridge"
+        if _is_over_a_card(name, sys_net):
+            return "lan"
+        return "bridge" if name.startswith(_CONTAINER_NAMES) else "cardless"
     if (folder / "tun_flags").exists() or _read(folder / "type") == _ARPHRD_NONE or name.startswith(_VPN_NAMES):
         return "vpn"
     if name.startswith(_CONTAINER_NAMES):
@@ -89,6 +90,22 @@ def judge_interface(name: str, addresses: tuple[Address, ...], sys_net: Path = _
     if sys.platform == "darwin" and name.startswith(_MAC_INTERNAL_NAMES):
         return "bridge"
     return "lan"
+
+
+def _is_over_a_card(name: str, sys_net: Path) -> bool:
+    """Whether a network card is below an interface, at whatever depth: below its ports, a bond or a VLAN."""
+    waiting, seen = [name], set()
+    while waiting:
+        found = waiting.pop()
+        if found in seen:
+            continue
+        seen.add(found)
+        if (sys_net / found / "device").exists():
+            return True
+        # The kernel links what an interface is stacked on as lower_NAME (net/core/dev.c), and a bridge's ports in brif.
+        waiting += [link.name.removeprefix("lower_") for link in (sys_net / found).glob("lower_*")]
+        waiting += [port.name for port in (sys_net / found / "brif").glob("*")]
+    return False
 
 
 def _read(path: Path) -> str:

@@ -1,5 +1,6 @@
 """Which address of this machine clients are told, and why."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
@@ -8,9 +9,14 @@ from lkhub.spec.types import Address, Network
 _WHY_NOT: dict[InterfaceKind, str] = {
     "loopback": "this machine only",
     "vpn": "a VPN, which other devices here are not in",
+    "cardless": "a bridge without a network card",
     "bridge": "a bridge for containers or virtual machines",
     "container": "a container's interface",
 }
+
+
+# Where one of these carries the default route, it is the way to everybody else and not to guests of this machine.
+_GUESTS: tuple[InterfaceKind, ...] = ("cardless", "bridge", "container")
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,16 @@ class Candidate:
     address: Address
     interface: str
     why_not: str
+
+    @property
+    def is_public_on_vpn(self) -> bool:
+        """A tunnel that brings a public address: PPPoE, or a server elsewhere that leads its own address here."""
+        return self.why_not == _WHY_NOT["vpn"] and self.address.is_global
+
+    @property
+    def is_last_resort(self) -> bool:
+        """Usable where nothing else is: what is behind a bridge without a card is not known."""
+        return self.why_not == _WHY_NOT["cardless"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +63,16 @@ def list_candidates(facts: NodeFacts) -> tuple[Candidate, ...]:
         )
         for index, interface in enumerate(facts.interfaces)
         for address in interface.addresses
-        for why in [_why_not(interface, address)]
+        for why in [_why_not(interface, address, routes)]
     ]
     return tuple(row[-1] for row in sorted(found, key=lambda row: row[:-1]))
 
 
-def _why_not(interface: Interface, address: Address) -> str:
+def _why_not(interface: Interface, address: Address, routes: Container[str]) -> str:
     if address.is_link_local:
         return "link-local"
+    if interface.kind in _GUESTS and interface.name in routes:
+        return ""
     return _WHY_NOT.get(interface.kind, "")
 
 
@@ -67,6 +85,8 @@ def choose_lan_address(facts: NodeFacts, allowed: tuple[str, ...] = ()) -> Addre
     usable = [
         c for c in candidates if (c.interface in allowed and not c.address.is_link_local if allowed else not c.why_not)
     ]
+    if not usable and not allowed:
+        usable = [candidate for candidate in candidates if candidate.is_last_resort]
     if not usable:
         return None
     best = usable[0]
@@ -94,24 +114,49 @@ def _network_of(facts: NodeFacts, candidate: Candidate) -> Network | None:
     return interface.network_of(candidate.address) if interface else None
 
 
-def choose_public_addresses(facts: NodeFacts) -> tuple[Candidate, ...]:
-    """Public addresses that this machine itself carries: the best of each family."""
-    found = [candidate for candidate in list_candidates(facts) if not candidate.why_not and candidate.address.is_global]
+def choose_public_addresses(facts: NodeFacts, named: Container[Address] = ()) -> tuple[Candidate, ...]:
+    """Public addresses that this machine itself carries: the best of each family.
+
+    `named` are those that the hub's name leads to, and come first. One of a tunnel is taken where it is among them, or
+    where clients could be led to no other address of this machine.
+    """
+    candidates = list_candidates(facts)
+    has_other = any(not candidate.why_not for candidate in candidates)
+    found = [
+        candidate
+        for candidate in candidates
+        if (not candidate.why_not and candidate.address.is_global)
+        or (candidate.is_public_on_vpn and (candidate.address in named or not has_other))
+    ]
+    found.sort(key=lambda candidate: candidate.address not in named)
     firsts = {candidate.address.version: candidate for candidate in reversed(found)}
     return tuple(firsts[version] for version in sorted(firsts))
+
+
+def list_public_on_vpn(facts: NodeFacts) -> tuple[Candidate, ...]:
+    """Public addresses that tunnels bring to this machine."""
+    return tuple(candidate for candidate in list_candidates(facts) if candidate.is_public_on_vpn)
 
 
 def behind_nat(facts: NodeFacts, external: Address) -> Address | None:
     """The address of this machine that packets to `external` arrive at: its own, or the one on the default route."""
     if facts.interface_of(external) is not None:
         return external
-    usable = [c for c in list_candidates(facts) if not c.why_not and c.address.version == external.version]
-    return usable[0].address if usable else None
+    candidates = [c for c in list_candidates(facts) if c.address.version == external.version]
+    for usable in (
+        [c for c in candidates if not c.why_not],
+        [c for c in candidates if c.is_public_on_vpn or c.is_last_resort],
+    ):
+        if usable:
+            return usable[0].address
+    return None
 
 
 def _explain(best: Candidate, usable: list[Candidate], facts: NodeFacts, allowed: tuple[str, ...]) -> str:
     if allowed:
         return f"on {best.interface}, which media.interfaces names"
+    if best.why_not:
+        return f"on {best.interface}, {best.why_not}: there is no other address that a LAN could reach"
     if best.interface in facts.default_routes:
         return f"on {best.interface}, which carries the default route"
     if len(usable) == 1:

@@ -5,8 +5,9 @@ from typing import Literal
 
 from lkhub.spec.types import Address, Network
 
-# How clients relate to an interface, most useful first.
-InterfaceKind = Literal["lan", "loopback", "vpn", "bridge", "container"]
+# How clients relate to an interface, most useful first. `bridge` is one that a container or virtual machine manager
+# made, `cardless` any other without a network card: it may lead to a LAN in ways that are not seen here.
+InterfaceKind = Literal["lan", "loopback", "vpn", "cardless", "bridge", "container"]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from lkhub.plan.address import (
     choose_lan_address,
     choose_public_addresses,
     list_candidates,
+    list_public_on_vpn,
 )
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Advertised, MediaPlan
@@ -124,9 +125,10 @@ def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[str]
 
 
 def needs_domain(spec: Spec, facts: NodeFacts) -> bool:
-    """Whether what `domain` resolves to decides which address clients are told: IPv4 behind a NAT."""
+    """Whether what `domain` resolves to decides which address clients are told: IPv4 behind a NAT, or one of several
+    public addresses."""
     asked = spec.reach == "public" and spec.media.advertise == "auto" and spec.domain is not None
-    return asked and _lacks_public_v4(facts)
+    return asked and (_lacks_public_v4(facts) or bool(list_public_on_vpn(facts)))
 
 
 def _lacks_public_v4(facts: NodeFacts) -> bool:
@@ -138,32 +140,47 @@ def _lacks_public_v4(facts: NodeFacts) -> bool:
 
 def _choose_public(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
     """The machine's own public addresses, and behind a NAT the IPv4 address that the hub's name resolves to."""
-    own = choose_public_addresses(facts)
-    notes += [f"clients are told {c.address}, the public address on {c.interface}" for c in own]
-    found = tuple(Advertised(c.address, c.address) for c in own)
     domain = loaded.spec.domain
+    named = facts.looked_up.domain or ()
+    own = choose_public_addresses(facts, named)
+    found = _tell_own(own, notes)
     if domain is None:
         return found  # a fault of its own
-    if not _lacks_public_v4(facts):
+    if not _lacks_public_v4(facts) or any(c.address.version == 4 for c in own):
         if not found:
             loaded.add(("reach",), *_explain_no_address(facts, "network"))
         return found
-    resolved = [address for address in facts.looked_up.domain or () if address.version == 4]
+    resolved = [address for address in named if address.version == 4]
     public = [address for address in resolved if address.is_global]
     if public:
         return (*_translate(public, loaded, facts, notes, f"what {domain} resolves to"), *found)
+    if tunnels := [c for c in list_public_on_vpn(facts) if c.address.version == 4 and not resolved]:
+        return (*_tell_own(tunnels[:1], notes), *found)
     told = ", ".join(map(str, resolved))
     problem = (
         f"{domain} resolves to {told}, which nobody outside this network can reach"
         if told
         else (f"{domain} has no IPv4 address in the DNS, and this machine no public one of its own")
     )
-    hint = "make an A record with the public address, or write the address as media.advertise"
+    hint = (
+        "with split DNS, where others are told the public address, write that one as media.advertise; else let the A "
+        "record be the public address, or write reach: lan"
+        if told
+        else "make an A record with the public address, or write the address as media.advertise"
+    )
     if found:
         notes.append(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
     else:
-        loaded.add(("domain",), problem, hint if not told else "let its A record be the public address, or reach: lan")
+        loaded.add(("domain",), problem, hint)
     return found
+
+
+def _tell_own(own: Sequence[Candidate], notes: list[str]) -> tuple[Advertised, ...]:
+    notes += [
+        f"clients are told {c.address}, the public address on {c.interface}" + (", a tunnel" if c.why_not else "")
+        for c in own
+    ]
+    return tuple(Advertised(c.address, c.address) for c in own)
 
 
 def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
@@ -187,7 +204,7 @@ def _translate(
         local = behind_nat(facts, external)
         if local is None or (external.version == 6 and local != external):
             continue
-        behind = "" if local == external else f"; the router in front leads it to {local}"
+        behind = "" if local == external else f", assuming that the router in front leads it to {local}"
         notes.append(f"clients are told {external}, {why}{behind}")
         found.append(Advertised(external, local))
     if not found:
@@ -205,7 +222,7 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, no
         loaded.add(path, f"{address} is this machine only; no other device can send to it", "write auto")
     elif facts.interface_of(address) is None and not address.is_loopback:
         if reach == "public" and address.is_global and (local := behind_nat(facts, address)):
-            notes.append(f"clients are told {address}; the router in front leads it to {local}")
+            notes.append(f"clients are told {address}, assuming that the router in front leads it to {local}")
             return Advertised(address, local)
         own = ", ".join(str(candidate.address) for candidate in list_candidates(facts) if not candidate.why_not)
         loaded.add(path, f"{address} is not an address of this machine", f"it has {own or 'no LAN address'}")
@@ -216,4 +233,5 @@ def _explain_no_address(facts: NodeFacts, what: str) -> tuple[str, str]:
     far = [c for c in list_candidates(facts) if not (c.address.is_loopback or c.address.is_link_local)]
     listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in far]
     found = "; ".join(listed) or "no address at all"
-    return f"no {what} address on this machine: {found}", "connect it to a network, or set media.advertise"
+    hint = "connect it to a network; or name the interface in media.interfaces, or the address as media.advertise"
+    return f"no {what} address on this machine: {found}", hint

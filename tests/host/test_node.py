@@ -56,15 +56,41 @@ def test_loopback_is_known_by_its_address_whatever_its_name(sys_net: Path) -> No
     assert judge_interface("lo0", (ip_address("::1"), ip_address("fe80::1")), sys_net) == "loopback"
 
 
-@pytest.mark.parametrize("name", ["docker0", "br-9f", "virbr0", "incusbr0", "anything"])
+@pytest.mark.parametrize("name", ["docker0", "br-9f", "virbr0", "incusbr0"])
 def test_bridge_between_virtual_machines_is_a_bridge(sys_net: Path, name: str) -> None:
     make_bridge(sys_net, name, "veth1")
     assert judge_interface(name, LAN, sys_net) == "bridge"
 
 
-def test_empty_bridge_is_a_bridge(sys_net: Path) -> None:
+def test_bridge_without_a_card_whose_name_says_nothing_may_be_anything(sys_net: Path) -> None:
     make_bridge(sys_net, "br0")
-    assert judge_interface("br0", LAN, sys_net) == "bridge"
+    make_bridge(sys_net, "vmbr1", "veth1")
+    assert judge_interface("br0", LAN, sys_net) == judge_interface("vmbr1", LAN, sys_net) == "cardless"
+
+
+def stack(sys_net: Path, name: str, *lower: str) -> None:
+    """An interface on top of others, as /sys shows a bond or a VLAN."""
+    (sys_net / name).mkdir(exist_ok=True)
+    for below in lower:
+        (sys_net / name / f"lower_{below}").symlink_to(sys_net / below)
+
+
+@pytest.mark.parametrize("port", ["bond0", "eth0.20", "bond0.20", "eth0.20.30"])
+def test_bridge_over_a_bond_or_a_vlan_of_a_card_is_the_lan(sys_net: Path, port: str) -> None:
+    stack(sys_net, "bond0", "eth0", "enp3s0")
+    stack(sys_net, "eth0.20", "eth0")
+    stack(sys_net, "bond0.20", "bond0")
+    stack(sys_net, "eth0.20.30", "eth0.20")
+    make_bridge(sys_net, "vmbr0", "veth1", port)
+    assert judge_interface("vmbr0", LAN, sys_net) == "lan"
+
+
+def test_stack_that_bites_its_tail_has_no_card(sys_net: Path) -> None:
+    """Interfaces may change between two looks."""
+    stack(sys_net, "dummy0", "dummy1")
+    stack(sys_net, "dummy1", "dummy0", "gone0")
+    make_bridge(sys_net, "br0", "dummy0", "gone1")
+    assert judge_interface("br0", LAN, sys_net) == "cardless"
 
 
 @pytest.mark.parametrize("name", ["vmbr0", "br0", "br-lan"])

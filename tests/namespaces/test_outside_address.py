@@ -64,7 +64,7 @@ def test_a_name_that_leads_to_another_address_is_followed() -> None:
     with hub_behind_nat(hairpin=False) as world, make_hub(world.hub.prefix, PORTS) as hub:
         hub.spec.write_text(SPEC)
         done = hub.run("up", "--detach", "--no-verify")
-        why = f"what {DOMAIN} resolves to; the router in front leads it to {HUB_HOME}"
+        why = f"what {DOMAIN} resolves to, assuming that the router in front leads it to {HUB_HOME}"
         assert f"note: clients are told {PUBLIC}, {why}\n" in done.stderr
         world.hub.name_hosts({DOMAIN: NEXT_PUBLIC})
         nudge(world.hub)

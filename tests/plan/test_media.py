@@ -7,12 +7,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkhub.plan.address import Candidate, list_candidates
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import Interface, InterfaceKind, LookedUp, NodeFacts
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
 from lkhub.spec.load import load_spec
-from tests.machines import LOOPBACK, MACHINES, PUBLIC, PUBLIC_V6, WIFI, interface, make_facts, resolved
+from lkhub.spec.types import Address
+from tests.machines import (
+    DOCKER,
+    ETHERNET,
+    LOOPBACK,
+    MACHINES,
+    PUBLIC,
+    PUBLIC_V4,
+    PUBLIC_V6,
+    TAILSCALE,
+    WIFI,
+    interface,
+    make_facts,
+    resolved,
+)
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 STUN = "media: {advertise: {stun: stun.example.com:3478}}\n"
@@ -116,12 +131,14 @@ def test_media_listens_where_the_told_addresses_lead(text: str, machine: str, in
         (
             PUBLIC_HUB,
             "home",
-            "clients are told 1.2.3.4, what rtc.example.com resolves to; the router in front leads it to 192.168.1.5",
+            "clients are told 1.2.3.4, what rtc.example.com resolves to, assuming that the router in front leads it to "
+            "192.168.1.5",
         ),
         (
             PUBLIC_HUB + STUN,
             "home-seen",
-            "clients are told 1.2.3.4, what stun.example.com:3478 sees; the router in front leads it to 192.168.1.5",
+            "clients are told 1.2.3.4, what stun.example.com:3478 sees, assuming that the router in front leads it to "
+            "192.168.1.5",
         ),
         (
             PUBLIC_HUB + STUN,
@@ -132,7 +149,7 @@ def test_media_listens_where_the_told_addresses_lead(text: str, machine: str, in
         (
             PUBLIC_HUB + "media: {advertise: 1.2.3.4}",
             "home",
-            "clients are told 1.2.3.4; the router in front leads it to 192.168.1.5",
+            "clients are told 1.2.3.4, assuming that the router in front leads it to 192.168.1.5",
         ),
     ],
 )
@@ -252,7 +269,7 @@ ADDRESSES = st.sampled_from(
         *("1.2.3.4/24", "5.6.7.8/24", "2600::4/64", "2600:1::4/64", "fd00::5/64", "fe80::5/64"),
     ]
 )
-KINDS: st.SearchStrategy[InterfaceKind] = st.sampled_from(["lan", "vpn", "bridge", "container"])
+KINDS: st.SearchStrategy[InterfaceKind] = st.sampled_from(["lan", "vpn", "cardless", "bridge", "container"])
 CARRIED = st.lists(st.tuples(ADDRESSES, st.integers(0, 3)), max_size=8, unique_by=lambda pair: pair[0])
 INTERFACES = st.tuples(CARRIED, st.lists(KINDS, min_size=4, max_size=4)).map(
     lambda drawn: [
@@ -276,12 +293,10 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
     assert loaded.faults or plan
     if loaded.faults or plan is None:
         return
-    kinds = {address: found.kind for found in facts.interfaces for address in found.addresses}
     assert plan.media.addresses
     assert len(set(plan.media.advertise)) == len(plan.media.advertise), "an address is told once"
     for told, local in plan.media.addresses:
-        # A bridge or a VPN leads clients nowhere, but for a public address in a tunnel that the hub's name leads to.
-        assert kinds[local] == "lan" or local in (looked_up.domain or ())
+        assert leads_somewhere(local, facts)
         assert not local.is_link_local
         assert told.version == local.version
         if told != local:
@@ -289,6 +304,111 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
             assert told.version == 4, "nobody translates IPv6"
         if "public" in text:
             assert told.is_global
+
+
+def leads_somewhere(local: Address, facts: NodeFacts) -> bool:
+    """Clients reach a LAN and what carries the default route; a tunnel, if its address is public; and where there is
+    nothing of that, perhaps a bridge without a card."""
+    carrier = facts.interface_of(local)
+    assert carrier
+    match carrier.kind:
+        case "lan":
+            return True
+        case "vpn":
+            return local.is_global
+        case "cardless" if carrier.name not in facts.default_routes:
+            return not any(candidate.address.version == local.version for candidate in usable(facts))
+    return carrier.name in facts.default_routes or local in (facts.looked_up.domain or ())
+
+
+def usable(facts: NodeFacts) -> list[Candidate]:
+    return [candidate for candidate in list_candidates(facts) if not candidate.why_not]
+
+
+WG_PUBLIC = interface("wg0", "vpn", "1.2.3.4/32")
+PPP_PUBLIC = interface("ppp0", "vpn", "1.2.3.4/32")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        # The machine has nothing else: PPPoE without a router, or a server elsewhere that leads its address here.
+        (make_facts(LOOPBACK, PPP_PUBLIC, routes=("ppp0",)), ["1.2.3.4"]),
+        (make_facts(LOOPBACK, WG_PUBLIC, DOCKER, routes=("wg0",), looked_up=resolved("1.2.3.4")), ["1.2.3.4"]),
+        # A LAN beside it: the name decides, and where it says nothing, the public address is better than none.
+        (make_facts(LOOPBACK, ETHERNET, WG_PUBLIC, looked_up=resolved("1.2.3.4")), ["1.2.3.4"]),
+        (make_facts(LOOPBACK, ETHERNET, WG_PUBLIC, looked_up=resolved("9.9.9.9")), ["9.9.9.9 → 192.168.1.5"]),
+        (make_facts(LOOPBACK, ETHERNET, WG_PUBLIC, looked_up=resolved()), ["1.2.3.4"]),
+        # A public address of its own beside it: that one, unless the name says otherwise.
+        (make_facts(LOOPBACK, interface("eth0", "lan", "5.6.7.8/24"), WG_PUBLIC), ["5.6.7.8"]),
+        (
+            make_facts(LOOPBACK, interface("eth0", "lan", "5.6.7.8/24"), WG_PUBLIC, looked_up=resolved("1.2.3.4")),
+            ["1.2.3.4"],
+        ),
+        # What a VPN gives for IPv6 is told to nobody whom the name does not lead there.
+        (make_facts(LOOPBACK, PUBLIC_V4, interface("wg0", "vpn", "2600::7/128")), ["1.2.3.4"]),
+        (
+            make_facts(
+                LOOPBACK, PUBLIC_V4, interface("wg0", "vpn", "2600::7/128"), looked_up=resolved("1.2.3.4", "2600::7")
+            ),
+            ["1.2.3.4", "2600::7"],
+        ),
+    ],
+)
+def test_public_address_of_a_tunnel_is_an_address(facts: NodeFacts, told: list[str]) -> None:
+    addresses = build(PUBLIC_HUB, facts).media.addresses
+    found = [str(a.external) if a.external == a.local else f"{a.external} → {a.local}" for a in addresses]
+    assert found == told
+
+
+def test_public_address_of_a_tunnel_is_asked_for_and_said() -> None:
+    facts = make_facts(LOOPBACK, WG_PUBLIC, routes=("wg0",))
+    assert needs_domain(load_spec(PUBLIC_HUB.encode()).spec, facts)
+    assert "clients are told 1.2.3.4, the public address on wg0, a tunnel" in build(PUBLIC_HUB, facts).notes
+
+
+def test_address_behind_a_tunnel_leads_to_it() -> None:
+    facts = make_facts(LOOPBACK, interface("wg0", "vpn", "5.6.7.8/32"), routes=("wg0",))
+    plan = build(PUBLIC_HUB + "media: {advertise: 1.2.3.4}", facts)
+    assert [tuple(map(str, address)) for address in plan.media.addresses] == [("1.2.3.4", "5.6.7.8")]
+
+
+@pytest.mark.parametrize("kind", ["cardless", "bridge", "container"])
+def test_default_route_makes_any_bridge_the_lan(kind: InterfaceKind) -> None:
+    facts = make_facts(LOOPBACK, interface("vmbr0", kind, "192.168.1.10/24"), WIFI, routes=("vmbr0",))
+    plan = build("reach: lan", facts)
+    assert [str(address) for address in plan.media.advertise] == ["192.168.1.10"]
+    assert plan.notes[0] == "clients are told 192.168.1.10, on vmbr0, which carries the default route"
+
+
+def test_bridge_without_a_card_is_taken_where_nothing_else_is_left_and_that_is_said() -> None:
+    vmbr0 = interface("vmbr0", "cardless", "192.168.1.10/24")
+    plan = build("reach: lan", make_facts(LOOPBACK, DOCKER, TAILSCALE, vmbr0, routes=()))
+    assert [str(address) for address in plan.media.advertise] == ["192.168.1.10"]
+    assert plan.notes[0] == (
+        "clients are told 192.168.1.10, on vmbr0, a bridge without a network card: there is no other address that a "
+        "LAN could reach"
+    )
+    beside = build("reach: lan", make_facts(LOOPBACK, vmbr0, WIFI, routes=()))
+    assert [str(address) for address in beside.media.advertise] == ["192.168.1.6"]
+    assert "not 192.168.1.10 on vmbr0: a bridge without a network card" in beside.notes
+
+
+def test_private_answer_for_the_domain_may_be_split_dns() -> None:
+    """The public record is right; the way out is media.advertise."""
+    _, problem, hint = refuse(PUBLIC_HUB, MACHINES["home-misnamed"])
+    assert problem.startswith("rtc.example.com resolves to 192.168.1.5")
+    assert hint.startswith(
+        "with split DNS, where others are told the public address, write that one as media.advertise"
+    )
+    plan = build(PUBLIC_HUB + "media: {advertise: 1.2.3.4}", MACHINES["home-misnamed"])
+    assert [tuple(map(str, address)) for address in plan.media.addresses] == [("1.2.3.4", "192.168.1.5")]
+
+
+def test_machine_without_a_usable_address_names_both_ways_out() -> None:
+    _, _, hint = refuse("reach: lan", MACHINES["offline"])
+    assert "media.interfaces" in hint
+    assert "media.advertise" in hint
 
 
 def test_public_address_beside_a_private_one_is_the_one_that_is_told() -> None:
