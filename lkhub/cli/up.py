@@ -1,6 +1,7 @@
 """`lkhub up`."""
 
 import os
+from dataclasses import MISSING, fields
 from typing import Annotated
 
 import typer
@@ -43,7 +44,10 @@ def up(
         if not detach:
             raise typer.Exit(run_foreground(hub, verify=not no_verify, json=json))
         start_detached(hub)
-    applied = Applied(**ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now))
+    answer = ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now)
+    # A supervisor of another version may tell more, and may not tell what has a default.
+    told = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
+    applied = Applied(**{name: answer[name] for name in told})
     _report_applied(applied)
     if not no_verify:
         wait_for_certificates(paths)

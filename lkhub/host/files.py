@@ -24,6 +24,9 @@ _STATE_NAMES = {
 # Specs, key files and tokens are a few kilobytes; this keeps a device or a wrong file from filling the memory.
 MAX_INPUT_BYTES = 1024 * 1024
 
+# Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
+MAX_SOCKET_PATH = 103
+
 
 @contextlib.contextmanager
 def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
@@ -83,6 +86,15 @@ def _is_foreign(path: Path) -> bool:
     if not mode & 0o077:
         return False
     return bool(mode & stat.S_ISVTX) or not {entry.name for entry in path.iterdir()} <= _STATE_NAMES
+
+
+def check_socket_path(path: str) -> None:
+    """Raise MachineError where the system can't open a socket with so long a name."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise MachineError(
+            f"the state directory's path is too long for a socket: {path}",
+            hints=("choose a shorter one with --state DIR",),
+        )
 
 
 def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:

@@ -71,6 +71,14 @@ def is_alive(process: ProcessId) -> bool:
     return identify(process.pid) == process
 
 
+def read_state(pid: int) -> str:
+    """What the process is doing in psutil's words (`sleeping`, `stopped`, …); "" where that can't be told."""
+    try:
+        return str(psutil.Process(pid).status())
+    except (psutil.Error, OSError):
+        return ""
+
+
 def child_environ() -> dict[str, str]:
     """Our own environment without what livekit-server and Caddy would obey."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}

@@ -1,109 +1,156 @@
-"""Messages between a command and the running supervisor, both ends.
+"""What commands ask of the running supervisor. `lkhub.supervise.control_server` is its end.
 
-One connection carries one request and one answer, each a JSON object on a line, over a Unix socket that
-only this user can open. Request: `{"do": VERB, …}`. Answer: `{"ok": …}` or
-`{"error": {"message", "hints", "exit_code"}}`.
+One connection carries one request and its answer, each a JSON object on a line, over a Unix socket that
+only this user can open. Request: `{"do": VERB, …}`. Answer: `{"ok": …, "version": …}` or
+`{"error": {"message", "hints", "exit_code"}, "version": …}`. Where the request has `"progress": true`, lines of
+`{"progress": TEXT}` come before the answer.
+
+The two ends may be of different versions: what one does not know is ignored, and what it misses is told with both
+versions.
 """
 
 import contextlib
 import json
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import struct
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import anyio
-import anyio.abc
-from anyio.streams.buffered import BufferedByteReceiveStream
-
-from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError, pack_error, unpack_error
+from lkhub import __version__
+from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
 from lkhub.host import files
+from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
 
-Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
+# A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
+# looks whether it is still there.
+SILENCE_SECONDS = 3.0
 
-# A request names a path and a few variables; anything longer is not one of ours.
-MAX_REQUEST_BYTES = 64 * 1024
-
-# Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
-MAX_SOCKET_PATH = 103
-
-_RESTART = ("is it of another version of lkhub? `lkhub down`, then `lkhub up`, starts this one",)
-
-
-async def serve_control(path: str, handlers: Mapping[str, Handler], *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory,
-    so a socket that is there is left over."""
-    files.remove(path)
-    check_socket_path(path)
-    listener = await anyio.create_unix_listener(path, mode=0o600)
-    task_status.started()
-    async with listener:
-        await listener.serve(lambda stream: _answer(stream, handlers))
+# A supervisor that does long work answers a ping beside it. More patience than for an answer: whoever reads that the
+# supervisor hangs will kill it.
+PING_SECONDS = 7.0
 
 
-def check_socket_path(path: str) -> None:
-    """Raise MachineError where the system can't open a socket with so long a name."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise MachineError(
-            f"the state directory's path is too long for a socket: {path}",
-            hints=("choose a shorter one with --state DIR",),
-        )
+def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None, **fields: Any) -> Any:
+    """Send a request to the supervisor and return its answer; `on_progress` hears what it does meanwhile.
 
-
-async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler]) -> None:
-    async with stream:
-        try:
-            line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_REQUEST_BYTES)
-            answer: dict[str, Any] = {"ok": await _handle(line, handlers)}
-        except HubError as error:
-            answer = {"error": pack_error(error)}
-        except (anyio.IncompleteRead, anyio.DelimiterNotFound, anyio.BrokenResourceError):
-            return  # whoever asked left before saying what
-        except Exception as error:
-            # A bug in one answer must not end the supervisor, and every call with it.
-            message = f"this is a bug in lkhub: {type(error).__name__} while answering"
-            answer = {"error": {"message": message, "hints": [], "exit_code": EXIT_BUG}}
-        # Shielded: the answer to `stop` must still go out while everything else is cancelled. Who asked may
-        # not have waited for it.
-        with anyio.CancelScope(shield=True), contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-            await stream.send(json.dumps(answer).encode() + b"\n")
-
-
-async def _handle(line: bytes, handlers: Mapping[str, Handler]) -> Any:
-    try:
-        request = json.loads(line)
-        handler = handlers[request["do"]]
-    except (ValueError, KeyError, TypeError):
-        raise InputError("not a request that the supervisor knows") from None
-    return await handler(request)
-
-
-def ask(path: str, do: str, **fields: Any) -> Any:
-    """Send a request to the supervisor and return its answer. Blocks for as long as the work takes.
-
-    Raises NotRunningError where no supervisor listens, and the HubError that the supervisor answered.
+    Blocks for as long as the work takes. Raises NotRunningError where no supervisor listens, UnresponsiveError where
+    it does not react within a few seconds, and the HubError that it answered. A key that the answer lacks is a
+    MachineError that names both versions when it is looked up, at any depth.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    request = {"do": do, **fields} | ({"progress": True} if on_progress else {})
+    line = json.dumps(request).encode() + b"\n"
+    if len(line) > MAX_REQUEST_BYTES:
+        raise describe_too_long()
+    with _connect(path) as connection:
+        # What was said before the connection broke is read all the same.
+        with contextlib.suppress(ConnectionError):
+            _send_all(connection, line)
+        for received in _receive_lines(connection, path):
+            answer = _read_answer(received)
+            if "progress" in answer:
+                if on_progress:
+                    on_progress(str(answer["progress"]))
+            elif "ok" in answer:
+                return answer["ok"]
+            else:
+                raise _read_failure(answer)
+    raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
+
+
+def _connect(path: str) -> socket.socket:
+    files.check_socket_path(path)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(SILENCE_SECONDS + PING_SECONDS)
+    try:
+        connection.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        raise NotRunningError from None
+    except (BlockingIOError, TimeoutError):  # nobody has taken up those who asked before
+        connection.close()
+        raise UnresponsiveError(None) from None
+    except OSError as error:
+        connection.close()
+        raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
+    return connection
+
+
+def _send_all(connection: socket.socket, line: bytes) -> None:
+    try:
+        connection.sendall(line)
+    except TimeoutError:
+        raise UnresponsiveError(_find_pid(connection)) from None
+
+
+def _receive_lines(connection: socket.socket, path: str) -> Iterator[bytes]:
+    """The lines that come, without a deadline for as long as the supervisor is alive."""
+    connection.settimeout(SILENCE_SECONDS)
+    rest = b""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            try:
+                chunk = connection.recv(64 * 1024)
+            except TimeoutError:
+                _require_reaction(path, _find_pid(connection))
+                continue
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+    if rest:
+        yield rest
+
+
+def _require_reaction(path: str, pid: int | None) -> None:
+    """Raise UnresponsiveError where the supervisor does not even answer a ping."""
+    if pid is not None and _is_stopped(pid):
+        raise UnresponsiveError(pid)
+    # One that takes nobody up any more is ending: the connection that it has tells when.
+    with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
+        connection.settimeout(PING_SECONDS)
         try:
-            connection.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise NotRunningError from None
-        except OSError as error:
-            raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
-        line = b""
-        with contextlib.suppress(ConnectionError), connection.makefile("rb") as reader:
-            connection.sendall(json.dumps({"do": do, **fields}).encode() + b"\n")
-            line = reader.readline()
-    if not line:
-        raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
+            connection.sendall(b'{"do": "ping"}\n')
+            connection.recv(1)
+        except TimeoutError:
+            raise UnresponsiveError(pid) from None
+
+
+def _find_pid(connection: socket.socket) -> int | None:
+    """Who listens at the other end; None where this system does not tell."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    layout = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+    pid: int = layout.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size))[0]
+    return pid or None
+
+
+def _is_stopped(pid: int) -> bool:
+    # Imported where something is wrong: most commands are over without.
+    from lkhub.host.processes import read_state
+
+    return read_state(pid) in ("stopped", "tracing-stop")
+
+
+def _read_answer(line: bytes) -> Mapping[str, Any]:
     try:
         answer = json.loads(line)
-        if "ok" in answer:
-            return answer["ok"]
-        failure = unpack_error(answer["error"])
-    except (ValueError, LookupError, TypeError):
-        raise MachineError("the running supervisor gave an answer that makes no sense", hints=_RESTART) from None
-    raise failure
+        version = answer.get("version", "of an earlier version")
+
+        def complain(key: str) -> HubError:
+            message = f"the running supervisor (lkhub {version}) does not tell {key!r}, and this lkhub is {__version__}"
+            return MachineError(message, hints=RESTART)
+
+        completed = as_message(answer, complain)
+    except (ValueError, AttributeError, RecursionError):
+        raise MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART) from None
+    return completed  # type: ignore[no-any-return]
+
+
+def _read_failure(answer: Mapping[str, Any]) -> HubError:
+    try:
+        return unpack_error(answer["error"])
+    except TypeError:
+        return MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART)
 
 
 class NotRunningError(UnwellError):
@@ -111,3 +158,20 @@ class NotRunningError(UnwellError):
 
     def __init__(self) -> None:
         super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
+
+
+class UnresponsiveError(UnwellError):
+    """A supervisor listens, and does not react. `pid` None: it is not known who it is."""
+
+    def __init__(self, pid: int | None) -> None:
+        if pid is None:
+            super().__init__("the hub's supervisor does not answer", hints=("`lkhub logs hub` shows what it did last",))
+            return
+        from lkhub.host.processes import read_state
+
+        state = read_state(pid)
+        hints = [f"`kill -9 {pid}`, then `lkhub up`: calls go on meanwhile, and the new supervisor takes them over"]
+        if _is_stopped(pid):
+            hints.insert(0, f"`kill -CONT {pid}` lets it go on")
+        doing = f", {state}" if state else ""
+        super().__init__(f"the hub's supervisor does not answer (pid {pid}{doing})", hints=hints)

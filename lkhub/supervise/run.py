@@ -13,12 +13,12 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors
+from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise.addresses import watch_addresses
 from lkhub.supervise.certificates import watch_certificate
-from lkhub.supervise.control import Handler, check_socket_path, serve_control
+from lkhub.supervise.control_server import Handler, Tell, serve_control
 from lkhub.supervise.router import Renewal
 from lkhub.supervise.supervisor import Applied, Supervisor
 
@@ -26,6 +26,9 @@ Say = Callable[[str], None]
 
 # `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.
 LOCK_SECONDS = 5.0
+
+# The processes answer in milliseconds. What one that hangs would have told is left out.
+LOOK_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -139,19 +142,24 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
 
 
 def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
-    async def status(_: Mapping[str, Any]) -> Any:
-        await supervisor.look_outside()
-        return {**supervisor.as_json(), "edge": await supervisor.ask_edge(), "router": renewal.as_json()}
+    async def status(_: Mapping[str, Any], __: Tell) -> Any:
+        answer = {**supervisor.as_json(), "edge": None, "router": renewal.as_json()}
+        # A process that hangs must not keep `status` from saying so.
+        with anyio.move_on_after(LOOK_SECONDS):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(supervisor.look_outside)
+                answer["edge"] = await supervisor.ask_edge()
+        return answer
 
-    async def apply(request: Mapping[str, Any]) -> Any:
+    async def apply(request: Mapping[str, Any], _: Tell) -> Any:
         hub = prepare_hub(request["spec"], supervisor.paths.root, request["environ"])
         return asdict(await supervisor.apply(hub, now=request["now"]))
 
-    async def restart(request: Mapping[str, Any]) -> Any:
+    async def restart(request: Mapping[str, Any], _: Tell) -> Any:
         names = [request["name"]] if request["name"] else list(supervisor.children)
         return {"restarted": names, "people": await supervisor.restart(names)}
 
-    async def stop(request: Mapping[str, Any]) -> Any:
+    async def stop(request: Mapping[str, Any], _: Tell) -> Any:
         await supervisor.stop("drain" if request["drain"] else "now")
         supervisor.tasks.cancel_scope.cancel()
         return {}

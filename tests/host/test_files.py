@@ -7,6 +7,7 @@ import pytest
 from lkhub.errors import InputError, MachineError
 from lkhub.host.files import (
     MAX_INPUT_BYTES,
+    check_socket_path,
     ensure_private_dir,
     ensure_state_dir,
     explain_os_errors,
@@ -243,3 +244,11 @@ def test_files_that_nobody_names_are_removed_and_folders_are_not(tmp_path: Path)
     assert {entry.name for entry in tmp_path.iterdir()} == {"kept", "folder"}
     with pytest.raises(MachineError):
         remove_others(str(tmp_path / "nowhere"), ())
+
+
+def test_path_that_no_socket_can_have_is_refused() -> None:
+    check_socket_path("/" + "x" * 102)
+    for path in ("/" + "x" * 103, "/" + "é" * 60):
+        with pytest.raises(MachineError, match="too long for a socket") as refused:
+            check_socket_path(path)
+        assert "--state" in refused.value.hints[0]

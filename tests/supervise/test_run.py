@@ -1,6 +1,10 @@
 import os
 import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -11,7 +15,7 @@ from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise import run as run_module
-from lkhub.supervise.control import ask
+from lkhub.supervise.control import SILENCE_SECONDS, ask
 from lkhub.supervise.run import hold_lock, run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub, list_running
@@ -109,3 +113,41 @@ async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, pat
     with pytest.raises(BaseExceptionGroup):
         await run_hub(make_hub(), lambda _: None, ready)
     assert list_running(paths) == []
+
+
+# --- what is asked of it while it works
+
+
+@asynccontextmanager
+async def running(hub: PreparedHub) -> AsyncIterator[Supervisor]:
+    """A hub that answers on its control socket, until the block is left."""
+    up = anyio.Event()
+    held: list[Supervisor] = []
+
+    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+        held.append(supervisor)
+        up.set()
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_hub, hub, lambda _: None, ready)
+            await up.wait()
+            yield held[0]
+            await request(hub.plan.paths, "stop", drain=False)
+
+
+async def request(paths: StatePaths, do: str, **fields: Any) -> Any:
+    return await anyio.to_thread.run_sync(lambda: ask(paths.control, do, **fields))
+
+
+@pytest.mark.parametrize("name", ["media", "relay"])
+async def test_status_is_answered_while_a_process_hangs(make_hub: MakeHub, paths: StatePaths, name: str) -> None:
+    async with running(make_hub()) as supervisor:
+        process = supervisor.children[name].process
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        before = time.monotonic()
+        answer = await request(paths, "status")
+        os.kill(process.pid, signal.SIGCONT)
+        assert time.monotonic() - before < SILENCE_SECONDS, "nobody has to look whether the supervisor is there"
+        assert [process["name"] for process in answer["processes"]] == ["media", "relay", "serve"]
