@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
@@ -142,6 +143,9 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
 
 
 def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
+    # Changes are made in the order in which they were asked for: what was asked for last is what stays.
+    changing = anyio.Lock()
+
     async def status(_: Mapping[str, Any], __: Tell) -> Any:
         answer = {**supervisor.as_json(), "edge": None, "router": renewal.as_json()}
         # A process that hangs must not keep `status` from saying so.
@@ -151,9 +155,15 @@ def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
                 answer["edge"] = await supervisor.ask_edge()
         return answer
 
-    async def apply(request: Mapping[str, Any], _: Tell) -> Any:
-        hub = prepare_hub(request["spec"], supervisor.paths.root, request["environ"])
-        return asdict(await supervisor.apply(hub, now=request["now"]))
+    async def apply(request: Mapping[str, Any], tell: Tell) -> Any:
+        if changing.locked():
+            tell("another change is being made; waiting for its end")
+        async with changing:
+            # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
+            # started again at once. A hub that is stopped does not wait for them either.
+            arguments = request["spec"], supervisor.paths.root, request["environ"]
+            hub = await anyio.to_thread.run_sync(prepare_hub, *arguments, abandon_on_cancel=True)
+            return asdict(await supervisor.apply(hub, now=request["now"]))
 
     async def restart(request: Mapping[str, Any], _: Tell) -> Any:
         names = [request["name"]] if request["name"] else list(supervisor.children)

@@ -1,8 +1,10 @@
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from lkhub.supervise.control import SILENCE_SECONDS, ask
 from lkhub.supervise.run import hold_lock, run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub, list_running
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +141,78 @@ async def running(hub: PreparedHub) -> AsyncIterator[Supervisor]:
 
 async def request(paths: StatePaths, do: str, **fields: Any) -> Any:
     return await anyio.to_thread.run_sync(lambda: ask(paths.control, do, **fields))
+
+
+class SlowPreparing:
+    """In place of `prepare_hub`: the hub that a test names as spec, when the test lets it go on."""
+
+    def __init__(self, hubs: dict[str, PreparedHub]) -> None:
+        self.hubs = hubs
+        self.begun: list[str] = []
+        self.may_end = {name: threading.Event() for name in hubs}
+
+    def __call__(self, spec: str, _: str, __: object) -> PreparedHub:
+        self.begun.append(spec)
+        assert self.may_end[spec].wait(30)
+        return self.hubs[spec]
+
+
+async def test_process_that_dies_while_a_change_is_prepared_is_back_at_once(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name servers may take seconds to answer; media must not wait for them."""
+    preparing = SlowPreparing({"slow": make_hub()})
+    monkeypatch.setattr(run_module, "prepare_hub", preparing)
+    async with running(make_hub()) as supervisor, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(request, paths, "apply", spec="slow", environ={}, now=False))
+        await until(lambda: preparing.begun, "it prepares the change")
+        first = supervisor.children["media"].process
+        assert first is not None
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: supervisor.children["media"].process not in (None, first), "media is there again")
+        status = await request(paths, "status")
+        assert status["processes"][0]["restarts"] == 1
+        preparing.may_end["slow"].set()
+
+
+async def test_change_that_was_asked_for_last_is_what_stays(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the one before takes longer to prepare."""
+    hubs = {"first": make_hub(media={}, serve={"v": 1}), "second": make_hub(media={}, serve={"v": 2})}
+    preparing = SlowPreparing(hubs)
+    monkeypatch.setattr(run_module, "prepare_hub", preparing)
+    preparing.may_end["second"].set()
+    heard: list[str] = []
+    async with running(make_hub(media={}, serve={})) as supervisor:
+        async with anyio.create_task_group() as tasks:
+            apply = partial(request, paths, "apply", environ={}, now=False)
+            tasks.start_soon(partial(apply, spec="first"))
+            await until(lambda: preparing.begun, "it prepares the first")
+            tasks.start_soon(partial(apply, spec="second", on_progress=heard.append))
+            await until(lambda: heard, "the second waits")
+            preparing.may_end["first"].set()
+        assert preparing.begun == ["first", "second"]
+        assert supervisor.current is hubs["second"]
+    assert heard == ["another change is being made; waiting for its end"]
+
+
+async def test_hub_that_is_stopped_does_not_wait_for_a_change_that_is_prepared(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preparing = SlowPreparing({"slow": make_hub()})
+    monkeypatch.setattr(run_module, "prepare_hub", preparing)
+
+    async def ask_for_change() -> None:
+        with pytest.raises(HubError, match="ended before it answered"):
+            await request(paths, "apply", spec="slow", environ={}, now=False)
+
+    async with anyio.create_task_group() as tasks, running(make_hub()):
+        tasks.start_soon(ask_for_change)
+        await until(lambda: preparing.begun, "it prepares the change")
+    assert list_running(paths) == []
+    with hold_lock(paths):
+        preparing.may_end["slow"].set()
 
 
 @pytest.mark.parametrize("name", ["media", "relay"])
