@@ -4,13 +4,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.api import Api
 from lkhub.service.errors import ApiError, answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.guard import HostGuard
-from lkhub.service.pages import WEB, content_security_policy, show_page
+from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
 from lkhub.service.trust import Trust
 
 
@@ -27,7 +26,7 @@ def build_app(config: ServeConfig) -> Starlette:
         Route("/api/hub", api.hub),
         Route("/api/health", api.health),
         Route("/api/livekit/token", api.token, methods=["POST"]),
-        Mount("/assets", StaticFiles(directory=WEB / "assets", check_dir=False)),
+        Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
         Route("/join/{room:path}", show_page),
         Route("/", show_page),

@@ -75,9 +75,9 @@ class Trust:
         )
         return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
 
-    async def style(self, _: Request) -> Response:
+    async def style(self, request: Request) -> Response:
         """The look of the page, by the front end's style sheets. The edge leads nothing but /trust here without TLS."""
-        return send_built("trust.css")
+        return send_built(request, "trust.css")
 
     async def certificate(self, _: Request) -> Response:
         """The root, as a browser or a phone installs it. In PEM: that is what Debian's tools take."""
