@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
+from lkhub.render.caddy_errors import render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_relay
 from lkhub.spec.types import Address
@@ -18,8 +19,12 @@ CONNECTIONS_PER_ADDRESS = 1000
 # WebSockets that outlive a reload of the configuration are left alone for as long as any call lasts.
 STREAM_CLOSE_DELAY = "24h"
 
-# How long a request waits for media that is being restarted; that takes a tenth of a second.
+# How long a request waits for a process that is being restarted; that takes a tenth of a second for media, and one or
+# two for the service.
 _PATIENCE = {"try_duration": "5s", "try_interval": "50ms"}
+
+# When a service that took a request and says nothing is given up: it answers in milliseconds.
+_SERVE_ANSWERS_WITHIN = "8s"
 
 # LiveKit's API takes small messages; metadata is limited to 64 KiB each (livekit-server, pkg/config/config.go).
 MAX_API_BODY = 1 << 20
@@ -46,7 +51,7 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
     """The edge's configuration. It names files with secrets and holds none."""
     config: _Json = {
         "admin": {"disabled": True, "config": {"persist": False}},
-        "logging": {"logs": {"default": _LOG}},
+        "logging": {"logs": {"default": {**_LOG, "exclude": [_ERRORS]}, "errors": {**_LOG, **_ERROR_LOG}}},
         "storage": {"module": "file_system", "root": plan.paths.caddy},
         "apps": {"lkhub": _relay(plan), "http": {"grace_period": "1s", "servers": _servers(plan, edge)}},
     }
@@ -73,6 +78,10 @@ _LOG = {
     },
     "sampling": {"interval": 1_000_000_000, "first": 10, "thereafter": 1000},
 }
+
+# Why a request failed is told at this level where a page of ours is the answer (caddyhttp/server.go, ServeHTTP).
+_ERRORS = "http.log.error"
+_ERROR_LOG = {"level": "DEBUG", "include": [_ERRORS]}
 
 
 def _relay(plan: Plan) -> _Json:
@@ -141,7 +150,7 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
         "max_header_bytes": 64 * 1024,
         "protocols": ["h1"],
     }
-    hub = {**common, "routes": _routes(plan, edge)}
+    hub = {**common, "routes": _routes(plan, edge), "errors": render_error_routes()}
     if edge.tls.mode == "external":
         trusted = [str(network) for network in edge.trusted_proxies]
         hub |= {
@@ -153,6 +162,8 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
     servers = {"hub": hub | {"listen": ["handover/hub"]}}  # the front hands its connections over inside the process
     if edge.http:
         servers["plain"] = {**common, "listen": _listen(edge.listen, edge.http), "routes": _plain_routes(plan, edge)}
+        if edge.tls.mode == "internal":  # it has /trust from the service, and in the other modes nothing from anybody
+            servers["plain"]["errors"] = render_error_routes()
     return servers
 
 
@@ -171,12 +182,11 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     media = _proxy(
         plan.urls.local_media, {**_secure(edge), "stream_close_delay": STREAM_CLOSE_DELAY, "stream_buffer_size": 4096}
     )
-    media["load_balancing"] = _PATIENCE
     routes.append({"match": [{"path": MEDIA_PATHS}], "handle": [limit, media], "terminal": True})
     if _is_https_for_good(edge):
         routes.append({"handle": [{"handler": "headers", "response": {"set": STRICT_TRANSPORT, "deferred": True}}]})
     # The service adds the other security headers itself.
-    routes.append({"handle": [limit, _proxy(plan.urls.local_serve, _secure(edge))]})
+    routes.append({"handle": [limit, _to_serve(plan, _secure(edge))]})
     return routes
 
 
@@ -208,8 +218,15 @@ def _proxy(url: str, more: _Json) -> _Json:
         "handler": "reverse_proxy",
         "upstreams": [{"dial": url.removeprefix("http://")}],
         "transport": {"protocol": "http", "dial_timeout": "3s"},
+        "load_balancing": _PATIENCE,
         **more,
     }
+
+
+def _to_serve(plan: Plan, more: _Json) -> _Json:
+    proxy = _proxy(plan.urls.local_serve, more)
+    proxy["transport"] = {**proxy["transport"], "response_header_timeout": _SERVE_ANSWERS_WITHIN}
+    return proxy
 
 
 def _secure(edge: EdgePlan) -> _Json:
@@ -225,7 +242,7 @@ def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     routes: list[_Json] = []
     if edge.tls.mode == "internal":
         strip = {"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}
-        handlers = [strip, _proxy(plan.urls.local_serve, {})]
+        handlers = [strip, _to_serve(plan, {})]
         routes.append({"match": [{"path": ["/trust", "/trust/*"]}], "handle": handlers, "terminal": True})
     # To the name that was asked for, if it is one of the hub's: whoever asks for another gets the first of them.
     routes += [{"match": [{"host": [name]}], **_send_to(name, edge), "terminal": True} for name in edge.names]

@@ -1,7 +1,5 @@
 """The one shape of an error over HTTP: `{"error": {"code", "message", "hint"?}}`."""
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 _CODES = {
@@ -30,20 +28,3 @@ class ApiError(Exception):
         if self.hint:
             body["hint"] = self.hint
         return JSONResponse({"error": body}, self.status)
-
-
-async def answer_http_exception(_: Request, error: Exception) -> Response:
-    """The handler for what Starlette itself refuses: unknown addresses, wrong methods."""
-    assert isinstance(error, HTTPException)
-    return ApiError(error.status_code, error.detail.lower()).as_response()
-
-
-async def answer_bug(_: Request, error: Exception) -> Response:
-    """The handler for everything else. The cause is in the log, not in the answer."""
-    return ApiError(500, "the hub could not answer this", "`lkhub logs serve` shows why").as_response()
-
-
-async def answer_api_error(_: Request, error: Exception) -> Response:
-    """Starlette's exception handler for ApiError."""
-    assert isinstance(error, ApiError)
-    return error.as_response()

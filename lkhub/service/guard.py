@@ -7,9 +7,11 @@ the hub arrives with a foreign `Origin`, and can't set `application/json` withou
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lkhub.service.errors import ApiError
+from lkhub.service.refusals import answer
 
 # What a proxy adds, besides `X-Forwarded-*`. Nothing on this machine that talks to the hub directly sends one.
 FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
@@ -40,7 +42,7 @@ class HostGuard:
             await self.app(scope, receive, send_guarded)
         else:
             error = ApiError(421, "this is not the name of this hub", "use the address that `lkhub status` shows")
-            await error.as_response()(scope, receive, send_guarded)
+            await answer(Request(scope), error)(scope, receive, send_guarded)
 
 
 def _authorities(host: str, port: int) -> Iterable[str]:

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -82,6 +84,64 @@ def test_health_says_no_more_than_whether_it_is_well(hub: Hub, door: httpx.Clien
     finally:
         supervisor.resume()
     wait_until(lambda: door.get("/api/health").status_code == 200, "media is back")
+
+
+PEOPLE = {"Accept": "text/html,*/*;q=0.8"}
+
+
+def test_a_page_that_is_asked_for_while_the_service_restarts_comes_all_the_same(hub: Hub, door: httpx.Client) -> None:
+    before = hub.pids()["serve"]
+    psutil.Process(before).kill()
+    assert door.get("/join/lobby").status_code == 200
+    assert hub.pids()["serve"] != before
+
+
+@contextlib.contextmanager
+def nobody_brings_back(hub: Hub) -> Iterator[None]:
+    supervisor = psutil.Process(hub.supervisor_pid())
+    supervisor.suspend()
+    try:
+        yield
+    finally:
+        supervisor.resume()
+
+
+def check_told_in_words(door: httpx.Client, status: int) -> None:
+    with ThreadPoolExecutor() as pool:
+        page, api = pool.map(lambda accept: door.get("/", headers=accept, timeout=20), (PEOPLE, {"Accept": "*/*"}))
+    assert (page.status_code, api.status_code) == (status, status)
+    assert "comes back by itself" in page.text
+    assert '<meta http-equiv="refresh"' in page.text
+    assert api.json()["error"]["code"] == "unavailable"
+
+
+def test_a_service_that_is_gone_is_told_in_words(hub: Hub, door: httpx.Client) -> None:
+    serve = psutil.Process(hub.pids()["serve"])
+    with nobody_brings_back(hub):
+        serve.kill()
+        check_told_in_words(door, 502)
+    wait_until(lambda: door.get("/").status_code == 200, "the service is back")
+
+
+@pytest.mark.field  # it waits until the edge has lost its patience
+def test_a_service_that_hangs_is_told_in_words(hub: Hub, door: httpx.Client) -> None:
+    serve = psutil.Process(hub.pids()["serve"])
+    serve.suspend()
+    try:
+        check_told_in_words(door, 504)
+    finally:
+        serve.resume()
+    wait_until(lambda: door.get("/").status_code == 200, "the service answers again")
+
+
+def test_the_edge_hands_on_what_is_compressed_as_it_is(door: httpx.Client) -> None:
+    page = door.get("/").text
+    asset = re.findall(r'src="(/assets/[^"]+\.js)"', page)[0]
+    with door.stream("GET", asset, headers={"Accept-Encoding": "gzip, br"}) as answer:
+        raw = b"".join(answer.iter_raw())
+    assert (answer.headers["content-encoding"], len(raw)) == ("br", int(answer.headers["content-length"]))
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["vary"].lower() == "accept-encoding"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/hub", "/api/health", "/rtc/v1/validate", "/twirp/livekit.RoomService/x"])

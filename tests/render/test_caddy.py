@@ -62,10 +62,13 @@ def test_it_asks_nobody_but_the_issuers_of_the_plan(hub: str) -> None:
 def test_no_address_of_a_call_is_logged(hub: str) -> None:
     """Signalling URLs carry a token."""
     config = render(hub)
-    [log] = config["logging"]["logs"].values()
-    assert log["encoder"]["fields"]["request>uri"] == {"filter": "delete"}
-    assert log["encoder"]["fields"]["request>headers"] == {"filter": "delete"}
-    assert log["writer"] == {"output": "stderr"}
+    logs = config["logging"]["logs"]
+    for log in logs.values():
+        assert log["encoder"]["fields"]["request>uri"] == {"filter": "delete"}
+        assert log["encoder"]["fields"]["request>headers"] == {"filter": "delete"}
+        assert log["writer"] == {"output": "stderr"}
+        assert log["sampling"]
+    assert logs["default"]["exclude"] == logs["errors"]["include"], "each line is written once"
     assert not [path for path, _ in walk(config) if path and path[-1] == "logs" and "servers" in path]
 
 

@@ -90,11 +90,38 @@ def test_requests_have_limits(hub: str) -> None:
 
 
 @EVERY
-def test_media_that_restarts_is_waited_for_and_sockets_outlive_a_reload(hub: str) -> None:
+def test_what_restarts_is_waited_for(hub: str) -> None:
+    proxies = list_handlers(render(hub), "reverse_proxy")
+    assert {proxy["upstreams"][0]["dial"].rpartition(":")[2] for proxy in proxies} == {"7880", "8080"}
+    for proxy in proxies:
+        assert proxy["load_balancing"]["try_duration"] == "5s"
+        if proxy["upstreams"][0]["dial"].endswith(":8080"):
+            assert proxy["transport"]["response_header_timeout"] == "8s", "a service that hangs is given up"
+
+
+@EVERY
+def test_what_does_not_come_back_is_told_in_words(hub: str) -> None:
+    """To people on a page that asks again by itself, to programs in the one shape of errors."""
+    for server in render(hub)["apps"]["http"]["servers"].values():
+        if not list_handlers(server["routes"], "reverse_proxy"):
+            assert "errors" not in server, "nobody is asked, so nobody fails to answer"
+            continue
+        for_people, for_programs = server["errors"]["routes"]
+        [page], [error] = for_people["handle"], for_programs["handle"]
+        assert for_people["terminal"] is True
+        assert for_people["match"][0]["header"] == {"Accept": ["*text/html*"]}
+        assert '<meta http-equiv="refresh"' in page["body"]
+        assert json.loads(error["body"])["error"]["code"] == "unavailable"
+        for answer in (page, error):
+            assert answer["status_code"] == "{http.error.status_code}"
+            assert answer["headers"]["Cache-Control"] == ["no-store"]
+
+
+@EVERY
+def test_sockets_of_media_outlive_a_reload(hub: str) -> None:
     [media] = [
         p for p in list_handlers(hub_routes(hub), "reverse_proxy") if p["upstreams"][0]["dial"].endswith(":7880")
     ]
-    assert media["load_balancing"]["try_duration"] == "5s"
     assert media["stream_close_delay"] == "24h"
 
 

@@ -2,6 +2,7 @@ import json
 import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lkhub.render.serve_config import ServeConfig
@@ -13,6 +14,8 @@ from tests.service.conftest import Connect, check_error
 pytestmark = pytest.mark.anyio
 
 PAGE = "<!doctype html><title>hub</title>"
+HASHED = "index-a1B2_3-4.js"
+FOR_GOOD = "public, max-age=31536000, immutable"
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +24,11 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "web"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text(PAGE)
-    (folder / "assets" / "index-1234.js").write_text("export {}")
+    (folder / "index.html.br").write_bytes(b"BR page")
+    for name, text in (("index-a1B2_3-4.js", "export {}"), ("licenses.md", "terms")):
+        (folder / "assets" / name).write_text(text)
+    for suffix in (".br", ".gz"):
+        (folder / "assets" / f"{HASHED}{suffix}").write_bytes(suffix.encode())
     (tmp_path / "secret.txt").write_text("XYZ")
     monkeypatch.setattr(pages, "WEB", folder)
     monkeypatch.setattr(app_module, "WEB", folder)
@@ -41,7 +48,7 @@ async def test_every_address_of_the_application_is_its_page(connect: Connect, pa
 
 async def test_assets_are_served(connect: Connect) -> None:
     async with connect() as client:
-        answer = await client.get("/assets/index-1234.js")
+        answer = await client.get(f"/assets/{HASHED}", headers={"accept-encoding": "identity"})
     assert (answer.status_code, answer.text) == (200, "export {}")
     assert "javascript" in answer.headers["content-type"]
 
@@ -105,3 +112,91 @@ async def test_pages_are_for_reading_alone(connect: Connect) -> None:
         for path in ("/", "/join/lobby"):
             check_error(await client.post(path, content=json.dumps({})), 405, "method-not-allowed")
             assert (await client.head(path)).status_code == 200
+
+
+async def read_raw(client: httpx.AsyncClient, path: str, accepted: str) -> tuple[str | None, bytes]:
+    """The encoding of an answer and its bytes as they were sent."""
+    async with client.stream("GET", path, headers={"accept-encoding": accepted}) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["vary"] == "accept-encoding"
+        assert "javascript" in answer.headers["content-type"] or "html" in answer.headers["content-type"]
+        raw = b"".join([part async for part in answer.aiter_raw()])
+        assert int(answer.headers["content-length"]) == len(raw)
+        return answer.headers.get("content-encoding"), raw
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding", "body"),
+    [
+        ("gzip, deflate, br, zstd", "br", b".br"),
+        ("gzip, deflate", "gzip", b".gz"),
+        ("GZIP;q=0.5, BR;q=0", "gzip", b".gz"),
+        ("*", "br", b".br"),
+        ("*, br;q=0", "gzip", b".gz"),
+        ("*;q=0", None, b"export {}"),
+        ("identity", None, b"export {}"),
+        ("", None, b"export {}"),
+        ("br;q=high", None, b"export {}"),
+        ("brotli, gz", None, b"export {}"),
+    ],
+)
+async def test_the_smallest_form_that_the_browser_takes_is_sent(
+    connect: Connect, accepted: str, encoding: str | None, body: bytes
+) -> None:
+    async with connect() as client:
+        assert await read_raw(client, f"/assets/{HASHED}", accepted) == (encoding, body)
+
+
+async def test_a_form_that_the_build_did_not_make_is_not_sent(connect: Connect) -> None:
+    async with connect() as client:
+        assert await read_raw(client, "/", "br") == ("br", b"BR page")
+        assert await read_raw(client, "/", "gzip") == (None, PAGE.encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"), [(f"/assets/{HASHED}", FOR_GOOD), ("/assets/licenses.md", "no-cache"), ("/", "no-cache")]
+)
+async def test_only_what_never_changes_under_its_name_is_kept(connect: Connect, path: str, kept: str) -> None:
+    async with connect() as client:
+        answer = await client.get(path, headers={"accept-encoding": "identity"})
+        assert answer.headers["cache-control"] == kept
+        again = await client.get(path, headers={"accept-encoding": "identity", "if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b""), "what is asked for again is not sent again"
+
+
+async def test_each_form_has_a_mark_of_its_own(connect: Connect) -> None:
+    async with connect() as client:
+        marks = set()
+        for accepted in ("br", "identity"):
+            async with client.stream("GET", "/", headers={"accept-encoding": accepted}) as answer:
+                marks.add(answer.headers["etag"])
+    assert len(marks) == 2, "a cache would send one for the other"
+
+
+AS_A_PERSON = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": "identity"}
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/hub/x", "/assets/gone-12345678.js", "/.env"])
+async def test_an_unknown_address_shows_the_application_to_people(connect: Connect, path: str) -> None:
+    async with connect() as client:
+        answer = await client.get(path, headers=AS_A_PERSON)
+        assert (answer.status_code, answer.text) == (404, PAGE)
+        again = await client.get(path, headers={**AS_A_PERSON, "if-none-match": answer.headers["etag"]})
+        assert again.status_code == 404, "it is not the page that was kept under this address"
+        check_error(await client.get(path, headers={"accept": "*/*"}), 404, "not-found")
+
+
+async def test_other_refusals_are_told_to_people_in_words(connect: Connect, web: Path) -> None:
+    async with connect() as client:
+        wrong = await client.get("/", headers={**AS_A_PERSON, "host": "evil.example"})
+        no_authority = await client.get("/trust", headers=AS_A_PERSON)
+        (web / "index.html").unlink()
+        not_built = await client.get("/", headers=AS_A_PERSON)
+        api = await client.get("/api/nowhere", headers=AS_A_PERSON)
+    assert (wrong.status_code, no_authority.status_code, not_built.status_code) == (421, 404, 404)
+    assert "<code>lkhub status</code>" in wrong.text
+    assert "<code>scripts/up</code>" in not_built.text
+    for page in (wrong, no_authority, not_built):
+        assert page.headers["content-type"].startswith("text/html")
+        assert "{" not in page.text.partition("</style>")[2]
+    check_error(api, 404, "not-found")

@@ -1,0 +1,43 @@
+"""What the edge answers while the process behind it does not."""
+
+import json
+from typing import Any
+
+from lkhub.render.message_page import render_message_page
+
+# When a browser asks again, and what a program is told to wait.
+AGAIN_SECONDS = 2
+
+# Caddy's own words for an upstream that can't be reached, is not there, or does not answer in time.
+_UNAVAILABLE = ["502", "503", "504"]
+
+_PAGE = render_message_page(
+    "The hub does not answer",
+    "It may be restarting. This page asks again every two seconds, and comes back by itself. "
+    "If it stays so: whoever runs the hub sees with `lkhub status` what is wrong.",
+    reload_seconds=AGAIN_SECONDS,
+)
+_ERROR = {"code": "unavailable", "message": "the hub does not answer", "hint": "`lkhub status` shows what is wrong"}
+
+
+def render_error_routes() -> dict[str, Any]:
+    """Value of `errors` of an HTTP server of Caddy's: a page for people, the shape of the hub's errors for programs."""
+    unavailable = {"vars": {"{http.error.status_code}": _UNAVAILABLE}}
+    opened = {**unavailable, "method": ["GET", "HEAD"], "header": {"Accept": ["*text/html*"]}}
+    return {
+        "routes": [
+            {"match": [opened], "handle": [_answer(_PAGE, "text/html; charset=utf-8")], "terminal": True},
+            {"match": [unavailable], "handle": [_answer(json.dumps({"error": _ERROR}) + "\n", "application/json")]},
+        ]
+    }
+
+
+def _answer(body: str, media_type: str) -> dict[str, Any]:
+    headers = {"Content-Type": [media_type], "Cache-Control": ["no-store"], "Retry-After": [str(AGAIN_SECONDS)]}
+    return {
+        "handler": "static_response",
+        "status_code": "{http.error.status_code}",
+        # Caddy leaves braces alone that name nothing it knows (staticresp.go, ReplaceKnown).
+        "body": body,
+        "headers": headers,
+    }

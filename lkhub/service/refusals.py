@@ -1,0 +1,48 @@
+"""Answers other than success: the one shape of errors for programs, a page for people."""
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from lkhub.render.message_page import render_message_page
+from lkhub.service.errors import ApiError
+from lkhub.service.pages import is_built, send_built
+
+
+async def answer_api_error(request: Request, error: Exception) -> Response:
+    """What a handler refused."""
+    assert isinstance(error, ApiError)
+    return answer(request, error)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: unknown addresses, wrong methods."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404 and is_built() and _is_opened_by_a_person(request):
+        # The application reads its own address, and says that there is no such page.
+        return send_built(request, "index.html", 404)
+    return answer(request, ApiError(error.status_code, error.detail.lower()))
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """Everything else. The cause is in the log, not in the answer."""
+    return answer(request, ApiError(500, "the hub could not answer this", "`lkhub logs serve` shows why"))
+
+
+def answer(request: Request, error: ApiError) -> Response:
+    """JSON, or a page where a person has opened an address."""
+    if not _is_opened_by_a_person(request):
+        return error.as_response()
+    title = error.message[:1].upper() + error.message[1:]
+    hint = error.hint[:1].upper() + error.hint[1:]
+    page = render_message_page(title, f"{hint}." if hint else "")
+    return HTMLResponse(page, error.status, {"cache-control": "no-store"})
+
+
+def _is_opened_by_a_person(request: Request) -> bool:
+    """Browsers name HTML when they open an address, and not when a page fetches something."""
+    return (
+        request.method in ("GET", "HEAD")
+        and not request.url.path.startswith("/api/")
+        and "text/html" in request.headers.get("accept", "")
+    )
