@@ -24,7 +24,7 @@ def _own_environment() -> Iterator[None]:
     """Nothing that the developer's shell says of a hub of theirs reaches a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("LKHUB_", "LIVEKIT_", "JOURNAL_STREAM")):
+            if name.startswith(("LKHUB_", "LIVEKIT_")):
                 patch.delenv(name)
         yield
 

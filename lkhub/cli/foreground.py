@@ -17,7 +17,7 @@ from lkhub.supervise.supervisor import Applied, Supervisor
 REFRESH_SECONDS = 1.0
 
 
-def run_foreground(hub: PreparedHub, *, verify: bool, json: bool) -> int:
+def run_foreground(hub: PreparedHub, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
@@ -30,7 +30,7 @@ def run_foreground(hub: PreparedHub, *, verify: bool, json: bool) -> int:
             show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())
         else:
             pending = isinstance(outcome, Applied) and outcome.pending
-            show_summary(hub.plan, verified, pending=pending)
+            show_summary(hub.plan, verified, link=link, pending=pending)
         supervisor.tasks.start_soon(_show_live, supervisor)
 
     anyio.run(run_hub, hub, err.print, ready)

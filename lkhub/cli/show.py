@@ -1,7 +1,6 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -122,13 +121,3 @@ def show_qr(text: str) -> None:
     import segno
 
     segno.make(text, error="l", micro=False).terminal(out=sys.stdout, compact=True, border=2)
-
-
-def is_journal() -> bool:
-    """Whether stdout goes to systemd's journal, where a token must not end up (systemd.exec(5), JOURNAL_STREAM)."""
-    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
-    try:
-        status = os.fstat(sys.stdout.fileno())
-    except OSError:
-        return False
-    return (device, inode) == (str(status.st_dev), str(status.st_ino))

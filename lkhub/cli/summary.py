@@ -7,7 +7,6 @@ from lkhub.cli.show import (
     describe_outside,
     describe_path,
     err,
-    is_journal,
     out,
     show_findings,
     show_qr,
@@ -23,8 +22,12 @@ from lkhub.plan.model import Plan
 FIRST_ROOM = "lobby"
 
 
-def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False) -> None:
-    """The hub is up: what was proved, where it is, and how to join. A token is never written to a journal."""
+def show_summary(plan: Plan, verified: Verified | None, *, link: bool = False, pending: bool = False) -> None:
+    """The hub is up: what was proved, where it is, and how to join.
+
+    What is no terminal is a file, a journal or a container's log, which would keep a token for others to read: the join
+    link is printed there only where `link` asks for it.
+    """
     out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
     verified = verified or Verified(0.0, ())
     rows = {
@@ -38,13 +41,13 @@ def show_summary(plan: Plan, verified: Verified | None, *, pending: bool = False
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
     if urls.get("trust"):
         rows["trust"] = f"{urls['trust'][0]} once on each device (`lkhub trust`)"
-    link = None if is_journal() else make_link(plan.paths, FIRST_ROOM)
-    rows["join"] = link or f"lkhub token --room {FIRST_ROOM} --link"
+    address = make_link(plan.paths, FIRST_ROOM) if link or sys.stdout.isatty() else ""
+    rows["join"] = address or f"lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"
     show_rows(rows)
-    if link:
+    if address:
         sys.stdout.flush()
-        show_qr(link)
+        show_qr(address)
     for note in plan.notes:
         err.print(f"note: {note}")
     for warning in plan.warnings:

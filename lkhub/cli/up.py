@@ -28,21 +28,25 @@ def up(
     now: Annotated[
         bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
     ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print the join link and its QR code also where stdout is no terminal.")
+    ] = False,
     spec: Spec = None,
     state: State = None,
     json: Json = False,
 ) -> None:
     """Make this machine match the spec, and prove that calls get through.
 
-    Prints the addresses, a join link and its QR code. In the foreground until Ctrl-C: once lets people in a
-    call finish, twice stops at once. On a hub that is running already it applies the spec, verifies and
-    returns. A change that would interrupt a call waits, unless --now.
+    Prints the addresses, and on a terminal a join link with its QR code; elsewhere the link's token would stay in a
+    log, so it is printed only with --link. In the foreground until Ctrl-C: once lets people in a call finish, twice
+    stops at once. On a hub that is running already it applies the spec, verifies and returns. A change that would
+    interrupt a call waits, unless --now.
     """
     hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
     paths = hub.plan.paths
     if not is_running(paths):
         if not detach:
-            raise typer.Exit(run_foreground(hub, verify=not no_verify, json=json))
+            raise typer.Exit(run_foreground(hub, verify=not no_verify, link=link, json=json))
         start_detached(hub)
     answer = ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now)
     # A supervisor of another version may tell more, and may not tell what has a default.
@@ -55,7 +59,7 @@ def up(
     if json:
         show_json(read_status(paths).as_json())
     else:
-        show_summary(hub.plan, verified, pending=applied.pending)
+        show_summary(hub.plan, verified, link=link, pending=applied.pending)
     raise typer.Exit(EXIT_UNWELL if _has_failed(verified) else 0)
 
 

@@ -84,7 +84,7 @@ def test_scripts_up_makes_a_verified_hub_and_the_second_run_starts_at_once(machi
         "verified udp",
         "verified turn-udp",
         "ws://127.0.0.1:7880",
-        "/join/lobby#",
+        "lkhub token --room lobby --link",
         "lkhub env",
     ):
         assert expected in first

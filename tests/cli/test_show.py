@@ -1,11 +1,8 @@
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
-from lkhub.cli.show import describe_path, is_journal, show_findings, show_json, show_qr, show_rows
+from lkhub.cli.show import describe_path, show_findings, show_json, show_qr, show_rows
 from lkhub.health.finding import Finding, Fix
 from lkhub.health.paths import PathResult
 
@@ -52,18 +49,3 @@ def test_link_of_any_usual_length_fits_a_qr_code(capsys: pytest.CaptureFixture[s
     show_qr("http://192.168.1.5:8080/join/lobby#" + "x" * 600)
     lines = capsys.readouterr().out.splitlines()
     assert 30 < len(lines) < 80
-
-
-JOURNAL = "from lkhub.cli.show import is_journal; import sys; sys.exit(is_journal())"
-
-
-def test_journal_is_known_by_what_systemd_says_of_stdout(tmp_path: os.PathLike[str]) -> None:
-    with open(os.path.join(tmp_path, "journal"), "w") as file:
-        status = os.fstat(file.fileno())
-        for stream, wanted in ((f"{status.st_dev}:{status.st_ino}", 1), (f"{status.st_dev}:1", 0), ("nonsense", 0)):
-            environ = {**os.environ, "JOURNAL_STREAM": stream}
-            assert subprocess.run([sys.executable, "-c", JOURNAL], stdout=file, env=environ).returncode == wanted
-
-
-def test_stdout_of_a_test_is_no_journal() -> None:
-    assert is_journal() is False

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import jwt
 import pytest
 
-from lkhub.cli import summary
 from lkhub.cli.summary import show_summary
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
@@ -28,7 +28,10 @@ def plan(applied: StatePaths) -> Plan:
     return built
 
 
-def test_summary_says_where_the_hub_is_and_how_to_join(plan: Plan, capsys: Captured) -> None:
+def test_summary_says_where_the_hub_is_and_how_to_join(
+    plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     show_summary(plan, Verified(1.0, (PathResult("udp", True, "media", "", 12.0, 0.4, 0.0),)))
     shown = capsys.readouterr()
     assert shown.err == ""
@@ -43,12 +46,20 @@ def test_summary_says_where_the_hub_is_and_how_to_join(plan: Plan, capsys: Captu
     assert SECRET.reveal() not in shown.out
 
 
-def test_token_is_never_written_to_a_journal(plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "is_journal", lambda: True)
+def test_token_is_not_written_to_what_keeps_it(plan: Plan, capsys: Captured) -> None:
+    """A file, a pipe, a journal, a container's log: all but a terminal."""
     show_summary(plan, None)
     shown = capsys.readouterr()
     assert "eyJ" not in shown.out + shown.err
-    assert "lkhub token --room lobby --link" in shown.out
+    assert "█" not in shown.out
+    assert re.search(r"join +lkhub token --room lobby --link\n", shown.out)
+
+
+def test_token_is_written_everywhere_when_it_is_asked_for(plan: Plan, capsys: Captured) -> None:
+    show_summary(plan, None, link=True)
+    shown = capsys.readouterr()
+    assert "/join/lobby#eyJ" in shown.out
+    assert "█" in shown.out
 
 
 def test_path_that_fails_is_a_finding_and_no_line_of_success(plan: Plan, capsys: Captured) -> None:

@@ -25,7 +25,7 @@ def test_up_verifies_and_says_all_that_a_person_needs(hub: Hub) -> None:
         "verified udp",
         "verified turn-udp",
         f"ws://127.0.0.1:{ports['signal']}",
-        f"http://127.0.0.1:{ports['web']}/join/lobby#",
+        "lkhub token --room lobby --link",
         "lkhub env",
     ):
         assert expected in done.stdout

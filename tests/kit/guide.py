@@ -23,10 +23,11 @@ from tests.kit.hub import make_hub
 from tests.kit.netns import Namespace
 
 # Programs that are called by name in a guide, and what stands for them: the package without an installation, and root
-# who needs nobody's leave. `logs -f` never ends by itself.
+# who needs nobody's leave. `logs -f` never ends by itself. A reader's stdout is a terminal, where `up` prints the link.
 _PROGRAMS = {
     "lkhub": f"""
         case " $* " in *" logs "*" -f "*) timeout 3 {shlex.quote(sys.executable)} -m lkhub "$@"; exit 0;; esac
+        [ "$1" != up ] || set -- "$@" --link
         exec {shlex.quote(sys.executable)} -m lkhub "$@"
         """,
     "sudo": 'exec "$@"',
