@@ -2,15 +2,20 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, State
+from lkhub.cli.show import out
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
+from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.model import PROCESS_NAMES
 
 NAMES = (*PROCESS_NAMES, "hub")
@@ -18,42 +23,117 @@ NAMES = (*PROCESS_NAMES, "hub")
 # How soon `-f` shows a new line: at once, as a person sees it.
 FOLLOW_SECONDS = 0.2
 
+# Of a busy media few lines tell a person something, and its lines are long: this much of each log is looked at.
+LOOKED_AT_BYTES = 2 * 1024 * 1024
+
+_COLOURS = {"info": "", "warning": "yellow", "error": "bold red"}
+
 
 def logs(
     name: Annotated[
-        str, typer.Argument(help="media, relay, serve, edge, or hub: lkhub itself when detached.")
-    ] = "media",
+        str | None, typer.Argument(help="media, relay, serve, edge, or hub: lkhub itself. Default: all, by time.")
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines are written.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines, from the end.")] = 50,
+    raw: Annotated[bool, typer.Option("--raw", help="What the process NAME wrote, as it is: for programs.")] = False,
     spec: HubSpec = None,
     state: State = None,
 ) -> None:
-    """Show the end of a process's log."""
-    if name not in NAMES:
+    """Show what happened: when, in which process, and what.
+
+    What tells a person nothing is left out, and so is lkhub's own verification. --raw shows all of it.
+    """
+    if name is not None and name not in NAMES:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(NAMES)}",))
-    path = find_hub(spec, state).log(name)
-    with explain_os_errors(path, "read"):
-        if not Path(path).exists():
-            raise InputError(f"{name} has written nothing yet", hints=("`lkhub up` starts it",))
-        end = Path(path).stat().st_size
-        for line in read_tail(path, lines, end=end):
-            print(line)
-        if follow:
-            sys.stdout.flush()
-            _follow(path, end)
+    if raw and name is None:
+        raise InputError("--raw needs the name of a process", hints=(f"one of: {', '.join(NAMES)}",))
+    paths = find_hub(spec, state)
+    asked = [name] if name else list(NAMES)
+    if not any(Path(paths.log(each)).exists() for each in asked):
+        raise InputError(f"{name or 'the hub'} has written nothing yet", hints=("`lkhub up` starts it",))
+    tails = {each: Tail(paths.log(each)) for each in asked}
+    if name and raw:
+        show_raw([(name, line) for line in tails[name].read_last(lines)])
+    else:
+        read = [entry for each, tail in tails.items() for entry in read_entries(each, tail.read_last(None))]
+        show_entries(sort_by_time(read)[-lines:])
+    if follow:
+        sys.stdout.flush()
+        _follow(tails, show_raw if raw else _show_lines)
 
 
-def _follow(path: str, start: int) -> None:
-    """Print what is appended after byte `start`, until Ctrl-C; a rotated log is read again from its start."""
-    with open(path, errors="replace") as file:
-        file.seek(start)
-        try:
-            while True:
-                if Path(path).stat().st_size < file.tell():
-                    file.seek(0)
-                if line := file.readline():
-                    print(line, end="", flush=True)
-                else:
-                    time.sleep(FOLLOW_SECONDS)
-        except KeyboardInterrupt:
-            return
+class Tail:
+    """A log from its end on. It may not be there yet, and rotation empties it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.at = Path(path).stat().st_size if Path(path).exists() else 0
+
+    def read_last(self, lines: int | None) -> list[str]:
+        """The last lines before the end, all that are looked at where `lines` is None."""
+        with explain_os_errors(self.path, "read"):
+            return read_tail(self.path, lines or sys.maxsize, end=self.at, limit=LOOKED_AT_BYTES)
+
+    def read_new(self) -> list[str]:
+        """The whole lines that were written since."""
+        with explain_os_errors(self.path, "read"):
+            if not Path(self.path).exists():
+                return []
+            if Path(self.path).stat().st_size < self.at:
+                self.at = 0
+            with open(self.path, "rb") as file:
+                file.seek(self.at)
+                text, newline, _ = file.read().rpartition(b"\n")
+        self.at += len(text) + len(newline)
+        return text.decode(errors="replace").split("\n") if newline else []
+
+
+def read_entries(name: str, lines: Iterable[str]) -> Iterator[Entry]:
+    """What lines of one log tell a person. A line without a time has that of the line before."""
+    at: float | None = None
+    for line in lines:
+        if entry := read_entry(name, line):
+            at = entry.at if entry.at is not None else at
+            yield replace(entry, at=at)
+
+
+def sort_by_time(entries: Iterable[Entry]) -> list[Entry]:
+    return sorted(entries, key=lambda entry: entry.at or 0.0)
+
+
+def show_entries(entries: Iterable[Entry]) -> None:
+    """`23:26:24  media  ann joins lobby`, with the day where that is not today."""
+    today = time.strftime("%Y-%m-%d")
+    for entry in entries:
+        at = time.localtime(entry.at) if entry.at else None
+        day = time.strftime("%Y-%m-%d ", at) if at and time.strftime("%Y-%m-%d", at) != today else ""
+        clock = time.strftime("%H:%M:%S", at) if at else " " * 8
+        text = entry.text if entry.level == "info" else f"{entry.level}: {entry.text}"
+        out.print(Text.assemble((f"{day}{clock}  {entry.process:5}  ", "dim"), (text, _COLOURS[entry.level])))
+
+
+def show_raw(lines: Iterable[tuple[str, str]]) -> None:
+    for _, line in lines:
+        print(line, flush=True)
+
+
+def _show_lines(lines: Iterable[tuple[str, str]]) -> None:
+    by_name: dict[str, list[str]] = {}
+    for name, line in lines:
+        by_name.setdefault(name, []).append(line)
+    now = time.time()
+    found = [entry for name, each in by_name.items() for entry in read_entries(name, each)]
+    show_entries(sort_by_time(replace(entry, at=entry.at or now) for entry in found))
+    sys.stdout.flush()
+
+
+def _follow(tails: dict[str, Tail], show: Callable[[list[tuple[str, str]]], None]) -> None:
+    """Show what is appended, until Ctrl-C."""
+    try:
+        while True:
+            if new := [(name, line) for name, tail in tails.items() for line in tail.read_new()]:
+                show(new)
+            else:
+                time.sleep(FOLLOW_SECONDS)
+    except KeyboardInterrupt:
+        return

@@ -18,5 +18,10 @@ def shown(value: Any) -> str:
 
 def printable(text: str) -> str:
     """`text` without what would move the cursor, and cut where it is long."""
-    plain = text if text.isprintable() else repr(text)[1:-1]
+    plain = escape(text)
     return plain if len(plain) <= MAX_LENGTH else plain[: MAX_LENGTH - 3] + "…"
+
+
+def escape(text: str) -> str:
+    """`text` with an escape sequence for each character that would move a terminal's cursor or turn its direction."""
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -1,8 +1,12 @@
+import contextlib
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,15 +26,42 @@ def log(paths: StatePaths) -> Path:
     return log
 
 
-def test_end_of_a_log_is_shown(run: Run, log: Path) -> None:
-    assert run("logs").out.splitlines() == [f"line {number}" for number in range(50, 100)]
-    assert run("logs", "media", "-n", "2").out == "line 98\nline 99\n"
-    assert run("logs", "-n", "1000").out == log.read_text()
-
-
-def test_markup_in_a_log_is_text(run: Run, log: Path) -> None:
+def test_raw_log_is_shown_as_it_is(run: Run, log: Path) -> None:
+    assert run("logs", "media", "--raw").out.splitlines() == [f"line {number}" for number in range(50, 100)]
+    assert run("logs", "media", "--raw", "-n", "2").out == "line 98\nline 99\n"
+    assert run("logs", "media", "--raw", "-n", "1000").out == log.read_text()
     log.write_text("[bold]x[/] 127.0.0.1 'a' 1.5\n")
-    assert run("logs").out == "[bold]x[/] 127.0.0.1 'a' 1.5\n"
+    assert run("logs", "media", "--raw").out == "[bold]x[/] 127.0.0.1 'a' 1.5\n"
+
+
+def joins(at: float, who: str, room: str = "team") -> str:
+    return (
+        json.dumps({"ts": at, "level": "info", "msg": "starting RTC session", "room": room, "participant": who}) + "\n"
+    )
+
+
+def test_what_happened_is_told_in_order_of_time(run: Run, log: Path, paths: StatePaths) -> None:
+    now = time.time()
+    log.write_text(joins(now - 4, "ann") + joins(now - 3, "x", "lkhub-verify-udp") + joins(now - 1, "[b]ben[/b]"))
+    said = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now - 2))
+    Path(paths.log("hub")).write_text(f"{said} the relay ended\n    its last line\n")
+    told = [line.split(maxsplit=1)[1] for line in run("logs").out.splitlines()]
+    assert told == [
+        "media  ann joins team",
+        "hub    the relay ended",
+        "hub        its last line",
+        "media  [b]ben[/b] joins team",
+    ]
+    assert [line.split(maxsplit=2)[2] for line in run("logs", "media", "-n", "1").out.splitlines()] == [
+        "[b]ben[/b] joins team"
+    ]
+
+
+def test_another_day_is_named(run: Run, log: Path) -> None:
+    log.write_text(joins(time.time(), "ann") + joins(1795821984.0 - 30 * 86400, "ben"))
+    lines = run("logs").out.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  media  ben joins team", lines[0])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  media  ann joins team", lines[1])
 
 
 @pytest.mark.parametrize("name", ["media", "relay", "serve", "hub"])
@@ -38,22 +69,35 @@ def test_log_that_is_not_there_yet_says_so(run: Run, name: str) -> None:
     done = run("logs", name)
     assert (done.code, done.out) == (2, "")
     assert f"{name} has written nothing yet" in done.err
+    assert "the hub has written nothing yet" in run("logs").err
+
+
+def test_raw_log_is_that_of_one_process(run: Run, log: Path) -> None:
+    done = run("logs", "--raw")
+    assert (done.code, done.out) == (2, "")
+    assert "--raw needs the name of a process" in done.err
 
 
 @pytest.fixture
-def follower(log: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`lkhub logs -f`, writing to the file `out`."""
+def follow(log: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`lkhub logs -f …`, writing to the file `out`."""
     environ = {**os.environ, "LKHUB_STATE": str(tmp_path / "state")}
-    argv = [sys.executable, "-m", "lkhub", "logs", "-f", "-n", "1"]
-    with open(tmp_path / "out", "wb") as out, subprocess.Popen(argv, stdout=out, env=environ) as follower:
-        yield follower
-        follower.kill()
+    with open(tmp_path / "out", "wb") as out, contextlib.ExitStack() as stack:
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            argv = [sys.executable, "-m", "lkhub", "logs", "-f", "-n", "1", *arguments]
+            follower = stack.enter_context(subprocess.Popen(argv, stdout=out, env=environ))
+            stack.callback(follower.kill)
+            return follower
+
+        yield start
 
 
 def test_log_is_followed_through_a_rotation_until_ctrl_c(
-    log: Path, tmp_path: Path, follower: subprocess.Popen[bytes]
+    log: Path, tmp_path: Path, follow: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
     seen = tmp_path / "out"
+    follower = follow("media", "--raw")
     wait_until(lambda: seen.read_text() == "line 99\n", "the last line")
 
     def write_more() -> bool:
@@ -70,9 +114,25 @@ def test_log_is_followed_through_a_rotation_until_ctrl_c(
     assert set(seen.read_text().splitlines()) == {"line 99", "more", "after"}
 
 
+def test_all_logs_are_followed_also_one_that_is_not_there_yet(
+    log: Path, tmp_path: Path, paths: StatePaths, follow: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    seen = tmp_path / "out"
+    follow()
+    wait_until(lambda: "line 99" in seen.read_text(), "the last line")
+    with log.open("a") as file:
+        file.write(joins(time.time(), "ann")[:-10])
+        file.flush()
+        Path(paths.log("relay")).write_text("it failed\n")
+        wait_until(lambda: "relay  it failed" in seen.read_text(), "the line of a new log")
+        assert "ann" not in seen.read_text(), "half a line is not shown yet"
+        file.write(joins(time.time(), "ann")[-10:])
+    wait_until(lambda: "media  ann joins team" in seen.read_text(), "the line when it is whole")
+
+
 def test_no_line_is_lost_between_the_end_and_what_follows(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_tail_then_write(path: str, lines: int, *, end: int) -> list[str]:
-        tail = read_tail(path, lines, end=end)
+    def read_tail_then_write(path: str, lines: int, *, end: int, limit: int) -> list[str]:
+        tail = read_tail(path, lines, end=end, limit=limit)
         with log.open("a") as file:
             file.write("line 100\n")
         return tail
@@ -82,4 +142,4 @@ def test_no_line_is_lost_between_the_end_and_what_follows(run: Run, log: Path, m
 
     monkeypatch.setattr(logs_module, "read_tail", read_tail_then_write)
     monkeypatch.setattr("lkhub.cli.logs.time.sleep", stop)
-    assert run("logs", "-f", "-n", "1").out == "line 99\nline 100\n"
+    assert run("logs", "media", "--raw", "-f", "-n", "1").out == "line 99\nline 100\n"

@@ -1,0 +1,148 @@
+"""A line of a process's log → when, and what happened, for a person. Pure.
+
+Each process writes in its own way: livekit-server and Caddy a JSON object a line, Go's and pion's loggers a date and
+text, `lkhub serve` what uvicorn prints, the supervisor an ISO date and text.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from lkhub.spec.shown import escape
+from lkhub.tokens import PROBE_ROOM_PREFIX
+
+Level = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`at` is in epoch seconds, None where the line has no time: it goes on from the line before."""
+
+    at: float | None
+    process: str
+    level: Level
+    text: str
+
+
+def read_entry(process: str, line: str) -> Entry | None:
+    """None for what tells a person nothing: the steps between two events, and what lkhub's own verification does."""
+    line = line.rstrip()
+    if not line:
+        return None
+    record = _read_json(line)
+    if record is None:
+        return _read_text(process, line)
+    if any(str(record.get(key, "")).startswith(PROBE_ROOM_PREFIX) for key in ("room", "participant")):
+        return None
+    text = _describe(process, record)
+    level = _LEVELS.get(str(record.get("level")), "error")
+    # A participant's identity is what its application chose, and may hold what a terminal obeys.
+    return Entry(_read_number(record.get("ts")), process, level, escape(text)) if text else None
+
+
+_LEVELS: Mapping[str, Level] = {"debug": "info", "info": "info", "warn": "warning", "warning": "warning"}
+
+
+def _read_json(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line) if line.startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("msg"), str) else None
+
+
+def _read_number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _describe(process: str, record: Mapping[str, Any]) -> str:
+    """ "" for what is left out."""
+    message = record["msg"]
+    known = _EVENTS.get(process, {})
+    if message in known:
+        tell = known[message]
+        return tell(_Fields(record)) if tell else ""
+    # Caddy tells every step of its own at this level.
+    if process == "edge" and record.get("level") == "info":
+        return ""
+    details = [f"{key}: {record[key]}" for key in _DETAILS if record.get(key) not in (None, "")]
+    return f"{message} ({', '.join(details)})" if details else str(message)
+
+
+# What says of whom and of what an unknown message speaks.
+_DETAILS = ("participant", "room", "identifier", "name", "method", "path", "status", "remote", "reason", "error")
+
+
+class _Fields(dict[str, Any]):
+    """A record whose missing fields are shown as a question mark."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def _tell(form: str) -> Callable[[_Fields], str]:
+    return form.format_map
+
+
+# livekit-server 1.13 and Caddy 2.11, as they were seen to write in the life of a hub. None: left out.
+_EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
+    "media": {
+        "starting LiveKit server": _tell("livekit-server {version} starts"),
+        "starting RTC session": _tell("{participant} joins {room}"),
+        "participant active": _tell("{participant} is connected in {room}, over {connectionType}"),
+        "mediaTrack published": _tell("{participant} publishes {kind} in {room} ({mime})"),
+        "participant closing": _tell("{participant} leaves {room} ({reason})"),
+        "error handling request": _tell("{path} is refused with {status}: {error}"),
+        "room closed": _tell("{room} is closed"),
+        "API RoomService.DeleteRoom": _tell("{room} is deleted through the API"),
+        "API RoomService.ListRooms": None,
+        "stats worker active": None,
+        "deleting room": None,
+        "deleting room state": None,
+        "closing room": None,
+        "closing idle room": None,
+        "using single-node routing": None,
+        "not dispatching agent job since no worker is available": None,
+        "failed reading cgroup specific cpu stats, falling back to system wide implementation": None,
+        # At every leave, of each data channel.
+        "error reading data channel": None,
+    },
+    "edge": {
+        "certificate obtained successfully": _tell("has a certificate for {identifier}, from {issuer}"),
+        "certificate renewed successfully": _tell("has renewed the certificate for {identifier}, from {issuer}"),
+        "obtaining certificate": _tell("asks for a certificate for {identifier}"),
+        "renewing certificate": _tell("renews the certificate for {identifier}"),
+        "admin endpoint disabled": None,
+    },
+}
+
+_FORMS = (
+    # The supervisor: 2026-11-27T23:26:24+0000 text.
+    (re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}) (?P<text>.*)"), "%Y-%m-%dT%H:%M:%S%z"),
+    # pion: turn ERROR: 2026/11/27 23:26:24 text. Go: 2026/11/27 23:26:24 text, in the time of the machine.
+    (
+        re.compile(r"(?:\S+ (?P<level>[A-Z]+): )?(?P<at>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<text>.*)"),
+        "%Y/%m/%d %H:%M:%S",
+    ),
+    # uvicorn: ERROR:    text.
+    (re.compile(r"(?P<level>[A-Z]+): +(?P<text>.*)"), ""),
+)
+
+
+def _read_text(process: str, line: str) -> Entry:
+    for form, date in _FORMS:
+        if match := form.fullmatch(line):
+            found = match.groupdict()
+            level = _LEVELS.get((found.get("level") or "info").lower(), "error")
+            return Entry(_read_date(found.get("at"), date), process, level, escape(found["text"]))
+    return Entry(None, process, "info", escape(line))
+
+
+def _read_date(text: str | None, form: str) -> float | None:
+    try:
+        return datetime.strptime(text, form).astimezone().timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,121 @@
+import json
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkhub.log_lines import Entry, Level, read_entry
+
+JOIN = {"level": "info", "ts": 1795821993.1, "msg": "starting RTC session", "room": "team", "participant": "ann"}
+
+
+def media(**fields: object) -> str:
+    return json.dumps({"level": "info", "ts": 1795821993.1, **fields})
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (media(msg="starting RTC session", room="team", participant="ann"), "ann joins team"),
+        (
+            media(msg="participant active", room="team", participant="ann", connectionType="udp"),
+            "ann is connected in team, over udp",
+        ),
+        (media(msg="participant closing", room="team", participant="ann"), "ann leaves team (?)"),
+        (media(msg="room closed", room="team"), "team is closed"),
+        (media(msg="never seen", participant="ann", error="no"), "never seen (participant: ann, error: no)"),
+        (media(msg="never seen"), "never seen"),
+    ],
+)
+def test_what_media_writes_is_told_in_words(line: str, text: str) -> None:
+    assert read_entry("media", line) == Entry(1795821993.1, "media", "info", text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "   ",
+        media(msg="stats worker active", room="team", participant="ann"),
+        media(msg="starting RTC session", room="lkhub-verify-udp-1234", participant="lkhub-verify-speaker"),
+        media(msg="room closed", room="lkhub-verify-udp-1234"),
+        media(msg="never seen", participant="lkhub-verify-listener"),
+    ],
+)
+def test_what_tells_a_person_nothing_is_left_out(line: str) -> None:
+    assert read_entry("media", line) is None
+
+
+def test_of_the_edge_only_events_and_troubles_are_told() -> None:
+    def edge(level: str, msg: str, **fields: str) -> Entry | None:
+        return read_entry("edge", media(level=level, msg=msg, **fields))
+
+    assert edge("info", "acquiring lock", identifier="rtc.example.com") is None
+    got = edge("info", "certificate obtained successfully", identifier="rtc.example.com", issuer="acme")
+    assert got is not None
+    assert got.text == "has a certificate for rtc.example.com, from acme"
+    levels: tuple[tuple[str, Level], ...] = (("warn", "warning"), ("error", "error"), ("fatal", "error"))
+    for level, wanted in levels:
+        told = edge(level, "could not get certificate", identifier="rtc.example.com", error="no DNS")
+        assert told == Entry(
+            1795821993.1, "edge", wanted, "could not get certificate (identifier: rtc.example.com, error: no DNS)"
+        )
+
+
+def local(text: str) -> float:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").astimezone().timestamp()
+
+
+@pytest.mark.parametrize(
+    ("process", "line", "entry"),
+    [
+        ("hub", "2026-11-27T23:26:24+0000 up", Entry(1795821984.0, "hub", "info", "up")),
+        ("hub", "    the end of a log", Entry(None, "hub", "info", "    the end of a log")),
+        (
+            "relay",
+            "turn ERROR: 2026/11/27 23:26:24 it failed",
+            Entry(local("2026-11-27 23:26:24"), "relay", "error", "it failed"),
+        ),
+        ("edge", "2026/11/27 23:26:24 text", Entry(local("2026-11-27 23:26:24"), "edge", "info", "text")),
+        (
+            "serve",
+            "ERROR:    Exception in ASGI application",
+            Entry(None, "serve", "error", "Exception in ASGI application"),
+        ),
+        (
+            "serve",
+            "Traceback (most recent call last):",
+            Entry(None, "serve", "info", "Traceback (most recent call last):"),
+        ),
+        ("media", '{"half": ', Entry(None, "media", "info", '{"half":')),
+        ("media", "{}", Entry(None, "media", "info", "{}")),
+        ("relay", "2026/99/99 99:99:99 x", Entry(None, "relay", "info", "x")),
+    ],
+)
+def test_other_programs_lines_are_told_as_they_are(process: str, line: str, entry: Entry) -> None:
+    assert read_entry(process, line) == entry
+
+
+def test_identity_of_a_stranger_does_not_reach_the_terminal_as_it_is() -> None:
+    told = read_entry("media", json.dumps({**JOIN, "participant": "a\x1b[2Jb\u202e"}))
+    assert told is not None
+    assert told.text.isprintable()
+    assert "a\\x1b[2Jb\\u202e" in told.text
+
+
+@given(st.sampled_from(["media", "relay", "serve", "edge", "hub"]), st.text())
+def test_any_line_can_be_read(process: str, line: str) -> None:
+    entry = read_entry(process, line)
+    assert entry is None or entry.text.isprintable()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["msg", "level", "ts", "room", "participant", "error"]),
+        st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=2)),
+    )
+)
+def test_any_record_can_be_read(record: dict[str, object]) -> None:
+    entry = read_entry("media", json.dumps(record))
+    assert entry is None or entry.text.isprintable()
