@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from string import Template
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -71,6 +72,7 @@ class Trust:
             hub=escape(self.config.name),
             fingerprint="\n".join(split_fingerprint(root.fingerprint)),
             buttons=_show_buttons(device == "ios"),
+            home=escape(self._find_home(request.url.hostname or "")),
             guides="\n".join(_show_guide(guide, guide.key == device) for guide in build_guides(self.config.name)),
         )
         return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
@@ -91,6 +93,16 @@ class Trust:
         """Apple's form of it."""
         body = build_profile(self.config.name, self._load().der)
         return self._send(body, "application/x-apple-aspen-config", "mobileconfig")
+
+    def _find_home(self, host: str) -> str:
+        """Where the web application is, over TLS: at the address that the device came by, which is the one that it
+        reaches, else at the hub's own."""
+        origin = urlsplit(self.config.livekit_url)._replace(scheme="https")
+        port = f":{origin.port}" if origin.port else ""
+        known = {urlsplit(f"//{authority}").hostname for authority in self.config.authorities}
+        if host not in known:
+            return origin.geturl()
+        return origin._replace(netloc=f"{f'[{host}]' if ':' in host else host}{port}").geturl()
 
     def _load(self) -> _Root:
         try:

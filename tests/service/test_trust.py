@@ -66,11 +66,33 @@ async def test_page_shows_the_fingerprint_to_compare(connect: Connect, own_confi
     assert "$" not in re.sub(r"\$(HOME|PWD)", "", answer.text), "a placeholder is left"
 
 
+@pytest.mark.parametrize(
+    ("livekit_url", "address", "home"),
+    [
+        ("wss://192.168.1.5", "http://192.168.1.5", "https://192.168.1.5"),
+        ("wss://192.168.1.5:8443", "http://192.168.1.5:8480", "https://192.168.1.5:8443"),
+        # The device is in the other LAN of a hub that has two.
+        ("wss://192.168.1.5", "http://10.0.0.5", "https://10.0.0.5"),
+        ("wss://hub.lan", "http://[fd00::5]", "https://[fd00::5]"),
+    ],
+)
+async def test_page_ends_with_the_way_to_the_hub_over_tls(
+    connect: Connect, own_config: ServeConfig, livekit_url: str, address: str, home: str
+) -> None:
+    known = ["192.168.1.5", "192.168.1.5:8443", "192.168.1.5:8480", "10.0.0.5", "[fd00::5]", "hub.lan"]
+    config = replace(own_config, livekit_url=livekit_url, authorities=known)
+    async with connect(config, address) as client:
+        page = (await client.get("/trust")).text
+    assert re.findall(r'<a class="button primary" href="(https:[^"]+)">', page) == [home]
+    assert page.rindex(home) > page.rindex("<details")
+
+
 async def test_page_needs_no_script_and_nobody_else(connect: Connect, own_config: ServeConfig) -> None:
     async with connect(own_config, LAN) as client:
         answer = await client.get("/trust")
     assert "<script" not in answer.text
-    assert not re.search(r'(?:src|href)="(?!/|data:,)', answer.text)
+    others = re.findall(r'(?:src|href)="(?!/|data:,)(.+?)"', answer.text)
+    assert [re.match(r"https://127\.0\.0\.1(:\d+)?$", other) is not None for other in others] == [True]
     assert "url(" not in answer.text
     assert "default-src 'self'" in answer.headers["content-security-policy"]
 
@@ -80,7 +102,7 @@ async def test_steps_of_the_device_that_asks_are_open(connect: Connect, own_conf
     async with connect(own_config, LAN, headers={"user-agent": AGENTS[device]}) as client:
         page = (await client.get("/trust")).text
     assert re.findall(r"<details open><summary>(.+?)</summary>", page) == [TITLES[device]]
-    first = re.findall(r'<a class="button primary" href="(.+?)"', page)
+    first = re.findall(r'<a class="button primary" href="(/.+?)"', page)
     assert first == ["/trust/root.mobileconfig" if device == "ios" else "/trust/root.crt"]
 
 
