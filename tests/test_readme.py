@@ -148,7 +148,7 @@ def run_parser(arguments: list[str]) -> None:
 def test_run_parser_refuses_what_is_not_there() -> None:
     run_parser(["up", "--detach"])
     for wrong in (["upp"], ["up", "--detached"], ["token"], ["logs", "-n", "many"]):
-        with pytest.raises(Exception, match=r"(?i)no such|missing|valid integer"):
+        with pytest.raises(Exception, match=r"(?i)no such|there is no|missing|valid integer"):
             run_parser(wrong)
 
 

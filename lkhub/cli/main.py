@@ -4,6 +4,7 @@ All of them together cost half a second, and one is asked for at a time. This is
 Loading Subcommands" in its documentation).
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from typer.main import get_command
 from lkhub import __version__
 from lkhub.cli.app import make_app
 from lkhub.cli.exits import run
+from lkhub.errors import InputError
+from lkhub.spec.shown import printable
 
 # Names of commands, and the modules below lkhub.cli that have them: a function of that name, or an `app` of several.
 COMMANDS = {
@@ -46,6 +49,13 @@ class Commands(TyperGroup):
         if cmd_name in COMMANDS and cmd_name not in self.commands:
             self.commands[cmd_name] = _load(COMMANDS[cmd_name], cmd_name)
         return self.commands.get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = get_close_matches(args[0], [name for name in COMMANDS if name not in _HIDDEN], n=1)
+            hint = f"did you mean `lkhub {near[0]}`?" if near else "`lkhub --help` lists the commands"
+            raise InputError(f"there is no command {printable(args[0])}", hints=(hint,))
+        return super().resolve_command(ctx, args)
 
 
 def list_below(command: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ Spec = Annotated[
 ]
 HubSpec = Annotated[
     Path | None,
-    typer.Option("--spec", metavar="FILE", help="Stop where the hub runs by another spec than this."),
+    typer.Option("--spec", metavar="FILE", help="Do nothing and exit 2 if the hub runs by another spec than FILE."),
 ]
 State = Annotated[
     Path | None,

@@ -244,3 +244,20 @@ def test_reader_that_has_gone_is_no_bug() -> None:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("statsu", "did you mean `lkhub status`?"),
+        ("veryfy", "did you mean `lkhub verify`?"),
+        ("serv", "`lkhub --help` lists the commands"),
+        ("frobnicate", "`lkhub --help` lists the commands"),
+        ("\x1b[2J", "`lkhub --help` lists the commands"),
+    ],
+)
+def test_mistyped_command_names_the_one_that_was_meant(run: Run, typed: str, hint: str) -> None:
+    done = run(typed)
+    assert (done.code, done.out) == (2, "")
+    assert hint in done.err
+    assert "\x1b" not in done.err
