@@ -10,6 +10,8 @@ from typing import NoReturn
 
 import anyio
 
+from lkhub.cli.foreground import describe_start
+from lkhub.cli.progress import Progress
 from lkhub.cli.show import err
 from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError, pack_error, unpack_error
 from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
@@ -18,7 +20,7 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 
 
-def start_detached(hub: PreparedHub) -> None:
+def start_detached(hub: PreparedHub, progress: Progress) -> None:
     """Start the supervisor and return when the hub is up. Raises the HubError with which it ended.
 
     A fork, not a new program: all that it needs is loaded already, which saves a third of a second.
@@ -29,6 +31,8 @@ def start_detached(hub: PreparedHub) -> None:
     with explain_os_errors(path, "write"):
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, FILE_MODE)
     reader, writer = os.pipe()
+    # The child's output is the log's.
+    progress.clear()
     sys.stdout.flush()
     sys.stderr.flush()
     if os.fork() == 0:
@@ -37,6 +41,7 @@ def start_detached(hub: PreparedHub) -> None:
         _run(hub, writer)
     os.close(log)
     os.close(writer)
+    progress.tell(describe_start(hub))
     with os.fdopen(reader) as answer:
         _raise_failure(answer.read(), path)
 

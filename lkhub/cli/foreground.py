@@ -1,10 +1,13 @@
 """`lkhub up` in the foreground: the supervisor in this process, and a live status area on a terminal."""
 
+from functools import partial
+
 import anyio
 from rich.live import Live
 from rich.text import Text
 
 from lkhub.cli.hub import read_status, wait_for_certificates
+from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_error, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
@@ -17,15 +20,22 @@ from lkhub.supervise.supervisor import Applied, Supervisor
 REFRESH_SECONDS = 1.0
 
 
-def run_foreground(hub: PreparedHub, *, verify: bool, link: bool, json: bool) -> int:
+def describe_start(hub: PreparedHub) -> str:
+    """The step that begins the processes of a hub."""
+    return f"starting {', '.join(process.name for process in hub.plan.processes)}"
+
+
+def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
         if verify:
-            await anyio.to_thread.run_sync(wait_for_certificates, hub.plan.paths)
-        verified = await anyio.to_thread.run_sync(verify_hub, hub.plan.paths) if verify else None
+            await anyio.to_thread.run_sync(wait_for_certificates, hub.plan.paths, progress)
+        called = partial(verify_hub, hub.plan.paths, progress=progress)
+        verified = await anyio.to_thread.run_sync(called) if verify else None
+        progress.clear()
         if json:
             show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())
         else:
@@ -33,7 +43,12 @@ def run_foreground(hub: PreparedHub, *, verify: bool, link: bool, json: bool) ->
             show_summary(hub.plan, verified, link=link, pending=pending)
         supervisor.tasks.start_soon(_show_live, supervisor)
 
-    anyio.run(run_hub, hub, err.print, ready)
+    progress.tell(describe_start(hub))
+    try:
+        anyio.run(run_hub, hub, err.print, ready)
+    finally:
+        progress.clear()
+    err.print(f"{hub.plan.name} is down")
     return EXIT_OK
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lkhub.cli.applied import require_applied
+from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import digest, read_input, read_text, write_private
@@ -68,20 +69,24 @@ def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any
     return read_limits(pids[0])
 
 
-def wait_for_certificates(paths: StatePaths) -> None:
+def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     """Return when the edge has a certificate, or a failure, for each name that it asks one for; after a while anyway.
 
     An authority takes seconds to make one, and a call before that proves nothing.
     """
     missing = set(require_applied(paths)["certified"])
-    deadline = time.monotonic() + CERTIFICATE_SECONDS
-    while missing and time.monotonic() < deadline:
+    began = time.monotonic()
+    while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         with contextlib.suppress(NotRunningError):
             edge = ask(paths.control, "status")["edge"] or {}
             for certificate in edge.get("certificates", ()):
                 missing -= set(certificate["names"])
             missing -= {failure["name"] for failure in edge.get("failures", ())}
         if missing:
+            progress.tell(
+                f"waiting for the certificate of {', '.join(sorted(missing))}, for {CERTIFICATE_SECONDS:.0f} s at most",
+                f"{waited:.0f} s",
+            )
             time.sleep(LOOK_SECONDS)
 
 

@@ -10,6 +10,7 @@ from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
 from lkhub.cli.hub import is_running, read_status, wait_for_certificates
 from lkhub.cli.options import Json, Spec, State, find_spec, find_state
+from lkhub.cli.progress import Progress
 from lkhub.cli.show import count_people, err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
@@ -42,20 +43,26 @@ def up(
     stops at once. On a hub that is running already it applies the spec, verifies and returns. A change that would
     interrupt a call waits, unless --now.
     """
-    hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
-    paths = hub.plan.paths
-    if not is_running(paths):
-        if not detach:
-            raise typer.Exit(run_foreground(hub, verify=not no_verify, link=link, json=json))
-        start_detached(hub)
-    answer = ask(paths.control, "apply", spec=hub.spec, environ=dict(hub.environ), now=now)
-    # A supervisor of another version may tell more, and may not tell what has a default.
-    told = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
-    applied = Applied(**{name: answer[name] for name in told})
-    _report_applied(applied)
-    if not no_verify:
-        wait_for_certificates(paths)
-    verified = None if no_verify else verify_hub(paths)
+    with Progress() as progress:
+        progress.tell("reading the spec and looking at this machine")
+        hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+        paths = hub.plan.paths
+        if not is_running(paths):
+            if not detach:
+                raise typer.Exit(run_foreground(hub, progress, verify=not no_verify, link=link, json=json))
+            start_detached(hub, progress)
+        else:
+            progress.tell("having the running hub take the spec over")
+        answer = ask(
+            paths.control, "apply", on_progress=progress.tell, spec=hub.spec, environ=dict(hub.environ), now=now
+        )
+        # A supervisor of another version may tell more, and may not tell what has a default.
+        told = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
+        applied = Applied(**{name: answer[name] for name in told})
+        _report_applied(applied)
+        if not no_verify:
+            wait_for_certificates(paths, progress)
+        verified = None if no_verify else verify_hub(paths, progress=progress)
     if json:
         show_json(read_status(paths).as_json())
     else:

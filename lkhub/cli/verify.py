@@ -12,6 +12,7 @@ import typer
 from lkhub.cli.applied import find_hub, require_applied
 from lkhub.cli.hub import read_sightings, write_verified
 from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.checks import SOMEBODYS, CalledHub, check_paths
@@ -59,7 +60,9 @@ def verify(
     called = SOMEBODYS
     if url is None:
         hub = find_hub(spec, state)
-        verified, applied = verify_hub(hub, paths), require_applied(hub)
+        with Progress() as progress:
+            verified = verify_hub(hub, paths, progress=progress)
+        applied = require_applied(hub)
         url, called = applied["urls"]["livekit"], CalledHub.of(applied)
     elif token_file is not None:
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
@@ -70,11 +73,13 @@ def verify(
         raise typer.Exit(EXIT_UNWELL)
 
 
-def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = ()) -> Verified:
+def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None) -> Verified:
     """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
     it covers all that the spec promises."""
     applied = require_applied(paths)
     promised = tuple(applied["probes"])
+    if progress:
+        progress.tell(f"calling itself through {', '.join(only or promised)}")
     key, secret = next(iter(load_keys(paths.keys).items()))
     home = WayHome(applied["ca"], applied["at_home"], applied["urls"]["local_media"])
     results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
