@@ -1,9 +1,12 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
 import json
+import re
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -30,13 +33,41 @@ def show_json(data: Any) -> None:
 
 
 def show_error(error: HubError) -> None:
-    err.print(Text.assemble(("error", "bold red"), f": {error.message}"))
+    say(error.message, "error", "bold red")
     show_hints(error.hints)
 
 
 def show_hints(hints: Iterable[str]) -> None:
     for number, hint in enumerate(hints):
-        err.print(Text.assemble("\n" if number == 0 else "", ("hint", "bold cyan"), f": {hint}"))
+        if number == 0:
+            err.print()
+        say(hint, "hint", "bold cyan")
+
+
+def say(text: str, label: str = "", colour: str = "", *, indent: str = "") -> None:
+    """`label: text` on stderr. On a terminal it wraps between words, and a long command or address stays whole."""
+    before = f"{label}: " if label else ""
+    lines = f"{indent}{before}{text}".split("\n")
+    if err.is_terminal:
+        lines = [part for line in lines for part in _wrap(line, err.width)]
+    shown = Text("\n".join(lines))
+    if label:
+        shown.stylize(colour, len(indent), len(indent) + len(label))
+    err.print(shown)
+
+
+def _wrap(line: str, width: int) -> list[str]:
+    """A line in parts of at most `width` cells, the later ones two cells further in."""
+    indent = line[: len(line) - len(line.lstrip())]
+    words = textwrap.TextWrapper(
+        width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    kept = re.sub("`[^`]*`", lambda command: command[0].replace(" ", _NO_BREAK), line)
+    return [part.replace(_NO_BREAK, " ") for part in words.wrap(kept)] or [""]
+
+
+# Stands for a space within a command, where a line must not end: what is copied must be what is typed.
+_NO_BREAK = "\0"
 
 
 def show_rows(rows: Mapping[str, str]) -> None:
@@ -71,6 +102,11 @@ def describe_path(result: "PathResult") -> str:
     return ", ".join(parts)
 
 
+def describe_briefly(result: "PathResult") -> str:
+    """`connected in 12 ms, round trip 0.4 ms`, and the loss where there is some: half a line of a narrow terminal."""
+    return describe_path(replace(result, remote=None, relay=None, loss=result.loss or None))
+
+
 def describe_outside(result: "PathResult", outside: "Sightings") -> str:
     """`; outside: 2 min ago from 203.0.113.7`, or nothing where it is not known."""
     if result.path not in outside:
@@ -83,9 +119,10 @@ def show_unseen(verified: "Verified", url: str) -> None:
     """What to do where a path was not seen used from outside."""
     unseen = {path for path, sighting in verified.outside.items() if sighting is None}
     if any(result.path in unseen for result in verified.paths):
-        err.print(
-            "outside: this machine's own calls never meet the firewall in front of it; the first participant shows "
-            f"whether others get in, or `lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
+        say(
+            "this machine's own calls never meet the firewall in front of it; the first participant shows "
+            f"whether others get in, or `lkhub verify --url {url}` on another machine, with the key of `lkhub env`",
+            "outside",
         )
 
 
@@ -99,16 +136,18 @@ def lasting(since: float) -> str:
 
 
 def show_findings(findings: Iterable["Finding"]) -> None:
-    """Findings with cause and fix, on stderr."""
+    """Findings with cause and fix, on stderr. One that nothing can be done about is a note."""
     for finding in findings:
-        err.print(
-            Text.assemble("\n", (finding.severity, _COLOURS[finding.severity]), f": {finding.title} [{finding.code}]")
-        )
+        if finding.is_note:
+            say(f"{finding.title}: {finding.cause} [{finding.code}]", "note", _COLOURS["info"])
+            continue
+        err.print()
+        say(f"{finding.title} [{finding.code}]", finding.severity, _COLOURS[finding.severity])
         for label, text in (("what", finding.detail), ("why", finding.cause)):
             if text:
-                err.print(f"  {label}: {text}")
+                say(text, label, indent="  ")
         for fix in finding.fix:
-            err.print(f"  fix: {fix.text}" + (f": `{fix.command}`" if fix.command else ""))
+            say(fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
 
 
 def count_people(people: int) -> str:
@@ -116,8 +155,32 @@ def count_people(people: int) -> str:
     return "1 person is" if people == 1 else f"{people} people are"
 
 
-def show_qr(text: str) -> None:
-    """A QR code, in as few terminal cells as possible."""
+def draw_qr(text: str) -> list[str]:
+    """The lines of a QR code, two of its rows in one, black on white whatever the terminal's colours are.
+
+    A code in the terminal's own colours is the negative of one on a light terminal, which phones don't read.
+    """
     import segno
 
-    segno.make(text, error="l", micro=False).terminal(out=sys.stdout, compact=True, border=2)
+    rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
+    rows += [[0] * len(rows[0])] * (len(rows) % 2)
+    pairs = (zip(upper, lower, strict=True) for upper, lower in zip(rows[::2], rows[1::2], strict=True))
+    return [f"{_BLACK_ON_WHITE}{''.join(_HALVES[pair] for pair in line)}{_PLAIN}" for line in pairs]
+
+
+# Of the 256 colours, the ones that no theme changes (xterm's ctlseqs, SGR 38 and 48).
+_BLACK_ON_WHITE, _PLAIN = "\x1b[38;5;16;48;5;231m", "\x1b[0m"
+_HALVES = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
+
+
+def show_qr(text: str, *, below: int = 0) -> bool:
+    """Draw a QR code on stdout where that is a terminal with room for it and `below` more lines; whether it was."""
+    if not out.is_terminal:
+        return False
+    lines = draw_qr(text)
+    width = len(lines[0]) - len(_BLACK_ON_WHITE + _PLAIN)
+    if len(lines) + below > out.height or width > out.width:
+        return False
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    return True

@@ -1,13 +1,14 @@
-"""What `lkhub up` ends with: a few lines that a person can read."""
+"""What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
 import sys
+from typing import Any
 
 from lkhub.cli.applied import require_applied
 from lkhub.cli.show import (
+    describe_briefly,
     describe_outside,
-    describe_path,
-    err,
     out,
+    say,
     show_findings,
     show_qr,
     show_rows,
@@ -26,31 +27,48 @@ def show_summary(plan: Plan, verified: Verified | None, *, link: bool = False, p
     """The hub is up: what was proved, where it is, and how to join.
 
     What is no terminal is a file, a journal or a container's log, which would keep a token for others to read: the join
-    link is printed there only where `link` asks for it.
+    link is printed there only where `link` asks for it. The lines that everybody needs come last and fit a terminal of
+    24 rows; the QR code stands above them.
     """
-    out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
     verified = verified or Verified(0.0, ())
-    rows = {
-        f"verified {path.path}": describe_path(path) + describe_outside(path, verified.outside)
-        for path in verified.paths
-        if path.ok
-    }
     # Of what is in force: a change that waits may have other addresses.
     applied = require_applied(plan.paths)
     urls = applied["urls"]
+    for note in plan.notes:
+        say(note, "note", "cyan")
+    for warning in plan.warnings:
+        say(warning, "warning", "yellow")
+    show_unseen(verified, urls["livekit"])
+    show_findings(check_paths(verified.paths, CalledHub.of(applied)))
+
+    rows = {
+        f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)
+        for path in verified.paths
+        if path.ok
+    }
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
     if urls.get("trust"):
-        rows["trust"] = f"{urls['trust'][0]} once on each device (`lkhub trust`)"
+        rows["trust"] = f"{urls['trust'][0]}, once on each device"
     address = make_link(plan.paths, FIRST_ROOM) if link or sys.stdout.isatty() else ""
     rows["join"] = address or f"lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"
+    if address and (scanned := _choose_scanned(applied, address)):
+        show_qr(scanned, below=_count_lines(rows))
+    out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
     show_rows(rows)
-    if address:
-        sys.stdout.flush()
-        show_qr(address)
-    for note in plan.notes:
-        err.print(f"note: {note}")
-    for warning in plan.warnings:
-        err.print(f"warning: {warning}")
-    show_unseen(verified, urls["livekit"])
-    show_findings(check_paths(verified.paths, CalledHub.of(applied)))
+
+
+def _choose_scanned(applied: dict[str, Any], link: str) -> str | None:
+    """What a phone gets to by the QR code: the join link, and before that the root of a hub that certifies itself.
+
+    None where a phone can't join: not on this machine's loopback, and browsers give no camera to a page without TLS.
+    """
+    if trust := applied["urls"].get("trust"):
+        return str(trust[0])
+    return link if applied.get("reach") != "local" and link.startswith("https:") else None
+
+
+def _count_lines(rows: dict[str, str]) -> int:
+    """How many lines of this terminal the summary takes, with the prompt after it."""
+    width = max(map(len, rows)) + 4
+    return 2 + sum(-(-(width + len(value)) // out.width) for value in rows.values())

@@ -29,9 +29,7 @@ def up(
     now: Annotated[
         bool, typer.Option("--now", help="Apply a change at once, also where it interrupts people in a call.")
     ] = False,
-    link: Annotated[
-        bool, typer.Option("--link", help="Print the join link and its QR code also where stdout is no terminal.")
-    ] = False,
+    link: Annotated[bool, typer.Option("--link", help="Print the join link also where stdout is no terminal.")] = False,
     spec: Spec = None,
     state: State = None,
     json: Json = False,

@@ -36,6 +36,11 @@ class Finding:
     where: Mapping[str, Any] | None = None
     depends_on: tuple[str, ...] = ()
 
+    @property
+    def is_note(self) -> bool:
+        """Whether it is only worth knowing: nothing can be done about it, and nothing needs to be."""
+        return self.severity == "info" and not self.fix
+
     def as_json(self) -> dict[str, Any]:
         return {
             "code": self.code,
