@@ -31,6 +31,9 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised) (int, error) {
 		return 0, err
 	}
 	log := pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("udp_mux")
+	sendingAlone := func(refusal error) {
+		logger.Warnw("this machine refuses to send packets in batches (sendmmsg); each leaves by itself, for more CPU", refusal)
+	}
 	muxes := make([]ice.UDPMux, len(addrs))
 	for i, addr := range addrs {
 		conn, err := net.ListenUDP("udp", addr.(*net.UDPAddr))
@@ -39,7 +42,7 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised) (int, error) {
 		}
 		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
 		_ = conn.SetWriteBuffer(socketBuffer)
-		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn)})
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn, sendingAlone)})
 	}
 	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
 	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)

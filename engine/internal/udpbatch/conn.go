@@ -33,9 +33,10 @@ type sender interface {
 	send(packets *batch) error // only when the socket is closed
 }
 
-// New takes conn over. On systems where a batch gains nothing it returns conn itself.
-func New(conn *net.UDPConn) net.PacketConn {
-	sender := newSender(conn)
+// New takes conn over. On systems where a batch gains nothing it returns conn itself. tell hears, at most once, that this
+// machine refuses to send batches, after which each packet leaves by itself.
+func New(conn *net.UDPConn, tell func(refusal error)) net.PacketConn {
+	sender := newSender(conn, tell)
 	if sender == nil {
 		return conn
 	}

@@ -29,7 +29,7 @@ func listen(t *testing.T) *net.UDPConn {
 
 func open(t *testing.T) *Conn {
 	t.Helper()
-	c, ok := New(listen(t)).(*Conn)
+	c, ok := New(listen(t), func(refusal error) { t.Error(refusal) }).(*Conn)
 	if !ok {
 		t.Skip("no batches on this system")
 	}
@@ -46,18 +46,25 @@ func numbered(number, size int) []byte {
 
 // expectNumbers reads packets 0 to count-1 of the sizes that sizeOf names.
 func expectNumbers(t *testing.T, conn *net.UDPConn, count int, sizeOf func(int) int) {
-	buf := make([]byte, maxDatagram)
 	for want := range count {
-		n, err := conn.Read(buf)
-		if err != nil {
-			t.Errorf("packet %d of %d: %v", want, count, err)
-			return
-		}
-		if got := int(binary.BigEndian.Uint32(buf[n-4:])); got != want || n != sizeOf(want) {
-			t.Errorf("packet %d of %d bytes instead of %d of %d", got, n, want, sizeOf(want))
+		if !expectNumber(t, conn, want, sizeOf(want)) {
 			return
 		}
 	}
+}
+
+func expectNumber(t *testing.T, conn *net.UDPConn, want, size int) bool {
+	buf := make([]byte, maxDatagram)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Errorf("packet %d: %v", want, err)
+		return false
+	}
+	if got := int(binary.BigEndian.Uint32(buf[n-4:])); got != want || n != size {
+		t.Errorf("packet %d of %d bytes instead of %d of %d", got, n, want, size)
+		return false
+	}
+	return true
 }
 
 func TestPacketsArriveInOrder(t *testing.T) {

@@ -3,27 +3,54 @@ package udpbatch
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 )
 
+// maxRefusals is how often in a row sendmmsg may refuse a packet that sendto then takes, before it is given up. Once is
+// no proof: a firewall that drops some of the packets that leave says EPERM, as a filter of system calls does.
+const maxRefusals = 8
+
 // mmsgSender sends with sendmmsg(2), and packets of one length for one destination as one message that the kernel cuts
 // (UDP_SEGMENT in udp(7), Linux 4.18): they walk through its network stack once.
+//
+// Not every system that calls itself Linux lets a program use sendmmsg: filters of system calls (seccomp) refuse it,
+// and what emulates a kernel may lack it. There each packet leaves by itself.
 type mmsgSender struct {
-	conn     *net.UDPConn
-	batches  *ipv4.PacketConn // conn, for x/net's sendmmsg, which is the same for IPv6
+	plain    plainWriter
+	batches  batchWriter
 	grouper  grouper
 	messages []ipv4.Message
 	addrs    []net.UDPAddr // of messages
 	cuts     [][]byte      // the UDP_SEGMENT control message of each of messages
+
+	refusals int         // in a row
+	givenUp  bool        // sendmmsg, for good
+	tell     func(error) // of that, once
 }
 
-func newSender(conn *net.UDPConn) sender {
+// batchWriter is x/net's sendmmsg. Of what it doesn't send the error is about the first.
+type batchWriter interface {
+	WriteBatch(messages []ipv4.Message, flags int) (int, error)
+}
+
+type plainWriter interface {
+	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
+}
+
+func newSender(conn *net.UDPConn, tell func(error)) sender {
+	// ipv4's sendmmsg is the same for IPv6.
+	return newMmsgSender(conn, ipv4.NewPacketConn(conn), canCut(conn), tell)
+}
+
+func newMmsgSender(plain plainWriter, batches batchWriter, cut bool, tell func(error)) *mmsgSender {
 	s := &mmsgSender{
-		conn: conn, batches: ipv4.NewPacketConn(conn), grouper: grouper{alone: !canCut(conn)},
+		plain: plain, batches: batches, grouper: grouper{alone: !cut}, tell: tell,
 		messages: make([]ipv4.Message, maxPackets), addrs: make([]net.UDPAddr, maxPackets),
 		cuts: make([][]byte, maxPackets),
 	}
@@ -51,27 +78,55 @@ func canCut(conn *net.UDPConn) bool {
 }
 
 func (s *mmsgSender) send(b *batch) error {
+	if s.givenUp {
+		return s.sendAll(b)
+	}
 	groups := s.grouper.group(b)
 	for i := range groups {
 		s.fill(i, b, &groups[i])
 	}
 	for sent := 0; sent < len(groups); {
 		n, err := s.batches.WriteBatch(s.messages[sent:len(groups)], 0)
-		sent += max(n, 0)
-		if err == nil {
-			continue
+		if n > 0 {
+			sent += n
+			s.refusals = 0
 		}
-		if errors.Is(err, net.ErrClosed) {
+		switch {
+		case err == nil && n > 0:
+			continue
+		case err == nil:
+			err = io.ErrNoProgress
+		case errors.Is(err, net.ErrClosed):
 			return err
 		}
-		// It is about the first message that was not sent. A kernel or a card that can't cut this one after all says
-		// EINVAL, EMSGSIZE or EIO: its packets get their chance one by one.
-		if len(groups[sent].packets) > 1 {
-			if err := s.sendAlone(b, groups[sent].packets); err != nil {
-				return err
-			}
+		// It is about the first message that was not sent. Its packets get their chance one by one: where the kernel or
+		// a card can't cut this one after all (EINVAL, EMSGSIZE, EIO), and where it is the call itself that is refused.
+		went, closed := s.sendAlone(b, groups[sent].packets)
+		if closed != nil {
+			return closed
+		}
+		if len(groups[sent].packets) == 1 && went {
+			s.refusals++
 		}
 		sent++
+		if errors.Is(err, unix.ENOSYS) || s.refusals == maxRefusals {
+			s.givenUp = true
+			s.tell(err)
+			for ; sent < len(groups); sent++ {
+				if _, closed := s.sendAlone(b, groups[sent].packets); closed != nil {
+					return closed
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *mmsgSender) sendAll(b *batch) error {
+	for i := range b.packets {
+		if _, closed := s.sendOne(b, i); closed != nil {
+			return closed
+		}
 	}
 	return nil
 }
@@ -91,12 +146,23 @@ func (s *mmsgSender) fill(i int, b *batch, group *message) {
 	s.addrs[i].Port, s.addrs[i].Zone = int(to.Port()), to.Addr().Zone()
 }
 
-func (s *mmsgSender) sendAlone(b *batch, packets []int) error {
+// sendAlone says whether any of the packets left; its error is that the socket is closed.
+func (s *mmsgSender) sendAlone(b *batch, packets []int) (went bool, closed error) {
 	for _, index := range packets {
-		p := b.packets[index]
-		if _, err := s.conn.WriteToUDPAddrPort(b.content(p), p.to); errors.Is(err, net.ErrClosed) {
-			return err
+		left, closed := s.sendOne(b, index)
+		if closed != nil {
+			return went, closed
 		}
+		went = went || left
 	}
-	return nil
+	return went, nil
+}
+
+func (s *mmsgSender) sendOne(b *batch, index int) (left bool, closed error) {
+	p := b.packets[index]
+	_, err := s.plain.WriteToUDPAddrPort(b.content(p), p.to)
+	if errors.Is(err, net.ErrClosed) {
+		return false, err
+	}
+	return err == nil, nil
 }

@@ -4,4 +4,4 @@ package udpbatch
 
 import "net"
 
-func newSender(*net.UDPConn) sender { return nil }
+func newSender(*net.UDPConn, func(error)) sender { return nil }
