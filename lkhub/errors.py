@@ -9,8 +9,10 @@ HubError
 Anything else that escapes is a bug in lkhub: exit code 70.
 """
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 EXIT_OK = 0
@@ -50,6 +52,37 @@ class MachineError(HubError):
     """This machine prevents it: a port is taken, a permission is missing, the disk is full."""
 
     exit_code = EXIT_MACHINE
+
+
+def describe_error(error: BaseException) -> str:
+    """What went wrong, on one line and without the text of an error that is not ours: that may hold a secret."""
+    match error:
+        case HubError():
+            return error.message
+        case BaseExceptionGroup():
+            return "; ".join(dict.fromkeys(describe_error(each) for each in error.exceptions))
+        case OSError() if error.strerror:
+            what = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+            return f"{type(error).__name__} ({what})"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def flatten(group: BaseExceptionGroup[BaseException]) -> tuple[list[HubError], list[BaseException]]:
+    """Every error of a group, those of its groups included: what the user can be told, and the rest."""
+    errors: list[HubError] = []
+    rest: list[BaseException] = []
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            inner, others = flatten(each)
+            errors += inner
+            rest += others
+        elif isinstance(each, HubError):
+            errors.append(each)
+        else:
+            rest.append(each)
+    return errors, rest
 
 
 def pack_error(error: HubError) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from lkhub.service.api import TokenRequest
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
 from lkhub.spec.load import load_spec
-from lkhub.supervise.child import State
+from lkhub.supervise.child import ShownState
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
 from tests.machines import LOOPBACK, MACHINES
@@ -103,7 +103,7 @@ def test_every_stage_of_a_probe_is_explained() -> None:
 
 def test_every_state_is_explained() -> None:
     states = re.findall(r"^\| `(\w+)` \|", (ROOT / TROUBLE).read_text().partition("## lkhub up")[0], re.MULTILINE)
-    assert set(states) == {*get_args(HubState), *get_args(State)}
+    assert set(states) == {*get_args(HubState), *get_args(ShownState)}
 
 
 # --- JSON and HTTP

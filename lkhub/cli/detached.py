@@ -5,11 +5,11 @@ import json
 import os
 import sys
 import time
-import traceback
 from typing import NoReturn
 
 import anyio
 
+from lkhub.cli.exits import show_bug
 from lkhub.cli.foreground import describe_start
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err
@@ -75,9 +75,9 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
         say(error.message)
         with contextlib.suppress(OSError):  # it was up, and nobody waits for the answer any more
             os.write(writer, json.dumps(pack_error(error)).encode())
-    except BaseException:
+    except BaseException as error:
         code = EXIT_BUG
-        traceback.print_exc()
+        show_bug(error)
     finally:
         # Not a return: what is above us on the stack belongs to the process that was forked.
         sys.stderr.flush()

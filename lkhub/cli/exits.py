@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from lkhub.errors import EXIT_BUG, HubError
+from lkhub.errors import EXIT_BUG, HubError, flatten
 
 
 def run(command: Callable[[], object]) -> None:
@@ -22,9 +22,20 @@ def run(command: Callable[[], object]) -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
-        from lkhub.cli.show import err
-
-        frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-        err.print(f"this is a bug in lkhub: {type(error).__name__}\n{frames}")
-        err.print("please report the lines above; they hold no secrets")
+        show_bug(error)
         sys.exit(EXIT_BUG)
+
+
+def show_bug(error: BaseException) -> None:
+    """Say where in lkhub it was, of every error of a group, without what it says: that may hold a secret. What the user
+    can be told stands before it."""
+    from lkhub.cli.show import err, show_error
+
+    group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])
+    errors, bugs = flatten(group)
+    for each in errors:
+        show_error(each)
+    for bug in bugs:
+        frames = "".join(traceback.format_list(traceback.extract_tb(bug.__traceback__)))
+        err.print(f"this is a bug in lkhub: {type(bug).__name__}\n{frames}")
+    err.print("please report the lines above; they hold no secrets")

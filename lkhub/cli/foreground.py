@@ -1,5 +1,6 @@
 """`lkhub up` in the foreground: the supervisor in this process, and a live status area on a terminal."""
 
+import contextlib
 from functools import partial
 
 import anyio
@@ -28,7 +29,7 @@ def describe_start(hub: PreparedHub) -> str:
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
-    async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+    async def tell(outcome: Applied | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
         if verify:
@@ -41,6 +42,16 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         else:
             pending = isinstance(outcome, Applied) and outcome.pending
             show_summary(hub.plan, verified, link=link, pending=pending)
+
+    async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+        # The hub is up, and people may be in a call: nothing that is only told may end it.
+        try:
+            await tell(outcome)
+        except HubError as error:
+            progress.clear()
+            show_error(error)
+        except OSError:
+            return  # whoever read our output has gone
         supervisor.tasks.start_soon(_show_live, supervisor)
 
     progress.tell(describe_start(hub))
@@ -56,7 +67,8 @@ async def _show_live(supervisor: Supervisor) -> None:
     """Keep one line at the bottom of the terminal up to date. Elsewhere: nothing, lines are printed as they come."""
     if not err.is_terminal:
         return
-    with Live(console=err, auto_refresh=False, transient=True) as live:
+    # A terminal that is gone ends the line, and not the hub.
+    with contextlib.suppress(OSError), Live(console=err, auto_refresh=False, transient=True) as live:
         while True:
             live.update(_describe(supervisor), refresh=True)
             await anyio.sleep(REFRESH_SECONDS)

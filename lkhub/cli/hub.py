@@ -12,9 +12,8 @@ from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
-from lkhub.host.processes import is_alive
 from lkhub.plan.facts import KernelLimits
-from lkhub.plan.model import PROCESS_NAMES, Sightings
+from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask
@@ -114,15 +113,16 @@ def write_verified(paths: StatePaths, verified: Verified) -> None:
 
 def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
     """Processes that an earlier supervisor left running."""
-    # Imported here: it brings an HTTP client, and most of the time there is a supervisor to ask.
-    from lkhub.supervise.child import Identity
+    # Imported here: most of the time there is a supervisor to ask.
+    from lkhub.supervise.record import find_running
 
-    found = []
-    for name in PROCESS_NAMES:
-        with contextlib.suppress(ValueError, MachineError):
-            text = read_text(paths.record(name))
-            identity = Identity.parse(text) if text else None
-            if identity and is_alive(identity.process):
-                row = {"name": name, "pid": identity.process.pid, "state": "running", "since": identity.since}
-                found.append({**row, "restarts": 0})
-    return found
+    return [
+        {
+            "name": found.name,
+            "pid": found.process.pid,
+            "state": "running",
+            "since": found.since,
+            "restarts": 0,
+        }
+        for found in find_running(paths)
+    ]

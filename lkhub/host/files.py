@@ -52,6 +52,18 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def stamp(paths: Collection[str]) -> tuple[str, ...]:
+    """What changes when one of the files is replaced, written, or given to somebody else."""
+    found = []
+    for path in paths:
+        try:
+            status = os.stat(path)
+            found.append(f"{path}:{status.st_ino}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_size}")
+        except OSError:
+            found.append(path)
+    return tuple(found)
+
+
 def ensure_private_dir(path: str) -> None:
     """Make `path` a folder of this user with mode 0700. Raises MachineError where it is somebody else's."""
     with explain_os_errors(path, "create"):

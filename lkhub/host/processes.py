@@ -19,9 +19,12 @@ from lkhub.host.files import FILE_MODE, explain_os_errors
 # which media must be back.
 POLL_SECONDS = 0.05
 
+# The variable that a process of a hub has in its environment, and no program of somebody else's.
+MARK = "LKHUB_PROCESS"
+
 # livekit-server reads these over its configuration file (cmd/server/main.go): what a shell happens to hold
 # must not change the hub. NOTIFY_SOCKET is the supervisor's own: Caddy would speak to systemd in its name.
-_KEPT_BACK = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD", "NOTIFY_SOCKET")
+_KEPT_BACK = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD", "NOTIFY_SOCKET", MARK)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ def read_state(pid: int) -> str:
         return ""
 
 
+def is_stopped(process: ProcessId) -> bool:
+    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) keeps it from going on."""
+    return read_state(process.pid) in ("stopped", "tracing-stop") and is_alive(process)
+
+
 def child_environ() -> dict[str, str]:
     """Our own environment without what livekit-server and Caddy would obey."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
@@ -87,7 +95,7 @@ def child_environ() -> dict[str, str]:
 def start(
     argv: Sequence[str], log: str, environ: Mapping[str, str], inherited: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output appended to the file `log`.
+    """Start a process in a session of its own, its output appended to the file `log` (`os.devnull`: to nowhere).
 
     A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
     lkhub alone. `inherited` file descriptors keep their numbers in the process.
@@ -138,13 +146,51 @@ def send_signal(process: ProcessId, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def find_by_argument(arguments: frozenset[str]) -> dict[str, list[ProcessId]]:
-    """This user's processes that have one of `arguments` on their command line, by that argument."""
-    found: dict[str, list[ProcessId]] = {}
-    for process in psutil.process_iter(["cmdline", "uids", "pid"]):
-        uids = process.info["uids"]
-        for argument in arguments.intersection(process.info["cmdline"] or ()):
-            who = identify(process.info["pid"])
-            if uids is not None and uids.effective == os.geteuid() and who and who.pid != os.getpid():
-                found.setdefault(argument, []).append(who)
+@dataclass(frozen=True)
+class Running:
+    """A process of this user's. `mark` is the value of its variable MARK, None where its environment can't be read;
+    `session` the pid of its session's first process, `since` its start in epoch seconds."""
+
+    process: ProcessId
+    argv: tuple[str, ...]
+    mark: str | None
+    session: int
+    since: float
+
+
+def list_running() -> list[Running]:
+    """This user's processes that have a mark, or of which the system does not tell whether they do."""
+    found: list[Running] = []
+    for process in psutil.process_iter():
+        try:
+            with process.oneshot():
+                if process.uids().effective != os.geteuid() or process.pid == os.getpid():
+                    continue
+                mark = _read_mark(process)
+                identity = identify(process.pid) if mark != "" else None
+                if identity is not None:
+                    argv, session = tuple(process.cmdline()), os.getsid(process.pid)
+                    found.append(Running(identity, argv, mark, session, process.create_time()))
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue  # it has ended meanwhile, or is none of ours
     return found
+
+
+def _read_mark(process: psutil.Process) -> str | None:
+    """ "" where it has none."""
+    try:
+        return process.environ().get(MARK, "")
+    except psutil.AccessDenied:
+        return None
+
+
+def find_holder_of_removed(path: str) -> ProcessId | None:
+    """The process of this user's that holds the file `path` open though it was removed; None where none does, or where
+    the system does not tell."""
+    wanted = f"{path} (deleted)"
+    for entry in Path("/proc").glob("[0-9]*/fd"):
+        with contextlib.suppress(OSError):
+            for descriptor in os.listdir(entry):
+                if os.readlink(entry / descriptor) == wanted:
+                    return identify(int(entry.parent.name))
+    return None

@@ -74,7 +74,7 @@ class ProcessPlan:
     `files` are read by the process when it starts: a change in one makes it another process. `doors` are
     given to it as listening sockets, each as `--listen-fd NUMBER`.
     `carries_calls` is true where restarting it interrupts people. `reloads`: it takes a change of its files over
-    without a restart.
+    without a restart. `watched` are files of the operator's that it reads too, and reads again when they are replaced.
     """
 
     name: ProcessName
@@ -84,6 +84,7 @@ class ProcessPlan:
     carries_calls: bool
     doors: tuple[Door, ...] = ()
     reloads: bool = False
+    watched: tuple[str, ...] = ()
 
 
 class Advertised(NamedTuple):

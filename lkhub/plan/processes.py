@@ -35,7 +35,8 @@ def plan_processes(
         if relay is not None and relay.tls:
             secret_files.append(paths.relay_secret)
         files = (paths.render("caddy.json"), *secret_files)
-        processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True))
+        watched = tuple(filter(None, (edge.tls.cert, edge.tls.key)))
+        processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True, watched=watched))
     return tuple(processes)
 
 

@@ -14,21 +14,29 @@ LOOK_SECONDS = 3.0
 ASK_SECONDS = 60.0
 
 
-async def watch_addresses(supervisor: Supervisor) -> None:
-    """Compare the running plan with this machine again and again. Never returns."""
-    seen = list_interfaces()
-    asked = anyio.current_time()
-    while True:
-        await anyio.sleep(LOOK_SECONDS)
+class Addresses:
+    """What was seen of this machine, look by look."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._seen: object = None
+        self._asked = 0.0
+
+    async def look(self) -> None:
+        """Compare the running plan with this machine, where the machine has changed or it is time to ask others."""
         found = list_interfaces()
-        due = anyio.current_time() - asked > ASK_SECONDS
-        if found == seen and not due:
-            continue
-        seen, asked = found, anyio.current_time()
+        first = self._seen is None
+        due = anyio.current_time() - self._asked > ASK_SECONDS
+        if first:
+            self._seen, self._asked = found, anyio.current_time()
+        if first or (found == self._seen and not due):
+            return
         # A change that waits for an empty hub is what the operator wants, so that is what follows.
-        wanted = supervisor.pending or supervisor.current
-        if wanted is not None and not supervisor.stopping:
-            await follow_addresses(supervisor, wanted)
+        wanted = self._supervisor.wanted
+        if wanted is not None and not self._supervisor.stopping:
+            await follow_addresses(self._supervisor, wanted)
+        # Only now: what failed by something unforeseen is tried again.
+        self._seen, self._asked = found, anyio.current_time()
 
 
 async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
@@ -39,7 +47,7 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
         supervisor.notice_move(f"the hub's address is gone: {error.message}")
         return
     current = supervisor.current
-    if current is None or (supervisor.pending or current) is not wanted:
+    if current is None or supervisor.wanted is not wanted:
         return  # the operator was faster
     told, now = (", ".join(map(str, hub.plan.media.advertise)) for hub in (current, found))
     if found.plan.media.addresses == current.plan.media.addresses:
@@ -53,9 +61,9 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
         if note not in current.plan.notes:
             supervisor.say(note)
     try:
-        applied = await supervisor.apply(found)
+        applied = await supervisor.apply(found, instead_of=wanted)
     except HubError as error:
         supervisor.say(f"the hub could not follow its address to {now}: {error.message}")
         return
-    if not applied.pending:
+    if not applied.pending and supervisor.current is found:
         supervisor.say(f"the hub followed its address from {told} to {now}")

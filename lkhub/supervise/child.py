@@ -1,19 +1,17 @@
 """One process under the supervisor: its states, its restarts, its end."""
 
-import contextlib
-import json
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import anyio
 import anyio.abc
-from pydantic import TypeAdapter
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, describe_error
 from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
@@ -22,8 +20,12 @@ from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.ready import wait_ready
+from lkhub.supervise.record import Identity, mark, read_record, remove_record, write_record
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
+
+ShownState = Literal[State, "hanging"]
+"""What `status` says. One that hangs is not well, and is not ended either."""
 
 Ending = Literal["drain", "now", "replace"]
 """How a process ends. `drain`: people in a call may finish, up to a limit. `now`: they are told that the hub
@@ -42,32 +44,24 @@ STOP_GRACE_SECONDS = 5.0
 # Two signals sent at once arrive as one; what needs no second one ends within this.
 SECOND_SIGNAL_SECONDS = 0.2
 
+# Before a process whose watching failed by a bug is watched again.
+WATCH_AGAIN_SECONDS = 1.0
+
+# Of a process that may or may not have taken its new files over.
+_UNKNOWN_FILES = ""
+
 # Lines of the log that a crash report shows: the error and what led to it.
 REPORT_LINES = 8
-
-
-@dataclass(frozen=True)
-class Identity:
-    """A process on disk: who it is, which version of the plan it runs, and since when (epoch seconds)."""
-
-    process: ProcessId
-    plan: ProcessPlan
-    fingerprint: Fingerprint
-    since: float
-
-    def dump(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    @staticmethod
-    def parse(text: str) -> "Identity":
-        """Raises ValueError where the text is not one of ours."""
-        return TypeAdapter(Identity).validate_json(text)
 
 
 @dataclass
 class Child:
     """A process that is kept running until it is stopped. `say` hears of everything that happens to it, and
-    `returned` is called when it is ready again after it ended by itself."""
+    `returned` is called when it is ready again after it ended by itself.
+
+    `taken` is how the files that it watches were when it took them, `refused` why it did not take them as they are now.
+    `unrecorded` is why its record can't be written, `hangs` how it is seen that it does not answer; "" where all is
+    well."""
 
     plan: ProcessPlan
     fingerprint: Fingerprint
@@ -80,6 +74,13 @@ class Child:
     restarts: int = 0
     process: ProcessId | None = None
     last_failure: str = ""
+    taken: tuple[str, ...] = ()
+    refused: str = ""
+    unrecorded: str = ""
+    hangs: str = ""
+    _recorded: ProcessId | None = None
+    _first_failure: str = ""
+    _persists: bool = False
     _popen: subprocess.Popen[bytes] | None = None
     _backoff: Backoff = field(default_factory=Backoff)
     _wanted: bool = False
@@ -94,19 +95,23 @@ class Child:
         """Take over a process that an earlier supervisor started."""
         child = Child(identity.plan, identity.fingerprint, paths, doors, say, returned)
         child.process, child.state, child.since = identity.process, "running", identity.since
+        child.taken, child._recorded = identity.taken, identity.process
         return child
 
-    async def start(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def start(self, tasks: anyio.abc.TaskGroup, *, persist: bool = False) -> None:
         """Start (or take over) the process and keep it running from then on; return when it is ready.
 
-        Raises MachineError where the first start fails; nothing is left running then.
+        Raises MachineError where the first start fails. Nothing is left running then; with `persist` it is started
+        again like one that crashed.
         """
-        self._wanted = True
+        self._wanted, self._persists, self._first_failure = True, persist, ""
+        if self.state == "failed":
+            self._set("stopped")
         self._settled, self._ended, self._scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
         tasks.start_soon(self._keep_running)
         await self._settled.wait()
-        if self.state == "failed":
-            raise MachineError(self.last_failure)
+        if self._first_failure:
+            raise MachineError(self._first_failure)
 
     async def stop(self, how: Ending) -> None:
         """End the process, and do not start it again."""
@@ -134,23 +139,38 @@ class Child:
     def can_reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
         """Whether this process becomes `plan` by reading its files again."""
         # One file more, as that of a secret, is a change of its files like any other.
-        same_plan = replace(self.plan, files=plan.files) == plan
+        same_plan = replace(self.plan, files=plan.files, watched=plan.watched) == plan
         same_program = same_plan and self.fingerprint.program == fingerprint.program
         return plan.reloads and same_program and self.state == "running"
 
-    async def reload(self, fingerprint: Fingerprint) -> None:
-        """Let the process read its files again; it interrupts nobody. MachineError, and nothing changed, where it
-        refuses them."""
+    async def reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> None:
+        """Let the process read its files again and be `plan`; it interrupts nobody. MachineError, and nothing changed,
+        where it refuses them."""
+        before, taken = self.fingerprint, files.stamp(plan.watched)
+        # Should this be the end of the supervisor, the next one does not know whether it happened.
+        self.fingerprint = Fingerprint(before.program, _UNKNOWN_FILES)
+        self._remember()
         try:
             async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
                 answer = await client.post("http://control/reload")
             told = "" if answer.is_success else answer.json()["error"]["message"]
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
             told = f"it does not answer ({type(error).__name__})"
+            if isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+                before = self.fingerprint  # it has heard it, and may do it yet
         if told:
+            self.fingerprint = before
+            self._remember()
             raise MachineError(f"{self.plan.name} refuses its new configuration: {told}")
-        self.fingerprint = fingerprint
-        with contextlib.suppress(MachineError):  # without it the next supervisor replaces this process, no more
+        self.plan, self.fingerprint, self.taken, self.refused = plan, fingerprint, taken, ""
+        self._remember()
+
+    def keep_record(self) -> None:
+        """Write the record again where somebody has removed or damaged it, or where it could not be written."""
+        if self.process is None:
+            return
+        recorded = read_record(self.paths, self.plan.name)
+        if recorded is None or not processes.is_alive(recorded.process):
             self._remember()
 
     def stop_now(self) -> None:
@@ -159,10 +179,11 @@ class Child:
             processes.send_signal(self.process, signal.SIGTERM)
 
     def as_json(self) -> dict[str, Any]:
+        state: ShownState = "hanging" if self.hangs and self.state == "running" else self.state
         return {
             "name": self.plan.name,
             "pid": self.process.pid if self.process else None,
-            "state": self.state,
+            "state": state,
             "since": self.since,
             "restarts": self.restarts,
         }
@@ -170,13 +191,27 @@ class Child:
     async def _keep_running(self) -> None:
         try:
             with self._scope:
-                while self._wanted:
-                    await self._run_once()
-                    if self.state == "failed":
-                        return
+                while self._wanted and self.state != "failed":
+                    try:
+                        await self._run_once()
+                    except Exception as error:
+                        await self._survive(error)
         finally:
             self._ended.set()
             self._settled.set()
+
+    async def _survive(self, error: Exception) -> None:
+        """A bug in here must end neither the process nor the supervisor."""
+        failure = f"this is a bug in lkhub: {describe_error(error)} while watching {self.plan.name}"
+        if failure != self.last_failure:
+            self.say(failure)
+        self.last_failure = failure
+        if not self._settled.is_set():
+            self._first_failure = failure
+            if self._popen is not None:  # it has not served anybody yet
+                self._popen.kill()
+            self._settled.set()
+        await anyio.sleep(WATCH_AGAIN_SECONDS)
 
     async def _run_once(self) -> None:
         """One life of the process, and the wait before its next one."""
@@ -184,7 +219,7 @@ class Child:
         well: float | None = None
         try:
             if self.process is None:
-                self._spawn()
+                self._spawn(first)
             assert self.process is not None
             well = await self._live(self.process)
         except MachineError as error:
@@ -195,38 +230,51 @@ class Child:
             self.last_failure = self._report_end()
         self.process, self._popen = None, None
         if first and well is None:
-            self._set("failed")
-            self._forget()
-            return
+            self._first_failure = self.last_failure
+            if not self._persists:
+                self._set("failed")
+                self._forget()
+                return
         delay = self._backoff.next_delay(well or 0.0)
         self.restarts += 1
         self.say(f"{self.last_failure}; " + (f"again in {delay:.1f} s" if delay else "starting it again"))
         self._set("backoff")
+        self._settled.set()
         await anyio.sleep(delay)
 
-    def _spawn(self) -> None:
+    def _spawn(self, first: bool) -> None:
         self._set("starting")
         self.last_failure = ""
         descriptors = self.doors.open(self.plan.doors)
         argv = [*self.plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
+        environ = {**processes.child_environ(), **mark(self.paths, self.plan.name, self.fingerprint)}
+        self.taken, self.refused = files.stamp(self.plan.watched), ""
         log = self.paths.log(self.plan.name)
-        self._popen = processes.start(argv, log, processes.child_environ(), descriptors)
+        try:
+            self._popen = processes.start(argv, log, environ, descriptors)
+        except MachineError as error:
+            if first:
+                raise
+            # A disk that is full or worn out must not end the calls of a hub that runs.
+            self._popen = processes.start(argv, os.devnull, environ, descriptors)
+            self.say(f"{self.plan.name} runs without a log: {error.message}")
         self.process = processes.identify(self._popen.pid)
         if self.process is None:
             self._popen.wait()
             raise MachineError(self._report_end())
-        try:
-            self._remember()
-        except MachineError:
-            # Without its record the next supervisor would not know it.
-            self._popen.kill()
-            self._popen.wait()
-            raise
+        self._remember()
 
     def _remember(self) -> None:
+        """Write the record. Without it the process runs on, and the next supervisor knows it by its mark."""
         assert self.process is not None
-        identity = Identity(self.process, self.plan, self.fingerprint, self.since)
-        files.write_private(self.paths.record(self.plan.name), identity.dump())
+        identity = Identity(self.process, self.plan, self.fingerprint, self.since, self.taken)
+        try:
+            write_record(self.paths, identity)
+            self._recorded, self.unrecorded = self.process, ""
+        except MachineError as error:
+            if not self.unrecorded:
+                self.say(f"{self.plan.name} runs without a record: {error.message}")
+            self.unrecorded = error.message
 
     async def _live(self, process: ProcessId) -> float | None:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
@@ -255,9 +303,9 @@ class Child:
         return None if ready_at is None else time.monotonic() - ready_at
 
     def _forget(self) -> None:
-        """Remove the record. One that can't be removed names a process that is gone, which harms nobody."""
-        with contextlib.suppress(MachineError):
-            files.remove(self.paths.record(self.plan.name))
+        if self._recorded is not None:
+            remove_record(self.paths, self.plan.name, self._recorded)
+        self._recorded, self.unrecorded = None, ""
 
     def _report_end(self) -> str:
         """What to tell of a process that ended by itself, with the last lines of its log."""
@@ -271,7 +319,7 @@ class Child:
 
     def _set(self, state: State) -> None:
         if state != self.state:
-            self.state, self.since = state, time.time()
+            self.state, self.since, self.hangs = state, time.time(), ""
 
 
 Returned = Callable[[Child], Awaitable[None]]
@@ -280,7 +328,8 @@ Returned = Callable[[Child], Awaitable[None]]
 async def end_process(process: ProcessId, how: Ending) -> None:
     """End a process: SIGTERM lets it drain, a second one stops it, SIGKILL ends what does not listen."""
     first = DRAIN_SECONDS + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
-    for limit in () if how == "replace" else (first, STOP_GRACE_SECONDS):
+    # One that is stopped hears no signal but the last.
+    for limit in () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS):
         processes.send_signal(process, signal.SIGTERM)
         with anyio.move_on_after(limit):
             await processes.wait_until_gone(process)

@@ -60,14 +60,12 @@ class Renewal:
     _again: float = 0.0
     _backoff: Backoff = field(default_factory=_new_backoff)
 
-    async def watch(self) -> None:
-        """Look again and again. Never returns."""
-        while True:
-            try:
-                await self.look()
-            except HubError as error:
-                self._fail(error.message, None)
-            await anyio.sleep(LOOK_SECONDS)
+    async def keep(self) -> None:
+        """`look`, and keep for `status` why the record can't be read."""
+        try:
+            await self.look()
+        except HubError as error:
+            self._fail(error.message, None)
 
     async def look(self) -> None:
         """Ask for the mappings of the record when it is time to. Raises HubError where the record can't be read."""

@@ -13,17 +13,28 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, flatten, unpack_error
 from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
-from lkhub.supervise.addresses import watch_addresses
-from lkhub.supervise.certificates import watch_certificate
-from lkhub.supervise.control_server import Handler, Tell, serve_control
+from lkhub.supervise import addresses, certificates, hanging, router
+from lkhub.supervise.addresses import Addresses
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.answering import Answering
+from lkhub.supervise.certificates import Certificates
+from lkhub.supervise.control_server import Handler, Tell
+from lkhub.supervise.guard import Guard
+from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.router import Renewal
 from lkhub.supervise.supervisor import Applied, Supervisor
 
 Say = Callable[[str], None]
+
+# How often a change that waits looks whether the hub is empty, and logs, records and the control socket are looked at.
+TICK_SECONDS = 2.0
+
+# Who carries calls remembers whom it has seen for as long as it lives; asking costs a few milliseconds.
+OUTSIDE_SECONDS = 10.0
 
 # `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.
 LOCK_SECONDS = 5.0
@@ -70,40 +81,61 @@ async def run_hub(
     Raises HubError where nothing comes up. Where an earlier hub was taken over and the change to it
     failed, that one runs on and `ready` gets the error instead.
     """
-    paths = hub.plan.paths
+    paths, say = hub.plan.paths, _calmly(say)
     with _unwrapped(), hold_lock(paths):
         async with _supervision(paths, say) as supervisor:
-            await supervisor.adopt()
+            await adopt(supervisor)
             try:
                 outcome: Applied | HubError = await supervisor.apply(hub)
             except HubError as error:
                 if not supervisor.children:
                     raise
                 outcome = error
-            supervisor.tasks.start_soon(supervisor.keep_house)
-            supervisor.tasks.start_soon(watch_addresses, supervisor)
-            supervisor.tasks.start_soon(watch_certificate, supervisor)
-            supervisor.tasks.start_soon(supervisor.watch_outside)
-            renewal = Renewal(paths, say)
-            supervisor.tasks.start_soon(renewal.watch)
+            guard, renewal = Guard(say), Renewal(paths, say)
+            answering = Answering(paths.control, _handlers(supervisor, renewal, guard), supervisor.tasks, say)
+            for what, look, seconds in (
+                ("see whether processes answer", Hanging(supervisor).look, hanging.LOOK_SECONDS),
+                ("rotate logs", supervisor.rotate_logs, TICK_SECONDS),
+                ("write the records of processes", supervisor.keep_records, TICK_SECONDS),
+                ("make the change that waits", supervisor.apply_pending, TICK_SECONDS),
+                ("see who came from outside", supervisor.look_outside, OUTSIDE_SECONDS),
+                ("see this machine's addresses", Addresses(supervisor).look, addresses.LOOK_SECONDS),
+                ("see whether the certificate was replaced", Certificates(supervisor).look, certificates.LOOK_SECONDS),
+                ("renew the router's port mappings", renewal.keep, router.LOOK_SECONDS),
+            ):
+                supervisor.tasks.start_soon(guard.watch, what, look, seconds)
             # From here on other commands are answered: to them a hub that is still starting is not there.
-            await supervisor.tasks.start(serve_control, paths.control, _handlers(supervisor, renewal))
+            await answering.look()
+            supervisor.tasks.start_soon(guard.watch, "answer commands", answering.look, TICK_SECONDS)
             await ready(supervisor, outcome)
             await anyio.sleep_forever()
 
 
+def _calmly(say: Say) -> Say:
+    """A log on a full disk, or a terminal that is gone, must not end the hub."""
+
+    def say_if_possible(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
+            say(text)
+
+    return say_if_possible
+
+
 @contextlib.contextmanager
 def _unwrapped() -> Iterator[None]:
-    """Let a HubError leave a task group as itself, not as a member of a group."""
+    """Let HubErrors leave a task group as one of them, not as members of a group. With a bug among them the group
+    stays: none of it may be lost."""
     try:
         yield
     except BaseExceptionGroup as group:
-        error: BaseException | None = group.subgroup(HubError)
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        if error is None:
+        errors, rest = flatten(group)
+        if rest or not errors:
             raise
-        raise error from None
+        if len(errors) == 1:
+            raise errors[0] from None
+        message = "\n".join(dict.fromkeys(error.message for error in errors))
+        hints = tuple(dict.fromkeys(hint for error in errors for hint in error.hints))
+        raise unpack_error({"message": message, "hints": hints, "exit_code": errors[0].exit_code}) from None
 
 
 @contextlib.asynccontextmanager
@@ -142,12 +174,12 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-def _handlers(supervisor: Supervisor, renewal: Renewal) -> dict[str, Handler]:
+def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard) -> dict[str, Handler]:
     # Changes are made in the order in which they were asked for: what was asked for last is what stays.
     changing = anyio.Lock()
 
     async def status(_: Mapping[str, Any], __: Tell) -> Any:
-        answer = {**supervisor.as_json(), "edge": None, "router": renewal.as_json()}
+        answer = {**supervisor.as_json(), "edge": None, "router": renewal.as_json(), "troubles": guard.as_json()}
         # A process that hangs must not keep `status` from saying so.
         with anyio.move_on_after(LOOK_SECONDS):
             async with anyio.create_task_group() as tasks:

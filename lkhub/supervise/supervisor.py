@@ -15,27 +15,23 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host import files, processes
+from lkhub.host import files
 from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
-from lkhub.plan.model import Fingerprint, Listener
+from lkhub.plan.model import Fingerprint, Listener, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
-from lkhub.supervise.child import Child, Ending, Identity, end_process
+from lkhub.supervise.child import Child, Ending
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_log
 from lkhub.supervise.outside import Outside
 from lkhub.supervise.people import RoomServer, count_people, resume_relayed
+from lkhub.supervise.record import CONFIGS
 
-# How often a change that waits looks whether the hub is empty, and logs are looked at.
-TICK_SECONDS = 2.0
-
-# Who carries calls remembers whom it has seen for as long as it lives; asking costs a few milliseconds.
-LOOK_SECONDS = 10.0
-
-# The rendered file on each process's command line: by it a process of this hub is known.
-_CONFIGS = {"media": "livekit.yaml", "relay": "relay.json", "serve": "serve.json", "edge": "caddy.json"}
+# So long after media was another one, an empty hub may be one whose people are on their way back: the last of 60 was
+# back after 22 s (measured).
+REJOIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,45 +62,58 @@ class Supervisor:
         self.doors = Doors()
         self.outside = Outside(paths, time.time)
         self._changing = anyio.Lock()
+        self._rejoined_by = 0.0
 
     # --- what the operator asks for
 
-    async def apply(self, wanted: PreparedHub, *, now: bool = False) -> Applied:
+    async def apply(self, wanted: PreparedHub, *, now: bool = False, instead_of: PreparedHub | None = None) -> Applied:
         """Make the processes match `wanted`. What did not change is not touched.
 
-        A change that would interrupt a call waits until no one is in one, unless `now`. Where the new
-        hub does not start, the old one is started again and MachineError says so.
+        A change that would interrupt a call waits until no one is in one, unless `now`. It takes the place of one that
+        waits already, also where it is refused. With `instead_of` nothing is done unless that is still what is wanted.
+        Where the new hub does not start, the old one is started again and MachineError says so.
         """
         async with self._changing:
-            differ = self._find_changed(wanted)
-            reloaded = [name for name in differ if self._can_reload(name, wanted)]
-            changed = [name for name in differ if name not in reloaded]
-            gone = [name for name in self.children if name not in wanted.fingerprints]
-            if not differ and not gone:
-                # They are as they were, unless somebody removed or changed one.
-                self._write(wanted.files)
-                self._record(wanted)
+            self._require_going_on()
+            if instead_of is not None and self.wanted is not instead_of:
                 return Applied(())
-            people: int | None = 0
-            if any(self._carries_calls(name) for name in [*changed, *gone]):
-                people = await self._count_people()
-                if people != 0 and not now:
-                    self.pending = wanted
-                    return Applied((*changed, *gone), pending=True, people=people)
-            await self._replace(wanted, changed, gone, reloaded)
-            return Applied((*changed, *gone), cut=people or 0, reloaded=tuple(reloaded))
+            try:
+                return await self._apply(wanted, now=now)
+            except HubError:
+                if self.pending is not None and self.pending is not wanted:
+                    self.say("the change that waited is dropped: a later one was tried since")
+                self.pending = None
+                raise
 
     async def restart(self, names: Iterable[str]) -> int | None:
-        """Restart processes as they are; how many people were in a call (None: could not ask)."""
+        """Restart processes as they are; how many people were in a call (None: could not ask). MachineError where one
+        does not start; it is tried again like one that crashed."""
         async with self._changing:
+            self._require_going_on()
             children = [self.children[name] for name in names]
             people = await self._count_people() if any(child.plan.carries_calls for child in children) else 0
+            if people != 0:
+                self._expect_people()
             for child in children:
                 await child.stop("replace")
-            await self._start(children)
-            for child in children:
-                await self._returned(child)
+            try:
+                await self._start(children, persist=True)
+            except MachineError as error:
+                raise MachineError(
+                    error.message, hints=("it is started again by itself, less and less often: `lkhub status`",)
+                ) from error
+            finally:
+                for child in children:
+                    if child.state == "running":
+                        await self.returned(child)
             return people
+
+    async def take_files(self, name: str) -> None:
+        """Let a process read its files again, as one that it watches was replaced. MachineError where it refuses."""
+        async with self._changing:
+            child = self.children.get(name)
+            if child is not None and child.state == "running":
+                await child.reload(child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
         """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
@@ -121,41 +130,33 @@ class Supervisor:
 
     # --- what goes on by itself
 
-    async def adopt(self) -> None:
-        """Take over what an earlier supervisor left running; end what can't be recognised, and say so."""
-        arguments = {self.paths.render(config): name for name, config in _CONFIGS.items()}
-        found = processes.find_by_argument(frozenset(arguments))
-        for argument, name in arguments.items():
-            identity = self._read_identity(name)
-            for running in found.get(argument, []):
-                if identity is not None and running == identity.process:
-                    self.children[name] = Child.adopt(identity, self.paths, self.doors, self.say, self._returned)
-                    self.say(f"{name} (pid {running.pid}) is still running; taking it over")
-                else:
-                    self.say(f"{name} (pid {running.pid}) is left over and not on record; ending it")
-                    await end_process(running, "replace")
-        for name, child in list(self.children.items()):
+    async def rotate_logs(self) -> None:
+        """Move what large logs say out of the way."""
+        for name in [*self.children, "hub"]:
+            with contextlib.suppress(MachineError):
+                rotate_log(self.paths.log(name))
+
+    async def keep_records(self) -> None:
+        """Write the records of processes that have lost theirs."""
+        for child in self.children.values():
+            child.keep_record()
+
+    async def apply_pending(self) -> None:
+        """Make the change that waits, if there is one and nobody is in a call."""
+        if self.pending is None:
+            return
+        async with self._changing:
+            waiting = self.pending
+            if waiting is None or self.stopping:
+                return
             try:
-                await child.start(self.tasks)
-            except MachineError as error:
-                self.say(f"{error.message}\nit is started anew")
-                await child.stop("replace")
-                del self.children[name]
-
-    async def keep_house(self) -> None:
-        """Rotate logs, and apply a change that waits as soon as nobody is in a call. Never returns."""
-        while True:
-            await anyio.sleep(TICK_SECONDS)
-            for name in [*self.children, "hub"]:
-                with contextlib.suppress(MachineError):
-                    rotate_log(self.paths.log(name))
-            await self._apply_pending()
-
-    async def watch_outside(self) -> None:
-        """Keep who has used which path. Never returns."""
-        while True:
-            await anyio.sleep(LOOK_SECONDS)
-            await self.look_outside()
+                applied = await self._apply(waiting)
+            except HubError as error:
+                self.pending = None
+                self.say(f"the change that waited failed: {error.message}")
+                return
+        if not applied.pending:
+            self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
 
     async def look_outside(self) -> None:
         """Bring the record of who has used which path up to date."""
@@ -172,12 +173,20 @@ class Supervisor:
             self.say(what)
         self.moved = what
 
+    @property
+    def wanted(self) -> PreparedHub | None:
+        """What the operator wants: the change that waits, else what is in force."""
+        return self.pending or self.current
+
     def as_json(self) -> dict[str, Any]:
         """Processes and pending change, for `status`."""
-        wanted = self.pending or self.current
+        wanted = self.wanted
         return {
             "processes": [child.as_json() for child in self.children.values()],
             "failures": {child.plan.name: child.last_failure for child in self.children.values()},
+            "refused": {child.plan.name: child.refused for child in self.children.values() if child.refused},
+            "unrecorded": {child.plan.name: child.unrecorded for child in self.children.values() if child.unrecorded},
+            "hangs": {child.plan.name: child.hangs for child in self.children.values() if child.hangs},
             "pending": self.pending is not None,
             "moved": self.moved,
             "spec": wanted.spec if wanted else None,
@@ -187,16 +196,26 @@ class Supervisor:
 
     # --- how
 
-    async def _apply_pending(self) -> None:
-        waiting = self.pending
-        if waiting is None or await self._count_people() != 0:
-            return
-        try:
-            applied = await self.apply(waiting, now=True)
-            self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
-        except HubError as error:
-            self.pending = None
-            self.say(f"the change that waited failed: {error.message}")
+    async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Applied:
+        differ = self._find_changed(wanted)
+        reloaded = [name for name in differ if self._can_reload(name, wanted)]
+        changed = [name for name in differ if name not in reloaded]
+        gone = [name for name in self.children if name not in wanted.fingerprints]
+        if not differ and not gone:
+            # They are as they were, unless somebody removed or changed one.
+            self._write(wanted.files)
+            self._record(wanted)
+            return Applied(())
+        people: int | None = 0
+        if any(self._carries_calls(name) for name in [*changed, *gone]):
+            people = await self._count_people()
+            if people != 0 and not now:
+                self.pending = wanted
+                return Applied((*changed, *gone), pending=True, people=people)
+            if people != 0:
+                self._expect_people()
+        await self._replace(wanted, changed, gone, reloaded)
+        return Applied((*changed, *gone), cut=people or 0, reloaded=tuple(reloaded))
 
     def _find_changed(self, wanted: PreparedHub) -> list[str]:
         def is_same(name: str) -> bool:
@@ -213,14 +232,24 @@ class Supervisor:
         child = self.children.get(name)
         return child is not None and child.plan.carries_calls
 
-    async def _returned(self, child: Child) -> None:
+    async def returned(self, child: Child) -> None:
         """A process is there again, and knows nothing of whom the one before knew."""
+        if child.plan.name == "media":
+            self._expect_people()
         if child.plan.name == "relay":
             await self._resume_relayed(self._read_relay())
 
+    def _expect_people(self) -> None:
+        """People were cut off, and their clients are about to be back."""
+        self._rejoined_by = time.monotonic() + REJOIN_SECONDS
+
+    def _require_going_on(self) -> None:
+        if self.stopping:
+            raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
+
     def _read_relay(self) -> str | None:
         with contextlib.suppress(MachineError):
-            return files.read_text(self.paths.render(_CONFIGS["relay"]))
+            return files.read_text(self.paths.render(CONFIGS["relay"]))
         return None
 
     async def _resume_relayed(self, relay_json: str | None) -> None:
@@ -240,7 +269,8 @@ class Supervisor:
         record = load_applied(self.paths)
         if media is None or media.state != "running" or record is None:
             return 0
-        return await count_people(media.plan.ready, RoomServer(record["urls"]["local_media"], self.paths.keys))
+        people = await count_people(media.plan.ready, RoomServer(record["urls"]["local_media"], self.paths.keys))
+        return None if people == 0 and time.monotonic() < self._rejoined_by else people
 
     def _must_be_free(self, listener: Listener, changed: list[str]) -> bool:
         held = self.doors.is_open((str(listener.address), listener.ports.start))
@@ -250,10 +280,11 @@ class Supervisor:
         old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
         texts = {path: files.read_text(path) for path in wanted.files}
         relay_before = self._read_relay()
-        before = {name: self.children[name].fingerprint for name in reloaded}
+        before = {name: (self.children[name].plan, self.children[name].fingerprint) for name in reloaded}
+        plans: dict[str, ProcessPlan] = {process.name: process for process in wanted.plan.processes}
         new: dict[str, Child] = {
             process.name: Child(
-                process, wanted.fingerprints[process.name], self.paths, self.doors, self.say, self._returned
+                process, wanted.fingerprints[process.name], self.paths, self.doors, self.say, self.returned
             )
             for process in wanted.plan.processes
             if process.name in changed
@@ -262,7 +293,7 @@ class Supervisor:
             self._write(wanted.files)
             # First what can say no before anybody is interrupted.
             for name in reloaded:
-                await self.children[name].reload(wanted.fingerprints[name])
+                await self.children[name].reload(plans[name], wanted.fingerprints[name])
             for child in old.values():
                 await child.stop("replace")
             require_engine(wanted.plan.processes[0].argv[0])
@@ -291,18 +322,27 @@ class Supervisor:
         self,
         old: Mapping[str, Child],
         new: Mapping[str, Child],
-        reloaded: Mapping[str, Fingerprint],
+        reloaded: Mapping[str, tuple[ProcessPlan, Fingerprint]],
         texts: Mapping[str, str | None],
     ) -> None:
         """Put back what ran before a failed change."""
         for child in new.values():
             await child.stop("replace")
         self._write({path: text for path, text in texts.items() if text is not None})
-        for name, fingerprint in reloaded.items():
-            if self.children[name].fingerprint != fingerprint:
-                await self.children[name].reload(fingerprint)
         self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
-        await self._start(child for child in old.values() if child.state == "stopped")
+        failed: list[HubError] = []
+        try:
+            await self._start((child for child in old.values() if child.state == "stopped"), persist=True)
+        except MachineError as error:
+            failed.append(error)
+        for name, (plan, fingerprint) in reloaded.items():
+            if self.children[name].fingerprint != fingerprint:
+                try:
+                    await self.children[name].reload(plan, fingerprint)
+                except MachineError as error:
+                    failed.append(error)
+        if failed:
+            raise MachineError("\n".join(error.message for error in failed))
         if self.children:
             for path in (path for path, text in texts.items() if text is None):
                 files.remove(path)
@@ -313,13 +353,13 @@ class Supervisor:
         for path, text in texts.items():
             files.write_private(path, text)
 
-    async def _start(self, children: Iterable[Child]) -> None:
+    async def _start(self, children: Iterable[Child], *, persist: bool = False) -> None:
         """Start all of them at once. Raises MachineError with every reason where some did not start."""
         failures: list[str] = []
 
         async def start(child: Child) -> None:
             try:
-                await child.start(self.tasks)
+                await child.start(self.tasks, persist=persist)
             except MachineError as error:
                 failures.append(error.message)
 
@@ -331,6 +371,10 @@ class Supervisor:
 
     def _record(self, wanted: PreparedHub) -> None:
         self.current, self.pending, self.moved = wanted, None, ""
+        for process in wanted.plan.processes:
+            # Of one that was taken over by its mark the plan knew less.
+            if self.children[process.name].fingerprint == wanted.fingerprints[process.name]:
+                self.children[process.name].plan = process
         try:
             # A secret that the spec no longer has must not stay behind.
             files.remove_others(self.paths.rendered, wanted.files)
@@ -338,10 +382,3 @@ class Supervisor:
             self.say(error.message)
         write_applied(wanted)
         self.outside.follow(wanted.plan)
-
-    def _read_identity(self, name: str) -> Identity | None:
-        try:
-            text = files.read_text(self.paths.record(name))
-            return Identity.parse(text) if text else None
-        except (ValueError, MachineError):
-            return None

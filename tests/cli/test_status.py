@@ -11,7 +11,7 @@ from lkhub.health.status import HubStatus, Verified
 from lkhub.host.processes import identify
 from lkhub.plan.model import Fingerprint, ProcessPlan, Ready, Sighting
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.child import Identity
+from lkhub.supervise.record import Identity
 from tests.cli.conftest import Run
 
 

@@ -17,7 +17,7 @@ from lkhub.health.status import Verified
 from lkhub.host.processes import identify, start
 from lkhub.plan.model import Fingerprint, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.child import Identity
+from lkhub.supervise.record import Identity
 from tests.cli.conftest import Run
 
 PROCESSES = [

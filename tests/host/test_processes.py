@@ -2,8 +2,9 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -11,11 +12,13 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host.processes import (
+    MARK,
     ProcessId,
     child_environ,
-    find_by_argument,
+    find_holder_of_removed,
     identify,
     is_alive,
+    list_running,
     send_signal,
     start,
     wait_until_gone,
@@ -200,14 +203,33 @@ def test_signal_reaches_the_process_that_was_meant_and_no_other(run: Run) -> Non
     send_signal(identity, signal.SIGKILL)
 
 
-def test_processes_are_found_by_an_argument_of_theirs(run: Run, tmp_path: Path) -> None:
-    mine, other = f"{tmp_path}/livekit.yaml", f"{tmp_path}/relay.json"
-    first, second = run("sleep 60; :", "media", mine), run("sleep 60; :", "media", mine)
-    found = find_by_argument(frozenset({mine, other, f"{tmp_path}/livekit"}))
-    assert set(found) == {mine}
-    assert {identity.pid for identity in found[mine]} == {first.pid, second.pid}
+def test_processes_are_found_by_their_mark(tmp_path: Path) -> None:
+    log = str(tmp_path / "log")
+    marked = start(["/bin/sh", "-c", "sleep 60 & wait"], log, {**os.environ, MARK: "media here"})
+    plain = start(["/bin/sh", "-c", "sleep 60 & wait", "media here"], log, os.environ)
+    try:
+        wait_until(lambda: len([each for each in list_running() if each.session == marked.pid]) == 2, "both")
+        [first] = [each for each in list_running() if each.process.pid == marked.pid]
+        assert first == replace(first, process=who(marked), mark="media here", session=marked.pid)
+        assert first.argv[:2] == ("/bin/sh", "-c")
+        assert abs(first.since - time.time()) < 60
+        assert plain.pid not in {each.session for each in list_running()}
+    finally:
+        for child in (marked, plain):
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
 
 
-def test_we_are_not_found_ourselves() -> None:
-    mine = frozenset(sys.orig_argv[-1:])
-    assert os.getpid() not in {identity.pid for found in find_by_argument(mine).values() for identity in found}
+def test_mark_is_not_handed_on_by_a_hub_that_was_started_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MARK, "media elsewhere")
+    assert MARK not in child_environ()
+    assert os.getpid() not in {each.process.pid for each in list_running()}
+
+
+def test_holder_of_a_file_that_was_removed_is_found(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    child = run(f"exec 9>{path}; exec sleep 60")
+    wait_until(path.exists, "the file")
+    assert find_holder_of_removed(str(path)) is None
+    path.unlink()
+    wait_until(lambda: find_holder_of_removed(str(path)) == who(child), "its holder")

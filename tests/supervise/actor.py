@@ -13,6 +13,7 @@ The configuration is JSON, every key optional:
     die_when    a path: end with code 7 as soon as it exists
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -75,7 +76,8 @@ def main() -> None:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            config = answer(connection, config, arguments["--config"])
+            with contextlib.suppress(ConnectionError):  # whoever asked did not wait
+                config = answer(connection, config, arguments["--config"])
     sys.exit(7)
 
 

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, supervisor
+from lkhub.supervise.guard import Guard
 from lkhub.supervise.supervisor import Supervisor
 from tests.machines import make_facts
 from tests.waiting import DEADLINE_SECONDS
@@ -64,6 +65,13 @@ async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False
             if not leave:
                 await supervisor.stop("now")
         tasks.cancel_scope.cancel()
+
+
+def watch(supervisor: Supervisor, look: Callable[[], Awaitable[object]]) -> Guard:
+    """Look again and again, as a hub that runs does."""
+    guard = Guard(supervisor.say)
+    supervisor.tasks.start_soon(guard.watch, "look", look, 0.01)
+    return guard
 
 
 def list_running(paths: StatePaths) -> list[psutil.Process]:
@@ -147,5 +155,5 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Actors are ready or gone in milliseconds; what a test waits out is short."""
     monkeypatch.setattr(child, "STOP_GRACE_SECONDS", 0.1)
     monkeypatch.setattr(child, "SECOND_SIGNAL_SECONDS", 0.1)
-    monkeypatch.setattr(supervisor, "TICK_SECONDS", 0.02)
-    monkeypatch.setattr(supervisor, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(child, "WATCH_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(supervisor, "REJOIN_SECONDS", 0.05)

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from lkhub.errors import MachineError
@@ -13,10 +15,10 @@ from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise import addresses
-from lkhub.supervise.addresses import follow_addresses, watch_addresses
+from lkhub.supervise.addresses import Addresses, follow_addresses
 from lkhub.supervise.supervisor import Supervisor
 from tests.machines import ETHERNET, LOOPBACK, WIFI
-from tests.supervise.conftest import IN_A_CALL, MakeHub, supervising
+from tests.supervise.conftest import IN_A_CALL, MakeHub, supervising, watch
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -127,9 +129,8 @@ async def test_change_of_the_operators_that_waits_is_what_follows(
         await supervisor.apply(here)
         await supervisor.apply(wanted)
         monkeypatch.setattr(addresses, "prepare_again", prepare_again)
-        monkeypatch.setattr(addresses, "LOOK_SECONDS", 0.01)
         monkeypatch.setattr(addresses, "ASK_SECONDS", 0.0)
-        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        watch(supervisor, Addresses(supervisor).look)
         await until(lambda: supervisor.pending is moved, "the address")
     assert seen[0] is wanted
 
@@ -179,6 +180,23 @@ async def test_operator_who_was_faster_wins(
         assert supervisor.current is newer
 
 
+async def test_address_is_not_followed_over_a_change_that_is_being_made(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    """Both were begun with the same plan in force; the operator's comes first, and stays."""
+    here = at(make_hub(media={}), "192.168.1.5")
+    operators = at(make_hub(media={"say": "operator's"}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(at(make_hub(media={"say": "moved"}), "192.168.1.77"))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(supervisor.apply, operators)
+            tasks.start_soon(follow_addresses, supervisor, here)
+        assert supervisor.current is operators
+        assert "moved" not in Path(paths.log("media")).read_text()
+        assert not any("followed its address" in line for line in said)
+
+
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every hub that was prepared again; the watch looks often and asks others never."""
@@ -188,7 +206,6 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         seen.append(wanted)
 
     monkeypatch.setattr(addresses, "follow_addresses", follow)
-    monkeypatch.setattr(addresses, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(addresses, "ASK_SECONDS", 1000.0)
     return seen
 
@@ -206,7 +223,7 @@ async def test_interfaces_that_change_are_a_reason_to_look(
     monkeypatch.setattr(addresses, "list_interfaces", list_interfaces)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(serve={}))
-        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        watch(supervisor, Addresses(supervisor).look)
         await until(lambda: len(asked) > 10, "ten looks")
     assert len(looks) == 2, "once for each change"
 
@@ -218,6 +235,6 @@ async def test_others_are_asked_now_and_then(
     monkeypatch.setattr(addresses, "list_interfaces", lambda: (LOOPBACK,))
     monkeypatch.setattr(addresses, "ASK_SECONDS", 0.02)
     async with supervising(paths, said) as supervisor:
-        supervisor.tasks.start_soon(watch_addresses, supervisor)
+        watch(supervisor, Addresses(supervisor).look)
         await supervisor.apply(make_hub(serve={}))
         await until(lambda: len(looks) >= 2, "two questions")

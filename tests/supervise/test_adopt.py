@@ -2,15 +2,21 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lkhub.host.processes import start
+from lkhub.host import processes
+from lkhub.host.processes import ProcessId, Running
+from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.record import find_running, mark, read_record
 from lkhub.supervise.supervisor import Applied
-from tests.supervise.conftest import MakeHub, list_running, pids, plan_actor, states, supervising
+from tests.supervise.conftest import ACTOR, IN_A_CALL, MakeHub, list_running, pids, plan_actor, states, supervising
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +29,7 @@ async def test_everything_is_taken_over_from_a_supervisor_that_was_killed(
         before = pids(first)
     assert len(list_running(paths)) == 3
     async with supervising(paths, said) as second:
-        await second.adopt()
+        await adopt(second)
         assert pids(second) == before
         assert await second.apply(make_hub()) == Applied(()), "nothing changed, nothing is touched"
         assert sum("taking it over" in line for line in said) == 3
@@ -37,7 +43,7 @@ async def test_change_after_taking_over_restarts_only_what_changed(
         await first.apply(make_hub())
         before = pids(first)
     async with supervising(paths, said) as second:
-        await second.adopt()
+        await adopt(second)
         assert (await second.apply(make_hub(media={}, relay={}, serve={"say": "new"}))).changed == ("serve",)
         assert pids(second)["media"] == before["media"]
 
@@ -51,7 +57,7 @@ async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
     assert serve is not None
     os.kill(serve.pid, signal.SIGKILL)
     async with supervising(paths, said) as second:
-        await second.adopt()
+        await adopt(second)
         assert set(states(second)) == {"media", "relay"}
         assert (await second.apply(make_hub())).changed == ("serve",)
 
@@ -67,27 +73,120 @@ async def test_one_that_hangs_is_ended_and_started_anew(
     async with supervising(paths, said) as second:
         with monkeypatch.context() as impatient:
             impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
-            await second.adopt()
+            await adopt(second)
         assert set(states(second)) == {"serve"}
         assert (await second.apply(make_hub(media={}, serve={}))).changed == ("media",)
         assert media.pid not in {process.pid for process in list_running(paths)}
 
 
 @pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
-async def test_one_that_is_not_on_record_is_ended_and_that_is_said(
+async def test_one_whose_record_is_lost_is_known_by_its_mark_and_taken_over(
     paths: StatePaths, said: list[str], make_hub: MakeHub, record: Any
 ) -> None:
+    """It may carry a call."""
     async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub(media={}, serve={}))
-    if record is None:
-        os.unlink(paths.record("media"))
-    else:
-        Path(paths.record("media")).write_bytes(record if isinstance(record, bytes) else record.encode())
+        await first.apply(make_hub(media={}, serve={}, edge={}))
+        before = pids(first)
+    for name in ("media", "edge"):
+        if record is None:
+            os.unlink(paths.record(name))
+        else:
+            Path(paths.record(name)).write_bytes(record if isinstance(record, bytes) else record.encode())
     async with supervising(paths, said) as second:
-        await second.adopt()
-        assert set(states(second)) == {"serve"}
-        assert any("media" in line and "left over" in line for line in said)
-        assert len(list_running(paths)) == 1
+        await adopt(second)
+        assert pids(second) == before
+        assert await second.apply(make_hub(media={}, serve={}, edge={})) == Applied(())
+        assert second.children["media"].plan == make_hub().plan.processes[0], "what its command line does not tell"
+        recorded = {name: identity.process.pid for name in before if (identity := read_record(paths, name))}
+        assert recorded == before
+
+
+async def test_one_of_another_version_without_a_record_is_taken_over_and_a_change_like_any_other(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={"rooms": IN_A_CALL}))
+        before = pids(first)
+    os.unlink(paths.record("media"))
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        applied = await second.apply(make_hub(media={}, program="newer"))
+        assert (applied.pending, pids(second)) == (True, before), "people are in a call"
+
+
+@pytest.mark.parametrize("words", [("tail", "-f"), ("tail", "-f", "--config"), ("less", "--config")], ids=" ".join)
+@pytest.mark.parametrize("config", ["livekit.yaml", "relay.json", "serve.json", "caddy.json"])
+async def test_stranger_with_a_file_of_the_hubs_on_its_command_line_is_left_alone(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, words: tuple[str, ...], config: str
+) -> None:
+    Path(paths.render(config)).write_text("{}")
+    argv = [*words, paths.render(config), "--control", paths.socket("media")]
+    stranger = processes.start(["sh", "-c", "sleep 60; :", *argv], paths.log("stranger"), os.environ)
+    async with supervising(paths, said) as supervisor:
+        await adopt(supervisor)
+        assert supervisor.children == {}
+        assert stranger.poll() is None
+    os.killpg(stranger.pid, signal.SIGKILL)
+
+
+async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_record_stays(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={}))
+        before = pids(first)
+    argv = [*plan_actor(paths, "media").argv[:-1], f"{paths.run}/second.sock"]
+    second = processes.start(
+        argv, paths.log("media"), {**os.environ, **mark(paths, "media", Fingerprint("program", "files"))}
+    )
+    async with supervising(paths, said) as supervisor:
+        await adopt(supervisor)
+        assert pids(supervisor) == before
+        await until(lambda: second.poll() is not None, "the end of the second")
+        assert second.poll() in (0, -signal.SIGTERM), "asked to, and not killed"
+        assert any("left over" in line for line in said)
+
+
+async def test_what_a_process_has_started_itself_is_its_own(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """As a script that is `engine`."""
+    hub = make_hub(media={})
+    [actor] = hub.plan.processes
+    script = f"{paths.root}/engine"
+    Path(script).write_text(f'#!/bin/sh\n{actor.argv[0]} -ISs {ACTOR} "$@" &\nwait\n')
+    os.chmod(script, 0o700)
+    wrapped = replace(actor, argv=(script, *actor.argv[3:]))
+    hub = replace(hub, plan=replace(hub.plan, processes=(wrapped,)))
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(hub)
+        before = set(list_running(paths))
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert len(before) == 2
+        assert set(list_running(paths)) == before
+        assert not any("left over" in line for line in said)
+        for process in before:
+            process.kill()
+
+
+async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of an engine with a file capability, which may listen below 1024."""
+    hub = make_hub(media={})
+    [actor] = hub.plan.processes
+    engine = f"{paths.root}/engine"
+    Path(engine).write_text(f'#!/bin/sh\nshift\nexec {actor.argv[0]} -ISs {ACTOR} "$@"\n')
+    argv = (engine, "media", *actor.argv[3:])
+    running = Running(ProcessId(1, "x"), argv, None, 1, 0.0)
+    strangers = [Running(ProcessId(2, "x"), ("tail", "-f", argv[3]), None, 2, 0.0)]
+    strangers.append(Running(ProcessId(3, "x"), ("tail", "--config", argv[3], "--control", argv[5]), None, 3, 0.0))
+    monkeypatch.setattr(processes, "list_running", lambda: [running, *strangers])
+    [found] = find_running(paths)
+    assert (found.name, found.process) == ("media", running.process)
+    assert found.identity is not None
+    assert found.identity.plan.argv == argv
 
 
 async def test_process_of_another_state_directory_is_left_alone(
@@ -97,9 +196,9 @@ async def test_process_of_another_state_directory_is_left_alone(
     for folder in (other.root, other.rendered, other.run, other.logs):
         Path(folder).mkdir()
     Path(other.render("livekit.yaml")).write_text("{}")
-    stranger = start(plan_actor(other, "media").argv, other.log("media"), os.environ)
+    stranger = processes.start(plan_actor(other, "media").argv, other.log("media"), os.environ)
     async with supervising(paths, said) as supervisor:
-        await supervisor.adopt()
+        await adopt(supervisor)
         assert supervisor.children == {}
     assert stranger.poll() is None
     stranger.kill()

@@ -19,8 +19,9 @@ from lkhub.host.processes import identify, is_alive
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
-from lkhub.supervise.child import Child, Ending, Identity, end_process
+from lkhub.supervise.child import Child, Ending, end_process
 from lkhub.supervise.doors import Doors
+from lkhub.supervise.record import Identity
 from tests.supervise.conftest import list_running, plan_actor
 from tests.waiting import until
 

@@ -15,7 +15,7 @@ from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise.outside import Way, describe_ways, follow, load_sightings, load_ways, merge
 from tests.machines import MACHINES
-from tests.supervise.conftest import MakeHub, supervising
+from tests.supervise.conftest import MakeHub, supervising, watch
 from tests.waiting import until
 
 LAN = "reach: lan\n"
@@ -130,7 +130,7 @@ async def test_who_was_seen_is_kept_whatever_is_restarted(
         assert load_sightings(paths) == dict.fromkeys(ALL)
         assert os.stat(paths.outside).st_mode & 0o777 == 0o600
         await supervisor.apply(seen)
-        supervisor.tasks.start_soon(supervisor.watch_outside)
+        watch(supervisor, supervisor.look_outside)
         await until(lambda: len(addresses(paths)) == 2, "both sightings")
         await supervisor.apply(on_lan(make_hub(media={}, relay={})))
         await supervisor.restart(["media", "relay"])

@@ -2,13 +2,18 @@
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.supervisor import Applied
-from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, states, supervising
+from lkhub.supervise import supervisor as supervisor_module
+from lkhub.supervise.supervisor import Applied, Supervisor
+from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, states, supervising, watch
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -65,7 +70,7 @@ async def test_waiting_change_is_made_when_nobody_is_left(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(busy)
         await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        supervisor.tasks.start_soon(supervisor.keep_house)
+        watch(supervisor, supervisor.apply_pending)
         # They leave: the actor tells what its configuration says when it starts.
         Path(paths.render("livekit.yaml")).write_text("{}")
         media = supervisor.children["media"].process
@@ -82,7 +87,112 @@ async def test_waiting_change_that_fails_is_told_and_forgotten(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
         supervisor.pending = make_hub(media={"exit": 1}, serve={})
-        supervisor.tasks.start_soon(supervisor.keep_house)
+        watch(supervisor, supervisor.apply_pending)
         await until(lambda: supervisor.pending is None, "the failure")
         await until(lambda: states(supervisor)["media"] == "running", "the old one")
         assert any("the change that waited failed" in line for line in said)
+
+
+Move = Callable[[Supervisor, MakeHub], Awaitable[None]]
+
+
+async def apply_now(supervisor: Supervisor, make_hub: MakeHub) -> None:
+    await supervisor.apply(make_hub(media={"rooms": IN_A_CALL, "say": "B"}, serve={}), now=True)
+
+
+async def apply_what_runs(supervisor: Supervisor, make_hub: MakeHub) -> None:
+    await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+
+
+async def apply_without_a_cut(supervisor: Supervisor, make_hub: MakeHub) -> None:
+    await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={"say": "B"}))
+
+
+async def apply_in_vain(supervisor: Supervisor, make_hub: MakeHub) -> None:
+    with pytest.raises(MachineError):
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={"exit": 1}))
+
+
+@pytest.mark.parametrize("newer", [apply_now, apply_what_runs, apply_without_a_cut, apply_in_vain])
+async def test_change_that_waited_is_not_made_after_a_newer_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, newer: Move, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def count(*_: object) -> int:
+        return 0
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        await newer(supervisor, make_hub)
+        assert supervisor.pending is None
+        current, after = supervisor.current, pids(supervisor)
+        monkeypatch.setattr(supervisor_module, "count_people", count)
+        await supervisor.apply_pending()
+        assert (supervisor.current, pids(supervisor)) == (current, after)
+        assert "A" not in Path(paths.log("media")).read_text().split()
+
+
+async def test_newer_change_that_is_being_made_is_waited_for_and_stays(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        newer = make_hub(media={"say": "B"}, serve={})
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(supervisor.apply, newer, now=True))
+            tasks.start_soon(supervisor.apply_pending)
+            tasks.start_soon(supervisor.apply_pending)
+        assert supervisor.current is newer
+        assert supervisor.pending is None
+        assert Path(paths.log("media")).read_text().split() == ["hello", "B"], "one restart, and nobody is cut twice"
+
+
+async def test_change_that_waited_is_dropped_by_a_refused_one_and_that_is_said(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        await apply_in_vain(supervisor, make_hub)
+        assert any("the change that waited is dropped" in line for line in said)
+        assert supervisor.as_json()["pending"] is False
+
+
+async def test_people_who_come_while_it_is_looked_are_not_cut(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        before = pids(supervisor)
+        await supervisor.apply_pending()
+        assert supervisor.pending is not None
+        assert pids(supervisor) == before
+
+
+@pytest.mark.parametrize("how", ["crash", "restart", "now"])
+async def test_people_who_are_on_their_way_back_are_not_cut_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Media that was another one a moment ago knows of nobody yet."""
+    monkeypatch.setattr(supervisor_module, "REJOIN_SECONDS", 3600.0)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        before = pids(supervisor)["media"]
+        Path(paths.render("livekit.yaml")).write_text("{}")
+        if how == "crash":
+            assert before is not None
+            os.kill(before, signal.SIGKILL)
+        elif how == "restart":
+            await supervisor.restart(["media"])
+        else:
+            await supervisor.apply(make_hub(media={"say": "now"}, serve={}), now=True)
+        await until(
+            lambda: pids(supervisor)["media"] not in (None, before) and states(supervisor)["media"] == "running", "it"
+        )
+        changed = await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        assert (changed.pending, changed.people) == (True, None)
+        monkeypatch.setattr(supervisor, "_rejoined_by", 0.0)
+        await supervisor.apply_pending()
+        assert supervisor.pending is None

@@ -12,8 +12,10 @@ from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise import child as child_module
+from lkhub.supervise.adopt import adopt
 from lkhub.supervise.applied import load_applied
-from lkhub.supervise.child import Child, Identity
+from lkhub.supervise.child import Child
+from lkhub.supervise.record import Identity
 from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
@@ -210,7 +212,7 @@ async def test_next_supervisor_knows_what_was_reloaded(paths: StatePaths, said: 
         identity = Identity.parse(Path(paths.record("edge")).read_text())
         assert identity.fingerprint == edge_of(first).fingerprint
     async with supervising(paths, said) as second:
-        await second.adopt()
+        await adopt(second)
         assert await second.apply(make_hub(media={}, edge={"say": "new"})) == Applied(())
         newest = await second.apply(make_hub(media={}, edge={"say": "newest"}))
         assert newest == Applied((), reloaded=("edge",)), "one that was taken over is reloaded like any other"

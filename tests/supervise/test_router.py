@@ -15,6 +15,7 @@ from lkhub.host.router_record import Mapping, RouterRecord, dump_record, hold_ro
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import router
 from lkhub.supervise.control import ask
+from lkhub.supervise.guard import Guard
 from lkhub.supervise.router import ASK_SECONDS, Renewal, Trouble
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
@@ -301,10 +302,9 @@ async def test_bug_does_not_end_the_supervisor(
 async def test_damaged_record_is_said_once_and_the_watch_goes_on(
     renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router, "LOOK_SECONDS", 0.01)
     Path(paths.router).write_text(dump_record(DUE)[:20])
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(renewal.watch)
+        tasks.start_soon(Guard(said.append).watch, "look", renewal.keep, 0.01)
         await until(lambda: renewal.trouble, "the damage")
         write_router(paths, DUE)
         await until(lambda: read_router(paths) == FRESH, "the renewal")

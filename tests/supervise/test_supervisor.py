@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.plan.model import Listener
+from lkhub.plan.model import Listener, ProcessName
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise import supervisor as supervisor_module
+from lkhub.supervise.adopt import adopt
 from lkhub.supervise.applied import load_applied
+from lkhub.supervise.record import read_record
 from lkhub.supervise.supervisor import Applied
-from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, pids, states, supervising
+from tests.supervise.conftest import CONFIGS, IN_A_CALL, MakeHub, list_running, pids, states, supervising, watch
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +142,56 @@ async def test_change_that_fails_is_taken_back(paths: StatePaths, said: list[str
         assert await supervisor.apply(hub) == Applied(())
 
 
+async def test_refused_change_leaves_every_record_of_what_runs(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """Its new processes were never started, and must not take the records of those that run with them."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub(media={}, relay={}, serve={}, edge={}))
+        before = pids(first)
+        refused = make_hub(media={"say": "new"}, relay={"say": "new"}, serve={"say": "new"}, edge={"refuse": "no"})
+        with pytest.raises(MachineError, match="the change was not made"):
+            await first.apply(refused)
+        assert pids(first) == before
+    assert {name: identity.process.pid for name in before if (identity := read_record(paths, name))} == before
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert pids(second) == before
+
+
+@pytest.mark.parametrize("ports", [("serve",), ("serve", "media")])
+async def test_change_that_finds_a_port_taken_leaves_every_record(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, ports: tuple[ProcessName, ...]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        taken = PortRange(holder.getsockname()[1], holder.getsockname()[1])
+        listeners = tuple(Listener(name, "tcp", ip_address("127.0.0.1"), taken, "web", ("web",)) for name in ports)
+        async with supervising(paths, said) as supervisor:
+            await supervisor.apply(make_hub())
+            changed: dict[str, dict[str, Any]] = {name: {"say": "new"} for name in ports}
+            wanted = make_hub(listeners=listeners, **{"media": {}, "relay": {}, "serve": {}, **changed})
+            with pytest.raises(MachineError, match="the change was not made"):
+                await supervisor.apply(wanted)
+            recorded = {name: identity.process.pid for name in CONFIGS if (identity := read_record(paths, name))}
+            assert recorded == pids(supervisor)
+            assert set(states(supervisor).values()) == {"running"}
+
+
+async def test_nothing_is_changed_any_more_once_the_hub_stops(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        await supervisor.stop("now")
+        with pytest.raises(MachineError, match="is stopping"):
+            await supervisor.apply(make_hub())
+        with pytest.raises(MachineError, match="is stopping"):
+            await supervisor.restart(["media"])
+        await supervisor.apply_pending()
+        assert list_running(paths) == []
+
+
 async def test_port_that_is_taken_is_told_before_anything_starts(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
@@ -160,9 +212,39 @@ async def test_large_logs_are_rotated(
     rotated: list[str] = []
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        supervisor.tasks.start_soon(supervisor.keep_house)
+        watch(supervisor, supervisor.rotate_logs)
         await until(lambda: len(rotated) >= 3, "a look at the logs")
     assert set(rotated[:3]) == {paths.log(name) for name in ("media", "serve", "hub")}
+
+
+async def test_restart_that_fails_is_tried_again_like_a_crash(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        Path(paths.render("livekit.yaml")).write_text('{"exit": 3, "say": "the port is taken"}')
+        with pytest.raises(MachineError, match="the port is taken") as failed:
+            await supervisor.restart(["media", "serve"])
+        assert "started again by itself" in failed.value.hints[0]
+        await until(lambda: supervisor.children["media"].restarts >= 3, "three tries")
+        assert states(supervisor)["serve"] == "running"
+        Path(paths.render("livekit.yaml")).write_text("{}")
+        await until(lambda: states(supervisor)["media"] == "running", "the recovery")
+
+
+async def test_what_ran_before_a_failed_change_is_tried_again_until_it_runs(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took its port in between may leave."""
+    broken = Path(paths.root) / "broken"
+    good = make_hub(media={"die_when": str(broken)}, serve={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        broken.touch()
+        with pytest.raises(MachineError, match="does not start again"):
+            await supervisor.apply(make_hub(media={"exit": 1}, serve={}), now=True)
+        broken.unlink()
+        await until(lambda: states(supervisor) == {"media": "running", "serve": "running"}, "the recovery")
 
 
 async def test_restart_gives_new_processes_and_counts_who_noticed(
@@ -184,7 +266,8 @@ async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: l
         await supervisor.apply(make_hub())
         status = json.loads(json.dumps(supervisor.as_json()))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    assert set(status) == {"processes", "failures", "pending", "moved", "spec", "digest", "pid"}
+    troubles = {"failures", "refused", "unrecorded", "hangs"}
+    assert set(status) == {"processes", "pending", "moved", "spec", "digest", "pid"} | troubles
     assert status["pid"] == os.getpid()
 
 

@@ -1,0 +1,79 @@
+"""What the supervisor says of itself and of the processes that it watches → findings. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lkhub.health.finding import Finding, Fix
+
+# How the supervisor says that a process was stopped, and not continued (lkhub/supervise/hanging.py).
+_STOPPED = re.compile(r"pid (\d+) is stopped by a signal")
+
+
+def check_watchers(troubles: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """A finding for everything that the supervisor does again and again, and can't do now. `troubles`: `{"detail",
+    "since"}` by what it can't do."""
+    for what, trouble in troubles.items():
+        since = datetime.fromtimestamp(trouble["since"], UTC)
+        yield Finding(
+            "watch-fails",
+            what,
+            "warning",
+            f"the supervisor can't {what}",
+            f"since {since:%Y-%m-%d %H:%M %Z}: {trouble['detail']}",
+            "calls go on, and it tries again by itself; what the name of an error alone says is a bug in lkhub",
+            (Fix("read the supervisor's log", "lkhub logs hub"),),
+        )
+
+
+def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for every process whose record can't be written. `unrecorded`: why, by its name."""
+    for name, reason in unrecorded.items():
+        yield Finding(
+            "no-record",
+            name,
+            "warning",
+            f"{name} runs without a record of it",
+            reason,
+            "the state directory can't be written; the record is written as soon as it can be",
+            (Fix("see whether the disk is full", "df -h"),),
+        )
+
+
+def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding where the operator's certificate was replaced, and the process goes on with the one before.
+    `refused`: why, by the process's name."""
+    for name, reason in refused.items():
+        yield Finding(
+            "certificate-not-taken",
+            name,
+            "error",
+            "the certificate's files were replaced, and the old one is still in use",
+            reason,
+            "what is in the files now can't be used: certificate and key don't belong together, one is damaged, or "
+            "may not be read",
+            (
+                Fix("see what is wrong with the files", "lkhub up"),
+                Fix("put both files in place; they are taken up by themselves within seconds"),
+            ),
+        )
+
+
+def check_hanging(hangs: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name."""
+    for name, evidence in hangs.items():
+        stopped = _STOPPED.search(evidence)
+        yield Finding(
+            "process-hangs",
+            name,
+            "error",
+            f"{name} is there and does not answer",
+            evidence,
+            "somebody has stopped it with a signal" if stopped else "it hangs, or this machine is far too busy",
+            (
+                *((Fix("let it go on", f"kill -CONT {stopped[1]}"),) if stopped else ()),
+                *(() if stopped else (Fix("see whether the machine is too busy", "top"),)),
+                Fix("start it again; whoever is in a call reconnects", f"lkhub restart {name}"),
+            ),
+        )

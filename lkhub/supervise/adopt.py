@@ -1,0 +1,35 @@
+"""What an earlier supervisor left running is taken over. None of it is killed that may carry a call."""
+
+from lkhub.errors import MachineError
+from lkhub.supervise.child import Child, Ending, end_process
+from lkhub.supervise.record import Found, find_running
+from lkhub.supervise.supervisor import Supervisor
+
+
+async def adopt(supervisor: Supervisor) -> None:
+    """Watch over what runs. What can't be watched over ends when its calls have."""
+    for found in find_running(supervisor.paths):
+        if found.identity is None or found.name in supervisor.children:
+            await _let_go(supervisor, found)
+            continue
+        child = Child.adopt(found.identity, supervisor.paths, supervisor.doors, supervisor.say, supervisor.returned)
+        supervisor.children[found.name] = child
+        supervisor.say(f"{found.name} (pid {found.process.pid}) is still running; taking it over")
+    for name, child in list(supervisor.children.items()):
+        try:
+            await child.start(supervisor.tasks)
+            child.keep_record()
+        except MachineError as error:
+            supervisor.say(f"{error.message}\nit is started anew")
+            await child.stop("replace")
+            del supervisor.children[name]
+
+
+async def _let_go(supervisor: Supervisor, found: Found) -> None:
+    how: Ending = "now" if found.name == "serve" else "drain"
+    until = "" if how == "now" else " when its calls are over"
+    supervisor.say(f"{found.name} (pid {found.process.pid}) is left over and can't be taken over; it ends{until}")
+    if found.name in supervisor.children:  # there is one that is better
+        supervisor.tasks.start_soon(end_process, found.process, how)
+    else:  # the next one needs its ports
+        await end_process(found.process, how)

@@ -1,0 +1,61 @@
+"""The supervisor's control socket is there for as long as the supervisor is."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio.abc
+
+from lkhub.errors import describe_error
+from lkhub.supervise.control_server import Handler, serve_control
+
+
+class Answering:
+    """Serves the control socket `path`, again where it has ended or somebody has removed it."""
+
+    def __init__(
+        self, path: str, handlers: Mapping[str, Handler], tasks: anyio.abc.TaskGroup, say: Callable[[str], None]
+    ) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._tasks = tasks
+        self._say = say
+        self._served: tuple[int, int] | None = None
+
+    async def look(self) -> None:
+        """Return when the socket is served. Raises MachineError where it can't be."""
+        # Who has connected to one that was removed still gets its answer.
+        if self._served is None or self._served != _identify(self._path):
+            await self._tasks.start(self._serve)
+            self._served = _identify(self._path)
+
+    async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        started = _Started(task_status)
+        try:
+            await serve_control(self._path, self._handlers, task_status=started)
+        except Exception as error:
+            if not started.told:
+                raise
+            self._served = None
+            self._say(f"the control socket ended and is opened again: {describe_error(error)}")
+
+
+class _Started:
+    """A task status that knows whether it was told."""
+
+    def __init__(self, inner: anyio.abc.TaskStatus[None]) -> None:
+        self._inner = inner
+        self.told = False
+
+    def started(self, value: Any = None) -> None:
+        self.told = True
+        self._inner.started(value)
+
+
+def _identify(path: str) -> tuple[int, int] | None:
+    """Which file it is; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

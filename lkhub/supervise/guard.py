@@ -1,0 +1,60 @@
+"""What goes on for ever, and must not end by an error: neither the watcher, nor the hub and every call with it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import anyio
+
+from lkhub.errors import describe_error
+from lkhub.supervise.backoff import Backoff
+
+# A cause that stays is looked at less often, and never given up: an interface may come back, a disk be freed.
+FIRST_SECONDS = 0.5
+CEILING_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a watcher can't do its work, and since when (epoch seconds)."""
+
+    detail: str
+    since: float
+
+
+class Guard:
+    """The watchers of one hub. `say` hears of each trouble once, and of its end."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._troubles: dict[str, Trouble] = {}
+
+    async def watch(self, what: str, look: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """Look again and again, `seconds` after each look. Never returns. `what` follows "can't"."""
+        backoff = Backoff(first=FIRST_SECONDS, ceiling=CEILING_SECONDS)
+        while True:
+            delay = seconds
+            try:
+                await look()
+            except Exception as error:
+                self._note(what, describe_error(error))
+                delay = max(seconds, backoff.next_delay(0.0))
+            else:
+                self._clear(what)
+                backoff.failures = 0.0
+            await anyio.sleep(delay)
+
+    def as_json(self) -> dict[str, Any]:
+        """By what can't be done, for `status`."""
+        return {what: asdict(trouble) for what, trouble in self._troubles.items()}
+
+    def _note(self, what: str, detail: str) -> None:
+        known = self._troubles.get(what)
+        if known is None or known.detail != detail:
+            self._say(f"can't {what}: {detail}")
+            self._troubles[what] = Trouble(detail, known.since if known else time.time())
+
+    def _clear(self, what: str) -> None:
+        if self._troubles.pop(what, None):
+            self._say(f"can {what} again")

@@ -1,0 +1,79 @@
+"""Notices a process that is there and does not answer: stopped by a signal, caught in a lock, without its socket.
+
+It is told, and not ended: what hangs in one place may carry calls in another.
+"""
+
+import time
+from datetime import UTC, datetime
+
+import anyio
+
+from lkhub.host import processes
+from lkhub.host.http import httpx, local_client
+from lkhub.host.processes import ProcessId
+from lkhub.supervise.child import Child
+from lkhub.supervise.supervisor import Supervisor
+
+LOOK_SECONDS = 5.0
+
+# The edge asks tailscaled before it answers, and gives that three seconds.
+ANSWER_SECONDS = 5.0
+
+# A machine that is busy for a moment is no reason to alarm anybody.
+PATIENCE_SECONDS = 12.0
+
+
+class Hanging:
+    """Since when each process has been silent."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._silent: dict[ProcessId, float] = {}
+
+    async def look(self) -> None:
+        """Ask every process that runs, all at once."""
+        children = [child for child in self._supervisor.children.values() if child.state == "running"]
+        async with anyio.create_task_group() as tasks:
+            for child in children:
+                tasks.start_soon(self._ask, child)
+        alive = {child.process for child in self._supervisor.children.values()}
+        self._silent = {process: since for process, since in self._silent.items() if process in alive}
+
+    async def _ask(self, child: Child) -> None:
+        process, began = child.process, time.time()
+        if process is None:
+            return
+        answers = await _answers(child)
+        if child.process != process or child.state != "running":
+            return  # another one by now
+        if answers:
+            self._silent.pop(process, None)
+            if child.hangs:
+                self._supervisor.say(f"{child.plan.name} answers again")
+            child.hangs = ""
+            return
+        since = self._silent.setdefault(process, began)
+        if time.time() - since < PATIENCE_SECONDS:
+            return
+        if not child.hangs:
+            self._supervisor.say(f"{child.plan.name} is there and does not answer")
+        child.hangs = _describe(child, process, since)
+
+
+async def _answers(child: Child) -> bool:
+    """Whether it says anything at all."""
+    ready = child.plan.ready
+    try:
+        async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
+            await client.get(ready.url or "http://control/status")
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def _describe(child: Child, process: ProcessId, since: float) -> str:
+    asked = child.plan.ready.url or f"its control socket {child.plan.ready.socket}"
+    at = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if processes.is_stopped(process):
+        return f"pid {process.pid} is stopped by a signal, and has not answered since {at}"
+    return f"pid {process.pid} has not answered at {asked} since {at}"

@@ -1,0 +1,150 @@
+"""How a process of this hub is known again by another supervisor: its record on disk, and its mark.
+
+The record has everything. The mark, a variable in the process's environment, tells of a process whose record is lost
+that it is one of ours: no program of somebody else's has it, whatever stands on its command line.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
+
+from lkhub.errors import MachineError
+from lkhub.host import files, processes
+from lkhub.host.processes import MARK, ProcessId, Running
+from lkhub.plan.model import PROCESS_NAMES, Fingerprint, ProcessName, ProcessPlan, Ready
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.applied import load_applied
+
+# The rendered file on each process's command line.
+CONFIGS: dict[ProcessName, str] = {
+    "media": "livekit.yaml",
+    "relay": "relay.json",
+    "serve": "serve.json",
+    "edge": "caddy.json",
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A process on disk: who it is, which version of the plan it runs, since when (epoch seconds), and how the files
+    that it watches were when it took them."""
+
+    process: ProcessId
+    plan: ProcessPlan
+    fingerprint: Fingerprint
+    since: float
+    taken: tuple[str, ...] = ()
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def parse(text: str) -> "Identity":
+        """Raises ValueError where the text is not one of ours."""
+        return TypeAdapter(Identity).validate_json(text)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A process of this hub that runs, since when (epoch seconds). `identity` is None where it is on no record, and
+    nothing says how it would be asked."""
+
+    name: ProcessName
+    process: ProcessId
+    since: float
+    identity: Identity | None
+
+
+def read_record(paths: StatePaths, name: str) -> Identity | None:
+    """Who is on record; None where nobody is, or where the record can't be read."""
+    try:
+        text = files.read_text(paths.record(name))
+        return Identity.parse(text) if text else None
+    except (ValueError, MachineError):
+        return None
+
+
+def write_record(paths: StatePaths, identity: Identity) -> None:
+    """Raises MachineError where it can't be written."""
+    files.write_private(paths.record(identity.plan.name), identity.dump())
+
+
+def remove_record(paths: StatePaths, name: str, process: ProcessId) -> None:
+    """Remove the record of this process. That of another one stays.
+
+    One that can't be removed names a process that is gone, which harms nobody.
+    """
+    with contextlib.suppress(MachineError):
+        identity = read_record(paths, name)
+        if identity is not None and identity.process == process:
+            files.remove(paths.record(name))
+
+
+def mark(paths: StatePaths, name: ProcessName, fingerprint: Fingerprint) -> dict[str, str]:
+    """The environment variable that marks a process of this hub."""
+    return {MARK: json.dumps([name, *fingerprint, os.path.realpath(paths.root)])}
+
+
+def find_running(paths: StatePaths) -> list[Found]:
+    """The processes of this hub that run: those on record, and those that have its mark.
+
+    What such a process has started itself, as a script that is `engine`, is not told apart from it.
+    """
+    found: list[Found] = []
+    for name in PROCESS_NAMES:
+        identity = read_record(paths, name)
+        if identity is not None and processes.is_alive(identity.process):
+            found.append(Found(name, identity.process, identity.since, identity))
+    known = {each.process.pid for each in found}
+    for running in processes.list_running():
+        name_and_print = _recognise(paths, running)
+        if name_and_print is not None and running.process.pid not in known and running.session not in known:
+            name, fingerprint = name_and_print
+            identity = _reconstruct(paths, name, fingerprint, running)
+            found.append(Found(name, running.process, running.since, identity))
+    return found
+
+
+def _recognise(paths: StatePaths, running: Running) -> tuple[ProcessName, Fingerprint] | None:
+    """Which process of this hub it is, and of which version; None for one that is not."""
+    if running.mark is not None:
+        try:
+            name, program, texts, root = TypeAdapter(tuple[ProcessName, str, str, str]).validate_json(running.mark)
+        except ValueError:
+            return None  # another version's
+        return (name, Fingerprint(program, texts)) if root == os.path.realpath(paths.root) else None
+    # The system hides the environment of a program that has a file capability (`setcap`). Nobody but us starts the
+    # engine with these words.
+    for name, config in CONFIGS.items():
+        if running.argv[1:6] == (name, "--config", paths.render(config), "--control", paths.socket(name)):
+            return name, Fingerprint("", "")
+    return None
+
+
+def _reconstruct(paths: StatePaths, name: ProcessName, fingerprint: Fingerprint, running: Running) -> Identity | None:
+    """What stood on the record of a process, by its command line. Of its files nothing is known: it is compared by its
+    fingerprint alone."""
+    ready = _find_ready(paths, name, running.argv)
+    if ready is None or running.session != running.process.pid:
+        return None
+    plan = ProcessPlan(name, _without_doors(running.argv), (), ready, name != "serve", reloads=name == "edge")
+    return Identity(running.process, plan, fingerprint, running.since)
+
+
+def _find_ready(paths: StatePaths, name: ProcessName, argv: tuple[str, ...]) -> Ready | None:
+    if "--control" in argv:
+        return Ready(socket=paths.socket(name))
+    urls = (load_applied(paths) or {}).get("urls", {})
+    if name == "media" and "local_media" in urls:
+        return Ready(url=f"{urls['local_media']}/")
+    if name == "serve" and "local_serve" in urls:
+        return Ready(url=f"{urls['local_serve']}/api/hub")
+    return None
+
+
+def _without_doors(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The words as the plan had them: descriptors are added at each start."""
+    return argv[: argv.index("--listen-fd")] if "--listen-fd" in argv else argv

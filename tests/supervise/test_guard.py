@@ -1,0 +1,224 @@
+"""What goes on for ever, and what happens when a look fails."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise import addresses, certificates, guard, hanging, router, run
+from lkhub.supervise.control import ask
+from lkhub.supervise.guard import Guard
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Supervisor
+from tests.supervise.conftest import MakeHub, pids, states, supervising
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(guard, "CEILING_SECONDS", 0.02)
+
+
+def fail(*_: object, **__: object) -> Any:
+    raise RuntimeError(SECRET)
+
+
+async def fail_later(*_: object, **__: object) -> Any:
+    raise RuntimeError(SECRET)
+
+
+async def test_failing_look_is_said_once_and_looked_again_until_it_is_well(said: list[str]) -> None:
+    looks: list[int] = []
+
+    async def look() -> None:
+        looks.append(len(looks))
+        if len(looks) < 5:
+            raise OSError(19, "No such device", "eth1")
+
+    watcher = Guard(said.append)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watcher.watch, "see it", look, 0.01)
+        await until(lambda: len(looks) >= 2, "two looks")
+        assert watcher.as_json()["see it"]["detail"] == "OSError (No such device: eth1)"
+        await until(lambda: len(looks) > 6, "more looks")
+        tasks.cancel_scope.cancel()
+    assert said == ["can't see it: OSError (No such device: eth1)", "can see it again"]
+    assert watcher.as_json() == {}
+
+
+async def test_another_failure_is_said_too_and_a_strangers_words_never(said: list[str]) -> None:
+    errors: list[Exception] = [
+        RuntimeError(SECRET),
+        MachineError("the disk is full"),
+        ExceptionGroup("x", [ValueError(SECRET), MachineError("no")]),
+    ]
+
+    async def look() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    watcher = Guard(said.append)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watcher.watch, "look", look, 0.01)
+        await until(lambda: "can look again" in said, "the end")
+        tasks.cancel_scope.cancel()
+    assert "RuntimeError (test_guard.py:" in said[0]
+    assert said[1] == "can't look: the disk is full"
+    assert said[2].startswith("can't look: ValueError")
+    assert said[2].endswith("; no")
+    assert SECRET not in "\n".join(said)
+
+
+async def test_failing_look_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(guard, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(guard, "CEILING_SECONDS", 60.0)
+
+    class Enough(BaseException):
+        pass
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 12:
+            raise Enough
+
+    monkeypatch.setattr("lkhub.supervise.guard.anyio.sleep", sleep)
+    with pytest.raises(Enough):
+        await Guard(lambda _: None).watch("look", fail_later, 2.0)
+    assert waits[:3] == [2.0, 2.0, 2.0]
+    assert waits[-1] == 60.0
+
+
+Break = Callable[[pytest.MonkeyPatch], None]
+WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
+    "see this machine's addresses": ("lkhub.supervise.addresses", "list_interfaces", fail),
+    "see whether the certificate was replaced": ("lkhub.host.files", "stamp", fail),
+    "see whether processes answer": ("lkhub.supervise.hanging", "_answers", fail_later),
+    "rotate logs": ("lkhub.supervise.supervisor", "rotate_log", fail),
+    "make the change that waits": ("lkhub.supervise.supervisor", "count_people", fail_later),
+    "write the records of processes": ("lkhub.supervise.child", "read_record", fail),
+    "see who came from outside": ("lkhub.supervise.outside", "merge", fail),
+    "renew the router's port mappings": ("lkhub.supervise.router", "read_router", fail),
+    "answer commands": ("lkhub.supervise.answering", "_identify", fail),
+}
+
+
+@pytest.mark.parametrize("what", WATCHERS)
+async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_tells(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(run, "OUTSIDE_SECONDS", 0.01)
+    for module in (addresses, certificates, hanging, router):
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    told: list[Any] = []
+
+    async def status() -> Any:
+        return await anyio.to_thread.run_sync(ask, paths.control, "status")
+
+    async def ready(supervisor: Supervisor, _: object) -> None:
+        before = pids(supervisor)
+        if what == "make the change that waits":
+            supervisor.pending = make_hub(media={"say": "A"}, serve={})
+        with monkeypatch.context() as broken:
+            broken.setattr("{}.{}".format(*WATCHERS[what][:2]), WATCHERS[what][2])
+            await until(lambda: any(f"can't {what}" in line for line in said), "the failure")
+            if what != "see who came from outside":  # this one is asked for by `status` itself
+                told.append((await status())["troubles"])
+        supervisor.pending = None
+        await until(lambda: any(f"can {what} again" in line for line in said), "the recovery")
+        assert (await status())["troubles"] == {}
+        assert (pids(supervisor), set(states(supervisor).values())) == (before, {"running"})
+        supervisor.tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(30):
+        await run_hub(make_hub(media={}, serve={}), said.append, ready)
+    assert all(set(troubles) == {what} for troubles in told)
+    assert SECRET not in "\n".join(said)
+
+
+async def test_bug_while_a_process_is_watched_ends_neither_it_nor_the_supervisor(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        monkeypatch.setattr(supervisor.children["media"], "returned", fail_later)
+        before = pids(supervisor)
+        assert before["media"] is not None
+        os.kill(before["media"], signal.SIGKILL)
+        await until(lambda: any("this is a bug in lkhub" in line for line in said), "the bug")
+        monkeypatch.undo()
+        await until(lambda: states(supervisor) == {"media": "running", "serve": "running"}, "media")
+        second = pids(supervisor)["media"]
+        assert second not in (None, before["media"])
+        os.kill(second, signal.SIGKILL)
+        await until(lambda: pids(supervisor)["media"] not in (None, second), "it is still watched over")
+        assert SECRET not in "\n".join(said)
+
+
+async def test_bug_in_a_first_start_is_an_error_and_leaves_nothing(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkhub.supervise.child.wait_ready", fail_later)
+    async with supervising(paths, said) as supervisor:
+        with pytest.raises(MachineError, match="this is a bug in lkhub: RuntimeError"):
+            await supervisor.apply(make_hub(media={}))
+        assert supervisor.children == {}
+
+
+async def test_log_that_cannot_be_written_does_not_end_the_hub(paths: StatePaths, make_hub: MakeHub) -> None:
+    """On a full disk, and on a terminal that is gone."""
+    errors: list[Exception] = [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")]
+    heard: list[str] = []
+
+    def say(text: str) -> None:
+        heard.append(text)
+        raise errors[len(heard) % 2]
+
+    async def ready(supervisor: Supervisor, _: object) -> None:
+        before = pids(supervisor)["media"]
+        assert before is not None
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: pids(supervisor)["media"] not in (None, before), "media")
+        await until(lambda: states(supervisor) == {"media": "running"}, "it")
+        supervisor.tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(30):
+        await run_hub(make_hub(media={}), say, ready)
+    assert heard
+
+
+async def test_control_socket_that_is_gone_is_there_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
+
+    async def ready(supervisor: Supervisor, _: object) -> None:
+        os.unlink(paths.control)
+        await until(Path(paths.control).exists, "the socket")
+        assert (await anyio.to_thread.run_sync(ask, paths.control, "status"))["pid"] == os.getpid()
+        supervisor.tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(30):
+        await run_hub(make_hub(media={}), said.append, ready)
+
+
+def test_every_watcher_is_tried() -> None:
+    """One that is new belongs into the table above."""
+    source = Path(run.__file__).read_text()
+    assert source.count(".watch, ") == 2
+    assert all(f'"{what}"' in source for what in WATCHERS)
+    named = source.partition("for what, look, seconds in (")[2].partition("):\n")[0].count("\n")
+    assert named - 1 == len(WATCHERS) - 1
