@@ -28,6 +28,7 @@ COMMANDS = {
     "logs": "logs",
     "verify": "verify",
     "token": "token",
+    "rooms": "rooms",
     "env": "env",
     "render": "render",
     "trust": "trust",

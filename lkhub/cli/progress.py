@@ -1,7 +1,5 @@
 """What a command that takes a while is doing, while it does it: on stderr."""
 
-from types import TracebackType
-
 from rich.live import Live
 from rich.text import Text
 
@@ -18,9 +16,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.clear()
 
     def tell(self, step: str, detail: str = "") -> None:

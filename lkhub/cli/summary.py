@@ -49,8 +49,10 @@ def show_summary(plan: Plan, verified: Verified | None, *, link: bool = False, p
     rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
     if urls.get("trust"):
         rows["trust"] = f"{urls['trust'][0]}, once on each device"
-    address = make_link(plan.paths, FIRST_ROOM) if link or sys.stdout.isatty() else ""
-    rows["join"] = address or f"lkhub token --room {FIRST_ROOM} --link"
+    opens = applied["auto_create"]
+    address = make_link(plan.paths, FIRST_ROOM) if opens and (link or sys.stdout.isatty()) else ""
+    first = "" if opens else f"lkhub rooms create {FIRST_ROOM}; "
+    rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link"
     rows["API key"] = "lkhub env"
     if address and (scanned := _choose_scanned(applied, address)):
         show_qr(scanned, below=_count_lines(rows))

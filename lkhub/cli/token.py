@@ -1,7 +1,9 @@
 """`lkhub token`: a token, or a link, for one person and one room."""
 
+import contextlib
 import re
 import secrets
+import shlex
 import time
 from typing import Annotated
 from urllib.parse import quote
@@ -10,8 +12,8 @@ import typer
 
 from lkhub.cli.applied import find_hub, require_applied
 from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import show_json
-from lkhub.errors import InputError
+from lkhub.cli.show import say, show_hints, show_json
+from lkhub.errors import InputError, MachineError
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
@@ -49,6 +51,7 @@ def token(
     paths = find_hub(spec, state)
     if link:
         print(make_link(paths, room, identity, name, ttl_seconds))
+        _warn_of_no_room(paths, room)
         return
     if not identity:
         raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
@@ -60,6 +63,19 @@ def token(
         show_json(answer)
     else:
         print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
+
+
+def _warn_of_no_room(paths: StatePaths, room: str) -> None:
+    """A link leads into an open room where joining opens none. A hub that can't be asked says nothing of it."""
+    if require_applied(paths)["auto_create"]:
+        return
+    # Imported here: it brings an HTTP client, which other tokens do without.
+    from lkhub.cli.rooms import open_service
+
+    with contextlib.suppress(MachineError), open_service(paths) as service:
+        if not service.exists(room):
+            say("joining opens no room here, and this one is not open", "note", "cyan")
+            show_hints([f"`lkhub rooms create {shlex.quote(room)}` opens it"])
 
 
 def make_link(

@@ -26,7 +26,7 @@ TOKEN_SECONDS = 120
 
 # A room without named agents gets every unnamed worker (livekit-server, pkg/rtc/room.go,
 # createAgentDispatchesFromRoomAgent); one named agent that nobody runs keeps them all away.
-_NO_AGENTS = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
+ROOM_SETTINGS: dict[str, Any] = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def open_rooms(paths: Iterable[ProbePath], key: str, secret: Secret) -> tuple[Pr
 def _open_room(path: ProbePath, key: str, secret: Secret) -> ProbeRoom:
     room = f"{PROBE_ROOM_PREFIX}{path}-{secrets.token_hex(4)}"
     grants = (
-        Grant(identity, join_grant(room), room_config=_NO_AGENTS, ttl_seconds=TOKEN_SECONDS)
+        Grant(identity, join_grant(room), room_config=ROOM_SETTINGS, ttl_seconds=TOKEN_SECONDS)
         for identity in ("lkhub-verify-speaker", "lkhub-verify-listener")
     )
     return ProbeRoom(path, room, tuple(sign(grant, key, secret) for grant in grants))

@@ -1,23 +1,29 @@
 """Prove every path that a hub promises, with a real call through each alone."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from lkhub.errors import MachineError
-from lkhub.health.paths import PROBE_TIMEOUT_MS, PathResult, ProbeRoom, WayHome, build_request, open_rooms, read_result
+from lkhub.health.paths import (
+    PROBE_TIMEOUT_MS,
+    ROOM_SETTINGS,
+    PathResult,
+    ProbeRoom,
+    WayHome,
+    build_request,
+    open_rooms,
+    read_result,
+)
 from lkhub.host.engine import bundled_engine, require_engine
-from lkhub.host.http import httpx
 from lkhub.plan.model import ProbePath
+from lkhub.rooms import RoomService
 from lkhub.spec.secret import Secret
-from lkhub.tokens import Grant, sign
 
 # The probe has its own deadline; this is for one that hangs.
 PROBE_GRACE_SECONDS = 10
-
-DELETE_SECONDS = 3.0
 
 # Who fails at one of these stages has made no room.
 BEFORE_JOINING = ("dns", "tcp", "tls", "http", "token")
@@ -31,13 +37,18 @@ def verify_paths(
     With `home` it is this machine's own hub, whose spec promises them: one that is not offered has failed.
     """
     rooms = open_rooms(paths, key, secret)
-    never_made: set[str] = set()
-    try:
-        rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, home))
-        # The same stages come again on the way to a TURN server, once the room is there.
-        never_made = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING and not row["relay"]}
-    finally:
-        _delete_rooms(home.api if home else url, [room for room in rooms if room.path not in never_made], key, secret)
+    with RoomService(home.api if home else url, key, secret) as service:
+        made = _create_rooms(service, rooms)
+        try:
+            rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, home))
+            # The same stages come again on the way to a TURN server, once the room is there.
+            before = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING and not row["relay"]}
+            made |= {room.room for room in rooms if room.path not in before}
+        except MachineError:
+            made |= {room.room for room in rooms}
+            raise
+        finally:
+            _delete_rooms(service, made)
     results = {row["path"]: read_result(row, promised=home is not None) for row in rows}
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
@@ -64,15 +75,21 @@ def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _delete_rooms(url: str, rooms: Iterable[ProbeRoom], key: str, secret: Secret) -> None:
+def _create_rooms(service: RoomService, rooms: Iterable[ProbeRoom]) -> set[str]:
+    """Open the rooms, since joining does not everywhere (room.auto_create: false); the names of those that are open.
+
+    A server that can't be asked is judged by the probe.
+    """
+    made = set()
+    with contextlib.suppress(MachineError):
+        for room in rooms:
+            service.create(room.room, **ROOM_SETTINGS)
+            made.add(room.room)
+    return made
+
+
+def _delete_rooms(service: RoomService, rooms: Iterable[str]) -> None:
     """Leave nothing behind. A room that can't be deleted closes by itself when it stays empty."""
-    parts = urlsplit(url)
-    base = parts._replace(scheme=parts.scheme.replace("ws", "http")).geturl().rstrip("/")
-    token = sign(Grant("lkhub", {"roomCreate": True}, ttl_seconds=60), key, secret)
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        with httpx.Client(timeout=DELETE_SECONDS, trust_env=False, headers=headers) as client:
-            for room in rooms:
-                client.post(f"{base}/twirp/livekit.RoomService/DeleteRoom", json={"room": room.room})
-    except (httpx.HTTPError, httpx.InvalidURL):
-        pass
+    with contextlib.suppress(MachineError):
+        for room in sorted(rooms):
+            service.delete(room)

@@ -24,7 +24,8 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
     except ValueError:
         return None
     # These were not written by the first version.
-    return {"tls": "", "at_home": {}, "ca": "", "certified": [], **record} if isinstance(record, dict) else None
+    since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True}
+    return since | record if isinstance(record, dict) else None
 
 
 def write_applied(hub: "PreparedHub") -> None:
@@ -41,8 +42,16 @@ def write_applied(hub: "PreparedHub") -> None:
         "at_home": plan.at_home,
         "ca": _authority_of(plan),
         "certified": _list_certified(plan),
+        "auto_create": _opens_by_joining(plan),
     }
     files.write_private(plan.paths.applied, json.dumps(record, indent=2) + "\n")
+
+
+def _opens_by_joining(plan: "Plan") -> bool:
+    """Whether joining opens a room that is not there: LiveKit's room.auto_create, which is on unless it is turned
+    off."""
+    room = plan.livekit.get("room")
+    return not (isinstance(room, dict) and room.get("auto_create") is False)
 
 
 def _authority_of(plan: "Plan") -> str:

@@ -93,7 +93,7 @@ def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "at home"])
-async def test_rooms_are_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
+async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
     """The own hub's on loopback: its address for clients may lead nowhere from here."""
     write(engine, "nonsense")
     seen: list[str] = []
@@ -101,7 +101,7 @@ async def test_rooms_are_deleted_whatever_the_probe_did(engine: Path, where: str
     async def serve(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             text = ""
-            while '"room"' not in text:
+            while not text.endswith("}"):
                 text += (await stream.receive()).decode()
             seen.append(text)
             await stream.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
@@ -117,12 +117,15 @@ async def test_rooms_are_deleted_whatever_the_probe_did(engine: Path, where: str
         await anyio.to_thread.run_sync(run, port)
         tasks.cancel_scope.cancel()
 
-    assert len(seen) == 2
+    opened = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/CreateRoom ")]
+    deleted = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/DeleteRoom ")]
+    assert len(opened) == len(deleted) == 2
+    assert all('"agentName"' in request for request in opened), "no worker is called"
     for request in seen:
-        assert request.startswith("POST /twirp/livekit.RoomService/DeleteRoom ")
         token = re.search(r"Bearer (\S+)", request)
         assert token is not None
         assert jwt.decode(token[1], SECRET.reveal(), algorithms=["HS256"])["video"] == {"roomCreate": True}
-    rooms = {re.search(r'"room": ?"([^"]+)"', request)[1] for request in seen}  # type: ignore[index]
+    rooms = {re.search(r'"room": ?"([^"]+)"', request)[1] for request in deleted}  # type: ignore[index]
+    assert rooms == {re.search(r'"name": ?"([^"]+)"', request)[1] for request in opened}  # type: ignore[index]
     assert len(rooms) == 2
     assert all(room.startswith("lkhub-verify-") for room in rooms)

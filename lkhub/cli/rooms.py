@@ -1,0 +1,51 @@
+"""`lkhub rooms`: the rooms of a running hub."""
+
+from typing import Annotated
+
+import typer
+
+from lkhub.cli.app import make_app
+from lkhub.cli.applied import find_hub, require_applied
+from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.show import err, out, show_json
+from lkhub.errors import InputError
+from lkhub.host.keyfile import load_keys
+from lkhub.plan.paths import StatePaths
+from lkhub.rooms import RoomService
+from lkhub.tokens import MAX_NAME
+
+app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """The rooms of a running hub."""
+
+
+@app.command()
+def create(
+    room: Annotated[str, typer.Argument(metavar="ROOM", help="The name of the room.")],
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Open a room, so that tokens and join links lead into it.
+
+    Needed where joining opens none: `room: {auto_create: false}` below `livekit` in the spec. A room that is open stays
+    as it is.
+    """
+    if not room or len(room) > MAX_NAME:
+        raise InputError(f"ROOM has {len(room)} characters; LiveKit takes 1 to {MAX_NAME}")
+    with open_service(find_hub(spec, state)) as service:
+        seconds = service.create(room)
+    if json:
+        show_json({"room": room, "empty_timeout": seconds})
+    else:
+        out.print(room)
+        err.print(f"the room is open; it closes when nobody has been in it for {seconds} s")
+
+
+def open_service(paths: StatePaths) -> RoomService:
+    """The room service of the hub that runs in this state directory."""
+    url = require_applied(paths)["urls"]["local_media"]
+    return RoomService(url, *next(iter(load_keys(paths.keys).items())))
