@@ -17,8 +17,9 @@ import (
 
 // message is one thing that is wrong with a livekit.yaml.
 type message struct {
-	Line  *int   `json:"line"` // 1-based; null where it is about what is not there
-	Text  string `json:"message"`
+	Line  *int     `json:"line"` // 1-based; null where it is about what is not there
+	Text  string   `json:"message"`
+	Known []string `json:"known,omitempty"` // the keys that there are where this one is not known
 	cause error
 }
 
@@ -75,6 +76,9 @@ func (m message) line() int {
 	return *m.Line
 }
 
+// unknownField is how yaml.v3 says it (decode.go, mappingStruct), with the type's name in Go.
+var unknownField = regexp.MustCompile(`^field .* not found in type (\S+)$`)
+
 var lineNumber = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
 // parseMessages takes a YAML error apart. Type errors and unknown keys come all at once, a syntax error alone.
@@ -91,6 +95,9 @@ func parseMessages(err error) messages {
 			line, _ := strconv.Atoi(match[1])
 			m.Line = &line
 			m.Text = redact(text[len(match[0]):])
+		}
+		if match := unknownField.FindStringSubmatch(m.Text); match != nil {
+			m.Known = knownKeys[match[1]]
 		}
 		found = append(found, m)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -107,7 +108,7 @@ func TestCheckConfigCommand(t *testing.T) {
 		want string
 	}{
 		{goodKeys, exitOK, `{"messages":[],"ok":true}`},
-		{"prot: 1\n" + goodKeys, exitUsage, `{"messages":[{"line":1,"message":"field prot not found in type config.Config"}],"ok":false}`},
+		{"port: x\n" + goodKeys, exitUsage, "{\"messages\":[{\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
 	} {
 		cmd := engineCommand("check-config", "-")
 		cmd.Stdin = strings.NewReader(c.text)
@@ -132,4 +133,25 @@ func FuzzCheckConfig(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestUnknownKeyComesWithThoseThatThereAre(t *testing.T) {
+	for text, want := range map[string]string{
+		"rooms: {}\n":                                   "room",
+		"room: {max_participant: 1}\n":                  "max_participants",
+		"rtc: {udpport: 1}\n":                           "udp_port", // of the part that is taken in with `inline`
+		"rtc: {congestion_control: {enabld: true}}\n":   "enabled",
+		"room: {enabled_codecs: [{mim: audio/opus}]}\n": "mime",
+	} {
+		found := checkConfig(goodKeys + text)
+		if len(found) != 1 || !slices.Contains(found[0].Known, want) {
+			t.Errorf("%s: %s knows %v, not %s", text, show(found), found[0].Known, want)
+		}
+		// Nothing that the parser would refuse is proposed.
+		for _, key := range found[0].Known {
+			if key == "-" || key == "" {
+				t.Errorf("%s: a key is %q", text, key)
+			}
+		}
+	}
 }

@@ -11,10 +11,11 @@ from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import digest, ensure_state_dir, read_input
+from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.node import gather_node_facts
-from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_secret
+from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_managed_keys, read_secret
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.media import needs_domain
@@ -26,7 +27,7 @@ from lkhub.render.livekit import render_livekit
 from lkhub.spec.account import list_account_variables, parse_mac_key
 from lkhub.spec.document import Path
 from lkhub.spec.keys import KeysError, list_variables
-from lkhub.spec.load import LoadedSpec, load_spec
+from lkhub.spec.load import LoadedSpec, load_spec, suggest
 from lkhub.spec.model import Spec
 from lkhub.spec.reader import parse_document
 from lkhub.spec.secret import Secret
@@ -86,12 +87,17 @@ def _plan(raw: bytes, shown: str, folder: str, state: str) -> tuple[LoadedSpec, 
 def _prepare(
     raw: bytes, shown: str, path: str | None, folder: str, state: str, environ: Mapping[str, str]
 ) -> PreparedHub:
+    require_load_figures()
     loaded, facts, plan = _plan(raw, shown, folder, state)
     _check_engine(loaded, folder)
     if plan is not None:
         _check_raw_livekit(loaded, plan, facts)
         plan = judge_files(loaded, plan)
+    if loaded.spec.keys.source == "managed":
+        _check_webhook(loaded, read_managed_keys(StatePaths(facts.state)))
     keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
+    if keys:
+        _check_webhook(loaded, keys)
     turn_secrets = resolve_turn_secrets(loaded, folder, environ)
     account_key = resolve_account_key(loaded, folder, environ)
     loaded.require_sound()
@@ -163,9 +169,28 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None
     text = render_livekit(plan).text
     lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
     for complaint in check_config(facts.engine, text):
-        if complaint.message not in without:
+        # Of webhooks `_check_webhook` says more.
+        if complaint.message not in without and not complaint.message.startswith("api_key is required to use webhooks"):
             path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
-            loaded.add(path, complaint.message)
+            if complaint.known:
+                loaded.add(path, "LiveKit has no such key", suggest(str(path[-1]), complaint.known))
+            else:
+                loaded.add(path, complaint.message)
+
+
+def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
+    """LiveKit does not start where webhooks are signed with a key that it does not have."""
+    webhook = loaded.spec.livekit.get("webhook")
+    if not isinstance(webhook, dict) or not webhook.get("urls") or webhook.get("api_key") in (names := list(keys)):
+        return
+    hint = (
+        f"write one of its keys: {', '.join(names)}"
+        if names
+        else "its key is made at the first `lkhub up`, without the webhook, and `lkhub env` shows it; or write "
+        "keys.source: {key: …, secret: …}"
+    )
+    path: Path = ("livekit", "webhook", "api_key") if "api_key" in webhook else ("livekit", "webhook")
+    loaded.add(path, "LiveKit signs webhooks with one of the hub's keys, and this names none", hint)
 
 
 def _collect_files(

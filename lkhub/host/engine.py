@@ -48,17 +48,19 @@ def engine_build(path: str) -> str:
 
 @dataclass(frozen=True)
 class ConfigMessage:
-    """One complaint of LiveKit's own parser. `line` is 1-based in the text that was checked."""
+    """One complaint of LiveKit's own parser. `line` is 1-based in the text that was checked. `known` are the keys that
+    there are where it is about one that LiveKit does not know."""
 
     line: int | None
     message: str
+    known: tuple[str, ...] = ()
 
 
 def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
     """What livekit-server would refuse in this livekit.yaml; () where it would start with it."""
     require_engine(engine)
     answer = _run_one_shot([engine, "check-config", "-"], text)
-    return tuple(ConfigMessage(row["line"], row["message"]) for row in answer["messages"])
+    return tuple(ConfigMessage(row["line"], row["message"], tuple(row.get("known", ()))) for row in answer["messages"])
 
 
 def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:

@@ -1,9 +1,24 @@
-"""Limits of the kernel that a busy hub runs into."""
+"""Limits of the kernel that a busy hub runs into, and what media must be able to read of it."""
 
 import re
+import sys
 from pathlib import Path
 
+from lkhub.errors import MachineError
 from lkhub.plan.facts import KernelLimits
+
+
+def require_load_figures(proc: Path = Path("/proc")) -> None:
+    """Raise MachineError where LiveKit can't read the load of this machine, without which it does not start."""
+    if sys.platform == "linux" and not (proc / "stat").exists():
+        raise MachineError(
+            f"LiveKit can't read how busy this machine is: {proc}/stat is hidden, as it is where {proc} shows "
+            "processes alone",
+            hints=(
+                "in a systemd unit of lkhub, take ProcSubset=pid out (`systemctl edit --full UNIT`); "
+                f"in a container, mount {proc} without subset=pid",
+            ),
+        )
 
 
 def read_limits(pid: int, proc: Path = Path("/proc")) -> KernelLimits:

@@ -27,7 +27,8 @@ _MAC_INTERNAL_NAMES = ("awdl", "llw", "gif", "stf", "anpi", "ap1", "bridge")
 _SYS_NET = Path("/sys/class/net")
 _ARPHRD_NONE = "65534"  # linux/if_arp.h: no link layer, as WireGuard and tun have
 
-_ROUTES_V4, _ROUTES_V6 = Path("/proc/net/route"), Path("/proc/net/ipv6_route")
+# /proc/net is a link to this, which is there also where /proc shows processes alone.
+_ROUTES_V4, _ROUTES_V6 = Path("/proc/self/net/route"), Path("/proc/self/net/ipv6_route")
 _RTF_UP, _RTF_REJECT = 0x1, 0x200  # linux/route.h
 
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only asks the
@@ -50,7 +51,7 @@ def gather_node_facts(state: str, folder: str) -> NodeFacts:
 
 def list_interfaces() -> tuple[Interface, ...]:
     """The network interfaces that are up and carry an address."""
-    up = {name for name, stats in psutil.net_if_stats().items() if stats.isup}
+    up = _list_up()
     found = []
     for name, entries in psutil.net_if_addrs().items():
         addresses = tuple(
@@ -61,6 +62,15 @@ def list_interfaces() -> tuple[Interface, ...]:
         if name in up and addresses:
             found.append(Interface(name, judge_interface(name, addresses), addresses, _list_networks(entries)))
     return tuple(found)
+
+
+def _list_up() -> set[str]:
+    try:
+        return {name for name, stats in psutil.net_if_stats().items() if stats.isup}
+    except FileNotFoundError:
+        # /proc shows processes alone (ProcSubset=pid of systemd.exec(5)). "unknown" is what loopback and tunnels say.
+        names = [name for _, name in socket.if_nameindex()]
+        return {name for name in names if _read(_SYS_NET / name / "operstate") in ("up", "unknown")}
 
 
 def _list_networks(entries: Iterable[Any]) -> tuple[Network, ...]:

@@ -1,18 +1,15 @@
-"""Ports of this machine: which are free, and who holds the ones that are not."""
+"""Ports of this machine: which are free, and what keeps us from the ones that are not."""
 
 import errno
 import os
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import ip_address
-from typing import Any
-
-import psutil
 
 from lkhub.errors import MachineError
 from lkhub.host.engine import bundled_engine
-from lkhub.plan.model import Listener
+from lkhub.host.holders import Holder, advise, find_holder
+from lkhub.plan.model import Listener, Protocol
 from lkhub.spec.document import dotted
 
 # linux/capability.h
@@ -22,28 +19,31 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 def require_free_ports(listeners: Iterable[Listener]) -> None:
-    """Raise MachineError naming every port that can't be bound, who holds it, and what to do.
+    """Raise MachineError naming every port that can't be bound, a line each, who holds it, and what to do.
 
     Ranges are left out: what uses them takes the ports that are free.
     """
     problems: list[str] = []
     hints: list[str] = []
+    held: dict[Holder, list[str]] = {}
+    taken: set[tuple[Protocol, int]] = set()
     for listener in listeners:
         if listener.ports.start != listener.ports.end:
             continue
         port = listener.ports.start
         key = dotted(listener.key)
+        what = f"{listener.protocol} port {port} ({listener.purpose})"
         match _try_bind(listener, port):
-            case errno.EADDRINUSE:
-                holder, hint = _find_holder(listener, port)
-                problems.append(f"{listener.protocol} port {port} ({listener.purpose}) is in use by {holder}")
-                hints.append(f"{hint}, or give {key} another port")
+            # A port is listened to on several addresses, and said once.
+            case errno.EADDRINUSE if (listener.protocol, port) not in taken:
+                taken.add((listener.protocol, port))
+                holder = find_holder(listener.protocol, listener.address, port)
+                problems.append(f"{what} is in use by {holder}")
+                held.setdefault(holder, []).append(key)
             case errno.EACCES:
                 if listener.process in ("edge", "media") and may_bind_low_ports(bundled_engine()):
                     continue
-                problems.append(
-                    f"{listener.protocol} port {port} ({listener.purpose}) is below 1024 and this is not root"
-                )
+                problems.append(f"{what} is below 1024 and this is not root")
                 hints.append(
                     f"`sudo setcap cap_net_bind_service=+ep {bundled_engine()}` allows it, "
                     f"or give {key} a port from 1024 on"
@@ -52,7 +52,8 @@ def require_free_ports(listeners: Iterable[Listener]) -> None:
                 problems.append(f"{listener.address} is no longer an address of this machine")
                 hints.append("run it again; media.advertise: auto follows the machine's address")
     if problems:
-        raise MachineError("; ".join(problems), hints=tuple(dict.fromkeys(hints)))
+        message = "\n".join(dict.fromkeys(problems))
+        raise MachineError(message, hints=tuple(dict.fromkeys((*hints, *advise(held)))))
 
 
 def may_bind_low_ports(program: str) -> bool:
@@ -80,29 +81,3 @@ def _try_bind(listener: Listener, port: int) -> int:
         except OSError as error:
             return error.errno or errno.EADDRINUSE
     return 0
-
-
-def _find_holder(listener: Listener, port: int) -> tuple[str, str]:
-    """Who holds the port, and how to make them let go."""
-    try:
-        connections = psutil.net_connections(listener.protocol)
-    except psutil.AccessDenied:
-        connections = []
-    for connection in connections:
-        waiting = listener.protocol == "udp" or connection.status == psutil.CONN_LISTEN
-        if waiting and connection.pid and _is_on(connection.laddr, listener, port):
-            try:
-                name = psutil.Process(connection.pid).name()
-            except psutil.NoSuchProcess:
-                continue
-            return f"{name} (pid {connection.pid})", f"stop it (`kill {connection.pid}`)"
-    tool = "ss -lptn" if listener.protocol == "tcp" else "ss -lpun"
-    return "another user's process", f"see whose it is with `sudo {tool} sport = :{port}`"
-
-
-def _is_on(held: Any, listener: Listener, port: int) -> bool:
-    """Whether a socket that is bound to `held` (ip and port, or empty) keeps the listener from binding."""
-    if not held or held.port != port:
-        return False
-    wanted = listener.address
-    return wanted is None or ip_address(held.ip).is_unspecified or held.ip == str(wanted)

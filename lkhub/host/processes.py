@@ -67,7 +67,11 @@ def _is_same(process: ProcessId) -> bool:
 
 
 def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    """ "" where /proc shows processes alone (ProcSubset=pid of systemd.exec(5))."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def is_alive(process: ProcessId) -> bool:

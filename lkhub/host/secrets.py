@@ -22,11 +22,18 @@ _SECRET_CHARACTERS = 43
 def ensure_managed_keys(paths: StatePaths) -> Keys:
     """The keys that lkhub generated, made the first time."""
     ensure_state_dir(paths.root)
+    if keys := read_managed_keys(paths):
+        return keys
+    keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
+    write_private(paths.managed_keys, dump_keys(keys))
+    return keys
+
+
+def read_managed_keys(paths: StatePaths) -> Keys:
+    """The keys that lkhub generated; none before the first time."""
     text = read_text(paths.managed_keys)
     if text is None:
-        keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
-        write_private(paths.managed_keys, dump_keys(keys))
-        return keys
+        return {}
     try:
         return parse_key_file(text.encode(), paths.managed_keys)
     except KeysError as error:

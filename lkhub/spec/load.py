@@ -5,7 +5,7 @@ A spec with faults still yields a `Spec` in which what is wrong has its default,
 """
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -152,9 +152,14 @@ def _explain_unknown(path: Path) -> tuple[str, str]:
     known = list(model.model_fields)
     if elsewhere := _find_field(str(path[-1])):
         return "unknown key here", f"it belongs at {elsewhere}"
-    if near := difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6):
-        return "unknown key", f"did you mean {near[0]}?"
-    return "unknown key", f"known here: {', '.join(known)}"
+    return "unknown key", suggest(str(path[-1]), known)
+
+
+def suggest(given: str, known: Sequence[str]) -> str:
+    """A hint for a key that is not among the known ones."""
+    if near := difflib.get_close_matches(given, known, n=1, cutoff=0.6):
+        return f"did you mean {near[0]}?"
+    return f"known here: {', '.join(known)}"
 
 
 def _model_at(path: Path) -> type[BaseModel]:

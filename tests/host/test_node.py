@@ -8,6 +8,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
+from lkhub.host import node
 from lkhub.host.node import gather_node_facts, judge_interface, list_interfaces
 from lkhub.plan.facts import InterfaceKind
 
@@ -150,6 +151,25 @@ def test_network_of_an_address_is_what_its_mask_says(
     [found] = list_interfaces()
     assert [str(each) for each in found.networks] == ([network] if network else [])
     assert all(found.network_of(address) for address in found.addresses[1:]) or network is None
+
+
+def test_machine_whose_proc_shows_processes_alone_has_its_interfaces(
+    monkeypatch: pytest.MonkeyPatch, sys_net: Path
+) -> None:
+    """ProcSubset=pid of systemd: psutil finds no /proc/net/dev."""
+
+    def refuse() -> None:
+        raise FileNotFoundError("/proc/net/dev")
+
+    for name, state in (("lo", "unknown"), ("eth0", "up"), ("wlan0", "down")):
+        (sys_net / name).mkdir(exist_ok=True)
+        (sys_net / name / "operstate").write_text(f"{state}\n")
+    rows = {"lo": "127.0.0.1", "eth0": "192.168.1.5", "wlan0": "192.168.1.6"}
+    monkeypatch.setattr(node, "_SYS_NET", sys_net)
+    monkeypatch.setattr(psutil, "net_if_stats", refuse)
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {n: [Entry(socket.AF_INET, a)] for n, a in rows.items()})
+    monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate(rows, 1)))
+    assert {found.name for found in list_interfaces()} == {"lo", "eth0"}
 
 
 def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

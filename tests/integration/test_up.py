@@ -204,3 +204,11 @@ def _fill(path: Path) -> None:
                 file.write(b"\0" * 512)
         except OSError:
             pass
+
+
+def test_raw_key_that_livekit_does_not_have_is_told_with_its_line_and_a_near_match(hub: Hub) -> None:
+    hub.write_spec("livekit:\n  room: {auto_create: true}\n  rooms:\n    max_participants: 3\n")
+    done = hub.run("up", "--detach")
+    line = hub.spec.read_text().splitlines().index("  rooms:") + 1
+    assert done.returncode == 2
+    assert f"hub.yaml:{line}: livekit.rooms: LiveKit has no such key\n    hint: did you mean room?" in done.stderr

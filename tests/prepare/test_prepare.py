@@ -1,6 +1,7 @@
 """From a spec file to everything a hub needs, and what happens to the state directory on the way."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from lkhub import prepare
-from lkhub.errors import InputError, SpecError
+from lkhub.errors import InputError, MachineError, SpecError
+from lkhub.host.engine import ConfigMessage
+from lkhub.host.kernel import require_load_figures
 from lkhub.plan.facts import LookedUp
 from lkhub.prepare import plan_hub, prepare_again, prepare_hub
 from lkhub.spec.model import Spec
@@ -174,6 +177,58 @@ def test_raw_keys_are_judged_at_their_own_lines(run: Run, complaints: dict[str, 
     assert refuse(run, text) == [(3, "livekit.nonsense"), (5, "livekit.limit.num_tracks")]
 
 
+@pytest.mark.parametrize(
+    ("given", "known", "hint"),
+    [
+        ("rooms", ("port", "room", "rtc"), "did you mean room?"),
+        ("nonsense", ("port", "room"), "known here: port, room"),
+    ],
+)
+def test_raw_key_that_livekit_has_not_comes_with_a_near_match(
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: str, known: tuple[str, ...], hint: str
+) -> None:
+    def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
+        lines = text.splitlines()
+        found = [number for number, line in enumerate(lines, 1) if line.startswith(f"{given}:")]
+        return tuple(ConfigMessage(line, "field x not found in type config.Config", known) for line in found)
+
+    monkeypatch.setattr(prepare, "check_config", check)
+    with pytest.raises(SpecError) as refused:
+        run(f"name: hub\nlivekit:\n  room: {{}}\n  {given}: {{}}\n")
+    [fault] = refused.value.faults
+    assert (fault.line, fault.key) == (4, f"livekit.{given}")
+    assert (fault.problem, fault.hint) == ("LiveKit has no such key", hint)
+
+
+WEBHOOK = "livekit:\n  webhook:\n    urls: ['http://127.0.0.1:9/x']\n"
+OWN_KEY = f"keys: {{source: {{key: APIown, secret: {SECRET}}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "hint"),
+    [
+        (WEBHOOK, 2, "livekit.webhook", "made at the first `lkhub up`"),
+        (WEBHOOK + "    api_key: mykey\n", 4, "livekit.webhook.api_key", "made at the first `lkhub up`"),
+        (WEBHOOK + "    api_key: mykey\n" + OWN_KEY, 4, "livekit.webhook.api_key", "one of its keys: APIown"),
+    ],
+)
+def test_webhook_that_is_signed_with_no_key_of_the_hub_is_a_fault(
+    run: Run, text: str, line: int, key: str, hint: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        run(text)
+    [fault] = refused.value.faults
+    assert (fault.line, fault.key) == (line, key)
+    assert hint in fault.hint
+    assert not os.path.exists("state"), "a spec that is wrong changes nothing"
+
+
+def test_webhook_that_is_signed_with_a_key_of_the_hub_is_none(run: Run) -> None:
+    assert run(WEBHOOK + "    api_key: APIown\n" + OWN_KEY)
+    managed = next(iter(run("").keys))
+    assert run(WEBHOOK + f"    api_key: {managed}\n")
+
+
 def test_raw_keys_and_the_rest_of_the_spec_are_judged_together(run: Run, complaints: dict[str, str]) -> None:
     complaints["nonsense: 1"] = "field nonsense not found"
     assert refuse(run, "livekit: {nonsense: 1}\nweb: 0\n") == [(1, "livekit.nonsense"), (2, "web")]
@@ -261,3 +316,17 @@ def test_turn_secrets_that_are_not_there_are_faults_at_their_server(run: Run) ->
     Path("coturn.secret").write_text("\n")
     with pytest.raises(SpecError, match=r"turn\.external\[0\]: the secret is empty"):
         run(TURN, CREDENTIAL="c")
+
+
+def test_machine_that_hides_its_load_is_told_before_anything_starts(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ProcSubset=pid of systemd: LiveKit ends at once there."""
+    monkeypatch.setattr(prepare, "require_load_figures", lambda: require_load_figures(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(MachineError) as refused:
+        run("")
+    assert "stat is hidden" in refused.value.message
+    assert "ProcSubset=pid" in refused.value.hints[0]
+    (tmp_path / "stat").touch()
+    assert run("")

@@ -1,0 +1,148 @@
+"""Who holds a port of this machine, and how it is made to let go: never by killing what something else keeps up."""
+
+import contextlib
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import psutil
+
+from lkhub.plan.model import Protocol
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.types import Address
+
+# Programs that have 443 because they serve web sites there, and can lead a hub's name to it.
+_WEB_SERVERS = ("nginx", "angie", "openresty", "caddy", "apache2", "httpd", "haproxy", "traefik", "lighttpd", "envoy")
+
+# The keys of the hub's own web ports.
+_WEB_KEYS = ("tls.listen", "tls.http")
+
+# cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
+_UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)
+_CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-f]{12})[0-9a-f]{52}")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a port. `pid` None: it is another user's, or can't be seen from here. `unit` is the systemd
+    unit that it is part of, `user_unit` that the user's own systemd runs it, `container` the short id of a container,
+    `hub` the state directory of the hub that it belongs to; "" for none."""
+
+    pid: int | None = None
+    name: str = ""
+    unit: str = ""
+    user_unit: bool = False
+    container: str = ""
+    hub: str = ""
+
+    def __str__(self) -> str:
+        if self.hub:
+            return f"the hub in {self.hub} (pid {self.pid})"
+        if self.pid is None:
+            return "a process that this user can't see"
+        where = f", {self.unit}" if self.unit else f", container {self.container}" if self.container else ""
+        return f"{self.name} (pid {self.pid}{where})"
+
+
+def find_holder(protocol: Protocol, address: Address | None, port: int) -> Holder:
+    """Who keeps us from binding a port at `address` (None: on any)."""
+    pids = {pid for pid, ip, held in _list_waiting(protocol) if held == port and _is_in_the_way(ip, address)}
+    return next((holder for pid in sorted(pids) if (holder := _describe(pid))), Holder())
+
+
+def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
+    """Pid, address and port of every socket that waits for others."""
+    # AccessDenied on macOS; OSError where /proc shows processes alone (ProcSubset=pid of systemd.exec(5)).
+    with contextlib.suppress(psutil.AccessDenied, OSError):
+        for connection in psutil.net_connections(protocol):
+            waiting = protocol == "udp" or connection.status == psutil.CONN_LISTEN
+            if waiting and connection.pid and connection.laddr:
+                yield connection.pid, connection.laddr.ip, connection.laddr.port
+
+
+def _is_in_the_way(held: str, wanted: Address | None) -> bool:
+    return wanted is None or ip_address(held).is_unspecified or held == str(wanted)
+
+
+def _describe(pid: int) -> Holder | None:
+    try:
+        process = psutil.Process(pid)
+        name, argv = process.name(), process.cmdline()
+    except (psutil.Error, OSError):
+        return None
+    unit, user_unit, container = read_cgroup(_read(f"/proc/{pid}/cgroup"))
+    return Holder(pid, name, unit, user_unit, container, _find_hub(pid, argv))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def read_cgroup(text: str) -> tuple[str, bool, str]:
+    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. A session of
+    somebody who logged in is no unit that could be stopped."""
+    container = _CONTAINER.search(text)
+    for found in _UNIT.finditer(text):
+        parts = found["path"].split("/")
+        units = [part for part in parts if part.endswith(".service")]
+        # What a user's systemd runs is below user@UID.service.
+        if units and not units[-1].startswith("user@"):
+            return units[-1], any(part.startswith("user@") for part in parts), container["id"] if container else ""
+    return "", False, container["id"] if container else ""
+
+
+def _find_hub(pid: int, argv: Sequence[str]) -> str:
+    """The state directory of the hub whose process this is: one that it was given a rendered file of, or whose lock it
+    holds."""
+    roots = [root for argument in argv if (root := argument.partition("/rendered/")[0]) != argument]
+    with contextlib.suppress(OSError):
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            target = os.readlink(descriptor.path)
+            if target.endswith("/run/lock"):
+                roots.append(target.removesuffix("/run/lock"))
+    return next((root for root in roots if os.path.exists(StatePaths(root).applied)), "")
+
+
+def advise(held: Mapping[Holder, Iterable[str]]) -> tuple[str, ...]:
+    """What to do about holders of ports, by the spec's keys of those: once for each holder, and for a hub as a whole.
+    Pure."""
+    merged: dict[Holder, list[str]] = {}
+    for holder, keys in held.items():
+        merged.setdefault(Holder(hub=holder.hub) if holder.hub else holder, []).extend(keys)
+    return tuple(hint for holder, keys in merged.items() for hint in _advise(holder, tuple(dict.fromkeys(keys))))
+
+
+def _advise(holder: Holder, keys: tuple[str, ...]) -> Iterator[str]:
+    listed = ", ".join(keys)
+    other = f"or give {listed} another port" if len(keys) == 1 else f"or give these keys other ports: {listed}"
+    if holder.name in _WEB_SERVERS and not holder.hub and set(keys) & set(_WEB_KEYS):
+        yield (
+            f"keep {holder.name} in front: write domain: NAME and tls.mode: external, and "
+            f"`lkhub render proxy -o proxy` writes what {holder.name} needs"
+        )
+    yield f"{_stop(holder)}; {other}"
+
+
+def _stop(holder: Holder) -> str:
+    """How it lets go."""
+    if holder.hub:
+        return f"`lkhub down --state {shlex.quote(holder.hub)}` stops that hub"
+    if holder.pid is None:
+        return "see whose it is as root: `sudo ss -lntup`"
+    if holder.name == "tailscaled":
+        return "`tailscale serve status` shows what Tailscale serves there, and `tailscale serve reset` ends all of it"
+    if holder.name == "docker-proxy":
+        return "a container has it: `docker ps` shows which, `docker stop NAME` stops it"
+    if holder.container:
+        return f"a container has it: `docker stop {holder.container}` stops it (or podman)"
+    if holder.unit:
+        command = "systemctl --user stop" if holder.user_unit else "sudo systemctl stop"
+        return f"`{command} {holder.unit}` stops it"
+    return f"stop {holder.name} in the way it was started (`ps -o ppid=,args= -p {holder.pid}` shows it)"
