@@ -33,7 +33,10 @@ HELP_WIDTH = 100
 REACHES: tuple[str, ...] = get_args(Spec.model_fields["reach"].annotation)
 
 # What a pattern or a format of the schema means to a person.
-PATTERNS = {r"^\d+-\d+$": "a range such as `50000-60000`"}
+PATTERNS = {
+    r"^\d+-\d+$": "a range such as `50000-60000`",
+    r"^\d{1,6}[smhd]$": "a duration such as `30s` or `10m`",
+}
 FORMATS = {"ip": "an IP address", "hostname": "a DNS name", "email": "an e-mail address", "uri": "a URL"}
 
 # Defaults that the plan decides, by reach. A key without a default that is not here has none: it is left out.

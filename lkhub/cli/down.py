@@ -19,8 +19,8 @@ def down(
 ) -> None:
     """Stop the hub.
 
-    People in a call get up to 30 seconds to finish. A hub that is not running is down already, and that is
-    no error.
+    People in a call get time to finish: `drain` of the spec, 30 seconds by default. A hub that is not running is down
+    already, and that is no error.
     """
     paths = find_hub(spec, state)
     try:

@@ -16,10 +16,10 @@ from lkhub.cli.show import say, show_hints, show_json
 from lkhub.errors import InputError, MachineError
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
+from lkhub.spec.duration import parse_duration
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
 
 LINK_TTL_SECONDS = 24 * 3600
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def token(
@@ -99,10 +99,13 @@ def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seco
 
 
 def _parse_ttl(text: str) -> int:
-    match = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
-    if match is None or int(match[1]) == 0:
-        raise InputError(f"--ttl {text} is not a duration", hints=("write a number and a unit: 90s, 30m, 6h, 30d",))
-    return int(match[1]) * _UNITS[match[2]]
+    try:
+        ttl = parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"--ttl: {error}") from None
+    if not ttl:
+        raise InputError("--ttl: a token that is good for no time opens nothing", hints=("write 30m, or another time",))
+    return int(ttl)
 
 
 def _check_variable(name: str) -> str:

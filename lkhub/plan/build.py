@@ -43,6 +43,7 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         probes=_plan_probes(spec, media, relay),
         at_home=_lead_home(media, edge),
         livekit=dict(spec.livekit),
+        drain=spec.drain,
         notes=tuple(notes),
         warnings=_warn(spec, serve, edge),
     )

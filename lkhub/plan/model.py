@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
+from lkhub.spec.duration import DEFAULT_DRAIN, Duration
 from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Address, Network, PortRange
 
@@ -31,11 +32,6 @@ Sightings: TypeAlias = Mapping[str, Sighting | None]
 
 Door: TypeAlias = tuple[str, int]
 """Address and TCP port of a listening socket that the supervisor opens and a child inherits."""
-
-
-# How long a stop waits for people to leave their call before it cuts them off. Long enough to say
-# goodbye, short enough for a service manager, whose own limit is usually 90 s.
-DRAIN_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -75,6 +71,8 @@ class ProcessPlan:
     given to it as listening sockets, each as `--listen-fd NUMBER`.
     `carries_calls` is true where restarting it interrupts people. `reloads`: it takes a change of its files over
     without a restart. `watched` are files of the operator's that it reads too, and reads again when they are replaced.
+    `drain`: for how many seconds it waits for people to leave their calls when it is stopped in order. Records of
+    earlier versions don't say it.
     """
 
     name: ProcessName
@@ -85,6 +83,7 @@ class ProcessPlan:
     doors: tuple[Door, ...] = ()
     reloads: bool = False
     watched: tuple[str, ...] = ()
+    drain: int = int(DEFAULT_DRAIN)
 
 
 class Advertised(NamedTuple):
@@ -233,8 +232,8 @@ class Plan:
     """Everything decided about one hub on one machine.
 
     `turn_servers` are others'. `at_home` leads the hub's own programs to names and addresses that this machine may not
-    be able to reach from inside: host → address of this machine. `notes` are choices that the user should hear of;
-    `warnings` what will not work, and why.
+    be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `notes`
+    are choices that the user should hear of; `warnings` what will not work, and why.
     """
 
     name: str
@@ -252,6 +251,7 @@ class Plan:
     probes: tuple[ProbePath, ...]
     at_home: dict[str, str]
     livekit: dict[str, object]
+    drain: Duration
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 

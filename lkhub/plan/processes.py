@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from lkhub.plan.facts import NodeFacts
-from lkhub.plan.model import DRAIN_SECONDS, Door, EdgePlan, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
+from lkhub.plan.model import Door, EdgePlan, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.model import Spec
 
@@ -53,12 +53,12 @@ def _plan_media(
     files = (livekit_yaml, paths.keys, paths.relay_secret, *secrets)
     if spec.engine != "bundled":
         argv: tuple[str, ...] = (str(PurePath(facts.folder, spec.engine)), "--config", livekit_yaml)
-        return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True)
+        return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True, drain=int(spec.drain))
     argv, ready = _engine_command(facts, paths, "media", "livekit.yaml")
-    argv += ("--drain", f"{DRAIN_SECONDS}s")
+    argv += ("--drain", f"{int(spec.drain)}s")
     if not media.one_of_each_family:
         # What livekit.yaml has no words for.
         for address in media.addresses:
             argv += ("--advertise", f"{address.local}={address.external}")
     doors: tuple[Door, ...] = tuple((str(address), media.signal) for address in media.bind)
-    return ProcessPlan("media", argv, files, ready, True, doors)
+    return ProcessPlan("media", argv, files, ready, True, doors, drain=int(spec.drain))

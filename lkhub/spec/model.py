@@ -9,11 +9,24 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.spec.account import Account
+from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import KeySource, parse_key_source
 from lkhub.spec.shown import shown
 from lkhub.spec.turn import External
-from lkhub.spec.types import Addresses, Domain, Email, FilePath, Networks, Port, PortOrOff, PortRange, Ports, Stun
+from lkhub.spec.types import (
+    Addresses,
+    Domain,
+    Drain,
+    Email,
+    FilePath,
+    Networks,
+    Port,
+    PortOrOff,
+    PortRange,
+    Ports,
+    Stun,
+)
 
 _SECRET_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -226,6 +239,11 @@ class Spec(Part):
     is open on this machine alone."""
 
     keys: Keys = Keys()
+
+    drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
+    """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a
+    number and a unit, such as `90s` or `10m`, up to `7d`; `0s` does not wait. What stops the hub from outside (`docker
+    stop -t`, a service manager) has to wait 30 seconds longer than this, or it cuts them off itself."""
 
     engine: str = "bundled"
     """`bundled`, or the path of a livekit-server program to run instead; a relative one starts from the

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.spec.duration import Duration, parse_drain
 from lkhub.spec.shown import shown
 
 T = TypeVar("T")
@@ -245,6 +246,12 @@ Networks: TypeAlias = Annotated[
     PlainValidator(parse_networks),
     PlainSerializer(lambda networks: [str(network) for network in networks]),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+]
+Drain: TypeAlias = Annotated[
+    Duration,
+    PlainValidator(parse_drain),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}[smhd]$"}),
 ]
 Stun: TypeAlias = Annotated[
     Literal["own"] | tuple[str, ...],

@@ -15,7 +15,7 @@ from lkhub.errors import MachineError, describe_error
 from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
-from lkhub.plan.model import DRAIN_SECONDS, Fingerprint, ProcessPlan
+from lkhub.plan.model import Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors
@@ -118,7 +118,7 @@ class Child:
         self._wanted = False
         self._set("stopping")
         if self.process is not None:
-            await end_process(self.process, how)
+            await end_process(self.process, how, self.plan.drain)
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()
@@ -325,9 +325,10 @@ class Child:
 Returned = Callable[[Child], Awaitable[None]]
 
 
-async def end_process(process: ProcessId, how: Ending) -> None:
-    """End a process: SIGTERM lets it drain, a second one stops it, SIGKILL ends what does not listen."""
-    first = DRAIN_SECONDS + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
+async def end_process(process: ProcessId, how: Ending, drain: int = ProcessPlan.drain) -> None:
+    """End a process: SIGTERM lets it drain for up to `drain` seconds, a second one stops it, SIGKILL ends what does not
+    listen."""
+    first = drain + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
     # One that is stopped hears no signal but the last.
     for limit in () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS):
         processes.send_signal(process, signal.SIGTERM)

@@ -165,8 +165,13 @@ async def _serve_signals(
                     say("stopping now")
                     supervisor.stop_now()
                 else:
-                    say("stopping; people in a call may finish first (once more to stop now)")
+                    say(_describe_stop(supervisor))
                     tasks.start_soon(_drain, supervisor, scope)
+
+
+def _describe_stop(supervisor: Supervisor) -> str:
+    drain = supervisor.current.plan.drain if supervisor.current else 0
+    return f"stopping; people in a call may finish for up to {drain} (once more to stop now)" if drain else "stopping"
 
 
 async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:

@@ -120,3 +120,19 @@ async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> N
     finally:
         await ann.leave()
         await bob.leave()
+
+
+async def test_a_stop_waits_for_calls_for_as_long_as_the_spec_says(hub: Hub) -> None:
+    """And not a moment longer, with someone who does not leave."""
+    hub.write_spec("drain: 3s")
+    await run_sync(hub.up, "--no-verify")
+    ann, bob = await start_call(hub)
+    try:
+        began = time.monotonic()
+        assert (await run_sync(hub.run, "down")).returncode == 0
+        ended = time.monotonic()
+        assert 3 <= ended - began < 20
+        assert bob.ear_of("ann").heard[-1] > began + 2, "the call goes on meanwhile"
+    finally:
+        await ann.leave()
+        await bob.leave()

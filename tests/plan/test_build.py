@@ -202,6 +202,15 @@ def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
     assert media.doors == (("127.0.0.1", 7880),)
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("", 30), ("drain: 10m", 600), ("drain: 0s", 0), ("drain: 7d", 604800)])
+def test_drain_is_what_media_and_its_supervisor_wait_for_calls(text: str, seconds: int) -> None:
+    plan = build(text)
+    media = plan.processes[0]
+    assert media.argv[media.argv.index("--drain") + 1] == f"{seconds}s"
+    assert (plan.drain, media.drain) == (seconds, seconds)
+    assert build(f"engine: /opt/livekit-server\n{text}").processes[0].drain == seconds, "its supervisor sees to it"
+
+
 def test_edge_is_a_process_that_reloads() -> None:
     plan = build("reach: lan")
     assert [process.name for process in plan.processes] == ["media", "relay", "serve", "edge"]

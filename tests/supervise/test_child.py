@@ -15,7 +15,7 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import files
-from lkhub.host.processes import identify, is_alive
+from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
@@ -260,6 +260,27 @@ async def test_drain_waits_for_the_process_and_can_be_cut_short(make: Make, monk
         os.kill(process.pid, signal.SIGKILL)
         await until(stopped.is_set, "the end of the drain")
         assert child.state == "stopped"
+
+
+@pytest.mark.parametrize("drain", [0, 1])
+async def test_drain_lasts_as_long_as_the_spec_says(make: Make, monkeypatch: pytest.MonkeyPatch, drain: int) -> None:
+    monkeypatch.setattr(child_module, "STOP_GRACE_SECONDS", 0.1)
+    child = make(deaf=True)
+    child.plan = replace(child.plan, drain=drain)
+    async with tasks() as group:
+        await child.start(group)
+        began = anyio.current_time()
+        await child.stop("drain")
+        assert drain <= anyio.current_time() - began < drain + 10
+
+
+async def test_record_of_an_earlier_version_drains_as_that_did(make: Make) -> None:
+    child = make()
+    identity = Identity(ProcessId(1, "a"), replace(child.plan, drain=600), PRINT, 1.0)
+    assert Identity.parse(identity.dump()) == identity
+    record = json.loads(identity.dump())
+    del record["plan"]["drain"]
+    assert Identity.parse(json.dumps(record)).plan.drain == 30
 
 
 def refuse(*_: object) -> bool:

@@ -243,14 +243,8 @@ async def test_answer_goes_out_while_everything_is_cancelled(path: str) -> None:
             outer.cancel_scope.cancel()
             return "stopped"
 
-        async def serve() -> None:
-            async with anyio.create_task_group() as tasks:
-                await tasks.start(serve_control, path, {"stop": stop})
-
-        outer.start_soon(serve)
+        await outer.start(serve_control, path, {"stop": stop})
         with anyio.CancelScope(shield=True):
-            while not os.path.exists(path):
-                await anyio.sleep(0.005)
             assert await request(path, "stop") == "stopped"
 
 

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lkhub.errors import EXIT_BUG, Fault, HubError, InputError, MachineError, Sp
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
+from lkhub.spec.duration import Duration
 from lkhub.supervise import run as run_module
 from lkhub.supervise.control import SILENCE_SECONDS, ask
 from lkhub.supervise.run import hold_lock, run_hub
@@ -83,8 +85,14 @@ async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: State
 async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number: str) -> None:
     outcome = Outcome()
     await outcome.run(make_hub(), number)
-    assert any("people in a call may finish first" in line for line in outcome.said)
+    assert any("people in a call may finish for up to 30s" in line for line in outcome.said)
     assert list_running(paths) == []
+
+
+async def test_hub_that_does_not_drain_does_not_say_that_people_may_finish(make_hub: MakeHub) -> None:
+    outcome, hub = Outcome(), make_hub()
+    await outcome.run(replace(hub, plan=replace(hub.plan, drain=Duration(0))), "SIGTERM")
+    assert "stopping" in outcome.said
 
 
 async def test_hub_that_does_not_start_is_an_error_and_no_group_of_them(make_hub: MakeHub, paths: StatePaths) -> None:
