@@ -69,7 +69,8 @@ def _lock(handle: int, root: str) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise MachineError(f"another lkhub is starting or stopping in {root}") from None
+                hint = "try again in a moment; `lkhub logs hub` shows what it does"
+                raise MachineError(f"another lkhub is starting or stopping in {root}", hints=(hint,)) from None
             time.sleep(0.05)
 
 
