@@ -66,12 +66,16 @@ func (f *front) load(text string) error {
 	if err != nil {
 		return err
 	}
-	if err := edge.Load([]byte(text)); err != nil {
-		return blame(err)
-	}
-	if err := f.relays.use(streams); err != nil {
+	// Whatever can fail does so before the configuration is in force.
+	change, err := f.relays.prepare(streams)
+	if err != nil {
 		return err
 	}
+	if err := edge.Load([]byte(text)); err != nil {
+		change.discard()
+		return blame(err)
+	}
+	change.commit()
 	settled, cancel := context.WithTimeout(f.stopped, settleLimit)
 	defer cancel()
 	edge.AwaitCertificates(settled)

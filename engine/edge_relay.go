@@ -3,6 +3,7 @@ package main
 import (
 	"log"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 
@@ -18,6 +19,7 @@ type streamRelays struct {
 	newest  *relay   // nil: TURN over TLS is not offered
 	running []*relay // the newest, and older ones until their last client has left
 	seen    map[string]sighting
+	open    func(*relay) error
 }
 
 // streamConfig is what makes a relay another one.
@@ -27,7 +29,9 @@ type streamConfig struct {
 	secret string
 }
 
-func newStreamRelays() *streamRelays { return &streamRelays{seen: map[string]sighting{}} }
+func newStreamRelays() *streamRelays {
+	return &streamRelays{seen: map[string]sighting{}, open: (*relay).open}
+}
 
 // readStreams reads the relay's setting in caddy.json, and its secret. Without a setting there is no relay.
 func readStreams(caddyJSON string) (streamConfig, error) {
@@ -39,28 +43,102 @@ func readStreams(caddyJSON string) (streamConfig, error) {
 	return streamConfig{string(setting), config, secret}, err
 }
 
-// use makes wanted the relay of who comes from now on.
-func (s *streamRelays) use(wanted streamConfig) error {
+// prepare makes the relay for wanted, which nobody comes to before commit. After an error nothing has changed.
+func (s *streamRelays) prepare(wanted streamConfig) (*relayChange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wanted.text == s.current.text && wanted.secret == s.current.secret {
-		return nil
+		return &relayChange{}, nil
 	}
-	var next *relay
-	if wanted.text != "" {
-		next = newRelay(wanted.relay, wanted.secret, edge.ListenHanded("relay"))
-		if err := next.open(); err != nil {
-			return err
-		}
-		s.running = append(s.running, next)
-		go s.serve(next)
+	change := &relayChange{relays: s, wanted: wanted}
+	if wanted.text == "" {
+		return change, nil
+	}
+	change.listener = newLateListener()
+	change.next = newRelay(wanted.relay, wanted.secret, change.listener)
+	if err := s.open(change.next); err != nil {
+		return nil, err
+	}
+	return change, nil
+}
+
+// relayChange is a relay on its way in; relays is nil where there is nothing to change.
+type relayChange struct {
+	relays   *streamRelays
+	wanted   streamConfig
+	next     *relay // nil: TURN over TLS is not offered any more
+	listener *lateListener
+}
+
+// commit makes the change the relay of who comes from now on. It can't fail: the edge runs its configuration by then.
+func (c *relayChange) commit() {
+	s := c.relays
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.next != nil {
+		c.listener.listen(edge.ListenHanded("relay"))
+		s.running = append(s.running, c.next)
+		go s.serve(c.next)
 	}
 	if s.newest != nil {
 		s.newest.retire()
 	}
-	s.current, s.newest = wanted, next
-	return nil
+	s.current, s.newest = c.wanted, c.next
 }
+
+// discard gives the change up: the edge refused the rest of its configuration.
+func (c *relayChange) discard() {
+	if c.next != nil {
+		c.next.retire()
+		go func() { _ = c.next.serve() }()
+	}
+}
+
+// lateListener has nobody come before it is told where from.
+type lateListener struct {
+	told   chan struct{} // closed when inner is there
+	inner  net.Listener
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newLateListener() *lateListener {
+	return &lateListener{told: make(chan struct{}), closed: make(chan struct{})}
+}
+
+func (l *lateListener) listen(inner net.Listener) {
+	l.inner = inner
+	close(l.told)
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	select {
+	case <-l.told:
+		return l.inner.Accept()
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *lateListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	select {
+	case <-l.told:
+		return l.inner.Close()
+	default:
+		return nil
+	}
+}
+
+func (l *lateListener) Addr() net.Addr { return lateAddr{} }
+
+type lateAddr struct{}
+
+func (lateAddr) Network() string { return "late" }
+func (lateAddr) String() string  { return "relay" }
 
 func (s *streamRelays) serve(r *relay) {
 	if err := r.serve(); err != nil {

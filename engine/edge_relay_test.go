@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -117,4 +120,72 @@ func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	if code := client.ask(stun.MethodConnect, who, peerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
 		t.Error("Connect to the peer")
 	}
+}
+
+// A relay that can't be opened must fail before the edge has taken the rest of its configuration over.
+func TestARelayThatCannotBeOpenedLeavesTheEdgeAsItWas(t *testing.T) {
+	e := newEdge(t, nil)
+	e.configure(nil)
+	text, err := os.ReadFile(e.path("caddy.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := newFront(string(text), "-")
+	refused := errors.New("no relay")
+	front.relays.open = func(*relay) error { return refused }
+	if err := front.load(string(text)); !errors.Is(err, refused) {
+		t.Fatalf("load: %v", err)
+	}
+	if conn, err := net.Dial("tcp", "127.0.0.1:"+e.port); err == nil {
+		conn.Close()
+		t.Error("the edge listens")
+	}
+	if status := front.relays.status(); len(front.relays.running) != 0 || front.relays.newest != nil {
+		t.Errorf("a relay is there: %v", status)
+	}
+}
+
+func TestAChangeThatIsGivenUpLeavesTheRelayAsItWas(t *testing.T) {
+	relays := newStreamRelays()
+	change, err := relays.prepare(testStreams(t, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change.commit()
+	before := relays.newest
+	other, err := relays.prepare(testStreams(t, "another"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.discard()
+	if relays.newest != before || len(relays.running) != 1 || isRetired(before) {
+		t.Error("the relay is another one")
+	}
+	if !isRetired(other.next) {
+		t.Error("the one that was given up lets clients in")
+	}
+	none, err := relays.prepare(streamConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none.commit()
+	eventually(t, "nobody is left", func() bool {
+		relays.mu.Lock()
+		defer relays.mu.Unlock()
+		return len(relays.running) == 0
+	})
+}
+
+func isRetired(r *relay) bool {
+	r.door.mu.Lock()
+	defer r.door.mu.Unlock()
+	return r.door.done
+}
+
+func testStreams(t *testing.T, secret string) streamConfig {
+	t.Helper()
+	config := relayConfig{
+		Realm: "hub", RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{Min: 40000, Max: 40009}, Quota: 3,
+	}
+	return streamConfig{"text of " + secret, config, secret}
 }
