@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -20,6 +21,57 @@ type reloader interface {
 type resumer interface {
 	// Resume tells those whose media comes from a relay's ports; how many they are.
 	Resume(ctx context.Context, by relayPlace) (int, error)
+}
+
+// controlPoll is how often the control socket is looked at: whoever asks waits no longer for one that was removed.
+const controlPoll = time.Second
+
+// keepControl answers on the control socket until over is closed, and binds it again when somebody has removed it,
+// perhaps with the whole state directory. Another process's socket in its place is left alone.
+func (p *process) keepControl(path string, listener net.Listener, over <-chan struct{}) {
+	p.answerOn(listener)
+	poll := time.NewTicker(controlPoll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-over:
+			listener.Close()
+			return
+		case <-poll.C:
+		}
+		if exists(path) {
+			continue
+		}
+		again, err := listenControl(path)
+		if err != nil {
+			continue // its directory is not there yet
+		}
+		forget(listener)
+		listener = again
+		p.answerOn(listener)
+		log.Printf("the control socket %s was removed, and is there again", path)
+	}
+}
+
+func (p *process) answerOn(listener net.Listener) {
+	go func() {
+		if err := p.serveControl(listener); err != nil {
+			log.Printf("control socket: %v", err)
+		}
+	}()
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// forget closes a listener whose socket is gone. By then there may be another one of that name.
+func forget(listener net.Listener) {
+	if unix, ok := listener.(*net.UnixListener); ok {
+		unix.SetUnlinkOnClose(false)
+	}
+	listener.Close()
 }
 
 // serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload and POST /resume until the

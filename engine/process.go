@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -53,11 +52,14 @@ func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.
 	if err != nil {
 		return err
 	}
-	defer control.Close()
+	over, closed := make(chan struct{}), make(chan struct{})
 	go func() {
-		if err := p.serveControl(control); err != nil {
-			log.Printf("control socket: %v", err)
-		}
+		defer close(closed)
+		p.keepControl(controlPath, control, over)
+	}()
+	defer func() {
+		close(over)
+		<-closed
 	}()
 
 	ended := make(chan error, 1)

@@ -219,3 +219,37 @@ func dialUntil(ctx context.Context, path string) (net.Conn, error) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+func TestTheControlSocketIsThereAgainAfterItWasRemoved(t *testing.T) {
+	s := serveFake(t, newFake(), time.Second)
+	eventually(t, "an answer", func() bool { return answers(s.path) })
+	for what, remove := range map[string]func(){
+		"the socket":      func() { os.Remove(s.path) },
+		"its whole place": func() { os.RemoveAll(filepath.Dir(s.path)) },
+	} {
+		remove()
+		if answers(s.path) {
+			t.Fatalf("%s: it is still there", what)
+		}
+		if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, what, func() bool { return answers(s.path) })
+	}
+	s.signals <- syscall.SIGTERM
+	if err := s.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	if exists(s.path) {
+		t.Error("the socket is left over")
+	}
+}
+
+func answers(path string) bool {
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
-from lkhub.host.files import check_socket_path, digest, ensure_state_dir, read_input
+from lkhub.host.files import digest, ensure_state_dir, read_input
 from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
@@ -88,7 +88,6 @@ def _prepare(
     raw: bytes, shown: str, path: str | None, folder: str, state: str, environ: Mapping[str, str]
 ) -> PreparedHub:
     require_load_figures()
-    check_socket_path(StatePaths(state).control)
     loaded, facts, plan = _plan(raw, shown, folder, state)
     _check_engine(loaded, folder)
     if plan is not None:
@@ -105,6 +104,8 @@ def _prepare(
     assert plan is not None
     plan, authority = establish_authority(plan)
     files = _collect_files(plan, keys, turn_secrets, account_key) | authority
+    if loaded.spec.keys.source == "managed":
+        files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
     fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
     referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
     return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced)

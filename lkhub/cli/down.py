@@ -1,15 +1,18 @@
 """`lkhub down` and `restart`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, State
 from lkhub.cli.show import count_people, err
-from lkhub.errors import InputError
+from lkhub.errors import InputError, MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import NotRunningError, ask
+
+if TYPE_CHECKING:
+    from lkhub.supervise.child import Ending
 
 
 def down(
@@ -26,7 +29,7 @@ def down(
     try:
         ask(paths.control, "stop", drain=not now)
     except NotRunningError:
-        _stop_left(paths)
+        _stop_left(paths, "now" if now else "drain")
     err.print("the hub is down")
 
 
@@ -49,17 +52,24 @@ def restart(
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
 
 
-def _stop_left(paths: StatePaths) -> None:
-    """End what an earlier supervisor left running."""
+def _stop_left(paths: StatePaths, how: "Ending") -> None:
+    """End what an earlier supervisor left running, media first: who is relayed stays connected while it drains."""
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
-    from lkhub.cli.hub import read_status
-    from lkhub.host import processes
+    from lkhub.plan.model import ProcessPlan
     from lkhub.supervise.child import end_process
+    from lkhub.supervise.lock import hold_lock
+    from lkhub.supervise.record import find_running, remove_record
 
-    for process in read_status(paths).left:
-        identity = processes.identify(process["pid"])
-        if identity is not None:
-            anyio.run(end_process, identity, "now")
-            err.print(f"ended {process['name']} (pid {process['pid']}), which ran without a supervisor")
+    if not find_running(paths):
+        return
+    with hold_lock(paths):
+        for found in sorted(find_running(paths), key=lambda found: found.name != "media"):
+            drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
+            anyio.run(end_process, found.process, how if found.name == "media" else "now", drain)
+            remove_record(paths, found.name, found.process)
+            err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
+        if left := find_running(paths):
+            names = ", ".join(f"{found.name} (pid {found.process.pid})" for found in left)
+            raise MachineError(f"still running: {names}")

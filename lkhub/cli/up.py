@@ -9,12 +9,12 @@ import typer
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
 from lkhub.cli.hub import is_running, read_status, wait_for_certificates
-from lkhub.cli.options import Json, Spec, State, find_spec, find_state
+from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import count_people, err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
-from lkhub.errors import EXIT_UNWELL, MachineError
+from lkhub.errors import EXIT_UNWELL
 from lkhub.health.status import Verified
 from lkhub.prepare import prepare_hub
 from lkhub.supervise.control import ask
@@ -43,18 +43,14 @@ def up(
     """
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
+        # First: a supervisor whose state directory was removed writes its keys there again, and they are not made anew.
+        running = is_running(find_paths(state))
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
         paths = hub.plan.paths
-        if not is_running(paths):
-            try:
-                if not detach:
-                    raise typer.Exit(run_foreground(hub, progress, verify=not no_verify, link=link, json=json))
-                start_detached(hub, progress)
-            except MachineError:
-                if not is_running(paths):
-                    raise
-                # Somebody else was faster.
-                progress.tell("having the hub that another command has started take the spec over")
+        if not running:
+            if not detach:
+                raise typer.Exit(run_foreground(hub, progress, verify=not no_verify, link=link, json=json))
+            start_detached(hub, progress)
         else:
             progress.tell("having the running hub take the spec over")
         answer = ask(

@@ -22,7 +22,7 @@ from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
 from lkhub.health.router import check_router
-from lkhub.health.supervised import check_hanging, check_records, check_taken, check_watchers
+from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import Sightings
 
@@ -92,6 +92,7 @@ class HubStatus:
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
             *check_hanging(supervisor.get("hangs", {})),
+            *check_removed(supervisor.get("removed")),
             *check_records(supervisor.get("unrecorded", {})),
             *check_watchers(supervisor.get("troubles", {})),
             *check_taken(supervisor.get("refused", {})),

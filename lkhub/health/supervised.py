@@ -77,3 +77,27 @@ def check_hanging(hangs: Mapping[str, str]) -> Iterator[Finding]:
                 Fix("start it again; whoever is in a call reconnects", f"lkhub restart {name}"),
             ),
         )
+
+
+def check_removed(removed: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """A finding where the state directory was removed while the hub ran. `removed`: `{"at", "logs", "lost"}`."""
+    if removed is None:
+        return
+    at = datetime.fromtimestamp(removed["at"], UTC)
+    names = ", ".join(removed["logs"])
+    lost = [
+        "logs up to then",
+        *([f"what {names} write to their logs since"] if names else []),
+        "what the edge keeps of issuers elsewhere",
+        *filter(None, [removed["lost"]]),
+    ]
+    yield Finding(
+        "state-removed",
+        "hub",
+        "warning",
+        "the state directory was removed while the hub ran, and written again",
+        f"at {at:%Y-%m-%d %H:%M:%S %Z}; not there any more: {'; '.join(lost)}",
+        "somebody removed it, or a program that cleans up; what lkhub had in memory is there again: keys, the hub's "
+        "own authority, rendered files, records",
+        (Fix("start the processes again, which ends this; whoever is in a call reconnects", "lkhub restart"),),
+    )

@@ -165,18 +165,36 @@ class Running:
 def list_running() -> list[Running]:
     """This user's processes that have a mark, or of which the system does not tell whether they do."""
     found: list[Running] = []
-    for process in psutil.process_iter():
+    for pid in _list_candidates():
         try:
+            process = psutil.Process(pid)
             with process.oneshot():
-                if process.uids().effective != os.geteuid() or process.pid == os.getpid():
+                if process.uids().effective != os.geteuid() or pid == os.getpid():
                     continue
                 mark = _read_mark(process)
-                identity = identify(process.pid) if mark != "" else None
+                identity = identify(pid) if mark != "" else None
                 if identity is not None:
-                    argv, session = tuple(process.cmdline()), os.getsid(process.pid)
+                    argv, session = tuple(process.cmdline()), os.getsid(pid)
                     found.append(Running(identity, argv, mark, session, process.create_time()))
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue  # it has ended meanwhile, or is none of ours
+    return found
+
+
+def _list_candidates() -> list[int]:
+    """The processes to look at: all, or on Linux, which tells it a hundred times sooner, those that may have a mark."""
+    if sys.platform != "linux":
+        return psutil.pids()
+    found = []
+    for pid in psutil.pids():
+        try:
+            may_be = f"{MARK}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        except PermissionError:
+            may_be = True
+        except OSError:
+            may_be = False
+        if may_be:
+            found.append(pid)
     return found
 
 
@@ -189,12 +207,14 @@ def _read_mark(process: psutil.Process) -> str | None:
 
 
 def find_holder_of_removed(path: str) -> ProcessId | None:
-    """The process of this user's that holds the file `path` open though it was removed; None where none does, or where
-    the system does not tell."""
+    """The Python program of this user's that holds the file `path` open though it was removed; None where there is
+    none, or where the system does not tell."""
     wanted = f"{path} (deleted)"
-    for entry in Path("/proc").glob("[0-9]*/fd"):
+    for exe in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(entry):
-                if os.readlink(entry / descriptor) == wanted:
-                    return identify(int(entry.parent.name))
+            if "python" not in os.path.basename(os.readlink(exe)):
+                continue
+            folder = exe.with_name("fd")
+            if any(os.readlink(folder / descriptor) == wanted for descriptor in os.listdir(folder)):
+                return identify(int(exe.parent.name))
     return None

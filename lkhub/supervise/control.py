@@ -11,8 +11,10 @@ versions.
 
 import contextlib
 import json
+import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,6 +30,10 @@ SILENCE_SECONDS = 3.0
 # A supervisor that does long work answers a ping beside it. More patience than for an answer: whoever reads that the
 # supervisor hangs will kill it.
 PING_SECONDS = 7.0
+
+# The supervisor looks after its directory every two seconds, and may be busy.
+HOME_SECONDS = 15.0
+HOME_LOOK_SECONDS = 0.1
 
 
 def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None, **fields: Any) -> Any:
@@ -65,7 +71,9 @@ def _connect(path: str) -> socket.socket:
         connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError):
         connection.close()
-        raise NotRunningError from None
+        if not _await_home(path):
+            raise NotRunningError from None
+        return _connect(path)
     except (BlockingIOError, TimeoutError):  # nobody has taken up those who asked before
         connection.close()
         raise UnresponsiveError(None) from None
@@ -73,6 +81,29 @@ def _connect(path: str) -> socket.socket:
         connection.close()
         raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
     return connection
+
+
+def _await_home(path: str) -> bool:
+    """Whether a supervisor whose state directory was removed has its control socket again; False without such a one."""
+    lock = f"{os.path.dirname(path)}/lock"
+    if os.path.exists(lock):
+        return False
+    # Imported where something is wrong, or has never been there.
+    from lkhub.host.processes import find_holder_of_removed, is_alive
+
+    supervisor = find_holder_of_removed(lock)
+    if supervisor is None:
+        return False
+    deadline = time.monotonic() + HOME_SECONDS
+    while not os.path.exists(path):
+        if not is_alive(supervisor):
+            return False
+        if time.monotonic() > deadline:
+            who = f"the hub's supervisor (pid {supervisor.pid})"
+            stops = f"`kill {supervisor.pid}` stops the hub, as `lkhub down` does; `lkhub up` starts it anew then"
+            raise MachineError(f"the state directory was removed, and {who} does not write it again", hints=(stops,))
+        time.sleep(HOME_LOOK_SECONDS)
+    return True
 
 
 def _send_all(connection: socket.socket, line: bytes) -> None:

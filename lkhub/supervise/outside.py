@@ -5,6 +5,7 @@ else it has met, and that is kept, whatever is restarted, for as long as the pat
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,11 @@ class Outside:
         """Forget what `plan`, which is in force now, has changed."""
         self._keep(follow(self.ways, describe_ways(plan), self._clock()))
 
+    def write_missing(self) -> None:
+        """Write the record again where somebody has removed it."""
+        if self.ways and not os.path.exists(self._paths.outside):
+            self._write()
+
     async def look(self, children: Mapping[str, "Child"]) -> None:
         """Ask those who see clients."""
         for name in ("media", "relay", "edge"):
@@ -111,8 +117,11 @@ class Outside:
         if ways == self.ways:
             return
         self.ways = ways
+        self._write()
+
+    def _write(self) -> None:
         with contextlib.suppress(MachineError):  # a full disk must not end the supervisor
-            files.write_private(self._paths.outside, _WAYS.dump_json(ways, indent=2).decode() + "\n")
+            files.write_private(self._paths.outside, _WAYS.dump_json(self.ways, indent=2).decode() + "\n")
 
 
 def _read_seen(status: Any) -> dict[str, Sighting]:

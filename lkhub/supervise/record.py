@@ -7,7 +7,8 @@ that it is one of ours: no program of somebody else's has it, whatever stands on
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 
 from pydantic import TypeAdapter
 
@@ -131,6 +132,8 @@ def _reconstruct(paths: StatePaths, name: ProcessName, fingerprint: Fingerprint,
     if ready is None or running.session != running.process.pid:
         return None
     plan = ProcessPlan(name, _without_doors(running.argv), (), ready, name != "serve", reloads=name == "edge")
+    if drain := re.search(r"--drain (\d+)s", " ".join(running.argv)):
+        plan = replace(plan, drain=int(drain[1]))
     return Identity(running.process, plan, fingerprint, running.since)
 
 

@@ -60,6 +60,11 @@ class Renewal:
     _again: float = 0.0
     _backoff: Backoff = field(default_factory=_new_backoff)
 
+    def write_again(self) -> None:
+        """Write the record where it was removed with the state directory."""
+        for answer in self._answers.values():
+            write_router(self.paths, answer)
+
     async def keep(self) -> None:
         """`look`, and keep for `status` why the record can't be read."""
         try:

@@ -1,10 +1,7 @@
 """The supervisor's own process: its lock, its signals, and what it answers to other commands."""
 
 import contextlib
-import fcntl
-import os
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -13,8 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError, flatten, unpack_error
-from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
+from lkhub.errors import HubError, flatten, unpack_error
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise import addresses, certificates, hanging, router
@@ -25,10 +21,13 @@ from lkhub.supervise.certificates import Certificates
 from lkhub.supervise.control_server import Handler, Tell
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.hanging import Hanging
+from lkhub.supervise.home import Home
+from lkhub.supervise.lock import hold_lock
 from lkhub.supervise.router import Renewal
 from lkhub.supervise.supervisor import Applied, Supervisor
 
 Say = Callable[[str], None]
+Look = Callable[[], Awaitable[None]]
 
 # How often a change that waits looks whether the hub is empty, and logs, records and the control socket are looked at.
 TICK_SECONDS = 2.0
@@ -36,42 +35,8 @@ TICK_SECONDS = 2.0
 # Who carries calls remembers whom it has seen for as long as it lives; asking costs a few milliseconds.
 OUTSIDE_SECONDS = 10.0
 
-# `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.
-LOCK_SECONDS = 5.0
-
 # The processes answer in milliseconds. What one that hangs would have told is left out.
 LOOK_SECONDS = 2.0
-
-
-@contextlib.contextmanager
-def hold_lock(paths: StatePaths) -> Iterator[None]:
-    """Be the one supervisor of this state directory; MachineError where another is.
-
-    The kernel lets go of the lock when the process ends, however it ends.
-    """
-    ensure_state_dir(paths.root)
-    ensure_private_dir(paths.run)
-    check_socket_path(paths.control)
-    with explain_os_errors(paths.lock, "write"):
-        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        _lock(handle, paths.root)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, root: str) -> None:
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                hint = "try again in a moment; `lkhub logs hub` shows what it does"
-                raise MachineError(f"another lkhub is starting or stopping in {root}", hints=(hint,)) from None
-            time.sleep(0.05)
 
 
 async def run_hub(
@@ -83,7 +48,7 @@ async def run_hub(
     failed, that one runs on and `ready` gets the error instead.
     """
     paths, say = hub.plan.paths, _calmly(say)
-    with _unwrapped(), hold_lock(paths):
+    with _unwrapped(), hold_lock(paths) as lock:
         async with _supervision(paths, say) as supervisor:
             await adopt(supervisor)
             try:
@@ -93,11 +58,13 @@ async def run_hub(
                     raise
                 outcome = error
             guard, renewal = Guard(say), Renewal(paths, say)
-            answering = Answering(paths.control, _handlers(supervisor, renewal, guard), supervisor.tasks, say)
+            handlers = _handlers(supervisor, renewal, guard, lambda: home.look())
+            answering = Answering(paths.control, handlers, supervisor.tasks, say)
+            home = Home(lock, supervisor, answering.look, renewal.write_again)
             for what, look, seconds in (
+                ("keep the state directory whole", home.look, TICK_SECONDS),
                 ("see whether processes answer", Hanging(supervisor).look, hanging.LOOK_SECONDS),
                 ("rotate logs", supervisor.rotate_logs, TICK_SECONDS),
-                ("write the records of processes", supervisor.keep_records, TICK_SECONDS),
                 ("make the change that waits", supervisor.apply_pending, TICK_SECONDS),
                 ("see who came from outside", supervisor.look_outside, OUTSIDE_SECONDS),
                 ("see this machine's addresses", Addresses(supervisor).look, addresses.LOOK_SECONDS),
@@ -180,7 +147,7 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
     scope.cancel()
 
 
-def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard) -> dict[str, Handler]:
+def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home: Look) -> dict[str, Handler]:
     # Changes are made in the order in which they were asked for: what was asked for last is what stays.
     changing = anyio.Lock()
 
@@ -197,6 +164,7 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard) -> dict[st
         if changing.locked():
             tell("another change is being made; waiting for its end")
         async with changing:
+            await keep_home()  # else keys are made that nobody has, and everything restarts with them
             # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
             # started again at once. A hub that is stopped does not wait for them either.
             arguments = request["spec"], supervisor.paths.root, request["environ"]

@@ -63,6 +63,9 @@ class Supervisor:
         self.outside = Outside(paths, time.time)
         self._changing = anyio.Lock()
         self._rejoined_by = 0.0
+        self._removed_at = 0.0
+        self._lost = ""
+        self._unwritten = False
 
     # --- what the operator asks for
 
@@ -136,10 +139,26 @@ class Supervisor:
             with contextlib.suppress(MachineError):
                 rotate_log(self.paths.log(name))
 
-    async def keep_records(self) -> None:
-        """Write the records of processes that have lost theirs."""
-        for child in self.children.values():
-            child.keep_record()
+    async def write_missing(self) -> None:
+        """Write what somebody has removed from the state directory, or what could not be written. Raises MachineError
+        where it still can't."""
+        async with self._changing:
+            current = self.current
+            if current is None:
+                return
+            # This one is removed when people were told.
+            kept = {path: text for path, text in current.files.items() if path != self.paths.root_change}
+            self._write({path: text for path, text in kept.items() if not os.path.exists(path)})
+            if self._unwritten or not os.path.exists(self.paths.applied):
+                write_applied(current)
+                self._unwritten = False
+            self.outside.write_missing()
+            for child in self.children.values():
+                child.keep_record()
+
+    def notice_removal(self, at: float, lost: str) -> None:
+        """The state directory was removed; `lost` is what can't be written again, besides what is always lost."""
+        self._removed_at, self._lost = at, lost
 
     async def apply_pending(self) -> None:
         """Make the change that waits, if there is one and nobody is in a call."""
@@ -184,6 +203,7 @@ class Supervisor:
         return {
             "processes": [child.as_json() for child in self.children.values()],
             "failures": {child.plan.name: child.last_failure for child in self.children.values()},
+            "removed": self._describe_removal(),
             "refused": {child.plan.name: child.refused for child in self.children.values() if child.refused},
             "unrecorded": {child.plan.name: child.unrecorded for child in self.children.values() if child.unrecorded},
             "hangs": {child.plan.name: child.hangs for child in self.children.values() if child.hangs},
@@ -195,6 +215,11 @@ class Supervisor:
         }
 
     # --- how
+
+    def _describe_removal(self) -> Mapping[str, Any] | None:
+        """When the state directory was removed, and who writes a log since that nobody can read."""
+        names = [child.plan.name for child in self.children.values() if child.since < self._removed_at]
+        return {"at": self._removed_at, "logs": names, "lost": self._lost} if names else None
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Applied:
         differ = self._find_changed(wanted)
@@ -380,5 +405,10 @@ class Supervisor:
             files.remove_others(self.paths.rendered, wanted.files)
         except MachineError as error:
             self.say(error.message)
-        write_applied(wanted)
+        try:
+            write_applied(wanted)
+        except MachineError as error:
+            # It is in force all the same.
+            self._unwritten = True
+            self.say(f"{error.message}; commands tell of the hub as it was until it can be")
         self.outside.follow(wanted.plan)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lkhub.health.status import HubStatus
-from lkhub.health.supervised import check_hanging, check_records, check_taken, check_watchers
+from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 
 
 def test_supervisor_that_is_well_is_no_finding() -> None:
@@ -41,6 +41,15 @@ def test_process_that_hangs_has_a_way_out_that_fits(evidence: str, command: str)
     assert (finding.code, finding.subject, finding.severity) == ("process-hangs", "media", "error")
     assert [fix.command for fix in finding.fix] == [command, "lkhub restart media"]
     assert finding.detail == evidence
+
+
+def test_directory_that_was_removed_says_what_is_lost() -> None:
+    assert not list(check_removed(None))
+    [finding] = check_removed({"at": 1.0, "logs": ["media", "edge"], "lost": "the record of firewall rules"})
+    assert (finding.code, finding.severity) == ("state-removed", "warning")
+    assert "what media, edge write to their logs since" in finding.detail
+    assert "the record of firewall rules" in finding.detail
+    assert [fix.command for fix in finding.fix] == ["lkhub restart"]
 
 
 def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:

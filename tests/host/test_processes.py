@@ -2,6 +2,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -228,7 +229,7 @@ def test_mark_is_not_handed_on_by_a_hub_that_was_started_in_one(monkeypatch: pyt
 
 def test_holder_of_a_file_that_was_removed_is_found(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    child = run(f"exec 9>{path}; exec sleep 60")
+    child = run(f'exec {sys.executable} -c \'import signal; file = open("{path}", "w"); signal.pause()\'')
     wait_until(path.exists, "the file")
     assert find_holder_of_removed(str(path)) is None
     path.unlink()

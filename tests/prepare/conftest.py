@@ -40,12 +40,6 @@ class Run:
 
 
 @pytest.fixture
-def tmp_path(short_dir: Path) -> Path:
-    """Sockets of a state directory need a short path."""
-    return short_dir
-
-
-@pytest.fixture
 def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What LiveKit's parser would say: text of a line → complaint."""
     found: dict[str, str] = {}

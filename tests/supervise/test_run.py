@@ -19,9 +19,11 @@ from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.duration import Duration
+from lkhub.supervise import lock
 from lkhub.supervise import run as run_module
 from lkhub.supervise.control import SILENCE_SECONDS, ask
-from lkhub.supervise.run import hold_lock, run_hub
+from lkhub.supervise.lock import hold_lock
+from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 from tests.supervise.conftest import MakeHub, list_running
 from tests.waiting import until
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_one_supervisor_holds_the_state_directory(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lock, "LOCK_SECONDS", 0.1)
     busy = pytest.raises(MachineError, match="another lkhub is starting or stopping")
     with hold_lock(paths), busy, hold_lock(paths):
         pass

@@ -1,0 +1,76 @@
+"""The lock of a state directory: there is one supervisor."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+from lkhub.errors import MachineError
+from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
+from lkhub.plan.paths import StatePaths
+
+# `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.
+LOCK_SECONDS = 5.0
+
+
+class Lock:
+    """Held by this process. The kernel lets go of it when the process ends, however it ends."""
+
+    def __init__(self, paths: StatePaths) -> None:
+        self._paths = paths
+        self._handle = _open(paths, LOCK_SECONDS)
+
+    def is_lost(self) -> bool:
+        """Whether the file was removed, perhaps with the whole state directory: another supervisor could start."""
+        held = os.fstat(self._handle)
+        try:
+            there = os.stat(self._paths.lock)
+        except OSError:
+            return True
+        return (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino)
+
+    def take_again(self) -> None:
+        """Hold the lock of the state directory that is there now, made anew. MachineError where another one has it."""
+        handle = _open(self._paths, 0.0)
+        os.close(self._handle)
+        self._handle = handle
+
+    def release(self) -> None:
+        os.close(self._handle)
+
+
+@contextlib.contextmanager
+def hold_lock(paths: StatePaths) -> Iterator[Lock]:
+    """Be the one supervisor of this state directory; MachineError where another is."""
+    lock = Lock(paths)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _open(paths: StatePaths, patience: float) -> int:
+    ensure_state_dir(paths.root)
+    ensure_private_dir(paths.run)
+    check_socket_path(paths.control)
+    with explain_os_errors(paths.lock, "write"):
+        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _wait(handle, paths.root, patience)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _wait(handle: int, root: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise MachineError(f"another lkhub is starting or stopping in {root}") from None
+            time.sleep(0.05)

@@ -1,0 +1,110 @@
+"""What happens to a hub, and to the call on it, when somebody removes what it needs, or kills its supervisor."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+from anyio.to_thread import run_sync
+
+from lkhub.host.processes import identify
+from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
+from tests.kit.hub import Hub
+from tests.waiting import wait_until
+
+
+def kill_supervisor(hub: Hub) -> None:
+    supervisor = psutil.Process(hub.supervisor_pid())
+    supervisor.kill()
+    wait_until(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE, "its end")
+
+
+@pytest.mark.timing
+@pytest.mark.anyio
+async def test_state_directory_that_is_removed_cuts_no_call_and_every_command_tells_the_truth(running: Hub) -> None:
+    before, keys = await run_sync(running.pids), await run_sync(running.env)
+    ann, bob = await start_call(running)
+    try:
+        removed = time.monotonic()
+        shutil.rmtree(running.state)
+        assert await run_sync(running.pids) == before
+        done = await run_sync(running.run, "up", "--no-verify")
+        assert done.returncode == 0, done.stderr
+        assert "restarted" not in done.stderr
+        assert (await run_sync(running.pids), await run_sync(running.env)) == (before, keys)
+        verified = await run_sync(running.run, "verify")
+        assert verified.returncode == 0, verified.stderr
+        await bob.wait_heard("ann", 50)
+        assert bob.ear_of("ann").longest_gap(removed, time.monotonic()) < UNDISTURBED_SECONDS
+        assert [each["code"] for each in (await run_sync(running.status))["findings"]] == ["state-removed"]
+    finally:
+        await ann.leave()
+        await bob.leave()
+    done = running.run("down", "--now")
+    assert done.returncode == 0, done.stderr
+    assert not any(identify(pid) for pid in before.values())
+
+
+@pytest.mark.field
+def test_reader_of_a_rendered_file_is_left_alone_and_what_has_lost_its_record_is_taken_over(running: Hub) -> None:
+    before = running.pids()
+    kill_supervisor(running)
+    (running.state / "run/media.json").unlink()
+    with subprocess.Popen(["tail", "-f", running.state / "rendered/livekit.yaml"], stdout=subprocess.DEVNULL) as reader:
+        try:
+            running.up("--no-verify")
+            assert running.pids() == before
+            assert reader.poll() is None
+        finally:
+            reader.kill()
+
+
+@pytest.mark.field
+def test_refused_change_and_a_killed_supervisor_lose_no_process(hub: Hub) -> None:
+    hub.write_spec(hub.tls_lines, reach="lan")
+    hub.up("--no-verify")
+    before = hub.pids()
+    with socket.create_server(("", 0)) as holder:
+        taken = {**hub.ports, "https": holder.getsockname()[1]}
+        other = replace(hub, ports=taken)
+        other.write_spec(other.tls_lines + "livekit: {room: {max_participants: 7}}\n", reach="lan")
+        done = hub.run("up", "--detach", "--no-verify")
+    assert done.returncode == 3
+    assert "the change was not made" in done.stderr
+    assert hub.pids() == before
+    kill_supervisor(hub)
+    assert hub.pids() == before, "status knows what runs without a supervisor"
+    hub.write_spec(hub.tls_lines, reach="lan")
+    hub.up("--no-verify")
+    assert hub.pids() == before
+
+
+def test_down_without_a_supervisor_ends_all_also_what_is_on_no_record(running: Hub) -> None:
+    before = running.pids()
+    kill_supervisor(running)
+    shutil.rmtree(running.state / "run")
+    (running.state / "run").mkdir(mode=0o700)
+    done = running.run("down")
+    assert done.returncode == 0, done.stderr
+    assert not any(identify(pid) for pid in before.values())
+    assert running.status()["hub"]["state"] == "stopped"
+
+
+def test_media_that_was_stopped_is_shown_with_the_way_out(running: Hub) -> None:
+    media = running.pids()["media"]
+    os.kill(media, signal.SIGSTOP)
+    try:
+        wait_until(lambda: running.status()["findings"], "the finding")
+        status = running.status()
+        [finding] = status["findings"]
+        assert (finding["code"], finding["fix"][0]["command"]) == ("process-hangs", f"kill -CONT {media}")
+        assert status["hub"]["state"] == "degraded"
+    finally:
+        os.kill(media, signal.SIGCONT)
+    wait_until(lambda: running.status()["hub"]["state"] == "running", "its answer")
+    assert running.pids()["media"] == media

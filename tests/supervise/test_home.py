@@ -1,0 +1,228 @@
+"""A state directory that is removed, or can't be written, while its hub runs."""
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.host.processes import identify
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.supervise import control, run
+from lkhub.supervise.applied import load_applied
+from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.lock import Lock, hold_lock
+from lkhub.supervise.record import read_record
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Supervisor
+from tests.supervise.conftest import MakeHub, pids, states, supervising, watch
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "TICK_SECONDS", 0.02)
+
+
+async def run_and(hub: PreparedHub, said: list[str], do: Callable[[Supervisor], Awaitable[None]]) -> None:
+    """Run a hub for as long as `do` takes."""
+    done: list[bool] = []
+
+    async def ready(supervisor: Supervisor, _: object) -> None:
+        await do(supervisor)
+        done.append(True)
+        supervisor.tasks.cancel_scope.cancel()
+
+    with anyio.fail_after(60):
+        await run_hub(hub, said.append, ready)
+    assert done
+
+
+async def ask_supervisor(paths: StatePaths, do: str = "status", **fields: Any) -> Any:
+    """As a command does, which may come before the directory is there again."""
+    for _ in range(500):
+        with contextlib.suppress(NotRunningError):
+            return await anyio.to_thread.run_sync(lambda: ask(paths.control, do, **fields))
+        await anyio.sleep(0.01)
+    raise AssertionError("no answer")
+
+
+async def test_directory_that_was_removed_is_there_again_and_nothing_was_restarted(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    hub = make_hub(media={}, serve={})
+    hub = replace(hub, files={**hub.files, paths.managed_keys: "API: x\n"})
+
+    async def remove(supervisor: Supervisor) -> None:
+        before = pids(supervisor)
+        shutil.rmtree(paths.root)
+        status = await ask_supervisor(paths)
+        assert {process["name"]: process["pid"] for process in status["processes"]} == before
+        await until(lambda: all(map(os.path.exists, hub.files)), "its files")
+        await until(lambda: read_record(paths, "serve"), "its records")
+        assert {name: identity.process.pid for name in before if (identity := read_record(paths, name))} == before
+        assert load_applied(paths) is not None
+        assert os.stat(paths.root).st_mode & 0o777 == 0o700
+        assert supervisor.as_json()["removed"]["logs"] == ["media", "serve"]
+        assert sum("was removed while the hub runs" in line for line in said) == 1
+        with pytest.raises(MachineError, match="another lkhub"):
+            await anyio.to_thread.run_sync(lambda: Lock(paths))
+        await supervisor.restart(["media", "serve"])
+        assert supervisor.as_json()["removed"] is None
+        assert os.path.exists(paths.log("media"))
+
+    await run_and(hub, said, remove)
+
+
+async def test_command_that_comes_at_once_waits_for_the_directory(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So `status` does not say that nothing runs, `down` ends what runs, and `up` does not start another hub."""
+    monkeypatch.setattr(run, "TICK_SECONDS", 1.0)
+    me = identify(os.getpid())
+    monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
+
+    async def remove(supervisor: Supervisor) -> None:
+        shutil.rmtree(paths.root)
+        status = await anyio.to_thread.run_sync(ask, paths.control, "status")
+        assert status["pid"] == os.getpid()
+
+    await run_and(make_hub(media={}), said, remove)
+
+
+async def test_supervisor_that_can_not_write_it_again_is_named(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = identify(os.getpid())
+    monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
+    monkeypatch.setattr(control, "HOME_SECONDS", 0.2)
+    with pytest.raises(MachineError, match=f"pid {os.getpid()}.* does not write it again") as failed:
+        ask(paths.control, "status")
+    assert f"`kill {os.getpid()}`" in failed.value.hints[0]
+
+
+async def test_hub_that_never_ran_is_not_waited_for(paths: StatePaths) -> None:
+    with pytest.raises(NotRunningError):
+        ask(paths.control, "status")
+
+
+async def test_single_files_are_written_again(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    hub = make_hub(media={}, serve={})
+
+    async def remove(supervisor: Supervisor) -> None:
+        for path in (*hub.files, paths.record("media"), paths.applied):
+            os.unlink(path)
+            await until(lambda path=path: os.path.exists(path), path)  # type: ignore[misc]
+        media = pids(supervisor)["media"]
+        assert media is not None
+        os.kill(media, signal.SIGKILL)
+        await until(lambda: states(supervisor)["media"] == "running" and pids(supervisor)["media"] != media, "media")
+
+    await run_and(hub, said, remove)
+
+
+async def test_word_of_a_new_root_is_not_brought_back_once_people_were_told(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    hub = make_hub(media={})
+    hub = replace(hub, files={**hub.files, paths.root_change: "{}"})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        os.unlink(paths.root_change)
+        os.unlink(paths.applied)
+        await supervisor.write_missing()
+        assert os.path.exists(paths.applied)
+        assert not os.path.exists(paths.root_change)
+
+
+def test_lock_knows_when_it_is_lost(paths: StatePaths) -> None:
+    with hold_lock(paths) as lock:
+        assert not lock.is_lost()
+        os.unlink(paths.lock)
+        assert lock.is_lost()
+        lock.take_again()
+        assert not lock.is_lost()
+        os.unlink(paths.lock)
+        with hold_lock(paths):
+            assert lock.is_lost()
+            with pytest.raises(MachineError, match="another lkhub"):
+                lock.take_again()
+
+
+# --- a disk that is full
+
+
+def full(*_: object, **__: object) -> bool:
+    raise MachineError("can't write it: the disk is full")
+
+
+async def test_process_that_dies_on_a_full_disk_is_started_without_a_record_and_gets_one_later(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        media = pids(supervisor)["media"]
+        assert media is not None
+        with monkeypatch.context() as disk:
+            disk.setattr(files, "write_private", full)
+            os.kill(media, signal.SIGKILL)
+            await until(lambda: states(supervisor)["media"] == "running" and pids(supervisor)["media"] != media, "it")
+            second = pids(supervisor)["media"]
+            assert supervisor.as_json()["unrecorded"] == {"media": "can't write it: the disk is full"}
+            assert supervisor.children["media"].restarts == 1
+        watch(supervisor, supervisor.write_missing)
+        await until(lambda: not supervisor.as_json()["unrecorded"], "the record")
+        identity = read_record(paths, "media")
+        assert identity is not None
+        assert identity.process.pid == second == pids(supervisor)["media"]
+        assert sum("runs without a record" in line for line in said) == 1
+
+
+async def test_process_that_dies_where_no_log_can_be_written_is_started_without_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        media = pids(supervisor)["media"]
+        assert media is not None
+        shutil.rmtree(paths.logs)
+        os.kill(media, signal.SIGKILL)
+        await until(lambda: states(supervisor)["media"] == "running" and pids(supervisor)["media"] != media, "it")
+        assert any("media runs without a log" in line for line in said)
+
+
+async def test_change_in_force_whose_record_could_not_be_written_is_recorded_later(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def applied_at() -> float:
+        record = load_applied(paths)
+        assert record is not None
+        return float(record["at"])
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(serve={}))
+        before = applied_at()
+        with monkeypatch.context() as disk:
+            disk.setattr("lkhub.supervise.supervisor.write_applied", full)
+            assert (await supervisor.apply(make_hub(serve={"say": "new"}))).changed == ("serve",)
+        assert applied_at() == before
+        await supervisor.write_missing()
+        assert applied_at() > before
+
+
+def test_state_can_be_read_by_nobody_else_when_it_is_written_again(paths: StatePaths) -> None:
+    shutil.rmtree(paths.root)
+    with hold_lock(paths):
+        assert Path(paths.root).stat().st_mode & 0o077 == 0
