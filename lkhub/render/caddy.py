@@ -176,7 +176,7 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
         routes += _from_proxies_only(edge)
     # The service looks at its requests' names itself; LiveKit does not.
     foreign = {"path": MEDIA_PATHS, "not": [{"host": list(edge.names)}]}
-    refuse = {"handler": "static_response", "status_code": 421, "body": "this is not the name of this hub\n"}
+    refuse = _refuse(421, "wrong-host", "this is not the name of this hub: it was asked for {http.request.hostport}")
     routes.append({"match": [foreign], "handle": [refuse], "terminal": True})
     limit = {"handler": "request_body", "max_size": MAX_API_BODY}
     media = _proxy(
@@ -188,6 +188,14 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     # The service adds the other security headers itself.
     routes.append({"handle": [limit, _to_serve(plan, _secure(edge))]})
     return routes
+
+
+def _refuse(status: int, code: str, message: str) -> _Json:
+    """An answer in the hub's one shape of an error, by whose code `verify` knows it from a stranger's. What Go's server
+    lets through as a host can't end a string of JSON (golang.org/x/net/http/httpguts, ValidHostHeader)."""
+    body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
+    headers = {"Content-Type": ["application/json"]}
+    return {"handler": "static_response", "status_code": status, "headers": headers, "body": body}
 
 
 def _is_https_for_good(edge: EdgePlan) -> bool:
@@ -204,8 +212,8 @@ def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
     """Mode external: this port is the proxy's. Of what it says only X-Forwarded-* is read; the rest may be the client's
     own, handed on."""
     trusted = [str(network) for network in edge.trusted_proxies]
-    text = "this port is for the proxy in front; {http.request.remote.host} is not in tls.trusted_proxies\n"
-    refuse = {"handler": "static_response", "status_code": 403, "body": text, "close": True}
+    text = "this port is for the proxy in front; {http.request.remote.host} is not in tls.trusted_proxies"
+    refuse = {**_refuse(403, "not-from-proxy", text), "close": True}
     names = [name for name in FORWARDING_HEADERS if not name.startswith("X-Forwarded-")]
     return [
         {"match": [{"not": [{"remote_ip": {"ranges": trusted}}]}], "handle": [refuse], "terminal": True},
