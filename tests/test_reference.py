@@ -98,7 +98,7 @@ TROUBLE = "docs/guides/when-it-does-not-work.md"
 
 
 def test_every_stage_of_a_probe_is_explained() -> None:
-    assert read_table(TROUBLE, "verify: how far a call gets") == set(lkhub.health.checks._CAUSES)
+    assert read_table(TROUBLE, "verify: how far a call gets") == set(lkhub.health.causes._STAGES)
 
 
 def test_every_state_is_explained() -> None:

@@ -15,7 +15,8 @@ from lkhub.cli.show import (
     show_unseen,
 )
 from lkhub.cli.token import make_link
-from lkhub.health.checks import CalledHub, check_paths
+from lkhub.health.called import CalledHub
+from lkhub.health.calls import check_paths
 from lkhub.health.status import Verified
 from lkhub.plan.model import Plan
 

@@ -15,7 +15,8 @@ from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
-from lkhub.health.checks import SOMEBODYS, CalledHub, check_paths
+from lkhub.health.called import SOMEBODYS, CalledHub
+from lkhub.health.calls import check_paths
 from lkhub.health.paths import PathResult, WayHome, build_request, read_result
 from lkhub.health.status import Verified
 from lkhub.health.verify import run_probe, verify_paths
@@ -65,6 +66,7 @@ def verify(
         applied = require_applied(hub)
         url, called = applied["urls"]["livekit"], CalledHub.of(applied)
     elif token_file is not None:
+        called = replace(SOMEBODYS, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))

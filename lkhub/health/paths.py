@@ -5,7 +5,7 @@ The probe itself is `lkhub-engine probe`: a real pair of participants restricted
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -32,8 +32,9 @@ ROOM_SETTINGS: dict[str, Any] = {"agents": [{"agentName": "lkhub-verify-nobody"}
 @dataclass(frozen=True)
 class PathResult:
     """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
-    one that failed. Times in milliseconds, `loss` from 0 to 1. `native` says whether libwebrtc accepts the chain of
-    TURN over TLS, `native_detail` why."""
+    one that failed, `reason` the code of what was seen there and `evidence` what it was seen by
+    (engine/internal/probe/reasons.go). Times in milliseconds, `loss` from 0 to 1. `native` says whether libwebrtc
+    accepts the chain of TURN over TLS, `native_detail` why."""
 
     path: str
     ok: bool | None
@@ -47,6 +48,8 @@ class PathResult:
     relay: str | None = None
     native: bool | None = None
     native_detail: str | None = None
+    reason: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

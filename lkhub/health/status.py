@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from lkhub import __version__
+from lkhub.health.called import CalledHub
+from lkhub.health.calls import check_paths
 from lkhub.health.checks import (
-    CalledHub,
     check_address,
     check_edited,
-    check_paths,
     check_pending,
     check_processes,
     check_supervised,

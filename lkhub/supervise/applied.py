@@ -24,12 +24,15 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
     except ValueError:
         return None
     # These were not written by the first version.
-    since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True}
+    since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True, "ports": {}, "front": {}}
     return since | record if isinstance(record, dict) else None
 
 
 def write_applied(hub: "PreparedHub") -> None:
     """Note that this hub is in force from now on."""
+    # Here, since it brings the whole plan, which who reads the record does without.
+    from lkhub.plan.front import describe_front, list_ports
+
     plan = hub.plan
     record = {
         "spec": hub.spec,
@@ -43,6 +46,8 @@ def write_applied(hub: "PreparedHub") -> None:
         "ca": _authority_of(plan),
         "certified": _list_certified(plan),
         "auto_create": _opens_by_joining(plan),
+        "ports": list_ports(plan),
+        "front": describe_front(plan),
     }
     files.write_private(plan.paths.applied, json.dumps(record, indent=2) + "\n")
 

@@ -10,7 +10,7 @@ import pytest
 from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
 from lkhub.health import verify as probing
-from lkhub.health.checks import SOMEBODYS
+from lkhub.health.called import SOMEBODYS
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
 from lkhub.host.files import write_private

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lkhub.health.checks import check_paths, check_pending, check_processes, check_supervised
+from lkhub.health.calls import check_paths
+from lkhub.health.checks import check_pending, check_processes, check_supervised
 from lkhub.health.finding import SEVERITIES, Finding, Fix
 from lkhub.health.paths import PathResult
 

@@ -87,7 +87,7 @@ def test_row_of_the_probe_is_read() -> None:
     result = read_result(ROW, promised=True)
     assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
     assert result.native is None
-    assert result.as_json() == {**ROW, "native": None, "native_detail": None}
+    assert result.as_json() == {**ROW, "native": None, "native_detail": None, "reason": "", "evidence": {}}
 
 
 def test_row_says_what_native_applications_make_of_the_chain() -> None:

@@ -20,7 +20,7 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
     record = load_applied(paths)
     assert record is not None
     wanted = {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified", "auto_create"}
-    assert set(record) == wanted
+    assert set(record) == {*wanted, "ports", "front"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 
@@ -37,3 +37,4 @@ async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
     record = load_applied(paths)
     assert record is not None
     assert (record["at_home"], record["ca"], record["probes"]) == ({}, "", ["udp"])
+    assert record["ports"] == record["front"] == {}

@@ -22,6 +22,7 @@ const diaryLength = 3
 type diary struct {
 	mu      sync.Mutex
 	entries []string
+	refusal stun.ErrorCode // the first of a TURN server
 }
 
 // NewLogger implements logging.LoggerFactory: the ICE agent writes into the diary, all else is silent.
@@ -33,10 +34,10 @@ func (d *diary) NewLogger(scope string) logging.LeveledLogger {
 	return diaryLogger{silent, d}
 }
 
-func (d *diary) read() []string {
+func (d *diary) read() ([]string, stun.ErrorCode) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return slices.Clone(d.entries)
+	return slices.Clone(d.entries), d.refusal
 }
 
 // write keeps the errors among a log line's arguments, whatever its wording.
@@ -47,7 +48,12 @@ func (d *diary) write(args []any) {
 			continue
 		}
 		text := inWords(err)
+		var refused *stun.TurnError
+		isRefusal := errors.As(err, &refused)
 		d.mu.Lock()
+		if isRefusal && d.refusal == 0 {
+			d.refusal = refused.ErrorCodeAttr.Code
+		}
 		if !slices.Contains(d.entries, text) && len(d.entries) < diaryLength {
 			d.entries = append(d.entries, text)
 		}

@@ -23,7 +23,8 @@ func TestDiaryKeepsTheFirstErrorsOfICE(t *testing.T) {
 	for _, text := range []string{"b", "c", "d"} {
 		ice.Errorf("%v", errors.New(text))
 	}
-	if want := []string{"connection refused", "the participant's allocations are used up, or the server is about to stop (error 486)", "b"}; !slices.Equal(d.read(), want) {
-		t.Errorf("the diary reads %q, want %q", d.read(), want)
+	read, refusal := d.read()
+	if want := []string{"connection refused", "the participant's allocations are used up, or the server is about to stop (error 486)", "b"}; !slices.Equal(read, want) || refusal != stun.CodeAllocQuotaReached {
+		t.Errorf("the diary reads %q and %d, want %q", read, refusal, want)
 	}
 }

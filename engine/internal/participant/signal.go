@@ -37,6 +37,7 @@ const (
 // token in it; it is taken out.
 type RefusedError struct {
 	Status int
+	Header http.Header
 	Body   string
 }
 
@@ -66,7 +67,7 @@ func dialSignal(ctx context.Context, config Config, protocol signalling.Signalli
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {
 			body, _ := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
 			reason := strings.ReplaceAll(strings.TrimSpace(string(body)), config.Token, "(token)")
-			return nil, nil, &RefusedError{response.StatusCode, reason}
+			return nil, nil, &RefusedError{response.StatusCode, response.Header, reason}
 		}
 		return nil, nil, err
 	}

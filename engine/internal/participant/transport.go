@@ -11,6 +11,7 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v3"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -99,13 +100,16 @@ type Paths struct {
 	Remote []ice.Candidate // that were tried
 	Left   []ice.Candidate // that the server offered and the route left out
 	Errors []string        // what the ICE agent met
+
+	Refusal stun.ErrorCode // the first of a TURN server; 0 for none
 }
 
 // Paths returns the candidates so far; also after a failure, when pion has forgotten them.
 func (t *Transport) Paths() Paths {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Paths{slices.Clone(t.local), slices.Clone(t.remote), slices.Clone(t.left), t.diary.read()}
+	met, refusal := t.diary.read()
+	return Paths{slices.Clone(t.local), slices.Clone(t.remote), slices.Clone(t.left), met, refusal}
 }
 
 // Offers reports whether the server offered an address on this route, at whatever port.

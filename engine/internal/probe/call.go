@@ -64,10 +64,8 @@ func (c *call) run(ctx context.Context, target *url.URL) *fault {
 	c.result.ConnectMS = milliseconds(time.Since(dialed))
 	defer c.describePair()
 	if len(c.participants) == 1 {
-		return &fault{
-			stage: StageDTLS, untried: true,
-			detail: "the publisher's connection is up; proving media needs a second token, for a subscriber",
-		}
+		return failed(StageDTLS, NeedsAnother,
+			"the publisher's connection is up; proving media needs a second token, for a subscriber").asUntried(true)
 	}
 	return c.hear(ctx)
 }
@@ -130,7 +128,7 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 			gathered = nil
 		case <-p.Ended():
 			f := explainPaths(c.route, t, c.turn)
-			return failed(f.stage, "%s", redact(p.Err().Error(), c.tokens))
+			return failed(f.stage, SessionEnded, "%s", redact(p.Err().Error(), c.tokens))
 		case <-ctx.Done():
 			return explainPaths(c.route, t, c.turn)
 		}
@@ -155,14 +153,14 @@ func (c *call) hear(ctx context.Context) *fault {
 	select {
 	case <-c.stream.arrived:
 	case <-publisher.Ended():
-		return failed(StageMedia, "publisher: %s", redact(publisher.Err().Error(), c.tokens))
+		return failed(StageMedia, SenderEnded, "publisher: %s", redact(publisher.Err().Error(), c.tokens))
 	case <-subscriber.Ended():
-		return failed(StageMedia, "subscriber: %s", redact(subscriber.Err().Error(), c.tokens))
+		return failed(StageMedia, SenderEnded, "subscriber: %s", redact(subscriber.Err().Error(), c.tokens))
 	case <-ctx.Done():
 		if !closed(publisher.Published(c.stream.track.ID())) {
-			return failed(StageMedia, "both sides are connected, but the server did not accept the publisher's track")
+			return failed(StageMedia, NotAccepted, "both sides are connected, but the server did not accept the publisher's track")
 		}
-		return failed(StageMedia, "both sides are connected, but none of the %d packets that were sent arrived", c.stream.lastSent()+1)
+		return failed(StageMedia, NothingHeard, "both sides are connected, but none of the %d packets that were sent arrived", c.stream.lastSent()+1)
 	}
 	wait(ctx, c.media)
 	last := c.stream.lastSent()

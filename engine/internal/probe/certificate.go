@@ -6,12 +6,13 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,25 +27,33 @@ func (w way) tlsConfig(host string, protocols ...string) *tls.Config {
 }
 
 // explainTLS says why a handshake failed, with the server's address as its subject.
-func explainTLS(err error, host string, now time.Time) string {
+func explainTLS(address string, err error, host string, now time.Time) *fault {
+	f := func(reason Reason, format string, args ...any) *fault {
+		return failed(StageTLS, reason, address+" "+format, args...).with("address", address)
+	}
 	var plain tls.RecordHeaderError
 	var unverified *tls.CertificateVerificationError
+	var alert tls.AlertError
 	switch {
 	case errors.As(err, &plain):
-		return "doesn't speak TLS"
+		return f(NotTLS, "doesn't speak TLS")
 	case errors.As(err, &unverified):
-		return "has a certificate that this machine refuses: " + explainCertificate(unverified.Err, unverified.UnverifiedCertificates, host, now)
+		found := explainCertificate(unverified.Err, unverified.UnverifiedCertificates, host, now)
+		found.detail = address + " has a certificate that this machine refuses: " + found.detail
+		return found.with("address", address)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "did not answer the TLS handshake"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "closed the connection during the TLS handshake"
+		return f(TLSSilent, "did not answer the TLS handshake")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return f(TLSClosed, "closed the connection during the TLS handshake")
+	case errors.As(err, &alert):
+		return f(TLSAlert, "refused the TLS handshake: %v", err).with("alert", alert.Error())
 	default:
-		return "refused the TLS handshake: " + err.Error()
+		return f(TLSAlert, "refused the TLS handshake: %v", err)
 	}
 }
 
-// explainCertificate says why a chain, as it was presented, is not valid for a host.
-func explainCertificate(err error, chain []*x509.Certificate, host string, now time.Time) string {
+// explainCertificate says what is wrong with a presented chain, which has a certificate at least.
+func explainCertificate(err error, chain []*x509.Certificate, host string, now time.Time) *fault {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
@@ -52,30 +61,31 @@ func explainCertificate(err error, chain []*x509.Certificate, host string, now t
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return explainDates(invalid.Cert, now)
 	case errors.As(err, &name):
-		return fmt.Sprintf("it is for %s, not for %s", namesOf(chain[0]), host)
+		names := namesOf(chain[0])
+		return failed(StageTLS, WrongName, "it is for %s, not for %s", names, host).with("names", names).with("host", host)
 	case errors.As(err, &unknown):
 		return explainIssuer(chain, now)
 	default:
-		return err.Error()
+		return failed(StageTLS, BadCertificate, "%v", err)
 	}
 }
 
-func explainDates(certificate *x509.Certificate, now time.Time) string {
+func explainDates(certificate *x509.Certificate, now time.Time) *fault {
 	what := "it"
 	if certificate.IsCA {
 		what = "its issuer " + nameOf(certificate.Subject)
 	}
 	if now.Before(certificate.NotBefore) {
-		return fmt.Sprintf("%s is not valid before %s, and here it is %s", what, day(certificate.NotBefore), day(now))
+		return failed(StageTLS, NotYetValid, "%s is not valid before %s, and here it is %s", what, day(certificate.NotBefore), day(now))
 	}
-	return fmt.Sprintf("%s expired on %s", what, day(certificate.NotAfter))
+	return failed(StageTLS, Expired, "%s expired on %s", what, day(certificate.NotAfter))
 }
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // explainIssuer tells an unknown authority from a chain with a gap. A certificate that says where its issuer's can be
 // fetched has an issuer between itself and the root, and clients don't fetch it.
-func explainIssuer(chain []*x509.Certificate, now time.Time) string {
+func explainIssuer(chain []*x509.Certificate, now time.Time) *fault {
 	for _, certificate := range chain {
 		if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
 			return explainDates(certificate, now)
@@ -83,11 +93,13 @@ func explainIssuer(chain []*x509.Certificate, now time.Time) string {
 	}
 	switch last := lastOf(chain); {
 	case last == chain[0] && string(last.RawIssuer) == string(last.RawSubject):
-		return "it is signed by itself alone"
+		return failed(StageTLS, SelfSigned, "it is signed by itself alone")
 	case last == chain[0] && len(last.IssuingCertificateURL) > 0:
-		return "the chain is incomplete: the server doesn't send the certificate of its issuer " + nameOf(last.Issuer)
+		return failed(StageTLS, ChainGap, "the chain is incomplete: the server doesn't send the certificate of its issuer %s", nameOf(last.Issuer)).
+			with("issuer", nameOf(last.Issuer))
 	default:
-		return "it leads to " + nameOf(last.Issuer) + ", an authority that is unknown here"
+		return failed(StageTLS, UnknownIssuer, "it leads to %s, an authority that is unknown here", nameOf(last.Issuer)).
+			with("issuer", nameOf(last.Issuer)).with("sent", strconv.Itoa(len(chain)))
 	}
 }
 

@@ -26,26 +26,27 @@ func TestExplainTLS(t *testing.T) {
 		name    string
 		host    string
 		present tls.Certificate
-		says    string // "" is success
+		reason  Reason // "" is success
+		says    string
 	}{
-		{"right", turnHost, issuer.Issue(t, host, nil, issuer.Certificate), ""},
-		{"right, by address", "192.0.2.1", issuer.Issue(t, host, nil, issuer.Certificate), ""},
-		{"expired", turnHost, issuer.Issue(t, host, certtest.Expired, issuer.Certificate), "it expired on 20"},
-		{"too early", turnHost, issuer.Issue(t, host, tomorrow, issuer.Certificate), "it is not valid before"},
-		{"another name", "hub.example.com", issuer.Issue(t, host, nil, issuer.Certificate), "it is for turn.example.com, 192.0.2.1, not for hub.example.com"},
-		{"no name", turnHost, issuer.Issue(t, nil, nil, issuer.Certificate), "it is for no name at all"},
-		{"a private authority", turnHost, stranger.Issue(t, host, nil), "it leads to Hub CA, an authority that is unknown here"},
+		{"right", turnHost, issuer.Issue(t, host, nil, issuer.Certificate), "", ""},
+		{"right, by address", "192.0.2.1", issuer.Issue(t, host, nil, issuer.Certificate), "", ""},
+		{"expired", turnHost, issuer.Issue(t, host, certtest.Expired, issuer.Certificate), Expired, "it expired on 20"},
+		{"too early", turnHost, issuer.Issue(t, host, tomorrow, issuer.Certificate), NotYetValid, "it is not valid before"},
+		{"another name", "hub.example.com", issuer.Issue(t, host, nil, issuer.Certificate), WrongName, "it is for turn.example.com, 192.0.2.1, not for hub.example.com"},
+		{"no name", turnHost, issuer.Issue(t, nil, nil, issuer.Certificate), WrongName, "it is for no name at all"},
+		{"a private authority", turnHost, stranger.Issue(t, host, nil), UnknownIssuer, "it leads to Hub CA, an authority that is unknown here"},
 		{"a private authority below another", turnHost,
-			stranger.Authority(t, "Below").Issue(t, host, nil), "it leads to Below, an authority"},
-		{"without its issuer", turnHost, issuer.Issue(t, host, certtest.Fetchable), "the chain is incomplete: the server doesn't send the certificate of its issuer Issuer"},
+			stranger.Authority(t, "Below").Issue(t, host, nil), UnknownIssuer, "it leads to Below, an authority"},
+		{"without its issuer", turnHost, issuer.Issue(t, host, certtest.Fetchable), ChainGap, "the chain is incomplete: the server doesn't send the certificate of its issuer Issuer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			said := ""
+			said := &fault{}
 			if err := shakeHands(t, trusted, c.host, &tls.Config{Certificates: []tls.Certificate{c.present}}); err != nil {
-				said = explainTLS(err, c.host, time.Now())
+				said = explainTLS("192.0.2.1:443", err, c.host, time.Now())
 			}
-			if (said == "") != (c.says == "") || !strings.Contains(said, c.says) {
-				t.Errorf("%q, want %q", said, c.says)
+			if said.reason != c.reason || !strings.Contains(said.detail, c.says) {
+				t.Errorf("%q: %q, want %q: %q", said.reason, said.detail, c.reason, c.says)
 			}
 		})
 	}
@@ -54,16 +55,18 @@ func TestExplainTLS(t *testing.T) {
 func TestExplainTLSWithoutACertificate(t *testing.T) {
 	trusted := way{}
 	refusing := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}
-	if got := explainTLS(shakeHands(t, trusted, turnHost, refusing), turnHost, time.Now()); !strings.HasPrefix(got, "refused the TLS handshake: ") {
-		t.Errorf("no certificate: %s", got)
+	got := explainTLS("server", shakeHands(t, trusted, turnHost, refusing), turnHost, time.Now())
+	if got.reason != TLSAlert || !strings.HasPrefix(got.detail, "server refused the TLS handshake: ") {
+		t.Errorf("no certificate: %v", got)
 	}
 	for name, c := range map[string]struct {
 		server func(net.Conn)
+		reason Reason
 		says   string
 	}{
-		"HTTP":      {func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, "doesn't speak TLS"},
-		"hangs up":  {func(c net.Conn) { _ = c.Close() }, "closed the connection during the TLS handshake"},
-		"is silent": {func(net.Conn) {}, "did not answer the TLS handshake"},
+		"HTTP":      {func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, NotTLS, "doesn't speak TLS"},
+		"hangs up":  {func(c net.Conn) { _ = c.Close() }, TLSClosed, "closed the connection during the TLS handshake"},
+		"is silent": {func(net.Conn) {}, TLSSilent, "did not answer the TLS handshake"},
 	} {
 		client, server := connection(t)
 		go func() {
@@ -72,8 +75,8 @@ func TestExplainTLSWithoutACertificate(t *testing.T) {
 		}()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		_, err := trusted.handshake(ctx, client, turnHost)
-		if got := explainTLS(err, turnHost, time.Now()); got != c.says {
-			t.Errorf("%s: %s (%v)", name, got, err)
+		if got := explainTLS("it", err, turnHost, time.Now()); got.reason != c.reason || got.detail != "it "+c.says {
+			t.Errorf("%s: %v (%v)", name, got, err)
 		}
 		cancel()
 	}
@@ -81,7 +84,7 @@ func TestExplainTLSWithoutACertificate(t *testing.T) {
 
 func TestASelfSignedCertificateIsCalledSo(t *testing.T) {
 	alone := certtest.NewAuthority(t, "my server")
-	if got := explainIssuer([]*x509.Certificate{alone.Certificate}, time.Now()); got != "it is signed by itself alone" {
+	if got := explainIssuer([]*x509.Certificate{alone.Certificate}, time.Now()); got.reason != SelfSigned {
 		t.Error(got)
 	}
 }

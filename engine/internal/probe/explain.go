@@ -5,11 +5,13 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v3"
 	"github.com/pion/webrtc/v4"
 
 	"lkhub/engine/internal/participant"
@@ -45,31 +47,50 @@ func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 	paths := t.Paths()
 	local, remote := localEnds(paths), remoteEnds(paths.Remote)
 	unreached, waiting := turn.faults()
+	f := func(stage Stage, reason Reason, format string, args ...any) *fault {
+		return failed(stage, reason, format, args...).with("local", list(local)).with("remote", list(remote))
+	}
 	switch {
 	case len(local) == 0 && unreached != nil:
 		return unreached
 	case len(local) == 0 && r.RelayOnly && closed(t.Gathered()):
-		return failed(StageGather, "the TURN server gave no relay address%s", because(paths.Errors))
+		return f(StageGather, turnRefusal(paths), "the TURN server gave no relay address%s", because(paths.Errors)).
+			with("relay", list(turn.servers()))
 	case !closed(t.Described()):
-		return failed(StageJoin, "the server sent no session description for the %s", side(t))
+		return f(StageJoin, NoDescription, "the server sent no session description for the %s", side(t))
 	case len(remote) == 0 && onlyLoopback(r, paths.Left):
-		return failed(StageConnect, "the server offers its own loopback address alone (%s), which means nothing on this machine",
-			list(remoteEnds(paths.Left)))
+		left := list(remoteEnds(paths.Left))
+		return f(StageConnect, LoopbackTold, "the server offers its own loopback address alone (%s), which means nothing on this machine",
+			left).with("remote", left)
 	case len(remote) == 0 && len(paths.Left) == 0:
-		return failed(StageJoin, "the server offered no candidate at all to the %s", side(t))
+		return f(StageJoin, NoCandidate, "the server offered no candidate at all to the %s", side(t))
 	case len(remote) == 0:
-		return &fault{stage: StageJoin, detail: r.missing + " (but " + list(remoteEnds(paths.Left)) + ")", untried: true}
+		return f(StageJoin, NotOffered, "%s (but %s)", r.missing, list(remoteEnds(paths.Left))).asUntried(true)
 	case len(local) == 0 && waiting != nil:
 		return waiting
 	case len(local) == 0 && r.RelayOnly:
-		return failed(StageGather, "no answer from the TURN server %s", list(turn.urls))
+		return f(StageGather, TURNSilent, "no answer from the TURN server %s", list(turn.urls)).with("relay", list(turn.urls))
 	case len(local) == 0:
-		return failed(StageGather, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
+		return f(StageGather, NoOwnAddress, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
 	case !closed(t.Reached()):
-		return failed(StageConnect, "no candidate pair answered: sent checks from %s to %s without a reply%s",
+		return f(StageConnect, NoReply, "no candidate pair answered: sent checks from %s to %s without a reply%s",
 			list(local), list(remote), because(paths.Errors))
 	default:
-		return failed(StageDTLS, "ICE connected the %s, but its DTLS handshake did not finish", side(t))
+		return f(StageDTLS, DTLSUnfinished, "ICE connected the %s, but its DTLS handshake did not finish", side(t))
+	}
+}
+
+// turnRefusal tells a TURN server that says no from one that says nothing.
+func turnRefusal(paths participant.Paths) Reason {
+	switch {
+	case paths.Refusal == stun.CodeBadRequest || paths.Refusal == stun.CodeUnauthorized:
+		return TURNLogin
+	case paths.Refusal != 0:
+		return TURNRefused
+	case slices.ContainsFunc(paths.Errors, func(text string) bool { return strings.Contains(text, "all retransmissions") }):
+		return TURNSilent // pion/turn, internal/client/transaction.go
+	default:
+		return TURNRefused
 	}
 }
 

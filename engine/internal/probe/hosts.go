@@ -58,11 +58,19 @@ func (h hosts) find(ctx context.Context, host string) ([]netip.Addr, *fault) {
 	}
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	var unknown *net.DNSError
+	isDNS := errors.As(err, &unknown)
 	switch {
-	case errors.As(err, &unknown) && unknown.IsNotFound, err == nil && len(found) == 0:
-		return nil, failed(StageDNS, "the name %s has no address", host)
+	case isDNS && unknown.IsNotFound, err == nil && len(found) == 0:
+		return nil, failed(StageDNS, NameUnknown, "the name %s has no address", host).with("name", host)
+	case isDNS && unknown.IsTimeout, errors.Is(err, context.DeadlineExceeded):
+		server := ""
+		if isDNS {
+			server = unknown.Server
+		}
+		return nil, failed(StageDNS, LookUpSilent, "the name %s can't be looked up: no answer from the name server%s",
+			host, spaced(server)).with("name", host).with("server", server)
 	case err != nil:
-		return nil, failed(StageDNS, "the name %s can't be looked up: %v", host, err)
+		return nil, failed(StageDNS, LookUpFailed, "the name %s can't be looked up: %v", host, err).with("name", host)
 	}
 	for i := range found {
 		found[i] = found[i].Unmap()
@@ -88,9 +96,15 @@ func (h hosts) dial(ctx context.Context, host, port string) (net.Conn, *fault) {
 	if errors.As(err, &operation) && operation.Addr != nil {
 		address = operation.Addr.String()
 	}
-	f := failed(StageTCP, "%s", explainDial(err, address))
-	f.untried = lacksIPv6(err, address)
-	return nil, f
+	return nil, failed(StageTCP, dialReason(err, address), "%s", explainDial(err, address)).
+		with("address", address).asUntried(lacksIPv6(err, address))
+}
+
+func spaced(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " " + text
 }
 
 // addresses are those of hosts that are addresses themselves.
@@ -104,15 +118,30 @@ func (h hosts) addresses() map[netip.Addr]netip.Addr {
 	return found
 }
 
-func explainDial(err error, address string) string {
+func dialReason(err error, address string) Reason {
 	switch {
 	case lacksIPv6(err, address):
-		return "this machine has no way to IPv6 addresses, as " + address + " is one"
+		return NoIPv6
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused by " + address
+		return Refused
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return "no answer from " + address
+		return Silent
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return Unreachable
+	default:
+		return ConnectFailed
+	}
+}
+
+func explainDial(err error, address string) string {
+	switch dialReason(err, address) {
+	case NoIPv6:
+		return "this machine has no way to IPv6 addresses, as " + address + " is one"
+	case Refused:
+		return "connection refused by " + address
+	case Silent:
+		return "no answer from " + address
+	case Unreachable:
 		return "no route to " + address
 	default:
 		return err.Error()

@@ -3,9 +3,17 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
+	"github.com/gorilla/websocket"
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
 
@@ -16,7 +24,7 @@ import (
 func (c *call) join(ctx context.Context, server *server) *fault {
 	var err error
 	if c.stream, err = newStream(); err != nil {
-		return failed(StageJoin, "%v", err)
+		return failed(StageJoin, JoinFailed, "%v", err)
 	}
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
 	if !c.route.RelayOnly { // a relay knows by itself where its peers are, and what comes from elsewhere it drops
@@ -33,7 +41,7 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 				URL: server.target.String(), Token: token, AutoSubscribe: i > 0, Route: c.route.Route,
 				Dial: server.dial, TLS: c.way.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.stream.receive,
 			})
-			faults[i] = c.explainJoin(err)
+			faults[i] = c.explainJoin(server, err)
 		})
 	}
 	joins.Wait()
@@ -50,19 +58,44 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 	return c.start()
 }
 
-func (c *call) explainJoin(err error) *fault {
+func (c *call) explainJoin(server *server, err error) *fault {
 	var refused *participant.RefusedError
+	var network net.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused):
-		return failed(StageJoin, "the server refused the WebSocket: %s", redact(refused.Error(), c.tokens))
-	case errors.Is(err, context.DeadlineExceeded):
-		return failed(StageJoin, "the server did not welcome the participant in time")
+		return c.explainRefusal(server, refused)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
+		return failed(StageJoin, SignalSilent, "the server did not welcome the participant in time")
+	case websocket.IsUnexpectedCloseError(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return failed(StageJoin, SignalEnded, "the signalling connection was closed before the welcome: %s", redact(err.Error(), c.tokens))
 	default:
-		return failed(StageJoin, "%s", redact(err.Error(), c.tokens))
+		return failed(StageJoin, JoinFailed, "%s", redact(err.Error(), c.tokens))
 	}
 }
+
+// explainRefusal is for a WebSocket that was not opened, where /rtc/validate let the same token in before.
+func (c *call) explainRefusal(server *server, refused *participant.RefusedError) *fault {
+	asked := server.target.JoinPath("rtc")
+	a := readAnswer(asked, &http.Response{StatusCode: refused.Status, Header: refused.Header}, []byte(refused.Body), c.tokens)
+	f := a.judge(StageJoin)
+	if f == nil {
+		f = failed(StageJoin, NotUpgraded, "")
+	}
+	switch {
+	case f.stage == StageToken:
+		f.stage = StageJoin // the token itself was accepted
+	case slices.Contains(plainAnswers, f.reason):
+		f.reason = NotUpgraded
+	}
+	f.detail = fmt.Sprintf("the WebSocket was not opened: HTTP %d%s", refused.Status, a.quoted())
+	return f.with("status", strconv.Itoa(refused.Status))
+}
+
+// plainAnswers are what LiveKit, and whatever else, says to a request for /rtc that asks for no WebSocket: livekit-server
+// (pkg/service/rtcservice.go, serve) answers 404 without a word.
+var plainAnswers = []Reason{NotFound, NotLiveKit, HTTPFailed, NotUpgraded}
 
 // start checks what the welcomes say and begins the exchange of descriptions.
 func (c *call) start() *fault {
@@ -74,22 +107,22 @@ func (c *call) start() *fault {
 		if permission := welcome.GetParticipant().GetPermission(); permission == nil {
 			continue // servers need not say
 		} else if i == 0 && !permission.GetCanPublish() {
-			return failed(StageToken, "the first token doesn't let %s publish", welcome.GetParticipant().GetIdentity())
+			return failed(StageToken, NoGrant, "the first token doesn't let %s publish", welcome.GetParticipant().GetIdentity())
 		} else if i > 0 && !permission.GetCanSubscribe() {
-			return failed(StageToken, "the second token doesn't let %s subscribe", welcome.GetParticipant().GetIdentity())
+			return failed(StageToken, NoGrant, "the second token doesn't let %s subscribe", welcome.GetParticipant().GetIdentity())
 		}
 	}
 	if len(rooms) > 1 {
-		return failed(StageToken, "the two tokens are for different rooms")
+		return failed(StageToken, TokenMismatch, "the two tokens are for different rooms")
 	}
 	if len(identities) < len(c.participants) {
-		return failed(StageToken, "the two tokens are for one identity, and a second join under it removes the first")
+		return failed(StageToken, TokenMismatch, "the two tokens are for one identity, and a second join under it removes the first")
 	}
 	for i, p := range c.participants {
 		if c.route.needsServer {
 			urls := relayURLs(c.route.ICEServers(p.Welcome().GetIceServers()))
 			if len(urls) == 0 {
-				return &fault{stage: StageJoin, detail: c.route.missing, untried: true}
+				return failed(StageJoin, NotOffered, "%s", c.route.missing).asUntried(true)
 			}
 			text := strings.Join(urls, " ")
 			c.result.Relay = &text
@@ -107,7 +140,7 @@ func (c *call) start() *fault {
 			}}}
 		}
 		if err := p.Start(tracks...); err != nil {
-			return failed(StageJoin, "%s", redact(err.Error(), c.tokens))
+			return failed(StageJoin, JoinFailed, "%s", redact(err.Error(), c.tokens))
 		}
 	}
 	return nil

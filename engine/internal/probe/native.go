@@ -40,14 +40,14 @@ func judgeNative(chain []*x509.Certificate, host string, now time.Time, roots *x
 	case errors.As(err, &unknown):
 		return false, refused + "it was issued by " + nameOf(chain[0].Issuer) + ", which leads to none of the roots built into them; " + nativeWayOut
 	case err != nil:
-		return false, refused + explainCertificate(err, chain, host, now)
+		return false, refused + explainCertificate(err, chain, host, now).detail
 	}
 	// X509_check_host, which libwebrtc calls, looks at DNS names alone (rtc_base/openssl_utility.cc).
 	if net.ParseIP(host) != nil {
 		return false, refused + "they compare the server's host with the DNS names of its certificate alone, and " + host + " is an address; name the TURN server by a domain"
 	}
 	if err := chain[0].VerifyHostname(host); err != nil {
-		return false, refused + explainCertificate(err, chain, host, now)
+		return false, refused + explainCertificate(err, chain, host, now).detail
 	}
 	root := paths[0][len(paths[0])-1]
 	return true, nativeClients + " accept it: it was issued by " + nameOf(chain[0].Issuer) + " and leads to " + nameOf(root.Subject)

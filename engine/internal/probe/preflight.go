@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/livekit/protocol/logger"
@@ -60,15 +61,14 @@ func (s *server) secureConn(ctx context.Context, conn net.Conn) (net.Conn, *faul
 	}
 	host := s.target.Hostname()
 	encrypted, err := s.way.handshake(ctx, conn, host, "http/1.1")
-	var plain tls.RecordHeaderError
-	switch {
-	case err == nil:
+	if err == nil {
 		return encrypted, nil
-	case errors.As(err, &plain):
-		return nil, failed(StageTLS, "%s doesn't speak TLS; is its address ws:// instead of wss://?", s.address)
-	default:
-		return nil, failed(StageTLS, "%s %s", s.address, explainTLS(err, host, time.Now()))
 	}
+	f := explainTLS(s.address.String(), err, host, time.Now())
+	if f.reason == NotTLS {
+		f.detail += "; is its address ws:// instead of wss://?"
+	}
+	return nil, f
 }
 
 // dial is for all further connections to the server: to the address that answered, whatever its name resolves to now.
@@ -109,66 +109,48 @@ func (s *server) validate(ctx context.Context, conn net.Conn, tokens []string) *
 		request, err := protocol.HTTPRequestForValidate(ctx, participant.ClientVersion, participant.ProtocolVersion,
 			s.target.String(), token, &signalling.ConnectParams{}, "")
 		if err != nil {
-			return failed(StageHTTP, "%v", err)
+			return failed(StageHTTP, HTTPFailed, "%v", err)
 		}
 		response, err := client.Do(request)
 		if err != nil {
-			return failed(StageHTTP, "%s", s.explainHTTP(err))
+			return s.explainHTTP(err)
 		}
 		body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 		_ = response.Body.Close()
 		if err != nil {
-			return failed(StageHTTP, "%s", s.explainHTTP(err))
+			return s.explainHTTP(err)
 		}
-		if f := judge(request.URL, response, redact(string(body), tokens)); f != nil {
+		if f := readAnswer(request.URL, response, body, tokens).judge(StageHTTP); f != nil {
 			return f
 		}
 	}
 	return nil
 }
 
-func (s *server) explainHTTP(err error) string {
+func (s *server) explainHTTP(err error) *fault {
+	address := s.address.String()
+	f := func(reason Reason, text string) *fault {
+		return failed(StageHTTP, reason, "%s", text).with("address", address)
+	}
+	var wrapped *fault
 	switch {
+	case errors.As(err, &wrapped): // of a second connection's handshake
+		return wrapped
 	case errors.Is(err, context.DeadlineExceeded):
-		return "no HTTP answer from " + s.address.String()
+		return f(HTTPSilent, "no HTTP answer from "+address)
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15`): // a TLS alert
-		return wantsTLS(s.address.String())
-	case errors.Is(err, io.EOF):
-		return s.address.String() + " closed the connection without an answer"
+		return f(WantsTLS, wantsTLS(address))
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return f(HTTPClosed, address+" closed the connection without an answer")
 	default:
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err // without the URL's query, which says nothing
+		var asked *url.Error
+		if errors.As(err, &asked) {
+			err = asked.Err // without the URL's query, which says nothing
 		}
-		return s.address.String() + ": " + err.Error()
+		return f(HTTPFailed, address+": "+err.Error())
 	}
 }
 
 func wantsTLS(address string) string {
 	return address + " speaks TLS; is its address wss:// instead of ws://?"
-}
-
-// judge tells a LiveKit server that refuses the token from something that is no LiveKit server.
-func judge(asked *url.URL, response *http.Response, body string) *fault {
-	where := asked.Scheme + "://" + asked.Host + asked.Path
-	status := response.StatusCode
-	switch {
-	case status == http.StatusOK && body == "success":
-		return nil
-	case status == http.StatusOK:
-		return failed(StageHTTP, "%s answers, but not as LiveKit does: %s", where, body)
-	case status >= 300 && status < 400:
-		return failed(StageHTTP, "%s redirects to %s; give that address", where, response.Header.Get("Location"))
-	case response.Header.Get("WWW-Authenticate") != "":
-		return failed(StageHTTP, "%s wants a login of its own (HTTP %d) before LiveKit", where, status)
-	case status == http.StatusBadRequest && strings.Contains(body, "HTTPS"): // as Go's and nginx's servers say it
-		return failed(StageHTTP, "%s", wantsTLS(asked.Host))
-	case status == http.StatusUnauthorized, status == http.StatusBadRequest,
-		status == http.StatusNotFound && strings.Contains(body, "room"): // “requested room does not exist”
-		return failed(StageToken, "the server refused the token: %s", body)
-	case status == http.StatusNotFound:
-		return failed(StageHTTP, "%s is not there (HTTP 404); this is no LiveKit server, or its path is missing in the address", where)
-	default:
-		return failed(StageHTTP, "%s answered HTTP %d: %s", where, status, body)
-	}
 }

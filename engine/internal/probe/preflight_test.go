@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -29,23 +30,48 @@ func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
 }
 
 func TestPreflightTellsWhoAnswers(t *testing.T) {
+	own := func(code string) string { return `{"error": {"code": "` + code + `", "message": "no"}}` }
+	invalid := func(why string) string { return "invalid token: " + token + ", error: " + why }
+	none := [2]string{}
 	for _, c := range []struct {
 		name   string
 		status int
 		body   string
 		header [2]string
 		stage  Stage // "" is success
+		reason Reason
 		says   string
 	}{
-		{"LiveKit", 200, "success", [2]string{}, "", ""},
-		{"a web site", 200, "<html>hello</html>", [2]string{}, StageHTTP, "not as LiveKit does"},
-		{"a redirect", 301, "", [2]string{"Location", "https://other.example/"}, StageHTTP, "https://other.example/"},
-		{"a proxy's login", 401, "", [2]string{"WWW-Authenticate", "Basic"}, StageHTTP, "login"},
-		{"a proxy without LiveKit", 502, "bad gateway", [2]string{}, StageHTTP, "HTTP 502: bad gateway"},
-		{"another server", 404, "404 page not found", [2]string{}, StageHTTP, "no LiveKit server"},
-		{"LiveKit without the room", 404, "requested room does not exist", [2]string{}, StageToken, "requested room does not exist"},
-		{"LiveKit 1.13.5 with a wrong secret", 401, "invalid token: " + token + ", error: signature is invalid", [2]string{}, StageToken, "(token), error: signature"},
-		{"LiveKit without an identity", 400, "identity cannot be empty", [2]string{}, StageToken, "identity cannot be empty"},
+		{"LiveKit", 200, "success", none, "", "", ""},
+		{"a web site", 200, "<html>hello</html>", none, StageHTTP, NotLiveKit, "not as LiveKit does: hello"},
+		{"a redirect", 301, "", [2]string{"Location", "https://other.example/?rd=" + token}, StageHTTP, Redirect, "https://other.example/"},
+		{"a redirect to nowhere", 301, "", none, StageHTTP, Redirect, "redirects"},
+		{"the way to HTTPS", 308, "", [2]string{"Location", "https://127.0.0.1/rtc"}, StageHTTP, ToTLS, "https://127.0.0.1/rtc"},
+		{"a proxy's login", 401, "", [2]string{"WWW-Authenticate", "Basic"}, StageHTTP, Login, "login"},
+		{"an access gateway's page", 401, "<html><h1>Sign in</h1></html>", none, StageHTTP, Login, "Sign in"},
+		{"a filter", 403, "<html>blocked</html>", none, StageHTTP, Forbidden, "blocked"},
+		{"a proxy without LiveKit", 502, "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx/1.22.1</center></body></html>", none, StageHTTP, Gateway,
+			"(HTTP 502): 502 Bad Gateway 502 Bad Gateway nginx/1.22.1"},
+		{"a proxy that waits", 504, "", none, StageHTTP, Gateway, "HTTP 504"},
+		{"another server", 404, "404 page not found", none, StageHTTP, NotFound, "HTTP 404"},
+		{"a broken one", 500, "oops", none, StageHTTP, HTTPFailed, "HTTP 500: oops"},
+		{"a hub by another name", 421, own("wrong-host"), none, StageHTTP, HubWrongHost, "a hub answers"},
+		{"a hub from elsewhere", 403, own("not-from-proxy"), none, StageHTTP, HubNotTrusted, "a hub answers"},
+		{"a hub's pages", 404, own("not-found"), none, StageHTTP, HubWithoutMedia, "web application"},
+		{"a hub without media", 502, own("no-answer"), none, StageHTTP, HubMediaDown, "a hub answers"},
+		{"LiveKit without the room", 404, "requested room does not exist", none, StageToken, NoRoom, "requested room does not exist"},
+		{"an unknown key", 401, "invalid API key: APIabc", none, StageToken, UnknownKey, "APIabc"},
+		{"a wrong secret", 401, invalid("token signature is invalid: signature is invalid"), none, StageToken, BadSignature, "(token), error: token signature"},
+		{"a wrong secret, before 1.9", 401, invalid("go-jose/go-jose: error in cryptographic primitive"), none, StageToken, BadSignature, "primitive"},
+		{"an old token", 401, invalid("token has invalid claims: token is expired"), none, StageToken, TokenExpired, "expired"},
+		{"an old token, before 1.9", 401, invalid("go-jose/go-jose/jwt: validation failed, token is expired (exp)"), none, StageToken, TokenExpired, "(exp)"},
+		{"a token of tomorrow", 401, invalid("token has invalid claims: token is not valid yet"), none, StageToken, TokenTooEarly, "yet"},
+		{"a broken token", 401, "invalid authorization token", none, StageToken, TokenMalformed, ""},
+		{"no grant", 401, "no permissions to access the room", none, StageToken, NoGrant, ""},
+		{"another refusal", 401, invalid("token has invalid issuer"), none, StageToken, TokenRefused, ""},
+		{"LiveKit without an identity", 400, "identity cannot be empty", none, StageToken, NoIdentity, "identity cannot be empty"},
+		{"a full room", 429, "room has exceeded its max participants", none, StageToken, RoomFull, ""},
+		{"a page that quotes LiveKit", 404, "<html>requested room does not exist</html>", none, StageHTTP, NotFound, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,11 +92,11 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 				}
 				return
 			}
-			if f == nil || f.stage != c.stage || !strings.Contains(f.detail, c.says) {
-				t.Fatalf("got %v, want stage %s and %q", f, c.stage, c.says)
+			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(f.detail, c.says) {
+				t.Fatalf("got %v, want stage %s, %s and %q", f, c.stage, c.reason, c.says)
 			}
-			if strings.Contains(f.detail, token) {
-				t.Errorf("the token is in %q", f.detail)
+			if said := fmt.Sprint(f.detail, f.evidence); strings.Contains(said, token) || strings.Contains(said, "<") {
+				t.Errorf("the token or markup is in %q", said)
 			}
 		})
 	}
@@ -104,20 +130,21 @@ func TestPreflightStages(t *testing.T) {
 	for _, c := range []struct {
 		name, address string
 		stage         Stage
+		reason        Reason
 		says          string
 	}{
-		{"no such name", "ws://nowhere..invalid", StageDNS, "nowhere..invalid"}, // asks no resolver
-		{"nobody listens", "ws://" + gone, StageTCP, "connection refused by " + gone},
-		{"wss to a plain port", "wss://" + plain.Listener.Addr().String(), StageTLS, "ws:// instead"},
-		{"unknown authority", "wss://" + encrypted.Listener.Addr().String(), StageTLS, "certificate"},
-		{"ws to a TLS port", "ws://" + encrypted.Listener.Addr().String(), StageHTTP, "wss://"},
-		{"hangs up", "ws://" + listen(func(c net.Conn) { _ = c.Close() }), StageHTTP, ""},
-		{"silent", "ws://" + listen(func(net.Conn) {}), StageHTTP, "no HTTP answer"},
+		{"no such name", "ws://nowhere..invalid", StageDNS, NameUnknown, "nowhere..invalid"}, // asks no resolver
+		{"nobody listens", "ws://" + gone, StageTCP, Refused, "connection refused by " + gone},
+		{"wss to a plain port", "wss://" + plain.Listener.Addr().String(), StageTLS, NotTLS, "ws:// instead"},
+		{"unknown authority", "wss://" + encrypted.Listener.Addr().String(), StageTLS, SelfSigned, "certificate"},
+		{"ws to a TLS port", "ws://" + encrypted.Listener.Addr().String(), StageHTTP, WantsTLS, "wss://"},
+		{"hangs up", "ws://" + listen(func(c net.Conn) { _ = c.Close() }), StageHTTP, HTTPClosed, ""},
+		{"silent", "ws://" + listen(func(net.Conn) {}), StageHTTP, HTTPSilent, "no HTTP answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := takePreflight(t, c.address, 300*time.Millisecond)
-			if f == nil || f.stage != c.stage || !strings.Contains(f.detail, c.says) {
-				t.Errorf("got %v, want stage %s and %q", f, c.stage, c.says)
+			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(f.detail, c.says) {
+				t.Errorf("got %v because of %s, want stage %s, %s and %q", f, f.reason, c.stage, c.reason, c.says)
 			}
 		})
 	}

@@ -27,12 +27,12 @@ func Run(ctx context.Context, request *Request, emit func(Result)) {
 func runPath(parent context.Context, request *Request, path PathRequest) Result {
 	ctx, cancel := context.WithTimeout(parent, request.timeout())
 	defer cancel()
-	result := Result{Path: path.Path}
+	result := Result{Path: path.Path, Evidence: map[string]string{}}
 	c := &call{route: path.route, way: request.way, tokens: path.Tokens, media: request.media(), result: &result}
 	defer c.leave()
 	f := c.run(ctx, request.target)
 	if f != nil && parent.Err() != nil {
-		f = &fault{stage: f.stage, detail: "interrupted", untried: true}
+		f = failed(f.stage, Interrupted, "interrupted").asUntried(true)
 	}
 	if f != nil {
 		result.stop(f)

@@ -29,16 +29,19 @@ const (
 
 // Result is what a path proved. OK is nil when it could not be tried. Measures are nil when there are none.
 type Result struct {
-	Path      string   `json:"path"`
-	OK        *bool    `json:"ok"`
-	Stage     Stage    `json:"stage"`
-	Detail    string   `json:"detail"`
-	ConnectMS *float64 `json:"connect_ms"` // from the first dial to ICE and DTLS connected, of both participants
-	RTTMS     *float64 `json:"rtt_ms"`     // the publisher's last ICE check on the pair in use
-	Loss      *float64 `json:"loss"`       // 0 to 1, publisher to subscriber, after the first packet
-	Local     *string  `json:"local"`      // the publisher's end of the pair
-	Remote    *string  `json:"remote"`     // the server's
-	Relay     *string  `json:"relay"`      // URL of the TURN server, also when it failed
+	Path   string `json:"path"`
+	OK     *bool  `json:"ok"`
+	Stage  Stage  `json:"stage"`
+	Detail string `json:"detail"`
+	Reason Reason `json:"reason"` // why it stopped; "" where it did not
+	// Evidence is what the detail was made of, by name: addresses, names, codes.
+	Evidence  map[string]string `json:"evidence"`
+	ConnectMS *float64          `json:"connect_ms"` // from the first dial to ICE and DTLS connected, of both participants
+	RTTMS     *float64          `json:"rtt_ms"`     // the publisher's last ICE check on the pair in use
+	Loss      *float64          `json:"loss"`       // 0 to 1, publisher to subscriber, after the first packet
+	Local     *string           `json:"local"`      // the publisher's end of the pair
+	Remote    *string           `json:"remote"`     // the server's
+	Relay     *string           `json:"relay"`      // URL of the TURN server, also when it failed
 
 	// Native is whether libwebrtc clients would accept the TURN server's certificate; nil when none was presented.
 	Native       *bool   `json:"native"`
@@ -47,19 +50,35 @@ type Result struct {
 
 // fault is why a path stopped.
 type fault struct {
-	stage   Stage
-	detail  string
-	untried bool // it could not be tried, which says nothing about whether it would work
+	stage    Stage
+	reason   Reason
+	detail   string
+	evidence map[string]string
+	untried  bool // it could not be tried, which says nothing about whether it would work
 }
 
 func (f *fault) Error() string { return string(f.stage) + ": " + f.detail }
 
-func failed(stage Stage, format string, args ...any) *fault {
-	return &fault{stage: stage, detail: fmt.Sprintf(format, args...)}
+func failed(stage Stage, reason Reason, format string, args ...any) *fault {
+	return &fault{stage: stage, reason: reason, detail: fmt.Sprintf(format, args...), evidence: map[string]string{}}
+}
+
+// with adds evidence, unless there is none.
+func (f *fault) with(name, value string) *fault {
+	if value != "" {
+		f.evidence[name] = value
+	}
+	return f
+}
+
+// asUntried says that nothing was tried, and so nothing proved.
+func (f *fault) asUntried(untried bool) *fault {
+	f.untried = untried
+	return f
 }
 
 func (r *Result) stop(f *fault) {
-	r.Stage, r.Detail = f.stage, f.detail
+	r.Stage, r.Detail, r.Reason, r.Evidence = f.stage, f.detail, f.reason, f.evidence
 	if !f.untried {
 		r.OK = new(bool)
 	}

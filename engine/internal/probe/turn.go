@@ -36,7 +36,7 @@ type turnWay struct {
 func (w *turnWay) settings(engine *webrtc.SettingEngine) {
 	network, err := stdnet.NewNet()
 	if err != nil {
-		w.fail(failed(StageGather, "this machine's network interfaces can't be listed: %v", err))
+		w.fail(failed(StageGather, NoOwnAddress, "this machine's network interfaces can't be listed: %v", err))
 		return
 	}
 	engine.SetNet(&turnNet{network, w})
@@ -51,6 +51,14 @@ func (w *turnWay) faults() (failed, waiting *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.failed, w.waiting
+}
+
+// servers are the URLs that were told.
+func (w *turnWay) servers() []string {
+	if w == nil {
+		return nil
+	}
+	return w.urls
 }
 
 // judge says what libwebrtc would say to the chain that was presented, if one was.
@@ -105,8 +113,8 @@ func (w *turnWay) check(urls []string) *fault {
 			_ = conn.Close()
 			return nil
 		}
-		last = failed(StageGather, "%s: %s", text, explainDial(err, at))
-		last.untried = lacksIPv6(err, at)
+		last = failed(StageGather, dialReason(err, at), "%s: %s", text, explainDial(err, at)).
+			with("address", at).asUntried(lacksIPv6(err, at))
 	}
 	return last
 }
@@ -120,17 +128,19 @@ func (d turnDialer) Dial(_, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.wait(failed(StageTCP, "the TURN server %s did not answer", address))
+	d.wait(failed(StageTCP, Silent, "the TURN server %s did not answer", address).with("address", address))
 	conn, f := d.way.hosts.dial(d.ctx, host, port)
 	if f != nil {
 		f.detail = "the TURN server: " + f.detail
 		d.fail(f)
 		return nil, f
 	}
-	d.wait(failed(StageTLS, "the TURN server %s did not answer the TLS handshake", conn.RemoteAddr()))
+	at := conn.RemoteAddr().String()
+	d.wait(failed(StageTLS, TLSSilent, "the TURN server %s did not answer the TLS handshake", at).with("address", at))
 	encrypted, err := d.handshake(conn, host)
 	if err != nil {
-		f := failed(StageTLS, "the TURN server %s %s", conn.RemoteAddr(), explainTLS(err, host, time.Now()))
+		f := explainTLS(at, err, host, time.Now())
+		f.detail = "the TURN server " + f.detail
 		d.fail(f)
 		_ = conn.Close()
 		return nil, f

@@ -45,13 +45,14 @@ func (w *turnWay) recognize(conn *tls.Conn, host, port string) net.Conn {
 
 func (w *turnWay) refuseHTTP(conn *tls.Conn, port string, said []byte) {
 	if bytes.HasPrefix(said, startOfHTTP) {
-		w.fail(failed(StageGather, "%s", explainWebServer(conn.RemoteAddr(), port)))
+		w.fail(failed(StageGather, TURNIsWeb, "%s", explainWebServer(conn.RemoteAddr(), port)).
+			with("address", conn.RemoteAddr().String()).with("told_port", port))
 		_ = conn.Close()
 	}
 }
 
 // explainWebServer says what the usual reason is where clients are told 443, which is a constant in livekit-server's
-// pkg/service/roommanager.go. lkhub/health/checks.py knows the fault by its first words.
+// pkg/service/roommanager.go.
 func explainWebServer(address net.Addr, port string) string {
 	text := address.String() + " speaks HTTP, not TURN: clients are sent to a web server, and get no media where a network lets " +
 		"nothing but TLS out"

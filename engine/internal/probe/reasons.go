@@ -1,0 +1,96 @@
+package probe
+
+// Reason is why a path stopped, for programs: what was seen, not what follows from it. A stage has several. lkhub's
+// health package knows what each may be caused by; docs/reference/json.md lists them.
+type Reason string
+
+// Of names and connections, to the server or to a TURN server.
+const (
+	NameUnknown    Reason = "name-unknown"    // no such name, or it has no address
+	LookUpSilent   Reason = "look-up-silent"  // no name server answered in time
+	LookUpFailed   Reason = "look-up-failed"  // a name server could not say, or there is none
+	Refused        Reason = "refused"         // the machine is there, and nothing listens on the port
+	Silent         Reason = "silent"          // no answer at all
+	Unreachable    Reason = "unreachable"     // a machine on the way says that there is no way
+	NoIPv6         Reason = "no-ipv6"         // this machine has IPv4 alone
+	ConnectFailed  Reason = "connect-failed"  // else
+	NotTLS         Reason = "not-tls"         // the port answers, without TLS
+	TLSSilent      Reason = "tls-silent"      // the port is open, and nothing answers the handshake
+	TLSClosed      Reason = "tls-closed"      // closed during the handshake, without a reason
+	TLSAlert       Reason = "tls-alert"       // closed with a reason; evidence: alert
+	Expired        Reason = "expired"         // the certificate, or its issuer's
+	NotYetValid    Reason = "not-yet-valid"   // the certificate, by this machine's clock
+	WrongName      Reason = "wrong-name"      // evidence: names, host
+	SelfSigned     Reason = "self-signed"     //
+	ChainGap       Reason = "chain-gap"       // the issuer's certificate is not sent; evidence: issuer
+	UnknownIssuer  Reason = "unknown-issuer"  // the chain is whole and leads to a root that is not trusted here; evidence: issuer
+	BadCertificate Reason = "bad-certificate" // else
+)
+
+// Of HTTP: what answered instead of LiveKit. Evidence: status.
+const (
+	NotLiveKit      Reason = "not-livekit"       // something else says 200
+	NotFound        Reason = "not-found"         // 404, and not in LiveKit's words
+	Redirect        Reason = "redirect"          // evidence: location (without its query)
+	ToTLS           Reason = "to-tls"            // a redirect to the same host with TLS; evidence: location
+	Login           Reason = "login"             // asked for before LiveKit is
+	Gateway         Reason = "gateway"           // 502, 503, 504: a proxy that does not reach what is behind it
+	Forbidden       Reason = "forbidden"         // 403, and not in the hub's or LiveKit's words
+	WantsTLS        Reason = "wants-tls"         // the port speaks TLS
+	HTTPSilent      Reason = "http-silent"       // no answer
+	HTTPClosed      Reason = "http-closed"       // closed without one
+	HTTPFailed      Reason = "http-failed"       // else
+	HubWrongHost    Reason = "hub-wrong-host"    // a hub's own refusal: another Host than its name; evidence: host, at
+	HubNotTrusted   Reason = "hub-not-trusted"   // a hub's own refusal: not from its proxy; evidence: address
+	HubWithoutMedia Reason = "hub-without-media" // a hub's web application, which is not where signalling is
+	HubMediaDown    Reason = "hub-media-down"    // a hub's edge answers, and what it leads to does not
+)
+
+// Of the token.
+const (
+	UnknownKey     Reason = "unknown-key"     // evidence: key
+	BadSignature   Reason = "bad-signature"   // the key is known, its secret is another one
+	TokenExpired   Reason = "token-expired"   //
+	TokenTooEarly  Reason = "token-too-early" // by the server's clock
+	TokenMalformed Reason = "token-malformed" //
+	TokenMissing   Reason = "token-missing"   // the server got none: something on the way dropped it
+	NoIdentity     Reason = "no-identity"     //
+	NoGrant        Reason = "no-grant"        // the token does not allow it
+	NoRoom         Reason = "no-room"         // the room does not exist, and none is made
+	RoomFull       Reason = "room-full"       //
+	LimitReached   Reason = "limit-reached"   // of the server
+	TokenMismatch  Reason = "token-mismatch"  // the two tokens don't go together
+	TokenRefused   Reason = "token-refused"   // in other words
+)
+
+// Of the join.
+const (
+	NotUpgraded   Reason = "not-upgraded"   // HTTP works, and the WebSocket is answered as plain HTTP; evidence: status
+	JoinRefused   Reason = "join-refused"   // evidence: status
+	SignalSilent  Reason = "signal-silent"  // no answer within the time
+	SignalEnded   Reason = "signal-ended"   // the connection broke
+	SessionEnded  Reason = "session-ended"  // the server ended the session; evidence: why
+	NoDescription Reason = "no-description" //
+	NoCandidate   Reason = "no-candidate"   //
+	NotOffered    Reason = "not-offered"    // other paths are, or may be
+	JoinFailed    Reason = "join-failed"    // else
+)
+
+// Of media. Evidence: remote and local, where packets were sent to and from.
+const (
+	LoopbackTold   Reason = "loopback-told"    // clients are sent to the server's own loopback
+	NoOwnAddress   Reason = "no-own-address"   // this machine has none for the path
+	TURNSilent     Reason = "turn-silent"      // no answer from the TURN server
+	TURNLogin      Reason = "turn-login"       // it refuses name and password
+	TURNRefused    Reason = "turn-refused"     // it gives no relay address, for another reason
+	TURNIsWeb      Reason = "turn-is-web"      // a web server is there
+	NoReply        Reason = "no-reply"         // nothing came back
+	DTLSUnfinished Reason = "dtls-unfinished"  //
+	NotAccepted    Reason = "not-accepted"     // the server did not take the publisher's track
+	NothingHeard   Reason = "nothing-heard"    // connected, and no packet came through
+	NoPicture      Reason = "no-picture"       // sound comes through, packets of a picture's size don't
+	SenderEnded    Reason = "session-lost"     // a session ended while media was waited for
+	Undecided      Reason = "not-decided"      //
+	NeedsAnother   Reason = "needs-subscriber" // one token alone: all but media
+	Interrupted    Reason = "interrupted"      //
+)

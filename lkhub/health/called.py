@@ -1,0 +1,70 @@
+"""Which hub was called, as far as what is said about a failed call depends on it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lkhub.health.paths import PathResult
+
+
+@dataclass(frozen=True)
+class CalledHub:
+    """The hub that was called: this machine's own, by the record of what is in force, or somebody else's, of which
+    nothing is known.
+
+    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is where
+    the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application does. `ports`
+    are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
+    and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `given_tokens`: they were
+    not made here and now.
+    """
+
+    reach: str = ""
+    tls: str = ""
+    name: str = ""
+    door: str = ""
+    web: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    turn: str = ""
+    turn_door: str = ""
+    given_tokens: bool = False
+
+    @staticmethod
+    def of(applied: Mapping[str, Any] | None) -> "CalledHub":
+        """By the record of what is in force."""
+        record = applied or {}
+        front = record.get("front", {})
+        return CalledHub(
+            record.get("reach", ""),
+            record.get("tls", ""),
+            front.get("name", ""),
+            front.get("door", ""),
+            front.get("web", ""),
+            record.get("ports", {}),
+            front.get("turn", ""),
+            front.get("turn_door", ""),
+        )
+
+    @property
+    def is_own(self) -> bool:
+        return bool(self.reach)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether a proxy is expected in front of it."""
+        return self.tls == "external"
+
+    @property
+    def has_split(self) -> bool:
+        """Whether a proxy is expected to lead TURN over TLS to the hub, too."""
+        return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_door.rpartition(":")[2]
+
+    def port_of(self, result: PathResult) -> str:
+        """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""
+        protocol, _, end = result.evidence.get("remote", "").split(",")[0].partition(" ")
+        if end:
+            return f"{end.rpartition(':')[2]}/{protocol}"
+        return self.ports.get(result.path, "")
+
+
+SOMEBODYS = CalledHub()

@@ -1,0 +1,175 @@
+"""What calls through each path proved → findings: one for each cause. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from lkhub.health import causes_http, causes_media, causes_way
+from lkhub.health.called import SOMEBODYS, CalledHub
+from lkhub.health.causes import Cause, explain, is_turn, undecided
+from lkhub.health.finding import Finding, Fix
+from lkhub.health.paths import PathResult
+
+_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES)
+
+# Stages and reasons of what all paths have in common: the way to the server, and the signalling.
+_COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
+_SIGNALLING = ("join-refused", "signal-silent", "signal-ended", *causes_http.CAUSES)
+
+
+def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
+    """Findings for paths that failed or could not be tried, or that not everybody can use. Paths that fail for one
+    cause are one finding, whose subject is the first of them."""
+    results = tuple(results)
+    for result in results:
+        if result.ok and _NOT_TOLD in result.detail:
+            yield _find_untold(result, hub)
+        if result.ok and result.native is False:
+            yield _find_native(result, hub)
+    for group in _group(result for result in results if result.ok is False):
+        yield _find_failure(group, hub)
+    for group in _group(result for result in results if result.ok is None):
+        yield _find_untried(group)
+
+
+def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
+    """Results that have one cause together, in the order of the first of each."""
+    found: dict[tuple[str, ...], list[PathResult]] = {}
+    for result in results:
+        found.setdefault(_cause_key(result), []).append(result)
+    udp, relayed = found.get(_UDP_KEY), found.get(_RELAY_KEY)
+    if udp and relayed:
+        udp += found.pop(_RELAY_KEY)
+    yield from found.values()
+
+
+def _cause_key(result: PathResult) -> tuple[str, ...]:
+    """What results have alike that failed for the same cause."""
+    if not result.reason or is_turn(result):
+        return (result.path,)
+    if result.stage in _COMMON_STAGES or result.reason in _SIGNALLING:
+        return ("signalling", result.reason)
+    if result.reason == "no-reply":
+        # A relay sends on to media's own port, so that all of them wait for one.
+        return ("no-reply", result.evidence.get("remote", "").partition(" ")[0] or result.path)
+    if result.reason == "turn-silent" and result.path == "turn-udp":
+        return _RELAY_KEY
+    return (result.path,)
+
+
+# Nothing came back over UDP, from media and from the TURN server: what drops one drops the other.
+_UDP_KEY = ("no-reply", "udp")
+_RELAY_KEY = ("turn-silent", "udp")
+
+
+def _name_paths(group: Sequence[PathResult]) -> str:
+    names = [result.path for result in group]
+    if len(names) == 1:
+        return f"the path {names[0]}"
+    return f"the paths {', '.join(names[:-1])} and {names[-1]}"
+
+
+def _find_failure(group: Sequence[PathResult], hub: CalledHub) -> Finding:
+    first = group[0]
+    cause = _explain_udp(group, hub) or explain(first, hub, _TABLES)
+    return Finding(
+        "path-fails",
+        first.path,
+        "error",
+        f"no call gets through on {_name_paths(group)}",
+        "; ".join(detail for detail, _ in groupby(_list_details(group))),
+        cause.why,
+        cause.fix,
+    )
+
+
+def _list_details(group: Sequence[PathResult]) -> list[str]:
+    """What was seen, the same said once."""
+    return list(dict.fromkeys(result.detail for result in group if result.detail))[:2]
+
+
+def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
+    """The cause where nothing at all came back over UDP, at two ports."""
+    if {result.reason for result in group} != {"no-reply", "turn-silent"}:
+        return None
+    ports = " and ".join(dict.fromkeys(filter(None, map(hub.port_of, group))))
+    closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
+    if hub.is_own:
+        why = f"nothing that was sent over UDP was answered ({ports}); the calls were made on this very machine"
+        return Cause(f"{why}, so that its own firewall is the likeliest", (closed, _APPLY_FIX))
+    why = undecided(
+        "the network here, or one on the way, lets no UDP through, as offices do",
+        "a firewall or router in front of the server drops these ports",
+        "the address that clients are told is not the server's",
+    )
+    return Cause(f"nothing that was sent over UDP was answered: {why}", (causes_media.ADDRESS_FIX, closed))
+
+
+_APPLY_FIX = Fix("open what the hub needs", "lkhub firewall apply")
+
+
+def _find_untried(group: Sequence[PathResult]) -> Finding:
+    first = group[0]
+    return Finding(
+        "path-not-tried",
+        first.path,
+        "warning",
+        f"whether {_name_paths(group)} {'works' if len(group) == 1 else 'work'} is not known",
+        "; ".join(_list_details(group)),
+        _UNTRIED.get(first.reason, "the probe could not be run to its end"),
+        (Fix("on this hub: try it again", f"lkhub verify --path {first.path}"),),
+    )
+
+
+# Why nothing was proved, either way.
+_UNTRIED = {
+    "not-offered": "what is not offered can't be tried; another deployment need not offer it",
+    "needs-subscriber": "a single token proves all but media: nobody hears what it sends",
+    "no-ipv6": "this machine has IPv4 alone, which says nothing about the server",
+    "interrupted": "the verification was interrupted",
+}
+
+
+def _find_native(result: PathResult, hub: CalledHub) -> Finding:
+    """On a network of one's own they have other ways, and there may be no chain that they would take."""
+    at_home = hub.reach in ("local", "lan")
+    when = (
+        "here they get through over UDP; it matters only where something between a device and the hub lets nothing but "
+        "443/tcp through, as some guest networks do"
+        if at_home
+        else "it matters on networks that let nothing but 443/tcp through"
+    )
+    public = Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's")
+    return Finding(
+        "native-refuses",
+        result.path,
+        "info" if at_home else "warning",
+        "native applications can't use TURN over TLS here; browsers can",
+        result.native_detail or "",
+        f"libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; {when}",
+        (
+            *(() if at_home else (public,)),
+            Fix(f"{'' if at_home else 'else '}nothing: over UDP, TCP and TURN over UDP they get through"),
+        ),
+    )
+
+
+# How the probe says that it heard the server where clients would not look (engine/internal/probe/explain.go).
+_NOT_TOLD = "which clients are not told"
+_TOLD_FIX = Fix("see whether the address that clients are told leads to this hub: media.advertise")
+
+
+def _find_untold(result: PathResult, hub: CalledHub) -> Finding:
+    """From elsewhere the address may be the right one: not every router leads to its outside address from inside."""
+    return Finding(
+        "address-not-told",
+        result.path,
+        "warning",
+        f"a client behind a NAT or a firewall gets no media on the path {result.path} from here",
+        result.detail,
+        "nothing answers at the address that clients are told; the server's own packets come from another one, and a "
+        "NAT drops what nobody asked for",
+        (
+            _TOLD_FIX if hub.is_own else causes_media.ADDRESS_FIX,
+            Fix("in the server's own network: try from outside, for its router may not lead back in from there"),
+        ),
+    )

@@ -1,0 +1,192 @@
+"""Causes where the join went through and media does not. Pure."""
+
+from collections.abc import Mapping
+
+from lkhub.health.called import CalledHub
+from lkhub.health.causes import LOG_FIX, Cause, Explain, undecided
+from lkhub.health.finding import Fix
+from lkhub.health.paths import PathResult
+
+# The spec's key of the port that each path needs.
+_PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp", "turn-tls": "tls.listen"}
+
+# Of one's own hub that is `address-changed`.
+ADDRESS_FIX = Fix(
+    "see whether the address that was tried is where the server is reached from here: media.advertise in a hub's spec, "
+    "rtc.node_ip or rtc.use_external_ip in the configuration of another LiveKit"
+)
+
+
+def key_of(result: PathResult, hub: CalledHub) -> str:
+    """The spec's key of the port that a path needs."""
+    return "turn.listen" if result.path == "turn-tls" and hub.is_proxied else _PORT_KEYS.get(result.path, "media")
+
+
+def _end(result: PathResult, name: str) -> str:
+    return result.evidence.get(name, "").split(", ")[0]
+
+
+def _key_of_tried(result: PathResult, hub: CalledHub) -> str:
+    """The key of the port that was tried: a relay, too, sends on to media's own."""
+    if result.path.startswith("turn-") and _end(result, "remote").startswith("udp "):
+        return _PORT_KEYS["udp"]
+    return key_of(result, hub)
+
+
+def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
+    port, remote, key = hub.port_of(result), _end(result, "remote"), _key_of_tried(result, hub)
+    named = f"{port} ({key})" if port else f"the port that {key} names"
+    if hub.is_own:
+        why = f"nothing answered what was sent to {remote or named}, and the call was made on this very machine"
+        return Cause(
+            f"{why}, so that its own firewall is the likeliest",
+            (
+                Fix(f"see what closes {named}", "lkhub firewall status"),
+                Fix("open what the hub needs", "lkhub firewall apply"),
+                LOG_FIX,
+            ),
+        )
+    why = undecided(f"a firewall drops {port or 'the port'}", "the address is not where the server is")
+    return Cause(
+        f"signalling works, and nothing came back from {remote or 'the address that the server tells'}: {why}",
+        (
+            ADDRESS_FIX,
+            Fix(
+                f"open {named} in front of the server; on a hub's machine this says what closes it",
+                "lkhub firewall status",
+            ),
+        ),
+    )
+
+
+def _turn_silent(result: PathResult, hub: CalledHub) -> Cause:
+    key = key_of(result, hub)
+    port = hub.ports.get(result.path) or _port_of_url(result.evidence.get("relay", ""))
+    named = f"{port} ({key})" if port else f"the port that {key} names"
+    fix = Fix(f"see what closes {named}", "lkhub firewall status")
+    if hub.is_own:
+        return Cause(
+            f"nothing came back from the TURN server at {named}",
+            (fix, Fix("see what the relay says", "lkhub logs relay")),
+        )
+    why = undecided(f"a firewall drops {port or 'its port'}", "the address is not where the TURN server is")
+    open_fix = Fix(
+        f"open {named} in front of the server; on a hub's machine this says what closes it", "lkhub firewall status"
+    )
+    return Cause(f"nothing came back from the TURN server: {why}", (ADDRESS_FIX, open_fix))
+
+
+def _port_of_url(url: str) -> str:
+    """`3478/udp` of `turn:192.0.2.1:3478?transport=udp`."""
+    address, _, query = url.split(", ")[0].partition("?")
+    port = address.rpartition(":")[2]
+    return f"{port}/{query.removeprefix('transport=') or 'udp'}" if port.isdigit() else ""
+
+
+def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        "the TURN server does not take the credentials that LiveKit gives out: its secret is another, or its clock",
+        (
+            Fix("give its entry in turn.external the secret that the TURN server has (coturn: static-auth-secret)"),
+            Fix("see whether the clocks of both machines are right", "date"),
+        ),
+    )
+
+
+def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
+    logs = (Fix("see what the relay says", "lkhub logs relay"),) if hub.is_own else ()
+    return Cause(
+        "the TURN server that clients are told gives no relay address", (*logs, Fix("read what the TURN server says"))
+    )
+
+
+def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
+    named = f" ({hub.turn})" if hub.turn else ""
+    fixes = (
+        Fix("give TURN a name of its own (turn.domain), and have what listens on that port pass TLS for it on"),
+        Fix(
+            "nginx, HAProxy and Traefik can, Caddy with caddy-l4; for a hub behind a proxy",
+            "lkhub render proxy -o proxy",
+        ),
+    )
+    if hub.has_split:
+        name = hub.turn.rpartition(":")[0]
+        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), fixes[1])
+    return Cause(
+        f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on", fixes
+    )
+
+
+def _no_own_address(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        "this machine has no address from which this path can be tried; of the hub this says nothing",
+        (Fix("see its addresses", "ip address"),),
+    )
+
+
+def _loopback_told(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        "the server tells clients that it is at its own loopback address, where they find themselves",
+        (ADDRESS_FIX, Fix("a hub for this machine alone is that on purpose: reach: lan or public lets others in")),
+    )
+
+
+def _not_offered(result: PathResult, hub: CalledHub) -> Cause:
+    key = key_of(result, hub)
+    if hub.is_own:
+        return Cause(
+            "the spec promises this path, and what runs does not offer it",
+            (Fix(f"apply the spec, and see whether {key} has its port", "lkhub up"), LOG_FIX),
+        )
+    return Cause(
+        "the server lets participants in and offers them no such path",
+        (Fix(f"to have it, turn it on: {key} in a hub's spec, rtc.tcp_port or turn in another LiveKit's"),),
+    )
+
+
+def _dtls(result: PathResult, hub: CalledHub) -> Cause:
+    why = undecided("something on the way drops large packets", "the line loses much", "a middlebox filters DTLS")
+    return Cause(
+        f"small packets pass, and the encrypted session does not come up: {why}",
+        (
+            Fix("see which size of packet passes", "ping -M do -s 1372 HOST"),
+            Fix("on a tunnel or PPPoE: a smaller MTU on the server's interface, or clamped by its router"),
+        ),
+    )
+
+
+def _nothing_heard(result: PathResult, hub: CalledHub) -> Cause:
+    why = undecided("the server does not forward the track", "packets of media are dropped and the others are not")
+    return Cause(why, (LOG_FIX,) if hub.is_own else (Fix("read what the server says of these two participants"),))
+
+
+def _no_picture(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        "sound gets through, and packets of a picture's size (1,200 bytes) do not: something on the way drops large "
+        "packets, mostly a tunnel or PPPoE with a smaller MTU",
+        (
+            Fix("see which size of packet passes", "ping -M do -s 1372 HOST"),
+            Fix("give the server's interface a smaller MTU, or open ICMP, by which routers tell it"),
+        ),
+    )
+
+
+def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
+    why = "the server does not take the publisher's track: the token, the room or room.enabled_codecs does not allow it"
+    return Cause(why, (LOG_FIX,) if hub.is_own else ())
+
+
+CAUSES: Mapping[str, Explain] = {
+    "no-reply": _no_reply,
+    "turn-silent": _turn_silent,
+    "turn-login": _turn_login,
+    "turn-refused": _turn_refused,
+    "turn-is-web": _turn_is_web,
+    "no-own-address": _no_own_address,
+    "loopback-told": _loopback_told,
+    "not-offered": _not_offered,
+    "dtls-unfinished": _dtls,
+    "nothing-heard": _nothing_heard,
+    "no-picture": _no_picture,
+    "not-accepted": _not_accepted,
+}

@@ -1,0 +1,261 @@
+"""Causes on the way to a server: its name, its port, its certificate. Pure."""
+
+import shlex
+from collections.abc import Mapping
+
+from lkhub.health.called import CalledHub
+from lkhub.health.causes import Cause, Explain, is_turn, undecided
+from lkhub.health.finding import Fix
+from lkhub.health.paths import PathResult
+
+RENDER_FIX = Fix("write the proxy's file for this very hub, and compare", "lkhub render proxy -o proxy")
+STATUS_FIX = Fix("see whether the hub runs", "lkhub status")
+CLOCK_FIX = Fix("see whether this machine's clock is right, and the server's", "date")
+FIREWALL_FIX = Fix("see what closes a port, on the hub's machine", "lkhub firewall status")
+
+
+def _server(result: PathResult, hub: CalledHub) -> str:
+    if is_turn(result):
+        return "the TURN server"
+    return "the proxy" if hub.is_proxied else "the server"
+
+
+def _at(result: PathResult) -> str:
+    return result.evidence.get("address", "its address")
+
+
+def _port(result: PathResult) -> str:
+    port = result.evidence.get("address", "").rpartition(":")[2]
+    return f"{port}/tcp" if port.isdigit() else "its port"
+
+
+def _name_unknown(result: PathResult, hub: CalledHub) -> Cause:
+    name = result.evidence.get("name", "it")
+    return Cause(
+        f"the name servers that this machine asks know no address of {name}",
+        (
+            Fix(f"make an A record (AAAA for IPv6) of {name}, or mend its spelling"),
+            Fix("see what this machine finds", f"getent ahosts {shlex.quote(name)}"),
+        ),
+    )
+
+
+def _look_up_silent(result: PathResult, hub: CalledHub) -> Cause:
+    server = result.evidence.get("server", "")
+    return Cause(
+        f"this machine's name server{f' {server}' if server else ''} does not answer; of the hub this says nothing",
+        (Fix("see which name servers this machine asks, and whether it reaches them", "cat /etc/resolv.conf"),),
+    )
+
+
+def _look_up_failed(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        "this machine's name server fails, refuses, or there is none; of the hub this says nothing",
+        (Fix("see which name servers this machine asks", "cat /etc/resolv.conf"),),
+    )
+
+
+def _refused(result: PathResult, hub: CalledHub) -> Cause:
+    if is_turn(result):
+        why = f"nothing listens on {_at(result)}, which clients are told for TURN over TLS"
+        return Cause(why, _turn_port_fixes(result, hub))
+    if hub.is_proxied:
+        why = f"nothing listens on {_at(result)}, where {hub.name} leads and the proxy in front should be"
+        return Cause(
+            why,
+            (
+                Fix(f"start the proxy, and have it lead {hub.name} to http://{hub.door}"),
+                RENDER_FIX,
+                Fix(f"see whether {hub.name} leads to the proxy's machine", f"getent ahosts {shlex.quote(hub.name)}"),
+            ),
+        )
+    if hub.is_own:
+        return Cause(f"nothing listens on {_at(result)}: the hub's front does not run", (STATUS_FIX,))
+    return Cause(
+        f"the machine is there, and nothing listens on {_at(result)}",
+        (
+            Fix("give the address that `lkhub env` shows on the hub's machine: LIVEKIT_URL"),
+            Fix("see there whether it runs", "lkhub status"),
+        ),
+    )
+
+
+def _silent(result: PathResult, hub: CalledHub) -> Cause:
+    port = _port(result)
+    why = undecided(
+        f"a firewall drops {port}", f"nobody is at {_at(result)}", "the name leads to an address that is another's"
+    )
+    if is_turn(result):
+        return Cause(why, _turn_port_fixes(result, hub))
+    return Cause(why, (Fix(f"see what closes {port}, on the hub's machine", "lkhub firewall status"), STATUS_FIX))
+
+
+def _turn_port_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
+    port = _port(result)
+    if hub.has_split:
+        lead = f"have the proxy pass TLS for {hub.turn.rpartition(':')[0]} on to {hub.turn_door}, as it is"
+        return (Fix(lead), RENDER_FIX)
+    if hub.is_proxied:
+        return (
+            Fix(f"open {port}, which turn.listen names, and see what closes it", "lkhub firewall status"),
+            STATUS_FIX,
+        )
+    return (
+        Fix(f"open {port} on the TURN server's machine, and see what closes it", "lkhub firewall status"),
+        STATUS_FIX,
+    )
+
+
+def _unreachable(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        f"this machine, or a router on the way, knows no way to {_at(result)}",
+        (Fix("see whether this machine has a network, and whether the address is reached from it", "ip route"),),
+    )
+
+
+def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
+    if is_turn(result) or not hub.is_proxied:
+        return Cause(
+            f"{_at(result)} answers without TLS",
+            (Fix("give ws:// instead of wss://, or the port that has TLS"), Fix("see the address", "lkhub env")),
+        )
+    return Cause(
+        f"the proxy answers on {_at(result)} without TLS, which tls.mode: external leaves to it",
+        (Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key"), RENDER_FIX),
+    )
+
+
+PROXY_PROTOCOL_FIX = Fix(
+    "have it say by the PROXY protocol where clients are: nginx `proxy_protocol on;` in its stream server, HAProxy "
+    "`send-proxy-v2`, Traefik `proxyProtocol: {version: 2}`"
+)
+
+
+def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
+    if is_turn(result) and hub.has_split:
+        name = hub.turn.rpartition(":")[0]
+        why = undecided(
+            f"the proxy leads {name} to {hub.turn_door} without the PROXY protocol, and the hub hangs up",
+            f"the proxy leads {name} elsewhere",
+            f"there is no certificate of {name} yet",
+        )
+        return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX, Fix("read what the edge says", "lkhub logs edge")))
+    log = (Fix("read what the edge says", "lkhub logs edge"),) if hub.is_own and not hub.is_proxied else ()
+    return Cause(
+        undecided(
+            f"{_server(result, hub)} has no certificate for the name that was asked for",
+            "what passes the connection on does not reach what is behind it",
+        ),
+        (*log, Fix(f"see whether {_server(result, hub)} serves TLS for this name")),
+    )
+
+
+def _tls_silent(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        undecided(
+            f"{_at(result)} takes connections and speaks no TLS",
+            "something takes them and passes nothing on",
+            "packets are lost on the way",
+        ),
+        (Fix(f"see what listens there, on {_server(result, hub)}'s machine", "ss -ltnp"),),
+    )
+
+
+def _tls_alert(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        f"{_server(result, hub)} refuses the handshake; mostly it has no certificate for the name that was asked for",
+        (
+            Fix("call it by the name that its certificate is for"),
+            Fix("see what the hub says of its certificate", "lkhub status"),
+        ),
+    )
+
+
+def _certificate_fixes(result: PathResult, hub: CalledHub, what: str) -> tuple[Fix, ...]:
+    """Where the certificate that was seen is put in place."""
+    if hub.tls == "files" or (is_turn(result) and hub.is_proxied):
+        return (Fix(f"put {what} where tls.cert points; the hub takes it over by itself"),)
+    if hub.is_proxied:
+        return (Fix(f"give the proxy {what} (nginx: ssl_certificate, then `nginx -s reload`)"),)
+    if hub.is_own:
+        return (Fix("see what keeps the hub from having one", "lkhub status"), Fix("and why", "lkhub logs edge"))
+    return (Fix(f"give the server {what}"),)
+
+
+def _expired(result: PathResult, hub: CalledHub) -> Cause:
+    fixes = _certificate_fixes(result, hub, "a certificate that has been renewed")
+    return Cause(f"the certificate of {_server(result, hub)} was not renewed, or a clock is wrong", (*fixes, CLOCK_FIX))
+
+
+def _not_yet_valid(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause("a clock is wrong: this machine's, or the one by which the certificate was made", (CLOCK_FIX,))
+
+
+def _wrong_name(result: PathResult, hub: CalledHub) -> Cause:
+    names, host = result.evidence.get("names", "other names"), result.evidence.get("host", "this name")
+    why = f"{_server(result, hub)} has a certificate for {names} alone, and is called {host}"
+    if hub.is_own:
+        return Cause(why, _certificate_fixes(result, hub, f"a certificate for {host}"))
+    return Cause(why, (Fix(f"call it by a name of its certificate: {names}"), Fix(f"or give it one for {host}")))
+
+
+_INSTALL_FIX = Fix(
+    "an authority of one's own: put its root certificate into /usr/local/share/ca-certificates/, named *.crt, of this "
+    "machine, and into every device that is to use the hub",
+    "update-ca-certificates",
+)
+_ONE_PROGRAM_FIX = Fix("for one program on this machine: SSL_CERT_FILE=/path/of/root.pem in its environment")
+_TRUST_FIX = Fix("a hub that certifies itself shows on its machine how a device trusts it", "lkhub trust")
+
+
+def _chain_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
+    return _certificate_fixes(result, hub, "the whole chain (certbot: fullchain.pem, not cert.pem)")
+
+
+def _chain_gap(result: PathResult, hub: CalledHub) -> Cause:
+    issuer = result.evidence.get("issuer", "its issuer")
+    why = f"{_server(result, hub)} sends its own certificate without that of {issuer}: browsers may fill the gap"
+    return Cause(f"{why}, most other programs don't", _chain_fixes(result, hub))
+
+
+def _unknown_issuer(result: PathResult, hub: CalledHub) -> Cause:
+    issuer = result.evidence.get("issuer", "its issuer")
+    trust = () if hub.is_own else (_TRUST_FIX,)
+    if result.evidence.get("sent", "1") == "1":
+        why = undecided(
+            f"{issuer} is an authority of somebody's own, whose root this machine does not have",
+            f"{_server(result, hub)} does not send the certificate of {issuer}, between its own and a root",
+        )
+        return Cause(why, (_INSTALL_FIX, _ONE_PROGRAM_FIX, *trust, *_chain_fixes(result, hub)))
+    why = f"the chain is whole, and {issuer} is an authority of somebody's own: this machine does not have its root"
+    return Cause(why, (_INSTALL_FIX, _ONE_PROGRAM_FIX, *trust))
+
+
+def _self_signed(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        f"the certificate of {_server(result, hub)} is signed by itself, and nobody has a reason to believe it",
+        (
+            *_certificate_fixes(result, hub, "a certificate of an authority"),
+            Fix("or trust that very certificate, as an authority of one's own", "update-ca-certificates"),
+        ),
+    )
+
+
+CAUSES: Mapping[str, Explain] = {
+    "name-unknown": _name_unknown,
+    "look-up-silent": _look_up_silent,
+    "look-up-failed": _look_up_failed,
+    "refused": _refused,
+    "silent": _silent,
+    "unreachable": _unreachable,
+    "not-tls": _not_tls,
+    "tls-silent": _tls_silent,
+    "tls-closed": _tls_closed,
+    "tls-alert": _tls_alert,
+    "expired": _expired,
+    "not-yet-valid": _not_yet_valid,
+    "wrong-name": _wrong_name,
+    "self-signed": _self_signed,
+    "chain-gap": _chain_gap,
+    "unknown-issuer": _unknown_issuer,
+}

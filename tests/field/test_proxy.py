@@ -1,0 +1,154 @@
+"""A hub behind an nginx that somebody configured by hand (tls.mode: external)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.field.nginx import OTHER_SITE, nginx
+from tests.kit.hub import Hub, make_hub
+from tests.namespaces.front import NAME, TURN_NAME, write_certificates
+from tests.namespaces.lan import HUB, PORTS, Lan
+
+DOOR = "127.0.0.1:7883"
+
+WEBSOCKET = """
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+"""
+HOST = "proxy_set_header Host $host;"
+
+
+def lead(to: str, *lines: str, location: str = "/") -> str:
+    return f"location {location} {{ proxy_pass http://{to}; {' '.join(lines)} }}"
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A hub for which somebody configures a proxy."""
+
+    lan: Lan
+    hub: Hub
+    folder: Path
+
+    def judge(self, body: str, *arguments: str, certificate: str = "cert", stream: str = "") -> tuple[int, str]:
+        """The exit code of `verify` and all that a person reads of it, on one line."""
+        with nginx(self.lan.hub, self.folder, certificate, body, stream):
+            done = self.hub.run("verify", *(arguments or ("--path", "udp")))
+        text = " ".join((done.stdout + done.stderr).split())
+        assert "eyJ" not in text, "a token"
+        return done.returncode, text
+
+
+@pytest.fixture(scope="module")
+def behind(lan: Lan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    folder = tmp_path_factory.mktemp("proxy")
+    lan.name_hosts({NAME: HUB, TURN_NAME: HUB})
+    write_certificates(folder, NAME, TURN_NAME)
+    with make_hub(lan.hub.prefix, PORTS) as hub:
+        hub.environ["SSL_CERT_FILE"] = str(folder / "root.pem")
+        hub.spec.write_text(
+            f"reach: lan\ndomain: {NAME}\nmedia: {{advertise: {HUB}}}\n"
+            f"turn: {{domain: {TURN_NAME}, listen: 5349, port: 443}}\n"
+            f"tls: {{mode: external, cert: {folder}/cert.pem, key: {folder}/key.pem}}\n"
+        )
+        hub.up("--no-verify")
+        yield Behind(lan, hub, folder)
+
+
+def test_proxy_that_does_all_is_well(behind: Behind) -> None:
+    """The others fail for what they lack, and for nothing else."""
+    code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST))
+    assert code == 0, text
+
+
+@pytest.mark.case("proxy-loses-host")
+def test_proxy_that_loses_the_host(behind: Behind) -> None:
+    code, text = behind.judge(lead(DOOR, WEBSOCKET))
+    assert code == 1
+    assert f"hands on another Host than {NAME}" in text, text
+    assert "proxy_set_header Host $host;" in text
+    assert DOOR in text, "the host that it was asked for"
+    assert "status` shows" not in text
+
+
+@pytest.mark.case("proxy-to-web-port")
+@pytest.mark.parametrize("lines", [(WEBSOCKET,), (WEBSOCKET, HOST)], ids=["by-address", "by-name"])
+def test_proxy_that_leads_to_the_web_port(behind: Behind, lines: tuple[str, ...]) -> None:
+    code, text = behind.judge(lead("127.0.0.1:8080", *lines))
+    assert code == 1
+    assert "web application (127.0.0.1:8080)" in text, text
+    assert f"proxy_pass http://{DOOR};" in text
+
+
+@pytest.mark.case("proxy-502")
+def test_proxy_that_leads_where_nothing_is(behind: Behind) -> None:
+    code, text = behind.judge(lead("127.0.0.1:9999", WEBSOCKET, HOST))
+    assert code == 1
+    assert f"answers 502 itself: it does not reach the hub, whose door is {DOOR}" in text, text
+    assert "<" not in text, "markup"
+    assert f"proxy_pass http://{DOOR};" in text
+
+
+@pytest.mark.case("login-wall-in-front")
+@pytest.mark.parametrize(
+    "answer", ["401", "302 https://auth.example.com/?rd=x", "403"], ids=["page", "redirect", "filter"]
+)
+def test_login_in_front(behind: Behind, answer: str) -> None:
+    code, text = behind.judge(f"location / {{ return {answer}; }}")
+    assert code == 1
+    assert "/rtc, /twirp, /agent and /whip" in text, text
+    assert "LIVEKIT_URL" not in text, "the address is right"
+    assert "take key and secret" not in text, "so is the key"
+    assert ("auth.example.com" in text) is answer.startswith("302")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [(HOST,), (HOST, "proxy_http_version 1.1;")],
+    ids=["http-1.0", "no-upgrade"],
+)
+def test_proxy_that_does_not_upgrade(behind: Behind, lines: tuple[str, ...]) -> None:
+    code, text = behind.judge(lead(DOOR, *lines))
+    assert code == 1
+    assert "HTTP gets through and the WebSocket does not" in text, text
+    assert "proxy_set_header Upgrade $http_upgrade;" in text
+
+
+def test_proxy_that_leads_to_another_site(behind: Behind) -> None:
+    code, text = behind.judge(OTHER_SITE)
+    assert code == 1
+    assert "My cloud" in text
+    assert f"proxy_pass http://{DOOR};" in text
+    assert "from / on" in text
+
+
+@pytest.mark.parametrize("to", [DOOR, f"{DOOR}/"], ids=["kept", "taken-away"])
+def test_hub_below_a_path_is_refused_with_the_reason(behind: Behind, to: str) -> None:
+    code, text = behind.judge(lead(to, WEBSOCKET, HOST, location="/livekit/") + OTHER_SITE)
+    assert code == 1
+    assert "pages, API and tokens name it without a path" in text, text
+
+
+@pytest.mark.case("sdk-url-with-path")
+def test_livekit_below_a_path_that_the_proxy_takes_away_is_reached(behind: Behind) -> None:
+    body = lead(f"{DOOR}/", WEBSOCKET, HOST, location="/livekit/") + OTHER_SITE
+    behind.hub.environ |= behind.hub.env()
+    code, text = behind.judge(body, "--url", f"wss://{NAME}/livekit", "--path", "udp")
+    assert code == 0, text
+    body = lead(DOOR, WEBSOCKET, HOST, location="/livekit/") + OTHER_SITE
+    code, text = behind.judge(body, "--url", f"wss://{NAME}/livekit", "--path", "udp")
+    assert code == 1
+    assert "does not take the path away" in text, text
+
+
+@pytest.mark.case("plain-port-with-wss")
+def test_ws_where_only_wss_is(behind: Behind) -> None:
+    behind.hub.environ |= behind.hub.env()
+    code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST), "--url", f"ws://{NAME}", "--path", "udp")
+    assert code == 1
+    assert f"use wss://{NAME}" in text, text
+    assert "access_token" not in text
+    assert "?" not in text.partition("fix:")[0], "a long query"
