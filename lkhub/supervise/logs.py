@@ -1,13 +1,28 @@
 """Rotation of log files by size."""
 
+import contextlib
+import errno
 import os
 import shutil
 
-from lkhub.host.files import explain_os_errors
+from lkhub.errors import MachineError
+from lkhub.host.files import FILE_MODE, explain_os_errors
 
 # Enough for days of a quiet hub, and little on a small disk: four files of each process.
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 3
+
+
+def rotate_logs(paths: list[str]) -> None:
+    """Rotate each of them that is large. Raises MachineError with all that could not be."""
+    problems = []
+    for path in paths:
+        try:
+            rotate_log(path)
+        except MachineError as error:
+            problems.append(error.message)
+    if problems:
+        raise MachineError("\n".join(problems))
 
 
 def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
@@ -15,6 +30,7 @@ def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
 
     The file is copied and truncated, not renamed: the process that writes it holds it open in append mode
     and goes on at the new end. Lines written during the copy are lost, as with logrotate's copytruncate.
+    On a full disk the oldest log makes room for the copy. Where it can't, nothing is lost but what comes next.
     """
     with explain_os_errors(path, "rotate"):
         try:
@@ -22,10 +38,38 @@ def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
                 return False
         except FileNotFoundError:
             return False
-        for number in range(kept - 1, 0, -1):
-            if os.path.exists(f"{path}.{number}"):
-                os.replace(f"{path}.{number}", f"{path}.{number + 1}")
-        shutil.copyfile(path, f"{path}.1")
-        os.chmod(f"{path}.1", 0o600)
+        # All that was there stays until there is a whole copy.
+        copy = f"{path}.new"
+        try:
+            _copy(path, copy, kept)
+            for number in range(kept - 1, 0, -1):
+                if os.path.exists(f"{path}.{number}"):
+                    os.replace(f"{path}.{number}", f"{path}.{number + 1}")
+            os.replace(copy, f"{path}.1")
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(copy)
         os.truncate(path, 0)
     return True
+
+
+def _copy(path: str, copy: str, kept: int) -> None:
+    try:
+        _copy_once(path, copy)
+    except OSError as error:
+        oldest = next((f"{path}.{n}" for n in range(kept, 0, -1) if os.path.exists(f"{path}.{n}")), None)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or oldest is None:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(copy)
+        # Not where it would be lost for nothing.
+        if shutil.disk_usage(os.path.dirname(path)).free + os.path.getsize(oldest) < os.path.getsize(path):
+            raise
+        os.unlink(oldest)
+        _copy_once(path, copy)
+
+
+def _copy_once(path: str, copy: str) -> None:
+    handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    with open(path, "rb") as source, os.fdopen(handle, "wb") as target:
+        shutil.copyfileobj(source, target)

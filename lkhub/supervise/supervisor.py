@@ -24,7 +24,7 @@ from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
 from lkhub.supervise.child import Child, Ending
 from lkhub.supervise.doors import Doors
-from lkhub.supervise.logs import rotate_log
+from lkhub.supervise.logs import rotate_logs
 from lkhub.supervise.outside import Outside
 from lkhub.supervise.people import RoomServer, count_people, resume_relayed
 from lkhub.supervise.record import CONFIGS
@@ -135,9 +135,8 @@ class Supervisor:
 
     async def rotate_logs(self) -> None:
         """Move what large logs say out of the way."""
-        for name in [*self.children, "hub"]:
-            with contextlib.suppress(MachineError):
-                rotate_log(self.paths.log(name))
+        # In a thread: megabytes are copied, which takes long on a slow disk.
+        await anyio.to_thread.run_sync(rotate_logs, [self.paths.log(name) for name in (*self.children, "hub")])
 
     async def write_missing(self) -> None:
         """Write what somebody has removed from the state directory, or what could not be written. Raises MachineError

@@ -107,7 +107,7 @@ WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "see this machine's addresses": ("lkhub.supervise.addresses", "list_interfaces", fail),
     "see whether the certificate was replaced": ("lkhub.host.files", "stamp", fail),
     "see whether processes answer": ("lkhub.supervise.hanging", "_answers", fail_later),
-    "rotate logs": ("lkhub.supervise.supervisor", "rotate_log", fail),
+    "rotate logs": ("lkhub.supervise.supervisor", "rotate_logs", fail),
     "make the change that waits": ("lkhub.supervise.supervisor", "count_people", fail_later),
     "keep the state directory whole": ("lkhub.supervise.child", "read_record", fail),
     "see who came from outside": ("lkhub.supervise.outside", "merge", fail),

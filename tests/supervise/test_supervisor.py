@@ -208,7 +208,7 @@ async def test_port_that_is_taken_is_told_before_anything_starts(
 async def test_large_logs_are_rotated(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "rotate_log", lambda path: rotated.append(path))
+    monkeypatch.setattr(supervisor_module, "rotate_logs", lambda paths: rotated.extend(paths))
     rotated: list[str] = []
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
