@@ -16,6 +16,7 @@ from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
 from lkhub.errors import EXIT_UNWELL
 from lkhub.health.status import Verified
+from lkhub.host.processes import forget_variables
 from lkhub.prepare import prepare_hub
 from lkhub.supervise.control import ask
 from lkhub.supervise.supervisor import Applied
@@ -46,6 +47,8 @@ def up(
         # First: a supervisor whose state directory was removed writes its keys there again, and they are not made anew.
         running = is_running(find_paths(state))
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+        # The secrets among them are in the hub's files from here on.
+        forget_variables(hub.environ)
         paths = hub.plan.paths
         if not running:
             if not detach:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,15 @@ def read_state(pid: int) -> str:
 def is_stopped(process: ProcessId) -> bool:
     """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) keeps it from going on."""
     return read_state(process.pid) in ("stopped", "tracing-stop") and is_alive(process)
+
+
+def forget_variables(names: Iterable[str]) -> None:
+    """Take variables out of our own environment, and so out of that of all that we start from now on.
+
+    What the system shows of us (/proc/PID/environ, to this user and root) stays as it was when we were started.
+    """
+    for name in names:
+        os.environ.pop(name, None)
 
 
 def child_environ() -> dict[str, str]:

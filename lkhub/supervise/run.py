@@ -11,6 +11,7 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, flatten, unpack_error
+from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
 from lkhub.supervise import addresses, certificates, hanging, router
@@ -169,6 +170,8 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
             # started again at once. A hub that is stopped does not wait for them either.
             arguments = request["spec"], supervisor.paths.root, request["environ"]
             hub = await anyio.to_thread.run_sync(prepare_hub, *arguments, abandon_on_cancel=True)
+            # This supervisor may have been started with a variable that the spec refers to only now.
+            forget_variables(hub.environ)
             return asdict(await supervisor.apply(hub, now=request["now"]))
 
     async def restart(request: Mapping[str, Any], _: Tell) -> Any:

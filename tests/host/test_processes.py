@@ -17,6 +17,7 @@ from lkhub.host.processes import (
     ProcessId,
     child_environ,
     find_holder_of_removed,
+    forget_variables,
     identify,
     is_alive,
     list_running,
@@ -145,6 +146,14 @@ def test_what_a_livekit_server_would_obey_is_not_handed_on(monkeypatch: pytest.M
     environ = child_environ()
     assert not set(obeyed) & set(environ)
     assert environ["HOME"] == "/home/me"
+
+
+def test_what_was_forgotten_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_SECRET", "s3cret")
+    forget_variables(["HUB_SECRET", "NEVER_SET"])
+    assert "HUB_SECRET" not in os.environ
+    assert "s3cret" not in child_environ().values()
+    assert subprocess.run(["env"], capture_output=True, text=True).stdout.count("s3cret") == 0
 
 
 @pytest.mark.anyio

@@ -142,6 +142,26 @@ def test_data_commands_print_nothing_but_data(running: Hub) -> None:
     assert [path["path"] for path in verified["paths"]] == ["udp"]
 
 
+@pytest.mark.parametrize("when", ["from the start", "later"])
+def test_secret_from_the_environment_is_in_that_of_no_process(hub: Hub, when: str) -> None:
+    secret = "SECRETSECRET" * 4
+    hub.environ = {"HUB_KEY": "APIhub", "HUB_SECRET": secret, "KEPT": "kept"}
+    if when == "later":  # what the spec does not speak of is none of lkhub's business
+        hub.up("--no-verify")
+        assert psutil.Process(hub.pids()["media"]).environ()["HUB_SECRET"] == secret
+    hub.write_spec("keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n")
+    hub.up("--no-verify")
+    assert hub.env()["LIVEKIT_API_SECRET"] == secret
+    pids = hub.pids()
+    if when == "later":
+        del pids["relay"]  # its configuration is the same, so it was not restarted
+    for pid in pids.values():
+        environ = psutil.Process(pid).environ()
+        assert environ["KEPT"] == "kept"
+        assert "HUB_KEY" not in environ
+        assert secret not in environ.values()
+
+
 def test_secrets_are_in_no_argument_log_or_readable_file(running: Hub) -> None:
     running.run("verify")
     secrets = [running.env()["LIVEKIT_API_SECRET"], (running.state / "relay.secret").read_text().strip()]
