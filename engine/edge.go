@@ -112,7 +112,7 @@ func (f *front) Drain() {}
 func (f *front) Stop() { f.stop() }
 
 func (f *front) Status(ctx context.Context) (map[string]any, error) {
-	text, err := json.Marshal(edge.GetStatus(ctx))
+	text, err := json.Marshal(edge.GetStatus())
 	if err != nil {
 		return nil, err
 	}

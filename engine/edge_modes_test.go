@@ -3,19 +3,30 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 )
 
-// tailscaled stands for the daemon: of its local API what tscert asks, and no network.
+// tailscaled stands for the daemon: of its local API what a certificate needs, and no network. Its words are those of
+// tailscaled 1.83, seen.
 type tailscaled struct {
-	domains atomic.Pointer[[]string]
-	pair    []byte // key and chain, as ?type=pair gives them
+	pair []byte // key and chain, as ?type=pair gives them
+
+	mu       sync.Mutex
+	state    string
+	domains  []string
+	code     int    // of certificates; 0: it gives them
+	words    string // in place of a certificate
+	issuing  time.Duration
+	finished bool // it has been issued, which ends with the request
+	asked    int
 }
 
 const tailnetName = "hub.tail1234.ts.net"
@@ -25,7 +36,7 @@ func newTailscaled(t *testing.T, e *edgeTest) *tailscaled {
 	e.ca.issue(t, e.path("ts.crt"), e.path("ts.key"), tailnetName)
 	key, _ := os.ReadFile(e.path("ts.key"))
 	certificate, _ := os.ReadFile(e.path("ts.crt"))
-	d := &tailscaled{pair: append(key, certificate...)}
+	d := &tailscaled{pair: append(key, certificate...), state: "Running", domains: []string{tailnetName}}
 	listener, err := net.Listen("unix", e.path("ts.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,53 +49,153 @@ func newTailscaled(t *testing.T, e *edgeTest) *tailscaled {
 }
 
 func (d *tailscaled) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/localapi/v0/status":
-		_ = json.NewEncoder(w).Encode(map[string]any{"CertDomains": *d.domains.Load()})
-	case "/localapi/v0/cert/" + tailnetName:
-		_, _ = w.Write(d.pair)
-	default:
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case r.Host != "local-tailscaled.sock":
+		http.Error(w, "invalid localapi request", http.StatusForbidden)
+	case r.URL.Path == "/localapi/v0/status":
+		_ = json.NewEncoder(w).Encode(map[string]any{"BackendState": d.state, "CertDomains": d.domains})
+	case !strings.HasPrefix(r.URL.Path, "/localapi/v0/cert/"):
 		http.NotFound(w, r)
+	case d.code != 0:
+		http.Error(w, d.words, d.code)
+	case r.URL.Path != "/localapi/v0/cert/"+tailnetName:
+		http.Error(w, fmt.Sprintf("invalid domain %q; must be one of %q", path.Base(r.URL.Path), d.domains), http.StatusInternalServerError)
+	default:
+		d.asked++
+		if !d.finished {
+			d.mu.Unlock()
+			select {
+			case <-time.After(d.issuing):
+			case <-r.Context().Done():
+			}
+			d.mu.Lock()
+			if r.Context().Err() != nil {
+				return
+			}
+			d.finished = true
+		}
+		_, _ = w.Write(d.pair)
 	}
 }
 
+// set changes what it says from now on.
+func (d *tailscaled) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
 func TestCertificateFromTailscaled(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		domains []string
-		serves  bool
+	e := newEdge(t, nil)
+	newTailscaled(t, e)
+	e.configure(e.useTLS("tls-tailscale.json"))
+	status := e.start()
+	if certificates, failures := status["certificates"].([]any), status["failures"].([]any); len(certificates) != 1 || len(failures) != 0 {
+		t.Errorf("status: %v", status)
+	}
+	e.mustDial(tailnetName).Close()
+	if by, err := e.dialTLS("127.0.0.1"); err == nil {
+		by.Close()
+		t.Error("a client by address was served")
+	}
+}
+
+// Its words, where tscert says of each "unexpected output: no delimiter".
+func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
+	for kind, c := range map[string]struct {
+		change func(d *tailscaled)
+		words  string
 	}{
-		{"HTTPS enabled", []string{tailnetName}, true},
 		// Nobody else may be asked then: the tailnet's name would be told to an issuer elsewhere.
-		{"HTTPS not enabled", nil, false},
+		"tailscale-https-off": {func(d *tailscaled) { d.domains = nil }, "gives out no certificates"},
+		"tailscale-not-connected": {func(d *tailscaled) {
+			d.state, d.code, d.words = "Stopped", http.StatusInternalServerError, "acme.GetReg: context deadline exceeded"
+		}, "Stopped"},
+		"tailscale-renamed":       {func(d *tailscaled) { d.domains = []string{"hub-1.tail1234.ts.net"} }, "hub-1.tail1234.ts.net"},
+		"tailscale-no-permission": {func(d *tailscaled) { d.code, d.words = http.StatusForbidden, "cert access denied" }, "cert access denied"},
+		"tailscale-rate-limited":  {func(d *tailscaled) { d.code, d.words = http.StatusTooManyRequests, "too many certificates" }, "too many certificates"},
+		"tailscale": {func(d *tailscaled) {
+			d.code, d.words = http.StatusInternalServerError, "acme.GetReg: Get \"https://acme.test/dir\": dial tcp: connection refused"
+		}, "acme.GetReg"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
 			e := newEdge(t, nil)
-			newTailscaled(t, e).domains.Store(&c.domains)
+			d := newTailscaled(t, e)
+			d.set(func() { c.change(d) })
 			e.configure(e.useTLS("tls-tailscale.json"))
 			status := e.start()
-			conn, err := e.dialTLS(tailnetName)
-			if err == nil {
+			failures := status["failures"].([]any)
+			if len(status["certificates"].([]any)) != 0 || len(failures) != 1 {
+				t.Fatalf("status: %v", status)
+			}
+			failure := failures[0].(map[string]any)
+			if failure["kind"] != kind || !strings.Contains(failure["error"].(string), c.words) || failure["name"] != tailnetName {
+				t.Errorf("failure: %v", failure)
+			}
+			if conn, err := e.dialTLS(tailnetName); err == nil {
 				conn.Close()
+				t.Error("served")
 			}
-			if served := err == nil; served != c.serves {
-				t.Errorf("served: %t (%v), want %t", served, err, c.serves)
-			}
-			if by, err := e.dialTLS("127.0.0.1"); err == nil {
-				by.Close()
-				t.Error("a client by address was served")
-			}
-			certificates, failures := status["certificates"].([]any), status["failures"].([]any)
-			if c.serves && (len(certificates) != 1 || len(failures) != 0) || !c.serves && (len(certificates) != 0 || len(failures) != 1) {
-				t.Errorf("status: %v", status)
-			}
-			if !c.serves && failures[0].(map[string]any)["kind"] != "tailscale" {
-				t.Errorf("failure: %v", failures)
-			}
-			if log := e.log.String(); strings.Contains(log, "obtaining") || strings.Contains(log, "acme") {
+			if log := e.log.String(); strings.Contains(log, "obtaining") || strings.Contains(log, "lets-encrypt") {
 				t.Errorf("an issuer was asked: %s", log)
 			}
 		})
+	}
+}
+
+func TestTailscaledThatIsNotThereIsSaidAndAskedAgain(t *testing.T) {
+	e := newEdge(t, nil)
+	t.Setenv("TS_SOCKET", e.path("ts.sock"))
+	e.configure(e.useTLS("tls-tailscale.json"))
+	failures := e.start()["failures"].([]any)
+	if len(failures) != 1 || failures[0].(map[string]any)["kind"] != "tailscale-no-daemon" {
+		t.Fatalf("failures: %v", failures)
+	}
+	newTailscaled(t, e)
+	eventually(t, "the certificate is there", func() bool {
+		status := askControl(t, e.path("c"), "/status")
+		return len(status["certificates"].([]any)) == 1 && len(status["failures"].([]any)) == 0
+	})
+}
+
+func TestTailscaledThatIsStoppedStillGivesWhatItHas(t *testing.T) {
+	e := newEdge(t, nil)
+	newTailscaled(t, e).state = "Stopped"
+	e.configure(e.useTLS("tls-tailscale.json"))
+	if status := e.start(); len(status["certificates"].([]any)) != 1 || len(status["failures"].([]any)) != 0 {
+		t.Errorf("status: %v", status)
+	}
+	e.mustDial(tailnetName).Close()
+}
+
+// A first certificate takes an ACME order. It is not broken off, nor is it a failure meanwhile, and a status takes no
+// longer by it.
+func TestFirstCertificateOfTailscaledTakesItsTime(t *testing.T) {
+	e := newEdge(t, nil)
+	d := newTailscaled(t, e)
+	d.issuing = 4 * time.Second
+	e.configure(e.useTLS("tls-tailscale.json"))
+	e.start()
+	pending := false
+	eventually(t, "the certificate is there", func() bool {
+		began := time.Now()
+		status := askControl(t, e.path("c"), "/status")
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("a status took %s", took)
+		}
+		if failures := status["failures"].([]any); len(failures) != 0 {
+			t.Fatalf("failures: %v", failures)
+		}
+		pending = pending || len(status["pending"].([]any)) == 1
+		return len(status["certificates"].([]any)) == 1
+	})
+	if !pending {
+		t.Error("that it is on its way was not told")
+	}
+	if d.set(func() {}); d.asked != 1 {
+		t.Errorf("it was asked for %d times", d.asked)
 	}
 }
 

@@ -82,8 +82,48 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     ),
     "storage": ("the state directory can't be written", (Fix("see whether the disk is full", "df -h"),)),
     "tailscale": (
-        "the local tailscaled gave no certificate for the name",
-        (Fix("see what it says", "tailscale cert"), Fix("turn HTTPS certificates on in the tailnet's DNS settings")),
+        "the local tailscaled gave no certificate for the name; its words are above",
+        (Fix("see what it says", "tailscale status"), Fix("read its own log", "journalctl -u tailscaled")),
+    ),
+    "tailscale-no-daemon": (
+        "tailscaled, which gets the certificate, is not running",
+        (Fix("start it", "sudo systemctl start tailscaled"),),
+    ),
+    "tailscale-no-permission": (
+        "tailscaled gives certificates to root and to users that it was told of",
+        (Fix("tell it of the hub's user", "sudo tailscale set --operator=USER"),),
+    ),
+    "tailscale-not-connected": (
+        "Tailscale is not connected on this machine, and has no certificate for the name at hand",
+        (Fix("connect it", "sudo tailscale up"),),
+    ),
+    "tailscale-https-off": (
+        "certificates are not enabled in the tailnet, or its control server has none to give (headscale)",
+        (
+            Fix("in Tailscale's admin console, under DNS: enable MagicDNS, then HTTPS Certificates"),
+            Fix("with headscale: write tls.mode: internal"),
+        ),
+    ),
+    "tailscale-renamed": (
+        "this machine was renamed in the tailnet, and the hub has its old name",
+        (
+            Fix("take the new name over (a domain in the spec has to be the new one)", "lkhub up"),
+            Fix("or give the machine its old name back", "sudo tailscale set --hostname=NAME"),
+        ),
+    ),
+    "tailscale-rate-limited": (
+        "Let's Encrypt has given this name as many certificates, or seen as many failures, as it allows in a week",
+        (
+            Fix("wait until the time that it names; the hub tries again by itself"),
+            Fix("or give the machine another name", "sudo tailscale set --hostname=NAME"),
+        ),
+    ),
+    "tailscale-slow": (
+        "tailscaled is still getting the certificate, or hangs",
+        (
+            Fix("see what it does", "journalctl -u tailscaled"),
+            Fix("where it hangs", "sudo systemctl restart tailscaled"),
+        ),
     ),
 }
 

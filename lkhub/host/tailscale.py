@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from lkhub.host.http import httpx
 
-# A daemon that runs answers its status in a millisecond.
-ASK_SECONDS = 3.0
+# A daemon that runs answers its status in a millisecond; on a busy machine it may take seconds.
+ASK_SECONDS = 10.0
 
 # The only Host that tailscaled answers to (localapi.go, validHost).
 _HOST = "local-tailscaled.sock"
@@ -40,7 +40,8 @@ class TailscaleFacts:
 
     `where` is the socket or port that was asked. `state` is Tailscale's BackendState, `name` this node's name without
     a dot at the end, `domains` the names that it can get certificates for, `may_fetch` whether this user can (None:
-    it did not say).
+    it did not say), `has_interface` whether this machine has an interface in the tailnet, which it has not with
+    userspace networking.
     """
 
     where: str
@@ -50,6 +51,7 @@ class TailscaleFacts:
     domains: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     may_fetch: bool | None = None
+    has_interface: bool = True
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _read_status(where: str, status: Mapping[str, Any]) -> TailscaleFacts:
         name=str((status.get("Self") or {}).get("DNSName") or "").rstrip("."),
         domains=tuple(map(str, status.get("CertDomains") or ())),
         addresses=tuple(map(str, status.get("TailscaleIPs") or ())),
+        has_interface=status.get("TUN") is not False,
     )
 
 
@@ -160,10 +163,14 @@ def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tup
         what, hint = _NOT_RUNNING.get(facts.state, (f"is {facts.state}", "see why: tailscale status"))
         return (TailscaleProblem("tailscale-not-connected", f"Tailscale {what} on this machine", hint),)
     problems = []
+    if not facts.has_interface:
+        message = (
+            "Tailscale runs without a network interface here (userspace networking), so media can't be reached by it"
+        )
+        hint = "start tailscaled without --tun=userspace-networking; it needs /dev/net/tun"
+        problems.append(TailscaleProblem("tailscale-userspace", message, hint))
     if not facts.domains:
-        message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
-        hint = "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates"
-        problems.append(TailscaleProblem("tailscale-https-off", message, hint))
+        problems.append(_explain_https_off(facts))
     elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
         message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"
         hint = f"write domain: {facts.domains[0]}, or rename the node: tailscale set --hostname=NAME"
@@ -171,6 +178,18 @@ def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tup
     if facts.may_fetch is False:
         problems.append(_explain_permission(f"tailscaled gives {user} no certificates", user))
     return tuple(problems)
+
+
+def _explain_https_off(facts: TailscaleFacts) -> TailscaleProblem:
+    """Tailscale's own tailnets are below ts.net; others have a control server of somebody's own."""
+    if facts.name.endswith(".ts.net"):
+        message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
+        hint = "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates"
+    else:
+        whose = facts.name or "its name"
+        message = f"this tailnet gives out no certificates: {whose} is of a control server of its own, as headscale is"
+        hint = "write tls.mode: internal, or files with a certificate of yours; media.interfaces: [tailscale0] stays"
+    return TailscaleProblem("tailscale-https-off", message, hint)
 
 
 def _explain_failure(facts: TailscaleFacts, user: str) -> TailscaleProblem:

@@ -23,6 +23,12 @@ IPV4_SHARED = IPv4Network("100.64.0.0/10")
 LOOPBACK: Address = IPv4Address("127.0.0.1")
 DEFAULT_ICE_TCP = 7881
 
+# The interface that tailscaled makes, and takes away when it ends.
+_TAILSCALE = "tailscale"
+_TAILSCALE_MAKES_IT = (
+    "Tailscale makes that one while it runs (`tailscale status`), and none at all with userspace networking"
+)
+
 
 def plan_media(loaded: LoadedSpec, facts: NodeFacts, notes: list[str], *, has_edge: bool) -> MediaPlan | None:
     """The SFU's part. Faults are added to `loaded`; None where there is no address to build on."""
@@ -71,7 +77,7 @@ def _check_interfaces(loaded: LoadedSpec, facts: NodeFacts) -> None:
             loaded.add(
                 ("media", "interfaces", index),
                 f"this machine has no interface {printable(name)}",
-                f"it has {', '.join(known)}",
+                f"it has {', '.join(known)}" + (f"; {_TAILSCALE_MAKES_IT}" if name.startswith(_TAILSCALE) else ""),
             )
 
 
@@ -95,12 +101,16 @@ def _choose_lan(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple
     known = tuple(name for name in interfaces if any(name == interface.name for interface in facts.interfaces))
     choice = choose_lan_address(facts, known)
     if choice is None:
-        loaded.add(("reach",), *_explain_no_address(facts, "LAN"))
+        if known:
+            loaded.add(("media", "interfaces"), *_explain_bare(known))
+        elif not interfaces:
+            loaded.add(("reach",), *_explain_no_address(facts, "LAN"))
         return ()
     addresses = [choice.address, *(candidate.address for candidate in choice.further)]
     if loaded.spec.tls.mode == "tailscale":
         tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)][:1]
-        if not tailnet:
+        # Else a fault of its own says why: tailscaled gives no name, or an interface is missing.
+        if not tailnet and facts.looked_up.tailnet is not None and len(known) == len(interfaces):
             loaded.add(("tls", "mode"), "this machine has no address in a tailnet", "`tailscale up` connects it")
         own = [candidate for candidate in tailnet if candidate.address not in addresses]
         addresses += [candidate.address for candidate in own]
@@ -227,6 +237,13 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, no
         own = ", ".join(str(candidate.address) for candidate in list_candidates(facts) if not candidate.why_not)
         loaded.add(path, f"{address} is not an address of this machine", f"it has {own or 'no LAN address'}")
     return Advertised(address, address)
+
+
+def _explain_bare(names: Sequence[str]) -> tuple[str, str]:
+    """Of interfaces that carry link-local addresses alone, as that of a Tailscale that is not connected does."""
+    problem = f"{', '.join(names)} has no address that clients could be told"
+    connect = "`sudo tailscale up` connects it" if any(name.startswith(_TAILSCALE) for name in names) else ""
+    return problem, connect or "give it an address, or name another interface"
 
 
 def _explain_no_address(facts: NodeFacts, what: str) -> tuple[str, str]:

@@ -44,7 +44,7 @@ def write_applied(hub: "PreparedHub") -> None:
         "probes": plan.probes,
         "at_home": plan.at_home,
         "ca": _authority_of(plan),
-        "certified": _list_certified(plan),
+        "certified": list_certified(plan),
         "auto_create": _opens_by_joining(plan),
         "ports": list_ports(plan),
         "front": describe_front(plan),
@@ -64,10 +64,10 @@ def _authority_of(plan: "Plan") -> str:
     return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
 
 
-def _list_certified(plan: "Plan") -> list[str]:
+def list_certified(plan: "Plan") -> list[str]:
     """The names for which the edge asks a certificate of somebody, which takes a while the first time."""
     edge = plan.edge
-    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "external"):
+    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "tailscale", "external"):
         return []
     if edge.tls.mode == "external":
         return [edge.turn.host] if edge.turn else []

@@ -1,5 +1,6 @@
 """What the edge says of its certificates, judged."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from lkhub.health.edge import EXPIRES_SOON, ROOT_CHANGE_TOLD, check_edge, check_root
 from lkhub.health.finding import Finding
+from tests.documents import ROOT
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LETS_ENCRYPT = "CN=E8,O=Let's Encrypt,C=US"
@@ -16,6 +18,8 @@ OWN = "CN=hub - ECC Intermediate"
 KINDS = (
     *("rate-limited", "dns", "connection", "unauthorized", "caa", "tls", "external-account-required", "account"),
     *("no-challenge", "issuer-name", "issuer-unreachable", "issuer-untrusted", "storage", "tailscale"),
+    *("tailscale-no-daemon", "tailscale-no-permission", "tailscale-not-connected", "tailscale-https-off"),
+    *("tailscale-renamed", "tailscale-rate-limited", "tailscale-slow"),
 )
 
 
@@ -43,6 +47,13 @@ def test_every_kind_of_failure_has_a_cause_and_a_way_out(kind: str) -> None:
     assert finding.detail == "acme.example.com: the words of the issuer"
     assert "refused" not in finding.cause
     assert finding.fix
+
+
+def test_every_kind_that_the_engine_tells_apart_is_judged() -> None:
+    texts = [(ROOT / "engine/internal/edge" / name).read_text() for name in ("failures.go", "tailscale.go")]
+    told = {kind for text in texts for kind in re.findall(r'^\tkind\w+ += "([\w-]+)"', text, re.MULTILINE)}
+    assert told - {"other"} <= set(KINDS)
+    assert {kind for kind in KINDS if kind.startswith("tailscale")} <= told
 
 
 def test_causes_differ() -> None:

@@ -93,6 +93,17 @@ PROBLEMS = {
         "tailscale-https-off: this tailnet gives out no certificates: HTTPS is not enabled in it; "
         "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates",
     ),
+    "no certificates in a tailnet of headscale's": (
+        Tailscaled(name="hub.tail.example.com", domains=None),
+        "tailscale-https-off: this tailnet gives out no certificates: hub.tail.example.com is of a control server of "
+        "its own, as headscale is; write tls.mode: internal, or files with a certificate of yours; "
+        "media.interfaces: [tailscale0] stays",
+    ),
+    "no interface": (
+        Tailscaled(tun=False),
+        "tailscale-userspace: Tailscale runs without a network interface here (userspace networking), so media can't "
+        "be reached by it; start tailscaled without --tun=userspace-networking; it needs /dev/net/tun",
+    ),
     "another node's name": (
         Tailscaled(name="box.tail1234.ts.net", domains=("box.tail1234.ts.net",)),
         "tailscale-wrong-name: hub.tail1234.ts.net is not this node: Tailscale has certificates for "

@@ -1,10 +1,12 @@
 """A stand-in for tailscaled: its local API on a Unix socket, as far as a certificate needs it.
 
-It behaves as ipn/localapi/localapi.go (ServeHTTP), ipn/localapi/cert.go (serveCert) and ipn/ipnlocal/cert.go do, in
-their order: whose request it is, what this user may do, then whether the name can have a certificate.
+Its answers are those that tailscaled 1.83 gave to the same requests, on a tailnet of headscale's and on one with
+certificates, in their order: whose request it is, what this user may do, then whether the name can have a certificate.
+Issuing takes `issuing` seconds, and ends with the request that asked for it.
 """
 
 import json
+import select
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ from tests.certificates import Made
 @dataclass
 class Tailscaled:
     """What it says, and whom it allows what. `asked` are the paths of all requests, `pairs` the certificate chains
-    that it gives out, by name."""
+    that it gives out, by name. `tun`: it has an interface; without one it has userspace networking. `refusal` is what
+    it answers for a name that could have a certificate."""
 
     state: str = "Running"
     name: str = "hub.tail1234.ts.net"
@@ -28,35 +31,60 @@ class Tailscaled:
     addresses: tuple[str, ...] = ("100.64.0.7", "fd7a:115c:a1e0::7")
     permit_read: bool = True
     permit_cert: bool = True
+    tun: bool = True
+    refusal: tuple[int, str] | None = None
+    issuing: float = 0.0
     pairs: dict[str, tuple[Made, ...]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    issued: list[str] = field(default_factory=list)
 
     def status(self) -> dict[str, Any]:
         """ipnstate.Status without peers."""
         logged_in = self.state not in ("NeedsLogin", "NoState")
+        addresses = list(self.addresses) if logged_in else None
+        suffix = self.name.partition(".")[2] if logged_in else ""
+        tailnet = {"Name": "ann@example.com", "MagicDNSSuffix": suffix, "MagicDNSEnabled": True}
         return {
-            "Version": "1.90.6-t1234567-g89abcde",
-            "TUN": True,
+            "Version": VERSION,
+            "TUN": self.tun,
             "BackendState": self.state,
-            "HaveNodeKey": logged_in,
-            "AuthURL": "" if logged_in else "https://login.tailscale.test/a/1234",
-            "TailscaleIPs": list(self.addresses) if logged_in else None,
+            **({"HaveNodeKey": True} if logged_in else {}),
+            "AuthURL": "",
+            "TailscaleIPs": addresses,
             "Self": {
-                "ID": "n1234CNTRL",
+                "ID": "n1234CNTRL" if logged_in else "",
+                "PublicKey": "nodekey:0000000000000000000000000000000000000000000000000000000000000000",
                 "HostName": self.name.partition(".")[0],
                 "DNSName": f"{self.name}." if logged_in else "",
                 "OS": "linux",
-                "TailscaleIPs": list(self.addresses) if logged_in else None,
+                "UserID": 1,
+                "TailscaleIPs": addresses,
+                "AllowedIPs": [f"{address}/{128 if ':' in address else 32}" for address in addresses or ()],
+                "Relay": "",
                 "Online": self.state == "Running",
             },
-            "Health": [],
-            "MagicDNSSuffix": self.name.partition(".")[2] if logged_in else "",
-            "CurrentTailnet": {"Name": "ann@example.com", "MagicDNSEnabled": True} if logged_in else None,
-            "CertDomains": None if self.domains is None else list(self.domains),
+            "Health": [] if self.state == "Running" else ["Tailscale is stopped."],
+            "MagicDNSSuffix": suffix,
+            "CurrentTailnet": tailnet if logged_in else None,
+            "CertDomains": list(self.domains) if self.domains and logged_in else None,
             "Peer": None,
             "User": None,
             "ClientVersion": None,
         }
+
+
+VERSION = "1.83.0-t1234567-g89abcde"
+
+# What every answer has that is not refused at the door.
+_HEADERS = {
+    "Tailscale-Version": VERSION,
+    "Tailscale-Cap": "113",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; script-src 'none'; script-src-elem 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_PLAIN = "text/plain; charset=utf-8"
 
 
 @contextmanager
@@ -64,6 +92,8 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
     """Answer on the Unix socket `path` until the context ends."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def address_string(self) -> str:
             return "unix"
 
@@ -72,42 +102,67 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
 
         def do_GET(self) -> None:
             daemon.asked.append(self.path)
-            status, kind, text = self._answer(urlsplit(self.path).path)
+            known = not self._is_foreign()
+            answer = self._answer(urlsplit(self.path).path) if known else (403, _PLAIN, "invalid localapi request\n")
+            if answer is None:
+                return  # whoever asked has gone
+            status, kind, text = answer
             body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Tailscale-Version", "1.90.6-t1234567-g89abcde")
+            self.send_response_only(status)
+            for name, value in {**(_HEADERS if known else {}), "Content-Type": kind}.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def _answer(self, where: str) -> tuple[int, str, str]:
-            plain = "text/plain; charset=utf-8"
-            foreign = self.headers.get("Origin") or self.headers.get("Referer")
-            if foreign or self.headers.get("Host") not in ("", "local-tailscaled.sock"):
-                return 403, plain, "invalid localapi request\n"
+        do_POST = do_GET  # noqa: N815
+
+        def _is_foreign(self) -> bool:
+            elsewhere = self.headers.get("Origin") or self.headers.get("Referer")
+            return bool(elsewhere) or self.headers.get("Host") not in ("", "local-tailscaled.sock")
+
+        def _answer(self, where: str) -> tuple[int, str, str] | None:
+            if where in ("/", "/server-status"):
+                return 200, _PLAIN, "tailscaled\n"
             if where == "/localapi/v0/status":
                 if not daemon.permit_read:
-                    return 403, plain, "status access denied\n"
+                    return 403, _PLAIN, "status access denied\n"
                 return 200, "application/json", json.dumps(daemon.status(), indent="\t")
             if where.startswith("/localapi/v0/cert/"):
                 return self._certify(where.removeprefix("/localapi/v0/cert/"))
-            return 404, plain, "404 page not found\n"
+            return 404, _PLAIN, "404 page not found\n"
 
-        def _certify(self, name: str) -> tuple[int, str, str]:
-            plain = "text/plain; charset=utf-8"
+        def _certify(self, name: str) -> tuple[int, str, str] | None:
             if not daemon.permit_cert:
-                return 403, plain, "cert access denied\n"
+                return 403, _PLAIN, "cert access denied\n"
+            kind = parse_qs(urlsplit(self.path).query).get("type", ["cert"])[0]
+            if kind not in ("cert", "crt", "key", "pair"):
+                return 400, _PLAIN, 'invalid type; want "cert" (default), "key", or "pair"\n'
             if "." not in name or ".." in name or any(c in name for c in ":/\\\0"):
-                return 500, plain, "invalid domain\n"
+                return 500, _PLAIN, "invalid domain\n"
+            if daemon.refusal:
+                code, words = daemon.refusal
+                return code, _PLAIN, f"{words}\n"
             if not daemon.domains:
-                return 500, plain, "your Tailscale account does not support getting TLS certs\n"
+                return 500, _PLAIN, "your Tailscale account does not support getting TLS certs\n"
             if name not in daemon.domains:
-                return 500, plain, f'invalid domain "{name}"; must be one of {list(daemon.domains)}\n'
+                names = " ".join(f'"{domain}"' for domain in daemon.domains)
+                return 500, _PLAIN, f'invalid domain "{name}"; must be one of [{names}]\n'
+            if not self._issue(name):
+                return None
             chain = daemon.pairs[name]
             certificates, key = "".join(made.pem for made in chain), chain[0].key_pem
-            kind = parse_qs(urlsplit(self.path).query).get("type", ["cert"])[0]
-            return 200, "text/plain", {"cert": certificates, "key": key, "pair": key + certificates}[kind]
+            texts = {"cert": certificates, "crt": certificates, "key": key, "pair": key + certificates}
+            return 200, "text/plain", texts[kind]
+
+        def _issue(self, name: str) -> bool:
+            """Wait as for an authority, once for each name; False where whoever asked did not."""
+            if name not in daemon.issued:
+                gone, _, _ = select.select([self.connection], [], [], daemon.issuing)
+                if gone:
+                    return False
+                daemon.issued.append(name)
+            return True
 
     class Server(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True

@@ -190,6 +190,37 @@ def tailnet_too(machine: str) -> LookedUp:
     return replace(MACHINES[machine].looked_up, tailnet="laptop.tail1234.ts.net")
 
 
+TAILNET_SPEC = "reach: lan\ntls: {mode: tailscale}\nmedia: {interfaces: [tailscale0]}\n"
+
+
+def test_interface_of_a_tailscale_that_is_not_connected_says_what_connects_it() -> None:
+    """It keeps a link-local address when the daemon has ended or is logged out."""
+    left = interface("tailscale0", "vpn", "fe80::7/64")
+    for text in ("reach: lan\nmedia: {interfaces: [tailscale0]}", TAILNET_SPEC):
+        looked_up = LookedUp(tailnet="laptop.tail1234.ts.net")
+        key, problem, hint = refuse(text, make_facts(LOOPBACK, WIFI, left, looked_up=looked_up))
+        assert (key, problem) == ("media.interfaces", "tailscale0 has no address that clients could be told")
+        assert hint == "`sudo tailscale up` connects it"
+    _, _, hint = refuse("reach: lan\nmedia: {interfaces: [veth1a2b]}", make_facts())
+    assert "tailscale" not in hint
+
+
+def test_interface_that_tailscale_would_make_is_told_as_such() -> None:
+    """tailscaled does not run, or it has userspace networking."""
+    looked_up = LookedUp(tailnet="laptop.tail1234.ts.net")
+    key, problem, hint = refuse(TAILNET_SPEC, make_facts(LOOPBACK, WIFI, looked_up=looked_up))
+    assert (key, problem) == ("media.interfaces[0]", "this machine has no interface tailscale0")
+    assert "it has lo, wlan0" in hint
+    assert "userspace networking" in hint
+
+
+def test_tailscale_that_does_not_answer_is_one_fault() -> None:
+    """That there is no address in the tailnet either is the same one."""
+    looked_up = LookedUp(problem="tailscaled is not running", hint="start it")
+    facts = make_facts(LOOPBACK, WIFI, looked_up=looked_up)
+    assert refuse("reach: lan\ntls: {mode: tailscale}", facts) == ("tls.mode", "tailscaled is not running", "start it")
+
+
 def test_ipv6_address_that_the_machine_does_not_have_is_not_told() -> None:
     """Nobody translates IPv6: the STUN server was asked through something else."""
     facts = replace(MACHINES["home"], looked_up=LookedUp(stun=ip_address("2600::99")))

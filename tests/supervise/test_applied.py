@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.applied import load_applied
+from lkhub.spec.load import load_spec
+from lkhub.supervise.applied import list_certified, load_applied
+from tests.machines import MACHINES
 from tests.supervise.conftest import MakeHub, supervising
 
 pytestmark = pytest.mark.anyio
@@ -38,3 +41,20 @@ async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
     assert record is not None
     assert (record["at_home"], record["ca"], record["probes"]) == ({}, "", ["udp"])
     assert record["ports"] == record["front"] == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "certified"),
+    [
+        ("reach: local", []),
+        ("reach: lan", []),
+        ("reach: lan\ntls: {mode: tailscale}", ["laptop.tail1234.ts.net"]),
+        ("reach: public\ndomain: rtc.example.com", ["rtc.example.com"]),
+    ],
+)
+def test_names_whose_certificate_takes_a_while_are_waited_for(text: str, certified: list[str]) -> None:
+    """Tailscale's comes from an authority, too."""
+    facts = MACHINES["vps" if "public" in text else "tailnet"]
+    plan = build_plan(load_spec(text.encode()), facts)
+    assert plan
+    assert list_certified(plan) == certified

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
@@ -34,36 +32,6 @@ func certificates(names []string) []Certificate {
 		}
 	}
 	return list
-}
-
-// askManager gets a certificate for a name as a handshake would.
-func askManager(ctx context.Context, name string) (*tls.Certificate, error) {
-	app, err := caddy.ActiveContext().AppIfConfigured("tls")
-	if err != nil {
-		return nil, err
-	}
-	for _, policy := range app.(*caddytls.TLS).Automation.Policies {
-		if !slices.Contains(policy.SubjectsRaw, name) {
-			continue
-		}
-		for _, manager := range policy.Managers {
-			certificate, err := manager.GetCertificate(ctx, helloFor(name))
-			if certificate != nil || err != nil {
-				return certificate, err
-			}
-		}
-	}
-	return nil, nil
-}
-
-// helloFor is what a client of today says: ECDSA and TLS 1.3.
-func helloFor(name string) *tls.ClientHelloInfo {
-	return &tls.ClientHelloInfo{
-		ServerName:        name,
-		SupportedVersions: []uint16{tls.VersionTLS13},
-		SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.PSSWithSHA256},
-		CipherSuites:      []uint16{tls.TLS_AES_128_GCM_SHA256},
-	}
 }
 
 func describe(certificate *tls.Certificate) Certificate {

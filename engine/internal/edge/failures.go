@@ -101,7 +101,7 @@ const (
 	kindNoChallenge       = "no-challenge"       // the issuer offers no challenge that the configuration allows
 	kindStorage           = "storage"            // the state directory can't be written
 	kindAccount           = "account"            // no account could be made with the issuer
-	kindTailscale         = "tailscale"          // tailscaled gave none
+	kindTailscale         = "tailscale"          // tailscaled gave none; tailscale.go has more
 	kindOther             = "other"
 )
 

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +31,7 @@ var running struct {
 	sync.Mutex
 	loadedAt time.Time
 	names    []string // that its cache may hold a certificate for
-	managed  managed
+	managed  *managed
 }
 
 // Load makes Caddy run a configuration, also the one that it runs already: files that it names may have changed.
@@ -53,7 +52,8 @@ func Load(config []byte) error {
 	running.Lock()
 	defer running.Unlock()
 	running.loadedAt, running.names = began, wanted.names()
-	running.managed = managed{names: wanted.managed()}
+	running.managed.stop()
+	running.managed = askManaged(wanted.managed())
 	return nil
 }
 
@@ -95,7 +95,7 @@ func AwaitCertificates(ctx context.Context) {
 func settled() bool {
 	running.Lock()
 	defer running.Unlock()
-	return len(pending(running.names)) == 0
+	return len(pending(running.names)) == 0 && running.managed.answered()
 }
 
 func pending(names []string) []string {
@@ -108,8 +108,8 @@ func pending(names []string) []string {
 	return list
 }
 
-// GetStatus asks tailscaled as well, if certificates come from there, and no network otherwise.
-func GetStatus(ctx context.Context) Status {
+// GetStatus asks nobody: what is not known yet is pending.
+func GetStatus() Status {
 	running.Lock()
 	defer running.Unlock()
 	status := Status{
@@ -119,46 +119,6 @@ func GetStatus(ctx context.Context) Status {
 		Pending:      pending(running.names),
 		Connections:  Connections{Open: open.Load(), Waiting: waiting.len(), Refused: refused.Load()},
 	}
-	found, failed := running.managed.ask(ctx)
-	status.Certificates = append(status.Certificates, found...)
-	status.Failures = append(status.Failures, failed...)
+	running.managed.report(&status)
 	return status
-}
-
-const (
-	// askAgain is how long an answer of tailscaled is kept: a status is asked for every few seconds.
-	askAgain = time.Minute
-	// askLimit is what it may take; it may have to get a new certificate first, which the next status then tells.
-	askLimit = 3 * time.Second
-)
-
-// managed are names whose certificate is asked from elsewhere at every handshake, with the last answer.
-type managed struct {
-	names  []string
-	asked  time.Time
-	found  []Certificate
-	failed []Failure
-}
-
-func (m *managed) ask(ctx context.Context) ([]Certificate, []Failure) {
-	if len(m.names) == 0 || time.Since(m.asked) < askAgain {
-		return m.found, m.failed
-	}
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
-	m.asked, m.found, m.failed = time.Now(), nil, nil
-	for _, name := range m.names {
-		certificate, err := askManager(ctx, name)
-		if certificate == nil && err == nil {
-			err = errors.New("tailscaled has no certificate for this name")
-		}
-		if err != nil {
-			m.failed = append(m.failed, Failure{
-				Name: name, Issuer: kindTailscale, Kind: kindTailscale, Error: err.Error(), At: m.asked.UTC(),
-			})
-			continue
-		}
-		m.found = append(m.found, describe(certificate))
-	}
-	return m.found, m.failed
 }

@@ -1,0 +1,145 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/tailscale/tscert"
+)
+
+// Why tailscaled gives no certificate. kindTailscale is what its own words say.
+const (
+	kindTailscaleDaemon  = "tailscale-no-daemon"     // nobody answers
+	kindTailscaleDenied  = "tailscale-no-permission" // not to this user
+	kindTailscaleOff     = "tailscale-not-connected" // stopped, logged out, waiting for an admin
+	kindTailscaleHTTPS   = "tailscale-https-off"     // the tailnet gives out no certificates
+	kindTailscaleRenamed = "tailscale-renamed"       // the node has another name
+	kindTailscaleLimited = "tailscale-rate-limited"  // Let's Encrypt gives it no more
+	kindTailscaleSlow    = "tailscale-slow"          // no answer in time
+)
+
+// maxAnswer is far more than a chain takes.
+const maxAnswer = 1 << 20
+
+// tailscaleError is an answer of tailscaled, or that there was none.
+type tailscaleError struct{ kind, text string }
+
+func (e *tailscaleError) Error() string { return e.text }
+
+func kindOfTailscale(err error) string {
+	var known *tailscaleError
+	if errors.As(err, &known) {
+		return known.kind
+	}
+	return kindTailscale
+}
+
+// askTailscaled gets a certificate from the daemon of this machine, as Caddy does at a handshake. Its own words are kept
+// where it gives none: tscert v0.0.0-20251216020129 reads those of a failure as a certificate (send, bestError).
+func askTailscaled(ctx context.Context, name string) (*tls.Certificate, error) {
+	status, err := readNode(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(status.CertDomains) == 0:
+		if status.BackendState != "Running" {
+			return nil, notConnected(status)
+		}
+		return nil, &tailscaleError{kindTailscaleHTTPS, "this tailnet gives out no certificates"}
+	case !slices.Contains(status.CertDomains, name):
+		return nil, &tailscaleError{kindTailscaleRenamed, "this node's name is " + strings.Join(status.CertDomains, ", ") + " now"}
+	}
+	code, body, err := getLocal(ctx, "/localapi/v0/cert/"+name+"?type=pair")
+	if err != nil {
+		return nil, err
+	}
+	words := strings.TrimSpace(string(body))
+	switch {
+	case code == http.StatusOK: // what it has it gives while it is not connected, too
+		return readPair(body)
+	case code == http.StatusForbidden:
+		return nil, &tailscaleError{kindTailscaleDenied, words}
+	case status.BackendState != "Running":
+		return nil, notConnected(status)
+	case code == http.StatusTooManyRequests:
+		return nil, &tailscaleError{kindTailscaleLimited, words}
+	default:
+		return nil, &tailscaleError{kindTailscale, fmt.Sprintf("%s (HTTP %d)", words, code)}
+	}
+}
+
+func notConnected(status tscert.Status) error {
+	return &tailscaleError{kindTailscaleOff, "Tailscale's state on this machine is " + status.BackendState}
+}
+
+func readNode(ctx context.Context) (status tscert.Status, err error) {
+	code, body, err := getLocal(ctx, "/localapi/v0/status?peers=false")
+	switch {
+	case err != nil:
+		return status, err
+	case code == http.StatusForbidden:
+		return status, &tailscaleError{kindTailscaleDenied, strings.TrimSpace(string(body))}
+	case json.Unmarshal(body, &status) != nil || code != http.StatusOK:
+		return status, &tailscaleError{kindTailscale, fmt.Sprintf("tailscaled's status makes no sense (HTTP %d)", code)}
+	}
+	return status, nil
+}
+
+// knock says at once where nobody is there; tscert goes on trying while it thinks that the daemon starts.
+func knock(ctx context.Context) error {
+	if runtime.GOOS == "darwin" { // it may be on a port of loopback
+		return nil
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", tscert.TailscaledSocket)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return &tailscaleError{kindTailscaleDenied, err.Error()}
+	case err != nil:
+		return &tailscaleError{kindTailscaleDaemon, err.Error()}
+	}
+	return conn.Close()
+}
+
+func getLocal(ctx context.Context, path string) (int, []byte, error) {
+	if err := knock(ctx); err != nil {
+		return 0, nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://local-tailscaled.sock"+path, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := tscert.DoLocalRequest(request)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, nil, ctx.Err()
+		}
+		return 0, nil, &tailscaleError{kindTailscaleDaemon, err.Error()}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return response.StatusCode, body, err
+}
+
+// readPair takes ?type=pair apart: a key, then the chain.
+func readPair(body []byte) (*tls.Certificate, error) {
+	block, _ := pem.Decode(body)
+	if block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+		return nil, &tailscaleError{kindTailscale, "what tailscaled gave is no key and certificate"}
+	}
+	certificate, err := tls.X509KeyPair(body, body)
+	if err != nil {
+		return nil, &tailscaleError{kindTailscale, "what tailscaled gave is no key and certificate: " + err.Error()}
+	}
+	return &certificate, nil
+}
