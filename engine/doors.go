@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+
+	"lkhub/engine/internal/places"
 )
 
 // doors are listening sockets that the supervisor opened and keeps: while this process restarts, who connects
@@ -53,9 +55,9 @@ func privatePort() (uint32, error) {
 // serveDoors lets the HTTP server of a *service.LivekitServer accept from the doors too; its Stop then closes them with the
 // rest. The server opens its listeners by itself and exports no way to give it one; if the field is renamed,
 // TestMediaServesInheritedListener fails.
-func serveDoors(server any, opened doors) {
+func serveDoors(server any, opened doors, counter *places.Counter) {
 	httpServer := *private[*http.Server](server, "httpServer")
 	for _, listener := range opened {
-		go func() { _ = httpServer.Serve(listener) }() // ends with the server
+		go func() { _ = httpServer.Serve(bound(listener, "signalling", counter, true)) }() // ends with the server
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/rpc"
 	"gopkg.in/yaml.v3"
+
+	"lkhub/engine/internal/places"
 )
 
 // This file is the only importer of livekit-server. What else needs its types uses the names given here.
@@ -62,6 +64,8 @@ type sfu struct {
 	doors  doors
 	told   advertised // which addresses clients are told, if not as livekit.yaml says
 	seen   *sightings // of who uses media's own ports
+	iceTCP *places.Counter
+	signal *places.Counter // by the doors
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
@@ -70,7 +74,10 @@ type sfu struct {
 
 func newSFU(text string, opened doors, told advertised) *sfu {
 	seen := newSightings(nil) // initialize knows what home is
-	return &sfu{text: text, doors: opened, told: told, seen: seen, up: make(chan struct{}), ended: make(chan struct{})}
+	return &sfu{
+		text: text, doors: opened, told: told, seen: seen, iceTCP: newPlaces(), signal: newPlaces(),
+		up: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 func (s *sfu) Run(ready func()) error {
@@ -86,7 +93,7 @@ func (s *sfu) Run(ready func()) error {
 	defer cancel()
 	go func() {
 		if s.rooms.waitForAnswer(ctx) == nil {
-			serveDoors(s.server, s.doors)
+			serveDoors(s.server, s.doors, s.signal)
 			close(s.up)
 			ready()
 		}
@@ -131,6 +138,9 @@ func (s *sfu) initialize(conf *config.Config) error {
 	}
 	transport := transportOf(s.server.RoomManager())
 	if _, err := batchWrites(transport, s.told); err != nil {
+		return err
+	}
+	if err := boundTCP(transport, s.iceTCP); err != nil {
 		return err
 	}
 	if err := s.told.apply(transport); err != nil {
@@ -252,7 +262,7 @@ func (s *sfu) Stop() {
 	s.server.Stop(true)
 }
 
-// Status tells the rooms that somebody is in, and who on other machines has used a path.
+// Status tells the rooms that somebody is in, who on other machines has used a path, and how many connections there are.
 func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	type room struct {
 		Name         string `json:"name"`
@@ -269,7 +279,8 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 			rooms = append(rooms, room{string(r.Name()), r.GetParticipantCount()})
 		}
 	}
-	return map[string]any{"rooms": rooms, "seen": s.seen.all()}, nil
+	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
+	return map[string]any{"rooms": rooms, "seen": s.seen.all(), "connections": connections}, nil
 }
 
 func (s *sfu) listRooms(ctx context.Context) ([]*rtc.Room, error) {

@@ -17,6 +17,7 @@ from lkhub.health.checks import (
     check_processes,
     check_supervised,
 )
+from lkhub.health.connections import check_connections
 from lkhub.health.edge import check_edge, check_root
 from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
@@ -97,6 +98,7 @@ class HubStatus:
             *check_watchers(supervisor.get("troubles", {})),
             *check_taken(supervisor.get("refused", {})),
             *check_edge(supervisor.get("edge") or {}, now),
+            *check_connections(supervisor, now),
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
             *check_kernel(self.limits),

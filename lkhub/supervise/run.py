@@ -153,12 +153,18 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
     changing = anyio.Lock()
 
     async def status(_: Mapping[str, Any], __: Tell) -> Any:
-        answer = {**supervisor.as_json(), "edge": None, "router": renewal.as_json(), "troubles": guard.as_json()}
+        answer = {**supervisor.as_json(), "router": renewal.as_json(), "troubles": guard.as_json()}
+        answer |= {"media": None, "edge": None}
+
+        async def ask(name: str) -> None:
+            answer[name] = await supervisor.ask(name)
+
         # A process that hangs must not keep `status` from saying so.
         with anyio.move_on_after(LOOK_SECONDS):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(supervisor.look_outside)
-                answer["edge"] = await supervisor.ask_edge()
+                tasks.start_soon(ask, "media")
+                tasks.start_soon(ask, "edge")
         return answer
 
     async def apply(request: Mapping[str, Any], tell: Tell) -> Any:

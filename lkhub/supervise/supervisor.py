@@ -180,10 +180,10 @@ class Supervisor:
         """Bring the record of who has used which path up to date."""
         await self.outside.look(self.children)
 
-    async def ask_edge(self) -> Any:
-        """What the edge says of its certificates; None where there is none, or it does not say."""
-        edge = self.children.get("edge")
-        return await edge.ask_status() if edge and edge.state == "running" else None
+    async def ask(self, name: str) -> Any:
+        """What a process of the engine says of itself; None where there is none, or it does not say."""
+        child = self.children.get(name)
+        return await child.ask_status() if child and child.state == "running" and child.plan.ready.socket else None
 
     def notice_move(self, what: str) -> None:
         """Keep for `status` that this machine's address is not the one that clients are told; "" that it is."""

@@ -219,14 +219,12 @@ async def test_next_supervisor_knows_what_was_reloaded(paths: StatePaths, said: 
         assert pid_of(edge_of(second)) == before
 
 
-async def test_only_the_edge_is_asked_of_its_certificates(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
+async def test_what_runs_is_asked_of_itself(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        assert await supervisor.ask_edge() is None
+        assert await supervisor.ask("edge") is None
         await supervisor.apply(make_hub(media={}, edge={}))
-        status: Any = await supervisor.ask_edge()
+        status: Any = await supervisor.ask("edge")
         assert status["state"] == "running"
         os.unlink(paths.socket("edge"))
-        assert await supervisor.ask_edge() is None
+        assert await supervisor.ask("edge") is None

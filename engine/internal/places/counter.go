@@ -1,0 +1,164 @@
+// Package places counts the connections of each client, and keeps any one of them, and running out of descriptors, from
+// shutting the others out.
+package places
+
+import (
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Exempt is the cap of a client that speaks for many, as a proxy does: it gets what is free.
+const Exempt = -1
+
+// Counter gives out places. One more is given to a client that holds fewer than are still free: alone it gets half of
+// all, two get a third each, and there is always one left for somebody else. Nobody who is in is put out for that.
+type Counter struct {
+	total int
+
+	mu      sync.Mutex
+	held    map[netip.Prefix]int
+	taken   int
+	refused int64
+	refusal *Refusal
+	failure *Failure
+}
+
+// Report is what a Counter tells.
+type Report struct {
+	Open    int      `json:"open"`
+	Limit   int      `json:"limit"`
+	Refused int64    `json:"refused"` // since the start
+	Refusal *Refusal `json:"refusal"` // the last one, and of its minute the one of who held most
+	Failure *Failure `json:"failure"` // the last time that the system gave no connection
+}
+
+// Refusal is of a client that held as much as it may, or of one for which no place was left.
+type Refusal struct {
+	At     float64 `json:"at"` // seconds since 1970
+	Client string  `json:"client"`
+	Held   int     `json:"held"`
+	Full   bool    `json:"full"`
+}
+
+// Failure is an error of accept(2).
+type Failure struct {
+	At    float64 `json:"at"` // seconds since 1970
+	Error string  `json:"error"`
+}
+
+// New makes a Counter of so many places.
+func New(total int) *Counter {
+	return &Counter{total: total, held: map[netip.Prefix]int{}}
+}
+
+// ForFiles is how many connections the process's limit of descriptors carries at `each` of them for one, with a share
+// kept for all else; at most `most`. Go has raised the soft limit to the hard one by now.
+func ForFiles(each, most int) int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return most
+	}
+	return forFiles(files.Cur, each, most)
+}
+
+// reserved descriptors are for certificates, logs, control, media's own sockets, and connections that are being refused.
+const reserved = 256
+
+func forFiles(files uint64, each, most int) int {
+	if files >= uint64(reserved+each*most) {
+		return most
+	}
+	kept := min(reserved, int(files)/4)
+	return max(1, (int(files)-kept)/each)
+}
+
+// Enter takes a place for a client that may hold `most`, or says that it gets none. Leave gives it back.
+func (c *Counter) Enter(client netip.Prefix, most int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	held, free := c.held[client], c.total-c.taken
+	if free <= 0 || most != Exempt && held >= min(most, free) {
+		c.refuse(client, held, free <= 0)
+		return false
+	}
+	c.held[client]++
+	c.taken++
+	return true
+}
+
+// refuse wants c.mu.
+func (c *Counter) refuse(client netip.Prefix, held int, full bool) {
+	c.refused++
+	now := seconds(time.Now())
+	if c.refusal == nil || now-c.refusal.At > 60 || held >= c.refusal.Held {
+		c.refusal = &Refusal{now, name(client), held, full}
+	}
+}
+
+// Leave gives a place back.
+func (c *Counter) Leave(client netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken--
+	if c.held[client]--; c.held[client] == 0 {
+		delete(c.held, client)
+	}
+}
+
+// Report tells how it stands.
+func (c *Counter) Report() Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Report{c.taken, c.total, c.refused, c.refusal, c.failure}
+}
+
+// Clients are those that hold a place, for tests.
+func (c *Counter) Clients() []netip.Prefix {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.held))
+}
+
+// noteFailure says whether there was none for a while.
+func (c *Counter) noteFailure(err error) (isNews bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.failure
+	c.failure = &Failure{seconds(time.Now()), err.Error()}
+	return before == nil || c.failure.At-before.At > quiet.Seconds()
+}
+
+// ClientOf is whom an address is counted under: an IPv4 address or an IPv6 /64, what one subscriber is given. What is no
+// IP address, which only a test has, counts as one client.
+func ClientOf(addr net.Addr) netip.Prefix {
+	port, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return ClientOfIP(port.Addr())
+}
+
+// ClientOfIP is ClientOf without a port.
+func ClientOfIP(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	prefix, _ := ip.Prefix(bits) // fails for bits that the family doesn't have
+	return prefix
+}
+
+func name(client netip.Prefix) string {
+	if client.IsSingleIP() {
+		return client.Addr().String()
+	}
+	return client.String()
+}
+
+func seconds(at time.Time) float64 { return float64(at.UnixMilli()) / 1000 }

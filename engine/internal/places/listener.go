@@ -1,0 +1,65 @@
+package places
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// pause is how long to wait after Accept failed; descriptors come back as connections end.
+const pause = 50 * time.Millisecond
+
+// quiet is for how long errors that follow each other are told once.
+const quiet = 10 * time.Second
+
+// Listener is a listener whose Accept fails only when it is closed. Who gets no place is closed at once.
+type Listener struct {
+	net.Listener
+	// Counter may be shared by several listeners.
+	Counter *Counter
+	// Most is what one client may hold.
+	Most func(netip.Addr) int
+	// Failed hears of errors of the system.
+	Failed func(error)
+}
+
+// Accept waits for a connection that gets a place, whatever happens.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil, err
+		}
+		if err != nil {
+			// Running out of descriptors is one of them, and it passes.
+			if l.Counter.noteFailure(err) {
+				l.Failed(err)
+			}
+			time.Sleep(pause)
+			continue
+		}
+		client := ClientOf(conn.RemoteAddr())
+		if !l.Counter.Enter(client, l.Most(client.Addr())) {
+			_ = conn.Close()
+			continue
+		}
+		return &placed{Conn: conn, counter: l.Counter, client: client}, nil
+	}
+}
+
+// placed holds its place until it is closed.
+type placed struct {
+	net.Conn
+	counter *Counter
+	client  netip.Prefix
+	closed  atomic.Bool
+}
+
+func (c *placed) Close() error {
+	if !c.closed.Swap(true) {
+		c.counter.Leave(c.client)
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,80 @@
+"""What media and the edge say of their clients' connections → findings. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lkhub.health.finding import Finding, Fix
+
+# What is longer ago than this is over: those who were kept out have tried again since.
+RECENT_SECONDS = 600.0
+
+# Who takes connections, by where it tells of them, and whom it is about.
+_OF = {
+    ("media", "ice_tcp"): "media over TCP",
+    ("media", "signalling"): "media's signalling",
+    ("edge", ""): "the edge",
+}
+
+
+def check_connections(told: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
+    """Findings where connections are refused, or could not be accepted. `told` is what media and the edge answered, by
+    their names: `connections` of each, and for media one each of its kinds."""
+    for (process, kind), name in _OF.items():
+        report = (told.get(process) or {}).get("connections") or {}
+        report = report.get(kind) if kind else report
+        if not report:
+            continue
+        refusal, failure = report.get("refusal"), report.get("failure")
+        if refusal and _is_recent(refusal, now):
+            yield _find_refused(process, name, report, refusal)
+        if failure and _is_recent(failure, now):
+            yield Finding(
+                "accept-fails",
+                process,
+                "error",
+                f"{name} could not take a connection",
+                f"{failure['error']}, at {_time(failure['at'])}",
+                "the system gave it none: its open files or the machine's memory are used up. It goes on trying, and "
+                "whoever connects meanwhile waits",
+                (
+                    Fix("see how many files the processes may open; each connection takes one or two", "ulimit -Hn"),
+                    Fix("raise the limit of whoever starts the hub, and start it anew", "ulimit -Hn 65536"),
+                ),
+            )
+
+
+def _find_refused(process: str, name: str, report: Mapping[str, Any], refusal: Mapping[str, Any]) -> Finding:
+    client, more = refusal["client"], Fix("let the hub open more files, and start it anew", "ulimit -Hn 65536")
+    detail = (
+        f"at {_time(refusal['at'])} {client} had {refusal['held']}; {report['open']} of {report['limit']} places are "
+        f"taken now, and {report['refused']} connections were refused since the process started"
+    )
+    if refusal["full"]:
+        return Finding(
+            "connections-refused",
+            process,
+            "warning",
+            f"{name} refuses connections: every place was taken",
+            detail,
+            "there are more connections than its open files carry. Those that are open go on",
+            (more,),
+        )
+    return Finding(
+        "connections-refused",
+        process,
+        "warning",
+        f"{name} refuses connections of {client}",
+        detail,
+        "one address has as many connections as it may without shutting others out: a flood, or very many people "
+        "behind one router. Those that are open go on",
+        (Fix(f"if you don't know {client}, shut it out in your firewall"), more),
+    )
+
+
+def _is_recent(event: Mapping[str, Any], now: datetime) -> bool:
+    return bool(now.timestamp() - event["at"] < RECENT_SECONDS)
+
+
+def _time(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S %Z}"
