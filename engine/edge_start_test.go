@@ -53,7 +53,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 	e.media, e.serve = newNeighbour(t, "media"), newNeighbour(t, "serve")
 	e.values = map[string]string{
 		"STATE": dir, "PORT": e.port, "HTTP": e.http, "MEDIA": e.media.port, "SERVE": e.serve.port,
-		"DEADLINE": "10s", "PER_ADDRESS": "1000",
+		"DEADLINE": "10s", "PER_ADDRESS": "1000", "REQUESTS": "1000", "STALL": "30s",
 	}
 	maps.Copy(e.values, overrides)
 	t.Cleanup(func() {

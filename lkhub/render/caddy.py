@@ -16,6 +16,15 @@ HANDSHAKE = "10s"
 # Open connections from one address. Behind the router of an office many people share one, with about six each.
 CONNECTIONS_PER_ADDRESS = 1000
 
+# Requests of one client at once, its WebSockets among them. Behind a proxy, which has one address for all, it is the
+# client that the proxy names.
+REQUESTS_PER_ADDRESS = 1000
+
+# What a body may take to come, besides a second for each 4 KiB of it; and for how long a client may take nothing of an
+# answer. WebSockets and streams have no end by these.
+BODY = "10s"
+STALL = "30s"
+
 # WebSockets that outlive a reload of the configuration are left alone for as long as any call lasts.
 STREAM_CLOSE_DELAY = "24h"
 
@@ -53,7 +62,10 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": {"logs": {"default": {**_LOG, "exclude": [_ERRORS]}, "errors": {**_LOG, **_ERROR_LOG}}},
         "storage": {"module": "file_system", "root": plan.paths.caddy},
-        "apps": {"lkhub": _relay(plan), "http": {"grace_period": "1s", "servers": _servers(plan, edge)}},
+        "apps": {
+            "lkhub": {**_relay(plan), **_proxies(edge)},
+            "http": {"grace_period": "1s", "servers": _servers(plan, edge)},
+        },
     }
     if edge.tls.mode != "external":
         config["apps"] |= {"tls": _tls(plan, edge), "layer4": {"servers": {"edge": _front(edge)}}}
@@ -87,6 +99,11 @@ _ERROR_LOG = {"level": "DEBUG", "include": [_ERRORS]}
 def _relay(plan: Plan) -> _Json:
     """Who comes over TLS is relayed within the edge, which has to read each packet anyway."""
     return {"relay": describe_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
+
+
+def _proxies(edge: EdgePlan) -> _Json:
+    """Each of them speaks for many clients."""
+    return {"proxies": [str(network) for network in edge.trusted_proxies]} if edge.tls.mode == "external" else {}
 
 
 def _front(edge: EdgePlan) -> _Json:
@@ -168,7 +185,7 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
 
 
 def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
-    routes: list[_Json] = []
+    routes: list[_Json] = [_bounded()]
     if edge.tls.mode != "external":
         # Nothing that a client says of its address reaches the hub; the connection itself says it.
         routes.append({"handle": [{"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}]})
@@ -221,6 +238,11 @@ def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
     ]
 
 
+def _bounded() -> _Json:
+    requests = {"handler": "lkhub_requests", "per_address": REQUESTS_PER_ADDRESS, "body": BODY, "stall": STALL}
+    return {"handle": [requests]}
+
+
 def _proxy(url: str, more: _Json) -> _Json:
     return {
         "handler": "reverse_proxy",
@@ -247,7 +269,7 @@ def _secure(edge: EdgePlan) -> _Json:
 
 def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     """Port 80: the way to HTTPS, and the root certificate for a device that does not trust the hub yet."""
-    routes: list[_Json] = []
+    routes: list[_Json] = [_bounded()]
     if edge.tls.mode == "internal":
         strip = {"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}
         handlers = [strip, _to_serve(plan, {})]

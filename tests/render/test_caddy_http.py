@@ -52,8 +52,10 @@ def test_media_gets_livekits_paths_and_the_service_the_rest(hub: str, path: str,
 
 @WITH_TLS
 def test_what_clients_say_of_their_address_is_taken_away_first(hub: str) -> None:
-    deleted = hub_routes(hub)[0]["handle"][0]["request"]["delete"]
-    assert "match" not in hub_routes(hub)[0]
+    bounds, strip, *_ = hub_routes(hub)
+    assert bounds["handle"][0]["handler"] == "lkhub_requests"
+    deleted = strip["handle"][0]["request"]["delete"]
+    assert "match" not in strip
     assert {"CF-Connecting-IP", "X-Real-IP", "True-Client-IP", "Forwarded", "X-Forwarded-*"} <= set(deleted)
     for proxy in list_handlers(hub_routes(hub), "reverse_proxy"):
         assert proxy["headers"]["request"]["set"] == {"X-Forwarded-Proto": ["https"]}
@@ -64,7 +66,7 @@ def test_behind_a_proxy_only_the_proxy_is_let_in_and_believed(hub: str) -> None:
     plan = plan_of(hub)
     assert plan.edge is not None
     trusted = [str(network) for network in plan.edge.trusted_proxies]
-    refuse, strip, *_ = hub_routes(hub)
+    _, refuse, strip, *_ = hub_routes(hub)
     assert refuse["match"] == [{"not": [{"remote_ip": {"ranges": trusted}}]}]
     assert refuse["terminal"] is True
     assert refuse["handle"][0]["status_code"] == 403
@@ -165,6 +167,8 @@ def test_plain_http_leads_to_https_at_the_name_that_was_asked_for(
     assert plan is not None
     assert plan.edge is not None
     routes = json.loads(render_caddy(plan, plan.edge).text)["apps"]["http"]["servers"]["plain"]["routes"]
+    bounds, *routes = routes
+    assert bounds["handle"][0]["handler"] == "lkhub_requests", "a stranger's body is bounded here too"
     redirects = [route for route in routes if not any("path" in condition for condition in route.get("match", []))]
     assert find_location(redirects, host) == location + "{http.request.uri}"
 

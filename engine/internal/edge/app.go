@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -21,6 +22,9 @@ type App struct {
 	// Relay is the configuration of the relay for TURN over TLS, which gets what is handed over to `relay`. Not Caddy
 	// runs it: it outlives configurations that leave it as it is.
 	Relay json.RawMessage `json:"relay,omitempty"`
+
+	// Proxies are those in front, each of which speaks for many clients.
+	Proxies *[]netip.Prefix `json:"proxies,omitempty"`
 }
 
 // CaddyModule tells Caddy the module's name.

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+
+	"lkhub/engine/internal/places"
 )
 
 // boundedNetwork is TCP for whoever faces the internet: `"listen": ["bounded/:443"]`.
@@ -24,34 +25,30 @@ const boundedNetwork = "bounded"
 const (
 	// descriptorsPerConnection: the client's and the one towards media, the service or the relay.
 	descriptorsPerConnection = 2
-	// reservedDescriptors are for certificates, logs, control, and connections that are being refused.
-	reservedDescriptors = 256
 	// maxOpen bounds memory where descriptors are plenty: about 40 KiB for a connection that does HTTP.
 	maxOpen = 32768
-	// acceptPause is how long to wait after Accept failed; descriptors come back as connections end.
-	acceptPause = 50 * time.Millisecond
 )
 
 func init() { caddy.RegisterNetwork(boundedNetwork, listenBounded) }
 
-// open counts connections through all bounded listeners; refused those that a limit kept out or cut.
-var open, refused atomic.Int64
+// maxPlaces is what the limit of descriptors carries.
+var maxPlaces = sync.OnceValue(func() int { return places.ForFiles(descriptorsPerConnection, maxOpen) })
 
-// openLimit is read once: Go has raised the soft limit to the hard one by then.
-var openLimit = sync.OnceValue(func() int64 {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return maxOpen
-	}
-	return boundFor(files.Cur)
-})
+// connected counts connections through all bounded listeners, by who is at the other end of the socket.
+var connected = sync.OnceValue(func() *places.Counter { return places.New(maxPlaces()) })
 
-// boundFor is how many connections so many descriptors carry.
-func boundFor(files uint64) int64 {
-	if files >= reservedDescriptors+descriptorsPerConnection*maxOpen {
-		return maxOpen
+// proxies are those in front: each speaks for many clients.
+var proxies atomic.Pointer[[]netip.Prefix]
+
+func mostOf(peer netip.Addr) int {
+	if trusted := proxies.Load(); trusted != nil {
+		for _, network := range *trusted {
+			if network.Contains(peer) {
+				return places.Exempt
+			}
+		}
 	}
-	return max(1, (int64(files)-reservedDescriptors)/descriptorsPerConnection)
+	return maxPlaces()
 }
 
 // sockets are the ports that are open, with whoever gets what comes in through them.
@@ -76,7 +73,12 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 			sockets.err = err
 			return nil, err
 		}
-		s = &socket{listener: listener, address: address, closed: make(chan struct{})}
+		s = &socket{address: address, listener: &places.Listener{
+			Listener: listener, Counter: connected(), Most: mostOf,
+			Failed: func(err error) {
+				caddy.Log().Error("accepting connections", zap.String("address", address), zap.Error(err))
+			},
+		}}
 		sockets.open[address] = s
 		go s.serve()
 	}
@@ -89,7 +91,6 @@ type socket struct {
 	listener net.Listener
 	address  string
 	users    int // under the lock of sockets
-	closed   chan struct{}
 }
 
 // left closes the socket when no configuration uses it any more.
@@ -98,7 +99,6 @@ func (s *socket) left() {
 	defer sockets.Unlock()
 	if s.users--; s.users == 0 {
 		delete(sockets.open, s.address)
-		close(s.closed)
 		_ = s.listener.Close()
 	}
 }
@@ -108,36 +108,10 @@ func (s *socket) serve() {
 	for {
 		conn, err := s.listener.Accept()
 		if err != nil {
-			select {
-			case <-s.closed:
-				return
-			case <-time.After(acceptPause):
-				caddy.Log().Error("accepting connections", zap.String("address", s.address), zap.Error(err))
-				continue
-			}
+			return
 		}
-		if open.Add(1) > openLimit() {
-			open.Add(-1)
-			refused.Add(1)
+		if err := sockets.seats.hand(s.address, conn); err != nil {
 			_ = conn.Close()
-			continue
-		}
-		counted := &boundedConn{Conn: conn}
-		if err := sockets.seats.hand(s.address, counted); err != nil {
-			_ = counted.Close()
 		}
 	}
-}
-
-// boundedConn is counted until it is closed.
-type boundedConn struct {
-	net.Conn
-	closed atomic.Bool
-}
-
-func (c *boundedConn) Close() error {
-	if !c.closed.Swap(true) {
-		open.Add(-1)
-	}
-	return c.Conn.Close()
 }

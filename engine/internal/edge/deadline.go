@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -60,6 +61,9 @@ func (d *Deadline) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	return next.Handle(cx)
 }
 
+// cut counts those that a queue closed.
+var cut atomic.Int64
+
 // waiting is whoever is under a deadline, under any configuration.
 var waiting = &queue{limit: maxWaiting}
 
@@ -76,7 +80,7 @@ func (q *queue) enter(conn net.Conn) (leave func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.conns.Len() >= q.limit {
-		refused.Add(1)
+		cut.Add(1)
 		_ = q.conns.Remove(q.conns.Front()).(net.Conn).Close()
 	}
 	element := q.conns.PushBack(conn)

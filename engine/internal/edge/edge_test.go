@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"net"
-	"net/netip"
 	"net/url"
 	"syscall"
 	"testing"
@@ -75,51 +73,6 @@ func TestFailuresOfAName(t *testing.T) {
 	l.clear(failed)
 	if l.has("hub.test") {
 		t.Error("still there after a certificate was obtained")
-	}
-}
-
-func TestClientsAreCountedByAddressOrNetwork(t *testing.T) {
-	for addr, want := range map[string]string{
-		"192.0.2.1:1000":                 "192.0.2.1/32",
-		"[::ffff:192.0.2.1]:1000":        "192.0.2.1/32",
-		"[2001:db8:1:2:3:4:5:6]:1000":    "2001:db8:1:2::/64",
-		"[2001:db8:1:2:ffff::1]:1":       "2001:db8:1:2::/64",
-		"[2001:db8:1:3::1]:1":            "2001:db8:1:3::/64",
-		"[fe80::1:2:3:4%eth0]:1":         "fe80::/64",
-		"not an address, but of a test:": "invalid Prefix",
-	} {
-		if got := clientOf(seatAddr{"tcp", addr}); got.String() != want {
-			t.Errorf("%s: %s, want %s", addr, got, want)
-		}
-	}
-}
-
-func TestOccupancyForgetsWhoLeft(t *testing.T) {
-	o := &occupancy{open: map[netip.Prefix]int{}}
-	client := netip.MustParsePrefix("192.0.2.1/32")
-	for i, want := range []bool{true, true, false} {
-		if got := o.enter(client, 2); got != want {
-			t.Errorf("connection %d let in: %t", i, got)
-		}
-	}
-	o.leave(client)
-	if !o.enter(client, 2) {
-		t.Error("a place was free")
-	}
-	o.leave(client)
-	o.leave(client)
-	if len(o.open) != 0 {
-		t.Errorf("kept: %v", o.open)
-	}
-}
-
-func TestDescriptorsBoundConnections(t *testing.T) {
-	for files, want := range map[uint64]int64{
-		0: 1, 256: 1, 300: 22, 1024: 384, 65536: 32640, 1 << 20: 32768, math.MaxUint64: 32768,
-	} {
-		if got := boundFor(files); got != want {
-			t.Errorf("%d descriptors: %d connections, want %d", files, got, want)
-		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+
+	"lkhub/engine/internal/places"
 )
 
 // Status is what is known of the edge at a moment.
@@ -21,9 +23,21 @@ type Status struct {
 
 // Connections counts clients' connections since the start.
 type Connections struct {
-	Open    int64 `json:"open"`
-	Waiting int   `json:"waiting"` // of those, not known yet for a client: TLS not ended, or nothing said after it
-	Refused int64 `json:"refused"` // by a limit, over all the time
+	places.Report
+	Waiting int `json:"waiting"` // of those, not known yet for a client: TLS not ended, or nothing said after it
+}
+
+// countConnections has in Refused what any of the limits kept out or cut.
+func countConnections() Connections {
+	report := connected().Report()
+	report.Refused += cut.Load()
+	for _, other := range []places.Report{streaming().Report(), asking().Report()} {
+		report.Refused += other.Refused
+		if other.Refusal != nil && (report.Refusal == nil || report.Refusal.At < other.Refusal.At) {
+			report.Refusal = other.Refusal
+		}
+	}
+	return Connections{report, waiting.len()}
 }
 
 // running is the configuration that Caddy runs.
@@ -45,7 +59,9 @@ func Load(config []byte) error {
 	if err := wanted.confine(); err != nil {
 		return err
 	}
+	before := proxies.Swap(wanted.Apps.Lkhub.Proxies)
 	if err := load(config); err != nil {
+		proxies.Store(before)
 		return err
 	}
 	failures.forget(began)
@@ -117,7 +133,7 @@ func GetStatus() Status {
 		Certificates: certificates(running.names),
 		Failures:     failures.list(),
 		Pending:      pending(running.names),
-		Connections:  Connections{Open: open.Load(), Waiting: waiting.len(), Refused: refused.Load()},
+		Connections:  countConnections(),
 	}
 	running.managed.report(&status)
 	return status
