@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host import files
 from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
@@ -142,6 +142,8 @@ class Supervisor:
         """Write what somebody has removed from the state directory, or what could not be written. Raises MachineError
         where it still can't."""
         async with self._changing:
+            for child in self.children.values():
+                child.keep_record()
             current = self.current
             if current is None:
                 return
@@ -152,8 +154,6 @@ class Supervisor:
                 write_applied(current)
                 self._unwritten = False
             self.outside.write_missing()
-            for child in self.children.values():
-                child.keep_record()
 
     def notice_removal(self, at: float, lost: str) -> None:
         """The state directory was removed; `lost` is what can't be written again, besides what is always lost."""
@@ -325,15 +325,19 @@ class Supervisor:
             require_free_ports(listener for listener in wanted.plan.listeners if self._must_be_free(listener, changed))
             self.children = {name: child for name, child in self.children.items() if name not in gone} | new
             await self._start(new.values())
-        except HubError as error:
+        except Exception as error:
             if old:
-                self.say(error.message)
+                self.say(describe_error(error))
             try:
                 await self._restore(old, new, before, texts)
             except HubError as second:
+                if not isinstance(error, HubError):
+                    self.say(second.message)
+                    raise error from second
                 message = f"{error.message}\nand what ran before does not start again: {second.message}"
                 raise type(error)(message, hints=error.hints) from error
-            if not self.children:
+            # A bug stays one, with what ran before running again.
+            if not self.children or not isinstance(error, HubError):
                 raise
             raise type(error)(
                 f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
@@ -352,9 +356,15 @@ class Supervisor:
         """Put back what ran before a failed change."""
         for child in new.values():
             await child.stop("replace")
-        self._write({path: text for path, text in texts.items() if text is not None})
-        self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         failed: list[HubError] = []
+        try:
+            self._write({path: text for path, text in texts.items() if text is not None})
+        except MachineError as error:
+            # A process that runs with the files of the change is better than none. The next `up` makes it another.
+            failed.append(error)
+            for child in old.values():
+                child.fingerprint = Fingerprint(child.fingerprint.program, "")
+        self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         try:
             await self._start((child for child in old.values() if child.state == "stopped"), persist=True)
         except MachineError as error:

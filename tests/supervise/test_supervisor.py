@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host import files
 from lkhub.plan.model import Listener, ProcessName
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
@@ -175,6 +176,49 @@ async def test_change_that_finds_a_port_taken_leaves_every_record(
             recorded = {name: identity.process.pid for name in CONFIGS if (identity := read_record(paths, name))}
             assert recorded == pids(supervisor)
             assert set(states(supervisor).values()) == {"running"}
+
+
+async def test_bug_in_a_change_is_undone_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran before was stopped by then."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    hub = make_hub()
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        monkeypatch.setattr(supervisor_module, "require_free_ports", fail)
+        with pytest.raises(RuntimeError):
+            await supervisor.apply(make_hub(media={"say": "new"}, relay={"say": "new"}, serve={}))
+        assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
+        assert {path: Path(path).read_text() for path in hub.files} == hub.files
+        assert await supervisor.apply(hub) == Applied(())
+        assert "a secret" not in "\n".join(said)
+
+
+async def test_what_ran_before_is_started_again_though_its_files_can_not_be_put_back(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up in the middle of a change."""
+
+    def fill_disk(*_: object) -> None:
+        monkeypatch.setattr(files, "write_private", refuse)
+        raise MachineError("the port is taken")
+
+    def refuse(*_: object) -> bool:
+        raise MachineError("the disk is full")
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        monkeypatch.setattr(supervisor_module, "require_free_ports", fill_disk)
+        with pytest.raises(MachineError, match=r"the port is taken\n.*the disk is full"):
+            await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
+        assert states(supervisor) == {"media": "running", "serve": "running"}
+        monkeypatch.undo()
+        monkeypatch.setattr(supervisor_module, "require_free_ports", lambda _: None)
+        assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("media",)
 
 
 async def test_nothing_is_changed_any_more_once_the_hub_stops(
