@@ -76,8 +76,12 @@ def up(
 def _report_applied(applied: Applied) -> None:
     names = ", ".join(applied.changed)
     if applied.pending:
-        people = "media does not say whether people are" if applied.people is None else count_people(applied.people)
-        err.print(f"pending: {names} would restart, and {people} in a call; applied when they left, or with --now")
+        people = (
+            "whether people are in a call is not known: media does not say, or is another one since a moment ago"
+            if applied.people is None
+            else f"{count_people(applied.people)} in a call"
+        )
+        err.print(f"pending: {names} would restart, and {people}; applied when they left, or with --now")
     elif applied.cut:
         err.print(f"restarted {names}; {count_people(applied.cut)} in a call and had to reconnect")
     elif applied.changed:

@@ -112,7 +112,7 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
             {"changed": ["media"], "pending": True, "people": 2},
             "pending: media would restart, and 2 people are in a call",
         ),
-        ({"changed": ["media"], "pending": True, "people": None}, "media does not say whether people are in a call"),
+        ({"changed": ["media"], "pending": True, "people": None}, "whether people are in a call is not known"),
         ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),
         ({"changed": ["serve"], "reloaded": ["edge"]}, "restarted serve\nedge took its change over"),
     ],
