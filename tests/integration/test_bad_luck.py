@@ -1,5 +1,6 @@
 """What happens to a hub, and to the call on it, when somebody removes what it needs, or kills its supervisor."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,20 +9,13 @@ import subprocess
 import time
 from dataclasses import replace
 
-import psutil
 import pytest
 from anyio.to_thread import run_sync
 
 from lkhub.host.processes import identify
 from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
-from tests.kit.hub import Hub
+from tests.kit.hub import Hub, kill_supervisor
 from tests.waiting import wait_until
-
-
-def kill_supervisor(hub: Hub) -> None:
-    supervisor = psutil.Process(hub.supervisor_pid())
-    supervisor.kill()
-    wait_until(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 @pytest.mark.timing
@@ -108,3 +102,30 @@ def test_media_that_was_stopped_is_shown_with_the_way_out(running: Hub) -> None:
         os.kill(media, signal.SIGCONT)
     wait_until(lambda: running.status()["hub"]["state"] == "running", "its answer")
     assert running.pids()["media"] == media
+
+
+@pytest.mark.field
+def test_media_that_dies_on_a_full_disk_is_back_once_and_on_record_when_there_is_room(hub: Hub) -> None:
+    hub.state.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", hub.state], check=True)
+    try:
+        hub.up("--no-verify")
+        before = hub.pids()["media"]
+        filler = hub.state / "logs/old.log"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(b"\0" * 4096)
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: hub.status()["hub"]["state"] == "running" and hub.pids()["media"] != before, "media")
+        status = hub.status()
+        assert [process["restarts"] for process in status["processes"] if process["name"] == "media"] == [1]
+        assert "no-record" in [finding["code"] for finding in status["findings"]]
+        filler.unlink()
+        wait_until(lambda: hub.status()["findings"] == [], "the record")
+        kill_supervisor(hub)
+        after = hub.pids()
+        hub.up("--no-verify")
+        assert hub.pids() == after
+    finally:
+        hub.run("down", "--now")
+        subprocess.run(["umount", "-l", hub.state], check=True)

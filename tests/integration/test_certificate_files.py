@@ -13,7 +13,7 @@ from cryptography import x509
 from tests.certificates import Made, make
 from tests.integration.test_calls import UNDISTURBED_SECONDS
 from tests.kit.call import LISTENER, SPEAKER, calling
-from tests.kit.hub import Hub, free_ports, make_hub
+from tests.kit.hub import Hub, free_ports, kill_supervisor, make_hub
 from tests.waiting import wait_until
 
 NOW = datetime.now(UTC)
@@ -77,3 +77,22 @@ def test_replaced_files_are_taken_over_without_a_restart(hub: Hub) -> None:
     assert reconnects == 0
     assert gap < UNDISTURBED_SECONDS
     assert hub.pids() == before
+
+
+@pytest.mark.field
+def test_files_that_were_replaced_while_nobody_watched_are_taken_over_by_the_next_up(hub: Hub) -> None:
+    first, second, other = make_leaf(), make_leaf(), make_leaf()
+    install(hub.folder, first, first)
+    hub.up("--no-verify")
+    before = hub.pids()
+    kill_supervisor(hub)
+    install(hub.folder, second, second)
+    hub.up("--no-verify")
+    wait_until(lambda: served(hub) == second.certificate.serial_number, "the new certificate")
+    assert hub.pids() == before
+    install(hub.folder, other, first)
+    wait_until(lambda: hub.status()["findings"], "the finding")
+    assert [finding["code"] for finding in hub.status()["findings"]] == ["certificate-not-taken"]
+    install(hub.folder, other, other)
+    wait_until(lambda: served(hub) == other.certificate.serial_number, "one that fits")
+    wait_until(lambda: hub.status()["findings"] == [], "the end of the finding")

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lkhub.supervise.control import ask
-from tests.waiting import DEADLINE_SECONDS
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 
 @dataclass
@@ -107,6 +109,13 @@ def make_hub(prefix: Sequence[str] = (), ports: dict[str, int] | None = None) ->
     finally:
         hub.run("down", "--now")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_supervisor(hub: Hub) -> None:
+    """`kill -9` of the supervisor, which is gone then."""
+    supervisor = psutil.Process(hub.supervisor_pid())
+    supervisor.kill()
+    wait_until(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 def free_ports() -> dict[str, int]:
