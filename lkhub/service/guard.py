@@ -5,6 +5,7 @@ the hub arrives with a foreign `Origin`, and can't set `application/json` withou
 """
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit, urlunsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -32,17 +33,29 @@ class HostGuard:
             await self.app(scope, receive, send)
             return
 
+        host = Headers(scope=scope).get("host", "").lower()
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self.headers]
+                own = (_stay_here(name, value, host) for name, value in message["headers"])
+                message["headers"] = [*own, *self.headers]
             await send(message)
 
-        host = Headers(scope=scope).get("host", "").lower()
         if host in self.authorities:
             await self.app(scope, receive, send_guarded)
         else:
             error = ApiError(421, "this is not the name of this hub", "use the address that `lkhub status` shows")
             await answer(Request(scope), error)(scope, receive, send_guarded)
+
+
+def _stay_here(name: bytes, value: bytes, host: str) -> tuple[bytes, bytes]:
+    """A header; a redirect to this hub without scheme and host. The service does not know whether a browser came to
+    it by TLS, which ends at the edge or at a proxy."""
+    url = urlsplit(value.decode("latin-1")) if name == b"location" else None
+    if url is None or url.netloc.lower() != host:
+        return name, value
+    # One slash: two would make a host of what follows.
+    return name, urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, url.fragment)).encode("latin-1")
 
 
 def _authorities(host: str, port: int) -> Iterable[str]:

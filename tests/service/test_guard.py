@@ -1,5 +1,7 @@
 """A foreign page, a name that was rebound to 127.0.0.1, a proxy in front: each gets nothing."""
 
+from urllib.parse import urljoin
+
 import pytest
 
 from lkhub.render.serve_config import ServeConfig
@@ -165,3 +167,25 @@ async def test_lan_hub_gives_tokens_to_nobody_who_asks(connect: Connect, lan_con
             error = check_error(await client.post(TOKEN, json={"room": "lobby"}), 403, "not-allowed")
             assert "lkhub token --link" in error["hint"]
             assert (await client.get("/api/hub")).json()["tokens"] == "link"
+
+
+@pytest.mark.parametrize("path", ["/trust/", "/api/hub/", "/assets", "/api/health/?a=b"])
+@pytest.mark.parametrize("host", ["rtc.example.com", "RTC.example.com", "127.0.0.1:8080"])
+async def test_redirect_stays_where_the_browser_is(connect: Connect, config: ServeConfig, path: str, host: str) -> None:
+    """An edge or a proxy asks the service without TLS also for a browser that came with it."""
+    behind_edge = ServeConfig(**{**vars(config), "authorities": ["rtc.example.com"]})
+    async with connect(behind_edge) as client:
+        answer = await client.get(path, headers={"host": host})
+        assert answer.status_code == 307
+        target = answer.headers["location"]
+        assert target.startswith("/")
+        assert target.partition("?")[0].strip("/") == path.partition("?")[0].strip("/")
+        assert (await client.get(target, headers={"host": host})).status_code != 307
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "//evil.example/trust/", "/\\evil.example/", "///trust/"])
+async def test_redirect_leads_to_no_other_host(connect: Connect, path: str) -> None:
+    async with connect() as client:
+        answer = await client.get(f"http://127.0.0.1:8080{path}")
+    target = answer.headers.get("location", "/")
+    assert urljoin("https://rtc.example.com/", target).startswith("https://rtc.example.com/")
