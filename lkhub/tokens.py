@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import time
+import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,13 @@ DEFAULT_TTL_SECONDS = 6 * 3600
 # LiveKit's own limit for names of rooms and participants (limit.max_room_name_length and its neighbours).
 MAX_NAME = 256
 
+# What can't be seen in a name, or changes how the rest of it is read: control characters, line ends, marks of
+# direction. Two names that look alike would be different people, and one line of a log would become two.
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+# But these two decide how letters join, in Persian, in many scripts of India, and in emoji of several people.
+_JOINERS = frozenset("\u200c\u200d")
+
 # Rooms of lkhub's own verification: who is in there is a probe, not a person.
 PROBE_ROOM_PREFIX = "lkhub-verify-"
 
@@ -42,6 +50,16 @@ class Grant:
     attributes: Mapping[str, str] = field(default_factory=dict)
     room_config: Mapping[str, Any] = field(default_factory=dict)
     ttl_seconds: int = DEFAULT_TTL_SECONDS
+
+
+def find_unseen(text: str) -> str:
+    """The first character that does not belong in the name of a room or a participant, as `U+202E RIGHT-TO-LEFT
+    OVERRIDE`; "" where there is none."""
+    for character in text:
+        if unicodedata.category(character) in _UNSEEN and character not in _JOINERS:
+            kind = "half a character" if unicodedata.category(character) == "Cs" else "a control character"
+            return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
+    return ""
 
 
 def join_grant(room: str) -> dict[str, Any]:

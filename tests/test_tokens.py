@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkhub.spec.secret import Secret
-from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, find_unseen, join_grant, sign
 
 SECRET = Secret("XYZ" * 15)
 NOW = 1_800_000_000.9
@@ -66,3 +66,44 @@ def test_secret_may_be_of_any_length_and_alphabet() -> None:
         head, body, signature = token.split(".")
         expected = hmac.digest(secret.encode(), f"{head}.{body}".encode(), "sha256")
         assert jwt.utils.base64url_encode(expected).decode() == signature
+
+
+@pytest.mark.parametrize(
+    ("text", "unseen"),
+    [
+        ("a\0b", "U+0000 a control character"),
+        ("a\r\nb", "U+000D a control character"),
+        ("a\n", "U+000A a control character"),
+        ("\x7f", "U+007F a control character"),
+        ("\x85", "U+0085 a control character"),
+        ("\u202egnp.exe", "U+202E RIGHT-TO-LEFT OVERRIDE"),
+        ("a\u2066b", "U+2066 LEFT-TO-RIGHT ISOLATE"),
+        ("ann\u200b", "U+200B ZERO WIDTH SPACE"),
+        ("\ufeffann", "U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+        ("a\u00adb", "U+00AD SOFT HYPHEN"),
+        ("a\u2028b", "U+2028 LINE SEPARATOR"),
+        ("a\u2029b", "U+2029 PARAGRAPH SEPARATOR"),
+        ("a\U000e0041", "U+E0041 TAG LATIN CAPITAL LETTER A"),
+        ("\ud800", "U+D800 half a character"),
+    ],
+    ids=ascii,
+)
+def test_what_cannot_be_seen_in_a_name_is_named(text: str, unseen: str) -> None:
+    assert find_unseen(text) == unseen
+
+
+NAMES = (
+    *("ann", "Ann Ü.", "a/b?c#d", "李雷", "مریم", "می\u200cخواهم", "क्\u200dष", "👩\u200d👩\u200d👧"),
+    *("❤\ufe0f", "e\u0301", " "),
+)
+
+
+@pytest.mark.parametrize("text", NAMES, ids=ascii)
+def test_names_of_people_everywhere_are_names(text: str) -> None:
+    assert find_unseen(text) == ""
+
+
+@given(st.text())
+def test_what_is_printable_can_be_seen(text: str) -> None:
+    if text.isprintable():
+        assert find_unseen(text) == ""

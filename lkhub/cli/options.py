@@ -7,7 +7,9 @@ from typing import Annotated
 import platformdirs
 import typer
 
+from lkhub.errors import InputError
 from lkhub.plan.paths import StatePaths
+from lkhub.tokens import MAX_NAME, find_unseen
 
 Spec = Annotated[
     Path | None,
@@ -47,6 +49,14 @@ def find_state(given: Path | None) -> str:
     if not chosen:
         chosen = "/var/lib/lkhub" if os.geteuid() == 0 else platformdirs.user_state_dir("lkhub")
     return os.path.abspath(chosen)
+
+
+def require_name(option: str, text: str) -> None:
+    """Raise InputError where `text` can't be the name of a room or a participant, or must not be."""
+    if len(text) > MAX_NAME:
+        raise InputError(f"{option} has {len(text)} characters; LiveKit takes {MAX_NAME}")
+    if unseen := find_unseen(text):
+        raise InputError(f"{option} has {unseen}, which can't be seen", hints=("write the name without it",))
 
 
 def find_paths(given: Path | None) -> StatePaths:

@@ -6,13 +6,12 @@ import typer
 
 from lkhub.cli.app import make_app
 from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.options import HubSpec, Json, State, require_name
 from lkhub.cli.show import err, out, show_json
 from lkhub.errors import InputError
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.rooms import RoomService
-from lkhub.tokens import MAX_NAME
 
 app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
 
@@ -34,8 +33,9 @@ def create(
     Needed where joining opens none: `room: {auto_create: false}` below `livekit` in the spec. A room that is open stays
     as it is.
     """
-    if not room or len(room) > MAX_NAME:
-        raise InputError(f"ROOM has {len(room)} characters; LiveKit takes 1 to {MAX_NAME}")
+    if not room:
+        raise InputError("ROOM is empty")
+    require_name("ROOM", room)
     with open_service(find_hub(spec, state)) as service:
         seconds = service.create(room)
     if json:

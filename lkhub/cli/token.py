@@ -11,13 +11,13 @@ from urllib.parse import quote
 import typer
 
 from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.options import HubSpec, Json, State, require_name
 from lkhub.cli.show import say, show_hints, show_json
 from lkhub.errors import InputError, MachineError
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.duration import parse_duration
-from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
+from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
 
 LINK_TTL_SECONDS = 24 * 3600
 
@@ -90,8 +90,7 @@ def make_link(
 def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seconds: int, now: float) -> str:
     require_applied(paths)
     for option, value in (("--room", room), ("--identity", identity), ("--name", name)):
-        if len(value) > MAX_NAME:
-            raise InputError(f"{option} has {len(value)} characters; LiveKit takes {MAX_NAME}")
+        require_name(option, value)
     if not room:
         raise InputError("--room is empty", hints=("such a token would open every room",))
     key, secret = next(iter(load_keys(paths.keys).items()))

@@ -5,7 +5,8 @@ import secrets
 import time
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -15,7 +16,7 @@ from lkhub.host.keyfile import load_keys
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.errors import ApiError
-from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, join_grant, sign
+from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, find_unseen, join_grant, sign
 
 # LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
 MAX_BODY_BYTES = 64 * 1024
@@ -27,14 +28,23 @@ HEALTH_SECONDS = 2.0
 IDENTITY_BYTES = 8
 
 
+def _require_seen(text: str) -> str:
+    if unseen := find_unseen(text):
+        raise PydanticCustomError("unseen", "has {unseen}, which can't be seen", {"unseen": unseen})
+    return text
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_require_seen)]
+
+
 class TokenRequest(BaseModel):
     """Body of `POST /api/livekit/token`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    room: Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
-    identity: Annotated[str, Field(min_length=1, max_length=MAX_NAME)] | None = None
-    name: Annotated[str, Field(max_length=MAX_NAME)] = ""
+    room: Annotated[Name, Field(min_length=1)]
+    identity: Annotated[Name, Field(min_length=1)] | None = None
+    name: Name = ""
     metadata: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
 

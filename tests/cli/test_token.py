@@ -98,3 +98,14 @@ def test_hub_without_keys_gives_no_token(run: Run, paths: StatePaths) -> None:
         pass
     done = run("token", *ANN)
     assert (done.code, done.out) == (3, "")
+
+
+@pytest.mark.parametrize("option", ["--room", "--identity", "--name"])
+@pytest.mark.parametrize("how", [(), ("--link",), ("--json",)], ids=repr)
+@pytest.mark.parametrize("unseen", ["\r", "\n", "\x1b", "\u202e", "\u200b", "\ud800"], ids=ascii)
+def test_name_with_what_cannot_be_seen_is_refused(run: Run, option: str, how: tuple[str, ...], unseen: str) -> None:
+    given = {"--room": "lobby", "--identity": "ann", "--name": "Ann", option: f"an{unseen}n"}
+    done = run("token", *how, *(word for pair in given.items() for word in pair))
+    assert (done.code, done.out) == (2, "")
+    assert f"{option} has U+{ord(unseen):04X} " in done.err
+    assert f"an{unseen}n" not in done.err

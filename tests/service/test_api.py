@@ -127,6 +127,16 @@ async def test_text_that_is_no_text_is_refused(connect: Connect, body: bytes) ->
         check_error(await client.post(TOKEN, content=body, headers=JSON), 422, "invalid")
 
 
+@pytest.mark.parametrize("field", ["room", "identity", "name"])
+@pytest.mark.parametrize("unseen", ["\0", "\r", "\n", "\x1b", "\u202e", "\u2066", "\u200b", "\u2028"], ids=ascii)
+async def test_name_with_what_cannot_be_seen_is_refused(connect: Connect, field: str, unseen: str) -> None:
+    body = {"room": "lobby", "identity": "ann", field: f"an{unseen}n"}
+    async with connect() as client:
+        error = check_error(await client.post(TOKEN, json=body), 422, "invalid")
+    assert error["message"].startswith(f"{field}: has U+{ord(unseen):04X} ")
+    assert unseen not in error["message"]
+
+
 async def test_wrong_values_are_not_repeated(connect: Connect) -> None:
     """What a person typed into the wrong field may be a password."""
     async with connect() as client:

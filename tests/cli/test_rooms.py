@@ -1,0 +1,20 @@
+import pytest
+
+from lkhub.plan.paths import StatePaths
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [
+        ("", "ROOM is empty"),
+        ("x" * 257, "ROOM has 257 characters; LiveKit takes 256"),
+        ("a\nb", "ROOM has U+000A a control character"),
+        ("\u202ea", "ROOM has U+202E RIGHT-TO-LEFT OVERRIDE"),
+    ],
+    ids=ascii,
+)
+def test_room_without_a_good_name_is_not_opened(run: Run, applied: StatePaths, room: str, said: str) -> None:
+    done = run("rooms", "create", room)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
