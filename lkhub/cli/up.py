@@ -14,7 +14,7 @@ from lkhub.cli.progress import Progress
 from lkhub.cli.show import count_people, err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
-from lkhub.errors import EXIT_UNWELL
+from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.health.status import Verified
 from lkhub.host.processes import forget_variables
 from lkhub.prepare import prepare_hub
@@ -51,9 +51,15 @@ def up(
         forget_variables(hub.environ)
         paths = hub.plan.paths
         if not running:
-            if not detach:
-                raise typer.Exit(run_foreground(hub, progress, verify=not no_verify, link=link, json=json))
-            start_detached(hub, progress)
+            try:
+                if not detach:
+                    raise typer.Exit(run_foreground(hub, progress, verify=not no_verify, link=link, json=json))
+                start_detached(hub, progress)
+            except MachineError:
+                if not is_running(paths):
+                    raise
+                # Somebody else was faster.
+                progress.tell("having the hub that another command has started take the spec over")
         else:
             progress.tell("having the running hub take the spec over")
         answer = ask(

@@ -114,24 +114,44 @@ def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if Path(path).read_text() == text and os.stat(path).st_mode & 0o777 == mode:
             return False
-    folder = os.path.dirname(path)
+    with _written_beside(path, text, mode) as temporary:
+        os.replace(temporary, path)
+    return True
+
+
+def create_private(path: str, text: str) -> bool:
+    """Write `text` to `path` in one step where nothing is there yet; whether it was written. Of several who do this at
+    once only one succeeds."""
+    with _written_beside(path, text, FILE_MODE) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links: those who start at once are not told apart
+            if os.path.exists(path):
+                return False
+            os.replace(temporary, path)
+    return True
+
+
+@contextlib.contextmanager
+def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
+    """A new file with this text in the folder of `path`; it is gone afterwards, if it still has its name."""
     temporary = None
     try:
         with explain_os_errors(path, "write"):
             # mkstemp creates with 0600: the text is never readable by others, not even for a moment.
-            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+            handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
             with os.fdopen(handle, "w") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, mode)
-            os.replace(temporary, path)
-            temporary = None
+            yield temporary
     finally:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-    return True
 
 
 def read_text(path: str) -> str | None:

@@ -6,7 +6,7 @@ import string
 from collections.abc import Mapping
 
 from lkhub.errors import InputError, MachineError
-from lkhub.host.files import ensure_state_dir, read_input, read_text, write_private
+from lkhub.host.files import create_private, ensure_state_dir, read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.keyfile import parse_key_file
@@ -25,8 +25,8 @@ def ensure_managed_keys(paths: StatePaths) -> Keys:
     if keys := read_managed_keys(paths):
         return keys
     keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
-    write_private(paths.managed_keys, dump_keys(keys))
-    return keys
+    # Where two start at once, both go on with the keys of the one that was faster.
+    return keys if create_private(paths.managed_keys, dump_keys(keys)) else read_managed_keys(paths)
 
 
 def read_managed_keys(paths: StatePaths) -> Keys:
@@ -65,11 +65,15 @@ def read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) -
 
 def ensure_secret(path: str) -> str:
     """The text of a generated secret that is kept in `path`."""
+    if text := read_text(path):
+        return text
+    made = _generate(_SECRET_CHARACTERS) + "\n"
+    if create_private(path, made):
+        return made
     text = read_text(path)
-    if not text:
-        text = _generate(_SECRET_CHARACTERS) + "\n"
-        write_private(path, text)
-    return text
+    if not text:  # a damaged file, and not one that was made meanwhile
+        write_private(path, made)
+    return text or made
 
 
 def _read_source(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Mapping[str, str]) -> Keys:

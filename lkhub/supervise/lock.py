@@ -72,5 +72,6 @@ def _wait(handle: int, root: str, patience: float) -> None:
             return
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise MachineError(f"another lkhub is starting or stopping in {root}") from None
+                hint = "try again in a moment; `lkhub logs hub` shows what it does"
+                raise MachineError(f"another lkhub is starting or stopping in {root}", hints=(hint,)) from None
             time.sleep(0.05)

@@ -1,10 +1,14 @@
+import errno
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host import secrets as secrets_module
 from lkhub.host.keyfile import Keys
 from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys
 from lkhub.plan.paths import StatePaths
@@ -46,6 +50,35 @@ def test_managed_keys_are_made_once_and_kept(paths: StatePaths) -> None:
     assert os.stat(paths.managed_keys).st_mode & 0o777 == 0o600
     assert os.stat(paths.root).st_mode & 0o777 == 0o700
     assert ensure_managed_keys(paths) == keys
+
+
+@pytest.mark.parametrize("link", [True, False], ids=["with links", "without"])
+@pytest.mark.parametrize("make", [ensure_managed_keys, lambda paths: ensure_secret(paths.relay_secret)])
+def test_two_who_start_at_once_go_on_with_the_same_secrets(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch, make: Callable[[StatePaths], Any], link: bool
+) -> None:
+    """One has found none, and has not written its own yet, when the other does all of it."""
+    if not link:
+        monkeypatch.setattr(os, "link", refuse_link)
+    Path(paths.root).mkdir(mode=0o700)
+    other: list[Any] = []
+    generate = secrets_module._generate
+
+    def generate_late(length: int) -> str:
+        monkeypatch.setattr(secrets_module, "_generate", generate)
+        other.append(make(paths))
+        return generate(length)
+
+    monkeypatch.setattr(secrets_module, "_generate", generate_late)
+    made = make(paths)
+    assert [made] == other
+    assert make(paths) == made
+    assert [path.name for path in Path(paths.root).iterdir() if path.name.startswith(".")] == [], "nothing is left over"
+
+
+def refuse_link(*_: object) -> None:
+    """As a file system does that has no hard links."""
+    raise PermissionError(errno.EPERM, "Operation not permitted")
 
 
 def test_two_hubs_never_share_a_key(tmp_path: Path) -> None:

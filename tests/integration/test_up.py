@@ -105,6 +105,31 @@ def test_a_port_in_use_names_its_holder(hub: Hub, name: str, kind: socket.Socket
     assert hub.status()["hub"]["state"] == "stopped"
 
 
+@pytest.mark.parametrize("how", [("--detach",), ()], ids=["detached", "in the foreground"])
+def test_two_first_starts_at_once_are_one_hub_with_one_set_of_keys(hub: Hub, how: tuple[str, ...]) -> None:
+    started = [hub.start("up", "--no-verify", *how) for _ in range(2)]
+    wait_until(lambda: sum(each.poll() is not None for each in started) >= (2 if how else 1), "one of them returns")
+    wait_until(lambda: hub.status()["hub"]["state"] == "running", "the hub runs")
+    keys = hub.env()["LIVEKIT_API_SECRET"]
+    assert keys in (hub.state / "managed-keys.yaml").read_text()
+    assert keys in (hub.state / "keys.yaml").read_text()
+    hub.run("down")
+    for each in started:
+        out, err = each.communicate(timeout=30)
+        assert each.returncode == 0, err
+        assert "hub is up" in out
+
+
+def test_state_directory_with_too_long_a_path_is_refused_before_anything_is_written(hub: Hub) -> None:
+    state = hub.folder / ("x" * 100)
+    for how in (("--detach",), ()):
+        done = hub.run("up", *how, "--state", str(state))
+        assert done.returncode == 3
+        assert "too long for a socket" in done.stderr
+        assert "--state DIR" in done.stderr
+    assert not state.exists()
+
+
 def test_foreground_drains_at_the_first_signal_and_leaves_nothing(hub: Hub) -> None:
     with hub.start("up", "--no-verify") as process:
         wait_until(lambda: hub.status()["hub"]["state"] == "running", "the hub is up")
