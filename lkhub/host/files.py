@@ -102,9 +102,11 @@ def _is_foreign(path: Path) -> bool:
 
 def check_socket_path(path: str) -> None:
     """Raise MachineError where the system can't open a socket with so long a name."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+    surplus = len(os.fsencode(path)) - MAX_SOCKET_PATH
+    if surplus > 0:
+        count = "1 character" if surplus == 1 else f"{surplus} characters"
         raise MachineError(
-            f"the state directory's path is too long for a socket: {path}",
+            f"the state directory's path is {count} too long for a socket: {path}",
             hints=("choose a shorter one with --state DIR",),
         )
 
