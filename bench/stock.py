@@ -1,9 +1,12 @@
-"""livekit-server as its authors build it, from the modules that the engine is built from."""
+"""livekit-server as its authors build it, from the modules that the engine is built from: without WARP, which is off by
+default and in modules that can't be had."""
 
 import os
 import shutil
 import subprocess
 from pathlib import Path
+
+from hatch_build import ensure_webrtc
 
 ENGINE_SOURCE = Path(__file__).parents[1] / "engine"
 PACKAGE = "github.com/livekit/livekit-server/cmd/server"
@@ -11,6 +14,7 @@ PACKAGE = "github.com/livekit/livekit-server/cmd/server"
 
 def build_stock(folder: Path, *flags: str) -> str:
     """Build livekit-server into `folder`; its path. Versions are the engine's; upstream gives `go build` no flags."""
+    ensure_webrtc()
     # Its main package needs modules that the engine has no use for: a go.mod of its own takes them.
     for name in ("go.mod", "go.sum"):
         shutil.copy(ENGINE_SOURCE / name, folder / name)

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"net"
-	"slices"
 	"strings"
 
 	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
@@ -24,7 +21,18 @@ func judge(conf *serverConfig, root *yaml.Node) messages {
 	if conf.BindAddresses != nil && len(conf.BindAddresses) == 0 {
 		found = append(found, at(lookup(root, "bind_addresses"), "bind_addresses is empty: the server would listen nowhere"))
 	}
+	if err := conf.RTC.CongestionControl.Validate(); err != nil {
+		found = append(found, at(lookup(root, "rtc", "congestion_control", "send_side_bwe_pacer"), "rtc.congestion_control: %v", err))
+	}
 	found = append(found, judgePorts(conf, root)...)
+	if conf.Prometheus.Port != 0 && (conf.Prometheus.Username == "") != (conf.Prometheus.Password == "") {
+		found = append(found, at(lookup(root, "prometheus"), "prometheus: username and password belong together; set both, or neither for access without them"))
+	}
+	if conf.WebTransport.Port != 0 {
+		if err := webTransportTLS(conf); err != nil {
+			found = append(found, at(lookup(root, "webtransport"), "webtransport: %v", err))
+		}
+	}
 	if conf.RTC.ForceTCP && conf.RTC.TCPPort == 0 {
 		found = append(found, at(lookup(root, "rtc", "force_tcp"), "TCP is forced but not configured: rtc.tcp_port is 0"))
 	}
@@ -49,6 +57,7 @@ func judgePorts(conf *serverConfig, root *yaml.Node) messages {
 	for path, port := range map[string]int{
 		"port":               int(conf.Port),
 		"prometheus.port":    int(conf.Prometheus.Port),
+		"webtransport.port":  int(conf.WebTransport.Port),
 		"rtc.tcp_port":       int(conf.RTC.TCPPort),
 		"rtc.udp_port":       max(conf.RTC.UDPPort.Start, conf.RTC.UDPPort.End),
 		"rtc.port_range_end": int(max(conf.RTC.ICEPortRangeStart, conf.RTC.ICEPortRangeEnd)),
@@ -58,72 +67,6 @@ func judgePorts(conf *serverConfig, root *yaml.Node) messages {
 		if port < 0 || port > last {
 			found = append(found, at(lookup(root, strings.Split(path, ".")...), "%s: %d is no port, 1 to %d are", path, port, last))
 		}
-	}
-	return found
-}
-
-// judgeTURNServers looks at the secrets of the relays that clients are told of.
-func judgeTURNServers(conf *serverConfig, root *yaml.Node) messages {
-	var found messages
-	list := lookup(root, "rtc", "turn_servers")
-	for i, server := range conf.RTC.TURNServers {
-		if server.SecretFile == "" || server.Secret != "" {
-			continue
-		}
-		node := list
-		if list != nil && i < len(list.Content) {
-			node = list.Content[i]
-			if file := lookup(node, "secret_file"); file != nil {
-				node = file
-			}
-		}
-		if _, err := readSecret(server.SecretFile); err != nil {
-			m := at(node, "rtc.turn_servers: %v", err)
-			m.cause = err
-			found = append(found, m)
-		}
-	}
-	return found
-}
-
-// judgeTURN is what service.NewTurnServer asks before it binds.
-func judgeTURN(conf *serverConfig, root *yaml.Node) messages {
-	turn := conf.TURN
-	if !turn.Enabled {
-		return nil
-	}
-	var found messages
-	add := func(key, format string, args ...any) {
-		node := lookup(root, "turn", key)
-		if node == nil {
-			node = lookup(root, "turn")
-		}
-		found = append(found, at(node, format, args...))
-	}
-	if turn.TLSPort <= 0 && turn.UDPPort <= 0 {
-		add("enabled", "invalid TURN ports: turn.enabled needs turn.udp_port or turn.tls_port")
-	}
-	if turn.TLSPort > 0 {
-		switch {
-		case turn.Domain == "":
-			add("tls_port", "TURN domain required: turn.tls_port needs turn.domain")
-		case !isValidDomain(turn.Domain):
-			add("domain", "TURN domain is not correct: %q is no domain name", turn.Domain)
-		}
-		if !turn.ExternalTLS {
-			if _, err := tls.LoadX509KeyPair(turn.CertFile, turn.KeyFile); err != nil {
-				add("cert_file", "TURN tls cert required: %v", err)
-			}
-		}
-	}
-	noNodeIP := func(address string) bool {
-		if net.ParseIP(address).To4() != nil {
-			return conf.RTC.NodeIP.V4 == ""
-		}
-		return conf.RTC.NodeIP.V6 == ""
-	}
-	if i := slices.IndexFunc(turn.BindAddresses, noNodeIP); i >= 0 {
-		add("bind_addresses", "no matching node IP for relay: turn.bind_addresses has %q, rtc.node_ip no address of its family", turn.BindAddresses[i])
 	}
 	return found
 }

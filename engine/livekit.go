@@ -39,6 +39,12 @@ var (
 	isValidDomain      = service.IsValidDomain
 )
 
+// webTransportTLS says what keeps the server from listening for WebTransport.
+func webTransportTLS(conf *serverConfig) error {
+	_, err := service.WebTransportTLS(conf.WebTransport.TLSCertFile, conf.WebTransport.TLSKeyFile, conf.Development)
+	return err
+}
+
 // decodeStrict decodes text over the defaults, with unknown keys as errors, as config.NewConfig does. Unlike that,
 // it keeps the decoder's error with all its lines, and it neither validates nor asks a STUN server for an address.
 func decodeStrict(text string) (*serverConfig, error) {
@@ -106,6 +112,9 @@ func (s *sfu) initialize(conf *config.Config) error {
 	config.InitLoggerFromConfig(&conf.Logging)
 	if err := conf.ValidateKeys(); err != nil {
 		return err
+	}
+	if conf.RTC.EnableWarp {
+		return badConfig("rtc.enable_warp: this engine is built without it")
 	}
 	if err := conf.LoadTURNSecrets(); err != nil {
 		return err

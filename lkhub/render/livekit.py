@@ -1,4 +1,4 @@
-"""livekit.yaml. Sole owner of LiveKit's keys; what they do is in LiveKit's pkg/config/config.go (1.13.5)."""
+"""livekit.yaml. Sole owner of LiveKit's keys; what they do is in LiveKit's pkg/config/config.go (1.13.11)."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping

@@ -17,7 +17,7 @@ from lkhub.errors import Fault, SpecError
 from lkhub.spec.document import Document, Path
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
-from lkhub.spec.raw import find_owned
+from lkhub.spec.raw import find_refused
 from lkhub.spec.reader import parse_document
 from lkhub.spec.shown import shown
 
@@ -55,7 +55,8 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     document = parse_document(raw, file)
     faults = list(document.faults)
     broken = set(document.broken)
-    for path, problem, hint in find_owned(document.data.get("livekit")):
+    bundled = document.data.get("engine", "bundled") == "bundled"
+    for path, problem, hint in find_refused(document.data.get("livekit"), bundled=bundled):
         faults.append(document.fault(("livekit", *path), problem, hint))
         broken.add(("livekit", *path))
     for path in _find_empty(document.data):

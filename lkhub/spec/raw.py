@@ -1,6 +1,7 @@
-"""The raw keys of livekit.yaml that a spec may not carry, because it decides them itself.
+"""The raw keys of livekit.yaml that a spec may not carry.
 
-Set in both places, the plan and the server would disagree about where media is.
+Those that it decides itself: set in both places, the plan and the server would disagree about where media is. And what
+the bundled engine is built without (docs/adr/0009-webrtc-copy.md): it would be set and do nothing.
 """
 
 from collections.abc import Iterator
@@ -25,8 +26,19 @@ OWNED_LIVEKIT_KEYS: dict[Path, str] = {
 }
 
 
-def find_owned(livekit: Any) -> Iterator[tuple[Path, str, str]]:
-    """Path below `livekit`, problem and hint of every raw key that the spec decides."""
+# Set to anything but off.
+_NOT_BUILT_IN: tuple[Path, ...] = (("rtc", "enable_warp"),)
+
+
+def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, str]]:
+    """Path below `livekit`, problem and hint of every raw key that is not taken, by the `bundled` engine or another."""
+    yield from _find_owned(livekit)
+    for path in _NOT_BUILT_IN if bundled else ():
+        if _value(livekit, path) not in (None, False):
+            yield path, "this engine is built without it", "leave it out; LiveKit itself has it off by default"
+
+
+def _find_owned(livekit: Any) -> Iterator[tuple[Path, str, str]]:
     if not isinstance(livekit, dict):
         return
     for path, instead in OWNED_LIVEKIT_KEYS.items():
@@ -37,3 +49,10 @@ def find_owned(livekit: Any) -> Iterator[tuple[Path, str, str]]:
             yield path[:-1], "a mapping is expected; as it is, it would throw away what the spec says", ""
         elif path[-1] in above:
             yield path, f"{dotted(path)} follows from the spec", f"set {instead} instead"
+
+
+def _value(data: Any, path: Path) -> Any:
+    """What is at a path, None where the path leads nowhere."""
+    for step in path:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from hatch_build import ensure_webrtc
 from tests.kit import browser
 from tests.kit.hub import Hub
 from tests.waiting import wait_until
@@ -82,6 +83,7 @@ def child(argv: list[str], hub: Hub, room: str, identity: str) -> Iterator[Calla
 
 def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext, hub: Hub, tmp_path: Path) -> None:
     person = tmp_path / "sdkperson"
+    ensure_webrtc()
     subprocess.run(["go", "build", "-o", person, "./internal/sdkperson"], cwd=ENGINE, check=True)
     page = join(context, hub, "three", "Chromium")
     with child([str(person)], hub, "three", "go") as go, child(PYTHON, hub, "three", "python") as py:

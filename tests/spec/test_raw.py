@@ -5,7 +5,7 @@ import pytest
 from lkhub.spec.document import Path
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
-from lkhub.spec.raw import OWNED_LIVEKIT_KEYS, find_owned
+from lkhub.spec.raw import OWNED_LIVEKIT_KEYS, find_refused
 
 
 @pytest.mark.parametrize("path", OWNED_LIVEKIT_KEYS, ids=lambda path: ".".join(path))
@@ -13,17 +13,39 @@ def test_what_the_spec_decides_cannot_be_set_twice(path: Path) -> None:
     raw: Any = 1
     for step in reversed(path):
         raw = {step: raw}
-    [(found, problem, hint)] = find_owned(raw)
+    [(found, problem, hint)] = find_refused(raw, bundled=True)
     assert found == path
     assert "follows from the spec" in problem
     assert OWNED_LIVEKIT_KEYS[path] in hint
 
 
+@pytest.mark.parametrize("value", ["true", "'yes'", "1"])
+def test_what_the_engine_is_built_without_is_refused_at_its_line(value: str) -> None:
+    [fault] = load_spec(f"livekit:\n  rtc:\n    enable_warp: {value}\n".encode()).faults
+    assert (fault.line, fault.key) == (3, "livekit.rtc.enable_warp")
+    assert "built without it" in fault.problem
+
+
+def test_what_another_engine_is_built_with_is_its_own_matter() -> None:
+    spec = b"engine: /opt/livekit-server\nlivekit:\n  rtc:\n    enable_warp: true\n"
+    assert load_spec(spec).faults == []
+
+
 @pytest.mark.parametrize(
-    "raw", [{}, {"rtc": {}}, {"room": {"port": 1}}, {"rtc": {"batch_io": {"node_ip": 1}}}, None, [], 5]
+    "raw",
+    [
+        {},
+        {"rtc": {}},
+        {"room": {"port": 1}},
+        {"rtc": {"batch_io": {"node_ip": 1}}},
+        {"rtc": {"enable_warp": False}},
+        None,
+        [],
+        5,
+    ],
 )
 def test_everything_else_is_left_alone(raw: Any) -> None:
-    assert list(find_owned(raw)) == []
+    assert list(find_refused(raw, bundled=True)) == []
 
 
 @pytest.mark.parametrize("value", ["~", "[]", "5", "x", "''"])

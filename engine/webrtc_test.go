@@ -1,0 +1,60 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+)
+
+// livekit-server has each peer connection use its MediaEngine as it is, and lets one carry VP8 and H.264 in sections of
+// their own. Upstream's pion/webrtc takes the codecs of the first section for all; the copy that we build with does not.
+func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
+	connect := func(codecs ...webrtc.RTPCodecParameters) *webrtc.PeerConnection {
+		var media webrtc.MediaEngine
+		for _, codec := range codecs {
+			if err := media.RegisterCodec(codec, webrtc.RTPCodecTypeVideo); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var settings webrtc.SettingEngine
+		settings.DisableMediaEngineCopy(true)
+		settings.EnableSped(true) // does nothing, and is there
+		pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(&media), webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = pc.Close() })
+		return pc
+	}
+	codec := func(mime string, number webrtc.PayloadType) webrtc.RTPCodecParameters {
+		return webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000}, PayloadType: number}
+	}
+	vp8, vp9 := codec(webrtc.MimeTypeVP8, 96), codec(webrtc.MimeTypeVP9, 98)
+	browser, server := connect(vp8, vp9), connect(vp8, vp9)
+	for _, each := range []webrtc.RTPCodecParameters{vp8, vp9} {
+		transceiver, err := browser.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := transceiver.SetCodecPreferences([]webrtc.RTPCodecParameters{each}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offer, err := browser.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.SetRemoteDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := server.CreateAnswer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a=rtpmap:96 VP8/90000", "a=rtpmap:98 VP9/90000"} {
+		if !strings.Contains(answer.SDP, name) {
+			t.Errorf("no %s in the answer:\n%s", name, answer.SDP)
+		}
+	}
+}
