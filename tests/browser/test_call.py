@@ -115,6 +115,24 @@ def test_tracks_that_do_not_say_what_they_are_are_seen_and_heard(context: Browse
         expect(page.locator(".focus-main [data-testid=tile]")).to_have_attribute("data-identity", "robot")
 
 
+@pytest.mark.field
+def test_who_resumes_still_sees_somebody_who_has_left_and_come_back(context: BrowserContext, hub: Hub) -> None:
+    """livekit-server tells whoever resumes of the sessions that ended just before, also of those that were replaced."""
+    link = f"http://127.0.0.1:{hub.ports['web']}/join/back#{hub.token('back', 'ann')}"
+    ann = browser.join(context, link).page
+    bob = browser.join(context, f"http://127.0.0.1:{hub.ports['web']}/join/back", "Bob")
+    wait_until(partial(both_move, bob.page), "Ann's picture and Bob's own move")
+    ann.close()
+    ann = browser.join(context, link).page
+    wait_until(partial(both_move, bob.page), "the picture of Ann, who is back, moves")
+    _, sockets = bob.opened()
+    bob.page.evaluate("() => window.sockets.at(-1).close()")
+    wait_until(lambda: bob.opened()[1] > sockets and bob.is_signalling(), "Bob signals again")
+    expect(bob.page.get_by_test_id("reconnecting")).to_have_count(0)
+    expect(bob.page.locator("[data-testid=tile][data-identity=ann] video")).to_have_count(1)
+    wait_until(partial(both_move, bob.page), "the picture of Ann moves after Bob has resumed")
+
+
 def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext, hub: Hub) -> None:
     ann = join(context, hub, "two", "Ann")
     bob = join(context, hub, "two", "Bob")
