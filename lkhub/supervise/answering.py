@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import anyio
 import anyio.abc
 
 from lkhub.errors import describe_error
@@ -21,13 +22,15 @@ class Answering:
         self._tasks = tasks
         self._say = say
         self._served: tuple[int, int] | None = None
+        self._looking = anyio.Lock()
 
     async def look(self) -> None:
         """Return when the socket is served. Raises MachineError where it can't be."""
-        # Who has connected to one that was removed still gets its answer.
-        if self._served is None or self._served != _identify(self._path):
-            await self._tasks.start(self._serve)
-            self._served = _identify(self._path)
+        async with self._looking:
+            # Who has connected to one that was removed still gets its answer.
+            if self._served is None or self._served != _identify(self._path):
+                await self._tasks.start(self._serve)
+                self._served = _identify(self._path)
 
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         started = _Started(task_status)

@@ -4,15 +4,29 @@ Without it no command finds the hub, and the next start of a process fails. What
 back: keys, the hub's own authority, rendered files, records. Processes open their control sockets again by themselves.
 """
 
+import contextlib
 import os
+import stat
 import time
 from collections.abc import Awaitable, Callable
 
 import anyio
 
-from lkhub.host.files import ensure_private_dir
+from lkhub.host.files import FILE_MODE, ensure_private_dir
 from lkhub.supervise.lock import Lock
 from lkhub.supervise.supervisor import Supervisor
+
+
+def _reopen_log(path: str) -> None:
+    """Write our own log anew where it was removed; `lkhub logs hub` is what findings name. One that is a terminal, or
+    that somebody else keeps, stays."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+                os.dup2(log, descriptor)
+                os.close(log)
 
 
 class Home:
@@ -46,6 +60,7 @@ class Home:
             # Before the lock: who finds a lock and no socket takes the hub for one that is starting.
             await self._answer()
         self._lock.take_again()
+        _reopen_log(paths.log("hub"))
         supervisor.notice_removal(time.time(), "the record of this machine's firewall rules" if self._rules else "")
         for write in self._also:
             write()

@@ -36,6 +36,7 @@ async def test_state_directory_that_is_removed_cuts_no_call_and_every_command_te
         await bob.wait_heard("ann", 50)
         assert bob.ear_of("ann").longest_gap(removed, time.monotonic()) < UNDISTURBED_SECONDS
         assert [each["code"] for each in (await run_sync(running.status))["findings"]] == ["state-removed"]
+        assert "was removed while the hub runs" in running.log("hub")
     finally:
         await ann.leave()
         await bob.leave()

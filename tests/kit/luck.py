@@ -72,6 +72,7 @@ class Luck:
         self.counts: dict[str, int] = {}
         self.media_gone = 0.0
         self.waits = False
+        self.tcp = free_port()
 
     def say(self, text: str) -> None:
         self.steps.append(text)
@@ -103,6 +104,9 @@ class Luck:
         hub = replace(self.hub, ports={**self.hub.ports, **ports})
         more = f"livekit: {{room: {{max_participants: {wanted['people']}}}}}\n"
         hub.write_spec((hub.tls_lines if wanted["tls"] else "") + more, reach="lan" if wanted["tls"] else "local")
+        # Of its own: media of a LAN takes 7881 else, which another hub may have.
+        text = self.hub.spec.read_text()
+        self.hub.spec.write_text(text.replace("media: {", f"media: {{tcp: {self.tcp}, "))
 
     async def status(self) -> dict[str, Any]:
         """What `lkhub status --json` prints, without the time that a command takes."""

@@ -18,7 +18,7 @@ from lkhub.host import files
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
-from lkhub.supervise import control, run
+from lkhub.supervise import control, home, lock, run
 from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask
 from lkhub.supervise.lock import Lock, hold_lock
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(lock, "LOCK_SECONDS", 0.1)
 
 
 async def run_and(hub: PreparedHub, said: list[str], do: Callable[[Supervisor], Awaitable[None]]) -> None:
@@ -76,7 +77,7 @@ async def test_directory_that_was_removed_is_there_again_and_nothing_was_restart
         assert load_applied(paths) is not None
         assert os.stat(paths.root).st_mode & 0o777 == 0o700
         assert supervisor.as_json()["removed"]["logs"] == ["media", "serve"]
-        assert sum("was removed while the hub runs" in line for line in said) == 1
+        assert sum("was removed while the hub runs" in line for line in said) == 1, said
         with pytest.raises(MachineError, match="another lkhub"):
             await anyio.to_thread.run_sync(lambda: Lock(paths))
         await supervisor.restart(["media", "serve"])
@@ -147,18 +148,37 @@ async def test_word_of_a_new_root_is_not_brought_back_once_people_were_told(
         assert not os.path.exists(paths.root_change)
 
 
+def test_own_log_that_was_removed_is_written_anew_and_another_stays(tmp_path: Path) -> None:
+    removed, kept, new = tmp_path / "removed", tmp_path / "kept", tmp_path / "hub.log"
+    saved = os.dup(1), os.dup(2)
+    try:
+        for path, descriptor in ((kept, 1), (removed, 2)):
+            with path.open("w") as file:
+                os.dup2(file.fileno(), descriptor)
+        removed.unlink()
+        home._reopen_log(str(new))
+        os.write(1, b"to one")
+        os.write(2, b"to the other")
+    finally:
+        for before, descriptor in zip(saved, (1, 2), strict=True):
+            os.dup2(before, descriptor)
+            os.close(before)
+    assert (kept.read_text(), new.read_text()) == ("to one", "to the other")
+    assert new.stat().st_mode & 0o777 == 0o600
+
+
 def test_lock_knows_when_it_is_lost(paths: StatePaths) -> None:
-    with hold_lock(paths) as lock:
-        assert not lock.is_lost()
+    with hold_lock(paths) as held:
+        assert not held.is_lost()
         os.unlink(paths.lock)
-        assert lock.is_lost()
-        lock.take_again()
-        assert not lock.is_lost()
+        assert held.is_lost()
+        held.take_again()
+        assert not held.is_lost()
         os.unlink(paths.lock)
         with hold_lock(paths):
-            assert lock.is_lost()
+            assert held.is_lost()
             with pytest.raises(MachineError, match="another lkhub"):
-                lock.take_again()
+                held.take_again()
 
 
 # --- a disk that is full
