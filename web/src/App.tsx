@@ -2,12 +2,13 @@ import { lazy, Suspense } from 'react';
 
 import { useHub } from './hub/useHub';
 import { navigate, usePlace } from './lib/navigation';
+import { part } from './lib/part';
 import { HomePage } from './pages/HomePage';
 import { MessagePage } from './ui/MessagePage';
 import { Page } from './ui/Page';
 
 // livekit-client is most of the code, and the start page does without it.
-const JoinPage = lazy(() => import('./pages/JoinPage'));
+const JoinPage = lazy(part(() => import('./pages/JoinPage')));
 
 export function App() {
   const [hub, retry] = useHub();

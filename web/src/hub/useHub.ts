@@ -4,26 +4,33 @@ import { hubUnreachable } from '../texts/hubProblem';
 import type { Problem } from '../texts/problem';
 import type { Hub } from './api';
 import { fetchHub } from './api';
+import { whenWorthAsking } from './comeBack';
 
 export type HubState = { is: 'loading' } | { is: 'known'; hub: Hub } | { is: 'unreachable'; problem: Problem };
 
-/** Asks the hub about itself once, and again on `retry`. */
+/** Asks the hub about itself, and again by itself for as long as it does not answer; at once on `retry`. */
 export function useHub(): [HubState, () => void] {
   const [state, setState] = useState<HubState>({ is: 'loading' });
   const [attempt, setAttempt] = useState(0);
 
   useEffect(() => {
     let current = true;
+    let stop = (): void => undefined;
     fetchHub().then(
       (hub) => {
         if (current) setState({ is: 'known', hub });
       },
       (error: unknown) => {
-        if (current) setState({ is: 'unreachable', problem: hubUnreachable(error) });
+        if (!current) return;
+        setState({ is: 'unreachable', problem: hubUnreachable(error) });
+        stop = whenWorthAsking(attempt, () => {
+          setAttempt((count) => count + 1);
+        });
       },
     );
     return () => {
       current = false;
+      stop();
     };
   }, [attempt]);
 

@@ -4,10 +4,15 @@ import { messageOf } from './problem';
 
 export const NEW_LINK = 'Ask whoever invited you for a new join link.';
 
+export const PARTS_MISSING: Problem = {
+  title: 'A part of this page is missing',
+  text: 'The hub answers, and may have been updated since this page was opened. Reload the page to go on.',
+};
+
 export function hubUnreachable(error: unknown): Problem {
   return {
     title: 'The hub does not answer',
-    text: 'It may be restarting, or your network does not reach it. Try again in a moment.',
+    text: 'It may be restarting, or your network does not reach it. This page asks again by itself until it is back.',
     detail: messageOf(error),
   };
 }

@@ -41,7 +41,13 @@ export function explainConnect(error: unknown, url: string): Problem {
   switch (error.reason) {
     case ConnectionErrorReason.NotAllowed:
       if (error.status === 404) {
-        return { title: 'There is no such room', text: 'It has ended, or was never opened on this hub.', detail };
+        return {
+          title: 'This room is not open',
+          text:
+            'On this hub rooms are opened by whoever runs it. Ask them to type “lkhub rooms create ROOM” with the name of ' +
+            'this room, then join again.',
+          detail,
+        };
       }
       return {
         title: 'The hub refused this join link',

@@ -31,7 +31,7 @@ test('reads the hub’s error shape, and survives a proxy’s page', () => {
 
 test.each([
   [ConnectionError.notAllowed('invalid token', 401), 'The hub refused this join link'],
-  [ConnectionError.notAllowed('requested room does not exist', 404), 'There is no such room'],
+  [ConnectionError.notAllowed('requested room does not exist', 404), 'This room is not open'],
   [ConnectionError.serverUnreachable('Failed to fetch'), 'The call server does not answer'],
   [ConnectionError.websocket('closed'), 'The hub did not take you in'],
   [ConnectionError.leaveRequest('leave', DisconnectReason.JOIN_FAILURE), 'The hub turned you away'],
@@ -39,6 +39,11 @@ test.each([
   [new Error('what?'), 'Joining failed'],
 ])('%s', (error, title) => {
   expect(explainConnect(error, 'ws://hub')).toMatchObject({ title, detail: error.message });
+});
+
+test('who runs the hub is told how a room is opened there', () => {
+  const closed = ConnectionError.notAllowed('requested room does not exist', 404);
+  expect(explainConnect(closed, 'ws://hub').text).toContain('lkhub rooms create ROOM');
 });
 
 test('every reason for an end has words', () => {

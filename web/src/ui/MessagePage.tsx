@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import { useEffect, useRef } from 'react';
 
 import type { Problem } from '../texts/problem';
 import { Detail } from './Detail';
@@ -10,19 +11,28 @@ interface MessagePageProps {
   problem: Problem;
   testId: string;
   icon?: ReactNode;
+  /** Below the text. */
+  more?: ReactNode;
   children?: ReactNode;
 }
 
-/** A page that has one thing to say. */
-export function MessagePage({ hubName, problem, testId, icon, children }: MessagePageProps) {
+/** A page that has one thing to say. It takes the focus: whatever had it is gone, and the title is read out. */
+export function MessagePage({ hubName, problem, testId, icon, more, children }: MessagePageProps) {
   useTitle(problem.title, hubName);
+  const title = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    title.current?.focus();
+  }, []);
   return (
     <Page hubName={hubName}>
-      <section className="card verdict" data-testid={testId} role="status">
+      <section className="card verdict" data-testid={testId}>
         {icon && <div className="verdict-icon">{icon}</div>}
-        <h1>{problem.title}</h1>
+        <h1 ref={title} tabIndex={-1}>
+          {problem.title}
+        </h1>
         <p>{problem.text}</p>
         <Detail text={problem.detail} />
+        {more}
         {children && <div className="actions">{children}</div>}
       </section>
     </Page>

@@ -1,14 +1,16 @@
 import type { ReactNode } from 'react';
 import { Component } from 'react';
 
+import { PartMissingError } from '../lib/part';
 import { messageOf } from '../texts/problem';
+import { ComingBack } from './ComingBack';
 import { MessagePage } from './MessagePage';
 
 interface SafetyState {
   error: unknown;
 }
 
-/** The last net: a page that breaks says so. After a hub's update, an open page may miss the parts it has not loaded yet. */
+/** The last net: a page that breaks says so, and one that can't load its parts waits for the hub. */
 export class Safety extends Component<{ children: ReactNode }, SafetyState> {
   override state: SafetyState = { error: undefined };
 
@@ -17,24 +19,33 @@ export class Safety extends Component<{ children: ReactNode }, SafetyState> {
   }
 
   override render(): ReactNode {
-    if (this.state.error === undefined) return this.props.children;
+    const { error } = this.state;
+    if (error === undefined) return this.props.children;
+    if (error instanceof PartMissingError) return <ComingBack error={error.cause} />;
     const problem = {
       title: 'This page broke',
-      text: 'The hub may have been updated meanwhile. Reload the page to go on.',
-      detail: messageOf(this.state.error),
+      text: 'Reload it to go on. If it breaks again, tell whoever runs the hub what you did.',
+      detail: messageOf(error),
     };
     return (
       <MessagePage hubName={undefined} problem={problem} testId="broken">
-        <button
-          type="button"
-          className="button primary"
-          onClick={() => {
-            location.reload();
-          }}
-        >
-          Reload
-        </button>
+        <ReloadButton />
       </MessagePage>
     );
   }
+}
+
+export function ReloadButton() {
+  return (
+    <button
+      type="button"
+      className="button primary"
+      data-testid="reload"
+      onClick={() => {
+        location.reload();
+      }}
+    >
+      Reload
+    </button>
+  );
 }

@@ -1,0 +1,40 @@
+import { useEffect } from 'react';
+
+import { useHub } from '../hub/useHub';
+import { hubUnreachable, PARTS_MISSING } from '../texts/hubProblem';
+import { MessagePage } from './MessagePage';
+import { ReloadButton } from './Safety';
+
+const RELOADED_KEY = 'lkhub.reloaded';
+/** A reload that was this short a time ago has not helped: another one would not either. */
+const AGAIN_MS = 20_000;
+
+/**
+ * Parts of the page did not load. A module that failed once stays failed until the page is loaded anew, so that is what
+ * happens as soon as the hub answers; the address leads back to the same place.
+ */
+export function ComingBack({ error }: { error: unknown }) {
+  const [hub] = useHub();
+  const back = hub.is === 'known';
+  useEffect(() => {
+    if (back && mayReload()) location.reload();
+  }, [back]);
+  const problem = back ? PARTS_MISSING : hubUnreachable(error);
+  return (
+    <MessagePage hubName={undefined} problem={problem} testId="coming-back">
+      <ReloadButton />
+    </MessagePage>
+  );
+}
+
+function mayReload(): boolean {
+  try {
+    const last = Number(sessionStorage.getItem(RELOADED_KEY));
+    if (Date.now() - last < AGAIN_MS) return false;
+    sessionStorage.setItem(RELOADED_KEY, String(Date.now()));
+    return true;
+  } catch {
+    // Storage is forbidden: nobody could say how often that was done.
+    return false;
+  }
+}
