@@ -5,6 +5,7 @@ import './styles/prejoin.css';
 import './styles/call.css';
 import './styles/controls.css';
 import './styles/tile.css';
+import './styles/panel.css';
 import './styles/chat.css';
 
 import { StrictMode } from 'react';

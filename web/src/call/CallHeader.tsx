@@ -1,31 +1,51 @@
-import { useParticipants, useRoomContext } from '@livekit/components-react';
-import { RoomEvent } from 'livekit-client';
+import { useRoomContext } from '@livekit/components-react';
 import { Users } from 'lucide-react';
+import { useEffect, useRef } from 'react';
 
+import { peopleText } from '../texts/callText';
 import { Logo } from '../ui/Logo';
+import { useOthers } from './callContext';
 import { EncryptionBadge } from './EncryptionBadge';
 import { IcePathBadge } from './IcePathBadge';
+import { RecordingBadge } from './Recording';
 
-const COMINGS_AND_GOINGS = [RoomEvent.ParticipantConnected, RoomEvent.ParticipantDisconnected];
+interface CallHeaderProps {
+  peopleOpen: boolean;
+  onPeople: (button: HTMLElement) => void;
+}
 
 /** Where one is, with how many, and how safely. */
-export function CallHeader() {
+export function CallHeader({ peopleOpen, onPeople }: CallHeaderProps) {
   const room = useRoomContext();
-  const people = useParticipants({ updateOnlyOn: COMINGS_AND_GOINGS }).length;
+  const people = useOthers().length + 1;
+  const title = useRef<HTMLHeadingElement>(null);
+  // The button that led here is gone: whoever goes by keyboard, or listens, begins at the name of the room.
+  useEffect(() => {
+    title.current?.focus();
+  }, []);
   return (
     <header className="call-header">
       <Logo />
-      <h1 title={room.name}>{room.name}</h1>
-      <span
-        className="badge plain"
+      <h1 ref={title} tabIndex={-1} title={room.name}>
+        {room.name}
+      </h1>
+      <button
+        type="button"
+        className="badge"
         data-testid="people"
-        title={people === 1 ? 'Only you are here' : `${people} people are here`}
+        title={`${peopleText(people)}. Show who.`}
+        aria-label={`${peopleText(people)}. Show who.`}
+        aria-expanded={peopleOpen}
+        onClick={(event) => {
+          onPeople(event.currentTarget);
+        }}
       >
         <Users aria-hidden="true" />
         <span>{people}</span>
-      </span>
+      </button>
       {people === 1 && <span className="alone">Nobody else is here yet.</span>}
       <span className="spacer" />
+      <RecordingBadge />
       <EncryptionBadge />
       <IcePathBadge />
     </header>

@@ -1,22 +1,35 @@
-import type { ReceivedChatMessage } from '@livekit/components-core';
-import { formatChatMessageLinks } from '@livekit/components-react';
-import { Send, X } from 'lucide-react';
+import { useConnectionState } from '@livekit/components-react';
+import { ConnectionState } from 'livekit-client';
+import { Send, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 
+import type { Chat } from '../lib/chat';
+import { isGap } from '../lib/chat';
 import { displayName } from '../lib/displayName';
+import type { ChatPrivacy } from '../texts/chatText';
+import { CHAT_TEXTS, GAP, MAY_NOT_WRITE, undecryptable } from '../texts/chatText';
+import { follows, Message } from './ChatMessage';
+import type { EncryptionState } from './encryptionContext';
+import { useEncryption } from './encryptionContext';
+import { SidePanel } from './SidePanel';
+import { useNames } from './useNames';
 
 interface ChatPanelProps {
-  messages: ReceivedChatMessage[];
-  send: (text: string) => Promise<unknown>;
+  chat: Chat;
   mayWrite: boolean;
   onClose: () => void;
 }
 
 /** Messages of this call. They live as long as the page: the hub keeps none. */
-export function ChatPanel({ messages, send, mayWrite, onClose }: ChatPanelProps) {
+export function ChatPanel({ chat, mayWrite, onClose }: ChatPanelProps) {
+  const entries = useSyncExternalStore(chat.subscribe, chat.snapshot);
+  const connected = useConnectionState() === ConnectionState.Connected;
+  const encryption = useEncryption();
+  const nameOf = useNames();
+  const privacy = privacyOf(encryption);
+  const unreadable = [...encryption.unreadable].map((identity) => displayName({ name: nameOf(identity), identity }));
   const [text, setText] = useState('');
-  const [failed, setFailed] = useState(false);
   const log = useRef<HTMLDivElement>(null);
   const input = useRef<HTMLInputElement>(null);
 
@@ -25,54 +38,59 @@ export function ChatPanel({ messages, send, mayWrite, onClose }: ChatPanelProps)
   }, []);
   useEffect(() => {
     log.current?.scrollTo({ top: log.current.scrollHeight });
-  }, [messages.length]);
+  }, [entries.length]);
 
-  const submit = async (event: SubmitEvent<HTMLFormElement>) => {
+  const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     const trimmed = text.trim();
     if (trimmed === '') return;
+    // From here on it stands in the log, with what became of it.
+    chat.write(trimmed);
     setText('');
-    try {
-      await send(trimmed);
-      setFailed(false);
-    } catch {
-      // Not lost: it goes back to where it was typed.
-      setText(trimmed);
-      setFailed(true);
-    }
   };
 
   return (
-    <aside className="chat" aria-label="Chat" data-testid="chat-panel">
-      <header>
-        <h2>Chat</h2>
-        <button type="button" className="button icon" aria-label="Close the chat" title="Close (Esc)" onClick={onClose}>
-          <X aria-hidden="true" />
-        </button>
-      </header>
-      <div className="chat-log" ref={log} role="log" aria-live="polite" aria-label="Messages">
-        {messages.length === 0 ? (
-          <p className="chat-empty">Messages reach everyone who is here now. None is kept.</p>
-        ) : (
-          <ul>
-            {messages.map((message, index) => (
-              <Message key={message.id} message={message} follows={follows(messages[index - 1], message)} />
-            ))}
-          </ul>
+    <SidePanel title="Chat" testId="chat-panel" onClose={onClose}>
+      {/* Said by the call's one live region; read here at will, by keyboard too. */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div className="chat-log" ref={log} role="log" aria-live="off" aria-label="Messages" tabIndex={0}>
+        <p className={entries.length === 0 ? 'chat-empty' : 'chat-audience'} data-testid="audience" data-privacy={privacy}>
+          {CHAT_TEXTS[privacy].audience}
+        </p>
+        <ul>
+          {entries.map((entry, index) =>
+            isGap(entry) ? (
+              <li key={entry.id} className="chat-gap" data-testid="chat-gap">
+                {GAP}
+              </li>
+            ) : (
+              <Message
+                key={`${entry.from.identity} ${entry.id}`}
+                message={entry}
+                follows={follows(entries[index - 1], entry)}
+                connected={connected}
+                onRetry={() => {
+                  chat.retry(entry.id);
+                }}
+              />
+            ),
+          )}
+        </ul>
+      </div>
+      <div>
+        {unreadable.length > 0 && (
+          <p className="message-note warn" data-testid="undecryptable">
+            <TriangleAlert aria-hidden="true" /> {undecryptable(unreadable)}
+          </p>
         )}
       </div>
-      {failed && (
-        <p className="field-note error" role="alert">
-          It was not sent: the connection is interrupted. Try again in a moment.
-        </p>
-      )}
-      <form onSubmit={(event) => void submit(event)}>
+      <form onSubmit={submit}>
         <input
           ref={input}
           data-testid="chat-input"
           value={text}
           aria-label="Message"
-          placeholder={mayWrite ? 'Write to everyone' : 'You may not write here'}
+          placeholder={mayWrite ? CHAT_TEXTS[privacy].placeholder : MAY_NOT_WRITE}
           autoComplete="off"
           disabled={!mayWrite}
           onChange={(event) => {
@@ -89,32 +107,11 @@ export function ChatPanel({ messages, send, mayWrite, onClose }: ChatPanelProps)
           <Send aria-hidden="true" />
         </button>
       </form>
-    </aside>
+    </SidePanel>
   );
 }
 
-function Message({ message, follows }: { message: ReceivedChatMessage; follows: boolean }) {
-  const { from, timestamp } = message;
-  const time = new Date(timestamp);
-  return (
-    <li className="message" data-testid="chat-message" data-mine={from?.isLocal === true} data-follows={follows}>
-      {!follows && (
-        <p className="message-head">
-          <b>{from?.isLocal ? 'You' : displayName(from ?? {})}</b>
-          <time dateTime={time.toISOString()}>{time.toLocaleTimeString(undefined, { timeStyle: 'short' })}</time>
-        </p>
-      )}
-      <p className="message-body">{formatChatMessageLinks(message.message)}</p>
-    </li>
-  );
-}
-
-const ONE_BREATH_MS = 120_000;
-
-/** Whether a message continues what the same person wrote just before. */
-function follows(previous: ReceivedChatMessage | undefined, message: ReceivedChatMessage): boolean {
-  return (
-    previous?.from?.identity === message.from?.identity &&
-    message.timestamp - (previous?.timestamp ?? 0) < ONE_BREATH_MS
-  );
+function privacyOf({ mine, foreign }: EncryptionState): ChatPrivacy {
+  if (mine) return 'encrypted';
+  return foreign.size > 0 ? 'locked-out' : 'plain';
 }

@@ -5,7 +5,7 @@ interface ControlProps {
   label: string;
   title: string;
   icon: ReactElement;
-  onClick: () => void;
+  onClick: (button: HTMLElement) => void;
   /** A switch says whether it is on; a plain button leaves this out. */
   pressed?: boolean;
   /** Off is what deserves attention: nobody hears or sees you. */
@@ -33,7 +33,9 @@ export function Control(props: ControlProps) {
       aria-keyshortcuts={shortcut}
       title={title}
       disabled={disabled}
-      onClick={onClick}
+      onClick={(event) => {
+        onClick(event.currentTarget);
+      }}
     >
       <span className="control-icon" aria-hidden="true">
         {icon}

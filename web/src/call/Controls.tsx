@@ -13,11 +13,13 @@ interface ControlsProps {
   onProblem: (problem: Problem) => void;
   chatOpen: boolean;
   unread: number;
-  onChat: () => void;
+  onChat: (button: HTMLElement) => void;
+  /** What Escape closes; undefined where nothing is open. */
+  onEscape: (() => void) | undefined;
 }
 
 /** The bar at the bottom. */
-export function Controls({ onProblem, chatOpen, unread, onChat }: ControlsProps) {
+export function Controls({ onProblem, chatOpen, unread, onChat, onEscape }: ControlsProps) {
   const permissions = useLocalParticipantPermissions();
   const canPublish = permissions?.canPublish !== false && window.isSecureContext;
   const microphone = useSwitch(Track.Source.Microphone, (error) => {
@@ -35,7 +37,7 @@ export function Controls({ onProblem, chatOpen, unread, onChat }: ControlsProps)
   useCallShortcuts({
     m: canPublish ? microphone.toggle : undefined,
     v: canPublish ? camera.toggle : undefined,
-    Escape: chatOpen ? onChat : undefined,
+    Escape: onEscape,
   });
 
   return (

@@ -2,6 +2,7 @@ import { loadUserChoices, saveUserChoices } from '@livekit/components-core';
 import { useLocalParticipant, useMediaDeviceSelect } from '@livekit/components-react';
 import { LocalAudioTrack } from 'livekit-client';
 import { Settings2 } from 'lucide-react';
+import { useSyncExternalStore } from 'react';
 
 import { DeviceSelect } from '../media/DeviceSelect';
 import { MicLevel } from '../media/MicLevel';
@@ -11,6 +12,7 @@ import { explainMedia } from '../texts/mediaProblem';
 import type { Problem } from '../texts/problem';
 import { messageOf } from '../texts/problem';
 import { Popover } from '../ui/Popover';
+import { useCall } from './callContext';
 
 interface DeviceMenuProps {
   canPublish: boolean;
@@ -45,10 +47,31 @@ export function DeviceMenu({ canPublish, onProblem }: DeviceMenuProps) {
           <DevicePicker kind="audioinput" onProblem={onProblem} />
           <MicLevel track={track instanceof LocalAudioTrack ? track : undefined} />
           <DevicePicker kind="videoinput" onProblem={onProblem} />
+          <LowPowerSwitch />
         </>
       )}
       {canChooseSpeaker() && <DevicePicker kind="audiooutput" onProblem={onProblem} />}
     </Popover>
+  );
+}
+
+/** Sends one's picture small: for a device that gets hot, or slow. */
+function LowPowerSwitch() {
+  const { lowPower } = useCall().session;
+  const on = useSyncExternalStore(lowPower.subscribe, lowPower.snapshot);
+  return (
+    <label className="check">
+      <input
+        type="checkbox"
+        data-testid="low-power"
+        checked={on}
+        onChange={(event) => void lowPower.choose(event.target.checked)}
+      />
+      <span>
+        Low-power mode
+        <small>Sends your picture smaller, 15 times a second.</small>
+      </span>
+    </label>
   );
 }
 

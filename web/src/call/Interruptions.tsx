@@ -1,37 +1,53 @@
 import { StartAudio, useConnectionState } from '@livekit/components-react';
 import { ConnectionState } from 'livekit-client';
+import { useEffect, useRef } from 'react';
 
+import { BACK, LOST, LOST_DETAIL, RESUMING } from '../texts/callText';
 import type { Problem } from '../texts/problem';
 import { Notice } from '../ui/Notice';
+import { useCall } from './callContext';
+import { RecordingNotice } from './Recording';
 
 interface InterruptionsProps {
   problems: Problem[];
   onDismiss: (problem: Problem) => void;
 }
 
-/** What a person must know at once: a lost connection, blocked sound, a device that failed. */
+const TEXTS: Partial<Record<ConnectionState, string>> = {
+  [ConnectionState.Reconnecting]: LOST,
+  [ConnectionState.SignalReconnecting]: RESUMING,
+};
+
+/** What a person must know at once: a lost connection, a recording, blocked sound, a device that failed. */
 export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
+  const { announcer } = useCall();
   const state = useConnectionState();
+  const text = TEXTS[state];
+  const told = useRef<string>(undefined);
+  useEffect(() => {
+    if (text === told.current) return;
+    announcer.say(text ?? BACK);
+    told.current = text;
+  }, [text, announcer]);
+
   return (
     <div className="interruptions">
-      {state === ConnectionState.Reconnecting && (
-        <p className="banner" data-testid="reconnecting" role="alert">
+      {text && (
+        <p className="banner" data-testid="reconnecting" data-state={state}>
           <span className="spinner" aria-hidden="true" />
-          The connection to the hub was lost. Reconnecting…
+          <span>
+            {text} {state === ConnectionState.Reconnecting && LOST_DETAIL}
+          </span>
         </p>
       )}
-      {state === ConnectionState.SignalReconnecting && (
-        <p className="banner" data-testid="reconnecting" role="status">
-          <span className="spinner" aria-hidden="true" />
-          Reconnecting to the hub… Sound and picture may go on meanwhile.
-        </p>
-      )}
+      <RecordingNotice />
       <StartAudio className="button primary" label="Turn the sound on" data-testid="start-audio" />
       {problems.map((problem) => (
         <Notice
           key={problem.title}
           problem={problem}
           testId="call-problem"
+          quiet
           onClose={() => {
             onDismiss(problem);
           }}

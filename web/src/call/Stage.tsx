@@ -1,13 +1,18 @@
+import type { TrackReferenceOrPlaceholder } from '@livekit/components-core';
 import { CarouselLayout, useLayoutContext, usePinnedTracks, useTracks } from '@livekit/components-react';
+import { Track } from 'livekit-client';
+import { useMemo } from 'react';
 
+import { useOthers } from './callContext';
 import { Grid } from './Grid';
 import { findPinned, pickTiles, STAGE_SOURCES } from './stageTracks';
 import { Tile } from './Tile';
 import { useAutoPin } from './useAutoPin';
+import { useHeld } from './useHeld';
 
 /** Everyone side by side, or one large and the others beside it. */
 export function Stage() {
-  const tracks = pickTiles(useTracks(STAGE_SOURCES, { onlySubscribed: false }));
+  const tracks = useStageTracks();
   const pinned = usePinnedTracks(useLayoutContext())[0];
   const focus = findPinned(tracks, pinned);
   useAutoPin(tracks, pinned);
@@ -32,4 +37,16 @@ export function Stage() {
       )}
     </main>
   );
+}
+
+/** What there is to see, and a tile for each who was there a moment ago and may come back. */
+function useStageTracks(): TrackReferenceOrPlaceholder[] {
+  const live = useTracks(STAGE_SOURCES, { onlySubscribed: false });
+  const tiles = useHeld(useMemo(() => pickTiles(live), [live]));
+  const others = useOthers();
+  return useMemo(() => {
+    const shown = new Set(tiles.map(({ participant }) => participant.identity));
+    const missing = others.filter(({ identity, away }) => away && !shown.has(identity));
+    return [...tiles, ...missing.map(({ participant }) => ({ participant, source: Track.Source.Camera }))];
+  }, [tiles, others]);
 }

@@ -1,14 +1,17 @@
 import type { TrackReferenceOrPlaceholder } from '@livekit/components-core';
 import { isTrackReference } from '@livekit/components-core';
 import { useEnsureTrackRef, useFocusToggle, useParticipantTile, VideoTrack } from '@livekit/components-react';
-import { Track } from 'livekit-client';
-import { Maximize, Pin, PinOff } from 'lucide-react';
+import { LocalVideoTrack, Track } from 'livekit-client';
 import type { HTMLAttributes } from 'react';
 import { useRef } from 'react';
 
-import { useEncryption } from './encryptionContext';
+import { TrackVideo } from '../media/TrackVideo';
 import { Cover } from './Cover';
+import { useEncryption } from './encryptionContext';
+import { TileActions } from './TileActions';
 import { TileLabel } from './TileLabel';
+import { useHeld } from './useHeld';
+import { useIsAway } from './useIsAway';
 import { useIsSilent } from './useIsSilent';
 
 interface TileProps {
@@ -24,7 +27,8 @@ export function Tile({ trackRef, large }: TileProps) {
   const { participant, source } = track;
   const root = useRef<HTMLDivElement>(null);
   const encryption = useEncryption();
-  const silent = useIsSilent(participant);
+  const silent = useHeld(useIsSilent(participant), false);
+  const away = useIsAway(participant);
   const isScreen = source === Track.Source.ScreenShare;
   const problem = encryption.undecodable.has(participant.identity)
     ? 'mismatch'
@@ -35,53 +39,43 @@ export function Tile({ trackRef, large }: TileProps) {
   const { elementProps } = useParticipantTile<HTMLDivElement>({
     trackRef: track,
     disableSpeakingIndicator: isScreen,
-    htmlProps: { className: 'tile', ...tileData(participant.identity, source, problem) },
+    htmlProps: { className: 'tile', ...tileData(participant.identity, source, problem, away) },
   });
   const flags = elementProps as Record<string, unknown>;
   const { mergedProps: pinProps, inFocus } = useFocusToggle({ trackRef: track, props: {} });
   const ownScreen = isScreen && participant.isLocal;
-  const covered =
-    !isTrackReference(track) || flags['data-lk-video-muted'] === true || ownScreen || problem !== undefined;
+  const off = useHeld(!isTrackReference(track) || flags['data-lk-video-muted'] === true, true);
+  // One's own camera goes on while the connection is made anew, though nobody is sent its picture.
+  const own = useHeld(track.publication?.track);
+  const mirror = away && participant.isLocal && !off && own instanceof LocalVideoTrack ? own : undefined;
+  const covered = off || ownScreen || problem !== undefined || (away && !mirror);
 
   return (
     <div {...elementProps} ref={root} data-large={large === true}>
-      {isTrackReference(track) && !ownScreen && <VideoTrack trackRef={track} />}
+      {mirror ? (
+        <TrackVideo track={mirror} />
+      ) : (
+        isTrackReference(track) && !ownScreen && <VideoTrack trackRef={track} />
+      )}
       {covered && <Cover participant={participant} ownScreen={ownScreen} problem={problem} />}
-      <TileLabel participant={participant} isScreen={isScreen} muted={silent} />
-      <div className="tile-actions">
-        {large && document.fullscreenEnabled && !ownScreen && (
-          <button
-            type="button"
-            className="button icon"
-            aria-label="Full screen"
-            title="Full screen"
-            onClick={() => void root.current?.requestFullscreen()}
-          >
-            <Maximize aria-hidden="true" />
-          </button>
-        )}
-        <button
-          type="button"
-          className="button icon"
-          data-testid="pin"
-          aria-pressed={inFocus}
-          aria-label={inFocus ? 'Back to the grid' : 'Make large'}
-          title={inFocus ? 'Back to the grid' : 'Make large'}
-          onClick={pinProps.onClick}
-        >
-          {inFocus ? <PinOff aria-hidden="true" /> : <Pin aria-hidden="true" />}
-        </button>
-      </div>
+      <TileLabel participant={participant} isScreen={isScreen} muted={silent} away={away} />
+      <TileActions tile={root} pinned={inFocus} mayGrow={large === true && !ownScreen} onPin={pinProps.onClick} />
     </div>
   );
 }
 
 /** Marks for tests and style sheets; React takes any `data-` attribute, its types only in JSX. */
-function tileData(identity: string, source: Track.Source, problem: string | undefined): HTMLAttributes<HTMLDivElement> {
+function tileData(
+  identity: string,
+  source: Track.Source,
+  problem: string | undefined,
+  away: boolean,
+): HTMLAttributes<HTMLDivElement> {
   return {
     'data-testid': 'tile',
     'data-identity': identity,
     'data-source': source,
     'data-encryption': problem,
+    'data-away': away,
   } as HTMLAttributes<HTMLDivElement>;
 }

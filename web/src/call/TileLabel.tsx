@@ -5,11 +5,14 @@ import { Lock, LockOpen, MicOff, MonitorUp } from 'lucide-react';
 
 import { displayName } from '../lib/displayName';
 import { useEncryption } from './encryptionContext';
+import { useHeld } from './useHeld';
 
 interface TileLabelProps {
   participant: Participant;
   isScreen: boolean;
   muted: boolean;
+  /** Cut off for a moment. */
+  away: boolean;
 }
 
 const QUALITY: Record<ConnectionQuality, { bars: number; text: string }> = {
@@ -21,11 +24,12 @@ const QUALITY: Record<ConnectionQuality, { bars: number; text: string }> = {
 };
 
 /** Who it is, whether they can be heard, and how good their connection is. */
-export function TileLabel({ participant, isScreen, muted }: TileLabelProps) {
+export function TileLabel({ participant, isScreen, muted, away }: TileLabelProps) {
   const info = useParticipantInfo({ participant });
-  const encrypted = useIsEncrypted(participant);
+  const encrypted = useHeld(useIsEncrypted(participant));
   // Worth a sign only where the others are encrypted; someone who sends nothing has nothing to encrypt.
-  const plain = useEncryption().mine && !encrypted && participant.trackPublications.size > 0;
+  const sends = useHeld(participant.trackPublications.size > 0, false);
+  const plain = useEncryption().mine && !encrypted && sends;
   const { quality } = useConnectionQualityIndicator({ participant });
   const name = displayName({ name: info.name, identity: participant.identity });
   const { bars, text } = QUALITY[quality];
@@ -45,7 +49,12 @@ export function TileLabel({ participant, isScreen, muted }: TileLabelProps) {
         {name}
         {isScreen ? '’s screen' : participant.isLocal ? ' (you)' : ''}
       </span>
-      {!isScreen && (
+      {away && (
+        <span className="away" data-testid="away">
+          reconnecting…
+        </span>
+      )}
+      {!isScreen && !away && (
         <span
           className="quality"
           role="img"

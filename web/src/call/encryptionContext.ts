@@ -8,6 +8,8 @@ export interface EncryptionState {
   undecodable: ReadonlySet<string>;
   /** Identities who encrypt while this person has no passphrase. */
   foreign: ReadonlySet<string>;
+  /** Identities whose messages and other data don't decrypt with this person's passphrase. */
+  unreadable: ReadonlySet<string>;
   /** Tries another passphrase during the call. */
   changePassphrase: (passphrase: string) => Promise<void>;
 }

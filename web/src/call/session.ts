@@ -1,13 +1,20 @@
 import type { LocalAudioTrack, LocalVideoTrack } from 'livekit-client';
 import { DefaultReconnectPolicy, LogLevel, Room, RoomEvent, setLogLevel, Track } from 'livekit-client';
 
+import type { Chat } from '../lib/chat';
+import { part } from '../lib/part';
 import { audioOptions, videoOptions } from '../media/preview';
 import { ENCRYPTION_FAILED, explainConnect } from '../texts/joinProblem';
 import { explainMedia } from '../texts/mediaProblem';
 import type { Problem } from '../texts/problem';
 import { ProblemError } from '../texts/problem';
+import { openChat } from './chatRoom';
+import { tellEncryptedData } from './dataEncryption';
 import type { Encryption } from './encryption';
 import { keepDevices } from './keepDevices';
+import { LowPower } from './lowPower';
+import { RoomRoster } from './roomRoster';
+import { Undecryptable } from './undecryptable';
 
 /** Everything that it takes to enter a room. */
 export interface Entry {
@@ -23,12 +30,20 @@ export interface Entry {
 /** A call that has begun. */
 export interface CallSession {
   room: Room;
+  chat: Chat;
+  roster: RoomRoster;
+  lowPower: LowPower;
   encryption: Encryption | undefined;
+  /** Who sent data that can't be decrypted. */
+  undecryptable: Undecryptable;
   /** Settles when the devices that were open before the call are on the air, with what went wrong. */
   publishing: Promise<Problem[]>;
 }
 
 setLogLevel(LogLevel.warn);
+
+// A chunk of its own: most calls do without.
+const loadEncryption = part(() => import('./encryption'));
 
 /**
  * Waits before each attempt to come back; livekit-client varies each by half. A hub that restarts is there again after
@@ -50,6 +65,10 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
   });
   room.once(RoomEvent.Disconnected, () => encryption?.worker.terminate());
   keepDevices(room);
+  const undecryptable = new Undecryptable();
+  tellEncryptedData(room.engine, undecryptable.add);
+  const roster = new RoomRoster(room);
+  const chat = openChat(room, roster);
   try {
     if (encryption) await room.setE2EEEnabled(true);
     await room.connect(entry.url, entry.token);
@@ -58,7 +77,15 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
     throw new ProblemError(explainConnect(error, entry.url), error);
   }
   if (encryption) await encryptionInForce(room);
-  return { room, encryption, publishing: publish(room, entry.takeTracks()) };
+  return {
+    room,
+    chat,
+    roster,
+    lowPower: new LowPower(room),
+    encryption,
+    undecryptable,
+    publishing: publish(room, entry.takeTracks()),
+  };
 }
 
 const ENCRYPTION_STARTS_WITHIN_MS = 5_000;
@@ -99,7 +126,6 @@ async function publishOne(room: Room, track: LocalAudioTrack | LocalVideoTrack):
 }
 
 async function startEncryption(passphrase: string): Promise<Encryption> {
-  // A chunk of its own: most calls do without.
-  const { createEncryption } = await import('./encryption');
+  const { createEncryption } = await loadEncryption();
   return createEncryption(passphrase);
 }

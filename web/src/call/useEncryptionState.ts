@@ -1,19 +1,21 @@
 import { useRemoteParticipants } from '@livekit/components-react';
 import type { Participant, RemoteParticipant } from 'livekit-client';
-import { RoomEvent } from 'livekit-client';
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { ConnectionState, RoomEvent } from 'livekit-client';
+import { useCallback, useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 
 import { decodedAmount } from './decodedAmount';
 import type { EncryptionState } from './encryptionContext';
 import type { CallSession } from './session';
+import { useHeld } from './useHeld';
 
 /** How often a participant who could not be decrypted is looked at again: as often as the worker reports errors. */
 const LOOK_AGAIN_MS = 1_500;
 
 const PUBLICATION_EVENTS = [RoomEvent.TrackPublished, RoomEvent.TrackUnpublished, RoomEvent.TrackSubscribed];
 
-export function useEncryptionState({ room, encryption }: CallSession): EncryptionState {
+export function useEncryptionState({ room, encryption, undecryptable }: CallSession): EncryptionState {
   const remotes = useRemoteParticipants({ room, updateOnlyOn: PUBLICATION_EVENTS });
+  const unreadable = useSyncExternalStore(undecryptable.subscribe, undecryptable.snapshot);
   const [undecodable, setUndecodable] = useState<ReadonlySet<string>>(new Set());
 
   useEffect(() => {
@@ -31,6 +33,8 @@ export function useEncryptionState({ room, encryption }: CallSession): Encryptio
     if (undecodable.size === 0) return;
     const before = new Map<string, number>();
     const look = async () => {
+      // Nobody is in the room's list while the connection is made anew.
+      if (room.state !== ConnectionState.Connected) return;
       for (const identity of undecodable) {
         const participant = room.remoteParticipants.get(identity);
         const amount = participant ? await decodedAmount(participant) : Infinity;
@@ -60,19 +64,21 @@ export function useEncryptionState({ room, encryption }: CallSession): Encryptio
   const changePassphrase = useCallback(
     async (passphrase: string) => {
       await encryption?.keyProvider.setKey(passphrase);
+      undecryptable.clear();
     },
-    [encryption],
+    [encryption, undecryptable],
   );
 
-  const foreignKey = foreign.map((participant) => participant.identity).join('\n');
+  const foreignKey = useHeld(foreign.map((participant) => participant.identity).join('\n'));
   return useMemo(
     () => ({
       mine: encryption !== undefined,
       undecodable,
+      unreadable,
       foreign: new Set(foreignKey === '' ? [] : foreignKey.split('\n')),
       changePassphrase,
     }),
-    [encryption, undecodable, foreignKey, changePassphrase],
+    [encryption, undecodable, unreadable, foreignKey, changePassphrase],
   );
 }
 

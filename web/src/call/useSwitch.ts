@@ -1,29 +1,64 @@
 import type { ToggleSource } from '@livekit/components-core';
-import { useTrackToggle } from '@livekit/components-react';
-import { Track } from 'livekit-client';
+import { useRoomContext, useTrackToggle } from '@livekit/components-react';
+import type { LocalTrack } from 'livekit-client';
+import { Track, TrackEvent } from 'livekit-client';
+import { useCallback, useSyncExternalStore } from 'react';
+
+import { useHeld, useIsRestarting } from './useHeld';
 
 // Sound of a shared tab goes along where the browser offers it.
 const SCREEN_OPTIONS = { audio: true, selfBrowserSurface: 'include', surfaceSwitching: 'include' } as const;
 
 interface Switch {
   on: boolean;
-  /** The browser is opening or closing the device. */
+  /** The browser is opening or closing the device, or there is nothing to switch before the connection is back. */
   pending: boolean;
   toggle: () => void;
 }
 
 /** A device of this person as a switch. What goes wrong goes to `onError`. */
 export function useSwitch(source: ToggleSource, onError: (error: Error) => void): Switch {
+  const { localParticipant } = useRoomContext();
   const { toggle, enabled, pending } = useTrackToggle<ToggleSource>({
     source,
     onDeviceError: onError,
     ...(source === Track.Source.ScreenShare ? { captureOptions: SCREEN_OPTIONS } : {}),
   });
+  const restarting = useIsRestarting();
+  const wasOn = useHeld(enabled);
+  const device = useHeld<Track | undefined>(localParticipant.getTrackPublication(source)?.track) as
+    LocalTrack | undefined;
+  const muted = useIsMuted(device);
+
+  // While the connection is made anew the track is sent by nobody for a while, and livekit-client says that the device is
+  // off. It is not; and it can be turned off, which is what counts.
+  if (restarting && source !== Track.Source.ScreenShare) {
+    return {
+      on: device !== undefined && !muted,
+      pending: device === undefined,
+      toggle: () => {
+        if (device) (muted ? device.unmute() : device.mute()).catch(onError);
+      },
+    };
+  }
   return {
-    on: enabled,
-    pending,
+    on: restarting ? wasOn : enabled,
+    pending: pending || restarting,
     toggle: () => {
-      if (!pending) void toggle();
+      if (!pending && !restarting) void toggle();
     },
   };
+}
+
+function useIsMuted(track: LocalTrack | undefined): boolean {
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      track?.on(TrackEvent.Muted, listener).on(TrackEvent.Unmuted, listener);
+      return () => {
+        track?.off(TrackEvent.Muted, listener).off(TrackEvent.Unmuted, listener);
+      };
+    },
+    [track],
+  );
+  return useSyncExternalStore(subscribe, () => track?.isMuted ?? false);
 }

@@ -8,13 +8,32 @@ interface LeftPageProps {
   hub: Hub;
   room: string;
   problem: Problem;
+  /** Messages that were waiting for the connection when the call ended. */
+  unsent: string[];
   onRejoin: () => void;
 }
 
 /** After the call: why it ended, and the way back. */
-export function LeftPage({ hub, room, problem, onRejoin }: LeftPageProps) {
+export function LeftPage({ hub, room, problem, unsent, onRejoin }: LeftPageProps) {
   return (
-    <MessagePage hubName={hub.name} problem={problem} testId="left" icon={<DoorOpen />}>
+    <MessagePage
+      hubName={hub.name}
+      problem={problem}
+      testId="left"
+      icon={<DoorOpen />}
+      more={
+        unsent.length > 0 && (
+          <div className="unsent" data-testid="unsent">
+            <p>Nobody got what you wrote last:</p>
+            <ul>
+              {unsent.map((text, index) => (
+                <li key={index}>{text}</li>
+              ))}
+            </ul>
+          </div>
+        )
+      }
+    >
       <button type="button" className="button primary" data-testid="rejoin" onClick={onRejoin}>
         Rejoin “{room}”
       </button>

@@ -1,11 +1,11 @@
 import type { usePersistentUserChoices } from '@livekit/components-react';
-import type { LocalVideoTrack } from 'livekit-client';
 import { Mic, MicOff, Video, VideoOff } from 'lucide-react';
-import { useEffect, useRef, useSyncExternalStore } from 'react';
+import { useSyncExternalStore } from 'react';
 
 import { initials } from '../lib/avatar';
 import { MicLevel } from '../media/MicLevel';
 import type { Preview } from '../media/preview';
+import { TrackVideo } from '../media/TrackVideo';
 import { PreviewProblems } from './PreviewProblems';
 
 interface PreviewPaneProps {
@@ -38,7 +38,7 @@ export function PreviewPane({ preview, saved, name, withDevices }: PreviewPanePr
     <div className="preview" data-devices={withDevices}>
       <div className="mirror" data-testid="preview" data-camera={camera.is} data-microphone={microphone.is}>
         {camera.is === 'live' ? (
-          <MirrorVideo track={camera.track} />
+          <TrackVideo track={camera.track} />
         ) : (
           <div className="mirror-off">
             <span className="avatar" aria-hidden="true">
@@ -100,17 +100,4 @@ export function PreviewPane({ preview, saved, name, withDevices }: PreviewPanePr
 function statusText(withDevices: boolean, asking: boolean): string {
   if (!withDevices) return 'You join without camera and microphone';
   return asking ? 'Waiting for the camera: the browser may be asking you…' : 'Your camera is off';
-}
-
-function MirrorVideo({ track }: { track: LocalVideoTrack }) {
-  const element = useRef<HTMLVideoElement>(null);
-  useEffect(() => {
-    const video = element.current;
-    if (!video) return;
-    track.attach(video);
-    return () => {
-      track.detach(video);
-    };
-  }, [track]);
-  return <video ref={element} muted playsInline aria-label="Your camera’s picture" />;
 }

@@ -1,10 +1,12 @@
-import { lazy, Suspense, useEffect, useRef, useState } from 'react';
+import type { DisconnectReason } from 'livekit-client';
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
 
 import type { CallSession } from '../call/session';
 import { enterRoom } from '../call/session';
 import type { Hub } from '../hub/api';
 import { ApiError, requestToken } from '../hub/api';
 import type { Invitation } from '../lib/claims';
+import { part, PartMissingError } from '../lib/part';
 import { Preview } from '../media/preview';
 import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
 import { explainLeft } from '../texts/leftReason';
@@ -14,7 +16,7 @@ import { LeftPage } from './LeftPage';
 import type { Wish } from './PreJoin';
 import { PreJoin } from './PreJoin';
 
-const loadCall = () => import('../call/Call');
+const loadCall = part(() => import('../call/Call'));
 const Call = lazy(loadCall);
 
 interface VisitProps {
@@ -24,7 +26,7 @@ interface VisitProps {
   invitation: Invitation | undefined;
 }
 
-type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem };
+type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem; unsent: string[] };
 
 /** One person's way through a room: pre-join, call, after it. */
 export function Visit({ hub, room, invitation }: VisitProps) {
@@ -47,6 +49,8 @@ export function Visit({ hub, room, invitation }: VisitProps) {
     setBusy(true);
     setProblem(undefined);
     try {
+      // Nobody enters a room whose page can't be shown.
+      await loadCall();
       const grant = invitation ? { token: invitation.token, url: hub.livekit_url } : await askForToken(room, wish.name);
       const entered = await enterRoom({
         ...grant,
@@ -58,15 +62,17 @@ export function Visit({ hub, room, invitation }: VisitProps) {
       if (invitation?.claims.mayRename) void entered.room.localParticipant.setName(wish.name);
       setPhase({ at: 'call', session: entered });
     } catch (error) {
-      setProblem(
-        error instanceof ProblemError
-          ? error.problem
-          : { title: 'Joining failed', text: 'Reload the page and try again.', detail: messageOf(error) },
-      );
+      setProblem(explainJoin(error));
     } finally {
       setBusy(false);
     }
   };
+
+  const onLeft = useCallback((reason: DisconnectReason | undefined) => {
+    const unsent = session.current?.chat.unsent() ?? [];
+    session.current = undefined;
+    setPhase({ at: 'left', problem: explainLeft(reason), unsent });
+  }, []);
 
   switch (phase.at) {
     case 'prejoin':
@@ -88,11 +94,8 @@ export function Visit({ hub, room, invitation }: VisitProps) {
         <Suspense fallback={null}>
           <Call
             session={phase.session}
-            hubName={hub.name}
-            onLeft={(reason) => {
-              session.current = undefined;
-              setPhase({ at: 'left', problem: explainLeft(reason) });
-            }}
+            hub={hub}
+            onLeft={onLeft}
           />
         </Suspense>
       );
@@ -102,12 +105,19 @@ export function Visit({ hub, room, invitation }: VisitProps) {
           hub={hub}
           room={room}
           problem={phase.problem}
+          unsent={phase.unsent}
           onRejoin={() => {
             setPhase({ at: 'prejoin' });
           }}
         />
       );
   }
+}
+
+function explainJoin(error: unknown): Problem {
+  if (error instanceof ProblemError) return error.problem;
+  if (error instanceof PartMissingError) return hubUnreachable(error.cause);
+  return { title: 'Joining failed', text: 'Reload the page and try again.', detail: messageOf(error) };
 }
 
 async function askForToken(room: string, name: string): Promise<{ token: string; url: string }> {

@@ -8,16 +8,18 @@ interface NoticeProps {
   problem: Problem;
   tone?: 'problem' | 'info';
   testId?: string;
+  /** Something else announces it: it has no role of its own. */
+  quiet?: boolean;
   onClose?: () => void;
   /** Buttons that do what the text suggests. */
   children?: ReactNode;
 }
 
 /** A message with what to do about it. */
-export function Notice({ problem, tone = 'problem', testId = 'notice', onClose, children }: NoticeProps) {
+export function Notice({ problem, tone = 'problem', testId = 'notice', quiet, onClose, children }: NoticeProps) {
   const Icon = tone === 'problem' ? CircleAlert : Info;
   return (
-    <div className="notice" data-tone={tone} data-testid={testId} role={tone === 'problem' ? 'alert' : 'status'}>
+    <div className="notice" data-tone={tone} data-testid={testId} role={quiet ? undefined : tone === 'problem' ? 'alert' : 'status'}>
       <Icon aria-hidden="true" />
       <div>
         <strong>{problem.title}</strong>

@@ -1,0 +1,128 @@
+"""Who is in a call, who comes and goes, and what each should know of it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from livekit import api
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.kit.browser import join
+from tests.kit.hub import Hub
+from tests.waiting import wait_until
+
+# What the page has asked of the system to keep the screen on.
+COUNT_LOCKS = """
+  window.locks = 0;
+  Object.defineProperty(navigator, 'wakeLock', {value: {request: async () => {
+    window.locks++;
+    return {release: async () => { window.locks--; }};
+  }}});
+"""
+
+# How the camera is encoded: frames per second that its first layer may have, and how many layers are sent.
+ENCODING = """
+() => {
+  const senders = window.connections.flatMap(connection => connection.getSenders());
+  const video = senders.filter(sender => sender.track?.kind === 'video' && sender.track.readyState === 'live').at(-1);
+  const layers = video?.getParameters().encodings ?? [];
+  return [layers[0]?.maxFramerate, layers.filter(layer => layer.active).length];
+}
+"""
+
+
+def enter(context: BrowserContext, hub: Hub, room: str, name: str, camera: bool = False) -> Page:
+    return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name, camera=camera).page
+
+
+@contextmanager
+def recorder(hub: Hub, room: str) -> Iterator[None]:
+    """A program that records: nobody sees it, and the server tells everyone that it is there."""
+    env = hub.env()
+    grants = api.VideoGrants(room_join=True, room=room, hidden=True, recorder=True)
+    token = api.AccessToken(env["LIVEKIT_API_KEY"], env["LIVEKIT_API_SECRET"]).with_identity("tape").with_grants(grants)
+    where = {"url": env["LIVEKIT_URL"], "token": token.to_jwt()}
+    argv = [sys.executable, "-m", "tests.kit.person"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(where) + "\n")
+            process.stdin.flush()
+            yield
+        finally:
+            process.stdin.close()
+            process.terminate()
+
+
+def test_people_are_listed_and_their_coming_and_going_is_told(context: BrowserContext, hub: Hub) -> None:
+    ann = enter(context, hub, "company", "Ann")
+    ann.get_by_test_id("people").click()
+    expect(ann.get_by_test_id("person")).to_have_count(1)
+    bob = enter(context, hub, "company", "Bob")
+    expect(ann.get_by_test_id("comings")).to_contain_text("Bob joined")
+    expect(ann.get_by_test_id("person")).to_have_count(2)
+    expect(ann.get_by_test_id("person").last).to_contain_text("Bob")
+    expect(bob.get_by_test_id("comings")).to_have_text("")
+    bob.get_by_test_id("leave").click()
+    expect(ann.get_by_test_id("comings")).to_contain_text("Bob left")
+    expect(ann.get_by_test_id("person")).to_have_count(1)
+    said = ann.get_by_test_id("live-region").inner_text()
+    assert "Bob joined" in said
+    assert "Bob left" in said
+    assert ann.locator("[role=alert], [role=status], [aria-live=polite], [aria-live=assertive]").count() == 1
+    bob.close()
+    ann.close()
+
+
+def test_the_address_of_the_room_is_offered_where_it_is_enough_and_a_token_never(
+    context: BrowserContext, hub: Hub
+) -> None:
+    context.grant_permissions(["camera", "microphone", "clipboard-read", "clipboard-write"])
+    ann = enter(context, hub, "shared room", "Ann")
+    ann.get_by_test_id("people").click()
+    ann.get_by_test_id("copy-address").click()
+    wanted = f"http://127.0.0.1:{hub.ports['web']}/join/shared%20room"
+    expect(ann.get_by_test_id("room-address")).to_have_value(wanted)
+    assert ann.evaluate("() => navigator.clipboard.readText()") == wanted
+    ann.close()
+    # With a link of one's own it is still the room's address that is copied.
+    linked = join(context, hub.run("token", "--room", "shared room", "--link").stdout.strip(), camera=False).page
+    linked.get_by_test_id("people").click()
+    expect(linked.get_by_test_id("room-address")).to_have_value(wanted)
+    linked.close()
+
+
+def test_a_recording_is_told_for_as_long_as_it_runs(context: BrowserContext, hub: Hub) -> None:
+    ann = enter(context, hub, "taped", "Ann")
+    expect(ann.get_by_test_id("recording")).to_have_count(0)
+    with recorder(hub, "taped"):
+        expect(ann.get_by_test_id("recording")).to_be_visible()
+        notice = ann.get_by_test_id("recording-notice")
+        expect(notice).to_contain_text("This call is being recorded")
+        notice.get_by_role("button").click()
+        expect(notice).to_have_count(0)
+        expect(ann.get_by_test_id("recording")).to_be_visible()
+        bob = enter(context, hub, "taped", "Bob")
+        expect(bob.get_by_test_id("recording-notice")).to_be_visible()
+        bob.close()
+    expect(ann.get_by_test_id("recording")).to_have_count(0)
+    assert "The recording has ended." in ann.get_by_test_id("live-region").inner_text()
+    ann.close()
+
+
+def test_the_screen_stays_on_in_a_call_and_low_power_mode_sends_less(context: BrowserContext, hub: Hub) -> None:
+    context.add_init_script(COUNT_LOCKS)
+    ann = enter(context, hub, "long", "Ann", camera=True)
+    wait_until(lambda: ann.evaluate("() => window.locks") == 1, "the screen is kept on")
+    wait_until(lambda: ann.evaluate(ENCODING)[1] > 1, "the camera is sent in layers")
+    ann.get_by_test_id("devices").click()
+    ann.get_by_test_id("low-power").check()
+    wait_until(lambda: ann.evaluate(ENCODING) == [15, 1], "one layer of 15 pictures a second is sent")
+    ann.get_by_test_id("low-power").uncheck()
+    wait_until(lambda: ann.evaluate(ENCODING)[1] > 1, "the camera is sent as before")
+    expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "true")
+    ann.get_by_test_id("leave").click()
+    wait_until(lambda: ann.evaluate("() => window.locks") == 0, "the screen may go off")
+    ann.close()

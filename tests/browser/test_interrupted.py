@@ -1,0 +1,167 @@
+"""What a call claims, and what becomes of what is written, while its connection is made anew."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.kit.browser import PAGE_MS, Guest, join
+from tests.kit.hub import Hub
+from tests.waiting import wait_until
+
+
+@contextmanager
+def media_gone(hub: Hub) -> Iterator[None]:
+    """Nobody answers calls for as long as this lasts, and nobody starts what would."""
+    supervisor, media = psutil.Process(hub.supervisor_pid()), psutil.Process(hub.pids()["media"])
+    supervisor.suspend()
+    try:
+        media.kill()
+        yield
+    finally:
+        supervisor.resume()
+
+
+# Holds every new connection for media up, so that a call stays between its old one and its new one.
+HOLD = """
+() => {
+  const gate = new Promise(open => { window.release = open; });
+  const original = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = async function (...args) {
+    await gate;
+    return original.apply(this, args);
+  };
+}
+"""
+
+
+def enter(context: BrowserContext, hub: Hub, room: str, name: str) -> Page:
+    return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name).page
+
+
+def write(page: Page, text: str) -> None:
+    page.get_by_test_id("chat-input").fill(text)
+    page.get_by_test_id("chat-send").click()
+    expect(page.get_by_test_id("chat-input")).to_have_value("")
+
+
+def read(page: Page) -> list[str]:
+    return page.locator("[data-testid=chat-message] .message-body").all_inner_texts()
+
+
+def expect_as_it_was(page: Page, microphone: bool) -> None:
+    """The devices of this person, and the other one in the call."""
+    expect(page.get_by_test_id("microphone")).to_have_attribute("aria-pressed", str(microphone).lower())
+    expect(page.get_by_test_id("camera")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_test_id("people")).to_have_text("2")
+    expect(page.get_by_test_id("tile")).to_have_count(2)
+    expect(page.get_by_text("Nobody else is here yet.")).to_have_count(0)
+
+
+def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_was_written(
+    context: BrowserContext, hub: Hub
+) -> None:
+    ann, bob = (enter(context, hub, "anew", name) for name in ("Ann", "Bob"))
+    for page in (ann, bob):
+        Guest(page).wait_receiving()
+        expect(page.get_by_test_id("people")).to_have_text("2")
+        page.get_by_test_id("chat").click()
+    write(ann, "before")
+    expect(bob.get_by_test_id("chat-message")).to_have_count(1)
+    for page in (ann, bob):
+        page.evaluate(HOLD)
+    write(ann, "into the dying connection")
+    with media_gone(hub):
+        for page in (ann, bob):
+            expect(page.get_by_test_id("reconnecting")).to_be_visible()
+            expect_as_it_was(page, microphone=True)
+        write(ann, "while nobody answers")
+        expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for the connection")
+    for page in (ann, bob):
+        expect(page.get_by_test_id("reconnecting")).to_have_attribute("data-state", "reconnecting", timeout=PAGE_MS)
+        expect_as_it_was(page, microphone=True)
+        expect(page.get_by_test_id("muted")).to_have_count(0)
+        expect(page.get_by_test_id("away")).to_have_count(2)
+    # Whoever wants to be heard no longer must not have to wait.
+    ann.get_by_test_id("microphone").click()
+    expect_as_it_was(ann, microphone=False)
+    for page in (ann, bob):
+        page.evaluate("() => window.release()")
+    for page in (ann, bob):
+        expect(page.get_by_test_id("reconnecting")).to_have_count(0, timeout=PAGE_MS)
+        expect(page.get_by_test_id("away")).to_have_count(0)
+        expect_as_it_was(page, microphone=page is bob)
+    expect(bob.locator("[data-testid=tile] [data-testid=muted]")).to_have_count(1)
+    wanted = ["before", "into the dying connection", "while nobody answers"]
+    wait_until(lambda: len(read(bob)) == len(wanted), "what was written arrives")
+    assert read(bob) == wanted, "each once, in order"
+    assert read(ann) == wanted
+    expect(ann.locator("[data-testid=chat-message]:not([data-delivery=sent])")).to_have_count(0)
+    expect(ann.get_by_test_id("chat-gap")).to_have_count(1)
+    for page in (ann, bob):
+        said = page.get_by_test_id("live-region").inner_text()
+        assert "left" not in said, "nobody went"
+        assert said.count("joined") == (page is ann), "and nobody came but Bob, in the beginning"
+    ann.close()
+    bob.close()
+
+
+def test_what_nobody_got_is_told_when_the_call_ends(context: BrowserContext, hub: Hub) -> None:
+    page = enter(context, hub, "alone", "Ann")
+    page.get_by_test_id("chat").click()
+    with media_gone(hub):
+        expect(page.get_by_test_id("reconnecting")).to_be_visible()
+        write(page, "is anybody there?")
+        page.get_by_test_id("leave").click()
+        expect(page.get_by_test_id("unsent")).to_contain_text("is anybody there?")
+
+
+SECRET, OTHER = "correct horse", "battery staple"
+
+
+@pytest.fixture
+def encrypted(context: BrowserContext, hub: Hub) -> Iterator[dict[str, Page]]:
+    """Two with the same passphrase, one with another, one without."""
+    pages = {}
+    for name, passphrase in (("Ann", SECRET), ("Bob", SECRET), ("Eve", ""), ("Mallory", OTHER)):
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{hub.ports['web']}/join/secret")
+        page.get_by_test_id("name-input").fill(name)
+        if passphrase:
+            page.get_by_test_id("encryption-toggle").click()
+            page.get_by_test_id("passphrase-input").fill(passphrase)
+        if page.get_by_test_id("preview-camera").get_attribute("aria-pressed") == "true":
+            page.get_by_test_id("preview-camera").click()
+        page.get_by_test_id("join").click()
+        page.get_by_test_id("chat").click()
+        pages[name] = page
+    for page in pages.values():
+        expect(page.get_by_test_id("people")).to_have_text("4")
+    yield pages
+    for page in pages.values():
+        page.close()
+
+
+def test_in_an_encrypted_call_plain_messages_are_marked_and_labels_are_true(encrypted: dict[str, Page]) -> None:
+    ann, bob, eve = encrypted["Ann"], encrypted["Bob"], encrypted["Eve"]
+    expect(ann.get_by_test_id("audience")).to_have_attribute("data-privacy", "encrypted")
+    expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "locked-out")
+    write(ann, "for who has the passphrase")
+    expect(bob.get_by_test_id("chat-message")).to_have_attribute("data-plain", "false")
+    write(eve, "for everyone")
+    for page in (ann, bob):
+        message = page.get_by_test_id("chat-message").filter(has_text="for everyone")
+        expect(message.get_by_test_id("plain-message")).to_be_visible()
+    assert read(eve) == ["for everyone"], "what was encrypted can't be read without the passphrase"
+    write(encrypted["Mallory"], "with another one")
+    for page in (ann, bob):
+        expect(page.get_by_test_id("undecryptable")).to_contain_text("Mallory")
+        assert "with another one" not in read(page)
+    # Encrypted and plain in turn: none lends its mark to another.
+    write(bob, "again")
+    write(eve, "and again")
+    expect(ann.get_by_test_id("chat-message")).to_have_count(4)
+    marks = [each.get_attribute("data-plain") for each in ann.get_by_test_id("chat-message").all()]
+    assert marks == ["false", "true", "false", "true"]

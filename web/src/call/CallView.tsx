@@ -1,0 +1,85 @@
+import { useLocalParticipantPermissions } from '@livekit/components-react';
+import { useEffect, useRef, useState } from 'react';
+
+import { LOW_POWER } from '../texts/callText';
+import type { Problem } from '../texts/problem';
+import { useTitle } from '../ui/useTitle';
+import { useCall } from './callContext';
+import { CallHeader } from './CallHeader';
+import { ChatPanel } from './ChatPanel';
+import { Comings } from './Comings';
+import { Controls } from './Controls';
+import { EncryptionContext } from './encryptionContext';
+import { Interruptions } from './Interruptions';
+import { LiveRegion } from './LiveRegion';
+import { PeoplePanel } from './PeoplePanel';
+import { Stage } from './Stage';
+import { useEncryptionState } from './useEncryptionState';
+import { useProblems } from './useProblems';
+import { useUnread } from './useUnread';
+
+type PanelName = 'chat' | 'people';
+
+/** Stage, panels, controls, and everything that must be said. */
+export function CallView() {
+  const { session, hub } = useCall();
+  const [panel, setPanel] = useState<PanelName>();
+  const problems = useProblems();
+  const encryption = useEncryptionState(session);
+  const permissions = useLocalParticipantPermissions();
+  const unread = useUnread(panel === 'chat');
+  const opener = useRef<HTMLElement>(null);
+  useTitle(session.room.name, hub.name);
+  useStartProblems(problems.show);
+
+  const toggle = (name: PanelName, button: HTMLElement) => {
+    opener.current = button;
+    setPanel(panel === name ? undefined : name);
+  };
+  const toggleChat = (button: HTMLElement) => {
+    toggle('chat', button);
+  };
+  const togglePeople = (button: HTMLElement) => {
+    toggle('people', button);
+  };
+  const close = () => {
+    setPanel(undefined);
+    opener.current?.focus();
+  };
+
+  return (
+    <EncryptionContext.Provider value={encryption}>
+      <div className="call" data-testid="call" data-panel={panel}>
+        <CallHeader peopleOpen={panel === 'people'} onPeople={togglePeople} />
+        <Interruptions problems={problems.shown} onDismiss={problems.dismiss} />
+        <Stage />
+        {panel === 'chat' && (
+          <ChatPanel chat={session.chat} mayWrite={permissions?.canPublishData !== false} onClose={close} />
+        )}
+        {panel === 'people' && <PeoplePanel onClose={close} />}
+        <Comings />
+        <Controls
+          onProblem={problems.show}
+          chatOpen={panel === 'chat'}
+          unread={unread}
+          onChat={toggleChat}
+          onEscape={panel ? close : undefined}
+        />
+        <LiveRegion />
+      </div>
+    </EncryptionContext.Provider>
+  );
+}
+
+/** What went wrong with devices on the way in, and what goes wrong by itself later. */
+function useStartProblems(show: (problem: Problem) => void): void {
+  const { session } = useCall();
+  useEffect(() => {
+    void session.publishing.then((failures) => {
+      failures.forEach(show);
+    });
+    return session.lowPower.onTurnedOn(() => {
+      show(LOW_POWER);
+    });
+  }, [session, show]);
+}

@@ -1,0 +1,43 @@
+import { LogIn, LogOut } from 'lucide-react';
+import { useEffect, useState } from 'react';
+
+import type { Coming } from '../lib/roster';
+import { comingText } from '../texts/callText';
+import { useCall } from './callContext';
+
+/** Long enough to read a name and look up from something else. */
+const SHOWN_MS = 5_000;
+
+/** Says for a moment who came and who left. */
+export function Comings() {
+  const { session, announcer } = useCall();
+  const [shown, setShown] = useState<Coming[]>([]);
+
+  useEffect(() => {
+    const timers = new Set<ReturnType<typeof setTimeout>>();
+    const stop = session.roster.onComing((coming) => {
+      announcer.say(comingText(coming.name, coming.came));
+      setShown((others) => [...others, coming].slice(-4));
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        setShown((others) => others.filter(({ key }) => key !== coming.key));
+      }, SHOWN_MS);
+      timers.add(timer);
+    });
+    return () => {
+      stop();
+      timers.forEach(clearTimeout);
+    };
+  }, [session, announcer]);
+
+  return (
+    <ul className="comings" data-testid="comings" aria-hidden="true">
+      {shown.map(({ key, name, came }) => (
+        <li key={key}>
+          {came ? <LogIn /> : <LogOut />}
+          <span>{comingText(name, came)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,27 @@
+import { createContext, useContext, useSyncExternalStore } from 'react';
+
+import type { Hub } from '../hub/api';
+import type { Announcer } from '../lib/announcer';
+import type { Other } from './roomRoster';
+import type { CallSession } from './session';
+
+/** What the parts of a call share. */
+export interface CallValue {
+  session: CallSession;
+  hub: Hub;
+  announcer: Announcer;
+}
+
+export const CallContext = createContext<CallValue | undefined>(undefined);
+
+export function useCall(): CallValue {
+  const call = useContext(CallContext);
+  if (!call) throw new Error('useCall outside of a call');
+  return call;
+}
+
+/** Everybody else, also those who are away for a moment. */
+export function useOthers(): Other[] {
+  const { roster } = useCall().session;
+  return useSyncExternalStore(roster.subscribe, roster.snapshot);
+}

@@ -1,0 +1,53 @@
+import type { BaseE2EEManager } from 'livekit-client';
+import { Encryption_Type } from 'livekit-client';
+
+/** The part of livekit-client's engine that is needed here. */
+export interface DataEngine {
+  e2eeManager: BaseE2EEManager | undefined;
+  // Typed per event; whatever it is, it is handed on.
+  emit: unknown;
+}
+
+type Emit = (event: string, ...args: unknown[]) => boolean;
+
+const RECEIVED = 'dataPacketReceived';
+
+/**
+ * Makes livekit-client tell which data came encrypted.
+ *
+ * It hands on what the sender's packet says of that, and packets of its own say nothing (2.23.0, RTCEngine.ts,
+ * `sendDataPacket`): encrypted and plain text look alike, and a plain part in an encrypted stream is taken. What decides
+ * is whether a packet was decrypted here. The engine reads the decrypted payload and emits the packet in one go
+ * (`handleDataMessage`), so the packet that follows the reading is the decrypted one.
+ */
+export function tellEncryptedData(engine: DataEngine, onUndecryptable: (identity: string) => void): void {
+  const manager = engine.e2eeManager;
+  if (!manager) return;
+  let justDecrypted = false;
+
+  const decrypt = manager.handleEncryptedData.bind(manager);
+  manager.handleEncryptedData = async (...packet) => {
+    const { payload, ...rest } = await decrypt(...packet).catch((error: unknown) => {
+      onUndecryptable(packet[2]);
+      throw error;
+    });
+    return {
+      ...rest,
+      get payload() {
+        justDecrypted = true;
+        queueMicrotask(() => {
+          justDecrypted = false;
+        });
+        return payload;
+      },
+    };
+  };
+
+  const emit = (engine.emit as Emit).bind(engine);
+  engine.emit = (event: string, ...args: unknown[]) => {
+    if (event !== RECEIVED) return emit(event, ...args);
+    const type = justDecrypted ? Encryption_Type.GCM : Encryption_Type.NONE;
+    justDecrypted = false;
+    return emit(event, args[0], type);
+  };
+}

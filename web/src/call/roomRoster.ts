@@ -1,0 +1,100 @@
+import type { RemoteParticipant, Room } from 'livekit-client';
+import { ConnectionState, DisconnectReason, RoomEvent } from 'livekit-client';
+
+import { displayName } from '../lib/displayName';
+import type { Coming, Person } from '../lib/roster';
+import { Roster } from '../lib/roster';
+
+/** They left, or somebody made them: no connection broke off. */
+const FOR_GOOD = new Set<DisconnectReason | undefined>([
+  DisconnectReason.CLIENT_INITIATED,
+  DisconnectReason.PARTICIPANT_REMOVED,
+]);
+
+export interface Other extends Person {
+  /** As livekit-client knew them last; of somebody who is away it says nothing about now. */
+  participant: RemoteParticipant;
+}
+
+/** The others in a room, followed from before it is connected. */
+export class RoomRoster {
+  private readonly roster = new Roster();
+  private readonly participants = new Map<string, RemoteParticipant>();
+  private readonly listeners = new Set<() => void>();
+  private readonly comingListeners = new Set<(coming: Coming) => void>();
+  private others: Other[] = [];
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly room: Room;
+
+  constructor(room: Room) {
+    this.room = room;
+    const look = () => {
+      this.look();
+    };
+    room
+      .on(RoomEvent.ParticipantConnected, look)
+      .on(RoomEvent.ParticipantNameChanged, look)
+      .on(RoomEvent.ParticipantActive, () => {
+        // It is told before it is true (livekit-client 2.23.0, Participant.ts, `updateInfo`).
+        queueMicrotask(look);
+      })
+      .on(RoomEvent.ParticipantDisconnected, (participant, reason) => {
+        if (FOR_GOOD.has(reason)) this.roster.leave(participant.identity);
+        this.look();
+      })
+      .on(RoomEvent.Reconnecting, () => {
+        this.roster.lose();
+        this.look();
+      })
+      .on(RoomEvent.ConnectionStateChanged, (state) => {
+        if (state !== ConnectionState.Connected) return;
+        this.roster.find(Date.now());
+        this.look();
+      })
+      .on(RoomEvent.Disconnected, () => {
+        clearTimeout(this.timer);
+      });
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): Other[] => this.others;
+
+  onComing(listener: (coming: Coming) => void): () => void {
+    this.comingListeners.add(listener);
+    return () => this.comingListeners.delete(listener);
+  }
+
+  /** Whether everybody who is known is there, and ready for what is sent to them. */
+  areAllBack(): boolean {
+    return this.others.every(({ away, participant }) => !away && participant.isActive);
+  }
+
+  private look(): void {
+    const now = Date.now();
+    const guests = [...this.room.remoteParticipants.values()];
+    for (const guest of guests) this.participants.set(guest.identity, guest);
+    this.roster.see(
+      guests.map(({ name, identity }) => ({ identity, name: displayName({ name, identity }) })),
+      now,
+    );
+    this.others = this.roster.people().flatMap((person) => {
+      const participant = this.participants.get(person.identity);
+      return participant ? { ...person, participant } : [];
+    });
+    for (const listener of this.listeners) listener();
+    for (const coming of this.roster.takeComings()) {
+      for (const listener of this.comingListeners) listener(coming);
+    }
+    clearTimeout(this.timer);
+    const next = this.roster.nextLook(now);
+    if (next !== undefined) {
+      this.timer = setTimeout(() => {
+        this.look();
+      }, next);
+    }
+  }
+}

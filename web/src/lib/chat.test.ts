@@ -1,0 +1,131 @@
+import { expect, test } from 'vitest';
+
+import type { ChatMessage } from './chat';
+import { Chat, isGap, UNSURE_MS } from './chat';
+
+function setUp() {
+  const line = { open: true, fails: false, sent: [] as string[] };
+  let now = 1_000_000;
+  let count = 0;
+  const chat = new Chat(
+    {
+      isOpen: () => line.open,
+      send: (id, text) => {
+        if (line.fails) return Promise.reject(new Error('refused'));
+        line.sent.push(`${id} ${text}`);
+        return Promise.resolve();
+      },
+    },
+    () => ({ identity: 'ann', name: 'Ann', mine: true }),
+    () => `id${++count}`,
+    () => now,
+  );
+  return { chat, line, wait: (ms: number) => (now += ms) };
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+const states = (chat: Chat) => chat.snapshot().map((entry) => (isGap(entry) ? 'gap' : entry.delivery));
+const fromBob = (id: string, text: string, plain = false): Omit<ChatMessage, 'delivery'> => ({
+  id,
+  from: { identity: 'bob', name: 'Bob', mine: false },
+  at: 1,
+  text,
+  plain,
+});
+
+test('a message goes out at once where the line is open', async () => {
+  const { chat, line } = setUp();
+  chat.write('hello');
+  await settle();
+  expect(line.sent).toEqual(['id1 hello']);
+  expect(states(chat)).toEqual(['sent']);
+  expect(chat.unsent()).toEqual([]);
+});
+
+test('what is written while the connection is lost waits, in order, and is sent when it is back', async () => {
+  const { chat, line } = setUp();
+  line.open = false;
+  chat.lost();
+  chat.write('one');
+  chat.write('two');
+  await settle();
+  expect(line.sent).toEqual([]);
+  expect(states(chat)).toEqual(['waiting', 'waiting']);
+  expect(chat.unsent()).toEqual(['one', 'two']);
+  line.open = true;
+  chat.back(false);
+  await settle();
+  expect(line.sent).toEqual(['id1 one', 'id2 two']);
+  expect(states(chat)).toEqual(['sent', 'sent']);
+});
+
+test('what may have gone down with the old connection is sent again, under its own id', async () => {
+  const { chat, line, wait } = setUp();
+  chat.write('old');
+  await settle();
+  wait(UNSURE_MS + 1);
+  chat.write('just now');
+  await settle();
+  line.open = false;
+  chat.lost();
+  wait(60_000);
+  chat.lost();
+  line.open = true;
+  chat.back(true);
+  await settle();
+  expect(line.sent).toEqual(['id1 old', 'id2 just now', 'id2 just now']);
+  expect(states(chat)).toEqual(['sent', 'sent', 'gap']);
+});
+
+test('a connection that is resumed has lost nothing', async () => {
+  const { chat, line } = setUp();
+  chat.write('just now');
+  await settle();
+  chat.lost();
+  chat.back(false);
+  await settle();
+  expect(line.sent).toEqual(['id1 just now']);
+  expect(states(chat)).toEqual(['sent']);
+});
+
+test('what the line refuses says so, keeps its text, and is sent again when asked', async () => {
+  const { chat, line } = setUp();
+  line.fails = true;
+  chat.write('hello');
+  await settle();
+  expect(states(chat)).toEqual(['failed']);
+  expect(chat.unsent()).toEqual(['hello']);
+  line.fails = false;
+  chat.retry('id1');
+  await settle();
+  expect(states(chat)).toEqual(['sent']);
+});
+
+test('what breaks off because the connection does waits for it', async () => {
+  const { chat, line } = setUp();
+  line.fails = true;
+  chat.write('hello');
+  line.open = false;
+  await settle();
+  expect(states(chat)).toEqual(['waiting']);
+  line.fails = false;
+  line.open = true;
+  chat.back(true);
+  await settle();
+  expect(states(chat)).toEqual(['sent']);
+});
+
+test('a message that comes twice is one message, and an edited one is the newer', () => {
+  const { chat } = setUp();
+  chat.receive(fromBob('x', 'helo'));
+  chat.receive(fromBob('x', 'hello'));
+  chat.receive({ ...fromBob('x', 'hello'), from: { identity: 'eve', name: 'Eve', mine: false } });
+  expect(chat.snapshot()).toMatchObject([{ text: 'hello' }, { text: 'hello', from: { identity: 'eve' } }]);
+});
+
+test('what was encrypted is not replaced by what was not', () => {
+  const { chat } = setUp();
+  chat.receive(fromBob('x', 'pay Ann'));
+  chat.receive(fromBob('x', 'pay Eve', true));
+  expect(chat.snapshot()).toMatchObject([{ text: 'pay Ann', plain: false }]);
+});

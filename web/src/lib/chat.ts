@@ -1,0 +1,148 @@
+/** One line of the chat. */
+export interface ChatMessage {
+  id: string;
+  from: Author;
+  /** Milliseconds since 1970. */
+  at: number;
+  text: string;
+  /** What is known of the way of one's own message: waiting for the connection, given to it, or refused by it. */
+  delivery: 'waiting' | 'sent' | 'failed';
+  /** Not encrypted, although this call is: it may be from anybody who can reach the hub. */
+  plain: boolean;
+}
+
+export interface Author {
+  identity: string;
+  name: string;
+  mine: boolean;
+}
+
+/** A moment after which messages of others may be missing. */
+export interface ChatGap {
+  id: string;
+  gap: true;
+  at: number;
+}
+
+export type ChatEntry = ChatMessage | ChatGap;
+
+export function isGap(entry: ChatEntry): entry is ChatGap {
+  return 'gap' in entry;
+}
+
+/** The line that messages go out on. */
+export interface ChatLine {
+  isOpen: () => boolean;
+  /** Sends a text under an id; whoever gets an id of one author again takes it for the same message. */
+  send: (id: string, text: string) => Promise<void>;
+}
+
+/**
+ * The hub does not confirm a message. What was handed over so shortly before a connection was lost may have gone down
+ * with it, since a loss is noticed only after this long; it is sent again, under its own id.
+ */
+export const UNSURE_MS = 20_000;
+
+/** What was written in a call, and what still waits to be sent. Kept outside React: it outlives the panel. */
+export class Chat {
+  private entries: ChatEntry[] = [];
+  private readonly listeners = new Set<() => void>();
+  private readonly handedOver = new Map<string, number>();
+  private lostAt: number | undefined;
+
+  private readonly line: ChatLine;
+  private readonly me: () => Author;
+  private readonly newId: () => string;
+  private readonly now: () => number;
+
+  constructor(line: ChatLine, me: () => Author, newId: () => string, now: () => number = Date.now) {
+    this.line = line;
+    this.me = me;
+    this.newId = newId;
+    this.now = now;
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): ChatEntry[] => this.entries;
+
+  /** Takes a message of one's own: it is sent now, or as soon as the line is open. */
+  write(text: string): void {
+    const message = { id: this.newId(), from: this.me(), at: this.now(), text, delivery: 'waiting', plain: false } as const;
+    this.set([...this.entries, message]);
+    if (this.line.isOpen()) void this.send(message.id, text);
+  }
+
+  /** Sends what failed before. */
+  retry(id: string): void {
+    this.deliver((message) => message.id === id && message.delivery === 'failed');
+  }
+
+  /** A message of somebody else. The same id of the same author is the same message, which came twice or was edited. */
+  receive(message: Omit<ChatMessage, 'delivery'>): void {
+    const known = this.entries.some((entry) => isSame(entry, message));
+    const taken: ChatMessage = { ...message, delivery: 'sent' };
+    // Who can't encrypt must not change what somebody wrote who can.
+    const replace = (entry: ChatEntry) => (isSame(entry, message) && !isMorePrivate(entry, message) ? taken : entry);
+    this.set(known ? this.entries.map(replace) : [...this.entries, taken]);
+  }
+
+  /** The connection is lost; told again while it is, the first time counts. */
+  lost(): void {
+    this.lostAt ??= this.now();
+  }
+
+  /** The connection is back. `anew`: it is another one, and nobody knows what was under way on the old one. */
+  back(anew: boolean): void {
+    const unsureSince = (this.lostAt ?? this.now()) - UNSURE_MS;
+    const wasLost = this.lostAt !== undefined;
+    this.lostAt = undefined;
+    if (anew && wasLost) this.set([...this.entries, { id: this.newId(), gap: true, at: this.now() }]);
+    this.deliver(
+      ({ id, delivery }) => delivery === 'waiting' || (anew && (this.handedOver.get(id) ?? 0) >= unsureSince),
+    );
+  }
+
+  /** Texts that nobody got. */
+  unsent(): string[] {
+    return this.entries.flatMap((entry) => (isGap(entry) || entry.delivery === 'sent' ? [] : entry.text));
+  }
+
+  private deliver(wanted: (message: ChatMessage) => boolean): void {
+    for (const entry of this.entries) {
+      if (!isGap(entry) && entry.from.mine && wanted(entry)) void this.send(entry.id, entry.text);
+    }
+  }
+
+  private async send(id: string, text: string): Promise<void> {
+    try {
+      this.mark(id, 'waiting');
+      await this.line.send(id, text);
+      this.handedOver.set(id, this.now());
+      this.mark(id, 'sent');
+    } catch {
+      // Lost while it was sent: it waits for the line like the others.
+      this.mark(id, this.line.isOpen() ? 'failed' : 'waiting');
+    }
+  }
+
+  private mark(id: string, delivery: ChatMessage['delivery']): void {
+    this.set(this.entries.map((entry) => (entry.id === id && !isGap(entry) ? { ...entry, delivery } : entry)));
+  }
+
+  private set(entries: ChatEntry[]): void {
+    this.entries = entries;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+function isSame(entry: ChatEntry, message: Omit<ChatMessage, 'delivery'>): boolean {
+  return !isGap(entry) && entry.id === message.id && entry.from.identity === message.from.identity;
+}
+
+function isMorePrivate(entry: ChatEntry, message: Omit<ChatMessage, 'delivery'>): boolean {
+  return !isGap(entry) && !entry.plain && message.plain;
+}

@@ -1,0 +1,110 @@
+/** Somebody who is in the room, as the server tells it. */
+export interface Guest {
+  identity: string;
+  name: string;
+}
+
+export interface Person extends Guest {
+  /** They are not there just now and may come back: their connection broke off, or this person's own did. */
+  away: boolean;
+}
+
+/** Somebody came or went. */
+export interface Coming extends Guest {
+  key: number;
+  came: boolean;
+}
+
+/** How long somebody who vanished may take to come back before they count as gone. */
+export const COMES_BACK_MS = 4_000;
+
+/** The same after this person's own connection was made anew: everybody else's may be under way, too. */
+export const ALL_COME_BACK_MS = 15_000;
+
+interface Known extends Guest {
+  awaySince: number | undefined;
+}
+
+/**
+ * The others in a call. A connection that is made anew empties livekit-client's list and fills it one by one; whoever was
+ * there is still shown meanwhile, as away, and is neither said to leave nor to come.
+ */
+export class Roster {
+  private readonly known = new Map<string, Known>();
+  private comings: Coming[] = [];
+  private started = false;
+  private lost = false;
+  private patientUntil = 0;
+  private count = 0;
+
+  /** The connection is being made anew: what is known stays, and nothing can be learned. */
+  lose(): void {
+    this.lost = true;
+    for (const person of this.known.values()) person.awaySince = undefined;
+  }
+
+  /** The connection is there again; `see` follows. */
+  find(now: number): void {
+    if (this.lost) this.patientUntil = now + ALL_COME_BACK_MS;
+    this.lost = false;
+  }
+
+  /** Takes over who is in the room now. The first ones were there before, so they don't come. */
+  see(guests: Guest[], now: number): void {
+    if (this.lost) return;
+    const there = new Set(guests.map(({ identity }) => identity));
+    for (const guest of guests) {
+      if (this.started && !this.known.has(guest.identity)) this.tell(guest, true);
+      this.known.set(guest.identity, { ...guest, awaySince: undefined });
+    }
+    this.started = true;
+    for (const person of this.known.values()) {
+      if (!there.has(person.identity)) person.awaySince ??= now;
+    }
+    this.forget(now);
+  }
+
+  /** Somebody left of their own will, or was removed. */
+  leave(identity: string): void {
+    const person = this.known.get(identity);
+    if (!person || this.lost) return;
+    this.known.delete(identity);
+    this.tell(person, false);
+  }
+
+  /** When to look again, in milliseconds from now; undefined where nobody is away. */
+  nextLook(now: number): number | undefined {
+    if (this.lost) return undefined;
+    const ends = [...this.known.values()].flatMap((person) => this.endOfPatience(person) ?? []);
+    return ends.length === 0 ? undefined : Math.max(0, Math.min(...ends) - now);
+  }
+
+  people(): Person[] {
+    return [...this.known.values()].map(({ identity, name, awaySince }) => ({
+      identity,
+      name,
+      away: this.lost || awaySince !== undefined,
+    }));
+  }
+
+  /** Who came and went since this was asked last. */
+  takeComings(): Coming[] {
+    const taken = this.comings;
+    this.comings = [];
+    return taken;
+  }
+
+  private forget(now: number): void {
+    for (const person of [...this.known.values()]) {
+      if ((this.endOfPatience(person) ?? Infinity) <= now) this.leave(person.identity);
+    }
+  }
+
+  private endOfPatience({ awaySince }: Known): number | undefined {
+    return awaySince === undefined ? undefined : Math.max(awaySince + COMES_BACK_MS, this.patientUntil);
+  }
+
+  private tell({ identity, name }: Guest, came: boolean): void {
+    this.comings.push({ identity, name, came, key: ++this.count });
+  }
+}
