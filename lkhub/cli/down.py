@@ -27,7 +27,7 @@ def down(
     """
     paths = find_hub(spec, state)
     try:
-        ask(paths.control, "stop", drain=not now)
+        ask(paths.control, "stop", drain=not now, on_progress=err.print)
     except NotRunningError:
         _stop_left(paths, "now" if now else "drain")
     err.print("the hub is down")

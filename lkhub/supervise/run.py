@@ -138,8 +138,13 @@ async def _serve_signals(
                     tasks.start_soon(_drain, supervisor, scope)
 
 
+def _find_drain(supervisor: Supervisor) -> int:
+    """How long a stop waits for calls; as text with its unit."""
+    return supervisor.current.plan.drain if supervisor.current else 0
+
+
 def _describe_stop(supervisor: Supervisor) -> str:
-    drain = supervisor.current.plan.drain if supervisor.current else 0
+    drain = _find_drain(supervisor)
     return f"stopping; people in a call may finish for up to {drain} (once more to stop now)" if drain else "stopping"
 
 
@@ -184,7 +189,11 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
         names = [request["name"]] if request["name"] else list(supervisor.children)
         return {"restarted": names, "people": await supervisor.restart(names)}
 
-    async def stop(request: Mapping[str, Any], _: Tell) -> Any:
+    async def stop(request: Mapping[str, Any], tell: Tell) -> Any:
+        drain = _find_drain(supervisor)
+        if request["drain"] and drain and (people := await supervisor.count_people()) != 0:
+            who = "whoever is" if people is None else "1 person" if people == 1 else f"{people} people"
+            tell(f"waiting up to {drain} for {who} in a call to finish (`lkhub down --now` does not wait)")
         await supervisor.stop("drain" if request["drain"] else "now")
         supervisor.tasks.cancel_scope.cancel()
         return {}

@@ -94,7 +94,7 @@ class Supervisor:
         async with self._changing:
             self._require_going_on()
             children = [self.children[name] for name in names]
-            people = await self._count_people() if any(child.plan.carries_calls for child in children) else 0
+            people = await self.count_people() if any(child.plan.carries_calls for child in children) else 0
             if people != 0:
                 self._expect_people()
             for child in children:
@@ -232,7 +232,7 @@ class Supervisor:
             return Applied(())
         people: int | None = 0
         if any(self._carries_calls(name) for name in [*changed, *gone]):
-            people = await self._count_people()
+            people = await self.count_people()
             if people != 0 and not now:
                 self.pending = wanted
                 return Applied((*changed, *gone), pending=True, people=people)
@@ -288,7 +288,8 @@ class Supervisor:
         except MachineError as error:
             self.say(error.message)
 
-    async def _count_people(self) -> int | None:
+    async def count_people(self) -> int | None:
+        """How many are in a call; None where media can't be asked."""
         media = self.children.get("media")
         record = load_applied(self.paths)
         if media is None or media.state != "running" or record is None:

@@ -129,7 +129,9 @@ async def test_a_stop_waits_for_calls_for_as_long_as_the_spec_says(hub: Hub) -> 
     ann, bob = await start_call(hub)
     try:
         began = time.monotonic()
-        assert (await run_sync(hub.run, "down")).returncode == 0
+        done = await run_sync(hub.run, "down")
+        assert done.returncode == 0
+        assert "waiting up to 3s for 2 people in a call to finish (`lkhub down --now` does not wait)\n" in done.stderr
         ended = time.monotonic()
         assert 3 <= ended - began < 20
         assert bob.ear_of("ann").heard[-1] > began + 2, "the call goes on meanwhile"

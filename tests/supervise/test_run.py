@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import threading
@@ -21,11 +22,11 @@ from lkhub.prepare import PreparedHub
 from lkhub.spec.duration import Duration
 from lkhub.supervise import lock
 from lkhub.supervise import run as run_module
-from lkhub.supervise.control import SILENCE_SECONDS, ask
+from lkhub.supervise.control import SILENCE_SECONDS, NotRunningError, ask
 from lkhub.supervise.lock import hold_lock
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
-from tests.supervise.conftest import MakeHub, list_running
+from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -189,7 +190,8 @@ async def running(hub: PreparedHub) -> AsyncIterator[Supervisor]:
             tasks.start_soon(run_hub, hub, lambda _: None, ready)
             await up.wait()
             yield held[0]
-            await request(hub.plan.paths, "stop", drain=False)
+            with contextlib.suppress(NotRunningError):  # the test may have stopped it
+                await request(hub.plan.paths, "stop", drain=False)
 
 
 async def request(paths: StatePaths, do: str, **fields: Any) -> Any:
@@ -279,3 +281,22 @@ async def test_status_is_answered_while_a_process_hangs(make_hub: MakeHub, paths
         os.kill(process.pid, signal.SIGCONT)
         assert time.monotonic() - before < SILENCE_SECONDS, "nobody has to look whether the supervisor is there"
         assert [process["name"] for process in answer["processes"]] == ["media", "relay", "serve"]
+
+
+@pytest.mark.parametrize(
+    ("rooms", "now", "told"),
+    [
+        ([], False, []),
+        (IN_A_CALL, True, []),
+        (IN_A_CALL, False, ["waiting up to 30s for 2 people in a call to finish (`lkhub down --now` does not wait)"]),
+    ],
+    ids=["nobody", "at once", "in a call"],
+)
+async def test_stop_tells_whom_it_waits_for(
+    make_hub: MakeHub, rooms: list[dict[str, Any]], now: bool, told: list[str]
+) -> None:
+    heard: list[str] = []
+    hub = make_hub(media={"rooms": rooms}, serve={})
+    async with running(hub):
+        await request(hub.plan.paths, "stop", drain=not now, on_progress=heard.append)
+    assert heard == told
