@@ -90,8 +90,8 @@ RULES = (
     ),
     Rule(
         (
-            *("lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding", "lkhub.health.kernel"),
-            *("lkhub.health.paths", "lkhub.health.router", "lkhub.health.status"),
+            *("lkhub.health.asker", "lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding"),
+            *("lkhub.health.kernel", "lkhub.health.paths", "lkhub.health.router", "lkhub.health.status"),
         ),
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",

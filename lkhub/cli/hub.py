@@ -12,6 +12,7 @@ from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
+from lkhub.host.peer import load_asker
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
@@ -34,7 +35,8 @@ def read_status(paths: StatePaths) -> HubStatus:
     limits = _read_limits(applied, supervisor)
     edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
-    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change)
+    asker = load_asker(paths.asker)
+    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change, asker)
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

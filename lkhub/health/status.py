@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from lkhub import __version__
+from lkhub.health.asker import check_asker
 from lkhub.health.called import CalledHub
 from lkhub.health.calls import check_paths
 from lkhub.health.checks import (
@@ -54,7 +55,8 @@ class HubStatus:
     """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
     processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
     else since; `outside` is what is known of clients on other machines, `root_change`
-    when and why the hub's own root became another one."""
+    when and why the hub's own root became another one, `asker` the last program that listens for others and was given a
+    token on a hub for this machine alone."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -64,6 +66,7 @@ class HubStatus:
     edited: bool = False
     outside: Sightings = field(default_factory=dict)
     root_change: Mapping[str, Any] | None = None
+    asker: Mapping[str, Any] | None = None
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -105,6 +108,7 @@ class HubStatus:
             *check_paths(verified.paths if verified else (), CalledHub.of(self.applied)),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
             *check_edited(supervisor.get("spec") if self.edited else None),
+            *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
             *check_address(supervisor.get("moved", "")),
         )
 

@@ -17,7 +17,7 @@ FILE_MODE = 0o600
 
 # What a state directory may contain when it is found open to others (lkhub.plan.paths).
 _STATE_NAMES = {
-    *("keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json", "outside.json"),
+    *("keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json", "outside.json", "asker.json"),
     *("rendered", "run", "logs", "ca", "caddy", "firewall.json", "router.json"),
 }
 

@@ -68,6 +68,11 @@ class StatePaths:
         return f"{self.root}/outside.json"
 
     @property
+    def asker(self) -> str:
+        """The program that listens for others and was given a token last, on a hub for this machine alone."""
+        return f"{self.root}/asker.json"
+
+    @property
     def firewall(self) -> str:
         """The rules that `lkhub firewall apply` added."""
         return f"{self.root}/firewall.json"

@@ -23,5 +23,9 @@ def render_serve(plan: Plan) -> RenderedFile:
         keys=plan.paths.keys,
         authorities=list(serve.authorities),
         ca=plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else "",
+        askers=plan.paths.asker if serve.open_tokens else "",
     )
-    return RenderedFile("serve.json", json.dumps(asdict(config), indent=2) + "\n")
+    values = asdict(config)
+    if not config.askers:
+        del values["askers"]
+    return RenderedFile("serve.json", json.dumps(values, indent=2) + "\n")

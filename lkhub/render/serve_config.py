@@ -9,7 +9,8 @@ class ServeConfig:
     """What the service must know. `bind` and `hosts` are addresses and names without a port; `authorities` is what
     requests through the edge name as their host; `open_tokens`: the token endpoint answers whoever is on loopback;
     `media_url` is media's HTTP on loopback, `keys` the path of the key file, `ca` that of the root certificate which
-    devices have to trust, "" where there is none."""
+    devices have to trust, "" where there is none; `askers` that of the file in which it is kept who asked for a
+    token, "" where none is given to whoever asks."""
 
     name: str
     reach: str
@@ -22,6 +23,7 @@ class ServeConfig:
     keys: str
     authorities: list[str]
     ca: str
+    askers: str = ""
 
 
 def parse_serve(text: str) -> ServeConfig:

@@ -15,6 +15,7 @@ from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
+from lkhub.service.askers import Askers
 from lkhub.service.errors import ApiError
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, find_unseen, join_grant, sign
 
@@ -54,6 +55,7 @@ class Api:
 
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
+        self._askers = Askers(config.askers)
 
     async def hub(self, request: Request) -> Response:
         """What the web application must know of its hub."""
@@ -86,6 +88,7 @@ class Api:
         """A token for a plain participant of one room."""
         require_open_tokens(request, self.config.open_tokens)
         wanted = _parse(await _read_body(request))
+        await self._askers.look(request)
         identity = wanted.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
         key, secret = next(iter(load_keys(self.config.keys).items()))
         now = time.time()

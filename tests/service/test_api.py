@@ -12,7 +12,9 @@ import pytest
 
 from lkhub import __version__
 from lkhub.host.keyfile import dump_keys
+from lkhub.host.peer import Peer
 from lkhub.render.serve_config import ServeConfig
+from lkhub.service import askers as askers_module
 from lkhub.service.api import MAX_BODY_BYTES
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
 from tests.service.conftest import SECRET, Connect, check_error
@@ -222,3 +224,56 @@ async def test_health_of_media_that_is_gone_is_503(connect: Connect) -> None:
     async with connect() as client:
         answer = await client.get("/api/health")
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable"})
+
+
+# --- a proxy that does not say that it is one
+
+
+class Looks:
+    """In place of the look at the system's tables."""
+
+    def __init__(self, peer: Peer | Exception | None) -> None:
+        self.peer, self.asked = peer, list[tuple[Any, Any]]()
+
+    def __call__(self, ours: Any, theirs: Any) -> Peer | None:
+        self.asked.append((ours, theirs))
+        if isinstance(self.peer, Exception):
+            raise self.peer
+        return self.peer
+
+
+@pytest.mark.parametrize(
+    ("peer", "told"),
+    [
+        (Peer("root", False, 7, "nginx", ("0.0.0.0:80",)), True),
+        (Peer("www-data", True), True),
+        (Peer("me", False, 7, "python3"), False),
+        (Peer("other", False), False),
+        (None, False),
+        (OSError("no /proc"), False),
+        (ValueError("another table"), False),
+    ],
+    ids=repr,
+)
+async def test_asker_that_listens_for_others_is_kept_and_answered(
+    connect: Connect, config: ServeConfig, monkeypatch: pytest.MonkeyPatch, peer: Any, told: bool
+) -> None:
+    looks = Looks(peer)
+    monkeypatch.setattr(askers_module, "find_peer", looks)
+    path = Path(config.keys).with_name("asker.json")
+    async with connect(replace(config, askers=str(path))) as client:
+        for _ in range(3):
+            assert (await client.post(TOKEN, json={"room": "lobby"})).status_code == 200
+        assert looks.asked == [(("127.0.0.1", 8080), ("127.0.0.1", 50000))], "not at each of many requests"
+    assert path.exists() is told
+
+
+async def test_nobody_is_looked_at_who_is_given_nothing(
+    connect: Connect, lan_config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = Looks(None)
+    monkeypatch.setattr(askers_module, "find_peer", looks)
+    async with connect(replace(lan_config, askers="/nowhere/asker.json")) as client:
+        await client.post(TOKEN, json={"room": "lobby"})
+        await client.get("/api/hub")
+    assert looks.asked == []

@@ -1,0 +1,41 @@
+"""Who asks a hub for this machine alone for tokens.
+
+A proxy that hands on what others ask, and says nothing of it, can't be told from a program of this machine that asks
+for itself. So such a request is answered; but where the program that asked listens for others, `lkhub status` says so.
+"""
+
+import time
+
+import anyio.to_thread
+from starlette.requests import Request
+
+from lkhub.errors import MachineError
+from lkhub.host.peer import find_peer, note_asker
+
+# A look costs some ten milliseconds where many programs run. Who asks is the same one, all day.
+LOOK_SECONDS = 10.0
+
+
+class Askers:
+    """`path` is where it is kept who asked, if it is one to tell of; "" where nobody wants to know."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._looked = -LOOK_SECONDS
+
+    async def look(self, request: Request) -> None:
+        """See who asks, while the connection is open."""
+        now = time.monotonic()
+        if not self._path or request.client is None or now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        ours, theirs = request.scope["server"], (request.client.host, request.client.port)
+        await anyio.to_thread.run_sync(self._note, (ours[0], ours[1]), theirs)
+
+    def _note(self, ours: tuple[str, int], theirs: tuple[str, int]) -> None:
+        try:
+            peer = find_peer(ours, theirs)
+            if peer and (peer.listens or (peer.pid is None and peer.service)):
+                note_asker(self._path, peer, time.time())
+        except (OSError, ValueError, LookupError, MachineError):
+            return  # it is not known, and a token is no worse for that

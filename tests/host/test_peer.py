@@ -1,0 +1,101 @@
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lkhub.host import peer as peer_module
+from lkhub.host.peer import Peer, find_peer, load_asker, note_asker
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="from Linux' tables")
+
+# Listens at the address that it is given, connects to the port, says where it listens, and waits.
+PROGRAM = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+listener = socket.socket(family)
+listener.bind((sys.argv[1], 0))
+listener.listen()
+asking = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def asked_by(listens: str, ours: str = "127.0.0.1") -> Iterator[tuple[tuple[str, int], tuple[str, int], int, int]]:
+    """A program that listens at an address asks us: both ends, where it listens, and its pid."""
+    family = socket.AF_INET6 if ":" in ours else socket.AF_INET
+    with socket.socket(family) as here:
+        here.bind((ours, 0))
+        here.listen()
+        argv = [sys.executable, "-c", PROGRAM, listens, ours, str(here.getsockname()[1])]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            assert program.stdout
+            connection, theirs = here.accept()
+            with connection:
+                port = int(program.stdout.readline())
+                yield here.getsockname()[:2], theirs[:2], port, program.pid
+            program.communicate()
+
+
+@pytest.mark.parametrize("ours", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize(("listens", "shown"), [("0.0.0.0", "0.0.0.0:{}"), ("::", "[::]:{}")])
+def test_program_that_listens_for_others_is_known(ours: str, listens: str, shown: str) -> None:
+    with asked_by(listens, ours) as (here, there, port, pid):
+        found = find_peer(here, there)
+    assert found is not None
+    assert (found.pid, found.listens) == (pid, (shown.format(port),))
+    assert found.name.startswith("python")
+    assert not found.service
+
+
+@pytest.mark.parametrize("listens", ["127.0.0.1", "::1", "127.0.0.2"])
+def test_program_that_listens_for_this_machine_alone_listens_for_nobody_else(listens: str) -> None:
+    with asked_by(listens) as (here, there, _, pid):
+        found = find_peer(here, there)
+    assert found is not None
+    assert (found.pid, found.listens) == (pid, ())
+
+
+def test_connection_that_is_not_there_is_nobodys() -> None:
+    assert find_peer(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
+
+
+@pytest.mark.parametrize(("uid", "service"), [(33, True), (0, False), (1000, False), (65534, False)])
+def test_process_of_another_user_is_known_by_its_user_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, service: bool
+) -> None:
+    row = "0: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 {} 0 4242 1"
+    table = tmp_path / "tcp"
+    table.write_text(f"sl local\n{row.format(uid)}\n")
+    monkeypatch.setattr(peer_module, "_TABLES", (str(table), "/nowhere"))
+    monkeypatch.setattr(peer_module, "_list_inodes", lambda pid: set())
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    found = find_peer(("127.0.0.1", 8080), ("127.0.0.1", 50000))
+    assert found is not None
+    assert (found.pid, found.name, found.listens, found.service) == (None, "", (), service)
+
+
+def test_ipv4_on_an_ipv6_socket_is_ipv4(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mapped = "0000000000000000FFFF00000100007F"
+    table = tmp_path / "tcp6"
+    table.write_text(f"sl local\n0: {mapped}:C350 {mapped}:1F90 01 0:0 0:0 0 33 0 4242 1\n")
+    monkeypatch.setattr(peer_module, "_TABLES", (str(table),))
+    assert find_peer(("127.0.0.1", 8080), ("127.0.0.1", 50000)) is not None
+
+
+def test_asker_is_kept(tmp_path: Path) -> None:
+    path = str(tmp_path / "asker.json")
+    assert load_asker(path) is None
+    note_asker(path, Peer("www-data", True, 7, "nginx", ("0.0.0.0:80",)), 1.5)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    who = {"user": "www-data", "service": True, "pid": 7, "name": "nginx", "listens": ["0.0.0.0:80"]}
+    assert load_asker(path) == {"at": 1.5, **who}
+    for damage in ("", "null", "[]", "1", "{}", '{"at": "x"}', "nonsense"):
+        Path(path).write_text(damage)
+        assert load_asker(path) is None
