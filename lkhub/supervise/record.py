@@ -9,6 +9,7 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 from pydantic import TypeAdapter
 
@@ -28,6 +29,10 @@ CONFIGS: dict[ProcessName, str] = {
 }
 
 
+_MARK = TypeAdapter(tuple[ProcessName, str, str, str])
+"""Name, fingerprint and state directory."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """A process on disk: who it is, which version of the plan it runs, since when (epoch seconds), and how the files
@@ -45,7 +50,13 @@ class Identity:
     @staticmethod
     def parse(text: str) -> "Identity":
         """Raises ValueError where the text is not one of ours."""
-        return TypeAdapter(Identity).validate_json(text)
+        return _read_identity().validate_json(text)
+
+
+@cache
+def _read_identity() -> TypeAdapter[Identity]:
+    """Making it costs more than a hundred readings, and records are looked at every two seconds."""
+    return TypeAdapter(Identity)
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def _recognise(paths: StatePaths, running: Running) -> tuple[ProcessName, Finger
     """Which process of this hub it is, and of which version; None for one that is not."""
     if running.mark is not None:
         try:
-            name, program, texts, root = TypeAdapter(tuple[ProcessName, str, str, str]).validate_json(running.mark)
+            name, program, texts, root = _MARK.validate_json(running.mark)
         except ValueError:
             return None  # another version's
         return (name, Fingerprint(program, texts)) if root == os.path.realpath(paths.root) else None
