@@ -74,8 +74,8 @@ func forget(listener net.Listener) {
 	listener.Close()
 }
 
-// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload and POST /resume until the
-// listener is closed.
+// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload, POST /resume and
+// POST /participants until the listener is closed.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -91,6 +91,9 @@ func (p *process) serveControl(listener net.Listener) error {
 	}
 	if r, ok := p.engine.(resumer); ok {
 		mux.HandleFunc("POST /resume", func(w http.ResponseWriter, request *http.Request) { handleResume(w, request, r) })
+	}
+	if k, ok := p.engine.(rosterKeeper); ok {
+		mux.HandleFunc("POST /participants", func(w http.ResponseWriter, request *http.Request) { handleRoster(w, request, k) })
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {

@@ -74,6 +74,7 @@ type sfu struct {
 	seen   *sightings // of who uses media's own ports
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
+	roster *roster         // of who is in
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
@@ -84,7 +85,8 @@ func newSFU(text string, opened doors, told advertised) *sfu {
 	seen := newSightings(nil) // initialize knows what home is
 	return &sfu{
 		text: text, doors: opened, told: told, seen: seen, iceTCP: newPlaces(), signal: newPlaces(),
-		up: make(chan struct{}), ended: make(chan struct{}),
+		roster: newRoster(),
+		up:     make(chan struct{}), ended: make(chan struct{}),
 	}
 }
 
@@ -164,6 +166,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		tellByLAN(s.server, lans{here.told, here.interfaces})
 	}
 	watchICE(&transport.SettingEngine, s.seen)
+	keepRoster(s.server.RoomManager(), s.roster)
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
 	secret, ok := conf.Keys[current]
