@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"log"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"sync"
 
 	"lkhub/engine/internal/edge"
+	"lkhub/engine/internal/places"
 )
 
 // streamRelays are the relay for TURN over TLS, which is in the edge's process: another one would cost each packet two
@@ -20,6 +23,7 @@ type streamRelays struct {
 	running []*relay // the newest, and older ones until their last client has left
 	seen    map[string]sighting
 	open    func(*relay) error
+	bounds  *relayBounds // of all of them together
 }
 
 // streamConfig is what makes a relay another one.
@@ -29,8 +33,12 @@ type streamConfig struct {
 	secret string
 }
 
+// newStreamRelays is for one process: its bounds are kept until that ends.
 func newStreamRelays() *streamRelays {
-	return &streamRelays{seen: map[string]sighting{}, open: (*relay).open}
+	// A descriptor is the client's connection, and one the relay port.
+	bounds := newRelayBounds(places.ForFiles(2, math.MaxUint16))
+	go bounds.run(context.Background())
+	return &streamRelays{seen: map[string]sighting{}, open: (*relay).open, bounds: bounds}
 }
 
 // readStreams reads the relay's setting in caddy.json, and its secret. Without a setting there is no relay.
@@ -55,7 +63,7 @@ func (s *streamRelays) prepare(wanted streamConfig) (*relayChange, error) {
 		return change, nil
 	}
 	change.listener = newLateListener()
-	change.next = newRelay(wanted.relay, wanted.secret, change.listener)
+	change.next = newRelay(wanted.relay, wanted.secret, change.listener, s.bounds)
 	if err := s.open(change.next); err != nil {
 		return nil, err
 	}
@@ -79,6 +87,7 @@ func (c *relayChange) commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.next != nil {
+		s.bounds.use(c.wanted.relay)
 		c.listener.listen(edge.ListenHanded("relay"))
 		s.running = append(s.running, c.next)
 		go s.serve(c.next)
@@ -169,6 +178,9 @@ func (s *streamRelays) status() map[string]any {
 		connections += r.door.connections()
 		s.remember(r)
 	}
-	counts := map[string]int{"allocations": allocations, "connections": connections}
-	return map[string]any{"relay": counts, "seen": maps.Clone(s.seen)}
+	told := map[string]any{"allocations": allocations, "connections": connections}
+	if s.newest != nil || allocations > 0 {
+		told["ports"] = s.bounds.status()
+	}
+	return map[string]any{"relay": told, "seen": maps.Clone(s.seen)}
 }

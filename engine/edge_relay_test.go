@@ -47,11 +47,12 @@ func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
 	}
 	refresh()
 	writePrivate(t, map[string]string{e.path("relay.secret"): testSecret})
-	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 1 })
+	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 2 })
 	one := overTLS(t, e.mustDial("hub.test"))
-	if code := one.allocate(who); code != 0 { // the relay before counts for itself
+	if code := one.allocate(who); code != 0 {
 		t.Errorf("Allocate after the change: %d", code)
 	}
+	// What the participant has of the relay before counts too.
 	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
 		t.Error("one more than the new quota")
 	}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"math"
 	"net"
 	"os"
 	"sync/atomic"
 
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/places"
 )
 
 func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -19,7 +22,7 @@ func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if err != nil {
 			return nil, err
 		}
-		return newRelay(config, secret, nil), nil
+		return newRelay(config, secret, nil, newRelayBounds(places.ForFiles(1, math.MaxUint16))), nil
 	})
 }
 
@@ -30,6 +33,7 @@ type relay struct {
 	secret    string
 	streams   net.Listener // of TURN over byte streams; nil: none
 	addresses *relayAddresses
+	bounds    *relayBounds
 	draining  atomic.Bool
 	limits    streamLimits
 	door      *relayDoor // to streams
@@ -38,13 +42,14 @@ type relay struct {
 	stopped   context.Context
 }
 
-func newRelay(config relayConfig, secret string, streams net.Listener) *relay {
+func newRelay(config relayConfig, secret string, streams net.Listener, bounds *relayBounds) *relay {
 	stopped, stop := context.WithCancel(context.Background())
 	return &relay{
 		config:    config,
 		secret:    secret,
 		streams:   streams,
-		addresses: newRelayAddresses(config),
+		addresses: newRelayAddresses(config, bounds),
+		bounds:    bounds,
 		limits:    usualLimits,
 		stop:      stop,
 		stopped:   stopped,
@@ -52,10 +57,12 @@ func newRelay(config relayConfig, secret string, streams net.Listener) *relay {
 }
 
 func (r *relay) Run(ready func()) error {
+	r.bounds.use(r.config)
 	if err := r.open(); err != nil {
 		return err
 	}
 	ready()
+	go r.bounds.run(r.stopped)
 	return r.serve()
 }
 
@@ -65,7 +72,7 @@ func (r *relay) open() error {
 	logs.Writer = os.Stderr
 	config := turn.ServerConfig{
 		Realm:         r.config.Realm,
-		AuthHandler:   restAuth(r.secret, r.config.Realm),
+		AuthHandler:   restAuth(r.secret, r.config.Realm, r.bounds.outlives),
 		QuotaHandler:  r.admit,
 		LoggerFactory: logs,
 		EventHandler:  turn.EventHandler{OnAllocationCreated: r.allocated, OnAllocationDeleted: r.deallocated},
@@ -133,8 +140,8 @@ func (r *relay) retire() {
 }
 
 // admit says whether a participant may have one more allocation; a refusal tells the client that its quota is used up.
-func (r *relay) admit(participant, _ string, _ net.Addr) bool {
-	return !r.draining.Load() && !r.addresses.quota.full(participant)
+func (r *relay) admit(user, _ string, _ net.Addr) bool {
+	return !r.draining.Load() && r.bounds.admit(parseHolder(user)) == nil
 }
 
 func (r *relay) allocated(client, _ net.Addr, _, _, _ string, relayed net.Addr, _ int) {
@@ -163,9 +170,9 @@ func (r *relay) Drain() { r.draining.Store(true) }
 
 func (r *relay) Stop() { r.stop() }
 
-// Status tells the allocations, and who on other machines has used them.
+// Status tells the allocations, how full the relay is, and who on other machines has used it.
 func (r *relay) Status(context.Context) (map[string]any, error) {
-	return map[string]any{"allocations": r.allocations(), "seen": r.seen()}, nil
+	return map[string]any{"allocations": r.allocations(), "ports": r.bounds.status(), "seen": r.seen()}, nil
 }
 
 func (r *relay) seen() map[string]sighting { return r.addresses.clients.seen() }

@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/turn/v5"
 )
@@ -17,31 +19,29 @@ type relayAddresses struct {
 	turn.RelayAddressGeneratorPortRange
 	peers     peers
 	translate translations
-	quota     *quota
+	bounds    *relayBounds
 	clients   *relayClients
 }
 
-// portTries is how many random ports are tried for an allocation; LiveKit's own TURN tries as many.
+// portTries is how many ports are tried for an allocation: somebody else on the machine may have some of them.
 const portTries = 50
 
 var (
 	errNoTCP    = errors.New("this relay has no TCP allocations")
 	errNotAPeer = errors.New("not a peer of this relay")
-	errQuota    = errors.New("the participant has its quota of allocations")
 )
 
-func newRelayAddresses(config relayConfig) *relayAddresses {
+func newRelayAddresses(config relayConfig, bounds *relayBounds) *relayAddresses {
 	return &relayAddresses{
 		RelayAddressGeneratorPortRange: turn.RelayAddressGeneratorPortRange{
 			RelayAddress: config.RelayAddress.AsSlice(),
 			Address:      config.RelayAddress.String(),
 			MinPort:      config.RelayPorts.Min,
 			MaxPort:      config.RelayPorts.Max,
-			MaxRetries:   portTries,
 		},
 		peers:     config.Peers,
 		translate: config.Translate,
-		quota:     newQuota(config.Quota),
+		bounds:    bounds,
 		clients:   newRelayClients(config),
 	}
 }
@@ -53,21 +53,55 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 	if want.RequestedPort != 0 && (want.RequestedPort < int(a.MinPort) || want.RequestedPort > int(a.MaxPort)) {
 		return nil, nil, fmt.Errorf("port %d is not a relay port", want.RequestedPort)
 	}
-	if !a.quota.take(want.UserID) {
-		return nil, nil, errQuota
+	// pion takes a socket for nobody to find an even port, and closes it at once.
+	h := parseHolder(want.UserID)
+	if h != (holder{}) {
+		if err := a.bounds.take(h); err != nil {
+			return nil, nil, err
+		}
 	}
-	conn, address, err := a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
+	conn, address, err := a.open(want)
 	if err != nil {
-		a.quota.giveBack(want.UserID)
+		if h != (holder{}) {
+			a.bounds.giveBack(h)
+		}
 		return nil, nil, err
 	}
-	opened := &peerConn{UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate)}
-	opened.release = sync.OnceFunc(func() {
-		a.quota.giveBack(want.UserID)
-		a.clients.closed(opened)
+	opened := &peerConn{
+		UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate), holder: h, made: time.Now(),
+	}
+	opened.note = func() bool { return a.clients.note(opened) }
+	opened.close = sync.OnceValue(func() error {
+		defer a.clients.closed(opened)
+		defer a.bounds.closed(opened)
+		return opened.UDPConn.Close()
 	})
+	a.bounds.opened(opened)
 	a.clients.opened(opened)
 	return opened, address, nil
+}
+
+// open binds a relay port: the one that is wanted, or one that is free. With pion's own tries at random an Allocate would
+// fail by chance long before the last port is taken.
+func (a *relayAddresses) open(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	if want.RequestedPort != 0 {
+		return a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
+	}
+	ports := portRange{a.MinPort, a.MaxPort}
+	err := errFull
+	for range portTries {
+		port, ok := a.bounds.freePort(ports, rand.IntN(int(ports.Max-ports.Min)+1))
+		if !ok {
+			break
+		}
+		want.RequestedPort = port
+		conn, address, failed := a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
+		if failed == nil {
+			return conn, address, nil
+		}
+		err = failed
+	}
+	return nil, nil, err
 }
 
 // With TCP allocations (RFC 6062) a relay is a proxy to any TCP service at a peer's address, permissions or not.
@@ -83,14 +117,18 @@ func (a *relayAddresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error)
 // peers' own ports remain. To pion the peers have the addresses that clients name.
 type peerConn struct {
 	*net.UDPConn
-	peers   peers
-	homes   peerHomes
-	release func()
+	peers  peers
+	homes  peerHomes
+	holder holder
+	made   time.Time
+	close  func() error
+	note   func() bool // relayClients' look at carried
 
 	from *net.UDPAddr // of the last packet: one peer sends most of them
 
-	client  net.Addr    // guarded by relayClients
-	carried atomic.Bool // packets of the client's to media, since relayClients looked
+	client  net.Addr     // guarded by relayClients
+	carried atomic.Bool  // packets of the client's to media, since relayClients looked
+	noted   atomic.Int64 // when it was last seen that something had been carried; 0: never
 }
 
 func (c *peerConn) port() int { return c.LocalAddr().(*net.UDPAddr).Port }
@@ -129,40 +167,17 @@ func (c *peerConn) WriteTo(packet []byte, to net.Addr) (int, error) {
 	return c.WriteToUDPAddrPort(packet, netip.AddrPortFrom(c.homes.reach(at.Addr()), at.Port()))
 }
 
-func (c *peerConn) Close() error {
-	defer c.release()
-	return c.UDPConn.Close()
-}
-
-// quota counts the allocations of each participant.
-type quota struct {
-	limit int
-	mu    sync.Mutex
-	held  map[string]int
-}
-
-func newQuota(limit int) *quota { return &quota{limit: limit, held: map[string]int{}} }
-
-func (q *quota) full(participant string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.held[participant] >= q.limit
-}
-
-func (q *quota) take(participant string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.held[participant] >= q.limit {
-		return false
+// lastCarried is when the client was last known to send media, to within the time between two looks. The zero time: it
+// never has.
+func (c *peerConn) lastCarried(now time.Time) time.Time {
+	if c.note() {
+		c.noted.Store(now.UnixNano())
 	}
-	q.held[participant]++
-	return true
+	if at := c.noted.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
-func (q *quota) giveBack(participant string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.held[participant]--; q.held[participant] == 0 {
-		delete(q.held, participant)
-	}
-}
+// Close ends the allocation, if it is not pion that closes the socket because the allocation has ended.
+func (c *peerConn) Close() error { return c.close() }

@@ -58,15 +58,15 @@ func (c *relayClients) seen() map[string]sighting {
 	}
 	c.mu.Unlock()
 	for _, conn := range conns {
-		c.note(conn)
+		conn.lastCarried(time.Now())
 	}
 	return c.outside.all()
 }
 
-// note takes down a client if its packets have reached media since the last time.
-func (c *relayClients) note(conn *peerConn) {
+// note takes down a client if its packets have reached media since the last time, and tells whether they have.
+func (c *relayClients) note(conn *peerConn) bool {
 	if !conn.carried.Swap(false) {
-		return
+		return false
 	}
 	c.mu.Lock()
 	client := conn.client
@@ -77,6 +77,7 @@ func (c *relayClients) note(conn *peerConn) {
 	case *net.TCPAddr:
 		c.outside.note("turn-tls", at.AddrPort().Addr(), time.Now())
 	}
+	return true
 }
 
 // isMedia tells DTLS, RTP and RTCP from the checks of ICE by a packet's first byte (RFC 7983, section 7): only for the

@@ -18,7 +18,8 @@ type relayConfig struct {
 	RelayPorts   portRange        `json:"relay_ports"`
 	Peers        peers            `json:"peers"` // by the addresses that clients name
 	Translate    translations     `json:"translate"`
-	Quota        int              `json:"quota"` // allocations of one participant at a time
+	Quota        int              `json:"quota"`                   // allocations of one participant at a time
+	MediaControl string           `json:"media_control,omitempty"` // socket of the media process that knows who is in
 }
 
 // portRange includes both ends.

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"lkhub/engine/internal/places"
 )
 
 // acceptPause is for a machine that has no file descriptor left, as net/http does it.
@@ -26,6 +28,7 @@ var usualLimits = streamLimits{idle: 10 * time.Second, write: 5 * time.Second}
 type relayDoor struct {
 	net.Listener
 	most   int // connections at a time
+	places *places.Counter
 	limits streamLimits
 	local  *net.TCPAddr
 
@@ -37,11 +40,14 @@ type relayDoor struct {
 	byClient map[net.Addr]*relayStream
 }
 
-// newRelayDoor has no place for more connections than relay ports: they could not all have an allocation.
+// newRelayDoor has no place for more connections than relay ports: they could not all have an allocation. No address
+// has them all.
 func newRelayDoor(listener net.Listener, config relayConfig, limits streamLimits) *relayDoor {
+	most := int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
 	return &relayDoor{
 		Listener: listener,
-		most:     int(config.RelayPorts.Max-config.RelayPorts.Min) + 1,
+		most:     most,
+		places:   places.New(most),
 		limits:   limits,
 		local:    &net.TCPAddr{IP: config.RelayAddress.AsSlice()},
 		open:     map[*relayStream]struct{}{},
@@ -74,7 +80,7 @@ func (d *relayDoor) admit(conn net.Conn) *relayStream {
 	client, ok := conn.RemoteAddr().(*net.TCPAddr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !ok || d.done || len(d.open) >= d.most {
+	if !ok || d.done || !d.places.Enter(places.ClientOf(client), d.most) {
 		return nil
 	}
 	s := newRelayStream(conn, client, d)
@@ -129,6 +135,7 @@ func (d *relayDoor) left(s *relayStream) {
 	defer d.mu.Unlock()
 	s.idle.Stop()
 	delete(d.open, s)
+	d.places.Leave(places.ClientOf(s.client))
 	delete(d.byClient, s.client)
 	d.closeIfGone()
 }

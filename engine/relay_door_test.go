@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -118,10 +119,11 @@ func waitForConnections(t *testing.T, r *relay, want int) {
 
 func TestStreamsAreCounted(t *testing.T) {
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) { r.config.RelayPorts = portRange{20000, 20001} })
-	first := dialAs(t, r, nextClient())
-	dialAs(t, r, nextClient())
+	client := func(last int) netip.AddrPort { return netip.MustParseAddrPort(fmt.Sprintf("203.0.113.%d:1024", last)) }
+	first := dialAs(t, r, client(1))
+	dialAs(t, r, client(2))
 	waitForConnections(t, r, 2)
-	checkEnds(t, "one too many", dialAs(t, r, nextClient()))
+	checkEnds(t, "one too many", dialAs(t, r, client(3)))
 	first.Close()
 	waitForConnections(t, r, 1)
 	newRawClient(t, r, dialStream).exchange(stun.TransactionID, stun.BindingRequest)
@@ -262,5 +264,33 @@ func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
 	door.Close()
 	if _, err := door.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// Whoever asks for no allocation has a connection for ten seconds; one address must not have them all.
+func TestOneAddressLeavesConnectionsForOthers(t *testing.T) {
+	const size = 40
+	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 4, func(r *relay) { r.config.RelayPorts = portRange{26000, 26000 + size - 1} })
+	open := func(address string, i int) bool {
+		conn := dialAs(t, r, netip.AddrPortFrom(netip.MustParseAddr(address), uint16(2000+i)))
+		client := overTLS(t, conn)
+		if _, err := client.conn.WriteTo(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw, nil); err != nil {
+			return false
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		_, err := conn.Read(make([]byte, 1500))
+		return err == nil
+	}
+	kept := 0
+	for i := range size {
+		if open("203.0.113.7", i) {
+			kept++
+		}
+	}
+	if kept != size/2 {
+		t.Errorf("one address has %d of %d connections", kept, size)
+	}
+	if !open("203.0.113.8", 1) {
+		t.Error("another address has none")
 	}
 }

@@ -93,14 +93,11 @@ func TestPeerHomes(t *testing.T) {
 func TestRelayedPacketsAllocateNothing(t *testing.T) {
 	peer := listenUDP(t).(*net.UDPConn)
 	port := uint16(peer.LocalAddr().(*net.UDPAddr).Port)
-	addresses := newRelayAddresses(relayConfig{
+	addresses := newTestAddresses(t, relayConfig{
 		RelayAddress: netip.MustParseAddr(localPeer), RelayPorts: portRange{20000, 29999}, Quota: 1,
 		Peers:     peers{{netip.MustParseAddr(publicPeer), portRange{port, port}}},
 		Translate: translations{{netip.MustParseAddr(publicPeer), netip.MustParseAddr(localPeer)}},
 	})
-	if err := addresses.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	conn, relayed, err := addresses.AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4"})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"strings"
@@ -31,11 +32,11 @@ func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*relay)) 
 		Quota:        limit,
 	}
 	config.Peers = append(config.Peers, peers{{allowed.Addr(), portRange{allowed.Port(), allowed.Port()}}}...)
-	r := newRelay(config, testSecret, newHanded())
+	r := newRelay(config, testSecret, newHanded(), newRelayBounds(math.MaxUint16))
 	for _, change := range change {
 		change(r)
 	}
-	r.addresses = newRelayAddresses(r.config)
+	r.addresses = newRelayAddresses(r.config, r.bounds)
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- r.Run(func() { close(ready) }) }()
 	select {
@@ -190,36 +191,15 @@ func TestRelayHasNoTCP(t *testing.T) {
 	})
 }
 
-// An expired credential of the same participant stands for one that has expired since the allocation.
-func TestExpiryCountsForAllocateAlone(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
-		peer := listenUDP(t)
-		r, _ := startRelay(t, peer.LocalAddr(), 24)
-		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
-		client := newRawClient(t, r, dial)
-		if code := client.allocate(expired); code == 0 {
-			t.Fatal("Allocate with an expired credential succeeded")
-		}
-		if code := client.allocate(valid); code != 0 {
-			t.Fatalf("Allocate: %d", code)
-		}
-		at := peerAddress(*peer.LocalAddr().(*net.UDPAddr))
-		for _, c := range []struct {
-			method     stun.Method
-			attributes []stun.Setter
-		}{
-			{stun.MethodRefresh, nil},
-			{stun.MethodCreatePermission, []stun.Setter{at}},
-			{stun.MethodChannelBind, []stun.Setter{firstChannel, at}},
-		} {
-			if code := client.ask(c.method, expired, c.attributes...); code != 0 {
-				t.Errorf("%s with an expired credential: %d", c.method, code)
-			}
-		}
-		if n := r.allocations(); n != 1 {
-			t.Errorf("%d allocations, want 1", n)
-		}
-	})
+func newTestAddresses(t *testing.T, config relayConfig) *relayAddresses {
+	t.Helper()
+	bounds := newRelayBounds(math.MaxUint16)
+	bounds.use(config)
+	addresses := newRelayAddresses(config, bounds)
+	if err := addresses.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return addresses
 }
 
 func TestRelayAsksForTheSecret(t *testing.T) {
@@ -268,11 +248,8 @@ func TestQuotaIsPerParticipant(t *testing.T) {
 
 // The answer to a client comes from the quota handler; this is the gate that several listeners share.
 func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
-	addresses := newRelayAddresses(relayConfig{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{20000, 29999}, Quota: 1})
-	if err := addresses.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	want := turn.AllocateListenerConfig{Network: "udp4", UserID: "PA_one"}
+	addresses := newTestAddresses(t, relayConfig{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{20000, 29999}, Quota: 1})
+	want := turn.AllocateListenerConfig{Network: "udp4", UserID: newHolder("PA_one", &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)}).String()}
 	conn, _, err := addresses.AllocatePacketConn(want)
 	if err != nil {
 		t.Fatal(err)
@@ -317,7 +294,7 @@ func TestReservedPortsAreRelayPorts(t *testing.T) {
 	if code := newRawClient(t, r, dialUDP).ask(stun.MethodAllocate, credentialFor("PA_one", time.Hour), requestUDP, requestedEven); code != 0 {
 		t.Errorf("Allocate with an even port: %d", code)
 	}
-	addresses := newRelayAddresses(relayConfig{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{20000, 20001}, Quota: 1})
+	addresses := newTestAddresses(t, relayConfig{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{20000, 20001}, Quota: 1})
 	if _, _, err := addresses.AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4", RequestedPort: 20002}); err == nil {
 		t.Error("a port outside the relay ports was given")
 	}

@@ -130,12 +130,30 @@ class MediaPlan:
 class RelayPlan:
     """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP, and no process for
     it. `tls` is the host and port that clients are told for TURN over TLS, which is part of the edge; None: not
-    offered."""
+    offered. Two processes can't count one range together: each has a half of it."""
 
     listen: tuple[Address, ...]
     udp: int | None
     relay: PortRange
     tls: tuple[str, int] | None = None
+
+    @property
+    def udp_relay(self) -> PortRange:
+        """Ports of who comes over UDP."""
+        return self._halves[0] if self.tls else self.relay
+
+    @property
+    def tls_relay(self) -> PortRange:
+        """Ports of who comes over TLS."""
+        return self._halves[1] if self.udp else self.relay
+
+    @property
+    def _halves(self) -> tuple[PortRange, PortRange]:
+        start, end = self.relay
+        if start == end:
+            return self.relay, self.relay
+        middle = (start + end + 1) // 2
+        return PortRange(start, middle - 1), PortRange(middle, end)
 
 
 @dataclass(frozen=True)

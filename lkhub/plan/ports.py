@@ -41,6 +41,7 @@ def list_listeners(
     for address in media.local if relay else ():
         assert relay
         process: ProcessName = "relay" if relay.udp else "edge"
+        # Half of them are the edge's where both relay. Nobody outside meets either.
         found.append(Listener(process, "udp", address, relay.relay, "relaying to media", ("turn", "relay"), False))
     found += [
         Listener("serve", "tcp", address, _one(serve.port), "web application", ("web",), edge is None)

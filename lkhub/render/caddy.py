@@ -7,7 +7,7 @@ from typing import Any
 from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
 from lkhub.render.caddy_errors import render_error_routes
 from lkhub.render.files import RenderedFile
-from lkhub.render.relay import describe_relay
+from lkhub.render.relay import describe_tls_relay
 from lkhub.spec.types import Address
 
 # Who has not finished a TLS handshake or a request's header by then is no client of ours.
@@ -98,7 +98,7 @@ _ERROR_LOG = {"level": "DEBUG", "include": [_ERRORS]}
 
 def _relay(plan: Plan) -> _Json:
     """Who comes over TLS is relayed within the edge, which has to read each packet anyway."""
-    return {"relay": describe_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
+    return {"relay": describe_tls_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
 
 
 def _proxies(edge: EdgePlan) -> _Json:

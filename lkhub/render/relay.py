@@ -6,31 +6,40 @@ from typing import Any
 
 from lkhub.plan.model import Plan, RelayPlan, in_url
 from lkhub.render.files import RenderedFile
+from lkhub.spec.types import PortRange
 
 # A participant makes about 6 allocations for each TURN URL (one per peer connection and network interface); twice that
-# leaves room for a reconnect before the old ones expire. TURN over UDP has a URL for each address of the hub.
+# leaves room for a reconnect before the old ones end.
 ALLOCATIONS_PER_URL = 12
 
 
 def render_relay(plan: Plan, relay: RelayPlan) -> RenderedFile:
-    """relay.json."""
+    """relay.json: TURN over UDP, which has a URL for each address of the hub."""
     listen = [f"{in_url(address)}:{relay.udp}" for address in relay.listen]
-    return RenderedFile("relay.json", json.dumps({"listen": listen, **describe_relay(plan, relay)}, indent=2) + "\n")
+    config = {"listen": listen, **_describe(plan, relay.udp_relay, len(plan.media.addresses))}
+    return RenderedFile("relay.json", json.dumps(config, indent=2) + "\n")
 
 
-def describe_relay(plan: Plan, relay: RelayPlan) -> dict[str, Any]:
+def describe_tls_relay(plan: Plan, relay: RelayPlan) -> dict[str, Any]:
+    """TURN over TLS, which has one URL."""
+    return _describe(plan, relay.tls_relay, 1)
+
+
+def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Any]:
     """What is so whichever way clients come: it reaches media's UDP ports and nothing else."""
     media = plan.media
     config: dict[str, Any] = {
         "realm": plan.name,
         "secret_file": plan.paths.relay_secret,
         "relay_address": str(media.local[0]),
-        "relay_ports": {"min": relay.relay.start, "max": relay.relay.end},
+        "relay_ports": {"min": ports.start, "max": ports.end},
         "peers": [
             {"address": str(address), "min": media.udp.start, "max": media.udp.end} for address in media.advertise
         ],
-        "quota": ALLOCATIONS_PER_URL * max(2, len(media.addresses)),
+        "quota": ALLOCATIONS_PER_URL * urls,
     }
+    if control := next(process.ready.socket for process in plan.processes if process.name == "media"):
+        config["media_control"] = control  # a livekit-server of the user's doesn't say who is in
     if media.is_translated:
         config["translate"] = [
             {"advertised": str(address.external), "local": str(address.local)}

@@ -194,7 +194,8 @@ class Turn(Part):
     with a split by server name, which needs a `domain` of its own."""
 
     relay: Annotated[Ports, Field(json_schema_extra={"default": "30000-39999"})] = PortRange(30000, 39999)
-    """Ports of the relay towards the SFU on this machine. They are never opened from outside."""
+    """Ports of the relay towards the SFU on this machine. They are never opened from outside. With TURN over both,
+    UDP has the lower half and TLS the upper one."""
 
     external: tuple[External, ...] = Field(default=(), strict=False)
     """TURN servers of others that clients may use besides, coturn for one: `{url: turns:HOST:PORT, secret: SECRET}`

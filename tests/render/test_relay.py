@@ -37,11 +37,53 @@ def test_relay_listens_where_clients_are_told() -> None:
 
 def test_keys_are_those_of_the_contract_with_the_engine() -> None:
     rendered = render("name: my-hub\nturn: {relay: 40000-40009}")
-    assert set(rendered) == {"listen", "realm", "secret_file", "relay_address", "relay_ports", "peers", "quota"}
+    keys = {"listen", "realm", "secret_file", "relay_address", "relay_ports", "peers", "quota", "media_control"}
+    assert set(rendered) == keys
     assert rendered["realm"] == "my-hub"
     assert rendered["relay_ports"] == {"min": 40000, "max": 40009}
-    assert rendered["quota"] >= 12, "one participant legitimately makes about twelve allocations"
     assert rendered["secret_file"] == "/var/lib/lkhub/relay.secret"
+    assert rendered["media_control"] == "/var/lib/lkhub/run/media.sock"
+
+
+def test_livekit_server_of_the_users_is_not_asked_who_is_in() -> None:
+    assert "media_control" not in render("engine: /usr/bin/livekit-server")
+
+
+@pytest.mark.parametrize(
+    ("text", "udp", "tls"),
+    [
+        ("reach: lan", (30000, 34999), (35000, 39999)),
+        ("reach: lan\nturn: {relay: 40000-40002}", (40000, 40000), (40001, 40002)),
+        ("reach: lan\nturn: {relay: 40000}", (40000, 40000), (40000, 40000)),
+        ("reach: lan\nturn: {udp: off}", None, (30000, 39999)),
+        ("reach: lan\nturn: {tls: false}", (30000, 39999), None),
+    ],
+)
+def test_the_range_is_divided_among_those_who_relay(
+    text: str, udp: tuple[int, int] | None, tls: tuple[int, int] | None
+) -> None:
+    relays = list_relays(text)
+    for name, ports in (("relay.json", udp), ("caddy.json", tls)):
+        expected = {"min": ports[0], "max": ports[1]} if ports else None
+        assert (relays[name]["relay_ports"] if name in relays else None) == expected
+
+
+def test_a_participant_has_twelve_allocations_for_each_url() -> None:
+    relays = list_relays("reach: lan\nmedia: {advertise: [192.168.1.5, fd00::5]}")
+    assert {name: relay["quota"] for name, relay in relays.items()} == {"relay.json": 24, "caddy.json": 12}
+    assert render()["quota"] == 12
+
+
+def list_relays(text: str) -> dict[str, dict[str, Any]]:
+    """What each file says of a relay."""
+    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"])
+    assert plan is not None
+    rendered = {file.name: json.loads(file.text) for file in render_all(plan) if file.name.endswith(".json")}
+    found = {
+        "relay.json": {key: value for key, value in rendered.get("relay.json", {}).items() if key != "listen"},
+        "caddy.json": rendered.get("caddy.json", {"apps": {"lkhub": {}}})["apps"]["lkhub"].get("relay"),
+    }
+    return {name: relay for name, relay in found.items() if relay}
 
 
 @pytest.mark.parametrize(
@@ -57,17 +99,14 @@ def test_keys_are_those_of_the_contract_with_the_engine() -> None:
 def test_relay_is_in_the_process_that_clients_come_to(text: str, files: set[str]) -> None:
     plan = build_plan(load_spec(text.encode()), MACHINES["laptop"])
     assert plan is not None
-    rendered = {file.name: json.loads(file.text) for file in render_all(plan) if file.name.endswith(".json")}
-    over = {
-        "relay.json": {key: value for key, value in rendered.get("relay.json", {}).items() if key != "listen"},
-        "caddy.json": rendered.get("caddy.json", {"apps": {"lkhub": {}}})["apps"]["lkhub"].get("relay"),
-    }
-    assert {name for name, relay in over.items() if relay} == files
+    relays = list_relays(text)
+    assert set(relays) == files
     assert {process.name for process in plan.processes if process.name == "relay"} == (
         {"relay"} if "relay.json" in files else set()
     )
-    relays = [relay for relay in over.values() if relay]
-    assert all(relay == relays[0] for relay in relays)
+    own = ("relay_ports", "quota")
+    first, *others = ({key: relay[key] for key in relay if key not in own} for relay in relays.values())
+    assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+// mediaTest is the control socket of a media process, with a roster that the test fills.
+type mediaTest struct {
+	*testing.T
+	socket string
+	roster *roster
+	server *http.Server
+	asked  atomic.Int32
+}
+
+func newMedia(t *testing.T) *mediaTest {
+	t.Helper()
+	m := &mediaTest{T: t, socket: filepath.Join(t.TempDir(), "media.sock"), roster: newRoster()}
+	m.start()
+	t.Cleanup(m.stop)
+	return m
+}
+
+// start serves a roster; restarting with another one is a new process.
+func (m *mediaTest) start() {
+	m.Helper()
+	listener, err := net.Listen("unix", m.socket)
+	if err != nil {
+		m.Fatal(err)
+	}
+	kept := m.roster
+	m.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		handleRoster(w, request, kept)
+		m.asked.Add(1)
+	})}
+	server := m.server
+	go func() { _ = server.Serve(listener) }()
+}
+
+func (m *mediaTest) stop() { _ = m.server.Close() }
+
+// waitAsked returns when the relay has asked so many times more. By then it has judged all answers but the last.
+func (m *mediaTest) waitAsked(more int32) {
+	m.Helper()
+	want := m.asked.Load() + more
+	eventually(m.T, "the relay asks", func() bool { return m.asked.Load() >= want })
+}
+
+// startAskingRelay asks m; skew is how far ahead its clock is.
+func startAskingRelay(t *testing.T, m *mediaTest) (r *relay, skew *atomic.Int64) {
+	t.Helper()
+	skew = &atomic.Int64{}
+	r, _ = startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) {
+		r.config.MediaControl = m.socket
+		r.bounds.clock = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+	})
+	return r, skew
+}
+
+func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		m := newMedia(t)
+		r, _ := startAskingRelay(t, m)
+		stays, leaves := credentialFor("PA_stays", time.Hour), credentialFor("PA_leaves", time.Hour)
+		m.roster.joined("PA_stays", "one")
+		m.roster.joined("PA_leaves", "two")
+		staying := newRawClient(t, r, dial)
+		for _, c := range []struct {
+			client *rawClient
+			who    credential
+		}{{staying, stays}, {newRawClient(t, r, dial), leaves}, {newRawClient(t, r, dial), leaves}} {
+			if code := c.client.allocate(c.who); code != 0 {
+				t.Fatalf("Allocate: %d", code)
+			}
+		}
+		m.waitAsked(2)
+		if n := r.allocations(); n != 3 {
+			t.Fatalf("%d allocations while everybody is in", n)
+		}
+		m.roster.leave("PA_leaves")
+		eventually(t, "the end of what it held", func() bool { return r.allocations() == 1 })
+		if code := newRawClient(t, r, dial).allocate(leaves); code != stun.CodeAllocQuotaReached {
+			t.Errorf("Allocate of who has left: %d", code)
+		}
+		if code := staying.ask(stun.MethodRefresh, stays); code != 0 {
+			t.Errorf("Refresh of who is in: %d", code)
+		}
+	})
+}
+
+// Each join has a SID of its own, and LiveKit ends the one before.
+func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
+	m := newMedia(t)
+	r, _ := startAskingRelay(t, m)
+	for _, participant := range []string{"PA_1", "PA_2", "PA_3", "PA_4"} {
+		m.roster.joined(participant, "one")
+		for range 5 {
+			if code := newRawClient(t, r, dialUDP).allocate(credentialFor(participant, time.Hour)); code != 0 {
+				t.Fatalf("Allocate: %d", code)
+			}
+		}
+		if participant != "PA_4" {
+			m.roster.leave(participant) // before the relay has asked
+		}
+	}
+	eventually(t, "what is left is the last one's", func() bool { return r.allocations() == 5 })
+}
+
+func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		m := newMedia(t)
+		r, _ := startAskingRelay(t, m)
+		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
+		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
+			t.Fatal("Allocate with an expired credential, of nobody knows whom, succeeded")
+		}
+		m.roster.joined("PA_one", "one")
+		client := newRawClient(t, r, dial)
+		if code := client.allocate(valid); code != 0 {
+			t.Fatalf("Allocate: %d", code)
+		}
+		m.waitAsked(2)
+		at := peerAddress{IP: r.config.Peers[0].Address.AsSlice(), Port: int(r.config.Peers[0].Min)}
+		for _, c := range []struct {
+			method     stun.Method
+			attributes []stun.Setter
+		}{
+			{stun.MethodRefresh, nil},
+			{stun.MethodCreatePermission, []stun.Setter{at}},
+			{stun.MethodChannelBind, []stun.Setter{firstChannel, at}},
+		} {
+			if code := client.ask(c.method, expired, c.attributes...); code != 0 {
+				t.Errorf("%s with an expired credential: %d", c.method, code)
+			}
+		}
+		// It goes to another network, hours after it joined.
+		if code := newRawClient(t, r, dial).allocate(expired); code != 0 {
+			t.Errorf("Allocate with an expired credential of who is in: %d", code)
+		}
+	})
+}
+
+// A livekit-server of the user's doesn't say who is in. Then a call is what goes on.
+func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
+	overEveryWay(t, func(t *testing.T, dial dialer) {
+		peer := listenUDP(t)
+		var skew atomic.Int64
+		r, _ := startRelay(t, peer.LocalAddr(), 24, func(r *relay) {
+			r.bounds.clock = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
+		})
+		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
+		_, relayed := newTURNClient(t, r, dial)
+		send(t, relayed, peer.LocalAddr(), dtls)
+		receive(t, peer, dtls)
+		if !r.bounds.outlives("PA_one", false) {
+			t.Error("a call was to end with its credential")
+		}
+		idle := newRawClient(t, r, dial)
+		if code := idle.allocate(credentialFor("PA_idle", time.Hour)); code != 0 {
+			t.Fatalf("Allocate: %d", code)
+		}
+		if code := idle.ask(stun.MethodRefresh, credentialFor("PA_idle", -time.Hour)); code == 0 {
+			t.Error("Refresh with an expired credential, of an allocation that carries nothing, succeeded")
+		}
+		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
+			t.Error("Allocate with an expired credential succeeded")
+		}
+		skew.Store(int64(callOverAfter + time.Minute))
+		if r.bounds.outlives("PA_one", false) {
+			t.Error("a call that is over goes on with an expired credential")
+		}
+		if code := newRawClient(t, r, dial).allocate(valid); code != 0 {
+			t.Errorf("Allocate: %d", code)
+		}
+	})
+}
+
+func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
+	m := newMedia(t)
+	r, skew := startAskingRelay(t, m)
+	m.roster.joined("PA_one", "one")
+	client := newRawClient(t, r, dialUDP)
+	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
+		t.Fatalf("Allocate: %d", code)
+	}
+	m.waitAsked(2)
+	m.stop()
+	skew.Store(int64(time.Hour))
+	for range 3 {
+		r.bounds.look(t.Context())
+	}
+	if code := client.ask(stun.MethodRefresh, credentialFor("PA_one", -time.Minute)); code != 0 || r.allocations() != 1 {
+		t.Errorf("with media away: Refresh %d, %d allocations", code, r.allocations())
+	}
+	if code := newRawClient(t, r, dialUDP).allocate(credentialFor("PA_two", time.Hour)); code != 0 {
+		t.Errorf("with media away: Allocate %d", code)
+	}
+
+	// Another process knows nobody of before. They have to join again; what they held is given some time.
+	m.roster = newRoster()
+	m.start()
+	m.waitAsked(2)
+	if n := r.allocations(); n != 2 {
+		t.Fatalf("%d allocations as soon as another media process answers", n)
+	}
+	m.roster.joined("PA_two", "two")
+	m.waitAsked(2)
+	skew.Store(int64(time.Hour + unknownFor))
+	eventually(t, "the end of what nobody holds", func() bool { return r.allocations() == 1 })
+	if !r.bounds.outlives("PA_two", true) {
+		t.Error("who has joined meanwhile is not in")
+	}
+}
+
+func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
+	m := newMedia(t)
+	r, _ := startAskingRelay(t, m)
+	client, who := newRawClient(t, r, dialUDP), credentialFor("PA_one", time.Hour)
+	m.roster.joined("PA_one", "one")
+	if code := client.allocate(who); code != 0 {
+		t.Fatalf("Allocate: %d", code)
+	}
+	m.waitAsked(1)
+	if code := client.deallocate(who); code != 0 {
+		t.Fatalf("deallocation: %d", code)
+	}
+	r.bounds.look(t.Context())
+	if asked, all := m.asked.Load(), r.bounds.isHeld(); all || asked > 3 {
+		t.Errorf("asked %d times, held: %v", asked, all)
+	}
+}
+
+func TestTheRosterAnswersForThoseThatItIsAskedAbout(t *testing.T) {
+	r := newRoster()
+	r.joined("PA_in", "alice")
+	r.joined("PA_left", "alice")
+	r.leave("PA_left")
+	r.joined("PA_other", "bob")
+	got, err := json.Marshal(r.Presence([]string{"PA_in", "PA_left", "PA_unknown"}))
+	if want := `{"in":{"PA_in":"alice"},"left":["PA_left"]}`; err != nil || string(got) != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+func TestARosterThatMakesNoSenseIsNoAnswer(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"not found": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) },
+		"no JSON":   func(w http.ResponseWriter) { _, _ = w.Write([]byte("hello")) },
+	} {
+		socket := filepath.Join(t.TempDir(), "s")
+		listener, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })}
+		go func() { _ = server.Serve(listener) }()
+		if said, err := newRosterClient(socket).ask(t.Context(), []string{"PA_one"}); err == nil {
+			t.Errorf("%s: %v", name, said)
+		}
+		server.Close()
+	}
+}
