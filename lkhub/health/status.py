@@ -23,6 +23,7 @@ from lkhub.health.edge import check_edge, check_root
 from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult
+from lkhub.health.relay import check_relay
 from lkhub.health.router import check_router
 from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.plan.facts import KernelLimits
@@ -104,6 +105,7 @@ class HubStatus:
             *check_connections(supervisor, now),
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
+            *check_relay(supervisor.get("relay"), supervisor.get("edge"), CalledHub.of(self.applied).tls, now),
             *check_kernel(self.limits),
             *check_paths(verified.paths if verified else (), CalledHub.of(self.applied)),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),

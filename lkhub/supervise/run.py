@@ -159,7 +159,7 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
 
     async def status(_: Mapping[str, Any], __: Tell) -> Any:
         answer = {**supervisor.as_json(), "router": renewal.as_json(), "troubles": guard.as_json()}
-        answer |= {"media": None, "edge": None}
+        answer |= {"media": None, "edge": None, "relay": None}
 
         async def ask(name: str) -> None:
             answer[name] = await supervisor.ask(name)
@@ -168,8 +168,8 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
         with anyio.move_on_after(LOOK_SECONDS):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(supervisor.look_outside)
-                tasks.start_soon(ask, "media")
-                tasks.start_soon(ask, "edge")
+                for name in ("media", "edge", "relay"):
+                    tasks.start_soon(ask, name)
         return answer
 
     async def apply(request: Mapping[str, Any], tell: Tell) -> Any:
