@@ -111,12 +111,14 @@ def find_running(paths: StatePaths) -> list[Found]:
         if identity is not None and processes.is_alive(identity.process):
             found.append(Found(name, identity.process, identity.since, identity))
     known = {each.process.pid for each in found}
-    for running in processes.list_running():
+    # The first process of a session before what it has started itself.
+    for running in sorted(processes.list_running(), key=lambda running: running.session != running.process.pid):
         name_and_print = _recognise(paths, running)
         if name_and_print is not None and running.process.pid not in known and running.session not in known:
             name, fingerprint = name_and_print
             identity = _reconstruct(paths, name, fingerprint, running)
             found.append(Found(name, running.process, running.since, identity))
+            known.add(running.process.pid)
     return found
 
 

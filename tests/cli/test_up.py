@@ -1,11 +1,14 @@
 """What `up`, `down` and `restart` ask of a supervisor that runs, and what they make of its answers."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,12 @@ import pytest
 from lkhub.cli import up as up_module
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
-from lkhub.host.processes import identify, start
-from lkhub.plan.model import Fingerprint, ProcessPlan, Ready
+from lkhub.host.processes import ProcessId, identify, start, wait_until_gone
+from lkhub.plan.model import Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.record import Identity
+from lkhub.supervise.record import Identity, mark
 from tests.cli.conftest import Run
+from tests.waiting import wait_until
 
 PROCESSES = [
     {"name": name, "pid": 1, "state": "running", "since": 1.0, "restarts": 0} for name in ("media", "relay", "serve")
@@ -202,16 +206,85 @@ def test_status_is_that_of_the_supervisor(run: Run, supervisor: FakeSupervisor) 
     assert (found.code, [finding["code"] for finding in found.json["findings"]]) == (0, ["change-pending"])
 
 
-def test_down_ends_what_was_left_without_a_supervisor(run: Run, applied: StatePaths, tmp_path: Path) -> None:
-    left = start(["/bin/sleep", "60"], str(tmp_path / "log"), os.environ)
-    process = identify(left.pid)
-    assert process is not None
-    plan = ProcessPlan("media", ("/bin/sleep",), (), Ready(), True)
-    Path(applied.record("media")).write_text(Identity(process, plan, Fingerprint("program", "files"), 1.0).dump())
-    reaper = threading.Thread(target=left.wait, daemon=True)
-    reaper.start()
+Leave = Callable[..., subprocess.Popen[bytes]]
+
+WAITING = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.fixture
+def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
+    """`leave("media")`: a process that an earlier supervisor has left running, on record or known by its mark alone."""
+    left: list[subprocess.Popen[bytes]] = []
+
+    def leave_one(name: ProcessName, *, recorded: bool = True) -> subprocess.Popen[bytes]:
+        log = tmp_path / name
+        environ = {**os.environ, **mark(applied, name, Fingerprint("program", "files"))}
+        child = start(["/bin/sh", "-c", WAITING], str(log), environ)
+        left.append(child)
+        wait_until(lambda: "ready" in log.read_text(), "its start")
+        process = identify(child.pid)
+        assert process is not None
+        plan = ProcessPlan(name, ("/bin/sh",), (), Ready(), True)
+        if recorded:
+            text = Identity(process, plan, Fingerprint("program", "files"), 1.0).dump()
+            Path(applied.record(name)).write_text(text)
+        threading.Thread(target=child.wait, daemon=True).start()
+        return child
+
+    yield leave_one
+    for child in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_down_ends_what_was_left_without_a_supervisor(
+    run: Run, applied: StatePaths, leave: Leave, recorded: bool
+) -> None:
+    left = [leave("serve", recorded=recorded), leave("media", recorded=recorded)]
     done = run("down")
-    reaper.join(10)
-    assert done.code == 0
-    assert f"ended media (pid {left.pid}), which ran without a supervisor" in done.err
-    assert left.returncode is not None
+    assert done.code == 0, done.err
+    for name, child in zip(("serve", "media"), left, strict=True):
+        assert f"ended {name} (pid {child.pid}), which ran without a supervisor" in done.err
+        assert identify(child.pid) is None
+    assert done.err.index("ended media") < done.err.index("ended serve"), "relayed people stay while it drains"
+    assert not os.path.exists(applied.record("media"))
+
+
+@pytest.mark.parametrize(("options", "how"), [((), "drain"), (("--now",), "now")])
+def test_down_without_a_supervisor_lets_calls_finish_too(
+    run: Run, leave: Leave, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], how: str
+) -> None:
+    leave("media")
+    leave("serve")
+    asked: list[tuple[object, ...]] = []
+
+    async def end(process: ProcessId, *rest: object) -> None:
+        asked.append(rest)
+        os.killpg(process.pid, signal.SIGKILL)
+        await wait_until_gone(process)
+
+    monkeypatch.setattr("lkhub.supervise.child.end_process", end)
+    assert run("down", *options).code == 0
+    assert asked == [(how, 30), ("now", 30)]
+
+
+def test_down_that_leaves_something_running_fails(run: Run, leave: Leave, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def end_nothing(*_: object) -> None:
+        pass
+
+    child = leave("media")
+    monkeypatch.setattr("lkhub.supervise.child.end_process", end_nothing)
+    done = run("down")
+    assert done.code == 3
+    assert f"still running: media (pid {child.pid})" in done.err
+    assert "the hub is down" not in done.err
+
+
+def test_status_without_a_supervisor_knows_what_is_on_no_record(run: Run, leave: Leave) -> None:
+    child = leave("media", recorded=False)
+    status = json.loads(run("status", "--json").out)
+    assert status["hub"]["state"] == "unsupervised"
+    assert [(process["name"], process["pid"]) for process in status["processes"]] == [("media", child.pid)]
+    assert [finding["code"] for finding in status["findings"]] == ["no-supervisor"]

@@ -163,8 +163,9 @@ class Luck:
             else:
                 self.write(https=port)
             with self.cut_allowed(False):
-                # What waits behind a call is not tried yet.
-                await self.up(fails=kind == "spec" or not self.waits)
+                # What waits behind a call is not tried yet. Another TLS port is told by media too.
+                waits = self.waits or (kind == "https" and self.call is not None)
+                await self.up(fails=kind == "spec" or not waits)
                 await self.check()
         self.write()
         after = await self.pids()

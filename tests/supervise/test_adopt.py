@@ -147,8 +147,9 @@ async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_reco
         assert any("left over" in line for line in said)
 
 
+@pytest.mark.parametrize("recorded", [True, False])
 async def test_what_a_process_has_started_itself_is_its_own(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
+    paths: StatePaths, said: list[str], make_hub: MakeHub, recorded: bool
 ) -> None:
     """As a script that is `engine`."""
     hub = make_hub(media={})
@@ -161,6 +162,8 @@ async def test_what_a_process_has_started_itself_is_its_own(
     async with supervising(paths, said, leave=True) as first:
         await first.apply(hub)
         before = set(list_running(paths))
+    if not recorded:
+        os.unlink(paths.record("media"))
     async with supervising(paths, said) as second:
         await adopt(second)
         assert len(before) == 2
