@@ -48,7 +48,7 @@ def _cause_key(result: PathResult) -> tuple[str, ...]:
         return (result.path,)
     if result.stage in _COMMON_STAGES or result.reason in _SIGNALLING:
         return ("signalling", result.reason)
-    if result.reason == "no-reply":
+    if result.reason in ("no-reply", "server-first"):
         # A relay sends on to media's own port, so that all of them wait for one.
         return ("no-reply", result.evidence.get("remote", "").partition(" ")[0] or result.path)
     if result.reason == "turn-silent" and result.path == "turn-udp":
@@ -88,10 +88,13 @@ def _list_details(group: Sequence[PathResult]) -> list[str]:
 
 
 def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
-    """The cause where nothing at all came back over UDP, at two ports."""
-    if {result.reason for result in group} != {"no-reply", "turn-silent"}:
+    """The cause where nothing that was sent first came back over UDP, at two ports."""
+    reasons = {result.reason for result in group}
+    if "turn-silent" not in reasons or not reasons <= {"no-reply", "server-first", "turn-silent"} or len(reasons) == 1:
         return None
     ports = " and ".join(dict.fromkeys(filter(None, map(hub.port_of, group))))
+    if "server-first" in reasons:
+        return causes_media.explain_server_first(ports)
     closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
     if hub.is_own:
         why = f"nothing that was sent over UDP was answered ({ports}); the calls were made on this very machine"

@@ -59,6 +59,24 @@ def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
     )
 
 
+def _server_first(result: PathResult, hub: CalledHub) -> Cause:
+    port, key = hub.port_of(result), _key_of_tried(result, hub)
+    return explain_server_first(f"{port} ({key})" if port else f"the port that {key} names")
+
+
+def explain_server_first(ports: str) -> Cause:
+    """The cause where what clients send first does not arrive at these ports."""
+    return Cause(
+        f"a firewall drops what clients send first to {ports}, and lets in only whom the server has sent to before, "
+        "which is nobody behind a NAT",
+        (
+            Fix(f"see on the hub's machine what closes {ports}", "lkhub firewall status"),
+            Fix("open what the hub needs there", "lkhub firewall apply"),
+            Fix("where they are open on that machine: open them in the provider's firewall, or in the router"),
+        ),
+    )
+
+
 def _turn_silent(result: PathResult, hub: CalledHub) -> Cause:
     key = key_of(result, hub)
     port = hub.ports.get(result.path) or _port_of_url(result.evidence.get("relay", ""))
@@ -178,6 +196,7 @@ def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
 
 CAUSES: Mapping[str, Explain] = {
     "no-reply": _no_reply,
+    "server-first": _server_first,
     "turn-silent": _turn_silent,
     "turn-login": _turn_login,
     "turn-refused": _turn_refused,

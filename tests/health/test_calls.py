@@ -93,7 +93,7 @@ def test_unknown_stage_and_reason_are_still_a_finding() -> None:
         ("token", ["no-grant", "no-identity", "no-room", "room-full", "limit-reached", "token-mismatch"]),
         ("join", ["not-upgraded", "signal-silent", "signal-ended", "not-offered"]),
         ("gather", ["turn-silent", "turn-login", "turn-refused", "turn-is-web", "no-own-address"]),
-        ("connect", ["no-reply", "loopback-told"]),
+        ("connect", ["no-reply", "server-first", "loopback-told"]),
         ("media", ["nothing-heard", "no-picture", "not-accepted"]),
     ],
 )
@@ -162,6 +162,10 @@ def connect(path: str, remote: str = "udp 198.18.0.1:7882") -> PathResult:
     return fail(path, "connect", "no-reply", remote=remote, local="udp 198.18.0.2:40000")
 
 
+def server_first(path: str) -> PathResult:
+    return fail(path, "connect", "server-first", remote="udp 198.18.0.1:7882")
+
+
 def fail_all(stage: str, reason: str) -> list[PathResult]:
     return [fail(path, stage, reason) for path in get_args(ProbePath)]
 
@@ -173,6 +177,7 @@ def fail_all(stage: str, reason: str) -> list[PathResult]:
         ([connect("turn-udp"), connect("turn-tls")], ["turn-udp"]),
         ([connect("udp"), connect("tcp", "tcp 198.18.0.1:7881")], ["udp", "tcp"]),
         ([connect("udp"), fail("turn-udp", "gather", "turn-silent")], ["udp"]),
+        ([server_first("udp"), fail("turn-udp", "gather", "turn-silent")], ["udp"]),
         ([fail("turn-udp", "gather", "turn-silent")], ["turn-udp"]),
         (
             [fail("turn-udp", "gather", "turn-login"), fail("turn-tls", "gather", "turn-is-web")],
@@ -246,6 +251,14 @@ def test_another_servers_key_leads_to_the_hubs(reason: str, said: str) -> None:
     finding = find(fail("udp", "token", reason, key="API1"), SOMEBODYS)
     assert said in finding.cause
     assert [fix.command for fix in finding.fix] == ["lkhub env"]
+
+
+def test_way_that_the_server_alone_could_open_names_the_port_and_the_firewall() -> None:
+    """A firewall that knows connections lets in whom the server has sent to; a client behind a NAT can't be sent to."""
+    [finding] = check_paths([server_first("udp"), fail("turn-udp", "gather", "turn-silent", relay="turn:h:3478")], OWN)
+    assert "7882/udp" in finding.cause
+    assert "behind a NAT" in finding.cause
+    assert [fix.command for fix in finding.fix][:2] == ["lkhub firewall status", "lkhub firewall apply"]
 
 
 def test_signalling_that_is_silent_is_not_a_path_that_is_not_offered() -> None:

@@ -30,6 +30,10 @@ type Route struct {
 	// Unasked is how long the server's checks from an address that it doesn't offer are turned away, as they are by a
 	// NAT; 0 for not at all.
 	Unasked time.Duration
+	// Untold is how long the server is not told where the publisher is, so that it can't send first: a firewall that
+	// drops what clients send lets in whom the server has sent to, and behind a NAT it can send to nobody. 0 for not at
+	// all.
+	Untold time.Duration
 }
 
 // ICEServers keeps the URLs that the route allows, with their credentials.

@@ -131,3 +131,31 @@ func TestChecksThatNobodyAskedForWaitAsAtANAT(t *testing.T) {
 		}
 	})
 }
+
+func TestServerIsToldWhereThePublisherIsOnlyWhereItDoesNotAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		reached bool
+		told    int
+	}{
+		"it answers":                   {true, 0},
+		"it has to send by itself, so": {false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			told := 0
+			transport := &Transport{
+				route: Route{Untold: time.Second}, reached: newLatch(),
+				untold: []*webrtc.ICECandidate{{}}, tell: func(*webrtc.ICECandidate) { told++ },
+			}
+			if c.reached {
+				transport.reached.set()
+			}
+			transport.tellAll()
+			if told != c.told || transport.ServerSentFirst() == c.reached {
+				t.Errorf("told %d times, the server first: %v", told, transport.ServerSentFirst())
+			}
+			if !transport.telling {
+				t.Error("what is found from now on is kept")
+			}
+		})
+	}
+}

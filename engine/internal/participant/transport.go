@@ -24,6 +24,7 @@ type Transport struct {
 	diary *diary
 
 	described, offered, gathered, reached, connected, failed latch
+	waiting                                                  sync.Once // to tell the server where this side is
 
 	mu     sync.Mutex
 	early  []webrtc.ICECandidateInit // arrived before the description that they belong to
@@ -31,6 +32,11 @@ type Transport struct {
 	remote []ice.Candidate
 	left   []ice.Candidate // offered by the server, off this route
 	turned time.Time       // when a check that nobody asked for was first turned away
+
+	tell      func(*webrtc.ICECandidate)
+	untold    []*webrtc.ICECandidate // kept from the server
+	telling   bool
+	toldFirst bool // the server was told where this side is before ICE had connected
 }
 
 // newTransport makes a PeerConnection that sends its candidates to trickle.
@@ -41,6 +47,7 @@ func newTransport(
 		Target: target, route: config.Route, diary: &diary{},
 		described: newLatch(), offered: newLatch(), gathered: newLatch(),
 		reached: newLatch(), connected: newLatch(), failed: newLatch(),
+		tell: trickle, telling: target != livekit.SignalTarget_PUBLISHER || config.Route.Untold == 0,
 	}
 	api, err := newAPI(config, t.diary, t.letsIn)
 	if err != nil {
@@ -57,8 +64,14 @@ func newTransport(
 		}
 		t.mu.Lock()
 		t.local = append(t.local, candidate)
+		telling := t.telling
+		if !telling {
+			t.untold = append(t.untold, candidate)
+		}
 		t.mu.Unlock()
-		trickle(candidate)
+		if telling {
+			t.tell(candidate)
+		}
 	})
 	t.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
 		if state == webrtc.ICEConnectionStateConnected {
@@ -132,6 +145,30 @@ func (t *Transport) letsIn(ip net.IP) bool {
 		t.turned = time.Now()
 	}
 	return time.Since(t.turned) >= t.route.Unasked
+}
+
+// tellAll tells the server where this side is, unless that has found it by its own checks.
+func (t *Transport) tellAll() {
+	t.mu.Lock()
+	untold := t.untold
+	t.untold, t.telling = nil, true
+	select {
+	case <-t.reached.done:
+		untold = nil
+	default:
+		t.toldFirst = len(untold) > 0
+	}
+	t.mu.Unlock()
+	for _, candidate := range untold {
+		t.tell(candidate)
+	}
+}
+
+// ServerSentFirst reports whether no check of this side was answered before the server had been told where it is.
+func (t *Transport) ServerSentFirst() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.toldFirst
 }
 
 // Pair returns the candidates in use and the last measured round trip, 0 when none was measured yet; nil before ICE
@@ -221,6 +258,11 @@ func (t *Transport) addRemote(candidate webrtc.ICECandidateInit) error {
 	if !allowed {
 		return nil
 	}
+	t.waiting.Do(func() {
+		if t.route.Untold > 0 {
+			time.AfterFunc(t.route.Untold, t.tellAll)
+		}
+	})
 	return t.pc.AddICECandidate(candidate)
 }
 

@@ -107,6 +107,21 @@ func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) string {
 		endText(used.Protocol.String(), used.Address, int(used.Port)), list(remoteEnds(paths.Remote)))
 }
 
+// explainOpened says that the way to where clients are told to send was opened by the server alone.
+func explainOpened(t *participant.Transport) *fault {
+	pair, _ := t.Pair()
+	if pair == nil || !t.ServerSentFirst() {
+		return nil
+	}
+	address, err := netip.ParseAddr(pair.Remote.Address)
+	if err != nil || !t.Paths().Offers(address) {
+		return nil // explainUntold says more
+	}
+	end := endText(pair.Remote.Protocol.String(), pair.Remote.Address, int(pair.Remote.Port))
+	return failed(StageConnect, ServerFirst, "nothing came back from %s before the server itself had sent to this machine: "+
+		"what clients send first is dropped, and behind a NAT they can only send first", end).with("remote", end)
+}
+
 // side names a transport by what goes through it.
 func side(t *participant.Transport) string { return strings.ToLower(t.Target.String()) }
 

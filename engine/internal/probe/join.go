@@ -29,7 +29,7 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
 	if !c.route.RelayOnly { // a relay knows by itself where its peers are, and what comes from elsewhere it drops
 		c.route.Leads = c.way.hosts.addresses()
-		c.route.Unasked = unasked
+		c.route.Unasked, c.route.Untold = unasked, untold
 	}
 	joined := make([]*participant.Participant, len(c.tokens))
 	faults := make([]*fault, len(c.tokens))

@@ -85,6 +85,7 @@ const (
 	TURNRefused    Reason = "turn-refused"     // it gives no relay address, for another reason
 	TURNIsWeb      Reason = "turn-is-web"      // a web server is there
 	NoReply        Reason = "no-reply"         // nothing came back
+	ServerFirst    Reason = "server-first"     // nothing came back before the server had sent by itself
 	DTLSUnfinished Reason = "dtls-unfinished"  //
 	NotAccepted    Reason = "not-accepted"     // the server did not take the publisher's track
 	NothingHeard   Reason = "nothing-heard"    // connected, and no packet came through
