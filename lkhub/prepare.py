@@ -17,7 +17,7 @@ from lkhub.host.lookup import look_up
 from lkhub.host.node import gather_node_facts
 from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_managed_keys, read_secret
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import NodeFacts
+from lkhub.plan.facts import Interface, NodeFacts
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
 from lkhub.plan.paths import StatePaths
@@ -41,7 +41,8 @@ class PreparedHub:
     `spec` is the spec's absolute path, None for the defaults, `raw` its text, `folder` what relative paths in it start
     from. `files` maps absolute paths to texts and
     includes the ones with secrets. `fingerprints` tell two versions of a process apart. `environ` has the
-    variables that the spec refers to, for a supervisor whose own environment is another.
+    variables that the spec refers to, for a supervisor whose own environment is another. `interfaces` are those that
+    the plan was made for.
     """
 
     plan: Plan
@@ -52,6 +53,7 @@ class PreparedHub:
     files: Mapping[str, str] = field(repr=False)
     fingerprints: Mapping[str, Fingerprint]
     environ: Mapping[str, str] = field(repr=False)
+    interfaces: tuple[Interface, ...] = ()
 
 
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
@@ -108,7 +110,7 @@ def _prepare(
         files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
     fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
     referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
-    return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced)
+    return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced, facts.interfaces)
 
 
 def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:

@@ -17,6 +17,8 @@ import lkhub.health.edge
 from lkhub import __version__
 from lkhub.cli.firewall_show import pack_status
 from lkhub.cli.trust import trust
+from lkhub.cli.verify import show_verified
+from lkhub.health.called import SOMEBODYS
 from lkhub.health.checks import check_supervised
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubState, HubStatus, Verified
@@ -134,9 +136,10 @@ def test_status_json_has_these_keys() -> None:
     assert shape(shown) == shape(status.as_json())
 
 
-def test_verify_json_has_these_keys() -> None:
+def test_verify_json_has_these_keys(capsys: pytest.CaptureFixture[str]) -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub verify --json")
-    assert shape(shown) == shape({"ok": True, "paths": PROVED.as_json()["paths"]})
+    show_verified(PROVED, True, "", SOMEBODYS)
+    assert shape(shown) == shape(json.loads(capsys.readouterr().out))
 
 
 def test_trust_json_has_these_keys(short_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

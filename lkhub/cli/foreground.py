@@ -7,6 +7,7 @@ import anyio
 from rich.live import Live
 from rich.text import Text
 
+from lkhub.cli.around import look_around
 from lkhub.cli.hub import read_status, wait_for_certificates
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_error, show_json
@@ -14,6 +15,7 @@ from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
 from lkhub.errors import EXIT_OK, HubError
 from lkhub.prepare import PreparedHub
+from lkhub.supervise.outside import load_sightings
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 
@@ -34,14 +36,16 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
             show_error(outcome)
         if verify:
             await anyio.to_thread.run_sync(wait_for_certificates, hub.plan.paths, progress)
-        called = partial(verify_hub, hub.plan.paths, progress=progress)
+        paths = hub.plan.paths
+        around = await anyio.to_thread.run_sync(look_around, paths, load_sightings(paths))
+        called = partial(verify_hub, paths, around, progress=progress)
         verified = await anyio.to_thread.run_sync(called) if verify else None
         progress.clear()
         if json:
             show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())
         else:
             pending = isinstance(outcome, Applied) and outcome.pending
-            show_summary(hub.plan, verified, link=link, pending=pending)
+            show_summary(hub.plan, verified, around, link=link, pending=pending)
 
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         # The hub is up, and people may be in a call: nothing that is only told may end it.

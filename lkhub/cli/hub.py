@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lkhub.cli.applied import require_applied
+from lkhub.cli.around import look_around
 from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
+from lkhub.health.surroundings import UNSEEN
 from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.peer import load_asker
@@ -36,7 +38,8 @@ def read_status(paths: StatePaths) -> HubStatus:
     edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
     asker = load_asker(paths.asker)
-    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change, asker)
+    around = look_around(paths, outside) if supervisor or left else UNSEEN
+    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change, asker, around)
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

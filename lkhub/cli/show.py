@@ -115,6 +115,12 @@ def describe_outside(result: "PathResult", outside: "Sightings") -> str:
     return f"; outside: {lasting(seen.at)} ago from {seen.address}" if seen else "; outside: not seen"
 
 
+def show_detour(verified: "Verified") -> None:
+    """Of names that the calls did not go where they lead."""
+    if verified.note:
+        say(f"the calls went {verified.note}", "note", "cyan")
+
+
 def show_unseen(verified: "Verified", url: str) -> None:
     """What to do where a path was not seen used from outside."""
     unseen = {path for path, sighting in verified.outside.items() if sighting is None}

@@ -5,7 +5,7 @@ import typer
 from lkhub.cli.applied import find_hub
 from lkhub.cli.hub import read_status
 from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import lasting, out, show_findings, show_json, show_paths, show_rows, show_unseen
+from lkhub.cli.show import lasting, out, show_detour, show_findings, show_json, show_paths, show_rows, show_unseen
 from lkhub.errors import EXIT_UNWELL
 from lkhub.health.status import HubStatus
 
@@ -35,6 +35,7 @@ def show_status(hub: HubStatus) -> None:
     if verified := hub.current_verification:
         out.print(f"verified {lasting(verified.at)} ago, from this machine:")
         show_paths(verified)
+        show_detour(verified)
         show_unseen(verified, data["urls"]["livekit"])
     elif hub.state == "running":
         out.print("not verified since it started: `lkhub verify`")

@@ -9,6 +9,7 @@ from lkhub.cli.show import (
     describe_outside,
     out,
     say,
+    show_detour,
     show_findings,
     show_qr,
     show_rows,
@@ -18,13 +19,16 @@ from lkhub.cli.token import make_link
 from lkhub.health.called import CalledHub
 from lkhub.health.calls import check_paths
 from lkhub.health.status import Verified
+from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.model import Plan
 
 # The room of the first join link. Any other name is as good.
 FIRST_ROOM = "lobby"
 
 
-def show_summary(plan: Plan, verified: Verified | None, *, link: bool = False, pending: bool = False) -> None:
+def show_summary(
+    plan: Plan, verified: Verified | None, around: Surroundings = UNSEEN, *, link: bool = False, pending: bool = False
+) -> None:
     """The hub is up: what was proved, where it is, and how to join.
 
     What is no terminal is a file, a journal or a container's log, which would keep a token for others to read: the join
@@ -40,7 +44,8 @@ def show_summary(plan: Plan, verified: Verified | None, *, link: bool = False, p
     for warning in plan.warnings:
         say(warning, "warning", "yellow")
     show_unseen(verified, urls["livekit"])
-    show_findings(check_paths(verified.paths, CalledHub.of(applied)))
+    show_detour(verified)
+    show_findings([*check_paths(verified.paths, CalledHub.of(applied)), *check_surroundings(around)])
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)

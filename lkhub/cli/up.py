@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lkhub.cli.around import look_around
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
 from lkhub.cli.hub import is_running, read_status, wait_for_certificates
@@ -13,12 +14,14 @@ from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_sta
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import count_people, err, show_json
 from lkhub.cli.summary import show_summary
-from lkhub.cli.verify import verify_hub
+from lkhub.cli.verify import is_well, verify_hub
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.health.status import Verified
+from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import forget_variables
 from lkhub.prepare import prepare_hub
 from lkhub.supervise.control import ask
+from lkhub.supervise.outside import load_sightings
 from lkhub.supervise.supervisor import Applied
 
 
@@ -71,12 +74,13 @@ def up(
         _report_applied(applied)
         if not no_verify:
             wait_for_certificates(paths, progress)
-        verified = None if no_verify else verify_hub(paths, progress=progress)
+        around = look_around(paths, load_sightings(paths))
+        verified = None if no_verify else verify_hub(paths, around, progress=progress)
     if json:
         show_json(read_status(paths).as_json())
     else:
-        show_summary(hub.plan, verified, link=link, pending=applied.pending)
-    raise typer.Exit(EXIT_UNWELL if _has_failed(verified) else 0)
+        show_summary(hub.plan, verified, around, link=link, pending=applied.pending)
+    raise typer.Exit(EXIT_UNWELL if _has_failed(verified, around) else 0)
 
 
 def _report_applied(applied: Applied) -> None:
@@ -96,5 +100,8 @@ def _report_applied(applied: Applied) -> None:
         err.print(f"{', '.join(applied.reloaded)} took its change over without a restart")
 
 
-def _has_failed(verified: Verified | None) -> bool:
-    return verified is not None and any(path.ok is not True for path in verified.paths)
+def _has_failed(verified: Verified | None, around: Surroundings) -> bool:
+    """Whether a path is not proved, or something keeps clients from it. Without a verification nothing was asked."""
+    if verified is None:
+        return False
+    return any(path.ok is not True for path in verified.paths) or not is_well(verified.paths, around)

@@ -10,15 +10,18 @@ from urllib.parse import urlsplit
 import typer
 
 from lkhub.cli.applied import find_hub, require_applied
+from lkhub.cli.around import look_around
 from lkhub.cli.hub import read_sightings, write_verified
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.progress import Progress
-from lkhub.cli.show import err, show_findings, show_json, show_paths, show_unseen
+from lkhub.cli.show import err, show_detour, show_findings, show_json, show_paths, show_unseen
+from lkhub.cli.way import choose_way
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.calls import check_paths
 from lkhub.health.paths import PathResult, WayHome, build_request, read_result
 from lkhub.health.status import Verified
+from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.host.files import read_input
 from lkhub.host.keyfile import load_keys
@@ -58,24 +61,27 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
-    called = SOMEBODYS
+    called, around = SOMEBODYS, UNSEEN
     if url is None:
         hub = find_hub(spec, state)
-        with Progress() as progress:
-            verified = verify_hub(hub, paths, progress=progress)
         applied = require_applied(hub)
+        with Progress() as progress:
+            around = look_around(hub, read_sightings(hub))
+            verified = verify_hub(hub, around, paths, progress=progress)
         url, called = applied["urls"]["livekit"], CalledHub.of(applied)
     elif token_file is not None:
         called = replace(SOMEBODYS, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
-    show_verified(verified, json, url, called)
-    if not is_well(verified.paths):
+    show_verified(verified, json, url, called, around)
+    if not is_well(verified.paths, around):
         raise typer.Exit(EXIT_UNWELL)
 
 
-def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None) -> Verified:
+def verify_hub(
+    paths: StatePaths, around: Surroundings, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None
+) -> Verified:
     """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
     it covers all that the spec promises."""
     applied = require_applied(paths)
@@ -83,26 +89,32 @@ def verify_hub(paths: StatePaths, only: tuple[ProbePath, ...] = (), *, progress:
     if progress:
         progress.tell(f"calling itself through {', '.join(only or promised)}")
     key, secret = next(iter(load_keys(paths.keys).items()))
-    home = WayHome(applied["ca"], applied["at_home"], applied["urls"]["local_media"])
+    at_home, notes = choose_way(paths, applied, around)
+    home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
     results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
-    verified = Verified(time.time(), results)
+    verified = Verified(time.time(), results, note="; ".join(notes))
     if not only:
         write_verified(paths, verified)
     return replace(verified, outside=read_sightings(paths))
 
 
-def is_well(results: tuple[PathResult, ...]) -> bool:
-    """Whether no path failed and at least one was proved. What could not be tried is no failure."""
-    return any(result.ok for result in results) and not any(result.ok is False for result in results)
+def is_well(results: tuple[PathResult, ...], around: Surroundings) -> bool:
+    """Whether no path failed and at least one was proved, and nothing keeps clients from them. What could not be tried
+    is no failure."""
+    closed = any(finding.severity == "error" for finding in check_surroundings(around))
+    return any(result.ok for result in results) and not any(result.ok is False for result in results) and not closed
 
 
-def show_verified(verified: Verified, json: bool, url: str, called: CalledHub) -> None:
-    ok = is_well(verified.paths)
+def show_verified(verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN) -> None:
+    ok = is_well(verified.paths, around)
+    findings = [*check_paths(verified.paths, called), *check_surroundings(around)]
     if json:
-        show_json({"ok": ok, "paths": verified.as_json()["paths"]})
+        paths = verified.as_json()["paths"]
+        show_json({"ok": ok, "paths": paths, "findings": [finding.as_json() for finding in findings]})
         return
     show_paths(verified)
-    show_findings(check_paths(verified.paths, called))
+    show_detour(verified)
+    show_findings(findings)
     if verified.outside:
         show_unseen(verified, url)
     elif ok:

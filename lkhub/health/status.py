@@ -26,6 +26,7 @@ from lkhub.health.paths import PathResult
 from lkhub.health.relay import check_relay
 from lkhub.health.router import check_router
 from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
+from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import Sightings
 
@@ -35,15 +36,18 @@ HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 @dataclass(frozen=True)
 class Verified:
     """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
-    of the paths' use by clients on other machines; a path that is not in it can't be seen."""
+    of the paths' use by clients on other machines; a path that is not in it can't be seen. `note` says of names that
+    the calls did not go where they lead; "" where they did."""
 
     at: float
     paths: tuple[PathResult, ...]
     outside: Sightings = field(default_factory=dict)
+    note: str = ""
 
     def as_json(self) -> dict[str, Any]:
         seen = {path: asdict(sighting) for path, sighting in self.outside.items() if sighting}
-        return {"at": self.at, "paths": [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]}
+        paths = [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]
+        return {"at": self.at, "paths": paths, "note": self.note}
 
     @staticmethod
     def parse(text: str) -> "Verified":
@@ -57,7 +61,7 @@ class HubStatus:
     processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
     else since; `outside` is what is known of clients on other machines, `root_change`
     when and why the hub's own root became another one, `asker` the last program that listens for others and was given a
-    token on a hub for this machine alone."""
+    token on a hub for this machine alone, `around` what stands between clients and the hub."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -68,6 +72,7 @@ class HubStatus:
     outside: Sightings = field(default_factory=dict)
     root_change: Mapping[str, Any] | None = None
     asker: Mapping[str, Any] | None = None
+    around: Surroundings = UNSEEN
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -108,6 +113,7 @@ class HubStatus:
             *check_relay(supervisor.get("relay"), supervisor.get("edge"), CalledHub.of(self.applied).tls, now),
             *check_kernel(self.limits),
             *check_paths(verified.paths if verified else (), CalledHub.of(self.applied)),
+            *check_surroundings(self.around),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
             *check_edited(supervisor.get("spec") if self.edited else None),
             *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),

@@ -39,8 +39,8 @@ def _search_path() -> str:
     return os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMIN_FOLDERS])
 
 
-def run_command(command: Command) -> Done:
-    """Run it. Raises MachineError where it can't be run or does not end."""
+def run_command(command: Command, seconds: float = COMMAND_SECONDS) -> Done:
+    """Run it. Raises MachineError where it can't be run or does not end in time."""
     program = command.argv[0]
     try:
         done = subprocess.run(
@@ -51,7 +51,7 @@ def run_command(command: Command) -> Done:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except FileNotFoundError:

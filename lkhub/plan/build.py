@@ -2,6 +2,7 @@
 
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
 from lkhub.plan.facts import NodeFacts
+from lkhub.plan.leads import is_literal
 from lkhub.plan.media import LOOPBACK, plan_media
 from lkhub.plan.model import EdgePlan, MediaPlan, Plan, ProbePath, RelayPlan, ServePlan, TurnServer, Urls, in_url
 from lkhub.plan.paths import StatePaths
@@ -128,12 +129,8 @@ def _lead_home(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:
     home = {str(a.external): str(a.local) for a in media.addresses if a.external != a.local}
     if edge is not None and edge.tls.mode != "external":
         here = str(LOOPBACK if LOOPBACK in edge.listen or not edge.listen else edge.listen[0])
-        home |= {name: here for name in edge.names if name not in home and not _is_literal(name)}
+        home |= {name: here for name in edge.names if name not in home and not is_literal(name)}
     return home
-
-
-def _is_literal(name: str) -> bool:
-    return ":" in name or name.replace(".", "").isdigit()
 
 
 def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> tuple[str, ...]:

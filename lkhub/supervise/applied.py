@@ -25,13 +25,18 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
         return None
     # These were not written by the first version.
     since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True, "ports": {}, "front": {}}
+    since |= {"names": [], "told": [], "firewall": None}
     return since | record if isinstance(record, dict) else None
 
 
 def write_applied(hub: "PreparedHub") -> None:
     """Note that this hub is in force from now on."""
-    # Here, since it brings the whole plan, which who reads the record does without.
+    # Here, since these bring the whole plan, which who reads the record does without.
+    from pydantic import TypeAdapter
+
+    from lkhub.plan.firewall import FirewallTable, firewall_table
     from lkhub.plan.front import describe_front, list_ports
+    from lkhub.plan.leads import list_led_names
 
     plan = hub.plan
     record = {
@@ -48,6 +53,9 @@ def write_applied(hub: "PreparedHub") -> None:
         "auto_create": _opens_by_joining(plan),
         "ports": list_ports(plan),
         "front": describe_front(plan),
+        "names": list_led_names(plan),
+        "told": [[str(address.external), str(address.local)] for address in plan.media.addresses],
+        "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan, hub.interfaces), mode="json"),
     }
     files.write_private(plan.paths.applied, json.dumps(record, indent=2) + "\n")
 

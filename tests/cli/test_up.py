@@ -164,7 +164,7 @@ def test_failed_verification_leaves_the_hub_and_exits_1(
     run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, ok: bool | None, code: int
 ) -> None:
     verified = Verified(time.time(), (PathResult("udp", ok, "connect", "timed out"),))
-    monkeypatch.setattr(up_module, "verify_hub", lambda paths, **_: verified)
+    monkeypatch.setattr(up_module, "verify_hub", lambda *_, **__: verified)
     done = run("up")
     assert done.code == code
     assert supervisor.requests("stop") == []

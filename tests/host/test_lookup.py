@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lkhub.host import lookup
-from lkhub.host.lookup import look_up, resolve
+from lkhub.host.lookup import ask_resolver, look_up, resolve
 from lkhub.plan.facts import LookedUp
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
@@ -56,6 +56,27 @@ def test_addresses_of_a_name_are_each_there_once(names: dict[str, list[str]]) ->
 
 
 def test_name_that_is_not_there_has_none(names: dict[str, list[str]]) -> None:
+    assert resolve("rtc.example.com") == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "known"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), True),
+        # No name server answered, or there is no network: that says nothing of the name.
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), False),
+        (socket.gaierror(socket.EAI_FAIL, "Non-recoverable failure in name resolution"), False),
+        (OSError(5, "Input/output error"), False),
+    ],
+)
+def test_name_without_an_address_is_not_one_that_could_not_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, known: bool
+) -> None:
+    def refuse(*_: Any, **__: Any) -> list[Any]:
+        raise error
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert ask_resolver("rtc.example.com", 1.0) == (() if known else None)
     assert resolve("rtc.example.com") == ()
 
 

@@ -23,7 +23,7 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
     record = load_applied(paths)
     assert record is not None
     wanted = {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified", "auto_create"}
-    assert set(record) == {*wanted, "ports", "front"}
+    assert set(record) == {*wanted, "ports", "front", "names", "told", "firewall"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 

@@ -1,0 +1,79 @@
+"""What a command sees of the way to the hub: its names in the DNS, and this machine's firewall. Changes nothing."""
+
+import contextlib
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lkhub.cli.firewall_show import as_root
+from lkhub.errors import MachineError
+from lkhub.health.surroundings import UNSEEN, Surroundings
+from lkhub.host.commands import Done, run_command
+from lkhub.host.firewall import gather_firewalls
+from lkhub.host.lookup import ask_resolver
+from lkhub.host.node import list_interfaces
+from lkhub.plan.firewall import Command, FirewallTable, Verdict
+from lkhub.plan.firewall_change import judge_found
+from lkhub.plan.leads import Lead, judge_lead
+from lkhub.plan.model import Advertised, Sightings
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.types import Address
+from lkhub.supervise.applied import load_applied
+
+# What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
+LOOK_SECONDS = 4.0
+
+
+def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
+    """By the record of what is in force. What can't be known, or not in time, is left out."""
+    applied = load_applied(paths)
+    if applied is None or applied.get("reach", "local") == "local":
+        return UNSEEN
+    told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
+    with ThreadPoolExecutor() as at_once:
+        verdicts = at_once.submit(_judge_ports, applied["firewall"])
+        leads = _find_leads(applied, told)
+        options = ("--spec", applied["spec"]) if applied["spec"] else ()
+        opens = as_root("apply", *options, "--state", paths.root)
+        return Surroundings(applied["reach"], leads, told, verdicts.result(), opens, outside)
+
+
+def _find_leads(applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
+    names = applied["names"]
+    own: list[Address] = [address.local for address in told]
+    if applied["reach"] == "public":  # where its edge listens on every interface
+        own += [address for interface in list_interfaces() for address in interface.addresses]
+    if not names:
+        return ()
+    with ThreadPoolExecutor(len(names)) as at_once:
+        answers = list(at_once.map(lambda name: ask_resolver(name, LOOK_SECONDS), names))
+    external = [address.external for address in told]
+    return tuple(
+        judge_lead(name, found, external, own)
+        for name, found in zip(names, answers, strict=True)
+        if found is not None and (found or applied["tls"] != "tailscale")
+    )
+
+
+def _judge_ports(record: Any) -> tuple[Verdict, ...]:
+    with contextlib.suppress(MachineError, ValidationError):
+        table = TypeAdapter(FirewallTable).validate_python(record)
+        if table.rows:
+            return judge_found(gather_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS)), table)
+    return ()
+
+
+class _Hurry:
+    """Runs commands until its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def __call__(self, command: Command) -> Done:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise MachineError("there is no time left to look at the firewall")
+        return run_command(command, left)

@@ -1,0 +1,162 @@
+"""What stands between clients and the hub: where its names and addresses lead, this machine's firewall. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from lkhub.health.finding import Finding, Fix, Severity
+from lkhub.plan.cdn import find_cdn
+from lkhub.plan.firewall import Verdict
+from lkhub.plan.leads import Lead
+from lkhub.plan.model import Advertised, Sightings
+from lkhub.spec.types import Address
+
+_ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What this machine knows of the way to it. `leads` are the hub's names, `told` the addresses that clients are
+    told; `verdicts` say of the ports that they need what the firewall does with them, and `opens` is the command that
+    opens these. What could not be asked is missing."""
+
+    reach: str = "local"
+    leads: tuple[Lead, ...] = ()
+    told: tuple[Advertised, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    opens: str = "lkhub firewall apply"
+    outside: Sightings = field(default_factory=dict)
+
+
+UNSEEN = Surroundings()
+
+
+def check_surroundings(around: Surroundings) -> Iterator[Finding]:
+    """Findings where clients on other machines get elsewhere, or nowhere."""
+    yield from _check_told(around)
+    for lead in around.leads:
+        yield from _check_lead(lead, around)
+    yield from _check_ports(around)
+
+
+def _list(addresses: Iterable[Address]) -> str:
+    return ", ".join(map(str, addresses))
+
+
+def _check_told(around: Surroundings) -> Iterator[Finding]:
+    """The addresses that clients are told to send media to."""
+    cdns = {cdn: address.external for address in around.told if (cdn := find_cdn(address.external))}
+    for cdn, address in cdns.items():
+        yield Finding(
+            "address-of-cdn",
+            "media",
+            "error",
+            f"clients are told to send media to {address}, which is {cdn}'s and not this machine's",
+            f"told: {_list(told.external for told in around.told)}",
+            f"the hub's name leads to {cdn}, which passes web pages on and no media",
+            (
+                _ADVERTISE_FIX,
+                Fix(f"or let the name's A record be this machine's public address ({cdn}'s proxying turned off)"),
+            ),
+        )
+    if around.reach == "public" and around.told and not any(told.external.is_global for told in around.told):
+        yield Finding(
+            "address-not-public",
+            "media",
+            "warning",
+            f"clients are told {_list(told.external for told in around.told)}, which the internet does not lead to",
+            "reach: public, and no public address among what clients are told",
+            "addresses of private networks, of a carrier's NAT (100.64.0.0/10) and of documents mean nothing elsewhere",
+            (_ADVERTISE_FIX, Fix("or write reach: lan, if nobody else is to get in")),
+        )
+    yield from _check_assumed([told for told in around.told if told.external != told.local], around, cdns)
+
+
+def _check_assumed(
+    translated: list[Advertised], around: Surroundings, cdns: Mapping[str, Address]
+) -> Iterator[Finding]:
+    """Addresses that no interface of this machine has: that they lead here is seen when a client comes that way."""
+    if not translated or cdns:
+        return
+    told = _list(address.external for address in translated)
+    by_local = {local: list(some) for local, some in groupby(translated, key=lambda address: address.local)}
+    several = any(len(some) > 1 for some in by_local.values())
+    if not several and any(around.outside.get(path) for path in ("udp", "tcp", "turn-udp")):
+        return
+    severity: Severity = "warning" if several else "info"
+    title = f"that {told} leads to this machine is assumed, and was not seen yet"
+    if several:
+        title = f"clients are told {told}, and that each of them leads to this machine is assumed"
+    yield Finding(
+        "address-assumed",
+        "media",
+        severity,
+        title,
+        f"this machine has {_list(by_local)}; the address before the router can't be seen from here",
+        "several addresses of one name are several machines, more often than not: media to another one is lost"
+        if several
+        else "a router in front that forwards the hub's ports makes it so",
+        (
+            Fix("forward the hub's ports in the router, or let the hub ask it to", "lkhub firewall apply --router"),
+            *((Fix("or name the one that is right as media.advertise"),) if several else ()),
+            Fix("the first call from another network shows it", "lkhub status"),
+        ),
+    )
+
+
+def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
+    told = _list(dict.fromkeys(address.external for address in around.told))
+    # The CDN's address that clients are told is a finding of its own, and the worse one.
+    told_cdn = any(find_cdn(address.external) for address in around.told)
+    wrong = (*lead.elsewhere, *(lead.private if around.reach == "lan" else ()))
+    if wrong and not told_cdn:
+        some = "also " if lead.here else ""
+        cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
+        yield Finding(
+            "name-leads-elsewhere",
+            lead.name,
+            "warning",
+            f"{lead.name} {some}leads to {_list(wrong)}, and this machine is {told}",
+            f"this machine's resolver says {_list((*lead.here, *lead.loopback, *lead.private, *lead.elsewhere))}",
+            f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
+            if lead.cdns
+            else "the record is of another machine, or of one that passes connections on to this one, which can't be "
+            "seen from here; the hub's own calls went to this machine",
+            (
+                Fix(f"make {told} the only address of {lead.name} in the DNS"),
+                Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy"),
+            ),
+        )
+    elif not lead.is_known and around.reach == "public":
+        yield Finding(
+            "name-leads-nowhere",
+            lead.name,
+            "warning",
+            f"{lead.name} has no address in the DNS, as far as this machine's resolver says",
+            "it answered that there is none",
+            "there is no A or AAAA record, or it is too new to be known everywhere",
+            (Fix(f"make an A record of {lead.name} with {told}"),),
+        )
+
+
+def _check_ports(around: Surroundings) -> Iterator[Finding]:
+    """Ports that this machine's firewall closes to clients. The hub's own calls do not meet it."""
+    closed = [verdict for verdict in around.verdicts if verdict.open is False]
+    if not closed:
+        return
+    ports = ", ".join(f"{verdict.row} ({verdict.row.purpose})" for verdict in closed)
+    needed = [verdict for verdict in closed if verdict.row.key != "tls.http"]
+    sources = ", ".join(dict.fromkeys(verdict.row.source for verdict in closed))
+    yield Finding(
+        "port-closed",
+        str(closed[0].row),
+        "error" if needed else "warning",
+        f"this machine's firewall keeps clients from {ports}",
+        "; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
+        f"clients come from {sources}; the hub's calls to itself don't meet the firewall, so that they prove the hub "
+        "without it",
+        (
+            Fix("open what the hub needs, and nothing else", around.opens),
+            Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),
+        ),
+    )

@@ -1,0 +1,192 @@
+"""What a command sees of the way to the hub, and where its own calls go by that."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from lkhub.cli import around, way
+from lkhub.cli.around import look_around
+from lkhub.cli.way import choose_way
+from lkhub.errors import MachineError
+from lkhub.health.surroundings import UNSEEN, Surroundings
+from lkhub.host.commands import Done
+from lkhub.plan.build import build_plan
+from lkhub.plan.firewall import Command, FirewallTable, firewall_table
+from lkhub.plan.leads import judge_lead, list_led_names
+from lkhub.plan.model import Advertised
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
+from lkhub.spec.types import Address
+from tests.machines import MACHINES
+
+NAME = "rtc.example.com"
+PUBLIC_HUB = f"reach: public\ndomain: {NAME}\n"
+
+DROPPING = {
+    "nftables": [
+        {"table": {"family": "inet", "name": "filter"}},
+        {
+            "chain": {
+                "family": "inet",
+                "table": "filter",
+                "name": "input",
+                "handle": 1,
+                "type": "filter",
+                "hook": "input",
+                "prio": 0,
+                "policy": "drop",
+            }
+        },
+    ]
+}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    return StatePaths(str(tmp_path))
+
+
+def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> None:
+    """What is on record of a hub with this spec."""
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    assert plan
+    applied = {
+        "reach": plan.reach,
+        "tls": plan.edge.tls.mode if plan.edge else "off",
+        "spec": None,
+        "names": list_led_names(plan),
+        "told": [list(map(str, pair)) for pair in plan.media.addresses],
+        "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan), mode="json"),
+    }
+    Path(paths.applied).write_text(json.dumps(applied | more))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Address, ...] | None]:
+    """What the resolver says; a name that is missing is one that it does not answer for."""
+    found: dict[str, tuple[Address, ...] | None] = {}
+    monkeypatch.setattr(around, "ask_resolver", lambda name, seconds: found.get(name))
+    monkeypatch.setattr(around, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    return found
+
+
+@pytest.fixture
+def nft(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `nft` does: `said`, `code`, and how many seconds it takes."""
+    does: dict[str, Any] = {"said": json.dumps({"nftables": []}), "code": 0, "seconds": 0.0, "ran": 0}
+
+    def run(command: Command, seconds: float) -> Done:
+        does["ran"] += 1
+        if does["seconds"] > seconds:
+            raise MachineError("nft did not run to its end")
+        return Done(does["code"], does["said"], "Operation not permitted" if does["code"] else "")
+
+    monkeypatch.setattr(around, "run_command", run)
+    monkeypatch.setattr("lkhub.host.firewall.has_program", lambda name: name == "nft")
+    return does
+
+
+Answers = dict[str, tuple[Address, ...] | None]
+
+
+def test_hub_for_this_machine_alone_asks_nobody(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    assert look_around(paths, {}) == UNSEEN, "never up"
+    record(paths, "")
+    assert look_around(paths, {}) == UNSEEN
+    assert nft["ran"] == 0
+
+
+def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    answers[NAME] = (ip_address("151.101.1.1"),)
+    nft["said"] = json.dumps(DROPPING)
+    record(paths, PUBLIC_HUB)
+    seen = look_around(paths, {})
+    assert [(lead.name, lead.elsewhere) for lead in seen.leads] == [(NAME, answers[NAME])]
+    assert {str(verdict.row) for verdict in seen.verdicts} == {"7882/udp", "7881/tcp", "443/tcp", "80/tcp", "3478/udp"}
+    assert {verdict.open for verdict in seen.verdicts} == {False}
+    assert seen.opens.endswith(f"firewall apply --state {paths.root}")
+
+
+def test_what_is_not_known_is_left_out(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    """A resolver that is silent, a firewall that only root may read, or that takes too long."""
+    record(paths, PUBLIC_HUB)
+    nft["code"] = 1
+    seen = look_around(paths, {})
+    assert (seen.leads, seen.verdicts) == ((), ())
+    nft |= {"code": 0, "seconds": 60.0}
+    assert look_around(paths, {}).verdicts == ()
+
+
+def test_firewall_is_asked_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    given: list[float] = []
+    monkeypatch.setattr(around, "run_command", lambda command, seconds: given.append(seconds))
+    hurry = around._Hurry(4.0)
+    for at in (0.0, 3.0, 4.5):
+        clock[0] = at
+        if at > 4.0:
+            with pytest.raises(MachineError):
+                hurry(Command(("nft",)))
+        else:
+            hurry(Command(("nft",)))
+    assert given == [4.0, 1.0]
+
+
+def test_record_of_a_version_before_says_nothing(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    record(paths, PUBLIC_HUB, names=[], told=[], firewall=None)
+    seen = look_around(paths, {})
+    assert (seen.leads, seen.told, seen.verdicts) == ((), (), ())
+
+
+TOLD, LOCAL = ip_address("93.184.216.5"), ip_address("10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("resolved", "leads_back", "why"),
+    [
+        (["10.0.0.5"], False, None),
+        (["93.184.216.5"], True, None),
+        (["93.184.216.5"], False, "93.184.216.5 does not lead back to it from inside of its network"),
+        ([], True, "this machine's resolver has no address for it"),
+        (None, True, "this machine's resolver has no address for it"),
+        (["127.0.1.1"], True, "it leads to 127.0.1.1 here, this machine alone"),
+        (["151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
+        (["93.184.216.5", "151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
+    ],
+)
+def test_calls_go_where_the_name_leads_if_that_is_home(
+    paths: StatePaths,
+    monkeypatch: pytest.MonkeyPatch,
+    resolved: list[str] | None,
+    leads_back: bool,
+    why: str | None,
+) -> None:
+    knocked: list[Address] = []
+
+    def serves(address: Address, port: int, name: str, leaves: Any, seconds: float) -> bool:
+        assert (port, name) == (443, NAME)
+        knocked.append(address)
+        return leads_back
+
+    monkeypatch.setattr(way, "serves_certificate", serves)
+    monkeypatch.setattr(way, "_list_leaves", lambda paths: frozenset({"ab"}))
+    told = (Advertised(TOLD, LOCAL),)
+    leads = () if resolved is None else (judge_lead(NAME, map(ip_address, resolved), [TOLD], [LOCAL]),)
+    applied: Mapping[str, Any] = {
+        "names": [NAME],
+        "at_home": {NAME: "127.0.0.1", str(TOLD): str(LOCAL)},
+        "urls": {"livekit": f"wss://{NAME}"},
+    }
+    home, notes = choose_way(paths, applied, replace(Surroundings("public"), leads=leads, told=told))
+    assert home[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
+    assert (NAME in home) is (why is not None)
+    assert notes == ((f"not where {NAME} leads, but to 127.0.0.1: {why}",) if why else ())
+    assert set(knocked) <= {TOLD}, "a stranger is not knocked at"

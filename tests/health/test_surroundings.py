@@ -1,0 +1,145 @@
+"""What stands between clients and a hub, judged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from lkhub.health.finding import Finding
+from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.plan.firewall import FirewallRow, Verdict
+from lkhub.plan.leads import judge_lead
+from lkhub.plan.model import Advertised, Protocol, Sighting
+from lkhub.spec.types import PortRange
+
+NAME = "rtc.example.com"
+PUBLIC, HOME, CDN, OTHER = "93.184.216.5", "10.0.0.5", "104.16.1.1", "151.101.1.1"
+
+
+def told(*pairs: str) -> tuple[Advertised, ...]:
+    """`external=local` each; one address alone is both."""
+    return tuple(Advertised(ip_address(pair.partition("=")[0]), ip_address(pair.rpartition("=")[2])) for pair in pairs)
+
+
+def around(*pairs: str, resolved: Sequence[str] = (), reach: str = "public") -> Surroundings:
+    addresses = told(*pairs)
+    external = [address.external for address in addresses]
+    own = [*(address.local for address in addresses), ip_address("127.0.0.1")]
+    return Surroundings(reach, (judge_lead(NAME, map(ip_address, resolved), external, own),), addresses)
+
+
+def find(seen: Surroundings) -> list[Finding]:
+    return list(check_surroundings(seen))
+
+
+def codes(seen: Surroundings) -> list[tuple[str, str]]:
+    return [(finding.code, finding.severity) for finding in find(seen)]
+
+
+NAT = f"{PUBLIC}={HOME}"
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (UNSEEN, []),
+        (around(PUBLIC, resolved=[PUBLIC]), []),
+        (around("192.168.1.5", resolved=["192.168.1.5"], reach="lan"), []),
+        # Another machine, a CDN, a stranger's address beside the right one.
+        (around(PUBLIC, resolved=[OTHER]), [("name-leads-elsewhere", "warning")]),
+        (around(PUBLIC, resolved=[CDN]), [("name-leads-elsewhere", "warning")]),
+        (around(PUBLIC, resolved=[PUBLIC, OTHER]), [("name-leads-elsewhere", "warning")]),
+        (around("192.168.1.5", resolved=["192.168.1.77"], reach="lan"), [("name-leads-elsewhere", "warning")]),
+        (around(PUBLIC, resolved=[]), [("name-leads-nowhere", "warning")]),
+        (around("192.168.1.5", resolved=[], reach="lan"), []),
+        # Inside, the name may be another address: split DNS, the machine's own hosts file.
+        (around(PUBLIC, resolved=["10.0.0.9"]), []),
+        (around(PUBLIC, resolved=["127.0.1.1"]), []),
+        # Behind a NAT that it leads here is an assumption, and of several addresses a bold one.
+        (around(NAT, resolved=[PUBLIC]), [("address-assumed", "info")]),
+        (around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER]), [("address-assumed", "warning")]),
+        (around(f"{CDN}={HOME}", resolved=[CDN]), [("address-of-cdn", "error")]),
+        (around(NAT, resolved=[CDN]), [("address-assumed", "info"), ("name-leads-elsewhere", "warning")]),
+        # What no router of the internet leads to.
+        (around(HOME, resolved=[HOME]), [("address-not-public", "warning")]),
+        (around("100.64.0.7", resolved=["100.64.0.7"]), [("address-not-public", "warning")]),
+        (around("192.0.2.7", resolved=["192.0.2.7"]), [("address-not-public", "warning")]),
+        (around(HOME, PUBLIC, resolved=[PUBLIC]), []),
+        (around(HOME, resolved=[HOME], reach="lan"), []),
+    ],
+)
+def test_where_names_and_addresses_lead(seen: Surroundings, expected: list[tuple[str, str]]) -> None:
+    assert codes(seen) == expected
+    for finding in find(seen):
+        assert finding.fix
+        assert finding.cause
+
+
+def test_name_that_leads_elsewhere_says_where_and_where_this_machine_is() -> None:
+    [finding] = find(around(PUBLIC, resolved=[OTHER]))
+    assert finding.subject == NAME
+    assert finding.title == f"{NAME} leads to {OTHER}, and this machine is {PUBLIC}"
+    [finding] = find(around(PUBLIC, resolved=[PUBLIC, OTHER]))
+    assert finding.title == f"{NAME} also leads to {OTHER}, and this machine is {PUBLIC}"
+
+
+def test_cdn_is_named_with_what_it_does_not_carry() -> None:
+    [finding] = find(around(PUBLIC, resolved=[CDN]))
+    assert "Cloudflare" in finding.cause
+    assert "neither media nor TURN" in finding.cause
+    [finding] = find(around(f"{CDN}={HOME}", resolved=[CDN]))
+    assert "Cloudflare" in finding.title
+    assert "media.advertise" in finding.fix[0].text
+
+
+@pytest.mark.parametrize(("path", "assumed"), [("udp", False), ("tcp", False), ("turn-udp", False), ("turn-tls", True)])
+def test_client_from_outside_ends_the_assumption(path: str, assumed: bool) -> None:
+    """TURN over TLS is at the name, which may lead elsewhere than media."""
+    seen = replace(around(NAT, resolved=[PUBLIC]), outside={"udp": None, path: Sighting(1.0, "203.0.113.7")})
+    assert [code for code, _ in codes(seen)] == (["address-assumed"] if assumed else [])
+
+
+def test_client_from_outside_does_not_say_which_of_several_addresses_it_took() -> None:
+    seen = around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER])
+    assert codes(replace(seen, outside={"udp": Sighting(1.0, "203.0.113.7")})) == [("address-assumed", "warning")]
+
+
+def verdict(
+    protocol: Protocol, port: int, key: str, open_: bool | None, why: str = "inet filter input drops it"
+) -> Verdict:
+    row = FirewallRow(protocol, PortRange(port, port), "media", "media", key, (), frozenset({4}))
+    return Verdict(row, open_, "" if open_ else why)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([], []),
+        ([verdict("udp", 7882, "media.udp", True)], []),
+        # What is not known is neither good nor bad.
+        ([verdict("udp", 7882, "media.udp", None)], []),
+        ([verdict("udp", 7882, "media.udp", False), verdict("tcp", 443, "tls.listen", True)], [("7882/udp", "error")]),
+        ([verdict("tcp", 80, "tls.http", False)], [("80/tcp", "warning")]),
+        # One cause, one finding.
+        (
+            [verdict("udp", 7882, "media.udp", False), verdict("tcp", 7881, "media.tcp", False)],
+            [("7882/udp", "error")],
+        ),
+    ],
+)
+def test_ports_that_the_firewall_closes(verdicts: list[Verdict], expected: list[tuple[str, str]]) -> None:
+    seen = Surroundings("public", (), told(PUBLIC), tuple(verdicts), "sudo lkhub firewall apply --state /s")
+    assert [(finding.subject, finding.severity) for finding in find(seen)] == expected
+    for finding in find(seen):
+        assert finding.code == "port-closed"
+        assert finding.fix[0].command == "sudo lkhub firewall apply --state /s"
+        closed = [str(each.row) for each in verdicts if each.open is False]
+        assert all(port in finding.title and port in finding.detail for port in closed)
+
+
+def test_finding_says_from_whom_a_port_is_closed() -> None:
+    row = replace(verdict("udp", 7882, "media.udp", False).row, sources=(ip_network("192.168.1.0/24"),))
+    [finding] = find(Surroundings("lan", (), told("192.168.1.5"), (Verdict(row, False, "ufw's default"),)))
+    assert "192.168.1.0/24" in finding.cause
+    assert "ufw's default" in finding.detail
