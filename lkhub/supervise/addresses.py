@@ -42,7 +42,7 @@ class Addresses:
 async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
     """Apply the plan that the spec of `wanted` gives on this machine now, as soon as that interrupts nobody."""
     try:
-        found = await anyio.to_thread.run_sync(prepare_again, wanted)
+        found = await anyio.to_thread.run_sync(prepare_again, wanted, abandon_on_cancel=True)
     except HubError as error:
         supervisor.notice_move(f"the hub's address is gone: {error.message}")
         return

@@ -1,5 +1,6 @@
 """A machine that gets another address while the hub runs."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address
@@ -238,3 +239,26 @@ async def test_others_are_asked_now_and_then(
         watch(supervisor, Addresses(supervisor).look)
         await supervisor.apply(make_hub(serve={}))
         await until(lambda: len(looks) >= 2, "two questions")
+
+
+async def test_hub_that_is_stopped_does_not_wait_for_name_servers(
+    make_hub: MakeHub, paths: StatePaths, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def ask(hub: PreparedHub) -> PreparedHub:
+        begun.set()
+        may_end.wait(20)
+        return hub
+
+    monkeypatch.setattr(addresses, "prepare_again", ask)
+    async with supervising(paths, said) as supervisor:
+        hub = make_hub()
+        await supervisor.apply(hub)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow_addresses, supervisor, hub)
+            await until(begun.is_set, "the name servers are asked")
+            stopped = anyio.current_time()
+            tasks.cancel_scope.cancel()
+        assert anyio.current_time() - stopped < 10
+        may_end.set()
