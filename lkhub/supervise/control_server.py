@@ -3,11 +3,13 @@
 import contextlib
 import json
 import math
+import select
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 import anyio.abc
+from anyio.abc import SocketAttribute
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from lkhub import __version__
@@ -45,6 +47,8 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
     async with stream:
         try:
             line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_REQUEST_BYTES)
+            if _has_left(stream):
+                return
             sender, texts = anyio.create_memory_object_stream[str](math.inf)
             with texts:
                 async with anyio.create_task_group() as tasks:
@@ -60,6 +64,14 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
             if answer is not None:
                 with anyio.move_on_after(SEND_SECONDS, shield=True):
                     await _send(stream, {**answer, "version": __version__})
+
+
+def _has_left(stream: anyio.abc.SocketStream) -> bool:
+    """Whether who asked does not wait for the answer any more. A command that has told its user that this supervisor
+    does not answer must not take effect when it goes on."""
+    poll = select.poll()
+    poll.register(stream.extra_attributes[SocketAttribute.raw_socket]().fileno(), 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 async def _send_progress(stream: anyio.abc.SocketStream, texts: anyio.abc.ObjectReceiveStream[str]) -> None:

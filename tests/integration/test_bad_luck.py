@@ -130,3 +130,22 @@ def test_media_that_dies_on_a_full_disk_is_back_once_and_on_record_when_there_is
     finally:
         hub.run("down", "--now")
         subprocess.run(["umount", "-l", hub.state], check=True)
+
+
+@pytest.mark.field
+def test_supervisor_that_was_stopped_is_told_and_goes_on_or_is_replaced(running: Hub) -> None:
+    before, supervisor = running.pids(), running.supervisor_pid()
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for command in ("status", "down", "up"):
+            done = running.run(command)
+            assert done.returncode == 1
+            assert f"the hub's supervisor does not answer (pid {supervisor}, stopped)" in done.stderr
+            assert f"`kill -CONT {supervisor}` lets it go on" in done.stderr
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert running.pids() == before
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(supervisor, signal.SIGKILL)
+    running.up("--no-verify")
+    assert running.pids() == before, "the next supervisor has taken them over"

@@ -221,6 +221,28 @@ async def test_work_goes_on_when_who_asked_for_it_has_left(path: str) -> None:
         assert await request(path, "echo")
 
 
+async def test_what_was_asked_by_one_who_has_left_before_it_was_heard_is_not_done(path: str) -> None:
+    """As of a command that has told its user that the supervisor, which was stopped, does not answer."""
+    asked: list[Mapping[str, Any]] = []
+
+    async def stop(request: Mapping[str, Any], _: Tell) -> Any:
+        asked.append(request)
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(serve_control, path, {"echo": echo, "stop": stop})
+        # Without letting the server run in between.
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(path)
+            connection.sendall(b'{"do": "stop"}\n')
+        assert await request(path, "echo")
+        await anyio.wait_all_tasks_blocked()
+        assert asked == []
+        # One that has no more to say may still listen.
+        assert "ok" in await send(path, b'{"do": "stop"}\n')
+        assert len(asked) == 1
+        tasks.cancel_scope.cancel()
+
+
 async def test_one_who_does_not_read_keeps_nobody_from_ending(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "SEND_SECONDS", 0.05)
     told = anyio.Event()
@@ -406,12 +428,12 @@ def test_supervisor_of_an_earlier_version_that_works_for_long_is_waited_for(path
 
 
 def test_supervisor_that_was_stopped_is_told_within_seconds_with_the_way_on(path: str) -> None:
-    code = (
-        "import socket, sys, time\ns = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()\ntime.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, path]) as process:
+    listen = "s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()"
+    code = f"import socket, sys, time\n{listen}\nprint(flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout
         try:
-            wait_until(lambda: os.path.exists(path), "it listens")
+            assert process.stdout.readline(), "it listens"
             process.send_signal(signal.SIGSTOP)
             wait_until(lambda: read_state(process.pid) == "stopped", "it is stopped")
             before = time.monotonic()
