@@ -33,8 +33,8 @@ export function CallHeader({ peopleOpen, onPeople }: CallHeaderProps) {
         type="button"
         className="badge"
         data-testid="people"
-        title={`${peopleText(people)}. Show who.`}
-        aria-label={`${peopleText(people)}. Show who.`}
+        title={peopleText(people)}
+        aria-label={`People: ${people}`}
         aria-expanded={peopleOpen}
         onClick={(event) => {
           onPeople(event.currentTarget);

@@ -53,9 +53,7 @@ export function CallView() {
         <CallHeader peopleOpen={panel === 'people'} onPeople={togglePeople} />
         <Interruptions problems={problems.shown} onDismiss={problems.dismiss} />
         <Stage />
-        {panel === 'chat' && (
-          <ChatPanel chat={session.chat} mayWrite={permissions?.canPublishData !== false} onClose={close} />
-        )}
+        {panel === 'chat' && <ChatPanel mayWrite={permissions?.canPublishData !== false} onClose={close} />}
         {panel === 'people' && <PeoplePanel onClose={close} />}
         <Comings />
         <Controls

@@ -4,31 +4,28 @@ import { Send, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 
-import type { Chat } from '../lib/chat';
 import { isGap } from '../lib/chat';
-import { displayName } from '../lib/displayName';
 import type { ChatPrivacy } from '../texts/chatText';
 import { CHAT_TEXTS, GAP, MAY_NOT_WRITE, undecryptable } from '../texts/chatText';
+import { useCall } from './callContext';
 import { follows, Message } from './ChatMessage';
 import type { EncryptionState } from './encryptionContext';
 import { useEncryption } from './encryptionContext';
 import { SidePanel } from './SidePanel';
-import { useNames } from './useNames';
 
 interface ChatPanelProps {
-  chat: Chat;
   mayWrite: boolean;
   onClose: () => void;
 }
 
 /** Messages of this call. They live as long as the page: the hub keeps none. */
-export function ChatPanel({ chat, mayWrite, onClose }: ChatPanelProps) {
+export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
+  const { chat, roster } = useCall().session;
   const entries = useSyncExternalStore(chat.subscribe, chat.snapshot);
   const connected = useConnectionState() === ConnectionState.Connected;
   const encryption = useEncryption();
-  const nameOf = useNames();
   const privacy = privacyOf(encryption);
-  const unreadable = [...encryption.unreadable].map((identity) => displayName({ name: nameOf(identity), identity }));
+  const unreadable = [...encryption.unreadable].map((identity) => roster.nameOf(identity));
   const [text, setText] = useState('');
   const log = useRef<HTMLDivElement>(null);
   const input = useRef<HTMLInputElement>(null);

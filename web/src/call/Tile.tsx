@@ -43,6 +43,7 @@ export function Tile({ trackRef, large }: TileProps) {
   });
   const flags = elementProps as Record<string, unknown>;
   const { mergedProps: pinProps, inFocus } = useFocusToggle({ trackRef: track, props: {} });
+  const mirrored = useHeld(flags['data-lk-facing-mode'] === 'user') && participant.isLocal;
   const ownScreen = isScreen && participant.isLocal;
   const off = useHeld(!isTrackReference(track) || flags['data-lk-video-muted'] === true, true);
   // One's own camera goes on while the connection is made anew, though nobody is sent its picture.
@@ -51,7 +52,7 @@ export function Tile({ trackRef, large }: TileProps) {
   const covered = off || ownScreen || problem !== undefined || (away && !mirror);
 
   return (
-    <div {...elementProps} ref={root} data-large={large === true}>
+    <div {...elementProps} ref={root} data-large={large === true} data-mirrored={mirrored}>
       {mirror ? (
         <TrackVideo track={mirror} />
       ) : (

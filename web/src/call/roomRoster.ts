@@ -68,6 +68,11 @@ export class RoomRoster {
     return () => this.comingListeners.delete(listener);
   }
 
+  /** The name of somebody who is or was there. */
+  nameOf(identity: string): string {
+    return displayName({ name: this.participants.get(identity)?.name, identity });
+  }
+
   /** Whether everybody who is known is there, and ready for what is sent to them. */
   areAllBack(): boolean {
     return this.others.every(({ away, participant }) => !away && participant.isActive);

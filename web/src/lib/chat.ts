@@ -106,9 +106,11 @@ export class Chat {
     );
   }
 
-  /** Texts that nobody got. */
+  /** Texts that were never sent. */
   unsent(): string[] {
-    return this.entries.flatMap((entry) => (isGap(entry) || entry.delivery === 'sent' ? [] : entry.text));
+    return this.entries.flatMap((entry) =>
+      isGap(entry) || entry.delivery === 'sent' || this.handedOver.has(entry.id) ? [] : entry.text,
+    );
   }
 
   private deliver(wanted: (message: ChatMessage) => boolean): void {
