@@ -65,11 +65,13 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
     if not find_running(paths):
         return
     with hold_lock(paths):
-        for found in sorted(find_running(paths), key=lambda found: found.name != "media"):
-            drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
-            anyio.run(end_process, found.process, how if found.name == "media" else "now", drain)
-            remove_record(paths, found.name, found.process)
-            err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
+        # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
+        for _ in range(2):
+            for found in sorted(find_running(paths), key=lambda found: found.name != "media"):
+                drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
+                anyio.run(end_process, found.process, how if found.name == "media" else "now", drain)
+                remove_record(paths, found.name, found.process)
+                err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):
             names = ", ".join(f"{found.name} (pid {found.process.pid})" for found in left)
             raise MachineError(f"still running: {names}")

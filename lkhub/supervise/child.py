@@ -170,7 +170,7 @@ class Child:
         if self.process is None:
             return
         recorded = read_record(self.paths, self.plan.name)
-        if recorded is None or not processes.is_alive(recorded.process):
+        if recorded is None or recorded.process != self.process:
             self._remember()
 
     def stop_now(self) -> None:

@@ -69,9 +69,11 @@ def _connect(path: str) -> socket.socket:
     connection.settimeout(SILENCE_SECONDS + PING_SECONDS)
     try:
         connection.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, ConnectionRefusedError) as error:
         connection.close()
-        if not _await_home(path):
+        # It may have come back since.
+        is_back = isinstance(error, FileNotFoundError) and os.path.exists(path)
+        if not is_back and not _await_home(path):
             raise NotRunningError from None
         return _connect(path)
     except (BlockingIOError, TimeoutError):  # nobody has taken up those who asked before

@@ -108,7 +108,7 @@ def find_running(paths: StatePaths) -> list[Found]:
     found: list[Found] = []
     for name in PROCESS_NAMES:
         identity = read_record(paths, name)
-        if identity is not None and processes.is_alive(identity.process):
+        if identity is not None and _is_here(paths, identity) and processes.is_alive(identity.process):
             found.append(Found(name, identity.process, identity.since, identity))
     known = {each.process.pid for each in found}
     # The first process of a session before what it has started itself.
@@ -120,6 +120,12 @@ def find_running(paths: StatePaths) -> list[Found]:
             found.append(Found(name, running.process, running.since, identity))
             known.add(running.process.pid)
     return found
+
+
+def _is_here(paths: StatePaths, identity: Identity) -> bool:
+    """Whether it runs with this state directory. A copy of one has the records of another hub's processes."""
+    config = os.path.realpath(paths.render(CONFIGS[identity.plan.name]))
+    return any(os.path.realpath(word) == config for word in identity.plan.argv if os.path.isabs(word))
 
 
 def _recognise(paths: StatePaths, running: Running) -> tuple[ProcessName, Fingerprint] | None:

@@ -19,7 +19,7 @@ def leave_running(paths: StatePaths, name: str = "media") -> None:
     """A record of a process that runs (this one) and that nobody supervises."""
     me = identify(os.getpid())
     assert me is not None
-    plan = ProcessPlan("media", ("x",), (), Ready(), True)
+    plan = ProcessPlan("media", ("x", paths.render("livekit.yaml")), (), Ready(), True)
     Path(paths.record(name)).write_text(Identity(me, plan, Fingerprint("program", "files"), time.time() - 3700).dump())
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,11 +18,11 @@ import pytest
 from lkhub.cli import up as up_module
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
-from lkhub.host.processes import ProcessId, identify, start, wait_until_gone
+from lkhub.host.processes import ProcessId, identify, is_alive, start, wait_until_gone
 from lkhub.plan.model import Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import control
-from lkhub.supervise.record import Identity, mark
+from lkhub.supervise.record import CONFIGS, Identity, mark
 from tests.cli.conftest import Run
 from tests.waiting import wait_until
 
@@ -209,7 +210,7 @@ def test_status_is_that_of_the_supervisor(run: Run, supervisor: FakeSupervisor) 
 
 Leave = Callable[..., subprocess.Popen[bytes]]
 
-WAITING = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+WAITING = "echo ready; exec sleep 60"
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
         wait_until(lambda: "ready" in log.read_text(), "its start")
         process = identify(child.pid)
         assert process is not None
-        plan = ProcessPlan(name, ("/bin/sh",), (), Ready(), True)
+        plan = ProcessPlan(name, ("/bin/sh", "--config", applied.render(CONFIGS[name])), (), Ready(), True)
         if recorded:
             text = Identity(process, plan, Fingerprint("program", "files"), 1.0).dump()
             Path(applied.record(name)).write_text(text)
@@ -269,6 +270,32 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
     monkeypatch.setattr("lkhub.supervise.child.end_process", end)
     assert run("down", *options).code == 0
     assert asked == [(how, 30), ("now", 30)]
+
+
+def test_down_ends_what_such_a_process_has_started_too(run: Run, applied: StatePaths, tmp_path: Path) -> None:
+    """As a livekit-server that a script has started."""
+    log = tmp_path / "log"
+    environ = {**os.environ, **mark(applied, "media", Fingerprint("program", "files"))}
+    script = start(["/bin/sh", "-c", "sleep 60 & echo $!; wait"], str(log), environ)
+    wait_until(lambda: log.read_text().endswith("\n"), "its start")
+    threading.Thread(target=script.wait, daemon=True).start()
+    started = identify(int(log.read_text()))
+    assert run("down").code == 0
+    assert started is not None
+    assert not is_alive(started)
+    script.wait()
+
+
+def test_down_of_a_copied_state_directory_ends_nothing_of_the_hub_that_it_was_copied_from(
+    run: Run, applied: StatePaths, leave: Leave, short_dir: Path
+) -> None:
+    child = leave("media")
+    copy = short_dir / "copy"
+    shutil.copytree(applied.root, copy)
+    for command in (("down", "--state", str(copy)), ("status", "--state", str(copy), "--json")):
+        done = run(*command)
+        assert child.poll() is None
+    assert json.loads(done.out)["hub"]["state"] == "stopped"
 
 
 def test_down_that_leaves_something_running_fails(run: Run, leave: Leave, monkeypatch: pytest.MonkeyPatch) -> None:

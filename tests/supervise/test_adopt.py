@@ -1,6 +1,7 @@
 """What a supervisor takes over from one that is gone, and what it ends."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,32 @@ async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
     assert (found.name, found.process) == ("media", running.process)
     assert found.identity is not None
     assert found.identity.plan.argv == argv
+
+
+async def test_copy_of_a_state_directory_takes_over_nothing_of_the_hub_that_it_was_copied_from(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path
+) -> None:
+    async with supervising(paths, said) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+        shutil.copytree(paths.root, short_dir / "copy", ignore=shutil.ignore_patterns("*.sock"))
+        async with supervising(StatePaths(str(short_dir / "copy")), said) as other:
+            await adopt(other)
+            assert other.children == {}
+        assert pids(first) == before
+        assert len(list_running(paths)) == 3
+
+
+async def test_state_directory_by_another_name_is_the_same(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+    os.symlink(paths.root, short_dir / "alias")
+    async with supervising(StatePaths(str(short_dir / "alias")), said) as second:
+        await adopt(second)
+        assert pids(second) == before
 
 
 async def test_process_of_another_state_directory_is_left_alone(
