@@ -13,8 +13,8 @@ from lkhub.errors import MachineError
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.commands import Done, run_command
 from lkhub.host.firewall import gather_firewalls
-from lkhub.host.lookup import ask_resolver
 from lkhub.host.node import list_interfaces
+from lkhub.host.resolver import ask_resolver
 from lkhub.plan.firewall import Command, FirewallTable, Verdict
 from lkhub.plan.firewall_change import judge_found
 from lkhub.plan.leads import Lead, judge_lead

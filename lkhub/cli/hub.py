@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from lkhub.cli.applied import require_applied
-from lkhub.cli.around import look_around
 from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
@@ -38,7 +37,12 @@ def read_status(paths: StatePaths) -> HubStatus:
     edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
     asker = load_asker(paths.asker)
-    around = look_around(paths, outside) if supervisor or left else UNSEEN
+    around = UNSEEN
+    if (supervisor or left) and applied and applied.get("reach", "local") != "local":
+        # Imported here: a hub for this machine alone needs no names and no firewall.
+        from lkhub.cli.around import look_around
+
+        around = look_around(paths, outside)
     return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change, asker, around)
 
 

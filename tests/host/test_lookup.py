@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from lkhub.host import lookup
-from lkhub.host.lookup import ask_resolver, look_up, resolve
+from lkhub.host import lookup, resolver
+from lkhub.host.lookup import look_up
+from lkhub.host.resolver import ask_resolver, resolve
 from lkhub.plan.facts import LookedUp
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
@@ -93,7 +94,7 @@ def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> 
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(lookup, "RESOLVE_SECONDS", 0.05)
+    monkeypatch.setattr(resolver, "RESOLVE_SECONDS", 0.05)
     assert resolve("rtc.example.com") == ()
     assert asked.is_set()
     [thread] = [thread for thread in threading.enumerate() if "ask" in thread.name]

@@ -1,0 +1,43 @@
+"""The addresses of names, as this machine's resolver tells them."""
+
+import socket
+from ipaddress import ip_address
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+
+from lkhub.spec.types import Address
+
+# A name server that has not answered by then is not going to.
+RESOLVE_SECONDS = 5.0
+
+# A name server has said that there is none (getaddrinfo(3)); all other errors say nothing of the name.
+_NO_ADDRESS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+
+def resolve(name: str) -> tuple[Address, ...]:
+    """The addresses of a DNS name, as this machine's resolver tells them in time; () where it has none."""
+    return ask_resolver(name, RESOLVE_SECONDS) or ()
+
+
+def ask_resolver(name: str, seconds: float) -> tuple[Address, ...] | None:
+    """The addresses of a DNS name, () where it has none; None where this machine's resolver did not say in time."""
+    answers: Queue[list[Any] | None] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM))
+        except socket.gaierror as error:
+            answers.put([] if error.errno in _NO_ADDRESS else None)
+        except (OSError, UnicodeError):
+            answers.put(None)
+
+    # The resolver has no deadline to set; one that hangs is left behind, and holds nobody up at the end.
+    Thread(target=ask, daemon=True).start()
+    try:
+        found = answers.get(timeout=seconds)
+    except Empty:
+        return None
+    if found is None:
+        return None
+    return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))

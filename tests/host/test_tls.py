@@ -1,0 +1,65 @@
+"""Whose certificate a port serves."""
+
+import hashlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from lkhub.host.tls import serves_certificate
+from tests.certificates import Made, make
+
+NAME = "rtc.example.com"
+HERE = ip_address("127.0.0.1")
+
+
+@pytest.fixture
+def made() -> Made:
+    now = datetime.now(UTC)
+    valid = (now - timedelta(hours=1), now + timedelta(days=1))
+    return make("", make("root", ca=True, valid=valid), names=[NAME], valid=valid)
+
+
+@contextmanager
+def serving(made: Made, folder: Path) -> Iterator[tuple[int, list[str], list[bytes]]]:
+    """A TLS server: its port, the names that it is asked for, and what it is told after the handshake."""
+    (folder / "pair.pem").write_text(made.pem + made.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "pair.pem")
+    asked: list[str] = []
+    told: list[bytes] = []
+    context.sni_callback = lambda connection, name, _: asked.append(str(name))
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as secured:
+            told.append(secured.recv(100))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener.getsockname()[1], asked, told
+        thread.join()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_port_is_ours_if_it_serves_our_certificate(made: Made, tmp_path: Path, own: bool) -> None:
+    leaf = hashlib.sha256(made.certificate.public_bytes(Encoding.DER)).hexdigest()
+    with serving(made, tmp_path) as (port, asked, told):
+        assert serves_certificate(HERE, port, NAME, {leaf if own else "0" * 64}, 5.0) is own
+    assert asked == [NAME]
+    assert told == [b""], "nothing is said to it"
+
+
+def test_port_that_serves_nothing_is_not_ours() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert not serves_certificate(HERE, port, NAME, {"0" * 64}, 0.1)
+    assert not serves_certificate(HERE, port, NAME, {"0" * 64}, 0.1)
