@@ -40,10 +40,10 @@ def up(
 ) -> None:
     """Make this machine match the spec, and prove that calls get through.
 
-    Prints the addresses, and on a terminal a join link with its QR code; elsewhere the link's token would stay in a
-    log, so it is printed only with --link. In the foreground until Ctrl-C: once lets people in a call finish, twice
-    stops at once. On a hub that is running already it applies the spec, verifies and returns. A change that would
-    interrupt a call waits, unless --now.
+    Prints the addresses, and on a terminal a join link and, where phones can join, a QR code; elsewhere the link's
+    token would stay in a log, so it is printed only with --link. In the foreground until Ctrl-C: once lets people in a
+    call finish, twice stops at once. On a hub that is running already it applies the spec, verifies and returns. A
+    change that would interrupt a call waits, unless --now.
     """
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
