@@ -55,6 +55,14 @@ def test_pages_and_signalling_are_there(door: httpx.Client) -> None:
     assert door.get("/api/health").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/trust/", "/api/hub/", "/assets"])
+def test_a_redirect_stays_with_tls(door: httpx.Client, path: str) -> None:
+    answer = door.get(path, follow_redirects=True)
+    assert [each.status_code for each in answer.history] == [307]
+    assert answer.url.scheme == "https"
+    assert answer.url.host == door.base_url.host
+
+
 def test_the_token_endpoint_is_closed_through_the_edge(door: httpx.Client) -> None:
     answer = door.post("/api/livekit/token", json={"room": "r"})
     assert answer.status_code == 403
