@@ -131,6 +131,7 @@ def _beside_proxy(edge: EdgePlan, turn: TurnDoor) -> _Json:
     trusted = [str(network) for network in edge.trusted_proxies]
     handlers = [
         {"handler": "proxy_protocol", "allow": trusted, "fallback_policy": "REJECT", "timeout": HANDSHAKE},
+        {"handler": "lkhub_announced"},
         {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
         {"handler": "lkhub_deadline", "after": HANDSHAKE},
         {"handler": "tls", "connection_policies": [{"alpn": ["stun.turn", "http/1.1"], "default_sni": turn.host}]},

@@ -19,6 +19,7 @@ type Status struct {
 	Failures     []Failure     `json:"failures"`
 	Pending      []string      `json:"pending"` // names for which neither is there yet
 	Connections  Connections   `json:"connections"`
+	Unannounced  *Unannounced  `json:"unannounced"`
 }
 
 // Connections counts clients' connections since the start.
@@ -134,6 +135,7 @@ func GetStatus() Status {
 		Failures:     failures.list(),
 		Pending:      pending(running.names),
 		Connections:  countConnections(),
+		Unannounced:  unannounced.read(),
 	}
 	running.managed.report(&status)
 	return status
