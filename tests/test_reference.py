@@ -20,7 +20,7 @@ from lkhub.cli.trust import trust
 from lkhub.cli.verify import show_verified
 from lkhub.health.called import SOMEBODYS
 from lkhub.health.checks import check_supervised
-from lkhub.health.paths import PathResult
+from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.status import HubState, HubStatus, Verified
 from lkhub.host.router_record import Mapping, RouterRecord
 from lkhub.plan.build import build_plan
@@ -125,7 +125,7 @@ def shape(value: Any) -> Any:
     return None
 
 
-PROVED = Verified(1.0, (PathResult("udp", True, "media", ""),))
+PROVED = Verified(1.0, (PathResult("udp", True, "media", ""),), web=(WebResult("page", True, "https://hub/join"),))
 PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restarts": 0}
 
 

@@ -16,8 +16,7 @@ from lkhub.cli.show import (
     show_unseen,
 )
 from lkhub.cli.token import make_link
-from lkhub.health.called import CalledHub
-from lkhub.health.calls import check_paths
+from lkhub.cli.verify import read_called
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.model import Plan
@@ -45,7 +44,7 @@ def show_summary(
         say(warning, "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
-    show_findings([*check_paths(verified.paths, CalledHub.of(applied)), *check_surroundings(around)])
+    show_findings([*verified.find(read_called(plan.paths)), *check_surroundings(around)])
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)

@@ -104,4 +104,4 @@ def _has_failed(verified: Verified | None, around: Surroundings) -> bool:
     """Whether a path is not proved, or something keeps clients from it. Without a verification nothing was asked."""
     if verified is None:
         return False
-    return any(path.ok is not True for path in verified.paths) or not is_well(verified.paths, around)
+    return any(path.ok is not True for path in verified.paths) or not is_well(verified, around)

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -18,17 +20,18 @@ from lkhub.cli.show import err, show_detour, show_findings, show_json, show_path
 from lkhub.cli.way import choose_way
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.called import SOMEBODYS, CalledHub
-from lkhub.health.calls import check_paths
-from lkhub.health.paths import PathResult, WayHome, build_request, read_result
+from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, read_result
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.verify import run_probe, verify_paths
+from lkhub.health.web import verify_web
 from lkhub.host.files import read_input
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.secret import Secret
 from lkhub.spec.shown import printable
+from lkhub.supervise.control import NotRunningError, ask
 
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
@@ -68,14 +71,14 @@ def verify(
         with Progress() as progress:
             around = look_around(hub, read_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
-        url, called = applied["urls"]["livekit"], CalledHub.of(applied)
+        url, called = applied["urls"]["livekit"], read_called(hub)
     elif token_file is not None:
         called = replace(SOMEBODYS, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
     show_verified(verified, json, url, called, around)
-    if not is_well(verified.paths, around):
+    if not is_well(verified, around):
         raise typer.Exit(EXIT_UNWELL)
 
 
@@ -92,25 +95,39 @@ def verify_hub(
     at_home, notes = choose_way(paths, applied, around)
     home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
     results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
-    verified = Verified(time.time(), results, note="; ".join(notes))
+    web: tuple[WebResult, ...] = ()
+    urls = applied["urls"]
+    if not only and urls.get("local_serve"):
+        web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
+    verified = Verified(time.time(), results, note="; ".join(notes), web=web)
     if not only:
         write_verified(paths, verified)
     return replace(verified, outside=read_sightings(paths))
 
 
-def is_well(results: tuple[PathResult, ...], around: Surroundings) -> bool:
-    """Whether no path failed and at least one was proved, and nothing keeps clients from them. What could not be tried
-    is no failure."""
+def read_called(paths: StatePaths) -> CalledHub:
+    """What findings depend on, with what the edge says now."""
+    supervisor: Mapping[str, Any] = {}
+    with suppress(NotRunningError):
+        supervisor = ask(paths.control, "status")
+    return CalledHub.of(require_applied(paths), supervisor.get("edge"))
+
+
+def is_well(verified: Verified, around: Surroundings) -> bool:
+    """Whether nothing failed, at least one path was proved, and nothing keeps clients from them. What could not be
+    tried is no failure."""
+    failed = any(path.ok is False for path in verified.paths) or any(part.ok is False for part in verified.web)
     closed = any(finding.severity == "error" for finding in check_surroundings(around))
-    return any(result.ok for result in results) and not any(result.ok is False for result in results) and not closed
+    return any(path.ok for path in verified.paths) and not failed and not closed
 
 
 def show_verified(verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN) -> None:
-    ok = is_well(verified.paths, around)
-    findings = [*check_paths(verified.paths, called), *check_surroundings(around)]
+    ok = is_well(verified, around)
+    findings = [*verified.find(called), *check_surroundings(around)]
     if json:
-        paths = verified.as_json()["paths"]
-        show_json({"ok": ok, "paths": paths, "findings": [finding.as_json() for finding in findings]})
+        shown = verified.as_json()
+        found = [finding.as_json() for finding in findings]
+        show_json({"ok": ok, "paths": shown["paths"], "web": shown["web"], "findings": found})
         return
     show_paths(verified)
     show_detour(verified)

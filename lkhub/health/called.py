@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lkhub.health.paths import PathResult
@@ -16,7 +17,8 @@ class CalledHub:
     the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application does. `ports`
     are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
     and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `given_tokens`: they were
-    not made here and now.
+    not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without
+    saying where its clients are.
     """
 
     reach: str = ""
@@ -28,10 +30,13 @@ class CalledHub:
     turn: str = ""
     turn_door: str = ""
     given_tokens: bool = False
+    unannounced: str = ""
 
     @staticmethod
-    def of(applied: Mapping[str, Any] | None) -> "CalledHub":
-        """By the record of what is in force."""
+    def of(
+        applied: Mapping[str, Any] | None, edge: Mapping[str, Any] | None = None, now: datetime | None = None
+    ) -> "CalledHub":
+        """By the record of what is in force, and what the edge answers on its control socket."""
         record = applied or {}
         front = record.get("front", {})
         return CalledHub(
@@ -43,6 +48,7 @@ class CalledHub:
             record.get("ports", {}),
             front.get("turn", ""),
             front.get("turn_door", ""),
+            unannounced=_read_unannounced(edge, now),
         )
 
     @property
@@ -65,6 +71,18 @@ class CalledHub:
         if end:
             return f"{end.rpartition(':')[2]}/{protocol}"
         return self.ports.get(result.path, "")
+
+
+# After so long a proxy may have been mended.
+_RECENT = timedelta(minutes=10)
+
+
+def _read_unannounced(edge: Mapping[str, Any] | None, now: datetime | None) -> str:
+    last = (edge or {}).get("unannounced")
+    if not last:
+        return ""
+    at = datetime.fromisoformat(last["at"])
+    return str(last["proxy"]) if (now or datetime.now(UTC)) - at < _RECENT else ""
 
 
 SOMEBODYS = CalledHub()

@@ -20,13 +20,15 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
     """Findings for paths that failed or could not be tried, or that not everybody can use. Paths that fail for one
     cause are one finding, whose subject is the first of them."""
     results = tuple(results)
+    loss = max(map(worst_loss, results), default=0.0)
+    yield from _find_lossy(results)
     for result in results:
         if result.ok and _NOT_TOLD in result.detail:
             yield _find_untold(result, hub)
         if result.ok and result.native is False:
             yield _find_native(result, hub)
-    for group in _group(result for result in results if result.ok is False):
-        yield _find_failure(group, hub)
+    for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
+        yield _find_failure(group, hub, loss)
     for group in _group(result for result in results if result.ok is None):
         yield _find_untried(group)
 
@@ -42,11 +44,16 @@ def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
     yield from found.values()
 
 
+def is_common(result: PathResult) -> bool:
+    """Whether a path failed at what all paths and the web have in common: the way to the server, and the signalling."""
+    return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in _SIGNALLING)
+
+
 def _cause_key(result: PathResult) -> tuple[str, ...]:
     """What results have alike that failed for the same cause."""
     if not result.reason or is_turn(result):
         return (result.path,)
-    if result.stage in _COMMON_STAGES or result.reason in _SIGNALLING:
+    if is_common(result):
         return ("signalling", result.reason)
     if result.reason in ("no-reply", "server-first"):
         # A relay sends on to media's own port, so that all of them wait for one.
@@ -68,9 +75,55 @@ def _name_paths(group: Sequence[PathResult]) -> str:
     return f"the paths {', '.join(names[:-1])} and {names[-1]}"
 
 
-def _find_failure(group: Sequence[PathResult], hub: CalledHub) -> Finding:
+# The loss that people hear and see: more than Opus and resent packets make up for.
+LOSSY = 0.03
+
+# A line that loses so much may be why an answer did not come in time.
+_BAD = 0.10
+_SILENCES = ("signal-silent", "silent", "tls-silent", "http-silent", "turn-silent", "dtls-unfinished", "no-reply")
+
+_TOO_LOSSY = "too-lossy"
+
+
+def worst_loss(result: PathResult) -> float:
+    """The loss of sound or picture, from 0 to 1; 0 where none was measured."""
+    return max(result.loss or 0.0, result.picture_loss or 0.0)
+
+
+def _find_lossy(results: Iterable[PathResult]) -> Iterator[Finding]:
+    """One finding for all paths whose packets are lost: they share the line."""
+    lossy = [result for result in results if worst_loss(result) >= LOSSY]
+    if not lossy:
+        return
+    losses = [f"{result.path} {worst_loss(result):.0%}" for result in lossy]
+    too_bad = any(result.reason == _TOO_LOSSY for result in lossy)
+    cause = causes_media.CAUSES[_TOO_LOSSY](lossy[0], SOMEBODYS)
+    lose = "loses" if len(lossy) == 1 else "lose"
+    worst = max(map(worst_loss, lossy))
+    yield Finding(
+        "path-lossy",
+        lossy[0].path,
+        "error" if too_bad else "warning",
+        f"{_name_paths(lossy)} {lose} up to {worst:.0%} of the packets: "
+        + ("no call is fit for that" if too_bad else "people hear and see that"),
+        f"lost, or later than 0.3 s: {', '.join(losses)}",
+        cause.why,
+        cause.fix,
+    )
+
+
+def _blame_loss(cause: Cause, loss: float) -> Cause:
+    return Cause(
+        f"the line loses {loss:.0%} of the packets, which alone can be why no answer came in time", cause.fix[:1]
+    )
+
+
+def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> Finding:
     first = group[0]
     cause = _explain_udp(group, hub) or explain(first, hub, _TABLES)
+    by_loss = loss >= _BAD and first.reason in _SILENCES
+    if by_loss:
+        cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
     return Finding(
         "path-fails",
         first.path,
@@ -79,6 +132,7 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub) -> Finding:
         "; ".join(detail for detail, _ in groupby(_list_details(group))),
         cause.why,
         cause.fix,
+        depends_on=("path-lossy",) if by_loss else (),
     )
 
 

@@ -38,6 +38,13 @@ def _not_livekit(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(why, (_ADDRESS_FIX, Fix("behind a path: nginx `proxy_pass http://127.0.0.1:PORT/;`, with the last /")))
 
 
+def _part_missing(result: PathResult, hub: CalledHub) -> Cause:
+    lead = (lead_fix(hub), RENDER_FIX) if hub.is_proxied else (STATUS_FIX,)
+    return Cause(
+        "what is in front of the hub leads some of its paths to it and others elsewhere, or changes what passes", lead
+    )
+
+
 def _login(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         "something in front of LiveKit (an access gateway, a CDN, a password of the proxy) asks callers for a login, "
@@ -292,6 +299,8 @@ def _signal_ended(result: PathResult, hub: CalledHub) -> Cause:
 CAUSES: Mapping[str, Explain] = {
     "not-livekit": _not_livekit,
     "not-found": _not_livekit,
+    "another-page": _not_livekit,
+    "part-missing": _part_missing,
     "redirect": _redirect,
     "to-tls": _to_tls,
     "login": _login,

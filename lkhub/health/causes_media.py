@@ -189,6 +189,19 @@ def _no_picture(result: PathResult, hub: CalledHub) -> Cause:
     )
 
 
+def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        undecided(
+            "the network between here and the server is overloaded or bad (Wi-Fi, a mobile network, a full uplink)",
+            "this machine or the server has too much to do",
+        ),
+        (
+            Fix("look where packets are lost", "mtr HOST"),
+            Fix("try again over a cable, and while nothing else uses the line"),
+        ),
+    )
+
+
 def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server does not take the publisher's track: the token, the room or room.enabled_codecs does not allow it"
     return Cause(why, (LOG_FIX,) if hub.is_own else ())
@@ -208,4 +221,5 @@ CAUSES: Mapping[str, Explain] = {
     "nothing-heard": _nothing_heard,
     "no-picture": _no_picture,
     "not-accepted": _not_accepted,
+    "too-lossy": _too_lossy,
 }

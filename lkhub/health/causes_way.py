@@ -134,6 +134,12 @@ PROXY_PROTOCOL_FIX = Fix(
 def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
     if is_turn(result) and hub.has_split:
         name = hub.turn.rpartition(":")[0]
+        if hub.unannounced:
+            why = (
+                f"the proxy at {hub.unannounced} leads {name} to {hub.turn_door} without the PROXY protocol, by which "
+                "it says where clients are, and the hub hangs up"
+            )
+            return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX))
         why = undecided(
             f"the proxy leads {name} to {hub.turn_door} without the PROXY protocol, and the hub hangs up",
             f"the proxy leads {name} elsewhere",

@@ -6,7 +6,7 @@ The probe itself is `lkhub-engine probe`: a real pair of participants restricted
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -33,8 +33,9 @@ ROOM_SETTINGS: dict[str, Any] = {"agents": [{"agentName": "lkhub-verify-nobody"}
 class PathResult:
     """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
     one that failed, `reason` the code of what was seen there and `evidence` what it was seen by
-    (engine/internal/probe/reasons.go). Times in milliseconds, `loss` from 0 to 1. `native` says whether libwebrtc
-    accepts the chain of TURN over TLS, `native_detail` why."""
+    (engine/internal/probe/reasons.go). Times in milliseconds, `loss` and `picture_loss` (of packets of a
+    picture's size) from 0 to 1. `native` says whether libwebrtc accepts the chain of TURN over TLS, `native_detail`
+    why."""
 
     path: str
     ok: bool | None
@@ -48,6 +49,8 @@ class PathResult:
     relay: str | None = None
     native: bool | None = None
     native_detail: str | None = None
+    picture_loss: float | None = None
+    jitter_ms: float | None = None
     reason: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,6 +59,24 @@ class PathResult:
 
 
 _PATH_RESULT = TypeAdapter(PathResult)
+
+WebPart = Literal["page", "api"]
+
+
+@dataclass(frozen=True)
+class WebResult:
+    """What came of asking for `url`, the page of a join link or LiveKit's API. `ok` None: could not be tried. `reason`
+    and `evidence` are those of a path, and besides `another-page` and `part-missing`."""
+
+    what: WebPart
+    ok: bool | None
+    url: str
+    reason: str = ""
+    detail: str = ""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

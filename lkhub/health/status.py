@@ -22,11 +22,12 @@ from lkhub.health.connections import check_connections
 from lkhub.health.edge import check_edge, check_root
 from lkhub.health.finding import Finding
 from lkhub.health.kernel import check_kernel
-from lkhub.health.paths import PathResult
+from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.relay import check_relay
 from lkhub.health.router import check_router
 from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.health.web_findings import check_web
 from lkhub.plan.facts import KernelLimits
 from lkhub.plan.model import Sightings
 
@@ -37,17 +38,23 @@ HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 class Verified:
     """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
     of the paths' use by clients on other machines; a path that is not in it can't be seen. `note` says of names that
-    the calls did not go where they lead; "" where they did."""
+    the calls did not go where they lead; "" where they did. `web`: page and API by the hub's name."""
 
     at: float
     paths: tuple[PathResult, ...]
     outside: Sightings = field(default_factory=dict)
     note: str = ""
+    web: tuple[WebResult, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         seen = {path: asdict(sighting) for path, sighting in self.outside.items() if sighting}
         paths = [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]
-        return {"at": self.at, "paths": paths, "note": self.note}
+        web = [result.as_json() for result in self.web]
+        return {"at": self.at, "paths": paths, "web": web, "note": self.note}
+
+    def find(self, called: CalledHub) -> tuple[Finding, ...]:
+        """What a person should know of it."""
+        return (*check_paths(self.paths, called), *check_web(self.web, self.paths, called))
 
     @staticmethod
     def parse(text: str) -> "Verified":
@@ -97,7 +104,9 @@ class HubStatus:
         """What a person should know."""
         supervisor = self.supervisor or {}
         verified = self.current_verification
+        edge = supervisor.get("edge") or {}
         now = now or datetime.now(UTC)
+        called = CalledHub.of(self.applied, edge, now)
         return (
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
@@ -106,13 +115,13 @@ class HubStatus:
             *check_records(supervisor.get("unrecorded", {})),
             *check_watchers(supervisor.get("troubles", {})),
             *check_taken(supervisor.get("refused", {})),
-            *check_edge(supervisor.get("edge") or {}, now),
+            *check_edge(edge, now),
             *check_connections(supervisor, now),
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
-            *check_relay(supervisor.get("relay"), supervisor.get("edge"), CalledHub.of(self.applied).tls, now),
+            *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now),
             *check_kernel(self.limits),
-            *check_paths(verified.paths if verified else (), CalledHub.of(self.applied)),
+            *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
             *check_edited(supervisor.get("spec") if self.edited else None),

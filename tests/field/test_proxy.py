@@ -1,5 +1,6 @@
 """A hub behind an nginx that somebody configured by hand (tls.mode: external)."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from tests.field.nginx import OTHER_SITE, nginx
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.front import NAME, TURN_NAME, write_certificates
-from tests.namespaces.lan import HUB, PORTS, Lan
+from tests.namespaces.lan import HUB, PORTS, Lan, call_from, on_client
+from tests.waiting import wait_until
 
 DOOR = "127.0.0.1:7883"
 
@@ -152,3 +154,76 @@ def test_ws_where_only_wss_is(behind: Behind) -> None:
     assert f"use wss://{NAME}" in text, text
     assert "access_token" not in text
     assert "?" not in text.partition("fix:")[0], "a long query"
+
+
+def test_page_that_leads_elsewhere_is_no_success(behind: Behind) -> None:
+    """Signalling alone is handed on: calls of applications get through, and the join link opens another site."""
+    rtc = "".join(lead(DOOR, WEBSOCKET, HOST, location=path) for path in ("/rtc", "/twirp"))
+    code, text = behind.judge(rtc + OTHER_SITE, "--spec", str(behind.hub.spec))
+    assert code == 1
+    assert "[page-fails]" in text, text
+    assert "My cloud" in text
+    assert "[api-fails]" not in text
+    assert f"proxy_pass http://{DOOR};" in text
+
+
+@pytest.mark.case("stream-without-proxy-protocol")
+def test_stream_that_does_not_say_where_clients_are(behind: Behind) -> None:
+    split = f"""
+        map $ssl_preread_server_name $b {{ {TURN_NAME} 127.0.0.1:5349; default 127.0.0.1:8443; }}
+        server {{ listen 443; ssl_preread on; proxy_pass $b; %s }}
+    """
+    body = lead(DOOR, WEBSOCKET, HOST)
+    code, text = behind.judge(body, "--path", "turn-tls", stream=split % "")
+    assert code == 1
+    assert f"the proxy at 127.0.0.1 leads {TURN_NAME} to 127.0.0.1:5349 without the PROXY protocol" in text, text
+    assert "proxy_protocol on;" in text
+    assert "certificate" not in text.partition("fix:")[0], "it was never shown"
+
+
+@pytest.mark.case("wrong-key")
+def test_key_of_another_server(behind: Behind) -> None:
+    behind.hub.environ |= {"LIVEKIT_API_KEY": "APIother", "LIVEKIT_API_SECRET": "x" * 40}
+    try:
+        code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST), "--url", f"wss://{NAME}", "--path", "udp")
+    finally:
+        behind.hub.environ |= behind.hub.env()
+    assert code == 1
+    assert "does not know the key APIother" in text, text
+    assert "fix: take key and secret from the hub itself: `lkhub env`" in text
+
+
+@pytest.mark.parametrize("secret", ["x" * 40])
+def test_secret_of_another_server(behind: Behind, secret: str) -> None:
+    right = behind.hub.env()
+    behind.hub.environ |= right | {"LIVEKIT_API_SECRET": secret}
+    try:
+        code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST), "--url", f"wss://{NAME}", "--path", "udp")
+    finally:
+        behind.hub.environ |= right
+    assert code == 1
+    assert "the server knows the key, and its secret there is another one" in text, text
+
+
+def test_proxy_that_drops_the_token(behind: Behind) -> None:
+    code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST, 'proxy_set_header Authorization "";'))
+    assert code == 1
+    assert "drops the header Authorization" in text, text
+    assert "take key and secret" not in text
+
+
+@pytest.mark.case("idle-proxy-timeout")
+def test_proxy_that_ends_silent_websockets(behind: Behind) -> None:
+    """Signalling is never silent for so long."""
+    times = "proxy_read_timeout 8s; proxy_send_timeout 8s;"
+    behind.hub.environ |= behind.hub.env()
+    with nginx(behind.lan.hub, behind.folder, "cert", lead(DOOR, WEBSOCKET, HOST, times)):
+        client = on_client(behind.hub, behind.lan.client)
+        client.environ["SSL_CERT_FILE"] = str(behind.folder / "root.pem")
+        with call_from(client, "idle") as call:
+            call.wait_connected("udp", "udp")
+            call.watch()
+            began = time.monotonic()
+            wait_until(lambda: time.monotonic() - began > 20, "two and a half times the limit")
+            longest, ended = call.disturbance()
+    assert (longest < 2, ended) == (True, 0), longest

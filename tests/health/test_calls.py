@@ -1,7 +1,8 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import get_args
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import pytest
 
@@ -26,6 +27,7 @@ OWN = CalledHub(
 PROXIED = replace(OWN, tls="external", door="127.0.0.1:7883", turn="turn.example.com:443", turn_door="127.0.0.1:5349")
 GIVEN = replace(SOMEBODYS, given_tokens=True)
 
+# Lost packets have a finding of their own.
 TABLES = {**causes_way.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}
 
 # What stops a path without saying anything against the server, or has no more to say than its stage.
@@ -59,11 +61,12 @@ def say(finding: Finding) -> str:
 
 
 def test_every_reason_of_the_probe_has_causes_of_its_own() -> None:
-    assert read_reasons() == {*TABLES, *WITHOUT_CAUSE}
+    of_the_web = {"another-page", "part-missing"}
+    assert read_reasons() == {*TABLES, *WITHOUT_CAUSE} - of_the_web
 
 
 @pytest.mark.parametrize("hub", [OWN, PROXIED, SOMEBODYS, GIVEN], ids=["own", "proxied", "somebodys", "given"])
-@pytest.mark.parametrize("reason", sorted(TABLES))
+@pytest.mark.parametrize("reason", sorted(TABLES.keys() - {"too-lossy"}))
 def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
     """Nothing is left open that the evidence fills, and every cause has a way out."""
     text = say(find(fail("udp", "http", reason), hub))
@@ -295,6 +298,62 @@ def test_key_that_is_named_is_one_that_the_spec_has(path: ProbePath, hub: Called
     [named] = re.findall(r"whether (\w+\.\w+)", text)
     part, _, name = named.partition(".")
     assert load_spec(f"{part}: {{{name}: 9000}}".encode()).faults == []
+
+
+# --- what a line does to packets
+
+
+def lose(path: str, loss: float, picture: float | None = None, **more: Any) -> PathResult:
+    return PathResult(path, True, "media", "", loss=loss, picture_loss=picture, **more)
+
+
+TOO_BAD = replace(lose("turn-udp", 0.43, 0.4), ok=False, reason="too-lossy")
+
+
+@pytest.mark.parametrize(
+    ("results", "found"),
+    [
+        ([lose("udp", 0.0, 0.0)], []),
+        ([lose("udp", 0.02, 0.01)], []),
+        ([lose("udp", 0.05, 0.0)], [("path-lossy", "warning")]),
+        ([lose("udp", 0.0, 0.05)], [("path-lossy", "warning")]),
+        ([lose("udp", 0.33, None), TOO_BAD], [("path-lossy", "error")]),
+        ([lose("tcp", 0.0), TOO_BAD], [("path-lossy", "error")]),
+        ([TOO_BAD], [("path-lossy", "error")]),
+    ],
+)
+def test_lost_packets_are_one_finding_for_all_paths(results: list[PathResult], found: list[tuple[str, str]]) -> None:
+    findings = list(check_paths(results, OWN))
+    assert [(finding.code, finding.severity) for finding in findings] == found
+    for finding in findings:
+        lossy = [result for result in results if max(result.loss or 0, result.picture_loss or 0) > 0.02]
+        assert finding.subject == lossy[0].path
+        assert all(result.path in finding.title for result in lossy)
+
+
+def test_what_got_no_answer_on_a_line_that_loses_much_is_blamed_on_the_line() -> None:
+    silent = fail("tcp", "join", "signal-silent")
+    lossy, failed = check_paths([lose("udp", 0.33), silent], SOMEBODYS)
+    assert (lossy.code, failed.code, failed.depends_on) == ("path-lossy", "path-fails", ("path-lossy",))
+    assert "33%" in failed.cause
+    assert "not decided" not in failed.cause
+    [alone] = check_paths([silent], SOMEBODYS)
+    assert alone.depends_on == ()
+    _, refused = check_paths([lose("udp", 0.33), fail("tcp", "tcp", "refused")], SOMEBODYS)
+    assert refused.depends_on == (), "a refusal is an answer"
+
+
+def test_proxy_that_was_seen_to_hide_clients_is_named() -> None:
+    now = datetime(2026, 11, 28, 0, 0, tzinfo=UTC)
+    edge = {"unannounced": {"proxy": "127.0.0.1", "at": "2026-11-27T23:59:30Z", "count": 2}}
+    assert CalledHub.of({}, edge, now).unannounced == "127.0.0.1"
+    assert CalledHub.of({}, edge, now + timedelta(hours=1)).unannounced == ""
+    assert CalledHub.of({}, {"unannounced": None}, now).unannounced == ""
+    result = fail("turn-tls", "tls", "tls-closed", turn_url="turns:turn.example.com:443?transport=tcp")
+    finding = find(result, replace(PROXIED, unannounced="127.0.0.1"))
+    assert "not decided" not in finding.cause
+    assert "the proxy at 127.0.0.1 leads turn.example.com to 127.0.0.1:5349 without the PROXY protocol" in finding.cause
+    assert "proxy_protocol on;" in finding.fix[0].text
 
 
 # --- what works

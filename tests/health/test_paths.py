@@ -24,6 +24,9 @@ ROW: dict[str, Any] = {
 }
 
 
+UNMEASURED: dict[str, Any] = {"picture_loss": None, "jitter_ms": None, "reason": "", "evidence": {}}
+
+
 def claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])
 
@@ -87,7 +90,7 @@ def test_row_of_the_probe_is_read() -> None:
     result = read_result(ROW, promised=True)
     assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
     assert result.native is None
-    assert result.as_json() == {**ROW, "native": None, "native_detail": None, "reason": "", "evidence": {}}
+    assert result.as_json() == {**ROW, "native": None, "native_detail": None, **UNMEASURED}
 
 
 def test_row_says_what_native_applications_make_of_the_chain() -> None:

@@ -86,6 +86,7 @@ def test_verify_tells_paths_apart_and_calls_take_the_one_that_is_left(
     assert (verifying.returncode, answer["ok"]) == ((1, False) if firewall.drops else (0, True))
 
 
+@pytest.mark.case("native-root-missing")
 def test_verify_says_what_it_met(lan: Lan, hub: Hub) -> None:
     client = on_client(hub, lan.client)
     done = client.run("verify", "--url", HUB_URL, "--json")

@@ -92,6 +92,7 @@ def test_no_token_is_in_a_log(front: Front) -> None:
     assert not any("CANARY" in front.hub.log(name) for name in ("edge", "media", "serve"))
 
 
+@pytest.mark.case("turn-behind-stream-proxy")
 @pytest.mark.parametrize("front", ["nginx", "haproxy", "traefik"], indirect=True)
 def test_the_relay_sees_where_the_client_is_through_the_split_by_name(front: Front) -> None:
     assert ask_stun(front, TURN_NAME, 443) == {"mapped": CLIENT}

@@ -65,6 +65,7 @@ def seen(paths: dict[str, dict[str, Any]]) -> dict[str, tuple[bool | None, str]]
     return {name: (path["ok"], path["stage"]) for name, path in paths.items()}
 
 
+@pytest.mark.case("turn-tls-port-443-hardcoded")
 def test_web_server_on_the_port_that_clients_are_told_for_turn_is_named(lan: Lan, program: str, folder: Path) -> None:
     with serving(lan.hub, program, folder):
         paths, text = verify(lan, folder, 1)

@@ -1,0 +1,45 @@
+import pytest
+
+from lkhub.plan.front import describe_front, list_ports
+from tests.plan.test_edge import build
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"),
+    [
+        ("reach: local", {"udp": "7882/udp", "turn-udp": "3478/udp"}),
+        ("reach: lan", {"udp": "7882/udp", "tcp": "7881/tcp", "turn-udp": "3478/udp", "turn-tls": "443/tcp"}),
+        ("reach: lan\nturn: {enabled: false}\nmedia: {tcp: off}", {"udp": "7882/udp"}),
+        ("reach: local\nmedia: {udp: 50000-50010}\nturn: {udp: off}", {"udp": "50000-50010/udp"}),
+    ],
+)
+def test_each_path_that_the_hub_offers_has_its_port(text: str, ports: dict[str, str]) -> None:
+    assert list_ports(build(text)) == ports
+
+
+def test_hub_without_an_edge_has_no_door() -> None:
+    assert describe_front(build("reach: local")) == {"web": "127.0.0.1:8080"}
+
+
+@pytest.mark.parametrize(
+    ("tls", "door"),
+    [
+        ("{mode: external}", "127.0.0.1:7883"),
+        ("{mode: external, listen: 9000}", "127.0.0.1:9000"),
+        ("{mode: external, trusted_proxies: [127.0.0.1, 10.0.0.2]}", "127.0.0.1:7883"),
+    ],
+)
+def test_door_is_where_the_proxy_finds_it(tls: str, door: str) -> None:
+    front = describe_front(build(f"reach: lan\ndomain: rtc.example.com\ntls: {tls}"))
+    assert front == {"web": "127.0.0.1:8080", "name": "rtc.example.com", "door": door}
+
+
+def test_turn_over_tls_has_what_clients_are_told_and_where_it_arrives() -> None:
+    turn = "turn: {domain: turn.example.com, listen: 5349, port: 443}\n"
+    front = describe_front(build(f"reach: lan\ndomain: rtc.example.com\ntls: {{mode: external}}\n{turn}"))
+    assert (front["turn"], front["turn_door"]) == ("turn.example.com:443", "127.0.0.1:5349")
+
+
+def test_for_a_proxy_on_another_machine_the_door_is_at_this_ones_address() -> None:
+    plan = build("reach: lan\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.2]}")
+    assert describe_front(plan)["door"] == f"{plan.media.local[0]}:7883"

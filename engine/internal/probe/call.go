@@ -2,7 +2,6 @@ package probe
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"sync"
 	"time"
@@ -27,8 +26,6 @@ const (
 	unasked = 800 * time.Millisecond
 	// untold is eight checks: on a line that loses a fifth each way, one answer in 3,000 times comes later.
 	untold = 1600 * time.Millisecond
-	// lateness is how long a sent packet may take before it is lost.
-	lateness = 300 * time.Millisecond
 )
 
 // call is one path's publisher and subscriber.
@@ -41,7 +38,8 @@ type call struct {
 	result *Result
 
 	participants []*participant.Participant // publisher first
-	stream       *stream
+	sound        *stream
+	picture      *stream
 	sending      sync.WaitGroup
 	stopSending  context.CancelFunc
 }
@@ -150,39 +148,8 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 // send begins to send; leave ends it.
 func (c *call) send(ctx context.Context) {
 	ctx, c.stopSending = context.WithCancel(ctx)
-	c.sending.Go(func() { c.stream.send(ctx) })
-}
-
-// hear takes the stage media: the first packet proves it, the time after it measures loss.
-func (c *call) hear(ctx context.Context) *fault {
-	publisher, subscriber := c.participants[0], c.participants[1]
-	select {
-	case <-c.stream.arrived:
-	case <-publisher.Ended():
-		return failed(StageMedia, SenderEnded, "publisher: %s", redact(publisher.Err().Error(), c.tokens))
-	case <-subscriber.Ended():
-		return failed(StageMedia, SenderEnded, "subscriber: %s", redact(subscriber.Err().Error(), c.tokens))
-	case <-ctx.Done():
-		if !closed(publisher.Published(c.stream.track.ID())) {
-			return failed(StageMedia, NotAccepted, "both sides are connected, but the server did not accept the publisher's track")
-		}
-		return failed(StageMedia, NothingHeard, "both sides are connected, but none of the %d packets that were sent arrived", c.stream.lastSent()+1)
-	}
-	wait(ctx, c.media)
-	last := c.stream.lastSent()
-	missing, of := c.stream.missing(last)
-	for deadline := time.Now().Add(lateness); missing > 0 && time.Now().Before(deadline) && ctx.Err() == nil; {
-		wait(ctx, packetInterval/4)
-		missing, of = c.stream.missing(last)
-	}
-	ok := true
-	c.result.OK, c.result.Stage = &ok, StageMedia
-	c.result.Loss = ratio(float64(missing) / float64(of))
-	c.result.Detail = fmt.Sprintf("the subscriber heard the publisher: %d of %d packets", of-missing, of)
-	if pair, _ := publisher.Publisher.Pair(); pair != nil && !c.route.RelayOnly {
-		c.result.Detail += explainUntold(pair.Remote, publisher.Publisher.Paths())
-	}
-	return nil
+	c.sending.Go(func() { c.sound.sendSound(ctx) })
+	c.sending.Go(func() { c.picture.sendPicture(ctx) })
 }
 
 func (c *call) describePair() {

@@ -14,7 +14,6 @@ import (
 	"syscall"
 
 	"github.com/gorilla/websocket"
-	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
 
 	"lkhub/engine/internal/participant"
@@ -23,7 +22,7 @@ import (
 // join takes the stage join, both participants at once.
 func (c *call) join(ctx context.Context, server *server) *fault {
 	var err error
-	if c.stream, err = newStream(); err != nil {
+	if c.sound, c.picture, err = newStreams(); err != nil {
 		return failed(StageJoin, JoinFailed, "%v", err)
 	}
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
@@ -39,7 +38,7 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 			var err error
 			joined[i], err = participant.Join(ctx, participant.Config{
 				URL: server.target.String(), Token: token, AutoSubscribe: i > 0, Route: c.route.Route,
-				Dial: server.dial, TLS: c.way.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.stream.receive,
+				Dial: server.dial, TLS: c.way.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.receive,
 			})
 			faults[i] = c.explainJoin(server, err)
 		})
@@ -134,16 +133,22 @@ func (c *call) start() *fault {
 		}
 		var tracks []participant.Publication
 		if i == 0 {
-			tracks = []participant.Publication{{Track: c.stream.track, Request: &livekit.AddTrackRequest{
-				Name: "probe", Type: livekit.TrackType_AUDIO, Source: livekit.TrackSource_MICROPHONE,
-				DisableRed: true, // one packet sent is one packet heard
-			}}}
+			tracks = publications(c.sound, c.picture)
 		}
 		if err := p.Start(tracks...); err != nil {
 			return failed(StageJoin, JoinFailed, "%s", redact(err.Error(), c.tokens))
 		}
 	}
 	return nil
+}
+
+// receive counts what the subscriber gets.
+func (c *call) receive(track *webrtc.TrackRemote) {
+	if track.Kind() == webrtc.RTPCodecTypeVideo {
+		c.picture.receive(track)
+		return
+	}
+	c.sound.receive(track)
 }
 
 func relayURLs(servers []webrtc.ICEServer) []string {

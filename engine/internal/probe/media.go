@@ -8,8 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/livekit/protocol/livekit"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/participant"
 )
 
 const (
@@ -20,10 +23,20 @@ const (
 	// opusHeader begins an Opus packet of one 20 ms frame, so that whatever parses it on the way is content.
 	opusHeader = 0xF8
 
-	headerSize  = 1
+	// A camera's picture at 1.4 Mbit/s: bursts of packets as large as browsers make them.
+	frameInterval   = time.Second / 30
+	frameTicks      = 90_000 / 30
+	packetsPerFrame = 5
+	pictureSize     = 1160
+
 	markSize    = 8
-	payloadSize = headerSize + markSize + 4 + 8
+	trailerSize = markSize + 4 + 8
 )
+
+// vp8KeyFrame begins a frame's first packet: the payload descriptor with the start of a partition and a picture ID of 15
+// bits (RFC 7741, section 4.2), then the header of a key frame of 640 by 360 (RFC 6386, section 9.1). With nothing but
+// key frames the server can begin to forward at any.
+var vp8KeyFrame = []byte{0x90, 0x80, 0x80, 0, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01}
 
 // mark tells one publisher's packets from all others.
 type mark [markSize]byte
@@ -34,24 +47,29 @@ func newMark() mark {
 	return m
 }
 
-// payload is an Opus packet that carries the mark, a sequence number and when it was sent.
-func (m mark) payload(sequence uint32, sent time.Time) []byte {
-	buffer := make([]byte, 0, payloadSize)
-	buffer = append(buffer, opusHeader)
+// trailer ends a payload: the mark, a sequence number and when it was sent. The server may rewrite what a payload begins
+// with.
+func (m mark) trailer(sequence uint32, sent time.Time) []byte {
+	buffer := make([]byte, 0, trailerSize)
 	buffer = append(buffer, m[:]...)
 	buffer = binary.BigEndian.AppendUint32(buffer, sequence)
 	return binary.BigEndian.AppendUint64(buffer, uint64(sent.UnixNano()))
 }
 
-// sequence returns the number of a payload that carries this mark.
-func (m mark) sequence(payload []byte) (uint32, bool) {
-	if len(payload) != payloadSize || !bytes.Equal(payload[headerSize:headerSize+markSize], m[:]) {
-		return 0, false
+// read returns the number of a payload that carries this mark, and when it was sent.
+func (m mark) read(payload []byte) (sequence uint32, sent time.Time, ok bool) {
+	if len(payload) <= trailerSize {
+		return 0, time.Time{}, false
 	}
-	return binary.BigEndian.Uint32(payload[headerSize+markSize:]), true
+	trailer := payload[len(payload)-trailerSize:]
+	if !bytes.Equal(trailer[:markSize], m[:]) {
+		return 0, time.Time{}, false
+	}
+	trailer = trailer[markSize:]
+	return binary.BigEndian.Uint32(trailer), time.Unix(0, int64(binary.BigEndian.Uint64(trailer[4:]))), true
 }
 
-// stream is one publisher's packets at both ends.
+// stream is one track's packets at both ends.
 type stream struct {
 	mark  mark
 	track *webrtc.TrackLocalStaticRTP
@@ -60,32 +78,86 @@ type stream struct {
 	sent     uint32 // packets 0 to sent-1 have been sent
 	first    uint32 // the first that arrived
 	received map[uint32]struct{}
+	transit  time.Duration // of the last that arrived
+	varied   time.Duration // the sum of the differences from one to the next
+	pairs    int
 	arrived  chan struct{} // closed with the first
+
+	until uint32 // the last that is looked at
 }
 
-func newStream() (*stream, error) {
-	codec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
-	track, err := webrtc.NewTrackLocalStaticRTP(codec, "probe", "probe")
+func newStream(codec webrtc.RTPCodecCapability, id string) (*stream, error) {
+	track, err := webrtc.NewTrackLocalStaticRTP(codec, id, "probe")
 	if err != nil {
 		return nil, err
 	}
 	return &stream{mark: newMark(), track: track, received: map[uint32]struct{}{}, arrived: make(chan struct{})}, nil
 }
 
-// send sends until ctx ends. It needs a connected transport.
-func (s *stream) send(ctx context.Context) {
-	ticker := time.NewTicker(packetInterval)
+// newStreams are sound and picture.
+func newStreams() (sound, picture *stream, err error) {
+	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
+	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
+	if sound, err = newStream(opus, "probe"); err != nil {
+		return nil, nil, err
+	}
+	picture, err = newStream(vp8, "probe-picture")
+	return sound, picture, err
+}
+
+// publications are what the publisher offers.
+func publications(sound, picture *stream) []participant.Publication {
+	const width, height = 640, 360
+	bitrate := uint32(8 * packetsPerFrame * pictureSize * int(time.Second/frameInterval))
+	return []participant.Publication{
+		{Track: sound.track, Request: &livekit.AddTrackRequest{
+			Name: "probe", Type: livekit.TrackType_AUDIO, Source: livekit.TrackSource_MICROPHONE,
+			DisableRed: true, // one packet sent is one packet heard
+		}},
+		{Track: picture.track, Request: &livekit.AddTrackRequest{
+			Name: "probe-picture", Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: width, Height: height,
+			Layers: []*livekit.VideoLayer{{Quality: livekit.VideoQuality_HIGH, Width: width, Height: height, Bitrate: bitrate}},
+		}},
+	}
+}
+
+// sendSound and sendPicture send until ctx ends. They need a connected transport.
+func (s *stream) sendSound(ctx context.Context) {
+	every(ctx, packetInterval, func(number uint32) {
+		s.send(rtp.Header{Version: 2, Marker: number == 0, Timestamp: number * packetTicks}, []byte{opusHeader})
+	})
+}
+
+func (s *stream) sendPicture(ctx context.Context) {
+	every(ctx, frameInterval, func(number uint32) {
+		for i := range packetsPerFrame {
+			payload := make([]byte, pictureSize-trailerSize, pictureSize)
+			copy(payload, vp8KeyFrame)
+			payload[2], payload[3] = 0x80|byte(number>>8), byte(number)
+			if i > 0 {
+				payload[0] = 0x80 // goes on with the same partition
+				clear(payload[4:len(vp8KeyFrame)])
+			}
+			s.send(rtp.Header{Version: 2, Marker: i == packetsPerFrame-1, Timestamp: number * frameTicks}, payload)
+		}
+	})
+}
+
+func (s *stream) send(header rtp.Header, payload []byte) {
+	s.mu.Lock()
+	number := s.sent
+	s.sent++
+	s.mu.Unlock()
+	header.SequenceNumber = uint16(number)
+	// A packet that can't be sent is a lost one.
+	_ = s.track.WriteRTP(&rtp.Packet{Header: header, Payload: append(payload, s.mark.trailer(number, time.Now())...)})
+}
+
+func every(ctx context.Context, interval time.Duration, do func(number uint32)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		s.mu.Lock()
-		number := s.sent
-		s.sent++
-		s.mu.Unlock()
-		// A packet that can't be sent is a lost one.
-		_ = s.track.WriteRTP(&rtp.Packet{
-			Header:  rtp.Header{Version: 2, Marker: number == 0, SequenceNumber: uint16(number), Timestamp: number * packetTicks},
-			Payload: s.mark.payload(number, time.Now()),
-		})
+	for number := uint32(0); ; number++ {
+		do(number)
 		select {
 		case <-ctx.Done():
 			return
@@ -104,23 +176,39 @@ func (s *stream) receive(track *webrtc.TrackRemote) {
 			return
 		}
 		if packet.Unmarshal(buffer[:n]) == nil {
-			s.count(packet.Payload)
+			s.count(packet.Payload, time.Now())
 		}
 	}
 }
 
-func (s *stream) count(payload []byte) {
-	number, ok := s.mark.sequence(payload)
+func (s *stream) count(payload []byte, now time.Time) {
+	number, sent, ok := s.mark.read(payload)
 	if !ok {
 		return
 	}
+	transit := now.Sub(sent) // both are this machine's clock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.received) == 0 {
 		s.first = number
 		close(s.arrived)
+	} else {
+		s.varied += (transit - s.transit).Abs()
+		s.pairs++
 	}
+	s.transit = transit
 	s.received[number] = struct{}{}
+}
+
+// jitter is by how much the way of one packet takes longer or shorter than that of the one before, on the average
+// (RFC 3550, section 6.4.1, without its weights, which are for a stream of minutes); 0 for fewer than two.
+func (s *stream) jitter() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pairs == 0 {
+		return 0
+	}
+	return s.varied / time.Duration(s.pairs)
 }
 
 // lastSent is the number of the last packet that was sent.
@@ -134,6 +222,9 @@ func (s *stream) lastSent() uint32 {
 func (s *stream) missing(last uint32) (missing, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.received) == 0 {
+		return 0, 0
+	}
 	for number := s.first; number <= last; number++ {
 		of++
 		if _, ok := s.received[number]; !ok {

@@ -3,36 +3,70 @@ package probe
 import (
 	"testing"
 	"time"
+
+	"github.com/pion/webrtc/v4"
 )
+
+func newSound(t *testing.T) *stream {
+	t.Helper()
+	s, err := newStream(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}, "probe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
 
 func TestAMarkKnowsItsOwnPackets(t *testing.T) {
 	own, foreign := newMark(), newMark()
-	payload := own.payload(4711, time.Now())
-	if number, ok := own.sequence(payload); !ok || number != 4711 {
-		t.Errorf("own packet: %d, %v", number, ok)
+	at := time.Unix(0, 1_700_000_000_123_456_789)
+	for _, begin := range [][]byte{{opusHeader}, vp8KeyFrame} { // the server may rewrite what it begins with
+		payload := append(append([]byte{}, begin...), own.trailer(4711, at)...)
+		if number, sent, ok := own.read(payload); !ok || number != 4711 || !sent.Equal(at) {
+			t.Errorf("own packet: %d, %s, %v", number, sent, ok)
+		}
 	}
 	for name, payload := range map[string][]byte{
-		"another publisher's": foreign.payload(1, time.Now()), "short": payload[:5], "long": append(payload[:len(payload):len(payload)], 0), "none": nil,
+		"another publisher's": append([]byte{opusHeader}, foreign.trailer(1, at)...), "short": {1, 2, 3, 4, 5},
+		"one that goes on": append(append([]byte{opusHeader}, own.trailer(1, at)...), 0), "none": nil, "padding": own.trailer(1, at),
 	} {
-		if _, ok := own.sequence(payload); ok {
+		if _, _, ok := own.read(payload); ok {
 			t.Errorf("%s packet was taken for an own one", name)
 		}
 	}
 }
 
+// arrive has packets arrive that were sent every 20 ms, each after its own time.
+func arrive(s *stream, transit map[uint32]time.Duration, numbers ...uint32) {
+	begin := time.Unix(1_700_000_000, 0)
+	for _, number := range numbers {
+		sent := begin.Add(time.Duration(number) * packetInterval)
+		s.count(append([]byte{opusHeader}, s.mark.trailer(number, sent)...), sent.Add(transit[number]))
+	}
+}
+
 func TestLossCountsFromTheFirstArrival(t *testing.T) {
-	s, err := newStream()
-	if err != nil {
-		t.Fatal(err)
+	s := newSound(t)
+	if missing, of := s.missing(5); missing != 0 || of != 0 {
+		t.Errorf("nothing arrived yet: %d of %d", missing, of)
 	}
 	s.sent = 10
-	for _, number := range []uint32{4, 6, 6, 8, 5} { // late, twice, out of order
-		s.count(s.mark.payload(number, time.Now()))
-	}
+	arrive(s, nil, 4, 6, 6, 8, 5) // late, twice, out of order
 	if !closed(s.arrived) {
 		t.Error("the first arrival was not told")
 	}
 	if missing, of := s.missing(s.lastSent()); missing != 2 || of != 6 { // 7 and 9, of 4 to 9
 		t.Errorf("%d of %d are missing", missing, of)
+	}
+}
+
+func TestJitterIsWhatTheWayTakesMoreOrLess(t *testing.T) {
+	s := newSound(t)
+	if s.jitter() != 0 {
+		t.Error("of nothing")
+	}
+	const ms = time.Millisecond
+	arrive(s, map[uint32]time.Duration{0: 50 * ms, 1: 50 * ms, 2: 80 * ms, 3: 50 * ms}, 0, 1, 2, 3)
+	if got := s.jitter(); got != 20*ms { // of 0, 30 and 30
+		t.Errorf("%s", got)
 	}
 }

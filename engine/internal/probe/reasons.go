@@ -90,7 +90,8 @@ const (
 	NotAccepted    Reason = "not-accepted"     // the server did not take the publisher's track
 	NothingHeard   Reason = "nothing-heard"    // connected, and no packet came through
 	NoPicture      Reason = "no-picture"       // sound comes through, packets of a picture's size don't
-	SenderEnded    Reason = "session-lost"     // a session ended while media was waited for
+	TooLossy       Reason = "too-lossy"        // a quarter of all packets, or more, is lost
+	SessionLost    Reason = "session-lost"     // a session ended while media was waited for
 	Undecided      Reason = "not-decided"      //
 	NeedsAnother   Reason = "needs-subscriber" // one token alone: all but media
 	Interrupted    Reason = "interrupted"      //
