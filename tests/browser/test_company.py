@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.kit.browser import join
 from tests.kit.hub import Hub
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 # What the page has asked of the system to keep the screen on.
 COUNT_LOCKS = """
@@ -52,8 +52,8 @@ def recorder(hub: Hub, room: str) -> Iterator[None]:
             process.stdin.flush()
             yield
         finally:
-            process.stdin.close()
-            process.terminate()
+            process.stdin.close()  # it leaves then
+            process.wait(DEADLINE_SECONDS)
 
 
 def test_people_are_listed_and_their_coming_and_going_is_told(context: BrowserContext, hub: Hub) -> None:

@@ -6,7 +6,6 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.kit.browser import PAGE_MS
 from tests.kit.hub import Hub, make_hub
 
 
@@ -39,7 +38,7 @@ def test_a_page_whose_hub_goes_away_waits_for_it_and_comes_back(context: Browser
     finally:
         supervisor.resume()
     for each in (page, late):
-        expect(each.get_by_test_id("join")).to_be_visible(timeout=PAGE_MS)
+        expect(each.get_by_test_id("join")).to_be_visible()
         assert each.url == f"{url}/join/lobby", "where the person wanted to go"
 
 

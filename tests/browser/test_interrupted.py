@@ -7,7 +7,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.kit.browser import PAGE_MS, Guest, join
+from tests.kit.browser import Guest, join
 from tests.kit.hub import Hub
 from tests.waiting import wait_until
 
@@ -80,7 +80,7 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
         write(ann, "while nobody answers")
         expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for the connection")
     for page in (ann, bob):
-        expect(page.get_by_test_id("reconnecting")).to_have_attribute("data-state", "reconnecting", timeout=PAGE_MS)
+        expect(page.get_by_test_id("reconnecting")).to_have_attribute("data-state", "reconnecting")
         expect_as_it_was(page, microphone=True)
         expect(page.get_by_test_id("muted")).to_have_count(0)
         expect(page.get_by_test_id("away")).to_have_count(2)
@@ -90,7 +90,7 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
     for page in (ann, bob):
         page.evaluate("() => window.release()")
     for page in (ann, bob):
-        expect(page.get_by_test_id("reconnecting")).to_have_count(0, timeout=PAGE_MS)
+        expect(page.get_by_test_id("reconnecting")).to_have_count(0)
         expect(page.get_by_test_id("away")).to_have_count(0)
         expect_as_it_was(page, microphone=page is bob)
     expect(bob.locator("[data-testid=tile] [data-testid=muted]")).to_have_count(1)

@@ -31,6 +31,7 @@ ARGUMENTS = (
 )
 
 PAGE_MS = 20_000
+expect.set_options(timeout=PAGE_MS)
 
 # By then a connection that carries packets has the way that it keeps.
 SETTLED_SECONDS = 10.0
