@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useState } from 'react';
 
-import { hubUnreachable } from '../texts/hubProblem';
+import { hubAwaited } from '../texts/hubProblem';
 import type { Problem } from '../texts/problem';
 import type { Hub } from './api';
 import { fetchHub } from './api';
@@ -22,7 +22,7 @@ export function useHub(): [HubState, () => void] {
       },
       (error: unknown) => {
         if (!current) return;
-        setState({ is: 'unreachable', problem: hubUnreachable(error) });
+        setState({ is: 'unreachable', problem: hubAwaited(error) });
         stop = whenWorthAsking(attempt, () => {
           setAttempt((count) => count + 1);
         });

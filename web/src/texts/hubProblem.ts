@@ -12,8 +12,16 @@ export const PARTS_MISSING: Problem = {
 export function hubUnreachable(error: unknown): Problem {
   return {
     title: 'The hub does not answer',
-    text: 'It may be restarting, or your network does not reach it. This page asks again by itself until it is back.',
+    text: 'It may be restarting, or your network does not reach it. Try again in a moment.',
     detail: messageOf(error),
+  };
+}
+
+/** The same on a page that does nothing but wait for the hub. */
+export function hubAwaited(error: unknown): Problem {
+  return {
+    ...hubUnreachable(error),
+    text: 'It may be restarting, or your network does not reach it. This page asks again by itself until it is back.',
   };
 }
 

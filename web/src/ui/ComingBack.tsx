@@ -1,7 +1,7 @@
 import { useEffect } from 'react';
 
 import { useHub } from '../hub/useHub';
-import { hubUnreachable, PARTS_MISSING } from '../texts/hubProblem';
+import { hubAwaited, PARTS_MISSING } from '../texts/hubProblem';
 import { MessagePage } from './MessagePage';
 import { ReloadButton } from './Safety';
 
@@ -19,7 +19,7 @@ export function ComingBack({ error }: { error: unknown }) {
   useEffect(() => {
     if (back && mayReload()) location.reload();
   }, [back]);
-  const problem = back ? PARTS_MISSING : hubUnreachable(error);
+  const problem = back ? PARTS_MISSING : hubAwaited(error);
   return (
     <MessagePage hubName={undefined} problem={problem} testId="coming-back">
       <ReloadButton />
