@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -185,7 +186,9 @@ func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 	other := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, 1)}}
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		TLSClientConfig: e.tlsConfig("hub.test"),
-		Dial:            func(string, string) (net.Conn, error) { return other.Dial("tcp", "127.0.0.1:"+e.port) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return other.DialContext(ctx, "tcp", "127.0.0.1:"+e.port)
+		},
 	}}
 	for i := range 10 {
 		response, err := client.Get("https://hub.test/rtc/validate")
