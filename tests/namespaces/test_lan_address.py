@@ -25,7 +25,7 @@ OTHERS = {
     "fd00:50::2 on eth0": USABLE,
     "172.17.0.1 on docker0": BRIDGE,
     "192.168.122.1 on virbr0": BRIDGE,
-    "172.18.0.1 on services": BRIDGE,
+    "172.18.0.1 on services": "a bridge without a network card",
     "10.88.0.1 on veth1a2b3c": "a container's interface",
     "100.101.102.103 on tailscale0": VPN,
     "10.6.0.2 on wg0": VPN,
