@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import forward, join, join_edge, memory, relay, signalling, start
+from bench import forward, join, join_edge, memory, outage, relay, signalling, start
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
-NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge")
+NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "outage")
 
 
 def main() -> None:
@@ -31,6 +31,7 @@ def main() -> None:
         "relay": lambda: relay.measure(engine, rounds or 3, seconds or 6),
         "memory": memory.measure,
         "memory-edge": memory.measure_edge,
+        "outage": lambda: outage.measure(rounds or 5),
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")

@@ -38,7 +38,8 @@ def run_process(
     try:
         yield process
     finally:
-        process.terminate()
+        if process.poll() is None:
+            process.terminate()
         try:
             process.wait(timeout=STOP_SECONDS)
         except psutil.TimeoutExpired:
