@@ -28,14 +28,14 @@ func (l *fdList) Set(text string) error {
 	return nil
 }
 
-func openDoors(fds []int) (doors, error) {
+func openDoors(process string, fds []int) (doors, error) {
 	var opened doors
 	for _, fd := range fds {
 		file := os.NewFile(uintptr(fd), "door")
 		listener, err := net.FileListener(file)
 		file.Close() // FileListener holds a copy
 		if err != nil {
-			return nil, badUsage("media: --listen-fd %d is not a listening socket: %v", fd, err)
+			return nil, badUsage("%s: --listen-fd %d is not a listening socket: %v", process, fd, err)
 		}
 		opened = append(opened, listener)
 	}

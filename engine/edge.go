@@ -17,8 +17,17 @@ import (
 
 func runEdge(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var flags *flag.FlagSet
-	register := func(set *flag.FlagSet) { flags = set }
+	var fds fdList
+	register := func(set *flag.FlagSet) {
+		flags = set
+		set.Var(&fds, "listen-fd", "inherited `number` of a listening socket to use where caddy.json names its address; may be repeated")
+	}
 	return runServer("edge", "caddy.json", register, args, stdin, stdout, stderr, func(text string) (engine, error) {
+		opened, err := openDoors("edge", fds)
+		if err != nil {
+			return nil, err
+		}
+		edge.Inherit(opened)
 		return newFront(text, flags.Lookup("config").Value.String()), nil
 	})
 }
@@ -79,6 +88,7 @@ func (f *front) load(text string) error {
 	settled, cancel := context.WithTimeout(f.stopped, settleLimit)
 	defer cancel()
 	edge.AwaitCertificates(settled)
+	edge.Admit()
 	return nil
 }
 

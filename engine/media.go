@@ -25,7 +25,7 @@ func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if messages := checkConfig(text); len(messages) > 0 {
 			return nil, messages.failure()
 		}
-		opened, err := openDoors(fds)
+		opened, err := openDoors("media", fds)
 		if err != nil {
 			return nil, err
 		}

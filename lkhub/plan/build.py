@@ -39,7 +39,7 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         stun=_plan_stun(spec, media, relay),
         serve=serve,
         urls=urls,
-        processes=plan_processes(spec, facts, media, urls, relay, edge, turn_servers),
+        processes=plan_processes(spec, facts, media, urls, relay, edge, turn_servers, listeners),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
         at_home=_lead_home(media, edge),

@@ -31,7 +31,7 @@ Sightings: TypeAlias = Mapping[str, Sighting | None]
 
 
 Door: TypeAlias = tuple[str, int]
-"""Address and TCP port of a listening socket that the supervisor opens and a child inherits."""
+"""Address ("": all of them) and TCP port of a listening socket that the supervisor opens and a child inherits."""
 
 
 @dataclass(frozen=True)

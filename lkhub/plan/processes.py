@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from lkhub.plan.facts import NodeFacts
-from lkhub.plan.model import Door, EdgePlan, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
+from lkhub.plan.model import Door, EdgePlan, Listener, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.model import Spec
 
@@ -17,6 +17,7 @@ def plan_processes(
     relay: RelayPlan | None,
     edge: EdgePlan | None,
     turn_servers: Iterable[TurnServer],
+    listeners: Iterable[Listener],
 ) -> tuple[ProcessPlan, ...]:
     """All of them, in the order in which they are told about."""
     paths = StatePaths(facts.state)
@@ -36,8 +37,16 @@ def plan_processes(
             secret_files.append(paths.relay_secret)
         files = (paths.render("caddy.json"), *secret_files)
         watched = tuple(filter(None, (edge.tls.cert, edge.tls.key)))
-        processes.append(ProcessPlan("edge", argv, files, ready, True, reloads=True, watched=watched))
+        doors = _edge_doors(listeners)
+        processes.append(ProcessPlan("edge", argv, files, ready, True, doors, reloads=True, watched=watched))
     return tuple(processes)
+
+
+def _edge_doors(listeners: Iterable[Listener]) -> tuple[Door, ...]:
+    """While the edge restarts, clients wait instead of being refused: one that is refused gives its session up and
+    joins anew (the Python SDK 1.2.1), and all of them together cost seconds."""
+    ours = [listener for listener in listeners if listener.process == "edge" and listener.protocol == "tcp"]
+    return tuple((str(listener.address or ""), listener.ports.start) for listener in ours)
 
 
 def _engine_command(facts: NodeFacts, paths: StatePaths, name: str, config: str) -> tuple[tuple[str, ...], Ready]:

@@ -138,8 +138,9 @@ class Child:
 
     def can_reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
         """Whether this process becomes `plan` by reading its files again."""
-        # One file more, as that of a secret, is a change of its files like any other.
-        same_plan = replace(self.plan, files=plan.files, watched=plan.watched) == plan
+        # One file more, as that of a secret, is a change of its files like any other. Sockets that it is not given it
+        # opens itself.
+        same_plan = replace(self.plan, files=plan.files, watched=plan.watched, doors=plan.doors) == plan
         same_program = same_plan and self.fingerprint.program == fingerprint.program
         return plan.reloads and same_program and self.state == "running"
 

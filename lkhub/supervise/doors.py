@@ -20,8 +20,11 @@ class Doors:
         self._sockets: dict[Door, socket.socket] = {}
 
     def open(self, doors: tuple[Door, ...]) -> list[int]:
-        """File descriptors that listen on `doors`, in their order; opened where they are not yet."""
-        return [self._open(door).fileno() for door in doors]
+        """File descriptors that listen on `doors`, in their order; opened where they are not yet. One that only the
+        child may open is left to it: its program may have a file capability for ports below 1024. MachineError where
+        one can't be opened for another reason."""
+        opened = [self._open(door) for door in doors]
+        return [listener.fileno() for listener in opened if listener is not None]
 
     def close_except(self, kept: set[Door]) -> None:
         """Close every socket but those of `kept`."""
@@ -31,16 +34,20 @@ class Doors:
     def is_open(self, door: Door) -> bool:
         return door in self._sockets
 
-    def _open(self, door: Door) -> socket.socket:
+    def _open(self, door: Door) -> socket.socket | None:
         if door not in self._sockets:
             address, port = door
-            listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
             try:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind((address, port))
-                listener.listen(BACKLOG)
+                self._sockets[door] = _listen(address, port)
+            except PermissionError:
+                return None
             except OSError as error:
-                listener.close()
-                raise MachineError(f"can't listen on {address} port {port}: {error.strerror}") from error
-            self._sockets[door] = listener
+                where = address or "every address"
+                raise MachineError(f"can't listen on {where} port {port}: {error.strerror}") from error
         return self._sockets[door]
+
+
+def _listen(address: str, port: int) -> socket.socket:
+    is_dual = not address and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if is_dual or ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=BACKLOG, dualstack_ipv6=is_dual)

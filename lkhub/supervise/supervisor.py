@@ -298,7 +298,7 @@ class Supervisor:
         return None if people == 0 and time.monotonic() < self._rejoined_by else people
 
     def _must_be_free(self, listener: Listener, changed: list[str]) -> bool:
-        held = self.doors.is_open((str(listener.address), listener.ports.start))
+        held = self.doors.is_open((str(listener.address or ""), listener.ports.start))
         return listener.process in changed and not (listener.protocol == "tcp" and held)
 
     async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str], reloaded: list[str]) -> None:

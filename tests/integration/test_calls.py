@@ -11,6 +11,7 @@ import pytest
 from anyio.to_thread import run_sync
 
 from tests.kit.hub import Hub
+from tests.kit.links import root_of
 from tests.kit.people import Person
 from tests.waiting import until, wait_until
 
@@ -42,6 +43,27 @@ async def test_two_participants_exchange_audio_and_video(running: Hub) -> None:
         await ann.wait_heard("bob")
         for person, other in ((ann, "bob"), (bob, "ann")):
             await until(lambda p=person, o=other: len(p.ear_of(o).seen) > 20, f"pictures of {other}")  # type: ignore[misc]
+    finally:
+        await ann.leave()
+        await bob.leave()
+
+
+async def test_who_is_in_a_call_stays_in_it_when_the_edge_dies(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signalling is resumed and sound goes on. A client that is refused while the edge restarts would join anew."""
+    hub.write_spec(hub.tls_lines)
+    await run_sync(hub.up, "--no-verify")
+    monkeypatch.setenv("SSL_CERT_FILE", str(root_of(hub)))
+    ann, bob = await start_call(hub)
+    try:
+        people = (ann, bob)
+        back: set[str] = set()
+        for person in people:
+            person.room.on("reconnected", lambda who=person: back.add(who.room.local_participant.identity))
+        sessions = {person.room.local_participant.sid for person in people}
+        os.kill((await run_sync(hub.pids))["edge"], signal.SIGKILL)
+        await until(lambda: len(back) == len(people), "both are connected again")
+        assert {person.room.local_participant.sid for person in people} == sessions, "they joined anew"
+        await bob.wait_heard("ann")
     finally:
         await ann.leave()
         await bob.leave()

@@ -340,3 +340,21 @@ def test_name_of_the_node_may_stand_in_the_spec() -> None:
 def test_names_and_outside_addresses_lead_home(text: str, machine: str, home: dict[str, str]) -> None:
     """A router may not let its own network's packets back in."""
     assert build(text, machine).at_home == home
+
+
+@pytest.mark.parametrize(
+    ("text", "machine", "doors"),
+    [
+        (PUBLIC_HUB, "vps", {("", 443), ("", 80)}),
+        ("reach: lan", "laptop", {(address, port) for address in ("192.168.1.5", "127.0.0.1") for port in (443, 80)}),
+        (PUBLIC_HUB + "tls: {mode: external}", "vps", {("127.0.0.1", 7883)}),
+        (
+            PUBLIC_HUB + "tls: {mode: external, cert: /c, key: /k}\nturn: {listen: 5349}\n",
+            "vps",
+            {("127.0.0.1", 7883), ("", 5349)},
+        ),
+    ],
+)
+def test_the_supervisor_keeps_the_edges_ports_open(text: str, machine: str, doors: set[tuple[str, int]]) -> None:
+    [edge] = [process for process in build(text, machine).processes if process.name == "edge"]
+    assert set(edge.doors) == doors

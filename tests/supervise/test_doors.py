@@ -1,6 +1,8 @@
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -53,3 +55,26 @@ def test_door_that_somebody_holds_is_a_machine_error(doors: Doors) -> None:
             doors.open((door,))
     assert not doors.is_open(door)
     assert doors.open((door,))
+
+
+def test_door_on_every_address_is_open_to_both_families(doors: Doors, free_port: Callable[[], int]) -> None:
+    door = ("", free_port())
+    doors.open((door,))
+    for address in ("127.0.0.1", "::1") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
+        socket.create_connection((address, door[1]), timeout=5).close()
+
+
+def test_door_that_only_the_child_may_open_is_left_to_it(
+    doors: Doors, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    privileged, other = ("127.0.0.1", 443), ("127.0.0.1", free_port())
+    create = socket.create_server
+
+    def refuse(address: tuple[str, int], **settings: Any) -> socket.socket:
+        if address == privileged:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return create(address, **settings)
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+    assert len(doors.open((privileged, other))) == 1
+    assert not doors.is_open(privileged)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,21 @@ async def test_one_file_more_is_taken_over_by_a_reload_too(
         more = replace(process, files=(*process.files, paths.account_key))
         wanted = replace(new, plan=replace(new.plan, processes=(more,)))
         assert await supervisor.apply(wanted) == Applied((), reloaded=("edge",))
+
+
+async def test_other_ports_are_taken_over_by_a_reload_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, free_port: Callable[[], int]
+) -> None:
+    """The edge opens itself what it was not given when it started."""
+    async with supervising(paths, said) as supervisor:
+        old, new = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        for door, say in ((old, "old"), (new, "new")):
+            wanted = make_hub(edge={"say": say})
+            [process] = wanted.plan.processes
+            wanted = replace(wanted, plan=replace(wanted.plan, processes=(replace(process, doors=(door,)),)))
+            applied = await supervisor.apply(wanted)
+        assert applied == Applied((), reloaded=("edge",))
+        assert not supervisor.doors.is_open(old), "nobody may wait where nobody will come"
 
 
 async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:

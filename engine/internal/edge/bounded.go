@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -54,9 +56,10 @@ func mostOf(peer netip.Addr) int {
 // sockets are the ports that are open, with whoever gets what comes in through them.
 var sockets = struct {
 	sync.Mutex
-	open  map[string]*socket
-	seats *board
-	err   error // why the last one could not be bound: Caddy keeps the text of such an error alone
+	open      map[string]*socket
+	inherited []net.Listener // of the supervisor, not used yet
+	seats     *board
+	err       error // why the last one could not be bound: Caddy keeps the text of such an error alone
 }{open: map[string]*socket{}, seats: newBoard(boundedNetwork)}
 
 func listenBounded(ctx context.Context, _, host, port string, offset uint, config net.ListenConfig) (any, error) {
@@ -68,10 +71,13 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 	defer sockets.Unlock()
 	s := sockets.open[address]
 	if s == nil {
-		listener, err := config.Listen(ctx, "tcp", address)
-		if err != nil {
-			sockets.err = err
-			return nil, err
+		listener := takeInherited(host, port)
+		if listener == nil {
+			var err error
+			if listener, err = config.Listen(ctx, "tcp", address); err != nil {
+				sockets.err = err
+				return nil, err
+			}
 		}
 		s = &socket{address: address, listener: &places.Listener{
 			Listener: listener, Counter: connected(), Most: mostOf,
@@ -84,6 +90,40 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 	}
 	s.users++
 	return sockets.seats.listen(ctx, address, s.left), nil
+}
+
+// Inherit has listeners used that somebody keeps open while this process restarts: who connects meanwhile waits instead of
+// being refused. To be called before Load.
+func Inherit(listeners []net.Listener) {
+	sockets.Lock()
+	defer sockets.Unlock()
+	sockets.inherited = listeners
+}
+
+// takeInherited wants the lock of sockets. nil: there is none on that address.
+func takeInherited(host, port string) net.Listener {
+	for i, listener := range sockets.inherited {
+		at, ok := listener.Addr().(*net.TCPAddr)
+		if !ok || strconv.Itoa(at.Port) != port {
+			continue
+		}
+		asked, err := netip.ParseAddr(host)
+		if all := host == "" && at.IP.IsUnspecified(); all || err == nil && asked.Unmap() == at.AddrPort().Addr().Unmap() {
+			sockets.inherited = slices.Delete(sockets.inherited, i, i+1)
+			return listener
+		}
+	}
+	return nil
+}
+
+// dropInherited closes what no configuration has a use for: who connects there would wait for ever.
+func dropInherited() {
+	sockets.Lock()
+	defer sockets.Unlock()
+	for _, listener := range sockets.inherited {
+		_ = listener.Close()
+	}
+	sockets.inherited = nil
 }
 
 // socket is one open port, under one configuration after another.
@@ -103,8 +143,19 @@ func (s *socket) left() {
 	}
 }
 
+// admitted is closed when whoever connects can be served.
+var admitted = make(chan struct{})
+
+var admit sync.Once
+
+// Admit lets those in who have connected since the ports were opened. To be called when the first configuration runs and
+// has its certificates: Caddy starts its apps in no order, and the ports may be open before what is behind them. Who waits
+// at an inherited socket would be told that there is no certificate.
+func Admit() { admit.Do(func() { close(admitted) }) }
+
 // serve accepts until the socket is closed, whatever happens.
 func (s *socket) serve() {
+	<-admitted
 	for {
 		conn, err := s.listener.Accept()
 		if err != nil {

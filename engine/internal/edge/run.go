@@ -65,6 +65,7 @@ func Load(config []byte) error {
 		proxies.Store(before)
 		return err
 	}
+	dropInherited()
 	failures.forget(began)
 	running.Lock()
 	defer running.Unlock()
