@@ -172,6 +172,6 @@ def test_a_machine_without_a_lan_is_told_why(machine: Namespace, hub: Hub) -> No
     assert "hub.yaml:2: reach: no LAN address on this machine: " in done.stderr
     assert f"172.17.0.1 on docker0 ({BRIDGE})" in done.stderr
     assert f"10.8.0.2 on office ({VPN})" in done.stderr
-    assert "hint: connect it to a network, or set media.advertise\n" in done.stderr
+    assert "hint: connect it to a network; or name the interface in media.interfaces, or the address" in done.stderr
     assert "nothing was changed" in done.stderr
     assert hub.status()["hub"]["state"] == "stopped"
