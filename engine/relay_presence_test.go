@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -266,5 +269,18 @@ func TestARosterThatMakesNoSenseIsNoAnswer(t *testing.T) {
 			t.Errorf("%s: %v", name, said)
 		}
 		server.Close()
+	}
+}
+
+func TestAsManyAreAskedAboutAsThereArePorts(t *testing.T) {
+	m := newMedia(t)
+	participants := make([]string, math.MaxUint16)
+	for i := range participants {
+		participants[i] = fmt.Sprintf("PA_%012d", i)
+		m.roster.joined(participants[i], strings.Repeat("long ", 20))
+	}
+	said, err := newRosterClient(m.socket).ask(t.Context(), participants)
+	if err != nil || len(said.In) != len(participants) {
+		t.Errorf("%d of %d: %v", len(said.In), len(participants), err)
 	}
 }

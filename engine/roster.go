@@ -30,8 +30,8 @@ type rosterKeeper interface {
 	Presence(participants []string) presence
 }
 
-// maxRoster is some 50,000 participants.
-const maxRoster = 1 << 20
+// maxRoster has room for more participants than there are ports.
+const maxRoster = 4 << 20
 
 func handleRoster(w http.ResponseWriter, request *http.Request, keeper rosterKeeper) {
 	w.Header().Set("Content-Type", "application/json")
