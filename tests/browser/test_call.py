@@ -140,6 +140,11 @@ def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext
         wait_until(partial(both_move, page), "both pictures move")
         expect(page.locator("[data-testid=ice-path]")).to_have_attribute("data-path", "udp")
     if os.environ.get("TAKE_PICTURES"):
+        ann.bring_to_front()
+        ann.mouse.move(5, 5)  # off the tiles, whose buttons would be seen
+        expect(ann.get_by_test_id("comings")).to_have_text("")
+        expect(ann.locator("[data-testid=quality][data-quality=excellent]")).to_have_count(2)
+        wait_until(partial(both_move, ann), "both pictures are seen")
         PICTURE.parent.mkdir(exist_ok=True)
         ann.screenshot(path=PICTURE)
 
