@@ -21,9 +21,11 @@ keys: {{{key}: {secret}}}
 rtc: {{udp_port: 7882, tcp_port: 7881, node_ip: {node_ip}, use_external_ip: false{rtc}}}
 """
 
-# The ports of LiveKit's own documents.
+# The ports of LiveKit's own documents. To the addresses of these tests LiveKit's TURN relays when it is told to: they
+# are of the range for benchmarks (pkg/service/turnrelay.go).
 TURN = """\
-turn: {{enabled: true, udp_port: 3478, tls_port: 5349, domain: {domain}, cert_file: {cert}, key_file: {key}}}
+turn: {{enabled: true, udp_port: 3478, tls_port: 5349, domain: {domain}, cert_file: {cert}, key_file: {key},
+  allow_restricted_peer_cidrs: [198.18.0.0/15]}}
 """
 
 CADDY = """\
