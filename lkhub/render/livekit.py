@@ -18,7 +18,8 @@ _HIDDEN = Secret("***")
 
 def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> RenderedFile:
     """livekit.yaml of a plan. Its secrets are in files that it names, but for `credentials` of other people's TURN
-    servers that take a login, by their place in the plan: LiveKit reads those from here alone."""
+    servers that take a login, by their place in the plan. LiveKit could read a login from a file (`credentials_file`,
+    of name and password together); this file is as private."""
     config: dict[str, Any] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
