@@ -118,6 +118,17 @@ def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
     )
 
 
+def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:
+    return Cause(
+        f"the TURN server relays, but not to {_end(result, 'remote') or 'media'}: its own rules keep relays from that "
+        "address; LiveKit's own TURN does so by default for private and reserved ones",
+        (
+            Fix("LiveKit's own TURN: allow media's address, turn.allow_restricted_peer_cidrs: [ADDRESS/32]"),
+            Fix("coturn: allowed-peer-ip=ADDRESS"),
+        ),
+    )
+
+
 def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
     named = f" ({hub.turn})" if hub.turn else ""
     fixes = (
@@ -213,6 +224,7 @@ CAUSES: Mapping[str, Explain] = {
     "turn-silent": _turn_silent,
     "turn-login": _turn_login,
     "turn-refused": _turn_refused,
+    "turn-forbids": _turn_forbids,
     "turn-is-web": _turn_is_web,
     "no-own-address": _no_own_address,
     "loopback-told": _loopback_told,

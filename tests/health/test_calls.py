@@ -95,7 +95,7 @@ def test_unknown_stage_and_reason_are_still_a_finding() -> None:
         ("token", ["unknown-key", "bad-signature", "token-expired", "token-too-early", "token-malformed"]),
         ("token", ["no-grant", "no-identity", "no-room", "room-full", "limit-reached", "token-mismatch"]),
         ("join", ["not-upgraded", "signal-silent", "signal-ended", "not-offered"]),
-        ("gather", ["turn-silent", "turn-login", "turn-refused", "turn-is-web", "no-own-address"]),
+        ("gather", ["turn-silent", "turn-login", "turn-refused", "turn-forbids", "turn-is-web", "no-own-address"]),
         ("connect", ["no-reply", "server-first", "loopback-told"]),
         ("media", ["nothing-heard", "no-picture", "not-accepted"]),
     ],
@@ -207,6 +207,13 @@ def test_port_that_drops_packets_is_named_with_the_command_that_shows_why() -> N
     assert "7882/udp (media.udp)" in finding.fix[0].text
     assert [fix.command for fix in finding.fix][:2] == ["lkhub firewall status", "lkhub firewall apply"]
     assert not any(key in say(finding) for key in ("turn.udp", "tls.listen", "turn.listen"))
+
+
+def test_turn_server_that_refuses_to_relay_is_no_firewall() -> None:
+    finding = find(fail("turn-udp", "connect", "turn-forbids", remote="udp 10.0.0.5:7882"), SOMEBODYS)
+    assert "udp 10.0.0.5:7882" in finding.cause
+    assert "turn.allow_restricted_peer_cidrs" in say(finding)
+    assert "firewall" not in say(finding)
 
 
 def test_no_udp_at_all_names_both_ports() -> None:

@@ -25,7 +25,7 @@ rtc: {{udp_port: 7882, tcp_port: 7881, node_ip: {node_ip}, use_external_ip: fals
 # are of the range for benchmarks (pkg/service/turnrelay.go).
 TURN = """\
 turn: {{enabled: true, udp_port: 3478, tls_port: 5349, domain: {domain}, cert_file: {cert}, key_file: {key},
-  allow_restricted_peer_cidrs: [198.18.0.0/15]}}
+  allow_restricted_peer_cidrs: [{peers}]}}
 """
 
 CADDY = """\
@@ -71,13 +71,15 @@ def serving(
     rtc: str = "",
     turn_domain: str = NAME,
     by_name: bool = False,
+    peers: str = "198.18.0.0/15",
 ) -> Iterator[None]:
     """livekit-server at NAME with the certificate of `folder`, which tells clients `node_ip`; `rtc` is what else stands
     there. Without `turn_domain` it
-    has no TURN, and with `by_name` port 443 is shared by HAProxy."""
+    has no TURN, and with `by_name` port 443 is shared by HAProxy. `peers` are what its TURN relays to besides public
+    addresses."""
     livekit = LIVEKIT.format(key=KEY, secret=SECRET, node_ip=node_ip, rtc=rtc and f", {rtc}")
     if turn_domain:
-        livekit += TURN.format(domain=turn_domain, cert=folder / "cert.pem", key=folder / "key.pem")
+        livekit += TURN.format(domain=turn_domain, cert=folder / "cert.pem", key=folder / "key.pem", peers=peers)
     caddy = CADDY.format(folder=folder, name=NAME, port=8443 if by_name else 443)
     commands = [
         [program, "--config", _write(folder / "livekit.yaml", livekit)],

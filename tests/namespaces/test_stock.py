@@ -97,7 +97,8 @@ def test_address_that_leads_nowhere_is_named(lan: Lan, program: str, folder: Pat
     assert f"udp {NOWHERE}:7882" in paths["udp"]["detail"], paths
     assert f"tcp {NOWHERE}:7881" in paths["tcp"]["detail"], paths
     assert f"turn:{NOWHERE}:3478" in paths["turn-udp"]["detail"], paths
-    assert text.count("fix: see whether the address that was tried is where the server is reached") == 3, text
+    # Of UDP, media's and the relay's together, and of TCP.
+    assert text.count("fix: see whether the address that was tried is where the server is reached") == 2, text
     assert "rtc.node_ip" in text, text
 
 
@@ -123,6 +124,14 @@ def test_of_several_addresses_livekit_listens_on_the_one_that_it_is_given(lan: L
         paths, text = verify(lan, folder, 0, ["udp", "tcp"])
     assert seen(paths) == dict.fromkeys(("udp", "tcp"), (True, "media")), paths
     assert "address-not-told" not in text, text
+
+
+def test_turn_server_that_relays_nowhere_near_is_named(lan: Lan, program: str, folder: Path) -> None:
+    with serving(lan.hub, program, folder, peers="10.0.0.0/8"):
+        paths, text = verify(lan, folder, 1, ["turn-udp"])
+    assert (paths["turn-udp"]["stage"], paths["turn-udp"]["reason"]) == ("connect", "turn-forbids"), paths
+    assert "turn.allow_restricted_peer_cidrs" in text, text
+    assert "firewall" not in text, text
 
 
 def test_path_that_is_not_offered_is_no_failure(lan: Lan, program: str, folder: Path) -> None:

@@ -72,6 +72,9 @@ func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 		return f(StageGather, TURNSilent, "no answer from the TURN server %s", list(turn.urls)).with("relay", list(turn.urls))
 	case len(local) == 0:
 		return f(StageGather, NoOwnAddress, "this machine has no network address to reach %s from%s", list(remote), because(paths.Errors))
+	case !closed(t.Reached()) && r.RelayOnly && paths.Refusal == stun.CodeForbidden:
+		return f(StageConnect, TURNForbids, "the TURN server gave a relay address, and refuses to send to %s: %s",
+			list(remote), strings.Join(paths.Errors, "; ")).with("relay", list(turn.servers()))
 	case !closed(t.Reached()):
 		return f(StageConnect, NoReply, "no candidate pair answered: sent checks from %s to %s without a reply%s",
 			list(local), list(remote), because(paths.Errors))

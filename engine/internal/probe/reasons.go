@@ -83,6 +83,7 @@ const (
 	TURNSilent     Reason = "turn-silent"      // no answer from the TURN server
 	TURNLogin      Reason = "turn-login"       // it refuses name and password
 	TURNRefused    Reason = "turn-refused"     // it gives no relay address, for another reason
+	TURNForbids    Reason = "turn-forbids"     // it gives one, and refuses to send to media's address
 	TURNIsWeb      Reason = "turn-is-web"      // a web server is there
 	NoReply        Reason = "no-reply"         // nothing came back
 	ServerFirst    Reason = "server-first"     // nothing came back before the server had sent by itself
