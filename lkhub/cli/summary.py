@@ -44,7 +44,8 @@ def show_summary(
         say(warning, "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
-    show_findings([*verified.find(read_called(plan.paths)), *check_surroundings(around)])
+    findings = [*verified.find(read_called(plan.paths)), *check_surroundings(around)]
+    show_findings(findings)
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)
@@ -61,7 +62,9 @@ def show_summary(
     rows["API key"] = "lkhub env"
     if address and (scanned := _choose_scanned(applied, address)):
         show_qr(scanned, below=_count_lines(rows))
-    out.print(f"{plan.name} is up" + (", with a change that waits until nobody is in a call" if pending else ""))
+    is_well = not any(finding.severity == "error" for finding in findings)
+    state = "is up" if is_well else "runs, and not everybody gets in: what is wrong stands above"
+    out.print(f"{plan.name} {state}" + (", with a change that waits until nobody is in a call" if pending else ""))
     show_rows(rows)
 
 

@@ -187,7 +187,7 @@ _UNTRIED = {
 
 
 def _find_native(result: PathResult, hub: CalledHub) -> Finding:
-    """On a network of one's own they have other ways, and there may be no chain that they would take."""
+    """On a network of one's own they have other ways, and there may be no chain that they would take: a note."""
     at_home = hub.reach in ("local", "lan")
     when = (
         "here they get through over UDP; it matters only where something between a device and the hub lets nothing but "
@@ -195,7 +195,10 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
         if at_home
         else "it matters on networks that let nothing but 443/tcp through"
     )
-    public = Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's")
+    ways = (
+        Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
+        Fix("else leave them another way: media.tcp, or turn.udp"),
+    )
     return Finding(
         "native-refuses",
         result.path,
@@ -203,10 +206,7 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
         "native applications can't use TURN over TLS here; browsers can",
         result.native_detail or "",
         f"libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; {when}",
-        (
-            *(() if at_home else (public,)),
-            Fix(f"{'' if at_home else 'else '}nothing: over UDP, TCP and TURN over UDP they get through"),
-        ),
+        () if at_home else ways,
     )
 
 
