@@ -106,7 +106,9 @@ _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
         "closing idle room": None,
         "using single-node routing": None,
         "not dispatching agent job since no worker is available": None,
+        "using explicit node IP for NAT1To1Ips": None,
         "failed reading cgroup specific cpu stats, falling back to system wide implementation": None,
+        "failed reading cgroup specific memory stats, falling back to system wide implementation": None,
         # At every leave, of each data channel.
         "error reading data channel": None,
     },

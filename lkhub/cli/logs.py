@@ -50,7 +50,9 @@ def logs(
     paths = find_hub(spec, state)
     asked = [name] if name else list(NAMES)
     if not any(Path(paths.log(each)).exists() for each in asked):
-        raise InputError(f"{name or 'the hub'} has written nothing yet", hints=("`lkhub up` starts it",))
+        others = any(Path(paths.log(each)).exists() for each in NAMES)
+        hint = "`lkhub status` shows whether this hub has such a process" if others else "`lkhub up` starts it"
+        raise InputError(f"{name or 'the hub'} has written nothing yet", hints=(hint,))
     tails = {each: Tail(paths.log(each)) for each in asked}
     if name and raw:
         show_raw([(name, line) for line in tails[name].read_last(lines)])

@@ -72,6 +72,12 @@ def test_log_that_is_not_there_yet_says_so(run: Run, name: str) -> None:
     assert "the hub has written nothing yet" in run("logs").err
 
 
+def test_process_that_this_hub_may_not_have_is_not_told_to_be_started(run: Run, log: Path) -> None:
+    done = run("logs", "edge")
+    assert (done.code, done.out) == (2, "")
+    assert "`lkhub status` shows whether this hub has such a process" in done.err
+
+
 def test_raw_log_is_that_of_one_process(run: Run, log: Path) -> None:
     done = run("logs", "--raw")
     assert (done.code, done.out) == (2, "")
