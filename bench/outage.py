@@ -152,10 +152,11 @@ class Crowd:
             event = json.loads(line)
             with self.lock:
                 diary = self.diaries[event["identity"]]
+                diary.anew = event["anew"]
                 if event["what"] == "heard":
                     diary.heard = event["at"]
                 elif event["what"] == "reconnected":
-                    diary.reconnected, diary.anew = event["at"], event["anew"]
+                    diary.reconnected = event["at"]
 
     def turn_over(self) -> float:
         """Forget what was until now, which is returned."""

@@ -29,7 +29,7 @@ class Somebody:
     def __init__(self, url: str, identity: str, token: str, speaks: bool) -> None:
         self.url, self.identity, self.token, self.speaks = url, identity, token, speaks
         self.room = rtc.Room()
-        self.first = ""
+        self.subscribed, self.anew = set[str](), False
         self.deaf = True
         self.tasks: set[asyncio.Task[None]] = set()
         self.room.on("reconnecting", lambda: self._tell("reconnecting"))
@@ -39,7 +39,6 @@ class Somebody:
 
     async def join(self) -> None:
         await self.room.connect(self.url, self.token)
-        self.first = self.room.local_participant.sid
         self._tell("joined")
         if self.speaks:
             source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=100)
@@ -50,12 +49,14 @@ class Somebody:
             self._start(_play(source))
 
     def _tell(self, what: str) -> None:
-        anew = what == "reconnected" and self.room.local_participant.sid != self.first
-        event = {"at": time.monotonic(), "identity": self.identity, "what": what, "anew": anew}
+        event = {"at": time.monotonic(), "identity": self.identity, "what": what, "anew": self.anew}
         print(json.dumps(event), flush=True)
         self.deaf = what != "heard"
 
-    def _listen(self, track: rtc.Track, *_: Any) -> None:
+    def _listen(self, track: rtc.Track, _: Any, speaker: rtc.RemoteParticipant) -> None:
+        # The SDK keeps the old session's id. In a session that is resumed nothing is subscribed a second time.
+        self.anew = self.anew or speaker.identity in self.subscribed
+        self.subscribed.add(speaker.identity)
         if track.kind == rtc.TrackKind.KIND_AUDIO:
             self._start(self._hear(track))
 
