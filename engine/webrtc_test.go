@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,5 +57,15 @@ func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
 		if !strings.Contains(answer.SDP, name) {
 			t.Errorf("no %s in the answer:\n%s", name, answer.SDP)
 		}
+	}
+}
+
+// It would be on in the configuration, and off in every call.
+func TestMediaRefusesWhatItIsBuiltWithout(t *testing.T) {
+	media := engineCommand("media", "--config", "-", "--control", filepath.Join(t.TempDir(), "c"))
+	media.Stdin = strings.NewReader(goodKeys + "port: " + freePort(t) + "\nbind_addresses: [127.0.0.1]\nrtc: {node_ip: 127.0.0.1, enable_warp: true}\n")
+	stdout, _ := media.Output()
+	if code := media.ProcessState.ExitCode(); code != exitUsage || !strings.Contains(string(stdout), "rtc.enable_warp: this engine is built without it") {
+		t.Errorf("exit code %d, %s", code, stdout)
 	}
 }
