@@ -1,8 +1,10 @@
 """What an earlier supervisor left running is taken over. None of it is killed that may carry a call."""
 
 from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.plan.model import PROCESS_NAMES
 from lkhub.supervise.child import Child, Ending, end_process
-from lkhub.supervise.record import Found, find_running
+from lkhub.supervise.record import Found, Identity, find_running, read_record
 from lkhub.supervise.supervisor import Supervisor
 
 
@@ -23,6 +25,40 @@ async def adopt(supervisor: Supervisor) -> None:
             supervisor.say(f"{error.message}\nit is started anew")
             await child.stop("replace")
             del supervisor.children[name]
+    if supervisor.children:
+        await _start_dead(supervisor)
+
+
+async def _start_dead(supervisor: Supervisor) -> None:
+    """Start what died together with its supervisor as it was: a change that waits for the calls of the others must not
+    keep it down. Only with the very files that it ran with."""
+    for name in PROCESS_NAMES:
+        identity = read_record(supervisor.paths, name)
+        if identity is None or name in supervisor.children or not _has_its_files(identity):
+            continue
+        child = Child(
+            identity.plan,
+            identity.fingerprint,
+            supervisor.paths,
+            supervisor.doors,
+            supervisor.say,
+            supervisor.returned,
+        )
+        supervisor.say(f"{name} died with its supervisor; starting it again")
+        try:
+            await child.start(supervisor.tasks)
+            supervisor.children[name] = child
+        except MachineError as error:
+            supervisor.say(error.message)
+            await child.stop("replace")
+
+
+def _has_its_files(identity: Identity) -> bool:
+    try:
+        texts = [files.read_text(path) for path in identity.plan.files]
+    except MachineError:
+        return False
+    return files.digest("\0".join(text or "" for text in texts).encode()) == identity.fingerprint.files
 
 
 async def _let_go(supervisor: Supervisor, found: Found) -> None:

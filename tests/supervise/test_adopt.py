@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.host import processes
+from lkhub.host import files, processes
 from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
@@ -61,6 +61,25 @@ async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
         await adopt(second)
         assert set(states(second)) == {"media", "relay"}
         assert (await second.apply(make_hub())).changed == ("serve",)
+
+
+async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    hub = make_hub(media={"rooms": IN_A_CALL}, serve={})
+    digests = {
+        name: Fingerprint("actor", files.digest(print.files.encode())) for name, print in hub.fingerprints.items()
+    }
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(replace(hub, fingerprints=digests))
+        before = pids(first)
+    assert before["serve"] is not None
+    os.kill(before["serve"], signal.SIGKILL)
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert (await second.apply(make_hub(media={"say": "new"}, serve={"say": "new"}))).pending
+        assert states(second) == {"media": "running", "serve": "running"}
+        assert pids(second)["media"] == before["media"]
 
 
 async def test_one_that_hangs_is_ended_and_started_anew(
