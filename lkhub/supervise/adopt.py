@@ -17,6 +17,8 @@ async def adopt(supervisor: Supervisor) -> None:
         child = Child.adopt(found.identity, supervisor.paths, supervisor.doors, supervisor.say, supervisor.returned)
         supervisor.children[found.name] = child
         supervisor.say(f"{found.name} (pid {found.process.pid}) is still running; taking it over")
+    # Read before: the record of one that ends while it is taken over ends with it.
+    records = {name: read_record(supervisor.paths, name) for name in PROCESS_NAMES}
     for name, child in list(supervisor.children.items()):
         try:
             await child.start(supervisor.tasks)
@@ -26,31 +28,26 @@ async def adopt(supervisor: Supervisor) -> None:
             await child.stop("replace")
             del supervisor.children[name]
     if supervisor.children:
-        await _start_dead(supervisor)
+        for identity in records.values():
+            if identity is not None and identity.plan.name not in supervisor.children:
+                await _start_dead(supervisor, identity)
 
 
-async def _start_dead(supervisor: Supervisor) -> None:
+async def _start_dead(supervisor: Supervisor, identity: Identity) -> None:
     """Start what died together with its supervisor as it was: a change that waits for the calls of the others must not
     keep it down. Only with the very files that it ran with."""
-    for name in PROCESS_NAMES:
-        identity = read_record(supervisor.paths, name)
-        if identity is None or name in supervisor.children or not _has_its_files(identity):
-            continue
-        child = Child(
-            identity.plan,
-            identity.fingerprint,
-            supervisor.paths,
-            supervisor.doors,
-            supervisor.say,
-            supervisor.returned,
-        )
-        supervisor.say(f"{name} died with its supervisor; starting it again")
-        try:
-            await child.start(supervisor.tasks)
-            supervisor.children[name] = child
-        except MachineError as error:
-            supervisor.say(error.message)
-            await child.stop("replace")
+    if not _has_its_files(identity):
+        return
+    child = Child(
+        identity.plan, identity.fingerprint, supervisor.paths, supervisor.doors, supervisor.say, supervisor.returned
+    )
+    supervisor.say(f"{identity.plan.name} died with its supervisor; starting it again")
+    try:
+        await child.start(supervisor.tasks)
+        supervisor.children[identity.plan.name] = child
+    except MachineError as error:
+        supervisor.say(error.message)
+        await child.stop("replace")
 
 
 def _has_its_files(identity: Identity) -> bool:
