@@ -53,7 +53,6 @@ class Home:
 
     async def _come_back(self) -> None:
         supervisor, paths = self._supervisor, self._supervisor.paths
-        supervisor.say(f"{paths.root} was removed while the hub runs; it is written again")
         if not os.path.exists(paths.lock):
             for folder in (paths.root, paths.run, paths.logs):
                 ensure_private_dir(folder)
@@ -61,6 +60,7 @@ class Home:
             await self._answer()
         self._lock.take_again()
         _reopen_log(paths.log("hub"))
+        supervisor.say(f"{paths.root} was removed while the hub runs; it is written again")
         supervisor.notice_removal(time.time(), "the record of this machine's firewall rules" if self._rules else "")
         for write in self._also:
             write()
