@@ -145,14 +145,18 @@ func livekitRefusal(status int, body string) (reason Reason, evidence map[string
 	return "", nil, false
 }
 
+const invalidToken = `(?:^invalid token: .*error|^invalid authorization token): .*`
+
 var livekitRefusals = []struct {
 	words  *regexp.Regexp
 	reason Reason
 }{
-	{regexp.MustCompile(`^invalid API key: ?(\S*)`), UnknownKey},
-	{regexp.MustCompile(`error: .*(signature is invalid|error in cryptographic primitive)`), BadSignature},
-	{regexp.MustCompile(`error: .*(token is expired|exp\))`), TokenExpired},
-	{regexp.MustCompile(`error: .*(not valid yet|used before issued|nbf\))`), TokenTooEarly},
+	{regexp.MustCompile(`^invalid API key(?:: ?(\S*)|$)`), UnknownKey},
+	// Until 1.13.5 "invalid token: TOKEN, error: WHY", since then "invalid authorization token: WHY".
+	{regexp.MustCompile(invalidToken + `(signature is invalid|error in cryptographic primitive)`), BadSignature},
+	{regexp.MustCompile(invalidToken + `(token is expired|exp\))`), TokenExpired},
+	{regexp.MustCompile(invalidToken + `(not valid yet|used before issued|nbf\))`), TokenTooEarly},
+	{regexp.MustCompile(`^invalid authorization token: `), TokenRefused},
 	{regexp.MustCompile(`^invalid authorization token`), TokenMalformed},
 	{regexp.MustCompile(`^invalid authorization header`), TokenMalformed},
 	{regexp.MustCompile(`^invalid token: `), TokenRefused},

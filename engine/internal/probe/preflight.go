@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/logger"
 	"github.com/livekit/server-sdk-go/v2/signalling"
 
@@ -121,10 +122,19 @@ func (s *server) validate(ctx context.Context, conn net.Conn, tokens []string) *
 			return s.explainHTTP(err)
 		}
 		if f := readAnswer(request.URL, response, body, tokens).judge(StageHTTP); f != nil {
-			return f
+			return nameKey(f, token)
 		}
 	}
 	return nil
+}
+
+// nameKey adds the key that signed the token, which LiveKit says until 1.13.5 alone.
+func nameKey(f *fault, token string) *fault {
+	signed, err := auth.ParseAPIToken(token)
+	if f.reason != UnknownKey || f.evidence["key"] != "" || err != nil {
+		return f
+	}
+	return f.with("key", redact(signed.APIKey(), nil))
 }
 
 func (s *server) explainHTTP(err error) *fault {

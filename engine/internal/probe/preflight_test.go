@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-const token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+// token is signed by APIabc, for a.
+const token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJBUElhYmMiLCJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
 // takePreflight takes the stages before the join against an address.
 func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
@@ -61,6 +62,11 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 		{"a hub without media", 502, own("no-answer"), none, StageHTTP, HubMediaDown, "a hub answers"},
 		{"LiveKit without the room", 404, "requested room does not exist", none, StageToken, NoRoom, "requested room does not exist"},
 		{"an unknown key", 401, "invalid API key: APIabc", none, StageToken, UnknownKey, "APIabc"},
+		{"an unknown key, since 1.13.6", 401, "invalid API key", none, StageToken, UnknownKey, "APIabc"},
+		{"a wrong secret, since 1.13.6", 401, "invalid authorization token: token signature is invalid: signature is invalid", none, StageToken, BadSignature, "signature"},
+		{"an old token, since 1.13.6", 401, "invalid authorization token: token has invalid claims: token is expired", none, StageToken, TokenExpired, "expired"},
+		{"a token of tomorrow, since 1.13.6", 401, "invalid authorization token: token has invalid claims: token is not valid yet", none, StageToken, TokenTooEarly, "yet"},
+		{"another refusal, since 1.13.6", 401, "invalid authorization token: token is missing required claim: exp claim is required", none, StageToken, TokenRefused, "required"},
 		{"a wrong secret", 401, invalid("token signature is invalid: signature is invalid"), none, StageToken, BadSignature, "(token), error: token signature"},
 		{"a wrong secret, before 1.9", 401, invalid("go-jose/go-jose: error in cryptographic primitive"), none, StageToken, BadSignature, "primitive"},
 		{"an old token", 401, invalid("token has invalid claims: token is expired"), none, StageToken, TokenExpired, "expired"},
@@ -92,7 +98,7 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 				}
 				return
 			}
-			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(f.detail, c.says) {
+			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(fmt.Sprint(f.detail, f.evidence), c.says) {
 				t.Fatalf("got %v, want stage %s, %s and %q", f, c.stage, c.reason, c.says)
 			}
 			if said := fmt.Sprint(f.detail, f.evidence); strings.Contains(said, token) || strings.Contains(said, "<") {
@@ -143,7 +149,7 @@ func TestPreflightStages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := takePreflight(t, c.address, 300*time.Millisecond)
-			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(f.detail, c.says) {
+			if f == nil || f.stage != c.stage || f.reason != c.reason || !strings.Contains(fmt.Sprint(f.detail, f.evidence), c.says) {
 				t.Errorf("got %v because of %s, want stage %s, %s and %q", f, f.reason, c.stage, c.reason, c.says)
 			}
 		})
