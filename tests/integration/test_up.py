@@ -116,11 +116,13 @@ def test_two_first_starts_at_once_are_one_hub_with_one_set_of_keys(hub: Hub, how
     keys = hub.env()["LIVEKIT_API_SECRET"]
     assert keys in (hub.state / "managed-keys.yaml").read_text()
     assert keys in (hub.state / "keys.yaml").read_text()
+    # The one that stays in front may be stopped before it has said so.
+    returned = [each for each in started if each.poll() is not None]
     hub.run("down")
     for each in started:
         out, err = each.communicate(timeout=30)
         assert each.returncode == 0, err
-        assert "hub is up" in out
+        assert "hub is up" in out or each not in returned
 
 
 @pytest.mark.case("state-path-too-long")
