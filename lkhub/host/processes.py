@@ -178,7 +178,7 @@ def list_running() -> list[Running]:
         try:
             process = psutil.Process(pid)
             with process.oneshot():
-                if process.uids().effective != os.geteuid() or pid == os.getpid():
+                if process.uids().effective != os.geteuid() or pid == os.getpid() or not _has_our_root(pid):
                     continue
                 mark = _read_mark(process)
                 identity = identify(pid) if mark != "" else None
@@ -188,6 +188,14 @@ def list_running() -> list[Running]:
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue  # it has ended meanwhile, or is none of ours
     return found
+
+
+def _has_our_root(pid: int) -> bool:
+    """Whether a path means the same file there. In a container that this machine runs it does not."""
+    try:
+        return sys.platform != "linux" or os.path.samefile(f"/proc/{pid}/root", "/")
+    except OSError:
+        return True  # the system does not tell
 
 
 def _list_candidates() -> list[int]:

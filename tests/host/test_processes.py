@@ -230,6 +230,22 @@ def test_processes_are_found_by_their_mark(tmp_path: Path) -> None:
             child.wait()
 
 
+CHROOTED = "import os, sys, time; os.chroot(sys.argv[1]); print('in', flush=True); time.sleep(60)"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="another root needs root")
+def test_process_of_a_container_is_none_of_ours(tmp_path: Path) -> None:
+    """Its state directory may have the same name."""
+    log = tmp_path / "log"
+    inside = start([sys.executable, "-c", CHROOTED, str(tmp_path)], str(log), {**os.environ, MARK: "media here"})
+    try:
+        wait_until(lambda: log.exists() and "in" in log.read_text(), "it is in its root")
+        assert inside.pid not in {each.process.pid for each in list_running()}
+    finally:
+        inside.kill()
+        inside.wait()
+
+
 def test_mark_is_not_handed_on_by_a_hub_that_was_started_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MARK, "media elsewhere")
     assert MARK not in child_environ()
