@@ -2,7 +2,7 @@
 
 from lkhub.errors import MachineError
 from lkhub.host import files
-from lkhub.plan.model import PROCESS_NAMES
+from lkhub.plan.model import PROCESS_NAMES, ProcessPlan
 from lkhub.supervise.child import Child, Ending, end_process
 from lkhub.supervise.record import Found, Identity, find_running, read_record
 from lkhub.supervise.supervisor import Supervisor
@@ -45,6 +45,7 @@ async def _start_dead(supervisor: Supervisor, identity: Identity) -> None:
     try:
         await child.start(supervisor.tasks)
         supervisor.children[identity.plan.name] = child
+        await supervisor.returned(child)
     except MachineError as error:
         supervisor.say(error.message)
         await child.stop("replace")
@@ -60,9 +61,10 @@ def _has_its_files(identity: Identity) -> bool:
 
 async def _let_go(supervisor: Supervisor, found: Found) -> None:
     how: Ending = "now" if found.name == "serve" else "drain"
-    until = "" if how == "now" else " when its calls are over"
+    drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
+    until = "" if how == "now" else f" when its calls are over, or after {drain} s"
     supervisor.say(f"{found.name} (pid {found.process.pid}) is left over and can't be taken over; it ends{until}")
     if found.name in supervisor.children:  # there is one that is better
-        supervisor.tasks.start_soon(end_process, found.process, how)
+        supervisor.tasks.start_soon(end_process, found.process, how, drain)
     else:  # the next one needs its ports
-        await end_process(found.process, how)
+        await end_process(found.process, how, drain)

@@ -82,7 +82,7 @@ class Supervisor:
                 return Applied(())
             try:
                 return await self._apply(wanted, now=now)
-            except HubError:
+            except Exception:
                 if self.pending is not None and self.pending is not wanted:
                     self.say("the change that waited is dropped: a later one was tried since")
                 self.pending = None
@@ -121,7 +121,7 @@ class Supervisor:
     async def stop(self, how: Ending) -> None:
         """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
         self.stopping = True
-        for name, child in list(self.children.items()):
+        for name, child in sorted(self.children.items(), key=lambda each: each[0] != "media"):
             # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
             await child.stop(how if name == "media" else "now")
         self.doors.close_except(set())

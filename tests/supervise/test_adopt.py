@@ -14,6 +14,7 @@ from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.child import Child
 from lkhub.supervise.record import find_running, mark, read_record
 from lkhub.supervise.supervisor import Applied
 from tests.supervise.conftest import ACTOR, IN_A_CALL, MakeHub, list_running, pids, plan_actor, states, supervising
@@ -76,7 +77,14 @@ async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
     assert before["serve"] is not None
     os.kill(before["serve"], signal.SIGKILL)
     async with supervising(paths, said) as second:
+        returned: list[str] = []
+
+        async def note(child: Child) -> None:
+            returned.append(child.plan.name)
+
+        second.returned = note  # type: ignore[method-assign]
         await adopt(second)
+        assert returned == ["serve"], "what follows from that is done: a relay's clients are told, people are expected"
         assert (await second.apply(make_hub(media={"say": "new"}, serve={"say": "new"}))).pending
         assert states(second) == {"media": "running", "serve": "running"}
         assert pids(second)["media"] == before["media"]
