@@ -76,8 +76,9 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 		defer a.bounds.closed(opened)
 		return opened.UDPConn.Close()
 	})
-	a.bounds.opened(opened)
+	// First: whoever is over a bound is closed by the second, and is no client then.
 	a.clients.opened(opened)
+	a.bounds.opened(opened)
 	return opened, address, nil
 }
 
