@@ -77,6 +77,40 @@ test('what may have gone down with the old connection is sent again, under its o
   expect(states(chat)).toEqual(['sent', 'sent', 'gap']);
 });
 
+test('what may be lost when a call ends is told', async () => {
+  const { chat, line, wait } = setUp();
+  chat.write('old');
+  await settle();
+  wait(UNSURE_MS + 1);
+  chat.write('just now');
+  await settle();
+  chat.receive(fromBob('b1', 'hello'));
+  expect(chat.unsent()).toEqual([]);
+  line.open = false;
+  chat.lost();
+  expect(chat.unsent()).toEqual(['just now']);
+  // It is sent again, and breaks off again.
+  line.fails = true;
+  chat.back(true);
+  await settle();
+  expect(chat.unsent()).toEqual(['just now']);
+});
+
+test('an attempt on a connection that is gone says nothing of a later one', async () => {
+  const ends: (() => void)[] = [];
+  const send = () => new Promise<void>((resolve, reject) => ends.push(ends.length === 0 ? () => { reject(new Error('gone')); } : resolve));
+  const chat = new Chat({ isOpen: () => true, send }, () => ({ identity: 'ann', name: 'Ann', mine: true }), () => 'id1');
+  chat.write('hello');
+  chat.lost();
+  chat.back(true);
+  ends[1]?.();
+  await settle();
+  expect(states(chat)).toEqual(['sent', 'gap']);
+  ends[0]?.();
+  await settle();
+  expect(states(chat)).toEqual(['sent', 'gap']);
+});
+
 test('a connection that is resumed has lost nothing', async () => {
   const { chat, line } = setUp();
   chat.write('just now');

@@ -48,6 +48,7 @@ export class Chat {
   private entries: ChatEntry[] = [];
   private readonly listeners = new Set<() => void>();
   private readonly handedOver = new Map<string, number>();
+  private readonly attempts = new Map<string, number>();
   private lostAt: number | undefined;
 
   private readonly line: ChatLine;
@@ -106,11 +107,14 @@ export class Chat {
     );
   }
 
-  /** Texts that were never sent. */
+  /** One's own texts that may not have arrived: not sent, or so shortly before a loss that they may be lost with it. */
   unsent(): string[] {
-    return this.entries.flatMap((entry) =>
-      isGap(entry) || entry.delivery === 'sent' || this.handedOver.has(entry.id) ? [] : entry.text,
-    );
+    const unsureSince = this.lostAt === undefined ? Infinity : this.lostAt - UNSURE_MS;
+    return this.entries.flatMap((entry) => {
+      if (isGap(entry) || !entry.from.mine) return [];
+      const isSure = entry.delivery === 'sent' && (this.handedOver.get(entry.id) ?? 0) < unsureSince;
+      return isSure ? [] : entry.text;
+    });
   }
 
   private deliver(wanted: (message: ChatMessage) => boolean): void {
@@ -120,15 +124,19 @@ export class Chat {
   }
 
   private async send(id: string, text: string): Promise<void> {
+    const attempt = (this.attempts.get(id) ?? 0) + 1;
+    this.attempts.set(id, attempt);
+    this.mark(id, 'waiting');
+    let delivery: ChatMessage['delivery'] = 'sent';
     try {
-      this.mark(id, 'waiting');
       await this.line.send(id, text);
       this.handedOver.set(id, this.now());
-      this.mark(id, 'sent');
     } catch {
       // Lost while it was sent: it waits for the line like the others.
-      this.mark(id, this.line.isOpen() ? 'failed' : 'waiting');
+      delivery = this.line.isOpen() ? 'failed' : 'waiting';
     }
+    // An earlier attempt may end after this one, on a connection that is gone.
+    if (this.attempts.get(id) === attempt) this.mark(id, delivery);
   }
 
   private mark(id: string, delivery: ChatMessage['delivery']): void {

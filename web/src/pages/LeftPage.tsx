@@ -24,7 +24,7 @@ export function LeftPage({ hub, room, problem, unsent, onRejoin }: LeftPageProps
       more={
         unsent.length > 0 && (
           <div className="unsent" data-testid="unsent">
-            <p>What you wrote last was not sent:</p>
+            <p>What you wrote last may not have arrived:</p>
             <ul>
               {unsent.map((text, index) => (
                 <li key={index}>{text}</li>
