@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
+from lkhub.health.kernel import MORE_FILES, MORE_FILES_FIX
 
 # What is longer ago than this is over: those who were kept out have tried again since.
 RECENT_SECONDS = 600.0
@@ -39,13 +40,13 @@ def check_connections(told: Mapping[str, Any], now: datetime) -> Iterator[Findin
                 "whoever connects meanwhile waits",
                 (
                     Fix("see how many files the processes may open; each connection takes one or two", "ulimit -Hn"),
-                    Fix("raise the limit of whoever starts the hub, and start it anew", "ulimit -Hn 65536"),
+                    MORE_FILES_FIX,
                 ),
             )
 
 
 def _find_refused(process: str, name: str, report: Mapping[str, Any], refusal: Mapping[str, Any]) -> Finding:
-    client, more = refusal["client"], Fix("let the hub open more files, and start it anew", "ulimit -Hn 65536")
+    client, more = refusal["client"], Fix("let the hub open more files, and start it anew", MORE_FILES)
     detail = (
         f"at {_time(refusal['at'])} {client} had {refusal['held']}; {report['open']} of {report['limit']} places are "
         f"taken now, and {report['refused']} connections were refused since the process started"

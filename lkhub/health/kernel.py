@@ -12,6 +12,10 @@ BUFFER_BYTES = 2_500_000
 # A participant takes a few descriptors, ICE over TCP and the edge included; 4,096 carry some hundred people.
 OPEN_FILES = 4096
 
+# The way out wherever open files are too few.
+MORE_FILES = "ulimit -Hn 65536"
+MORE_FILES_FIX = Fix("raise the limit of whoever starts the hub, and start it anew", MORE_FILES)
+
 # Above this share of the table new connections of everybody on the machine will soon be dropped.
 CONNECTIONS_SHARE = 0.8
 
@@ -46,7 +50,7 @@ def check_kernel(limits: KernelLimits) -> Iterator[Finding]:
             "the hub may open too few files for many people",
             f"at most {limits.open_files} in one process",
             "each participant takes some; whoever comes when they are used up is refused",
-            (Fix("raise the limit of whoever starts the hub, and start it anew", "ulimit -Hn 65536"),),
+            (MORE_FILES_FIX,),
         )
     if limits.connections and limits.connections_max:
         share = limits.connections / limits.connections_max

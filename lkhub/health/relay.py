@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
+from lkhub.health.kernel import MORE_FILES
 
 # Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
 NEARLY_FULL = 0.75
@@ -92,6 +93,6 @@ def _widen(ports: Mapping[str, Any]) -> Fix:
         return Fix(
             "the process may open too few files for its whole range: raise the limit of whoever starts the hub, and "
             "start it anew",
-            "ulimit -Hn 65536",
+            MORE_FILES,
         )
     return Fix("write a wider range for turn.relay, a dozen ports for each participant more, and run", "lkhub up")
