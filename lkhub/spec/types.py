@@ -185,10 +185,13 @@ def parse_file_path(value: Any) -> str:
 
 
 def parse_network(value: Any) -> Network:
-    """`10.0.0.0/8`, or one address."""
+    """`10.0.0.0/8`, or one address. A network of IPv4 that is written as IPv6 (`::ffff:192.0.2.1`) becomes one of IPv4,
+    by which all programs here know who connects."""
     try:
         if isinstance(value, str | IPv4Network | IPv6Network):
-            return ip_network(value, strict=False)
+            network = ip_network(value, strict=False)
+            mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+            return IPv4Network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
     except ValueError:
         pass
     raise ValueError(f"{shown(value)} is not a network such as 10.0.0.0/8, nor an address")

@@ -274,7 +274,11 @@ def test_wrong_domain_says_what_is_wrong(value: Any, said: str) -> None:
 
 
 V4_NETWORKS = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(lambda n: IPv4Network(n, strict=False))
-V6_NETWORKS = st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 128)).map(lambda n: IPv6Network(n, strict=False))
+V6_NETWORKS = (
+    st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 128))
+    .map(lambda n: IPv6Network(n, strict=False))
+    .filter(lambda network: not network.network_address.ipv4_mapped)
+)
 
 
 @given(st.lists(V4_NETWORKS | V6_NETWORKS, max_size=4))
@@ -287,6 +291,17 @@ def test_network_may_be_an_address_or_have_bits_too_many() -> None:
     assert parse_network("10.1.2.3/8") == IPv4Network("10.0.0.0/8")
     assert parse_network("fd00::5/64") == IPv6Network("fd00::/64")
     assert parse_networks([]) == ()
+
+
+@given(V4_NETWORKS)
+def test_network_of_ipv4_written_within_ipv6_is_that_of_ipv4(network: IPv4Network) -> None:
+    within = f"::ffff:{network.network_address}/{96 + network.prefixlen}"
+    assert parse_network(within) == parse_network(IPv6Network(within)) == network
+
+
+def test_network_that_holds_more_than_ipv4_stays() -> None:
+    assert parse_network("::ffff:0:0/95") == IPv6Network("::fffe:0:0/95")
+    assert parse_network("::ffff:10.0.0.1") == IPv4Network("10.0.0.1/32")
 
 
 @pytest.mark.parametrize(

@@ -135,17 +135,11 @@ func (c *Counter) noteFailure(err error) (isNews bool) {
 
 // ClientOf is whom an address is counted under: an IPv4 address or an IPv6 /64, what one subscriber is given. What is no
 // IP address, which only a test has, counts as one client.
-func ClientOf(addr net.Addr) netip.Prefix {
-	port, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return ClientOfIP(port.Addr())
-}
+func ClientOf(addr net.Addr) netip.Prefix { return ClientOfIP(ipOf(addr)) }
 
 // ClientOfIP is ClientOf without a port.
 func ClientOfIP(ip netip.Addr) netip.Prefix {
-	ip = ip.Unmap().WithZone("")
+	ip = plain(ip)
 	bits := 32
 	if ip.Is6() {
 		bits = 64
@@ -153,6 +147,15 @@ func ClientOfIP(ip netip.Addr) netip.Prefix {
 	prefix, _ := ip.Prefix(bits) // fails for bits that the family doesn't have
 	return prefix
 }
+
+// ipOf is the address alone; the zero Addr for what is none.
+func ipOf(addr net.Addr) netip.Addr {
+	port, _ := netip.ParseAddrPort(addr.String())
+	return plain(port.Addr())
+}
+
+// plain is an address as networks are written: a netip.Prefix contains neither a mapped IPv4 address nor one with a zone.
+func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
 func name(client netip.Prefix) string {
 	if client.IsSingleIP() {

@@ -19,7 +19,8 @@ type Listener struct {
 	net.Listener
 	// Counter may be shared by several listeners.
 	Counter *Counter
-	// Most is what one client may hold.
+	// Most is what the client of this address may hold. It is the address itself, and not the network that the client is
+	// counted under: a proxy has one address, and its neighbours are not it.
 	Most func(netip.Addr) int
 	// Failed hears of errors of the system.
 	Failed func(error)
@@ -40,8 +41,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			time.Sleep(pause)
 			continue
 		}
-		client := ClientOf(conn.RemoteAddr())
-		if !l.Counter.Enter(client, l.Most(client.Addr())) {
+		ip := ipOf(conn.RemoteAddr())
+		client := ClientOfIP(ip)
+		if !l.Counter.Enter(client, l.Most(ip)) {
 			_ = conn.Close()
 			continue
 		}

@@ -105,6 +105,56 @@ func TestClientsAreCountedByAddressOrNetwork(t *testing.T) {
 	}
 }
 
+// from is a connection of this address.
+type from struct {
+	net.Conn
+	addr address
+}
+
+func (f from) RemoteAddr() net.Addr { return f.addr }
+
+// arriving gives these connections, and is closed then.
+type arriving struct {
+	net.Listener
+	conns []net.Conn
+}
+
+func (a *arriving) Accept() (net.Conn, error) {
+	if len(a.conns) == 0 {
+		return nil, net.ErrClosed
+	}
+	conn := a.conns[0]
+	a.conns = a.conns[1:]
+	return conn, nil
+}
+
+// What a client may hold is asked by its own address, as a proxy is named by, and not by the network that it is counted
+// under: a neighbour in that network is another.
+func TestMostIsAskedByTheAddressItself(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1:1000":              "192.0.2.1",
+		"[::ffff:192.0.2.1]:1000":     "192.0.2.1",
+		"[::1]:1000":                  "::1",
+		"[2001:db8:1:2:3:4:5:6]:1000": "2001:db8:1:2:3:4:5:6",
+		"[fe80::1:2:3:4%eth0]:1":      "fe80::1:2:3:4",
+		"not an address, but a test":  "invalid IP",
+	} {
+		ours, theirs := net.Pipe()
+		theirs.Close()
+		var asked []string
+		l := &Listener{
+			Listener: &arriving{conns: []net.Conn{from{ours, address(addr)}}}, Counter: New(2),
+			Most: func(ip netip.Addr) int { asked = append(asked, ip.String()); return 1 },
+		}
+		conn, err := l.Accept()
+		if err != nil || len(asked) != 1 || asked[0] != want {
+			t.Errorf("%s: asked for %q, want %s: %v", addr, asked, want, err)
+			continue
+		}
+		conn.Close()
+	}
+}
+
 // failing gives errors before each connection.
 type failing struct {
 	net.Listener
