@@ -16,6 +16,7 @@ from lkhub.cli.show import count_people, err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import is_well, verify_hub
 from lkhub.errors import EXIT_UNWELL, MachineError
+from lkhub.health.checks import describe_people
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import forget_variables
@@ -86,12 +87,9 @@ def up(
 def _report_applied(applied: Applied) -> None:
     names = ", ".join(applied.changed)
     if applied.pending:
-        people = (
-            "whether people are in a call is not known: media does not say, or is another one since a moment ago"
-            if applied.people is None
-            else f"{count_people(applied.people)} in a call"
-        )
-        err.print(f"pending: {names} would restart, and {people}; applied when they left, or with --now")
+        when = "when they left" if applied.people else "when it is known that nobody is"
+        people = describe_people(applied.people)
+        err.print(f"pending: {names} would restart, and {people}; applied {when}, or with --now")
     elif applied.cut:
         err.print(f"restarted {names}; {count_people(applied.cut)} in a call and had to reconnect")
     elif applied.changed:

@@ -23,18 +23,35 @@ def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[st
             )
 
 
-def check_pending(pending: bool) -> Iterator[Finding]:
-    """A finding for a change that waits."""
-    if pending:
-        yield Finding(
-            "change-pending",
-            "hub",
-            "info",
-            "a change of the spec waits until nobody is in a call",
-            "it restarts media, which would interrupt people",
-            "people are in a call",
-            (Fix("apply it now and interrupt them for a moment", "lkhub up --now"),),
-        )
+def describe_people(people: int | None) -> str:
+    """How many are in a call, as media told; None where it did not."""
+    if people is None:
+        return "whether people are in a call is not known: media does not say, or is another one since a moment ago"
+    return f"{people} {'person is' if people == 1 else 'people are'} in a call"
+
+
+def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """A finding for a change that waits. `waits`: `{"restarts", "people"}`, the names of the processes and how many
+    were in a call at the last look; None of a supervisor that does not tell."""
+    if not pending:
+        return
+    people = waits["people"] if waits else None
+    restarts = ", ".join(waits["restarts"]) if waits else "processes that may carry calls"
+    known = people is not None
+    yield Finding(
+        "change-pending",
+        "hub",
+        "info",
+        f"a change of the spec waits until {'nobody is' if known else 'it is known that nobody is'} in a call",
+        f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} whoever is in a call",
+        describe_people(people) if waits else "people are in a call, or whether they are is not known",
+        (
+            Fix(
+                "apply it now and interrupt them for a moment" if known else "apply it now, whoever it interrupts",
+                "lkhub up --now",
+            ),
+        ),
+    )
 
 
 def check_edited(spec: str | None) -> Iterator[Finding]:

@@ -66,6 +66,7 @@ class Supervisor:
         self._removed_at = 0.0
         self._lost = ""
         self._unwritten = False
+        self._waits: Mapping[str, Any] = {}
 
     # --- what the operator asks for
 
@@ -207,6 +208,7 @@ class Supervisor:
             "unrecorded": {child.plan.name: child.unrecorded for child in self.children.values() if child.unrecorded},
             "hangs": {child.plan.name: child.hangs for child in self.children.values() if child.hangs},
             "pending": self.pending is not None,
+            "waits": self._waits if self.pending else None,
             "moved": self.moved,
             "spec": wanted.spec if wanted else None,
             "digest": files.digest(wanted.raw) if wanted else None,
@@ -234,7 +236,7 @@ class Supervisor:
         if any(self._carries_calls(name) for name in [*changed, *gone]):
             people = await self.count_people()
             if people != 0 and not now:
-                self.pending = wanted
+                self.pending, self._waits = wanted, {"restarts": [*changed, *gone], "people": people}
                 return Applied((*changed, *gone), pending=True, people=people)
             if people != 0:
                 self._expect_people()

@@ -118,7 +118,11 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
             {"changed": ["media"], "pending": True, "people": 2},
             "pending: media would restart, and 2 people are in a call",
         ),
-        ({"changed": ["media"], "pending": True, "people": None}, "whether people are in a call is not known"),
+        (
+            {"changed": ["media"], "pending": True, "people": None},
+            "whether people are in a call is not known: media does not say, or is another one since a moment ago; "
+            "applied when it is known that nobody is, or with --now",
+        ),
         ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),
         ({"changed": ["serve"], "reloaded": ["edge"]}, "restarted serve\nedge took its change over"),
     ],

@@ -25,6 +25,47 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
     assert finding.fix[0].command == "lkhub up --now"
 
 
+@pytest.mark.parametrize(
+    ("waits", "title", "detail", "cause"),
+    [
+        (
+            {"restarts": ["relay"], "people": 1},
+            "until nobody is in a call",
+            "it restarts relay, which interrupts",
+            "1 person is in a call",
+        ),
+        (
+            {"restarts": ["media", "serve"], "people": 12},
+            "until nobody is in a call",
+            "it restarts media, serve",
+            "12 people are",
+        ),
+        (
+            {"restarts": ["media"], "people": None},
+            "until it is known that nobody is in a call",
+            "would interrupt",
+            "not known: media does not say",
+        ),
+        # A supervisor of another version, which does not tell.
+        (
+            None,
+            "until it is known that nobody is in a call",
+            "that may carry calls",
+            "or whether they are is not known",
+        ),
+    ],
+)
+def test_change_that_waits_says_what_is_known(
+    waits: dict[str, Any] | None, title: str, detail: str, cause: str
+) -> None:
+    [finding] = check_pending(True, waits)
+    assert title in finding.title
+    assert detail in finding.detail
+    assert cause in finding.cause
+    if waits and waits["restarts"] != ["media"]:
+        assert "not known" not in finding.cause
+
+
 def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
     assert list(check_address("")) == []
     [finding] = check_address("clients are told 192.168.1.5, and this machine is at 192.168.1.77")

@@ -27,6 +27,7 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
         assert applied == Applied(("media",), pending=True, people=2)
         assert pids(supervisor) == before
         assert supervisor.as_json()["pending"] is True
+        assert supervisor.as_json()["waits"] == {"restarts": ["media"], "people": 2}
 
 
 async def test_change_that_interrupts_nobody_does_not_wait(
@@ -44,6 +45,7 @@ async def test_change_now_says_how_many_it_cuts(paths: StatePaths, said: list[st
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}), now=True)
         assert applied == Applied(("media",), cut=2)
         assert supervisor.as_json()["pending"] is False
+        assert supervisor.as_json()["waits"] is None
 
 
 async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -61,6 +63,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
         os.unlink(paths.socket("media"))
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert (applied.pending, applied.people) == (True, None)
+        assert supervisor.as_json()["waits"] == {"restarts": ["media"], "people": None}
 
 
 async def test_waiting_change_is_made_when_nobody_is_left(
