@@ -14,7 +14,8 @@ from lkhub.health.surroundings import UNSEEN
 from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.peer import load_asker
-from lkhub.plan.facts import KernelLimits
+from lkhub.host.runs_in import read_runs_in
+from lkhub.plan.facts import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
@@ -43,7 +44,11 @@ def read_status(paths: StatePaths) -> HubStatus:
         from lkhub.cli.around import look_around
 
         around = look_around(paths, outside)
-    return HubStatus(applied, supervisor, left, read_verified(paths), limits, edited, outside, change, asker, around)
+    runs_in = read_runs_in(supervisor["pid"]) if supervisor else RunsIn()
+    verified = read_verified(paths)
+    return HubStatus(
+        applied, supervisor, left, verified, limits, edited, outside, change, asker, around=around, runs_in=runs_in
+    )
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
-from lkhub.health.kernel import MORE_FILES, MORE_FILES_FIX
+from lkhub.health.limits import SOMEHOW, more_files
+from lkhub.plan.facts import RunsIn
 
 # What is longer ago than this is over: those who were kept out have tried again since.
 RECENT_SECONDS = 600.0
@@ -18,9 +19,10 @@ _OF = {
 }
 
 
-def check_connections(told: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
+def check_connections(told: Mapping[str, Any], now: datetime, runs_in: RunsIn = SOMEHOW) -> Iterator[Finding]:
     """Findings where connections are refused, or could not be accepted. `told` is what media and the edge answered, by
-    their names: `connections` of each, and for media one each of its kinds."""
+    their names: `connections` of each, and for media one each of its kinds; and `processes`."""
+    pids = {row["name"]: row["pid"] for row in told.get("processes", ()) if row.get("pid")}
     for (process, kind), name in _OF.items():
         report = (told.get(process) or {}).get("connections") or {}
         report = report.get(kind) if kind else report
@@ -28,7 +30,7 @@ def check_connections(told: Mapping[str, Any], now: datetime) -> Iterator[Findin
             continue
         refusal, failure = report.get("refusal"), report.get("failure")
         if refusal and _is_recent(refusal, now):
-            yield _find_refused(process, name, report, refusal)
+            yield _find_refused(process, name, report, refusal, runs_in)
         if failure and _is_recent(failure, now):
             yield Finding(
                 "accept-fails",
@@ -38,15 +40,21 @@ def check_connections(told: Mapping[str, Any], now: datetime) -> Iterator[Findin
                 f"{failure['error']}, at {_time(failure['at'])}",
                 "the system gave it none: its open files or the machine's memory are used up. It goes on trying, and "
                 "whoever connects meanwhile waits",
-                (
-                    Fix("see how many files the processes may open; each connection takes one or two", "ulimit -Hn"),
-                    MORE_FILES_FIX,
-                ),
+                (*_see_limit(pids.get(process)), *more_files(runs_in)),
             )
 
 
-def _find_refused(process: str, name: str, report: Mapping[str, Any], refusal: Mapping[str, Any]) -> Finding:
-    client, more = refusal["client"], Fix("let the hub open more files, and start it anew", MORE_FILES)
+def _see_limit(pid: int | None) -> tuple[Fix, ...]:
+    if pid is None:
+        return ()
+    text = "see how many files it may open (the last number); each connection takes one or two"
+    return (Fix(text, f"grep 'open files' /proc/{pid}/limits"),)
+
+
+def _find_refused(
+    process: str, name: str, report: Mapping[str, Any], refusal: Mapping[str, Any], runs_in: RunsIn
+) -> Finding:
+    client, more = refusal["client"], more_files(runs_in)
     detail = (
         f"at {_time(refusal['at'])} {client} had {refusal['held']}; {report['open']} of {report['limit']} places are "
         f"taken now, and {report['refused']} connections were refused since the process started"
@@ -59,7 +67,7 @@ def _find_refused(process: str, name: str, report: Mapping[str, Any], refusal: M
             f"{name} refuses connections: every place was taken",
             detail,
             "there are more connections than its open files carry. Those that are open go on",
-            (more,),
+            more,
         )
     return Finding(
         "connections-refused",
@@ -69,7 +77,7 @@ def _find_refused(process: str, name: str, report: Mapping[str, Any], refusal: M
         detail,
         "one address has as many connections as it may without shutting others out: a flood, or very many people "
         "behind one router. Those that are open go on",
-        (Fix(f"if you don't know {client}, shut it out in your firewall"), more),
+        (Fix(f"if you don't know {client}, shut it out in your firewall"), *more),
     )
 
 

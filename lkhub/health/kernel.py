@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from lkhub.health.finding import Finding, Fix
-from lkhub.plan.facts import KernelLimits
+from lkhub.health.limits import SOMEHOW, more_files
+from lkhub.plan.facts import KernelLimits, RunsIn
 
 # livekit-server warns below 5,000,000 bytes as getsockopt(2) tells them (mediatransportutil, rtcconfig), which is twice
 # what the sysctl says (socket(7), SO_RCVBUF).
@@ -12,15 +13,11 @@ BUFFER_BYTES = 2_500_000
 # A participant takes a few descriptors, ICE over TCP and the edge included; 4,096 carry some hundred people.
 OPEN_FILES = 4096
 
-# The way out wherever open files are too few.
-MORE_FILES = "ulimit -Hn 65536"
-MORE_FILES_FIX = Fix("raise the limit of whoever starts the hub, and start it anew", MORE_FILES)
-
 # Above this share of the table new connections of everybody on the machine will soon be dropped.
 CONNECTIONS_SHARE = 0.8
 
 
-def check_kernel(limits: KernelLimits) -> Iterator[Finding]:
+def check_kernel(limits: KernelLimits, runs_in: RunsIn = SOMEHOW) -> Iterator[Finding]:
     """A finding for every limit that is too low for calls of more than a few people."""
     small = {
         name: value
@@ -50,7 +47,7 @@ def check_kernel(limits: KernelLimits) -> Iterator[Finding]:
             "the hub may open too few files for many people",
             f"at most {limits.open_files} in one process",
             "each participant takes some; whoever comes when they are used up is refused",
-            (MORE_FILES_FIX,),
+            more_files(runs_in),
         )
     if limits.connections and limits.connections_max:
         share = limits.connections / limits.connections_max

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
-from lkhub.health.kernel import MORE_FILES
+from lkhub.health.limits import SOMEHOW, more_files
+from lkhub.plan.facts import RunsIn
 
 # Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
 NEARLY_FULL = 0.75
@@ -24,17 +25,21 @@ _WAYS = {"turn-udp": "TURN over UDP", "turn-tls": "TURN over TLS"}
 
 
 def check_relay(
-    relay: Mapping[str, Any] | None, edge: Mapping[str, Any] | None, tls: str, now: datetime
+    relay: Mapping[str, Any] | None,
+    edge: Mapping[str, Any] | None,
+    tls: str,
+    now: datetime,
+    runs_in: RunsIn = SOMEHOW,
 ) -> Iterator[Finding]:
     """Findings for each way to the relay. `relay` and `edge` are what these processes say of themselves; None where
     there is none, or where it does not say. `tls` is the hub's tls.mode."""
     edges = (edge or {}).get("relay") or {}
     for path, ports in (("turn-udp", (relay or {}).get("ports")), ("turn-tls", edges.get("ports"))):
         if ports:
-            yield from _check_ports(path, ports, path == "turn-tls" and tls == "external", now.timestamp())
+            yield from _check_ports(path, ports, path == "turn-tls" and tls == "external", now.timestamp(), runs_in)
 
 
-def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float) -> Iterator[Finding]:
+def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float, runs_in: RunsIn) -> Iterator[Finding]:
     held, size = ports["held"], ports["size"]
     full = _last(ports, "full", now)
     if full or held >= size * NEARLY_FULL:
@@ -46,7 +51,7 @@ def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float)
             _describe(ports, full),
             "each participant takes some relay ports, also where its call needs none; "
             "who gets none has no call on a network that lets nothing else through",
-            (*_explain_most(ports), _widen(ports)),
+            (*_explain_most(ports), *_widen(ports, runs_in)),
         )
     refused = _last(ports, "address", now)
     if refused:
@@ -60,7 +65,7 @@ def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float)
             "through may not, and somebody who joins to use the relay up does not",
             (
                 *((_PROXY,) if proxied else ()),
-                _widen(ports),
+                *_widen(ports, runs_in),
                 Fix("if nobody you know is at that address: nothing; what it took comes back when it has left"),
             ),
         )
@@ -88,11 +93,10 @@ def _explain_most(ports: Mapping[str, Any]) -> tuple[Fix, ...]:
     return (Fix(f"see who comes from {most['address']}, and in which room", "lkhub logs media"),)
 
 
-def _widen(ports: Mapping[str, Any]) -> Fix:
+def _widen(ports: Mapping[str, Any], runs_in: RunsIn) -> tuple[Fix, ...]:
     if ports["size"] < ports["range"]:
-        return Fix(
-            "the process may open too few files for its whole range: raise the limit of whoever starts the hub, and "
-            "start it anew",
-            MORE_FILES,
+        return (
+            Fix("the process may open too few files for its whole range, which is more ports"),
+            *more_files(runs_in),
         )
-    return Fix("write a wider range for turn.relay, a dozen ports for each participant more, and run", "lkhub up")
+    return (Fix("write a wider range for turn.relay, a dozen ports for each participant more, and run", "lkhub up"),)

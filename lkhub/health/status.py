@@ -28,7 +28,7 @@ from lkhub.health.router import check_router
 from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.web_findings import check_web
-from lkhub.plan.facts import KernelLimits
+from lkhub.plan.facts import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
@@ -66,9 +66,9 @@ class Verified:
 class HubStatus:
     """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
     processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
-    else since; `outside` is what is known of clients on other machines, `root_change`
-    when and why the hub's own root became another one, `asker` the last program that listens for others and was given a
-    token on a hub for this machine alone, `around` what stands between clients and the hub."""
+    else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
+    became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
+    alone, `around` what stands between clients and the hub, `runs_in` what started it."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -80,6 +80,7 @@ class HubStatus:
     root_change: Mapping[str, Any] | None = None
     asker: Mapping[str, Any] | None = None
     around: Surroundings = UNSEEN
+    runs_in: RunsIn = field(default_factory=RunsIn)
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -116,14 +117,14 @@ class HubStatus:
             *check_watchers(supervisor.get("troubles", {})),
             *check_taken(supervisor.get("refused", {})),
             *check_edge(edge, now),
-            *check_connections(supervisor, now),
+            *check_connections(supervisor, now, self.runs_in),
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
-            *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now),
-            *check_kernel(self.limits),
+            *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now, self.runs_in),
+            *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(supervisor.get("pending", False) and not supervisor.get("moved")),
+            *check_pending(supervisor.get("pending", False) and not supervisor.get("moved"), supervisor.get("waits")),
             *check_edited(supervisor.get("spec") if self.edited else None),
             *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
             *check_address(supervisor.get("moved", "")),

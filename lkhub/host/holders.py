@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from lkhub.host.runs_in import read_cgroup
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import Address
@@ -20,10 +20,6 @@ _WEB_SERVERS = ("nginx", "angie", "openresty", "caddy", "apache2", "httpd", "hap
 
 # The keys of the hub's own web ports.
 _WEB_KEYS = ("tls.listen", "tls.http")
-
-# cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
-_UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)
-_CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-f]{12})[0-9a-f]{52}")
 
 
 @dataclass(frozen=True)
@@ -83,19 +79,6 @@ def _read(path: str) -> str:
         return Path(path).read_text()
     except OSError:
         return ""
-
-
-def read_cgroup(text: str) -> tuple[str, bool, str]:
-    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. A session of
-    somebody who logged in is no unit that could be stopped."""
-    container = _CONTAINER.search(text)
-    for found in _UNIT.finditer(text):
-        parts = found["path"].split("/")
-        units = [part for part in parts if part.endswith(".service")]
-        # What a user's systemd runs is below user@UID.service.
-        if units and not units[-1].startswith("user@"):
-            return units[-1], any(part.startswith("user@") for part in parts), container["id"] if container else ""
-    return "", False, container["id"] if container else ""
 
 
 def _find_hub(pid: int, argv: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def test_range_that_cant_be_used_for_want_of_files_is_not_to_be_widened() -> Non
     [finding] = find(tls=ports(880, size=900))
     assert finding.subject == "turn-tls"
     assert not any("turn.relay" in fix.text for fix in finding.fix)
-    assert finding.fix[-1].command == "ulimit -Hn 65536"
+    assert "ulimit -Hn 65536" in [fix.command for fix in finding.fix]
 
 
 def test_address_that_is_refused_is_named_with_a_way_out() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lkhub.host.holders import Holder, advise, find_holder, read_cgroup
+from lkhub.host.holders import Holder, advise, find_holder
+from lkhub.host.runs_in import read_cgroup
 
 HERE = ip_address("127.0.0.1")
 

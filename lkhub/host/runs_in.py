@@ -1,0 +1,59 @@
+"""What a process was started by and runs in, from Linux' own files."""
+
+import re
+from pathlib import Path
+
+from lkhub.errors import MachineError
+from lkhub.host.commands import has_program, run_command
+from lkhub.plan.facts import RunsIn
+from lkhub.plan.firewall import Command
+
+# cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
+_UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)
+_CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-f]{12})[0-9a-f]{52}")
+
+# What Docker, Podman and systemd-nspawn put into a container, for programs that want to know.
+_MARKS = (".dockerenv", "run/.containerenv", "run/systemd/container")
+
+# systemd answers within milliseconds.
+_ASK_SECONDS = 1.0
+
+
+def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
+    """What the supervisor `pid` runs in. A unit counts where this is its main process: a shell that somebody logged in
+    with may be part of a unit, too."""
+    proc = root / "proc" / str(pid)
+    try:
+        unit, user_unit, container = read_cgroup((proc / "cgroup").read_text())
+        is_root = proc.stat().st_uid == 0
+    except OSError:
+        return RunsIn()
+    if container:
+        return RunsIn(container=True, is_root=is_root)
+    if unit and _main_pid(unit, user_unit) == pid:
+        return RunsIn(unit, user_unit, is_root=is_root)
+    return RunsIn(container=any((root / mark).exists() for mark in _MARKS), is_root=is_root)
+
+
+def _main_pid(unit: str, user_unit: bool) -> int | None:
+    if not has_program("systemctl"):
+        return None
+    words = ("--user",) if user_unit else ()
+    try:
+        done = run_command(Command(("systemctl", *words, "show", "-p", "MainPID", "--value", unit)), _ASK_SECONDS)
+        return int(done.out)
+    except (MachineError, ValueError):
+        return None
+
+
+def read_cgroup(text: str) -> tuple[str, bool, str]:
+    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. A session of
+    somebody who logged in is no unit that could be stopped."""
+    container = _CONTAINER.search(text)
+    for found in _UNIT.finditer(text):
+        parts = found["path"].split("/")
+        units = [part for part in parts if part.endswith(".service")]
+        # What a user's systemd runs is below user@UID.service.
+        if units and not units[-1].startswith("user@"):
+            return units[-1], any(part.startswith("user@") for part in parts), container["id"] if container else ""
+    return "", False, container["id"] if container else ""
