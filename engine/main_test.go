@@ -163,27 +163,3 @@ func occupyUDP(t *testing.T) string {
 	t.Cleanup(func() { conn.Close() })
 	return strconv.Itoa(conn.LocalAddr().(*net.UDPAddr).Port)
 }
-
-// freePort returns a port that is free over TCP and UDP at this moment.
-func freePort(t *testing.T) string {
-	t.Helper()
-	return freePortAt(t, "127.0.0.1")
-}
-
-func freePortAt(t *testing.T, host string) string {
-	t.Helper()
-	for range 20 {
-		listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		port := listener.Addr().(*net.TCPAddr).Port
-		if conn, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
-			conn.Close()
-			return strconv.Itoa(port)
-		}
-	}
-	t.Fatal("no port is free over TCP and UDP")
-	return ""
-}

@@ -52,7 +52,7 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 		args = append(args, "--advertise", address)
 	}
 	media := engineCommand(args...)
-	media.Stderr = &log
+	media.Stdout, media.Stderr = &log, &log // stdout has why it ended
 	if err := media.Start(); err != nil {
 		t.Fatal(err)
 	}

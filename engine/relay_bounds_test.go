@@ -196,7 +196,7 @@ func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 // freePorts is a range of ports in which nobody has any.
 func freePorts(t *testing.T, size int) portRange {
 	t.Helper()
-	for first := 12000; first+size < 30000; first += size {
+	for first := 20000; first+size < 32768; first += size {
 		var conns []net.PacketConn
 		for port := first; port < first+size; port++ {
 			if conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(ownAddress), Port: port}); err == nil {

@@ -2,7 +2,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
@@ -13,6 +13,7 @@ from lkhub.errors import MachineError
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Listener, Protocol
 from lkhub.spec.types import PortRange
+from tests.kit.ports import free_port
 
 
 def listener(
@@ -39,7 +40,7 @@ def refuse(*listeners: Listener) -> MachineError:
     return refused.value
 
 
-def test_free_ports_are_taken_in_silence_and_given_back(free_port: Callable[[], int]) -> None:
+def test_free_ports_are_taken_in_silence_and_given_back() -> None:
     ports = [listener(free_port()), listener(free_port(), "udp"), listener(free_port(), address=None)]
     require_free_ports(ports)
     require_free_ports(ports)
@@ -103,7 +104,7 @@ def test_udp_port_is_not_held_by_who_has_the_tcp_one() -> None:
         require_free_ports([listener(port, "udp")])
 
 
-def test_range_is_not_looked_at(free_port: Callable[[], int]) -> None:
+def test_range_is_not_looked_at() -> None:
     with held(protocol="udp") as port:
         require_free_ports([listener(port, "udp", end=min(port + 10, 65535))])
 
@@ -117,7 +118,7 @@ def test_connection_of_the_last_run_is_no_obstacle() -> None:
     require_free_ports([listener(port)])
 
 
-def test_address_that_is_gone_is_explained(free_port: Callable[[], int]) -> None:
+def test_address_that_is_gone_is_explained() -> None:
     error = refuse(listener(free_port(), address="192.0.2.77"))
     assert "192.0.2.77 is no longer an address of this machine" in error.message
     assert "auto" in error.hints[0]

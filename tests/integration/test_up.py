@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.kit.hub import Hub
+from tests.kit.ports import free_port
 from tests.waiting import wait_until
 
 
@@ -240,12 +241,6 @@ def test_a_detached_hub_survives_its_terminal(hub: Hub) -> None:
     done = subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout
     assert hub.status()["hub"]["state"] == "running"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _fill(path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 
 from lkhub.supervise.control import ask
+from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
 
@@ -119,19 +119,6 @@ def kill_supervisor(hub: Hub) -> None:
 
 
 def free_ports() -> dict[str, int]:
-    """Ports that are free now, and a start of a hundred for the relay."""
-    names = {
-        "udp": socket.SOCK_DGRAM,
-        "signal": socket.SOCK_STREAM,
-        "turn": socket.SOCK_DGRAM,
-        "web": socket.SOCK_STREAM,
-        "https": socket.SOCK_STREAM,
-        "http": socket.SOCK_STREAM,
-    }
-    sockets = {name: socket.socket(socket.AF_INET, kind) for name, kind in names.items()}
-    for each in sockets.values():
-        each.bind(("127.0.0.1", 0))
-    ports = {name: int(each.getsockname()[1]) for name, each in sockets.items()}
-    for each in sockets.values():
-        each.close()
+    """Ports that are free, and a start of a hundred for the relay."""
+    ports = {name: free_port() for name in ("udp", "signal", "turn", "web", "https", "http")}
     return {**ports, "relay": 20000 + ports["udp"] % 100 * 100}

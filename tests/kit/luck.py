@@ -34,6 +34,7 @@ from lkhub.supervise.control import ask
 from lkhub.tokens import Grant, sign
 from tests.kit.hub import Hub, make_hub
 from tests.kit.people import Person
+from tests.kit.ports import free_port
 from tests.waiting import until
 
 # A client that was cut off by a process that is started again at once.
@@ -327,12 +328,6 @@ class Luck:
             except (OSError, psutil.Error):
                 continue
         return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def try_luck(cycles: int, seed: int) -> dict[str, int]:

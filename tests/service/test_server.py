@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 import lkhub
 from lkhub.render.serve_config import ServeConfig
+from tests.kit.ports import free_port
 from tests.waiting import wait_until
 
 
@@ -41,9 +42,7 @@ def is_listening(port: int) -> bool:
 
 
 @pytest.fixture
-def service(
-    config: ServeConfig, tmp_path: Path, free_port: Callable[[], int]
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def service(config: ServeConfig, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = free_port()
     file = tmp_path / "serve.json"
     file.write_text(json.dumps(asdict(replace(config, port=port))))

@@ -22,6 +22,7 @@ from lkhub.supervise import child as child_module
 from lkhub.supervise.child import Child, Ending, end_process
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.record import Identity
+from tests.kit.ports import free_port
 from tests.supervise.conftest import list_running, plan_actor
 from tests.waiting import until
 
@@ -358,9 +359,7 @@ async def test_child_is_not_told_what_a_livekit_server_would_obey(make: Make, mo
         await child.stop("now")
 
 
-async def test_doors_are_given_as_listening_descriptors(
-    make: Make, free_port: Callable[[], int], said: list[str]
-) -> None:
+async def test_doors_are_given_as_listening_descriptors(make: Make, said: list[str]) -> None:
     child = make()
     port = free_port()
     child.plan = replace(child.plan, doors=(("127.0.0.1", port),))

@@ -1,13 +1,14 @@
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from lkhub.errors import MachineError
 from lkhub.supervise.doors import Doors
+from tests.kit.ports import free_port
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def doors() -> Iterator[Doors]:
     doors.close_except(set())
 
 
-def test_door_is_opened_once_and_keeps_who_knocks(doors: Doors, free_port: Callable[[], int]) -> None:
+def test_door_is_opened_once_and_keeps_who_knocks(doors: Doors) -> None:
     door = ("127.0.0.1", free_port())
     assert not doors.is_open(door)
     [number] = doors.open((door,))
@@ -27,13 +28,13 @@ def test_door_is_opened_once_and_keeps_who_knocks(doors: Doors, free_port: Calla
         visitor.sendall(b"x")
 
 
-def test_doors_come_in_their_order(doors: Doors, free_port: Callable[[], int]) -> None:
+def test_doors_come_in_their_order(doors: Doors) -> None:
     first, second = ("127.0.0.1", free_port()), ("127.0.0.2", free_port())
     numbers = doors.open((first, second))
     assert doors.open((second, first)) == numbers[::-1]
 
 
-def test_door_that_is_not_kept_is_closed(doors: Doors, free_port: Callable[[], int]) -> None:
+def test_door_that_is_not_kept_is_closed(doors: Doors) -> None:
     kept, other = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
     doors.open((kept, other))
     doors.close_except({kept})
@@ -43,7 +44,7 @@ def test_door_that_is_not_kept_is_closed(doors: Doors, free_port: Callable[[], i
         socket.create_connection(other, timeout=5)
 
 
-def test_door_is_for_those_who_are_given_it(doors: Doors, free_port: Callable[[], int]) -> None:
+def test_door_is_for_those_who_are_given_it(doors: Doors) -> None:
     [number] = doors.open((("127.0.0.1", free_port()),))
     assert not os.get_inheritable(number)
 
@@ -57,16 +58,14 @@ def test_door_that_somebody_holds_is_a_machine_error(doors: Doors) -> None:
     assert doors.open((door,))
 
 
-def test_door_on_every_address_is_open_to_both_families(doors: Doors, free_port: Callable[[], int]) -> None:
+def test_door_on_every_address_is_open_to_both_families(doors: Doors) -> None:
     door = ("", free_port())
     doors.open((door,))
     for address in ("127.0.0.1", "::1") if socket.has_dualstack_ipv6() else ("127.0.0.1",):
         socket.create_connection((address, door[1]), timeout=5).close()
 
 
-def test_door_that_only_the_child_may_open_is_left_to_it(
-    doors: Doors, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_door_that_only_the_child_may_open_is_left_to_it(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     privileged, other = ("127.0.0.1", 443), ("127.0.0.1", free_port())
     create = socket.create_server
 

@@ -9,6 +9,7 @@ import pytest
 
 from lkhub.plan.model import Ready
 from lkhub.supervise.ready import wait_ready
+from tests.kit.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_process_is_waited_for_until_it_binds_and_says_so(short_dir: Path)
             tasks.cancel_scope.cancel()
 
 
-async def test_url_is_asked_until_it_succeeds(free_port: Callable[[], int]) -> None:
+async def test_url_is_asked_until_it_succeeds() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}/api/hub"
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
@@ -68,8 +69,6 @@ async def test_url_is_asked_until_it_succeeds(free_port: Callable[[], int]) -> N
         tasks.cancel_scope.cancel()
 
 
-async def test_proxy_of_the_environment_is_not_asked(
-    free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    await test_url_is_asked_until_it_succeeds(free_port)
+    await test_url_is_asked_until_it_succeeds()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lkhub.supervise.applied import load_applied
 from lkhub.supervise.child import Child
 from lkhub.supervise.record import Identity
 from lkhub.supervise.supervisor import Applied, Supervisor
+from tests.kit.ports import free_port
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
 
@@ -71,7 +71,7 @@ async def test_one_file_more_is_taken_over_by_a_reload_too(
 
 
 async def test_other_ports_are_taken_over_by_a_reload_too(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, free_port: Callable[[], int]
+    paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     """The edge opens itself what it was not given when it started."""
     async with supervising(paths, said) as supervisor:

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Linux gives 32768 to 60999 to every socket that asks for no port in particular. A port from there that is free now
+// may be somebody's before it is bound. Relays of tests use 20000 and above.
+const firstPort, lastPort = 10000, 19999
+
+// reservations is a file whose byte N is locked by the process that was given port N; tests/kit/ports.py locks the
+// same one.
+var reservations = sync.OnceValues(func() (*os.File, error) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("lkhub-test-ports-%d", os.Getuid()))
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+})
+
+var givenPorts sync.Map // a lock does not keep its own process out
+
+// freePort returns a port that is free over TCP and UDP, and that no other test is given while this process lives.
+func freePort(t *testing.T) string {
+	t.Helper()
+	return freePortAt(t, "127.0.0.1")
+}
+
+func freePortAt(t *testing.T, host string) string {
+	t.Helper()
+	for range 10 * (lastPort - firstPort) {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if reservePort(t, port) && portIsFree(host, port) {
+			return strconv.Itoa(port)
+		}
+	}
+	t.Fatal("no port is free over TCP and UDP")
+	return ""
+}
+
+func reservePort(t *testing.T, port int) bool {
+	t.Helper()
+	file, err := reservations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, given := givenPorts.LoadOrStore(port, true); given {
+		return false
+	}
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Start: int64(port), Len: 1}
+	return syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &lock) == nil
+}
+
+func portIsFree(host string, port int) bool {
+	address := net.JoinHostPort(host, strconv.Itoa(port))
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	defer listener.Close()
+	conn, err := net.ListenPacket("udp", address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+func TestPortsOfTestsAreGivenOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		port := freePort(t)
+		if number, _ := strconv.Atoi(port); number < firstPort || number > lastPort || seen[port] {
+			t.Fatalf("%s is given", port)
+		}
+		seen[port] = true
+	}
+}
