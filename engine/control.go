@@ -74,7 +74,7 @@ func forget(listener net.Listener) {
 	listener.Close()
 }
 
-// serveControl answers GET /status, GET /ready and, for an engine that can, POST /reload, POST /resume and
+// serveControl answers GET /status, GET /ready, POST /drain and, for an engine that can, POST /reload, POST /resume and
 // POST /participants until the listener is closed.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
@@ -86,6 +86,7 @@ func (p *process) serveControl(listener net.Listener) error {
 		case <-r.Context().Done():
 		}
 	})
+	mux.HandleFunc("POST /drain", p.handleDrain)
 	if r, ok := p.engine.(reloader); ok {
 		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, request *http.Request) { p.handleReload(w, request, r) })
 	}
@@ -100,6 +101,24 @@ func (p *process) serveControl(listener net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// maxDrainSeconds is a year: more than any hub waits, and far from the end of a time.Duration.
+const maxDrainSeconds = 365 * 24 * 3600
+
+func (p *process) handleDrain(w http.ResponseWriter, request *http.Request) {
+	var wanted struct {
+		Seconds *int64 `json:"seconds"`
+	}
+	err := json.NewDecoder(request.Body).Decode(&wanted)
+	if err != nil || wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxDrainSeconds {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		report(w, badConfig("the limit of a drain: seconds from 0 to %d are needed", maxDrainSeconds))
+		return
+	}
+	p.drain(time.Duration(*wanted.Seconds) * time.Second)
+	p.handleStatus(w, request)
 }
 
 func (p *process) handleReload(w http.ResponseWriter, request *http.Request, r reloader) {

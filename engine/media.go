@@ -39,7 +39,7 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	configPath := flags.String("config", "", "`file` to read: "+configName)
 	control := flags.String("control", "", "`path` of the Unix socket that answers GET /status and GET /ready")
-	drain := flags.Duration("drain", defaultDrain, "how long to wait for clients to leave before stopping")
+	drain := flags.Duration("drain", defaultDrain, "how long a stop by a signal waits for clients to leave, unless POST /drain says it")
 	profile := flags.String("cpuprofile", "", "`file` to record a CPU profile in, for scripts/profile")
 	register(flags)
 	if code, done := parseFlags(flags, args, 0, stdout, stderr); done {

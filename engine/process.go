@@ -37,16 +37,18 @@ const emptyPoll = 100 * time.Millisecond
 // process carries an engine from start to stop and answers for it on the control socket.
 type process struct {
 	engine engine
-	ready  chan struct{} // closed once clients are accepted
+	ready  chan struct{}      // closed once clients are accepted
+	limits chan time.Duration // POST /drain: the newest limit that nobody has taken yet
 
 	mu    sync.Mutex
 	state state
 }
 
-// serve runs an engine until it fails, or until a signal has drained it within limit. A second signal ends the
-// drain, and one more does not wait for an orderly stop either.
+// serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long that may take
+// where POST /drain does not say it. A second signal ends the drain, and one more does not wait for an orderly stop
+// either.
 func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.Signal) error {
-	p := &process{engine: e, ready: make(chan struct{}), state: starting}
+	p := &process{engine: e, ready: make(chan struct{}), limits: make(chan time.Duration, 1), state: starting}
 	// Bound before the engine starts, so that whoever waits for it has something to wait on.
 	control, err := listenControl(controlPath)
 	if err != nil {
@@ -68,10 +70,11 @@ func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.
 	case err := <-ended:
 		return unasked(err)
 	case <-signals:
+	case limit = <-p.limits:
 	}
 	p.setState(draining)
 	e.Drain()
-	waitWhileBusy(e, limit, signals)
+	p.waitWhileBusy(limit, signals)
 	go e.Stop()
 	select {
 	case err := <-ended:
@@ -81,18 +84,36 @@ func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.
 	}
 }
 
-// waitWhileBusy returns when the engine is empty, when the limit has passed, or at a signal.
-func waitWhileBusy(e engine, limit time.Duration, signals <-chan os.Signal) {
+// waitWhileBusy returns when the engine is empty, when the limit has passed, or at a signal. A limit that is told
+// meanwhile counts from then on.
+func (p *process) waitWhileBusy(limit time.Duration, signals <-chan os.Signal) {
 	deadline := time.After(limit)
 	poll := time.NewTicker(emptyPoll)
 	defer poll.Stop()
-	for e.Busy() {
+	for p.engine.Busy() {
 		select {
 		case <-poll.C:
+		case limit := <-p.limits:
+			deadline = time.After(limit)
 		case <-deadline:
 			return
 		case <-signals:
 			return
+		}
+	}
+}
+
+// drain begins a stop that waits for clients for as long as limit, or changes the limit of one that goes on.
+func (p *process) drain(limit time.Duration) {
+	for {
+		select {
+		case p.limits <- limit:
+			return
+		default:
+		}
+		select {
+		case <-p.limits: // an older one
+		default:
 		}
 	}
 }

@@ -106,6 +106,32 @@ func TestServeEndsAsTheEngineOrASignalSays(t *testing.T) {
 			s.signals <- syscall.SIGTERM
 			s.signals <- syscall.SIGINT
 		}, exitOK},
+		{"a busy one at the limit that it is told", never, func(f *fakeEngine) { f.busy.Store(true) }, func(t *testing.T, s *served) {
+			askControl(t, s.path, "/ready")
+			if code := tellToDrain(t, s.path, `{"seconds": 0}`); code != http.StatusOK {
+				t.Errorf("POST /drain: %d", code)
+			}
+		}, exitOK},
+		{"a drain is told twice, and the later limit counts", never, func(f *fakeEngine) { f.busy.Store(true) }, func(t *testing.T, s *served) {
+			askControl(t, s.path, "/ready")
+			s.signals <- syscall.SIGTERM
+			for _, limit := range []string{`{"seconds": 3600}`, `{"seconds": 3600}`} {
+				waitForState(t, s.path, draining)
+				tellToDrain(t, s.path, limit)
+			}
+			waitForState(t, s.path, draining)
+			tellToDrain(t, s.path, `{"seconds": 0}`)
+		}, exitOK},
+		{"a limit that makes no sense is refused, and nothing stops", never, nil, func(t *testing.T, s *served) {
+			askControl(t, s.path, "/ready")
+			for _, limit := range []string{"", "{}", `{"seconds": -1}`, `{"seconds": 1e18}`, `{"seconds": 99999999999}`} {
+				if code := tellToDrain(t, s.path, limit); code != http.StatusBadRequest {
+					t.Errorf("POST /drain %q: %d", limit, code)
+				}
+			}
+			waitForState(t, s.path, running)
+			s.signals <- syscall.SIGTERM
+		}, exitOK},
 		{"a stuck one at the next signal", never, func(f *fakeEngine) { f.stuck = true }, func(_ *testing.T, s *served) {
 			s.signals <- syscall.SIGTERM
 			s.signals <- syscall.SIGTERM
@@ -181,6 +207,18 @@ func waitForState(t *testing.T, path string, want state) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Fatalf("not %s after 10 s", want)
+}
+
+// tellToDrain answers with the HTTP status of POST /drain.
+func tellToDrain(t *testing.T, path, body string) int {
+	t.Helper()
+	response, err := controlClient(path).Post("http://control/drain", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Errorf("/drain: %v", err)
+		return 0
+	}
+	response.Body.Close()
+	return response.StatusCode
 }
 
 // askControl waits for the socket to be there, then asks once.

@@ -57,7 +57,6 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
-    from lkhub.plan.model import ProcessPlan
     from lkhub.supervise.child import end_process
     from lkhub.supervise.lock import hold_lock
     from lkhub.supervise.record import find_running, remove_record
@@ -68,8 +67,8 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
         # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
         for _ in range(2):
             for found in sorted(find_running(paths), key=lambda found: found.name != "media"):
-                drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
-                anyio.run(end_process, found.process, how if found.name == "media" else "now", drain)
+                plan = found.identity.plan if found.identity else None
+                anyio.run(end_process, found.process, how if found.name == "media" else "now", plan)
                 remove_record(paths, found.name, found.process)
                 err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):

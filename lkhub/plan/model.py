@@ -85,6 +85,11 @@ class ProcessPlan:
     watched: tuple[str, ...] = ()
     drain: int = int(DEFAULT_DRAIN)
 
+    @property
+    def drain_limit(self) -> Duration:
+        """`drain` as people read it."""
+        return Duration(self.drain)
+
 
 class Advertised(NamedTuple):
     """An address that clients are told, and the address of this machine that it leads to: another one behind a NAT."""

@@ -64,7 +64,6 @@ def _plan_media(
         argv: tuple[str, ...] = (str(PurePath(facts.folder, spec.engine)), "--config", livekit_yaml)
         return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True, drain=int(spec.drain))
     argv, ready = _engine_command(facts, paths, "media", "livekit.yaml")
-    argv += ("--drain", f"{int(spec.drain)}s")
     if not media.one_of_each_family:
         # What livekit.yaml has no words for.
         for address in media.addresses:

@@ -61,10 +61,11 @@ def _has_its_files(identity: Identity) -> bool:
 
 async def _let_go(supervisor: Supervisor, found: Found) -> None:
     how: Ending = "now" if found.name == "serve" else "drain"
-    drain = found.identity.plan.drain if found.identity else ProcessPlan.drain
+    plan = found.identity.plan if found.identity else None
+    drain = plan.drain if plan else ProcessPlan.drain
     until = "" if how == "now" else f" when its calls are over, or after {drain} s"
     supervisor.say(f"{found.name} (pid {found.process.pid}) is left over and can't be taken over; it ends{until}")
     if found.name in supervisor.children:  # there is one that is better
-        supervisor.tasks.start_soon(end_process, found.process, how, drain)
+        supervisor.tasks.start_soon(end_process, found.process, how, plan)
     else:  # the next one needs its ports
-        await end_process(found.process, how, drain)
+        await end_process(found.process, how, plan)

@@ -51,6 +51,7 @@ def write_applied(hub: "PreparedHub") -> None:
         "ca": _authority_of(plan),
         "certified": list_certified(plan),
         "auto_create": _opens_by_joining(plan),
+        "drain": int(plan.drain),
         "ports": list_ports(plan),
         "front": describe_front(plan),
         "names": list_led_names(plan),

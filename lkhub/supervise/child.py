@@ -118,7 +118,7 @@ class Child:
         self._wanted = False
         self._set("stopping")
         if self.process is not None:
-            await end_process(self.process, how, self.plan.drain)
+            await end_process(self.process, how, self.plan)
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()
@@ -165,6 +165,13 @@ class Child:
             raise MachineError(f"{self.plan.name} refuses its new configuration: {told}")
         self.plan, self.fingerprint, self.taken, self.refused = plan, fingerprint, taken, ""
         self._remember()
+
+    def follow(self, plan: ProcessPlan) -> None:
+        """Be `plan`, which differs in nothing that the process itself has to be told now."""
+        if self.plan != plan:
+            self.plan = plan
+            if self.process is not None:
+                self._remember()
 
     def keep_record(self) -> None:
         """Write the record again where somebody has removed or damaged it, or where it could not be written."""
@@ -326,15 +333,43 @@ class Child:
 Returned = Callable[[Child], Awaitable[None]]
 
 
-async def end_process(process: ProcessId, how: Ending, drain: int = ProcessPlan.drain) -> None:
-    """End a process: SIGTERM lets it drain for up to `drain` seconds, a second one stops it, SIGKILL ends what does not
-    listen."""
+async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None) -> None:
+    """End a process. `plan` is what is known of it.
+
+    One that drains is told for how long, or gets SIGTERM where it can't be told; SIGTERM after that, or a second one,
+    stops it, and SIGKILL ends what does not listen.
+    """
+    drain = plan.drain if plan else ProcessPlan.drain
     first = drain + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
     # One that is stopped hears no signal but the last.
-    for limit in () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS):
-        processes.send_signal(process, signal.SIGTERM)
+    limits = () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS)
+    told = bool(limits) and how == "drain" and plan is not None and await _tell_to_drain(process, plan)
+    for limit in limits:
+        if not told:
+            processes.send_signal(process, signal.SIGTERM)
+        told = False
         with anyio.move_on_after(limit):
             await processes.wait_until_gone(process)
             return
     processes.send_signal(process, signal.SIGKILL)
     await processes.wait_until_gone(process)
+
+
+async def _tell_to_drain(process: ProcessId, plan: ProcessPlan) -> bool:
+    """Have a process wait for its calls for as long as its plan says; whether it will.
+
+    Told, and not an argument of its start: another limit is no reason to start it again. Who tells it twice, as the
+    next supervisor does, cuts nothing off, which a second signal would. Engines of the first version can't be told, and
+    have an argument of their own; a livekit-server of the user's waits until it gets a second signal.
+    """
+    if plan.ready.socket is None:
+        return False
+    try:
+        async with local_client(STATUS_SECONDS, socket=plan.ready.socket) as client:
+            status = (await client.get("http://control/status")).json()
+            if status["pid"] != process.pid:
+                return False  # the socket is that of another one by now
+            answer = await client.post("http://control/drain", json={"seconds": plan.drain})
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return False
+    return answer.is_success

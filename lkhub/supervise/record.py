@@ -151,9 +151,15 @@ def _reconstruct(paths: StatePaths, name: ProcessName, fingerprint: Fingerprint,
     if ready is None or running.session != running.process.pid:
         return None
     plan = ProcessPlan(name, _without_doors(running.argv), (), ready, name != "serve", reloads=name == "edge")
-    if drain := re.search(r"--drain (\d+)s", " ".join(running.argv)):
-        plan = replace(plan, drain=int(drain[1]))
-    return Identity(running.process, plan, fingerprint, running.since)
+    return Identity(running.process, replace(plan, drain=_find_drain(paths, running.argv)), fingerprint, running.since)
+
+
+def _find_drain(paths: StatePaths, argv: tuple[str, ...]) -> int:
+    """Media of the first version had it among its arguments; else it is what is in force."""
+    if own := re.search(r"--drain (\d+)s", " ".join(argv)):
+        return int(own[1])
+    drain = (load_applied(paths) or {}).get("drain")
+    return drain if isinstance(drain, int) and drain >= 0 else ProcessPlan.drain
 
 
 def _find_ready(paths: StatePaths, name: ProcessName, argv: tuple[str, ...]) -> Ready | None:

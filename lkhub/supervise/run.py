@@ -139,8 +139,10 @@ async def _serve_signals(
 
 
 def _find_drain(supervisor: Supervisor) -> int:
-    """How long a stop waits for calls; as text with its unit."""
-    return supervisor.current.plan.drain if supervisor.current else 0
+    """How long a stop waits for calls; as text with its unit. Media as it runs decides, also where the change to it was
+    refused."""
+    media = supervisor.children.get("media")
+    return media.plan.drain_limit if media else 0
 
 
 def _describe_stop(supervisor: Supervisor) -> str:

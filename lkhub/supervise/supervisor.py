@@ -409,9 +409,10 @@ class Supervisor:
     def _record(self, wanted: PreparedHub) -> None:
         self.current, self.pending, self.moved = wanted, None, ""
         for process in wanted.plan.processes:
-            # Of one that was taken over by its mark the plan knew less.
+            # How long it drains is no part of the fingerprint, and of one that was taken over by its mark the plan knew
+            # less.
             if self.children[process.name].fingerprint == wanted.fingerprints[process.name]:
-                self.children[process.name].plan = process
+                self.children[process.name].follow(process)
         try:
             # A secret that the spec no longer has must not stay behind.
             files.remove_others(self.paths.rendered, wanted.files)

@@ -266,8 +266,8 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
     leave("serve")
     asked: list[tuple[object, ...]] = []
 
-    async def end(process: ProcessId, *rest: object) -> None:
-        asked.append(rest)
+    async def end(process: ProcessId, how: str, plan: ProcessPlan) -> None:
+        asked.append((how, plan.drain))
         os.killpg(process.pid, signal.SIGKILL)
         await wait_until_gone(process)
 

@@ -147,11 +147,15 @@ async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> N
 
 
 async def test_a_stop_waits_for_calls_for_as_long_as_the_spec_says(hub: Hub) -> None:
-    """And not a moment longer, with someone who does not leave."""
-    hub.write_spec("drain: 3s")
+    """And not a moment longer, with someone who does not leave. Another limit is in force without a restart."""
+    hub.write_spec("drain: 5m")
     await run_sync(hub.up, "--no-verify")
     ann, bob = await start_call(hub)
     try:
+        before = await run_sync(hub.pids)
+        hub.write_spec("drain: 3s")
+        await run_sync(hub.up, "--no-verify")
+        assert await run_sync(hub.pids) == before
         began = time.monotonic()
         done = await run_sync(hub.run, "down")
         assert done.returncode == 0

@@ -4,6 +4,7 @@ The configuration is JSON, every key optional:
     say         a line for its log
     exit        end at once with this code
     deaf        ignore SIGTERM
+    drains      be told for how long to drain, and write it down: without, as engines of the first version
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
     seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
@@ -34,6 +35,11 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
     if request.startswith(b"POST /resume "):
         print("resume", (request.partition(b"\r\n\r\n")[2] or connection.recv(4096)).decode(), flush=True)
         told = {"participants": config.get("relayed", 0)}
+    elif request.startswith(b"POST /drain "):
+        if config.get("drains"):
+            print("drain", (request.partition(b"\r\n\r\n")[2] or connection.recv(4096)).decode(), flush=True)
+        else:
+            status, told = b"404 Not Found", "404 page not found"
     elif request.startswith(b"POST /reload "):
         wanted = read_config(path)
         if "garble" in wanted:

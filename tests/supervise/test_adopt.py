@@ -157,11 +157,12 @@ async def test_stranger_with_a_file_of_the_hubs_on_its_command_line_is_left_alon
     os.killpg(stranger.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("drains", [True, False])
 async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_record_stays(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
+    paths: StatePaths, said: list[str], make_hub: MakeHub, drains: bool
 ) -> None:
     async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub(media={}))
+        await first.apply(make_hub(media={"drains": drains}))
         before = pids(first)
     argv = [*plan_actor(paths, "media").argv[:-1], f"{paths.run}/second.sock"]
     second = processes.start(
@@ -173,6 +174,7 @@ async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_reco
         await until(lambda: second.poll() is not None, "the end of the second")
         assert second.poll() in (0, -signal.SIGTERM), "asked to, and not killed"
         assert any("left over" in line for line in said)
+        assert "drain" not in Path(paths.log("media")).read_text(), "the other one was not told"
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -22,8 +22,21 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
         await supervisor.apply(make_hub())
     record = load_applied(paths)
     assert record is not None
-    wanted = {"spec", "name", "reach", "tls", "at", "urls", "probes", "at_home", "ca", "certified", "auto_create"}
-    assert set(record) == {*wanted, "ports", "front", "names", "told", "firewall"}
+    wanted = {
+        "spec",
+        "name",
+        "reach",
+        "tls",
+        "at",
+        "urls",
+        "probes",
+        "at_home",
+        "ca",
+        "certified",
+        "auto_create",
+        "drain",
+    }
+    assert set(record) == {*wanted, "drain", "ports", "front", "names", "told", "firewall"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 

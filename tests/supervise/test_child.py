@@ -275,6 +275,37 @@ async def test_drain_lasts_as_long_as_the_spec_says(make: Make, monkeypatch: pyt
         assert drain <= anyio.current_time() - began < drain + 10
 
 
+async def test_drain_is_told_and_no_signal_ends_it_before(make: Make, paths: StatePaths) -> None:
+    """A second signal would cut the calls off."""
+    child = make(drains=True)
+    child.plan = replace(child.plan, drain=3600)
+    async with tasks() as group:
+        await child.start(group)
+        process = child.process
+        assert process is not None
+        for _ in range(2):  # the supervisor died meanwhile, and another one drains it too
+            with anyio.move_on_after(0.3):
+                await end_process(process, "drain", child.plan)
+        log = Path(paths.log("media"))
+        await until(lambda: log.read_text().count("drain {") == 2, "both")
+        assert log.read_text().splitlines()[1:] == ['drain {"seconds":3600}'] * 2
+        assert is_alive(process), "SIGTERM ends an actor"
+        await child.stop("now")
+
+
+async def test_one_that_can_not_be_told_to_drain_gets_a_signal(make: Make) -> None:
+    """As engines of the first version."""
+    child = make()
+    async with tasks() as group:
+        await child.start(group)
+        process = child.process
+        assert process is not None
+        with anyio.fail_after(10):
+            await end_process(process, "drain", child.plan)
+        assert not is_alive(process)
+        await child.stop("now")
+
+
 async def test_record_of_an_earlier_version_drains_as_that_did(make: Make) -> None:
     child = make()
     identity = Identity(ProcessId(1, "a"), replace(child.plan, drain=600), PRINT, 1.0)
@@ -392,4 +423,4 @@ async def test_process_that_is_gone_is_ended_at_once() -> None:
     endings: tuple[Ending, ...] = get_args(Ending)
     for how in endings:
         with anyio.fail_after(5):
-            await end_process(replace(me, started="another"), how)
+            await end_process(replace(me, started="another"), how, None)

@@ -22,11 +22,13 @@ from lkhub.prepare import PreparedHub
 from lkhub.spec.duration import Duration
 from lkhub.supervise import lock
 from lkhub.supervise import run as run_module
+from lkhub.supervise.adopt import adopt
 from lkhub.supervise.control import SILENCE_SECONDS, NotRunningError, ask
 from lkhub.supervise.lock import hold_lock
+from lkhub.supervise.record import find_running, read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
-from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running
+from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -93,9 +95,46 @@ async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number
 
 
 async def test_hub_that_does_not_drain_does_not_say_that_people_may_finish(make_hub: MakeHub) -> None:
-    outcome, hub = Outcome(), make_hub()
-    await outcome.run(replace(hub, plan=replace(hub.plan, drain=Duration(0))), "SIGTERM")
+    outcome = Outcome()
+    await outcome.run(with_drain(make_hub(), 0), "SIGTERM")
     assert "stopping" in outcome.said
+
+
+async def test_drain_is_changed_without_a_restart_and_on_record(make_hub: MakeHub, paths: StatePaths) -> None:
+    hub = make_hub(media={"rooms": IN_A_CALL, "drains": True}, serve={})
+    async with supervising(paths, []) as supervisor:
+        await supervisor.apply(with_drain(hub, 30))
+        before = {process.pid for process in list_running(paths)}
+        assert await supervisor.apply(with_drain(hub, 600)) == Applied(())
+        assert {process.pid for process in list_running(paths)} == before
+        assert run_module._find_drain(supervisor) == 600
+        identity = read_record(paths, "media")
+        assert identity is not None
+        assert identity.plan.drain == 600, "`lkhub down` after the supervisor's death"
+        # What is known by its mark alone has it from what is in force.
+        os.unlink(paths.record("media"))
+        assert next(found.identity.plan.drain for found in find_running(paths) if found.identity) == 600
+
+
+async def test_drain_is_that_of_what_runs_where_a_change_to_it_was_refused(
+    make_hub: MakeHub, paths: StatePaths
+) -> None:
+    """Also after a takeover, when nothing was applied yet."""
+    before = with_drain(make_hub(media={"drains": True}, serve={}), 60)
+    async with supervising(paths, [], leave=True) as first:
+        await first.apply(before)
+    async with supervising(paths, []) as second:
+        await adopt(second)
+        assert run_module._find_drain(second) == 60
+        with pytest.raises(MachineError, match="not made"):
+            await second.apply(with_drain(make_hub(media={"drains": True}, serve={"exit": 1}), 600))
+        assert run_module._find_drain(second) == 60
+        assert run_module._describe_stop(second).startswith("stopping; people in a call may finish for up to 1m ")
+
+
+def with_drain(hub: PreparedHub, seconds: int) -> PreparedHub:
+    processes = tuple(replace(process, drain=seconds) for process in hub.plan.processes)
+    return replace(hub, plan=replace(hub.plan, drain=Duration(seconds), processes=processes))
 
 
 async def test_hub_that_does_not_start_is_an_error_and_no_group_of_them(make_hub: MakeHub, paths: StatePaths) -> None:
