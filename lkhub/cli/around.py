@@ -12,11 +12,11 @@ from lkhub.cli.firewall_show import as_root
 from lkhub.errors import MachineError
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.commands import Done, run_command
-from lkhub.host.firewall import gather_firewalls
+from lkhub.host.firewall import look_at_firewalls
 from lkhub.host.node import list_interfaces
 from lkhub.host.resolver import ask_resolver
 from lkhub.plan.firewall import Command, FirewallTable, Verdict
-from lkhub.plan.firewall_change import judge_found
+from lkhub.plan.firewall_change import Unread, judge_found
 from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
@@ -34,11 +34,12 @@ def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
         return UNSEEN
     told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
     with ThreadPoolExecutor() as at_once:
-        verdicts = at_once.submit(_judge_ports, applied["firewall"])
+        judged = at_once.submit(_judge_ports, applied["firewall"])
         leads = _find_leads(applied, told)
-        options = ("--spec", applied["spec"]) if applied["spec"] else ()
-        opens = as_root("apply", *options, "--state", paths.root)
-        return Surroundings(applied["reach"], leads, told, verdicts.result(), opens, outside)
+        options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
+        opens, tells = as_root("apply", *options), as_root("status", *options)
+        verdicts, unread = judged.result()
+        return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells)
 
 
 def _find_leads(applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
@@ -58,12 +59,13 @@ def _find_leads(applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tup
     )
 
 
-def _judge_ports(record: Any) -> tuple[Verdict, ...]:
-    with contextlib.suppress(MachineError, ValidationError):
+def _judge_ports(record: Any) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
+    with contextlib.suppress(ValidationError):
         table = TypeAdapter(FirewallTable).validate_python(record)
         if table.rows:
-            return judge_found(gather_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS)), table)
-    return ()
+            found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
+            return judge_found(found, table), found.unknown
+    return (), ()
 
 
 class _Hurry:
@@ -71,9 +73,13 @@ class _Hurry:
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
+        self._late = f"it did not answer within {seconds:g} s"
 
     def __call__(self, command: Command) -> Done:
         left = self._until - time.monotonic()
         if left <= 0:
-            raise MachineError("there is no time left to look at the firewall")
-        return run_command(command, left)
+            raise MachineError(self._late)
+        try:
+            return run_command(command, left)
+        except MachineError as error:
+            raise MachineError(self._late if time.monotonic() >= self._until else error.message) from error

@@ -7,6 +7,7 @@ from itertools import groupby
 from lkhub.health.finding import Finding, Fix, Severity
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.firewall import Verdict
+from lkhub.plan.firewall_change import NO_NFT, Unread
 from lkhub.plan.leads import Lead
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.spec.types import Address
@@ -17,8 +18,8 @@ _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.adve
 @dataclass(frozen=True)
 class Surroundings:
     """What this machine knows of the way to it. `leads` are the hub's names, `told` the addresses that clients are
-    told; `verdicts` say of the ports that they need what the firewall does with them, and `opens` is the command that
-    opens these. What could not be asked is missing."""
+    told; `verdicts` say of the ports that they need what the firewall does with them, `opens` is the command that opens
+    these. `unread` are firewalls that could not be read, and `tells` is the command that has more time and rights."""
 
     reach: str = "local"
     leads: tuple[Lead, ...] = ()
@@ -26,6 +27,8 @@ class Surroundings:
     verdicts: tuple[Verdict, ...] = ()
     opens: str = "lkhub firewall apply"
     outside: Sightings = field(default_factory=dict)
+    unread: tuple[Unread, ...] = ()
+    tells: str = "lkhub firewall status"
 
 
 UNSEEN = Surroundings()
@@ -37,6 +40,7 @@ def check_surroundings(around: Surroundings) -> Iterator[Finding]:
     for lead in around.leads:
         yield from _check_lead(lead, around)
     yield from _check_ports(around)
+    yield from _check_unknown(around)
 
 
 def _list(addresses: Iterable[Address]) -> str:
@@ -158,5 +162,44 @@ def _check_ports(around: Surroundings) -> Iterator[Finding]:
         (
             Fix("open what the hub needs, and nothing else", around.opens),
             Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),
+        ),
+    )
+
+
+# What clients on other machines have used tells more of a port than its firewall.
+_SEEN_BY = {"media.udp": "udp", "media.tcp": "tcp", "turn.udp": "turn-udp"}
+
+
+def _check_unknown(around: Surroundings) -> Iterator[Finding]:
+    """Ports of which it can't be told what this machine's firewall does: neither good nor bad."""
+    unknown = [
+        verdict
+        for verdict in around.verdicts
+        if verdict.open is None and not around.outside.get(_SEEN_BY.get(verdict.row.key, ""))
+    ]
+    # Signalling comes before every path.
+    if any(around.outside.values()):
+        unknown = [verdict for verdict in unknown if verdict.row.key in _SEEN_BY]
+    if not unknown:
+        return
+    ports = ", ".join(str(verdict.row) for verdict in unknown)
+    reasons = dict.fromkeys(str(unread) for unread in around.unread)
+    why = reasons or dict.fromkeys(verdict.why for verdict in unknown)
+    again = any(unread.again for unread in around.unread) or not reasons
+    yield Finding(
+        "firewall-unknown",
+        "firewall",
+        "info",
+        f"whether this machine's firewall lets clients in to {ports} is not known",
+        "; ".join(why),
+        "the hub's calls to itself don't meet the firewall, so that they say nothing of it either",
+        (
+            *(
+                (Fix("ask as root, and for longer" if reasons else "see which rule it is", around.tells),)
+                if again
+                else ()
+            ),
+            *((Fix("have nft installed", "sudo apt-get install nftables"),) if NO_NFT in "".join(why) else ()),
+            Fix("the first call from another machine shows it", "lkhub status"),
         ),
     )

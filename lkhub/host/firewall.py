@@ -5,17 +5,19 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from lkhub.errors import MachineError
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.files import explain_os_errors, read_text, remove, write_private
 from lkhub.plan.firewall import Command, Step
-from lkhub.plan.firewall_change import Found
+from lkhub.plan.firewall_change import NO_NFT, Found, Unread
 from lkhub.plan.firewall_firewalld import Added, Firewalld, Zone, parse_service, parse_zone
 from lkhub.plan.firewall_ufw import Ufw, parse_ufw
 from lkhub.plan.nftables import Ruleset, parse_ruleset
 
 Run = Callable[[Command], Done]
+T = TypeVar("T")
 
 _UFW_CONF, _UFW_DEFAULTS = Path("/etc/ufw/ufw.conf"), Path("/etc/default/ufw")
 _UFW_RULES = (Path("/etc/ufw/user.rules"), Path("/etc/ufw/user6.rules"))
@@ -39,16 +41,36 @@ def gather_firewalls(interfaces: Iterable[str], recorded: Iterable[Added] = (), 
         ufw=_read_ufw(),
         firewalld=_read_firewalld(tuple(interfaces), {item.zone for item in recorded}, run),
         ruleset=ruleset,
-        legacy=any("filter" in _read(path).split() for path in _LEGACY),
+        legacy=_has_legacy(),
         problem=problem,
     )
+
+
+def look_at_firewalls(interfaces: Iterable[str], run: Run = run_command) -> Found:
+    """As much of `gather_firewalls` as this user may know and `run` tells in time; the rest is `unread`."""
+    unread: list[Unread] = []
+
+    def attempt(name: str, read: Callable[[], T], instead: T) -> T:
+        try:
+            return read()
+        except NotPermittedError:
+            unread.append(Unread(name, "only root may read it"))
+        except MachineError as error:
+            unread.append(Unread(name, error.message))
+        return instead
+
+    nftables: tuple[Ruleset | None, str] = (None, "")
+    ruleset, problem = attempt("nftables", lambda: _read_nftables(run), nftables)
+    firewalld = attempt("firewalld", lambda: _read_firewalld(tuple(interfaces), set(), run), None)
+    legacy = attempt("iptables-legacy", _has_legacy, False)
+    return Found(attempt("ufw", _read_ufw, None), firewalld, ruleset, legacy, problem, tuple(unread))
 
 
 def _read_nftables(run: Run) -> tuple[Ruleset | None, str]:
     if sys.platform != "linux":
         return None, f"lkhub does not know the firewalls of {sys.platform}"
     if not has_program("nft"):
-        return None, "nft is not on this machine, which tells what the kernel drops (Debian's package: nftables)"
+        return None, f"{NO_NFT}, which tells what the kernel drops (Debian's package: nftables)"
     done = run(Command(("nft", "-j", "list", "ruleset")))
     if done.code != 0:
         _require_permission(done)
@@ -62,7 +84,14 @@ def _read_nftables(run: Run) -> tuple[Ruleset | None, str]:
 def _read_ufw() -> Ufw | None:
     if not has_program("ufw") or not _UFW_CONF.exists():
         return None
-    return parse_ufw(_read(_UFW_CONF), _read(_UFW_DEFAULTS), *map(_read, _UFW_RULES))
+    settings = _read(_UFW_CONF)
+    if not (off := parse_ufw(settings, "", "", "")).active and os.geteuid() != 0:
+        return off  # everybody may know that, and only root the rules
+    return parse_ufw(settings, _read(_UFW_DEFAULTS), *map(_read, _UFW_RULES))
+
+
+def _has_legacy() -> bool:
+    return any("filter" in _read(path).split() for path in _LEGACY)
 
 
 def _read(path: Path) -> str:

@@ -17,11 +17,27 @@ from lkhub.plan.firewall_ufw import Ufw, judge_ufw, plan_ufw, unplan_ufw
 from lkhub.plan.nftables import Chain, Ruleset, list_marked
 from lkhub.plan.packet import list_packets
 
+# Why nftables could not be read, where something has to be installed for it.
+NO_NFT = "nft is not on this machine"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A firewall that may be there and could not be read, and why. `again`: as root, or with more time, it may be."""
+
+    firewall: str
+    why: str
+    again: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.firewall}: {self.why}"
+
 
 @dataclass(frozen=True)
 class Found:
     """The firewalls of this machine. `firewalld` None: it does not run. `ruleset` None: nftables could not be asked,
-    and `problem` says why. `legacy`: the kernel has tables of the iptables from before nftables.
+    and `problem` says why. `legacy`: the kernel has tables of the iptables from before nftables. `unread` are others
+    that could not be asked.
     """
 
     ufw: Ufw | None = None
@@ -29,6 +45,16 @@ class Found:
     ruleset: Ruleset | None = None
     legacy: bool = False
     problem: str = ""
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[Unread, ...]:
+        """All that could not be read."""
+        nftables = [Unread("nftables", self.problem, again=False)] if self.problem else []
+        legacy = (
+            [Unread("iptables-legacy", "it has rules, which lkhub does not read", again=False)] if self.legacy else []
+        )
+        return (*self.unread, *nftables, *legacy)
 
 
 @dataclass(frozen=True)
@@ -80,12 +106,8 @@ def judge_found(found: Found, table: FirewallTable) -> tuple[Verdict, ...]:
         rounds.append(judge_firewalld(found.firewalld, table))
     if found.ruleset is not None:
         rounds.append(judge_nftables(found.ruleset, table, [*_native_chains(found), *_iptables_chains(found)]))
-    else:
-        rounds.append(tuple(Verdict(row, None, found.problem) for row in table.rows))
-    if found.legacy:
-        why = "iptables-legacy has rules, which lkhub does not read"
-        rounds.append(tuple(Verdict(row, None, why) for row in table.rows))
-    return tuple(map(_least, zip(*rounds, strict=True)))
+    rounds += [tuple(Verdict(row, None, str(unread)) for row in table.rows) for unread in found.unknown]
+    return tuple(map(_least, zip(*rounds, strict=True))) if rounds else ()
 
 
 def _least(verdicts: tuple[Verdict, ...]) -> Verdict:

@@ -114,14 +114,19 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     assert seen.opens.endswith(f"firewall apply --state {paths.root}")
 
 
-def test_what_is_not_known_is_left_out(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+def test_what_is_not_known_is_told_as_such(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
     """A resolver that is silent, a firewall that only root may read, or that takes too long."""
     record(paths, PUBLIC_HUB)
     nft["code"] = 1
     seen = look_around(paths, {})
-    assert (seen.leads, seen.verdicts) == ((), ())
+    assert seen.leads == ()
+    assert {verdict.open for verdict in seen.verdicts} == {None}
+    assert list(map(str, seen.unread)) == ["nftables: only root may read it"]
+    assert seen.tells.endswith(f"firewall status --state {paths.root}")
     nft |= {"code": 0, "seconds": 60.0}
-    assert look_around(paths, {}).verdicts == ()
+    seen = look_around(paths, {})
+    assert {verdict.open for verdict in seen.verdicts} == {None}
+    assert "nft did not run to its end" in str(seen.unread[0])
 
 
 def test_firewall_is_asked_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +138,7 @@ def test_firewall_is_asked_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -
     for at in (0.0, 3.0, 4.5):
         clock[0] = at
         if at > 4.0:
-            with pytest.raises(MachineError):
+            with pytest.raises(MachineError, match="did not answer within 4 s"):
                 hurry(Command(("nft",)))
         else:
             hurry(Command(("nft",)))

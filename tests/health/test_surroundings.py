@@ -9,6 +9,7 @@ import pytest
 from lkhub.health.finding import Finding
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.firewall import FirewallRow, Verdict
+from lkhub.plan.firewall_change import NO_NFT, Unread
 from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised, Protocol, Sighting
 from lkhub.spec.types import PortRange
@@ -117,8 +118,6 @@ def verdict(
     [
         ([], []),
         ([verdict("udp", 7882, "media.udp", True)], []),
-        # What is not known is neither good nor bad.
-        ([verdict("udp", 7882, "media.udp", None)], []),
         ([verdict("udp", 7882, "media.udp", False), verdict("tcp", 443, "tls.listen", True)], [("7882/udp", "error")]),
         ([verdict("tcp", 80, "tls.http", False)], [("80/tcp", "warning")]),
         # One cause, one finding.
@@ -136,6 +135,67 @@ def test_ports_that_the_firewall_closes(verdicts: list[Verdict], expected: list[
         assert finding.fix[0].command == "sudo lkhub firewall apply --state /s"
         closed = [str(each.row) for each in verdicts if each.open is False]
         assert all(port in finding.title and port in finding.detail for port in closed)
+
+
+SLOW = Unread("firewalld", "it did not answer within 4 s")
+ROOTS = Unread("nftables", "only root may read it")
+NO_NFT_HERE = Unread("nftables", f"{NO_NFT}, which tells what the kernel drops", again=False)
+
+
+@pytest.mark.parametrize(
+    ("unread", "said", "commands"),
+    [
+        ((ROOTS,), "nftables: only root may read it", ["sudo lkhub firewall status"]),
+        ((SLOW,), "firewalld: it did not answer within 4 s", ["sudo lkhub firewall status"]),
+        ((ROOTS, Unread("ufw", "only root may read it")), "ufw: only root", ["sudo lkhub firewall status"]),
+        # What asking again does not tell.
+        ((NO_NFT_HERE,), "nft is not on this machine", ["sudo apt-get install nftables"]),
+        ((Unread("iptables-legacy", "it has rules, which lkhub does not read", again=False),), "has rules", []),
+        # A rule that can't be judged.
+        ((), "a rule of ufw may refuse it", ["sudo lkhub firewall status"]),
+    ],
+)
+def test_firewall_that_is_not_known_is_told_once(unread: tuple[Unread, ...], said: str, commands: list[str]) -> None:
+    why = str(unread[0]) if unread else "a rule of ufw may refuse it"
+    verdicts = [verdict("udp", 7882, "media.udp", None, why), verdict("tcp", 443, "tls.listen", None, why)]
+    seen = Surroundings("public", (), told(PUBLIC), tuple(verdicts), unread=unread, tells="sudo lkhub firewall status")
+    [finding] = find(seen)
+    assert (finding.code, finding.severity) == ("firewall-unknown", "info")
+    assert "7882/udp, 443/tcp" in finding.title
+    assert said in finding.detail
+    assert finding.detail.count(why) == 1
+    assert [fix.command for fix in finding.fix] == [*commands, "lkhub status"]
+
+
+def test_port_that_is_closed_for_sure_is_not_unknown() -> None:
+    verdicts = (verdict("udp", 7882, "media.udp", False), verdict("tcp", 7881, "media.tcp", None, str(SLOW)))
+    closed, unknown = find(Surroundings("public", (), told(PUBLIC), verdicts, unread=(SLOW,)))
+    assert (closed.code, closed.title.count("7882/udp"), closed.title.count("7881/tcp")) == ("port-closed", 1, 0)
+    assert (unknown.code, unknown.title.count("7882/udp"), unknown.title.count("7881/tcp")) == (
+        "firewall-unknown",
+        0,
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "unknown"),
+    [
+        ((), "7882/udp, 7881/tcp, 443/tcp"),
+        (("udp",), "7881/tcp"),
+        (("tcp",), "7882/udp"),
+        (("udp", "tcp"), ""),
+    ],
+)
+def test_port_that_clients_have_come_through_is_not_unknown(used: tuple[str, ...], unknown: str) -> None:
+    verdicts = (
+        verdict("udp", 7882, "media.udp", None, str(ROOTS)),
+        verdict("tcp", 7881, "media.tcp", None, str(ROOTS)),
+        verdict("tcp", 443, "tls.listen", None, str(ROOTS)),
+    )
+    outside = {path: Sighting(1.0, "203.0.113.7") if path in used else None for path in ("udp", "tcp")}
+    found = find(Surroundings("public", (), told(PUBLIC), verdicts, outside=outside, unread=(ROOTS,)))
+    assert [f"to {unknown} is" in finding.title for finding in found] == ([True] if unknown else [])
 
 
 def test_finding_says_from_whom_a_port_is_closed() -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import commands, firewall
 from lkhub.host.commands import Done, has_program, run_command
-from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls, read_record, write_record
+from lkhub.host.firewall import (
+    NotPermittedError,
+    carry_out,
+    gather_firewalls,
+    look_at_firewalls,
+    read_record,
+    write_record,
+)
 from lkhub.plan.firewall import Command, Step
 from lkhub.plan.firewall_firewalld import Added
 
@@ -101,6 +109,54 @@ def test_what_only_root_may_know_is_told_as_such(machine: Machine, answer: tuple
     machine("nft", "firewall-cmd")
     with pytest.raises(NotPermittedError, match="only root may do that"):
         gather_firewalls((), run=Programs(answer, ("nft", 0, RULESET, "")))
+
+
+ROOT_ALONE = ("nft", 1, "", "Operation not permitted (you must be root)")
+
+
+def late(command: Command) -> Done:
+    """A firewalld that answers after seconds."""
+    if command.argv[0] == "firewall-cmd":
+        raise MachineError("it did not answer within 4 s")
+    return Done(0, RULESET, "")
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (Programs(ROOT_ALONE, ("--state", 252, "", "")), ["nftables: only root may read it"]),
+        (
+            Programs(("nft", 0, RULESET, ""), ("--get-default-zone", 253, "", "Authorization failed.")),
+            ["firewalld: only root may read it"],
+        ),
+        (late, ["firewalld: it did not answer within 4 s"]),
+    ],
+)
+def test_a_look_takes_what_it_can_get(machine: Machine, run: Callable[[Command], Done], expected: list[str]) -> None:
+    machine("nft", "firewall-cmd", "ufw", ufw="ENABLED=yes\n", tables="nat\n")
+    found = look_at_firewalls((), run)
+    assert list(map(str, found.unread)) == expected
+    assert (found.ruleset is None) is ("nftables" in expected[0])
+    assert found.ufw, "the others are read"
+    assert not found.legacy
+
+
+def test_a_look_tells_a_ufw_that_is_off_from_one_whose_rules_are_roots(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = machine("nft", "ufw", ufw="ENABLED=no\n")
+
+    def read(path: Path) -> str:
+        if path.parent == folder and path.name.startswith("rules"):
+            raise NotPermittedError(f"only root may read {path}")
+        return path.read_text() if path.exists() else ""
+
+    monkeypatch.setattr(firewall, "_read", read)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    programs = Programs(("nft", 0, RULESET, ""))
+    assert look_at_firewalls((), programs).unread == ()
+    machine("nft", "ufw", ufw="ENABLED=yes\n")
+    assert list(map(str, look_at_firewalls((), programs).unread)) == ["ufw: only root may read it"]
 
 
 @pytest.mark.parametrize("said", ["", "{", "[]", '{"nftables": [{"rule": {}}]}', '{"nftables": 1}'])

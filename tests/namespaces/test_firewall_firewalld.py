@@ -1,6 +1,8 @@
 """`lkhub firewall` with a real firewalld, in a namespace with a system bus and an /etc/firewalld of its own."""
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -38,8 +40,8 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuratio
 
 
 @pytest.fixture(scope="module")
-def firewalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lan, dict[str, str]]]:
-    """A LAN whose hub's machine runs firewalld, and the environment of its clients."""
+def firewalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lan, dict[str, str], int]]:
+    """A LAN whose hub's machine runs firewalld, the environment of its clients, and its pid."""
     for program in ("firewalld", "dbus-daemon"):
         if shutil.which(program) is None:
             pytest.fail(f"not on PATH: {program} (apt-get install {program})", pytrace=False)
@@ -60,7 +62,7 @@ def firewalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lan, 
             ask = [*enter, "firewall-cmd", "--state"]
             wait_until(lambda: subprocess.run(ask, capture_output=True).returncode == 0, "firewalld runs")
             subprocess.run([*enter, "firewall-cmd", f"--add-port={CONTROL}/udp"], check=True, capture_output=True)
-            yield lan, environ
+            yield lan, environ, firewalld.pid
         finally:
             firewalld.terminate()
             firewalld.wait()
@@ -69,8 +71,8 @@ def firewalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lan, 
 
 
 @pytest.fixture
-def hub(firewalled: tuple[Lan, dict[str, str]]) -> Iterator[Hub]:
-    lan, environ = firewalled
+def hub(firewalled: tuple[Lan, dict[str, str], int]) -> Iterator[Hub]:
+    lan, environ, _ = firewalled
     with make_hub(lan.hub.prefix, PORTS) as made:
         made.spec.write_text(HUB_SPEC)
         yield replace(made, environ=environ)
@@ -86,8 +88,10 @@ def list_zones(hub: Hub) -> list[str]:
     return [firewall_cmd(hub, "--list-all-zones"), firewall_cmd(hub, "--permanent", "--list-all-zones")]
 
 
-def test_apply_lets_clients_through_and_revert_leaves_nothing(firewalled: tuple[Lan, dict[str, str]], hub: Hub) -> None:
-    lan, _ = firewalled
+def test_apply_lets_clients_through_and_revert_leaves_nothing(
+    firewalled: tuple[Lan, dict[str, str], int], hub: Hub
+) -> None:
+    lan, _, _ = firewalled
     # What somebody has changed in the running configuration alone would be lost in a reload.
     firewall_cmd(hub, "--add-port=5000/tcp", "--add-port=8443/tcp")
     before = list_zones(hub)
@@ -143,3 +147,21 @@ def test_a_single_address_is_the_same_when_it_is_read_again(hub: Hub) -> None:
     assert hub.run("firewall", "apply").returncode == 0
     assert "nothing to do" in hub.run("firewall", "apply").stderr
     assert hub.run("firewall", "revert").returncode == 0
+
+
+def test_a_firewalld_that_does_not_answer_is_told_as_unknown(
+    firewalled: tuple[Lan, dict[str, str], int], hub: Hub
+) -> None:
+    _, _, pid = firewalled
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = hub.run("up", "--detach", "--no-verify")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("[firewall-unknown]") == 1, done.stderr
+        assert "firewalld: it did not answer within 4 s" in done.stderr
+        assert "[port-closed]" not in done.stderr
+        assert f"firewall status --spec {hub.spec} --state {hub.state}" in done.stderr
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    codes = [finding["code"] for finding in hub.status()["findings"]]
+    assert ("port-closed" in codes, "firewall-unknown" in codes) == (True, False)

@@ -44,7 +44,10 @@ def assert_proved_by_nobody(hub: Hub, lan: Lan, url: str) -> None:
 @pytest.mark.usefixtures("engine")
 def test_ports_above_1024_need_nothing(lan: Lan, hub: Hub) -> None:
     hub.spec.write_text(f"{HUB_SPEC}tls: {{listen: 8443, http: 8081}}\n")
-    hub.up()
+    done = hub.run("up", "--detach")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr.count("[firewall-unknown]") == 1, done.stderr
+    assert "nftables: only root may read it" in done.stderr
     assert_proved_by_nobody(hub, lan, f"wss://{HUB}:8443")
 
 

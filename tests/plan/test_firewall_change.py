@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from lkhub.plan.firewall_change import Found, judge_found, list_firewalls, plan_apply, plan_revert
+from lkhub.plan.firewall_change import Found, Unread, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.plan.firewall_firewalld import Added
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
 from tests.plan.test_firewall_firewalld import NOTHING, make_firewalld
@@ -20,7 +20,14 @@ def test_nobody_in_charge_is_open_and_nothing_to_do() -> None:
 
 def test_a_kernel_that_could_not_be_asked_is_unknown() -> None:
     [verdict] = judge_found(Found(problem="nft is not here"), TABLE)
-    assert (verdict.open, verdict.why) == (None, "nft is not here")
+    assert (verdict.open, verdict.why) == (None, "nftables: nft is not here")
+
+
+def test_a_firewall_that_could_not_be_asked_makes_open_ports_unknown_and_closed_ones_stay_closed() -> None:
+    slow = Unread("firewalld", "it did not answer")
+    [verdict] = judge_found(Found(ruleset=ruleset(policy="accept"), unread=(slow,)), TABLE)
+    assert (verdict.open, verdict.why) == (None, "firewalld: it did not answer")
+    assert judge_found(Found(ruleset=CLOSED, unread=(slow,)), TABLE)[0].open is False
 
 
 def test_packets_must_get_through_all_firewalls() -> None:
