@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 
+	"github.com/livekit/livekit-server/pkg/rtc"
+	"github.com/livekit/livekit-server/pkg/rtc/types"
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/livekit-server/pkg/telemetry"
 	"github.com/livekit/protocol/livekit"
@@ -13,12 +15,16 @@ import (
 type rosterTelemetry struct {
 	telemetry.TelemetryService
 	roster *roster
+	find   findRoom
 }
+
+// findRoom returns the room of a name that is on the list now, nil if there is none.
+type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
 // keepRoster is to be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
 func keepRoster(rooms *service.RoomManager, kept *roster) {
 	heard := private[telemetry.TelemetryService](rooms, "telemetry")
-	*heard = rosterTelemetry{*heard, kept}
+	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}
 }
 
 // ParticipantJoined comes from the room manager with shouldSendEvent, and without from the statistics of each connection
@@ -28,9 +34,44 @@ func (t rosterTelemetry) ParticipantJoined(
 	meta *livekit.AnalyticsClientMeta, shouldSendEvent bool, guard *telemetry.ReferenceGuard,
 ) {
 	if shouldSendEvent {
-		t.roster.joined(participant.Sid, participant.Identity)
+		t.roster.joined(participant.Sid, participant.Identity, room.Sid)
+		t.hearEnd(ctx, room, livekit.ParticipantID(participant.Sid))
 	}
 	t.TelemetryService.ParticipantJoined(ctx, room, participant, client, meta, shouldSendEvent, guard)
+}
+
+// hearEnd does not rely on the room manager for the end: what it has called then may never be. Where the room is not on
+// the list, that it ends is all that can be heard (RoomEnded).
+func (t rosterTelemetry) hearEnd(ctx context.Context, told *livekit.Room, participant livekit.ParticipantID) {
+	room := t.find(ctx, livekit.RoomName(told.Name))
+	if room == nil || string(room.ID()) != told.Sid {
+		return
+	}
+	if session := room.GetParticipantByID(participant); session != nil {
+		t.roster.leaveAtEnd(session)
+	} else { // it was taken out of its room since it joined
+		t.roster.leave(string(participant))
+	}
+}
+
+// session is what is asked of upstream's participant.
+type session interface {
+	ID() livekit.ParticipantID
+	AddOnClose(key string, callback func(types.LocalParticipant))
+	IsClosed() bool
+}
+
+const rosterCloseKey = "lkhub-roster"
+
+// leaveAtEnd takes a session off when it is closed, at whatever moment that is. Upstream first looks whether it is closed,
+// and then adds what is to be called; a Close in between has called all that was there (participant.go, AddOnClose,
+// Close). So it is looked at again afterwards.
+func (r *roster) leaveAtEnd(s session) {
+	participant := string(s.ID())
+	s.AddOnClose(rosterCloseKey, func(types.LocalParticipant) { r.leave(participant) })
+	if s.IsClosed() {
+		r.leave(participant)
+	}
 }
 
 func (t rosterTelemetry) ParticipantLeft(
@@ -40,6 +81,12 @@ func (t rosterTelemetry) ParticipantLeft(
 		t.roster.leave(participant.Sid)
 	}
 	t.TelemetryService.ParticipantLeft(ctx, room, participant, shouldSendEvent, guard)
+}
+
+// RoomEnded comes after all of its participants have been closed.
+func (t rosterTelemetry) RoomEnded(ctx context.Context, room *livekit.Room, reason livekit.RoomEndReason) {
+	t.roster.ended(room.Sid)
+	t.TelemetryService.RoomEnded(ctx, room, reason)
 }
 
 // Presence tells of participants by their SID.

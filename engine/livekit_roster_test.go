@@ -1,11 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/livekit/livekit-server/pkg/config"
+	"github.com/livekit/livekit-server/pkg/rtc"
+	"github.com/livekit/livekit-server/pkg/rtc/types"
+	"github.com/livekit/livekit-server/pkg/telemetry"
+	"github.com/livekit/protocol/livekit"
 	"github.com/pion/stun/v3"
 
 	"lkhub/engine/internal/participant"
@@ -47,6 +57,189 @@ func TestMediaSaysWhoIsIn(t *testing.T) {
 	})
 	two.Close()
 	eventually(t, "who leaves has left", func() bool { return len(server.presence(t, sidOf(two)).Left) == 1 })
+}
+
+// closingSession adds callbacks and closes as upstream's participant does (participant.go, AddOnClose, Close). It is closed
+// at one of the moments in between: `at` counts them down.
+type closingSession struct {
+	mu      sync.Mutex
+	closed  bool
+	onClose map[string]func(types.LocalParticipant)
+	late    sync.WaitGroup // callbacks that are added when it is closed
+	at      int
+}
+
+func (s *closingSession) moment() {
+	if s.at--; s.at == -1 {
+		s.close()
+	}
+}
+
+func (s *closingSession) close() {
+	s.mu.Lock()
+	s.closed = true
+	var callbacks []func(types.LocalParticipant)
+	for _, callback := range s.onClose {
+		callbacks = append(callbacks, callback)
+	}
+	s.mu.Unlock()
+	for _, callback := range callbacks {
+		callback(nil)
+	}
+}
+
+func (s *closingSession) ID() livekit.ParticipantID { return "PA_one" }
+
+func (s *closingSession) IsClosed() bool {
+	s.moment()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *closingSession) AddOnClose(key string, callback func(types.LocalParticipant)) {
+	if s.IsClosed() {
+		s.late.Go(func() { callback(nil) })
+		return
+	}
+	s.moment()
+	s.mu.Lock()
+	s.onClose[key] = callback
+	s.mu.Unlock()
+	s.moment()
+}
+
+func isIn(r *roster, participant string) bool { return len(r.Presence([]string{participant}).In) == 1 }
+
+func hasLeft(r *roster, participant string) bool {
+	return len(r.Presence([]string{participant}).Left) == 1
+}
+
+// A session may be closed at any moment while it joins, also where upstream calls nobody any more.
+func TestASessionThatClosesWhileItJoinsHasLeft(t *testing.T) {
+	for at := range 8 {
+		r, s := newRoster(), &closingSession{at: at, onClose: map[string]func(types.LocalParticipant){}}
+		s.moment()
+		r.joined("PA_one", "one", "RM_one")
+		s.moment()
+		r.leaveAtEnd(s) // the room manager's own call comes later, and has the same gap
+		s.moment()
+		s.late.Wait()
+		if isIn(r, "PA_one") == s.closed || hasLeft(r, "PA_one") != s.closed {
+			t.Errorf("closed at moment %d (%v), and in: %v", at, s.closed, isIn(r, "PA_one"))
+		}
+		if s.close(); isIn(r, "PA_one") {
+			t.Errorf("in after its end, which moment %d began", at)
+		}
+	}
+}
+
+func TestTheEndMayBeHeardOfFirst(t *testing.T) {
+	r := newRoster()
+	r.leave("PA_one")
+	r.joined("PA_one", "one", "RM_one")
+	if isIn(r, "PA_one") || !hasLeft(r, "PA_one") {
+		t.Error("in again")
+	}
+}
+
+func TestWithTheRoomEverybodyInItHasLeft(t *testing.T) {
+	r := newRoster()
+	r.joined("PA_one", "one", "RM_one")
+	r.joined("PA_two", "two", "RM_one")
+	r.joined("PA_other", "one", "RM_two")
+	r.ended("RM_one")
+	if said := r.Presence([]string{"PA_one", "PA_two", "PA_other"}); len(said.In) != 1 || said.In["PA_other"] != "one" || len(said.Left) != 2 {
+		t.Errorf("%+v", said)
+	}
+}
+
+// deaf is upstream's telemetry where the room manager's own call at the end is lost.
+type deaf struct {
+	rosterTelemetry
+	left   chan string
+	listed *atomic.Bool // whether rooms are
+}
+
+func (d deaf) ParticipantLeft(
+	ctx context.Context, room *livekit.Room, participant *livekit.ParticipantInfo, shouldSendEvent bool, guard *telemetry.ReferenceGuard,
+) {
+	if shouldSendEvent {
+		d.left <- participant.Sid
+	}
+	d.rosterTelemetry.TelemetryService.ParticipantLeft(ctx, room, participant, shouldSendEvent, guard)
+}
+
+// startDeaf runs media in this process.
+func startDeaf(t *testing.T) (callServer, *sfu, deaf) {
+	t.Helper()
+	port, keyFile := freePort(t), filepath.Join(t.TempDir(), "keys.yaml")
+	writePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n"})
+	conf, err := config.NewConfig(liveKitYAML(port, freePort(t), keyFile, ""), true, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := newSFU("", nil, nil)
+	if err := server.initialize(conf); err != nil {
+		t.Fatal(err)
+	}
+	heard := private[telemetry.TelemetryService](server.server.RoomManager(), "telemetry")
+	lost := deaf{(*heard).(rosterTelemetry), make(chan string, 8), new(atomic.Bool)}
+	find := lost.find
+	lost.find = func(ctx context.Context, name livekit.RoomName) *rtc.Room {
+		if !lost.listed.Load() {
+			return nil
+		}
+		return find(ctx, name)
+	}
+	*heard = lost
+	over := make(chan error)
+	go func() { over <- server.server.Start() }()
+	if err := server.rooms.waitForAnswer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		eventually(t, "it runs", server.server.IsRunning)
+		server.server.Stop(true)
+		<-over
+	})
+	return callServer{url: "ws://127.0.0.1:" + port}, server, lost
+}
+
+// With the real server: whoever leaves has left though the room manager's call is lost, and whoever is found on no list
+// has when the room ends.
+func TestWhoLeavesIsSeenWithoutTheRoomManager(t *testing.T) {
+	server, media, lost := startDeaf(t)
+	lost.listed.Store(true)
+	one := server.signIn(t, "room", "one")
+	eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(one)) })
+	one.Close()
+	eventually(t, "has left", func() bool { return hasLeft(media.roster, sidOf(one)) })
+
+	lost.listed.Store(false)
+	two := server.signIn(t, "room", "two")
+	eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(two)) })
+	two.Close()
+	eventually(t, "the room manager has said so", func() bool { return slices.Contains(drain(lost.left), sidOf(two)) })
+	if !isIn(media.roster, sidOf(two)) {
+		t.Error("the test does not lose the call")
+	}
+	media.server.RoomManager().GetRoom(t.Context(), "room").Close(types.RoomCloseReasonUnknown)
+	if !hasLeft(media.roster, sidOf(two)) {
+		t.Error("in, though its room is no more")
+	}
+}
+
+// drain takes what is there.
+func drain(c chan string) (got []string) {
+	for {
+		select {
+		case s := <-c:
+			got = append(got, s)
+		default:
+			return got
+		}
+	}
 }
 
 // relayTo has a relay of this many ports for a media process, which it asks.

@@ -73,8 +73,8 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
 		stays, leaves := credentialFor("PA_stays", time.Hour), credentialFor("PA_leaves", time.Hour)
-		m.roster.joined("PA_stays", "one")
-		m.roster.joined("PA_leaves", "two")
+		m.roster.joined("PA_stays", "one", "RM_one")
+		m.roster.joined("PA_leaves", "two", "RM_one")
 		staying := newRawClient(t, r, dial)
 		for _, c := range []struct {
 			client *rawClient
@@ -104,7 +104,7 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
 	for _, participant := range []string{"PA_1", "PA_2", "PA_3", "PA_4"} {
-		m.roster.joined(participant, "one")
+		m.roster.joined(participant, "one", "RM_one")
 		for range 5 {
 			if code := newRawClient(t, r, dialUDP).allocate(credentialFor(participant, time.Hour)); code != 0 {
 				t.Fatalf("Allocate: %d", code)
@@ -125,7 +125,7 @@ func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
 			t.Fatal("Allocate with an expired credential, of nobody knows whom, succeeded")
 		}
-		m.roster.joined("PA_one", "one")
+		m.roster.joined("PA_one", "one", "RM_one")
 		client := newRawClient(t, r, dial)
 		if code := client.allocate(valid); code != 0 {
 			t.Fatalf("Allocate: %d", code)
@@ -189,7 +189,7 @@ func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	m := newMedia(t)
 	r, skew := startAskingRelay(t, m)
-	m.roster.joined("PA_one", "one")
+	m.roster.joined("PA_one", "one", "RM_one")
 	client := newRawClient(t, r, dialUDP)
 	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
 		t.Fatalf("Allocate: %d", code)
@@ -214,7 +214,7 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	if n := r.allocations(); n != 2 {
 		t.Fatalf("%d allocations as soon as another media process answers", n)
 	}
-	m.roster.joined("PA_two", "two")
+	m.roster.joined("PA_two", "two", "RM_one")
 	m.waitAsked(2)
 	skew.Store(int64(time.Hour + unknownFor))
 	eventually(t, "the end of what nobody holds", func() bool { return r.allocations() == 1 })
@@ -227,7 +227,7 @@ func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
 	client, who := newRawClient(t, r, dialUDP), credentialFor("PA_one", time.Hour)
-	m.roster.joined("PA_one", "one")
+	m.roster.joined("PA_one", "one", "RM_one")
 	if code := client.allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
@@ -243,10 +243,10 @@ func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 
 func TestTheRosterAnswersForThoseThatItIsAskedAbout(t *testing.T) {
 	r := newRoster()
-	r.joined("PA_in", "alice")
-	r.joined("PA_left", "alice")
+	r.joined("PA_in", "alice", "RM_one")
+	r.joined("PA_left", "alice", "RM_one")
 	r.leave("PA_left")
-	r.joined("PA_other", "bob")
+	r.joined("PA_other", "bob", "RM_one")
 	got, err := json.Marshal(r.Presence([]string{"PA_in", "PA_left", "PA_unknown"}))
 	if want := `{"in":{"PA_in":"alice"},"left":["PA_left"]}`; err != nil || string(got) != want {
 		t.Errorf("%s, want %s", got, want)
@@ -277,7 +277,7 @@ func TestAsManyAreAskedAboutAsThereArePorts(t *testing.T) {
 	participants := make([]string, math.MaxUint16)
 	for i := range participants {
 		participants[i] = fmt.Sprintf("PA_%012d", i)
-		m.roster.joined(participants[i], strings.Repeat("long ", 20))
+		m.roster.joined(participants[i], strings.Repeat("long ", 20), "RM_one")
 	}
 	said, err := newRosterClient(m.socket).ask(t.Context(), participants)
 	if err != nil || len(said.In) != len(participants) {

@@ -47,21 +47,43 @@ func handleRoster(w http.ResponseWriter, request *http.Request, keeper rosterKee
 // roster is who is in, by the SID that a participant has from joining until it leaves, however often it resumes.
 type roster struct {
 	mu   sync.Mutex
-	in   map[string]string // identity
+	in   map[string]rosterEntry
 	left recent[string]
 }
 
-func newRoster() *roster { return &roster{in: map[string]string{}, left: newRecent[string]()} }
+type rosterEntry struct{ identity, room string }
 
-func (r *roster) joined(participant, identity string) {
+func newRoster() *roster { return &roster{in: map[string]rosterEntry{}, left: newRecent[string]()} }
+
+// joined says of whom it is in which room, by its SID. Who has left is not in again: the end may be heard of first.
+func (r *roster) joined(participant, identity, room string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.in[participant] = identity
+	if !r.left.has(participant) {
+		r.in[participant] = rosterEntry{identity, room}
+	}
 }
 
+// leave may be called more than once.
 func (r *roster) leave(participant string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.remove(participant)
+}
+
+// ended says that a room, by its SID, is no more, and with it whoever was in it.
+func (r *roster) ended(room string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for participant, entry := range r.in {
+		if entry.room == room {
+			r.remove(participant)
+		}
+	}
+}
+
+// remove wants r.mu.
+func (r *roster) remove(participant string) {
 	delete(r.in, participant)
 	r.left.add(participant, time.Now())
 }
@@ -71,8 +93,8 @@ func (r *roster) Presence(participants []string) presence {
 	defer r.mu.Unlock()
 	said := presence{In: map[string]string{}, Left: []string{}}
 	for _, participant := range participants {
-		if identity, in := r.in[participant]; in {
-			said.In[participant] = identity
+		if entry, in := r.in[participant]; in {
+			said.In[participant] = entry.identity
 		} else if r.left.has(participant) {
 			said.Left = append(said.Left, participant)
 		}
