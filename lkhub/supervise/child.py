@@ -148,8 +148,11 @@ class Child:
         """Let the process read its files again and be `plan`; it interrupts nobody. MachineError, and nothing changed,
         where it refuses them."""
         before, taken = self.fingerprint, files.stamp(plan.watched)
-        # Should this be the end of the supervisor, the next one does not know whether it happened.
+        # Should this be the end of the supervisor, the next one does not know whether it happened. Nor do we, should
+        # the process end before it answers, or have ended: it is started with the files that it finds by then.
         self.fingerprint = Fingerprint(before.program, _UNKNOWN_FILES)
+        if self.state != "running":
+            raise MachineError(f"{self.plan.name} has ended meanwhile, and is started again; try the change once more")
         self._remember()
         try:
             async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
@@ -166,17 +169,31 @@ class Child:
         self.plan, self.fingerprint, self.taken, self.refused = plan, fingerprint, taken, ""
         self._remember()
 
+    async def take_back(self, plan: ProcessPlan, fingerprint: Fingerprint, tasks: anyio.abc.TaskGroup) -> None:
+        """Be `plan` again after a reload that failed. MachineError where it refuses that, too, or does not start."""
+        process = self.process
+        if process is not None and self.state == "running":
+            try:
+                await self.reload(plan, fingerprint)
+                return
+            except MachineError:
+                with anyio.move_on_after(STATUS_SECONDS):
+                    await processes.wait_until_gone(process)
+                if processes.is_alive(process):
+                    raise
+        # It has ended meanwhile, and may be there again with the files of the change.
+        await self.stop("replace")
+        self.plan, self.fingerprint = plan, fingerprint
+        await self.start(tasks, persist=True)
+
     def follow(self, plan: ProcessPlan) -> None:
         """Be `plan`, which differs in nothing that the process itself has to be told now."""
         if self.plan != plan:
             self.plan = plan
-            if self.process is not None:
-                self._remember()
+            self._remember()
 
     def keep_record(self) -> None:
         """Write the record again where somebody has removed or damaged it, or where it could not be written."""
-        if self.process is None:
-            return
         recorded = read_record(self.paths, self.plan.name)
         if recorded is None or recorded.process != self.process:
             self._remember()
@@ -273,8 +290,10 @@ class Child:
         self._remember()
 
     def _remember(self) -> None:
-        """Write the record. Without it the process runs on, and the next supervisor knows it by its mark."""
-        assert self.process is not None
+        """Write the record, where there is a process. Without it the process runs on, and the next supervisor knows it
+        by its mark."""
+        if self.process is None:
+            return
         identity = Identity(self.process, self.plan, self.fingerprint, self.since, self.taken)
         try:
             write_record(self.paths, identity)

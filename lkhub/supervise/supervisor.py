@@ -375,7 +375,7 @@ class Supervisor:
         for name, (plan, fingerprint) in reloaded.items():
             if self.children[name].fingerprint != fingerprint:
                 try:
-                    await self.children[name].reload(plan, fingerprint)
+                    await self.children[name].take_back(plan, fingerprint, self.tasks)
                 except MachineError as error:
                     failed.append(error)
         if failed:

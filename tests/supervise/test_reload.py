@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from lkhub.errors import MachineError
@@ -14,6 +15,7 @@ from lkhub.prepare import PreparedHub
 from lkhub.supervise import child as child_module
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.applied import load_applied
+from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.child import Child
 from lkhub.supervise.record import Identity
 from lkhub.supervise.supervisor import Applied, Supervisor
@@ -244,3 +246,55 @@ async def test_what_runs_is_asked_of_itself(paths: StatePaths, said: list[str], 
         assert status["state"] == "running"
         os.unlink(paths.socket("edge"))
         assert await supervisor.ask("edge") is None
+
+
+@pytest.mark.parametrize("again", [True, False])
+async def test_edge_that_ends_between_the_decision_and_the_reload_is_what_it_was(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """It waits in backoff, or is there again with the files of the change."""
+    monkeypatch.setattr(Backoff, "next_delay", lambda *_: 0.0 if again else 3600.0)
+    good = make_hub(media={"rooms": IN_A_CALL}, edge={"say": "old"})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        edge = edge_of(supervisor)
+        reload = Child.reload
+
+        async def reload_late(child: Child, *rest: Any) -> None:
+            before = pid_of(child)
+            os.kill(before, signal.SIGKILL)
+            await until(lambda: child.restarts == 1 and (not again or child.process is not None), "its end")
+            await reload(child, *rest)
+
+        monkeypatch.setattr(Child, "reload", reload_late)
+        with pytest.raises(MachineError, match="edge has ended meanwhile") as failed:
+            await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "new"}))
+        assert "what ran before is running again" in failed.value.message
+        monkeypatch.setattr(Child, "reload", reload)
+        assert (edge.state, edge.fingerprint) == ("running", good.fingerprints["edge"])
+        assert read_log(paths)[-1] == "old"
+        check_texts(good)
+        assert await supervisor.apply(good) == Applied(())
+
+
+async def test_edge_that_ends_while_it_is_asked_to_reload_is_what_it_was(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = make_hub(edge={"say": "old"})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        monkeypatch.setattr(Backoff, "next_delay", lambda *_: 3600.0)
+        edge = edge_of(supervisor)
+        before = pid_of(edge)
+        os.kill(before, signal.SIGSTOP)
+        async with anyio.create_task_group() as tasks:
+
+            async def end() -> None:
+                await until(lambda: edge.fingerprint != good.fingerprints["edge"], "it is asked")
+                os.kill(before, signal.SIGKILL)
+
+            tasks.start_soon(end)
+            with pytest.raises(MachineError, match="what ran before is running again"):
+                await supervisor.apply(make_hub(edge={"say": "new"}))
+        assert (edge.state, edge.fingerprint) == ("running", good.fingerprints["edge"])
+        assert read_log(paths)[-1] == "old"
