@@ -32,8 +32,14 @@ Ending = Literal["drain", "now", "replace"]
 stops. `replace`: killed, because another takes its place at once. An orderly stop of livekit-server tells
 clients to leave for good (reason SERVER_SHUTDOWN); when it is gone without a word they reconnect by themselves."""
 
-# Media is ready in 0.1 s here; a small board under load takes a few seconds. Who is not ready by then hangs.
+# Media is ready in 0.1 s here; a small board under load takes a few seconds. What is not ready by then has never served
+# anybody, and is ended and started again. What has served is told about where it hangs, and never ended by itself: it
+# may go on, and its calls with it.
 READY_SECONDS = 30.0
+
+# Of one that is taken over it is not known whether it has served. The edge asks tailscaled before it answers, and gives
+# that three seconds.
+ANSWER_SECONDS = 5.0
 
 # A process that is well answers in milliseconds.
 STATUS_SECONDS = 2.0
@@ -306,12 +312,16 @@ class Child:
     async def _live(self, process: ProcessId) -> float | None:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
         ready_at: float | None = None
+        adopted = self._popen is None
 
         async def watch_ready() -> None:
             nonlocal ready_at
-            with anyio.move_on_after(READY_SECONDS):
+            with anyio.move_on_after(ANSWER_SECONDS if adopted else READY_SECONDS):
                 await wait_ready(self.plan.ready)
                 ready_at = time.monotonic()
+            if ready_at is None and adopted:
+                ready_at = time.monotonic()
+                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer; it is not ended")
             if ready_at is not None:
                 self._set("running")
                 if self._settled.is_set():

@@ -15,6 +15,7 @@ from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.child import Child
+from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.record import find_running, mark, read_record
 from lkhub.supervise.supervisor import Applied
 from tests.supervise.conftest import ACTOR, IN_A_CALL, MakeHub, list_running, pids, plan_actor, states, supervising
@@ -90,21 +91,39 @@ async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
         assert pids(second)["media"] == before["media"]
 
 
-async def test_one_that_hangs_is_ended_and_started_anew(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ends", [False, True])
+async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
+    """It may go on, and its calls with it."""
+    monkeypatch.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
+    monkeypatch.setattr("lkhub.supervise.child.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("lkhub.supervise.people.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("lkhub.supervise.hanging.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("lkhub.supervise.hanging.PATIENCE_SECONDS", 0.0)
+    hub = make_hub(media={"rooms": IN_A_CALL}, serve={})
     async with supervising(paths, said, leave=True) as first:
-        await first.apply(make_hub(media={}, serve={}))
+        await first.apply(hub)
         media = first.children["media"].process
     assert media is not None
     os.kill(media.pid, signal.SIGSTOP)
     async with supervising(paths, said) as second:
-        with monkeypatch.context() as impatient:
-            impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
-            await adopt(second)
-        assert set(states(second)) == {"serve"}
-        assert (await second.apply(make_hub(media={}, serve={}))).changed == ("media",)
-        assert media.pid not in {process.pid for process in list_running(paths)}
+        await adopt(second)
+        await second.apply(hub)
+        assert pids(second)["media"] == media.pid
+        assert f"media (pid {media.pid}) is there and does not answer; it is not ended" in said
+        looks = Hanging(second)
+        await looks.look()
+        assert second.as_json()["processes"][0]["state"] == "hanging"
+        assert (await second.apply(make_hub(media={"say": "new"}, serve={}))).pending, "nobody knows who is in a call"
+        if ends:
+            os.kill(media.pid, signal.SIGKILL)
+            await until(lambda: pids(second)["media"] not in (None, media.pid), "the next one")
+        else:
+            os.kill(media.pid, signal.SIGCONT)
+            await looks.look()
+            assert second.as_json()["processes"][0]["state"] == "running"
+            assert pids(second)["media"] == media.pid
 
 
 @pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
