@@ -2,6 +2,7 @@ import { useLocalParticipantPermissions } from '@livekit/components-react';
 import { useEffect, useRef, useState } from 'react';
 
 import { LOW_POWER } from '../texts/callText';
+import { explainMedia } from '../texts/mediaProblem';
 import type { Problem } from '../texts/problem';
 import { useTitle } from '../ui/useTitle';
 import { useCall } from './callContext';
@@ -76,8 +77,16 @@ function useStartProblems(show: (problem: Problem) => void): void {
     void session.publishing.then((failures) => {
       failures.forEach(show);
     });
-    return session.lowPower.onTurnedOn(() => {
-      show(LOW_POWER);
-    });
+    const stops = [
+      session.lowPower.onTurnedOn(() => {
+        show(LOW_POWER);
+      }),
+      session.lowPower.onCameraFailed((error) => {
+        show(explainMedia('camera', error));
+      }),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
   }, [session, show]);
 }

@@ -3,6 +3,7 @@ import { LocalVideoTrack, Track } from 'livekit-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { LASTS_MS, LowPower } from './lowPower';
+import { Emitter } from './testEmitter';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,23 +12,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-class Emitter {
-  private readonly listeners: [string, (...args: unknown[]) => void][] = [];
-
-  on(event: string, listener: (...args: unknown[]) => void): this {
-    this.listeners.push([event, listener]);
-    return this;
-  }
-
-  once = this.on.bind(this);
-
-  emit(event: string, ...args: unknown[]): void {
-    for (const [name, listener] of this.listeners) if (name === event) listener(...args);
-  }
-}
-
 function setUp() {
   const limited = { by: 'none' };
+  const device: { error?: Error } = {};
   const calls: string[] = [];
   const camera = Object.assign(Object.create(LocalVideoTrack.prototype) as object, {
     getSenderStats: () => Promise.resolve([{ qualityLimitationReason: limited.by }]),
@@ -38,18 +25,21 @@ function setUp() {
   const localParticipant = Object.assign(new Emitter(), {
     getTrackPublication: () => ({ track: camera }),
     unpublishTrack: () => Promise.resolve(calls.push('stopped')),
-    setCameraEnabled: (on: boolean) => Promise.resolve(calls.push(on ? 'started' : 'off')),
+    setCameraEnabled: (on: boolean) =>
+      device.error ? Promise.reject(device.error) : Promise.resolve(calls.push(on ? 'started' : 'off')),
   });
   const room = Object.assign(new Emitter(), { localParticipant });
   const lowPower = new LowPower(room as unknown as Room);
   const told = vi.fn();
   lowPower.onTurnedOn(told);
+  const failed = vi.fn();
+  lowPower.onCameraFailed(failed);
   const complain = async () => {
     limited.by = 'cpu';
     localParticipant.emit('localTrackCpuConstrained', camera, {});
     await vi.advanceTimersByTimeAsync(LASTS_MS);
   };
-  return { lowPower, limited, calls, told, complain, room };
+  return { lowPower, limited, device, calls, told, failed, complain, room };
 }
 
 test('an encoder that can’t keep up for long turns the mode on, and says so', async () => {
@@ -85,4 +75,14 @@ test('a camera that is sent anew is sent small again', async () => {
   room.emit('localTrackPublished', { source: Track.Source.ScreenShare });
   await vi.advanceTimersByTimeAsync(0);
   expect(calls).toEqual(['small', 'small']);
+});
+
+test('a camera that does not open again is told, and the mode is off all the same', async () => {
+  const { lowPower, device, calls, failed } = setUp();
+  await lowPower.choose(true);
+  device.error = new DOMException('in use', 'NotReadableError');
+  await lowPower.choose(false);
+  expect(failed).toHaveBeenCalledExactlyOnceWith(device.error);
+  expect(lowPower.snapshot()).toBe(false);
+  expect(calls).toEqual(['small', 'stopped']);
 });

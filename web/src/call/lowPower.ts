@@ -17,6 +17,7 @@ export class LowPower {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly listeners = new Set<() => void>();
   private readonly turnedOnListeners = new Set<() => void>();
+  private readonly failedListeners = new Set<(error: unknown) => void>();
   private readonly room: Room;
 
   constructor(room: Room) {
@@ -44,6 +45,12 @@ export class LowPower {
   onTurnedOn(listener: () => void): () => void {
     this.turnedOnListeners.add(listener);
     return () => this.turnedOnListeners.delete(listener);
+  }
+
+  /** Calls back with what the browser said when the camera, which is opened anew to be sent large again, does not open. */
+  onCameraFailed(listener: (error: unknown) => void): () => void {
+    this.failedListeners.add(listener);
+    return () => this.failedListeners.delete(listener);
   }
 
   /** A person's own decision. */
@@ -82,8 +89,12 @@ export class LowPower {
     const camera = this.camera();
     if (!camera) return;
     const wasOn = !camera.isMuted;
-    await this.room.localParticipant.unpublishTrack(camera, true);
-    if (wasOn) await this.room.localParticipant.setCameraEnabled(true);
+    try {
+      await this.room.localParticipant.unpublishTrack(camera, true);
+      if (wasOn) await this.room.localParticipant.setCameraEnabled(true);
+    } catch (error) {
+      for (const listener of this.failedListeners) listener(error);
+    }
   }
 
   private camera(): LocalVideoTrack | undefined {
