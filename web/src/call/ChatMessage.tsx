@@ -3,18 +3,19 @@ import { Clock, LockOpen, RotateCcw } from 'lucide-react';
 
 import type { ChatEntry, ChatMessage } from '../lib/chat';
 import { isGap } from '../lib/chat';
-import { deliveryText, PLAIN_MESSAGE } from '../texts/chatText';
+import { PLAIN_MESSAGE } from '../texts/chatText';
 
 interface MessageProps {
   message: ChatMessage;
   /** It continues what the same person wrote just before. */
   follows: boolean;
-  connected: boolean;
+  /** What became of it, where it is not simply sent. */
+  way: string | undefined;
   onRetry: () => void;
 }
 
 /** One message, with what is known of its way and its secrecy. */
-export function Message({ message, follows, connected, onRetry }: MessageProps) {
+export function Message({ message, follows, way, onRetry }: MessageProps) {
   const { from, text, delivery, plain } = message;
   const time = new Date(message.at);
   return (
@@ -38,10 +39,10 @@ export function Message({ message, follows, connected, onRetry }: MessageProps) 
           <LockOpen aria-hidden="true" /> {PLAIN_MESSAGE}
         </p>
       )}
-      {delivery !== 'sent' && (
+      {way !== undefined && (
         <p className="message-note" data-testid="delivery" data-failed={delivery === 'failed'}>
           {delivery === 'waiting' && <Clock aria-hidden="true" />}
-          {deliveryText(delivery, connected)}
+          {way}
           {delivery === 'failed' && (
             <button type="button" className="button small" data-testid="chat-retry" onClick={onRetry}>
               <RotateCcw aria-hidden="true" /> Send again

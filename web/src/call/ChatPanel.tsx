@@ -1,13 +1,11 @@
-import { useConnectionState } from '@livekit/components-react';
-import { ConnectionState } from 'livekit-client';
 import { Send, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
 
 import { isGap } from '../lib/chat';
 import type { ChatPrivacy } from '../texts/chatText';
-import { CHAT_TEXTS, GAP, MAY_NOT_WRITE, undecryptable } from '../texts/chatText';
-import { useCall } from './callContext';
+import { CHAT_TEXTS, deliveryText, GAP, MAY_NOT_WRITE, undecryptable } from '../texts/chatText';
+import { useCall, useOthers } from './callContext';
 import { follows, Message } from './ChatMessage';
 import type { EncryptionState } from './encryptionContext';
 import { useEncryption } from './encryptionContext';
@@ -22,7 +20,9 @@ interface ChatPanelProps {
 export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
   const { chat, roster } = useCall().session;
   const entries = useSyncExternalStore(chat.subscribe, chat.snapshot);
-  const connected = useConnectionState() === ConnectionState.Connected;
+  const held = useSyncExternalStore(chat.subscribe, chat.held);
+  useOthers();
+  const missing = roster.missing().map(({ name }) => name);
   const encryption = useEncryption();
   const privacy = privacyOf(encryption);
   const unreadable = [...encryption.unreadable].map((identity) => roster.nameOf(identity));
@@ -65,7 +65,7 @@ export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
                 key={`${entry.from.identity} ${entry.id}`}
                 message={entry}
                 follows={follows(entries[index - 1], entry)}
-                connected={connected}
+                way={entry.delivery === 'sent' ? undefined : deliveryText(entry.delivery, held, missing)}
                 onRetry={() => {
                   chat.retry(entry.id);
                 }}

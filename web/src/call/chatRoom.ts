@@ -26,9 +26,8 @@ interface LegacyMessage {
 
 /** The chat of a room, from before it is connected: no message is missed. */
 export function openChat(room: Room, roster: RoomRoster): Chat {
-  let lost = false;
   const chat = new Chat(
-    { isOpen: () => room.state === ConnectionState.Connected && !lost, send: (id, text) => send(room, id, text) },
+    { isOpen: () => room.state === ConnectionState.Connected, send: (id, text) => send(room, id, text) },
     () => ({ ...author(room, room.localParticipant.identity), mine: true }),
     () => crypto.randomUUID(),
   );
@@ -58,17 +57,16 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
   let patience: ReturnType<typeof setTimeout> | undefined;
   const lose = () => {
     clearTimeout(patience);
-    lost = true;
     chat.lost();
   };
   const goOn = () => {
     clearTimeout(patience);
-    lost = false;
     chat.back(anew);
     anew = false;
   };
   const goOnWhenAllAreBack = () => {
-    if (lost && room.state === ConnectionState.Connected && (!anew || roster.areAllBack())) goOn();
+    if (chat.held() === undefined || room.state !== ConnectionState.Connected) return;
+    if (!anew || roster.missing().length === 0) goOn();
   };
   room.on(RoomEvent.SignalReconnecting, lose);
   room.on(RoomEvent.Reconnecting, () => {
@@ -77,7 +75,10 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
   });
   // What is sent when the others are still under way reaches nobody.
   room.on(RoomEvent.Reconnected, () => {
-    patience = setTimeout(goOn, ALL_COME_BACK_MS);
+    if (anew) {
+      chat.awaitOthers();
+      patience = setTimeout(goOn, ALL_COME_BACK_MS);
+    }
     goOnWhenAllAreBack();
   });
   roster.subscribe(goOnWhenAllAreBack);

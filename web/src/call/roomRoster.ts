@@ -73,9 +73,9 @@ export class RoomRoster {
     return displayName({ name: this.participants.get(identity)?.name, identity });
   }
 
-  /** Whether everybody who is known is there, and ready for what is sent to them. */
-  areAllBack(): boolean {
-    return this.others.every(({ away, participant }) => !away && participant.isActive);
+  /** Who is known and not there just now, or not yet ready for what is sent to them. */
+  missing(): Other[] {
+    return this.others.filter(({ away, participant }) => away || !participant.isActive);
   }
 
   private look(): void {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 
 import type { ChatMessage } from './chat';
 import { Chat, isGap, UNSURE_MS } from './chat';
@@ -57,6 +57,26 @@ test('what is written while the connection is lost waits, in order, and is sent 
   await settle();
   expect(line.sent).toEqual(['id1 one', 'id2 two']);
   expect(states(chat)).toEqual(['sent', 'sent']);
+});
+
+test('what is written before the others are back waits for them, and says so', async () => {
+  const { chat, line } = setUp();
+  chat.lost();
+  expect(chat.held()).toBe('connection');
+  chat.write('while nobody answers');
+  const told = vi.fn();
+  chat.subscribe(told);
+  chat.awaitOthers();
+  expect(told).toHaveBeenCalledOnce();
+  expect(chat.held()).toBe('others');
+  chat.write('while the others are under way');
+  await settle();
+  expect(line.sent).toEqual([]);
+  expect(states(chat)).toEqual(['waiting', 'waiting']);
+  chat.back(true);
+  await settle();
+  expect(chat.held()).toBeUndefined();
+  expect(line.sent).toEqual(['id1 while nobody answers', 'id2 while the others are under way']);
 });
 
 test('what may have gone down with the old connection is sent again, under its own id', async () => {

@@ -30,8 +30,12 @@ export function isGap(entry: ChatEntry): entry is ChatGap {
   return 'gap' in entry;
 }
 
+/** What messages wait for before they go out: this person's own connection, or that the others are back on theirs. */
+export type ChatHold = 'connection' | 'others';
+
 /** The line that messages go out on. */
 export interface ChatLine {
+  /** Whether there is a connection. */
   isOpen: () => boolean;
   /** Sends a text under an id; whoever gets an id of one author again takes it for the same message. */
   send: (id: string, text: string) => Promise<void>;
@@ -50,6 +54,7 @@ export class Chat {
   private readonly handedOver = new Map<string, number>();
   private readonly attempts = new Map<string, number>();
   private lostAt: number | undefined;
+  private hold: ChatHold | undefined;
 
   private readonly line: ChatLine;
   private readonly me: () => Author;
@@ -70,11 +75,14 @@ export class Chat {
 
   readonly snapshot = (): ChatEntry[] => this.entries;
 
+  /** What holds messages up; undefined where nothing does. */
+  readonly held = (): ChatHold | undefined => this.hold;
+
   /** Takes a message of one's own: it is sent now, or as soon as the line is open. */
   write(text: string): void {
     const message = { id: this.newId(), from: this.me(), at: this.now(), text, delivery: 'waiting', plain: false } as const;
     this.set([...this.entries, message]);
-    if (this.line.isOpen()) void this.send(message.id, text);
+    if (this.isOpen()) void this.send(message.id, text);
   }
 
   /** Sends what failed before. */
@@ -94,14 +102,24 @@ export class Chat {
   /** The connection is lost; told again while it is, the first time counts. */
   lost(): void {
     this.lostAt ??= this.now();
+    this.hold = 'connection';
+    this.tell();
   }
 
-  /** The connection is back. `anew`: it is another one, and nobody knows what was under way on the old one. */
+  /** The connection is back before the others are: what is sent now would reach nobody. `back` follows. */
+  awaitOthers(): void {
+    this.hold = 'others';
+    this.tell();
+  }
+
+  /** Messages go out again. `anew`: by another connection, and nobody knows what was under way on the old one. */
   back(anew: boolean): void {
     const unsureSince = (this.lostAt ?? this.now()) - UNSURE_MS;
     const wasLost = this.lostAt !== undefined;
     this.lostAt = undefined;
+    this.hold = undefined;
     if (anew && wasLost) this.set([...this.entries, { id: this.newId(), gap: true, at: this.now() }]);
+    else this.tell();
     this.deliver(
       ({ id, delivery }) => delivery === 'waiting' || (anew && (this.handedOver.get(id) ?? 0) >= unsureSince),
     );
@@ -115,6 +133,10 @@ export class Chat {
       const isSure = entry.delivery === 'sent' && (this.handedOver.get(entry.id) ?? 0) < unsureSince;
       return isSure ? [] : entry.text;
     });
+  }
+
+  private isOpen(): boolean {
+    return this.hold === undefined && this.line.isOpen();
   }
 
   private deliver(wanted: (message: ChatMessage) => boolean): void {
@@ -133,7 +155,7 @@ export class Chat {
       this.handedOver.set(id, this.now());
     } catch {
       // Lost while it was sent: it waits for the line like the others.
-      delivery = this.line.isOpen() ? 'failed' : 'waiting';
+      delivery = this.isOpen() ? 'failed' : 'waiting';
     }
     // An earlier attempt may end after this one, on a connection that is gone.
     if (this.attempts.get(id) === attempt) this.mark(id, delivery);
@@ -145,6 +167,10 @@ export class Chat {
 
   private set(entries: ChatEntry[]): void {
     this.entries = entries;
+    this.tell();
+  }
+
+  private tell(): void {
     for (const listener of this.listeners) listener();
   }
 }

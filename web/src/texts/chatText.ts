@@ -1,3 +1,6 @@
+import type { ChatHold } from '../lib/chat';
+import { ALL_COME_BACK_MS } from '../lib/roster';
+
 /** How far what is written in a call is private. */
 export type ChatPrivacy = 'plain' | 'encrypted' | 'locked-out';
 
@@ -31,11 +34,22 @@ export const PLAIN_MESSAGE = 'Not encrypted: the hub can read it, and anyone who
 export const GAP = 'You were disconnected for a moment. What others wrote meanwhile did not reach you.';
 
 export function undecryptable(names: string[]): string {
-  return `What ${names.join(', ')} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
+  return `What ${list(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
 }
 
-/** What became of one's own message, where it is not simply sent. */
-export function deliveryText(delivery: 'waiting' | 'failed', connected: boolean): string {
+/** What became of one's own message, where it is not simply sent. `missing`: names of those who are not back yet. */
+export function deliveryText(delivery: 'waiting' | 'failed', hold: ChatHold | undefined, missing: string[]): string {
   if (delivery === 'failed') return 'Not sent.';
-  return connected ? 'Being sent…' : 'Waits for the connection, and is sent then.';
+  if (hold === 'connection') return 'Waits for the connection, and is sent then.';
+  if (hold === undefined || missing.length === 0) return 'Being sent…';
+  return `Waits for ${list(missing)} to be connected again, ${ALL_COME_BACK_MS / 1000} seconds at most, and is sent then.`;
+}
+
+/** More names than these would push what is said of them out of sight. */
+const NAMED = 3;
+
+function list(names: string[]): string {
+  const more = names.length - NAMED;
+  const shown = more > 1 ? [...names.slice(0, NAMED), `${more} others`] : names;
+  return new Intl.ListFormat('en', { type: 'conjunction' }).format(shown);
 }

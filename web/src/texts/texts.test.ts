@@ -2,6 +2,7 @@ import { ConnectionError, DisconnectReason } from 'livekit-client';
 import { expect, test } from 'vitest';
 
 import { ApiError, readError } from '../hub/api';
+import { deliveryText, undecryptable } from './chatText';
 import { explainRefusal } from './hubProblem';
 import { explainConnect } from './joinProblem';
 import { explainLeft } from './leftReason';
@@ -73,4 +74,21 @@ test('a camera that was pulled out', () => {
 test('says what a page without TLS can still do', () => {
   expect(insecureContext(true)).toBeUndefined();
   expect(insecureContext(false)?.text).toContain('listen, watch and chat');
+});
+
+test.each([
+  ['failed', undefined, [], 'Not sent.'],
+  ['failed', 'connection', ['Bob'], 'Not sent.'],
+  ['waiting', undefined, ['Bob'], 'Being sent…'],
+  ['waiting', 'connection', ['Bob'], 'Waits for the connection, and is sent then.'],
+  ['waiting', 'others', [], 'Being sent…'],
+  ['waiting', 'others', ['Bob'], 'Waits for Bob to be connected again, 15 seconds at most, and is sent then.'],
+] as const)('a message that is %s, held up by %s, with %j missing', (delivery, hold, missing, text) => {
+  expect(deliveryText(delivery, hold, [...missing])).toBe(text);
+});
+
+test('names are listed as far as they can be read', () => {
+  expect(deliveryText('waiting', 'others', ['Ann', 'Bob'])).toContain('for Ann and Bob to');
+  expect(undecryptable(['Ann', 'Bob', 'Cleo', 'Dan'])).toContain('Ann, Bob, Cleo, and Dan sent');
+  expect(undecryptable(['Ann', 'Bob', 'Cleo', 'Dan', 'Eve'])).toContain('Ann, Bob, Cleo, and 2 others sent');
 });
