@@ -1,5 +1,5 @@
 import type { Room } from 'livekit-client';
-import { ConnectionState, RoomEvent } from 'livekit-client';
+import { ConnectionState, DisconnectReason, RoomEvent } from 'livekit-client';
 import { beforeEach, expect, test, vi } from 'vitest';
 
 import { ALL_COME_BACK_MS } from '../lib/roster';
@@ -81,3 +81,28 @@ test('a connection that is resumed waits for nobody', () => {
   emit(RoomEvent.Reconnected, ConnectionState.Connected);
   expect(chat.held()).toBeUndefined();
 });
+
+test.each(Object.values(DisconnectReason).filter((reason) => typeof reason === 'number'))(
+  'what was written just before a call ends for reason %i',
+  async (reason) => {
+    const { chat, emit } = setUp();
+    chat.write('just now');
+    await vi.advanceTimersByTimeAsync(0);
+    emit(RoomEvent.Disconnected, ConnectionState.Disconnected, reason);
+    // Only whoever leaves by themselves was connected until then.
+    expect(chat.unsent()).toEqual(reason === DisconnectReason.CLIENT_INITIATED ? [] : ['just now']);
+  },
+);
+
+test.each([DisconnectReason.CLIENT_INITIATED, undefined])(
+  'who leaves while messages wait, for reason %s, is told of them and of what may be lost',
+  async (reason) => {
+    const call = setUp();
+    call.chat.write('just before');
+    await vi.advanceTimersByTimeAsync(0);
+    comeBackFirst(call);
+    call.chat.write('waits');
+    call.emit(RoomEvent.Disconnected, ConnectionState.Disconnected, reason);
+    expect(call.chat.unsent()).toEqual(['just before', 'waits']);
+  },
+);

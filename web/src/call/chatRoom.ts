@@ -1,5 +1,5 @@
 import type { DataChannelKind, Encryption_Type as EncryptionType, RemoteParticipant, Room } from 'livekit-client';
-import { ConnectionState, DataPacket_Kind, Encryption_Type, RoomEvent } from 'livekit-client';
+import { ConnectionState, DataPacket_Kind, DisconnectReason, Encryption_Type, RoomEvent } from 'livekit-client';
 
 import type { Author } from '../lib/chat';
 import { Chat } from '../lib/chat';
@@ -82,8 +82,10 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
     goOnWhenAllAreBack();
   });
   roster.subscribe(goOnWhenAllAreBack);
-  room.on(RoomEvent.Disconnected, () => {
+  room.on(RoomEvent.Disconnected, (reason) => {
     clearTimeout(patience);
+    // Whoever is thrown out is not told when the hub stopped listening to them.
+    if (reason !== DisconnectReason.CLIENT_INITIATED) chat.lost();
   });
   return chat;
 }
