@@ -22,6 +22,13 @@ COUNT_LOCKS = """
   }}});
 """
 
+# Another program has the camera.
+TAKE_CAMERA = """
+() => {
+  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('in use', 'NotReadableError'); };
+}
+"""
+
 # How the camera is encoded: frames per second that its first layer may have, and how many layers are sent.
 ENCODING = """
 () => {
@@ -123,6 +130,12 @@ def test_the_screen_stays_on_in_a_call_and_low_power_mode_sends_less(context: Br
     ann.get_by_test_id("low-power").uncheck()
     wait_until(lambda: ann.evaluate(ENCODING)[1] > 1, "the camera is sent as before")
     expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "true")
+    ann.get_by_test_id("low-power").check()
+    wait_until(lambda: ann.evaluate(ENCODING) == [15, 1], "it is sent small again")
+    ann.evaluate(TAKE_CAMERA)
+    ann.get_by_test_id("low-power").uncheck()
+    expect(ann.get_by_test_id("call-problem")).to_contain_text("The camera is busy")
+    expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "false")
     ann.get_by_test_id("leave").click()
     wait_until(lambda: ann.evaluate("() => window.locks") == 0, "the screen may go off")
     ann.close()

@@ -123,7 +123,7 @@ SECRET, OTHER = "correct horse", "battery staple"
 
 @pytest.fixture
 def encrypted(context: BrowserContext, hub: Hub) -> Iterator[dict[str, Page]]:
-    """Two with the same passphrase, one with another, one without."""
+    """Two with the same passphrase, one with another, one without. Nobody sends anything yet."""
     pages = {}
     for name, passphrase in (("Ann", SECRET), ("Bob", SECRET), ("Eve", ""), ("Mallory", OTHER)):
         page = context.new_page()
@@ -132,8 +132,7 @@ def encrypted(context: BrowserContext, hub: Hub) -> Iterator[dict[str, Page]]:
         if passphrase:
             page.get_by_test_id("encryption-toggle").click()
             page.get_by_test_id("passphrase-input").fill(passphrase)
-        # One encrypted sound is enough to tell who has no passphrase, and four would keep the machine busy.
-        for device in ("camera", "microphone") if name != "Ann" else ("camera",):
+        for device in ("camera", "microphone"):
             if page.get_by_test_id(f"preview-{device}").get_attribute("aria-pressed") == "true":
                 page.get_by_test_id(f"preview-{device}").click()
         page.get_by_test_id("join").click()
@@ -149,9 +148,12 @@ def encrypted(context: BrowserContext, hub: Hub) -> Iterator[dict[str, Page]]:
 def test_in_an_encrypted_call_plain_messages_are_marked_and_labels_are_true(encrypted: dict[str, Page]) -> None:
     ann, bob, eve = encrypted["Ann"], encrypted["Bob"], encrypted["Eve"]
     expect(ann.get_by_test_id("audience")).to_have_attribute("data-privacy", "encrypted")
-    expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "locked-out")
+    expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "plain")
     write(ann, "for who has the passphrase")
     expect(bob.get_by_test_id("chat-message")).to_have_attribute("data-plain", "false")
+    # Without a single track it is known now, to whoever has no passphrase, that somebody encrypts.
+    expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "locked-out")
+    expect(eve.get_by_test_id("encryption")).to_have_attribute("data-state", "locked-out")
     write(eve, "for everyone")
     for page in (ann, bob):
         message = page.get_by_test_id("chat-message").filter(has_text="for everyone")
@@ -167,3 +169,25 @@ def test_in_an_encrypted_call_plain_messages_are_marked_and_labels_are_true(encr
     expect(ann.get_by_test_id("chat-message")).to_have_count(4)
     marks = [each.get_attribute("data-plain") for each in ann.get_by_test_id("chat-message").all()]
     assert marks == ["false", "true", "false", "true"]
+
+
+def test_a_passphrase_differs_until_it_is_changed(encrypted: dict[str, Page]) -> None:
+    ann, eve, mallory = encrypted["Ann"], encrypted["Eve"], encrypted["Mallory"]
+    write(mallory, "with another one")
+    expect(ann.get_by_test_id("undecryptable")).to_contain_text("Mallory")
+    expect(ann.get_by_test_id("encryption")).to_have_attribute("data-state", "mismatch")
+    assert "Other passphrase" in ann.get_by_test_id("live-region").inner_text()
+    ann.get_by_test_id("microphone").click()
+    expect(mallory.get_by_test_id("encryption")).to_have_attribute("data-state", "mismatch")
+    tile = "[data-testid=tile][data-encryption=locked-out]"
+    expect(eve.locator(tile)).to_have_count(2)
+    mallory.get_by_test_id("encryption").click()
+    mallory.get_by_test_id("change-passphrase-input").fill(SECRET)
+    mallory.get_by_test_id("change-passphrase").click()
+    expect(mallory.get_by_test_id("encryption")).to_have_attribute("data-state", "on")
+    # Nobody told Ann of it: the first message that she can read does.
+    expect(ann.get_by_test_id("undecryptable")).to_have_count(1)
+    write(mallory, "with yours")
+    expect(ann.get_by_test_id("chat-message").last).to_contain_text("with yours")
+    expect(ann.get_by_test_id("undecryptable")).to_have_count(0)
+    expect(ann.get_by_test_id("encryption")).to_have_attribute("data-state", "on")

@@ -1,15 +1,29 @@
 import { Lock, LockOpen, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
-import { useId, useState } from 'react';
+import { useEffect, useId, useRef, useState } from 'react';
 
+import type { EncryptionStatus } from '../texts/encryptionText';
+import { encryptionText } from '../texts/encryptionText';
 import { Popover } from '../ui/Popover';
+import { useCall } from './callContext';
 import type { EncryptionState } from './encryptionContext';
 import { useEncryption } from './encryptionContext';
 
 /** Says whether the call is encrypted end to end, and what stands in the way of understanding each other. */
 export function EncryptionBadge() {
+  const { announcer } = useCall();
   const encryption = useEncryption();
-  const { state, label, Icon, text } = describe(encryption);
+  const [status, others] = statusOf(encryption);
+  const { label, text } = encryptionText(status, others);
+  const Icon = ICONS[status];
+
+  const told = useRef<EncryptionStatus>(undefined);
+  useEffect(() => {
+    if (status === told.current) return;
+    told.current = status;
+    if (status === 'mismatch' || status === 'locked-out') announcer.say(`${label}. ${text}`);
+  }, [status, label, text, announcer]);
+
   return (
     <Popover
       label="End-to-end encryption"
@@ -17,7 +31,7 @@ export function EncryptionBadge() {
       buttonClass="badge"
       buttonTitle={text}
       testId="encryption"
-      data={{ 'data-state': state }}
+      data={{ 'data-state': status }}
       button={
         <>
           <Icon aria-hidden="true" />
@@ -62,39 +76,16 @@ function PassphraseForm({ encryption }: { encryption: EncryptionState }) {
   );
 }
 
-function describe({ mine, undecodable, foreign }: EncryptionState) {
-  if (undecodable.size > 0) {
-    return {
-      state: 'mismatch',
-      label: 'Other passphrase',
-      Icon: TriangleAlert,
-      text: `${people(undecodable.size)} here can’t be decrypted: your passphrases differ. Agree on one, and type it below.`,
-    };
-  }
-  if (foreign.size > 0) {
-    return {
-      state: 'locked-out',
-      label: 'No passphrase',
-      Icon: TriangleAlert,
-      text: `${people(foreign.size)} here use end-to-end encryption. To see and hear them, leave and join again with their passphrase.`,
-    };
-  }
-  if (mine) {
-    return {
-      state: 'on',
-      label: 'Encrypted',
-      Icon: Lock,
-      text: 'What you say, show and write is encrypted on this device. Only who has the passphrase can read it; the hub can’t.',
-    };
-  }
-  return {
-    state: 'off',
-    label: 'Not end-to-end',
-    Icon: LockOpen,
-    text: 'The line to the hub is encrypted, but the hub itself could see and hear. For end-to-end encryption, leave and join with a passphrase.',
-  };
-}
+const ICONS: Record<EncryptionStatus, typeof Lock> = {
+  off: LockOpen,
+  on: Lock,
+  mismatch: TriangleAlert,
+  'locked-out': TriangleAlert,
+};
 
-function people(count: number): string {
-  return count === 1 ? 'One person' : `${count} people`;
+function statusOf({ mine, undecodable, unreadable, foreign }: EncryptionState): [EncryptionStatus, number] {
+  const mismatched = new Set([...undecodable, ...unreadable]).size;
+  if (mismatched > 0) return ['mismatch', mismatched];
+  if (foreign.size > 0) return ['locked-out', foreign.size];
+  return [mine ? 'on' : 'off', 0];
 }

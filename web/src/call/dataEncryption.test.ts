@@ -62,10 +62,25 @@ test('a payload that turns out to be no packet vouches for nothing', async () =>
   expect(engine.seen).toEqual([['next', Encryption_Type.NONE]]);
 });
 
-test('what can’t be decrypted is told, with whom it is from', async () => {
+test('what can and what can’t be decrypted is told, with whom it is from', async () => {
   const engine = new Engine();
-  const told: string[] = [];
-  tellEncryptedData(engine, (identity) => told.push(identity));
+  const told: [string, boolean][] = [];
+  tellEncryptedData(engine, (...data) => told.push(data));
   await expect(engine.encrypted('')).rejects.toThrow('wrong key');
-  expect(told).toEqual(['bob']);
+  await engine.encrypted('good');
+  expect(told).toEqual([
+    ['bob', false],
+    ['bob', true],
+  ]);
+});
+
+test('without a passphrase encrypted data is told too, and nothing is encrypted', async () => {
+  const engine = new Engine();
+  const told: [string, boolean][] = [];
+  const plain = { e2eeManager: undefined as BaseE2EEManager | undefined, emit: engine.emit.bind(engine) };
+  tellEncryptedData(plain, (...data) => told.push(data));
+  const bytes = new Uint8Array(1);
+  await expect(plain.e2eeManager?.handleEncryptedData(bytes, bytes, 'bob', 0)).rejects.toThrow('no passphrase');
+  expect(told).toEqual([['bob', false]]);
+  expect(plain.e2eeManager?.isDataChannelEncryptionEnabled).toBe(false);
 });

@@ -13,24 +13,31 @@ type Emit = (event: string, ...args: unknown[]) => boolean;
 const RECEIVED = 'dataPacketReceived';
 
 /**
- * Makes livekit-client tell which data came encrypted.
+ * Makes livekit-client tell which data came encrypted, and from whom.
  *
  * It hands on what the sender's packet says of that, and packets of its own say nothing (2.23.0, RTCEngine.ts,
  * `sendDataPacket`): encrypted and plain text look alike, and a plain part in an encrypted stream is taken. What decides
  * is whether a packet was decrypted here. The engine reads the decrypted payload and emits the packet in one go
  * (`handleDataMessage`), so the packet that follows the reading is the decrypted one.
  */
-export function tellEncryptedData(engine: DataEngine, onUndecryptable: (identity: string) => void): void {
+export function tellEncryptedData(engine: DataEngine, onData: (identity: string, decrypted: boolean) => void): void {
   const manager = engine.e2eeManager;
-  if (!manager) return;
+  if (!manager) {
+    engine.e2eeManager = withoutPassphrase((identity) => {
+      onData(identity, false);
+    });
+    return;
+  }
   let justDecrypted = false;
 
   const decrypt = manager.handleEncryptedData.bind(manager);
   manager.handleEncryptedData = async (...packet) => {
+    const identity = packet[2];
     const { payload, ...rest } = await decrypt(...packet).catch((error: unknown) => {
-      onUndecryptable(packet[2]);
+      onData(identity, false);
       throw error;
     });
+    onData(identity, true);
     return {
       ...rest,
       get payload() {
@@ -50,4 +57,19 @@ export function tellEncryptedData(engine: DataEngine, onUndecryptable: (identity
     justDecrypted = false;
     return emit(event, args[0], type);
   };
+}
+
+/**
+ * Stands in the engine where a passphrase is missing, to tell whose data is encrypted: without it the engine drops the data
+ * and tells nobody. It encrypts nothing.
+ */
+function withoutPassphrase(onData: (identity: string) => void): BaseE2EEManager {
+  const manager: Pick<BaseE2EEManager, 'isDataChannelEncryptionEnabled' | 'handleEncryptedData'> = {
+    isDataChannelEncryptionEnabled: false,
+    handleEncryptedData: (_payload, _iv, identity) => {
+      onData(identity);
+      return Promise.reject(new Error('there is no passphrase'));
+    },
+  };
+  return manager as BaseE2EEManager;
 }

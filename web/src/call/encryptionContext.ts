@@ -1,12 +1,12 @@
 import { createContext, useContext } from 'react';
 
-/** Who can't be understood, and why. */
+/** Who can't be understood, and why, as far as it is known. */
 export interface EncryptionState {
   /** Whether this person's own media are encrypted end to end. */
   mine: boolean;
   /** Identities whose media don't decrypt with this person's passphrase. */
   undecodable: ReadonlySet<string>;
-  /** Identities who encrypt while this person has no passphrase. */
+  /** Identities that encrypt while this person has no passphrase. */
   foreign: ReadonlySet<string>;
   /** Identities whose messages and other data don't decrypt with this person's passphrase. */
   unreadable: ReadonlySet<string>;

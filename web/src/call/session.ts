@@ -11,10 +11,10 @@ import { ProblemError } from '../texts/problem';
 import { openChat } from './chatRoom';
 import { tellEncryptedData } from './dataEncryption';
 import type { Encryption } from './encryption';
+import { EncryptionWatch } from './encryptionWatch';
 import { keepDevices } from './keepDevices';
 import { LowPower } from './lowPower';
 import { RoomRoster } from './roomRoster';
-import { Undecryptable } from './undecryptable';
 
 /** Everything that it takes to enter a room. */
 export interface Entry {
@@ -34,8 +34,7 @@ export interface CallSession {
   roster: RoomRoster;
   lowPower: LowPower;
   encryption: Encryption | undefined;
-  /** Who sent data that can't be decrypted. */
-  undecryptable: Undecryptable;
+  encryptionWatch: EncryptionWatch;
   /** Settles when the devices that were open before the call are on the air, with what went wrong. */
   publishing: Promise<Problem[]>;
 }
@@ -65,9 +64,11 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
   });
   room.once(RoomEvent.Disconnected, () => encryption?.worker.terminate());
   keepDevices(room);
-  const undecryptable = new Undecryptable();
-  tellEncryptedData(room.engine, undecryptable.add);
   const roster = new RoomRoster(room);
+  const encryptionWatch = new EncryptionWatch(room, roster, encryption !== undefined);
+  tellEncryptedData(room.engine, (identity, decrypted) => {
+    encryptionWatch.dataCame(identity, decrypted);
+  });
   const chat = openChat(room, roster);
   try {
     if (encryption) await room.setE2EEEnabled(true);
@@ -83,7 +84,7 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
     roster,
     lowPower: new LowPower(room),
     encryption,
-    undecryptable,
+    encryptionWatch,
     publishing: publish(room, entry.takeTracks()),
   };
 }

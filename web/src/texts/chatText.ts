@@ -12,7 +12,10 @@ interface ChatText {
 
 export const CHAT_TEXTS: Record<ChatPrivacy, ChatText> = {
   plain: {
-    audience: 'Messages reach everyone who is here now. The hub could read them, and keeps none.',
+    // Holds also where others encrypt: that is not known before they send something.
+    audience:
+      'What you write is not end-to-end encrypted. It reaches everyone who is here now; the hub could read it, and keeps ' +
+      'none. What others encrypt does not reach you.',
     placeholder: 'Write to everyone',
   },
   encrypted: {

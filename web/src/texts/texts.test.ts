@@ -2,7 +2,8 @@ import { ConnectionError, DisconnectReason } from 'livekit-client';
 import { expect, test } from 'vitest';
 
 import { ApiError, readError } from '../hub/api';
-import { deliveryText, undecryptable } from './chatText';
+import { CHAT_TEXTS, deliveryText, undecryptable } from './chatText';
+import { encryptionText } from './encryptionText';
 import { explainRefusal } from './hubProblem';
 import { explainConnect } from './joinProblem';
 import { explainLeft } from './leftReason';
@@ -91,4 +92,19 @@ test('names are listed as far as they can be read', () => {
   expect(deliveryText('waiting', 'others', ['Ann', 'Bob'])).toContain('for Ann and Bob to');
   expect(undecryptable(['Ann', 'Bob', 'Cleo', 'Dan'])).toContain('Ann, Bob, Cleo, and Dan sent');
   expect(undecryptable(['Ann', 'Bob', 'Cleo', 'Dan', 'Eve'])).toContain('Ann, Bob, Cleo, and 2 others sent');
+});
+
+test.each([
+  ['mismatch', 1, 'What one person here sends can’t'],
+  ['mismatch', 2, 'What 2 people here send can’t'],
+  ['locked-out', 1, 'One person here uses'],
+  ['locked-out', 3, '3 people here use'],
+] as const)('encryption is %s because of %i', (status, others, text) => {
+  expect(encryptionText(status, others).text).toContain(text);
+});
+
+test('where nothing is known of how others encrypt, nothing is said that is false if they do', () => {
+  expect(CHAT_TEXTS.plain.audience).toContain('not end-to-end encrypted');
+  expect(CHAT_TEXTS.plain.audience).toContain('What others encrypt does not reach you');
+  expect(encryptionText('off', 0).text).toContain('Whoever has joined with one can’t be seen, heard or read without it');
 });
