@@ -22,11 +22,12 @@ type tailscaled struct {
 	mu       sync.Mutex
 	state    string
 	domains  []string
-	code     int    // of certificates; 0: it gives them
-	words    string // in place of a certificate
-	issuing  time.Duration
-	finished bool // it has been issued, which ends with the request
+	code     int           // of certificates; 0: it gives them
+	words    string        // in place of a certificate
+	issue    chan struct{} // closed when it is issued
+	finished bool          // it has been issued, which ends with the request
 	asked    int
+	brokeOff int // requests that ended while it was being issued
 }
 
 const tailnetName = "hub.tail1234.ts.net"
@@ -36,7 +37,8 @@ func newTailscaled(t *testing.T, e *edgeTest) *tailscaled {
 	e.ca.issue(t, e.path("ts.crt"), e.path("ts.key"), tailnetName)
 	key, _ := os.ReadFile(e.path("ts.key"))
 	certificate, _ := os.ReadFile(e.path("ts.crt"))
-	d := &tailscaled{pair: append(key, certificate...), state: "Running", domains: []string{tailnetName}}
+	d := &tailscaled{pair: append(key, certificate...), state: "Running", domains: []string{tailnetName}, issue: make(chan struct{})}
+	close(d.issue)
 	listener, err := net.Listen("unix", e.path("ts.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -67,11 +69,12 @@ func (d *tailscaled) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !d.finished {
 			d.mu.Unlock()
 			select {
-			case <-time.After(d.issuing):
+			case <-d.issue:
 			case <-r.Context().Done():
 			}
 			d.mu.Lock()
 			if r.Context().Err() != nil {
+				d.brokeOff++
 				return
 			}
 			d.finished = true
@@ -91,7 +94,8 @@ func TestCertificateFromTailscaled(t *testing.T) {
 	e := newEdge(t, nil)
 	newTailscaled(t, e)
 	e.configure(e.useTLS("tls-tailscale.json"))
-	status := e.start()
+	e.start()
+	status := e.settled()
 	if certificates, failures := status["certificates"].([]any), status["failures"].([]any); len(certificates) != 1 || len(failures) != 0 {
 		t.Errorf("status: %v", status)
 	}
@@ -125,7 +129,8 @@ func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
 			d := newTailscaled(t, e)
 			d.set(func() { c.change(d) })
 			e.configure(e.useTLS("tls-tailscale.json"))
-			status := e.start()
+			e.start()
+			status := e.settled()
 			failures := status["failures"].([]any)
 			if len(status["certificates"].([]any)) != 0 || len(failures) != 1 {
 				t.Fatalf("status: %v", status)
@@ -149,7 +154,8 @@ func TestTailscaledThatIsNotThereIsSaidAndAskedAgain(t *testing.T) {
 	e := newEdge(t, nil)
 	t.Setenv("TS_SOCKET", e.path("ts.sock"))
 	e.configure(e.useTLS("tls-tailscale.json"))
-	failures := e.start()["failures"].([]any)
+	e.start()
+	failures := e.settled()["failures"].([]any)
 	if len(failures) != 1 || failures[0].(map[string]any)["kind"] != "tailscale-no-daemon" {
 		t.Fatalf("failures: %v", failures)
 	}
@@ -164,38 +170,122 @@ func TestTailscaledThatIsStoppedStillGivesWhatItHas(t *testing.T) {
 	e := newEdge(t, nil)
 	newTailscaled(t, e).state = "Stopped"
 	e.configure(e.useTLS("tls-tailscale.json"))
-	if status := e.start(); len(status["certificates"].([]any)) != 1 || len(status["failures"].([]any)) != 0 {
+	e.start()
+	if status := e.settled(); len(status["certificates"].([]any)) != 1 || len(status["failures"].([]any)) != 0 {
 		t.Errorf("status: %v", status)
 	}
 	e.mustDial(tailnetName).Close()
 }
 
-// A first certificate takes an ACME order. It is not broken off, nor is it a failure meanwhile, and a status takes no
-// longer by it.
+// takeTime has it issue nothing until the channel is closed.
+func (d *tailscaled) takeTime() (issue chan struct{}) {
+	d.issue = make(chan struct{})
+	return d.issue
+}
+
+// counts are how often it was asked for a certificate, and how many of these requests were broken off.
+func (d *tailscaled) counts() (asked, brokeOff int) {
+	d.set(func() { asked, brokeOff = d.asked, d.brokeOff })
+	return asked, brokeOff
+}
+
+// expectPending asks for the status, which takes no time, says that it is on its way, and names no failure.
+func (e *edgeTest) expectPending() {
+	e.Helper()
+	status := askControl(e.T, e.path("c"), "/status")
+	if len(status["pending"].([]any)) != 1 || len(status["failures"].([]any)) != 0 || len(status["certificates"].([]any)) != 0 {
+		e.Errorf("status: %v", status)
+	}
+}
+
+// settled is the status once nothing is pending: what a start waits for that long is no promise.
+func (e *edgeTest) settled() (status map[string]any) {
+	e.Helper()
+	eventually(e.T, "nothing is pending", func() bool {
+		status = askControl(e.T, e.path("c"), "/status")
+		return len(status["pending"].([]any)) == 0
+	})
+	return status
+}
+
+func (e *edgeTest) awaitCertificate() {
+	e.Helper()
+	eventually(e.T, "the certificate is there", func() bool {
+		status := askControl(e.T, e.path("c"), "/status")
+		return len(status["certificates"].([]any)) == 1 && len(status["failures"].([]any)) == 0 && len(status["pending"].([]any)) == 0
+	})
+}
+
+// A first certificate takes an ACME order. It is not broken off, nor is it a failure meanwhile, and nobody waits for it.
 func TestFirstCertificateOfTailscaledTakesItsTime(t *testing.T) {
 	e := newEdge(t, nil)
 	d := newTailscaled(t, e)
-	d.issuing = 4 * time.Second
+	issue := d.takeTime()
 	e.configure(e.useTLS("tls-tailscale.json"))
 	e.start()
-	pending := false
-	eventually(t, "the certificate is there", func() bool {
-		began := time.Now()
-		status := askControl(t, e.path("c"), "/status")
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("a status took %s", took)
-		}
-		if failures := status["failures"].([]any); len(failures) != 0 {
-			t.Fatalf("failures: %v", failures)
-		}
-		pending = pending || len(status["pending"].([]any)) == 1
-		return len(status["certificates"].([]any)) == 1
-	})
-	if !pending {
-		t.Error("that it is on its way was not told")
+	e.expectPending()
+	close(issue)
+	e.awaitCertificate()
+	if asked, _ := d.counts(); asked != 1 {
+		t.Errorf("it was asked for %d times", asked)
 	}
-	if d.set(func() {}); d.asked != 1 {
-		t.Errorf("it was asked for %d times", d.asked)
+}
+
+// A changed configuration is no reason to begin the order anew.
+func TestAReloadLeavesTailscalesOrderAlone(t *testing.T) {
+	e := newEdge(t, nil)
+	d := newTailscaled(t, e)
+	issue := d.takeTime()
+	change := e.useTLS("tls-tailscale.json")
+	e.configure(change)
+	e.start()
+	for range 2 {
+		e.mustReload(change)
+		e.expectPending()
+	}
+	e.configure(func(config map[string]any) { config["apps"] = "nonsense" })
+	if code, _ := e.reload(); code == http.StatusOK {
+		t.Error("nonsense was taken")
+	}
+	close(issue)
+	e.awaitCertificate()
+	if asked, brokeOff := d.counts(); asked != 1 || brokeOff != 0 {
+		t.Errorf("it was asked for %d times, %d were broken off", asked, brokeOff)
+	}
+}
+
+func TestWhatIsConfiguredNoMoreIsNotAskedFor(t *testing.T) {
+	e := newEdge(t, nil)
+	d := newTailscaled(t, e)
+	d.takeTime()
+	e.configure(e.useTLS("tls-tailscale.json"))
+	e.start()
+	e.mustReload(nil)
+	eventually(t, "the order is broken off", func() bool { _, brokeOff := d.counts(); return brokeOff == 1 })
+	if pending := askControl(t, e.path("c"), "/status")["pending"].([]any); len(pending) != 0 {
+		t.Errorf("pending: %v", pending)
+	}
+}
+
+// What was wrong may be mended by now: a reload waits for a new answer, and not for the next time to ask.
+func TestAReloadAsksTailscaledAnew(t *testing.T) {
+	e := newEdge(t, nil)
+	d := newTailscaled(t, e)
+	d.set(func() { d.code, d.words = http.StatusInternalServerError, "no" })
+	change := e.useTLS("tls-tailscale.json")
+	e.configure(change)
+	e.start()
+	if failures := e.settled()["failures"].([]any); len(failures) != 1 {
+		t.Fatalf("failures: %v", failures)
+	}
+	d.set(func() { d.code = 0 })
+	e.mustReload(change)
+	e.awaitCertificate()
+	asked, _ := d.counts()
+	e.mustReload(change)
+	e.awaitCertificate()
+	if again, _ := d.counts(); again <= asked {
+		t.Error("what is there was not asked for anew")
 	}
 }
 

@@ -18,42 +18,100 @@ const (
 	askFailed = 5 * time.Second
 )
 
-// managed are names whose certificate comes from elsewhere at every handshake, with the last answers of who was asked.
-// A nil one has none.
+// managed are names whose certificate comes from elsewhere at every handshake. A nil one has none.
 type managed struct {
-	cancel context.CancelFunc
-
-	mu      sync.Mutex
-	names   []string
-	answers map[string]answer
+	names  []string
+	askers map[string]*asker // by name
 }
 
-// answer is a certificate or a failure.
+// asker asks for one name's certificate again and again, and outlives configurations that have the name: a request that
+// is broken off ends an order that is under way.
+type asker struct {
+	name   string
+	cancel context.CancelFunc
+	again  chan struct{} // ask without waiting
+
+	mu     sync.Mutex
+	asking bool
+	last   answer
+}
+
+// answer is a certificate or a failure, or neither yet.
 type answer struct {
 	found  *Certificate
 	failed *Failure
 }
 
-// askManaged asks for each name now, and again and again until it is stopped.
-func askManaged(names []string) *managed {
-	ctx, cancel := context.WithCancel(context.Background())
-	m := &managed{cancel: cancel, names: names, answers: map[string]answer{}}
+// takeOver asks for each name now, and stops asking for those of before that are no more. What was known is asked anew;
+// a request that is under way goes on.
+func takeOver(before *managed, names []string) *managed {
+	m := &managed{names: names, askers: map[string]*asker{}}
 	for _, name := range names {
-		go m.keepAsking(ctx, name)
+		if before != nil && before.askers[name] != nil {
+			m.askers[name] = before.askers[name]
+			m.askers[name].renew()
+		} else if m.askers[name] == nil {
+			m.askers[name] = startAsking(name)
+		}
 	}
+	before.stopAllBut(m)
 	return m
 }
 
-func (m *managed) stop() {
-	if m != nil {
-		m.cancel()
+func (m *managed) stopAllBut(kept *managed) {
+	if m == nil {
+		return
+	}
+	for name, a := range m.askers {
+		if kept.askers[name] != a {
+			a.cancel()
+		}
 	}
 }
 
-func (m *managed) keepAsking(ctx context.Context, name string) {
+func startAsking(name string) *asker {
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &asker{name: name, cancel: cancel, again: make(chan struct{}, 1)}
+	go a.run(ctx)
+	return a
+}
+
+func (a *asker) renew() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = answer{}
+	if a.asking {
+		return
+	}
+	select {
+	case a.again <- struct{}{}:
+	default:
+	}
+}
+
+func (a *asker) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking = true
+}
+
+func (a *asker) end(last answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking, a.last = false, last
+}
+
+func (a *asker) get() answer {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+func (a *asker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := askAgain
-		given, err := askInTime(ctx, name)
+		a.begin()
+		given, err := askInTime(ctx, a.name)
 		if ctx.Err() != nil {
 			return
 		}
@@ -61,17 +119,16 @@ func (m *managed) keepAsking(ctx context.Context, name string) {
 		if err != nil {
 			wait = askFailed
 			last.failed = &Failure{
-				Name: name, Issuer: kindTailscale, Kind: kindOfTailscale(err), Error: err.Error(), At: time.Now().UTC(),
+				Name: a.name, Issuer: kindTailscale, Kind: kindOfTailscale(err), Error: err.Error(), At: time.Now().UTC(),
 			}
 		} else {
 			described := describe(given)
 			last.found = &described
 		}
-		m.mu.Lock()
-		m.answers[name] = last
-		m.mu.Unlock()
+		a.end(last)
 		select {
 		case <-ctx.Done():
+		case <-a.again:
 		case <-time.After(wait):
 		}
 	}
@@ -92,9 +149,12 @@ func (m *managed) answered() bool {
 	if m == nil {
 		return true
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.answers) == len(m.names)
+	for _, a := range m.askers {
+		if a.get() == (answer{}) {
+			return false
+		}
+	}
+	return true
 }
 
 // report adds what is known.
@@ -102,10 +162,8 @@ func (m *managed) report(status *Status) {
 	if m == nil {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, name := range m.names {
-		switch last := m.answers[name]; {
+		switch last := m.askers[name].get(); {
 		case last.found != nil:
 			status.Certificates = append(status.Certificates, *last.found)
 		case last.failed != nil:

@@ -70,8 +70,7 @@ func Load(config []byte) error {
 	running.Lock()
 	defer running.Unlock()
 	running.loadedAt, running.names = began, wanted.names()
-	running.managed.stop()
-	running.managed = askManaged(wanted.managed())
+	running.managed = takeOver(running.managed, wanted.managed())
 	return nil
 }
 
