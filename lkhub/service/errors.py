@@ -1,5 +1,7 @@
 """The one shape of an error over HTTP: `{"error": {"code", "message", "hint"?}}`."""
 
+from collections.abc import Mapping
+
 from starlette.responses import JSONResponse, Response
 
 _CODES = {
@@ -16,15 +18,19 @@ _CODES = {
 }
 
 
-class ApiError(Exception):
-    """An answer other than success. `hint` says what to do about it."""
+# People get a page in place of it, by what they say that they accept.
+BY_READER = {"vary": "accept"}
 
-    def __init__(self, status: int, message: str, hint: str = "") -> None:
+
+class ApiError(Exception):
+    """An answer other than success. `hint` says what to do about it, `headers` go with it."""
+
+    def __init__(self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.hint = status, message, hint
+        self.status, self.message, self.hint, self.headers = status, message, hint, headers or {}
 
     def as_response(self) -> Response:
         body = {"code": _CODES.get(self.status, "failed"), "message": self.message}
         if self.hint:
             body["hint"] = self.hint
-        return JSONResponse({"error": body}, self.status)
+        return JSONResponse({"error": body}, self.status, {**self.headers, **BY_READER})

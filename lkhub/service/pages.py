@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from lkhub.service.errors import ApiError
 
@@ -26,8 +26,24 @@ _FOR_GOOD = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 
 
+class WholeFile(FileResponse):
+    """A file that is always sent whole, as a server may do with every request for a range (RFC 9110, section 14.2). The
+    largest has half a megabyte, and Starlette answers a range also where it must not: to HEAD, and in unknown units."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 class BuiltFiles(StaticFiles):
     """The files of a folder, compressed where the browser takes that. Those with a digest in their name are kept."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """What the build compressed is a form of a file and has no address of its own."""
+        for suffix in _ENCODINGS.values():
+            if path.endswith(suffix) and super().lookup_path(path.removesuffix(suffix))[1] is not None:
+                return "", None
+        return super().lookup_path(path)
 
     def file_response(
         self, full_path: os.PathLike[str] | str, stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -35,15 +51,16 @@ class BuiltFiles(StaticFiles):
         wanted = Headers(scope=scope)
         path = Path(full_path)
         headers = {
-            "vary": "accept-encoding",
+            "vary": "accept-encoding" if status_code == 200 else "accept, accept-encoding",
             "cache-control": _FOR_GOOD if _DIGEST.search(path.name) else _ASK_AGAIN,
+            "accept-ranges": "none",
         }
-        encoding = _choose_encoding(path, wanted.get("accept-encoding", ""))
+        encoding = _choose_encoding(path, ",".join(wanted.getlist("accept-encoding")))
         if encoding:
             headers["content-encoding"] = encoding
         media_type = guess_type(path.name)[0]
         compressed = path.with_name(path.name + _ENCODINGS.get(encoding, ""))
-        answer = FileResponse(
+        answer = WholeFile(
             compressed, status_code, headers, media_type, stat_result=compressed.stat() if encoding else stat_result
         )
         if status_code == 200 and self.is_not_modified(answer.headers, wanted):
@@ -70,24 +87,31 @@ def send_built(request: Request, name: str, status: int = 200) -> Response:
 
 
 def _choose_encoding(path: Path, accepted: str) -> str:
-    """The smallest encoding that is there and that the browser takes, "" for none (RFC 9110, section 12.5.3)."""
-    refused = {name for name, quality in _read_accepted(accepted) if quality == 0}
-    taken = {name for name, _ in _read_accepted(accepted)} - refused
-    for name, suffix in _ENCODINGS.items():
-        if (name in taken or ("*" in taken and name not in refused)) and path.with_name(path.name + suffix).is_file():
-            return name
-    return ""
+    """The encoding that is there and that the browser likes best, of several the smallest; "" for none, which is also
+    the answer to a browser that refuses everything (RFC 9110, section 12.5.3)."""
+    qualities = _read_qualities(accepted)
+    best, quality_of_best = "", qualities.get("identity", 0.0)
+    for name, suffix in reversed(_ENCODINGS.items()):
+        quality = qualities.get(name, qualities.get("*", 0.0))
+        if quality and quality >= quality_of_best and path.with_name(path.name + suffix).is_file():
+            best, quality_of_best = name, quality
+    return best
 
 
-def _read_accepted(header: str) -> list[tuple[str, float]]:
-    found = []
+# RFC 9110, section 12.4.2. What is written otherwise counts as a refusal: what is sent can always be understood.
+_QUALITY = re.compile(r"\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
+_ALIASES = {"x-gzip": "gzip"}
+
+
+def _read_qualities(header: str) -> dict[str, float]:
+    """How much each encoding is wanted, from 0 (not at all) to 1. One that is named twice, by the lower."""
+    found: dict[str, float] = {}
     for part in header.lower().split(","):
-        name, _, parameter = part.strip().partition(";")
-        try:
-            quality = float(parameter.strip().removeprefix("q=") or 1)
-        except ValueError:
-            quality = 0.0
-        found.append((name.strip(), quality))
+        name, semicolon, parameter = part.strip().partition(";")
+        match = _QUALITY.fullmatch(parameter)
+        quality = float(match[1]) if match else float(not semicolon)
+        name = _ALIASES.get(name.strip(), name.strip())
+        found[name] = min(quality, found.get(name, 1.0))
     return found
 
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from lkhub.render.message_page import render_message_page
-from lkhub.service.errors import ApiError
+from lkhub.service.errors import BY_READER, ApiError
 from lkhub.service.pages import is_built, send_built
 
 
@@ -21,7 +21,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and is_built() and _is_opened_by_a_person(request):
         # The application reads its own address, and says that there is no such page.
         return send_built(request, "index.html", 404)
-    return answer(request, ApiError(error.status_code, error.detail.lower()))
+    return answer(request, ApiError(error.status_code, error.detail.lower(), headers=error.headers))
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
@@ -36,7 +36,7 @@ def answer(request: Request, error: ApiError) -> Response:
     title = error.message[:1].upper() + error.message[1:]
     hint = error.hint[:1].upper() + error.hint[1:]
     page = render_message_page(title, f"{hint}." if hint else "")
-    return HTMLResponse(page, error.status, {"cache-control": "no-store"})
+    return HTMLResponse(page, error.status, {**error.headers, **BY_READER, "cache-control": "no-store"})
 
 
 def _is_opened_by_a_person(request: Request) -> bool:

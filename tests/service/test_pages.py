@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 PAGE = "<!doctype html><title>hub</title>"
 HASHED = "index-a1B2_3-4.js"
 FOR_GOOD = "public, max-age=31536000, immutable"
+AS_A_PERSON = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": "identity"}
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +139,23 @@ async def read_raw(client: httpx.AsyncClient, path: str, accepted: str) -> tuple
         ("", None, b"export {}"),
         ("br;q=high", None, b"export {}"),
         ("brotli, gz", None, b"export {}"),
+        ("br;q=0", None, b"export {}"),
+        ("br;q=0.000, gzip;q=0.001", "gzip", b".gz"),
+        ("br;q=0.5, gzip;q=1.0", "gzip", b".gz"),
+        ("br; q=0.5 ,gzip ;q=0.5", "br", b".br"),
+        ("*;q=0.5, gzip;q=0.2", "br", b".br"),
+        ("*;q=0, gzip", "gzip", b".gz"),
+        ("x-gzip", "gzip", b".gz"),
+        ("identity, br;q=0.5", None, b"export {}"),
+        ("identity;q=0.5, br;q=0.5", "br", b".br"),
+        ("identity;q=0, br;q=0", None, b"export {}"),
+        ("identity;q=0, *", "br", b".br"),
+        ("br, br;q=0", None, b"export {}"),
+        ("br;q=nan, gzip;q=inf", None, b"export {}"),
+        ("br;q=1e3, gzip;q=-1", None, b"export {}"),
+        ("br;q=1.001, gzip;q=0.5", "gzip", b".gz"),
+        ("br;level=9", None, b"export {}"),
+        (",, ;, br", "br", b".br"),
     ],
 )
 async def test_the_smallest_form_that_the_browser_takes_is_sent(
@@ -145,6 +163,106 @@ async def test_the_smallest_form_that_the_browser_takes_is_sent(
 ) -> None:
     async with connect() as client:
         assert await read_raw(client, f"/assets/{HASHED}", accepted) == (encoding, body)
+
+
+async def test_what_is_accepted_may_be_said_on_several_lines(connect: Connect) -> None:
+    async with connect() as client:
+        headers = [("accept-encoding", "gzip"), ("accept-encoding", "br")]
+        async with client.stream("GET", f"/assets/{HASHED}", headers=headers) as answer:
+            assert answer.headers["content-encoding"] == "br"
+
+
+@pytest.mark.parametrize("suffix", [".br", ".gz"])
+@pytest.mark.parametrize("accepted", ["br, gzip", "identity"])
+async def test_a_compressed_form_has_no_address_of_its_own(connect: Connect, suffix: str, accepted: str) -> None:
+    async with connect() as client:
+        for path in (f"/assets/{HASHED}{suffix}", f"/assets/./{HASHED}{suffix}", f"/assets/{HASHED}%2E{suffix[1:]}"):
+            check_error(await client.get(path, headers={"accept-encoding": accepted}), 404, "not-found")
+
+
+async def test_a_file_of_that_kind_that_is_no_form_of_another_is_served(connect: Connect, web: Path) -> None:
+    (web / "assets" / "archive.gz").write_bytes(b"archive")
+    async with connect() as client:
+        answer = await client.get("/assets/archive.gz")
+    assert (answer.status_code, answer.content) == (200, b"archive")
+
+
+RANGES = ["bytes=0-3", "bytes=-3", "bytes=0-1,3-4", "bytes=99999-", "bytes=4-2", "bytes=x", "lines=1-2", "nonsense"]
+
+
+@pytest.mark.parametrize("wanted", RANGES)
+@pytest.mark.parametrize(("path", "status"), [(f"/assets/{HASHED}", 200), ("/", 200), ("/nowhere", 404)])
+async def test_a_range_gets_the_whole(connect: Connect, path: str, status: int, wanted: str) -> None:
+    async with connect() as client:
+        whole = await client.get(path, headers=AS_A_PERSON)
+        part = await client.get(path, headers={**AS_A_PERSON, "range": wanted})
+        held = {**AS_A_PERSON, "range": wanted, "if-range": whole.headers["etag"]}
+        told = await client.head(path, headers=held)
+    assert whole.status_code == part.status_code == told.status_code == status
+    assert part.content == whole.content
+    assert part.headers == whole.headers == told.headers
+    assert whole.headers["accept-ranges"] == "none"
+
+
+@pytest.mark.parametrize("accepted", ["br", "gzip", "identity"])
+@pytest.mark.parametrize("path", ["/", f"/assets/{HASHED}", "/join/x"])
+async def test_head_tells_what_get_sends(connect: Connect, path: str, accepted: str) -> None:
+    async with connect() as client:
+        async with client.stream("GET", path, headers={"accept-encoding": accepted}) as answer:
+            sent = answer.headers
+        told = await client.head(path, headers={"accept-encoding": accepted})
+    assert (told.status_code, told.headers, told.content) == (200, sent, b"")
+
+
+@pytest.mark.parametrize(
+    ("held", "status"),
+    [
+        ("{etag}", 304),
+        ("W/{etag}", 304),
+        ('"other", {etag}', 304),
+        ("*", 304),
+        ('"other"', 200),
+        ('W/"other"', 200),
+        ("nonsense", 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_what_a_browser_has_is_not_sent_again(connect: Connect, method: str, held: str, status: int) -> None:
+    async with connect() as client:
+        first = await client.get("/", headers={"accept-encoding": "identity"})
+        mark = held.format(etag=first.headers["etag"])
+        # The date would say that it has it: the mark counts alone (RFC 9110, section 13.1.3).
+        headers = {"accept-encoding": "identity", "if-none-match": mark, "range": "bytes=0-1"}
+        again = await client.request(
+            method, "/", headers={**headers, "if-modified-since": first.headers["last-modified"]}
+        )
+    assert again.status_code == status
+    for name in ("etag", "cache-control", "vary"):
+        assert again.headers[name] == first.headers[name]
+    assert again.content == (first.content if status == 200 and method == "GET" else b"")
+
+
+async def test_a_mark_of_one_form_is_none_of_another(connect: Connect) -> None:
+    async with connect() as client:
+        plain = await client.get(f"/assets/{HASHED}", headers={"accept-encoding": "identity"})
+        again = await client.head(
+            f"/assets/{HASHED}", headers={"accept-encoding": "br", "if-none-match": plain.headers["etag"]}
+        )
+    assert again.status_code == 200
+
+
+async def test_what_people_and_programs_get_differently_says_so(connect: Connect) -> None:
+    async with connect() as client:
+        for headers in (AS_A_PERSON, {"accept": "*/*"}):
+            answer = await client.get("/nowhere", headers=headers)
+            assert "accept" in answer.headers["vary"].split(", ")
+
+
+async def test_a_wrong_method_is_told_the_right_ones(connect: Connect) -> None:
+    async with connect() as client:
+        for path in ("/", f"/assets/{HASHED}"):
+            answer = await client.post(path)
+            assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 async def test_a_form_that_the_build_did_not_make_is_not_sent(connect: Connect) -> None:
@@ -171,9 +289,6 @@ async def test_each_form_has_a_mark_of_its_own(connect: Connect) -> None:
             async with client.stream("GET", "/", headers={"accept-encoding": accepted}) as answer:
                 marks.add(answer.headers["etag"])
     assert len(marks) == 2, "a cache would send one for the other"
-
-
-AS_A_PERSON = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-encoding": "identity"}
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/hub/x", "/assets/gone-12345678.js", "/.env"])
