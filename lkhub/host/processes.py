@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,21 @@ def _start_time(process: psutil.Process) -> str:
     if sys.platform == "linux":
         # Ticks since boot (proc(5), field 22). A wall-clock start time moves when the clock is set, as it
         # is on every boot of a machine without a clock of its own.
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-        return f"{_boot_id()}/{fields[19]}"
+        return f"{_boot_id()}/{_read_start_ticks(process.pid)}"
     return str(process.create_time())
+
+
+def _read_start_ticks(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def _started_at(process: psutil.Process) -> float:
+    """In epoch seconds."""
+    if sys.platform != "linux":
+        return process.create_time()
+    # psutil asks /proc/stat when the machine was started, which is not there with ProcSubset=pid (systemd.exec(5)).
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted + _read_start_ticks(process.pid) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_same(process: ProcessId) -> bool:
@@ -184,7 +197,7 @@ def list_running() -> list[Running]:
                 identity = identify(pid) if mark != "" else None
                 if identity is not None:
                     argv, session = tuple(process.cmdline()), os.getsid(pid)
-                    found.append(Running(identity, argv, mark, session, process.create_time()))
+                    found.append(Running(identity, argv, mark, session, _started_at(process)))
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue  # it has ended meanwhile, or is none of ours
     return found

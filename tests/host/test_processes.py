@@ -230,6 +230,28 @@ def test_processes_are_found_by_their_mark(tmp_path: Path) -> None:
             child.wait()
 
 
+LIST_PIDS = "from lkhub.host import processes; print(*(each.process.pid for each in processes.list_running()))"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a /proc of its own needs root")
+def test_processes_are_found_where_proc_shows_processes_alone(tmp_path: Path) -> None:
+    """ProcSubset=pid of systemd. `status` would say that nothing runs."""
+    log = tmp_path / "log"
+    marked = start(["/bin/sh", "-c", "echo in; exec sleep 60"], str(log), {**os.environ, MARK: "media here"})
+    try:
+        wait_until(lambda: "in" in log.read_text(), "its start")
+        mount = 'mount -t proc -o subset=pid proc /proc && test ! -e /proc/stat || exit 77; exec "$@"'
+        argv = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", LIST_PIDS]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        if done.returncode == 77:
+            pytest.skip(f"no /proc of its own here: {done.stderr}")
+        assert done.returncode == 0, done.stderr
+        assert str(marked.pid) in done.stdout.split()
+    finally:
+        marked.kill()
+        marked.wait()
+
+
 CHROOTED = "import os, sys, time; os.chroot(sys.argv[1]); print('in', flush=True); time.sleep(60)"
 
 
