@@ -23,7 +23,7 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
     loss = max(map(worst_loss, results), default=0.0)
     yield from _find_lossy(results)
     for result in results:
-        if result.ok and _NOT_TOLD in result.detail:
+        if result.ok and _UNTOLD in result.evidence:
             yield _find_untold(result, hub)
         if result.ok and result.native is False:
             yield _find_native(result, hub)
@@ -210,8 +210,8 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
     )
 
 
-# How the probe says that it heard the server where clients would not look (engine/internal/probe/explain.go).
-_NOT_TOLD = "which clients are not told"
+# The evidence that media came from where clients would not look (engine/internal/probe/explain.go).
+_UNTOLD = "untold"
 _TOLD_FIX = Fix("see whether the address that clients are told leads to this hub: media.advertise")
 
 

@@ -94,6 +94,12 @@ class HubStatus:
         return "running" if sound else "degraded"
 
     @property
+    def _stopped(self) -> dict[str, int]:
+        """Pids of the processes that a signal has stopped, by their names."""
+        names = (self.supervisor or {}).get("stopped", ())
+        return {process["name"]: process["pid"] for process in self.processes if process["name"] in names}
+
+    @property
     def current_verification(self) -> Verified | None:
         """The verification, if it is of the processes that run now."""
         carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
@@ -111,7 +117,7 @@ class HubStatus:
         return (
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
-            *check_hanging(supervisor.get("hangs", {})),
+            *check_hanging(supervisor.get("hangs", {}), self._stopped),
             *check_removed(supervisor.get("removed")),
             *check_records(supervisor.get("unrecorded", {})),
             *check_watchers(supervisor.get("troubles", {})),

@@ -1,14 +1,10 @@
 """What the supervisor says of itself and of the processes that it watches → findings. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
-
-# How the supervisor says that a process was stopped, and not continued (lkhub/supervise/hanging.py).
-_STOPPED = re.compile(r"pid (\d+) is stopped by a signal")
 
 
 def check_watchers(troubles: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -60,10 +56,11 @@ def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def check_hanging(hangs: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name."""
+def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int]) -> Iterator[Finding]:
+    """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name.
+    `stopped_pids`: who of them was stopped by a signal."""
     for name, evidence in hangs.items():
-        stopped = _STOPPED.search(evidence)
+        stopped = stopped_pids.get(name)
         yield Finding(
             "process-hangs",
             name,
@@ -72,7 +69,7 @@ def check_hanging(hangs: Mapping[str, str]) -> Iterator[Finding]:
             evidence,
             "somebody has stopped it with a signal" if stopped else "it hangs, or this machine is far too busy",
             (
-                *((Fix("let it go on", f"kill -CONT {stopped[1]}"),) if stopped else ()),
+                *((Fix("let it go on", f"kill -CONT {stopped}"),) if stopped else ()),
                 *(() if stopped else (Fix("see whether the machine is too busy", "top"),)),
                 Fix("start it again; whoever is in a call reconnects", f"lkhub restart {name}"),
             ),

@@ -67,7 +67,7 @@ class Child:
 
     `taken` is how the files that it watches were when it took them, `refused` why it did not take them as they are now.
     `unrecorded` is why its record can't be written, `hangs` how it is seen that it does not answer; "" where all is
-    well."""
+    well. `stopped`: it hangs because a signal has stopped it."""
 
     plan: ProcessPlan
     fingerprint: Fingerprint
@@ -84,6 +84,7 @@ class Child:
     refused: str = ""
     unrecorded: str = ""
     hangs: str = ""
+    stopped: bool = False
     _recorded: ProcessId | None = None
     _first_failure: str = ""
     _persists: bool = False
@@ -356,7 +357,7 @@ class Child:
 
     def _set(self, state: State) -> None:
         if state != self.state:
-            self.state, self.since, self.hangs = state, time.time(), ""
+            self.state, self.since, self.hangs, self.stopped = state, time.time(), "", False
 
 
 Returned = Callable[[Child], Awaitable[None]]

@@ -50,13 +50,14 @@ class Hanging:
             self._silent.pop(process, None)
             if child.hangs:
                 self._supervisor.say(f"{child.plan.name} answers again")
-            child.hangs = ""
+            child.hangs, child.stopped = "", False
             return
         since = self._silent.setdefault(process, began)
         if time.time() - since < PATIENCE_SECONDS:
             return
         if not child.hangs:
             self._supervisor.say(f"{child.plan.name} is there and does not answer")
+        child.stopped = processes.is_stopped(process)
         child.hangs = _describe(child, process, since)
 
 
@@ -74,6 +75,6 @@ async def _answers(child: Child) -> bool:
 def _describe(child: Child, process: ProcessId, since: float) -> str:
     asked = child.plan.ready.url or f"its control socket {child.plan.ready.socket}"
     at = f"{datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    if processes.is_stopped(process):
+    if child.stopped:
         return f"pid {process.pid} is stopped by a signal, and has not answered since {at}"
     return f"pid {process.pid} has not answered at {asked} since {at}"

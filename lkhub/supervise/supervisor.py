@@ -207,6 +207,7 @@ class Supervisor:
             "refused": {child.plan.name: child.refused for child in self.children.values() if child.refused},
             "unrecorded": {child.plan.name: child.unrecorded for child in self.children.values() if child.unrecorded},
             "hangs": {child.plan.name: child.hangs for child in self.children.values() if child.hangs},
+            "stopped": [child.plan.name for child in self.children.values() if child.stopped],
             "pending": self.pending is not None,
             "waits": self._waits if self.pending else None,
             "moved": self.moved,

@@ -416,7 +416,9 @@ UNTOLD = (
 
 
 def test_media_from_an_address_that_clients_are_not_told_is_a_warning() -> None:
-    result = PathResult("udp", True, "media", f"20 of 20 packets; media came from {UNTOLD}")
+    detail, evidence = f"20 of 20 packets; media came from {UNTOLD}", {"untold": "udp 203.0.113.5:7882"}
+    assert not [*check_paths([PathResult("udp", True, "media", detail)])], "no finding is read out of words"
+    result = PathResult("udp", True, "media", detail, evidence=evidence)
     [finding] = check_paths([result])
     assert (finding.code, finding.subject, finding.severity) == ("address-not-told", "udp", "warning")
     assert finding.detail == result.detail
@@ -428,4 +430,5 @@ def test_media_from_an_address_that_clients_are_not_told_is_a_warning() -> None:
 
 
 def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
-    assert [finding.code for finding in check_paths([PathResult("udp", False, "media", UNTOLD)])] == ["path-fails"]
+    result = PathResult("udp", False, "media", UNTOLD, evidence={"untold": "udp 203.0.113.5:7882"})
+    assert [finding.code for finding in check_paths([result])] == ["path-fails"]

@@ -7,7 +7,7 @@ from lkhub.health.supervised import check_hanging, check_records, check_removed,
 
 
 def test_supervisor_that_is_well_is_no_finding() -> None:
-    assert not [*check_watchers({}), *check_records({}), *check_taken({}), *check_hanging({})]
+    assert not [*check_watchers({}), *check_records({}), *check_taken({}), *check_hanging({}, {})]
 
 
 def test_watcher_that_fails_says_what_and_since_when() -> None:
@@ -30,14 +30,15 @@ def test_certificate_that_was_not_taken_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("evidence", "command"),
+    ("evidence", "stopped", "command"),
     [
-        ("pid 4711 is stopped by a signal, and has not answered since 2026-11-27 10:00:00 UTC", "kill -CONT 4711"),
-        ("pid 4711 has not answered at http://127.0.0.1:7880/ since 2026-11-27 10:00:00 UTC", "top"),
+        ("in whatever words", {"media": 4711}, "kill -CONT 4711"),
+        ("pid 4711 has not answered at http://127.0.0.1:7880/ since 2026-11-27 10:00:00 UTC", {}, "top"),
+        ("pid 4711 is stopped by a signal: no fix is read out of words", {"relay": 5}, "top"),
     ],
 )
-def test_process_that_hangs_has_a_way_out_that_fits(evidence: str, command: str) -> None:
-    [finding] = check_hanging({"media": evidence})
+def test_process_that_hangs_has_a_way_out_that_fits(evidence: str, stopped: dict[str, int], command: str) -> None:
+    [finding] = check_hanging({"media": evidence}, stopped)
     assert (finding.code, finding.subject, finding.severity) == ("process-hangs", "media", "error")
     assert [fix.command for fix in finding.fix] == [command, "lkhub restart media"]
     assert finding.detail == evidence
@@ -55,12 +56,15 @@ def test_directory_that_was_removed_says_what_is_lost() -> None:
 def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:
     supervisor = {
         "processes": [{"name": "media", "pid": 1, "state": "hanging", "since": 1.0, "restarts": 0}],
-        "hangs": {"media": "pid 1 is stopped by a signal"},
+        "hangs": {"media": "it does not answer"},
+        "stopped": ["media"],
         "unrecorded": {"media": "the disk is full"},
         "refused": {"edge": "no"},
         "troubles": {"rotate logs": {"detail": "no", "since": 1.0}},
     }
     status = HubStatus(None, supervisor, (), None)
     assert status.state == "degraded"
-    codes = [finding["code"] for finding in json.loads(json.dumps(status.as_json()))["findings"]]
+    findings = json.loads(json.dumps(status.as_json()))["findings"]
+    codes = [finding["code"] for finding in findings]
+    assert findings[0]["fix"][0]["command"] == "kill -CONT 1"
     assert codes == ["process-hangs", "no-record", "watch-fails", "certificate-not-taken"]

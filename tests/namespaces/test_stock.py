@@ -111,6 +111,7 @@ def test_media_that_nobody_asked_for_does_not_hide_that_address(lan: Lan, progra
     assert paths["udp"]["remote"] == f"udp prflx {HUB}:7882"
     told = f"media came from udp {HUB}:7882, which clients are not told, and nothing answered at udp {NOWHERE}:7882"
     assert told in paths["udp"]["detail"], paths
+    assert paths["udp"]["evidence"] == {"untold": f"udp {HUB}:7882"}
     assert text.count("[address-not-told]") == 1, text
     assert "rtc.node_ip" in text, text
     assert seen(both) == {"udp": (True, "media"), "tcp": (False, "connect")}, both

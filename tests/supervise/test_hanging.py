@@ -38,10 +38,12 @@ async def test_process_that_was_stopped_is_not_running_until_it_goes_on(
         await until(lambda: supervisor.as_json()["hangs"], "the silence")
         assert set(supervisor.as_json()["hangs"]) == {"media"}
         assert f"pid {media} is stopped by a signal" in supervisor.as_json()["hangs"]["media"]
+        assert supervisor.as_json()["stopped"] == ["media"]
         assert shown(supervisor) == {"media": "hanging", "serve": "running"}
         assert pids(supervisor)["media"] == media, "told, and not ended"
         os.kill(media, signal.SIGCONT)
         await until(lambda: not supervisor.as_json()["hangs"], "the answer")
+        assert supervisor.as_json()["stopped"] == []
         assert shown(supervisor)["media"] == "running"
         assert said == ["media is there and does not answer", "media answers again"]
 
@@ -55,6 +57,7 @@ async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: l
         assert (
             f"has not answered at its control socket {paths.socket('media')}" in supervisor.as_json()["hangs"]["media"]
         )
+        assert supervisor.as_json()["stopped"] == []
 
 
 async def test_short_silence_is_not_told(

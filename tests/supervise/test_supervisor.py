@@ -310,7 +310,7 @@ async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: l
         await supervisor.apply(make_hub())
         status = json.loads(json.dumps(supervisor.as_json()))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    troubles = {"failures", "removed", "refused", "unrecorded", "hangs"}
+    troubles = {"failures", "removed", "refused", "unrecorded", "hangs", "stopped"}
     assert set(status) == {"processes", "pending", "waits", "moved", "spec", "digest", "pid"} | troubles
     assert status["pid"] == os.getpid()
 

@@ -97,17 +97,17 @@ func turnRefusal(paths participant.Paths) Reason {
 	}
 }
 
-// explainUntold adds that media came from an address that the server doesn't tell clients: it sent checks to here by
-// itself, and nothing dropped them. What it does tell was asked first (participant.Route.Unasked). A port that is
-// another one proves nothing, as it is not waited for.
-func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) string {
+// explainUntold says where media came from if that is an address that the server doesn't tell clients: it sent checks
+// to here by itself, and nothing dropped them. What it does tell was asked first (participant.Route.Unasked). A port
+// that is another one proves nothing, as it is not waited for.
+func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) (detail, untold string) {
 	address, err := netip.ParseAddr(used.Address)
 	if err != nil || paths.Offers(address) {
-		return ""
+		return "", ""
 	}
+	untold = endText(used.Protocol.String(), used.Address, int(used.Port))
 	return fmt.Sprintf("; media came from %s, which clients are not told, and nothing answered at %s, which they are: "+
-		"behind a NAT none would have come",
-		endText(used.Protocol.String(), used.Address, int(used.Port)), list(remoteEnds(paths.Remote)))
+		"behind a NAT none would have come", untold, list(remoteEnds(paths.Remote))), untold
 }
 
 // explainOpened says that the way to where clients are told to send was opened by the server alone.

@@ -35,8 +35,12 @@ func TestMediaFromAnAddressThatClientsAreNotToldIsSaid(t *testing.T) {
 			paths.Remote = append(paths.Remote, candidate)
 		}
 		used := &webrtc.ICECandidate{Protocol: webrtc.ICEProtocolUDP, Typ: c.kind, Address: c.used, Port: 7882}
-		if got := explainUntold(used, paths); got != c.want {
+		got, untold := explainUntold(used, paths)
+		if got != c.want {
 			t.Errorf("%s: %q", c.name, got)
+		}
+		if want := "udp 203.0.113.5:7882"; (untold != "") != (c.want != "") || (untold != "" && untold != want) {
+			t.Errorf("%s: evidence %q", c.name, untold)
 		}
 	}
 }

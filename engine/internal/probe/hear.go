@@ -114,7 +114,10 @@ func (c *call) judgeMedia(seen bool) *fault {
 	ok := true
 	c.result.OK, c.result.Stage, c.result.Detail = &ok, StageMedia, detail
 	if pair, _ := publisher.Pair(); pair != nil && !c.route.RelayOnly {
-		c.result.Detail += explainUntold(pair.Remote, publisher.Paths())
+		if detail, untold := explainUntold(pair.Remote, publisher.Paths()); untold != "" {
+			c.result.Detail += detail
+			c.result.Evidence = map[string]string{"untold": untold}
+		}
 	}
 	return nil
 }
