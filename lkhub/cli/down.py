@@ -53,11 +53,11 @@ def restart(
 
 
 def _stop_left(paths: StatePaths, how: "Ending") -> None:
-    """End what an earlier supervisor left running, media first: who is relayed stays connected while it drains."""
+    """End what an earlier supervisor left running."""
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
-    from lkhub.supervise.child import end_process
+    from lkhub.supervise.child import end_process, order_ends
     from lkhub.supervise.lock import hold_lock
     from lkhub.supervise.record import find_running, remove_record
 
@@ -66,9 +66,9 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
     with hold_lock(paths):
         # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
         for _ in range(2):
-            for found in sorted(find_running(paths), key=lambda found: found.name != "media"):
+            for found, ending in order_ends(find_running(paths), lambda found: found.name, how):
                 plan = found.identity.plan if found.identity else None
-                anyio.run(end_process, found.process, how if found.name == "media" else "now", plan)
+                anyio.run(end_process, found.process, ending, plan)
                 remove_record(paths, found.name, found.process)
                 err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):

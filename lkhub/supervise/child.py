@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 import anyio.abc
@@ -361,6 +361,17 @@ class Child:
 
 
 Returned = Callable[[Child], Awaitable[None]]
+
+
+Item = TypeVar("Item")
+
+
+def order_ends(items: Iterable[Item], name_of: Callable[[Item], str], how: Ending) -> list[tuple[Item, Ending]]:
+    """In which order the processes of a hub are ended, and how each of them: media first, so that who is relayed or
+    comes through the edge stays connected while it drains."""
+    ordered = sorted(items, key=lambda item: name_of(item) != "media")
+    # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
+    return [(item, how if name_of(item) == "media" else "now") for item in ordered]
 
 
 async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None) -> None:

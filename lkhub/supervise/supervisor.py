@@ -22,7 +22,7 @@ from lkhub.plan.model import Fingerprint, Listener, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
-from lkhub.supervise.child import Child, Ending
+from lkhub.supervise.child import Child, Ending, order_ends
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_logs
 from lkhub.supervise.outside import Outside
@@ -120,11 +120,10 @@ class Supervisor:
                 await child.reload(child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
-        """Stop everything. Media goes first, so that relayed people stay connected while it drains."""
+        """Stop everything."""
         self.stopping = True
-        for name, child in sorted(self.children.items(), key=lambda each: each[0] != "media"):
-            # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
-            await child.stop(how if name == "media" else "now")
+        for child, ending in order_ends(list(self.children.values()), lambda child: child.plan.name, how):
+            await child.stop(ending)
         self.doors.close_except(set())
 
     def stop_now(self) -> None:
