@@ -18,6 +18,7 @@ from lkhub.health.paths import (
     read_result,
 )
 from lkhub.host.engine import bundled_engine, require_engine
+from lkhub.host.environ import tool_environ
 from lkhub.plan.model import ProbePath
 from lkhub.rooms import RoomService
 from lkhub.spec.secret import Secret
@@ -61,6 +62,7 @@ def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         done = subprocess.run(
             [engine, "probe"],
+            env=tool_environ(),
             input=json.dumps(request),
             capture_output=True,
             text=True,

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 
 from lkhub.errors import MachineError
+from lkhub.host.environ import tool_environ
 from lkhub.plan.firewall import Command
 
 # firewall-cmd takes two seconds on a slow machine, and waits for a firewalld that is loading.
@@ -46,7 +47,7 @@ def run_command(command: Command, seconds: float = COMMAND_SECONDS) -> Done:
         done = subprocess.run(
             command.argv,
             # What it says is read: in no other language than this.
-            env={**os.environ, "PATH": _search_path(), "LC_ALL": "C"},
+            env={**tool_environ(), "PATH": _search_path(), "LC_ALL": "C"},
             input=command.text,
             capture_output=True,
             text=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lkhub.errors import MachineError
+from lkhub.host.environ import tool_environ
 
 # check-config parses a file and exits; a machine under load still does that well within this.
 ONE_SHOT_SECONDS = 20
@@ -65,7 +66,9 @@ def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
 
 def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:
     try:
-        done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS)
+        done = subprocess.run(
+            argv, env=tool_environ(), input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS
+        )
         answer = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 from lkhub.host.engine import bundled_engine
+from lkhub.host.environ import tool_environ
 from lkhub.host.resolver import resolve
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.plan.facts import LookedUp
@@ -43,7 +44,7 @@ def _user_name() -> str:
 def _ask_stun(server: str) -> LookedUp:
     argv = [bundled_engine(), "stun", "--server", server]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=STUN_SECONDS)
+        done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
         answer = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         return LookedUp(problem=f"the engine did not ask it: {type(error).__name__}")
