@@ -108,6 +108,14 @@ def test_every_state_is_explained() -> None:
     assert set(states) == {*get_args(HubState), *get_args(ShownState)}
 
 
+def test_json_names_every_state() -> None:
+    text = (ROOT / "docs/reference/json.md").read_text()
+    [listed] = re.findall(r"`state` of the hub is (.*?); of a process (.*?) \(\[what", text, re.DOTALL)
+    of_hub, of_process = (set(re.findall("`([a-z]+)`", part)) for part in listed)
+    assert of_hub == set(get_args(HubState))
+    assert of_process == set(get_args(ShownState))
+
+
 # --- JSON and HTTP
 
 
