@@ -42,7 +42,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         verified = await anyio.to_thread.run_sync(called) if verify else None
         progress.clear()
         if json:
-            show_json((await anyio.to_thread.run_sync(read_status, hub.plan.paths)).as_json())
+            show_json((await anyio.to_thread.run_sync(partial(read_status, paths, around=around))).as_json())
         else:
             pending = isinstance(outcome, Applied) and outcome.pending
             show_summary(hub.plan, verified, around, link=link, pending=pending)

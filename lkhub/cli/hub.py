@@ -10,7 +10,7 @@ from lkhub.cli.applied import require_applied
 from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
-from lkhub.health.surroundings import UNSEEN
+from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.peer import load_asker
@@ -27,8 +27,9 @@ CERTIFICATE_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
 
-def read_status(paths: StatePaths) -> HubStatus:
-    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`."""
+def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
+    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`. `around` is what the command
+    has seen of the way there, None where it has not looked."""
     supervisor = None
     with contextlib.suppress(NotRunningError):
         supervisor = ask(paths.control, "status")
@@ -38,12 +39,12 @@ def read_status(paths: StatePaths) -> HubStatus:
     edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
     asker = load_asker(paths.asker)
-    around = UNSEEN
-    if (supervisor or left) and applied and applied.get("reach", "local") != "local":
+    if around is None and (supervisor or left) and applied and applied.get("reach", "local") != "local":
         # Imported here: a hub for this machine alone needs no names and no firewall.
         from lkhub.cli.around import look_around
 
         around = look_around(paths, outside)
+    around = around or UNSEEN
     runs_in = read_runs_in(supervisor["pid"]) if supervisor else RunsIn()
     verified = read_verified(paths)
     return HubStatus(

@@ -78,7 +78,7 @@ def up(
         around = look_around(paths, load_sightings(paths))
         verified = None if no_verify else verify_hub(paths, around, progress=progress)
     if json:
-        show_json(read_status(paths).as_json())
+        show_json(read_status(paths, around=around).as_json())
     else:
         show_summary(hub.plan, verified, around, link=link, pending=applied.pending)
     raise typer.Exit(EXIT_UNWELL if _has_failed(verified, around) else 0)

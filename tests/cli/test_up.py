@@ -18,6 +18,7 @@ import pytest
 from lkhub.cli import up as up_module
 from lkhub.health.paths import PathResult
 from lkhub.health.status import Verified
+from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import ProcessId, identify, is_alive, start, wait_until_gone
 from lkhub.plan.model import Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
@@ -182,6 +183,26 @@ def test_json_of_up_is_the_status(run: Run, supervisor: FakeSupervisor) -> None:
     done = run("up", "--no-verify", "--json")
     assert [process["name"] for process in done.json["processes"]] == ["media", "relay", "serve"]
     assert done.json["hub"]["state"] == "running"
+
+
+def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
+    run: Run, applied: StatePaths, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The firewall and the names are looked at once: two looks may differ, and each takes seconds."""
+    looks: list[StatePaths] = []
+
+    def look(paths: StatePaths, _: object) -> Surroundings:
+        looks.append(paths)
+        return Surroundings("lan")
+
+    monkeypatch.setattr(up_module, "look_around", look)
+    monkeypatch.setattr("lkhub.cli.around.look_around", look)
+    record = json.loads(Path(applied.applied).read_text()) | {"reach": "lan"}
+    Path(applied.applied).write_text(json.dumps(record))
+    assert run("up", "--no-verify", "--json").code == 0
+    assert len(looks) == 1
+    assert run("status", "--json").code == 0
+    assert len(looks) == 2, "it looks itself where nobody has"
 
 
 @pytest.mark.parametrize("now", [True, False])
