@@ -25,6 +25,7 @@ from lkhub.health.status import Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.verify import run_probe, verify_paths
 from lkhub.health.web import verify_web
+from lkhub.health.web_front import verify_front
 from lkhub.host.files import read_input
 from lkhub.host.keyfile import load_keys
 from lkhub.plan.model import ProbePath
@@ -99,6 +100,8 @@ def verify_hub(
     urls = applied["urls"]
     if not only and urls.get("local_serve"):
         web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
+        if applied["tls"] == "external":
+            web += verify_front(urls["web"], home)
     verified = Verified(time.time(), results, note="; ".join(notes), web=web)
     if not only:
         write_verified(paths, verified)
@@ -116,7 +119,7 @@ def read_called(paths: StatePaths) -> CalledHub:
 def is_well(verified: Verified, around: Surroundings) -> bool:
     """Whether nothing failed, at least one path was proved, and nothing keeps clients from them. What could not be
     tried is no failure."""
-    failed = any(path.ok is False for path in verified.paths) or any(part.ok is False for part in verified.web)
+    failed = any(path.ok is False for path in verified.paths) or any(part.keeps_out for part in verified.web)
     closed = any(finding.severity == "error" for finding in check_surroundings(around))
     return any(path.ok for path in verified.paths) and not failed and not closed
 

@@ -60,13 +60,15 @@ class PathResult:
 
 _PATH_RESULT = TypeAdapter(PathResult)
 
-WebPart = Literal["page", "api"]
+WebPart = Literal["page", "api", "redirect", "forwarded"]
 
 
 @dataclass(frozen=True)
 class WebResult:
-    """What came of asking for `url`, the page of a join link or LiveKit's API. `ok` None: could not be tried. `reason`
-    and `evidence` are those of a path, and besides `another-page` and `part-missing`."""
+    """What came of asking for `url`: the page of a join link, LiveKit's API; behind a proxy also whether plain HTTP is
+    led to HTTPS (`redirect`), and whether the hub is told where clients are (`forwarded`). `ok` None: could not be
+    tried. `reason` and `evidence` are those of a path, and besides `another-page`, `part-missing`, `not-redirected` and
+    `no-forwarded-for`."""
 
     what: WebPart
     ok: bool | None
@@ -74,6 +76,11 @@ class WebResult:
     reason: str = ""
     detail: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether people or applications do not get in. Without the rest the hub is worse, and there."""
+        return self.ok is False and self.what in ("page", "api")
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -20,7 +20,7 @@ from lkhub.tokens import Grant, sign
 SECONDS = 5.0
 
 # The page of any room is the same one.
-_PAGE = "/join/lobby"
+PAGE = "/join/lobby"
 _API = "/twirp/livekit.RoomService/ListRooms"
 
 # What a page is made of, as the front end's build writes it into it.
@@ -39,26 +39,31 @@ class Answer:
 def verify_web(web: str, own: str, livekit: str, key: str, secret: Secret, home: WayHome) -> tuple[WebResult, ...]:
     """Ask for the page and the API at the hub's own address, as its clients do. `own` is where the service listens on
     this machine: what comes from there is what has to come."""
-    context = ssl.create_default_context(cafile=home.ca or None)
-    if home.ca:
-        context.load_default_certs()
-    with httpx.Client(timeout=SECONDS, trust_env=False, verify=context) as client:
+    with open_client(home) as client:
         return (_verify_page(client, web, own, home), _verify_api(client, livekit, key, secret, home))
 
 
+def open_client(home: WayHome) -> httpx.Client:
+    """A client that trusts what the hub's clients trust, and asks no proxy of the environment."""
+    context = ssl.create_default_context(cafile=home.ca or None)
+    if home.ca:
+        context.load_default_certs()
+    return httpx.Client(timeout=SECONDS, trust_env=False, verify=context)
+
+
 def _verify_page(client: httpx.Client, web: str, own: str, home: WayHome) -> WebResult:
-    url = web + _PAGE
+    url = web + PAGE
     try:
-        page = _ask(client, own + _PAGE, WayHome("", {}, ""))
-        wanted = {part: _ask(client, own + part, WayHome("", {}, "")).body for part in _PARTS.findall(page.body)}
+        page = ask(client, own + PAGE, WayHome("", {}, ""))
+        wanted = {part: ask(client, own + part, WayHome("", {}, "")).body for part in _PARTS.findall(page.body)}
     except httpx.HTTPError as error:
         return WebResult("page", None, url, detail=f"the service on this machine does not answer: {error}")
     if page.status != 200 or not wanted:
         return WebResult("page", None, url, detail="this hub has no web application")
     try:
-        result = judge_page(url, _ask(client, url, home), wanted)
+        result = judge_page(url, ask(client, url, home), wanted)
         for part, body in wanted.items() if result.ok else ():
-            result = judge_part(result, web + part, _ask(client, web + part, home), body)
+            result = judge_part(result, web + part, ask(client, web + part, home), body)
     except httpx.HTTPError as error:
         return WebResult("page", False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
     return result
@@ -69,12 +74,12 @@ def _verify_api(client: httpx.Client, livekit: str, key: str, secret: Secret, ho
     token = sign(Grant("lkhub", {"roomList": True}, ttl_seconds=60), key, secret)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
-        return judge_api(url, _ask(client, url, home, headers))
+        return judge_api(url, ask(client, url, home, headers))
     except httpx.HTTPError as error:
         return WebResult("api", False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
 
 
-def _ask(client: httpx.Client, url: str, home: WayHome, post: Mapping[str, str] | None = None) -> Answer:
+def ask(client: httpx.Client, url: str, home: WayHome, post: Mapping[str, str] | None = None) -> Answer:
     """GET, or with headers `post` a POST of an empty JSON object. The host is reached where `home` says."""
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -114,7 +119,7 @@ def judge_api(url: str, answer: Answer) -> WebResult:
 
 def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
     """What answered instead, as engine/internal/probe/answer.go tells it."""
-    status, said = answer.status, _quote(answer.body)
+    status, said = answer.status, quote(answer.body)
     evidence = {"status": str(status)}
 
     def failed(reason: str, text: str) -> WebResult:
@@ -150,7 +155,7 @@ def _read_code(body: str, below: str = "") -> str:
         return ""
 
 
-def _quote(body: str) -> str:
+def quote(body: str) -> str:
     """A few words of a page, or of what else it is."""
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", body)
     words = " ".join(html.unescape(text).split())

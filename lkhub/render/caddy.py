@@ -8,6 +8,7 @@ from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
 from lkhub.render.caddy_errors import render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
+from lkhub.render.serve_config import FORWARDED_HEADER
 from lkhub.spec.types import Address
 
 # Who has not finished a TLS handshake or a request's header by then is no client of ours.
@@ -204,6 +205,8 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     if _is_https_for_good(edge):
         routes.append({"handle": [{"handler": "headers", "response": {"set": STRICT_TRANSPORT, "deferred": True}}]})
     # The service adds the other security headers itself.
+    if edge.tls.mode == "external":
+        routes += _tell_serve()
     routes.append({"handle": [limit, _to_serve(plan, _secure(edge))]})
     return routes
 
@@ -266,6 +269,15 @@ def _secure(edge: EdgePlan) -> _Json:
         # LiveKit takes the whole header for the address (pkg/service/utils.go), and Caddy would append the proxy's.
         return {"headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}}}
     return {"headers": {"request": {"set": {"X-Forwarded-Proto": ["https"]}}}}
+
+
+def _tell_serve() -> list[_Json]:
+    """Whether the proxy said where the client is, since `_secure` writes an address in any case."""
+
+    def tell(value: str) -> _Json:
+        return {"handle": [{"handler": "headers", "request": {"set": {FORWARDED_HEADER: [value]}}}]}
+
+    return [tell("no"), {"match": [{"header": {"X-Forwarded-For": ["*"]}}], **tell("yes")}]
 
 
 def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:

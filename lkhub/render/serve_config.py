@@ -3,6 +3,9 @@
 import json
 from dataclasses import dataclass
 
+# By this header the edge tells the service whether a proxy in front said where the client is: `yes` or `no`.
+FORWARDED_HEADER = "X-Lkhub-Forwarded"
+
 
 @dataclass(frozen=True)
 class ServeConfig:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
-from lkhub.render.serve_config import ServeConfig
+from lkhub.render.serve_config import FORWARDED_HEADER, ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
 from lkhub.service.errors import ApiError
@@ -27,6 +27,9 @@ HEALTH_SECONDS = 2.0
 
 # An identity nobody chose: long enough that two people never get the same and throw each other out.
 IDENTITY_BYTES = 8
+
+# A process that nobody can pretend to be who has not asked it.
+INSTANCE_BYTES = 16
 
 
 def _require_seen(text: str) -> str:
@@ -56,6 +59,7 @@ class Api:
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
         self._askers = Askers(config.askers)
+        self._instance = secrets.token_hex(INSTANCE_BYTES)
 
     async def hub(self, request: Request) -> Response:
         """What the web application must know of its hub."""
@@ -83,6 +87,14 @@ class Api:
         except httpx.TransportError:
             healthy = False
         return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
+
+    async def way(self, request: Request) -> Response:
+        """How whoever asks got here: as whom the hub sees them, and whether a proxy said so. `instance` is this very
+        process: two ways that give the same one lead to the same hub."""
+        client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
+        said = request.headers.get(FORWARDED_HEADER)
+        body = {"instance": self._instance, "client": client, "forwarded": None if said is None else said == "yes"}
+        return JSONResponse(body, headers={"cache-control": "no-store"})
 
     async def token(self, request: Request) -> Response:
         """A token for a plain participant of one room."""

@@ -26,6 +26,7 @@ def build_app(config: ServeConfig) -> Starlette:
     routes = [
         Route("/api/hub", api.hub),
         Route("/api/health", api.health),
+        Route("/api/way", api.way),
         Route("/api/livekit/token", api.token, methods=["POST"]),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),

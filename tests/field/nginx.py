@@ -15,10 +15,17 @@ _STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 OTHER_SITE = 'location / { default_type text/html; return 200 "<html><h1>My cloud</h1></html>"; }'
 
 
+# What its server for plain HTTP does.
+REDIRECT = "return 308 https://$host$request_uri;"
+
+
 @contextmanager
-def nginx(machine: Namespace, folder: Path, certificate: str, body: str, stream: str = "") -> Iterator[None]:
+def nginx(
+    machine: Namespace, folder: Path, certificate: str, body: str, stream: str = "", plain: str = REDIRECT
+) -> Iterator[None]:
     """nginx on ports 80 and 443 of a machine: `body` stands in its server for HTTPS, whose certificate and key are
-    `certificate`.pem and key.pem of `folder`. With `stream`, which has port 443 then, HTTPS is on 8443."""
+    `certificate`.pem and key.pem of `folder`. With `stream`, which has port 443 then, HTTPS is on 8443. `plain` stands
+    in its server for HTTP; "" for none."""
     own = Path(folder, "nginx")
     own.mkdir(exist_ok=True)
     port = 8443 if stream else 443
@@ -34,10 +41,7 @@ def nginx(machine: Namespace, folder: Path, certificate: str, body: str, stream:
         http {{
             access_log off;
             {temporary}
-            server {{
-                listen 80;
-                return 308 https://$host$request_uri;
-            }}
+            {f"server {{ listen 80; {plain} }}" if plain else ""}
             server {{
                 listen {port} ssl;
                 ssl_certificate {folder}/{certificate}.pem;

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.field.nginx import OTHER_SITE, nginx
+from tests.field.nginx import OTHER_SITE, REDIRECT, nginx
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.front import NAME, TURN_NAME, write_certificates
 from tests.namespaces.lan import HUB, PORTS, Lan, call_from, on_client
@@ -21,6 +21,7 @@ WEBSOCKET = """
     proxy_set_header Connection "upgrade";
 """
 HOST = "proxy_set_header Host $host;"
+FORWARDED = "proxy_set_header X-Forwarded-For $remote_addr;"
 
 
 def lead(to: str, *lines: str, location: str = "/") -> str:
@@ -35,9 +36,11 @@ class Behind:
     hub: Hub
     folder: Path
 
-    def judge(self, body: str, *arguments: str, certificate: str = "cert", stream: str = "") -> tuple[int, str]:
+    def judge(
+        self, body: str, *arguments: str, certificate: str = "cert", stream: str = "", plain: str = REDIRECT
+    ) -> tuple[int, str]:
         """The exit code of `verify` and all that a person reads of it, on one line."""
-        with nginx(self.lan.hub, self.folder, certificate, body, stream):
+        with nginx(self.lan.hub, self.folder, certificate, body, stream, plain):
             done = self.hub.run("verify", *(arguments or ("--path", "udp")))
         text = " ".join((done.stdout + done.stderr).split())
         assert "eyJ" not in text, "a token"
@@ -179,6 +182,35 @@ def test_stream_that_does_not_say_where_clients_are(behind: Behind) -> None:
     assert f"the proxy at 127.0.0.1 leads {TURN_NAME} to 127.0.0.1:5349 without the PROXY protocol" in text, text
     assert "proxy_protocol on;" in text
     assert "certificate" not in text.partition("fix:")[0], "it was never shown"
+
+
+@pytest.mark.parametrize(
+    ("plain", "severity", "why"),
+    [
+        ("return 308 https://$host$request_uri;", "", ""),
+        ("return 404;", "warning", "gets elsewhere"),
+        ("return 301 https://www.example.com/;", "warning", "gets elsewhere"),
+        (lead(DOOR, WEBSOCKET, HOST, FORWARDED), "warning", "neither camera nor microphone"),
+        ("", "info", "tries HTTPS by itself"),
+    ],
+    ids=["redirect", "nothing-there", "elsewhere", "without-tls", "closed"],
+)
+def test_plain_http_at_the_hubs_name(behind: Behind, plain: str, severity: str, why: str) -> None:
+    _, text = behind.judge(lead(DOOR, WEBSOCKET, HOST, FORWARDED), "--spec", str(behind.hub.spec), plain=plain)
+    assert ("[http-not-redirected]" in text) is bool(severity), text
+    if severity:
+        assert f"{severity}: plain HTTP at the hub's name does not lead to HTTPS" in text
+        assert why in text
+    assert "[client-address-lost]" not in text
+
+
+@pytest.mark.parametrize("forwarded", [True, False])
+def test_proxy_that_does_not_say_where_clients_are(behind: Behind, forwarded: bool) -> None:
+    body = lead(DOOR, WEBSOCKET, HOST, *([FORWARDED] if forwarded else []))
+    _, text = behind.judge(body, "--spec", str(behind.hub.spec))
+    assert ("warning: the proxy does not say where clients are [client-address-lost]" in text) is not forwarded, text
+    assert ("all of them are at 127.0.0.1" in text) is not forwarded
+    assert ("nginx `proxy_set_header X-Forwarded-For $remote_addr;`" in text) is not forwarded
 
 
 @pytest.mark.case("wrong-key")

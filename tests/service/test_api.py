@@ -13,7 +13,7 @@ import pytest
 from lkhub import __version__
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.peer import Peer
-from lkhub.render.serve_config import ServeConfig
+from lkhub.render.serve_config import FORWARDED_HEADER, ServeConfig
 from lkhub.service import askers as askers_module
 from lkhub.service.api import MAX_BODY_BYTES
 from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
@@ -38,6 +38,19 @@ async def test_hub_tells_the_page_what_it_must_know(connect: Connect) -> None:
             "reach": "local",
             "tokens": "open",
         }
+
+
+async def test_way_tells_a_process_from_another_and_how_one_got_there(connect: Connect) -> None:
+    async with connect() as client:
+        first = (await client.get("/api/way")).json()
+        again = await client.get("/api/way", headers={"x-forwarded-for": "198.51.100.7", FORWARDED_HEADER: "yes"})
+        unsaid = await client.get("/api/way", headers={"x-forwarded-for": "10.0.0.3", FORWARDED_HEADER: "no"})
+    assert (first["client"], first["forwarded"]) == ("127.0.0.1", None)
+    assert again.json() == {"instance": first["instance"], "client": "198.51.100.7", "forwarded": True}
+    assert again.headers["cache-control"] == "no-store"
+    assert unsaid.json() == {"instance": first["instance"], "client": "10.0.0.3", "forwarded": False}
+    async with connect() as client:
+        assert (await client.get("/api/way")).json()["instance"] != first["instance"]
 
 
 async def test_token_is_for_one_room_and_a_plain_participant(connect: Connect) -> None:
