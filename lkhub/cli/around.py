@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lkhub.cli.firewall_show import as_root
+from lkhub.cli.knock import ask_around
 from lkhub.errors import MachineError
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.commands import Done, run_command
@@ -35,14 +36,14 @@ def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
     told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
     with ThreadPoolExecutor() as at_once:
         judged = at_once.submit(_judge_ports, applied["firewall"])
-        leads = _find_leads(applied, told)
+        leads = _find_leads(paths, applied, told)
         options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
         opens, tells = as_root("apply", *options), as_root("status", *options)
         verdicts, unread = judged.result()
         return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells)
 
 
-def _find_leads(applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
+def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
     names = applied["names"]
     own: list[Address] = [address.local for address in told]
     if applied["reach"] == "public":  # where its edge listens on every interface
@@ -52,11 +53,12 @@ def _find_leads(applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tup
     with ThreadPoolExecutor(len(names)) as at_once:
         answers = list(at_once.map(lambda name: ask_resolver(name, LOOK_SECONDS), names))
     external = [address.external for address in told]
-    return tuple(
+    leads = [
         judge_lead(name, found, external, own)
         for name, found in zip(names, answers, strict=True)
         if found is not None and (found or applied["tls"] != "tailscale")
-    )
+    ]
+    return ask_around(paths, applied, leads)
 
 
 def _judge_ports(record: Any) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:

@@ -3,14 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lkhub.cli.knock import KNOCK_SECONDS, list_leaves, port_of
 from lkhub.health.surroundings import Surroundings
 from lkhub.host.tls import serves_certificate
 from lkhub.plan.leads import Lead
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.control import NotRunningError, ask
-
-# A router that leads packets back in does so at once.
-KNOCK_SECONDS = 1.0
 
 
 def choose_way(
@@ -19,7 +16,8 @@ def choose_way(
     """Where the hub's own calls are led instead of where names and addresses lead by themselves (host → address of this
     machine), and for which names that is so and why.
 
-    Only the hub's own addresses are tried, and the ones that clients are told: where another machine is, nobody is.
+    They go to the hub's own addresses, to the ones that clients are told, and to what was seen to pass connections on
+    to this very hub.
     """
     home, notes = dict(applied["at_home"]), []
     leads = {lead.name: lead for lead in around.leads}
@@ -42,21 +40,7 @@ def _explain_detour(lead: Lead | None, paths: StatePaths, applied: Mapping[str, 
         return f"it leads to {shown} here" + (", this machine alone" if lead.loopback else ", which is not the hub's")
     translated = {address.external for address in around.told if address.external != address.local}
     far = [address for address in lead.here if address in translated]
-    port = _port_of(applied["urls"]["livekit"])
-    leaves = _list_leaves(paths)
+    port = port_of(applied["urls"]["livekit"])
+    leaves = list_leaves(paths)
     dead = [address for address in far if not serves_certificate(address, port, lead.name, leaves, KNOCK_SECONDS)]
     return f"{', '.join(map(str, dead))} does not lead back to it from inside of its network" if dead else ""
-
-
-def _port_of(url: str) -> int:
-    port = url.rpartition(":")[2]
-    return int(port) if port.isdigit() else 443
-
-
-def _list_leaves(paths: StatePaths) -> frozenset[str]:
-    """The certificates that the hub's edge serves."""
-    try:
-        edge = ask(paths.control, "status")["edge"] or {}
-    except NotRunningError:
-        return frozenset()
-    return frozenset(certificate["chain"][0] for certificate in edge.get("certificates", ()) if certificate["chain"])

@@ -112,24 +112,22 @@ def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
     told = _list(dict.fromkeys(address.external for address in around.told))
     # The CDN's address that clients are told is a finding of its own, and the worse one.
     told_cdn = any(find_cdn(address.external) for address in around.told)
-    wrong = (*lead.elsewhere, *(lead.private if around.reach == "lan" else ()))
+    others = (*lead.elsewhere, *(lead.private if around.reach == "lan" else ()))
+    wrong = tuple(address for address in others if lead.answers.get(address) != "hub")
+    through = tuple(address for address in others if address not in wrong)
+    if through:
+        yield _find_through(lead, through, told)
     if wrong and not told_cdn:
-        some = "also " if lead.here else ""
-        cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
+        some = "also " if lead.here or through else ""
+        why, fixes = _explain_elsewhere(lead, wrong, told)
         yield Finding(
             "name-leads-elsewhere",
             lead.name,
             "warning",
             f"{lead.name} {some}leads to {_list(wrong)}, and this machine is {told}",
             f"this machine's resolver says {_list((*lead.here, *lead.loopback, *lead.private, *lead.elsewhere))}",
-            f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
-            if lead.cdns
-            else "the record is of another machine, or of one that passes connections on to this one, which can't be "
-            "seen from here; the hub's own calls went to this machine",
-            (
-                Fix(f"make {told} the only address of {lead.name} in the DNS"),
-                Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy"),
-            ),
+            why,
+            fixes,
         )
     elif not lead.is_known and around.reach == "public":
         yield Finding(
@@ -141,6 +139,58 @@ def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
             "there is no A or AAAA record, or it is too new to be known everywhere",
             (Fix(f"make an A record of {lead.name} with {told}"),),
         )
+
+
+def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Finding:
+    """A load balancer, or a router that leads on: seen, and no fault. Nothing is to be done, so it is a note."""
+    seen = f"; to the hub whoever comes so is at {lead.seen_as}, and shares its bounds" if lead.seen_as else ""
+    return Finding(
+        "name-leads-through",
+        lead.name,
+        "info",
+        f"{lead.name} leads to {_list(through)}, which passes connections on to this hub",
+        "asked there, this very hub answered with its own certificate",
+        f"pages, signalling and TURN over TLS come that way{seen}. All other media does not: clients "
+        f"send it to {told}, where the hub's other ports have to be reached",
+        (),
+    )
+
+
+_PROXY_FIX = Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy")
+
+
+def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tuple[str, tuple[Fix, ...]]:
+    """Why, by who answered there, and the ways out."""
+    only = Fix(f"make {told} the only address of {lead.name} in the DNS")
+    if lead.cdns:
+        cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
+        why = f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
+        return why, (only, _PROXY_FIX)
+    answers = {lead.answers.get(address) for address in wrong}
+    if answers == {"proxy"}:
+        why = (
+            "asked there, this very hub answered, behind something that ends TLS with a certificate of its own: pages "
+            "and signalling get through, and TURN over TLS does not"
+        )
+        return why, (_PROXY_FIX, Fix(f"or make {told} the only address of {lead.name} in the DNS"))
+    if answers == {"stranger"}:
+        return "what answers there is not this hub: the record is of another machine", (only,)
+    if answers == {"nobody"}:
+        why = (
+            "nobody answers there by HTTPS, asked from here: the record is of another machine, or what passes "
+            "connections on to this one does not do so from inside its network; the hub's own calls went to this "
+            "machine"
+        )
+        return why, (only, Fix("where it passes connections on: try it from another network", _verify(lead.name)))
+    return (
+        "the record is of another machine, or of one that passes connections on to this one, which was not seen from "
+        "here; the hub's own calls went to this machine",
+        (only, _PROXY_FIX),
+    )
+
+
+def _verify(name: str) -> str:
+    return f"lkhub verify --url wss://{name}"
 
 
 def _check_ports(around: Surroundings) -> Iterator[Finding]:

@@ -1,18 +1,19 @@
-"""Whose certificate a port serves. Nothing else is said to it: no name but the hub's, no request, no token."""
+"""Whose certificate a port serves, and what answers there. No name but the hub's is said to it, and no token."""
 
 import hashlib
 import socket
 import ssl
 from collections.abc import Container
+from dataclasses import dataclass
 
+from lkhub.host.http import httpx
+from lkhub.plan.model import in_url
 from lkhub.spec.types import Address
 
 
 def serves_certificate(address: Address, port: int, name: str, leaves: Container[str], seconds: float) -> bool:
     """Whether what answers there in time serves one of the certificates `leaves` (SHA-256 of each, in hex)."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # whose it is is asked, and not whether to trust it
+    context = _any_certificate()
     try:
         with (
             socket.create_connection((str(address), port), seconds) as connection,
@@ -22,3 +23,43 @@ def serves_certificate(address: Address, port: int, name: str, leaves: Container
     except (OSError, ValueError):
         return False
     return served is not None and hashlib.sha256(served).hexdigest() in leaves
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was there: the SHA-256 of its certificate in hex, and the body of its answer, "" where it was no success."""
+
+    leaf: str
+    body: str
+
+
+def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: float) -> Answered | None:
+    """GET `https://name:port/path` from whoever is at `address`; None where nobody speaks TLS and HTTP in time."""
+    host = f"{name}:{port}" if port != 443 else name
+    try:
+        with (
+            httpx.Client(timeout=seconds, trust_env=False, verify=_any_certificate()) as client,
+            client.stream(
+                "GET",
+                f"https://{in_url(address)}:{port}{path}",
+                headers={"Host": host},
+                extensions={"sni_hostname": name},
+            ) as answer,
+        ):
+            leaf = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
+            # A stranger's page may be of any length.
+            start = next(answer.iter_bytes(_ANSWER_BYTES), b"") if answer.status_code == 200 else b""
+    except (httpx.HTTPError, OSError, ValueError):
+        return None
+    return Answered(hashlib.sha256(leaf or b"").hexdigest(), start.decode(errors="replace"))
+
+
+_ANSWER_BYTES = 4096
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """Whose it is is asked, and not whether to trust it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.model import EdgePlan, Plan
 from lkhub.spec.types import Address
+
+Answerer = Literal["hub", "proxy", "stranger", "nobody"]
+"""Who answers by TLS where a name leads that is not this machine: this very hub with its own certificate, since what is
+there passes connections on as they are; this hub behind something that ends TLS; somebody else; or nobody."""
 
 
 @dataclass(frozen=True)
 class Lead:
     """A name, and the addresses that this machine's resolver has for it, by what they are here: `here` are the hub's,
     `loopback` means nothing on other machines, `private` nothing outside of this network, `elsewhere` is another
-    machine's as far as is known. `cdns` are those of `elsewhere` that are a CDN's, with its name."""
+    machine's as far as is known. `cdns` are those of `elsewhere` that are a CDN's, with its name; `answers` is who
+    answered at addresses that were asked. `seen_as` is the address that the hub saw such a question come from."""
 
     name: str
     here: tuple[Address, ...] = ()
@@ -20,6 +26,8 @@ class Lead:
     private: tuple[Address, ...] = ()
     elsewhere: tuple[Address, ...] = ()
     cdns: Mapping[Address, str] = field(default_factory=dict)
+    answers: Mapping[Address, Answerer] = field(default_factory=dict)
+    seen_as: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -28,8 +36,10 @@ class Lead:
 
     @property
     def is_home(self) -> bool:
-        """Whether all of its addresses are the hub's."""
-        return bool(self.here) and not (self.loopback or self.private or self.elsewhere)
+        """Whether all of its addresses are the hub's, or were seen to pass connections on to it."""
+        others = (*self.private, *self.elsewhere)
+        passed = [address for address in others if self.answers.get(address) == "hub"]
+        return bool(self.here or passed) and not self.loopback and len(passed) == len(others)
 
 
 def judge_lead(name: str, resolved: Iterable[Address], told: Iterable[Address], own: Iterable[Address]) -> Lead:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from lkhub.cli import around, way
+from lkhub.cli import around, knock, way
 from lkhub.cli.around import look_around
 from lkhub.cli.way import choose_way
 from lkhub.errors import MachineError
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.commands import Done
+from lkhub.host.tls import Answered
 from lkhub.plan.build import build_plan
 from lkhub.plan.firewall import Command, FirewallTable, firewall_table
 from lkhub.plan.leads import judge_lead, list_led_names
@@ -63,6 +64,7 @@ def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> N
         "spec": None,
         "names": list_led_names(plan),
         "told": [list(map(str, pair)) for pair in plan.media.addresses],
+        "urls": asdict(plan.urls),
         "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan), mode="json"),
     }
     Path(paths.applied).write_text(json.dumps(applied | more))
@@ -104,7 +106,7 @@ def test_hub_for_this_machine_alone_asks_nobody(paths: StatePaths, answers: Answ
 
 
 def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
-    answers[NAME] = (ip_address("151.101.1.1"),)
+    answers[NAME] = (ip_address("104.16.1.1"),)
     nft["said"] = json.dumps(DROPPING)
     record(paths, PUBLIC_HUB)
     seen = look_around(paths, {})
@@ -154,6 +156,97 @@ def test_record_of_a_version_before_says_nothing(paths: StatePaths, answers: Ans
 TOLD, LOCAL = ip_address("93.184.216.5"), ip_address("10.0.0.5")
 
 
+INSTANCE, LEAF = "0123456789abcdef" * 2, "ab" * 32
+
+
+def say_way(instance: str, client: str = "93.184.216.5") -> str:
+    return json.dumps({"instance": instance, "client": client, "forwarded": None})
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [
+        (None, "nobody"),
+        (Answered(LEAF, say_way(INSTANCE)), "hub"),
+        (Answered("cd" * 32, say_way(INSTANCE)), "proxy"),
+        # A wildcard certificate on two machines, another hub, a web site, an older hub.
+        (Answered(LEAF, say_way("f" * 32)), "stranger"),
+        (Answered("cd" * 32, say_way("f" * 32)), "stranger"),
+        (Answered("cd" * 32, "<html>My cloud</html>"), "stranger"),
+        (Answered(LEAF, ""), "stranger"),
+        (Answered(LEAF, "[]"), "stranger"),
+        (Answered(LEAF, '{"instance": null}'), "stranger"),
+    ],
+)
+def test_who_answers_is_told_by_what_only_this_hub_knows(answered: Answered | None, expected: str) -> None:
+    assert knock.judge_answer(answered, INSTANCE, frozenset({LEAF})) == expected
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Who answers at addresses of others, and which of them were `asked`."""
+    does: dict[str, Any] = {"answers": {}, "asked": [], "own": INSTANCE}
+
+    def ask(address: Address, port: int, name: str, path: str, seconds: float) -> Answered | None:
+        assert (port, name) == (443, NAME)
+        does["asked"].append(str(address))
+        return does["answers"].get(str(address))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(knock, "ask_over_tls", ask)
+    monkeypatch.setattr(knock, "_ask_own", lambda serve: does["own"])
+    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset({LEAF}))
+    monkeypatch.setattr(knock, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    return does
+
+
+BALANCER = "151.101.1.1"
+
+
+@pytest.mark.parametrize("seen_as", ["198.51.100.9", "203.0.113.5"])
+def test_what_passes_connections_on_is_found(
+    paths: StatePaths, answers: Answers, nft: dict[str, Any], asked: dict[str, Any], seen_as: str
+) -> None:
+    answers[NAME] = (ip_address(BALANCER),)
+    asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE, seen_as))}
+    record(paths, PUBLIC_HUB)
+    [lead] = look_around(paths, {}).leads
+    assert (lead.answers, lead.is_home) == ({ip_address(BALANCER): "hub"}, True)
+    own = [str(address) for interface in MACHINES["vps"].interfaces for address in interface.addresses]
+    assert lead.seen_as == ("" if seen_as in own else seen_as)
+
+
+@pytest.mark.parametrize(
+    ("resolved", "own", "spec", "expected"),
+    [
+        ([BALANCER], INSTANCE, PUBLIC_HUB, [BALANCER]),
+        ([BALANCER, "151.101.1.2"], INSTANCE, PUBLIC_HUB, [BALANCER, "151.101.1.2"]),
+        # A known CDN, this machine, an address of the inside, a hub that does not say who it is.
+        (["104.16.1.1"], INSTANCE, PUBLIC_HUB, []),
+        (["203.0.113.5"], INSTANCE, PUBLIC_HUB, []),
+        (["10.0.0.9"], INSTANCE, PUBLIC_HUB, []),
+        ([BALANCER], "", PUBLIC_HUB, []),
+        # Without TLS nothing would tell it from another.
+        ([BALANCER], INSTANCE, f"{PUBLIC_HUB}tls: {{mode: off}}\n", []),
+    ],
+)
+def test_nobody_is_asked_in_vain(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    asked: dict[str, Any],
+    resolved: list[str],
+    own: str,
+    spec: str,
+    expected: list[str],
+) -> None:
+    answers[NAME] = tuple(map(ip_address, resolved))
+    asked["own"] = own
+    record(paths, spec)
+    [lead] = look_around(paths, {}).leads
+    assert sorted(asked["asked"]) == expected
+    assert set(lead.answers.values()) == ({"nobody"} if expected else set())
+
+
 @pytest.mark.parametrize(
     ("resolved", "leads_back", "why"),
     [
@@ -182,7 +275,7 @@ def test_calls_go_where_the_name_leads_if_that_is_home(
         return leads_back
 
     monkeypatch.setattr(way, "serves_certificate", serves)
-    monkeypatch.setattr(way, "_list_leaves", lambda paths: frozenset({"ab"}))
+    monkeypatch.setattr(way, "list_leaves", lambda paths: frozenset({"ab"}))
     told = (Advertised(TOLD, LOCAL),)
     leads = () if resolved is None else (judge_lead(NAME, map(ip_address, resolved), [TOLD], [LOCAL]),)
     applied: Mapping[str, Any] = {

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.field.nginx import OTHER_SITE, nginx
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.lan import PORTS, Lan, make_lan
+from tests.namespaces.front import write_certificates
+from tests.namespaces.lan import PORTS, Lan, make_lan, on_client
 from tests.namespaces.world import DOMAIN, HUB_HOME, PUBLIC, SPEC, hub_behind_nat
 
 CLIENT = "93.184.216.9"
@@ -115,3 +118,58 @@ def test_private_answer_may_be_right_inside() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "the calls went" not in done.stderr, "inside, the name is the hub's own address"
         assert list(findings(hub)) == ["address-assumed"]
+
+
+BALANCER = CLIENT
+
+
+@contextmanager
+def behind_balancer(folder: Path, stream: str, body: str = OTHER_SITE) -> Iterator[tuple[Lan, Hub]]:
+    """A server whose name leads to another machine, where nginx has `stream` on port 443, or `body` in its HTTPS."""
+    with server({DOMAIN: BALANCER}) as (lan, hub):
+        write_certificates(folder, DOMAIN)
+        with nginx(lan.client, folder, "cert", body, stream):
+            yield lan, hub
+
+
+def test_balancer_that_passes_connections_on_is_no_fault(tmp_path: Path) -> None:
+    with behind_balancer(tmp_path, f"server {{ listen 443; proxy_pass {PUBLIC}:443; }}") as (lan, hub):
+        done = hub.run("up", "--detach")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("verified ") == 4
+        title = f"note: {DOMAIN} leads to {BALANCER}, which passes connections on to this hub"
+        assert title in done.stderr
+        assert f"whoever comes so is at {BALANCER}" in done.stderr
+        assert f"clients send it to {PUBLIC}" in done.stderr
+        assert "[name-leads-elsewhere]" not in done.stderr
+        assert "the calls went" not in done.stderr, "they went the way that clients go"
+        assert list(findings(hub)) == ["name-leads-through"]
+        done = on_client(hub, lan.client).run("verify", "--url", f"wss://{DOMAIN}")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stream", "body", "cause", "fix"),
+    [
+        (
+            "",
+            f"location / {{ proxy_pass https://{PUBLIC}; proxy_set_header Host {DOMAIN}; proxy_ssl_server_name on; "
+            f"proxy_ssl_name {DOMAIN}; }}",
+            "behind something that ends TLS",
+            "lkhub render proxy",
+        ),
+        ("", OTHER_SITE, "what answers there is not this hub", f"make {PUBLIC} the only address"),
+        ("server { listen 443; proxy_pass 127.0.0.1:9; }", OTHER_SITE, "nobody answers there by HTTPS", "verify --url"),
+    ],
+    ids=["ends-tls", "another-site", "leads-nowhere"],
+)
+def test_what_answers_where_the_name_leads_is_told_apart(
+    tmp_path: Path, stream: str, body: str, cause: str, fix: str
+) -> None:
+    with behind_balancer(tmp_path, stream, body) as (_, hub):
+        done = hub.run("up", "--detach")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stderr.count("[name-leads-elsewhere]") == 1, done.stderr
+        assert cause in done.stderr
+        assert fix in done.stderr
+        assert "[name-leads-through]" not in done.stderr

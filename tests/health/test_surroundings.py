@@ -10,7 +10,7 @@ from lkhub.health.finding import Finding
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.firewall import FirewallRow, Verdict
 from lkhub.plan.firewall_change import NO_NFT, Unread
-from lkhub.plan.leads import judge_lead
+from lkhub.plan.leads import Answerer, judge_lead
 from lkhub.plan.model import Advertised, Protocol, Sighting
 from lkhub.spec.types import PortRange
 
@@ -83,6 +83,51 @@ def test_name_that_leads_elsewhere_says_where_and_where_this_machine_is() -> Non
     assert finding.title == f"{NAME} leads to {OTHER}, and this machine is {PUBLIC}"
     [finding] = find(around(PUBLIC, resolved=[PUBLIC, OTHER]))
     assert finding.title == f"{NAME} also leads to {OTHER}, and this machine is {PUBLIC}"
+
+
+def answering(*answers: Answerer, here: bool = False, seen_as: str = "") -> Surroundings:
+    others = [ip_address(f"151.101.1.{number}") for number, _ in enumerate(answers, 1)]
+    lead = judge_lead(NAME, [*others, *([ip_address(PUBLIC)] if here else [])], [ip_address(PUBLIC)], [])
+    lead = replace(lead, answers=dict(zip(others, answers, strict=True)), seen_as=seen_as)
+    return Surroundings("public", (lead,), told(PUBLIC))
+
+
+@pytest.mark.parametrize(
+    ("seen", "why", "commands"),
+    [
+        (answering("stranger"), "what answers there is not this hub", [None]),
+        (
+            answering("nobody"),
+            "nobody answers there by HTTPS, asked from here",
+            [None, f"lkhub verify --url wss://{NAME}"],
+        ),
+        (answering("proxy"), "TURN over TLS does not", ["lkhub render proxy -o proxy", None]),
+        (answering("stranger", "nobody"), "which was not seen from here", [None, "lkhub render proxy -o proxy"]),
+    ],
+)
+def test_who_answers_where_the_name_leads_decides_what_is_said(
+    seen: Surroundings, why: str, commands: list[str | None]
+) -> None:
+    [finding] = find(seen)
+    assert (finding.code, finding.severity) == ("name-leads-elsewhere", "warning")
+    assert why in finding.cause
+    assert [fix.command for fix in finding.fix] == commands
+
+
+@pytest.mark.parametrize("here", [False, True])
+@pytest.mark.parametrize("seen_as", ["", "10.0.0.3"])
+def test_what_passes_connections_on_to_this_hub_is_a_note(here: bool, seen_as: str) -> None:
+    [finding] = find(answering("hub", here=here, seen_as=seen_as))
+    assert (finding.code, finding.is_note) == ("name-leads-through", True)
+    assert "leads to 151.101.1.1, which passes connections on to this hub" in finding.title
+    assert f"clients send it to {PUBLIC}" in finding.cause
+    assert ("is at 10.0.0.3" in finding.cause) is bool(seen_as)
+
+
+def test_what_passes_on_is_told_apart_from_what_does_not() -> None:
+    through, elsewhere = find(answering("hub", "stranger"))
+    assert (through.code, elsewhere.code) == ("name-leads-through", "name-leads-elsewhere")
+    assert elsewhere.title == f"{NAME} also leads to 151.101.1.2, and this machine is {PUBLIC}"
 
 
 def test_cdn_is_named_with_what_it_does_not_carry() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lkhub.host.tls import serves_certificate
+from lkhub.host.tls import Answered, ask_over_tls, serves_certificate
 from tests.certificates import Made, make
 
 NAME = "rtc.example.com"
@@ -28,7 +28,7 @@ def made() -> Made:
 
 
 @contextmanager
-def serving(made: Made, folder: Path) -> Iterator[tuple[int, list[str], list[bytes]]]:
+def serving(made: Made, folder: Path, says: bytes = b"") -> Iterator[tuple[int, list[str], list[bytes]]]:
     """A TLS server: its port, the names that it is asked for, and what it is told after the handshake."""
     (folder / "pair.pem").write_text(made.pem + made.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -40,7 +40,8 @@ def serving(made: Made, folder: Path) -> Iterator[tuple[int, list[str], list[byt
     def answer() -> None:
         connection, _ = listener.accept()
         with context.wrap_socket(connection, server_side=True) as secured:
-            told.append(secured.recv(100))
+            told.append(secured.recv(1000))
+            secured.sendall(says)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=answer)
@@ -56,6 +57,30 @@ def test_port_is_ours_if_it_serves_our_certificate(made: Made, tmp_path: Path, o
         assert serves_certificate(HERE, port, NAME, {leaf if own else "0" * 64}, 5.0) is own
     assert asked == [NAME]
     assert told == [b""], "nothing is said to it"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [("200 OK", '{"instance": "x"}', '{"instance": "x"}'), ("404 Not Found", "no", ""), ("200 OK", "", "")],
+)
+def test_what_answers_is_asked_by_the_hubs_name(
+    made: Made, tmp_path: Path, status: str, body: str, expected: str
+) -> None:
+    leaf = hashlib.sha256(made.certificate.public_bytes(Encoding.DER)).hexdigest()
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    with serving(made, tmp_path, answer.encode()) as (port, asked, told):
+        assert ask_over_tls(HERE, port, NAME, "/api/way", 5.0) == Answered(leaf, expected)
+    assert asked == [NAME]
+    assert told[0].startswith(b"GET /api/way HTTP/1.1\r\nHost: " + f"{NAME}:{port}\r\n".encode())
+    assert b"uthorization" not in told[0]
+
+
+def test_what_answers_without_http_or_not_at_all_is_nobody(made: Made, tmp_path: Path) -> None:
+    with serving(made, tmp_path, b"220 mail.example.com ESMTP\r\n") as (port, _, _):
+        assert ask_over_tls(HERE, port, NAME, "/api/way", 5.0) is None
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert ask_over_tls(HERE, port, NAME, "/api/way", 0.1) is None
 
 
 def test_port_that_serves_nothing_is_not_ours() -> None:
