@@ -24,6 +24,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/sends"
 )
 
 // This file is the only importer of livekit-server. What else needs its types uses the names given here.
@@ -74,6 +75,7 @@ type sfu struct {
 	seen   *sightings // of who uses media's own ports
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
+	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
 	roster *roster         // of who is in
 	server *service.LivekitServer
 	rooms  *roomsClient
@@ -150,7 +152,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		return err
 	}
 	transport := transportOf(s.server.RoomManager())
-	if _, err := batchWrites(transport, s.told); err != nil {
+	if _, err := batchWrites(transport, s.told, &s.sends); err != nil {
 		return err
 	}
 	if err := boundTCP(transport, s.iceTCP); err != nil {
@@ -297,7 +299,8 @@ func (s *sfu) Stop() {
 	s.server.Stop(true)
 }
 
-// Status tells the rooms that somebody is in, who on other machines has used a path, and how many connections there are.
+// Status tells the rooms that somebody is in, who on other machines has used a path, how many connections there are, and
+// what became of the packets that were sent.
 func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	type room struct {
 		Name         string `json:"name"`
@@ -315,7 +318,7 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 		}
 	}
 	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
-	return map[string]any{"rooms": rooms, "seen": s.seen.all(), "connections": connections}, nil
+	return map[string]any{"rooms": rooms, "seen": s.seen.all(), "connections": connections, "sends": s.sends.Report()}, nil
 }
 
 func (s *sfu) listRooms(ctx context.Context) ([]*rtc.Room, error) {

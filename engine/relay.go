@@ -14,6 +14,7 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/sends"
 )
 
 func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -36,7 +37,8 @@ type relay struct {
 	bounds    *relayBounds
 	draining  atomic.Bool
 	limits    streamLimits
-	door      *relayDoor // to streams
+	door      *relayDoor    // to streams
+	sends     sends.Counter // to clients over UDP
 	server    atomic.Pointer[turn.Server]
 	stop      context.CancelFunc
 	stopped   context.Context
@@ -102,7 +104,7 @@ func (r *relay) listen(config *turn.ServerConfig) error {
 			return errors.Join(err, closeAll(*config))
 		}
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn:            inFamilyOf(r.config.RelayAddress, conn),
+			PacketConn:            inFamilyOf(r.config.RelayAddress, conn, &r.sends),
 			RelayAddressGenerator: r.addresses,
 			PermissionHandler:     r.addresses.permit,
 		})
@@ -172,7 +174,9 @@ func (r *relay) Stop() { r.stop() }
 
 // Status tells the allocations, how full the relay is, and who on other machines has used it.
 func (r *relay) Status(context.Context) (map[string]any, error) {
-	return map[string]any{"allocations": r.allocations(), "ports": r.bounds.status(), "seen": r.seen()}, nil
+	return map[string]any{
+		"allocations": r.allocations(), "ports": r.bounds.status(), "seen": r.seen(), "sends": r.sends.Report(),
+	}, nil
 }
 
 func (r *relay) seen() map[string]sighting { return r.addresses.clients.seen() }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/sends"
 )
 
 // acceptPause is for a machine that has no file descriptor left, as net/http does it.
@@ -156,13 +157,27 @@ func (d *relayDoor) withStream(client net.Addr, do func(*relayStream)) {
 
 // sameFamily is a listening socket as pion sees it: with the family of the relay address. pion gives a client that asks
 // for no family the one of the address that it came to, and no relay socket has another than the relay address's.
+//
+// What it sends is counted.
 type sameFamily struct {
 	net.PacketConn
 	local *net.UDPAddr
+	sends *sends.Counter
 }
 
-func inFamilyOf(address netip.Addr, conn net.PacketConn) net.PacketConn {
-	return sameFamily{conn, &net.UDPAddr{IP: address.AsSlice(), Port: conn.LocalAddr().(*net.UDPAddr).Port}}
+func inFamilyOf(address netip.Addr, conn net.PacketConn, counter *sends.Counter) net.PacketConn {
+	return sameFamily{conn, &net.UDPAddr{IP: address.AsSlice(), Port: conn.LocalAddr().(*net.UDPAddr).Port}, counter}
+}
+
+func (c sameFamily) WriteTo(p []byte, to net.Addr) (int, error) {
+	n, err := c.PacketConn.WriteTo(p, to)
+	switch udp, isUDP := to.(*net.UDPAddr); {
+	case err == nil:
+		c.sends.Leave(1)
+	case isUDP && !errors.Is(err, net.ErrClosed):
+		c.sends.Refuse(err, udp.AddrPort())
+	}
+	return n, err
 }
 
 func (c sameFamily) LocalAddr() net.Addr { return c.local }

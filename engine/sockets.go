@@ -11,6 +11,7 @@ import (
 	"github.com/livekit/protocol/logger/pionlogger"
 	"github.com/pion/ice/v4"
 
+	"lkhub/engine/internal/sends"
 	"lkhub/engine/internal/udpbatch"
 )
 
@@ -20,7 +21,7 @@ const socketBuffer = 16 << 20
 // batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them:
 // rtcconfig takes no socket from outside. To be called before the server starts. With a range of ports there is nothing
 // to do: each call has a socket of its own. Returns how many it opened.
-func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised) (int, error) {
+func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised, counter *sends.Counter) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
 		return 0, nil
@@ -42,7 +43,7 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised) (int, error) {
 		}
 		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
 		_ = conn.SetWriteBuffer(socketBuffer)
-		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn, sendingAlone)})
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn, counter, sendingAlone)})
 	}
 	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
 	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)

@@ -91,7 +91,13 @@ RULES = (
     Rule(
         (
             *("lkhub.health.asker", "lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding"),
-            *("lkhub.health.kernel", "lkhub.health.paths", "lkhub.health.router", "lkhub.health.status"),
+            *(
+                "lkhub.health.kernel",
+                "lkhub.health.paths",
+                "lkhub.health.router",
+                "lkhub.health.sends",
+                "lkhub.health.status",
+            ),
         ),
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",

@@ -21,6 +21,7 @@ from lkhub.cli.way import choose_way
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, read_result
+from lkhub.health.sends import blame_sends
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.verify import run_probe, verify_paths
@@ -96,6 +97,8 @@ def verify_hub(
     at_home, notes = choose_way(paths, applied, around)
     home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
     results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
+    if any(result.ok is False for result in results):
+        results = blame_sends(results, _ask_supervisor(paths), time.time())
     web: tuple[WebResult, ...] = ()
     urls = applied["urls"]
     if not only and urls.get("local_serve"):
@@ -110,10 +113,14 @@ def verify_hub(
 
 def read_called(paths: StatePaths) -> CalledHub:
     """What findings depend on, with what the edge says now."""
-    supervisor: Mapping[str, Any] = {}
+    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).get("edge"))
+
+
+def _ask_supervisor(paths: StatePaths) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = {}
     with suppress(NotRunningError):
-        supervisor = ask(paths.control, "status")
-    return CalledHub.of(require_applied(paths), supervisor.get("edge"))
+        answer = ask(paths.control, "status")
+    return answer
 
 
 def is_well(verified: Verified, around: Surroundings) -> bool:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lkhub.health import causes_http, causes_media, causes_way
+from lkhub.health import causes_http, causes_media, causes_way, sends
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.causes import Cause, explain, is_turn, undecided
 from lkhub.health.finding import Finding, Fix
 from lkhub.health.paths import PathResult
 
-_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES)
+_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
 
 # Stages and reasons of what all paths have in common: the way to the server, and the signalling.
 _COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
@@ -55,6 +55,8 @@ def _cause_key(result: PathResult) -> tuple[str, ...]:
         return (result.path,)
     if is_common(result):
         return ("signalling", result.reason)
+    if result.reason == sends.REASON:
+        return (result.reason,)
     if result.reason in ("no-reply", "server-first"):
         # A relay sends on to media's own port, so that all of them wait for one.
         return ("no-reply", result.evidence.get("remote", "").partition(" ")[0] or result.path)

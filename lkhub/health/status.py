@@ -25,6 +25,7 @@ from lkhub.health.kernel import check_kernel
 from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.relay import check_relay
 from lkhub.health.router import check_router
+from lkhub.health.sends import check_sends
 from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.web_findings import check_web
@@ -124,6 +125,7 @@ class HubStatus:
             *check_taken(supervisor.get("refused", {})),
             *check_edge(edge, now),
             *check_connections(supervisor, now, self.runs_in),
+            *check_sends(supervisor, verified.paths if verified else (), now),
             *check_root(self.root_change, now),
             *check_router(supervisor.get("router"), now),
             *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now, self.runs_in),

@@ -20,6 +20,7 @@ FIELD = (
     "test_guide",
     "test_proxy",
     "test_router",
+    "test_sends",
     "test_stock",
     "test_turn_of_others",
 )

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"lkhub/engine/internal/sends"
 )
 
 // Conn queues what is written, and one goroutine sends the queue, all of it with few system calls. It never waits for a
@@ -14,7 +16,7 @@ import (
 // them, and a packet on an idle hub leaves at once. Packets for one destination keep their order.
 //
 // An error of the network (no route, refused by a firewall) can't reach the writer any more. It costs the packet that
-// met it, none of the others, as with a plain socket, whose callers in pion ignore it too.
+// met it, none of the others, as with a plain socket, whose callers in pion ignore it too. It is counted.
 type Conn struct {
 	*net.UDPConn
 	sender sender
@@ -33,10 +35,11 @@ type sender interface {
 	send(packets *batch) error // only when the socket is closed
 }
 
-// New takes conn over. On systems where a batch gains nothing it returns conn itself. tell hears, at most once, that this
+// New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns conn itself, and nothing
+// is counted. tell hears, at most once, that this
 // machine refuses to send batches, after which each packet leaves by itself.
-func New(conn *net.UDPConn, tell func(refusal error)) net.PacketConn {
-	sender := newSender(conn, tell)
+func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) net.PacketConn {
+	sender := newSender(conn, counter, tell)
 	if sender == nil {
 		return conn
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/sends"
 )
 
 // patience is what a packet on this machine may take.
@@ -29,7 +31,7 @@ func listen(t *testing.T) *net.UDPConn {
 
 func open(t *testing.T) *Conn {
 	t.Helper()
-	c, ok := New(listen(t), func(refusal error) { t.Error(refusal) }).(*Conn)
+	c, ok := New(listen(t), new(sends.Counter), func(refusal error) { t.Error(refusal) }).(*Conn)
 	if !ok {
 		t.Skip("no batches on this system")
 	}

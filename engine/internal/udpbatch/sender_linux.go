@@ -10,6 +10,8 @@ import (
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"lkhub/engine/internal/sends"
 )
 
 // maxRefusals is how often in a row sendmmsg may refuse a packet that sendto then takes, before it is given up. Once is
@@ -32,6 +34,7 @@ type mmsgSender struct {
 	refusals int         // in a row
 	givenUp  bool        // sendmmsg, for good
 	tell     func(error) // of that, once
+	counter  *sends.Counter
 }
 
 // batchWriter is x/net's sendmmsg. Of what it doesn't send the error is about the first.
@@ -43,14 +46,14 @@ type plainWriter interface {
 	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 }
 
-func newSender(conn *net.UDPConn, tell func(error)) sender {
+func newSender(conn *net.UDPConn, counter *sends.Counter, tell func(error)) sender {
 	// ipv4's sendmmsg is the same for IPv6.
-	return newMmsgSender(conn, ipv4.NewPacketConn(conn), canCut(conn), tell)
+	return newMmsgSender(conn, ipv4.NewPacketConn(conn), canCut(conn), counter, tell)
 }
 
-func newMmsgSender(plain plainWriter, batches batchWriter, cut bool, tell func(error)) *mmsgSender {
+func newMmsgSender(plain plainWriter, batches batchWriter, cut bool, counter *sends.Counter, tell func(error)) *mmsgSender {
 	s := &mmsgSender{
-		plain: plain, batches: batches, grouper: grouper{alone: !cut}, tell: tell,
+		plain: plain, batches: batches, grouper: grouper{alone: !cut}, counter: counter, tell: tell,
 		messages: make([]ipv4.Message, maxPackets), addrs: make([]net.UDPAddr, maxPackets),
 		cuts: make([][]byte, maxPackets),
 	}
@@ -88,6 +91,7 @@ func (s *mmsgSender) send(b *batch) error {
 	for sent := 0; sent < len(groups); {
 		n, err := s.batches.WriteBatch(s.messages[sent:len(groups)], 0)
 		if n > 0 {
+			s.counter.Leave(count(groups[sent : sent+n]))
 			sent += n
 			s.refusals = 0
 		}
@@ -161,8 +165,20 @@ func (s *mmsgSender) sendAlone(b *batch, packets []int) (went bool, closed error
 func (s *mmsgSender) sendOne(b *batch, index int) (left bool, closed error) {
 	p := b.packets[index]
 	_, err := s.plain.WriteToUDPAddrPort(b.content(p), p.to)
-	if errors.Is(err, net.ErrClosed) {
+	switch {
+	case errors.Is(err, net.ErrClosed):
 		return false, err
+	case err != nil:
+		s.counter.Refuse(err, p.to)
+		return false, nil
 	}
-	return err == nil, nil
+	s.counter.Leave(1)
+	return true, nil
+}
+
+func count(messages []message) (packets int) {
+	for _, m := range messages {
+		packets += len(m.packets)
+	}
+	return packets
 }

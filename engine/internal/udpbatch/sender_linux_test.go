@@ -6,15 +6,19 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+
+	"lkhub/engine/internal/sends"
 )
 
 // kernel takes what is sent by sendmmsg as answer says, which is asked with how many messages there are, and by sendto
@@ -53,7 +57,17 @@ func wrapped(err error) error {
 // was told of it.
 func sendRounds(t *testing.T, k *kernel, rounds, count int, together bool) (told []error) {
 	t.Helper()
-	s := newMmsgSender(k, k, true, func(err error) { told = append(told, err) })
+	counter := new(sends.Counter)
+	s := newMmsgSender(k, k, true, counter, func(err error) { told = append(told, err) })
+	defer func() {
+		report, all := counter.Report(), int64(rounds*count)
+		switch {
+		case k.refuses == nil && (report.Left != all || report.Refused != 0):
+			t.Errorf("counted %+v of %d packets that left", report, all)
+		case k.refuses != nil && (report.Left != 0 || report.Refused != all || report.Row != all || report.Last.Errno != "EPERM"):
+			t.Errorf("counted %+v of %d packets that were refused", report, all)
+		}
+	}()
 	for range rounds {
 		k.got = nil
 		b, want := newBatch(), []byte(nil)
@@ -145,7 +159,7 @@ func TestSenderEndsWithItsSocket(t *testing.T) {
 		"in a batch": {answer: func(int) (int, error) { return -1, net.ErrClosed }},
 		"alone":      {answer: func(int) (int, error) { return -1, unix.ENOSYS }, refuses: net.ErrClosed},
 	} {
-		s, b := newMmsgSender(k, k, true, func(error) {}), newBatch()
+		s, b := newMmsgSender(k, k, true, new(sends.Counter), func(error) {}), newBatch()
 		b.add([]byte{1}, destination(1))
 		if err := s.send(b); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
@@ -161,9 +175,9 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refuseSendmmsg(t, uint32(errno))
+		refuseCalls(t, uint32(errno), unix.SYS_SENDMMSG)
 		var told []error
-		c, to := New(listen(t), func(err error) { told = append(told, err) }).(*Conn), listen(t)
+		c, to := New(listen(t), new(sends.Counter), func(err error) { told = append(told, err) }).(*Conn), listen(t)
 		for i := range 200 {
 			if _, err := c.WriteToAddrPort(numbered(i, 1200), addressOf(to)); err != nil {
 				t.Fatal(err)
@@ -190,18 +204,61 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 	}
 }
 
-// refuseSendmmsg lets the kernel answer that call with an error, for all threads of this process, for good.
-func refuseSendmmsg(t *testing.T, errno uint32) {
+// The real kernel where it lets nothing out: no packet arrives, nobody is told by an error, and the counter says so.
+func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
+	const inside = "LKHUB_TEST_REFUSED_ALL"
+	if os.Getenv(inside) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), inside+"=1")
+		switch out, err := cmd.CombinedOutput(); {
+		case err != nil:
+			t.Errorf("%v: %s", err, out)
+		case strings.Contains(string(out), "--- SKIP"):
+			t.Skipf("%s", out)
+		}
+		return
+	}
+	counter := new(sends.Counter)
+	c, to := New(listen(t), counter, func(refusal error) { t.Error(refusal) }).(*Conn), listen(t)
+	if _, err := c.WriteToAddrPort(numbered(0, 1200), addressOf(to)); err != nil {
+		t.Fatal(err)
+	}
+	expectNumber(t, to, 0, 1200)
+	refuseCalls(t, uint32(unix.EPERM), unix.SYS_SENDMMSG, unix.SYS_SENDTO)
+	const packets = 50
+	for range packets {
+		if _, err := c.WriteToAddrPort(make([]byte, 1200), addressOf(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func() bool { return counter.Report().Refused == packets }
+	for deadline := time.Now().Add(patience); !refused(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", counter.Report())
+		}
+	}
+	report := counter.Report()
+	if report.Left != 1 || report.Row != packets || report.Last.Errno != "EPERM" || report.Last.To != addressOf(to).String() {
+		t.Errorf("%+v, %+v", report, report.Last)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// refuseCalls lets the kernel answer these calls with an error, for all threads of this process, for good.
+func refuseCalls(t *testing.T, errno uint32, calls ...uint32) {
 	t.Helper()
 	statement := func(code uint16, value uint32, yes, no uint8) unix.SockFilter {
 		return unix.SockFilter{Code: code, Jt: yes, Jf: no, K: value}
 	}
-	filter := []unix.SockFilter{
-		statement(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 0, 0, 0), // seccomp_data.nr
-		statement(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, unix.SYS_SENDMMSG, 0, 1),
-		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|errno, 0, 0),
-		statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW, 0, 0),
+	filter := []unix.SockFilter{statement(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS, 0, 0, 0)} // seccomp_data.nr
+	for _, call := range calls {
+		filter = append(filter,
+			statement(unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K, call, 0, 1),
+			statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|errno, 0, 0))
 	}
+	filter = append(filter, statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ALLOW, 0, 0))
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	if _, _, err := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != 0 {
 		t.Skipf("no filter: %v", err)

@@ -2,6 +2,10 @@
 
 package udpbatch
 
-import "net"
+import (
+	"net"
 
-func newSender(*net.UDPConn, func(error)) sender { return nil }
+	"lkhub/engine/internal/sends"
+)
+
+func newSender(*net.UDPConn, *sends.Counter, func(error)) sender { return nil }
