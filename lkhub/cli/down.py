@@ -1,5 +1,6 @@
 """`lkhub down` and `restart`."""
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from lkhub.supervise.child import Ending
 
 
+# A hub whose processes don't start is given up after 30 s, and one that was taken over is asked before.
+START_SECONDS = 60.0
+LOOK_SECONDS = 0.1
+
+
 def down(
     now: Annotated[bool, typer.Option("--now", help="Do not wait for people in a call.")] = False,
     spec: HubSpec = None,
@@ -26,10 +32,7 @@ def down(
     already, and that is no error.
     """
     paths = find_hub(spec, state)
-    try:
-        ask(paths.control, "stop", drain=not now, on_progress=err.print)
-    except NotRunningError:
-        _stop_left(paths, "now" if now else "drain")
+    _stop(paths, "now" if now else "drain")
     err.print("the hub is down")
 
 
@@ -50,6 +53,25 @@ def restart(
     people = answer["people"]
     told = f"; {count_people(people)} in a call and had to reconnect" if people else ""
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
+
+
+def _stop(paths: StatePaths, how: "Ending") -> None:
+    """Return when the hub is down. One that is starting is waited for, and then stopped."""
+    deadline, told = time.monotonic() + START_SECONDS, False
+    while True:
+        try:
+            ask(paths.control, "stop", drain=how == "drain", on_progress=err.print)
+            return
+        except NotRunningError as error:
+            if not error.busy:
+                _stop_left(paths, how)
+                return
+            if time.monotonic() > deadline:
+                raise
+        if not told:
+            err.print("the hub is starting or stopping; waiting until it can be stopped")
+            told = True
+        time.sleep(LOOK_SECONDS)
 
 
 def _stop_left(paths: StatePaths, how: "Ending") -> None:

@@ -26,13 +26,16 @@ from lkhub.supervise.outside import load_sightings
 CERTIFICATE_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
+# A hub starts in a second or two, and its supervisor is gone a moment after it has answered `down`.
+SETTLE_SECONDS = 5.0
+SETTLE_LOOK_SECONDS = 0.05
+
 
 def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
-    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`. `around` is what the command
+    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`. NotRunningError
+    where it is starting or stopping at this moment. `around` is what the command
     has seen of the way there, None where it has not looked."""
-    supervisor = None
-    with contextlib.suppress(NotRunningError):
-        supervisor = ask(paths.control, "status")
+    supervisor = _ask_settled(paths)
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
     limits = _read_limits(applied, supervisor)
@@ -50,6 +53,21 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     return HubStatus(
         applied, supervisor, left, verified, limits, edited, outside, change, asker, around=around, runs_in=runs_in
     )
+
+
+def _ask_settled(paths: StatePaths) -> dict[str, Any] | None:
+    """What the supervisor says of itself; None where there is none. One that is starting or stopping is waited for:
+    what runs there is neither stopped nor without a supervisor."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            return ask(paths.control, "status")  # type: ignore[no-any-return]
+        except NotRunningError as error:
+            if not error.busy:
+                return None
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(SETTLE_LOOK_SECONDS)
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

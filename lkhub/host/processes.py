@@ -239,12 +239,33 @@ def _read_mark(process: psutil.Process) -> str | None:
 def find_holder_of_removed(path: str) -> ProcessId | None:
     """The Python program of this user's that holds the file `path` open though it was removed; None where there is
     none, or where the system does not tell."""
-    wanted = f"{path} (deleted)"
+    return _find_python_with({f"{path} (deleted)"})
+
+
+# __SO_ACCEPTCON of linux/net.h.
+_LISTENS = 0x10000
+
+
+def find_listener(path: str) -> ProcessId | None:
+    """The Python program of this user's that listens on a Unix socket which it has bound at `path`, wherever that file
+    is by now; None where there is none, or where the system does not tell."""
+    try:
+        # Num, RefCount, Protocol, Flags, Type, St, Inode, Path (proc_pid_net(5)).
+        rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()]
+    except OSError:  # none, or ProcSubset=pid of systemd.exec(5)
+        return None
+    sockets = {f"socket:[{row[6]}]" for row in rows[1:] if row[7:] == [path] and int(row[3], 16) & _LISTENS}
+    return _find_python_with(sockets) if sockets else None
+
+
+def _find_python_with(targets: set[str]) -> ProcessId | None:
+    """The Python program in our root that has one of these open."""
     for exe in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
-            if "python" not in os.path.basename(os.readlink(exe)):
+            if "python" not in os.path.basename(os.readlink(exe)) or int(exe.parent.name) == os.getpid():
                 continue
             folder = exe.with_name("fd")
-            if any(os.readlink(folder / descriptor) == wanted for descriptor in os.listdir(folder)):
+            has_one = any(os.readlink(folder / descriptor) in targets for descriptor in os.listdir(folder))
+            if has_one and _has_our_root(int(exe.parent.name)):
                 return identify(int(exe.parent.name))
     return None

@@ -8,6 +8,7 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import describe_error
+from lkhub.supervise.control import find_server
 from lkhub.supervise.control_server import Handler, serve_control
 
 
@@ -28,9 +29,14 @@ class Answering:
         """Return when the socket is served. Raises MachineError where it can't be."""
         async with self._looking:
             # Who has connected to one that was removed still gets its answer.
-            if self._served is None or self._served != _identify(self._path):
+            if self._served is None or (self._served != _identify(self._path) and not self.find_other()):
                 await self._tasks.start(self._serve)
                 self._served = _identify(self._path)
+
+    def find_other(self) -> int | None:
+        """The pid of another supervisor that answers there; None where there is none."""
+        pid = find_server(self._path)
+        return None if pid == os.getpid() else pid
 
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         started = _Started(task_status)

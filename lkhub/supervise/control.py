@@ -21,6 +21,7 @@ from typing import Any
 from lkhub import __version__
 from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
 from lkhub.host import files
+from lkhub.supervise.lock import is_held
 from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
 
 # A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
@@ -74,7 +75,7 @@ def _connect(path: str) -> socket.socket:
         # It may have come back since.
         is_back = isinstance(error, FileNotFoundError) and os.path.exists(path)
         if not is_back and not _await_home(path):
-            raise NotRunningError from None
+            raise NotRunningError(busy=is_held(_lock_beside(path))) from None
         return _connect(path)
     except (BlockingIOError, TimeoutError):  # nobody has taken up those who asked before
         connection.close()
@@ -85,25 +86,48 @@ def _connect(path: str) -> socket.socket:
     return connection
 
 
-def _await_home(path: str) -> bool:
-    """Whether a supervisor whose state directory was removed has its control socket again; False without such a one."""
-    lock = f"{os.path.dirname(path)}/lock"
-    if os.path.exists(lock):
-        return False
-    # Imported where something is wrong, or has never been there.
-    from lkhub.host.processes import find_holder_of_removed, is_alive
+def _lock_beside(path: str) -> str:
+    return f"{os.path.dirname(path)}/lock"
 
-    supervisor = find_holder_of_removed(lock)
+
+def find_server(path: str) -> int | None:
+    """The pid of the process that answers on the control socket `path`; None where none does, or where this system does
+    not tell."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SILENCE_SECONDS)
+        connection.connect(path)
+        return _find_pid(connection)
+    return None
+
+
+def _is_served(path: str) -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SILENCE_SECONDS)
+        connection.connect(path)
+        return True
+    return False
+
+
+def _await_home(path: str) -> bool:
+    """Whether a supervisor whose state directory was removed, moved or replaced has its control socket again; False
+    without such a one."""
+    # Imported where something is wrong, or has never been there.
+    from lkhub.host.processes import find_holder_of_removed, find_listener, is_alive
+
+    lock = _lock_beside(path)
+    supervisor = find_listener(path) or (None if os.path.exists(lock) else find_holder_of_removed(lock))
     if supervisor is None:
         return False
     deadline = time.monotonic() + HOME_SECONDS
-    while not os.path.exists(path):
+    while not _is_served(path):
         if not is_alive(supervisor):
             return False
         if time.monotonic() > deadline:
             who = f"the hub's supervisor (pid {supervisor.pid})"
             stops = f"`kill {supervisor.pid}` stops the hub, as `lkhub down` does; `lkhub up` starts it anew then"
-            raise MachineError(f"the state directory was removed, and {who} does not write it again", hints=(stops,))
+            raise MachineError(
+                f"the state directory was removed or replaced, and {who} does not write it again", hints=(stops,)
+            )
         time.sleep(HOME_LOOK_SECONDS)
     return True
 
@@ -187,10 +211,14 @@ def _read_failure(answer: Mapping[str, Any]) -> HubError:
 
 
 class NotRunningError(UnwellError):
-    """No supervisor listens for this state directory."""
+    """No supervisor listens for this state directory. `busy`: one is starting there, or about to be gone."""
 
-    def __init__(self) -> None:
-        super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
+    def __init__(self, *, busy: bool = False) -> None:
+        self.busy = busy
+        if busy:
+            super().__init__("the hub is starting or stopping", hints=("try again in a moment",))
+        else:
+            super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
 
 
 class UnresponsiveError(UnwellError):

@@ -8,11 +8,12 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import anyio
 
 from lkhub.host.files import FILE_MODE, ensure_private_dir
+from lkhub.supervise.answering import Answering
 from lkhub.supervise.lock import Lock
 from lkhub.supervise.supervisor import Supervisor
 
@@ -30,23 +31,25 @@ def _reopen_log(path: str) -> None:
 
 
 class Home:
-    """The state directory of `supervisor`. `answer` opens the control socket in it, `also` write what others keep
+    """The state directory of `supervisor`. `answering` keeps the control socket in it, `also` write what others keep
     there."""
 
-    def __init__(
-        self, lock: Lock, supervisor: Supervisor, answer: Callable[[], Awaitable[None]], *also: Callable[[], None]
-    ) -> None:
+    def __init__(self, lock: Lock, supervisor: Supervisor, answering: Answering, *also: Callable[[], None]) -> None:
         self._lock = lock
         self._supervisor = supervisor
-        self._answer = answer
+        self._answering = answering
         self._also = also
         self._rules = os.path.exists(supervisor.paths.firewall)
         self._looking = anyio.Lock()
 
     async def look(self) -> None:
-        """Write what is missing. Raises MachineError where it can't be written."""
+        """Write what is missing, or give way where another supervisor has the hub by now, as one that was started
+        between two looks. Raises MachineError where it can't be written."""
         async with self._looking:
             if self._lock.is_lost():
+                if other := self._answering.find_other():
+                    self._supervisor.give_way(other)
+                    return
                 await self._come_back()
             self._rules = os.path.exists(self._supervisor.paths.firewall)
             await self._supervisor.write_missing()
@@ -57,7 +60,7 @@ class Home:
             for folder in (paths.root, paths.run, paths.logs):
                 ensure_private_dir(folder)
             # Before the lock: who finds a lock and no socket takes the hub for one that is starting.
-            await self._answer()
+            await self._answering.look()
         self._lock.take_again()
         _reopen_log(paths.log("hub"))
         supervisor.say(f"{paths.root} was removed while the hub runs; it is written again")

@@ -40,11 +40,33 @@ class Lock:
         os.close(self._handle)
 
 
+def is_held(path: str) -> bool:
+    """Whether a process holds this lock: a supervisor, or a command in its place. Changes nothing."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextlib.contextmanager
 def hold_lock(paths: StatePaths) -> Iterator[Lock]:
-    """Be the one supervisor of this state directory; MachineError where another is."""
+    """Be the one supervisor of this state directory; MachineError where another is, also one whose directory was moved
+    away and is not written again yet."""
+    # Imported here: most commands ask for no lock, and this module is loaded by all.
+    from lkhub.host.processes import find_listener
+
     lock = Lock(paths)
     try:
+        if other := find_listener(paths.control):
+            runs = f"a supervisor (pid {other.pid}) runs whose state directory {paths.root} was removed or replaced"
+            raise MachineError(runs, hints=("try again in a moment: it writes it again",))
         yield lock
     finally:
         lock.release()

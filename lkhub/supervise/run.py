@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, flatten, unpack_error
+from lkhub.errors import HubError, MachineError, flatten, unpack_error
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
@@ -61,7 +61,7 @@ async def run_hub(
             guard, renewal = Guard(say), Renewal(paths, say)
             handlers = _handlers(supervisor, renewal, guard, lambda: home.look())
             answering = Answering(paths.control, handlers, supervisor.tasks, say)
-            home = Home(lock, supervisor, answering.look, renewal.write_again)
+            home = Home(lock, supervisor, answering, renewal.write_again)
             for what, look, seconds in (
                 ("keep the state directory whole", home.look, TICK_SECONDS),
                 ("see whether processes answer", Hanging(supervisor).look, hanging.LOOK_SECONDS),
@@ -78,6 +78,9 @@ async def run_hub(
             supervisor.tasks.start_soon(guard.watch, "answer commands", answering.look, TICK_SECONDS)
             await ready(supervisor, outcome)
             await anyio.sleep_forever()
+        if supervisor.gave_way_to:
+            other = f"another supervisor (pid {supervisor.gave_way_to}) has this hub by now"
+            raise MachineError(f"{other}, and this one has ended; calls go on", hints=("`lkhub status` shows it",))
 
 
 def _calmly(say: Say) -> Say:

@@ -58,6 +58,7 @@ class Supervisor:
         self.pending: PreparedHub | None = None
         self.children: dict[str, Child] = {}
         self.stopping = False
+        self.gave_way_to = 0
         self.moved = ""
         self.doors = Doors()
         self.outside = Outside(paths, time.time)
@@ -120,11 +121,19 @@ class Supervisor:
                 await child.reload(child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
-        """Stop everything."""
+        """Stop everything, unless it is another supervisor's by now."""
+        if self.gave_way_to:
+            return
         self.stopping = True
         for child, ending in order_ends(list(self.children.values()), lambda child: child.plan.name, how):
             await child.stop(ending)
         self.doors.close_except(set())
+
+    def give_way(self, pid: int) -> None:
+        """End, and leave the processes to another supervisor, whose state directory this is by now."""
+        self.say(f"another supervisor (pid {pid}) has this hub by now; this one ends, and leaves it the processes")
+        self.gave_way_to, self.stopping = pid, True
+        self.tasks.cancel_scope.cancel()
 
     def stop_now(self) -> None:
         """Cut a drain short."""

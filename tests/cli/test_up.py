@@ -23,6 +23,7 @@ from lkhub.host.processes import ProcessId, identify, is_alive, start, wait_unti
 from lkhub.plan.model import Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import control
+from lkhub.supervise.lock import hold_lock
 from lkhub.supervise.record import CONFIGS, Identity, mark
 from tests.cli.conftest import Run
 from tests.waiting import wait_until
@@ -295,6 +296,57 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
     monkeypatch.setattr("lkhub.supervise.child.end_process", end)
     assert run("down", *options).code == 0
     assert asked == [(how, 30), ("now", 30)]
+
+
+@pytest.mark.parametrize("then", ["answers", "gives up", "stays"])
+def test_down_while_another_command_starts_the_hub_waits_and_says_what_is_so(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """`up` holds the lock, and nothing answers or runs yet."""
+    monkeypatch.setattr("lkhub.cli.down.START_SECONDS", 30.0 if then != "stays" else 0.2)
+    looked = threading.Event()
+
+    def sleep(_: float) -> None:
+        looked.set()
+        threading.Event().wait(0.01)
+
+    monkeypatch.setattr("lkhub.cli.down.time.sleep", sleep)
+    fakes: list[FakeSupervisor] = []
+
+    def start_up() -> None:
+        with hold_lock(applied):
+            held.set()
+            looked.wait(30)
+            if then == "answers":
+                fakes.append(FakeSupervisor(applied.control))
+            if then != "gives up":
+                over.wait(30)
+
+    held, over = threading.Event(), threading.Event()
+    other = threading.Thread(target=start_up)
+    other.start()
+    held.wait(30)
+    done = run("down")
+    over.set()
+    other.join(30)
+    for fake in fakes:
+        assert len(fake.requests("stop")) == 1
+        fake.close()
+    assert done.code == (1 if then == "stays" else 0)
+    assert "starting or stopping" in done.err
+    assert ("the hub is down" in done.err) is (then != "stays")
+
+
+def test_status_while_another_command_starts_the_hub_does_not_say_that_it_is_stopped(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lkhub.cli.hub.SETTLE_SECONDS", 0.1)
+    with hold_lock(applied):
+        for command in (("status",), ("status", "--json"), ("restart",)):
+            done = run(*command)
+            assert (done.code, done.out) == (1, "")
+            assert "the hub is starting or stopping" in done.err
+    assert json.loads(run("status", "--json").out)["hub"]["state"] == "stopped"
 
 
 def test_down_ends_what_such_a_process_has_started_too(run: Run, applied: StatePaths, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from lkhub.host.processes import (
     ProcessId,
     child_environ,
     find_holder_of_removed,
+    find_listener,
     forget_variables,
     identify,
     is_alive,
@@ -281,3 +283,26 @@ def test_holder_of_a_file_that_was_removed_is_found(run: Run, tmp_path: Path) ->
     assert find_holder_of_removed(str(path)) is None
     path.unlink()
     wait_until(lambda: find_holder_of_removed(str(path)) == who(child), "its holder")
+
+
+LISTENER = """
+import os, signal, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+os.rename(sys.argv[1], sys.argv[2])
+signal.pause()
+"""
+
+
+def test_who_listens_at_a_path_is_found_wherever_the_file_is(run: Run, short_dir: Path) -> None:
+    here, there = short_dir / "here", short_dir / "there"
+    child = run(f'exec {sys.executable} -c \'{LISTENER}\' "$0" "$1"', str(here), str(there))
+    wait_until(there.exists, "it is moved away")
+    assert find_listener(str(here)) == who(child)
+    assert find_listener(str(there)) is None, "it was bound elsewhere"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(there))
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        assert find_listener(str(here)) is None

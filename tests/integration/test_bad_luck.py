@@ -13,6 +13,9 @@ import pytest
 from anyio.to_thread import run_sync
 
 from lkhub.host.processes import identify
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.lock import is_held
+from lkhub.supervise.record import find_running
 from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
 from tests.kit.hub import Hub, kill_supervisor
 from tests.waiting import wait_until
@@ -43,6 +46,36 @@ async def test_state_directory_that_is_removed_cuts_no_call_and_every_command_te
     done = running.run("down", "--now")
     assert done.returncode == 0, done.stderr
     assert not any(identify(pid) for pid in before.values())
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("copied", [False, True])
+def test_state_directory_that_is_moved_or_replaced_has_one_supervisor(running: Hub, copied: bool) -> None:
+    """`mv STATE X && lkhub up`, before the supervisor can have noticed."""
+    before, keys, supervisor = running.pids(), running.env(), running.supervisor_pid()
+    moved = running.state.with_name("moved")
+    running.state.rename(moved)
+    try:
+        if copied:
+            subprocess.run(["cp", "-a", moved, running.state], check=True)
+        done = running.run("up", "--detach", "--no-verify")
+        assert done.returncode == 0, done.stderr
+        assert (running.pids(), running.env(), running.supervisor_pid()) == (before, keys, supervisor)
+        assert running.run("down", "--now").returncode == 0
+        wait_until(lambda: not any(identify(pid) for pid in (*before.values(), supervisor)), "the end of all")
+    finally:
+        shutil.rmtree(moved)
+
+
+def test_down_while_the_hub_starts_leaves_nothing_behind(hub: Hub) -> None:
+    lock = hub.state / "run/lock"
+    with hub.start("up", "--detach", "--no-verify") as starting:
+        wait_until(lambda: is_held(str(lock)), "it starts")
+        down = hub.run("down")
+        starting.communicate()
+    assert down.returncode == 0, down.stderr
+    assert hub.status()["hub"]["state"] == "stopped"
+    assert find_running(StatePaths(str(hub.state))) == []
 
 
 @pytest.mark.field

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host import files
+from lkhub.host import files, processes
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
@@ -25,7 +26,7 @@ from lkhub.supervise.lock import Lock, hold_lock
 from lkhub.supervise.record import read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
-from tests.supervise.conftest import MakeHub, pids, states, supervising, watch
+from tests.supervise.conftest import MakeHub, list_running, pids, states, supervising, watch
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +102,54 @@ async def test_command_that_comes_at_once_waits_for_the_directory(
         assert status["pid"] == os.getpid()
 
     await run_and(make_hub(media={}), said, remove)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_directory_that_was_moved_or_replaced_is_there_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path, replaced: bool
+) -> None:
+    """`mv STATE X`, or a backup put in its place, and a command: there is still one supervisor."""
+
+    async def move(supervisor: Supervisor) -> None:
+        before = pids(supervisor)
+        os.rename(paths.root, short_dir / "moved")
+        if replaced:
+            shutil.copytree(short_dir / "moved", paths.root, ignore=shutil.ignore_patterns("*.sock"))
+        status = await ask_supervisor(paths)
+        assert {process["name"]: process["pid"] for process in status["processes"]} == before
+        with pytest.raises(MachineError, match="another lkhub"):
+            await anyio.to_thread.run_sync(lambda: Lock(paths))
+
+    await run_and(make_hub(media={}, serve={}), said, move)
+
+
+async def test_supervisor_whose_hub_is_another_ones_leaves_it_the_processes(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was started between the removal and the next look: two would start what ends, each on the same ports."""
+    before: dict[str, int | None] = {}
+    served = Path(paths.control)
+
+    other = StatePaths(str(short_dir / "other"))
+    Path(other.run).mkdir(parents=True)
+    listen = (
+        "import socket, sys, time; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); time.sleep(60)"
+    )
+    processes.start([sys.executable, "-c", listen, other.control], os.devnull, os.environ)
+    await until(lambda: control.find_server(other.control), "another process, in whatever way it has come to that")
+
+    async def replace_it(supervisor: Supervisor) -> None:
+        before.update(pids(supervisor))
+        os.rename(paths.root, short_dir / "moved")
+        os.rename(other.root, paths.root)
+
+    async def ready(supervisor: Supervisor, _: object) -> None:
+        supervisor.tasks.start_soon(replace_it, supervisor)
+
+    with anyio.fail_after(60), pytest.raises(MachineError, match=r"another supervisor .* calls go on"):
+        await run_hub(make_hub(media={}, serve={}), said.append, ready)
+    assert served.exists(), "the other one's socket stays"
+    assert {process.pid for process in list_running(paths)} == set(before.values())
 
 
 async def test_supervisor_that_can_not_write_it_again_is_named(
