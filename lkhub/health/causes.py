@@ -38,12 +38,22 @@ def explain(result: PathResult, hub: CalledHub, tables: Iterable[Mapping[str, Ex
     for table in tables:
         if found := table.get(result.reason):
             return found(result, hub)
-    return Cause(_STAGES.get(result.stage, "unknown"), (LOG_FIX if hub.is_own else _ELSEWHERE_FIX,))
+    fix = _STAGE_FIXES.get(result.stage) or (LOG_FIX if hub.is_own else _ELSEWHERE_FIX)
+    return Cause(_STAGES.get(result.stage, "unknown"), (fix,))
 
 
 LOG_FIX = Fix("see what media says about it", "lkhub logs media")
 
 _ELSEWHERE_FIX = Fix("read what the server says of it; on a hub's machine", "lkhub logs media")
+
+# Before media is asked, it has nothing to say.
+_STAGE_FIXES = {
+    "dns": Fix("see which name servers this machine asks", "cat /etc/resolv.conf"),
+    "tcp": Fix("see on the hub's machine whether it runs", "lkhub status"),
+    "tls": Fix("see on the hub's machine what its edge says", "lkhub logs edge"),
+    "http": Fix("see on the hub's machine whether it runs", "lkhub status"),
+    "gather": Fix("see this machine's addresses", "ip address"),
+}
 
 # Where nothing more was seen. Several things end at each stage, so none of these is a verdict.
 _STAGES = {

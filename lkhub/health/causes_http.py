@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from lkhub.health.called import CalledHub
 from lkhub.health.causes import LOG_FIX, Cause, Explain, undecided
-from lkhub.health.causes_way import CLOCK_FIX, RENDER_FIX, STATUS_FIX
+from lkhub.health.causes_way import CLOCK_FIX, LISTENERS_FIX, RENDER_FIX, STATUS_FIX, status_fix
 from lkhub.health.finding import Fix
 from lkhub.health.paths import PathResult
 
@@ -29,7 +29,7 @@ def _not_livekit(result: PathResult, hub: CalledHub) -> Cause:
         )
         return Cause(f"{why}, since pages, API and tokens name it without a path", (lead_fix(hub), RENDER_FIX))
     if hub.is_own:
-        return Cause("what answers at the hub's own address is not the hub", (STATUS_FIX,))
+        return Cause("what answers at the hub's own address is not the hub", (LISTENERS_FIX, STATUS_FIX))
     why = undecided(
         "the address is another server's",
         "LiveKit is below a path of it that the address lacks, or that a proxy should take away before it hands on",
@@ -39,7 +39,7 @@ def _not_livekit(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _part_missing(result: PathResult, hub: CalledHub) -> Cause:
-    lead = (lead_fix(hub), RENDER_FIX) if hub.is_proxied else (STATUS_FIX,)
+    lead = (lead_fix(hub), RENDER_FIX) if hub.is_proxied else (status_fix(hub),)
     return Cause(
         "what is in front of the hub leads some of its paths to it and others elsewhere, or changes what passes", lead
     )
@@ -95,6 +95,8 @@ def _wants_tls(result: PathResult, hub: CalledHub) -> Cause:
             f"the proxy speaks TLS to the hub's door, or leads to another port: {hub.door} speaks plain HTTP",
             (lead_fix(hub), RENDER_FIX),
         )
+    if hub.is_own:
+        return _not_livekit(result, hub)
     return Cause("the port speaks TLS, and was called without", (Fix("give wss:// instead of ws://"),))
 
 
@@ -107,7 +109,7 @@ def _gateway(result: PathResult, hub: CalledHub) -> Cause:
         f"a proxy in front of LiveKit answers {status}: what it leads to does not run, or is elsewhere",
         (
             Fix("see whether LiveKit runs, and whether the proxy leads to its port"),
-            Fix("a hub: see whether it runs, and its file for the proxy", "lkhub status"),
+            status_fix(hub),
         ),
     )
 
@@ -151,19 +153,18 @@ def _hub_without_media(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _hub_media_down(result: PathResult, hub: CalledHub) -> Cause:
-    return Cause(
-        "the hub's edge answers, and what it leads to does not", (STATUS_FIX, Fix("see why", "lkhub logs media"))
-    )
+    why = Fix("see why", "lkhub logs media") if hub.is_own else Fix("and why, there", "lkhub logs media")
+    return Cause("the hub's edge answers, and what it leads to does not", (status_fix(hub), why))
 
 
 def _http_silent(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided("what listens there hangs", "a proxy waits for something behind it", "packets are lost on the way")
-    return Cause(why, (STATUS_FIX, *((lead_fix(hub),) if hub.is_proxied else ())))
+    return Cause(why, (status_fix(hub), *((lead_fix(hub),) if hub.is_proxied else ())))
 
 
 def _http_closed(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided("what listens there is no web server", "it was restarted", "something in front cuts the connection")
-    return Cause(why, (STATUS_FIX, *((lead_fix(hub),) if hub.is_proxied else ())))
+    return Cause(why, (status_fix(hub), *((lead_fix(hub),) if hub.is_proxied else ())))
 
 
 _KEY_FIX = Fix("take key and secret from the hub itself", "lkhub env")
@@ -173,7 +174,7 @@ def _other_key(what: str) -> Explain:
     def explain(result: PathResult, hub: CalledHub) -> Cause:
         key = result.evidence.get("key", "")
         if hub.is_own and not hub.given_tokens:
-            lead = (lead_fix(hub),) if hub.is_proxied else (STATUS_FIX,)
+            lead = (lead_fix(hub),) if hub.is_proxied else (LISTENERS_FIX, STATUS_FIX)
             return Cause("what answers is another LiveKit than this hub, which knows its own key", lead)
         named = what.format(key=f" {key}" if key else "")
         if hub.given_tokens:
@@ -190,12 +191,22 @@ def _token_expired(result: PathResult, hub: CalledHub) -> Cause:
     if hub.given_tokens:
         new = Fix("make new ones", "lkhub token --room ROOM --identity NAME --ttl 10m")
         return Cause("the token's time is over, by the server's clock", (new, CLOCK_FIX))
+    if hub.is_own:
+        return Cause(_CLOCK_JUMPED, (CLOCK_FIX, STATUS_FIX))
     return Cause(
         "the token was made a moment ago, so the clocks of this machine and the server differ by minutes", (CLOCK_FIX,)
     )
 
 
+# The hub and this program have one clock.
+_CLOCK_JUMPED = undecided(
+    "this machine's clock was set while the call was made", "what answers is another LiveKit, on another machine"
+)
+
+
 def _token_early(result: PathResult, hub: CalledHub) -> Cause:
+    if hub.is_own:
+        return Cause(_CLOCK_JUMPED, (CLOCK_FIX, STATUS_FIX))
     return Cause("the server's clock is behind the one that the token was made by", (CLOCK_FIX,))
 
 
@@ -234,7 +245,10 @@ def _no_identity(result: PathResult, hub: CalledHub) -> Cause:
 def _no_room(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         "the server makes no room for who joins (room.auto_create is off), and this one does not exist",
-        (Fix("make the room first, by the server's API or `lk room create`, or write room.auto_create: true"),),
+        (
+            Fix("make the room first, by the server's API; on a hub's machine", "lkhub rooms create ROOM"),
+            Fix("or write room.auto_create: true into the server's configuration (a hub: below livekit: of its spec)"),
+        ),
     )
 
 
@@ -259,7 +273,9 @@ def _token_mismatch(result: PathResult, hub: CalledHub) -> Cause:
 
 def _token_refused(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server refuses the token, for a reason that is not one of the usual ones: its words are above"
-    return Cause(why, (_KEY_FIX, CLOCK_FIX))
+    if hub.given_tokens:
+        return Cause(why, (Fix("make another", "lkhub token --room ROOM --identity NAME"), CLOCK_FIX))
+    return Cause(why, (LOG_FIX if hub.is_own else _KEY_FIX, CLOCK_FIX))
 
 
 def _not_upgraded(result: PathResult, hub: CalledHub) -> Cause:
@@ -272,7 +288,7 @@ def _not_upgraded(result: PathResult, hub: CalledHub) -> Cause:
                 "nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
                 '"upgrade";`; Apache: `ProxyPass … upgrade=websocket`'
             ),
-            RENDER_FIX,
+            *((RENDER_FIX,) if hub.is_proxied else ()),
         ),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lkhub.health.called import CalledHub
 from lkhub.health.causes import LOG_FIX, Cause, Explain, undecided
+from lkhub.health.causes_way import LISTENERS_FIX, RENDER_FIX, STATUS_FIX
 from lkhub.health.finding import Fix
 from lkhub.health.paths import PathResult
 
@@ -20,6 +21,16 @@ ADDRESS_FIX = Fix(
 def key_of(result: PathResult, hub: CalledHub) -> str:
     """The spec's key of the port that a path needs."""
     return "turn.listen" if result.path == "turn-tls" and hub.is_proxied else _PORT_KEYS.get(result.path, "media")
+
+
+# The same of another LiveKit, in its own configuration.
+_LIVEKIT_KEYS = {"udp": "rtc.udp_port", "tcp": "rtc.tcp_port", "turn-udp": "turn.udp_port", "turn-tls": "turn.tls_port"}
+
+
+def _host(result: PathResult) -> str:
+    """Where packets were sent, for a command; HOST where that is not known."""
+    remote = _end(result, "remote") or (result.remote or "")
+    return remote.rpartition(" ")[2].rpartition(":")[0].strip("[]") or "HOST"
 
 
 def _end(result: PathResult, name: str) -> str:
@@ -102,10 +113,11 @@ def _port_of_url(url: str) -> str:
 
 
 def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
+    entry = "its entry in turn.external" if hub.is_own else "its entry in rtc.turn_servers (a hub: turn.external)"
     return Cause(
         "the TURN server does not take the credentials that LiveKit gives out: its secret is another, or its clock",
         (
-            Fix("give its entry in turn.external the secret that the TURN server has (coturn: static-auth-secret)"),
+            Fix(f"give {entry} the secret that the TURN server has (coturn: static-auth-secret)"),
             Fix("see whether the clocks of both machines are right", "date"),
         ),
     )
@@ -114,18 +126,21 @@ def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
 def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
     logs = (Fix("see what the relay says", "lkhub logs relay"),) if hub.is_own else ()
     return Cause(
-        "the TURN server that clients are told gives no relay address", (*logs, Fix("read what the TURN server says"))
+        "the TURN server that clients are told gives no relay address",
+        (*logs, Fix("read its log; coturn's", "journalctl -u coturn")),
     )
 
 
 def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:
+    address = _host(result).replace("HOST", "ADDRESS")
+    livekit = (
+        Fix(f"LiveKit's own TURN: allow media's address, turn.allow_restricted_peer_cidrs: [{address}/32]"),
+        Fix(f"coturn: allowed-peer-ip={address}"),
+    )
     return Cause(
         f"the TURN server relays, but not to {_end(result, 'remote') or 'media'}: its own rules keep relays from that "
-        "address; LiveKit's own TURN does so by default for private and reserved ones",
-        (
-            Fix("LiveKit's own TURN: allow media's address, turn.allow_restricted_peer_cidrs: [ADDRESS/32]"),
-            Fix("coturn: allowed-peer-ip=ADDRESS"),
-        ),
+        "address" + ("" if hub.is_own else "; LiveKit's own TURN does so by default for private and reserved ones"),
+        livekit[1:] if hub.is_own else livekit,
     )
 
 
@@ -138,9 +153,12 @@ def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
             "lkhub render proxy -o proxy",
         ),
     )
+    if hub.is_own:
+        # No proxy is expected there.
+        fixes = (LISTENERS_FIX, STATUS_FIX)
     if hub.has_split:
         name = hub.turn.rpartition(":")[0]
-        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), fixes[1])
+        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), RENDER_FIX)
     return Cause(
         f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on", fixes
     )
@@ -162,14 +180,15 @@ def _loopback_told(result: PathResult, hub: CalledHub) -> Cause:
 
 def _not_offered(result: PathResult, hub: CalledHub) -> Cause:
     key = key_of(result, hub)
+    other = _LIVEKIT_KEYS.get(result.path, "rtc")
     if hub.is_own:
         return Cause(
             "the spec promises this path, and what runs does not offer it",
             (Fix(f"apply the spec, and see whether {key} has its port", "lkhub up"), LOG_FIX),
         )
     return Cause(
-        "the server lets participants in and offers them no such path",
-        (Fix(f"to have it, turn it on: {key} in a hub's spec, rtc.tcp_port or turn in another LiveKit's"),),
+        "the server lets participants in, and offers them no such path",
+        (Fix(f"to have it, turn it on: {key} in a hub's spec, {other} in another LiveKit's configuration"),),
     )
 
 
@@ -178,7 +197,7 @@ def _dtls(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         f"small packets pass, and the encrypted session does not come up: {why}",
         (
-            Fix("see which size of packet passes", "ping -M do -s 1372 HOST"),
+            Fix("see which size of packet passes", f"ping -M do -s 1372 {_host(result)}"),
             Fix("on a tunnel or PPPoE: a smaller MTU on the server's interface, or clamped by its router"),
         ),
     )
@@ -194,7 +213,7 @@ def _no_picture(result: PathResult, hub: CalledHub) -> Cause:
         "sound gets through, and packets of a picture's size (1,200 bytes) do not: something on the way drops large "
         "packets, mostly a tunnel or PPPoE with a smaller MTU",
         (
-            Fix("see which size of packet passes", "ping -M do -s 1372 HOST"),
+            Fix("see which size of packet passes", f"ping -M do -s 1372 {_host(result)}"),
             Fix("give the server's interface a smaller MTU, or open ICMP, by which routers tell it"),
         ),
     )
@@ -207,7 +226,7 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
             "this machine or the server has too much to do",
         ),
         (
-            Fix("look where packets are lost", "mtr HOST"),
+            Fix("look where packets are lost", f"mtr {_host(result)}"),
             Fix("try again over a cable, and while nothing else uses the line"),
         ),
     )
@@ -215,7 +234,8 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
 
 def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server does not take the publisher's track: the token, the room or room.enabled_codecs does not allow it"
-    return Cause(why, (LOG_FIX,) if hub.is_own else ())
+    allow = Fix("allow audio/opus in room.enabled_codecs, and publishing in the token")
+    return Cause(why, (LOG_FIX, allow) if hub.is_own else (allow,))
 
 
 CAUSES: Mapping[str, Explain] = {

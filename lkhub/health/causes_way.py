@@ -10,8 +10,13 @@ from lkhub.health.paths import PathResult
 
 RENDER_FIX = Fix("write the proxy's file for this very hub, and compare", "lkhub render proxy -o proxy")
 STATUS_FIX = Fix("see whether the hub runs", "lkhub status")
+LISTENERS_FIX = Fix("see which program listens there", "sudo ss -ltnp")
 CLOCK_FIX = Fix("see whether this machine's clock is right, and the server's", "date")
-FIREWALL_FIX = Fix("see what closes a port, on the hub's machine", "lkhub firewall status")
+
+
+def status_fix(hub: CalledHub) -> Fix:
+    """Whether the hub runs, asked where it can be."""
+    return STATUS_FIX if hub.is_own else Fix("a hub: see on its machine whether it runs", "lkhub status")
 
 
 def _server(result: PathResult, hub: CalledHub) -> str:
@@ -58,7 +63,7 @@ def _look_up_failed(result: PathResult, hub: CalledHub) -> Cause:
 def _refused(result: PathResult, hub: CalledHub) -> Cause:
     if is_turn(result):
         why = f"nothing listens on {_at(result)}, which clients are told for TURN over TLS"
-        return Cause(why, _turn_port_fixes(result, hub))
+        return Cause(why, _turn_refused_fixes(result, hub))
     if hub.is_proxied:
         why = f"nothing listens on {_at(result)}, where {hub.name} leads and the proxy in front should be"
         return Cause(
@@ -85,24 +90,35 @@ def _silent(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided(
         f"a firewall drops {port}", f"nobody is at {_at(result)}", "the name leads to an address that is another's"
     )
-    if is_turn(result):
-        return Cause(why, _turn_port_fixes(result, hub))
-    return Cause(why, (Fix(f"see what closes {port}, on the hub's machine", "lkhub firewall status"), STATUS_FIX))
+    named = f"{port}, which turn.listen names" if hub.is_proxied else port
+    closed = Fix(f"see what closes {named}, on the hub's machine", "lkhub firewall status")
+    # The port is the proxy's, and the hub's own table of ports does not have it.
+    if hub.has_split or (hub.is_proxied and not is_turn(result)):
+        name = hub.turn.rpartition(":")[0] if is_turn(result) else hub.name
+        return Cause(
+            why,
+            (
+                Fix(f"see on the proxy's machine whether it runs, and whether its firewall lets {port} in"),
+                Fix(f"see whether {name} leads to that machine", f"getent ahosts {shlex.quote(name)}"),
+            ),
+        )
+    if is_turn(result) and not hub.is_own:
+        open_fix = Fix(f"open {port} on the TURN server's machine; where that is a hub", "lkhub firewall status")
+        return Cause(why, (open_fix, status_fix(hub)))
+    return Cause(why, (closed, status_fix(hub)))
 
 
-def _turn_port_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
-    port = _port(result)
+def _turn_refused_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
+    """Nothing listens, so that there is nothing to open."""
     if hub.has_split:
         lead = f"have the proxy pass TLS for {hub.turn.rpartition(':')[0]} on to {hub.turn_door}, as it is"
-        return (Fix(lead), RENDER_FIX)
-    if hub.is_proxied:
-        return (
-            Fix(f"open {port}, which turn.listen names, and see what closes it", "lkhub firewall status"),
-            STATUS_FIX,
-        )
+        return (Fix(f"start the proxy, and {lead}"), RENDER_FIX)
+    if hub.is_own:
+        named = f"{_port(result)}, which turn.listen names" if hub.is_proxied else _port(result)
+        return (STATUS_FIX, Fix(f"see why its edge does not listen on {named}", "lkhub logs edge"))
     return (
-        Fix(f"open {port} on the TURN server's machine, and see what closes it", "lkhub firewall status"),
-        STATUS_FIX,
+        Fix("start the TURN server there, or tell clients its port: turn.tls_port, turn.external_tls of LiveKit"),
+        status_fix(hub),
     )
 
 
@@ -114,11 +130,19 @@ def _unreachable(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
-    if is_turn(result) or not hub.is_proxied:
-        return Cause(
-            f"{_at(result)} answers without TLS",
-            (Fix("give ws:// instead of wss://, or the port that has TLS"), Fix("see the address", "lkhub env")),
-        )
+    why = f"{_at(result)} answers without TLS"
+    if is_turn(result):
+        why = f"{why}, and clients are told that TURN over TLS is there"
+        if hub.has_split:
+            name = hub.turn.rpartition(":")[0]
+            return Cause(why, (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door}, as it is"), RENDER_FIX))
+        if not hub.is_own:
+            return Cause(why, (Fix("give the TURN server a certificate, or don't tell clients turns: for that port"),))
+    if (hub.is_own and not hub.is_proxied) or is_turn(result):
+        return Cause(f"{why}: it is not the hub that listens there", (LISTENERS_FIX, STATUS_FIX))
+    if not hub.is_own:
+        address = Fix("see the address, on a hub's machine", "lkhub env")
+        return Cause(why, (Fix("give ws:// instead of wss://, or the port that has TLS"), address))
     return Cause(
         f"the proxy answers on {_at(result)} without TLS, which tls.mode: external leaves to it",
         (Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key"), RENDER_FIX),
@@ -152,8 +176,13 @@ def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
             f"{_server(result, hub)} has no certificate for the name that was asked for",
             "what passes the connection on does not reach what is behind it",
         ),
-        (*log, Fix(f"see whether {_server(result, hub)} serves TLS for this name")),
+        (*log, _see_tls(result)),
     )
+
+
+def _see_tls(result: PathResult) -> Fix:
+    text = "see what it serves for the name that clients use"
+    return Fix(text, f"openssl s_client -connect {result.evidence.get('address', 'HOST:443')} -servername NAME")
 
 
 def _tls_silent(result: PathResult, hub: CalledHub) -> Cause:
@@ -168,13 +197,17 @@ def _tls_silent(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _tls_alert(result: PathResult, hub: CalledHub) -> Cause:
-    return Cause(
-        f"{_server(result, hub)} refuses the handshake; mostly it has no certificate for the name that was asked for",
-        (
-            Fix("call it by the name that its certificate is for"),
-            Fix("see what the hub says of its certificate", "lkhub status"),
-        ),
-    )
+    why = f"{_server(result, hub)} refuses the handshake; mostly it has no certificate for the name that was asked for"
+    if hub.is_proxied and not is_turn(result):
+        have = f"have the proxy serve {hub.name} with a certificate for it: nginx `server_name {hub.name};`"
+        return Cause(why, (Fix(have), RENDER_FIX))
+    if hub.is_own:
+        logs = Fix("and what the edge does", "lkhub logs edge")
+        return Cause(why, (Fix("see what the hub says of its certificate", "lkhub status"), logs))
+    if is_turn(result):
+        return Cause(why, (Fix("tell clients the name that its certificate is for: turn.domain of LiveKit"),))
+    status = Fix("see what a hub says of its certificate, on its machine", "lkhub status")
+    return Cause(why, (Fix("call it by the name that its certificate is for"), status))
 
 
 def _certificate_fixes(result: PathResult, hub: CalledHub, what: str) -> tuple[Fix, ...]:
@@ -182,10 +215,10 @@ def _certificate_fixes(result: PathResult, hub: CalledHub, what: str) -> tuple[F
     if hub.tls == "files" or (is_turn(result) and hub.is_proxied):
         return (Fix(f"put {what} where tls.cert points; the hub takes it over by itself"),)
     if hub.is_proxied:
-        return (Fix(f"give the proxy {what} (nginx: ssl_certificate, then `nginx -s reload`)"),)
+        return (Fix(f"give the proxy {what}; nginx has it in ssl_certificate, and reads it at `nginx -s reload`"),)
     if hub.is_own:
         return (Fix("see what keeps the hub from having one", "lkhub status"), Fix("and why", "lkhub logs edge"))
-    return (Fix(f"give the server {what}"),)
+    return (Fix(f"give {_server(result, hub)} {what}"),)
 
 
 def _expired(result: PathResult, hub: CalledHub) -> Cause:
@@ -202,13 +235,15 @@ def _wrong_name(result: PathResult, hub: CalledHub) -> Cause:
     why = f"{_server(result, hub)} has a certificate for {names} alone, and is called {host}"
     if hub.is_own:
         return Cause(why, _certificate_fixes(result, hub, f"a certificate for {host}"))
-    return Cause(why, (Fix(f"call it by a name of its certificate: {names}"), Fix(f"or give it one for {host}")))
+    other = "tell clients" if is_turn(result) else "call it by"
+    named = f"{other} a name of its certificate" + (" (turn.domain of LiveKit)" if is_turn(result) else "")
+    return Cause(why, (Fix(f"{named}: {names}"), Fix(f"or give it one for {host}")))
 
 
 _INSTALL_FIX = Fix(
-    "an authority of one's own: put its root certificate into /usr/local/share/ca-certificates/, named *.crt, of this "
-    "machine, and into every device that is to use the hub",
-    "update-ca-certificates",
+    "an authority of one's own: put its root certificate into /usr/local/share/ca-certificates/ of this machine, named "
+    "*.crt (Debian, Ubuntu), and into every device that is to use the hub; then",
+    "sudo update-ca-certificates",
 )
 _ONE_PROGRAM_FIX = Fix("for one program on this machine: SSL_CERT_FILE=/path/of/root.pem in its environment")
 _TRUST_FIX = Fix("a hub that certifies itself shows on its machine how a device trusts it", "lkhub trust")
@@ -242,7 +277,11 @@ def _self_signed(result: PathResult, hub: CalledHub) -> Cause:
         f"the certificate of {_server(result, hub)} is signed by itself, and nobody has a reason to believe it",
         (
             *_certificate_fixes(result, hub, "a certificate of an authority"),
-            Fix("or trust that very certificate, as an authority of one's own", "update-ca-certificates"),
+            Fix(
+                "or trust that very certificate on every device; on this machine put it into "
+                "/usr/local/share/ca-certificates/, named *.crt (Debian, Ubuntu), then",
+                "sudo update-ca-certificates",
+            ),
         ),
     )
 
