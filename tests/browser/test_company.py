@@ -25,7 +25,9 @@ COUNT_LOCKS = """
 # Another program has the camera.
 TAKE_CAMERA = """
 () => {
-  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('in use', 'NotReadableError'); };
+  const devices = navigator.mediaDevices, original = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async () => { throw new DOMException('in use', 'NotReadableError'); };
+  window.giveCameraBack = () => { devices.getUserMedia = original; };
 }
 """
 
@@ -136,6 +138,11 @@ def test_the_screen_stays_on_in_a_call_and_low_power_mode_sends_less(context: Br
     ann.get_by_test_id("low-power").uncheck()
     expect(ann.get_by_test_id("call-problem")).to_contain_text("The camera is busy")
     expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "false")
+    # What is told of it ends when it is no longer so.
+    ann.evaluate("() => window.giveCameraBack()")
+    ann.get_by_test_id("camera").click()
+    expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "true")
+    expect(ann.get_by_test_id("call-problem")).to_have_count(0)
     ann.get_by_test_id("leave").click()
     wait_until(lambda: ann.evaluate("() => window.locks") == 0, "the screen may go off")
     ann.close()

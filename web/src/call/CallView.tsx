@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'react';
 
 import { LOW_POWER } from '../texts/callText';
 import { explainMedia } from '../texts/mediaProblem';
-import type { Problem } from '../texts/problem';
+import type { Concern, Problem } from '../texts/problem';
 import { useTitle } from '../ui/useTitle';
 import { useCall } from './callContext';
 import { CallHeader } from './CallHeader';
@@ -14,6 +14,7 @@ import { EncryptionContext } from './encryptionContext';
 import { Interruptions } from './Interruptions';
 import { LiveRegion } from './LiveRegion';
 import { PeoplePanel } from './PeoplePanel';
+import { watchRecovery } from './recovery';
 import { Stage } from './Stage';
 import { useEncryptionState } from './useEncryptionState';
 import { useProblems } from './useProblems';
@@ -31,7 +32,7 @@ export function CallView() {
   const unread = useUnread(panel === 'chat');
   const opener = useRef<HTMLElement>(null);
   useTitle(session.room.name, hub.name);
-  useStartProblems(problems.show);
+  useOwnProblems(problems.show, problems.settle);
 
   const toggle = (name: PanelName, button: HTMLElement) => {
     opener.current = button;
@@ -70,14 +71,15 @@ export function CallView() {
   );
 }
 
-/** What went wrong with devices on the way in, and what goes wrong by itself later. */
-function useStartProblems(show: (problem: Problem) => void): void {
+/** What went wrong with devices on the way in, what goes wrong by itself later, and what works again. */
+function useOwnProblems(show: (problem: Problem) => void, settle: (concern: Concern) => void): void {
   const { session } = useCall();
   useEffect(() => {
     void session.publishing.then((failures) => {
       failures.forEach(show);
     });
     const stops = [
+      watchRecovery(session.room, session.lowPower, settle),
       session.lowPower.onTurnedOn(() => {
         show(LOW_POWER);
       }),
@@ -88,5 +90,5 @@ function useStartProblems(show: (problem: Problem) => void): void {
     return () => {
       for (const stop of stops) stop();
     };
-  }, [session, show]);
+  }, [session, show, settle]);
 }

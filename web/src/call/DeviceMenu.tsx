@@ -110,7 +110,7 @@ function remember(kind: MediaDeviceKind, deviceId: string): void {
 
 function explain(kind: MediaDeviceKind, error: unknown): Problem {
   if (kind === 'audiooutput') {
-    return { title: 'The speaker did not change', text: 'Choose another one.', detail: messageOf(error) };
+    return { title: 'The speaker did not change', text: 'Choose another one.', detail: messageOf(error), about: 'speaker' };
   }
   const device: DeviceKind = kind === 'audioinput' ? 'microphone' : 'camera';
   return explainMedia(device, error);

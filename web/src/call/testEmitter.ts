@@ -1,6 +1,6 @@
 /** As much of an event emitter as tests of a room need. */
 export class Emitter {
-  private readonly listeners: [string, (...args: unknown[]) => void][] = [];
+  private listeners: [string, (...args: unknown[]) => void][] = [];
 
   on(event: string, listener: (...args: unknown[]) => void): this {
     this.listeners.push([event, listener]);
@@ -8,6 +8,11 @@ export class Emitter {
   }
 
   once = this.on.bind(this);
+
+  off(event: string, listener: (...args: unknown[]) => void): this {
+    this.listeners = this.listeners.filter(([name, other]) => name !== event || other !== listener);
+    return this;
+  }
 
   emit(event: string, ...args: unknown[]): void {
     for (const [name, listener] of this.listeners) if (name === event) listener(...args);

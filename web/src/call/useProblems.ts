@@ -1,15 +1,17 @@
 import { useCallback, useState } from 'react';
 
-import type { Problem } from '../texts/problem';
+import type { Concern, Problem } from '../texts/problem';
 import { useCall } from './callContext';
 
 interface Problems {
   shown: Problem[];
   show: (problem: Problem) => void;
   dismiss: (problem: Problem) => void;
+  /** Takes away what is out of date. */
+  settle: (concern: Concern) => void;
 }
 
-/** Messages above the stage, each until it is dismissed; a newer one of the same title takes the older one's place. */
+/** Messages above the stage, each until it is dismissed or out of date; a newer one of the same title takes the older one's place. */
 export function useProblems(): Problems {
   const { announcer } = useCall();
   const [shown, setShown] = useState<Problem[]>([]);
@@ -23,5 +25,8 @@ export function useProblems(): Problems {
   const dismiss = useCallback((problem: Problem) => {
     setShown((others) => others.filter((other) => other !== problem));
   }, []);
-  return { shown, show, dismiss };
+  const settle = useCallback((concern: Concern) => {
+    setShown((others) => others.filter(({ about }) => about !== concern));
+  }, []);
+  return { shown, show, dismiss, settle };
 }

@@ -14,6 +14,7 @@ export const RECORDING_ENDED = 'The recording has ended.';
 export const LOW_POWER: Problem = {
   title: 'Your picture is sent smaller',
   text: 'This device can’t keep up with encoding it, so low-power mode is on. Turn it off under Devices.',
+  about: 'low-power',
 };
 
 export function comingText(name: string, came: boolean): string {

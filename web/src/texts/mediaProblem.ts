@@ -1,7 +1,7 @@
-import type { Problem } from './problem';
+import type { Concern, Problem } from './problem';
 import { messageOf } from './problem';
 
-export type DeviceKind = 'microphone' | 'camera' | 'screen' | 'camera and microphone';
+export type DeviceKind = Exclude<Concern, 'speaker' | 'low-power'>;
 
 /** A device that was in use and is gone. */
 export class UnpluggedError extends Error {
@@ -22,6 +22,10 @@ export function insecureContext(secure: boolean): Problem | undefined {
 
 /** Explains why a device could not be opened. `error` is what getUserMedia or getDisplayMedia threw. */
 export function explainMedia(kind: DeviceKind, error: unknown): Problem {
+  return { ...explain(kind, error), about: kind };
+}
+
+function explain(kind: DeviceKind, error: unknown): Problem {
   switch (error instanceof Error ? error.name : '') {
     case 'NotAllowedError':
     case 'PermissionDeniedError':

@@ -5,7 +5,12 @@ export interface Problem {
   text: string;
   /** The words of the part that failed, for whoever runs the hub. */
   detail?: string;
+  /** What it says something of; once that works again the message is out of date. */
+  about?: Concern;
 }
+
+/** What can go wrong during a call and come right again. */
+export type Concern = 'microphone' | 'camera' | 'camera and microphone' | 'speaker' | 'screen' | 'low-power';
 
 /** Carries a Problem through code that throws. */
 export class ProblemError extends Error {
