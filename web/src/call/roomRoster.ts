@@ -23,6 +23,8 @@ export class RoomRoster {
   private readonly listeners = new Set<() => void>();
   private readonly comingListeners = new Set<(coming: Coming) => void>();
   private others: Other[] = [];
+  /** Who was away and is in the room again, but not yet ready to send and receive. */
+  private readonly returning = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly room: Room;
 
@@ -78,6 +80,12 @@ export class RoomRoster {
     return this.others.filter(({ away, participant }) => away || !participant.isActive);
   }
 
+  private isAway({ identity, away }: Person, participant: RemoteParticipant): boolean {
+    if (away) this.returning.add(identity);
+    else if (participant.isActive) this.returning.delete(identity);
+    return this.returning.has(identity);
+  }
+
   private look(): void {
     const now = Date.now();
     const guests = [...this.room.remoteParticipants.values()];
@@ -88,10 +96,11 @@ export class RoomRoster {
     );
     this.others = this.roster.people().flatMap((person) => {
       const participant = this.participants.get(person.identity);
-      return participant ? { ...person, participant } : [];
+      return participant ? { ...person, away: this.isAway(person, participant), participant } : [];
     });
     for (const listener of this.listeners) listener();
     for (const coming of this.roster.takeComings()) {
+      if (!coming.came) this.returning.delete(coming.identity);
       for (const listener of this.comingListeners) listener(coming);
     }
     clearTimeout(this.timer);
