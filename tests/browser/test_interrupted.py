@@ -77,6 +77,7 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
         for page in (ann, bob):
             expect(page.get_by_test_id("reconnecting")).to_be_visible()
             expect_as_it_was(page, microphone=True)
+            expect(page.locator("[data-testid=quality]:visible")).to_have_count(0)
         write(ann, "while nobody answers")
         expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for the connection")
     for page in (ann, bob):
@@ -87,8 +88,11 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
     # Whoever wants to be heard no longer must not have to wait.
     ann.get_by_test_id("microphone").click()
     expect_as_it_was(ann, microphone=False)
-    for page in (ann, bob):
-        page.evaluate("() => window.release()")
+    # Whoever is back first waits for the others.
+    ann.evaluate("() => window.release()")
+    expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for Bob to be connected again")
+    expect(ann.get_by_test_id("away")).to_have_count(1)
+    bob.evaluate("() => window.release()")
     for page in (ann, bob):
         expect(page.get_by_test_id("reconnecting")).to_have_count(0)
         expect(page.get_by_test_id("away")).to_have_count(0)

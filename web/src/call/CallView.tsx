@@ -1,4 +1,5 @@
-import { useLocalParticipantPermissions } from '@livekit/components-react';
+import { useConnectionState, useLocalParticipantPermissions } from '@livekit/components-react';
+import { ConnectionState } from 'livekit-client';
 import { useEffect, useRef, useState } from 'react';
 
 import { LOW_POWER } from '../texts/callText';
@@ -29,6 +30,7 @@ export function CallView() {
   const problems = useProblems();
   const encryption = useEncryptionState(session);
   const permissions = useLocalParticipantPermissions();
+  const connected = useConnectionState() === ConnectionState.Connected;
   const unread = useUnread(panel === 'chat');
   const opener = useRef<HTMLElement>(null);
   useTitle(session.room.name, hub.name);
@@ -51,7 +53,7 @@ export function CallView() {
 
   return (
     <EncryptionContext.Provider value={encryption}>
-      <div className="call" data-testid="call" data-panel={panel}>
+      <div className="call" data-testid="call" data-panel={panel} data-connected={connected}>
         <CallHeader peopleOpen={panel === 'people'} onPeople={togglePeople} />
         <Interruptions problems={problems.shown} onDismiss={problems.dismiss} />
         <Stage />

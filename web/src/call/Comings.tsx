@@ -2,7 +2,7 @@ import { LogIn, LogOut } from 'lucide-react';
 import { useEffect, useState } from 'react';
 
 import type { Coming } from '../lib/roster';
-import { comingText } from '../texts/callText';
+import { comingVerb } from '../texts/callText';
 import { useCall } from './callContext';
 
 /** Long enough to read a name and look up from something else. */
@@ -16,7 +16,7 @@ export function Comings() {
   useEffect(() => {
     const timers = new Set<ReturnType<typeof setTimeout>>();
     const stop = session.roster.onComing((coming) => {
-      announcer.say(comingText(coming.name, coming.came));
+      announcer.say(`${coming.name} ${comingVerb(coming.came)}`);
       setShown((others) => [...others, coming].slice(-4));
       const timer = setTimeout(() => {
         timers.delete(timer);
@@ -35,7 +35,7 @@ export function Comings() {
       {shown.map(({ key, name, came }) => (
         <li key={key}>
           {came ? <LogIn /> : <LogOut />}
-          <span>{comingText(name, came)}</span>
+          <span>{name}</span> {comingVerb(came)}
         </li>
       ))}
     </ul>

@@ -8,7 +8,7 @@ interface LeftPageProps {
   hub: Hub;
   room: string;
   problem: Problem;
-  /** Messages that were waiting for the connection when the call ended. */
+  /** This person’s messages that may not have arrived. */
   unsent: string[];
   onRejoin: () => void;
 }

@@ -17,8 +17,8 @@ export const LOW_POWER: Problem = {
   about: 'low-power',
 };
 
-export function comingText(name: string, came: boolean): string {
-  return `${name} ${came ? 'joined' : 'left'}`;
+export function comingVerb(came: boolean): string {
+  return came ? 'joined' : 'left';
 }
 
 export function peopleText(count: number): string {

@@ -15,7 +15,7 @@ export function encryptionText(status: EncryptionStatus, others: number): Encryp
         label: 'Other passphrase',
         text:
           `What ${people.toLowerCase()} here ${others === 1 ? 'sends' : 'send'} can’t be decrypted: your passphrases ` +
-          'differ, or it was changed on the way. Agree on one, and type it under End-to-end encryption.',
+          'differ, or it was changed on the way. Agree on one, and type it under “Other passphrase”.',
       };
     case 'locked-out':
       return {
