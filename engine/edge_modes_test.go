@@ -120,11 +120,16 @@ func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
 		"tailscale-renamed":       {func(d *tailscaled) { d.domains = []string{"hub-1.tail1234.ts.net"} }, "hub-1.tail1234.ts.net"},
 		"tailscale-no-permission": {func(d *tailscaled) { d.code, d.words = http.StatusForbidden, "cert access denied" }, "cert access denied"},
 		"tailscale-rate-limited":  {func(d *tailscaled) { d.code, d.words = http.StatusTooManyRequests, "too many certificates" }, "too many certificates"},
+		// 1.83 and before have one code for everything.
+		"tailscale-rate-limited in words": {func(d *tailscaled) {
+			d.code, d.words = http.StatusInternalServerError, "429 urn:ietf:params:acme:error:rateLimited: too many certificates"
+		}, "too many certificates"},
 		"tailscale": {func(d *tailscaled) {
 			d.code, d.words = http.StatusInternalServerError, "acme.GetReg: Get \"https://acme.test/dir\": dial tcp: connection refused"
 		}, "acme.GetReg"},
 	} {
 		t.Run(kind, func(t *testing.T) {
+			kind, _, _ := strings.Cut(kind, " ")
 			e := newEdge(t, nil)
 			d := newTailscaled(t, e)
 			d.set(func() { c.change(d) })

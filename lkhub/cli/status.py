@@ -38,7 +38,8 @@ def show_status(hub: HubStatus) -> None:
         show_detour(verified)
         show_unseen(verified, data["urls"]["livekit"])
     elif hub.state == "running":
-        out.print("not verified since it started: `lkhub verify`")
+        since = "has its certificate" if hub.is_certified_since else "started"
+        out.print(f"not verified since it {since}: `lkhub verify`")
     show_findings(hub.find())
 
 

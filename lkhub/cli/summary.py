@@ -44,7 +44,8 @@ def show_summary(
         say(warning, "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
-    findings = [*verified.find(read_called(plan.paths)), *check_surroundings(around)]
+    called = read_called(plan.paths)
+    findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
     show_findings(findings)
 
     rows = {

@@ -20,6 +20,7 @@ from lkhub.cli.show import err, show_detour, show_findings, show_json, show_path
 from lkhub.cli.way import choose_way
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.called import SOMEBODYS, CalledHub
+from lkhub.health.calls import needs_certificate
 from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, read_result
 from lkhub.health.sends import blame_sends
 from lkhub.health.status import Verified
@@ -96,6 +97,7 @@ def verify_hub(
     key, secret = next(iter(load_keys(paths.keys).items()))
     at_home, notes = choose_way(paths, applied, around)
     home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
+    called = read_called(paths)
     results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
     if any(result.ok is False for result in results):
         results = blame_sends(results, _ask_supervisor(paths), time.time())
@@ -105,7 +107,8 @@ def verify_hub(
         web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
         if applied["tls"] == "external":
             web += verify_front(urls["web"], home)
-    verified = Verified(time.time(), results, note="; ".join(notes), web=web)
+    uncertified = any(needs_certificate(result, called) for result in results)
+    verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
     if not only:
         write_verified(paths, verified)
     return replace(verified, outside=read_sightings(paths))
@@ -133,7 +136,7 @@ def is_well(verified: Verified, around: Surroundings) -> bool:
 
 def show_verified(verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN) -> None:
     ok = is_well(verified, around)
-    findings = [*verified.find(called), *check_surroundings(around)]
+    findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
     if json:
         shown = verified.as_json()
         found = [finding.as_json() for finding in findings]

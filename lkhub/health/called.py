@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lkhub.health.edge import find_uncertified
+from lkhub.health.finding import Finding
 from lkhub.health.paths import PathResult
 
 
@@ -18,7 +20,7 @@ class CalledHub:
     are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
     and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `given_tokens`: they were
     not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without
-    saying where its clients are.
+    saying where its clients are. `uncertified`: why it has no certificate for its name.
     """
 
     reach: str = ""
@@ -31,6 +33,7 @@ class CalledHub:
     turn_door: str = ""
     given_tokens: bool = False
     unannounced: str = ""
+    uncertified: tuple[Finding, ...] = ()
 
     @staticmethod
     def of(
@@ -38,10 +41,11 @@ class CalledHub:
     ) -> "CalledHub":
         """By the record of what is in force, and what the edge answers on its control socket."""
         record = applied or {}
-        front = record.get("front", {})
+        front, tls = record.get("front", {}), record.get("tls", "")
+        missing = find_uncertified(edge or {}, now or datetime.now(UTC), tls)
         return CalledHub(
             record.get("reach", ""),
-            record.get("tls", ""),
+            tls,
             front.get("name", ""),
             front.get("door", ""),
             front.get("web", ""),
@@ -49,6 +53,7 @@ class CalledHub:
             front.get("turn", ""),
             front.get("turn_door", ""),
             unannounced=_read_unannounced(edge, now),
+            uncertified=tuple(finding for finding in missing if finding.subject == front.get("name", "")),
         )
 
     @property

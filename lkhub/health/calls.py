@@ -122,7 +122,7 @@ def _blame_loss(cause: Cause, loss: float) -> Cause:
 
 def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> Finding:
     first = group[0]
-    cause = _explain_udp(group, hub) or explain(first, hub, _TABLES)
+    cause = _explain_udp(group, hub) or _explain_uncertified(first, hub) or explain(first, hub, _TABLES)
     by_loss = loss >= _BAD and first.reason in _SILENCES
     if by_loss:
         cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
@@ -134,8 +134,25 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> F
         "; ".join(detail for detail, _ in groupby(_list_details(group))),
         cause.why,
         cause.fix,
-        depends_on=("path-lossy",) if by_loss else (),
+        depends_on=("path-lossy",) if by_loss else _list_codes(hub) if needs_certificate(first, hub) else (),
     )
+
+
+def needs_certificate(result: PathResult, hub: CalledHub) -> bool:
+    """Whether a path failed because the hub has no certificate for its name."""
+    ends_tls = result.ok is False and result.stage == "tls" and not hub.is_proxied
+    return ends_tls and bool(hub.uncertified) and result.reason in ("tls-silent", "tls-closed", "tls-alert")
+
+
+def _explain_uncertified(result: PathResult, hub: CalledHub) -> Cause | None:
+    if not needs_certificate(result, hub):
+        return None
+    codes = " and ".join(_list_codes(hub))
+    return Cause(f"the hub has no certificate for {hub.name}, so that nobody can connect: {codes} says why", ())
+
+
+def _list_codes(hub: CalledHub) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(finding.code for finding in hub.uncertified))
 
 
 def _list_details(group: Sequence[PathResult]) -> list[str]:

@@ -119,7 +119,8 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
         ),
     ),
     "tailscale-slow": (
-        "tailscaled is still getting the certificate, or hangs",
+        "tailscaled is still getting the certificate, or hangs; while Let's Encrypt refuses for a while (a rate limit, "
+        "an outage) it goes on trying, and says so in its own log alone",
         (
             Fix("see what it does", "journalctl -u tailscaled"),
             Fix("where it hangs", "sudo systemctl restart tailscaled"),
@@ -130,16 +131,39 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
 _UNKNOWN = ("the issuer refused; its words are above", (Fix("read the edge's log", "lkhub logs edge"),))
 
 
-def check_edge(status: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
+_ISSUING: dict[str, tuple[str, tuple[Fix, ...]]] = {
+    "tailscale": (
+        "tailscaled is getting it from Let's Encrypt, which takes up to a minute; where Let's Encrypt refuses for a "
+        "while (a rate limit, an outage), tailscaled goes on trying and says so in its own log alone",
+        (Fix("after more than a minute, read that log", "journalctl -u tailscaled"),),
+    ),
+    "": ("the issuer has not answered to its end yet", (Fix("after more than a minute, see why", "lkhub logs edge"),)),
+}
+
+
+def check_edge(status: Mapping[str, Any], now: datetime, tls: str = "") -> Iterator[Finding]:
     """Findings from what the edge answers on its control socket: names without a certificate, and certificates that
-    are not renewed."""
+    are not renewed. `tls` is the mode of the spec."""
+    for name in status.get("pending", ()):
+        cause, fix = _ISSUING.get(tls, _ISSUING[""])
+        yield Finding(
+            "certificate-pending",
+            name,
+            "warning",
+            f"there is no certificate for {name} yet, and nobody can connect until there is",
+            "it was asked for, and neither it nor a refusal has come",
+            cause,
+            fix,
+        )
+    certified = _list_certified(status)
     for failure in status.get("failures", ()):
         cause, fix = _KINDS.get(failure["kind"], _UNKNOWN)
+        new = "new " if failure["name"] in certified else ""
         yield Finding(
             "certificate-fails",
             failure["name"],
             "error",
-            f"there is no new certificate for {failure['name']}",
+            f"there is no {new}certificate for {failure['name']}",
             f"{failure['issuer']}: {failure['error']}",
             cause,
             fix,
@@ -158,6 +182,17 @@ def check_edge(status: Mapping[str, Any], now: datetime) -> Iterator[Finding]:
             "it was not renewed: the other findings say why, or its files are the old ones",
             (Fix("see why", "lkhub logs edge"),),
         )
+
+
+def _list_certified(status: Mapping[str, Any]) -> set[str]:
+    return {name for certificate in status.get("certificates", ()) for name in certificate["names"]}
+
+
+def find_uncertified(status: Mapping[str, Any], now: datetime, tls: str = "") -> tuple[Finding, ...]:
+    """The findings about names that the edge has no certificate for at all, so that nobody can connect by them."""
+    certified = _list_certified(status)
+    codes = ("certificate-pending", "certificate-fails")
+    return tuple(f for f in check_edge(status, now, tls) if f.code in codes and f.subject not in certified)
 
 
 # Whoever has not read of it by then has found out by their devices.

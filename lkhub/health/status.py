@@ -39,19 +39,21 @@ HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 class Verified:
     """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
     of the paths' use by clients on other machines; a path that is not in it can't be seen. `note` says of names that
-    the calls did not go where they lead; "" where they did. `web`: page and API by the hub's name."""
+    the calls did not go where they lead; "" where they did. `web`: page and API by the hub's name. `uncertified`: they
+    failed for want of a certificate."""
 
     at: float
     paths: tuple[PathResult, ...]
     outside: Sightings = field(default_factory=dict)
     note: str = ""
     web: tuple[WebResult, ...] = ()
+    uncertified: bool = False
 
     def as_json(self) -> dict[str, Any]:
         seen = {path: asdict(sighting) for path, sighting in self.outside.items() if sighting}
         paths = [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]
         web = [result.as_json() for result in self.web]
-        return {"at": self.at, "paths": paths, "web": web, "note": self.note}
+        return {"at": self.at, "paths": paths, "web": web, "note": self.note, "uncertified": self.uncertified}
 
     def find(self, called: CalledHub) -> tuple[Finding, ...]:
         """What a person should know of it."""
@@ -102,11 +104,19 @@ class HubStatus:
 
     @property
     def current_verification(self) -> Verified | None:
-        """The verification, if it is of the processes that run now."""
+        """The verification, if it is of the processes that run now, and of a hub that had the certificate it has."""
         carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
+        if self.is_certified_since:
+            return None
         return replace(self.verified, outside=self.outside)
+
+    @property
+    def is_certified_since(self) -> bool:
+        """Whether what kept the last calls from the hub is over: it has a certificate now."""
+        edge = (self.supervisor or {}).get("edge") or {}
+        return bool(self.verified and self.verified.uncertified and not CalledHub.of(self.applied, edge).uncertified)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""
@@ -123,7 +133,7 @@ class HubStatus:
             *check_records(supervisor.get("unrecorded", {})),
             *check_watchers(supervisor.get("troubles", {})),
             *check_taken(supervisor.get("refused", {})),
-            *check_edge(edge, now),
+            *check_edge(edge, now, called.tls),
             *check_connections(supervisor, now, self.runs_in),
             *check_sends(supervisor, verified.paths if verified else (), now),
             *check_root(self.root_change, now),

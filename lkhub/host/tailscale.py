@@ -171,6 +171,10 @@ def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tup
         problems.append(TailscaleProblem("tailscale-userspace", message, hint))
     if not facts.domains:
         problems.append(_explain_https_off(facts))
+    elif domain is None and facts.name not in facts.domains:
+        message = f"this node is {facts.name}, and Tailscale has certificates for {', '.join(facts.domains)} alone"
+        hint = "if it was renamed just now: lkhub up again; else name it anew: sudo tailscale set --hostname=NAME"
+        problems.append(TailscaleProblem("tailscale-wrong-name", message, hint))
     elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
         message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"
         hint = f"write domain: {facts.domains[0]}, or rename the node: tailscale set --hostname=NAME"

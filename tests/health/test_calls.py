@@ -74,6 +74,27 @@ def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
     assert find(fail("udp", "http", reason), hub).fix or reason == "not-accepted", text
 
 
+@pytest.mark.parametrize("reason", ["tls-silent", "tls-closed", "tls-alert"])
+def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
+    """Not what listens at its port, nor the name that it was called by."""
+    record = {"reach": "lan", "tls": "tailscale", "front": {"name": "hub.tail1234.ts.net"}}
+    failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
+    hub = CalledHub.of(record, {"failures": [failure]})
+    finding = find(fail("udp", "tls", reason), hub)
+    assert finding.depends_on == ("certificate-fails",)
+    assert finding.cause.endswith(
+        "no certificate for hub.tail1234.ts.net, so that nobody can connect: certificate-fails says why"
+    )
+    assert finding.fix == ()
+    pending = CalledHub.of(record, {"pending": ["hub.tail1234.ts.net"]})
+    assert find(fail("udp", "tls", reason), pending).depends_on == ("certificate-pending",)
+    assert (
+        find(fail("udp", "tls", "expired"), hub).depends_on == find(fail("udp", "tcp", "refused"), hub).depends_on == ()
+    )
+    certified = CalledHub.of(record, {"failures": [{**failure, "name": "turn.example.com"}]})
+    assert find(fail("udp", "tls", reason), certified).depends_on == ()
+
+
 @pytest.mark.parametrize("reason", sorted(WITHOUT_CAUSE))
 def test_what_has_no_cause_of_its_own_has_its_stages(reason: str) -> None:
     assert find(fail("udp", "join", reason)).cause == causes._STAGES["join"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.health.edge import EXPIRES_SOON, ROOT_CHANGE_TOLD, check_edge, check_root
+from lkhub.health.edge import EXPIRES_SOON, ROOT_CHANGE_TOLD, check_edge, check_root, find_uncertified
 from lkhub.health.finding import Finding
 from tests.documents import ROOT
 
@@ -54,6 +54,25 @@ def test_every_kind_that_the_engine_tells_apart_is_judged() -> None:
     told = {kind for text in texts for kind in re.findall(r'^\tkind\w+ += "([\w-]+)"', text, re.MULTILINE)}
     assert told - {"other"} <= set(KINDS)
     assert {kind for kind in KINDS if kind.startswith("tailscale")} <= told
+
+
+@pytest.mark.parametrize(("tls", "asked"), [("tailscale", "tailscaled"), ("acme", "issuer"), ("", "issuer")])
+def test_certificate_that_is_on_its_way_is_a_warning(tls: str, asked: str) -> None:
+    [finding] = check_edge({"pending": ["rtc.example.com"]}, NOW, tls)
+    assert (finding.code, finding.subject, finding.severity) == ("certificate-pending", "rtc.example.com", "warning")
+    assert asked in finding.cause
+    assert finding.fix
+
+
+def test_name_is_without_a_certificate_where_none_is_at_hand() -> None:
+    failed, other = failure("dns"), failure("dns", "turn.example.com")
+    at_hand = {"failures": [failed, other], "certificates": [certificate(timedelta(days=20))]}
+    assert [finding.subject for finding in find_uncertified(at_hand, NOW)] == ["turn.example.com"]
+    assert [finding.title for finding in judge(at_hand)] == [
+        "there is no new certificate for rtc.example.com",
+        "there is no certificate for turn.example.com",
+    ]
+    assert [finding.code for finding in find_uncertified({"pending": ["a"]}, NOW)] == ["certificate-pending"]
 
 
 def test_causes_differ() -> None:

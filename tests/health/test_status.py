@@ -146,6 +146,24 @@ def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
     assert HubStatus(APPLIED, supervised(process()) | {"edge": edge}, (), GOOD).find() == ()
 
 
+def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_has_one() -> None:
+    applied = {**APPLIED, "tls": "tailscale", "front": {"name": "hub.tail1234.ts.net"}}
+    failed = PathResult("udp", False, "tls", "refused the TLS handshake", reason="tls-alert")
+    verified = Verified(200.0, (failed,), uncertified=True)
+    assert Verified.parse(json.dumps(verified.as_json())) == verified
+
+    def look(edge: dict[str, Any], verified: Verified = verified) -> HubStatus:
+        return HubStatus(applied, supervised(process()) | {"edge": edge}, (), verified)
+
+    waiting = look({"pending": ["hub.tail1234.ts.net"]})
+    assert [finding.code for finding in waiting.find()] == ["certificate-pending", "path-fails"]
+    until = "2099-01-01T00:00:00Z"
+    there = {"certificates": [{"names": ["hub.tail1234.ts.net"], "issuer": "CN=E8", "not_after": until}]}
+    assert look(there).find() == ()
+    assert look(there).as_json()["verified"] is None
+    assert [finding.code for finding in look(there, replace(verified, uncertified=False)).find()] == ["path-fails"]
+
+
 def test_what_the_edge_says_is_among_the_findings() -> None:
     failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
     supervisor = supervised(process()) | {"edge": {"failures": failures, "certificates": []}}

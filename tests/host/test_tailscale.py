@@ -126,6 +126,15 @@ def test_each_reason_for_no_certificate_has_its_way_out(ask: Ask, case: str) -> 
     assert judge(ask(daemon)) == [said]
 
 
+def test_node_without_a_certificate_for_its_own_name_is_told(ask: Ask) -> None:
+    """A control server may rename a node by halves. Nothing in the spec says a name, so nothing in it can be mended."""
+    facts = ask(Tailscaled(domains=("studio.tail1234.ts.net",)))
+    assert judge(facts, None) == [
+        f"tailscale-wrong-name: this node is {NAME}, and Tailscale has certificates for studio.tail1234.ts.net alone; "
+        "if it was renamed just now: lkhub up again; else name it anew: sudo tailscale set --hostname=NAME"
+    ]
+
+
 def test_two_reasons_are_said_at_once(ask: Ask) -> None:
     codes = [line.split(":")[0] for line in judge(ask(Tailscaled(domains=None, permit_cert=False)))]
     assert codes == ["tailscale-https-off", "tailscale-no-permission"]

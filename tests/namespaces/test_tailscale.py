@@ -74,9 +74,12 @@ def test_certificate_that_tailscaled_does_not_get_is_told_in_its_words_and_asked
     machine: Namespace, refusal: tuple[int, str], cause: str, words: str
 ) -> None:
     with tailnet(machine, Tailscaled(refusal=refusal)) as made:
-        assert made.hub.run("up", "--detach", "--no-verify").returncode == 0
-        wait_until(lambda: errors(made.hub), "the failure is told")
-        [finding] = errors(made.hub)
+        done = made.hub.run("up", "--detach")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert words in done.stderr, "up says what status says"
+        finding, failing = errors(made.hub)
+        assert failing["depends_on"] == ["certificate-fails"]
+        assert failing["fix"] == []
         assert (finding["code"], finding["subject"]) == ("certificate-fails", NAME)
         assert words in finding["detail"]
         assert cause in finding["cause"]

@@ -2,21 +2,24 @@ package edge
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"sync"
 	"time"
 )
 
 const (
-	// askLimit is what tailscaled may take: a new certificate takes it an ACME order, up to a minute. Shorter limits would
-	// cancel the order, which ends with the request, and begin it anew for ever.
-	askLimit = 2 * time.Minute
+	// askLimit is what tailscaled may take. The end of the request cancels the ACME order behind it, which would begin
+	// anew for ever; a daemon that has ended says so at once.
+	askLimit = 15 * time.Minute
 	// askAgain is how old an answer may be; tailscaled gives what it has, and renews it in time.
 	askAgain = time.Minute
 	// askFailed is when it is asked again that gave none: what is amiss is being mended by whoever looks at the status.
 	askFailed = 5 * time.Second
 )
+
+// askSlow is when it is told that there is no answer yet; an order takes up to a minute. tailscaled 1.83 says nothing while
+// Let's Encrypt refuses for a while (429, 5xx): it goes on trying.
+var askSlow = 2 * time.Minute
 
 // managed are names whose certificate comes from elsewhere at every handshake. A nil one has none.
 type managed struct {
@@ -101,6 +104,13 @@ func (a *asker) end(last answer) {
 	a.asking, a.last = false, last
 }
 
+// tell keeps what is known while the request goes on.
+func (a *asker) tell(known answer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.last = known
+}
+
 func (a *asker) get() answer {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,21 +119,22 @@ func (a *asker) get() answer {
 
 func (a *asker) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait := askAgain
 		a.begin()
-		given, err := askInTime(ctx, a.name)
+		done := make(chan answer, 1)
+		go func() { done <- askInTime(ctx, a.name) }()
+		var last answer
+		select {
+		case last = <-done:
+		case <-time.After(askSlow):
+			a.tell(failed(a.name, &tailscaleError{kindTailscaleSlow, "tailscaled has not answered for " + askSlow.String()}))
+			last = <-done
+		}
 		if ctx.Err() != nil {
 			return
 		}
-		var last answer
-		if err != nil {
+		wait := askAgain
+		if last.failed != nil {
 			wait = askFailed
-			last.failed = &Failure{
-				Name: a.name, Issuer: kindTailscale, Kind: kindOfTailscale(err), Error: err.Error(), At: time.Now().UTC(),
-			}
-		} else {
-			described := describe(given)
-			last.found = &described
 		}
 		a.end(last)
 		select {
@@ -134,14 +145,24 @@ func (a *asker) run(ctx context.Context) {
 	}
 }
 
-func askInTime(ctx context.Context, name string) (*tls.Certificate, error) {
+func failed(name string, err error) answer {
+	return answer{failed: &Failure{
+		Name: name, Issuer: kindTailscale, Kind: kindOfTailscale(err), Error: err.Error(), At: time.Now().UTC(),
+	}}
+}
+
+func askInTime(ctx context.Context, name string) answer {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	certificate, err := askTailscaled(ctx, name)
+	given, err := askTailscaled(ctx, name)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, &tailscaleError{kindTailscaleSlow, "tailscaled did not answer within " + askLimit.String()}
+		err = &tailscaleError{kindTailscaleSlow, "tailscaled did not answer within " + askLimit.String()}
 	}
-	return certificate, err
+	if err != nil {
+		return failed(name, err)
+	}
+	described := describe(given)
+	return answer{found: &described}
 }
 
 // answered reports whether something is known of every name.

@@ -72,7 +72,7 @@ func askTailscaled(ctx context.Context, name string) (*tls.Certificate, error) {
 		return nil, &tailscaleError{kindTailscaleDenied, words}
 	case status.BackendState != "Running":
 		return nil, notConnected(status)
-	case code == http.StatusTooManyRequests:
+	case code == http.StatusTooManyRequests, strings.Contains(words, "urn:ietf:params:acme:error:rateLimited"):
 		return nil, &tailscaleError{kindTailscaleLimited, words}
 	default:
 		return nil, &tailscaleError{kindTailscale, fmt.Sprintf("%s (HTTP %d)", words, code)}
