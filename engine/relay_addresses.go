@@ -89,12 +89,13 @@ func (a *relayAddresses) open(want turn.AllocateListenerConfig) (net.PacketConn,
 		return a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
 	}
 	ports := portRange{a.MinPort, a.MaxPort}
-	err := errFull
+	err, tried := errFull, map[int]bool{}
 	for range portTries {
-		port, ok := a.bounds.freePort(ports, rand.IntN(int(ports.Max-ports.Min)+1))
+		port, ok := a.bounds.freePort(ports, rand.IntN(int(ports.Max-ports.Min)+1), tried)
 		if !ok {
 			break
 		}
+		tried[port] = true
 		want.RequestedPort = port
 		conn, address, failed := a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
 		if failed == nil {

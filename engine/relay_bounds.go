@@ -224,14 +224,14 @@ func (b *relayBounds) heldBy(identity string) int {
 	return held
 }
 
-// freePort returns one that is not taken, looking onwards from start.
-func (b *relayBounds) freePort(ports portRange, start int) (int, bool) {
+// freePort returns one that is not taken and was not tried in vain, looking onwards from start.
+func (b *relayBounds) freePort(ports portRange, start int, tried map[int]bool) (int, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := int(ports.Max-ports.Min) + 1
 	for i := range size {
 		port := int(ports.Min) + (start+i)%size
-		if b.open[port] == nil {
+		if b.open[port] == nil && !tried[port] {
 			return port, true
 		}
 	}
