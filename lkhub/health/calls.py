@@ -7,6 +7,7 @@ from lkhub.health import causes_http, causes_media, causes_way, sends
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.causes import Cause, explain, is_turn, undecided
 from lkhub.health.finding import Finding, Fix
+from lkhub.health.line import check_line
 from lkhub.health.paths import PathResult
 
 _TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
@@ -22,6 +23,7 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
     results = tuple(results)
     loss = max(map(worst_loss, results), default=0.0)
     yield from _find_lossy(results)
+    yield from check_line(results)
     for result in results:
         if result.ok and _UNTOLD in result.evidence:
             yield _find_untold(result, hub)

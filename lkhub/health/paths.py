@@ -51,6 +51,7 @@ class PathResult:
     native_detail: str | None = None
     picture_loss: float | None = None
     jitter_ms: float | None = None
+    lateness_ms: float | None = None
     reason: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
 

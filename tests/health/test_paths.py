@@ -24,7 +24,13 @@ ROW: dict[str, Any] = {
 }
 
 
-UNMEASURED: dict[str, Any] = {"picture_loss": None, "jitter_ms": None, "reason": "", "evidence": {}}
+UNMEASURED: dict[str, Any] = {
+    "picture_loss": None,
+    "jitter_ms": None,
+    "lateness_ms": None,
+    "reason": "",
+    "evidence": {},
+}
 
 
 def claims(token: str) -> dict[str, Any]:

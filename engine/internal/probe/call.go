@@ -42,6 +42,7 @@ type call struct {
 	picture      *stream
 	sending      sync.WaitGroup
 	stopSending  context.CancelFunc
+	shortest     time.Duration // of the publisher's round trips; 0: none was measured
 }
 
 // run takes all stages and returns why it stopped, or nil when media was heard.
@@ -153,13 +154,13 @@ func (c *call) send(ctx context.Context) {
 }
 
 func (c *call) describePair() {
-	pair, rtt := c.participants[0].Publisher.Pair()
+	pair, _ := c.participants[0].Publisher.Pair()
 	if pair == nil {
 		return
 	}
 	c.result.Local, c.result.Remote = end(pair.Local), end(pair.Remote)
-	if rtt > 0 {
-		c.result.RTTMS = milliseconds(rtt)
+	if c.noteRoundTrip(); c.shortest > 0 {
+		c.result.RTTMS = milliseconds(c.shortest)
 	}
 }
 

@@ -9,12 +9,15 @@ import (
 const (
 	// lateness is how long a sent packet may take before it is lost.
 	lateness = 300 * time.Millisecond
-	// longer is how much longer than asked for is measured where packets are missing: the figure of a short time is a
-	// matter of luck, and a moment of a busy machine is no loss of the line.
+	// longer is how much longer than asked for is measured where packets are missing, late or uneven: the figure of a short
+	// time is a matter of luck, and a moment of a busy machine is nothing of the line.
 	longer = 1600 * time.Millisecond
 	// picturePatience is how long the first packet of the picture may take after the first of sound; the server begins
 	// to forward it a moment later.
 	picturePatience = 2 * time.Second
+	// slow and uneven are what people may begin to hear; lkhub/health/line.py has the reasons.
+	slow   = 150 * time.Millisecond
+	uneven = 30 * time.Millisecond
 	// unusable is the loss that no call is fit for: a quarter of all packets.
 	unusable = 0.25
 )
@@ -32,12 +35,27 @@ func (c *call) hear(ctx context.Context) *fault {
 	if seen {
 		streams = append(streams, c.picture)
 	}
-	wait(ctx, c.media)
-	if lost(ctx, streams) > 0 {
-		wait(ctx, longer)
+	c.measure(ctx, c.media)
+	if lost(ctx, streams) > 0 || c.shortest >= slow || c.sound.jitter() >= uneven {
+		c.measure(ctx, longer)
 		lost(ctx, streams)
 	}
 	return c.judgeMedia(seen)
+}
+
+// measure lets media flow, and looks for the shortest round trip: all others are that one and a wait somewhere.
+func (c *call) measure(ctx context.Context, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
+		c.noteRoundTrip()
+		wait(ctx, min(keepalive/2, time.Until(end)))
+	}
+	c.noteRoundTrip()
+}
+
+func (c *call) noteRoundTrip() {
+	if _, rtt := c.participants[0].Publisher.Pair(); rtt > 0 && (c.shortest == 0 || rtt < c.shortest) {
+		c.shortest = rtt
+	}
 }
 
 func (c *call) hearSound(ctx context.Context) *fault {
@@ -97,7 +115,7 @@ func lost(ctx context.Context, streams []*stream) int {
 func (c *call) judgeMedia(seen bool) *fault {
 	missing, of := c.sound.missing(c.sound.until)
 	c.result.Loss = ratio(float64(missing) / float64(of))
-	c.result.JitterMS = milliseconds(c.sound.jitter())
+	c.result.JitterMS, c.result.LatenessMS = milliseconds(c.sound.jitter()), milliseconds(c.sound.lateness())
 	worst, detail := *c.result.Loss, fmt.Sprintf("the subscriber heard the publisher: %d of %d packets", of-missing, of)
 	if seen {
 		missing, of := c.picture.missing(c.picture.until)

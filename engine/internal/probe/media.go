@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,10 +79,10 @@ type stream struct {
 	sent     uint32 // packets 0 to sent-1 have been sent
 	first    uint32 // the first that arrived
 	received map[uint32]struct{}
-	transit  time.Duration // of the last that arrived
-	varied   time.Duration // the sum of the differences from one to the next
-	pairs    int
-	arrived  chan struct{} // closed with the first
+	transit  time.Duration   // of the last that arrived
+	varied   []time.Duration // the differences from one to the next
+	late     []time.Duration // by how much the sender woke later than it had asked for
+	arrived  chan struct{}   // closed with the first
 
 	until uint32 // the last that is looked at
 }
@@ -123,7 +124,13 @@ func publications(sound, picture *stream) []participant.Publication {
 
 // sendSound and sendPicture send until ctx ends. They need a connected transport.
 func (s *stream) sendSound(ctx context.Context) {
+	var last time.Time
 	every(ctx, packetInterval, func(number uint32) {
+		now := time.Now()
+		if number > 0 {
+			s.woke(now.Sub(last) - packetInterval)
+		}
+		last = now
 		s.send(rtp.Header{Version: 2, Marker: number == 0, Timestamp: number * packetTicks}, []byte{opusHeader})
 	})
 }
@@ -141,6 +148,12 @@ func (s *stream) sendPicture(ctx context.Context) {
 			s.send(rtp.Header{Version: 2, Marker: i == packetsPerFrame-1, Timestamp: number * frameTicks}, payload)
 		}
 	})
+}
+
+func (s *stream) woke(late time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = append(s.late, max(0, late))
 }
 
 func (s *stream) send(header rtp.Header, payload []byte) {
@@ -193,22 +206,36 @@ func (s *stream) count(payload []byte, now time.Time) {
 		s.first = number
 		close(s.arrived)
 	} else {
-		s.varied += (transit - s.transit).Abs()
-		s.pairs++
+		s.varied = append(s.varied, (transit - s.transit).Abs())
 	}
 	s.transit = transit
 	s.received[number] = struct{}{}
 }
 
-// jitter is by how much the way of one packet takes longer or shorter than that of the one before, on the average
-// (RFC 3550, section 6.4.1, without its weights, which are for a stream of minutes); 0 for fewer than two.
+// jitter is by how much the way of one packet takes longer or shorter than that of the one before, in the middle of all;
+// 0 for fewer than two. RFC 3550 (section 6.4.1) has a mean for streams of minutes: in half a second one pause of a busy
+// machine would make most of it.
 func (s *stream) jitter() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pairs == 0 {
+	return quantile(s.varied, 0.5)
+}
+
+// lateness is by how much this machine wakes the sender late, but for the worst tenth. What a line does to packets is not
+// seen below it.
+func (s *stream) lateness() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return quantile(s.late, 0.9)
+}
+
+// quantile is 0 of nothing.
+func quantile(values []time.Duration, share float64) time.Duration {
+	if len(values) == 0 {
 		return 0
 	}
-	return s.varied / time.Duration(s.pairs)
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[int(share*float64(len(sorted)-1))]
 }
 
 // lastSent is the number of the last packet that was sent.

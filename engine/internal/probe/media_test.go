@@ -66,7 +66,41 @@ func TestJitterIsWhatTheWayTakesMoreOrLess(t *testing.T) {
 	}
 	const ms = time.Millisecond
 	arrive(s, map[uint32]time.Duration{0: 50 * ms, 1: 50 * ms, 2: 80 * ms, 3: 50 * ms}, 0, 1, 2, 3)
-	if got := s.jitter(); got != 20*ms { // of 0, 30 and 30
+	if got := s.jitter(); got != 30*ms { // of 0, 30 and 30
+		t.Errorf("%s", got)
+	}
+}
+
+// A pause of the machine delays a few packets; a bad line delays all of them, each in its own way.
+func TestAPauseIsNoJitter(t *testing.T) {
+	const ms, packets = time.Millisecond, 21
+	pause, line := map[uint32]time.Duration{10: 300 * ms, 11: 280 * ms, 12: 260 * ms}, map[uint32]time.Duration{}
+	var numbers []uint32
+	for number := range uint32(packets) {
+		numbers = append(numbers, number)
+		line[number] = time.Duration(number*7%3) * 40 * ms
+	}
+	for name, c := range map[string]struct {
+		transit map[uint32]time.Duration
+		is      bool
+	}{"a pause": {pause, false}, "a bad line": {line, true}} {
+		s := newSound(t)
+		arrive(s, c.transit, numbers...)
+		if got := s.jitter(); got >= uneven != c.is {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestLatenessIsThatOfMostWakes(t *testing.T) {
+	s := newSound(t)
+	if s.lateness() != 0 {
+		t.Error("of nothing")
+	}
+	for _, late := range []time.Duration{-5, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1000} {
+		s.woke(late * time.Millisecond)
+	}
+	if got := s.lateness(); got != 8*time.Millisecond {
 		t.Errorf("%s", got)
 	}
 }

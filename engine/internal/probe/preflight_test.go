@@ -128,11 +128,13 @@ func TestPreflightStages(t *testing.T) {
 		}()
 		return listener.Addr().String()
 	}
-	gone := listen(nil)
-	if listener, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		gone = listener.Addr().String()
-		_ = listener.Close()
+	// A client's port is nobody else's while it is connected, and nobody listens there.
+	client, err := net.Dial("tcp", plain.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer client.Close()
+	gone := client.LocalAddr().String()
 	for _, c := range []struct {
 		name, address string
 		stage         Stage

@@ -37,10 +37,11 @@ type Result struct {
 	// Evidence is what the detail was made of, by name: addresses, names, codes.
 	Evidence    map[string]string `json:"evidence"`
 	ConnectMS   *float64          `json:"connect_ms"`   // from the first dial to ICE and DTLS connected, of both participants
-	RTTMS       *float64          `json:"rtt_ms"`       // the publisher's last ICE check on the pair in use
+	RTTMS       *float64          `json:"rtt_ms"`       // the publisher's shortest ICE check on the pair in use
 	Loss        *float64          `json:"loss"`         // 0 to 1, publisher to subscriber, after the first packet
 	PictureLoss *float64          `json:"picture_loss"` // the same of packets of a picture, in bursts; nil where the server takes no picture
 	JitterMS    *float64          `json:"jitter_ms"`    // of the sound, from one packet to the next
+	LatenessMS  *float64          `json:"lateness_ms"`  // by how much this machine woke the sender late meanwhile
 	Local       *string           `json:"local"`        // the publisher's end of the pair
 	Remote      *string           `json:"remote"`       // the server's
 	Relay       *string           `json:"relay"`        // URL of the TURN server, also when it failed

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// slowLine is a way to a UDP server that every packet takes so long, there and back; it returns the port where it begins.
+func slowLine(t *testing.T, to string, takes func(number int64) time.Duration) string {
+	t.Helper()
+	front, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { front.Close() })
+	var number atomic.Int64
+	later := func(packet []byte, write func([]byte)) {
+		packet = append([]byte(nil), packet...)
+		time.AfterFunc(takes(number.Add(1)), func() { write(packet) })
+	}
+	var mu sync.Mutex
+	ways := map[string]net.Conn{}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, way := range ways {
+			way.Close()
+		}
+	})
+	wayOf := func(client net.Addr) net.Conn {
+		mu.Lock()
+		defer mu.Unlock()
+		if way := ways[client.String()]; way != nil {
+			return way
+		}
+		way, err := net.Dial("udp", to)
+		if err != nil {
+			return nil
+		}
+		ways[client.String()] = way
+		go func() {
+			buffer := make([]byte, 2048)
+			for n, err := way.Read(buffer); err == nil; n, err = way.Read(buffer) {
+				later(buffer[:n], func(p []byte) { _, _ = front.WriteTo(p, client) })
+			}
+		}()
+		return way
+	}
+	go func() {
+		buffer := make([]byte, 2048)
+		for n, client, err := front.ReadFrom(buffer); err == nil; n, client, err = front.ReadFrom(buffer) {
+			if way := wayOf(client); way != nil {
+				later(buffer[:n], func(p []byte) { _, _ = way.Write(p) })
+			}
+		}
+	}()
+	_, port, _ := net.SplitHostPort(front.LocalAddr().String())
+	return port
+}
+
+func TestProbeMeasuresTheLine(t *testing.T) {
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
+		takes       func(int64) time.Duration
+		rtt, jitter float64 // at least
+	}{
+		"slow":   {func(int64) time.Duration { return 90 * ms }, 180, 0},
+		"uneven": {func(n int64) time.Duration { return time.Duration(n*37%5) * 40 * ms }, 0, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			udp := freePort(t)
+			_, listen := startRelay(t, loopbackPort(t, udp), 24)
+			port := slowLine(t, listen, c.takes)
+			server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", port, "udp"))
+			results, _ := runProbeWith(t, hubRequest(server.url, "", enough), callSecret, 2, "turn-udp")
+			result := results["turn-udp"]
+			if verdict(result) != "true media" || !strings.HasSuffix(*result.Relay, ":"+port+"?transport=udp") {
+				t.Fatalf("%+v", result)
+			}
+			t.Logf("round trip %v ms, jitter %v ms, own lateness %v ms", *result.RTTMS, *result.JitterMS, *result.LatenessMS)
+			if *result.RTTMS < c.rtt {
+				t.Errorf("a round trip of %v ms", *result.RTTMS)
+			}
+			if *result.JitterMS < c.jitter {
+				t.Errorf("jitter of %v ms", *result.JitterMS)
+			}
+		})
+	}
+}
