@@ -31,6 +31,7 @@ export function CallView() {
   const encryption = useEncryptionState(session);
   const permissions = useLocalParticipantPermissions();
   const connected = useConnectionState() === ConnectionState.Connected;
+  const [draft, setDraft] = useState('');
   const unread = useUnread(panel === 'chat');
   const opener = useRef<HTMLElement>(null);
   useTitle(session.room.name, hub.name);
@@ -57,7 +58,14 @@ export function CallView() {
         <CallHeader peopleOpen={panel === 'people'} onPeople={togglePeople} />
         <Interruptions problems={problems.shown} onDismiss={problems.dismiss} />
         <Stage />
-        {panel === 'chat' && <ChatPanel mayWrite={permissions?.canPublishData !== false} onClose={close} />}
+        {panel === 'chat' && (
+          <ChatPanel
+            draft={draft}
+            onDraft={setDraft}
+            mayWrite={permissions?.canPublishData !== false}
+            onClose={close}
+          />
+        )}
         {panel === 'people' && <PeoplePanel onClose={close} />}
         <Comings />
         <Controls

@@ -1,6 +1,6 @@
 import { Send, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useSyncExternalStore } from 'react';
 
 import { isGap } from '../lib/chat';
 import type { ChatPrivacy } from '../texts/chatText';
@@ -12,12 +12,15 @@ import { useEncryption } from './encryptionContext';
 import { SidePanel } from './SidePanel';
 
 interface ChatPanelProps {
+  /** What is being written; it outlives the panel. */
+  draft: string;
+  onDraft: (text: string) => void;
   mayWrite: boolean;
   onClose: () => void;
 }
 
 /** Messages of this call. They live as long as the page: the hub keeps none. */
-export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
+export function ChatPanel({ draft, onDraft, mayWrite, onClose }: ChatPanelProps) {
   const { chat, roster } = useCall().session;
   const entries = useSyncExternalStore(chat.subscribe, chat.snapshot);
   const held = useSyncExternalStore(chat.subscribe, chat.held);
@@ -26,7 +29,6 @@ export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
   const encryption = useEncryption();
   const privacy = privacyOf(encryption);
   const unreadable = [...encryption.unreadable].map((identity) => roster.nameOf(identity));
-  const [text, setText] = useState('');
   const log = useRef<HTMLDivElement>(null);
   const input = useRef<HTMLInputElement>(null);
 
@@ -39,11 +41,11 @@ export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
 
   const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const trimmed = text.trim();
+    const trimmed = draft.trim();
     if (trimmed === '') return;
     // From here on it stands in the log, with what became of it.
     chat.write(trimmed);
-    setText('');
+    onDraft('');
   };
 
   return (
@@ -85,13 +87,13 @@ export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
         <input
           ref={input}
           data-testid="chat-input"
-          value={text}
+          value={draft}
           aria-label="Message"
           placeholder={mayWrite ? CHAT_TEXTS[privacy].placeholder : MAY_NOT_WRITE}
           autoComplete="off"
           disabled={!mayWrite}
           onChange={(event) => {
-            setText(event.target.value);
+            onDraft(event.target.value);
           }}
         />
         <button
@@ -99,7 +101,7 @@ export function ChatPanel({ mayWrite, onClose }: ChatPanelProps) {
           className="button primary icon"
           data-testid="chat-send"
           aria-label="Send"
-          disabled={!mayWrite || text.trim() === ''}
+          disabled={!mayWrite || draft.trim() === ''}
         >
           <Send aria-hidden="true" />
         </button>
