@@ -7,6 +7,7 @@ import psutil
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.kit.accessible import check
 from tests.kit.browser import Guest, join
 from tests.kit.hub import Hub
 from tests.waiting import wait_until
@@ -122,6 +123,40 @@ def test_what_nobody_got_is_told_when_the_call_ends(context: BrowserContext, hub
         expect(page.get_by_test_id("unsent")).to_contain_text("is anybody there?")
 
 
+# Data channels are not ready for as long as `window.ready` is false, and refuse everything then.
+REFUSE = """
+() => {
+  const channel = RTCDataChannel.prototype;
+  const state = Object.getOwnPropertyDescriptor(channel, 'readyState');
+  window.ready = false;
+  Object.defineProperty(channel, 'readyState', {
+    get() { return window.ready ? state.get.call(this) : 'connecting'; },
+  });
+  channel.send = () => { throw new Error('refused'); };
+}
+"""
+
+
+def test_a_message_that_was_not_sent_is_told_also_where_the_chat_is_closed(context: BrowserContext, hub: Hub) -> None:
+    page = enter(context, hub, "refused", "Ann")
+    page.get_by_test_id("chat").click()
+    page.evaluate(REFUSE)
+    write(page, "hello")
+    page.get_by_test_id("chat-input").fill("half a sen")
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("chat-panel")).to_have_count(0)
+    page.evaluate("() => { window.ready = true; }")
+    expect(page.get_by_test_id("call-problem")).to_contain_text("A message was not sent")
+    page.get_by_test_id("chat").click()
+    expect(page.get_by_test_id("call-problem")).to_have_count(0)
+    expect(page.get_by_test_id("chat-input")).to_have_value("half a sen")
+    expect(page.get_by_test_id("delivery")).to_contain_text("Not sent.")
+    page.get_by_test_id("chat-retry").click()
+    expect(page.get_by_test_id("live-region")).to_contain_text("Not sent: hello")
+    check(page)
+    page.close()
+
+
 SECRET, OTHER = "correct horse", "battery staple"
 
 
@@ -185,7 +220,9 @@ def test_a_passphrase_differs_until_it_is_changed(encrypted: dict[str, Page]) ->
     expect(mallory.get_by_test_id("encryption")).to_have_attribute("data-state", "mismatch")
     tile = "[data-testid=tile][data-encryption=locked-out]"
     expect(eve.locator(tile)).to_have_count(2)
+    check(eve)
     mallory.get_by_test_id("encryption").click()
+    check(mallory)
     mallory.get_by_test_id("change-passphrase-input").fill(SECRET)
     mallory.get_by_test_id("change-passphrase").click()
     expect(mallory.get_by_test_id("encryption")).to_have_attribute("data-state", "on")

@@ -18,6 +18,7 @@ import { PeoplePanel } from './PeoplePanel';
 import { watchRecovery } from './recovery';
 import { Stage } from './Stage';
 import { useEncryptionState } from './useEncryptionState';
+import { useFailedMessages } from './useFailedMessages';
 import { useProblems } from './useProblems';
 import { useUnread } from './useUnread';
 
@@ -35,6 +36,7 @@ export function CallView() {
   const unread = useUnread(panel === 'chat');
   const opener = useRef<HTMLElement>(null);
   useTitle(session.room.name, hub.name);
+  useFailedMessages(panel === 'chat', problems);
   useOwnProblems(problems.show, problems.settle);
 
   const toggle = (name: PanelName, button: HTMLElement) => {

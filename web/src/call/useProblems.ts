@@ -3,7 +3,7 @@ import { useCallback, useState } from 'react';
 import type { Concern, Problem } from '../texts/problem';
 import { useCall } from './callContext';
 
-interface Problems {
+export interface Problems {
   shown: Problem[];
   show: (problem: Problem) => void;
   dismiss: (problem: Problem) => void;
@@ -26,7 +26,8 @@ export function useProblems(): Problems {
     setShown((others) => others.filter((other) => other !== problem));
   }, []);
   const settle = useCallback((concern: Concern) => {
-    setShown((others) => others.filter(({ about }) => about !== concern));
+    const isOver = ({ about }: Problem) => about === concern;
+    setShown((others) => (others.some(isOver) ? others.filter((other) => !isOver(other)) : others));
   }, []);
   return { shown, show, dismiss, settle };
 }

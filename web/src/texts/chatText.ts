@@ -1,5 +1,6 @@
 import type { ChatHold } from '../lib/chat';
 import { ALL_COME_BACK_MS } from '../lib/roster';
+import type { Problem } from './problem';
 
 /** How far what is written in a call is private. */
 export type ChatPrivacy = 'plain' | 'encrypted' | 'locked-out';
@@ -35,6 +36,17 @@ export const MAY_NOT_WRITE = 'You may not write here';
 export const PLAIN_MESSAGE = 'Not encrypted: the hub can read it, and anyone who controls the hub could have written it.';
 
 export const GAP = 'You were disconnected for a moment. What others wrote meanwhile did not reach you.';
+
+export const NOT_SENT: Problem = {
+  title: 'A message was not sent',
+  text: 'Open the chat to send it again.',
+  about: 'chat',
+};
+
+/** The same where the chat is open, for those who hear it. */
+export function notSent(text: string): string {
+  return `Not sent: ${text}`;
+}
 
 export function undecryptable(names: string[]): string {
   return `What ${list(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;

@@ -1,7 +1,7 @@
 import type { Concern, Problem } from './problem';
 import { messageOf } from './problem';
 
-export type DeviceKind = Exclude<Concern, 'speaker' | 'low-power'>;
+export type DeviceKind = Exclude<Concern, 'speaker' | 'low-power' | 'chat'>;
 
 /** A device that was in use and is gone. */
 export class UnpluggedError extends Error {

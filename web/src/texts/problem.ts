@@ -10,7 +10,7 @@ export interface Problem {
 }
 
 /** What can go wrong during a call and come right again. */
-export type Concern = 'microphone' | 'camera' | 'camera and microphone' | 'speaker' | 'screen' | 'low-power';
+export type Concern = 'microphone' | 'camera' | 'camera and microphone' | 'speaker' | 'screen' | 'low-power' | 'chat';
 
 /** Carries a Problem through code that throws. */
 export class ProblemError extends Error {
