@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lkhub.errors import MachineError
 from lkhub.host.engine import bundled_engine
@@ -18,10 +18,11 @@ _CAP_NET_BIND_SERVICE, _VFS_CAP_EFFECTIVE = 10, 0x000001
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-def require_free_ports(listeners: Iterable[Listener]) -> None:
+def require_free_ports(listeners: Iterable[Listener], *, but: Callable[[int], bool] | None = None) -> None:
     """Raise MachineError naming every port that can't be bound, a line each, who holds it, and what to do.
 
-    Ranges are left out: what uses them takes the ports that are free.
+    Ranges are left out: what uses them takes the ports that are free. With `but`, ports are passed over that a process
+    holds for whose pid it is true, and those of which it is not known who holds them.
     """
     problems: list[str] = []
     hints: list[str] = []
@@ -38,6 +39,8 @@ def require_free_ports(listeners: Iterable[Listener]) -> None:
             case errno.EADDRINUSE if (listener.protocol, port) not in taken:
                 taken.add((listener.protocol, port))
                 holder = find_holder(listener.protocol, listener.address, port)
+                if but is not None and (holder.pid is None or but(holder.pid)):
+                    continue
                 problems.append(f"{what} is in use by {holder}")
                 held.setdefault(holder, []).append(key)
             case errno.EACCES:

@@ -14,15 +14,13 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from lkhub.errors import HubError, MachineError, describe_error
+from lkhub.errors import HubError, MachineError
 from lkhub.host import files
-from lkhub.host.engine import require_engine
-from lkhub.host.ports import require_free_ports
-from lkhub.plan.model import Fingerprint, Listener, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
 from lkhub.supervise.child import Child, Ending, order_ends
+from lkhub.supervise.crew import Crew, require_programs
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.logs import rotate_logs
 from lkhub.supervise.outside import Outside
@@ -56,11 +54,10 @@ class Supervisor:
         self.tasks = tasks
         self.current: PreparedHub | None = None
         self.pending: PreparedHub | None = None
-        self.children: dict[str, Child] = {}
         self.stopping = False
         self.gave_way_to = 0
         self.moved = ""
-        self.doors = Doors()
+        self.crew = Crew(paths, say, tasks, self.returned)
         self.outside = Outside(paths, time.time)
         self._changing = anyio.Lock()
         self._rejoined_by = 0.0
@@ -68,6 +65,15 @@ class Supervisor:
         self._lost = ""
         self._unwritten = False
         self._waits: Mapping[str, Any] = {}
+
+    @property
+    def children(self) -> dict[str, Child]:
+        """The processes, by their names."""
+        return self.crew.children
+
+    @property
+    def doors(self) -> Doors:
+        return self.crew.doors
 
     # --- what the operator asks for
 
@@ -96,13 +102,14 @@ class Supervisor:
         async with self._changing:
             self._require_going_on()
             children = [self.children[name] for name in names]
+            require_programs(child.plan for child in children)
             people = await self.count_people() if any(child.plan.carries_calls for child in children) else 0
             if people != 0:
                 self._expect_people()
             for child in children:
                 await child.stop("replace")
             try:
-                await self._start(children, persist=True)
+                await self.crew.start(children, persist=True)
             except MachineError as error:
                 raise MachineError(
                     error.message, hints=("it is started again by itself, less and less often: `lkhub status`",)
@@ -158,7 +165,7 @@ class Supervisor:
                 return
             # This one is removed when people were told.
             kept = {path: text for path, text in current.files.items() if path != self.paths.root_change}
-            self._write({path: text for path, text in kept.items() if not os.path.exists(path)})
+            self.crew.write({path: text for path, text in kept.items() if not os.path.exists(path)})
             if self._unwritten or not os.path.exists(self.paths.applied):
                 write_applied(current)
                 self._unwritten = False
@@ -238,7 +245,7 @@ class Supervisor:
         gone = [name for name in self.children if name not in wanted.fingerprints]
         if not differ and not gone:
             # They are as they were, unless somebody removed or changed one.
-            self._write(wanted.files)
+            self.crew.write(wanted.files)
             self._record(wanted)
             return Applied(())
         people: int | None = 0
@@ -249,7 +256,10 @@ class Supervisor:
                 return Applied((*changed, *gone), pending=True, people=people)
             if people != 0:
                 self._expect_people()
-        await self._replace(wanted, changed, gone, reloaded)
+        relay_before = self._read_relay() if "relay" in self.children and "relay" in (*changed, *gone) else None
+        await self.crew.replace(wanted, changed, gone, reloaded)
+        self._record(wanted)
+        await self._resume_relayed(relay_before)
         return Applied((*changed, *gone), cut=people or 0, reloaded=tuple(reloaded))
 
     def _find_changed(self, wanted: PreparedHub) -> list[str]:
@@ -307,113 +317,6 @@ class Supervisor:
             return 0
         people = await count_people(media.plan.ready, RoomServer(record["urls"]["local_media"], self.paths.keys))
         return None if people == 0 and time.monotonic() < self._rejoined_by else people
-
-    def _must_be_free(self, listener: Listener, changed: list[str]) -> bool:
-        held = self.doors.is_open((str(listener.address or ""), listener.ports.start))
-        return listener.process in changed and not (listener.protocol == "tcp" and held)
-
-    async def _replace(self, wanted: PreparedHub, changed: list[str], gone: list[str], reloaded: list[str]) -> None:
-        old = {name: self.children[name] for name in [*changed, *gone] if name in self.children}
-        texts = {path: files.read_text(path) for path in wanted.files}
-        relay_before = self._read_relay()
-        before = {name: (self.children[name].plan, self.children[name].fingerprint) for name in reloaded}
-        plans: dict[str, ProcessPlan] = {process.name: process for process in wanted.plan.processes}
-        new: dict[str, Child] = {
-            process.name: Child(
-                process, wanted.fingerprints[process.name], self.paths, self.doors, self.say, self.returned
-            )
-            for process in wanted.plan.processes
-            if process.name in changed
-        }
-        try:
-            self._write(wanted.files)
-            # First what can say no before anybody is interrupted.
-            for name in reloaded:
-                await self.children[name].reload(plans[name], wanted.fingerprints[name])
-            for child in old.values():
-                await child.stop("replace")
-            require_engine(wanted.plan.processes[0].argv[0])
-            self.doors.close_except({door for process in wanted.plan.processes for door in process.doors})
-            require_free_ports(listener for listener in wanted.plan.listeners if self._must_be_free(listener, changed))
-            self.children = {name: child for name, child in self.children.items() if name not in gone} | new
-            await self._start(new.values())
-        except Exception as error:
-            if old:
-                self.say(describe_error(error))
-            try:
-                await self._restore(old, new, before, texts)
-            except HubError as second:
-                if not isinstance(error, HubError):
-                    self.say(second.message)
-                    raise error from second
-                message = f"{error.message}\nand what ran before does not start again: {second.message}"
-                raise type(error)(message, hints=error.hints) from error
-            # A bug stays one, with what ran before running again.
-            if not self.children or not isinstance(error, HubError):
-                raise
-            raise type(error)(
-                f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
-            ) from error
-        self._record(wanted)
-        if "relay" in old:
-            await self._resume_relayed(relay_before)
-
-    async def _restore(
-        self,
-        old: Mapping[str, Child],
-        new: Mapping[str, Child],
-        reloaded: Mapping[str, tuple[ProcessPlan, Fingerprint]],
-        texts: Mapping[str, str | None],
-    ) -> None:
-        """Put back what ran before a failed change."""
-        for child in new.values():
-            await child.stop("replace")
-        failed: list[HubError] = []
-        try:
-            self._write({path: text for path, text in texts.items() if text is not None})
-        except MachineError as error:
-            # A process that runs with the files of the change is better than none. The next `up` makes it another.
-            failed.append(error)
-            for child in old.values():
-                child.fingerprint = Fingerprint(child.fingerprint.program, "")
-        self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
-        try:
-            await self._start((child for child in old.values() if child.state == "stopped"), persist=True)
-        except MachineError as error:
-            failed.append(error)
-        for name, (plan, fingerprint) in reloaded.items():
-            if self.children[name].fingerprint != fingerprint:
-                try:
-                    await self.children[name].take_back(plan, fingerprint, self.tasks)
-                except MachineError as error:
-                    failed.append(error)
-        if failed:
-            raise MachineError("\n".join(error.message for error in failed))
-        if self.children:
-            for path in (path for path, text in texts.items() if text is None):
-                files.remove(path)
-
-    def _write(self, texts: Mapping[str, str]) -> None:
-        for folder in {self.paths.run, self.paths.logs, *map(os.path.dirname, texts)}:
-            files.ensure_private_dir(folder)
-        for path, text in texts.items():
-            files.write_private(path, text)
-
-    async def _start(self, children: Iterable[Child], *, persist: bool = False) -> None:
-        """Start all of them at once. Raises MachineError with every reason where some did not start."""
-        failures: list[str] = []
-
-        async def start(child: Child) -> None:
-            try:
-                await child.start(self.tasks, persist=persist)
-            except MachineError as error:
-                failures.append(error.message)
-
-        async with anyio.create_task_group() as starting:
-            for child in children:
-                starting.start_soon(start, child)
-        if failures:
-            raise MachineError("\n".join(failures))
 
     def _record(self, wanted: PreparedHub) -> None:
         self.current, self.pending, self.moved = wanted, None, ""

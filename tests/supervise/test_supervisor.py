@@ -14,6 +14,7 @@ from lkhub.plan.model import Listener, ProcessName
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.types import PortRange
+from lkhub.supervise import crew
 from lkhub.supervise import supervisor as supervisor_module
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.applied import load_applied
@@ -183,13 +184,14 @@ async def test_bug_in_a_change_is_undone_too(
 ) -> None:
     """What ran before was stopped by then."""
 
-    def fail(*_: object) -> None:
-        raise RuntimeError("a secret")
+    def fail(*_: object, but: object = None) -> None:
+        if but is None:
+            raise RuntimeError("a secret")
 
     hub = make_hub()
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(hub)
-        monkeypatch.setattr(supervisor_module, "require_free_ports", fail)
+        monkeypatch.setattr(crew, "require_free_ports", fail)
         with pytest.raises(RuntimeError):
             await supervisor.apply(make_hub(media={"say": "new"}, relay={"say": "new"}, serve={}))
         assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
@@ -203,21 +205,22 @@ async def test_what_ran_before_is_started_again_though_its_files_can_not_be_put_
 ) -> None:
     """A disk that fills up in the middle of a change."""
 
-    def fill_disk(*_: object) -> None:
-        monkeypatch.setattr(files, "write_private", refuse)
-        raise MachineError("the port is taken")
+    def fill_disk(*_: object, but: object = None) -> None:
+        if but is None:
+            monkeypatch.setattr(files, "write_private", refuse)
+            raise MachineError("the port is taken")
 
     def refuse(*_: object) -> bool:
         raise MachineError("the disk is full")
 
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        monkeypatch.setattr(supervisor_module, "require_free_ports", fill_disk)
+        monkeypatch.setattr(crew, "require_free_ports", fill_disk)
         with pytest.raises(MachineError, match=r"the port is taken\n.*the disk is full"):
             await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert states(supervisor) == {"media": "running", "serve": "running"}
         monkeypatch.undo()
-        monkeypatch.setattr(supervisor_module, "require_free_ports", lambda _: None)
+        monkeypatch.setattr(crew, "require_free_ports", lambda *_, **__: None)
         assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("media",)
 
 

@@ -1,0 +1,108 @@
+"""A change of what runs, made as a whole or not at all."""
+
+import os
+import signal
+import socket
+import sys
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.host import processes
+from lkhub.host.ports import require_free_ports
+from lkhub.plan.model import Listener
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare import PreparedHub
+from lkhub.spec.types import PortRange
+from lkhub.supervise.adopt import adopt
+from lkhub.supervise.supervisor import Applied, Supervisor
+from tests.kit.ports import free_port
+from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, supervising
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+HOLD = "import socket, sys, signal; s = socket.socket(2, int(sys.argv[2])); s.bind(('127.0.0.1', int(sys.argv[1])))"
+HOLD += "; int(sys.argv[2]) == 1 and s.listen(); print('holds', flush=True); signal.pause()"
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+async def test_change_to_a_port_that_somebody_has_interrupts_nobody(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, protocol: Any, adopted: bool
+) -> None:
+    """It is refused before media is stopped, also with --now."""
+    port = free_port()
+    kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
+    holder = processes.start([sys.executable, "-c", HOLD, str(port), str(int(kind))], paths.log("holder"), os.environ)
+    await until(lambda: "holds" in Path(paths.log("holder")).read_text(), "the port")
+    listener = Listener("media", protocol, ip_address("127.0.0.1"), PortRange(port, port), "media", ("media", "udp"))
+    wanted = make_hub(listeners=(listener,), media={"say": "new"}, serve={"say": "new"})
+    good = make_hub(media={"rooms": IN_A_CALL}, serve={})
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(good)
+        before = pids(first)
+        if not adopted:
+            await refuse_taken(first, wanted, holder.pid, before)
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        await refuse_taken(second, wanted, holder.pid, before)
+        assert {path: Path(path).read_text() for path in good.files} == good.files
+        assert await second.apply(good) == Applied(())
+
+
+async def refuse_taken(supervisor: Supervisor, wanted: PreparedHub, holder: int, before: dict[str, int | None]) -> None:
+    with pytest.raises(MachineError, match="the change was not made, and nothing was interrupted") as refused:
+        await supervisor.apply(wanted, now=True)
+    assert f"(pid {holder})" in refused.value.message
+    assert pids(supervisor) == before
+    assert all(child.restarts == 0 for child in supervisor.children.values())
+
+
+async def test_change_to_an_engine_that_is_not_there_interrupts_nobody(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        before = pids(supervisor)
+        wanted = make_hub(media={"say": "new"}, serve={})
+        media, serve = wanted.plan.processes
+        media = replace(media, argv=(f"{paths.root}/nowhere", *media.argv[1:]))
+        wanted = replace(wanted, plan=replace(wanted.plan, processes=(media, serve)))
+        with pytest.raises(MachineError, match=r"is missing\nthe change was not made, and nothing was interrupted"):
+            await supervisor.apply(wanted, now=True)
+        assert pids(supervisor) == before
+        supervisor.children["media"].plan = media
+        with pytest.raises(MachineError, match="is missing"):
+            await supervisor.restart(["serve", "media"])
+        assert pids(supervisor) == before
+
+
+async def test_port_that_a_process_of_the_hub_holds_is_free_for_the_next_one(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """Also one that such a process has started, as a script that is `engine`."""
+    port = free_port()
+    listener = Listener("media", "udp", ip_address("127.0.0.1"), PortRange(port, port), "media", ("media", "udp"))
+    hub = make_hub(media={})
+    [actor] = hub.plan.processes
+    script = f"{paths.root}/engine"
+    Path(script).write_text(f'#!/bin/sh\n{sys.executable} -c "{HOLD}" {port} 2 &\n{" ".join(actor.argv[:3])} "$@"\n')
+    os.chmod(script, 0o700)
+    hub = replace(hub, plan=replace(hub.plan, processes=(replace(actor, argv=(script, *actor.argv[3:])),)))
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        await until(lambda: "holds" in Path(paths.log("media")).read_text(), "the port")
+        media = supervisor.children["media"].process
+        assert media is not None
+        try:
+            require_free_ports([listener], but=supervisor.crew._is_own)
+            with pytest.raises(MachineError):
+                require_free_ports([listener])
+        finally:
+            await supervisor.stop("replace")
+            os.killpg(media.pid, signal.SIGKILL)
