@@ -96,8 +96,6 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """It may go on, and its calls with it."""
-    monkeypatch.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
-    monkeypatch.setattr("lkhub.supervise.child.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("lkhub.supervise.people.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("lkhub.supervise.hanging.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr("lkhub.supervise.hanging.PATIENCE_SECONDS", 0.0)
@@ -108,7 +106,10 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
     assert media is not None
     os.kill(media.pid, signal.SIGSTOP)
     async with supervising(paths, said) as second:
-        await adopt(second)
+        with monkeypatch.context() as impatient:
+            impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
+            impatient.setattr("lkhub.supervise.child.ANSWER_SECONDS", 0.2)
+            await adopt(second)
         await second.apply(hub)
         assert pids(second)["media"] == media.pid
         assert f"media (pid {media.pid}) is there and does not answer; it is not ended" in said
@@ -120,6 +121,7 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
             os.kill(media.pid, signal.SIGKILL)
             await until(lambda: pids(second)["media"] not in (None, media.pid), "the next one")
         else:
+            monkeypatch.setattr("lkhub.supervise.hanging.ANSWER_SECONDS", 20.0)
             os.kill(media.pid, signal.SIGCONT)
             await looks.look()
             assert second.as_json()["processes"][0]["state"] == "running"
@@ -187,6 +189,8 @@ async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_reco
     second = processes.start(
         argv, paths.log("media"), {**os.environ, **mark(paths, "media", Fingerprint("program", "files"))}
     )
+    # The system shows its environment a moment after it was started.
+    await until(lambda: second.pid in {each.process.pid for each in processes.list_running()}, "its mark")
     async with supervising(paths, said) as supervisor:
         await adopt(supervisor)
         assert pids(supervisor) == before
