@@ -21,7 +21,7 @@ from lkhub.cli.way import choose_way
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.calls import needs_certificate
-from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, read_result
+from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, looks_swapped, not_promised, read_result
 from lkhub.health.sends import blame_sends
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
@@ -98,7 +98,9 @@ def verify_hub(
     at_home, notes = choose_way(paths, applied, around)
     home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
     called = read_called(paths)
-    results = verify_paths(applied["urls"]["livekit"], only or promised, key, secret, home=home)
+    tried = tuple(path for path in only or promised if path in promised)
+    results = verify_paths(applied["urls"]["livekit"], tried, key, secret, home=home) if tried else ()
+    results += tuple(not_promised(path) for path in only if path not in promised)
     if any(result.ok is False for result in results):
         results = blame_sends(results, _ask_supervisor(paths), time.time())
     web: tuple[WebResult, ...] = ()
@@ -177,6 +179,12 @@ def _key_from_environ() -> tuple[str, Secret]:
         raise InputError(
             f"LIVEKIT_API_{'SECRET' if key else 'KEY'} is not set in the environment, or empty",
             hints=("export LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token-file",),
+        )
+    if looks_swapped(key, secret):
+        # A token made with them would carry the secret as its key, for the server and its log to read.
+        raise InputError(
+            "LIVEKIT_API_KEY is as long as a secret and LIVEKIT_API_SECRET as short as a key: they look swapped",
+            hints=("set LIVEKIT_API_KEY to the short one, which mostly begins with API",),
         )
     return key, Secret(secret)
 

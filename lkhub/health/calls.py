@@ -32,7 +32,7 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
     for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
         yield _find_failure(group, hub, loss)
     for group in _group(result for result in results if result.ok is None):
-        yield _find_untried(group)
+        yield _find_untried(group, hub)
 
 
 def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
@@ -185,7 +185,7 @@ def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
 _APPLY_FIX = Fix("open what the hub needs", "lkhub firewall apply")
 
 
-def _find_untried(group: Sequence[PathResult]) -> Finding:
+def _find_untried(group: Sequence[PathResult], hub: CalledHub) -> Finding:
     first = group[0]
     return Finding(
         "path-not-tried",
@@ -194,8 +194,18 @@ def _find_untried(group: Sequence[PathResult]) -> Finding:
         f"whether {_name_paths(group)} {'works' if len(group) == 1 else 'work'} is not known",
         "; ".join(_list_details(group)),
         _UNTRIED.get(first.reason, "the probe could not be run to its end"),
-        (Fix("on this hub: try it again", f"lkhub verify --path {first.path}"),),
+        _untried_fixes(group, hub),
     )
+
+
+def _untried_fixes(group: Sequence[PathResult], hub: CalledHub) -> tuple[Fix, ...]:
+    """What would have it tried. Trying again does not bring what is not offered."""
+    first = group[0]
+    if first.reason == "not-offered":
+        return causes_media.CAUSES["not-offered"](first, hub).fix
+    if first.reason == "needs-subscriber":
+        return (Fix("give a second token, of another identity", "lkhub token --room ROOM --identity NAME"),)
+    return (Fix("try it again", f"lkhub verify --path {first.path}" + ("" if hub.is_own else " --url URL")),)
 
 
 # Why nothing was proved, either way.

@@ -172,6 +172,9 @@ _KEY_FIX = Fix("take key and secret from the hub itself", "lkhub env")
 
 def _other_key(what: str) -> Explain:
     def explain(result: PathResult, hub: CalledHub) -> Cause:
+        if result.evidence.get("key_like") == "secret":
+            why = "what was given as the key is as long as a secret: key and secret are mixed up"
+            return Cause(why, (Fix("make the token with the short one as the key, and the long one as the secret"),))
         key = result.evidence.get("key", "")
         if hub.is_own and not hub.given_tokens:
             lead = (lead_fix(hub),) if hub.is_proxied else (LISTENERS_FIX, STATUS_FIX)

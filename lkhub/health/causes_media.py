@@ -63,7 +63,8 @@ def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
         (
             ADDRESS_FIX,
             Fix(
-                f"open {named} in front of the server; on a hub's machine this says what closes it",
+                f"open {named} in front of the server, in a router forwarded to the same number; on a hub's machine "
+                "this says what closes it",
                 "lkhub firewall status",
             ),
         ),
@@ -83,7 +84,10 @@ def explain_server_first(ports: str) -> Cause:
         (
             Fix(f"see on the hub's machine what closes {ports}", "lkhub firewall status"),
             Fix("open what the hub needs there", "lkhub firewall apply"),
-            Fix("where they are open on that machine: open them in the provider's firewall, or in the router"),
+            Fix(
+                "where that machine lets them in: open them in the provider's firewall, or have the router forward "
+                "them, each to the same number (media can't tell clients of another)"
+            ),
         ),
     )
 
@@ -192,6 +196,18 @@ def _not_offered(result: PathResult, hub: CalledHub) -> Cause:
     )
 
 
+def _not_promised(result: PathResult, hub: CalledHub) -> Cause:
+    key = "turn.tls" if result.path == "turn-tls" else _PORT_KEYS.get(result.path, "media")
+    also = " and turn.enabled" if result.path.startswith("turn-") else ""
+    return Cause(
+        f"{key}{also} of the spec, or its reach, leave the path out: nothing failed",
+        (
+            Fix(f"to have it, write {key}{also} so, and apply it", "lkhub up"),
+            Fix("see whether the paths that it does offer work", "lkhub verify"),
+        ),
+    )
+
+
 def _dtls(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided("something on the way drops large packets", "the line loses much", "a middlebox filters DTLS")
     return Cause(
@@ -249,6 +265,7 @@ CAUSES: Mapping[str, Explain] = {
     "no-own-address": _no_own_address,
     "loopback-told": _loopback_told,
     "not-offered": _not_offered,
+    "not-promised": _not_promised,
     "dtls-unfinished": _dtls,
     "nothing-heard": _nothing_heard,
     "no-picture": _no_picture,

@@ -135,9 +135,32 @@ def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]], home: Way
     return request
 
 
+def not_promised(path: ProbePath) -> PathResult:
+    """The result of a path that was asked for by name, and that this hub's spec leaves out."""
+    return PathResult(path, False, "join", "the hub's spec does not offer this path", reason="not-promised")
+
+
+# LiveKit's keys have 15 characters, its secrets 43 or more; its server complains of a secret that is shorter than this.
+SECRET_LENGTH = 32
+
+
+def looks_swapped(key: str, secret: str) -> bool:
+    """Whether the secret was given as the key and the key as the secret."""
+    return len(key) >= SECRET_LENGTH > len(secret)
+
+
+def _hide_secret(result: PathResult) -> PathResult:
+    """A key that the server does not know is shown, but not one that is as long as a secret: it may be one."""
+    key = result.evidence.get("key", "")
+    if len(key) < SECRET_LENGTH:
+        return result
+    evidence = {name: value for name, value in result.evidence.items() if name != "key"} | {"key_like": "secret"}
+    return replace(result, detail=result.detail.replace(key, "(as long as a secret)"), evidence=evidence)
+
+
 def read_result(row: Mapping[str, Any], *, promised: bool) -> PathResult:
     """One line of the probe's answer. What this hub promises and does not offer is a failure."""
-    result = _PATH_RESULT.validate_python(row)
+    result = _hide_secret(_PATH_RESULT.validate_python(row))
     if promised and result.ok is None and result.stage == "join":
         return replace(result, ok=False)
     return result

@@ -101,7 +101,11 @@ def _check_assumed(
         if several
         else "a router in front that forwards the hub's ports makes it so",
         (
-            Fix("forward the hub's ports in the router, or let the hub ask it to", "lkhub firewall apply --router"),
+            Fix(
+                "forward the hub's ports in the router, each to the same number (media can't tell clients of "
+                "another), or let the hub ask it to",
+                "lkhub firewall apply --router",
+            ),
             *((Fix("or name the one that is right as media.advertise"),) if several else ()),
             Fix("the first call from another network shows it", "lkhub status"),
         ),

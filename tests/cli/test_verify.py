@@ -94,6 +94,21 @@ def test_path_that_the_hub_does_not_offer_has_failed(
     assert done.code == 1
     assert done.json["ok"] is False
     assert done.json["paths"][0]["ok"] is False
+    assert requests == [], "there is nothing to call"
+    [finding] = [finding for finding in done.json["findings"] if finding["code"] == "path-fails"]
+    assert finding["cause"].startswith("media.tcp of the spec, or its reach, leave the path out")
+
+
+def test_key_and_secret_that_are_swapped_are_told_and_not_shown(
+    run: Run, monkeypatch: pytest.MonkeyPatch, requests: list[dict[str, Any]]
+) -> None:
+    """A token made with them would carry the secret as its key, for the server and its log to read."""
+    monkeypatch.setenv("LIVEKIT_API_KEY", SECRET.reveal())
+    monkeypatch.setenv("LIVEKIT_API_SECRET", "APIabcdefghijk")
+    done = run("verify", "--url", URL)
+    assert (done.code, requests) == (2, [])
+    assert "look swapped" in done.err
+    assert SECRET.reveal() not in done.out + done.err
 
 
 def test_foreign_livekit_is_probed_with_the_key_of_the_environment(

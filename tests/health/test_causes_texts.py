@@ -47,7 +47,7 @@ EVIDENCE: dict[str, tuple[dict[str, str], ...]] = {
     ),
     "to-tls": ({"location": "https://rtc.example.com/rtc/validate", "to_host": "rtc.example.com"},),
     "gateway": ({"status": "502"},),
-    "unknown-key": ({"key": "APIother"},),
+    "unknown-key": ({"key": "APIother"}, {"key_like": "secret"}),
     "bad-signature": ({"key": "APIother"},),
     "no-reply": ({"remote": "udp 203.0.113.5:7882"}, {}),
     "server-first": ({"remote": "udp 203.0.113.5:7882"},),

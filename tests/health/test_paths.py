@@ -1,10 +1,21 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
 
-from lkhub.health.paths import PROBE_TIMEOUT_MS, TOKEN_SECONDS, WayHome, build_request, open_rooms, read_result
+from lkhub.health.called import SOMEBODYS
+from lkhub.health.calls import check_paths
+from lkhub.health.paths import (
+    PROBE_TIMEOUT_MS,
+    TOKEN_SECONDS,
+    WayHome,
+    build_request,
+    looks_swapped,
+    open_rooms,
+    read_result,
+)
 from lkhub.spec.secret import Secret
 from lkhub.tokens import PROBE_ROOM_PREFIX
 
@@ -126,3 +137,31 @@ def test_path_that_is_promised_and_not_offered_has_failed(
 def test_row_that_is_no_row_is_a_value_error(row: Any) -> None:
     with pytest.raises(ValueError):
         read_result(row, promised=True)
+
+
+def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
+    """Somebody may have mixed up the two, and what is told is pasted into public places."""
+    secret = "s3cr3t" * 8
+    for said in (f"invalid API key: {secret}", "invalid API key"):
+        row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}
+        result = read_result({**row, "evidence": {"key": secret}}, promised=False)
+        assert secret not in str(result.as_json())
+        for hub in (SOMEBODYS, replace(SOMEBODYS, given_tokens=True)):
+            [finding] = check_paths([result], hub)
+            assert secret not in str(finding)
+            assert "key and secret are mixed up" in finding.cause
+    known = read_result({**row, "evidence": {"key": "APIabcdefghijk"}}, promised=False)
+    assert known.evidence == {"key": "APIabcdefghijk"}
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "swapped"),
+    [
+        ("APIabcdefghijk", "s" * 43, False),
+        ("s" * 43, "APIabcdefghijk", True),
+        ("devkey", "secret", False),
+        ("k" * 40, "s" * 43, False),
+    ],
+)
+def test_key_and_secret_that_look_swapped(key: str, secret: str, swapped: bool) -> None:
+    assert looks_swapped(key, secret) is swapped
