@@ -1,7 +1,7 @@
 """Facts → findings, one function a finding. Pure."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
@@ -69,9 +69,20 @@ def check_edited(spec: str | None) -> Iterator[Finding]:
         )
 
 
-def check_address(moved: str) -> Iterator[Finding]:
-    """A finding where this machine's address is not the one that clients are told."""
-    if moved:
+def check_address(moved: str, lost: Sequence[str] | None = None) -> Iterator[Finding]:
+    """A finding where this machine's address is not the one that clients are told. `lost`: it has none that they could
+    be told, and what to do about that."""
+    if moved and lost is not None:
+        yield Finding(
+            "address-changed",
+            "media",
+            "error",
+            "clients are sent to an address that this machine does not have now",
+            moved,
+            "calls go on where they still get through, and the hub is back by itself as soon as the address is",
+            tuple(Fix(way) for way in lost) or (Fix("see why this machine has lost its address", "ip address"),),
+        )
+    elif moved:
         yield Finding(
             "address-changed",
             "media",

@@ -145,7 +145,7 @@ class HubStatus:
             *check_pending(supervisor.get("pending", False) and not supervisor.get("moved"), supervisor.get("waits")),
             *check_edited(supervisor.get("spec") if self.edited else None),
             *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
-            *check_address(supervisor.get("moved", "")),
+            *check_address(supervisor.get("moved", ""), supervisor.get("lost")),
         )
 
     def as_json(self) -> dict[str, Any]:

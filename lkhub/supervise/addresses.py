@@ -2,7 +2,7 @@
 
 import anyio
 
-from lkhub.errors import HubError
+from lkhub.errors import HubError, SpecError
 from lkhub.host.node import list_interfaces
 from lkhub.prepare import PreparedHub, prepare_again
 from lkhub.supervise.supervisor import Supervisor
@@ -44,8 +44,9 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
     try:
         found = await anyio.to_thread.run_sync(prepare_again, wanted, abandon_on_cancel=True)
     except HubError as error:
-        supervisor.notice_move(f"the hub's address is gone: {error.message}")
+        _notice_loss(supervisor, error)
         return
+    supervisor.notice_doubt("")
     current = supervisor.current
     if current is None or supervisor.wanted is not wanted:
         return  # the operator was faster
@@ -67,3 +68,17 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
         return
     if not applied.pending and supervisor.current is found:
         supervisor.say(f"the hub followed its address from {told} to {now}")
+
+
+def _notice_loss(supervisor: Supervisor, error: HubError) -> None:
+    """There is no plan for this machine as it is. Where it still has the hub's addresses, calls go on, and something
+    else is amiss: a name server, a STUN server, tailscaled."""
+    faults = error.faults if isinstance(error, SpecError) else ()
+    what = "; ".join(f"{fault.key}: {fault.problem}" for fault in faults) or error.message
+    own = {str(address) for interface in list_interfaces() for address in interface.addresses}
+    current = supervisor.current
+    if current is not None and all(str(told.local) in own for told in current.plan.media.addresses):
+        supervisor.notice_doubt(f"whether the hub's address has changed is not known: {what}")
+        return
+    ways = tuple(fault.hint for fault in faults if fault.hint) or error.hints
+    supervisor.notice_move(f"the hub's address is gone: {what}", ways)

@@ -57,6 +57,8 @@ class Supervisor:
         self.stopping = False
         self.gave_way_to = 0
         self.moved = ""
+        self.lost: tuple[str, ...] | None = None
+        self.doubt = ""
         self.crew = Crew(paths, say, tasks, self.returned)
         self.outside = Outside(paths, time.time)
         self._changing = anyio.Lock()
@@ -201,11 +203,18 @@ class Supervisor:
         child = self.children.get(name)
         return await child.ask_status() if child and child.state == "running" and child.plan.ready.socket else None
 
-    def notice_move(self, what: str) -> None:
-        """Keep for `status` that this machine's address is not the one that clients are told; "" that it is."""
+    def notice_move(self, what: str, lost: tuple[str, ...] | None = None) -> None:
+        """Keep for `status` that this machine's address is not the one that clients are told; "" that it is. `lost`:
+        it has none, and what to do about that."""
         if what and what != self.moved:
             self.say(what)
-        self.moved = what
+        self.moved, self.lost = what, lost
+
+    def notice_doubt(self, what: str) -> None:
+        """Say once why this machine's address can't be compared; "" that it can."""
+        if what and what != self.doubt:
+            self.say(what)
+        self.doubt = what
 
     @property
     def wanted(self) -> PreparedHub | None:
@@ -226,6 +235,7 @@ class Supervisor:
             "pending": self.pending is not None,
             "waits": self._waits if self.pending else None,
             "moved": self.moved,
+            "lost": self.lost,
             "spec": wanted.spec if wanted else None,
             "digest": files.digest(wanted.raw) if wanted else None,
             "pid": os.getpid(),

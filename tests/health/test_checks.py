@@ -74,6 +74,16 @@ def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
     assert finding.fix[0].command == "lkhub up --now"
 
 
+def test_address_that_is_gone_is_not_followed_by_a_command() -> None:
+    [finding] = check_address("the hub's address is gone: tls.mode: Tailscale is switched off", ["sudo tailscale up"])
+    assert (finding.code, finding.severity) == ("address-changed", "error")
+    assert [fix.text for fix in finding.fix] == ["sudo tailscale up"]
+    assert "DHCP" not in finding.cause
+    [finding] = check_address("the hub's address is gone: no LAN address", [])
+    assert finding.fix
+    assert all(fix.command != "lkhub up --now" for fix in finding.fix)
+
+
 def test_processes_without_a_supervisor_are_a_finding() -> None:
     assert list(check_supervised(True, ["media"])) == []
     assert list(check_supervised(False, [])) == []

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from lkhub.errors import MachineError
+from lkhub.errors import Fault, HubError, MachineError, SpecError
 from lkhub.plan.facts import Interface
 from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
@@ -32,12 +32,12 @@ def at(hub: PreparedHub, address: str) -> PreparedHub:
 
 
 @pytest.fixture
-def move(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedHub | MachineError], None]:
+def move(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedHub | HubError], None]:
     """`move(hub)`: preparing a spec again gives that hub, or raises."""
 
-    def become(outcome: PreparedHub | MachineError) -> None:
+    def become(outcome: PreparedHub | HubError) -> None:
         def prepare_again(_: PreparedHub) -> PreparedHub:
-            if isinstance(outcome, MachineError):
+            if isinstance(outcome, HubError):
                 raise outcome
             return outcome
 
@@ -46,7 +46,7 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedHub | MachineErro
     return become
 
 
-Move = Callable[[PreparedHub | MachineError], None]
+Move = Callable[[PreparedHub | HubError], None]
 
 
 def told(supervisor: Supervisor) -> list[str]:
@@ -150,6 +150,38 @@ async def test_machine_without_an_address_keeps_what_runs(
         move(here)
         await follow_addresses(supervisor, here)
         assert supervisor.as_json()["moved"] == ""
+
+
+async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    here = at(make_hub(media={}), "192.168.1.5")
+    faults = [
+        Fault("hub.yaml", 4, "tls.mode", "Tailscale is off", "sudo tailscale up"),
+        Fault("hub.yaml", 6, "media", "no"),
+    ]
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(SpecError(faults))
+        await follow_addresses(supervisor, here)
+        told = supervisor.as_json()
+        assert told["moved"] == "the hub's address is gone: tls.mode: Tailscale is off; media: no"
+        assert told["lost"] == ("sudo tailscale up",)
+
+
+async def test_address_that_is_still_here_is_not_called_gone(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    """Something else that was asked did not answer; it is said once."""
+    here = at(make_hub(media={}), "127.0.0.1")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(MachineError("tailscaled does not answer"))
+        await follow_addresses(supervisor, here)
+        await follow_addresses(supervisor, here)
+        assert supervisor.as_json()["moved"] == ""
+        doubt = "whether the hub's address has changed is not known: tailscaled does not answer"
+        assert said.count(doubt) == 1
 
 
 async def test_hub_that_does_not_start_at_its_new_address_runs_on_at_the_old_one(
