@@ -163,8 +163,20 @@ def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Findin
 _PROXY_FIX = Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy")
 
 
+# Nobody writes the records of a tailnet: a machine that was set up anew is another one to it.
+_TAILNET_FIXES = (
+    Fix("see which machine of the tailnet has the name", "tailscale status"),
+    Fix("remove an old one under Machines in the admin console, give this one the name there, then", "lkhub up"),
+)
+
+
 def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tuple[str, tuple[Fix, ...]]:
     """Why, by who answered there, and the ways out."""
+    if lead.name.endswith(".ts.net"):
+        return (
+            "a tailnet names its machines itself, and another one has this name there, or had it before",
+            _TAILNET_FIXES,
+        )
     only = Fix(f"make {told} the only address of {lead.name} in the DNS")
     if lead.cdns:
         cdns = ", ".join(dict.fromkeys(lead.cdns.values()))

@@ -130,7 +130,10 @@ def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[str]
     for other in choice.others:
         if other.address in told:
             continue
-        notes.append(f"not {other.address} on {other.interface}: {other.why_not or 'set media.advertise to use it'}")
+        # An interface that the spec names is none that others are not in.
+        why_not = other.why_not if other.interface != choice.interface else ""
+        why_not = why_not or "set media.advertise to use it"
+        notes.append(f"not {other.address} on {other.interface}: {why_not}")
     return notes
 
 

@@ -248,3 +248,13 @@ def test_finding_says_from_whom_a_port_is_closed() -> None:
     [finding] = find(Surroundings("lan", (), told("192.168.1.5"), (Verdict(row, False, "ufw's default"),)))
     assert "192.168.1.0/24" in finding.cause
     assert "ufw's default" in finding.detail
+
+
+def test_name_of_a_tailnet_is_not_mended_in_the_dns() -> None:
+    lead = judge_lead("hub.tail1234.ts.net", [ip_address("100.64.0.1")], [ip_address("100.64.0.3")], [])
+    [finding] = check_surroundings(Surroundings("lan", (lead,), told("100.64.0.3")))
+    assert (finding.code, finding.severity) == ("name-leads-elsewhere", "warning")
+    said = " ".join((finding.cause, *(f"{fix.text} {fix.command}" for fix in finding.fix)))
+    assert "tailscale status" in said
+    assert "DNS" not in said
+    assert "tls.mode: external" not in said
