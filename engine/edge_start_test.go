@@ -164,7 +164,7 @@ func (e *edgeTest) dialTLS(name string) (*tls.Conn, error) {
 }
 
 func dialTLSConfig(address string, config *tls.Config) (*tls.Conn, error) {
-	return tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", address, config)
+	return tls.DialWithDialer(&net.Dialer{Timeout: 30 * time.Second}, "tcp", address, config)
 }
 
 func loadPair(t *testing.T, certificate, key string) *tls.Config {
@@ -383,9 +383,9 @@ func (b *lockedBuffer) String() string {
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not after 10 s: %s", what)
+			t.Fatalf("not after a minute: %s", what)
 		}
 	}
 }

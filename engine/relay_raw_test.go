@@ -195,7 +195,7 @@ func (c *rawClient) exchange(setters ...stun.Setter) *stun.Message {
 	if _, err := c.conn.WriteTo(request.Raw, nil); err != nil {
 		c.t.Fatal(err)
 	}
-	_ = c.conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buffer := make([]byte, 1500)
 	n, _, err := c.conn.ReadFrom(buffer)
 	if err != nil {

@@ -122,7 +122,7 @@ func send(t *testing.T, from net.PacketConn, to net.Addr, text string) {
 // receive reads one packet, which must be the wanted one.
 func receive(t *testing.T, conn net.PacketConn, want string) {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 	buffer := make([]byte, 1500)
 	n, _, err := conn.ReadFrom(buffer)
 	if err != nil || string(buffer[:n]) != want {
