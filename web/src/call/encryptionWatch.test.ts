@@ -3,7 +3,7 @@ import { ConnectionState, RoomEvent } from 'livekit-client';
 import { beforeEach, expect, test, vi } from 'vitest';
 
 import type { Coming } from '../lib/roster';
-import { EncryptionWatch } from './encryptionWatch';
+import { EncryptionWatch, LOOK_AGAIN_MS } from './encryptionWatch';
 import { Emitter } from './testEmitter';
 
 const LONG_MS = 10_000;
@@ -167,6 +167,24 @@ test('sound and picture that can’t be decrypted are told until they can, or da
   fails();
   watch.dataCame('bob', true);
   expect(seen('undecodable')).toEqual([]);
+});
+
+test('what was counted before somebody else was added is no proof', async () => {
+  const { watch, seen, bob, fails } = setUp(true);
+  const camera = track(true);
+  let answer: (report: (typeof camera.inbound)[]) => void = () => undefined;
+  camera.track.getRTCStatsReport = () => new Promise((resolve) => (answer = resolve));
+  bob('PA_1', [camera]);
+  fails();
+  await vi.advanceTimersByTimeAsync(LOOK_AGAIN_MS);
+  watch.dataCame('eve', false);
+  answer([{ ...camera.inbound }]);
+  await vi.advanceTimersByTimeAsync(0);
+  // The last of what was decoded before.
+  camera.inbound.framesDecoded++;
+  camera.track.getRTCStatsReport = () => Promise.resolve([camera.inbound]);
+  await vi.advanceTimersByTimeAsync(LONG_MS);
+  expect(seen('undecodable')).toEqual(['bob']);
 });
 
 test('while the connection is made anew, what was known stays', async () => {

@@ -5,8 +5,11 @@ import { IdentitySet } from '../lib/identitySet';
 import { decodedAmounts } from './decodedAmounts';
 import type { RoomRoster } from './roomRoster';
 
-/** How often somebody who can't be decrypted is looked at again: as often as the worker reports errors. */
-const LOOK_AGAIN_MS = 1_500;
+/**
+ * How often somebody who can't be decrypted is looked at again. Of one track the worker reports a failure at most once a
+ * second (livekit-client 2.23.0, ErrorRateLimiter.ts).
+ */
+export const LOOK_AGAIN_MS = 1_500;
 
 /** What the worker puts before the words of an error that says nothing of the passphrase. */
 const NO_MATTER_OF_KEYS = 'InternalError';
@@ -24,7 +27,7 @@ export class EncryptionWatch {
   readonly encrypting = new IdentitySet();
 
   private readonly sids = new Map<string, string>();
-  private amounts = new Map<string, number>();
+  private readonly amounts = new Map<string, number>();
   private timer: ReturnType<typeof setInterval> | undefined;
   private readonly room: Room;
   private readonly hasPassphrase: boolean;
@@ -120,11 +123,14 @@ export class EncryptionWatch {
   private async lookAgain(): Promise<void> {
     // Nobody is in the room's list while the connection is made anew.
     if (this.room.state !== ConnectionState.Connected) return;
+    const { timer, amounts } = this;
     for (const identity of this.doubted()) {
       const participant = this.room.remoteParticipants.get(identity);
       if (!participant) continue;
-      const { amounts } = this;
-      for (const [track, amount] of await decodedAmounts(participant)) {
+      const decoded = await decodedAmounts(participant);
+      // It began anew meanwhile.
+      if (timer !== this.timer) return;
+      for (const [track, amount] of decoded) {
         if (amount > (amounts.get(track) ?? Infinity)) this.isUnderstood(identity);
         amounts.set(track, amount);
       }
