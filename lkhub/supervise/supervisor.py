@@ -157,8 +157,8 @@ class Supervisor:
         await anyio.to_thread.run_sync(rotate_logs, [self.paths.log(name) for name in (*self.children, "hub")])
 
     async def write_missing(self) -> None:
-        """Write what somebody has removed from the state directory, or what could not be written. Raises MachineError
-        where it still can't."""
+        """Write what somebody has removed from the state directory or damaged there, or what could not be written.
+        Raises MachineError where it still can't."""
         async with self._changing:
             for child in self.children.values():
                 child.keep_record()
@@ -167,8 +167,8 @@ class Supervisor:
                 return
             # This one is removed when people were told.
             kept = {path: text for path, text in current.files.items() if path != self.paths.root_change}
-            self.crew.write({path: text for path, text in kept.items() if not os.path.exists(path)})
-            if self._unwritten or not os.path.exists(self.paths.applied):
+            self.crew.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
+            if self._unwritten or not _is_readable(self.paths):
                 write_applied(current)
                 self._unwritten = False
             self.outside.write_missing()
@@ -242,6 +242,15 @@ class Supervisor:
         }
 
     # --- how
+
+    def _is_damaged(self, path: str, text: str) -> bool:
+        """Whether a file is gone or empty, as after a crash of the machine. What is rendered is not edited: a process
+        that ends would be started with it."""
+        try:
+            found = files.read_text(path)
+        except MachineError:
+            return True
+        return found is None or (not found and text != "") or (path.startswith(self.paths.rendered) and found != text)
 
     def _describe_removal(self) -> Mapping[str, Any] | None:
         """When the state directory was removed, and who writes a log since that nobody can read."""
@@ -347,3 +356,10 @@ class Supervisor:
             self._unwritten = True
             self.say(f"{error.message}; commands tell of the hub as it was until it can be")
         self.outside.follow(wanted.plan)
+
+
+def _is_readable(paths: StatePaths) -> bool:
+    """Whether commands find what is in force."""
+    with contextlib.suppress(MachineError):
+        return load_applied(paths) is not None
+    return False

@@ -183,6 +183,37 @@ async def test_single_files_are_written_again(paths: StatePaths, said: list[str]
     await run_and(hub, said, remove)
 
 
+@pytest.mark.parametrize("left", [b"", b"\xff", b"{"], ids=["empty", "garbage", "the beginning"])
+async def test_files_that_were_damaged_are_written_again(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, left: bytes
+) -> None:
+    """A process that ends would be started with them, and commands would say that the hub has not been up yet."""
+    hub = make_hub(media={"say": "whole"}, serve={})
+
+    async def damage(supervisor: Supervisor) -> None:
+        for path in (*hub.files, paths.record("media"), paths.applied):
+            before = Path(path).read_text()
+            Path(path).write_bytes(left)
+            await until(lambda path=path: Path(path).read_bytes().strip() not in (b"", left), path)  # type: ignore[misc]
+            if path in hub.files:
+                assert Path(path).read_text() == before
+        assert load_applied(paths) is not None
+        assert read_record(paths, "media") is not None
+        assert all(child.restarts == 0 for child in supervisor.children.values()), said
+
+    await run_and(hub, said, damage)
+
+
+async def test_key_that_the_operator_has_written_stays(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+    hub = make_hub(media={})
+    hub = replace(hub, files={**hub.files, paths.managed_keys: "API: x\n"})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        Path(paths.managed_keys).write_text("API: y\n")
+        await supervisor.write_missing()
+        assert Path(paths.managed_keys).read_text() == "API: y\n"
+
+
 async def test_word_of_a_new_root_is_not_brought_back_once_people_were_told(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
