@@ -1,7 +1,6 @@
 """`lkhub up` in the foreground: the supervisor in this process, and a live status area on a terminal."""
 
 import contextlib
-from functools import partial
 
 import anyio
 from rich.live import Live
@@ -31,18 +30,17 @@ def describe_start(hub: PreparedHub) -> str:
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
-    async def tell(outcome: Applied | HubError) -> None:
+    def tell(outcome: Applied | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
-        if verify:
-            await anyio.to_thread.run_sync(wait_for_certificates, hub.plan.paths, progress)
         paths = hub.plan.paths
-        around = await anyio.to_thread.run_sync(look_around, paths, load_sightings(paths))
-        called = partial(verify_hub, paths, around, progress=progress)
-        verified = await anyio.to_thread.run_sync(called) if verify else None
+        if verify:
+            wait_for_certificates(paths, progress)
+        around = look_around(paths, load_sightings(paths))
+        verified = verify_hub(paths, around, progress=progress) if verify else None
         progress.clear()
         if json:
-            show_json((await anyio.to_thread.run_sync(partial(read_status, paths, around=around))).as_json())
+            show_json(read_status(paths, around=around).as_json())
         else:
             pending = isinstance(outcome, Applied) and outcome.pending
             show_summary(hub.plan, verified, around, link=link, pending=pending)
@@ -50,7 +48,8 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         # The hub is up, and people may be in a call: nothing that is only told may end it.
         try:
-            await tell(outcome)
+            # In a thread, all of it: it asks this very supervisor, which answers in this loop.
+            await anyio.to_thread.run_sync(tell, outcome)
         except HubError as error:
             progress.clear()
             show_error(error)

@@ -147,6 +147,23 @@ def test_foreground_drains_at_the_first_signal_and_leaves_nothing(hub: Hub) -> N
     assert hub.status()["hub"]["state"] == "stopped"
 
 
+def test_foreground_ends_its_start_with_what_a_person_needs(hub: Hub) -> None:
+    with hub.start("up") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        shown = []
+        for line in process.stdout:
+            shown.append(line)
+            if line.lstrip().startswith("API key"):
+                break
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        told = process.stderr.read()
+    assert shown[0] == "hub is up\n", shown
+    assert "verified udp" in "".join(shown)
+    assert "error" not in told
+
+
 def test_down_of_a_hub_that_is_not_running_is_done(hub: Hub) -> None:
     assert hub.run("down").returncode == 0
 

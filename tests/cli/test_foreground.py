@@ -1,0 +1,69 @@
+"""`lkhub up` in the foreground: what is told of the hub is asked of the supervisor in this very process."""
+
+from collections.abc import Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from lkhub.cli import foreground
+from lkhub.cli.progress import Progress
+from lkhub.errors import HubError, MachineError
+from lkhub.health.status import Verified
+from lkhub.health.surroundings import UNSEEN
+from lkhub.plan.build import build_plan
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
+from lkhub.supervise.control import ask
+from lkhub.supervise.control_server import serve_control
+from lkhub.supervise.supervisor import Applied
+from tests.cli.test_up import PROCESSES
+from tests.machines import make_facts
+
+STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["summary", "json"])
+@pytest.mark.parametrize("verify", [False, True], ids=["no-verify", "verify"])
+@pytest.mark.parametrize(
+    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["applied", "refused"]
+)
+def test_supervisor_answers_while_it_is_told_what_runs(
+    applied: StatePaths,
+    outcome: Applied | HubError,
+    verify: bool,
+    json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = build_plan(load_spec(b""), make_facts(state=applied.root))
+    asked: list[str] = []
+
+    async def status(_: Mapping[str, Any], __: object) -> Any:
+        asked.append("status")
+        return STATUS
+
+    async def run_hub(hub: Any, say: object, ready: Any) -> None:
+        """As the real one: commands are answered by the loop that `ready` is awaited in."""
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(partial(serve_control, applied.control, {"status": status}))
+            await ready(SimpleNamespace(tasks=tasks), outcome)
+            tasks.cancel_scope.cancel()
+
+    def verify_hub(*_: object, **__: object) -> Verified:
+        ask(applied.control, "status")
+        return Verified(1.0, ())
+
+    monkeypatch.setattr(foreground, "run_hub", run_hub)
+    monkeypatch.setattr(foreground, "verify_hub", verify_hub)
+    monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, "status"))
+    monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
+    hub: Any = SimpleNamespace(plan=plan)
+    assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
+    shown = capsys.readouterr()
+    assert asked
+    assert "does not answer" not in shown.err
+    assert ('"processes"' if json else "hub is up") in shown.out
+    assert ("the change was refused" in shown.err) is isinstance(outcome, HubError)
