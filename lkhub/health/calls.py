@@ -12,9 +12,8 @@ from lkhub.health.paths import PathResult
 
 _TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
 
-# Stages and reasons of what all paths have in common: the way to the server, and the signalling.
+# Stages of what all paths have in common: the way to the server. The signalling has reasons of its own.
 _COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
-_SIGNALLING = ("join-refused", "signal-silent", "signal-ended", *causes_http.CAUSES)
 
 
 def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
@@ -48,7 +47,7 @@ def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
 
 def is_common(result: PathResult) -> bool:
     """Whether a path failed at what all paths and the web have in common: the way to the server, and the signalling."""
-    return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in _SIGNALLING)
+    return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in causes_http.CAUSES)
 
 
 def _cause_key(result: PathResult) -> tuple[str, ...]:

@@ -27,21 +27,28 @@ OWN = CalledHub(
 PROXIED = replace(OWN, tls="external", door="127.0.0.1:7883", turn="turn.example.com:443", turn_door="127.0.0.1:5349")
 GIVEN = replace(SOMEBODYS, given_tokens=True)
 
+PROBE = ROOT / "engine/internal/probe"
+
 # Lost packets have a finding of their own.
 TABLES = {**causes_way.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}
 
 # What stops a path without saying anything against the server, or has no more to say than its stage.
 WITHOUT_CAUSE = {
-    *("connect-failed", "bad-certificate", "token-missing", "join-refused", "session-ended", "session-lost"),
+    *("connect-failed", "bad-certificate", "session-ended", "session-lost"),
     *("no-description", "no-candidate", "join-failed"),
-    *("no-ipv6", "not-decided", "needs-subscriber", "interrupted"),
+    *("no-ipv6", "needs-subscriber", "interrupted"),
 }
 
 
 def read_reasons() -> set[str]:
     """The reasons that the probe knows."""
-    text = (ROOT / "engine/internal/probe/reasons.go").read_text()
-    return set(re.findall(r'^\t\w+ +Reason = "([\w-]+)"', text, re.MULTILINE))
+    return set(name_reasons().values())
+
+
+def name_reasons() -> dict[str, str]:
+    """Each by its name in Go."""
+    text = (PROBE / "reasons.go").read_text()
+    return dict(re.findall(r'^\t(\w+) +Reason = "([\w-]+)"', text, re.MULTILINE))
 
 
 def fail(path: str, stage: str, reason: str, **evidence: str) -> PathResult:
@@ -63,6 +70,12 @@ def say(finding: Finding) -> str:
 def test_every_reason_of_the_probe_has_causes_of_its_own() -> None:
     not_of_the_probe = {"another-page", "part-missing", "not-promised"}
     assert read_reasons() == {*TABLES, *WITHOUT_CAUSE} - not_of_the_probe
+
+
+def test_every_reason_of_the_probe_is_found_by_it() -> None:
+    files = [file for file in PROBE.glob("*.go") if not file.name.endswith(("_test.go", "reasons.go"))]
+    words = set(re.findall(r"\w+", "".join(file.read_text() for file in files)))
+    assert name_reasons().keys() - words == set()
 
 
 @pytest.mark.parametrize("hub", [OWN, PROXIED, SOMEBODYS, GIVEN], ids=["own", "proxied", "somebodys", "given"])

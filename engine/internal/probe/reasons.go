@@ -1,7 +1,7 @@
 package probe
 
 // Reason is why a path stopped, for programs: what was seen, not what follows from it. A stage has several. lkhub's
-// health package knows what each may be caused by; docs/reference/json.md lists them.
+// health package knows what each may be caused by, and docs/reference/json.md leads here.
 type Reason string
 
 // Of names and connections, to the server or to a TURN server.
@@ -40,8 +40,8 @@ const (
 	HTTPSilent      Reason = "http-silent"       // no answer
 	HTTPClosed      Reason = "http-closed"       // closed without one
 	HTTPFailed      Reason = "http-failed"       // else
-	HubWrongHost    Reason = "hub-wrong-host"    // a hub's own refusal: another Host than its name; evidence: host, at
-	HubNotTrusted   Reason = "hub-not-trusted"   // a hub's own refusal: not from its proxy; evidence: address
+	HubWrongHost    Reason = "hub-wrong-host"    // a hub's own refusal: another Host than its name
+	HubNotTrusted   Reason = "hub-not-trusted"   // a hub's own refusal: not from its proxy
 	HubWithoutMedia Reason = "hub-without-media" // a hub's web application, which is not where signalling is
 	HubMediaDown    Reason = "hub-media-down"    // a hub's edge answers, and what it leads to does not
 )
@@ -53,7 +53,6 @@ const (
 	TokenExpired   Reason = "token-expired"   //
 	TokenTooEarly  Reason = "token-too-early" // by the server's clock
 	TokenMalformed Reason = "token-malformed" //
-	TokenMissing   Reason = "token-missing"   // the server got none: something on the way dropped it
 	NoIdentity     Reason = "no-identity"     //
 	NoGrant        Reason = "no-grant"        // the token does not allow it
 	NoRoom         Reason = "no-room"         // the room does not exist, and none is made
@@ -66,10 +65,9 @@ const (
 // Of the join.
 const (
 	NotUpgraded   Reason = "not-upgraded"   // HTTP works, and the WebSocket is answered as plain HTTP; evidence: status
-	JoinRefused   Reason = "join-refused"   // evidence: status
 	SignalSilent  Reason = "signal-silent"  // no answer within the time
 	SignalEnded   Reason = "signal-ended"   // the connection broke
-	SessionEnded  Reason = "session-ended"  // the server ended the session; evidence: why
+	SessionEnded  Reason = "session-ended"  // the server ended the session
 	NoDescription Reason = "no-description" //
 	NoCandidate   Reason = "no-candidate"   //
 	NotOffered    Reason = "not-offered"    // other paths are, or may be
@@ -93,7 +91,6 @@ const (
 	NoPicture      Reason = "no-picture"       // sound comes through, packets of a picture's size don't
 	TooLossy       Reason = "too-lossy"        // a quarter of all packets, or more, is lost
 	SessionLost    Reason = "session-lost"     // a session ended while media was waited for
-	Undecided      Reason = "not-decided"      //
 	NeedsAnother   Reason = "needs-subscriber" // one token alone: all but media
 	Interrupted    Reason = "interrupted"      //
 )
