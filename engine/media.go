@@ -33,12 +33,12 @@ func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	})
 }
 
-// runServer is what media and relay have in common: the flags, the signals, one failure line on stdout. register
+// runServer is what media, relay and edge have in common: the flags, the signals, one failure line on stdout. register
 // adds the flags that a server has of its own.
 func runServer(name, configName string, register func(*flag.FlagSet), args []string, stdin io.Reader, stdout, stderr io.Writer, build func(text string) (engine, error)) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	configPath := flags.String("config", "", "`file` to read: "+configName)
-	control := flags.String("control", "", "`path` of the Unix socket that answers GET /status and GET /ready")
+	control := flags.String("control", "", "`path` of the Unix socket to answer on (engine/README.md)")
 	drain := flags.Duration("drain", defaultDrain, "how long a stop by a signal waits for clients to leave, unless POST /drain says it")
 	profile := flags.String("cpuprofile", "", "`file` to record a CPU profile in, for scripts/profile")
 	register(flags)

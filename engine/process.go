@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// engine is one server inside this process: the SFU or the relay.
+// engine is one server inside this process: the SFU, the relay or the edge.
 type engine interface {
 	// Run starts the server and serves until Stop; it calls ready, once, when clients are accepted.
 	Run(ready func()) error

@@ -179,7 +179,7 @@ func (b *relayBounds) giveBack(h holder) {
 func (b *relayBounds) check(h holder, replaces bool) error {
 	err := b.reason(h, replaces)
 	if err != nil {
-		b.refused[err] = refusal{b.refused[err].Count + 1, float64(b.clock().UnixMilli()) / 1000, addressOf(h.network)}
+		b.refused[err] = refusal{b.refused[err].Count + 1, float64(b.clock().UnixMilli()) / 1000, places.Name(h.network)}
 	}
 	return err
 }
@@ -303,7 +303,7 @@ func (b *relayBounds) status() map[string]any {
 	largest := 0
 	for network, held := range b.networks {
 		if held > largest {
-			largest, most = held, map[string]any{"address": addressOf(network), "held": held}
+			largest, most = held, map[string]any{"address": places.Name(network), "held": held}
 		}
 	}
 	refused := map[string]refusal{}
@@ -317,11 +317,4 @@ func (b *relayBounds) status() map[string]any {
 		status["asked"] = float64(b.asked.UnixMilli()) / 1000
 	}
 	return status
-}
-
-func addressOf(network netip.Prefix) string {
-	if network.IsSingleIP() {
-		return network.Addr().String()
-	}
-	return network.String()
 }

@@ -96,7 +96,7 @@ func (c *Counter) refuse(client netip.Prefix, held int, full bool) {
 	c.refused++
 	now := seconds(time.Now())
 	if c.refusal == nil || now-c.refusal.At > 60 || held >= c.refusal.Held {
-		c.refusal = &Refusal{now, name(client), held, full}
+		c.refusal = &Refusal{now, Name(client), held, full}
 	}
 }
 
@@ -157,7 +157,8 @@ func ipOf(addr net.Addr) netip.Addr {
 // plain is an address as networks are written: a netip.Prefix contains neither a mapped IPv4 address nor one with a zone.
 func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
-func name(client netip.Prefix) string {
+// Name is a client as people know it: its address, or the network that it is counted under.
+func Name(client netip.Prefix) string {
 	if client.IsSingleIP() {
 		return client.Addr().String()
 	}

@@ -105,6 +105,17 @@ func TestClientsAreCountedByAddressOrNetwork(t *testing.T) {
 	}
 }
 
+func TestAClientIsNamedByItsAddressOrNetwork(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1:1000":      "192.0.2.1",
+		"[2001:db8:1:2::3]:1": "2001:db8:1:2::/64",
+	} {
+		if got := Name(ClientOf(address(addr))); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
+		}
+	}
+}
+
 // from is a connection of this address.
 type from struct {
 	net.Conn

@@ -36,8 +36,7 @@ type sender interface {
 }
 
 // New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns conn itself, and nothing
-// is counted. tell hears, at most once, that this
-// machine refuses to send batches, after which each packet leaves by itself.
+// is counted. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
 func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) net.PacketConn {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
