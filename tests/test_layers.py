@@ -6,9 +6,12 @@ failure names the line to move.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pkgutil import iter_modules
 
 import grimp
 import pytest
+
+from lkhub import health
 
 MACHINE = (
     "anyio",
@@ -41,6 +44,10 @@ class Rule:
 
 
 PURE = ("lkhub.errors", "lkhub.spec", "lkhub.plan", "lkhub.render", "lkhub.trust")
+
+# These call the hub. All else in there judges.
+PROBES = {"verify", "web", "web_front"}
+JUDGES = tuple(f"lkhub.health.{module.name}" for module in iter_modules(health.__path__) if module.name not in PROBES)
 
 RULES = (
     Rule(
@@ -89,16 +96,7 @@ RULES = (
         "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
     ),
     Rule(
-        (
-            *("lkhub.health.asker", "lkhub.health.checks", "lkhub.health.edge", "lkhub.health.finding"),
-            *(
-                "lkhub.health.kernel",
-                "lkhub.health.paths",
-                "lkhub.health.router",
-                "lkhub.health.sends",
-                "lkhub.health.status",
-            ),
-        ),
+        JUDGES,
         ("lkhub.host", "lkhub.supervise", *MACHINE),
         "facts are gathered once and judged purely",
     ),
