@@ -7,8 +7,9 @@ import typer
 
 from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, State
-from lkhub.cli.show import count_people, err
+from lkhub.cli.show import err
 from lkhub.errors import InputError, MachineError
+from lkhub.health.checks import begin_with_people
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import NotRunningError, ask
 
@@ -51,7 +52,7 @@ def restart(
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
     answer = ask(paths.control, "restart", name=name)
     people = answer["people"]
-    told = f"; {count_people(people)} in a call and had to reconnect" if people else ""
+    told = f"; {begin_with_people(people)} in a call and had to reconnect" if people else ""
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
 
 

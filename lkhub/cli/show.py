@@ -156,11 +156,6 @@ def show_findings(findings: Iterable["Finding"]) -> None:
             say(fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
 
 
-def count_people(people: int) -> str:
-    """The beginning of a sentence about people in a call."""
-    return "1 person is" if people == 1 else f"{people} people are"
-
-
 def draw_qr(text: str) -> list[str]:
     """The lines of a QR code, two of its rows in one, black on white whatever the terminal's colours are.
 

@@ -23,11 +23,16 @@ def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[st
             )
 
 
+def begin_with_people(people: int) -> str:
+    """How a sentence about people in a call begins."""
+    return "1 person is" if people == 1 else f"{people} people are"
+
+
 def describe_people(people: int | None) -> str:
     """How many are in a call, as media told; None where it did not."""
     if people is None:
         return "whether people are in a call is not known: media does not say, or is another one since a moment ago"
-    return f"{people} {'person is' if people == 1 else 'people are'} in a call"
+    return f"{begin_with_people(people)} in a call"
 
 
 def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iterator[Finding]:
