@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from lkhub.health.web_front import WAY
 from lkhub.host.http import httpx
 from lkhub.host.node import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
@@ -19,8 +20,6 @@ from lkhub.supervise.control import NotRunningError, ask
 
 # What passes connections on does so at once.
 KNOCK_SECONDS = 1.0
-
-_WAY = "/api/way"
 
 
 def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Lead]) -> tuple[Lead, ...]:
@@ -47,7 +46,7 @@ def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, le
     if not addresses:
         return lead
     with ThreadPoolExecutor(len(addresses)) as at_once:
-        found = list(at_once.map(lambda at: ask_over_tls(at, port, lead.name, _WAY, KNOCK_SECONDS), addresses))
+        found = list(at_once.map(lambda at: ask_over_tls(at, port, lead.name, WAY, KNOCK_SECONDS), addresses))
     answers = {at: judge_answer(answered, instance, leaves) for at, answered in zip(addresses, found, strict=True)}
     seen = [_read(answered.body)["client"] for answered in found if answered and _is_from(answered, instance)]
     # Where it is this machine's own address, what passes connections on leaves the clients' addresses as they are.
@@ -79,7 +78,7 @@ def _read(body: str) -> dict[str, str]:
 def _ask_own(serve: str) -> str:
     """What the hub's own service says that it is; "" where it does not."""
     try:
-        answer = httpx.get(serve + _WAY, timeout=KNOCK_SECONDS, trust_env=False)
+        answer = httpx.get(serve + WAY, timeout=KNOCK_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return ""
     return _read(answer.text).get("instance", "") if answer.is_success else ""

@@ -70,6 +70,11 @@ class CalledHub:
         """Whether a proxy is expected to lead TURN over TLS to the hub, too."""
         return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_door.rpartition(":")[2]
 
+    @property
+    def turn_name(self) -> str:
+        """The host that clients are told for TURN over TLS."""
+        return self.turn.rpartition(":")[0]
+
     def port_of(self, result: PathResult) -> str:
         """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""
         protocol, _, end = result.evidence.get("remote", "").split(",")[0].partition(" ")

@@ -167,6 +167,11 @@ def _http_closed(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(why, (status_fix(hub), *((lead_fix(hub),) if hub.is_proxied else ())))
 
 
+def _sign_anew(text: str, options: str = "") -> Fix:
+    """Typed on the machine of the hub that the token is for."""
+    return Fix(text, f"lkhub token --room ROOM --identity NAME{options}")
+
+
 _KEY_FIX = Fix("take key and secret from the hub itself", "lkhub env")
 
 
@@ -183,7 +188,7 @@ def _other_key(what: str) -> Explain:
         if hub.given_tokens:
             return Cause(
                 named,
-                (Fix("make the token with a key of that very server", "lkhub token --room ROOM --identity NAME"),),
+                (_sign_anew("make the token with a key of that very server"),),
             )
         return Cause(named, (_KEY_FIX,))
 
@@ -192,7 +197,7 @@ def _other_key(what: str) -> Explain:
 
 def _token_expired(result: PathResult, hub: CalledHub) -> Cause:
     if hub.given_tokens:
-        new = Fix("make new ones", "lkhub token --room ROOM --identity NAME --ttl 10m")
+        new = _sign_anew("make new ones", " --ttl 10m")
         return Cause("the token's time is over, by the server's clock", (new, CLOCK_FIX))
     if hub.is_own:
         return Cause(_CLOCK_JUMPED, (CLOCK_FIX, STATUS_FIX))
@@ -217,7 +222,7 @@ def _token_malformed(result: PathResult, hub: CalledHub) -> Cause:
     if hub.given_tokens:
         return Cause(
             "what was given is no token as LiveKit makes them",
-            (Fix("make one", "lkhub token --room ROOM --identity NAME"),),
+            (_sign_anew("make one"),),
         )
     return Cause(
         "the token was made here and now, and arrives as another text: something on the way changes the header "
@@ -230,7 +235,7 @@ def _no_grant(result: PathResult, hub: CalledHub) -> Cause:
     if hub.given_tokens:
         return Cause(
             "the token does not allow this room, or not to publish and subscribe there",
-            (Fix("make one", "lkhub token --room ROOM --identity NAME"),),
+            (_sign_anew("make one"),),
         )
     return Cause(
         "the token was made here and now and allows it, so it did not arrive: something on the way drops the header "
@@ -240,9 +245,7 @@ def _no_grant(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _no_identity(result: PathResult, hub: CalledHub) -> Cause:
-    return Cause(
-        "the token names no participant", (Fix("make it with an identity", "lkhub token --room ROOM --identity NAME"),)
-    )
+    return Cause("the token names no participant", (_sign_anew("make it with an identity"),))
 
 
 def _no_room(result: PathResult, hub: CalledHub) -> Cause:
@@ -270,14 +273,14 @@ def _limit_reached(result: PathResult, hub: CalledHub) -> Cause:
 def _token_mismatch(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         "the two tokens are not a pair",
-        (Fix("give two of one room, with two identities", "lkhub token --room ROOM --identity NAME"),),
+        (_sign_anew("give two of one room, with two identities"),),
     )
 
 
 def _token_refused(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server refuses the token, for a reason that is not one of the usual ones: its words are above"
     if hub.given_tokens:
-        return Cause(why, (Fix("make another", "lkhub token --room ROOM --identity NAME"), CLOCK_FIX))
+        return Cause(why, (_sign_anew("make another"), CLOCK_FIX))
     return Cause(why, (LOG_FIX if hub.is_own else _KEY_FIX, CLOCK_FIX))
 
 

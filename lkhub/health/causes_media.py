@@ -161,7 +161,7 @@ def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
         # No proxy is expected there.
         fixes = (LISTENERS_FIX, STATUS_FIX)
     if hub.has_split:
-        name = hub.turn.rpartition(":")[0]
+        name = hub.turn_name
         fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), RENDER_FIX)
     return Cause(
         f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on", fixes

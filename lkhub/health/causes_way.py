@@ -94,7 +94,7 @@ def _silent(result: PathResult, hub: CalledHub) -> Cause:
     closed = Fix(f"see what closes {named}, on the hub's machine", "lkhub firewall status")
     # The port is the proxy's, and the hub's own table of ports does not have it.
     if hub.has_split or (hub.is_proxied and not is_turn(result)):
-        name = hub.turn.rpartition(":")[0] if is_turn(result) else hub.name
+        name = hub.turn_name if is_turn(result) else hub.name
         return Cause(
             why,
             (
@@ -111,7 +111,7 @@ def _silent(result: PathResult, hub: CalledHub) -> Cause:
 def _turn_refused_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
     """Nothing listens, so that there is nothing to open."""
     if hub.has_split:
-        lead = f"have the proxy pass TLS for {hub.turn.rpartition(':')[0]} on to {hub.turn_door}, as it is"
+        lead = f"have the proxy pass TLS for {hub.turn_name} on to {hub.turn_door}, as it is"
         return (Fix(f"start the proxy, and {lead}"), RENDER_FIX)
     if hub.is_own:
         named = f"{_port(result)}, which turn.listen names" if hub.is_proxied else _port(result)
@@ -134,7 +134,7 @@ def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
     if is_turn(result):
         why = f"{why}, and clients are told that TURN over TLS is there"
         if hub.has_split:
-            name = hub.turn.rpartition(":")[0]
+            name = hub.turn_name
             return Cause(why, (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door}, as it is"), RENDER_FIX))
         if not hub.is_own:
             return Cause(why, (Fix("give the TURN server a certificate, or don't tell clients turns: for that port"),))
@@ -157,7 +157,7 @@ PROXY_PROTOCOL_FIX = Fix(
 
 def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
     if is_turn(result) and hub.has_split:
-        name = hub.turn.rpartition(":")[0]
+        name = hub.turn_name
         if hub.unannounced:
             why = (
                 f"the proxy at {hub.unannounced} leads {name} to {hub.turn_door} without the PROXY protocol, by which "

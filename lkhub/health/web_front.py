@@ -7,7 +7,8 @@ from lkhub.health.paths import WayHome, WebResult
 from lkhub.health.web import PAGE, Answer, ask, open_client, quote
 from lkhub.host.http import httpx
 
-_WAY = "/api/way"
+# Where the service says how whoever asks got there (lkhub/service/app.py).
+WAY = "/api/way"
 
 
 def verify_front(web: str, home: WayHome) -> tuple[WebResult, ...]:
@@ -19,7 +20,7 @@ def verify_front(web: str, home: WayHome) -> tuple[WebResult, ...]:
         except httpx.HTTPError as error:
             detail = f"nothing answers at {plain}: {str(error) or type(error).__name__}"
             redirect = WebResult("redirect", False, plain, "not-redirected", detail, {"said": "nothing"})
-        way = web + _WAY
+        way = web + WAY
         try:
             forwarded = judge_forwarded(way, ask(client, way, home))
         except httpx.HTTPError as error:
