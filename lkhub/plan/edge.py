@@ -5,11 +5,11 @@ from pathlib import PurePath
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.media import LOOPBACK
-from lkhub.plan.model import EdgePlan, MediaPlan, TlsMode, TlsPlan, TurnDoor, as_host
+from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnDoor, as_host
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
-from lkhub.spec.types import Address
+from lkhub.spec.types import Address, TlsMode
 
 DEFAULT_MODES: dict[str, TlsMode] = {"local": "off", "lan": "internal", "public": "acme"}
 HTTPS_PORT, HTTP_PORT = 443, 80

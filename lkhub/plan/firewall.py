@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from lkhub.plan.facts import Interface
-from lkhub.plan.model import Listener, Plan, ProcessName, Protocol, Reach
+from lkhub.plan.model import Listener, Plan, ProcessName, Protocol
 from lkhub.spec.document import Path, dotted
-from lkhub.spec.types import Address, Network, PortRange
+from lkhub.spec.types import Address, Network, PortRange, Reach
 
 # Networks that no router of the internet leads to (RFC 1918, RFC 4193).
 _PRIVATE: tuple[Network, ...] = (

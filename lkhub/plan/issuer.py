@@ -1,10 +1,11 @@
 """Who certifies the hub's name over ACME, and by which account."""
 
-from lkhub.plan.model import AcmeAccount, TlsMode
+from lkhub.plan.model import AcmeAccount
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.issuer import DIRECTORIES
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
+from lkhub.spec.types import TlsMode
 
 _ACCOUNT_FORM = "tls.account: {key_id: ID, mac_key: {file: PATH}}"
 

@@ -8,13 +8,11 @@ from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
 from lkhub.spec.duration import DEFAULT_DRAIN, Duration
 from lkhub.spec.turn import TurnProtocol
-from lkhub.spec.types import Address, Network, PortRange
+from lkhub.spec.types import Address, Network, PortRange, Reach, TlsMode
 
 ProcessName = Literal["media", "relay", "serve", "edge"]
 PROCESS_NAMES: tuple[ProcessName, ...] = get_args(ProcessName)
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
-Reach = Literal["local", "lan", "public"]
-TlsMode = Literal["off", "internal", "acme", "files", "tailscale", "external"]
 Protocol = Literal["tcp", "udp"]
 
 

@@ -4,7 +4,7 @@ A field that is None was not given; its default depends on `reach` and is decide
 """
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
@@ -25,7 +25,9 @@ from lkhub.spec.types import (
     PortOrOff,
     PortRange,
     Ports,
+    Reach,
     Stun,
+    TlsMode,
 )
 
 _SECRET_SCHEMA: dict[str, Any] = {
@@ -100,9 +102,7 @@ class Part(BaseModel):
 class Tls(Part):
     """Certificate and HTTPS port of the hub: who makes the certificate, and where clients connect."""
 
-    mode: Literal["off", "internal", "acme", "files", "tailscale", "external"] | None = Field(
-        default=None, examples=["internal"]
-    )
+    mode: TlsMode | None = Field(default=None, examples=["internal"])
     """Where the certificate comes from. `internal`: the hub's own authority, whose root each device has to
     trust once (`lkhub trust`); the default for `reach: lan`. `acme`: a public authority such as Let's Encrypt; the
     default for `reach: public`. `files`: `cert` and `key`. `tailscale`: the name of this machine in a tailnet.
@@ -221,7 +221,7 @@ class Spec(Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")] = "hub"
     """Name of the hub: lower-case letters, digits and dashes."""
 
-    reach: Literal["local", "lan", "public"] = "local"
+    reach: Reach = "local"
     """Who can reach the hub: `local`, this machine only; `lan`, this network; `public`, the internet."""
 
     domain: Domain | None = Field(default=None, examples=["rtc.example.com"])

@@ -16,6 +16,8 @@ T = TypeVar("T")
 MAX_PROBLEMS = 2
 
 Off: TypeAlias = Literal["off"]
+Reach: TypeAlias = Literal["local", "lan", "public"]
+TlsMode: TypeAlias = Literal["off", "internal", "acme", "files", "tailscale", "external"]
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
 
