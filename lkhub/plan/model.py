@@ -55,10 +55,15 @@ class Ready:
 
 
 class Fingerprint(NamedTuple):
-    """What tells two versions of a process apart: digests of the program with its arguments, and of its files."""
+    """What tells two versions of a process apart: digests of the program with its arguments, and of its files. ""
+    stands for what is not known, and is like no version."""
 
     program: str
     files: str
+
+    def without_files(self) -> "Fingerprint":
+        """That of a process of which it is not known which files it has read."""
+        return Fingerprint(self.program, "")
 
 
 @dataclass(frozen=True)

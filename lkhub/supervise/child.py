@@ -37,8 +37,8 @@ clients to leave for good (reason SERVER_SHUTDOWN); when it is gone without a wo
 # may go on, and its calls with it.
 READY_SECONDS = 30.0
 
-# Of one that is taken over it is not known whether it has served. The edge asks tailscaled before it answers, and gives
-# that three seconds.
+# Of one that is taken over it is not known whether it has served. One that is well answers in milliseconds, and within
+# this where the machine is busy.
 ANSWER_SECONDS = 5.0
 
 # A process that is well answers in milliseconds.
@@ -52,9 +52,6 @@ SECOND_SIGNAL_SECONDS = 0.2
 
 # Before a process whose watching failed by a bug is watched again.
 WATCH_AGAIN_SECONDS = 1.0
-
-# Of a process that may or may not have taken its new files over.
-_UNKNOWN_FILES = ""
 
 # Lines of the log that a crash report shows: the error and what led to it.
 REPORT_LINES = 8
@@ -157,7 +154,7 @@ class Child:
         before, taken = self.fingerprint, files.stamp(plan.watched)
         # Should this be the end of the supervisor, the next one does not know whether it happened. Nor do we, should
         # the process end before it answers, or have ended: it is started with the files that it finds by then.
-        self.fingerprint = Fingerprint(before.program, _UNKNOWN_FILES)
+        self.fingerprint = before.without_files()
         if self.state != "running":
             raise MachineError(f"{self.plan.name} has ended meanwhile, and is started again; try the change once more")
         self._remember()

@@ -100,7 +100,7 @@ class Crew:
             # A process that runs with the files of the change is better than none. The next `up` makes it another.
             failed.append(error)
             for child in old.values():
-                child.fingerprint = Fingerprint(child.fingerprint.program, "")
+                child.fingerprint = child.fingerprint.without_files()
         self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
         try:
             await self.start((child for child in old.values() if child.state == "stopped"), persist=True)

@@ -11,13 +11,10 @@ import anyio
 from lkhub.host import processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
-from lkhub.supervise.child import Child
+from lkhub.supervise.child import ANSWER_SECONDS, Child
 from lkhub.supervise.supervisor import Supervisor
 
 LOOK_SECONDS = 5.0
-
-# The edge asks tailscaled before it answers, and gives that three seconds.
-ANSWER_SECONDS = 5.0
 
 # A machine that is busy for a moment is no reason to alarm anybody.
 PATIENCE_SECONDS = 12.0
