@@ -6,9 +6,6 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning", "info"]
 
-# Order on a screen, and what makes a command exit 1.
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
-
 
 @dataclass(frozen=True)
 class Fix:

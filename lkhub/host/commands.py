@@ -26,7 +26,7 @@ class Done:
 
     @property
     def said(self) -> str:
-        """The last line that explains a failure."""
+        """The first line, which explains a failure."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         return lines[0] if lines else f"exit code {self.code}"
 

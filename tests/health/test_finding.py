@@ -1,12 +1,13 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
 from lkhub.health.calls import check_paths
 from lkhub.health.checks import check_pending, check_processes, check_supervised
-from lkhub.health.finding import SEVERITIES, Finding, Fix
+from lkhub.health.finding import Finding, Fix, Severity
 from lkhub.health.paths import PathResult
 
 KEYS = {"code", "subject", "severity", "title", "detail", "cause", "fix", "where", "depends_on", "docs"}
@@ -26,7 +27,7 @@ FINDINGS = list(list_every_finding())
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.code)
 def test_finding_has_what_a_person_needs(finding: Finding) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", finding.code)
-    assert finding.severity in SEVERITIES
+    assert finding.severity in get_args(Severity)
     assert finding.subject
     assert finding.title
     assert finding.cause

@@ -40,9 +40,6 @@ from tests.waiting import until
 # A client that was cut off by a process that is started again at once.
 BACK_SECONDS = 40.0
 
-# Longer without media, and clients may give up for good.
-GIVES_UP_SECONDS = 8.0
-
 
 @dataclass
 class Call:

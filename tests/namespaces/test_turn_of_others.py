@@ -24,7 +24,6 @@ LOGIN = f"lt-cred-mech\nuser=hub:{SECRET}"
 DIRECT = ("iifname lan0 udp dport 7882", "iifname lan0 tcp dport 7881")
 
 Serve = Callable[[str], AbstractContextManager[Coturn]]
-StartHub = Callable[[str], AbstractContextManager[Hub]]
 
 
 @pytest.fixture(scope="module")
