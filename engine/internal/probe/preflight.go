@@ -150,7 +150,8 @@ func (s *server) explainHTTP(err error) *fault {
 		return f(HTTPSilent, "no HTTP answer from "+address)
 	case strings.Contains(err.Error(), `malformed HTTP response "\x15`): // a TLS alert
 		return f(WantsTLS, wantsTLS(address))
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), strings.Contains(err.Error(), "server closed idle connection"): // net/http, before it has asked
 		return f(HTTPClosed, address+" closed the connection without an answer")
 	default:
 		var asked *url.Error

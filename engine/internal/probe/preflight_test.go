@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -105,6 +107,17 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 				t.Errorf("the token or markup is in %q", said)
 			}
 		})
+	}
+}
+
+// A server that hangs up is met while the request is made, sent, or waited for.
+func TestWhoHangsUpIsKnownAtEveryMoment(t *testing.T) {
+	for _, err := range []error{
+		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, errors.New("http: server closed idle connection"),
+	} {
+		if f := new(server).explainHTTP(&url.Error{Op: "Get", URL: "http://hub.test", Err: err}); f.reason != HTTPClosed {
+			t.Errorf("%v: %s", err, f.reason)
+		}
 	}
 }
 
