@@ -64,7 +64,8 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
 
     async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")
-        os.write(writer, b"{}")
+        with contextlib.suppress(OSError):  # the command has gone, and what it has taken over may carry calls
+            os.write(writer, b"{}")
         os.close(writer)
 
     code = EXIT_OK

@@ -1,0 +1,43 @@
+"""The supervisor of `lkhub up --detach`, and the command that waits for it to be up."""
+
+import os
+from typing import Any, NoReturn
+
+import anyio.lowlevel
+import pytest
+
+from lkhub.cli import detached
+from lkhub.errors import EXIT_OK, HubError, MachineError
+from lkhub.supervise.supervisor import Applied
+
+
+class EndedError(Exception):
+    """In place of the process."""
+
+
+@pytest.mark.parametrize(
+    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["up", "refused"]
+)
+def test_hub_runs_on_where_the_command_that_started_it_has_gone(
+    outcome: Applied | HubError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C, a terminal that was closed, `| head -1`: it may have taken a call over by then."""
+    went_on: list[bool] = []
+
+    async def run_hub(hub: object, say: object, ready: Any) -> None:
+        await ready(None, outcome)
+        await anyio.lowlevel.checkpoint()
+        went_on.append(True)
+
+    def end(code: int) -> NoReturn:
+        raise EndedError(code)
+
+    monkeypatch.setattr(detached, "run_hub", run_hub)
+    monkeypatch.setattr(os, "_exit", end)
+    reader, writer = os.pipe()
+    os.close(reader)
+    hub: Any = None
+    with pytest.raises(EndedError) as ended:
+        detached._run(hub, writer)
+    assert ended.value.args == (EXIT_OK,), capsys.readouterr().err
+    assert went_on
