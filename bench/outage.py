@@ -1,5 +1,6 @@
 """How soon everybody is back in a full room when a process dies, beside livekit-server and Caddy restarted at once."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,12 +10,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import psutil
+from livekit import api
 
 from bench.front import run_caddy
 from bench.result import Result
@@ -26,6 +30,17 @@ from tests.kit.hub import Hub, make_hub
 from tests.kit.links import root_of
 
 PEOPLE, SPEAKERS, PROCESSES = 60, 12, 6
+
+# To decode all twelve would take sixty people four cores.
+HEARD = 3
+
+# All people come from one address here, which may hold a part of the relay's ports only.
+RELAY_PORTS = 2_000
+
+# How finely the moment is known at which somebody's signalling is back.
+TELL_SECONDS = 0.25
+
+ROOM = "full"
 
 # The room is full within half a minute on two quiet cores.
 JOIN_SECONDS = 180.0
@@ -40,6 +55,7 @@ Kill = Callable[[], None]
 def measure(rounds: int) -> Result:
     """`rounds` deaths of each, in turn."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_files(tls=True) as files, make_hub() as hub:
+        hub.relay_ports = RELAY_PORTS
         hub.write_spec(hub.tls_lines)
         program = build_stock(Path(folder))
         measures = {
@@ -51,9 +67,10 @@ def measure(rounds: int) -> Result:
     return Result(
         "outage",
         f"{PEOPLE} participants of the Python SDK in {PROCESSES} processes on the server's own cores, {SPEAKERS} of "
-        f"them speaking, through TLS. One process is killed (SIGKILL) and started again at once: seconds until "
-        f"the last of them is connected and hears somebody again, and until half of them do; how many joined anew. "
-        f"{rounds} deaths of each, in turn: median (lowest–highest). Stock is livekit-server behind Caddy.",
+        f"them speaking, through TLS; each subscribes to {HEARD} of these. One process is killed (SIGKILL) and started "
+        f"again at once: seconds until the last of them has a signalling connection and hears somebody again, and "
+        f"until half of them do; how many joined anew. {rounds} deaths of each, in turn: median (lowest–highest). "
+        f"Stock is livekit-server behind Caddy.",
         runs,
         ("what dies", "last", "half", "joined anew"),
         draw(runs),
@@ -75,12 +92,12 @@ def draw(runs: list[Run]) -> list[list[str]]:
 
 def time_outage(start: Callable[[], AbstractContextManager[tuple["Place", Mapping[str, Kill]]]], what: str) -> Run:
     """Fill a room, kill `media` or `edge`, and wait for everybody."""
-    with start() as (place, kill), gather(place) as crowd:
+    with start() as (place, kill), gather(place) as crowd, tell_all(place):
         crowd.wait(lambda diary: diary.heard > 0, JOIN_SECONDS)
         time.sleep(SETTLE_SECONDS)
         began = crowd.turn_over()
         kill[what]()
-        crowd.wait(lambda diary: diary.heard > diary.reconnected > 0, BACK_SECONDS)
+        crowd.wait(lambda diary: diary.heard > 0 and diary.reconnected > 0, BACK_SECONDS)
         back = sorted(diary.heard - began for diary in crowd.diaries.values())
         anew = sum(diary.anew for diary in crowd.diaries.values())
     return {"last_s": round(back[-1], 2), "median_s": round(back[len(back) // 2], 2), "anew": anew}
@@ -88,10 +105,11 @@ def time_outage(start: Callable[[], AbstractContextManager[tuple["Place", Mappin
 
 @dataclass(frozen=True)
 class Place:
-    """Where people meet: LIVEKIT_URL with its keys, and the root that certifies it."""
+    """Where people meet: LIVEKIT_URL with its keys, the root that certifies it, and media's own address."""
 
     environ: Mapping[str, str]
     root: Path
+    media: str
 
 
 @contextmanager
@@ -99,7 +117,10 @@ def run_hub(hub: Hub) -> Iterator[tuple[Place, Mapping[str, Kill]]]:
     """A hub that is up; its supervisor starts again what is killed."""
     hub.up("--no-verify")
     try:
-        yield Place(hub.env(), root_of(hub)), {name: partial(_kill, pid) for name, pid in hub.pids().items()}
+        yield (
+            Place(hub.env(), root_of(hub), media_of(hub)),
+            {name: partial(_kill, pid) for name, pid in hub.pids().items()},
+        )
     finally:
         hub.run("down", "--now")
 
@@ -123,7 +144,37 @@ def run_stock(program: str, files: Files) -> Iterator[tuple[Place, Mapping[str, 
         media, edge = start_media(), start_edge()
         root = files.hub.state / "ca/root.crt"
         kill = {"media": partial(replace, media, start_media), "edge": partial(replace, edge, start_edge)}
-        yield Place(files.environ, root), kill
+        yield Place(files.environ, root, media_of(files.hub)), kill
+
+
+def media_of(hub: Hub) -> str:
+    """Where media answers on loopback, whatever becomes of the edge."""
+    return f"http://127.0.0.1:{hub.ports['signal']}"
+
+
+@contextmanager
+def tell_all(place: Place) -> Iterator[None]:
+    """Give the room the moment as its metadata, again and again, until the block ends: who reads a new one has a
+    signalling connection. RoomService is asked past the edge."""
+    over = threading.Event()
+
+    async def tell() -> None:
+        key, secret = place.environ["LIVEKIT_API_KEY"], place.environ["LIVEKIT_API_SECRET"]
+        async with api.LiveKitAPI(place.media, key, secret) as livekit:
+            while not over.is_set():
+                # It fails while media is away, and then until somebody has opened the room again.
+                with suppress(api.TwirpError, aiohttp.ClientError):
+                    now = str(time.monotonic())
+                    await livekit.room.update_room_metadata(api.UpdateRoomMetadataRequest(room=ROOM, metadata=now))
+                await asyncio.sleep(TELL_SECONDS)
+
+    thread = threading.Thread(target=lambda: asyncio.run(tell()))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _kill(pid: int) -> None:
@@ -132,11 +183,25 @@ def _kill(pid: int) -> None:
 
 @dataclass
 class Diary:
-    """When a participant last heard somebody and was last connected again (0: not yet), and whether as another one."""
+    """When a participant was told something by the room and heard somebody again, and when its SDK said that it is
+    connected (0: not yet), and whether that is another session."""
 
+    told: float = 0.0
     heard: float = 0.0
     reconnected: float = 0.0
     anew: bool = False
+
+    def add(self, what: str, at: float) -> None:
+        """Take one line of `bench.people`."""
+        if what == "told":
+            self.told = at
+        elif what == "heard":
+            self.heard = self.heard or (at if self.told else 0.0)
+        elif what == "reconnected":
+            self.reconnected = at
+        else:
+            self.told = self.heard = 0.0
+            self.anew = self.anew or what == "anew"
 
 
 @dataclass
@@ -151,12 +216,7 @@ class Crowd:
         for line in lines:
             event = json.loads(line)
             with self.lock:
-                diary = self.diaries[event["identity"]]
-                diary.anew = event["anew"]
-                if event["what"] == "heard":
-                    diary.heard = event["at"]
-                elif event["what"] == "reconnected":
-                    diary.reconnected = event["at"]
+                self.diaries[event["identity"]].add(event["what"], event["at"])
 
     def turn_over(self) -> float:
         """Forget what was until now, which is returned."""
@@ -183,8 +243,7 @@ class Crowd:
 @contextmanager
 def gather(place: Place) -> Iterator[Crowd]:
     """People who join a room, in processes of their own, until the block ends."""
-    identities = [f"p{number:02}" for number in range(PEOPLE)]
-    crowd = Crowd({identity: Diary() for identity in identities})
+    crowd = Crowd({_name(number): Diary() for number in range(PEOPLE)})
     environ = {**os.environ, "SSL_CERT_FILE": str(place.root)}
     processes = []
     try:
@@ -196,9 +255,8 @@ def gather(place: Place) -> Iterator[Crowd]:
             processes.append(process)
             assert process.stdin
             assert process.stdout
-            speakers = identities[:SPEAKERS]
-            people = [{"identity": who, "speaks": who in speakers} for who in identities[part::PROCESSES]]
-            given = {"url": place.environ["LIVEKIT_URL"], "room": "full", "people": people}
+            people = [_describe(number) for number in range(part, PEOPLE, PROCESSES)]
+            given = {"url": place.environ["LIVEKIT_URL"], "room": ROOM, "people": people}
             process.stdin.write(json.dumps(given | {"key": place.environ["LIVEKIT_API_KEY"]}) + "\n")
             process.stdin.write(place.environ["LIVEKIT_API_SECRET"] + "\n")
             process.stdin.flush()
@@ -208,3 +266,13 @@ def gather(place: Place) -> Iterator[Crowd]:
         for process in processes:
             process.kill()
             process.wait()
+
+
+def _name(number: int) -> str:
+    return f"p{number:02}"
+
+
+def _describe(number: int) -> dict[str, Any]:
+    """What `bench.people` is told of a participant. The first ones speak."""
+    hears = {(number + 1 + each * SPEAKERS // HEARD) % SPEAKERS for each in range(HEARD)}
+    return {"identity": _name(number), "speaks": number < SPEAKERS, "hears": [_name(each) for each in hears]}

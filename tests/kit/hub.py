@@ -29,6 +29,7 @@ class Hub:
     ports: dict[str, int]
     prefix: Sequence[str] = ()
     environ: dict[str, str] = field(default_factory=dict)
+    relay_ports: int = 100
 
     @property
     def state(self) -> Path:
@@ -43,7 +44,7 @@ class Hub:
         text = f"""
             reach: {reach}
             media: {{udp: {self.ports["udp"]}, signal: {self.ports["signal"]}}}
-            turn: {{udp: {self.ports["turn"]}, relay: {self.ports["relay"]}-{self.ports["relay"] + 99}}}
+            turn: {{udp: {self.ports["turn"]}, relay: {self.ports["relay"]}-{self.ports["relay"] + self.relay_ports - 1}}}
             web: {self.ports["web"]}
             """
         self.spec.write_text(textwrap.dedent(text) + textwrap.dedent(more))
