@@ -41,10 +41,11 @@ class Hub:
 
     def write_spec(self, more: str = "", reach: str = "local") -> None:
         """A spec on this hub's ports; `more` are further lines of YAML."""
+        first = self.ports["relay"]
         text = f"""
             reach: {reach}
             media: {{udp: {self.ports["udp"]}, signal: {self.ports["signal"]}}}
-            turn: {{udp: {self.ports["turn"]}, relay: {self.ports["relay"]}-{self.ports["relay"] + self.relay_ports - 1}}}
+            turn: {{udp: {self.ports["turn"]}, relay: {first}-{first + self.relay_ports - 1}}}
             web: {self.ports["web"]}
             """
         self.spec.write_text(textwrap.dedent(text) + textwrap.dedent(more))
