@@ -44,7 +44,7 @@ def restart(
 ) -> None:
     """Restart processes with the spec as it is in force.
 
-    Whoever is in a call is reconnected by their client within a second or two.
+    Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
     running = [process["name"] for process in ask(paths.control, "status")["processes"]]

@@ -13,7 +13,7 @@ from lkhub.health.status import HubStatus
 def status(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
     """Show what runs, the last verification, and what is wrong.
 
-    Exits 1 where the hub is not running as it should.
+    Exits 1 where the hub is not running as it should, or one of the findings is an error.
     """
     hub = read_status(find_hub(spec, state))
     if json:

@@ -59,8 +59,9 @@ def verify(
 ) -> None:
     """Call this hub, or any LiveKit, through each path alone.
 
-    Calls through this hub are made from this machine, and meet no router or firewall between it and others:
-    `outside` says when a client on another machine last used the path. Exits 1 where a path fails.
+    Calls through this hub are made from this machine, and prove nothing of a firewall between it and others: `outside`
+    says when a client on another machine last used the path. Without --path and --url the page of a join link and the
+    API are asked for too. Exits 1 where one of them fails, or something keeps clients out.
     """
     paths = _parse_paths(path)
     if url is not None:
