@@ -61,6 +61,7 @@ NAT = f"{PUBLIC}={HOME}"
         (around(NAT, resolved=[PUBLIC]), [("address-assumed", "info")]),
         (around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER]), [("address-assumed", "warning")]),
         (around(f"{CDN}={HOME}", resolved=[CDN]), [("address-of-cdn", "error")]),
+        (around(f"{CDN}={HOME}", resolved=[CDN, "104.16.1.2"]), [("address-of-cdn", "error")]),
         (around(NAT, resolved=[CDN]), [("address-assumed", "info"), ("name-leads-elsewhere", "warning")]),
         # What no router of the internet leads to.
         (around(HOME, resolved=[HOME]), [("address-not-public", "warning")]),

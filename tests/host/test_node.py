@@ -10,7 +10,7 @@ import pytest
 
 from lkhub.host import node
 from lkhub.host.node import gather_node_facts, judge_interface, list_interfaces
-from lkhub.plan.facts import InterfaceKind
+from lkhub.plan.facts import Interface, InterfaceKind
 
 LAN = (ip_address("192.168.1.5"),)
 
@@ -170,6 +170,32 @@ def test_machine_whose_proc_shows_processes_alone_has_its_interfaces(
     monkeypatch.setattr(psutil, "net_if_addrs", lambda: {n: [Entry(socket.AF_INET, a)] for n, a in rows.items()})
     monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate(rows, 1)))
     assert {found.name for found in list_interfaces()} == {"lo", "eth0"}
+
+
+ROUTES_V4 = """\
+Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT
+wlan0 00000000 0101A8C0 0003 0 0 600 00000000 0 0 0
+eth0 00000000 0101A8C0 0003 0 0 100 00000000 0 0 0
+eth0 0001A8C0 00000000 0001 0 0 100 00FFFFFF 0 0 0
+gone0 00000000 0101A8C0 0003 0 0 50 00000000 0 0 0
+down0 00000000 0101A8C0 0002 0 0 1 00000000 0 0 0
+"""
+ROUTES_V6 = f"""\
+{"0" * 32} 00 {"0" * 32} 00 fe80{"0" * 28} 00000400 00000001 00000000 00000003 wg0
+{"0" * 32} 00 {"0" * 32} 00 {"0" * 32} ffffffff 00000001 00000000 00200200 lo
+fe80{"0" * 28} 40 {"0" * 32} 00 {"0" * 32} 00000100 00000001 00000000 00000001 eth1
+"""
+
+
+def test_default_routes_come_by_their_metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what is down, refused, a network's own, or of an interface without an address."""
+    for name, text in (("_ROUTES_V4", ROUTES_V4), ("_ROUTES_V6", ROUTES_V6)):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(node, name, tmp_path / name)
+    names = ("lo", "eth0", "eth1", "wlan0", "wg0", "down0")
+    interfaces = tuple(Interface(name, "lan", ()) for name in names)
+    monkeypatch.setattr(node, "_SOMEWHERE", ())  # the kernel is not asked which it would take
+    assert node._gather_default_routes(interfaces) == ("eth0", "wlan0", "wg0")
 
 
 def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

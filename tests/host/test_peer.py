@@ -66,16 +66,26 @@ def test_connection_that_is_not_there_is_nobodys() -> None:
     assert find_peer(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 
 
-@pytest.mark.parametrize(("uid", "service"), [(33, True), (0, False), (1000, False), (65534, False)])
-def test_process_of_another_user_is_known_by_its_user_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, service: bool
+@pytest.mark.parametrize(
+    ("uid", "ours", "service"),
+    [
+        (33, 4711, True),
+        (0, 4711, False),
+        (1000, 4711, False),
+        (65534, 4711, False),
+        # The hub runs as a service itself, and so does what asks.
+        (33, 33, False),
+    ],
+)
+def test_process_that_cant_be_looked_at_is_known_by_its_user_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, ours: int, service: bool
 ) -> None:
     row = "0: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 {} 0 4242 1"
     table = tmp_path / "tcp"
     table.write_text(f"sl local\n{row.format(uid)}\n")
     monkeypatch.setattr(peer_module, "_TABLES", (str(table), "/nowhere"))
     monkeypatch.setattr(peer_module, "_list_inodes", lambda pid: set())
-    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(os, "geteuid", lambda: ours)
     found = find_peer(("127.0.0.1", 8080), ("127.0.0.1", 50000))
     assert found is not None
     assert (found.pid, found.name, found.listens, found.service) == (None, "", (), service)

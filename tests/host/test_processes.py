@@ -141,6 +141,7 @@ def test_what_a_livekit_server_would_obey_is_not_handed_on(monkeypatch: pytest.M
         "UDP_PORT",
         "REDIS_HOST",
         "REDIS_PASSWORD",
+        "NOTIFY_SOCKET",
     )
     for name in obeyed:
         monkeypatch.setenv(name, "x")

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 import pytest
 
 from lkhub.render.serve_config import ServeConfig
-from lkhub.service.guard import FORWARDING_HEADERS
+from lkhub.service.guard import FORWARDING_HEADERS, _stay_here
 from tests.service.conftest import LAN, Connect, check_error
 
 pytestmark = pytest.mark.anyio
@@ -181,6 +181,13 @@ async def test_redirect_stays_where_the_browser_is(connect: Connect, config: Ser
         assert target.startswith("/")
         assert target.partition("?")[0].strip("/") == path.partition("?")[0].strip("/")
         assert (await client.get(target, headers={"host": host})).status_code != 307
+
+
+@pytest.mark.parametrize(
+    "location", [b"https://other.example/x", b"http://rtc.example.com.other.example/", b"/trust?a=b", b""]
+)
+def test_redirect_that_names_another_host_or_none_stays_as_it_is(location: bytes) -> None:
+    assert _stay_here(b"location", location, "rtc.example.com") == (b"location", location)
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "//evil.example/trust/", "/\\evil.example/", "///trust/"])

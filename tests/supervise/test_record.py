@@ -1,0 +1,36 @@
+"""Records of processes."""
+
+import os
+
+import pytest
+
+from lkhub.host.processes import ProcessId
+from lkhub.plan.model import Fingerprint
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.record import Identity, read_record, remove_record, write_record
+from tests.supervise.conftest import plan_actor
+
+OLD, NEW = ProcessId(4711, "boot/1"), ProcessId(4711, "boot/2")
+
+
+def record(paths: StatePaths, process: ProcessId) -> Identity:
+    identity = Identity(process, plan_actor(paths, "media"), Fingerprint("program", "files"), 1.5, ("cert:1",))
+    write_record(paths, identity)
+    return identity
+
+
+def test_record_comes_back_as_it_was_written(paths: StatePaths) -> None:
+    assert read_record(paths, "media") is None
+    written = record(paths, NEW)
+    assert read_record(paths, "media") == written
+    assert os.stat(paths.record("media")).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("ended", "stays"), [(OLD, True), (NEW, False)])
+def test_process_that_ends_takes_its_own_record_with_it_and_no_other(
+    paths: StatePaths, ended: ProcessId, stays: bool
+) -> None:
+    """Its pid may be another process's by now."""
+    written = record(paths, NEW)
+    remove_record(paths, "media", ended)
+    assert read_record(paths, "media") == (written if stays else None)
