@@ -314,7 +314,7 @@ async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: l
         status = json.loads(json.dumps(supervisor.as_json()))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
     troubles = {"failures", "removed", "refused", "unrecorded", "hangs", "stopped"}
-    assert set(status) == {"processes", "pending", "waits", "moved", "spec", "digest", "pid"} | troubles
+    assert set(status) == {"processes", "pending", "waits", "moved", "lost", "spec", "digest", "pid"} | troubles
     assert status["pid"] == os.getpid()
 
 
