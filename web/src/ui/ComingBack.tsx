@@ -3,7 +3,7 @@ import { useEffect } from 'react';
 import { useHub } from '../hub/useHub';
 import { hubAwaited, PARTS_MISSING } from '../texts/hubProblem';
 import { MessagePage } from './MessagePage';
-import { ReloadButton } from './Safety';
+import { ReloadButton } from './ReloadButton';
 
 const RELOADED_KEY = 'lkhub.reloaded';
 /** A reload that was this short a time ago has not helped: another one would not either. */

@@ -5,6 +5,7 @@ import { PartMissingError } from '../lib/part';
 import { messageOf } from '../texts/problem';
 import { ComingBack } from './ComingBack';
 import { MessagePage } from './MessagePage';
+import { ReloadButton } from './ReloadButton';
 
 interface SafetyState {
   error: unknown;
@@ -33,19 +34,4 @@ export class Safety extends Component<{ children: ReactNode }, SafetyState> {
       </MessagePage>
     );
   }
-}
-
-export function ReloadButton() {
-  return (
-    <button
-      type="button"
-      className="button primary"
-      data-testid="reload"
-      onClick={() => {
-        location.reload();
-      }}
-    >
-      Reload
-    </button>
-  );
 }
