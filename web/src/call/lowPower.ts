@@ -1,6 +1,8 @@
 import type { LocalTrackPublication, Room } from 'livekit-client';
 import { LocalVideoTrack, ParticipantEvent, RoomEvent, Track } from 'livekit-client';
 
+import { Listeners } from '../lib/listeners';
+
 /**
  * An encoder that starts, or a program that starts beside it, is short of the processor for a moment; only a lack that is
  * still there after this long is one.
@@ -15,9 +17,9 @@ export class LowPower {
   private on = false;
   private decided = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private readonly listeners = new Set<() => void>();
-  private readonly turnedOnListeners = new Set<() => void>();
-  private readonly failedListeners = new Set<(error: unknown) => void>();
+  private readonly listeners = new Listeners();
+  private readonly turnedOnListeners = new Listeners();
+  private readonly failedListeners = new Listeners<[unknown]>();
   private readonly room: Room;
 
   constructor(room: Room) {
@@ -34,23 +36,18 @@ export class LowPower {
     });
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): boolean => this.on;
 
   /** Calls back when the mode turns itself on. */
   onTurnedOn(listener: () => void): () => void {
-    this.turnedOnListeners.add(listener);
-    return () => this.turnedOnListeners.delete(listener);
+    return this.turnedOnListeners.add(listener);
   }
 
   /** Calls back with what the browser said when the camera, which is opened anew to be sent large again, does not open. */
   onCameraFailed(listener: (error: unknown) => void): () => void {
-    this.failedListeners.add(listener);
-    return () => this.failedListeners.delete(listener);
+    return this.failedListeners.add(listener);
   }
 
   /** A person's own decision. */
@@ -69,13 +66,13 @@ export class LowPower {
     const stats = await track.getSenderStats();
     if (!stats.some(({ qualityLimitationReason }) => qualityLimitationReason === 'cpu')) return;
     await this.turn(true);
-    for (const listener of this.turnedOnListeners) listener();
+    this.turnedOnListeners.tell();
   }
 
   private async turn(on: boolean): Promise<void> {
     if (this.on === on) return;
     this.on = on;
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
     await (on ? this.shrink() : this.grow());
   }
 
@@ -93,7 +90,7 @@ export class LowPower {
       await this.room.localParticipant.unpublishTrack(camera, true);
       if (wasOn) await this.room.localParticipant.setCameraEnabled(true);
     } catch (error) {
-      for (const listener of this.failedListeners) listener(error);
+      this.failedListeners.tell(error);
     }
   }
 

@@ -2,6 +2,7 @@ import type { RemoteParticipant, Room } from 'livekit-client';
 import { ConnectionState, DisconnectReason, RoomEvent } from 'livekit-client';
 
 import { displayName } from '../lib/displayName';
+import { Listeners } from '../lib/listeners';
 import type { Coming, Person } from '../lib/roster';
 import { Roster } from '../lib/roster';
 
@@ -20,8 +21,8 @@ export interface Other extends Person {
 export class RoomRoster {
   private readonly roster = new Roster();
   private readonly participants = new Map<string, RemoteParticipant>();
-  private readonly listeners = new Set<() => void>();
-  private readonly comingListeners = new Set<(coming: Coming) => void>();
+  private readonly listeners = new Listeners();
+  private readonly comingListeners = new Listeners<[Coming]>();
   private others: Other[] = [];
   /** Who was away and is in the room again, but not yet ready to send and receive. */
   private readonly returning = new Set<string>();
@@ -58,16 +59,12 @@ export class RoomRoster {
       });
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): Other[] => this.others;
 
   onComing(listener: (coming: Coming) => void): () => void {
-    this.comingListeners.add(listener);
-    return () => this.comingListeners.delete(listener);
+    return this.comingListeners.add(listener);
   }
 
   /** The name of somebody who is or was there. */
@@ -98,10 +95,10 @@ export class RoomRoster {
       const participant = this.participants.get(person.identity);
       return participant ? { ...person, away: this.isAway(person, participant), participant } : [];
     });
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
     for (const coming of this.roster.takeComings()) {
       if (!coming.came) this.returning.delete(coming.identity);
-      for (const listener of this.comingListeners) listener(coming);
+      this.comingListeners.tell(coming);
     }
     clearTimeout(this.timer);
     const next = this.roster.nextLook(now);

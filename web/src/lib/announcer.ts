@@ -1,3 +1,5 @@
+import { Listeners } from './listeners';
+
 /** Something that just happened, for those who can't see it. */
 export interface Announcement {
   key: number;
@@ -10,18 +12,15 @@ const KEPT = 4;
 /** Everything that a call has to say by itself goes through here, to its one live region: two would talk at once. */
 export class Announcer {
   private announcements: Announcement[] = [];
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
   private count = 0;
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): Announcement[] => this.announcements;
 
   readonly say = (text: string): void => {
     this.announcements = [...this.announcements, { key: ++this.count, text }].slice(-KEPT);
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
   };
 }

@@ -1,3 +1,5 @@
+import { Listeners } from './listeners';
+
 /** One line of the chat. */
 export interface ChatMessage {
   id: string;
@@ -50,7 +52,7 @@ export const UNSURE_MS = 20_000;
 /** What was written in a call, and what still waits to be sent. Kept outside React: it outlives the panel. */
 export class Chat {
   private entries: ChatEntry[] = [];
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
   private readonly handedOver = new Map<string, number>();
   private readonly attempts = new Map<string, number>();
   private lostAt: number | undefined;
@@ -68,10 +70,7 @@ export class Chat {
     this.now = now;
   }
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): ChatEntry[] => this.entries;
 
@@ -171,7 +170,7 @@ export class Chat {
   }
 
   private tell(): void {
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
   }
 }
 

@@ -1,12 +1,11 @@
+import { Listeners } from './listeners';
+
 /** Identities of which one thing is known, to be followed from React. */
 export class IdentitySet {
   private identities: ReadonlySet<string> = new Set();
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): ReadonlySet<string> => this.identities;
 
@@ -24,6 +23,6 @@ export class IdentitySet {
 
   private set(identities: string[]): void {
     this.identities = new Set(identities);
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
   }
 }

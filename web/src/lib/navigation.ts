@@ -1,6 +1,7 @@
 import { useSyncExternalStore } from 'react';
 
 import { keepToken, tokenInFragment } from './joinLink';
+import { Listeners } from './listeners';
 import type { Route } from './route';
 import { readRoute } from './route';
 import { tabStore } from './store';
@@ -14,7 +15,7 @@ export interface Place {
 export const store = tabStore();
 
 let place = arrive(0);
-const listeners = new Set<() => void>();
+const listeners = new Listeners();
 
 /** Reads the address, and takes a join token out of it before anything else can see it there. */
 function arrive(visit: number): Place {
@@ -29,7 +30,7 @@ function arrive(visit: number): Place {
 
 function changed(): void {
   place = arrive(place.visit + 1);
-  for (const listener of listeners) listener();
+  listeners.tell();
 }
 
 window.addEventListener('popstate', changed);
@@ -46,11 +47,5 @@ export function navigate(path: string): void {
 }
 
 export function usePlace(): Place {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => place,
-  );
+  return useSyncExternalStore(listeners.add, () => place);
 }

@@ -1,5 +1,6 @@
 import type { LocalAudioTrack, LocalVideoTrack } from 'livekit-client';
 
+import { Listeners } from '../lib/listeners';
 import { UnpluggedError } from '../texts/mediaProblem';
 
 export type PreviewState<T> =
@@ -11,14 +12,11 @@ export type PreviewState<T> =
  */
 export class PreviewTrack<T extends LocalAudioTrack | LocalVideoTrack> {
   private state: PreviewState<T> = { is: 'off' };
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Listeners();
   /** Tells an answer of the browser that came too late from the one that is waited for. */
   private run = 0;
 
-  readonly subscribe = (listener: () => void): (() => void) => {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  };
+  readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): PreviewState<T> => this.state;
 
@@ -62,6 +60,6 @@ export class PreviewTrack<T extends LocalAudioTrack | LocalVideoTrack> {
 
   private set(state: PreviewState<T>): void {
     this.state = state;
-    for (const listener of this.listeners) listener();
+    this.listeners.tell();
   }
 }
