@@ -163,9 +163,11 @@ def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
     if hub.has_split:
         name = hub.turn_name
         fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), RENDER_FIX)
-    return Cause(
-        f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on", fixes
-    )
+    why = f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on"
+    if not hub.is_own and _end(result, "told_port") == "443":
+        # A constant in livekit-server's pkg/service/roommanager.go.
+        why = f"{why}; LiveKit's own TURN has clients told 443, whatever turn.tls_port is"
+    return Cause(why, fixes)
 
 
 def _no_own_address(result: PathResult, hub: CalledHub) -> Cause:

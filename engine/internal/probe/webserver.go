@@ -45,22 +45,15 @@ func (w *turnWay) recognize(conn *tls.Conn, host, port string) net.Conn {
 
 func (w *turnWay) refuseHTTP(conn *tls.Conn, port string, said []byte) {
 	if bytes.HasPrefix(said, startOfHTTP) {
-		w.fail(failed(StageGather, TURNIsWeb, "%s", explainWebServer(conn.RemoteAddr(), port)).
+		w.fail(failed(StageGather, TURNIsWeb, "%s", explainWebServer(conn.RemoteAddr())).
 			with("address", conn.RemoteAddr().String()).with("told_port", port))
 		_ = conn.Close()
 	}
 }
 
-// explainWebServer says what the usual reason is where clients are told 443, which is a constant in livekit-server's
-// pkg/service/roommanager.go.
-func explainWebServer(address net.Addr, port string) string {
-	text := address.String() + " speaks HTTP, not TURN: clients are sent to a web server, and get no media where a network lets " +
-		"nothing but TLS out"
-	if port == "443" {
-		text += ". LiveKit's embedded TURN names port 443 to them whatever turn.tls_port is: what listens on 443 has to pass " +
-			"TURN on to turn.tls_port"
-	}
-	return text
+func explainWebServer(address net.Addr) string {
+	return address.String() + " speaks HTTP, not TURN: clients are sent to a web server, and get no media where a network " +
+		"lets nothing but TLS out"
 }
 
 // ask returns how a server's answer to a STUN message begins when the end of the line, which web servers wait for, comes

@@ -74,16 +74,6 @@ func TestAWebServerIsToldFromATURNServer(t *testing.T) {
 	}
 }
 
-// Elsewhere than on 443 it is not LiveKit's constant that is to blame.
-func TestTheUsualReasonIsNamedWhereItCanBeOne(t *testing.T) {
-	for port, want := range map[string]bool{"443": true, "5349": false} {
-		text := explainWebServer(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, port)
-		if strings.Contains(text, "turn.tls_port") != want {
-			t.Errorf("%s: %s", port, text)
-		}
-	}
-}
-
 // answering serves who reads what comes first, says this, and waits for the other to hang up.
 func answering(text string) func(net.Listener) {
 	return eachConn(func(conn net.Conn) {
