@@ -38,6 +38,19 @@ def _not_livekit(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(why, (_ADDRESS_FIX, Fix("behind a path: nginx `proxy_pass http://127.0.0.1:PORT/;`, with the last /")))
 
 
+def _http_failed(result: PathResult, hub: CalledHub) -> Cause:
+    if not hub.is_proxied:
+        return _not_livekit(result, hub)
+    refuses = "the proxy refuses the request by a rule or a limit of its own"
+    if result.evidence.get("status") != "400":
+        return Cause(undecided(refuses, f"it leads {hub.name} to another site"), (lead_fix(hub), RENDER_FIX))
+    plain = Fix(
+        "speak plain HTTP/1.1 to the door: HAProxy without `send-proxy`, nginx without `proxy_protocol on;` on the way"
+    )
+    announced = f"the proxy sends the PROXY protocol to the hub's door, {hub.door}, which does not expect it there"
+    return Cause(undecided(announced, refuses), (plain, lead_fix(hub), RENDER_FIX))
+
+
 def _part_missing(result: PathResult, hub: CalledHub) -> Cause:
     lead = (lead_fix(hub), RENDER_FIX) if hub.is_proxied else (status_fix(hub),)
     return Cause(
@@ -331,7 +344,7 @@ CAUSES: Mapping[str, Explain] = {
     "wants-tls": _wants_tls,
     "http-silent": _http_silent,
     "http-closed": _http_closed,
-    "http-failed": _not_livekit,
+    "http-failed": _http_failed,
     "hub-wrong-host": _hub_wrong_host,
     "hub-not-trusted": _hub_not_trusted,
     "hub-without-media": _hub_without_media,

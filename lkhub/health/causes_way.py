@@ -143,10 +143,16 @@ def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
     if not hub.is_own:
         address = Fix("see the address, on a hub's machine", "lkhub env")
         return Cause(why, (Fix("give ws:// instead of wss://, or the port that has TLS"), address))
-    return Cause(
-        f"the proxy answers on {_at(result)} without TLS, which tls.mode: external leaves to it",
-        (Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key"), RENDER_FIX),
+    why = f"the proxy answers on {_at(result)} without TLS, which tls.mode: external leaves to it"
+    certify = Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key")
+    if not hub.has_split:
+        return Cause(why, (certify, RENDER_FIX))
+    # What splits by name speaks the PROXY protocol to all that it leads to, or to none.
+    announced = (
+        "what splits by name says by the PROXY protocol where clients are, and the web server does not expect that"
     )
+    expect = Fix("have the web server expect it: nginx `listen 8443 ssl proxy_protocol;`, HAProxy `accept-proxy`")
+    return Cause(undecided(why, announced), (expect, certify, RENDER_FIX))
 
 
 PROXY_PROTOCOL_FIX = Fix(

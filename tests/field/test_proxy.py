@@ -184,6 +184,26 @@ def test_stream_that_does_not_say_where_clients_are(behind: Behind) -> None:
     assert "certificate" not in text.partition("fix:")[0], "it was never shown"
 
 
+def test_stream_that_says_where_clients_are_to_a_web_server_that_does_not_expect_it(behind: Behind) -> None:
+    split = f"""
+        map $ssl_preread_server_name $b {{ {TURN_NAME} 127.0.0.1:5349; default 127.0.0.1:8443; }}
+        server {{ listen 443; ssl_preread on; proxy_pass $b; proxy_protocol on; }}
+    """
+    code, text = behind.judge(lead(DOOR, WEBSOCKET, HOST), stream=split)
+    assert code == 1
+    assert "nginx `listen 8443 ssl proxy_protocol;`" in text, text
+
+
+def test_proxy_that_says_where_clients_are_to_the_door(behind: Behind) -> None:
+    """`send-proxy` to plain HTTP: nginx sends it out of a stream server alone."""
+    to_door = "server { listen 127.0.0.1:7884; proxy_pass 127.0.0.1:7883; proxy_protocol on; }"
+    split = f"server {{ listen 443; proxy_pass 127.0.0.1:8443; }} {to_door}"
+    code, text = behind.judge(lead("127.0.0.1:7884", WEBSOCKET, HOST), stream=split)
+    assert code == 1
+    assert f"sends the PROXY protocol to the hub's door, {DOOR}" in text, text
+    assert "HAProxy without `send-proxy`" in text
+
+
 @pytest.mark.parametrize(
     ("plain", "severity", "why"),
     [
