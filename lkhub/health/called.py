@@ -18,9 +18,10 @@ class CalledHub:
     `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is where
     the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application does. `ports`
     are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
-    and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `given_tokens`: they were
-    not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without
-    saying where its clients are. `uncertified`: why it has no certificate for its name.
+    and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `others` are TURN servers of
+    others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
+    `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
+    `uncertified`: why it has no certificate for its name.
     """
 
     reach: str = ""
@@ -31,6 +32,7 @@ class CalledHub:
     ports: Mapping[str, str] = field(default_factory=dict)
     turn: str = ""
     turn_door: str = ""
+    others: tuple[str, ...] = ()
     given_tokens: bool = False
     unannounced: str = ""
     uncertified: tuple[Finding, ...] = ()
@@ -52,6 +54,7 @@ class CalledHub:
             record.get("ports", {}),
             front.get("turn", ""),
             front.get("turn_door", ""),
+            tuple(record.get("turn_of_others", ())),
             unannounced=_read_unannounced(edge, now),
             uncertified=tuple(finding for finding in missing if finding.subject == front.get("name", "")),
         )
@@ -74,6 +77,11 @@ class CalledHub:
     def turn_name(self) -> str:
         """The host that clients are told for TURN over TLS."""
         return self.turn.rpartition(":")[0]
+
+    def is_of_others(self, result: PathResult) -> bool:
+        """Whether a path led to a TURN server of others, of which nothing that runs here says anything."""
+        url = (result.relay or result.evidence.get("relay", "")).split(", ")[0]
+        return url.partition("?")[0].partition(":")[2] in self.others
 
     def port_of(self, result: PathResult) -> str:
         """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lkhub.health import causes_http, causes_media, causes_way, sends
+from lkhub.health import causes_http, causes_media, causes_others, causes_way, sends
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.causes import Cause, explain, is_turn, undecided
 from lkhub.health.finding import Finding, Fix
@@ -123,7 +123,7 @@ def _blame_loss(cause: Cause, loss: float) -> Cause:
 
 def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> Finding:
     first = group[0]
-    cause = _explain_udp(group, hub) or _explain_uncertified(first, hub) or explain(first, hub, _TABLES)
+    cause = _explain_udp(group, hub) or _explain_uncertified(first, hub) or _explain_alone(first, hub)
     by_loss = loss >= _BAD and first.reason in _SILENCES
     if by_loss:
         cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
@@ -139,9 +139,19 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> F
     )
 
 
+def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:
+    if hub.is_of_others(result) and result.reason not in _KNOWN_OF_OTHERS:
+        return causes_others.explain_others(result)
+    return explain(result, hub, _TABLES)
+
+
+# What the ordinary tables say of a TURN server of others, or of the way from it to media.
+_KNOWN_OF_OTHERS = ("turn-login", "turn-forbids", "no-reply", "server-first", *sends.CAUSES)
+
+
 def needs_certificate(result: PathResult, hub: CalledHub) -> bool:
     """Whether a path failed because the hub has no certificate for its name."""
-    ends_tls = result.ok is False and result.stage == "tls" and not hub.is_proxied
+    ends_tls = result.ok is False and result.stage == "tls" and not hub.is_proxied and not hub.is_of_others(result)
     return ends_tls and bool(hub.uncertified) and result.reason in ("tls-silent", "tls-closed", "tls-alert")
 
 
@@ -229,6 +239,8 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
         Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
         Fix("else leave them another way: media.tcp, or turn.udp"),
     )
+    if hub.is_of_others(result):
+        ways = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), ways[1])
     return Finding(
         "native-refuses",
         result.path,

@@ -30,6 +30,11 @@ def describe_front(plan: Plan) -> dict[str, str]:
     return front
 
 
+def list_others(plan: Plan) -> list[str]:
+    """The TURN servers of others that clients are told, as `host:port`."""
+    return [f"{server.host}:{server.port}" for server in plan.turn_servers]
+
+
 def door(media: MediaPlan, edge: EdgePlan) -> str:
     """Where a proxy in front finds the hub, as `host:port`."""
     return f"{_host(media, edge)}:{edge.port}"

@@ -25,7 +25,7 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
         return None
     # These were not written by the first version.
     since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True, "ports": {}, "front": {}}
-    since |= {"names": [], "told": [], "firewall": None}
+    since |= {"names": [], "told": [], "firewall": None, "turn_of_others": []}
     return since | record if isinstance(record, dict) else None
 
 
@@ -35,7 +35,7 @@ def write_applied(hub: "PreparedHub") -> None:
     from pydantic import TypeAdapter
 
     from lkhub.plan.firewall import FirewallTable, firewall_table
-    from lkhub.plan.front import describe_front, list_ports
+    from lkhub.plan.front import describe_front, list_others, list_ports
     from lkhub.plan.leads import list_led_names
 
     plan = hub.plan
@@ -54,6 +54,7 @@ def write_applied(hub: "PreparedHub") -> None:
         "drain": int(plan.drain),
         "ports": list_ports(plan),
         "front": describe_front(plan),
+        "turn_of_others": list_others(plan),
         "names": list_led_names(plan),
         "told": [[str(address.external), str(address.local)] for address in plan.media.addresses],
         "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan, hub.interfaces), mode="json"),

@@ -473,3 +473,23 @@ def test_media_from_an_address_that_clients_are_not_told_is_a_warning() -> None:
 def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
     result = PathResult("udp", False, "media", UNTOLD, evidence={"untold": "udp 203.0.113.5:7882"})
     assert [finding.code for finding in check_paths([result])] == ["path-fails"]
+
+
+@pytest.mark.parametrize(
+    ("relay", "of_others"),
+    [
+        ("turn:192.0.2.7:3479?transport=udp", True),
+        ("turns:turn.example.com:443?transport=tcp", True),
+        ("turns:[2001:db8::1]:5350?transport=tcp", True),
+        ("turn:192.0.2.7:3478?transport=udp", False),
+        ("turns:rtc.example.com:443?transport=tcp", False),
+        (None, False),
+    ],
+)
+def test_turn_server_of_others_is_known_by_where_it_is(relay: str | None, of_others: bool) -> None:
+    record = {"reach": "lan", "turn_of_others": ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]}
+    hub = CalledHub.of(record)
+    assert hub.is_of_others(PathResult("turn-udp", False, "gather", "", relay=relay)) is of_others
+    in_evidence = PathResult("turn-udp", False, "gather", "", evidence={"relay": relay} if relay else {})
+    assert hub.is_of_others(in_evidence) is of_others
+    assert not CalledHub.of({"reach": "lan"}).is_of_others(in_evidence), "a record of an older version"

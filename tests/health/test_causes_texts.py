@@ -28,6 +28,7 @@ HUBS: dict[str, CalledHub] = {
     "behind a proxy": replace(PROXIED, turn="turn.example.com:5349", turn_door=":5349"),
     "behind a proxy that splits by name": PROXIED,
     "that proxy, seen without the PROXY protocol": replace(PROXIED, unannounced="192.0.2.7"),
+    "own, at a TURN server of others": replace(OWN, others=("turn.example.com:443", "203.0.113.5:3478")),
     "somebody's": SOMEBODYS,
     "somebody's, with tokens that were given": GIVEN,
 }
@@ -47,11 +48,13 @@ EVIDENCE: dict[str, tuple[dict[str, str], ...]] = {
     ),
     "to-tls": ({"location": "https://rtc.example.com/rtc/validate", "to_host": "rtc.example.com"},),
     "gateway": ({"status": "502"},),
+    "http-failed": ({"status": "400"}, {"status": "413"}),
     "unknown-key": ({"key": "APIother"}, {"key_like": "secret"}),
     "bad-signature": ({"key": "APIother"},),
     "no-reply": ({"remote": "udp 203.0.113.5:7882"}, {}),
     "server-first": ({"remote": "udp 203.0.113.5:7882"},),
     "turn-silent": ({"relay": "turn:203.0.113.5:3478?transport=udp"},),
+    "turn-is-web": ({"told_port": "443"}, {"told_port": "5349"}),
     "turn-forbids": ({"remote": "udp 10.0.0.5:7882"},),
 }
 
@@ -69,8 +72,12 @@ def list_results() -> Iterator[tuple[str, PathResult]]:
             path = "turn-udp" if reason in ON_TURN_ALONE else "udp"
             if reason == "turn-is-web":
                 path = "turn-tls"
+            relay = "turn:203.0.113.5:3478?transport=udp" if reason in ON_TURN_ALONE else None
             loss = 0.33 if reason == "too-lossy" else None
-            yield heading, PathResult(path, False, "http", "seen", reason=reason, evidence=evidence, loss=loss)
+            yield (
+                heading,
+                PathResult(path, False, "http", "seen", reason=reason, evidence=evidence, loss=loss, relay=relay),
+            )
             if reason in WAY:
                 turn = {"relay": "turns:turn.example.com:443?transport=tcp", "stage": "tls"}
                 yield (
@@ -97,10 +104,11 @@ def render() -> str:
     parts = []
     for heading, result in list_results():
         texts: dict[str, list[str]] = {}
-        for name, hub in HUBS.items():
+        hubs = {name: hub for name, hub in HUBS.items() if not hub.others or hub.is_of_others(result)}
+        for name, hub in hubs.items():
             for finding in check_paths([result], hub):
                 texts.setdefault(write_down(finding), []).append(name)
-        parts.append(_section(heading, texts))
+        parts.append(_section(heading, texts, len(hubs)))
     page = WebResult("page", True, "u")
     for heading, web in list_web():
         [finding] = check_web([page, web], [], PROXIED)
@@ -108,11 +116,11 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def _section(heading: str, texts: dict[str, list[str]]) -> str:
+def _section(heading: str, texts: dict[str, list[str]], hubs: int = 0) -> str:
     lines = [f"== {heading}"]
     for text, names in texts.items():
-        hubs = "every hub" if len(names) == len(HUBS) else "; ".join(names)
-        lines += [f"[{hubs}]", text]
+        of = "every hub" if len(names) == hubs else "; ".join(names)
+        lines += [f"[{of}]", text]
     return "\n".join(lines) + "\n"
 
 
@@ -140,6 +148,16 @@ def test_no_fix_is_of_another_set_up(name: str, wrong: list[str]) -> None:
         for finding in check_paths([result], HUBS[name]):
             text = write_down(finding)
             assert [words for words in wrong if words in text] == [], f"{heading}: {text}"
+
+
+def test_nothing_that_runs_here_is_blamed_for_a_turn_server_of_others() -> None:
+    for heading, result in list_results():
+        hub = HUBS["own, at a TURN server of others"]
+        if hub.is_of_others(result):
+            for finding in check_paths([result], hub):
+                text = write_down(finding)
+                wrong = ("lkhub ", "the hub runs", "turn.udp", "tls.listen", "turn.domain", "turn.tls_port")
+                assert [words for words in wrong if words in text] == [], f"{heading}: {text}"
 
 
 def test_what_nothing_listens_on_is_not_to_be_opened() -> None:

@@ -107,3 +107,18 @@ def test_a_wrong_secret_is_named(lan: Lan, serve: Serve, tmp_path: Path) -> None
     assert (found["ok"], found["stage"]) == (False, "gather"), found
     assert "it refuses the name and password" in found["detail"], found
     assert "401" in found["detail"], found
+
+
+def test_nothing_of_the_hub_is_blamed_where_coturn_is_not_there(lan: Lan) -> None:
+    servers = f'{{url: "turn:{HUB}:{PORT}?transport=udp", secret: x}}, {{url: "turns:{NAME}:{TLS_PORT}", secret: x}}'
+    with hub_with(lan, servers) as hub:
+        done = hub.run("verify", "--path", "turn-udp", "--path", "turn-tls")
+    assert done.returncode == 1
+    text = " ".join(done.stderr.split())
+    assert text.count("[path-fails]") == 2, text
+    for port in (f"{HUB}:{PORT}", f"{HUB}:{TLS_PORT}"):
+        assert port in text, text
+    assert text.count("`systemctl status coturn`") == 2, text
+    assert [words for words in ("lkhub logs", "lkhub status", "lkhub firewall", "turn.udp") if words in text] == [], (
+        text
+    )

@@ -1,6 +1,6 @@
 import pytest
 
-from lkhub.plan.front import describe_front, list_ports
+from lkhub.plan.front import describe_front, list_others, list_ports
 from tests.plan.test_edge import build
 
 
@@ -43,3 +43,9 @@ def test_turn_over_tls_has_what_clients_are_told_and_where_it_arrives() -> None:
 def test_for_a_proxy_on_another_machine_the_door_is_at_this_ones_address() -> None:
     plan = build("reach: lan\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.2]}")
     assert describe_front(plan)["door"] == f"{plan.media.local[0]}:7883"
+
+
+def test_turn_servers_of_others_are_where_clients_are_told_that_they_are() -> None:
+    assert list_others(build("")) == []
+    servers = "{url: 'turn:turn.example.com', secret: s}, {url: 'turns:[2001:db8::1]:5350', username: a, credential: b}"
+    assert list_others(build(f"turn: {{external: [{servers}]}}")) == ["turn.example.com:3478", "[2001:db8::1]:5350"]

@@ -36,7 +36,7 @@ async def test_what_is_in_force_is_on_record_without_a_secret(
         "auto_create",
         "drain",
     }
-    assert set(record) == {*wanted, "drain", "ports", "front", "names", "told", "firewall"}
+    assert set(record) == {*wanted, "drain", "ports", "front", "names", "told", "firewall", "turn_of_others"}
     assert record["probes"] == ["udp", "turn-udp"]
     assert record["urls"]["livekit"] == "ws://127.0.0.1:7880"
 
