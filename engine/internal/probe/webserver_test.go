@@ -55,7 +55,9 @@ func TestAWebServerIsToldFromATURNServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			context.AfterFunc(ctx, func() { _ = conn.Close() })
-			if _, err := conn.Write(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw); err != nil {
+			// No random one: a line ends in one of twenty, and a web server answers at once.
+			id := stun.NewTransactionIDSetter([stun.TransactionIDSize]byte{1})
+			if _, err := conn.Write(stun.MustBuild(id, stun.BindingRequest).Raw); err != nil {
 				t.Fatal(err)
 			}
 			_, _ = io.Copy(io.Discard, conn) // until somebody hangs up
