@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.cli import status as status_module
 from lkhub.health.paths import PathResult
 from lkhub.health.status import HubStatus, Verified
 from lkhub.host.processes import identify
@@ -88,3 +89,16 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
     assert "outside: this machine's own calls never meet the firewall" in shown.err
     assert "[path-fails]" in shown.err
     assert "[change-pending]" in shown.err
+
+
+@pytest.mark.parametrize(("results", "code"), [([True, True], 0), ([True, False], 1), ([], 0)])
+def test_running_hub_is_well_unless_a_finding_is_an_error(
+    run: Run, monkeypatch: pytest.MonkeyPatch, results: list[bool], code: int
+) -> None:
+    processes = [{"name": "media", "pid": 7, "state": "running", "since": time.time(), "restarts": 0}]
+    supervisor = {"processes": processes, "failures": {}, "pending": False, "spec": None, "pid": 1}
+    paths = tuple(PathResult("udp", ok, "connect", "") for ok in results)
+    hub = HubStatus(None, supervisor, (), Verified(time.time(), paths) if paths else None)
+    monkeypatch.setattr(status_module, "read_status", lambda _: hub)
+    done = run("status")
+    assert (done.code, done.out.splitlines()[0]) == (code, "hub is running")

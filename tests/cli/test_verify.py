@@ -11,7 +11,7 @@ from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
 from lkhub.health import verify as probing
 from lkhub.health.called import SOMEBODYS
-from lkhub.health.paths import PathResult
+from lkhub.health.paths import PathResult, WebPart, WebResult
 from lkhub.health.status import Verified
 from lkhub.host.files import write_private
 from lkhub.plan.model import Sighting
@@ -68,6 +68,26 @@ def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_insid
     assert requests[0]["ca_file"] == applied.ca_root
     assert requests[0]["resolve"] == {"rtc.example.com": "127.0.0.1"}
     assert [row["path"] for row in requests[0]["paths"]] == ["udp", "turn-tls"]
+
+
+@pytest.mark.parametrize(
+    ("what", "ok", "code"), [("page", False, 1), ("api", False, 1), ("forwarded", False, 0), ("page", None, 0)]
+)
+def test_hub_whose_page_or_api_is_not_there_is_not_well(
+    run: Run,
+    applied: StatePaths,
+    requests: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    what: WebPart,
+    ok: bool | None,
+    code: int,
+) -> None:
+    record = json.loads(Path(applied.applied).read_text())
+    record["urls"]["local_serve"] = "http://127.0.0.1:8080"
+    Path(applied.applied).write_text(json.dumps(record | {"tls": "off"}))
+    monkeypatch.setattr(verify_module, "verify_web", lambda *_: (WebResult(what, ok, URL, "refused"),))
+    done = run("verify", "--json")
+    assert (done.code, done.json["ok"]) == (code, code == 0)
 
 
 def test_foreign_livekit_is_reached_by_nobodys_shortcut(

@@ -5,6 +5,7 @@ The configuration is JSON, every key optional:
     exit        end at once with this code
     deaf        ignore SIGTERM
     drains      be told for how long to drain, and write it down: without, as engines of the first version
+    binds       a TCP port at 127.0.0.1
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
     seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
@@ -68,6 +69,9 @@ def main() -> None:
     if "exit" in config:
         sys.exit(int(str(config["exit"])))
     signal.signal(signal.SIGTERM, signal.SIG_IGN if config.get("deaf") else lambda *_: os._exit(0))
+    held = contextlib.ExitStack()
+    if "binds" in config:
+        held.enter_context(socket.create_server(("127.0.0.1", int(str(config["binds"])))))
     if config.get("never_ready"):
         signal.pause()
     control = arguments["--control"]

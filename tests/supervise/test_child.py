@@ -306,6 +306,19 @@ async def test_one_that_can_not_be_told_to_drain_gets_a_signal(make: Make) -> No
         await child.stop("now")
 
 
+async def test_another_process_at_the_same_socket_is_not_told_to_drain(make: Make, paths: StatePaths) -> None:
+    """The second of a kind has bound its socket where the first one had its own."""
+    first, second = make(drains=True), make(drains=True)
+    async with tasks() as group:
+        await first.start(group)
+        os.unlink(paths.socket("media"))
+        await second.start(group)
+        with anyio.fail_after(10):
+            await first.stop("drain")
+        assert "drain" not in Path(paths.log("media")).read_text()
+        await second.stop("now")
+
+
 async def test_record_of_an_earlier_version_drains_as_that_did(make: Make) -> None:
     child = make()
     identity = Identity(ProcessId(1, "a"), replace(child.plan, drain=600), PRINT, 1.0)

@@ -63,6 +63,20 @@ async def refuse_taken(supervisor: Supervisor, wanted: PreparedHub, holder: int,
     assert all(child.restarts == 0 for child in supervisor.children.values())
 
 
+async def test_port_that_the_hub_itself_has_is_no_reason_to_refuse_a_change(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    """What has it is stopped before the port is needed."""
+    port = free_port()
+    listener = Listener("media", "tcp", ip_address("127.0.0.1"), PortRange(port, port), "media", ("media", "udp"))
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(listeners=(listener,), media={"binds": port}, serve={}))
+        before = pids(supervisor)
+        await supervisor.apply(make_hub(listeners=(listener,), media={"binds": port, "say": "new"}, serve={}))
+        assert pids(supervisor)["media"] != before["media"]
+        assert "new" in Path(paths.log("media")).read_text()
+
+
 async def test_change_to_an_engine_that_is_not_there_interrupts_nobody(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from lkhub.host.processes import is_stopped
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import hanging
+from lkhub.supervise import child, hanging
 from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.supervisor import Supervisor
 from tests.supervise.conftest import MakeHub, list_running, pids, supervising, watch
-from tests.waiting import until
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -87,9 +87,11 @@ async def test_another_process_of_the_name_starts_anew(paths: StatePaths, said: 
 
 @pytest.mark.parametrize("how", ["drain", "now"])
 async def test_stopped_process_is_not_waited_for_when_the_hub_ends(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, how: str
+    paths: StatePaths, said: list[str], make_hub: MakeHub, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would hear of it only when it goes on."""
+    for seconds in ("STOP_GRACE_SECONDS", "SECOND_SIGNAL_SECONDS"):
+        monkeypatch.setattr(child, seconds, DEADLINE_SECONDS)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
         media = pids(supervisor)["media"]
