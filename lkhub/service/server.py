@@ -7,6 +7,7 @@ import uvicorn
 from lkhub.errors import MachineError
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
+from lkhub.service.bounded import Bounds, bind_protocol, make_places, raise_file_limit
 
 # Requests under way get this long when the service is stopped.
 SHUTDOWN_SECONDS = 3
@@ -17,6 +18,9 @@ def run_service(config: ServeConfig) -> None:
     sockets = [_listen(address, config.port) for address in config.bind]
     settings = uvicorn.Config(
         build_app(config),
+        http=bind_protocol(Bounds(make_places(raise_file_limit()))),
+        # A connection that became a WebSocket would be out of these bounds, and there is none.
+        ws="none",
         log_level="warning",
         # Paths of join links name rooms; what people call their rooms is no business of a log.
         access_log=False,

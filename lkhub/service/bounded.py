@@ -1,0 +1,144 @@
+"""Connections with bounds. Where no edge runs, whoever reaches the network is a client of this service itself.
+
+uvicorn has a deadline for the pause between two requests alone: who connects and says nothing, or half of a request,
+or does not take its answer, would keep a descriptor for ever, and shut everybody out with as many as there are.
+"""
+
+import asyncio
+import logging
+import resource
+import time
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from lkhub.service.places import Places, client_of, files_for, places_for
+
+# As at the edge (lkhub/render/caddy.py): what a whole request may take to come, and for how long an answer may wait for
+# its client.
+REQUEST_SECONDS = 10.0
+STALL_SECONDS = 30.0
+
+# As at the edge. Memory is bounded by MOST_OPEN where descriptors are plenty: up to 16 KiB for half a request.
+MOST_PER_CLIENT = 1000
+MOST_OPEN = 4096
+
+# How often it is told that a client is refused.
+_TOLD_EVERY_SECONDS = 60.0
+
+
+def raise_file_limit() -> int:
+    """Have as many open files as the service needs, if it may; how many it has. Most systems start programs with 1,024
+    and let them have more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = files_for(MOST_OPEN)
+    may_have = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    if soft >= may_have:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (may_have, hard))
+    return may_have
+
+
+def make_places(files: int) -> Places:
+    """The places that a limit of open files carries."""
+    return Places(places_for(files, MOST_OPEN), MOST_PER_CLIENT)
+
+
+class Bounds:
+    """What the connections of one service have in common. Deadlines are in seconds."""
+
+    def __init__(self, places: Places, request: float = REQUEST_SECONDS, stall: float = STALL_SECONDS) -> None:
+        self.places = places
+        self.request = request
+        self.stall = stall
+        self._told = -_TOLD_EVERY_SECONDS
+
+    def tell_refused(self, client: str) -> None:
+        """Log that a client gets no connection, now and then."""
+        now = time.monotonic()
+        if now - self._told >= _TOLD_EVERY_SECONDS:
+            self._told = now
+            held = self.places.held(client)
+            logging.getLogger("uvicorn.error").warning("%s has %d connections, and gets no more", client, held)
+
+
+def bind_protocol(bounds: Bounds) -> type[H11Protocol]:
+    """uvicorn's protocol with these bounds."""
+
+    class Bound(BoundedProtocol):
+        pass
+
+    Bound.bounds = bounds
+    return Bound
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection. It is ended without a word where it breaks a bound: whoever has not asked gets no answer."""
+
+    bounds: Bounds
+    _place: str | None = None
+    _request_timer: asyncio.TimerHandle | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        client = client_of(self.client[0]) if self.client else "127.0.0.1"
+        if not self.bounds.places.enter(client):
+            self.bounds.tell_refused(client)
+            transport.abort()
+            return
+        self._place = client
+        self._await_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        _cancel(self._request_timer)
+        self._request_timer = None
+        _cancel(self._stall_timer)
+        self._stall_timer = None
+        if self._place is not None:
+            self.bounds.places.leave(self._place)
+            self._place = None
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
+            self._await_request()
+        else:
+            _cancel(self._request_timer)
+            self._request_timer = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # The last of it may wait in a buffer that is too small for `pause_writing`.
+        self._await_reader()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        _cancel(self._stall_timer)
+        self._stall_timer = None
+        super().resume_writing()
+
+    def _await_request(self) -> None:
+        if self._request_timer is None and self._place is not None:
+            self._request_timer = self.loop.call_later(self.bounds.request, self.transport.abort)
+
+    def _await_reader(self) -> None:
+        if self._stall_timer is None and self._place is not None and self.transport.get_write_buffer_size():
+            self._stall_timer = self.loop.call_later(self.bounds.stall, self._end_stalled)
+
+    def _end_stalled(self) -> None:
+        self._stall_timer = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    """Stop a timer that may not run."""
+    if timer is not None:
+        timer.cancel()

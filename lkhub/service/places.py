@@ -1,0 +1,63 @@
+"""Connections counted, so that no client takes all: the rule of engine/internal/places. Pure."""
+
+from collections import Counter
+from ipaddress import ip_address, ip_network
+
+# What the service keeps for files, its log, and connections that are being refused.
+_RESERVED = 256
+
+# The client's connection, and the file that is sent to it.
+_FILES_EACH = 2
+
+
+class Places:
+    """`total` places, of which one client has at most `most`.
+
+    One more is given to a client that holds fewer than are still free: alone it gets half of all, and there is always
+    one left for somebody else. Loopback speaks for many, as the edge does, and gets what is free.
+    """
+
+    def __init__(self, total: int, most: int) -> None:
+        self._total = total
+        self._most = most
+        self._held = Counter[str]()
+
+    def enter(self, client: str) -> bool:
+        """Take a place for a client, or say that it gets none."""
+        free = self._total - self._held.total()
+        if free <= 0 or (not _speaks_for_many(client) and self._held[client] >= min(self._most, free)):
+            return False
+        self._held[client] += 1
+        return True
+
+    def leave(self, client: str) -> None:
+        """Give a place back."""
+        self._held[client] -= 1
+        if not self._held[client]:
+            del self._held[client]
+
+    def held(self, client: str) -> int:
+        """How many a client has."""
+        return self._held[client]
+
+
+def client_of(address: str) -> str:
+    """What an address is counted under: itself, or the /64 of an IPv6 address, what one subscriber is given."""
+    plain = ip_address(address.partition("%")[0])
+    mapped = getattr(plain, "ipv4_mapped", None) or plain
+    return str(mapped) if mapped.version == 4 or mapped.is_loopback else str(ip_network((mapped, 64), strict=False))
+
+
+def files_for(places: int) -> int:
+    """How many open files so many places need."""
+    return places * _FILES_EACH + _RESERVED
+
+
+def places_for(files: int, most: int) -> int:
+    """How many places, at most `most`, this limit of open files carries."""
+    kept = min(_RESERVED, files // 4)
+    return max(1, min(most, (files - kept) // _FILES_EACH))
+
+
+def _speaks_for_many(client: str) -> bool:
+    return "/" not in client and ip_address(client).is_loopback

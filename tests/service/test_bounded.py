@@ -1,0 +1,166 @@
+"""Whoever holds connections to the service without being of use takes nothing from others: real sockets."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from lkhub.service.bounded import Bounds, bind_protocol
+from lkhub.service.places import Places
+from tests.waiting import DEADLINE_SECONDS
+
+# More than the system's buffers take for a client that does not read.
+LARGE = 32 << 20
+
+GET = b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n"
+SHORT, NEVER = 0.2, 3600.0
+
+
+async def _read(request: Request) -> Response:
+    return PlainTextResponse(f"{len(await request.body())} bytes")
+
+
+async def _large(_: Request) -> Response:
+    return PlainTextResponse(b"a" * LARGE)
+
+
+@contextlib.asynccontextmanager
+async def serving(bounds: Bounds) -> AsyncIterator[Callable[[bytes], Any]]:
+    """A service with these bounds; yields what connects to it and says something."""
+    app = Starlette(routes=[Route("/", _read, methods=["GET", "POST"]), Route("/large", _large)])
+    protocol = bind_protocol(bounds)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+
+        async def dial(said: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
+            writer.write(said)
+            return reader, writer
+
+        try:
+            yield dial
+        finally:
+            server.should_exit = server.force_exit = True
+            await task
+
+
+async def _is_ended(reader: asyncio.StreamReader) -> bool:
+    """Whether the service ends the connection without an answer."""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await reader.read() == b""
+    return True
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"G",
+        b"GET / HTTP/1.1\r\nhost: hub\r\nx: ",
+        b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 9\r\n\r\nhalf",
+        b"POST / HTTP/1.1\r\nhost: hub\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+    ],
+)
+def test_who_says_nothing_or_half_of_a_request_is_ended(said: bytes) -> None:
+    async def scene() -> None:
+        bounds = Bounds(Places(1, 1), request=SHORT, stall=NEVER)
+        async with serving(bounds) as dial:
+            reader, writer = await dial(said)
+            assert await _is_ended(reader)
+            writer.close()
+            # Its place is free again.
+            reader, writer = await dial(GET)
+            assert b" 200 " in await reader.readline()
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_half_of_a_second_request_is_ended_too() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=SHORT, stall=NEVER)) as dial:
+            second = b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 9\r\n\r\nhalf"
+            reader, writer = await dial(GET + second)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                with contextlib.suppress(ConnectionError):
+                    assert (await reader.read()).count(b"HTTP/1.1 200") == 1
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_who_does_not_take_an_answer_is_ended() -> None:
+    async def scene() -> None:
+        places = Places(1, 1)
+        async with serving(Bounds(places, request=NEVER, stall=SHORT)) as dial:
+            _, unread = await dial(b"GET /large HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while not places.held("127.0.0.1"):
+                    await asyncio.sleep(0.01)
+                while places.held("127.0.0.1"):
+                    await asyncio.sleep(0.01)
+            unread.close()
+
+    asyncio.run(scene())
+
+
+def test_a_whole_request_and_a_reader_have_their_time() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            reader, writer = await dial(b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 9\r\n\r\nhalf")
+            writer.write(b"whole")
+            assert b" 200 " in await reader.readline()
+            writer.close()
+            reader, writer = await dial(b"GET /large HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n")
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                assert len(await reader.read()) > LARGE
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_who_gets_no_place_is_ended_at_once_and_leaves_none_behind() -> None:
+    async def scene() -> None:
+        places = Places(2, 2)
+        async with serving(Bounds(places, request=NEVER, stall=NEVER)) as dial:
+            held = [await dial(GET) for _ in range(2)]
+            for reader, _ in held:
+                assert b" 200 " in await reader.readline()
+            reader, refused = await dial(b"")
+            assert await _is_ended(reader)
+            refused.close()
+            assert places.held("127.0.0.1") == 2
+            for _, writer in held:
+                writer.close()
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while places.held("127.0.0.1"):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scene())
+
+
+# As most systems start programs: few files, and leave to have more.
+_START = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+from lkhub.service.bounded import raise_file_limit
+print(raise_file_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(("soft", "hard", "got"), [(64, 64, 64), (64, 128, 128), (128, 512, 512)])
+def test_the_service_takes_the_files_that_it_may_have(soft: int, hard: int, got: int) -> None:
+    done = subprocess.run([sys.executable, "-c", _START, str(soft), str(hard)], capture_output=True, text=True)
+    assert done.stdout.split() == [str(got), str(got)], done.stderr
