@@ -72,7 +72,7 @@ def _describe(process: str, record: Mapping[str, Any]) -> str:
     return f"{message} ({', '.join(details)})" if details else str(message)
 
 
-# What says of whom and of what an unknown message speaks.
+# The fields of an unknown message that say which participant, room, request or cause it is about.
 _DETAILS = ("participant", "room", "identifier", "name", "method", "path", "status", "remote", "reason", "error")
 
 

@@ -54,7 +54,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
             progress.clear()
             show_error(error)
         except OSError:
-            return  # whoever read our output has gone
+            return  # the program that read our output has gone
         supervisor.tasks.start_soon(_show_live, supervisor)
 
     progress.tell(describe_start(hub))

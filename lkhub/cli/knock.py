@@ -1,6 +1,6 @@
-"""Who answers where a name of the hub leads that is not this machine.
+"""What answers at addresses of a name of the hub that are not this machine's.
 
-Clients are sent there, so that it is asked one harmless question: who it is. Known CDNs are not asked.
+Clients are sent there. So it is asked one harmless question: which hub it is. Known CDNs are not asked.
 """
 
 import json
@@ -23,8 +23,8 @@ KNOCK_SECONDS = 1.0
 
 
 def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Lead]) -> tuple[Lead, ...]:
-    """The leads, with who answers at addresses that are not this machine's. A hub without TLS is not asked for: nothing
-    would tell it from another."""
+    """The leads, with what answers at addresses that are not this machine's. A hub without TLS is not asked for:
+    nothing would tell it from another."""
     leads = tuple(leads)
     asked = {lead.name: _list_asked(lead, applied["reach"]) for lead in leads}
     serve = applied["urls"].get("local_serve")
@@ -55,7 +55,7 @@ def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, le
 
 
 def judge_answer(answered: Answered | None, instance: str, leaves: frozenset[str]) -> Answerer:
-    """Who that was, by what only this very hub says, and by who ended TLS."""
+    """What answered, by what only this very hub says, and by the certificate that it showed."""
     if answered is None:
         return "nobody"
     if not _is_from(answered, instance):

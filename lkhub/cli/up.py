@@ -62,7 +62,7 @@ def up(
             except MachineError:
                 if not is_running(paths):
                     raise
-                # Somebody else was faster.
+                # Another command was faster.
                 progress.tell("having the hub that another command has started take the spec over")
         else:
             progress.tell("having the running hub take the spec over")

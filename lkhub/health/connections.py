@@ -11,7 +11,7 @@ from lkhub.plan.facts import RunsIn
 # What is longer ago than this is over: those who were kept out have tried again since.
 RECENT_SECONDS = 600.0
 
-# Who takes connections, by where it tells of them, and whom it is about.
+# What takes connections, by the process that tells of them and their kind.
 _OF = {
     ("media", "ice_tcp"): "media over TCP",
     ("media", "signalling"): "media's signalling",

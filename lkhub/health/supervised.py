@@ -58,7 +58,7 @@ def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int]) -> Iterator[Finding]:
     """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name.
-    `stopped_pids`: who of them was stopped by a signal."""
+    `stopped_pids`: those that were stopped by a signal."""
     for name, evidence in hangs.items():
         stopped = stopped_pids.get(name)
         yield Finding(

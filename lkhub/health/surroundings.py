@@ -163,7 +163,7 @@ def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Findin
 _PROXY_FIX = Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy")
 
 
-# Nobody writes the records of a tailnet: a machine that was set up anew is another one to it.
+# The records of a tailnet are not written by hand. It takes a machine that was set up anew for another one.
 _TAILNET_FIXES = (
     Fix("see which machine of the tailnet has the name", "tailscale status"),
     Fix("remove an old one under Machines in the admin console, give this one the name there, then", "lkhub up"),
@@ -171,7 +171,7 @@ _TAILNET_FIXES = (
 
 
 def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tuple[str, tuple[Fix, ...]]:
-    """Why, by who answered there, and the ways out."""
+    """Why, by what answered there, and the ways out."""
     if lead.name.endswith(".ts.net"):
         return (
             "a tailnet names its machines itself, and another one has this name there, or had it before",

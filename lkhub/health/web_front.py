@@ -7,7 +7,7 @@ from lkhub.health.paths import WayHome, WebResult
 from lkhub.health.web import PAGE, Answer, ask, open_client, quote
 from lkhub.host.http import httpx
 
-# Where the service says how whoever asks got there (lkhub/service/app.py).
+# Where the service says how a request got there (lkhub/service/app.py).
 WAY = "/api/way"
 
 
@@ -35,7 +35,7 @@ def judge_redirect(url: str, answer: Answer, wanted: str) -> WebResult:
         return WebResult("redirect", True, url)
     said = {"said": "page" if answer.status == 200 else "other"}
     if 300 <= answer.status < 400 and location:
-        # A query may carry what is nobody's business.
+        # A query may carry secrets.
         detail = f"{url} leads to {urlsplit(location)._replace(query='', fragment='').geturl()}"
     else:
         detail = f"{url} answers HTTP {answer.status}" + (f": {text}" if (text := quote(answer.body)) else "")

@@ -129,7 +129,7 @@ def create_private(path: str, text: str) -> bool:
             os.link(temporary, path)
         except FileExistsError:
             return False
-        except OSError:  # a file system without hard links: those who start at once are not told apart
+        except OSError:  # a file system without hard links: of commands at the same time, both write
             if os.path.exists(path):
                 return False
             os.replace(temporary, path)

@@ -1,4 +1,7 @@
-"""Who holds a port of this machine, and how it is made to let go: never by killing what something else keeps up."""
+"""Which process holds a port of this machine, and how it is made to let go.
+
+Never by killing what something else keeps up.
+"""
 
 import contextlib
 import os
@@ -45,7 +48,7 @@ class Holder:
 
 
 def find_holder(protocol: Protocol, address: Address | None, port: int) -> Holder:
-    """Who keeps us from binding a port at `address` (None: on any)."""
+    """The process that keeps us from binding a port at `address` (None: on any)."""
     pids = {pid for pid, ip, held in _list_waiting(protocol) if held == port and _is_in_the_way(ip, address)}
     return next((holder for pid in sorted(pids) if (holder := _describe(pid))), Holder())
 

@@ -49,7 +49,7 @@ class _Socket:
 
 
 def find_peer(ours: End, theirs: End) -> Peer | None:
-    """Who connected from `theirs` to `ours`; None where that can't be told."""
+    """The program that connected from `theirs` to `ours`; None where that can't be told."""
     sockets = list(_list_sockets())
     asking = next((each for each in sockets if (each.local, each.remote) == (_plain(theirs), _plain(ours))), None)
     if asking is None:
@@ -68,12 +68,12 @@ def find_peer(ours: End, theirs: End) -> Peer | None:
 
 
 def note_asker(path: str, peer: Peer, at: float) -> None:
-    """Keep who asked last, for `load_asker`."""
+    """Keep the program that asked last, for `load_asker`."""
     write_private(path, json.dumps({"at": at, **asdict(peer)}) + "\n")
 
 
 def load_asker(path: str) -> dict[str, Any] | None:
-    """`{"at", "user", "service", "pid", "name", "listens"}` of who asked last, if it is on record."""
+    """`{"at", "user", "service", "pid", "name", "listens"}` of the program that asked last, if it is on record."""
     try:
         found = json.loads(read_text(path) or "null")
         return {"at": float(found.pop("at")), **asdict(Peer(**found))} if found else None

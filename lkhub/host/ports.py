@@ -21,8 +21,8 @@ _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 def require_free_ports(listeners: Iterable[Listener], *, but: Callable[[int], bool] | None = None) -> None:
     """Raise MachineError naming every port that can't be bound, a line each, who holds it, and what to do.
 
-    Ranges are left out: what uses them takes the ports that are free. With `but`, ports are passed over that a process
-    holds for whose pid it is true, and those of which it is not known who holds them.
+    Ranges are left out: what uses them takes the ports that are free. With `but`, a port is passed over where it is
+    true for the pid of the holder, or where the holder is not known.
     """
     problems: list[str] = []
     hints: list[str] = []

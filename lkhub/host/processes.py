@@ -40,7 +40,7 @@ class ProcessId:
 
 
 def identify(pid: int) -> ProcessId | None:
-    """Who runs as `pid` now, None where nobody does (a zombie is nobody)."""
+    """The process that runs as `pid` now; None where there is none, or a zombie alone."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:

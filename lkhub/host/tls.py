@@ -1,4 +1,4 @@
-"""Whose certificate a port serves, and what answers there. No name but the hub's is said to it, and no token."""
+"""Which certificate a port serves, and what answers there. No name but the hub's is said to it, and no token."""
 
 import hashlib
 import socket
@@ -34,7 +34,7 @@ class Answered:
 
 
 def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: float) -> Answered | None:
-    """GET `https://name:port/path` from whoever is at `address`; None where nobody speaks TLS and HTTP in time."""
+    """GET `https://name:port/path` from `address`; None where nothing there speaks TLS and HTTP in time."""
     host = f"{name}:{port}" if port != 443 else name
     try:
         with (
@@ -58,7 +58,7 @@ _ANSWER_BYTES = 4096
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """Whose it is is asked, and not whether to trust it."""
+    """Takes any certificate: the question is which one it is, and not whether to trust it."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -9,8 +9,9 @@ from lkhub.plan.model import EdgePlan, Plan
 from lkhub.spec.types import Address
 
 Answerer = Literal["hub", "proxy", "stranger", "nobody"]
-"""Who answers by TLS where a name leads that is not this machine: this very hub with its own certificate, since what is
-there passes connections on as they are; this hub behind something that ends TLS; somebody else; or nobody."""
+"""What answers by TLS at an address of a name that is not this machine's. `hub`: this very hub with its own
+certificate, since connections are passed on as they are. `proxy`: this hub, behind something that ends TLS. `stranger`:
+something else. `nobody`: nothing."""
 
 
 @dataclass(frozen=True)

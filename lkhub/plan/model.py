@@ -147,12 +147,12 @@ class RelayPlan:
 
     @property
     def udp_relay(self) -> PortRange:
-        """Ports of who comes over UDP."""
+        """Ports for clients that come over UDP."""
         return self._halves[0] if self.tls else self.relay
 
     @property
     def tls_relay(self) -> PortRange:
-        """Ports of who comes over TLS."""
+        """Ports for clients that come over TLS."""
         return self._halves[1] if self.udp else self.relay
 
     @property

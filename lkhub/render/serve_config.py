@@ -12,8 +12,8 @@ class ServeConfig:
     """What the service must know. `bind` and `hosts` are addresses and names without a port; `authorities` is what
     requests through the edge name as their host; `open_tokens`: the token endpoint answers whoever is on loopback;
     `media_url` is media's HTTP on loopback, `keys` the path of the key file, `ca` that of the root certificate which
-    devices have to trust, "" where there is none; `askers` that of the file in which it is kept who asked for a
-    token, "" where none is given to whoever asks."""
+    devices have to trust, "" where there is none; `askers` that of the file that says which program asked
+    last for a token, "" without `open_tokens`."""
 
     name: str
     reach: str

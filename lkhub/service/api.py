@@ -28,7 +28,7 @@ HEALTH_SECONDS = 2.0
 # An identity nobody chose: long enough that two people never get the same and throw each other out.
 IDENTITY_BYTES = 8
 
-# A process that nobody can pretend to be who has not asked it.
+# Random, so that only a server which has asked this process can give the same.
 INSTANCE_BYTES = 16
 
 
@@ -89,8 +89,8 @@ class Api:
         return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
 
     async def way(self, request: Request) -> Response:
-        """How whoever asks got here: as whom the hub sees them, and whether a proxy said so. `instance` is this very
-        process: two ways that give the same one lead to the same hub."""
+        """How a request got here: the address that the hub takes it to come from, and whether a proxy told it.
+        `instance` is this very process: two ways that give the same one lead to the same hub."""
         client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
         said = request.headers.get(FORWARDED_HEADER)
         body = {"instance": self._instance, "client": client, "forwarded": None if said is None else said == "yes"}

@@ -1,4 +1,4 @@
-"""Who asks a hub for this machine alone for tokens.
+"""Which program asks a hub for this machine alone for tokens.
 
 A proxy that hands on what others ask, and says nothing of it, can't be told from a program of this machine that asks
 for itself. So such a request is answered; but where the program that asked listens for others, `lkhub status` says so.
@@ -12,19 +12,19 @@ from starlette.requests import Request
 from lkhub.errors import MachineError
 from lkhub.host.peer import find_peer, note_asker
 
-# A look costs some ten milliseconds where many programs run. Who asks is the same one, all day.
+# A look costs some ten milliseconds where many programs run. It is mostly the same program that asks, all day.
 LOOK_SECONDS = 10.0
 
 
 class Askers:
-    """`path` is where it is kept who asked, if it is one to tell of; "" where nobody wants to know."""
+    """`path` is the file of the program that asked last and listens for others; "" where it is not looked for."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._looked = -LOOK_SECONDS
 
     async def look(self, request: Request) -> None:
-        """See who asks, while the connection is open."""
+        """See which program asks, while the connection is open."""
         now = time.monotonic()
         if not self._path or request.client is None or now - self._looked < LOOK_SECONDS:
             return

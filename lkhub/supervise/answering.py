@@ -28,7 +28,7 @@ class Answering:
     async def look(self) -> None:
         """Return when the socket is served. Raises MachineError where it can't be."""
         async with self._looking:
-            # Who has connected to one that was removed still gets its answer.
+            # A command that has connected to a socket which was removed since still gets its answer.
             if self._served is None or (self._served != _identify(self._path) and not self.find_other()):
                 await self._tasks.start(self._serve)
                 self._served = _identify(self._path)

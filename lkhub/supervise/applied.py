@@ -31,7 +31,7 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
 
 def write_applied(hub: "PreparedHub") -> None:
     """Note that this hub is in force from now on."""
-    # Here, since these bring the whole plan, which who reads the record does without.
+    # Imported here: these bring the whole plan, and a command that only reads the record does without it.
     from pydantic import TypeAdapter
 
     from lkhub.plan.firewall import FirewallTable, firewall_table

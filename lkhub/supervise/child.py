@@ -364,8 +364,8 @@ Item = TypeVar("Item")
 
 
 def order_ends(items: Iterable[Item], name_of: Callable[[Item], str], how: Ending) -> list[tuple[Item, Ending]]:
-    """In which order the processes of a hub are ended, and how each of them: media first, so that who is relayed or
-    comes through the edge stays connected while it drains."""
+    """In which order the processes of a hub are ended, and how each of them: media first, so that people who are
+    relayed or come through the edge stay connected while it drains."""
     ordered = sorted(items, key=lambda item: name_of(item) != "media")
     # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
     return [(item, how if name_of(item) == "media" else "now") for item in ordered]

@@ -28,8 +28,8 @@ from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, as_message, desc
 # looks whether it is still there.
 SILENCE_SECONDS = 3.0
 
-# A supervisor that does long work answers a ping beside it. More patience than for an answer: whoever reads that the
-# supervisor hangs will kill it.
+# A supervisor that does long work answers a ping beside it. More patience than for an answer: a person
+# who reads that the supervisor hangs will kill it.
 PING_SECONDS = 7.0
 
 # The supervisor looks after its directory every two seconds, and may be busy.
@@ -77,7 +77,7 @@ def _connect(path: str) -> socket.socket:
         if not is_back and not _await_home(path):
             raise NotRunningError(busy=is_held(_lock_beside(path))) from None
         return _connect(path)
-    except (BlockingIOError, TimeoutError):  # nobody has taken up those who asked before
+    except (BlockingIOError, TimeoutError):  # it has not taken up those that asked before
         connection.close()
         raise UnresponsiveError(None) from None
     except OSError as error:
@@ -162,7 +162,7 @@ def _require_reaction(path: str, pid: int | None) -> None:
     """Raise UnresponsiveError where the supervisor does not even answer a ping."""
     if pid is not None and _is_stopped(pid):
         raise UnresponsiveError(pid)
-    # One that takes nobody up any more is ending: the connection that it has tells when.
+    # A supervisor that takes up no connection any more is ending: the connection that it has tells when.
     with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
         connection.settimeout(PING_SECONDS)
         try:
@@ -173,7 +173,7 @@ def _require_reaction(path: str, pid: int | None) -> None:
 
 
 def _find_pid(connection: socket.socket) -> int | None:
-    """Who listens at the other end; None where this system does not tell."""
+    """The pid of the process that listens at the other end; None where this system does not tell."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     layout = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
@@ -222,7 +222,7 @@ class NotRunningError(UnwellError):
 
 
 class UnresponsiveError(UnwellError):
-    """A supervisor listens, and does not react. `pid` None: it is not known who it is."""
+    """A supervisor listens, and does not react. `pid` None: its pid is not known."""
 
     def __init__(self, pid: int | None) -> None:
         if pid is None:

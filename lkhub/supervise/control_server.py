@@ -23,7 +23,7 @@ Tell = Callable[[str], None]
 Handler = Callable[[Mapping[str, Any], Tell], Awaitable[Any]]
 """Answers one request. It may tell what it is doing."""
 
-# Whoever asks reads what was asked for; one that doesn't (Ctrl-Z) must not keep the supervisor from ending.
+# A command reads what it asked for; one that doesn't (Ctrl-Z) must not keep the supervisor from ending.
 SEND_SECONDS = 5.0
 
 
@@ -58,7 +58,7 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
         except anyio.DelimiterNotFound:
             answer = {"error": pack_error(describe_too_long())}
         except (anyio.IncompleteRead, anyio.BrokenResourceError):
-            return  # whoever asked left before saying what
+            return  # the command left before it said what it wants
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
@@ -67,7 +67,7 @@ async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler
 
 
 def _has_left(stream: anyio.abc.SocketStream) -> bool:
-    """Whether who asked does not wait for the answer any more. A command that has told its user that this supervisor
+    """Whether the command does not wait for its answer any more. A command that has told its user that this supervisor
     does not answer must not take effect when it goes on."""
     poll = select.poll()
     poll.register(stream.extra_attributes[SocketAttribute.raw_socket]().fileno(), 0)
@@ -80,7 +80,7 @@ async def _send_progress(stream: anyio.abc.SocketStream, texts: anyio.abc.Object
 
 
 async def _send(stream: anyio.abc.SocketStream, message: Mapping[str, Any]) -> None:
-    # Who asked may not have waited for it.
+    # The command may not have waited for it.
     with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         await stream.send(json.dumps(message).encode() + b"\n")
 

@@ -59,7 +59,7 @@ class Home:
         if not os.path.exists(paths.lock):
             for folder in (paths.root, paths.run, paths.logs):
                 ensure_private_dir(folder)
-            # Before the lock: who finds a lock and no socket takes the hub for one that is starting.
+            # Before the lock: a command that finds a lock and no socket takes the hub for one that is starting.
             await self._answering.look()
         self._lock.take_again()
         _reopen_log(paths.log("hub"))

@@ -35,8 +35,8 @@ _MARK = TypeAdapter(tuple[ProcessName, str, str, str])
 
 @dataclass(frozen=True)
 class Identity:
-    """A process on disk: who it is, which version of the plan it runs, since when (epoch seconds), and how the files
-    that it watches were when it took them."""
+    """A process on disk: its pid and start, which version of the plan it runs, since when (epoch seconds), and how
+    the files that it watches were when it took them."""
 
     process: ProcessId
     plan: ProcessPlan
@@ -71,7 +71,7 @@ class Found:
 
 
 def read_record(paths: StatePaths, name: str) -> Identity | None:
-    """Who is on record; None where nobody is, or where the record can't be read."""
+    """The process on record; None where there is no record, or where it can't be read."""
     try:
         text = files.read_text(paths.record(name))
         return Identity.parse(text) if text else None
@@ -87,7 +87,7 @@ def write_record(paths: StatePaths, identity: Identity) -> None:
 def remove_record(paths: StatePaths, name: str, process: ProcessId) -> None:
     """Remove the record of this process. That of another one stays.
 
-    One that can't be removed names a process that is gone, which harms nobody.
+    One that can't be removed names a process that is gone, which does no harm.
     """
     with contextlib.suppress(MachineError):
         identity = read_record(paths, name)
@@ -136,8 +136,8 @@ def _recognise(paths: StatePaths, running: Running) -> tuple[ProcessName, Finger
         except ValueError:
             return None  # another version's
         return (name, Fingerprint(program, texts)) if root == os.path.realpath(paths.root) else None
-    # The system hides the environment of a program that has a file capability (`setcap`). Nobody but us starts the
-    # engine with these words.
+    # The system hides the environment of a program that has a file capability (`setcap`). Only a supervisor of
+    # this state directory starts the engine with these words.
     for name, config in CONFIGS.items():
         if running.argv[1:6] == (name, "--config", paths.render(config), "--control", paths.socket(name)):
             return name, Fingerprint("", "")

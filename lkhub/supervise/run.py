@@ -33,7 +33,8 @@ Look = Callable[[], Awaitable[None]]
 # How often a change that waits looks whether the hub is empty, and logs, records and the control socket are looked at.
 TICK_SECONDS = 2.0
 
-# Who carries calls remembers whom it has seen for as long as it lives; asking costs a few milliseconds.
+# Media and the relay remember the clients that they have seen for as long as they live; asking costs a few
+# milliseconds.
 OUTSIDE_SECONDS = 10.0
 
 # The processes answer in milliseconds. What one that hangs would have told is left out.

@@ -253,7 +253,7 @@ class Supervisor:
         return found is None or (not found and text != "") or (path.startswith(self.paths.rendered) and found != text)
 
     def _describe_removal(self) -> Mapping[str, Any] | None:
-        """When the state directory was removed, and who writes a log since that nobody can read."""
+        """When the state directory was removed, and which processes have written since to a log that is gone."""
         names = [child.plan.name for child in self.children.values() if child.since < self._removed_at]
         return {"at": self._removed_at, "logs": names, "lost": self._lost} if names else None
 
