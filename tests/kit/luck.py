@@ -28,13 +28,14 @@ from anyio.to_thread import run_sync
 
 from lkhub.cli.hub import read_status
 from lkhub.host.keyfile import load_keys
-from lkhub.host.processes import start
+from lkhub.host.processes import identify, is_alive, send_signal, start
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import ask
 from lkhub.tokens import Grant, sign
 from tests.kit.hub import Hub, make_hub
 from tests.kit.people import Person
 from tests.kit.ports import free_port
+from tests.kit.signals import Signals, noting_signals
 from tests.waiting import until
 
 # A client that was cut off by a process that is started again at once.
@@ -57,10 +58,11 @@ class Call:
 
 
 class Luck:
-    """One hub and all that happens to it. `say` hears of every step."""
+    """One hub and all that happens to it. `say` hears of every step, and `signals` of what is sent to whom."""
 
-    def __init__(self, hub: Hub, seed: int) -> None:
+    def __init__(self, hub: Hub, seed: int, signals: Signals) -> None:
         self.hub = hub
+        self.signals = signals
         self.random = random.Random(seed)
         self.call: Call | None = None
         self.keys = ""
@@ -180,16 +182,20 @@ class Luck:
         pids = {**await self.pids(), "supervisor": await run_sync(self.find_supervisor)}
         names = self.random.sample(sorted(pids), self.random.choice([1, 2]))
         busy = self.random.random() < 0.3
-        self.say(f"kill: {' and '.join(names)}{' during up' if busy else ''}")
+        # Who they are now: by the time of the kill, the pid of one that has ended may be somebody else's.
+        chosen = {name: identify(pids[name]) for name in names}
+        shown = " and ".join(f"{name} (pid {pids[name]})" for name in names)
+        self.say(f"kill: {shown}{' during up' if busy else ''}")
         with self.cut_allowed("media" in names):
             beside = None
             if busy:
                 beside = self.hub.start("up", "--detach", "--no-verify")
                 await anyio.sleep(self.random.random())
             for name in names:
-                try:
-                    os.kill(pids[name], signal.SIGKILL)
-                except ProcessLookupError:
+                process = chosen[name]
+                if process is not None and is_alive(process):
+                    send_signal(process, signal.SIGKILL)
+                else:
                     self.say(f"gone: {name} was another one by then")
             if "media" in names:
                 self.media_gone = time.monotonic()
@@ -311,7 +317,18 @@ class Luck:
         return found
 
     def check_strangers(self) -> None:
-        assert self.stranger is None or self.stranger.poll() is None, "somebody else's process was killed"
+        if self.stranger is not None and (code := self.stranger.poll()) is not None:
+            signals = self.signals.describe(self.stranger.pid)
+            raise AssertionError(f"somebody else's process has ended with {code}: {signals}; {self.steps[-6:]}")
+
+    def check_other(self, other: Hub, before: dict[str, int]) -> None:
+        """Another hub on this machine is as it was."""
+        after = other.pids()
+        gone = {name: pid for name, pid in before.items() if after.get(name) != pid}
+        if gone:
+            told = [f"{name}: {self.signals.describe(pid)}\n{other.log(name)[-2000:]}" for name, pid in gone.items()]
+            found = "\n".join([f"another hub's processes were {before} and are {after}", *told, other.log("hub")])
+            raise AssertionError(f"{found}\nafter {self.steps[-12:]}")
 
     def list_own(self) -> list[psutil.Process]:
         """Every process that was started with this hub's state directory, commands that end among them."""
@@ -329,14 +346,14 @@ class Luck:
 
 async def try_luck(cycles: int, seed: int) -> dict[str, int]:
     """Run the cycles; how often what happened. AssertionError where something does not hold."""
-    with make_hub() as other, make_hub() as hub:
+    with noting_signals() as signals, make_hub() as other, make_hub() as hub:
         await run_sync(lambda: other.up("--no-verify"))
         beside = await run_sync(other.pids)
-        luck = Luck(hub, seed)
+        luck = Luck(hub, seed, signals)
         try:
             for number in range(1, cycles + 1):
                 await luck.cycle(number)
-                assert await run_sync(other.pids) == beside, "another hub's process was killed"
+                await run_sync(luck.check_other, other, beside)
         finally:
             await luck.end_call()
             if luck.stranger:
