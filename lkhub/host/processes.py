@@ -204,9 +204,27 @@ def list_running() -> list[Running]:
 
 
 def _has_our_root(pid: int) -> bool:
-    """Whether a path means the same file there. In a container that this machine runs it does not."""
+    """Whether it has our root directory. In a container that this machine runs it has not."""
     try:
         return sys.platform != "linux" or os.path.samefile(f"/proc/{pid}/root", "/")
+    except OSError:
+        return True  # the system does not tell
+
+
+def means_the_same(path: str, pid: int) -> bool:
+    """Whether the absolute `path` is the same file for the process as for us. Under another mount it is not, as in
+    /tmp of a unit with PrivateTmp (systemd.exec(5)). Of one that is gone the nearest folder that is there tells."""
+    if sys.platform != "linux":
+        return True
+    there = f"/proc/{pid}/root"
+    try:
+        if os.path.samestat(os.stat(f"/proc/{pid}/ns/mnt"), os.stat("/proc/self/ns/mnt")):
+            return _has_our_root(pid)
+        while path != "/" and not os.path.exists(path):
+            path = os.path.dirname(path)
+        return os.path.samefile(f"{there}{path}", path)
+    except FileNotFoundError:
+        return False
     except OSError:
         return True  # the system does not tell
 
@@ -239,7 +257,7 @@ def _read_mark(process: psutil.Process) -> str | None:
 def find_holder_of_removed(path: str) -> ProcessId | None:
     """The Python program of this user's that holds the file `path` open though it was removed; None where there is
     none, or where the system does not tell."""
-    return _find_python_with({f"{path} (deleted)"})
+    return _find_python_with({f"{path} (deleted)"}, path)
 
 
 # __SO_ACCEPTCON of linux/net.h.
@@ -255,17 +273,17 @@ def find_listener(path: str) -> ProcessId | None:
     except OSError:  # none, or ProcSubset=pid of systemd.exec(5)
         return None
     sockets = {f"socket:[{row[6]}]" for row in rows[1:] if row[7:] == [path] and int(row[3], 16) & _LISTENS}
-    return _find_python_with(sockets) if sockets else None
+    return _find_python_with(sockets, path) if sockets else None
 
 
-def _find_python_with(targets: set[str]) -> ProcessId | None:
-    """The Python program in our root that has one of these open."""
+def _find_python_with(targets: set[str], path: str) -> ProcessId | None:
+    """The Python program that has one of these open, and for which `path` is what it is for us."""
     for exe in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
             if "python" not in os.path.basename(os.readlink(exe)) or int(exe.parent.name) == os.getpid():
                 continue
             folder = exe.with_name("fd")
             has_one = any(os.readlink(folder / descriptor) in targets for descriptor in os.listdir(folder))
-            if has_one and _has_our_root(int(exe.parent.name)):
+            if has_one and means_the_same(path, int(exe.parent.name)):
                 return identify(int(exe.parent.name))
     return None

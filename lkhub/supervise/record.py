@@ -114,7 +114,9 @@ def find_running(paths: StatePaths) -> list[Found]:
     # The first process of a session before what it has started itself.
     for running in sorted(processes.list_running(), key=lambda running: running.session != running.process.pid):
         name_and_print = _recognise(paths, running)
-        if name_and_print is not None and running.process.pid not in known and running.session not in known:
+        if name_and_print is None or not processes.means_the_same(paths.root, running.process.pid):
+            continue
+        if running.process.pid not in known and running.session not in known:
             name, fingerprint = name_and_print
             identity = _reconstruct(paths, name, fingerprint, running)
             found.append(Found(name, running.process, running.since, identity))

@@ -23,6 +23,7 @@ from lkhub.host.processes import (
     identify,
     is_alive,
     list_running,
+    means_the_same,
     send_signal,
     start,
     wait_until_gone,
@@ -269,6 +270,45 @@ def test_process_of_a_container_is_none_of_ours(tmp_path: Path) -> None:
     finally:
         inside.kill()
         inside.wait()
+
+
+MOUNTED = """
+import os, subprocess, sys, time
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", sys.argv[1]], check=True)
+os.makedirs(sys.argv[2], exist_ok=True)
+print("in", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a mount needs root")
+@pytest.mark.parametrize("below", ["", "/state", "/a/b/c"])
+@pytest.mark.parametrize("there", ["here too", "gone here"])
+def test_path_under_another_mount_is_another_file(tmp_path: Path, below: str, there: str) -> None:
+    """As /tmp of a unit with PrivateTmp: its hub has a state directory of the same name."""
+    log, folder = tmp_path / "log", tmp_path / "private"
+    folder.mkdir()
+    path = f"{folder}{below}"
+    if there == "here too":
+        os.makedirs(path, exist_ok=True)
+    argv = ["unshare", "--mount", "--propagation", "private", sys.executable, "-c", MOUNTED, str(folder), path]
+    inside = start(argv, str(log), os.environ)
+    try:
+        wait_until(lambda: log.exists() and log.read_text(), "it has its mount")
+        if "in" not in log.read_text():
+            pytest.skip(f"no mount of its own here: {log.read_text()}")
+        assert not means_the_same(path, inside.pid)
+        assert means_the_same(str(log), inside.pid), "what is not mounted over is the same"
+        assert means_the_same(f"{tmp_path}/gone/for/both", inside.pid)
+    finally:
+        inside.kill()
+        inside.wait()
+
+
+def test_path_means_the_same_for_a_process_beside_us(run: Run, tmp_path: Path) -> None:
+    child = run("sleep 60")
+    assert means_the_same(str(tmp_path), child.pid)
+    assert means_the_same(f"{tmp_path}/gone", child.pid)
 
 
 def test_mark_is_not_handed_on_by_a_hub_that_was_started_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
