@@ -4,13 +4,13 @@ Each process writes in its own way: livekit-server and Caddy a JSON object a lin
 text, `lkhub serve` what uvicorn prints, the supervisor an ISO date and text.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from lkhub.json_text import parse_json
 from lkhub.spec.shown import escape
 from lkhub.tokens import PROBE_ROOM_PREFIX
 
@@ -48,8 +48,8 @@ _LEVELS: Mapping[str, Level] = {"debug": "info", "info": "info", "warn": "warnin
 
 def _read_json(line: str) -> dict[str, Any] | None:
     try:
-        record = json.loads(line) if line.startswith("{") else None
-    except (ValueError, RecursionError):
+        record = parse_json(line) if line.startswith("{") else None
+    except ValueError:
         return None
     return record if isinstance(record, dict) and isinstance(record.get("msg"), str) else None
 

@@ -15,6 +15,7 @@ from lkhub.host.files import digest, read_input, read_text, write_private
 from lkhub.host.kernel import read_limits
 from lkhub.host.peer import load_asker
 from lkhub.host.runs_in import read_runs_in
+from lkhub.json_text import parse_json
 from lkhub.plan.facts import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
@@ -79,7 +80,7 @@ def read_sightings(paths: StatePaths) -> Sightings:
 def _read_root_change(paths: StatePaths) -> Mapping[str, Any] | None:
     """When and why the hub's own root became another one; None where it did not, or the record can't be read."""
     try:
-        change = json.loads(read_text(paths.root_change) or "{}")
+        change = parse_json(read_text(paths.root_change) or "{}")
         return {"at": float(change["at"]), "reason": str(change["reason"])}
     except (ValueError, LookupError, TypeError, MachineError):
         return None

@@ -3,7 +3,6 @@
 Clients are sent there. So it is asked one harmless question: which hub it is. Known CDNs are not asked.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +12,7 @@ from lkhub.health.web_front import WAY
 from lkhub.host.http import httpx
 from lkhub.host.node import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
+from lkhub.json_text import parse_json
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import Address
@@ -69,7 +69,7 @@ def _is_from(answered: Answered, instance: str) -> bool:
 
 def _read(body: str) -> dict[str, str]:
     try:
-        said = json.loads(body)
+        said = parse_json(body)
         return {name: str(said[name]) for name in ("instance", "client")}
     except (ValueError, LookupError, TypeError):
         return {}

@@ -19,6 +19,7 @@ from lkhub.health.paths import (
 )
 from lkhub.host.engine import bundled_engine, require_engine
 from lkhub.host.environ import tool_environ
+from lkhub.json_text import parse_json
 from lkhub.plan.model import ProbePath
 from lkhub.rooms import RoomService
 from lkhub.spec.secret import Secret
@@ -68,7 +69,7 @@ def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
             text=True,
             timeout=PROBE_TIMEOUT_MS / 1000 + PROBE_GRACE_SECONDS,
         )
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        rows = [parse_json(line) for line in done.stdout.splitlines()]
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"the probe did not answer: {type(error).__name__}") from error
     for row in rows:

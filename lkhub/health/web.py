@@ -4,7 +4,6 @@ Media has its own proofs (lkhub.health.verify). A proxy in front may let signall
 """
 
 import html
-import json
 import re
 import ssl
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from lkhub.health.paths import WayHome, WebPart, WebResult
 from lkhub.host.http import httpx
+from lkhub.json_text import parse_json
 from lkhub.spec.secret import Secret
 from lkhub.tokens import Grant, sign
 
@@ -149,7 +149,7 @@ def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
 
 def _read_code(body: str, below: str = "") -> str:
     try:
-        found = json.loads(body)
+        found = parse_json(body)
         return str((found[below] if below else found)["code"])
     except (ValueError, LookupError, TypeError):
         return ""

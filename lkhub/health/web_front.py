@@ -1,11 +1,11 @@
 """What a proxy in front owes a hub besides pages and signalling: the way from plain HTTP, and where clients are."""
 
-import json
 from urllib.parse import urlsplit
 
 from lkhub.health.paths import WayHome, WebResult
 from lkhub.health.web import PAGE, Answer, ask, open_client, quote
 from lkhub.host.http import httpx
+from lkhub.json_text import parse_json
 
 # Where the service says how a request got there (lkhub/service/app.py).
 WAY = "/api/way"
@@ -51,7 +51,7 @@ def _is_same(location: str, wanted: str) -> bool:
 def judge_forwarded(url: str, answer: Answer) -> WebResult:
     """Whether the hub was told by the proxy who asks."""
     try:
-        told = json.loads(answer.body) if answer.status == 200 else {}
+        told = parse_json(answer.body) if answer.status == 200 else {}
         client, forwarded = str(told["client"]), told["forwarded"]
     except (ValueError, LookupError, TypeError):
         return WebResult("forwarded", None, url, detail=f"{url} does not say how the request got there")

@@ -1,6 +1,5 @@
 """The engine program: where it is, which build it is, and its one-shot subcommands."""
 
-import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from lkhub.errors import MachineError
 from lkhub.host.environ import tool_environ
+from lkhub.json_text import parse_json
 
 # check-config parses a file and exits; a machine under load still does that well within this.
 ONE_SHOT_SECONDS = 20
@@ -69,7 +69,7 @@ def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:
         done = subprocess.run(
             argv, env=tool_environ(), input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS
         )
-        answer = json.loads(done.stdout)
+        answer = parse_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
     if "error" in answer:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from lkhub.errors import MachineError
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.files import explain_os_errors, read_text, remove, write_private
+from lkhub.json_text import parse_json
 from lkhub.plan.firewall import Command, Step
 from lkhub.plan.firewall_change import NO_NFT, Found, Unread
 from lkhub.plan.firewall_firewalld import Added, Firewalld, Zone, parse_service, parse_zone
@@ -76,7 +77,7 @@ def _read_nftables(run: Run) -> tuple[Ruleset | None, str]:
         _require_permission(done)
         return None, f"nft does not tell what the kernel drops: {done.said}"
     try:
-        return parse_ruleset(json.loads(done.out)), ""
+        return parse_ruleset(parse_json(done.out)), ""
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # another version of nft
         return None, f"what nft says is not understood: {error!r}"
 
@@ -178,7 +179,7 @@ def read_record(path: str) -> frozenset[Added]:
         return frozenset()
     _require_own(path)
     try:
-        return frozenset(Added(**item) for item in json.loads(text)["firewalld"])
+        return frozenset(Added(**item) for item in parse_json(text)["firewalld"])
     except (ValueError, LookupError, TypeError):
         raise MachineError(f"{path} is damaged", hints=("compare `firewall-cmd --list-all`, then remove it",)) from None
 

@@ -8,6 +8,7 @@ import json
 
 from lkhub.errors import MachineError
 from lkhub.host.files import read_text
+from lkhub.json_text import parse_json
 from lkhub.spec.secret import Secret
 
 Keys = dict[str, Secret]
@@ -24,7 +25,7 @@ def load_keys(path: str) -> Keys:
     if text is None:
         raise MachineError("this hub has no keys yet", hints=("`lkhub up` makes them",))
     try:
-        pairs = json.loads(f"{{{','.join(text.splitlines())}}}")
+        pairs = parse_json(f"{{{','.join(text.splitlines())}}}")
     except ValueError:
         pairs = {}
     if not pairs or not all(isinstance(secret, str) for secret in pairs.values()):

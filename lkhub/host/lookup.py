@@ -1,7 +1,6 @@
 """What others are asked because the spec says so: the name servers, a STUN server, the tailnet."""
 
 import getpass
-import json
 import os
 import subprocess
 from dataclasses import replace
@@ -11,6 +10,7 @@ from lkhub.host.engine import bundled_engine
 from lkhub.host.environ import tool_environ
 from lkhub.host.resolver import resolve
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
+from lkhub.json_text import parse_json
 from lkhub.plan.facts import LookedUp
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
@@ -45,7 +45,7 @@ def _ask_stun(server: str) -> LookedUp:
     argv = [bundled_engine(), "stun", "--server", server]
     try:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
-        answer = json.loads(done.stdout)
+        answer = parse_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         return LookedUp(problem=f"the engine did not ask it: {type(error).__name__}")
     if "error" in answer:

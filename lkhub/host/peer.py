@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lkhub.host.files import read_text, write_private
+from lkhub.json_text import parse_json
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
@@ -75,7 +76,7 @@ def note_asker(path: str, peer: Peer, at: float) -> None:
 def load_asker(path: str) -> dict[str, Any] | None:
     """`{"at", "user", "service", "pid", "name", "listens"}` of the program that asked last, if it is on record."""
     try:
-        found = json.loads(read_text(path) or "null")
+        found = parse_json(read_text(path) or "null")
         return {"at": float(found.pop("at")), **asdict(Peer(**found))} if found else None
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

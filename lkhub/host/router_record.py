@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text, write_private
+from lkhub.json_text import parse_json
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
 
@@ -110,6 +111,6 @@ def dump_record(record: RouterRecord) -> str:
 
 def parse_record(text: str) -> RouterRecord:
     """The inverse of `dump_record`. Raises ValueError, LookupError or TypeError for anything else."""
-    values: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = parse_json(text)
     mappings = tuple(Mapping(**item) for item in values.pop("mappings"))
     return RouterRecord(**values, mappings=mappings)

@@ -1,7 +1,8 @@
 """The content of serve.json. Apart from the renderer, because the service needs no plan to read it."""
 
-import json
 from dataclasses import dataclass
+
+from lkhub.json_text import parse_json
 
 # By this header the edge tells the service whether a proxy in front said where the client is: `yes` or `no`.
 FORWARDED_HEADER = "X-Lkhub-Forwarded"
@@ -31,4 +32,4 @@ class ServeConfig:
 
 def parse_serve(text: str) -> ServeConfig:
     """The inverse of `lkhub.render.serve.render_serve`."""
-    return ServeConfig(**json.loads(text))
+    return ServeConfig(**parse_json(text))

@@ -1,6 +1,5 @@
 """The JSON handlers."""
 
-import json
 import secrets
 import time
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
+from lkhub.json_text import parse_json
 from lkhub.render.serve_config import FORWARDED_HEADER, ServeConfig
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
@@ -132,8 +132,8 @@ async def _read_body(request: Request) -> bytes:
 
 def _parse(body: bytes) -> TokenRequest:
     try:
-        data: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        data: Any = parse_json(body)
+    except ValueError:
         raise ApiError(400, "the body is not JSON", 'send {"room": "NAME"}') from None
     try:
         return TokenRequest.model_validate(data)

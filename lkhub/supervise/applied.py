@@ -6,27 +6,64 @@ Light to import: most commands read it, and many need nothing else.
 import json
 import time
 from dataclasses import asdict
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from lkhub.host import files
+from lkhub.json_text import parse_json
 
 if TYPE_CHECKING:
     from lkhub.plan.model import Plan
     from lkhub.plan.paths import StatePaths
     from lkhub.prepare import PreparedHub
 
+# What every version has written.
+_ALWAYS: dict[str, type | tuple[type, ...]] = {
+    "spec": (str, NoneType),
+    "name": str,
+    "at": (int, float),
+    "urls": dict,
+    "probes": list,
+}
+_URLS = ("livekit", "web", "local_media")
+
+# What the first version has not.
+_SINCE: dict[str, Any] = {
+    "reach": "local",
+    "tls": "",
+    "ca": "",
+    "auto_create": True,
+    "drain": None,
+    "at_home": {},
+    "ports": {},
+    "front": {},
+    "certified": [],
+    "names": [],
+    "told": [],
+    "firewall": None,
+    "turn_of_others": [],
+}
+_SINCE_TYPES: dict[str, tuple[type, ...]] = {"drain": (int, NoneType), "firewall": (dict, NoneType)}
+
 
 def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
     """What `write_applied` wrote last, None before the first `up`."""
     text = files.read_text(paths.applied)
     try:
-        record = json.loads(text) if text else None
+        record = parse_json(text) if text else None
     except ValueError:
         return None
-    # These were not written by the first version.
-    since = {"tls": "", "at_home": {}, "ca": "", "certified": [], "auto_create": True, "ports": {}, "front": {}}
-    since |= {"names": [], "told": [], "firewall": None, "turn_of_others": []}
-    return since | record if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        return None
+    complete = _SINCE | record
+    return complete if _is_whole(complete) else None
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether everything is there, and is what it should be: one that somebody else wrote is none of ours."""
+    always = all(isinstance(record.get(key), kinds) for key, kinds in _ALWAYS.items())
+    since = all(isinstance(record[key], _SINCE_TYPES.get(key, type(default))) for key, default in _SINCE.items())
+    return always and since and all(isinstance(record["urls"].get(key), str) for key in _URLS)
 
 
 def write_applied(hub: "PreparedHub") -> None:

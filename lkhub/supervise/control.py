@@ -21,6 +21,7 @@ from typing import Any
 from lkhub import __version__
 from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
 from lkhub.host import files
+from lkhub.json_text import parse_json
 from lkhub.supervise.lock import is_held
 from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
 
@@ -190,7 +191,7 @@ def _is_stopped(pid: int) -> bool:
 
 def _read_answer(line: bytes) -> Mapping[str, Any]:
     try:
-        answer = json.loads(line)
+        answer = parse_json(line)
         version = answer.get("version", "of an earlier version")
 
         def complain(key: str) -> HubError:
@@ -198,7 +199,7 @@ def _read_answer(line: bytes) -> Mapping[str, Any]:
             return MachineError(message, hints=RESTART)
 
         completed = as_message(answer, complain)
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         raise MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART) from None
     return completed  # type: ignore[no-any-return]
 

@@ -15,6 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from lkhub import __version__
 from lkhub.errors import EXIT_BUG, HubError, InputError, pack_error
 from lkhub.host import files
+from lkhub.json_text import parse_json
 from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, Message, as_message, describe_too_long
 
 Tell = Callable[[str], None]
@@ -109,8 +110,8 @@ def _read_request(line: bytes) -> Mapping[str, Any]:
         return InputError(f"the running supervisor (lkhub {__version__}) needs to be told {key!r}", hints=RESTART)
 
     try:
-        request = as_message(json.loads(line), complain)
-    except (ValueError, RecursionError):
+        request = as_message(parse_json(line), complain)
+    except ValueError:
         request = None
     if not isinstance(request, Message) or not isinstance(request["do"], str):
         raise InputError("not a request that the supervisor knows")

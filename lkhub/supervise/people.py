@@ -1,11 +1,11 @@
 """The people in calls, of whom the running media process knows."""
 
-import json
 from dataclasses import dataclass
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
+from lkhub.json_text import parse_json
 from lkhub.plan.model import Ready
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign
 
@@ -42,7 +42,7 @@ async def resume_relayed(socket: str, relay_json: str) -> int:
     (measured). MachineError where media can't be asked.
     """
     try:
-        relay = json.loads(relay_json)
+        relay = parse_json(relay_json)
         async with local_client(ANSWER_SECONDS, socket=socket) as client:
             answer = await client.post("http://control/resume", json=relay)
         participants: int = answer.raise_for_status().json()["participants"]
