@@ -15,8 +15,9 @@ from lkhub.cli.progress import Progress
 from lkhub.cli.show import err
 from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError, pack_error, unpack_error
 from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
+from lkhub.json_text import parse_json
 from lkhub.prepare import PreparedHub
-from lkhub.supervise.run import run_hub
+from lkhub.supervise.run import calmly, run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 
 
@@ -59,8 +60,10 @@ def _leave_terminal(log: int) -> None:
 def _run(hub: PreparedHub, writer: int) -> NoReturn:
     """The supervisor's process: tell once by `writer` how the start went, and run until the hub is stopped."""
 
-    def say(text: str) -> None:
+    def write(text: str) -> None:
         err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
+
+    say = calmly(write)  # who waits for the answer gets it, though no log can be written
 
     async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")
@@ -88,6 +91,6 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
 def _raise_failure(answer: str, log: str) -> None:
     if not answer:
         raise MachineError("the hub ended before it was up", hints=(f"the end of {log} shows why",))
-    failure = json.loads(answer)
+    failure = parse_json(answer)
     if failure:
         raise unpack_error(failure)

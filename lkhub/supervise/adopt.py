@@ -3,9 +3,12 @@
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.plan.model import PROCESS_NAMES, ProcessPlan
-from lkhub.supervise.child import Child, Ending, end_process
+from lkhub.supervise.child import Child, Ending, end_process, tell_to_drain
 from lkhub.supervise.record import Found, Identity, find_running, read_record
 from lkhub.supervise.supervisor import Supervisor
+
+# As long as the engine takes for a limit (maxDrainSeconds in engine/control.go).
+FOREVER_SECONDS = 365 * 24 * 3600
 
 
 async def adopt(supervisor: Supervisor) -> None:
@@ -16,6 +19,7 @@ async def adopt(supervisor: Supervisor) -> None:
             continue
         child = Child.adopt(found.identity, supervisor.paths, supervisor.doors, supervisor.say, supervisor.returned)
         supervisor.children[found.name] = child
+        supervisor.took_over = True
         supervisor.say(f"{found.name} (pid {found.process.pid}) is still running; taking it over")
     # Read before: the record of one that ends while it is taken over ends with it.
     records = {name: read_record(supervisor.paths, name) for name in PROCESS_NAMES}
@@ -27,10 +31,23 @@ async def adopt(supervisor: Supervisor) -> None:
             supervisor.say(f"{error.message}\nit is started anew")
             await child.stop("replace")
             del supervisor.children[name]
+    for child in supervisor.children.values():
+        await _keep_calls(supervisor, child)
     if supervisor.children:
         for identity in records.values():
             if identity is not None and identity.plan.name not in supervisor.children:
                 await _start_dead(supervisor, identity)
+
+
+async def _keep_calls(supervisor: Supervisor, child: Child) -> None:
+    """Have one wait for its calls that the supervisor before was stopping: the hub was not to go on, and now it is. It
+    can't be told to stay, and is started again as soon as nobody is in a call."""
+    status = await supervisor.ask(child.plan.name) if child.plan.ready.socket else None
+    if not isinstance(status, dict) or status.get("state") != "draining":
+        return
+    if child.process is not None and await tell_to_drain(child.process, child.plan, FOREVER_SECONDS):
+        until = "it goes on until nobody is in a call, and starts anew then"
+        supervisor.say(f"{child.plan.name} was being stopped; {until}")
 
 
 async def _start_dead(supervisor: Supervisor, identity: Identity) -> None:

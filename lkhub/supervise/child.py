@@ -381,7 +381,7 @@ async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None)
     first = drain + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
     # One that is stopped hears no signal but the last.
     limits = () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS)
-    told = bool(limits) and how == "drain" and plan is not None and await _tell_to_drain(process, plan)
+    told = bool(limits) and how == "drain" and plan is not None and await tell_to_drain(process, plan, plan.drain)
     for limit in limits:
         if not told:
             processes.send_signal(process, signal.SIGTERM)
@@ -393,8 +393,8 @@ async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None)
     await processes.wait_until_gone(process)
 
 
-async def _tell_to_drain(process: ProcessId, plan: ProcessPlan) -> bool:
-    """Have a process wait for its calls for as long as its plan says; whether it will.
+async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int) -> bool:
+    """Have a process wait for its calls for as long as `seconds`, and end then; whether it will.
 
     Told, and not an argument of its start: another limit is no reason to start it again. Who tells it twice, as the
     next supervisor does, cuts nothing off, which a second signal would. Engines of the first version can't be told, and
@@ -407,7 +407,7 @@ async def _tell_to_drain(process: ProcessId, plan: ProcessPlan) -> bool:
             status = (await client.get("http://control/status")).json()
             if status["pid"] != process.pid:
                 return False  # the socket is that of another one by now
-            answer = await client.post("http://control/drain", json={"seconds": plan.drain})
+            answer = await client.post("http://control/drain", json={"seconds": seconds})
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return False
     return answer.is_success

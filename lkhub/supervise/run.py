@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError, flatten, unpack_error
+from lkhub.errors import HubError, MachineError, describe_error, flatten, unpack_error
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
@@ -37,6 +37,8 @@ TICK_SECONDS = 2.0
 # milliseconds.
 OUTSIDE_SECONDS = 10.0
 
+RUNS_ON = "what ran before runs on, without a supervisor, and calls go on"
+
 # The processes answer in milliseconds. What one that hangs would have told is left out.
 LOOK_SECONDS = 2.0
 
@@ -49,7 +51,7 @@ async def run_hub(
     Raises HubError where nothing comes up. Where an earlier hub was taken over and the change to it
     failed, that one runs on and `ready` gets the error instead.
     """
-    paths, say = hub.plan.paths, _calmly(say)
+    paths, say = hub.plan.paths, calmly(say)
     with _unwrapped(), hold_lock(paths) as lock:
         async with _supervision(paths, say) as supervisor:
             await adopt(supervisor)
@@ -77,14 +79,17 @@ async def run_hub(
             # From here on other commands are answered: to them a hub that is still starting is not there.
             await answering.look()
             supervisor.tasks.start_soon(guard.watch, "answer commands", answering.look, TICK_SECONDS)
-            await ready(supervisor, outcome)
+            try:
+                await ready(supervisor, outcome)
+            except OSError as error:  # a full disk, or a reader that has gone: what is only told ends no call
+                say(describe_error(error))
             await anyio.sleep_forever()
         if supervisor.gave_way_to:
             other = f"another supervisor (pid {supervisor.gave_way_to}) has this hub by now"
             raise MachineError(f"{other}, and this one has ended; calls go on", hints=("`lkhub status` shows it",))
 
 
-def _calmly(say: Say) -> Say:
+def calmly(say: Say) -> Say:
     """A log on a full disk, or a terminal that is gone, must not end the hub."""
 
     def say_if_possible(text: str) -> None:
@@ -113,12 +118,21 @@ def _unwrapped() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _supervision(paths: StatePaths, say: Say) -> AsyncIterator[Supervisor]:
-    """A supervisor with its helpers running. When the block is left, by an error or a signal, all is stopped."""
+    """A supervisor with its helpers running. When the block is left, by an error or a signal, all is stopped; by an
+    error what was taken over from an earlier supervisor is not, since it may carry a call."""
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(paths, say, tasks)
         await tasks.start(_serve_signals, supervisor, tasks.cancel_scope, say)
         try:
             yield supervisor
+        except Exception as error:
+            if not (supervisor.took_over and supervisor.children):
+                raise
+            supervisor.leave()
+            if not isinstance(error, HubError):
+                say(RUNS_ON)
+                raise
+            raise type(error)(f"{error.message}\n{RUNS_ON}", hints=error.hints) from error
         finally:
             # Also after an orderly stop: a change that was under way may have started something since.
             with anyio.CancelScope(shield=True):
@@ -182,7 +196,10 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
         if changing.locked():
             tell("another change is being made; waiting for its end")
         async with changing:
-            await keep_home()  # else keys are made that nobody has, and everything restarts with them
+            try:
+                await keep_home()  # else keys are made that nobody has, and everything restarts with them
+            except MachineError as error:
+                raise MachineError(f"{error.message}\nthe hub runs on as it is", hints=error.hints) from error
             # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
             # started again at once. A hub that is stopped does not wait for them either.
             arguments = request["spec"], supervisor.paths.root, request["environ"]

@@ -56,6 +56,8 @@ class Supervisor:
         self.pending: PreparedHub | None = None
         self.stopping = False
         self.gave_way_to = 0
+        self.took_over = False
+        self._leaves = False
         self.moved = ""
         self.lost: tuple[str, ...] | None = None
         self.doubt = ""
@@ -130,8 +132,8 @@ class Supervisor:
                 await child.reload(child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
-        """Stop everything, unless it is another supervisor's by now."""
-        if self.gave_way_to:
+        """Stop everything, unless it is another supervisor's by now, or the next one's."""
+        if self.gave_way_to or self._leaves:
             return
         self.stopping = True
         for child, ending in order_ends(list(self.children.values()), lambda child: child.plan.name, how):
@@ -143,6 +145,10 @@ class Supervisor:
         self.say(f"another supervisor (pid {pid}) has this hub by now; this one ends, and leaves it the processes")
         self.gave_way_to, self.stopping = pid, True
         self.tasks.cancel_scope.cancel()
+
+    def leave(self) -> None:
+        """End, and leave the processes running for the next supervisor."""
+        self._leaves = self.stopping = True
 
     def stop_now(self) -> None:
         """Cut a drain short."""

@@ -1,5 +1,6 @@
 """The supervisor of `lkhub up --detach`, and the command that waits for it to be up."""
 
+import json
 import os
 from typing import Any, NoReturn
 
@@ -7,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from lkhub.cli import detached
-from lkhub.errors import EXIT_OK, HubError, MachineError
+from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
 from lkhub.supervise.supervisor import Applied
 
 
@@ -41,3 +42,35 @@ def test_hub_runs_on_where_the_command_that_started_it_has_gone(
         detached._run(hub, writer)
     assert ended.value.args == (EXIT_OK,), capsys.readouterr().err
     assert went_on
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_command_hears_how_the_start_went_though_no_log_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """A full disk is told, and ends no hub."""
+
+    async def run_hub(hub: object, say: object, ready: Any) -> None:
+        if fails:
+            raise MachineError("the disk is full")
+        await ready(None, Applied(()))
+
+    def end(code: int) -> NoReturn:
+        raise EndedError(code)
+
+    def full(_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(detached, "run_hub", run_hub)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr("lkhub.cli.detached.err.print", full)
+    reader, writer = os.pipe()
+    hub: Any = None
+    with pytest.raises(EndedError) as ended:
+        detached._run(hub, writer)
+    assert ended.value.args == (EXIT_MACHINE if fails else EXIT_OK,)
+    if fails:
+        os.close(writer)
+    with os.fdopen(reader) as answer:
+        failure = json.loads(answer.read())
+    assert failure.get("message") == ("the disk is full" if fails else None)

@@ -6,6 +6,7 @@ The configuration is JSON, every key optional:
     deaf        ignore SIGTERM
     drains      be told for how long to drain, and write it down: without, as engines of the first version
     binds       a TCP port at 127.0.0.1
+    draining    say that an earlier supervisor was stopping it
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
     seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
@@ -27,7 +28,7 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
     """Answer one request; the configuration from now on."""
     status = b"200 OK"
     told: object = {
-        "state": "running",
+        "state": "draining" if config.get("draining") else "running",
         "pid": os.getpid(),
         "rooms": config.get("rooms", []),
         "seen": config.get("seen", {}),

@@ -1,6 +1,8 @@
 """What a supervisor takes over from one that is gone, and what it ends."""
 
+import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -13,7 +15,7 @@ from lkhub.host import files, processes
 from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.adopt import adopt
+from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
 from lkhub.supervise.child import Child
 from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.record import find_running, mark, read_record
@@ -126,6 +128,37 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
             await looks.look()
             assert second.as_json()["processes"][0]["state"] == "running"
             assert pids(second)["media"] == media.pid
+
+
+@pytest.mark.parametrize("draining", [True, False])
+async def test_one_that_was_being_stopped_is_told_to_wait_for_its_calls(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, draining: bool
+) -> None:
+    """The supervisor died while the hub was going down, and `up` says that the hub is up."""
+    hub = make_hub(media={"drains": True, "draining": draining, "rooms": IN_A_CALL}, serve={})
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(hub)
+        before = pids(first)
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        asked = re.findall(r"^drain (.*)$", Path(paths.log("media")).read_text(), re.MULTILINE)
+        assert [json.loads(line) for line in asked] == [{"seconds": FOREVER_SECONDS}] * draining
+        assert any("was being stopped; it goes on" in line for line in said) == draining
+        await second.apply(hub)
+        assert pids(second) == before
+
+
+async def test_one_that_is_being_stopped_and_can_not_be_told_is_taken_over_all_the_same(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    hub = make_hub(media={"draining": True, "rooms": IN_A_CALL})
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(hub)
+        before = pids(first)
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert pids(second) == before
+        assert not any("it goes on" in line for line in said)
 
 
 @pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
@@ -243,6 +276,19 @@ async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
     assert (found.name, found.process) == ("media", running.process)
     assert found.identity is not None
     assert found.identity.plan.argv == argv
+
+
+async def test_process_for_which_the_state_directory_is_another_is_none_of_ours(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two units with PrivateTmp have each a /tmp/hub."""
+    async with supervising(paths, said) as first:
+        await first.apply(make_hub())
+        for name in ("media", "relay", "serve"):
+            os.unlink(paths.record(name))
+        assert len(find_running(paths)) == 3
+        monkeypatch.setattr(processes, "means_the_same", lambda path, _: path != paths.root)
+        assert find_running(paths) == []
 
 
 async def test_copy_of_a_state_directory_takes_over_nothing_of_the_hub_that_it_was_copied_from(

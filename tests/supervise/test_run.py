@@ -202,6 +202,65 @@ def test_bug_beside_an_error_of_the_users_is_shown_with_it(capsys: pytest.Captur
     assert "a secret" not in shown
 
 
+@pytest.mark.parametrize("how", ["adopt", "apply", "socket", "ready"])
+@pytest.mark.parametrize("error", [MachineError("no luck"), RuntimeError("bug"), OSError(28, "full")], ids=repr)
+async def test_start_that_fails_leaves_what_was_taken_over_running(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch, how: str, error: Exception
+) -> None:
+    """It may carry a call, which the next supervisor keeps."""
+    hub = make_hub()
+    async with supervising(paths, [], leave=True) as first:
+        await first.apply(hub)
+        before = {process.pid for process in list_running(paths)}
+
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    if how == "adopt":
+        monkeypatch.setattr("lkhub.supervise.adopt._keep_calls", fail)
+    elif how == "apply":
+        monkeypatch.setattr(Supervisor, "apply", fail)
+    elif how == "socket":
+        monkeypatch.setattr("lkhub.supervise.answering.Answering.look", fail)
+    goes_on = (how == "ready" and isinstance(error, OSError)) or (how == "apply" and isinstance(error, MachineError))
+    said: list[str] = []
+    with anyio.move_on_after(0.5 if goes_on else 20) as scope:
+        ready = fail if how == "ready" else _note_nothing
+        with pytest.raises((HubError, BaseExceptionGroup)) if not goes_on else contextlib.nullcontext():
+            await run_hub(hub, said.append, ready)
+    assert scope.cancelled_caught == goes_on
+    if goes_on:
+        assert list_running(paths) == [], "it was stopped in order, as by a signal"
+        return
+    assert {process.pid for process in list_running(paths)} == before
+    assert all(read_record(paths, name) is not None for name in ("media", "relay", "serve"))
+    outcome = Outcome()
+    monkeypatch.undo()
+    await outcome.run(hub, "stop")
+    assert outcome.applied == Applied(()), "the next one takes over the same"
+
+
+async def _note_nothing(_: Supervisor, __: Applied | HubError) -> None:
+    pass
+
+
+async def test_what_can_not_be_told_of_the_start_ends_no_hub(make_hub: MakeHub, paths: StatePaths) -> None:
+    """A disk that is full, or a reader that has gone."""
+    told: list[bool] = []
+
+    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+        supervisor.tasks.start_soon(go_on)
+        raise OSError(28, "No space left on device")
+
+    async def go_on() -> None:
+        status = await anyio.to_thread.run_sync(lambda: ask(paths.control, "status"))
+        told.append(all(process["state"] == "running" for process in status["processes"]))
+        await anyio.to_thread.run_sync(lambda: ask(paths.control, "stop", drain=False))
+
+    await run_hub(make_hub(), lambda _: None, ready)
+    assert told == [True]
+
+
 async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, paths: StatePaths) -> None:
     async def ready(_: Supervisor, __: Applied | HubError) -> None:
         raise RuntimeError("bug")
