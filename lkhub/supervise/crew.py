@@ -79,9 +79,9 @@ class Crew:
             # A bug stays one, with what ran before running again.
             if not self.children or not isinstance(error, HubError):
                 raise
-            raise type(error)(
-                f"{error.message}\nthe change was not made; what ran before is running again", hints=error.hints
-            ) from error
+            runs = all(child.state == "running" for child in self.children.values())
+            those = "what ran before is running again" if runs else "`lkhub status` shows what does not run"
+            raise type(error)(f"{error.message}\nthe change was not made; {those}", hints=error.hints) from error
 
     async def _restore(
         self,

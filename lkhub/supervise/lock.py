@@ -1,6 +1,7 @@
 """The lock of a state directory: there is one supervisor."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -77,13 +78,23 @@ def _open(paths: StatePaths, patience: float) -> int:
     ensure_private_dir(paths.run)
     check_socket_path(paths.control)
     with explain_os_errors(paths.lock, "write"):
-        handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open_file(paths.lock)
     try:
         _wait(handle, paths.root, patience)
     except BaseException:
         os.close(handle)
         raise
     return handle
+
+
+def _open_file(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        # `lkhub down` has to end what runs there all the same.
+        if error.errno != errno.EROFS or not os.path.exists(path):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _wait(handle: int, root: str, patience: float) -> None:

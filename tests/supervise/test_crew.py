@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host import processes
+from lkhub.host import files, processes
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
@@ -61,6 +61,28 @@ async def refuse_taken(supervisor: Supervisor, wanted: PreparedHub, holder: int,
     assert f"(pid {holder})" in refused.value.message
     assert pids(supervisor) == before
     assert all(child.restarts == 0 for child in supervisor.children.values())
+
+
+async def test_refused_change_does_not_say_that_what_is_down_is_running(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system that is read-only by now nothing that ends starts again."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+
+        def refuse(path: str, text: str) -> None:
+            if files.read_text(path) != text:
+                raise MachineError("can't write it: the file system is read-only")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(files, "write_private", refuse)
+            supervisor.children["serve"].state = "backoff"
+            with pytest.raises(MachineError) as refused:
+                await supervisor.apply(make_hub(media={}, serve={"say": "new"}))
+            supervisor.children["serve"].state = "running"
+        assert "the change was not made" in refused.value.message
+        assert "running again" not in refused.value.message
+        assert "`lkhub status` shows what does not run" in refused.value.message
 
 
 async def test_port_that_the_hub_itself_has_is_no_reason_to_refuse_a_change(

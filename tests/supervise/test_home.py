@@ -1,6 +1,7 @@
 """A state directory that is removed, or can't be written, while its hub runs."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -259,6 +260,28 @@ def test_lock_knows_when_it_is_lost(paths: StatePaths) -> None:
             assert held.is_lost()
             with pytest.raises(MachineError, match="another lkhub"):
                 held.take_again()
+
+
+def test_lock_of_a_state_directory_that_can_only_be_read_is_held(
+    paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lkhub down` ends what runs there."""
+    real = os.open
+
+    def read_only(path: str, flags: int, *more: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return real(path, flags, *more)
+
+    monkeypatch.setattr("lkhub.supervise.lock.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(MachineError, match="read-only"), hold_lock(paths):
+        pass
+    os.close(real(paths.lock, os.O_RDWR | os.O_CREAT, 0o600))
+    with hold_lock(paths) as held:
+        assert not held.is_lost()
+        with pytest.raises(MachineError, match="another lkhub"), hold_lock(paths):
+            pass
 
 
 # --- a disk that is full
