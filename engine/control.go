@@ -23,10 +23,10 @@ type resumer interface {
 	Resume(ctx context.Context, by relayPlace) (int, error)
 }
 
-// controlPoll is how often the control socket is looked at: whoever asks waits no longer for one that was removed.
+// controlPoll is how often the control socket is looked at: a command waits no longer for one that was removed.
 const controlPoll = time.Second
 
-// keepControl answers on the control socket until over is closed, and binds it again when somebody has removed it,
+// keepControl answers on the control socket until over is closed, and binds it again when it was removed,
 // perhaps with the whole state directory. Another process's socket in its place is left alone.
 func (p *process) keepControl(path string, listener net.Listener, over <-chan struct{}) {
 	p.answerOn(listener)

@@ -82,7 +82,7 @@ func (e *edgeTest) isListening(port string) bool {
 	return err == nil
 }
 
-// Who is given a socket that nothing uses must not keep people waiting there.
+// An edge that is given a socket which nothing uses must not keep people waiting there.
 func TestEdgeClosesWhatItHasNoUseFor(t *testing.T) {
 	e := newEdge(t, nil)
 	other, err := net.Listen("tcp", "127.0.0.1:0")

@@ -51,7 +51,7 @@ func readStreams(caddyJSON string) (streamConfig, error) {
 	return streamConfig{string(setting), config, secret}, err
 }
 
-// prepare makes the relay for wanted, which nobody comes to before commit. After an error nothing has changed.
+// prepare makes the relay for wanted; it takes no connection before commit. After an error nothing has changed.
 func (s *streamRelays) prepare(wanted streamConfig) (*relayChange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ type relayChange struct {
 	listener *lateListener
 }
 
-// commit makes the change the relay of who comes from now on. It can't fail: the edge runs its configuration by then.
+// commit gives new connections to the changed relay. It can't fail: the edge runs its configuration by then.
 func (c *relayChange) commit() {
 	s := c.relays
 	if s == nil {
@@ -106,7 +106,7 @@ func (c *relayChange) discard() {
 	}
 }
 
-// lateListener has nobody come before it is told where from.
+// lateListener takes no connection before it is told which listener they come from.
 type lateListener struct {
 	told   chan struct{} // closed when inner is there
 	inner  net.Listener

@@ -39,7 +39,7 @@ func post(path, length string) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n%s\r\n\r\n", path, length)
 }
 
-// A byte at a time, whatever the request is for and whoever reads it: the connection ends.
+// A byte at a time: the connection ends, whatever the request is for and whichever handler reads it.
 func TestSlowBodiesEnd(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.media.answer(readAll)
@@ -148,7 +148,7 @@ func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 	}
 }
 
-// Who takes nothing of a long answer is let go.
+// A client that takes nothing of a long answer is let go.
 func TestAnswersThatNobodyReadsEnd(t *testing.T) {
 	e := newEdge(t, map[string]string{"STALL": shortDeadline.String()})
 	var ended atomic.Bool
@@ -204,7 +204,7 @@ func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
-// Behind a proxy it is the client that the proxy names who is counted.
+// Behind a proxy the client that the proxy names is counted.
 func TestRequestsOfOneClientAreCounted(t *testing.T) {
 	e := newEdge(t, map[string]string{"REQUESTS": "2"})
 	e.configure(func(config map[string]any) {

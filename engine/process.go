@@ -38,7 +38,7 @@ const emptyPoll = 100 * time.Millisecond
 type process struct {
 	engine engine
 	ready  chan struct{}      // closed once clients are accepted
-	limits chan time.Duration // POST /drain: the newest limit that nobody has taken yet
+	limits chan time.Duration // POST /drain: the newest limit that is not taken yet
 
 	mu    sync.Mutex
 	state state

@@ -23,7 +23,7 @@ type relayAddresses struct {
 	clients   *relayClients
 }
 
-// portTries is how many ports are tried for an allocation: somebody else on the machine may have some of them.
+// portTries is how many ports are tried for an allocation: other programs of the machine may have some of them.
 const portTries = 50
 
 var (
@@ -53,7 +53,7 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 	if want.RequestedPort != 0 && (want.RequestedPort < int(a.MinPort) || want.RequestedPort > int(a.MaxPort)) {
 		return nil, nil, fmt.Errorf("port %d is not a relay port", want.RequestedPort)
 	}
-	// pion takes a socket for nobody to find an even port, and closes it at once.
+	// To find an even port pion takes a socket without a user, and closes it at once.
 	h := parseHolder(want.UserID)
 	if h != (holder{}) {
 		if err := a.bounds.take(h); err != nil {
@@ -76,7 +76,6 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 		defer a.bounds.closed(opened)
 		return opened.UDPConn.Close()
 	})
-	// First: whoever is over a bound is closed by the second, and is no client then.
 	a.clients.opened(opened)
 	a.bounds.opened(opened)
 	return opened, address, nil

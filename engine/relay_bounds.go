@@ -19,7 +19,7 @@ const (
 	// more than one participant of an identity.
 	identityQuotas = 8
 
-	// lastShare of the relay ports, one in so many, goes to those who hold next to none.
+	// lastShare of the relay ports, one in so many, goes to participants and addresses that hold next to none.
 	lastShare = 4
 
 	// An allocation is spare when it is older than any gathering of candidates, and has carried nothing for as long.
@@ -38,7 +38,7 @@ var (
 	errFull     = errors.New("every relay port is taken")
 )
 
-// holder is for whom an allocation is: what pion calls the user.
+// holder is the participant and the address that an allocation is for: what pion calls the user.
 type holder struct {
 	participant string
 	network     netip.Prefix // an IPv4 address, or an IPv6 /64
@@ -60,8 +60,8 @@ func parseHolder(user string) holder {
 	return holder{participant, network}
 }
 
-// relayBounds know who holds relay ports, and say who may have one more. A process has one of them, for all the relays
-// that come and go in it.
+// relayBounds know which participant holds which relay ports, and say which may have one more. A process has one of
+// them, for all the relays that come and go in it.
 type relayBounds struct {
 	clock func() time.Time
 	most  int           // of allocations, whatever the range: each has a descriptor
@@ -91,7 +91,7 @@ type relayParticipant struct {
 	unknown  time.Time // since when media says that it doesn't know the participant
 }
 
-// refusal is how often something was refused, and when and to whom last.
+// refusal is how often something was refused, and when and to which address last.
 type refusal struct {
 	Count   int     `json:"count"`
 	At      float64 `json:"at"` // seconds since 1970
@@ -123,7 +123,7 @@ func (b *relayBounds) use(config relayConfig) {
 	}
 }
 
-// admit says whether somebody may have one more allocation. A participant that has its quota gets another for the one
+// admit says whether a holder may have one more allocation. A participant that has its quota gets another for the one
 // that it has used the least lately: after each change of network it has some that it can't give back any more.
 func (b *relayBounds) admit(h holder) error {
 	b.mu.Lock()
@@ -249,7 +249,7 @@ func (b *relayBounds) opened(conn *peerConn) {
 
 func (b *relayBounds) closed(conn *peerConn) {
 	b.mu.Lock()
-	// The port may be somebody else's by now.
+	// The port may be another socket's by now.
 	if b.open[conn.port()] == conn {
 		delete(b.open, conn.port())
 	}

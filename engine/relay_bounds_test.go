@@ -153,7 +153,7 @@ func mustAllocateFor(t *testing.T, addresses *relayAddresses, h holder) *peerCon
 	return conn
 }
 
-// ownAddress is one where nobody else binds ports.
+// ownAddress is one where no other test binds ports.
 const ownAddress = "127.77.13.1"
 
 func testAddresses(t *testing.T, ports portRange, quota int) (*relayAddresses, *time.Time) {
@@ -164,7 +164,7 @@ func testAddresses(t *testing.T, ports portRange, quota int) (*relayAddresses, *
 	return addresses, &now
 }
 
-// Somebody who walks from network to network leaves allocations behind that nobody gives back.
+// Somebody who walks from network to network leaves allocations behind that are not given back.
 func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 	addresses, now := testAddresses(t, portRange{21000, 21999}, 3)
 	h := holderAt("PA_walks", "127.0.0.1")
@@ -193,7 +193,7 @@ func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 	}
 }
 
-// freePorts is a range of ports in which nobody has any.
+// freePorts is a range of ports of which none is in use.
 func freePorts(t *testing.T, size int) portRange {
 	t.Helper()
 	for first := 20000; first+size < 32768; first += size {
@@ -254,7 +254,7 @@ func TestBoundsAreGivenBack(t *testing.T) {
 	}
 }
 
-// pion takes sockets to find an even port, for nobody.
+// To find an even port pion takes sockets without a user.
 func TestSocketsForNobodyAreNotCounted(t *testing.T) {
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 1)
 	for i := range 20 {

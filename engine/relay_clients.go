@@ -41,7 +41,7 @@ func (c *relayClients) allocated(client, relayed net.Addr) {
 
 func (c *relayClients) closed(conn *peerConn) {
 	c.mu.Lock()
-	// The port may be somebody else's by now.
+	// The port may be another socket's by now.
 	if c.open[conn.port()] == conn {
 		delete(c.open, conn.port())
 	}

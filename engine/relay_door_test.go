@@ -267,7 +267,7 @@ func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
 	}
 }
 
-// Whoever asks for no allocation has a connection for ten seconds; one address must not have them all.
+// A client that asks for no allocation has its connection for ten seconds; one address must not have them all.
 func TestOneAddressLeavesConnectionsForOthers(t *testing.T) {
 	const size = 40
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 4, func(r *relay) { r.config.RelayPorts = portRange{26000, 26000 + size - 1} })

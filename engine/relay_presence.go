@@ -14,8 +14,8 @@ const (
 	// askPause is for what comes together: a participant makes its allocations within milliseconds.
 	askPause = 100 * time.Millisecond
 
-	// unknownFor is how long a participant may be unknown to a media process that answers. It knows everybody within
-	// milliseconds whom it lets in, and those of the process before it can't go on without joining again.
+	// unknownFor is how long a participant may be unknown to a media process that answers. It knows all
+	// that it lets in within milliseconds, and those of the process before it can't go on without joining again.
 	unknownFor = 30 * time.Second
 )
 
@@ -62,7 +62,7 @@ func (b *relayBounds) isHeld() bool {
 	return len(b.participants) > 0
 }
 
-// list is whom to ask, and about whom. Meanwhile it notes who has used what they hold.
+// list is the media process to ask, and the participants to ask it about. Meanwhile it notes which allocations were used.
 func (b *relayBounds) list() (*rosterClient, []string) {
 	b.mu.Lock()
 	participants := make([]string, 0, len(b.participants))

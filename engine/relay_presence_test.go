@@ -207,7 +207,7 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 		t.Errorf("with media away: Allocate %d", code)
 	}
 
-	// Another process knows nobody of before. They have to join again; what they held is given some time.
+	// Another process knows none of the participants. They have to join again; what they held is given some time.
 	m.roster = newRoster()
 	m.start()
 	m.waitAsked(2)

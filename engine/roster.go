@@ -19,7 +19,7 @@ type rosterRequest struct {
 	Participants []string `json:"participants"`
 }
 
-// presence is what is known of them. Whoever is in neither part has not been here, or too long ago.
+// presence is what is known of them. A participant in neither part has not been here, or too long ago.
 type presence struct {
 	In   map[string]string `json:"in"` // identity by SID
 	Left []string          `json:"left"`
@@ -55,7 +55,8 @@ type rosterEntry struct{ identity, room string }
 
 func newRoster() *roster { return &roster{in: map[string]rosterEntry{}, left: newRecent[string]()} }
 
-// joined says of whom it is in which room, by its SID. Who has left is not in again: the end may be heard of first.
+// joined notes that a participant, by its SID, is in a room. One that has left is not in again: its end may be heard of
+// first.
 func (r *roster) joined(participant, identity, room string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 // currentSession says which session an identity has in a room now, empty if it has none.
 type currentSession func(context.Context, livekit.RoomName, livekit.ParticipantIdentity) livekit.ParticipantID
 
-// resumeRouter starts signalling connections as upstream's router does. Whoever resumes is not told again that somebody
-// left who has joined again since. From 1.13.8 on upstream tells the ends of all sessions of the last seconds, replaced ones
-// as well (participant_signal.go, GetRecentlyDisconnectedParticipants), and clients take it for the end of the session
-// that the identity has now: its tracks are gone for them until they leave the room.
+// resumeRouter starts signalling connections as upstream's router does, but does not tell a client that resumes that a
+// participant left which has joined again since. From 1.13.8 on upstream tells the ends of all sessions of the last
+// seconds, replaced ones as well (participant_signal.go, GetRecentlyDisconnectedParticipants), and clients take it for the
+// end of the session that the identity has now: its tracks are gone for them until they leave the room.
 type resumeRouter struct {
 	messageRouter
 	current currentSession

@@ -61,7 +61,7 @@ func waits(conn net.Conn) bool {
 	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// hangUp is how long whoever looks whether a port is open may take to be gone.
+// hangUp is how long a program that only looks whether a port is open may take to be gone.
 const hangUp = 100 * time.Millisecond
 
 // Unannounced is the last connection of a trusted proxy that did not say by the PROXY protocol where its client is.

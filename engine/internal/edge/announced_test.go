@@ -12,7 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A proxy that says where its clients are goes on, and so does who is no proxy; who hides them is kept in mind.
+// A proxy that says where its clients are goes on, and so does a client without a proxy. A proxy that hides its clients
+// is kept in mind.
 func TestAProxyThatHidesItsClientsIsKeptInMind(t *testing.T) {
 	const hello = "\x16\x03\x01\x00\x05hello"
 	for _, c := range []struct {

@@ -36,7 +36,7 @@ func init() { caddy.RegisterNetwork(boundedNetwork, listenBounded) }
 // maxPlaces is what the limit of descriptors carries.
 var maxPlaces = sync.OnceValue(func() int { return places.ForFiles(descriptorsPerConnection, maxOpen) })
 
-// connected counts connections through all bounded listeners, by who is at the other end of the socket.
+// connected counts connections through all bounded listeners, by the address at the other end of the socket.
 var connected = sync.OnceValue(func() *places.Counter { return places.New(maxPlaces()) })
 
 // proxies are those in front: each speaks for many clients.
@@ -92,8 +92,8 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 	return sockets.seats.listen(ctx, address, s.left), nil
 }
 
-// Inherit has listeners used that somebody keeps open while this process restarts: who connects meanwhile waits instead of
-// being refused. To be called before Load.
+// Inherit has listeners used that the supervisor keeps open while this process restarts: a client that connects meanwhile
+// waits instead of being refused. To be called before Load.
 func Inherit(listeners []net.Listener) {
 	sockets.Lock()
 	defer sockets.Unlock()
@@ -116,7 +116,7 @@ func takeInherited(host, port string) net.Listener {
 	return nil
 }
 
-// dropInherited closes what no configuration has a use for: who connects there would wait for ever.
+// dropInherited closes what no configuration has a use for: a client that connects there would wait for ever.
 func dropInherited() {
 	sockets.Lock()
 	defer sockets.Unlock()
@@ -143,14 +143,14 @@ func (s *socket) left() {
 	}
 }
 
-// admitted is closed when whoever connects can be served.
+// admitted is closed when connections can be served.
 var admitted = make(chan struct{})
 
 var admit sync.Once
 
-// Admit lets those in who have connected since the ports were opened. To be called when the first configuration runs and
-// has its certificates: Caddy starts its apps in no order, and the ports may be open before what is behind them. Who waits
-// at an inherited socket would be told that there is no certificate.
+// Admit lets clients in that have connected since the ports were opened. To be called when the first configuration runs and
+// has its certificates: Caddy starts its apps in no order, and the ports may be open before what is behind them. A client
+// that waits at an inherited socket would be told that there is no certificate.
 func Admit() { admit.Do(func() { close(admitted) }) }
 
 // serve accepts until the socket is closed, whatever happens.

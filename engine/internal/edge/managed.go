@@ -13,7 +13,7 @@ const (
 	askLimit = 15 * time.Minute
 	// askAgain is how old an answer may be; tailscaled gives what it has, and renews it in time.
 	askAgain = time.Minute
-	// askFailed is when it is asked again that gave none: what is amiss is being mended by whoever looks at the status.
+	// askFailed is when a source that gave none is asked again: the person who looks at the status is mending it.
 	askFailed = 5 * time.Second
 )
 

@@ -125,7 +125,7 @@ func pending(names []string) []string {
 	return list
 }
 
-// GetStatus asks nobody: what is not known yet is pending.
+// GetStatus asks no daemon and no server: what is not known yet is pending.
 func GetStatus() Status {
 	running.Lock()
 	defer running.Unlock()

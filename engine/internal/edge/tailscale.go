@@ -96,7 +96,7 @@ func readNode(ctx context.Context) (status tscert.Status, err error) {
 	return status, nil
 }
 
-// knock says at once where nobody is there; tscert goes on trying while it thinks that the daemon starts.
+// knock says at once where no daemon is there; tscert goes on trying while it thinks that the daemon starts.
 func knock(ctx context.Context) error {
 	if runtime.GOOS == "darwin" { // it may be on a port of loopback
 		return nil

@@ -31,8 +31,8 @@ type Route struct {
 	// NAT; 0 for not at all.
 	Unasked time.Duration
 	// Untold is how long the server is not told where the publisher is, so that it can't send first: a firewall that
-	// drops what clients send lets in whom the server has sent to, and behind a NAT it can send to nobody. 0 for not at
-	// all.
+	// drops what clients send lets in a client that the server has sent to. Behind a NAT it can send to none. 0 for not
+	// at all.
 	Untold time.Duration
 }
 

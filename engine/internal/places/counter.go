@@ -16,7 +16,7 @@ import (
 const Exempt = -1
 
 // Counter gives out places. One more is given to a client that holds fewer than are still free: alone it gets half of
-// all, two get a third each, and there is always one left for somebody else. Nobody who is in is put out for that.
+// all, two get a third each, and there is always one left for another client. No connection is ended for that.
 type Counter struct {
 	total int
 
@@ -33,7 +33,7 @@ type Report struct {
 	Open    int      `json:"open"`
 	Limit   int      `json:"limit"`
 	Refused int64    `json:"refused"` // since the start
-	Refusal *Refusal `json:"refusal"` // the last one, and of its minute the one of who held most
+	Refusal *Refusal `json:"refusal"` // the last one; of its minute that of the client which held most
 	Failure *Failure `json:"failure"` // the last time that the system gave no connection
 }
 
@@ -133,8 +133,8 @@ func (c *Counter) noteFailure(err error) (isNews bool) {
 	return before == nil || c.failure.At-before.At > quiet.Seconds()
 }
 
-// ClientOf is whom an address is counted under: an IPv4 address or an IPv6 /64, what one subscriber is given. What is no
-// IP address, which only a test has, counts as one client.
+// ClientOf is the client that an address counts as: an IPv4 address or an IPv6 /64, what one subscriber is given. What is
+// no IP address, which only a test has, counts as one client.
 func ClientOf(addr net.Addr) netip.Prefix { return ClientOfIP(ipOf(addr)) }
 
 // ClientOfIP is ClientOf without a port.

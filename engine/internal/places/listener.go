@@ -14,7 +14,7 @@ const pause = 50 * time.Millisecond
 // quiet is for how long errors that follow each other are told once.
 const quiet = 10 * time.Second
 
-// Listener is a listener whose Accept fails only when it is closed. Who gets no place is closed at once.
+// Listener is a listener whose Accept fails only when it is closed. A connection that gets no place is closed at once.
 type Listener struct {
 	net.Listener
 	// Counter may be shared by several listeners.

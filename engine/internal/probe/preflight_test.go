@@ -141,7 +141,7 @@ func TestPreflightStages(t *testing.T) {
 		}()
 		return listener.Addr().String()
 	}
-	// A client's port is nobody else's while it is connected, and nobody listens there.
+	// No other process gets a client's port while it is connected, and nothing listens there.
 	client, err := net.Dial("tcp", plain.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
