@@ -4,12 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from lkhub.health.finding import Finding, Fix
+from lkhub.health.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.health.limits import SOMEHOW, more_files
 from lkhub.plan.facts import RunsIn
-
-# What is longer ago than this is over: those who were kept out have tried again since.
-RECENT_SECONDS = 600.0
 
 # What takes connections, by the process that tells of them and their kind.
 _OF = {

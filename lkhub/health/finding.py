@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning", "info"]
 
+# For so long a refusal is told. A client that was refused has tried again, come by another path, or given up by then.
+RECENT_SECONDS = 600.0
+
 
 @dataclass(frozen=True)
 class Fix:

@@ -4,15 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from lkhub.health.finding import Finding, Fix
+from lkhub.health.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.health.limits import SOMEHOW, more_files
 from lkhub.plan.facts import RunsIn
 
 # Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
 NEARLY_FULL = 0.75
-
-# A refusal is told for so long. A client that was refused has given up the path, or come by another one, by then.
-RECENT_SECONDS = 600.0
 
 # From this share of what is taken on, one address is worth a look.
 LARGE_SHARE = 0.3

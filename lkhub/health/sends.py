@@ -11,15 +11,12 @@ from typing import Any
 
 from lkhub.health.called import CalledHub
 from lkhub.health.causes import Cause, Explain, undecided
-from lkhub.health.finding import Finding, Fix
+from lkhub.health.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.health.paths import PathResult
 
 # So many packets in a row, and none that left between them, are no chance: one client's address without a route is met
 # between packets to others. A call that is refused altogether makes 25 in its five seconds.
 MANY = 10
-
-# A row that ended longer ago says nothing of now.
-RECENT_SECONDS = 600.0
 
 REASON = "sends-refused"
 

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from lkhub.health.connections import RECENT_SECONDS, check_connections
+from lkhub.health.connections import check_connections
+from lkhub.health.finding import RECENT_SECONDS
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 QUIET: dict[str, Any] = {"open": 3, "limit": 896, "refused": 0, "refusal": None, "failure": None}

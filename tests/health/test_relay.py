@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from lkhub.health.finding import Finding
-from lkhub.health.relay import NEARLY_FULL, RECENT_SECONDS, check_relay
+from lkhub.health.finding import RECENT_SECONDS, Finding
+from lkhub.health.relay import NEARLY_FULL, check_relay
 from lkhub.health.status import HubStatus
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

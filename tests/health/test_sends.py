@@ -5,8 +5,9 @@ import pytest
 
 from lkhub.health.called import CalledHub
 from lkhub.health.calls import check_paths
+from lkhub.health.finding import RECENT_SECONDS
 from lkhub.health.paths import PathResult
-from lkhub.health.sends import MANY, RECENT_SECONDS, blame_sends, check_sends
+from lkhub.health.sends import MANY, blame_sends, check_sends
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 AT = NOW.timestamp()
