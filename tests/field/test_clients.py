@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.connecting import http_proxy
+from tests.kit.http_proxy import http_proxy
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, HUB_URL, PORTS, Lan, call_from, hub_on, on_client
 from tests.waiting import wait_until

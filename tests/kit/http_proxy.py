@@ -1,7 +1,7 @@
 """An HTTP proxy as offices have it: it opens connections for CONNECT, but to names on its list alone, and writes down
 all that it is asked for.
 
-The process is `python -m tests.kit.connecting ADDRESS PORT NAME…`; each line of its output is a request's first line.
+The process is `python -m tests.kit.http_proxy ADDRESS PORT NAME…`; each line of its output is a request's first line.
 """
 
 import http.server
@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 @contextmanager
 def http_proxy(machine: Namespace, address: str, port: int, log: Path, *names: str) -> Iterator[None]:
     """The proxy on a machine; what it is asked for is in `log`, after a line `ready`."""
-    argv = [*machine.prefix, sys.executable, "-m", "tests.kit.connecting", address, str(port), *names]
+    argv = [*machine.prefix, sys.executable, "-m", "tests.kit.http_proxy", address, str(port), *names]
     with log.open("w") as output, subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
             wait_until(lambda: "ready\n" in log.read_text() or process.poll() is not None, "the proxy listens")
