@@ -55,8 +55,16 @@ def files_for(places: int) -> int:
 
 def places_for(files: int, most: int) -> int:
     """How many places, at most `most`, this limit of open files carries."""
-    kept = min(_RESERVED, files // 4)
-    return max(1, min(most, (files - kept) // _FILES_EACH))
+    return max(1, min(most, (files - _kept(files)) // _FILES_EACH))
+
+
+def burst_for(files: int) -> int:
+    """How many connections may be open at a time that have not been looked at yet: they come out of what is kept."""
+    return max(1, _kept(files) // 2)
+
+
+def _kept(files: int) -> int:
+    return min(_RESERVED, files // 4)
 
 
 def _speaks_for_many(client: str) -> bool:

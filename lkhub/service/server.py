@@ -8,6 +8,7 @@ from lkhub.errors import MachineError
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
 from lkhub.service.bounded import Bounds, bind_protocol, make_places, raise_file_limit
+from lkhub.service.places import burst_for
 
 # Requests under way get this long when the service is stopped.
 SHUTDOWN_SECONDS = 3
@@ -16,9 +17,13 @@ SHUTDOWN_SECONDS = 3
 def run_service(config: ServeConfig) -> None:
     """Serve until SIGTERM."""
     sockets = [_listen(address, config.port) for address in config.bind]
+    files = raise_file_limit()
     settings = uvicorn.Config(
         build_app(config),
-        http=bind_protocol(Bounds(make_places(raise_file_limit()))),
+        http=bind_protocol(Bounds(make_places(files))),
+        # asyncio accepts as many in one go, before a protocol can refuse the first of them. Out of descriptors it would
+        # accept nobody for a second (asyncio/selector_events.py, _accept_connection).
+        backlog=burst_for(files),
         # A connection that became a WebSocket would be out of these bounds, and there is none.
         ws="none",
         log_level="warning",

@@ -1,7 +1,9 @@
 """The service as the supervisor runs it: a process of its own, over real sockets."""
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -89,3 +91,32 @@ def test_port_in_use_is_no_bug(config: ServeConfig, tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+def test_a_burst_of_connections_does_not_take_the_last_open_file(config: ServeConfig, tmp_path: Path) -> None:
+    port, files = free_port(), 64
+    file = tmp_path / "serve.json"
+    file.write_text(json.dumps(asdict(replace(config, port=port))))
+    argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # noqa: E731
+    with (
+        subprocess.Popen(
+            argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit
+        ) as process,
+        contextlib.ExitStack() as opened,
+    ):
+        try:
+            wait_until(lambda: is_listening(port) or process.poll() is not None, "the listener")
+            # All of them are there when it looks again.
+            process.send_signal(signal.SIGSTOP)
+            for _ in range(3 * files):
+                connection = opened.enter_context(socket.socket())
+                connection.setblocking(False)
+                connection.connect_ex(("127.0.0.1", port))
+            process.send_signal(signal.SIGCONT)
+            opened.close()
+            assert httpx.get(f"http://127.0.0.1:{port}/api/hub", trust_env=False, timeout=30).status_code == 200
+        finally:
+            process.terminate()
+        output = process.communicate(timeout=20)[0]
+    assert "Too many open files" not in output
