@@ -35,6 +35,7 @@ type relay struct {
 	streams   net.Listener // of TURN over byte streams; nil: none
 	addresses *relayAddresses
 	bounds    *relayBounds
+	log       *boundedLog
 	draining  atomic.Bool
 	limits    streamLimits
 	door      *relayDoor    // to streams
@@ -52,6 +53,7 @@ func newRelay(config relayConfig, secret string, streams net.Listener, bounds *r
 		streams:   streams,
 		addresses: newRelayAddresses(config, bounds),
 		bounds:    bounds,
+		log:       newBoundedLog(os.Stderr),
 		limits:    usualLimits,
 		stop:      stop,
 		stopped:   stopped,
@@ -71,7 +73,7 @@ func (r *relay) Run(ready func()) error {
 // open accepts clients from now on.
 func (r *relay) open() error {
 	logs := logging.NewDefaultLoggerFactory()
-	logs.Writer = os.Stderr
+	logs.Writer = r.log
 	config := turn.ServerConfig{
 		Realm:         r.config.Realm,
 		AuthHandler:   restAuth(r.secret, r.config.Realm, r.bounds.outlives),
