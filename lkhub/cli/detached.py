@@ -63,7 +63,7 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
     def write(text: str) -> None:
         err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
 
-    say = calmly(write)  # who waits for the answer gets it, though no log can be written
+    say = calmly(write)  # the command gets its answer, though no log can be written
 
     async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")

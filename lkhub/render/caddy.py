@@ -11,14 +11,14 @@ from lkhub.render.relay import describe_tls_relay
 from lkhub.render.serve_config import FORWARDED_HEADER
 from lkhub.spec.types import Address
 
-# Who has not finished a TLS handshake or a request's header by then is no client of ours.
+# What a TLS handshake, and the header of a request, may take to come.
 HANDSHAKE = "10s"
 
 # Open connections from one address. Behind the router of an office many people share one, with about six each.
 CONNECTIONS_PER_ADDRESS = 1000
 
-# Requests of one client at once, its WebSockets among them. Behind a proxy, which has one address for all, it is the
-# client that the proxy names.
+# Requests of one client at once, its WebSockets among them. Behind a proxy, which has one address for all, the client
+# is the one that the proxy names.
 REQUESTS_PER_ADDRESS = 1000
 
 # What a body may take to come, besides a second for each 4 KiB of it; and for how long a client may take nothing of an

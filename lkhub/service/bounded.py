@@ -1,7 +1,7 @@
-"""Connections with bounds. Where no edge runs, whoever reaches the network is a client of this service itself.
+"""Connections with bounds. Where no edge runs, browsers connect to this service itself.
 
-uvicorn has a deadline for the pause between two requests alone: who connects and says nothing, or half of a request,
-or does not take its answer, would keep a descriptor for ever, and shut everybody out with as many as there are.
+uvicorn has a deadline for the pause between two requests alone. A client that connects and says nothing, or half of a
+request, or does not take its answer, would keep a descriptor for ever, and shut all others out with enough of them.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Bounds:
         self._told = -_TOLD_EVERY_SECONDS
 
     def tell_refused(self, client: str) -> None:
-        """Log that a client gets no connection, now and then."""
+        """Log that a client gets no connection, at most once in a while."""
         now = time.monotonic()
         if now - self._told >= _TOLD_EVERY_SECONDS:
             self._told = now
@@ -75,7 +75,7 @@ def bind_protocol(bounds: Bounds) -> type[H11Protocol]:
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection. It is ended without a word where it breaks a bound: whoever has not asked gets no answer."""
+    """One connection. It is ended without a word where it breaks a bound."""
 
     bounds: Bounds
     _place: str | None = None

@@ -14,7 +14,7 @@ class Places:
     """`total` places, of which one client has at most `most`.
 
     One more is given to a client that holds fewer than are still free: alone it gets half of all, and there is always
-    one left for somebody else. Loopback speaks for many, as the edge does, and gets what is free.
+    one left for another client. Loopback speaks for many, as the edge does, and gets what is free.
     """
 
     def __init__(self, total: int, most: int) -> None:

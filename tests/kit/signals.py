@@ -1,4 +1,4 @@
-"""Who has killed what: the signals that end processes, as the kernel saw them being sent."""
+"""Which process has killed which: the signals that end processes, as the kernel saw them being sent."""
 
 import os
 import re
@@ -36,7 +36,7 @@ class Signals:
 
 @contextmanager
 def noting_signals() -> Iterator[Signals]:
-    """Have the kernel note who sends which process a signal that ends it (tracefs, `signal:signal_generate`)."""
+    """Have the kernel note which process sends which a signal that ends it (tracefs, `signal:signal_generate`)."""
     _remove_left()
     instance = _INSTANCES / f"{_PREFIX}{os.getpid()}"
     try:

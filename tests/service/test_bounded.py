@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from lkhub.render import caddy
+from lkhub.service import bounded
 from lkhub.service.bounded import Bounds, bind_protocol
 from lkhub.service.places import Places
 from tests.waiting import DEADLINE_SECONDS
@@ -114,6 +116,13 @@ def test_who_does_not_take_an_answer_is_ended() -> None:
             unread.close()
 
     asyncio.run(scene())
+
+
+def test_bounds_are_those_of_the_edge() -> None:
+    """They stand in two places, since the service carries no renderer."""
+    assert f"{bounded.REQUEST_SECONDS:.0f}s" == caddy.BODY == caddy.HANDSHAKE
+    assert f"{bounded.STALL_SECONDS:.0f}s" == caddy.STALL
+    assert bounded.MOST_PER_CLIENT == caddy.CONNECTIONS_PER_ADDRESS
 
 
 def test_a_whole_request_and_a_reader_have_their_time() -> None:
