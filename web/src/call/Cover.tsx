@@ -1,9 +1,8 @@
 import { useParticipantInfo, useRoomContext } from '@livekit/components-react';
 import type { Participant } from 'livekit-client';
 import { KeyRound, LockKeyhole, MonitorUp } from 'lucide-react';
-import type { CSSProperties } from 'react';
 
-import { hue, initials } from '../lib/avatar';
+import { colour, hue, initials } from '../lib/avatar';
 import { displayName } from '../lib/displayName';
 
 interface CoverProps {
@@ -42,7 +41,7 @@ export function Cover({ participant, ownScreen, problem }: CoverProps) {
   }
   return (
     <div className="cover">
-      <span className="avatar" aria-hidden="true" style={{ '--hue': hue(participant.identity) } as CSSProperties}>
+      <span className="avatar" aria-hidden="true" style={{ background: colour(hue(participant.identity)) }}>
         {initials(displayName({ name, identity: participant.identity }))}
       </span>
     </div>

@@ -2,10 +2,9 @@ import { useLocalParticipant } from '@livekit/components-react';
 import type { Participant } from 'livekit-client';
 import { ParticipantKind } from 'livekit-client';
 import { Mic, MicOff } from 'lucide-react';
-import type { CSSProperties } from 'react';
 import { useEffect, useRef } from 'react';
 
-import { hue, initials } from '../lib/avatar';
+import { colour, hue, initials } from '../lib/avatar';
 import { displayName } from '../lib/displayName';
 import { useOthers } from './callContext';
 import { RoomAddress } from './RoomAddress';
@@ -41,7 +40,7 @@ function Row({ participant, name, away }: { participant: Participant; name: stri
   const state = [participant.isLocal ? 'you' : '', kind, away ? 'reconnecting…' : ''].filter(Boolean).join(', ');
   return (
     <li data-testid="person" data-identity={participant.identity} data-away={away}>
-      <span className="avatar" aria-hidden="true" style={{ '--hue': hue(participant.identity) } as CSSProperties}>
+      <span className="avatar" aria-hidden="true" style={{ background: colour(hue(participant.identity)) }}>
         {initials(name)}
       </span>
       <span className="person-name">

@@ -17,6 +17,11 @@ export function hue(identity: string): number {
   return Math.round(hash * 137.508) % 360;
 }
 
+/** The colour of a hue, dark enough for white letters at every one: yellow is the lightest. */
+export function colour(hue: number): string {
+  return `hsl(${String(hue)} 42% 32%)`;
+}
+
 function letter(word: string | undefined): string {
   const code = word?.codePointAt(0);
   return code === undefined ? '' : String.fromCodePoint(code).toLocaleUpperCase();
