@@ -153,16 +153,18 @@ def _hub_without_media(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_proxied:
         why = f"the proxy leads to the hub's web application ({hub.web}), where there is no signalling"
         return Cause(f"{why}: the door for all of it is {hub.door}", (lead_fix(hub), RENDER_FIX))
-    return Cause(
-        undecided(
-            "a proxy leads to the hub's web application instead of the hub's door",
-            "a proxy leads to the hub from below a path, and does not take the path away",
-        ),
-        (
-            Fix("lead all of the name to the door that `lkhub render proxy` writes", "lkhub render proxy -o proxy"),
-            Fix("behind a path: nginx `proxy_pass http://127.0.0.1:7883/;`, with the last /"),
-        ),
+    leads = (
+        "a proxy leads to the hub's web application instead of the hub's door",
+        "a proxy leads to the hub from below a path, and does not take the path away",
     )
+    fixes = (
+        Fix("lead all of the name to the door that `lkhub render proxy` writes", "lkhub render proxy -o proxy"),
+        Fix("behind a path: nginx `proxy_pass http://127.0.0.1:7883/;`, with the last /"),
+    )
+    if hub.is_own:
+        return Cause(undecided(*leads), fixes)
+    # The hub's pages have a port of their own where no edge is in front of them.
+    return Cause(undecided("the address is that of the hub's pages, not LIVEKIT_URL", *leads), (_ADDRESS_FIX, *fixes))
 
 
 def _hub_media_down(result: PathResult, hub: CalledHub) -> Cause:
