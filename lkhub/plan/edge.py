@@ -76,7 +76,10 @@ def _check_keys(loaded: LoadedSpec, facts: NodeFacts, mode: TlsMode) -> None:
     if spec.reach == "public" and spec.domain is None and mode != "tailscale":
         hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
         loaded.add(("reach",), "a public hub needs the name that clients use", hint)
-    if mode == "acme" and spec.domain is None and spec.reach != "public":
+    if mode == "acme" and spec.reach == "local" and "://" not in spec.tls.issuer:
+        hint = "write reach: public with domain: rtc.example.com; for this machine only write internal"
+        loaded.add(("tls", "mode"), "no public authority reaches a hub that is for this machine only", hint)
+    elif mode == "acme" and spec.domain is None and spec.reach != "public":
         loaded.add(
             ("tls", "mode"), "no authority certifies an address of this network", "write domain: NAME, or internal"
         )
