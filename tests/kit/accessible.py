@@ -29,6 +29,8 @@ async tags => (await axe.run(document, {runOnly: tags})).violations
 
 def check(page: Page) -> None:
     """Nothing that axe-core or a finger would complain about, on a phone by day and on a desk by night."""
+    # `scripts/setup` leaves what the build needs, and axe-core is what tests need.
+    assert AXE.exists(), "axe-core is not installed: (cd web && npm ci --ignore-scripts)"
     page.evaluate(AXE.read_text())
     _check_so(page, 390, "light")
     _check_so(page, 1440, "dark")
