@@ -16,6 +16,17 @@ from lkhub.spec.types import Address
 _HIDDEN = Secret("***")
 
 
+# Of one message this many lines a second, and of the rest each thousandth. LiveKit logs every request to its API, also
+# without a token: unbounded, one connection makes 6 MB of log a second, and nothing else is left in it. The names with
+# `item` are the ones that count (livekit/protocol 1.50, logger/logger.go, FromZapLogger).
+_LINES, _EACH = 50, 1000
+_SAMPLING = {
+    "sample": True,
+    **{f"{kind}_initial": _LINES for kind in ("sample", "item_sample")},
+    **{f"{kind}_interval": _EACH for kind in ("sample", "item_sample")},
+}
+
+
 def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> RenderedFile:
     """livekit.yaml of a plan. Its secrets are in files that it names, but for `credentials` of other people's TURN
     servers that take a login, by their place in the plan. LiveKit could read a login from a file (`credentials_file`,
@@ -27,7 +38,7 @@ def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyT
         "rtc": _render_rtc(plan, credentials),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
-        "logging": {"json": True, "level": "info"},
+        "logging": {"json": True, "level": "info", **_SAMPLING},
     }
     return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merge(config, plan.livekit))}")
 

@@ -27,6 +27,26 @@ MOST_OPEN = 4096
 _TOLD_EVERY_SECONDS = 60.0
 
 
+# More than the service has to say that is well.
+LOG_LINES = 20
+
+
+class FewLines(logging.Filter):
+    """At most LOG_LINES a second: uvicorn tells of each request that is none, whoever sends it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = 0
+        self._lines = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= LOG_LINES
+
+
 def raise_file_limit() -> int:
     """Have as many open files as the service needs, if it may; how many it has. Most systems start programs with 1,024
     and let them have more."""

@@ -1,5 +1,6 @@
 """Run the application on its listeners."""
 
+import logging
 import socket
 
 import uvicorn
@@ -7,7 +8,7 @@ import uvicorn
 from lkhub.errors import MachineError
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
-from lkhub.service.bounded import Bounds, bind_protocol, make_places, raise_file_limit
+from lkhub.service.bounded import Bounds, FewLines, bind_protocol, make_places, raise_file_limit
 from lkhub.service.places import burst_for
 
 # Requests under way get this long when the service is stopped.
@@ -35,6 +36,7 @@ def run_service(config: ServeConfig) -> None:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         lifespan="off",
     )
+    logging.getLogger("uvicorn.error").addFilter(FewLines())
     uvicorn.Server(settings).run(sockets=sockets)
 
 

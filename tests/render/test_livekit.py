@@ -154,7 +154,7 @@ def test_raw_keys_come_last_and_change_only_what_they_name() -> None:
     rendered = render(
         "livekit: {logging: {level: debug}, rtc: {batch_io: {batch_size: 128}}, room: {auto_create: false}}"
     )
-    assert rendered["logging"] == {"json": True, "level": "debug"}
+    assert rendered["logging"] == {**render("")["logging"], "level": "debug"}
     assert rendered["rtc"]["batch_io"] == {"batch_size": 128}
     assert rendered["rtc"]["udp_port"] == 7882
     assert rendered["room"] == {"auto_create": False}

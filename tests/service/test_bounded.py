@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from starlette.routing import Route
 
 from lkhub.render import caddy
 from lkhub.service import bounded
-from lkhub.service.bounded import Bounds, bind_protocol
+from lkhub.service.bounded import LOG_LINES, Bounds, FewLines, bind_protocol
 from lkhub.service.places import Places
 from tests.waiting import DEADLINE_SECONDS
 
@@ -173,3 +174,13 @@ print(raise_file_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 def test_the_service_takes_the_files_that_it_may_have(soft: int, hard: int, got: int) -> None:
     done = subprocess.run([sys.executable, "-c", _START, str(soft), str(hard)], capture_output=True, text=True)
     assert done.stdout.split() == [str(got), str(got)], done.stderr
+
+
+def test_a_flood_of_lines_is_left_out_of_the_log() -> None:
+    few = FewLines()
+
+    def passed(at: float, times: int) -> int:
+        record = logging.makeLogRecord({"created": at})
+        return sum(few.filter(record) for _ in range(times))
+
+    assert [passed(at, 1000) for at in (1000.0, 1000.9, 1001.0, 1500.0)] == [LOG_LINES, 0, LOG_LINES, LOG_LINES]

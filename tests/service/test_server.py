@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 import lkhub
 from lkhub.render.serve_config import ServeConfig
+from lkhub.service.bounded import LOG_LINES
 from tests.kit.ports import free_port
 from tests.waiting import wait_until
 
@@ -80,6 +82,16 @@ def test_service_answers_checks_and_leaves_in_silence(service: tuple[subprocess.
     # uvicorn ends by the signal itself once everything is answered.
     assert process.returncode in (0, -signal.SIGTERM)
     assert "XYZ" not in output, "neither a room, nor a token, nor a secret belongs into a log"
+
+
+def test_what_is_no_request_does_not_fill_the_log(service: tuple[subprocess.Popen[str], int]) -> None:
+    process, port = service
+    began = time.monotonic()
+    for _ in range(300):
+        assert b" 400 " in send(port, b"no request\r\n\r\n")
+    seconds = int(time.monotonic() - began) + 2
+    process.terminate()
+    assert 0 < process.communicate(timeout=20)[0].count("\n") <= LOG_LINES * seconds
 
 
 def test_port_in_use_is_no_bug(config: ServeConfig, tmp_path: Path) -> None:
