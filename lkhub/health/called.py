@@ -79,9 +79,9 @@ class CalledHub:
         return self.turn.rpartition(":")[0]
 
     def is_of_others(self, result: PathResult) -> bool:
-        """Whether a path led to a TURN server of others, of which nothing that runs here says anything."""
-        url = (result.relay or result.evidence.get("relay", "")).split(", ")[0]
-        return url.partition("?")[0].partition(":")[2] in self.others
+        """Whether a path led to TURN servers of others alone, of which nothing that runs here says anything."""
+        urls = (result.relay or result.evidence.get("relay", "")).split(", ")
+        return all(url.partition("?")[0].partition(":")[2] in self.others for url in urls)
 
     def port_of(self, result: PathResult) -> str:
         """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""

@@ -482,6 +482,7 @@ def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
         ("turns:turn.example.com:443?transport=tcp", True),
         ("turns:[2001:db8::1]:5350?transport=tcp", True),
         ("turn:192.0.2.7:3478?transport=udp", False),
+        ("turn:192.0.2.7:3479?transport=udp, turn:192.0.2.7:3478?transport=udp", False),
         ("turns:rtc.example.com:443?transport=tcp", False),
         (None, False),
     ],
