@@ -167,9 +167,19 @@ async def wait_until_gone(process: ProcessId) -> None:
 
 def send_signal(process: ProcessId, number: signal.Signals) -> None:
     """Signal the process if it is still the same one."""
-    if is_alive(process):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
+    with contextlib.suppress(ProcessLookupError):
+        if not hasattr(os, "pidfd_open"):
+            if is_alive(process):
+                os.kill(process.pid, number)
+            return
+        # We may be stopped for minutes between a look and a signal, and the pid be somebody else's by then. A pidfd
+        # stays with the process that had it when it was opened.
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            if _is_same(process):
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,28 @@ def test_signal_reaches_the_process_that_was_meant_and_no_other(run: Run) -> Non
     send_signal(identity, signal.SIGKILL)
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd")
+def test_process_that_has_the_pid_by_the_time_of_the_signal_is_not_signalled(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """We may be stopped between the look and the signal."""
+    child = run("sleep 60")
+    identity = who(child)
+
+    def look_and_wait(process: ProcessId) -> bool:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        return True
+
+    def kill(*_: object) -> None:
+        pytest.fail("a pid may be anybody's")
+
+    monkeypatch.setattr("lkhub.host.processes._is_same", look_and_wait)
+    with monkeypatch.context() as by_pid:
+        by_pid.setattr(os, "kill", kill)
+        send_signal(identity, signal.SIGTERM)
+
+
 def test_processes_are_found_by_their_mark(tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     marked = start(["/bin/sh", "-c", "sleep 60 & wait"], log, {**os.environ, MARK: "media here"})
