@@ -25,7 +25,8 @@ class Hanging:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._silent: dict[ProcessId, float] = {}
+        # By the clock that nobody sets, and in epoch seconds for people.
+        self._silent: dict[ProcessId, tuple[float, float]] = {}
 
     async def look(self) -> None:
         """Ask every process that runs, all at once."""
@@ -37,7 +38,7 @@ class Hanging:
         self._silent = {process: since for process, since in self._silent.items() if process in alive}
 
     async def _ask(self, child: Child) -> None:
-        process, began = child.process, time.time()
+        process, began = child.process, (time.monotonic(), time.time())
         if process is None:
             return
         answers = await _answers(child)
@@ -49,13 +50,13 @@ class Hanging:
                 self._supervisor.say(f"{child.plan.name} answers again")
             child.hangs, child.stopped = "", False
             return
-        since = self._silent.setdefault(process, began)
-        if time.time() - since < PATIENCE_SECONDS:
+        since, told = self._silent.setdefault(process, began)
+        if time.monotonic() - since < PATIENCE_SECONDS:
             return
         if not child.hangs:
             self._supervisor.say(f"{child.plan.name} is there and does not answer")
         child.stopped = processes.is_stopped(process)
-        child.hangs = _describe(child, process, since)
+        child.hangs = _describe(child, process, told)
 
 
 async def _answers(child: Child) -> bool:

@@ -137,7 +137,9 @@ def _find_way() -> Way | None:
 
 def _is_due(record: RouterRecord, way: Way | None, now: float) -> bool:
     """Whether it is time to ask again, or the mappings lead to where this machine no longer is."""
-    return way != (record.gateway, record.local) or now >= record.since + ASK_SECONDS or _is_half_over(record, now)
+    # A clock that was set back does not tell how long ago it was.
+    asked = record.since <= now < record.since + ASK_SECONDS
+    return way != (record.gateway, record.local) or not asked or _is_half_over(record, now)
 
 
 def _is_half_over(record: RouterRecord, now: float) -> bool:

@@ -16,6 +16,7 @@ import anyio.abc
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host import files
+from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
@@ -66,6 +67,7 @@ class Supervisor:
         self._changing = anyio.Lock()
         self._rejoined_by = 0.0
         self._removed_at = 0.0
+        self._without_log: set[ProcessId | None] = set()
         self._lost = ""
         self._unwritten = False
         self._waits: Mapping[str, Any] = {}
@@ -182,6 +184,7 @@ class Supervisor:
     def notice_removal(self, at: float, lost: str) -> None:
         """The state directory was removed; `lost` is what can't be written again, besides what is always lost."""
         self._removed_at, self._lost = at, lost
+        self._without_log = {child.process for child in self.children.values()}
 
     async def apply_pending(self) -> None:
         """Make the change that waits, if there is one and nobody is in a call."""
@@ -260,7 +263,7 @@ class Supervisor:
 
     def _describe_removal(self) -> Mapping[str, Any] | None:
         """When the state directory was removed, and which processes have written since to a log that is gone."""
-        names = [child.plan.name for child in self.children.values() if child.since < self._removed_at]
+        names = [child.plan.name for child in self.children.values() if child.process in self._without_log]
         return {"at": self._removed_at, "logs": names, "lost": self._lost} if names else None
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Applied:

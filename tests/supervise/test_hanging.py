@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -46,6 +47,30 @@ async def test_process_that_was_stopped_is_not_running_until_it_goes_on(
         assert supervisor.as_json()["stopped"] == []
         assert shown(supervisor)["media"] == "running"
         assert said == ["media is there and does not answer", "media answers again"]
+
+
+@pytest.mark.parametrize(("jump", "patience", "hangs"), [(86_400.0, 60.0, False), (-86_400.0, 0.05, True)])
+async def test_clock_that_is_set_makes_nobody_hang_and_hides_nobody(
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: float,
+    patience: float,
+    hangs: bool,
+) -> None:
+    monkeypatch.setattr(hanging, "PATIENCE_SECONDS", patience)
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        media = pids(supervisor)["media"]
+        assert media is not None
+        os.kill(media, signal.SIGSTOP)
+        looks, now = Hanging(supervisor), time.time()
+        await looks.look()
+        monkeypatch.setattr(time, "time", lambda: now + jump)
+        await looks.look()
+        await looks.look()
+        assert (supervisor.children["media"].hangs != "") == hangs
 
 
 async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:

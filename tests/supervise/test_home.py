@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -227,6 +228,20 @@ async def test_word_of_a_new_root_is_not_brought_back_once_people_were_told(
         await supervisor.write_missing()
         assert os.path.exists(paths.applied)
         assert not os.path.exists(paths.root_change)
+
+
+async def test_who_writes_a_log_that_is_gone_is_known_though_the_clock_was_set(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}, serve={}))
+        supervisor.notice_removal(time.time() + 86_400, "")
+        assert supervisor.as_json()["removed"]["logs"] == ["media", "serve"]
+        serve = pids(supervisor)["serve"]
+        assert serve is not None
+        os.kill(serve, signal.SIGKILL)
+        await until(lambda: pids(supervisor)["serve"] not in (None, serve), "the next one")
+        assert supervisor.as_json()["removed"]["logs"] == ["media"]
 
 
 def test_own_log_that_was_removed_is_written_anew_and_another_stays(tmp_path: Path) -> None:

@@ -124,6 +124,24 @@ async def test_router_is_asked_again_soon_in_case_it_was_restarted_and_no_disk_i
     assert home.asked == [written, grants]
 
 
+async def test_clock_that_was_set_back_does_not_let_the_mappings_end(
+    renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    """As on a board without a clock of its own. The router counts the lease by its own."""
+    write_router(paths, FRESH)
+    day = 24 * 3600.0
+    home.grants = replace(
+        FRESH, mappings=tuple(replace(each, since=NOW - day, until=NOW - day + 7200) for each in FRESH.mappings)
+    )
+    renewal.clock = lambda: NOW - day
+    await renewal.look()
+    await renewal.look()
+    assert home.asked == [FRESH], "once"
+    renewal.clock = lambda: NOW + day
+    await renewal.look()
+    assert home.asked == [FRESH, home.grants], "and one that was set forward asks too"
+
+
 @pytest.mark.parametrize(
     "grants",
     [replace(FRESH, outside="1.2.3.9"), change(FRESH, own=False), change(FRESH, until=None)],
