@@ -14,6 +14,7 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sends"
 )
 
@@ -101,12 +102,12 @@ func (r *relay) serve() error {
 // listen binds every address, or none.
 func (r *relay) listen(config *turn.ServerConfig) error {
 	for _, address := range r.config.Listen {
-		conn, err := net.ListenPacket("udp", address.String())
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
 		if err != nil {
 			return errors.Join(err, closeAll(*config))
 		}
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn:            inFamilyOf(r.config.RelayAddress, conn, &r.sends),
+			PacketConn:            inFamilyOf(r.config.RelayAddress, reads.Conn{UDPConn: conn}, &r.sends),
 			RelayAddressGenerator: r.addresses,
 			PermissionHandler:     r.addresses.permit,
 		})

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/reads"
 )
 
 // relayAddresses gives allocations their sockets: on the relay address, within the relay ports, and with nobody
@@ -138,6 +140,9 @@ func (c *peerConn) port() int { return c.LocalAddr().(*net.UDPAddr).Port }
 func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 	for {
 		n, at, err := c.ReadFromUDPAddrPort(buffer)
+		if err != nil && reads.Again(err) {
+			continue
+		}
 		if err != nil {
 			return n, nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sends"
 )
 
@@ -18,7 +19,7 @@ import (
 // An error of the network (no route, refused by a firewall) can't reach the writer any more. It costs the packet that
 // met it, none of the others, as with a plain socket, whose callers in pion ignore it too. It is counted.
 type Conn struct {
-	*net.UDPConn
+	reads.Conn
 	sender sender
 
 	mu     sync.Mutex
@@ -35,14 +36,14 @@ type sender interface {
 	send(packets *batch) error // only when the socket is closed
 }
 
-// New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns conn itself, and nothing
-// is counted. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
+// New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns one that counts
+// nothing. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
 func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) net.PacketConn {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
-		return conn
+		return reads.Conn{UDPConn: conn}
 	}
-	c := &Conn{UDPConn: conn, sender: sender, queue: newBatch(), spare: newBatch(), ended: make(chan struct{})}
+	c := &Conn{Conn: reads.Conn{UDPConn: conn}, sender: sender, queue: newBatch(), spare: newBatch(), ended: make(chan struct{})}
 	c.room, c.work = sync.NewCond(&c.mu), sync.NewCond(&c.mu)
 	go c.run()
 	return c
@@ -74,11 +75,6 @@ func (c *Conn) WriteToAddrPort(b []byte, addr netip.AddrPort) (int, error) {
 		c.work.Signal()
 	}
 	return len(b), nil
-}
-
-// ReadFromAddrPort reads one packet.
-func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	return c.ReadFromUDPAddrPort(b)
 }
 
 // SetWriteDeadline does nothing: pion sets it to break off one writer's wait, and here no writer waits for the network.
