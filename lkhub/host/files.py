@@ -156,6 +156,10 @@ def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
                 os.unlink(temporary)
 
 
+class NotTextError(MachineError):
+    """A file has bytes that are no text."""
+
+
 def read_text(path: str) -> str | None:
     """The text of a file, None where it does not exist."""
     with explain_os_errors(path, "read"):
@@ -164,7 +168,7 @@ def read_text(path: str) -> str | None:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            raise MachineError(f"{path} is damaged: not text", hints=("remove it and run `lkhub up`",)) from None
+            raise NotTextError(f"{path} is damaged: not text", hints=("remove it and run `lkhub up`",)) from None
 
 
 def read_input(path: str, limit: int = MAX_INPUT_BYTES) -> bytes:

@@ -48,10 +48,10 @@ _SINCE_TYPES: dict[str, tuple[type, ...]] = {"drain": (int, NoneType), "firewall
 
 def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
     """What `write_applied` wrote last, None before the first `up`."""
-    text = files.read_text(paths.applied)
     try:
+        text = files.read_text(paths.applied)
         record = parse_json(text) if text else None
-    except ValueError:
+    except (ValueError, files.NotTextError):
         return None
     if not isinstance(record, dict):
         return None

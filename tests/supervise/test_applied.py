@@ -51,6 +51,13 @@ async def test_record_that_is_damaged_is_none(paths: StatePaths, text: str) -> N
     assert load_applied(paths) is None
 
 
+@pytest.mark.parametrize("damaged", [b"\xff\xfe", b'{"name": "\xe9"}'], ids=range(2))
+async def test_record_that_is_no_text_is_none(paths: StatePaths, damaged: bytes) -> None:
+    """Else no `up` would take over what runs."""
+    Path(paths.applied).write_bytes(damaged)
+    assert load_applied(paths) is None
+
+
 @pytest.mark.parametrize("wrong", [7, "x", ["x"], {"x": 1}, None, True], ids=repr)
 async def test_record_with_something_else_in_a_place_is_none_or_means_the_same_type(
     paths: StatePaths, said: list[str], make_hub: MakeHub, wrong: Any
