@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError, describe_error, flatten, unpack_error
+from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten, unpack_error
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub, prepare_hub
@@ -209,7 +209,12 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
             return asdict(await supervisor.apply(hub, now=request["now"]))
 
     async def restart(request: Mapping[str, Any], _: Tell) -> Any:
-        names = [request["name"]] if request["name"] else list(supervisor.children)
+        name, names = request["name"], list(supervisor.children)
+        # Only what says so ends every call. One that the command has just seen may have been taken out by a change.
+        if name is not None:
+            if name not in names:
+                raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))
+            names = [name]
         return {"restarted": names, "people": await supervisor.restart(names)}
 
     async def stop(request: Mapping[str, Any], tell: Tell) -> Any:

@@ -310,6 +310,17 @@ class SlowPreparing:
         return self.hubs[spec]
 
 
+@pytest.mark.parametrize("name", ["edge", "", "../media", "\ud800", {}, [], 0, False], ids=repr)
+async def test_a_restart_of_what_is_no_process_restarts_nothing(
+    make_hub: MakeHub, paths: StatePaths, name: object
+) -> None:
+    async with running(make_hub()) as supervisor:
+        before = [child.process for child in supervisor.children.values()]
+        with pytest.raises(InputError, match="there is no process"):
+            await request(paths, "restart", name=name)
+        assert [child.process for child in supervisor.children.values()] == before
+
+
 async def test_process_that_dies_while_a_change_is_prepared_is_back_at_once(
     make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
