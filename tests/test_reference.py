@@ -154,7 +154,9 @@ def test_trust_json_has_these_keys(short_dir: Path, capsys: pytest.CaptureFixtur
     [shown] = find_json("docs/reference/json.md", "lkhub trust --json")
     paths = StatePaths(str(short_dir))
     ensure_ca(paths, "hub", ("192.168.1.5", "127.0.0.1"))
-    Path(paths.applied).write_text(json.dumps({"name": "hub", "urls": {"trust": shown["urls"]}}))
+    urls = {"livekit": "wss://hub", "web": "https://hub", "local_media": "http://[::1]:7880", "trust": shown["urls"]}
+    record: dict[str, object] = {"spec": None, "name": "hub", "at": 1.0, "urls": urls, "probes": []}
+    Path(paths.applied).write_text(json.dumps(record))
     trust(state=short_dir, json=True)
     told = json.loads(capsys.readouterr().out)
     assert shape(shown) == shape(told)

@@ -60,7 +60,7 @@ def load_applied(paths: "StatePaths") -> dict[str, Any] | None:
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
-    """Whether everything is there, and is what it should be: one that somebody else wrote is none of ours."""
+    """Whether every key is there with a value of its type: else another program wrote the file."""
     always = all(isinstance(record.get(key), kinds) for key, kinds in _ALWAYS.items())
     since = all(isinstance(record[key], _SINCE_TYPES.get(key, type(default))) for key, default in _SINCE.items())
     return always and since and all(isinstance(record["urls"].get(key), str) for key in _URLS)
