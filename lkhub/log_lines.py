@@ -7,7 +7,7 @@ text, `lkhub serve` what uvicorn prints, the supervisor an ISO date and text.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from lkhub.json_text import parse_json
@@ -54,8 +54,12 @@ def _read_json(line: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and isinstance(record.get("msg"), str) else None
 
 
+# Times that calendars have, in any zone: a line that is damaged may hold any number.
+_LAST_TIME = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
+
+
 def _read_number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and 0 <= value <= _LAST_TIME else None
 
 
 def _describe(process: str, record: Mapping[str, Any]) -> str:

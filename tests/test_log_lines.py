@@ -1,4 +1,5 @@
 import json
+import time
 from datetime import datetime
 
 import pytest
@@ -113,9 +114,21 @@ def test_any_line_can_be_read(process: str, line: str) -> None:
 @given(
     st.dictionaries(
         st.sampled_from(["msg", "level", "ts", "room", "participant", "error"]),
-        st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=2)),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner, max_size=2),
+        ),
     )
 )
 def test_any_record_can_be_read(record: dict[str, object]) -> None:
     entry = read_entry("media", json.dumps(record))
     assert entry is None or entry.text.isprintable()
+
+
+@pytest.mark.parametrize(
+    "at", ["1e999", "-1e999", "NaN", "1e300", "-1", "1" + "0" * 400, "253402300800", "true", '"x"']
+)
+def test_a_damaged_time_is_no_time(at: str) -> None:
+    entry = read_entry("media", f'{{"msg": "never seen", "level": "info", "ts": {at}}}')
+    assert entry is not None
+    assert entry.at is None or time.localtime(entry.at).tm_year <= 9999
