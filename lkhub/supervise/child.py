@@ -199,7 +199,7 @@ class Child:
     def keep_record(self) -> None:
         """Write the record again where somebody has removed or damaged it, or where it could not be written."""
         recorded = read_record(self.paths, self.plan.name)
-        if recorded is None or recorded.process != self.process:
+        if recorded is None or recorded.process != self.process or self.unrecorded:
             self._remember()
 
     def stop_now(self) -> None:

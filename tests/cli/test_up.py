@@ -256,10 +256,10 @@ def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
         if recorded:
             text = Identity(process, plan, Fingerprint("program", "files"), 1.0).dump()
             Path(applied.record(name)).write_text(text)
-        threading.Thread(target=child.wait, daemon=True).start()
         return child
 
     yield leave_one
+    # Only here are they waited for: until then nobody else has their pids.
     for child in left:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

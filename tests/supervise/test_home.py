@@ -328,6 +328,24 @@ async def test_process_that_dies_on_a_full_disk_is_started_without_a_record_and_
         assert sum("runs without a record" in line for line in said) == 1
 
 
+async def test_record_that_could_not_be_read_for_a_moment_is_no_trouble_that_stays(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the supervisor had no free descriptor: the record was there all the time."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        with monkeypatch.context() as moment:
+            moment.setattr(files, "read_text", full)
+            moment.setattr(files, "write_private", full)
+            supervisor.children["media"].keep_record()
+            assert supervisor.as_json()["unrecorded"]
+        await supervisor.write_missing()
+        assert supervisor.as_json()["unrecorded"] == {}
+        recorded = read_record(paths, "media")
+        assert recorded is not None
+        assert recorded.process.pid == pids(supervisor)["media"]
+
+
 async def test_process_that_dies_where_no_log_can_be_written_is_started_without_one(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
