@@ -16,9 +16,9 @@ from lkhub.cli.around import look_around
 from lkhub.cli.hub import read_sightings, write_verified
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.progress import Progress
-from lkhub.cli.show import err, show_detour, show_findings, show_json, show_paths, show_unseen
+from lkhub.cli.show import err, say, show_detour, show_findings, show_json, show_paths, show_unseen
 from lkhub.cli.way import choose_way
-from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.health.called import SOMEBODYS, CalledHub
 from lkhub.health.calls import needs_certificate
 from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, looks_swapped, not_promised, read_result
@@ -113,7 +113,12 @@ def verify_hub(
     uncertified = any(needs_certificate(result, called) for result in results)
     verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
     if not only:
-        write_verified(paths, verified)
+        try:
+            write_verified(paths, verified)
+        except MachineError as error:  # what was seen is told all the same
+            if progress:
+                progress.clear()
+            say(f"`lkhub status` will not tell of these calls: {error.message}", "warning", "yellow")
     return replace(verified, outside=read_sightings(paths))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
+from lkhub.errors import MachineError
 from lkhub.health import verify as probing
 from lkhub.health.called import SOMEBODYS
 from lkhub.health.paths import PathResult, WebPart, WebResult
@@ -53,6 +54,21 @@ def test_hub_is_verified_by_what_it_promises_and_that_is_kept(
     assert requests[0]["url"] == "ws://127.0.0.1:7880"
     kept = json.loads(Path(applied.verified).read_text())
     assert [path["path"] for path in kept["paths"]] == ["udp", "turn-udp"]
+
+
+def test_what_was_seen_is_told_where_it_can_not_be_kept(
+    run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk is no reason to say nothing of a hub."""
+
+    def full(*_: object) -> None:
+        raise MachineError(f"can't write {applied.verified}: the disk is full")
+
+    monkeypatch.setattr(verify_module, "write_verified", full)
+    done = run("verify", "--json")
+    assert (done.code, done.json["ok"]) == (0, True)
+    assert "`lkhub status` will not tell of these calls: can't write" in done.err
+    assert not Path(applied.verified).exists()
 
 
 def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_inside(
