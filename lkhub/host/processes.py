@@ -72,10 +72,13 @@ def _started_at(process: psutil.Process) -> float:
 
 
 def _is_same(process: ProcessId) -> bool:
-    """Whether the pid is still that process, a zombie included."""
+    """Whether the pid is still that process, a zombie included. Raises OSError where we can't look, as without a free
+    descriptor: one that is taken for gone is started a second time."""
     try:
         return _start_time(psutil.Process(process.pid)) == process.started
-    except (psutil.NoSuchProcess, psutil.AccessDenied, OSError, ValueError):
+    except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
+        return False
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
 
 

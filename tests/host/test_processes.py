@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -205,6 +206,27 @@ async def test_process_of_another_parent_is_waited_for(run: Run, tmp_path: Path)
     send_signal(grandchild, signal.SIGKILL)
     with anyio.fail_after(5):
         await wait_until_gone(grandchild)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd")
+@pytest.mark.anyio
+async def test_process_that_can_not_be_looked_at_is_not_taken_for_gone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last descriptor was taken for the look itself."""
+    child = run("sleep 60")
+    identity = who(child)
+
+    def refuse(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as limit:
+        limit.setattr("lkhub.host.processes._read_start_ticks", refuse)
+        with pytest.raises(OSError, match="Too many"):
+            await wait_until_gone(identity)
+        with pytest.raises(OSError, match="Too many"):
+            send_signal(identity, signal.SIGKILL)
+    assert is_alive(identity)
 
 
 def test_signal_reaches_the_process_that_was_meant_and_no_other(run: Run) -> None:
