@@ -44,11 +44,18 @@ def _http_failed(result: PathResult, hub: CalledHub) -> Cause:
     refuses = "the proxy refuses the request by a rule or a limit of its own"
     if result.evidence.get("status") != "400":
         return Cause(undecided(refuses, f"it leads {hub.name} to another site"), (lead_fix(hub), RENDER_FIX))
-    plain = Fix(
-        "speak plain HTTP/1.1 to the door: HAProxy without `send-proxy`, nginx without `proxy_protocol on;` on the way"
-    )
-    announced = f"the proxy sends the PROXY protocol to the hub's door, {hub.door}, which does not expect it there"
-    return Cause(undecided(announced, refuses), (plain, lead_fix(hub), RENDER_FIX))
+    return Cause(undecided(_announces(hub), refuses), (_PLAIN_FIX, lead_fix(hub), RENDER_FIX))
+
+
+def _announces(hub: CalledHub) -> str:
+    """The door refuses that by HTTP 400 and closes, of which a proxy may see no more than the end."""
+    return f"the proxy sends the PROXY protocol to the hub's door, {hub.door}, which does not expect it there"
+
+
+_PLAIN_FIX = Fix(
+    "speak plain HTTP/1.1 to the door, without TLS and without the PROXY protocol (HAProxy `send-proxy`, nginx "
+    "`proxy_protocol on;` on the way)"
+)
 
 
 def _part_missing(result: PathResult, hub: CalledHub) -> Cause:
@@ -117,7 +124,9 @@ def _gateway(result: PathResult, hub: CalledHub) -> Cause:
     status = result.evidence.get("status", "502")
     if hub.is_proxied:
         why = f"the proxy answers {status} itself: it does not reach the hub, whose door is {hub.door}"
-        return Cause(why, (lead_fix(hub), STATUS_FIX, RENDER_FIX))
+        # 502 is also what is not understood there.
+        plain = (_PLAIN_FIX,) if status == "502" else ()
+        return Cause(why, (lead_fix(hub), *plain, STATUS_FIX, RENDER_FIX))
     return Cause(
         f"a proxy in front of LiveKit answers {status}: what it leads to does not run, or is elsewhere",
         (
@@ -178,8 +187,10 @@ def _http_silent(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _http_closed(result: PathResult, hub: CalledHub) -> Cause:
-    why = undecided("what listens there is no web server", "it was restarted", "something in front cuts the connection")
-    return Cause(why, (status_fix(hub), *((lead_fix(hub),) if hub.is_proxied else ())))
+    causes = ("what listens there is no web server", "it was restarted", "something in front cuts the connection")
+    if hub.is_proxied:
+        return Cause(undecided(*causes, _announces(hub)), (status_fix(hub), _PLAIN_FIX, lead_fix(hub)))
+    return Cause(undecided(*causes), (status_fix(hub),))
 
 
 def _sign_anew(text: str, options: str = "") -> Fix:

@@ -147,13 +147,12 @@ def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
     certify = Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key")
     if not hub.has_split:
         return Cause(why, (certify, RENDER_FIX))
-    # What splits by name speaks the PROXY protocol to all that it leads to, or to none.
-    announced = (
-        "what splits by name says by the PROXY protocol where clients are, and the web server does not expect that"
-    )
-    expect = Fix("have the web server expect it: nginx `listen 8443 ssl proxy_protocol;`, HAProxy `accept-proxy`")
-    return Cause(undecided(why, announced), (expect, certify, RENDER_FIX))
+    return Cause(undecided(why, _ANNOUNCED), (_EXPECT_FIX, certify, RENDER_FIX))
 
+
+# What splits by name speaks the PROXY protocol to all that it leads to, or to none.
+_ANNOUNCED = "what splits by name says by the PROXY protocol where clients are, and the web server does not expect that"
+_EXPECT_FIX = Fix("have the web server expect it: nginx `listen 8443 ssl proxy_protocol;`, HAProxy `accept-proxy`")
 
 PROXY_PROTOCOL_FIX = Fix(
     "have it say by the PROXY protocol where clients are: nginx `proxy_protocol on;` in its stream server, HAProxy "
@@ -176,14 +175,14 @@ def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
             f"there is no certificate of {name} yet",
         )
         return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX, Fix("read what the edge says", "lkhub logs edge")))
-    log = (Fix("read what the edge says", "lkhub logs edge"),) if hub.is_own and not hub.is_proxied else ()
-    return Cause(
-        undecided(
-            f"{_server(result, hub)} has no certificate for the name that was asked for",
-            "what passes the connection on does not reach what is behind it",
-        ),
-        (*log, _see_tls(result)),
+    causes = (
+        f"{_server(result, hub)} has no certificate for the name that was asked for",
+        "what passes the connection on does not reach what is behind it",
     )
+    if hub.has_split:
+        return Cause(undecided(*causes, _ANNOUNCED), (_EXPECT_FIX, _see_tls(result), RENDER_FIX))
+    log = (Fix("read what the edge says", "lkhub logs edge"),) if hub.is_own and not hub.is_proxied else ()
+    return Cause(undecided(*causes), (*log, _see_tls(result)))
 
 
 def _see_tls(result: PathResult) -> Fix:
