@@ -41,7 +41,7 @@ MAX_API_BODY = 1 << 20
 
 # Whatever clients say of where they come from, in every spelling that LiveKit or the service would believe.
 FORWARDING_HEADERS = (
-    *("CF-Connecting-IP", "True-Client-IP", "X-Real-IP", "X-Client-IP", "Forwarded", "Via"),
+    *("CF-Connecting-IP", "True-Client-IP", "X-Real-IP", "X-Client-IP", "Forwarded", "Via", FORWARDED_HEADER),
     "X-Forwarded-*",
 )
 
