@@ -86,7 +86,7 @@ def test_a_change_that_does_not_start_is_undone(running: Hub) -> None:
     assert done.returncode == 3
     assert f"tcp port {port} (web application) is in use by" in done.stderr
     assert f"pid {os.getpid()}" in done.stderr
-    assert "what ran before is running again" in done.stderr
+    assert "the change was not made, and nothing was interrupted" in done.stderr
     status = running.status()
     assert status["hub"]["state"] == "running"
     assert running.env()["LIVEKIT_URL"] == f"ws://127.0.0.1:{running.ports['signal']}"
