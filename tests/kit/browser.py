@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.kit.people import SAMPLE_RATE
 from tests.waiting import DEADLINE_SECONDS, wait_until
@@ -188,7 +188,7 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 def join(context: BrowserContext, link: str, name: str = "", *, camera: bool = True) -> Guest:
     """Open a room and join as a person would, by a name where the link does not give one."""
     page = context.new_page()
-    page.goto(link)
+    wait_until(lambda: _has_opened(page, link), "a network that does not change while a page is loaded")
     if name:
         page.get_by_test_id("name-input").fill(name)
     switch = page.get_by_test_id("preview-camera")
@@ -197,6 +197,17 @@ def join(context: BrowserContext, link: str, name: str = "", *, camera: bool = T
     page.get_by_test_id("join").click()
     expect(page.get_by_test_id("call")).to_be_visible()
     return Guest(page)
+
+
+def _has_opened(page: Page, link: str) -> bool:
+    """Whether it could be opened. Chromium breaks off what it loads when an interface or an address comes or goes."""
+    try:
+        page.goto(link)
+    except Error as error:
+        if "ERR_NETWORK_CHANGED" in error.message:
+            return False
+        raise
+    return True
 
 
 def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:

@@ -35,6 +35,10 @@ _ETC = Path("/etc/netns")
 _PREFIX = "lkhub"
 _numbers = itertools.count()
 
+# Without it the link-local address of every interface becomes usable a second or two later, and a browser breaks off
+# what it loads when an address changes.
+_NO_DETECTION = "for each in all default; do echo 0 >/proc/sys/net/ipv6/conf/$each/accept_dad || true; done"
+
 # A tun interface has a carrier for as long as a program holds it open.
 _HOLD_TUN = """
 import fcntl, struct, sys
@@ -111,6 +115,7 @@ def namespace(purpose: str, resolver: str | None = None) -> Iterator[Namespace]:
     made = Namespace(f"{_PREFIX}-{os.getpid()}-{_started(os.getpid())}-{next(_numbers)}-{purpose}")
     try:
         _run("ip", "netns", "add", made.name)
+        _run(*made.prefix, "sh", "-c", _NO_DETECTION)
         _run("ip", "-n", made.name, "link", "set", "lo", "up")
         if resolver is not None:
             folder = _ETC / made.name
