@@ -1,12 +1,13 @@
 """Participants of the Python SDK in one process: `python -m bench.people`.
 
-Two lines on stdin let them join: `{"url", "room", "key", "people": [{"identity", "speaks", "hears"}]}`, and the secret
-of the key; `hears` are the identities that somebody subscribes to. A JSON line on stdout tells each thing that happens
-to one of them: `{"at", "identity", "what"}`, `at` in seconds of the monotonic clock, which all processes of the machine
-share. `what` is `joined`, `reconnecting`, `anew` (it hears of a track that it knew: this is another session) or
+Two lines on stdin let them join: `{"url", "room", "key", "people": [{"identity", "shows"}]}`, and the secret of the
+key; `shows`: it publishes pictures. A JSON line on stdout tells each thing that happens to one of them:
+`{"at", "identity", "what"}`, `at` in seconds of the monotonic clock, which all processes of the machine share.
+
+`what` is `joined`, `reconnecting`, `anew` (it hears of a track that it knew: this is another session) or
 `disconnected`, each of which begins a new count of what follows: `told` (the room's metadata reach it, which are the
-moment at which they were set) and `heard` (a sound, after that). `reconnected` is what the SDK says: after a session
-was resumed, always three seconds later (seen with 1.2.1).
+moment at which they were set) and `seen` (a picture of another one, after that). `reconnected` is what the SDK says:
+after a session was resumed, always three seconds later (seen with 1.2.1).
 """
 
 import asyncio
@@ -15,100 +16,88 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 from livekit import api, rtc
 
-SAMPLE_RATE, FRAME_SAMPLES = 48_000, 2_400
-LOUD = 1_000
+WIDTH, HEIGHT, FRAMES_PER_SECOND = 160, 90, 1
 
 # So many join at once; before anything is measured, so that it does not matter how many.
 JOINS_AT_ONCE = 2
 
 
 class Somebody:
-    """One participant, who listens to everybody until the first sound, and then to nobody until something happens.
+    """One participant. It looks at everybody until the first picture, and then at nobody until something happens.
 
-    Frames of 12 speakers that 60 people read in Python would take more than a core, and nothing would be measured but
-    that.
+    Small and few pictures, because sixty people who decode twelve voices take four cores by themselves.
     """
 
-    def __init__(self, url: str, identity: str, token: str, speaks: bool, hears: list[str]) -> None:
-        self.url, self.identity, self.token, self.speaks = url, identity, token, speaks
-        self.hears = hears
+    def __init__(self, url: str, identity: str, token: str, shows: bool) -> None:
+        self.url, self.identity, self.token, self.shows = url, identity, token, shows
         self.room = rtc.Room()
         self.subscribed = set[str]()
-        self.heard = asyncio.Event()
+        self.seen = asyncio.Event()
         self.told, self.changed = False, time.monotonic()
         self.tasks: set[asyncio.Task[None]] = set()
         self.room.on("reconnecting", lambda: self._tell("reconnecting"))
         self.room.on("reconnected", lambda: self._tell("reconnected"))
         self.room.on("disconnected", lambda reason: self._tell("disconnected"))
         self.room.on("room_metadata_changed", lambda old, new: self._read(new))
-        self.room.on("track_published", self._subscribe)
-        self.room.on("track_subscribed", self._listen)
+        self.room.on("track_subscribed", self._take)
 
     async def join(self) -> None:
-        await self.room.connect(self.url, self.token, rtc.RoomOptions(auto_subscribe=False))
-        for speaker in self.room.remote_participants.values():
-            for publication in speaker.track_publications.values():
-                self._subscribe(publication, speaker)
+        await self.room.connect(self.url, self.token)
         self._tell("joined")
-        if self.speaks:
-            source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
+        if self.shows:
+            source = rtc.VideoSource(WIDTH, HEIGHT)
+            encoding = rtc.VideoEncoding(max_framerate=FRAMES_PER_SECOND, max_bitrate=50_000)
             await self.room.local_participant.publish_track(
-                rtc.LocalAudioTrack.create_audio_track("tone", source),
-                rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE),
+                rtc.LocalVideoTrack.create_video_track("pictures", source),
+                rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA, simulcast=False, video_encoding=encoding),
             )
-            self._start(_play(source))
-
-    def _subscribe(self, publication: rtc.RemoteTrackPublication, speaker: rtc.RemoteParticipant) -> None:
-        if speaker.identity in self.hears:
-            publication.set_subscribed(True)
+            self._start(_draw(source))
 
     def _read(self, metadata: str) -> None:
         if not self.told and metadata and float(metadata) > self.changed:
             self.told = True
             self._tell("told")
-            self._listen_to_all()
+            self._look_at_all()
 
     def _tell(self, what: str) -> None:
         now = time.monotonic()
         event = {"at": now, "identity": self.identity, "what": what}
         print(json.dumps(event), flush=True)
-        if what == "heard":
-            self.heard.set()
+        if what == "seen":
+            self.seen.set()
         elif what in ("joined", "reconnecting", "anew", "disconnected"):
             self.told, self.changed = False, now
 
-    def _listen_to_all(self) -> None:
-        self.heard.set()  # ends those who listen
-        self.heard = asyncio.Event()
-        for speaker in self.room.remote_participants.values():
-            for publication in speaker.track_publications.values():
+    def _look_at_all(self) -> None:
+        self.seen.set()  # ends those who look
+        self.seen = asyncio.Event()
+        for other in self.room.remote_participants.values():
+            for publication in other.track_publications.values():
                 if publication.track:
-                    self._start(self._hear(publication.track))
+                    self._start(self._watch(publication.track))
 
-    def _listen(self, track: rtc.Track, _: Any, speaker: rtc.RemoteParticipant) -> None:
-        if speaker.identity in self.subscribed:
+    def _take(self, track: rtc.Track, _: Any, other: rtc.RemoteParticipant) -> None:
+        if other.identity in self.subscribed:
             self.subscribed.clear()
             self._tell("anew")
-        self.subscribed.add(speaker.identity)
-        if self.told and not self.heard.is_set():
-            self._start(self._hear(track))
+        self.subscribed.add(other.identity)
+        if self.told and not self.seen.is_set():
+            self._start(self._watch(track))
 
-    async def _hear(self, track: rtc.Track) -> None:
-        stream, heard = rtc.AudioStream(track), self.heard
+    async def _watch(self, track: rtc.Track) -> None:
+        stream, seen = rtc.VideoStream(track), self.seen
 
-        async def wait_for_sound() -> None:
-            async for event in stream:
-                if heard.is_set():
-                    return
-                if np.abs(np.frombuffer(event.frame.data, dtype=np.int16)).max() > LOUD:
-                    self._tell("heard")
+        async def wait_for_picture() -> None:
+            async for _ in stream:
+                if not seen.is_set():
+                    self._tell("seen")
+                return
 
-        sound = asyncio.create_task(wait_for_sound())
-        await asyncio.wait({sound, asyncio.create_task(heard.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        sound.cancel()
+        picture = asyncio.create_task(wait_for_picture())
+        await asyncio.wait({picture, asyncio.create_task(seen.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        picture.cancel()
         await stream.aclose()
 
     def _start(self, work: Any) -> None:
@@ -117,11 +106,13 @@ class Somebody:
         task.add_done_callback(self.tasks.discard)
 
 
-async def _play(source: rtc.AudioSource) -> None:
-    moments = np.arange(FRAME_SAMPLES)
-    tone = (8_000 * np.sin(2 * np.pi * 500 * moments / SAMPLE_RATE)).astype(np.int16).tobytes()  # 25 periods a frame
+async def _draw(source: rtc.VideoSource) -> None:
+    shade = 0
     while True:
-        await source.capture_frame(rtc.AudioFrame(tone, SAMPLE_RATE, 1, FRAME_SAMPLES))
+        shade = (shade + 5) % 256
+        picture = bytes([shade, 255 - shade, 128, 255]) * (WIDTH * HEIGHT)
+        source.capture_frame(rtc.VideoFrame(WIDTH, HEIGHT, rtc.VideoBufferType.RGBA, picture))
+        await asyncio.sleep(1 / FRAMES_PER_SECOND)
 
 
 async def main() -> None:
@@ -131,7 +122,7 @@ async def main() -> None:
     async def enter(each: dict[str, Any]) -> None:
         grants = api.VideoGrants(room_join=True, room=given["room"])
         token = api.AccessToken(given["key"], secret).with_identity(each["identity"]).with_grants(grants).to_jwt()
-        somebody = Somebody(given["url"], each["identity"], token, each["speaks"], each["hears"])
+        somebody = Somebody(given["url"], each["identity"], token, each["shows"])
         async with gate:
             await somebody.join()
         everybody.append(somebody)
