@@ -1,6 +1,5 @@
 """`lkhub down` and `restart`."""
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,7 @@ from lkhub.cli.show import err
 from lkhub.errors import InputError, MachineError
 from lkhub.health.checks import begin_with_people
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.control import NotRunningError, ask, ask_settled
 
 if TYPE_CHECKING:
     from lkhub.supervise.child import Ending
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 # A hub whose processes don't start is given up after 30 s, and one that was taken over is asked before.
 START_SECONDS = 60.0
-LOOK_SECONDS = 0.1
 
 
 def down(
@@ -58,21 +56,14 @@ def restart(
 
 def _stop(paths: StatePaths, how: "Ending") -> None:
     """Return when the hub is down. One that is starting is waited for, and then stopped."""
-    deadline, told = time.monotonic() + START_SECONDS, False
-    while True:
-        try:
-            ask(paths.control, "stop", drain=how == "drain", on_progress=err.print)
-            return
-        except NotRunningError as error:
-            if not error.busy:
-                _stop_left(paths, how)
-                return
-            if time.monotonic() > deadline:
-                raise
-        if not told:
-            err.print("the hub is starting or stopping; waiting until it can be stopped")
-            told = True
-        time.sleep(LOOK_SECONDS)
+    waits = "the hub is starting or stopping; waiting until it can be stopped"
+    options = {"drain": how == "drain", "on_progress": err.print}
+    try:
+        ask_settled(paths.control, "stop", seconds=START_SECONDS, on_wait=lambda: err.print(waits), **options)
+    except NotRunningError as error:
+        if error.busy:
+            raise
+        _stop_left(paths, how)
 
 
 def _stop_left(paths: StatePaths, how: "Ending") -> None:

@@ -20,7 +20,7 @@ from lkhub.plan.facts import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
-from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise.control import NotRunningError, ask, ask_settled
 from lkhub.supervise.outside import load_sightings
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
@@ -29,7 +29,6 @@ LOOK_SECONDS = 0.25
 
 # A hub starts in a second or two, and its supervisor is gone a moment after it has answered `down`.
 SETTLE_SECONDS = 5.0
-SETTLE_LOOK_SECONDS = 0.05
 
 
 def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
@@ -59,16 +58,12 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
 def _ask_settled(paths: StatePaths) -> dict[str, Any] | None:
     """What the supervisor says of itself; None where there is none. One that is starting or stopping is waited for:
     what runs there is neither stopped nor without a supervisor."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while True:
-        try:
-            return ask(paths.control, "status")  # type: ignore[no-any-return]
-        except NotRunningError as error:
-            if not error.busy:
-                return None
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(SETTLE_LOOK_SECONDS)
+    try:
+        return ask_settled(paths.control, "status", seconds=SETTLE_SECONDS)  # type: ignore[no-any-return]
+    except NotRunningError as error:
+        if error.busy:
+            raise
+        return None
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

@@ -37,6 +37,8 @@ PING_SECONDS = 7.0
 HOME_SECONDS = 15.0
 HOME_LOOK_SECONDS = 0.1
 
+SETTLE_LOOK_SECONDS = 0.05
+
 
 def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None, **fields: Any) -> Any:
     """Send a request to the supervisor and return its answer; `on_progress` hears what it does meanwhile.
@@ -63,6 +65,24 @@ def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None,
             else:
                 raise _read_failure(answer)
     raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
+
+
+def ask_settled(
+    path: str, do: str, *, seconds: float, on_wait: Callable[[], None] | None = None, **options: Any
+) -> Any:
+    """`ask`, and ask again for up to `seconds` while a supervisor is starting or about to be gone. `on_wait` is called
+    once, where it has to be waited for. NotRunningError is `busy` where that is not over in time."""
+    deadline, waits = time.monotonic() + seconds, False
+    while True:
+        try:
+            return ask(path, do, **options)
+        except NotRunningError as error:
+            if not error.busy or time.monotonic() > deadline:
+                raise
+        if on_wait and not waits:
+            on_wait()
+        waits = True
+        time.sleep(SETTLE_LOOK_SECONDS)
 
 
 def _connect(path: str) -> socket.socket:

@@ -310,7 +310,7 @@ def test_down_while_another_command_starts_the_hub_waits_and_says_what_is_so(
         looked.set()
         threading.Event().wait(0.01)
 
-    monkeypatch.setattr("lkhub.cli.down.time.sleep", sleep)
+    monkeypatch.setattr("lkhub.supervise.control.time.sleep", sleep)
     fakes: list[FakeSupervisor] = []
 
     def start_up() -> None:
