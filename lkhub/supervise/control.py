@@ -114,19 +114,26 @@ def _lock_beside(path: str) -> str:
 def find_server(path: str) -> int | None:
     """The pid of the process that answers on the control socket `path`; None where none does, or where this system does
     not tell."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SILENCE_SECONDS)
-        connection.connect(path)
-        return _find_pid(connection)
-    return None
+    with _knock(path) as connection:
+        return _find_pid(connection) if connection else None
 
 
 def _is_served(path: str) -> bool:
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    with _knock(path) as connection:
+        return connection is not None
+
+
+@contextlib.contextmanager
+def _knock(path: str) -> Iterator[socket.socket | None]:
+    """A connection to what listens on the control socket, None where nothing does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(SILENCE_SECONDS)
-        connection.connect(path)
-        return True
-    return False
+        try:
+            connection.connect(path)
+            reached = True
+        except OSError:
+            reached = False
+        yield connection if reached else None
 
 
 def _await_home(path: str) -> bool:
