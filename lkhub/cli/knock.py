@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from lkhub.health.web_front import WAY
 from lkhub.host.http import httpx
@@ -86,8 +87,7 @@ def _ask_own(serve: str) -> str:
 
 def port_of(url: str) -> int:
     """The port of a wss:// address."""
-    port = url.rpartition(":")[2]
-    return int(port) if port.isdigit() else 443
+    return urlsplit(url).port or 443
 
 
 def list_leaves(paths: StatePaths) -> frozenset[str]:
