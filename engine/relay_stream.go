@@ -103,7 +103,7 @@ func (s *relayStream) allocated() { s.idle.Stop() }
 
 func (s *relayStream) released() { s.idle.Reset(s.door.limits.idle) }
 
-// Close has no failure that anybody could mend, as that TLS can't say goodbye to who has gone.
+// Close tells no failure, since none can be mended: TLS can't say goodbye to a client that has gone.
 func (s *relayStream) Close() error {
 	s.closing.Do(func() {
 		s.door.left(s)

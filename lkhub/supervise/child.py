@@ -396,8 +396,8 @@ async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None)
 async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int) -> bool:
     """Have a process wait for its calls for as long as `seconds`, and end then; whether it will.
 
-    Told, and not an argument of its start: another limit is no reason to start it again. Who tells it twice, as the
-    next supervisor does, cuts nothing off, which a second signal would. Engines of the first version can't be told, and
+    Told, and not an argument of its start: another limit is no reason to start it again. To tell it twice, as the
+    next supervisor does, cuts nothing off; a second signal would. Engines of the first version can't be told, and
     have an argument of their own; a livekit-server of the user's waits until it gets a second signal.
     """
     if plan.ready.socket is None:

@@ -66,13 +66,13 @@ type handedConn struct {
 	err    error
 	closed chan struct{}
 
-	using sync.RWMutex // held by whoever reads or writes
+	using sync.RWMutex // held while it is read or written
 	gone  bool
 }
 
 func (c *handedConn) awaitEnd() {
 	<-c.closed
-	c.using.Lock() // who was in the middle of a call is told of the end by the socket
+	c.using.Lock() // a read or write that is under way hears of the end from the socket
 	defer c.using.Unlock()
 	c.gone = true
 }

@@ -1,5 +1,5 @@
-// Package reads keeps a UDP socket readable. Who reads in pion takes the first error for the end of the socket, and a port
-// that nobody reads any more is dead until its process is started again.
+// Package reads keeps a UDP socket readable. pion takes the first error of a read for the end of the socket, and a port that
+// is not read any more is dead until its process is started again.
 package reads
 
 import (
