@@ -119,6 +119,8 @@ async def test_directory_that_was_moved_or_replaced_is_there_again(
             shutil.copytree(short_dir / "moved", paths.root, ignore=shutil.ignore_patterns("*.sock"))
         status = await ask_supervisor(paths)
         assert {process["name"]: process["pid"] for process in status["processes"]} == before
+        # Commands are answered a moment before.
+        await until(lambda: lock.is_held(paths.lock), "the lock")
         with pytest.raises(MachineError, match="another lkhub"):
             await anyio.to_thread.run_sync(lambda: Lock(paths))
 
