@@ -63,6 +63,26 @@ def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
                 yield connection.pid, connection.laddr.ip, connection.laddr.port
 
 
+def is_listening(pid: int, port: int) -> bool:
+    """Whether a process, or one of its session, is seen to listen on a TCP port. False where that can't be seen."""
+    return _listens(pid, port) or any(_listens(other, port) for other in _list_session(pid))
+
+
+def _list_session(pid: int) -> Iterator[int]:
+    """The other processes of the session that `pid` leads."""
+    for other in psutil.pids():
+        with contextlib.suppress(OSError):
+            if other != pid and os.getsid(other) == pid:
+                yield other
+
+
+def _listens(pid: int, port: int) -> bool:
+    with contextlib.suppress(psutil.Error, OSError):
+        held = psutil.Process(pid).net_connections("tcp")
+        return any(each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port for each in held)
+    return False
+
+
 def _is_in_the_way(held: str, wanted: Address | None) -> bool:
     return wanted is None or ip_address(held).is_unspecified or held == str(wanted)
 

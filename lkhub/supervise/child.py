@@ -19,7 +19,7 @@ from lkhub.plan.model import Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors
-from lkhub.supervise.ready import wait_ready
+from lkhub.supervise.ready import NotItsAnswerError, read_own, require_own, wait_ready
 from lkhub.supervise.record import Identity, mark, read_record, remove_record, write_record
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
@@ -134,9 +134,11 @@ class Child:
 
     async def ask_status(self) -> Any:
         """What the process answers on its control socket; None where it does not."""
+        if self.process is None:
+            return None
         try:
             async with local_client(STATUS_SECONDS, socket=self.plan.ready.socket) as client:
-                return (await client.get("http://control/status")).raise_for_status().json()
+                return read_own((await client.get("http://control/status")).raise_for_status(), self.process)
         except (httpx.HTTPError, ValueError):
             return None
 
@@ -155,16 +157,22 @@ class Child:
         # Should this be the end of the supervisor, the next one does not know whether it happened. Nor do we, should
         # the process end before it answers, or have ended: it is started with the files that it finds by then.
         self.fingerprint = before.without_files()
-        if self.state != "running":
+        process = self.process
+        if self.state != "running" or process is None:
             raise MachineError(f"{self.plan.name} has ended meanwhile, and is started again; try the change once more")
         self._remember()
         try:
             async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
                 answer = await client.post("http://control/reload")
+            require_own(answer, process)
             told = "" if answer.is_success else answer.json()["error"]["message"]
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            told = f"it does not answer ({type(error).__name__})"
-            if isinstance(error, httpx.HTTPError) and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            other = isinstance(error, NotItsAnswerError)
+            told = f"{error} in its place" if other else f"it does not answer ({type(error).__name__})"
+            asked = isinstance(error, httpx.HTTPError) and not isinstance(
+                error, httpx.ConnectError | httpx.ConnectTimeout
+            )
+            if asked or other:
                 before = self.fingerprint  # it has heard it, and may do it yet
         if told:
             self.fingerprint = before
@@ -311,22 +319,28 @@ class Child:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
         ready_at: float | None = None
         adopted = self._popen is None
+        seen = ""
+
+        def note(what: str) -> None:
+            nonlocal seen
+            seen = what
 
         async def watch_ready() -> None:
             nonlocal ready_at
             with anyio.move_on_after(ANSWER_SECONDS if adopted else READY_SECONDS):
-                await wait_ready(self.plan.ready)
+                await wait_ready(self.plan.ready, process, note)
                 ready_at = time.monotonic()
+            other = f": {seen}" if seen else ""
             if ready_at is None and adopted:
                 ready_at = time.monotonic()
-                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer; it is not ended")
+                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer{other}; it is not ended")
             if ready_at is not None:
                 self._set("running")
                 if self._settled.is_set():
                     await self.returned(self)
                 self._settled.set()
             else:
-                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s"
+                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s{other}"
                 processes.send_signal(process, signal.SIGKILL)
 
         async with anyio.create_task_group() as tasks:
@@ -404,9 +418,8 @@ async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int) -> 
         return False
     try:
         async with local_client(STATUS_SECONDS, socket=plan.ready.socket) as client:
-            status = (await client.get("http://control/status")).json()
-            if status["pid"] != process.pid:
-                return False  # the socket is that of another one by now
+            # The socket may be that of another one by now.
+            read_own(await client.get("http://control/status"), process)
             answer = await client.post("http://control/drain", json={"seconds": seconds})
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return False

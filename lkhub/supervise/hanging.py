@@ -12,6 +12,7 @@ from lkhub.host import processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
 from lkhub.supervise.child import ANSWER_SECONDS, Child
+from lkhub.supervise.ready import NotItsAnswerError, read_own
 from lkhub.supervise.supervisor import Supervisor
 
 LOOK_SECONDS = 5.0
@@ -41,7 +42,7 @@ class Hanging:
         process, began = child.process, (time.monotonic(), time.time())
         if process is None:
             return
-        answers = await _answers(child)
+        answers = await _answers(child, process)
         if child.process != process or child.state != "running":
             return  # another one by now
         if answers:
@@ -59,13 +60,16 @@ class Hanging:
         child.hangs = _describe(child, process, told)
 
 
-async def _answers(child: Child) -> bool:
+async def _answers(child: Child, process: ProcessId) -> bool:
     """Whether it says anything at all."""
     ready = child.plan.ready
     try:
         async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
-            await client.get(ready.url or "http://control/status")
-    except httpx.HTTPError:
+            answer = await client.get(ready.url or "http://control/status")
+            # One that can't tell how it is answers without its pid, and so does a URL.
+            if ready.url is None and answer.is_success:
+                read_own(answer, process)
+    except (httpx.HTTPError, NotItsAnswerError):
         return False
     return True
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
+from lkhub.host.processes import ProcessId
 from lkhub.json_text import parse_json
 from lkhub.plan.model import Ready
+from lkhub.supervise.ready import read_own
 from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign
 
 # The server answers in milliseconds. One that does not within this can't be asked now.
@@ -22,14 +24,14 @@ class RoomServer:
     keys: str
 
 
-async def count_people(ready: Ready, server: RoomServer) -> int | None:
+async def count_people(ready: Ready, process: ProcessId, server: RoomServer) -> int | None:
     """Participants in all rooms, probes left out; None where the server can't be asked.
 
     The bundled engine tells on its control socket who is there now. A livekit-server of the user's has only
     its room list, whose numbers lag by up to five seconds (measured).
     """
     try:
-        rooms = await (_ask_engine(ready.socket) if ready.socket else _ask_server(server))
+        rooms = await (_ask_engine(ready.socket, process) if ready.socket else _ask_server(server))
     except (httpx.HTTPError, HubError, ValueError, LookupError, TypeError):
         return None
     return sum(count for name, count in rooms if not name.startswith(PROBE_ROOM_PREFIX))
@@ -51,9 +53,9 @@ async def resume_relayed(socket: str, relay_json: str) -> int:
     return participants
 
 
-async def _ask_engine(path: str) -> list[tuple[str, int]]:
+async def _ask_engine(path: str, process: ProcessId) -> list[tuple[str, int]]:
     async with local_client(ANSWER_SECONDS, socket=path) as client:
-        answer = (await client.get("http://control/status")).raise_for_status().json()
+        answer = read_own((await client.get("http://control/status")).raise_for_status(), process)
     return [(room["name"], room["participants"]) for room in answer["rooms"]]
 
 

@@ -1,8 +1,20 @@
-"""Wait until a process says that it is ready."""
+"""Wait until a process says that it is ready, and hear what it says of itself.
+
+An answer counts only where it is of that very process: another program may have its port by now, or a second process of
+its kind its control socket.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
+from lkhub.host.holders import is_listening
 from lkhub.host.http import httpx, local_client
+from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Ready
 
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
@@ -11,16 +23,81 @@ RETRY_SECONDS = 0.01
 # A request to a process on this machine that takes longer is not going to be answered.
 ANSWER_SECONDS = 10.0
 
+# A URL names nobody. Where it can't be seen that the process listens there, as where a script has a container run the
+# server, the answer is believed after this: a process whose port another one has ends before.
+BELIEVED_SECONDS = 5.0
 
-async def wait_ready(ready: Ready) -> None:
-    """Return when the process is ready. Never returns while it is not: give it a deadline."""
-    # The control socket holds the answer back until the process is ready; a URL is asked until it is.
-    url = ready.url or "http://control/ready"
+
+async def wait_ready(ready: Ready, process: ProcessId, note: Callable[[str], None]) -> None:
+    """Return when the process is ready. Never returns while it is not: give it a deadline. `note` hears what another
+    one answers in its place."""
     async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
-        while True:
-            try:
-                if (await client.get(url)).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            await anyio.sleep(RETRY_SECONDS)
+        if ready.url:
+            await _wait_for_url(client, ready.url, process, note)
+        else:
+            await _wait_for_socket(client, ready.socket, process, note)
+
+
+async def _wait_for_socket(
+    client: httpx.AsyncClient, path: str | None, process: ProcessId, note: Callable[[str], None]
+) -> None:
+    while True:
+        try:
+            # Held back until the process is ready.
+            answer = await client.get("http://control/ready")
+            if answer.is_success:
+                read_own(answer, process)
+                return
+        except httpx.TransportError:
+            pass
+        except NotItsAnswerError as error:
+            note(f"{error} at its control socket {path}")
+        await anyio.sleep(RETRY_SECONDS)
+
+
+async def _wait_for_url(client: httpx.AsyncClient, url: str, process: ProcessId, note: Callable[[str], None]) -> None:
+    port = urlsplit(url).port or 80
+    since: float | None = None
+    while True:
+        try:
+            answers = (await client.get(url)).is_success
+        except httpx.TransportError:
+            answers = False
+        if answers and await anyio.to_thread.run_sync(is_listening, process.pid, port, abandon_on_cancel=True):
+            return
+        if answers:
+            note(f"another process answers at {url}")
+            since = time.monotonic() if since is None else since
+            if time.monotonic() - since > BELIEVED_SECONDS:
+                return
+        else:
+            since = None
+        await anyio.sleep(RETRY_SECONDS)
+
+
+class NotItsAnswerError(ValueError):
+    """An answer that is not of the process that was asked. The text says what it is."""
+
+
+def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
+    """What the process says of itself on its control socket. NotItsAnswerError where another one says it."""
+    require_own(answer, process)
+    told = _read_object(answer)
+    if not isinstance(told.get("pid"), int):
+        raise NotItsAnswerError("a program that is not lkhub's answers")
+    return told
+
+
+def require_own(answer: httpx.Response, process: ProcessId) -> None:
+    """NotItsAnswerError where an answer names another process. One without a pid may be of any version."""
+    pid = _read_object(answer).get("pid")
+    if isinstance(pid, int) and pid != process.pid:
+        raise NotItsAnswerError(f"another process (pid {pid}) answers")
+
+
+def _read_object(answer: httpx.Response) -> Mapping[str, Any]:
+    try:
+        told = answer.json()
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

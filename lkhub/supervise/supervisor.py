@@ -341,9 +341,11 @@ class Supervisor:
         """How many are in a call; None where media can't be asked."""
         media = self.children.get("media")
         record = load_applied(self.paths)
-        if media is None or media.state != "running" or record is None:
+        if media is None or media.process is None or media.state != "running" or record is None:
             return 0
-        people = await count_people(media.plan.ready, RoomServer(record["urls"]["local_media"], self.paths.keys))
+        people = await count_people(
+            media.plan.ready, media.process, RoomServer(record["urls"]["local_media"], self.paths.keys)
+        )
         return None if people == 0 and time.monotonic() < self._rejoined_by else people
 
     def _record(self, wanted: PreparedHub) -> None:

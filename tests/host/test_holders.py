@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lkhub.host.holders import Holder, advise, find_holder
+from lkhub.host.holders import Holder, advise, find_holder, is_listening
 from lkhub.host.runs_in import read_cgroup
 
 HERE = ip_address("127.0.0.1")
@@ -183,3 +183,31 @@ def test_holder_that_can_t_be_seen_is_unknown(monkeypatch: pytest.MonkeyPatch) -
         assert find_holder("tcp", HERE, port) == Holder()
         monkeypatch.setattr(psutil, "net_connections", lambda _: [])
         assert find_holder("tcp", HERE, port) == Holder()
+
+
+LISTEN = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
+WRAP = f"import subprocess, sys; subprocess.run([sys.executable, '-ISsc', {LISTEN!r}])"
+
+
+@pytest.mark.parametrize("script", [LISTEN, WRAP], ids=["itself", "a child of a wrapper"])
+def test_process_is_seen_to_listen_itself_or_by_what_it_has_started(script: str) -> None:
+    popen = subprocess.Popen(
+        [sys.executable, "-ISsc", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with popen:
+        assert popen.stdin is not None
+        assert popen.stdout is not None
+        port = int(popen.stdout.readline())
+        assert is_listening(popen.pid, port)
+        assert not is_listening(popen.pid, port + 1)
+        assert not is_listening(os.getpid(), port), "it has a session of its own"
+        popen.stdin.close()
+    assert not is_listening(popen.pid, port), "nothing is seen of one that is gone"
+
+
+def test_socket_that_is_bound_and_does_not_listen_is_none() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert not is_listening(os.getpid(), bound.getsockname()[1])
+        bound.listen()
+        assert is_listening(os.getpid(), bound.getsockname()[1])

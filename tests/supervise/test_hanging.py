@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import anyio.abc
 import pytest
 
 from lkhub.host.processes import is_stopped
@@ -83,6 +84,28 @@ async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: l
             f"has not answered at its control socket {paths.socket('media')}" in supervisor.as_json()["hangs"]["media"]
         )
         assert supervisor.as_json()["stopped"] == []
+
+
+async def test_process_in_whose_place_another_one_answers_is_told_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async def answer(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            body = b'{"state": "running", "pid": %d, "rooms": []}' % os.getpid()
+            await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        os.unlink(paths.socket("media"))
+        listener = await anyio.create_unix_listener(paths.socket("media"))
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, answer)
+            watch(supervisor, Hanging(supervisor).look)
+            await until(lambda: supervisor.as_json()["hangs"], "the silence")
+            assert await supervisor.ask("media") is None
+            assert await supervisor.count_people() is None, "a change waits"
+            tasks.cancel_scope.cancel()
 
 
 async def test_short_silence_is_not_told(

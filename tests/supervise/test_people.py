@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from lkhub.host.keyfile import dump_keys
+from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Ready
 from lkhub.spec.secret import Secret
 from lkhub.supervise.people import RoomServer, count_people
@@ -16,6 +17,7 @@ from lkhub.tokens import PROBE_ROOM_PREFIX
 pytestmark = pytest.mark.anyio
 
 SECRET = Secret("XYZ" * 15)
+MEDIA = ProcessId(1, "a start")
 NOWHERE = RoomServer("http://127.0.0.1:1", "/nowhere/keys.yaml")
 
 
@@ -34,7 +36,7 @@ async def count_with_engine(path: str, body: Any) -> int | None:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(serve_once, listener, text, [])
-        people = await count_people(Ready(socket=path), NOWHERE)
+        people = await count_people(Ready(socket=path), MEDIA, NOWHERE)
         tasks.cancel_scope.cancel()
     Path(path).unlink()
     return people
@@ -51,14 +53,18 @@ async def test_people_in_all_rooms_are_counted_and_probes_are_not(short_dir: Pat
     assert await count_with_engine(path, {"state": "running", "pid": 1, "rooms": []}) == 0
 
 
-@pytest.mark.parametrize("body", [b"nonsense", {}, [], {"rooms": [{}]}, {"rooms": None}], ids=repr)
+@pytest.mark.parametrize(
+    "body",
+    [b"nonsense", {}, [], {"pid": 1, "rooms": [{}]}, {"pid": 1, "rooms": None}, {"pid": 2, "rooms": []}, {"rooms": []}],
+    ids=repr,
+)
 async def test_answer_that_cannot_be_read_is_unknown(short_dir: Path, body: Any) -> None:
     assert await count_with_engine(str(short_dir / "m.sock"), body) is None
 
 
 async def test_media_that_is_gone_is_unknown(short_dir: Path) -> None:
-    assert await count_people(Ready(socket=str(short_dir / "m.sock")), NOWHERE) is None
-    assert await count_people(Ready(url="http://127.0.0.1:1"), NOWHERE) is None
+    assert await count_people(Ready(socket=str(short_dir / "m.sock")), MEDIA, NOWHERE) is None
+    assert await count_people(Ready(url="http://127.0.0.1:1"), MEDIA, NOWHERE) is None
 
 
 async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir: Path) -> None:
@@ -71,7 +77,7 @@ async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(serve_once, listener, body, seen)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        people = await count_people(Ready(url="x"), RoomServer(f"http://127.0.0.1:{port}", str(keys)))
+        people = await count_people(Ready(url="x"), MEDIA, RoomServer(f"http://127.0.0.1:{port}", str(keys)))
         tasks.cancel_scope.cancel()
     assert people == 2
     assert seen[0].startswith("POST /twirp/livekit.RoomService/ListRooms ")

@@ -1,5 +1,10 @@
+import json
+import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -7,22 +12,39 @@ import anyio.abc
 import anyio.lowlevel
 import pytest
 
+from lkhub.host.processes import ProcessId, identify
 from lkhub.plan.model import Ready
+from lkhub.supervise import ready as ready_module
 from lkhub.supervise.ready import wait_ready
 from tests.kit.ports import free_port
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
+OWN = json.dumps({"state": "running", "pid": os.getpid()})
 
-def answering(*statuses: int) -> Callable[[anyio.abc.SocketStream], object]:
-    """Answers one request after the other with these statuses, and then with the last one."""
-    left = list(statuses)
+Answer = int | tuple[int, str]
+
+
+def this_process() -> ProcessId:
+    process = identify(os.getpid())
+    assert process is not None
+    return process
+
+
+def answering(*answers: Answer) -> Callable[[anyio.abc.SocketStream], object]:
+    """Answers one request after the other with these statuses and bodies, and then with the last one."""
+    left = list(answers)
 
     async def serve(stream: anyio.abc.SocketStream) -> None:
         async with stream:
             await stream.receive()
-            status = left.pop(0) if len(left) > 1 else left[0]
-            await stream.send(b"HTTP/1.1 %d x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status)
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            status, body = answer if isinstance(answer, tuple) else (answer, OWN)
+            await stream.send(
+                b"HTTP/1.1 %d x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
+                % (status, len(body), body.encode())
+            )
 
     return serve
 
@@ -32,7 +54,36 @@ async def test_process_that_answers_is_ready(short_dir: Path) -> None:
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answering(200))
         with anyio.fail_after(10):
-            await wait_ready(Ready(socket=path))
+            await wait_ready(Ready(socket=path), this_process(), pytest.fail)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("", "a program that is not lkhub's answers"),
+        ("OK", "a program that is not lkhub's answers"),
+        ("[]", "a program that is not lkhub's answers"),
+        ('{"state": "running"}', "a program that is not lkhub's answers"),
+        ('{"state": "running", "pid": "1"}', "a program that is not lkhub's answers"),
+        ('{"state": "running", "pid": 1}', "another process (pid 1) answers"),
+    ],
+)
+async def test_answer_of_another_one_is_not_the_processs_and_is_told(short_dir: Path, body: str, says: str) -> None:
+    path = str(short_dir / "x.sock")
+    seen: list[str] = []
+    ready = anyio.Event()
+
+    async def wait() -> None:
+        await wait_ready(Ready(socket=path), this_process(), seen.append)
+        ready.set()
+
+    async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, answering((200, body)))
+        tasks.start_soon(wait)
+        await until(lambda: len(seen) > 3 or ready.is_set(), "some answers")
+        assert not ready.is_set()
+        assert set(seen) == {f"{says} at its control socket {path}"}
         tasks.cancel_scope.cancel()
 
 
@@ -43,7 +94,7 @@ async def test_process_is_waited_for_until_it_binds_and_says_so(short_dir: Path)
     ready = anyio.Event()
 
     async def wait() -> None:
-        await wait_ready(Ready(socket=path))
+        await wait_ready(Ready(socket=path), this_process(), lambda _: None)
         ready.set()
 
     async with anyio.create_task_group() as tasks:
@@ -52,7 +103,7 @@ async def test_process_is_waited_for_until_it_binds_and_says_so(short_dir: Path)
         assert not ready.is_set()
         Path(path).unlink()
         async with await anyio.create_unix_listener(path) as listener:
-            tasks.start_soon(listener.serve, answering(503, 503, 404, 200))
+            tasks.start_soon(listener.serve, answering(503, 503, 404, (200, '{"pid": 1}'), 200))
             with anyio.fail_after(10):
                 await ready.wait()
             tasks.cancel_scope.cancel()
@@ -65,8 +116,67 @@ async def test_url_is_asked_until_it_succeeds() -> None:
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answering(500, 302, 200))
         with anyio.fail_after(10):
-            await wait_ready(Ready(url=url))
+            await wait_ready(Ready(url=url), this_process(), pytest.fail)
         tasks.cancel_scope.cancel()
+
+
+@contextmanager
+def another_process(script: str) -> Iterator[ProcessId]:
+    """A Python program in a session of its own, as the supervisor's are; it says a line when it is there."""
+    popen = subprocess.Popen(
+        [sys.executable, "-ISsc", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert popen.stdout is not None
+    assert popen.stdin is not None
+    with popen:
+        try:
+            popen.stdout.readline()
+            process = identify(popen.pid)
+            assert process is not None
+            yield process
+        finally:
+            popen.stdin.close()
+
+
+SILENT = "print(flush=True); input()"
+
+
+async def test_url_that_another_process_answers_is_not_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its port was taken while it was being restarted: it is about to end."""
+    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", DEADLINE_SECONDS)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    seen: list[str] = []
+    ready = anyio.Event()
+
+    async def wait(process: ProcessId) -> None:
+        await wait_ready(Ready(url=url), process, seen.append)
+        ready.set()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    with another_process(SILENT) as process:
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, answering(200))
+            tasks.start_soon(wait, process)
+            await until(lambda: len(seen) > 1 or ready.is_set(), "some answers")
+            assert not ready.is_set()
+            assert set(seen) == {f"another process answers at {url}"}
+            tasks.cancel_scope.cancel()
+
+
+async def test_url_of_a_process_that_can_not_be_seen_to_listen_is_believed_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As that of a container which a script has started."""
+    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", 0.05)
+    port = free_port()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    with another_process(SILENT) as process:
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, answering(200))
+            with anyio.fail_after(DEADLINE_SECONDS):
+                await wait_ready(Ready(url=f"http://127.0.0.1:{port}/"), process, lambda _: None)
+            tasks.cancel_scope.cancel()
 
 
 async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
