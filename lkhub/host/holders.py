@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from lkhub.host.processes import leads_session_of
 from lkhub.host.runs_in import read_cgroup
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
@@ -70,10 +71,7 @@ def is_listening(pid: int, port: int) -> bool:
 
 def _list_session(pid: int) -> Iterator[int]:
     """The other processes of the session that `pid` leads."""
-    for other in psutil.pids():
-        with contextlib.suppress(OSError):
-            if other != pid and os.getsid(other) == pid:
-                yield other
+    return (other for other in psutil.pids() if other != pid and leads_session_of(pid, other))
 
 
 def _listens(pid: int, port: int) -> bool:

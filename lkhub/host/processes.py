@@ -94,6 +94,14 @@ def is_alive(process: ProcessId) -> bool:
     return identify(process.pid) == process
 
 
+def leads_session_of(leader: int, pid: int) -> bool:
+    """Whether `pid` is of the session that `leader` leads, as what a script has started is of the script's."""
+    try:
+        return os.getsid(pid) == leader
+    except (OSError, OverflowError):  # it is gone, or no pid
+        return False
+
+
 def read_state(pid: int) -> str:
     """What the process is doing in psutil's words (`sleeping`, `stopped`, …); "" where that can't be told."""
     try:

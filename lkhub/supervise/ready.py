@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from lkhub.host.holders import is_listening
 from lkhub.host.http import httpx, local_client
-from lkhub.host.processes import ProcessId
+from lkhub.host.processes import ProcessId, leads_session_of
 from lkhub.plan.model import Ready
 
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
@@ -91,7 +91,7 @@ def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
 def require_own(answer: httpx.Response, process: ProcessId) -> None:
     """NotItsAnswerError where an answer names another process. One without a pid may be of any version."""
     pid = _read_object(answer).get("pid")
-    if isinstance(pid, int) and pid != process.pid:
+    if isinstance(pid, int) and pid != process.pid and not leads_session_of(process.pid, pid):
         raise NotItsAnswerError(f"another process (pid {pid}) answers")
 
 

@@ -67,6 +67,7 @@ async def test_process_that_answers_is_ready(short_dir: Path) -> None:
         ('{"state": "running"}', "a program that is not lkhub's answers"),
         ('{"state": "running", "pid": "1"}', "a program that is not lkhub's answers"),
         ('{"state": "running", "pid": 1}', "another process (pid 1) answers"),
+        (f'{{"state": "running", "pid": {10**30}}}', f"another process (pid {10**30}) answers"),
     ],
 )
 async def test_answer_of_another_one_is_not_the_processs_and_is_told(short_dir: Path, body: str, says: str) -> None:
