@@ -4,7 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lkhub.plan.address import Candidate, list_candidates
@@ -314,6 +314,10 @@ RESOLVED = st.none() | st.lists(
 
 
 @given(INTERFACES, st.sampled_from(["reach: lan\n", PUBLIC_HUB]), RESOLVED)
+# The name leads to an address that a bridge without a card carries.
+@example(
+    [interface("if0", "lan", "192.168.1.5/24"), interface("if1", "cardless", "1.2.3.4/24")], PUBLIC_HUB, ["1.2.3.4"]
+)
 def test_whatever_the_machine_clients_are_told_what_leads_to_it(
     interfaces: list[Interface], text: str, names: list[str] | None
 ) -> None:
@@ -338,8 +342,8 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
 
 
 def leads_somewhere(local: Address, facts: NodeFacts) -> bool:
-    """Clients reach a LAN and what carries the default route; a tunnel, if its address is public; and where there is
-    nothing of that, perhaps a bridge without a card."""
+    """Clients reach a LAN, what carries the default route, and what the hub's name leads to; a tunnel, if its address
+    is public; and where there is nothing of that, perhaps a bridge without a card."""
     carrier = facts.interface_of(local)
     assert carrier
     match carrier.kind:
@@ -347,9 +351,10 @@ def leads_somewhere(local: Address, facts: NodeFacts) -> bool:
             return True
         case "vpn":
             return local.is_global
-        case "cardless" if carrier.name not in facts.default_routes:
-            return not any(candidate.address.version == local.version for candidate in usable(facts))
-    return carrier.name in facts.default_routes or local in (facts.looked_up.domain or ())
+    if carrier.name in facts.default_routes or local in (facts.looked_up.domain or ()):
+        return True
+    other = any(candidate.address.version == local.version for candidate in usable(facts))
+    return carrier.kind == "cardless" and not other
 
 
 def usable(facts: NodeFacts) -> list[Candidate]:
