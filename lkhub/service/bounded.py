@@ -5,6 +5,7 @@ request, or does not take its answer, would keep a descriptor for ever, and shut
 """
 
 import asyncio
+import errno
 import logging
 import resource
 import time
@@ -45,6 +46,32 @@ class FewLines(logging.Filter):
             self._second, self._lines = second, 0
         self._lines += 1
         return self._lines <= LOG_LINES
+
+
+# The errors of accept(2) after which asyncio tries again in a second (asyncio/selector_events.py).
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class RareExhaustion(logging.Filter):
+    """One line now and then of a machine that gives no more connections. asyncio tells of each of its attempts with the
+    way there, thousands of lines a second: it tries as often as its backlog is long (up to Python 3.12)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = -_TOLD_EVERY_SECONDS
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, OSError) or error.errno not in _EXHAUSTED:
+            return True
+        now = time.monotonic()
+        if now - self._told < _TOLD_EVERY_SECONDS:
+            return False
+        self._told = now
+        reason = (error.strerror or str(error)).lower()
+        record.msg, record.args = "no more connections can be taken: %s; tried again every second", (reason,)
+        record.exc_info = record.exc_text = None
+        return True
 
 
 def raise_file_limit() -> int:

@@ -8,7 +8,7 @@ import uvicorn
 from lkhub.errors import MachineError
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
-from lkhub.service.bounded import Bounds, FewLines, bind_protocol, make_places, raise_file_limit
+from lkhub.service.bounded import Bounds, FewLines, RareExhaustion, bind_protocol, make_places, raise_file_limit
 from lkhub.service.places import burst_for
 
 # Requests under way get this long when the service is stopped.
@@ -37,6 +37,7 @@ def run_service(config: ServeConfig) -> None:
         lifespan="off",
     )
     logging.getLogger("uvicorn.error").addFilter(FewLines())
+    logging.getLogger("asyncio").addFilter(RareExhaustion())
     uvicorn.Server(settings).run(sockets=sockets)
 
 
