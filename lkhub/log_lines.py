@@ -39,8 +39,16 @@ def read_entry(process: str, line: str) -> Entry | None:
         return None
     text = _describe(process, record)
     level = _LEVELS.get(str(record.get("level")), "error")
-    # A participant's identity is what its application chose, and may hold what a terminal obeys.
-    return Entry(_read_number(record.get("ts")), process, level, escape(text)) if text else None
+    return Entry(_read_number(record.get("ts")), process, level, _show(text)) if text else None
+
+
+# What a stranger sends may be in a line, as long as it was; the raw log has it all.
+MAX_TEXT = 2000
+
+
+def _show(text: str) -> str:
+    """A participant's identity, for one, is what its application chose, and may hold what a terminal obeys."""
+    return escape(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…")
 
 
 _LEVELS: Mapping[str, Level] = {"debug": "info", "info": "info", "warn": "warning", "warning": "warning"}
@@ -143,8 +151,8 @@ def _read_text(process: str, line: str) -> Entry:
         if match := form.fullmatch(line):
             found = match.groupdict()
             level = _LEVELS.get((found.get("level") or "info").lower(), "error")
-            return Entry(_read_date(found.get("at"), date), process, level, escape(found["text"]))
-    return Entry(None, process, "info", escape(line))
+            return Entry(_read_date(found.get("at"), date), process, level, _show(found["text"]))
+    return Entry(None, process, "info", _show(line))
 
 
 def _read_date(text: str | None, form: str) -> float | None:

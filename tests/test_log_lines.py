@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.log_lines import Entry, Level, read_entry
+from lkhub.log_lines import MAX_TEXT, Entry, Level, read_entry
 
 JOIN = {"level": "info", "ts": 1795821993.1, "msg": "starting RTC session", "room": "team", "participant": "ann"}
 
@@ -132,3 +132,12 @@ def test_a_damaged_time_is_no_time(at: str) -> None:
     entry = read_entry("media", f'{{"msg": "never seen", "level": "info", "ts": {at}}}')
     assert entry is not None
     assert entry.at is None or time.localtime(entry.at).tm_year <= 9999
+
+
+@pytest.mark.parametrize(
+    "line", ["x" * 600_000, media(msg="m" * 600_000), media(msg="never seen", error="e" * 600_000)]
+)
+def test_what_is_long_is_shown_in_part(line: str) -> None:
+    entry = read_entry("media", line)
+    assert entry is not None
+    assert len(entry.text) <= MAX_TEXT + 1
