@@ -26,7 +26,14 @@ from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.relay import check_relay
 from lkhub.health.router import check_router
 from lkhub.health.sends import check_sends
-from lkhub.health.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
+from lkhub.health.supervised import (
+    check_hanging,
+    check_known,
+    check_records,
+    check_removed,
+    check_taken,
+    check_watchers,
+)
 from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.health.web_findings import check_web
 from lkhub.plan.facts import KernelLimits, RunsIn
@@ -71,7 +78,8 @@ class HubStatus:
     processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
     else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
     became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
-    alone, `around` what stands between clients and the hub, `runs_in` what started it."""
+    alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
+    seen that no hub has been up here; "" where one has."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -84,6 +92,7 @@ class HubStatus:
     asker: Mapping[str, Any] | None = None
     around: Surroundings = UNSEEN
     runs_in: RunsIn = field(default_factory=RunsIn)
+    unknown: str = ""
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -126,6 +135,7 @@ class HubStatus:
         now = now or datetime.now(UTC)
         called = CalledHub.of(self.applied, edge, now)
         return (
+            *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *check_processes(self.processes, supervisor.get("failures", {})),
             *check_hanging(supervisor.get("hangs", {}), self._stopped),

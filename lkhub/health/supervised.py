@@ -23,6 +23,23 @@ def check_watchers(troubles: Mapping[str, Mapping[str, Any]]) -> Iterator[Findin
         )
 
 
+def check_known(unknown: str) -> Iterator[Finding]:
+    """A finding where no hub is known in the state directory. `unknown`: how that is seen; "" where one is."""
+    if unknown:
+        yield Finding(
+            "no-hub-here",
+            "hub",
+            "info",
+            "no hub is known here",
+            unknown,
+            "none has been up with this state directory, or it was removed after the hub was stopped",
+            (
+                Fix("if that of another hub is meant, name it: --state DIR, or LKHUB_STATE"),
+                Fix("start a hub here", "lkhub up"),
+            ),
+        )
+
+
 def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for every process whose record can't be written. `unrecorded`: why, by its name."""
     for name, reason in unrecorded.items():

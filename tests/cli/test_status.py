@@ -26,9 +26,18 @@ def leave_running(paths: StatePaths, name: str = "media") -> None:
 
 def test_hub_that_never_was_is_stopped(run: Run, paths: StatePaths) -> None:
     done = run("status")
-    assert (done.code, done.out, done.err) == (1, "hub is stopped\n", "")
-    assert run("status", "--json").json["hub"]["state"] == "stopped"
+    assert (done.code, done.out) == (1, "hub is stopped\n")
+    assert "no hub is known here [no-hub-here]" in done.err
+    assert f"{paths.root} does not exist" in done.err
+    shown = run("status", "--json").json
+    assert shown["hub"]["state"] == "stopped"
+    assert [(finding["code"], finding["severity"]) for finding in shown["findings"]] == [("no-hub-here", "info")]
     assert not os.path.exists(paths.root), "asking changes nothing"
+
+
+def test_folder_without_a_hub_is_told_from_a_hub_that_is_stopped(run: Run, paths: StatePaths) -> None:
+    Path(paths.root).mkdir()
+    assert f"{paths.root} has no record of a hub that can be read" in run("status").err
 
 
 def test_stopped_hub_keeps_its_name_and_addresses(run: Run, applied: StatePaths) -> None:
@@ -36,6 +45,7 @@ def test_stopped_hub_keeps_its_name_and_addresses(run: Run, applied: StatePaths)
     assert done.code == 1
     assert done.json["hub"]["name"] == "hub"
     assert done.json["urls"]["livekit"] == "ws://127.0.0.1:7880"
+    assert done.json["findings"] == []
 
 
 def test_processes_that_nobody_watches_are_a_finding(run: Run, applied: StatePaths) -> None:
