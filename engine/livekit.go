@@ -23,6 +23,7 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"gopkg.in/yaml.v3"
 
+	"lkhub/engine/internal/firsts"
 	"lkhub/engine/internal/places"
 	"lkhub/engine/internal/sends"
 )
@@ -71,8 +72,9 @@ func decodeStrict(text string) (*serverConfig, error) {
 type sfu struct {
 	text   string // livekit.yaml
 	doors  doors
-	told   advertised // which addresses clients are told, if not as livekit.yaml says
-	seen   *sightings // of who uses media's own ports
+	told   advertised      // which addresses clients are told, if not as livekit.yaml says
+	seen   *sightings      // of who uses media's own ports
+	first  *firsts.Record // of who was sent to before they came
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
 	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
@@ -86,7 +88,7 @@ type sfu struct {
 func newSFU(text string, opened doors, told advertised) *sfu {
 	seen := newSightings(nil) // initialize knows what home is
 	return &sfu{
-		text: text, doors: opened, told: told, seen: seen, iceTCP: newPlaces(), signal: newPlaces(),
+		text: text, doors: opened, told: told, seen: seen, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
 		roster: newRoster(),
 		up:     make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -152,7 +154,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		return err
 	}
 	transport := transportOf(s.server.RoomManager())
-	if _, err := batchWrites(transport, s.told, &s.sends); err != nil {
+	if _, err := batchWrites(transport, s.told, &s.sends, s.first); err != nil {
 		return err
 	}
 	if err := boundTCP(transport, s.iceTCP); err != nil {
@@ -167,7 +169,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 	if len(here.told) > 1 {
 		tellByLAN(s.server, lans{here.told, here.interfaces})
 	}
-	watchICE(&transport.SettingEngine, s.seen)
+	watchICE(&transport.SettingEngine, s.seen, s.first)
 	keepRoster(s.server.RoomManager(), s.roster)
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
@@ -318,7 +320,9 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 		}
 	}
 	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
-	return map[string]any{"rooms": rooms, "seen": s.seen.all(), "connections": connections, "sends": s.sends.Report()}, nil
+	return map[string]any{
+		"rooms": rooms, "seen": s.seen.all(), "unproven": s.seen.doubted(), "connections": connections, "sends": s.sends.Report(),
+	}, nil
 }
 
 func (s *sfu) listRooms(ctx context.Context) ([]*rtc.Room, error) {

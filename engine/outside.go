@@ -14,8 +14,9 @@ import (
 type sightings struct {
 	isHome func(netip.Addr) bool // whether a client proves nothing about the way in
 
-	mu   sync.Mutex
-	last map[string]sighting // by path
+	mu       sync.Mutex
+	last     map[string]sighting // by path
+	unproven map[string]sighting // uses of ways that may have been open to nobody but who was sent to before
 }
 
 type sighting struct {
@@ -24,18 +25,28 @@ type sighting struct {
 }
 
 func newSightings(isHome func(netip.Addr) bool) *sightings {
-	return &sightings{isHome: isHome, last: map[string]sighting{}}
+	return &sightings{isHome: isHome, last: map[string]sighting{}, unproven: map[string]sighting{}}
 }
 
+// note takes down the use of a path by a client who came unasked, and so shows that others get in.
 func (s *sightings) note(path string, client netip.Addr, at time.Time) {
+	s.keep(s.last, path, client, at)
+}
+
+// doubt takes down the use of a path by a client who was sent to first.
+func (s *sightings) doubt(path string, client netip.Addr, at time.Time) {
+	s.keep(s.unproven, path, client, at)
+}
+
+func (s *sightings) keep(last map[string]sighting, path string, client netip.Addr, at time.Time) {
 	client = client.Unmap().WithZone("")
 	if s.isHome(client) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if seconds := float64(at.UnixMilli()) / 1000; seconds > s.last[path].At {
-		s.last[path] = sighting{seconds, client}
+	if seconds := float64(at.UnixMilli()) / 1000; seconds > last[path].At {
+		last[path] = sighting{seconds, client}
 	}
 }
 
@@ -43,6 +54,12 @@ func (s *sightings) all() map[string]sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.last)
+}
+
+func (s *sightings) doubted() map[string]sighting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.unproven)
 }
 
 // networksLast is how long the list of interfaces is good for. To make it costs a millisecond, and containers and VPNs

@@ -7,6 +7,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/stun/v3"
 	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/firsts"
 )
 
 // looks are when a pair is looked at after a check of it. The first packet that is no check comes a round trip after the
@@ -17,23 +19,35 @@ var looks = []time.Duration{200 * time.Millisecond, 2 * time.Second}
 // watchICE notes who uses the paths udp and tcp in calls that are made with these settings. Checks prove nothing, since
 // clients check every way that there may be. So each of them, and clients send one every few seconds for as long as a
 // call lasts, is only the occasion to look whether the pair carries something.
-func watchICE(settings *webrtc.SettingEngine, seen *sightings) {
+func watchICE(settings *webrtc.SettingEngine, seen *sightings, first *firsts.Record) {
 	settings.SetICEBindingRequestHandler(func(_ *stun.Message, local, remote ice.Candidate, pair *ice.CandidatePair) bool {
 		// What comes by a relay of others: its address is no client's.
 		address, err := netip.ParseAddr(remote.Address())
 		if err == nil && remote.Type() != ice.CandidateTypeRelay {
+			client := netip.AddrPortFrom(address, uint16(remote.Port()))
 			path := local.NetworkType().NetworkShort()
 			for _, after := range looks {
-				time.AfterFunc(after, func() { noteUse(seen, path, address, pair) })
+				time.AfterFunc(after, func() { noteUse(seen, first, path, client, pair) })
 			}
 		}
 		return false // which pair is selected is not ours to say
 	})
 }
 
-func noteUse(seen *sightings, path string, client netip.Addr, pair *ice.CandidatePair) {
-	if at := pair.LastPacketReceivedAt(); !at.IsZero() {
-		// pion's clock is the one of the process's start, which may have been set right since.
-		seen.note(path, client, time.Now().Add(-time.Since(at)))
+// noteUse notes a pair that carries something. Over TCP a client always comes by itself: this end opens no connection.
+// Over UDP both ends send checks, and a firewall that drops what nobody asked for lets in a client that media has sent
+// one to. So one who came before that shows that the way is open, and one who did not may have had it opened for itself
+// alone.
+func noteUse(seen *sightings, first *firsts.Record, path string, client netip.AddrPort, pair *ice.CandidatePair) {
+	at := pair.LastPacketReceivedAt()
+	if at.IsZero() {
+		return
+	}
+	// pion's clock is the one of the process's start, which may have been set right since.
+	used := time.Now().Add(-time.Since(at))
+	if path == "tcp" || first.Unasked(client) {
+		seen.note(path, client.Addr(), used)
+	} else {
+		seen.doubt(path, client.Addr(), used)
 	}
 }

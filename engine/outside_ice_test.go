@@ -6,47 +6,79 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/firsts"
 )
 
 func TestChecksAloneAreNoUse(t *testing.T) {
-	seen, client := newSightings(noHome), netip.MustParseAddr("203.0.113.7")
+	seen, client := newSightings(noHome), netip.MustParseAddrPort("203.0.113.7:4000")
 	var pair ice.CandidatePair
 	pair.UpdateRequestReceived()
 	pair.UpdateRoundTripTime(time.Millisecond)
-	noteUse(seen, "udp", client, &pair)
-	if len(seen.all()) > 0 {
-		t.Fatalf("%v", seen.all())
+	for _, path := range []string{"udp", "tcp"} {
+		noteUse(seen, firsts.NewRecord(), path, client, &pair)
+	}
+	if len(seen.all())+len(seen.doubted()) > 0 {
+		t.Fatalf("%v, %v", seen.all(), seen.doubted())
 	}
 	pair.UpdatePacketReceived(100)
-	noteUse(seen, "udp", client, &pair)
-	if got := seen.all()["udp"]; got.Address != client || time.Since(time.UnixMilli(int64(got.At*1000))) > patience {
-		t.Errorf("%v", got)
+	for _, path := range []string{"udp", "tcp"} {
+		noteUse(seen, firsts.NewRecord(), path, client, &pair)
+	}
+	for path, got := range map[string]sighting{"udp": seen.doubted()["udp"], "tcp": seen.all()["tcp"]} {
+		if got.Address != client.Addr() || time.Since(time.UnixMilli(int64(got.At*1000))) > patience {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+	if len(seen.all()) != 1 || len(seen.doubted()) != 1 {
+		t.Errorf("%v, %v", seen.all(), seen.doubted())
 	}
 }
 
-// A pair that two real ends agree on is seen by the check that comes before the first packet.
-func TestTheSelectedPairIsSeen(t *testing.T) {
-	seen := newSightings(noHome)
-	var server, client webrtc.SettingEngine
-	watchICE(&server, seen)
-	for _, settings := range []*webrtc.SettingEngine{&server, &client} {
-		settings.SetIncludeLoopbackCandidate(true)
-		settings.SetInterfaceFilter(func(name string) bool { return name == "lo" || name == "lo0" })
-		settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	}
-	offerer, answerer := newPeer(t, client), newPeer(t, server)
-	if _, err := offerer.CreateDataChannel("any", nil); err != nil {
-		t.Fatal(err)
-	}
-	offer, err := offerer.CreateOffer(nil)
-	describe(t, offerer, answerer, offer, err)
-	answer, err := answerer.CreateAnswer(nil)
-	describe(t, answerer, offerer, answer, err)
+// Two real ends agree on a pair. Who is first is decided by who is told where the other one is: an end that is not told
+// sends nothing until something comes.
+func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
+	for name, c := range map[string]struct {
+		serverFirst   bool
+		proven, doubt int
+	}{
+		"client first": {false, 1, 0},
+		"server first": {true, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen, first := newSightings(noHome), firsts.NewRecord()
+			opener, err := stdnet.NewNet()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var server, client webrtc.SettingEngine
+			watchICE(&server, seen, first)
+			server.SetNet(firsts.Net{Net: opener, Record: first})
+			for _, settings := range []*webrtc.SettingEngine{&server, &client} {
+				settings.SetIncludeLoopbackCandidate(true)
+				settings.SetInterfaceFilter(func(name string) bool { return name == "lo" || name == "lo0" })
+				settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+			}
+			offerer, answerer := newPeer(t, client), newPeer(t, server)
+			if _, err := offerer.CreateDataChannel("any", nil); err != nil {
+				t.Fatal(err)
+			}
+			offer, err := offerer.CreateOffer(nil)
+			describe(t, offerer, answerer, offer, err, c.serverFirst)
+			answer, err := answerer.CreateAnswer(nil)
+			describe(t, answerer, offerer, answer, err, !c.serverFirst)
 
-	eventually(t, "use of a path", func() bool { return len(seen.all()) > 0 })
-	if got := seen.all(); len(got) != 1 || got["udp"].Address != netip.MustParseAddr("127.0.0.1") {
-		t.Errorf("%v", got)
+			eventually(t, "use of a path", func() bool { return len(seen.all())+len(seen.doubted()) > 0 })
+			here := netip.MustParseAddr("127.0.0.1")
+			for what, got := range map[string]map[string]sighting{"proven": seen.all(), "doubted": seen.doubted()} {
+				want := map[string]int{"proven": c.proven, "doubted": c.doubt}[what]
+				if len(got) != want || want > 0 && got["udp"].Address != here {
+					t.Errorf("%s: %v", what, got)
+				}
+			}
+		})
 	}
 }
 
@@ -60,8 +92,10 @@ func newPeer(t *testing.T, settings webrtc.SettingEngine) *webrtc.PeerConnection
 	return peer
 }
 
-// describe gives both ends a description, with all candidates in it.
-func describe(t *testing.T, from, to *webrtc.PeerConnection, description webrtc.SessionDescription, err error) {
+// describe gives both ends a description. With candidates it is told after all of them are in it.
+func describe(
+	t *testing.T, from, to *webrtc.PeerConnection, description webrtc.SessionDescription, err error, candidates bool,
+) {
 	t.Helper()
 	gathered := webrtc.GatheringCompletePromise(from)
 	if err == nil {
@@ -69,7 +103,10 @@ func describe(t *testing.T, from, to *webrtc.PeerConnection, description webrtc.
 	}
 	if err == nil {
 		<-gathered
-		err = to.SetRemoteDescription(*from.LocalDescription())
+		if candidates {
+			description = *from.LocalDescription()
+		}
+		err = to.SetRemoteDescription(description)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,9 @@ import (
 	"github.com/livekit/protocol/logger"
 	"github.com/livekit/protocol/logger/pionlogger"
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4/stdnet"
 
+	"lkhub/engine/internal/firsts"
 	"lkhub/engine/internal/sends"
 	"lkhub/engine/internal/udpbatch"
 )
@@ -18,12 +20,17 @@ import (
 // socketBuffer is what livekit-server asks of the kernel for each media socket (mediatransportutil's rtcconfig).
 const socketBuffer = 16 << 20
 
-// batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them:
-// rtcconfig takes no socket from outside. To be called before the server starts. With a range of ports there is nothing
-// to do: each call has a socket of its own. Returns how many it opened.
-func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised, counter *sends.Counter) (int, error) {
+// batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them, and
+// watched for who sends first: rtcconfig takes no socket from outside. To be called before the server starts. With a
+// range of ports each call has sockets of its own, which are watched alone. Returns how many it opened.
+func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised, counter *sends.Counter, first *firsts.Record) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
+		opener, err := stdnet.NewNet() // as upstream
+		if err != nil {
+			return 0, err
+		}
+		conf.SettingEngine.SetNet(firsts.Net{Net: opener, Record: first})
 		return 0, nil
 	}
 	// Its own method names one port of each address.
@@ -43,7 +50,8 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told advertised, counter *sends.C
 		}
 		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
 		_ = conn.SetWriteBuffer(socketBuffer)
-		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: udpbatch.New(conn, counter, sendingAlone)})
+		batched := udpbatch.New(conn, counter, sendingAlone)
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: firsts.Watch(batched, first)})
 	}
 	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
 	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)

@@ -22,7 +22,7 @@ func TestMediaBatchesWrites(t *testing.T) {
 	}
 	transport := transportOf(server.server.RoomManager())
 	t.Cleanup(func() { _ = transport.UDPMux.Close() })
-	opened, err := batchWrites(transport, nil, &server.sends) // once more: it works on what it made itself, too
+	opened, err := batchWrites(transport, nil, &server.sends, server.first) // once more: it works on what it made itself, too
 	if err != nil || opened != 1 {
 		t.Errorf("%d sockets on %s: %v", opened, runtime.GOOS, err)
 	}

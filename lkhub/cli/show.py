@@ -112,7 +112,10 @@ def describe_outside(result: "PathResult", outside: "Sightings") -> str:
     if result.path not in outside:
         return ""
     seen = outside[result.path]
-    return f"; outside: {lasting(seen.at)} ago from {seen.address}" if seen else "; outside: not seen"
+    if seen is None:
+        return "; outside: not seen"
+    said = "; outside: " if seen.proven else "; outside: not proven, used "
+    return f"{said}{lasting(seen.at)} ago from {seen.address}"
 
 
 def show_detour(verified: "Verified") -> None:
@@ -122,12 +125,20 @@ def show_detour(verified: "Verified") -> None:
 
 
 def show_unseen(verified: "Verified", url: str) -> None:
-    """What to do where a path was not seen used from outside."""
-    unseen = {path for path, sighting in verified.outside.items() if sighting is None}
-    if any(result.path in unseen for result in verified.paths):
+    """What to do where a path was not seen used from outside, or not so that it proves the way in."""
+    shown = {result.path: verified.outside[result.path] for result in verified.paths if result.path in verified.outside}
+    asking = f"`lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
+    if None in shown.values():
         say(
-            "this machine's own calls never meet the firewall in front of it; the first participant shows "
-            f"whether others get in, or `lkhub verify --url {url}` on another machine, with the key of `lkhub env`",
+            "this machine's own calls never meet the firewall in front of it; the first participants show "
+            f"whether others get in, or {asking}",
+            "outside",
+        )
+    opened = [path for path, seen in shown.items() if seen and not seen.proven]
+    if opened:
+        say(
+            f"who used {', '.join(opened)} was sent to first, and that opens a firewall which keeps others out; a "
+            f"later call whose packets come first proves the way in, or {asking}",
             "outside",
         )
 

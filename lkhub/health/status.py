@@ -1,7 +1,7 @@
 """What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -57,10 +57,14 @@ class Verified:
     uncertified: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        seen = {path: asdict(sighting) for path, sighting in self.outside.items() if sighting}
-        paths = [{**path.as_json(), "outside": seen.get(path.path)} for path in self.paths]
+        paths = [{**path.as_json(), **self._tell_use(path.path)} for path in self.paths]
         web = [result.as_json() for result in self.web]
         return {"at": self.at, "paths": paths, "web": web, "note": self.note, "uncertified": self.uncertified}
+
+    def _tell_use(self, path: str) -> dict[str, Any]:
+        seen = self.outside.get(path)
+        key = "outside" if seen is None or seen.proven else "outside_unproven"
+        return {"outside": None, "outside_unproven": None, key: seen.as_json() if seen else None}
 
     def find(self, called: CalledHub) -> tuple[Finding, ...]:
         """What a person should know of it."""

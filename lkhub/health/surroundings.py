@@ -9,7 +9,7 @@ from lkhub.plan.cdn import find_cdn
 from lkhub.plan.firewall import Verdict
 from lkhub.plan.firewall_change import NO_NFT, Unread
 from lkhub.plan.leads import Lead
-from lkhub.plan.model import Advertised, Sightings
+from lkhub.plan.model import Advertised, Sightings, find_proven
 from lkhub.spec.types import Address
 
 _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
@@ -85,7 +85,7 @@ def _check_assumed(
     told = _list(address.external for address in translated)
     by_local = {local: list(some) for local, some in groupby(translated, key=lambda address: address.local)}
     several = any(len(some) > 1 for some in by_local.values())
-    if not several and any(around.outside.get(path) for path in ("udp", "tcp", "turn-udp")):
+    if not several and find_proven(around.outside).keys() & {"udp", "tcp", "turn-udp"}:
         return
     severity: Severity = "warning" if several else "info"
     title = f"that {told} leads to this machine is assumed, and was not seen yet"
@@ -238,12 +238,13 @@ _SEEN_BY = {"media.udp": "udp", "media.tcp": "tcp", "turn.udp": "turn-udp"}
 
 def _check_unknown(around: Surroundings) -> Iterator[Finding]:
     """Ports of which it can't be told what this machine's firewall does: neither good nor bad."""
+    proven = find_proven(around.outside)
     unknown = [
         verdict
         for verdict in around.verdicts
-        if verdict.open is None and not around.outside.get(_SEEN_BY.get(verdict.row.key, ""))
+        if verdict.open is None and _SEEN_BY.get(verdict.row.key, "") not in proven
     ]
-    # Signalling comes before every path.
+    # Signalling comes before every path, whoever opened that.
     if any(around.outside.values()):
         unknown = [verdict for verdict in unknown if verdict.row.key in _SEEN_BY]
     if not unknown:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.document import Path
@@ -18,14 +18,26 @@ Protocol = Literal["tcp", "udp"]
 
 @dataclass(frozen=True)
 class Sighting:
-    """A use of a path by a client on another machine: when (epoch seconds), and its address."""
+    """A use of a path by a client on another machine: when (epoch seconds), and its address. `proven`: its packets came
+    before any was sent to it, and so show that a firewall lets others in; else the hub's own packets may have opened
+    the way, for this client alone."""
 
     at: float
     address: str
+    proven: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        return {"at": self.at, "address": self.address}
 
 
 Sightings: TypeAlias = Mapping[str, Sighting | None]
-"""The last use of each path of which it is known. None: not seen yet."""
+"""The last use of each path of which it is known: the last that proves the way in, else the last of all. None: not seen
+yet."""
+
+
+def find_proven(sightings: Sightings) -> dict[str, Sighting]:
+    """Of each path whose way in is proven, the last use that proves it."""
+    return {path: seen for path, seen in sightings.items() if seen and seen.proven}
 
 
 Door: TypeAlias = tuple[str, int]

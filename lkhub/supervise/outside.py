@@ -6,7 +6,7 @@ else it has met, and that is kept, whatever is restarted, for as long as the pat
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,18 @@ if TYPE_CHECKING:  # it brings an HTTP client, and commands read the record with
 
 @dataclass(frozen=True)
 class Way:
-    """A path: what is told of it, since when (epoch seconds), and its last use since then."""
+    """A path: what is told of it, since when (epoch seconds), and since then its last use that proves the way in, and
+    the last one that does not."""
 
     told: str
     since: float
     seen: Sighting | None = None
+    unproven: Sighting | None = None
+
+    @property
+    def best(self) -> Sighting | None:
+        """What tells the most."""
+        return self.seen or self.unproven
 
 
 Ways = dict[str, Way]
@@ -63,16 +70,20 @@ def follow(ways: Ways, told: Mapping[str, str], now: float) -> Ways:
     }
 
 
-def merge(ways: Ways, seen: Mapping[str, Sighting]) -> Ways:
-    """The ways with what a process has seen, which may have been before they became what they are."""
-    return {
-        path: replace(way, seen=seen[path]) if path in seen and _is_news(way, seen[path]) else way
-        for path, way in ways.items()
-    }
+def merge(ways: Ways, seen: Iterable[tuple[str, Sighting]]) -> Ways:
+    """The ways with what a process has seen of paths, which may have been before they became what they are."""
+    merged = dict(ways)
+    for path, sighting in seen:
+        if path in merged:
+            merged[path] = _add(merged[path], sighting)
+    return merged
 
 
-def _is_news(way: Way, seen: Sighting) -> bool:
-    return seen.at >= way.since and (way.seen is None or seen.at > way.seen.at)
+def _add(way: Way, seen: Sighting) -> Way:
+    known = way.seen if seen.proven else way.unproven
+    if seen.at < way.since or (known and seen.at <= known.at):
+        return way
+    return replace(way, seen=seen) if seen.proven else replace(way, unproven=seen)
 
 
 def load_ways(paths: StatePaths) -> Ways:
@@ -86,7 +97,7 @@ def load_ways(paths: StatePaths) -> Ways:
 
 def load_sightings(paths: StatePaths) -> Sightings:
     """What is on record of each path whose use can be seen."""
-    return {path: way.seen for path, way in load_ways(paths).items()}
+    return {path: way.best for path, way in load_ways(paths).items()}
 
 
 class Outside:
@@ -124,9 +135,11 @@ class Outside:
             files.write_private(self._paths.outside, _WAYS.dump_json(self.ways, indent=2).decode() + "\n")
 
 
-def _read_seen(status: Any) -> dict[str, Sighting]:
-    """What a process answered, if it is what this version answers."""
-    try:
-        return _SEEN.validate_python(status["seen"])
-    except (ValueError, LookupError, TypeError):
-        return {}
+def _read_seen(status: Any) -> list[tuple[str, Sighting]]:
+    """What a process answered, as far as it is what this version answers. Only media's own packets may open a way."""
+    seen: list[tuple[str, Sighting]] = []
+    for key, proven in (("seen", True), ("unproven", False)):
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            told = _SEEN.validate_python(status[key])
+            seen += [(path, replace(sighting, proven=proven)) for path, sighting in told.items()]
+    return seen

@@ -101,6 +101,22 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
     assert "[change-pending]" in shown.err
 
 
+def test_people_read_who_used_a_way_that_the_hub_may_have_opened_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    from lkhub.cli.show import show_paths, show_unseen
+
+    results = tuple(PathResult(path, True, "media", "") for path in ("udp", "tcp"))
+    doubted = Sighting(time.time() - 30, "203.0.113.7", proven=False)
+    verified = Verified(1.0, results, {"udp": doubted, "tcp": Sighting(time.time() - 60, "203.0.113.8")})
+    show_paths(verified)
+    show_unseen(verified, "wss://rtc.example.com")
+    shown = capsys.readouterr()
+    assert re.search(r"udp +ok +; outside: not proven, used 30 s ago from 203\.0\.113\.7\n", shown.out)
+    assert re.search(r"tcp +ok +; outside: 1 min ago from 203\.0\.113\.8\n", shown.out)
+    assert "outside: who used udp was sent to first, and that opens a firewall" in shown.err
+    assert "`lkhub verify --url wss://rtc.example.com` on another machine" in shown.err
+    assert "never meet" not in shown.err, "no path is without a use"
+
+
 @pytest.mark.parametrize(("results", "code"), [([True, True], 0), ([True, False], 1), ([], 0)])
 def test_running_hub_is_well_unless_a_finding_is_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch, results: list[bool], code: int

@@ -1,7 +1,6 @@
 import json
 import re
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +204,7 @@ def test_nothing_that_could_be_tried_is_no_success(
 def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
     """The supervisor's record of what was seen of these paths, `turn_udp` for turn-udp."""
     ways = {
-        path.replace("_", "-"): {"told": "", "since": 1.0, "seen": asdict(sighting) if sighting else None}
+        path.replace("_", "-"): {"told": "", "since": 1.0, "seen": sighting.as_json() if sighting else None}
         for path, sighting in seen.items()
     }
     write_private(paths.outside, json.dumps(ways))
@@ -216,7 +215,7 @@ def test_use_by_clients_elsewhere_is_told_of_the_own_hub_alone(
 ) -> None:
     seen = Sighting(time.time() - 7200, "2001:db8::7")
     keep_sightings(applied, udp=None, turn_udp=seen)
-    assert [path["outside"] for path in run("verify", "--json").json["paths"]] == [None, asdict(seen)]
+    assert [path["outside"] for path in run("verify", "--json").json["paths"]] == [None, seen.as_json()]
     assert "2001:db8" not in Path(applied.verified).read_text(), "it has a record of its own"
     done = run("verify")
     assert re.search(r"udp +ok +; outside: not seen\n +turn-udp ok +; outside: 2 h ago from 2001:db8::7\n", done.out)

@@ -1,5 +1,6 @@
 """Where clients are: in an office with an HTTP proxy, on a phone that changes networks."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,11 @@ def test_http_proxy_of_an_office_is_in_nobodys_way(lan: Lan, tmp_path: Path) -> 
 
 
 def used_from(hub: Hub, path: str) -> Any:
-    """The address that a path was last used from."""
-    paths = {result["path"]: result["outside"] for result in hub.status()["verified"]["paths"]}
-    return (paths[path] or {}).get("address")
+    """The address that a path was last used from, whichever end was the first to send."""
+    hub.status()  # brings the record up to date
+    way = json.loads((hub.state / "outside.json").read_text())[path]
+    uses = [use for use in (way["seen"], way["unproven"]) if use]
+    return max(uses, key=lambda use: use["at"])["address"] if uses else None
 
 
 MOVED = "198.18.0.77"

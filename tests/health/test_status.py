@@ -93,6 +93,16 @@ def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_ve
     )
     shown = json.loads(json.dumps(status.as_json()))["verified"]
     assert [path["outside"] for path in shown["paths"]] == [{"at": 300.5, "address": "2001:db8::7"}, None, None]
+    assert [path["outside_unproven"] for path in shown["paths"]] == [None, None, None]
+
+
+def test_use_that_the_hub_may_have_opened_itself_is_told_apart() -> None:
+    outside = {"udp": Sighting(300.5, "2001:db8::7", proven=False), "tcp": Sighting(300.5, "2001:db8::7")}
+    verified = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in outside), outside)
+    udp, tcp = verified.as_json()["paths"]
+    use = {"at": 300.5, "address": "2001:db8::7"}
+    assert (udp["outside"], udp["outside_unproven"]) == (None, use)
+    assert (tcp["outside"], tcp["outside_unproven"]) == (use, None)
 
 
 def test_findings_come_from_everything_that_is_known() -> None:

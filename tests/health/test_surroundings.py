@@ -147,6 +147,12 @@ def test_client_from_outside_ends_the_assumption(path: str, assumed: bool) -> No
     assert [code for code, _ in codes(seen)] == (["address-assumed"] if assumed else [])
 
 
+def test_client_that_was_sent_to_first_ends_no_assumption() -> None:
+    """What leaves through a router lets an answer in, wherever its address leads else."""
+    seen = replace(around(NAT, resolved=[PUBLIC]), outside={"udp": Sighting(1.0, "203.0.113.7", proven=False)})
+    assert [code for code, _ in codes(seen)] == ["address-assumed"]
+
+
 def test_client_from_outside_does_not_say_which_of_several_addresses_it_took() -> None:
     seen = around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER])
     assert codes(replace(seen, outside={"udp": Sighting(1.0, "203.0.113.7")})) == [("address-assumed", "warning")]
@@ -242,6 +248,17 @@ def test_port_that_clients_have_come_through_is_not_unknown(used: tuple[str, ...
     outside = {path: Sighting(1.0, "203.0.113.7") if path in used else None for path in ("udp", "tcp")}
     found = find(Surroundings("public", (), told(PUBLIC), verdicts, outside=outside, unread=(ROOTS,)))
     assert [f"to {unknown} is" in finding.title for finding in found] == ([True] if unknown else [])
+
+
+def test_port_whose_client_was_sent_to_first_is_unknown_still() -> None:
+    """Its signalling has come in all the same."""
+    verdicts = (
+        verdict("udp", 7882, "media.udp", None, str(ROOTS)),
+        verdict("tcp", 443, "tls.listen", None, str(ROOTS)),
+    )
+    outside = {"udp": Sighting(1.0, "203.0.113.7", proven=False)}
+    [finding] = find(Surroundings("public", (), told(PUBLIC), verdicts, outside=outside, unread=(ROOTS,)))
+    assert "to 7882/udp is" in finding.title
 
 
 def test_finding_says_from_whom_a_port_is_closed() -> None:

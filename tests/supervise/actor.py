@@ -10,6 +10,7 @@ The configuration is JSON, every key optional:
     never_ready bind no control socket
     rooms       what `/status` tells: `[{"name", "participants"}]`
     seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
+    unproven    what it tells, in the same form, of clients whom it sent to first
     relayed     how many people it tells to connect again
     refuse      answer a `/reload` that finds this with 422 and this message
     garble      answer a `/reload` that finds this with these words
@@ -32,6 +33,7 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
         "pid": os.getpid(),
         "rooms": config.get("rooms", []),
         "seen": config.get("seen", {}),
+        "unproven": config.get("unproven", {}),
     }
     request = connection.recv(4096)
     if request.startswith(b"POST /resume "):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lkhub.plan.build import build_plan
-from lkhub.plan.model import Plan, Sighting
+from lkhub.plan.model import Plan, Sighting, find_proven
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
@@ -21,6 +21,7 @@ from tests.waiting import until
 LAN = "reach: lan\n"
 ALL = {"udp", "tcp", "turn-udp", "turn-tls"}
 SEEN = Sighting(200.0, "203.0.113.7")
+DOUBTED = Sighting(200.0, "203.0.113.7", proven=False)
 
 
 def plan(text: str, machine: str = "laptop") -> Plan:
@@ -85,13 +86,24 @@ def test_what_was_seen_of_a_way_that_changed_is_forgotten() -> None:
     ],
 )
 def test_the_last_use_is_kept(told: dict[str, Sighting], kept: Sighting) -> None:
-    assert merge({"udp": Way("7882", 100.0, SEEN)}, told) == {"udp": Way("7882", 100.0, kept)}
+    assert merge({"udp": Way("7882", 100.0, SEEN)}, told.items()) == {"udp": Way("7882", 100.0, kept)}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_use_that_proves_nothing_hides_none_that_does(first: int) -> None:
+    """A way in that is proven stays proven, whoever comes later, and in whatever order it is told."""
+    later = Sighting(300.0, "198.51.100.1", proven=False)
+    told = [("udp", SEEN), ("udp", later)]
+    ways = merge(merge({"udp": Way("7882", 100.0)}, told[first:] + told[:first]), [("udp", DOUBTED)])
+    assert ways == {"udp": Way("7882", 100.0, SEEN, later)}
+    assert ways["udp"].best == SEEN
+    assert Way("7882", 100.0, None, later).best == later
 
 
 def test_use_from_before_a_change_is_none() -> None:
     """The relay goes on where another process has another port now, and remembers."""
     ways = {"turn-tls": Way("443", 300.0)}
-    assert merge(ways, {"turn-tls": SEEN}) == ways
+    assert merge(ways, [("turn-tls", SEEN), ("turn-tls", DOUBTED)]) == ways
 
 
 @pytest.mark.parametrize(
@@ -116,7 +128,22 @@ def used(path: str, address: str = "203.0.113.7", after: float = 0.0) -> dict[st
 
 
 def addresses(paths: StatePaths) -> dict[str, str]:
-    return {path: seen.address for path, seen in load_sightings(paths).items() if seen}
+    return {path: seen.address for path, seen in find_proven(load_sightings(paths)).items()}
+
+
+@pytest.mark.anyio
+async def test_use_that_media_may_have_opened_itself_is_kept_as_such(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    doubted = used("udp")["seen"]
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(on_lan(make_hub(media={"unproven": doubted, "seen": {}}, relay={})))
+        watch(supervisor, supervisor.look_outside)
+        await until(lambda: load_sightings(paths)["udp"] is not None, "its use")
+        kept = load_sightings(paths)["udp"]
+        assert kept == Sighting(doubted["udp"]["at"], "203.0.113.7", proven=False)
+        await supervisor.apply(on_lan(make_hub(media={"seen": doubted, "unproven": doubted}, relay={})))
+        await until(lambda: addresses(paths) == {"udp": "203.0.113.7"}, "the proof")
 
 
 @pytest.mark.anyio

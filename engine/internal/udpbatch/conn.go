@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/ice/v4"
+
 	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sends"
 )
@@ -31,6 +33,12 @@ type Conn struct {
 	ended  chan struct{}
 }
 
+// Socket is one that pion reads and writes without an allocation.
+type Socket interface {
+	net.PacketConn
+	ice.AddrPortReaderWriter
+}
+
 // sender sends a batch. What can't be sent is dropped.
 type sender interface {
 	send(packets *batch) error // only when the socket is closed
@@ -38,7 +46,7 @@ type sender interface {
 
 // New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns one that counts
 // nothing. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
-func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) net.PacketConn {
+func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) Socket {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
 		return reads.Conn{UDPConn: conn}

@@ -1,0 +1,85 @@
+package firsts
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/pion/transport/v4"
+
+	"lkhub/engine/internal/reads"
+	"lkhub/engine/internal/udpbatch"
+)
+
+// Conn is a UDP socket whose checks are taken down.
+type Conn struct {
+	udpbatch.Socket
+	record *Record
+}
+
+// Watch returns the socket, with what it sends and takes noted in record.
+func Watch(conn udpbatch.Socket, record *Record) Conn { return Conn{conn, record} }
+
+// ReadFrom reads one packet.
+func (c Conn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := c.Socket.ReadFrom(b)
+	if udp, ok := from.(*net.UDPAddr); ok && err == nil {
+		c.record.takes(b[:n], udp.AddrPort())
+	}
+	return n, from, err
+}
+
+// ReadFromAddrPort is ReadFrom without an allocation.
+func (c Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	n, from, err := c.Socket.ReadFromAddrPort(b)
+	if err == nil {
+		c.record.takes(b[:n], from)
+	}
+	return n, from, err
+}
+
+// WriteTo writes one packet.
+func (c Conn) WriteTo(b []byte, to net.Addr) (int, error) {
+	if udp, ok := to.(*net.UDPAddr); ok {
+		c.record.sends(b, udp.AddrPort())
+	}
+	return c.Socket.WriteTo(b, to)
+}
+
+// WriteToAddrPort is WriteTo without an allocation.
+func (c Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	c.record.sends(b, to)
+	return c.Socket.WriteToAddrPort(b, to)
+}
+
+// Net opens sockets that are watched, for calls that have sockets of their own.
+type Net struct {
+	transport.Net
+	Record *Record
+}
+
+// ListenUDP opens a socket. Of one for mDNS nothing is to be known, and what reads it wants it as it is.
+func (n Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.Net.ListenUDP(network, local)
+	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !(local != nil && local.IP.IsMulticast()) {
+		return udpConn{udp, Watch(reads.Conn{UDPConn: udp}, n.Record)}, nil
+	}
+	return conn, err
+}
+
+// udpConn is a watched socket that has all that one may be asked for.
+type udpConn struct {
+	*net.UDPConn
+	watched Conn
+}
+
+func (c udpConn) ReadFrom(b []byte) (int, net.Addr, error) { return c.watched.ReadFrom(b) }
+
+func (c udpConn) WriteTo(b []byte, to net.Addr) (int, error) { return c.watched.WriteTo(b, to) }
+
+func (c udpConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	return c.watched.ReadFromAddrPort(b)
+}
+
+func (c udpConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	return c.watched.WriteToAddrPort(b, to)
+}

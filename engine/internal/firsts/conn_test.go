@@ -1,0 +1,95 @@
+package firsts
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4/stdnet"
+
+	"lkhub/engine/internal/reads"
+	"lkhub/engine/internal/udpbatch"
+)
+
+// patience is what a packet on this machine may take.
+const patience = 30 * time.Second
+
+func listen(t *testing.T) *net.UDPConn {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	return conn
+}
+
+func endOf(conn net.PacketConn) netip.AddrPort { return conn.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// Whichever way pion reads and writes, what passes is taken down, and arrives.
+func TestWatchedSocketsTakeDownWhoIsFirst(t *testing.T) {
+	opener, err := stdnet.NewNet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, open := range map[string]func(*Record) net.PacketConn{
+		"for all calls": func(r *Record) net.PacketConn { return Watch(reads.Conn{UDPConn: listen(t)}, r) },
+		"for one call": func(r *Record) net.PacketConn {
+			conn, err := Net{opener, r}.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			_ = conn.SetReadDeadline(time.Now().Add(patience))
+			return conn
+		},
+	} {
+		for _, direct := range []bool{false, true} {
+			record := NewRecord()
+			here := open(record)
+			write, read := here.WriteTo, here.ReadFrom
+			if direct {
+				socket := here.(udpbatch.Socket)
+				write = func(b []byte, to net.Addr) (int, error) {
+					return socket.WriteToAddrPort(b, to.(*net.UDPAddr).AddrPort())
+				}
+				read = func(b []byte) (int, net.Addr, error) {
+					n, from, err := socket.ReadFromAddrPort(b)
+					return n, net.UDPAddrFromAddrPort(from), err
+				}
+			}
+			asked, comer := listen(t), listen(t)
+			if _, err := write(check, asked.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			buffer := make([]byte, 1500)
+			if n, err := asked.Read(buffer); err != nil || n != len(check) {
+				t.Errorf("%s: %d bytes arrive: %v", name, n, err)
+			}
+			for _, client := range []*net.UDPConn{asked, comer} {
+				if _, err := client.WriteToUDPAddrPort(check, endOf(here)); err != nil {
+					t.Fatal(err)
+				}
+				n, from, err := read(buffer)
+				if err != nil || n != len(check) || from.(*net.UDPAddr).AddrPort() != endOf(client) {
+					t.Errorf("%s: %d bytes from %v: %v", name, n, from, err)
+				}
+			}
+			if _, err := write(check, comer.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if record.Unasked(endOf(asked)) || !record.Unasked(endOf(comer)) {
+				t.Errorf("%s, directly %v: who was sent to first seems to have come unasked, or the other way round", name, direct)
+			}
+		}
+	}
+}
+
+// pion goes by these where it can: without them each packet costs an allocation.
+var (
+	_ ice.AddrPortReaderWriter = Conn{}
+	_ ice.AddrPortReaderWriter = udpConn{}
+)

@@ -1,0 +1,111 @@
+package firsts
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v3"
+)
+
+var (
+	check  = stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	answer = stun.MustBuild(stun.TransactionID, stun.BindingSuccess).Raw
+	media  = append([]byte{128, 111}, make([]byte, 100)...)
+)
+
+func end(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
+
+func TestWhoIsFirst(t *testing.T) {
+	const client = "203.0.113.7:4000"
+	type step func(*Record)
+	comes := func(packet []byte, from string) step { return func(r *Record) { r.takes(packet, end(from)) } }
+	goes := func(packet []byte, to string) step { return func(r *Record) { r.sends(packet, end(to)) } }
+	for name, c := range map[string]struct {
+		steps   []step
+		unasked bool
+	}{
+		"nobody":                          {nil, false},
+		"they":                            {[]step{comes(check, client), goes(check, client)}, true},
+		"we":                              {[]step{goes(check, client), comes(check, client)}, false},
+		"they, and nothing was sent":      {[]step{comes(check, client)}, true},
+		"we, to another port":             {[]step{goes(check, "203.0.113.7:4001"), comes(check, client)}, true},
+		"we, to another address":          {[]step{goes(check, "203.0.113.8:4000"), comes(check, client)}, true},
+		"they, as IPv4 in IPv6":           {[]step{comes(check, "[::ffff:203.0.113.7]:4000")}, true},
+		"we, as IPv4 in IPv6":             {[]step{goes(check, "[::ffff:203.0.113.7]:4000"), comes(check, client)}, false},
+		"what is no check is no request":  {[]step{comes(answer, client), comes(media, client), comes(nil, client)}, false},
+		"an answer to nobody is no check": {[]step{comes(answer, client), goes(check, client), comes(check, client)}, false},
+	} {
+		record := NewRecord()
+		for _, do := range c.steps {
+			do(record)
+		}
+		if got := record.Unasked(end(client)); got != c.unasked {
+			t.Errorf("first was %s: %v", name, got)
+		}
+	}
+}
+
+func TestZonesAreNoPartOfAnEnd(t *testing.T) {
+	record := NewRecord()
+	record.sends(check, end("[fe80::7%eth0]:4000"))
+	record.takes(check, end("[fe80::7]:4000"))
+	record.takes(check, end("[fe80::8%eth0]:4000"))
+	if record.Unasked(end("[fe80::7]:4000")) || !record.Unasked(end("[fe80::8]:4000")) {
+		t.Error("the interface makes another end of it")
+	}
+}
+
+// A firewall remembers for a while whom was sent to, and so does the record, for longer.
+func TestEndsAreForgottenLate(t *testing.T) {
+	now := time.Now()
+	record := NewRecord()
+	record.since, record.clock = now, func() time.Time { return now }
+	asked, came, kept := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
+	record.sends(check, asked)
+	record.takes(check, came)
+	record.sends(check, kept)
+
+	now = now.Add(remembered)
+	record.takes(check, asked)
+	record.sends(check, kept)
+	if record.Unasked(asked) || !record.Unasked(came) {
+		t.Error("forgotten too soon")
+	}
+	now = now.Add(remembered)
+	record.takes(check, kept)
+	if record.Unasked(kept) || record.Unasked(came) {
+		t.Error("what is used is forgotten, or what is not is kept")
+	}
+	now = now.Add(2 * remembered)
+	record.takes(check, asked)
+	record.sends(check, came)
+	if !record.Unasked(asked) || record.Unasked(came) || len(record.before) > 0 {
+		t.Error("kept for ever")
+	}
+}
+
+// Strangers who send from many addresses cost bounded memory, and make nothing that is not so seem so.
+func TestAFloodMakesNobodySeemFirst(t *testing.T) {
+	record := NewRecord()
+	asked, late, told := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
+	record.sends(check, asked)
+	for i := range uint32(maxComers + 10) {
+		var address [4]byte
+		binary.BigEndian.PutUint32(address[:], 10<<24|i)
+		record.takes(check, netip.AddrPortFrom(netip.AddrFrom4(address), 4000))
+	}
+	if len(record.now) > maxComers {
+		t.Errorf("%d ends are remembered", len(record.now))
+	}
+	record.takes(check, asked)
+	record.takes(check, late)
+	record.sends(check, told)
+	record.takes(check, told)
+	for _, e := range []netip.AddrPort{asked, late, told} {
+		if record.Unasked(e) {
+			t.Errorf("%s was not seen to be first", e)
+		}
+	}
+}
