@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +22,8 @@ import (
 	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
 	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
 	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/logger"
+	"github.com/livekit/protocol/logger/zaputil"
 	"github.com/livekit/protocol/rpc"
 	"gopkg.in/yaml.v3"
 
@@ -115,9 +119,20 @@ func (s *sfu) Run(ready func()) error {
 	return s.server.Start()
 }
 
+// initLogger does what config.InitLoggerFromConfig does, with lines of bounded length.
+func initLogger(conf *logger.Config) {
+	log, err := logger.NewZapLogger(conf)
+	if err != nil { // as upstream: its default goes on
+		return
+	}
+	short := log.WithComponentLeveler(zaputil.NewRootComponentLeveler(shortLines{os.Stderr}, conf))
+	logger.SetLogger(short, "livekit")
+	slog.SetDefault(slog.New(logger.ToSlogHandler(short)))
+}
+
 // initialize sets server and rooms, as upstream's own main does up to Start. The media ports are bound then.
 func (s *sfu) initialize(conf *config.Config) error {
-	config.InitLoggerFromConfig(&conf.Logging)
+	initLogger(&conf.Logging.Config)
 	if err := conf.ValidateKeys(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os/exec"
 	"path/filepath"
@@ -69,6 +70,8 @@ func TestMediaFromStartToDrain(t *testing.T) {
 		t.Errorf("rooms: %s", rooms)
 	}
 
+	askWithStrangersKey(t, port)
+
 	if err := media.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -83,10 +86,38 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	if code := media.ProcessState.ExitCode(); code != exitOK || stdout.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
+	if !strings.Contains(stderr.String(), "AAAA…") {
+		t.Error("the stranger's key is not in the log, or as long as it was")
+	}
+	for line := range strings.Lines(stderr.String()) {
+		if len(line) > 3*maxLogged || strings.ContainsAny(line, "\x1b\r") {
+			t.Errorf("%d bytes in a line of the log: %.100q", len(line), line)
+		}
+	}
 	for key, secret := range secrets {
 		if strings.Contains(stderr.String(), secret) {
 			t.Errorf("the secret of %s is in the log", key)
 		}
+	}
+}
+
+// askWithStrangersKey asks media with a token whose key is long, and has what a terminal obeys.
+func askWithStrangersKey(t *testing.T, port string) {
+	t.Helper()
+	token, err := auth.NewAccessToken("\x1b]0;\r\n"+strings.Repeat("A", 100_000), testSecret).
+		SetIdentity("stranger").SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "den"}).ToJWT()
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%s/rtc/validate", port), nil)
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a stranger's key: %s", response.Status)
 	}
 }
 
