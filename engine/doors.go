@@ -31,15 +31,31 @@ func (l *fdList) Set(text string) error {
 func openDoors(process string, fds []int) (doors, error) {
 	var opened doors
 	for _, fd := range fds {
-		file := os.NewFile(uintptr(fd), "door")
-		listener, err := net.FileListener(file)
-		file.Close() // FileListener holds a copy
+		listener, err := inherit(fd)
 		if err != nil {
 			return nil, badUsage("%s: --listen-fd %d is not a listening socket: %v", process, fd, err)
 		}
 		opened = append(opened, listener)
 	}
 	return opened, nil
+}
+
+func inherit(fd int) (net.Listener, error) {
+	file := os.NewFile(uintptr(fd), "inherited")
+	defer file.Close() // FileListener holds a copy
+	return net.FileListener(file)
+}
+
+// inheritControl gives the control socket that the supervisor keeps; nil where it gave none.
+func inheritControl(process string, fds []int) (net.Listener, error) {
+	if len(fds) == 0 {
+		return nil, nil
+	}
+	listener, err := inherit(fds[len(fds)-1])
+	if err != nil {
+		return nil, badUsage("%s: --control-fd %d is not a listening socket: %v", process, fds[len(fds)-1], err)
+	}
+	return listener, nil
 }
 
 // privatePort finds a port on loopback for the listener that livekit-server insists on opening itself.

@@ -39,6 +39,8 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	configPath := flags.String("config", "", "`file` to read: "+configName)
 	control := flags.String("control", "", "`path` of the Unix socket to answer on (engine/README.md)")
+	var controlFD fdList
+	flags.Var(&controlFD, "control-fd", "inherited `number` of a socket that listens at --control already")
 	drain := flags.Duration("drain", defaultDrain, "how long a stop by a signal waits for clients to leave, unless POST /drain says it")
 	profile := flags.String("cpuprofile", "", "`file` to record a CPU profile in, for scripts/profile")
 	register(flags)
@@ -65,7 +67,11 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 	if err != nil {
 		return report(stdout, err)
 	}
-	if err := serve(e, *control, *drain, signals); err != nil {
+	inherited, err := inheritControl(name, controlFD)
+	if err != nil {
+		return report(stdout, err)
+	}
+	if err := serve(e, *control, inherited, *drain, signals); err != nil {
 		return report(stdout, err)
 	}
 	return exitOK

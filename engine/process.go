@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -46,13 +47,16 @@ type process struct {
 
 // serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long that may take
 // where POST /drain does not say it. A second signal ends the drain, and one more does not wait for an orderly stop
-// either.
-func serve(e engine, controlPath string, limit time.Duration, signals <-chan os.Signal) error {
+// either. inherited listens at controlPath; where it is nil the socket is bound here.
+func serve(e engine, controlPath string, inherited net.Listener, limit time.Duration, signals <-chan os.Signal) error {
 	p := &process{engine: e, ready: make(chan struct{}), limits: make(chan time.Duration, 1), state: starting}
 	// Bound before the engine starts, so that whoever waits for it has something to wait on.
-	control, err := listenControl(controlPath)
-	if err != nil {
-		return err
+	control := inherited
+	if control == nil {
+		var err error
+		if control, err = listenControl(controlPath); err != nil {
+			return err
+		}
 	}
 	over, closed := make(chan struct{}), make(chan struct{})
 	go func() {

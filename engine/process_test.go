@@ -62,7 +62,7 @@ type served struct {
 func serveFake(t *testing.T, f *fakeEngine, limit time.Duration) *served {
 	t.Helper()
 	s := &served{f, filepath.Join(t.TempDir(), "c"), make(chan os.Signal, 3), make(chan error, 1)}
-	go func() { s.ended <- serve(f, s.path, limit, s.signals) }()
+	go func() { s.ended <- serve(f, s.path, nil, limit, s.signals) }()
 	return s
 }
 
@@ -290,4 +290,57 @@ func answers(path string) bool {
 	}
 	conn.Close()
 	return true
+}
+
+// The supervisor has bound the socket, in a directory that can't be written any more.
+func TestInheritedControlSocketIsUsedAndLeftInPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c")
+	bound, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bound.Close()
+	file, err := bound.(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	inherited, err := inheritControl("media", fdList{duplicate(t, file)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &served{newFake(), path, make(chan os.Signal, 3), make(chan error, 1)}
+	go func() { s.ended <- serve(s.fakeEngine, path, inherited, time.Hour, s.signals) }()
+	askControl(t, path, "/ready")
+	s.signals <- syscall.SIGTERM
+	if err := s.wait(t); err != nil {
+		t.Fatal(err)
+	}
+	if !exists(path) {
+		t.Error("the next process has no control socket")
+	}
+}
+
+func TestControlDescriptorThatIsNoSocketIsRefused(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := inheritControl("media", fdList{duplicate(t, file)}); err == nil || classify(err).exit != exitUsage {
+		t.Errorf("error %v", err)
+	}
+	if inherited, err := inheritControl("media", nil); inherited != nil || err != nil {
+		t.Errorf("%v, %v", inherited, err)
+	}
+}
+
+// duplicate gives a descriptor of its own to what closes it.
+func duplicate(t *testing.T, file *os.File) int {
+	t.Helper()
+	fd, err := syscall.Dup(int(file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
 }

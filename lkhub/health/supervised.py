@@ -43,6 +43,12 @@ def check_known(unknown: str) -> Iterator[Finding]:
 def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for every process whose record can't be written. `unrecorded`: why, by its name."""
     for name, reason in unrecorded.items():
+        is_read_only = "read-only" in reason
+        fix = (
+            Fix("see what is mounted read-only; one with errors turns so by itself (`dmesg`)", "findmnt -O ro")
+            if is_read_only
+            else Fix("see whether the disk is full", "df -h")
+        )
         yield Finding(
             "no-record",
             name,
@@ -50,7 +56,7 @@ def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
             f"{name} runs without a record of it",
             reason,
             "the state directory can't be written; the record is written as soon as it can be",
-            (Fix("see whether the disk is full", "df -h"),),
+            (fix,),
         )
 
 

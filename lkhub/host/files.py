@@ -64,6 +64,15 @@ def stamp(paths: Collection[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def identify(path: str) -> tuple[int, int] | None:
+    """Which file it is; None where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def ensure_private_dir(path: str) -> None:
     """Make `path` a folder of this user with mode 0700. Raises MachineError where it is somebody else's."""
     with explain_os_errors(path, "create"):

@@ -8,6 +8,7 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import describe_error
+from lkhub.host.files import identify
 from lkhub.supervise.control import find_server
 from lkhub.supervise.control_server import Handler, serve_control
 
@@ -29,9 +30,9 @@ class Answering:
         """Return when the socket is served. Raises MachineError where it can't be."""
         async with self._looking:
             # A command that has connected to a socket which was removed since still gets its answer.
-            if self._served is None or (self._served != _identify(self._path) and not self.find_other()):
+            if self._served is None or (self._served != identify(self._path) and not self.find_other()):
                 await self._tasks.start(self._serve)
-                self._served = _identify(self._path)
+                self._served = identify(self._path)
 
     def find_other(self) -> int | None:
         """The pid of another supervisor that answers there; None where there is none."""
@@ -59,12 +60,3 @@ class _Started:
     def started(self, value: Any = None) -> None:
         self.told = True
         self._inner.started(value)
-
-
-def _identify(path: str) -> tuple[int, int] | None:
-    """Which file it is; None where there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

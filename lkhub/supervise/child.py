@@ -162,8 +162,7 @@ class Child:
             raise MachineError(f"{self.plan.name} has ended meanwhile, and is started again; try the change once more")
         self._remember()
         try:
-            async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
-                answer = await client.post("http://control/reload")
+            answer = await self._post_reload(process)
             require_own(answer, process)
             told = "" if answer.is_success else answer.json()["error"]["message"]
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
@@ -180,6 +179,27 @@ class Child:
             raise MachineError(f"{self.plan.name} refuses its new configuration: {told}")
         self.plan, self.fingerprint, self.taken, self.refused = plan, fingerprint, taken, ""
         self._remember()
+
+    async def _post_reload(self, process: ProcessId) -> httpx.Response:
+        """Its answer. Raises httpx.HTTPError where there is none, also where it ends before: whoever has connected to
+        its control socket, which is kept open for the next one, would wait for that."""
+        answer: httpx.Response | httpx.HTTPError = httpx.ReadError("it has ended")
+
+        async def end_with_it() -> None:
+            await processes.wait_until_gone(process)
+            tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(end_with_it)
+            async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
+                try:
+                    answer = await client.post("http://control/reload")
+                except httpx.HTTPError as error:
+                    answer = error
+            tasks.cancel_scope.cancel()
+        if isinstance(answer, httpx.HTTPError):
+            raise answer
+        return answer
 
     async def take_back(self, plan: ProcessPlan, fingerprint: Fingerprint, tasks: anyio.abc.TaskGroup) -> None:
         """Be `plan` again after a reload that failed. MachineError where it refuses that, too, or does not start."""
@@ -284,6 +304,10 @@ class Child:
         self.last_failure = ""
         descriptors = self.doors.open(self.plan.doors)
         argv = [*self.plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
+        control = self.doors.open_control(self.plan.ready.socket) if self.plan.ready.socket else None
+        if control is not None:
+            argv += ["--control-fd", str(control)]
+            descriptors.append(control)
         environ = {**processes.child_environ(), **mark(self.paths, self.plan.name, self.fingerprint)}
         self.taken, self.refused = files.stamp(self.plan.watched), ""
         log = self.paths.log(self.plan.name)

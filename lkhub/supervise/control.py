@@ -118,7 +118,8 @@ def find_server(path: str) -> int | None:
         return _find_pid(connection) if connection else None
 
 
-def _is_served(path: str) -> bool:
+def is_served(path: str) -> bool:
+    """Whether a process listens on the control socket `path`."""
     with _knock(path) as connection:
         return connection is not None
 
@@ -147,7 +148,7 @@ def _await_home(path: str) -> bool:
     if supervisor is None:
         return False
     deadline = time.monotonic() + HOME_SECONDS
-    while not _is_served(path):
+    while not is_served(path):
         if not is_alive(supervisor):
             return False
         if time.monotonic() > deadline:

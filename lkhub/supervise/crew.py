@@ -61,7 +61,9 @@ class Crew:
                 await self.children[name].reload(plans[name], wanted.fingerprints[name])
             for child in old.values():
                 await child.stop("replace")
-            self.doors.close_except({door for process in wanted.plan.processes for door in process.doors})
+            kept = wanted.plan.processes
+            controls = [process.ready.socket for process in kept]
+            self.doors.close_except({door for process in kept for door in process.doors}, controls)
             require_free_ports(needed)
             self.children = {name: child for name, child in self.children.items() if name not in gone} | new
             await self.start(new.values())

@@ -2,22 +2,37 @@
 
 A child is given the socket, not the address: while it restarts, who connects waits in the socket's queue
 instead of being refused, and a client's first attempt to reconnect succeeds.
+
+Control sockets are kept too: a process that ends where the state directory can't be written any more could not bind
+one for itself again.
 """
 
+import contextlib
+import errno
+import os
 import socket
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from lkhub.errors import MachineError
+from lkhub.host import files
 from lkhub.plan.model import Door
+from lkhub.supervise.control import is_served
 
 # As many as the kernel allows by default (net.core.somaxconn): a hub's worth of people reconnecting at once.
 BACKLOG = 4096
 
+# The supervisor, the relay and the edge ask, one question each at a time.
+CONTROL_BACKLOG = 128
+
 
 class Doors:
-    """The open sockets, by address and port."""
+    """The open sockets, by address and port, and control sockets by path."""
 
     def __init__(self) -> None:
         self._sockets: dict[Door, socket.socket] = {}
+        self._controls: dict[str, _Control] = {}
 
     def open(self, doors: tuple[Door, ...]) -> list[int]:
         """File descriptors that listen on `doors`, in their order; opened where they are not yet. One that only the
@@ -26,10 +41,32 @@ class Doors:
         opened = [self._open(door) for door in doors]
         return [listener.fileno() for listener in opened if listener is not None]
 
-    def close_except(self, kept: set[Door]) -> None:
-        """Close every socket but those of `kept`."""
+    def open_control(self, path: str) -> int | None:
+        """A file descriptor that listens on the Unix socket `path`. None where it is left to the process: another one
+        listens there, or it can't be bound, which the process says better."""
+        control = self._controls.get(path)
+        if control is None or control.file != files.identify(path):
+            # A removed one is gone for good, and its process may have bound another.
+            self._close_control(path)
+            try:
+                self._controls[path] = control = _listen_control(path)
+            except OSError:
+                return None
+        return control.socket.fileno()
+
+    def close_except(self, kept: set[Door], controls: Collection[str | None] = ()) -> None:
+        """Close every socket but those of `kept`, and of control sockets those of `controls`."""
         for door in [door for door in self._sockets if door not in kept]:
             self._sockets.pop(door).close()
+        for path in [path for path in self._controls if path not in controls]:
+            self._close_control(path)
+
+    def _close_control(self, path: str) -> None:
+        if control := self._controls.pop(path, None):
+            control.socket.close()
+            with contextlib.suppress(OSError):  # nothing listens there any more, and nothing is harmed by that
+                if files.identify(path) == control.file:
+                    os.unlink(path)
 
     def is_open(self, door: Door) -> bool:
         return door in self._sockets
@@ -45,6 +82,29 @@ class Doors:
                 where = address or "every address"
                 raise MachineError(f"can't listen on {where} port {port}: {error.strerror}") from error
         return self._sockets[door]
+
+
+@dataclass(frozen=True)
+class _Control:
+    socket: socket.socket
+    file: tuple[int, int] | None
+
+
+def _listen_control(path: str) -> _Control:
+    """Raises OSError where another process listens there, or where it can't be bound."""
+    with contextlib.ExitStack() as failing:
+        listener = failing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            listener.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not stat.S_ISSOCK(os.lstat(path).st_mode) or is_served(path):
+                raise
+            os.unlink(path)
+            listener.bind(path)
+        os.chmod(path, files.FILE_MODE)
+        listener.listen(CONTROL_BACKLOG)  # until here nobody gets in, whatever the mode
+        failing.pop_all()
+        return _Control(listener, files.identify(path))
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -177,4 +177,5 @@ def _find_ready(paths: StatePaths, name: ProcessName, argv: tuple[str, ...]) -> 
 
 def _without_doors(argv: tuple[str, ...]) -> tuple[str, ...]:
     """The words as the plan had them: descriptors are added at each start."""
-    return argv[: argv.index("--listen-fd")] if "--listen-fd" in argv else argv
+    added = [argv.index(word) for word in ("--listen-fd", "--control-fd") if word in argv]
+    return argv[: min(added)] if added else argv

@@ -21,6 +21,9 @@ def test_process_without_a_record_is_a_warning() -> None:
     [finding] = check_records({"media": "can't write run/media.json: the disk is full"})
     assert (finding.code, finding.subject, finding.severity) == ("no-record", "media", "warning")
     assert "the disk is full" in finding.detail
+    assert finding.fix[0].command == "df -h"
+    [finding] = check_records({"media": "can't write run/media.json: the file system is read-only"})
+    assert finding.fix[0].command == "findmnt -O ro", "space would change nothing"
 
 
 def test_certificate_that_was_not_taken_is_an_error() -> None:

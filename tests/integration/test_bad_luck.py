@@ -166,6 +166,31 @@ def test_media_that_dies_on_a_full_disk_is_back_once_and_on_record_when_there_is
 
 
 @pytest.mark.field
+def test_all_that_die_on_a_file_system_that_became_read_only_are_back_once(hub: Hub) -> None:
+    hub.write_spec(hub.tls_lines, reach="lan")
+    hub.up("--no-verify")
+    before = hub.pids()
+    # What is open stays writable, as no file system is made read-only under it; what is opened from now on is not.
+    subprocess.run(["mount", "--bind", hub.state, hub.state], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", hub.state], check=True)
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not set(before.values()) & set(hub.pids().values()), "their end")
+        wait_until(lambda: hub.status()["hub"]["state"] == "running", "all of them")
+        status = hub.status()
+        assert {process["name"]: process["restarts"] for process in status["processes"]} == dict.fromkeys(before, 1)
+        found = {finding["subject"]: finding for finding in status["findings"] if finding["code"] == "no-record"}
+        assert set(found) == set(before)
+        assert "the file system is read-only" in found["media"]["detail"]
+        subprocess.run(["mount", "-o", "remount,bind,rw", hub.state], check=True)
+        wait_until(lambda: hub.status()["findings"] == [], "the records")
+    finally:
+        hub.run("down", "--now")
+        subprocess.run(["umount", "-l", hub.state], check=True)
+
+
+@pytest.mark.field
 def test_supervisor_that_was_stopped_is_told_and_goes_on_or_is_replaced(running: Hub) -> None:
     before, supervisor = running.pids(), running.supervisor_pid()
     os.kill(supervisor, signal.SIGSTOP)

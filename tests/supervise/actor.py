@@ -1,4 +1,4 @@
-"""A process for the supervisor to keep: `actor.py --config FILE --control SOCKET`, run as a program.
+"""A process for the supervisor to keep: `actor.py --config FILE --control SOCKET [--control-fd N]`, run as a program.
 
 The configuration is JSON, every key optional:
     say         a line for its log
@@ -78,11 +78,13 @@ def main() -> None:
     if config.get("never_ready"):
         signal.pause()
     control = arguments["--control"]
-    if os.path.exists(control):
+    inherited = arguments.get("--control-fd")
+    if inherited is None and os.path.exists(control):
         os.unlink(control)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(control)
-        listener.listen()
+    with socket.socket(socket.AF_UNIX, fileno=None if inherited is None else int(inherited)) as listener:
+        if inherited is None:
+            listener.bind(control)
+            listener.listen()
         listener.settimeout(0.01)
         while not os.path.exists(str(config.get("die_when", ""))):
             try:

@@ -21,6 +21,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, supervisor
+from lkhub.supervise.doors import Doors
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.supervisor import Supervisor
 from tests.machines import make_facts
@@ -62,9 +63,17 @@ async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False
         supervisor = Supervisor(paths, said.append, tasks)
         with anyio.fail_after(30):
             yield supervisor
-            if not leave:
+            if leave:
+                close_controls(supervisor.doors)
+            else:
                 await supervisor.stop("now")
         tasks.cancel_scope.cancel()
+
+
+def close_controls(doors: Doors) -> None:
+    """As the kernel does when a supervisor is killed: the sockets' files stay."""
+    for control in doors._controls.values():
+        control.socket.close()
 
 
 def watch(supervisor: Supervisor, look: Callable[[], Awaitable[object]]) -> Guard:
@@ -148,6 +157,22 @@ def _reaped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if popen.poll() is None:
             popen.kill()
         popen.wait()
+
+
+@pytest.fixture(autouse=True)
+def _doors_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The control sockets of children without a supervisor end with the test."""
+    made: list[Doors] = []
+    init = Doors.__init__
+
+    def note(doors: Doors) -> None:
+        init(doors)
+        made.append(doors)
+
+    monkeypatch.setattr(Doors, "__init__", note)
+    yield
+    for doors in made:
+        close_controls(doors)
 
 
 @pytest.fixture(autouse=True)

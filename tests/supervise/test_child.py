@@ -416,6 +416,18 @@ async def test_doors_are_given_as_listening_descriptors(make: Make, said: list[s
     child.doors.close_except(set())
 
 
+async def test_control_socket_is_the_same_after_a_restart(make: Make, paths: StatePaths) -> None:
+    """Where nothing can be written any more it could not be bound again."""
+    child = make()
+    async with tasks() as group:
+        await child.start(group)
+        before, file = pid(child), files.identify(paths.socket("media"))
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: child.state == "running" and pid(child) != before, "the restart")
+        assert files.identify(paths.socket("media")) == file
+        await child.stop("now")
+
+
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"process": {"pid": "x"}}', "null"])
 async def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):

@@ -2,6 +2,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +78,83 @@ def test_door_that_only_the_child_may_open_is_left_to_it(doors: Doors, monkeypat
     monkeypatch.setattr(socket, "create_server", refuse)
     assert len(doors.open((privileged, other))) == 1
     assert not doors.is_open(privileged)
+
+
+@pytest.fixture
+def control(short_dir: Path) -> str:
+    return str(short_dir / "x.sock")
+
+
+def knock(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.connect(path)
+
+
+def test_control_socket_is_opened_once_and_private(doors: Doors, control: str) -> None:
+    number = doors.open_control(control)
+    assert number is not None
+    assert doors.open_control(control) == number
+    assert os.stat(control).st_mode & 0o777 == 0o600
+    assert not os.get_inheritable(number)
+    knock(control)
+
+
+def test_control_socket_that_a_dead_process_has_left_is_replaced(doors: Doors, control: str) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(control)
+    assert doors.open_control(control) is not None
+    knock(control)
+
+
+def test_control_socket_that_was_removed_is_bound_anew(doors: Doors, control: str) -> None:
+    doors.open_control(control)
+    os.unlink(control)
+    assert doors.open_control(control) is not None
+    knock(control)
+
+
+def test_control_socket_of_another_process_and_what_is_none_are_left_alone(doors: Doors, control: str) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(control)
+        other.listen()
+        assert doors.open_control(control) is None
+        knock(control)
+    os.unlink(control)
+    Path(control).write_text("precious")
+    assert doors.open_control(control) is None
+    assert Path(control).read_text() == "precious"
+
+
+def test_control_socket_is_kept_where_it_could_not_be_bound_again(
+    doors: Doors, control: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that became read-only."""
+    number = doors.open_control(control)
+
+    def refuse(_: str) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert doors.open_control(control) == number
+    doors.close_except(set())
+    monkeypatch.undo()
+    assert os.path.exists(control)
+
+
+def test_control_socket_that_can_not_be_bound_is_left_to_the_process(doors: Doors, short_dir: Path) -> None:
+    assert doors.open_control(str(short_dir / "nowhere" / "x.sock")) is None
+    assert doors.open_control(str(short_dir / ("x" * 200))) is None
+
+
+def test_control_socket_that_is_not_kept_is_closed_and_gone(doors: Doors, short_dir: Path) -> None:
+    kept, other, taken = (str(short_dir / name) for name in ("a", "b", "c"))
+    for path in (kept, other, taken):
+        doors.open_control(path)
+    os.unlink(taken)
+    with socket.socket(socket.AF_UNIX) as newer:
+        newer.bind(taken)
+        newer.listen()
+        doors.close_except(set(), [kept, None])
+        assert not os.path.exists(other)
+        knock(kept)
+        knock(taken)

@@ -112,7 +112,7 @@ WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "keep the state directory whole": ("lkhub.supervise.child", "read_record", fail),
     "see who came from outside": ("lkhub.supervise.outside", "merge", fail),
     "renew the router's port mappings": ("lkhub.supervise.router", "read_router", fail),
-    "answer commands": ("lkhub.supervise.answering", "_identify", fail),
+    "answer commands": ("lkhub.supervise.answering", "identify", fail),
 }
 
 

@@ -297,4 +297,5 @@ async def test_edge_that_ends_while_it_is_asked_to_reload_is_what_it_was(
             with pytest.raises(MachineError, match="what ran before is running again"):
                 await supervisor.apply(make_hub(edge={"say": "new"}))
         assert (edge.state, edge.fingerprint) == ("running", good.fingerprints["edge"])
-        assert read_log(paths)[-1] == "old"
+        # What nobody had taken up waits in the control socket for the next one, which reads the same files twice then.
+        assert read_log(paths)[-1].removeprefix("reloaded ") == "old"
