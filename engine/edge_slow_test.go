@@ -102,13 +102,13 @@ func readAll(w http.ResponseWriter, r *http.Request) {
 
 // A body that keeps coming may take longer than the deadline, and so may the answer to one that is complete.
 func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
-	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String(), "STALL": shortDeadline.String()})
+	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String(), "STALL": shortStall.String()})
 	e.media.answer(readAll)
 	e.serve.answer(func(w http.ResponseWriter, r *http.Request) { // a long poll, with something said in between
 		_, _ = io.Copy(io.Discard, r.Body)
 		for range 3 {
 			select {
-			case <-time.After(2 * shortDeadline):
+			case <-time.After(2 * shortStall):
 			case <-r.Context().Done():
 				t.Error("the edge gave the long poll up")
 			}
@@ -118,11 +118,11 @@ func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 	})
 	e.start()
 	steady, out := io.Pipe()
-	const parts, size = 30, 4096 // 15 times as fast as needed, and for six times the grace
+	const parts, size = 30, 4096 // 15 times as fast as needed, and for longer than the grace
 	go func() {
 		for range parts {
 			_, _ = out.Write(make([]byte, size))
-			time.Sleep(shortDeadline / 5)
+			time.Sleep(shortDeadline / 20)
 		}
 		out.Close()
 	}()
@@ -150,7 +150,7 @@ func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 
 // A client that takes nothing of a long answer is let go.
 func TestAnswersThatNobodyReadsEnd(t *testing.T) {
-	e := newEdge(t, map[string]string{"STALL": shortDeadline.String()})
+	e := newEdge(t, map[string]string{"STALL": shortStall.String()})
 	var ended atomic.Bool
 	e.serve.answer(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
