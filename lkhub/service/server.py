@@ -14,9 +14,13 @@ from lkhub.service.places import burst_for
 # Requests under way get this long when the service is stopped.
 SHUTDOWN_SECONDS = 3
 
+# As pion's loggers write, and `lkhub logs` reads (lkhub/log_lines.py): when somebody was refused is to be seen.
+LOG_FORMAT, LOG_DATE = "serve %(levelname)s: %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S"
+
 
 def run_service(config: ServeConfig) -> None:
     """Serve until SIGTERM."""
+    logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_DATE)
     sockets = [_listen(address, config.port) for address in config.bind]
     files = raise_file_limit()
     settings = uvicorn.Config(
@@ -28,6 +32,7 @@ def run_service(config: ServeConfig) -> None:
         # A connection that became a WebSocket would be out of these bounds, and there is none.
         ws="none",
         log_level="warning",
+        log_config=None,  # uvicorn's own has no time
         # Paths of join links name rooms; what people call their rooms is no business of a log.
         access_log=False,
         # Nobody is in front of this listener, so nobody's word on the client's address counts.

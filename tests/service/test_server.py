@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 import lkhub
+from lkhub.log_lines import read_entry
 from lkhub.render.serve_config import ServeConfig
 from lkhub.service.bounded import LOG_LINES
 from tests.kit.ports import free_port
@@ -132,3 +133,17 @@ def test_a_burst_of_connections_does_not_take_the_last_open_file(config: ServeCo
             process.terminate()
         output = process.communicate(timeout=20)[0]
     assert "Too many open files" not in output
+
+
+def test_what_is_told_of_a_client_has_a_time_and_a_level_for_lkhub_logs(
+    service: tuple[subprocess.Popen[str], int],
+) -> None:
+    process, port = service
+    before = int(time.time())
+    send(port, b"nonsense\r\n\r\n")
+    assert process.stdout is not None
+    entry = read_entry("serve", process.stdout.readline())
+    assert entry is not None
+    assert entry.at is not None
+    assert before <= entry.at <= time.time()
+    assert (entry.level, entry.text) == ("warning", "Invalid HTTP request received.")
