@@ -28,7 +28,7 @@ def hub(lan: Lan, request: pytest.FixtureRequest) -> Iterator[Hub]:
 def uses_of_udp(hub: Hub) -> tuple[Any, Any]:
     """From where the path was used so that it proves the way in, and from where so that it does not."""
     [udp] = [path for path in hub.status()["verified"]["paths"] if path["path"] == "udp"]
-    return tuple(udp[key] and udp[key]["address"] for key in ("outside", "outside_unproven"))  # type: ignore[return-value]
+    return tuple(udp[key] and udp[key]["address"] for key in ("outside", "outside_unproven"))
 
 
 def test_a_way_that_media_opened_itself_proves_nothing(lan: Lan, hub: Hub) -> None:
