@@ -8,6 +8,7 @@ from lkhub.plan.model import EdgePlan, MediaPlan, Plan, ProbePath, RelayPlan, Se
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
+from lkhub.plan.stun import plan_stun
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.turn import Login
@@ -36,7 +37,7 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         relay=relay,
         edge=edge,
         turn_servers=turn_servers,
-        stun=_plan_stun(spec, media, relay),
+        stun=plan_stun(loaded, media, relay),
         serve=serve,
         urls=urls,
         processes=plan_processes(spec, facts, media, urls, relay, edge, turn_servers, listeners),
@@ -77,20 +78,6 @@ def _plan_serve(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> ServePla
         authorities=list_authorities(edge) if edge else (),
         open_tokens=spec.reach == "local" and edge is None,
     )
-
-
-def _plan_stun(spec: Spec, media: MediaPlan, relay: RelayPlan | None) -> tuple[str, ...]:
-    """What livekit.yaml lists as STUN servers, which must never be nothing.
-
-    With no TURN server and no STUN server LiveKit tells clients to ask Google and Twilio
-    (roommanager.go, iceServersForParticipant). Without a relay the hub's own media port stands in: it
-    answers no STUN, which costs a client nothing (measured).
-    """
-    if spec.stun != "own":
-        return spec.stun
-    if relay is not None or spec.turn.external:
-        return ()
-    return (f"{in_url(media.advertise[0])}:{media.udp.start}",)
 
 
 def _name_of(spec: Spec) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from lkhub.tokens import Grant, join_grant, sign
 from tests.field.nginx import OTHER_SITE
 from tests.field.test_proxy import DOOR, FORWARDED, HOST, WEBSOCKET, Behind, behind, lead
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PLAIN_SPEC, PORTS, Lan, on_client
+from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PLAIN_SPEC, PORTS, Lan, call_from, on_client
 from tests.namespaces.world import CLIENT_HOME, DOMAIN, HUB_HOME, PUBLIC, SPEC, TO_CLIENT, TO_HUB, make_world
 
 __all__ = ["behind"]
@@ -33,6 +33,12 @@ def test_path_that_the_spec_leaves_out_is_not_said_to_be_promised(without_turn: 
         assert f"{key} of the spec, or its reach, leave the path out" in said, said
         assert "the spec promises this path" not in said
     assert without_turn.run("verify", "--path", "udp").returncode == 0
+
+
+def test_call_without_turn_goes_over_udp(lan: Lan, without_turn: Hub) -> None:
+    """libwebrtc drops media from an address that it was told as STUN server, and takes ICE/TCP, or nothing."""
+    with call_from(on_client(without_turn, lan.client), "direct") as call:
+        call.wait_connected(speaker="udp", listener="udp")
 
 
 def test_swapped_key_and_secret_are_neither_sent_nor_shown(lan: Lan, without_turn: Hub) -> None:

@@ -108,7 +108,7 @@ def test_ipv6_address_is_in_brackets_in_urls_and_hosts() -> None:
     assert plan.urls.livekit == "ws://[fd00::5]:7880"
     assert plan.urls.api == "http://[fd00::5]:8080/api"
     assert "[fd00::5]" in plan.serve.hosts
-    assert plan.stun == ("[fd00::5]:7882",)
+    assert plan.stun == ("[fd00::5]:3478",)
     behind = build("reach: lan\nmedia: {advertise: fd00::5}")
     assert behind.urls.livekit == "wss://[fd00::5]"
     assert "[fd00::5]:443" in behind.serve.authorities
@@ -165,11 +165,19 @@ def test_clients_are_never_left_without_a_stun_server_of_this_hub() -> None:
         plan = build(text)
         assert plan.relay is None
         [server] = plan.stun
-        assert server == f"127.0.0.1:{plan.media.udp.start}"
-    assert build("reach: lan\nturn: {enabled: false}").stun == ("192.168.1.5:7882",)
+        assert server == "127.0.0.1:3478"
+    assert build("reach: lan\nturn: {enabled: false}").stun == ("192.168.1.5:3478",)
     assert build("reach: lan\nturn: {udp: off}").stun == (), "TURN over TLS counts as one"
     assert build("").stun == ()
     assert build("stun: [stun.example.com:1]").stun == ("stun.example.com:1",)
+
+
+@pytest.mark.parametrize("udp", ["3478", "3000-4000", "3478-65535", "1-65535"])
+def test_stun_server_is_never_where_media_is(udp: str) -> None:
+    """libwebrtc drops what comes from there and is no answer to STUN."""
+    plan = build(f"media: {{udp: {udp}}}\nturn: {{enabled: false}}")
+    [server] = plan.stun
+    assert int(server.rpartition(":")[2]) not in plan.media.udp
 
 
 def test_probes_are_the_paths_that_the_spec_promises() -> None:

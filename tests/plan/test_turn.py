@@ -72,7 +72,7 @@ def test_paths_through_other_peoples_servers_are_promised(external: str, probes:
 
 
 def test_other_peoples_servers_are_stun_enough() -> None:
-    assert plan("turn: {enabled: false}").stun == ("127.0.0.1:7882",)
+    assert plan("turn: {enabled: false}").stun == ("127.0.0.1:3478",)
     assert plan("turn: {enabled: false, external: [{url: 'turn:a', secret: s}]}").stun == ()
 
 

@@ -1,0 +1,52 @@
+"""The STUN servers that clients are told, and servers of the spec that would cost them the path over UDP."""
+
+from collections.abc import Iterator
+
+from lkhub.plan.model import MediaPlan, RelayPlan, in_url
+from lkhub.spec.document import Path
+from lkhub.spec.load import LoadedSpec
+
+# IANA's port of STUN and TURN.
+_PORT = 3478
+
+
+def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> tuple[str, ...]:
+    """What livekit.yaml lists as STUN servers, which must never be nothing where no TURN server is listed: LiveKit
+    then tells clients to ask Google and Twilio (roommanager.go, iceServersForParticipant).
+
+    Without a relay an address of the hub's own stands in, on a port where media never is. Nothing answers there,
+    which costs a client nothing (measured).
+    """
+    spec = loaded.spec
+    _refuse_media_ports(loaded, media)
+    if spec.stun != "own":
+        return spec.stun
+    if relay is not None or spec.turn.external:
+        return ()
+    port = next(port for port in (*range(_PORT, 65536), *range(_PORT)) if port not in media.udp)
+    return (f"{in_url(media.advertise[0])}:{port}",)
+
+
+def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
+    """libwebrtc takes every packet from a STUN server's address as that server's answer, and drops it if it is none
+    (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for TURN turn_port.cc, TurnPort::HandleIncomingPacket). From a
+    server that is media's own port no browser and no SDK built on libwebrtc gets media over UDP; pion does."""
+    hosts = {in_url(address).lower() for address in media.advertise} | {loaded.spec.domain}
+    for path, host, port in _list_servers(loaded):
+        if host.lower() in hosts and port in media.udp:
+            loaded.add(
+                path,
+                f"{host}:{port}/udp is media's own port; browsers take what comes from a STUN or TURN server's address "
+                "for that server's answers, so that they would get no media from there",
+                "take it out: clients find media without it",
+            )
+
+
+def _list_servers(loaded: LoadedSpec) -> Iterator[tuple[Path, str, int]]:
+    spec = loaded.spec
+    for index, server in enumerate(() if spec.stun == "own" else spec.stun):
+        host, _, port = server.rpartition(":")
+        yield ("stun", index), host, int(port)
+    for index, turn in enumerate(spec.turn.external):
+        if turn.protocol == "udp":
+            yield ("turn", "external", index), turn.host, turn.port
