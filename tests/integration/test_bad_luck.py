@@ -123,12 +123,12 @@ def test_down_without_a_supervisor_ends_all_also_what_is_on_no_record(running: H
     assert running.status()["hub"]["state"] == "stopped"
 
 
+@pytest.mark.field  # it waits until the supervisor has lost its patience
 def test_media_that_was_stopped_is_shown_with_the_way_out(running: Hub) -> None:
     media = running.pids()["media"]
     os.kill(media, signal.SIGSTOP)
     try:
-        wait_until(lambda: running.status()["findings"], "the finding")
-        status = running.status()
+        status = wait_until(lambda: told if (told := running.status())["findings"] else None, "the finding")
         [finding] = status["findings"]
         assert (finding["code"], finding["fix"][0]["command"]) == ("process-hangs", f"kill -CONT {media}")
         assert status["hub"]["state"] == "degraded"

@@ -37,7 +37,11 @@ def make_wire(address: str) -> Iterator[Lan]:
     [
         pytest.param(LOCAL, "reach: lan\n", f"wss://[{LOCAL}]", id="lan"),
         pytest.param(
-            PUBLIC, f"reach: public\ndomain: {DOMAIN}\ntls: {{mode: internal}}\n", f"wss://{DOMAIN}", id="public"
+            PUBLIC,
+            f"reach: public\ndomain: {DOMAIN}\ntls: {{mode: internal}}\n",
+            f"wss://{DOMAIN}",
+            id="public",
+            marks=pytest.mark.field,
         ),
     ],
 )
