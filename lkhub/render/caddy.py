@@ -80,6 +80,11 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
     return RenderedFile("caddy.json", json.dumps(config, indent=2) + "\n")
 
 
+def _shortened(characters: int) -> _Json:
+    """A field that a stranger may make as long as a header may be."""
+    return {"filter": "regexp", "regexp": f"(?s)^(.{{{characters}}}).+", "value": "${1}…"}
+
+
 # Signalling URLs carry a token. What a flood of bad clients makes Caddy say is not worth a disk.
 _LOG = {
     "level": "INFO",
@@ -87,7 +92,11 @@ _LOG = {
     "encoder": {
         "format": "filter",
         "wrap": {"format": "json"},
-        "fields": {name: {"filter": "delete"} for name in ("request>uri", "request>headers", "resp_headers")},
+        "fields": {
+            **{name: {"filter": "delete"} for name in ("request>uri", "request>headers", "resp_headers")},
+            "request>method": _shortened(20),
+            "request>host": _shortened(255),
+        },
     },
     "sampling": {"interval": 1_000_000_000, "first": 10, "thereafter": 1000},
 }

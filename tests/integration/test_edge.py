@@ -69,6 +69,12 @@ def test_the_token_endpoint_is_closed_through_the_edge(door: httpx.Client) -> No
     assert "eyJ" not in answer.text
 
 
+def test_what_a_stranger_makes_long_is_logged_in_part(hub: Hub, door: httpx.Client) -> None:
+    assert door.request("A" * 60_000, "/").status_code == 405
+    wait_until(lambda: f'"{"A" * 20}…"' in hub.log("edge"), "the line")
+    assert max(len(line) for line in hub.log("edge").splitlines()) < 5000
+
+
 def test_the_token_endpoint_is_open_on_loopback_where_no_edge_runs() -> None:
     with make_hub() as hub:
         hub.up("--no-verify")

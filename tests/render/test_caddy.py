@@ -66,6 +66,11 @@ def test_no_address_of_a_call_is_logged(hub: str) -> None:
     for log in logs.values():
         assert log["encoder"]["fields"]["request>uri"] == {"filter": "delete"}
         assert log["encoder"]["fields"]["request>headers"] == {"filter": "delete"}
+        for field in ("request>method", "request>host"):
+            cut = log["encoder"]["fields"][field]
+            assert cut["filter"] == "regexp"
+            assert len(re.sub(cut["regexp"], r"\1…", "A\n" * 30_000)) <= 256
+            assert re.sub(cut["regexp"], r"\1…", "OPTIONS") == "OPTIONS"
         assert log["writer"] == {"output": "stderr"}
         assert log["sampling"]
     assert logs["default"]["exclude"] == logs["errors"]["include"], "each line is written once"
