@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from livekit import api
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -38,6 +39,16 @@ ENCODING = """
   const video = senders.filter(sender => sender.track?.kind === 'video' && sender.track.readyState === 'live').at(-1);
   const layers = video?.getParameters().encodings ?? [];
   return [layers[0]?.maxFramerate, layers.filter(layer => layer.active).length];
+}
+"""
+
+
+# Whether somebody sees it: nothing else is above its middle.
+IS_ON_TOP = """
+element => {
+  element.parentElement.style.pointerEvents = 'auto';
+  const {x, y, width, height} = element.getBoundingClientRect();
+  return element.contains(document.elementFromPoint(x + width / 2, y + height / 2));
 }
 """
 
@@ -81,6 +92,20 @@ def test_people_are_listed_and_their_coming_and_going_is_told(context: BrowserCo
     assert "Bob joined" in said
     assert "Bob left" in said
     assert ann.locator("[role=alert], [role=status], [aria-live=polite], [aria-live=assertive]").count() == 1
+    bob.close()
+    ann.close()
+
+
+@pytest.mark.parametrize("panel", ["people", "chat"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_open_panel_hides_nobody_who_comes(context: BrowserContext, hub: Hub, panel: str, width: int) -> None:
+    ann = enter(context, hub, "narrow", "Ann")
+    ann.set_viewport_size({"width": width, "height": 800})
+    ann.get_by_test_id(panel).click()
+    bob = enter(context, hub, "narrow", "Bob")
+    told = ann.get_by_test_id("comings").locator("li")
+    expect(told).to_contain_text("Bob joined")
+    assert told.evaluate(IS_ON_TOP)
     bob.close()
     ann.close()
 
