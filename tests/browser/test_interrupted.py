@@ -198,10 +198,14 @@ def test_in_an_encrypted_call_plain_messages_are_marked_and_labels_are_true(encr
         message = page.get_by_test_id("chat-message").filter(has_text="for everyone")
         expect(message.get_by_test_id("plain-message")).to_be_visible()
     assert read(eve) == ["for everyone"], "what was encrypted can't be read without the passphrase"
+    expect(eve.get_by_test_id("chat-unreadable")).to_contain_text("it is encrypted, and you have no passphrase")
     write(encrypted["Mallory"], "with another one")
     for page in (ann, bob):
         expect(page.get_by_test_id("undecryptable")).to_contain_text("Mallory")
         assert "with another one" not in read(page)
+        told = page.get_by_test_id("chat-unreadable")
+        expect(told).to_have_count(1)
+        expect(told).to_contain_text("Mallory sent could not be read: your passphrases differ")
     # Encrypted and plain in turn: none lends its mark to another.
     write(bob, "again")
     write(eve, "and again")

@@ -2,7 +2,7 @@ import { formatChatMessageLinks } from '@livekit/components-react';
 import { Clock, LockOpen, RotateCcw } from 'lucide-react';
 
 import type { ChatEntry, ChatMessage } from '../lib/chat';
-import { isGap } from '../lib/chat';
+import { isMessage } from '../lib/chat';
 import { PLAIN_MESSAGE } from '../texts/chatText';
 
 interface MessageProps {
@@ -59,7 +59,7 @@ const ONE_BREATH_MS = 120_000;
 export function follows(previous: ChatEntry | undefined, message: ChatMessage): boolean {
   return (
     previous !== undefined &&
-    !isGap(previous) &&
+    isMessage(previous) &&
     previous.from.identity === message.from.identity &&
     previous.plain === message.plain &&
     message.at - previous.at < ONE_BREATH_MS

@@ -1,10 +1,10 @@
-import { Send, TriangleAlert } from 'lucide-react';
+import { Lock, Send, TriangleAlert } from 'lucide-react';
 import type { SubmitEvent } from 'react';
 import { useEffect, useRef, useSyncExternalStore } from 'react';
 
-import { isGap } from '../lib/chat';
+import { isGap, isUnreadable } from '../lib/chat';
 import type { ChatPrivacy } from '../texts/chatText';
-import { CHAT_TEXTS, deliveryText, GAP, MAY_NOT_WRITE, undecryptable } from '../texts/chatText';
+import { CHAT_TEXTS, deliveryText, GAP, MAY_NOT_WRITE, undecryptable, unreadable as unreadableText } from '../texts/chatText';
 import { useCall, useOthers } from './callContext';
 import { follows, Message } from './ChatMessage';
 import type { EncryptionState } from './encryptionContext';
@@ -61,6 +61,12 @@ export function ChatPanel({ draft, onDraft, mayWrite, onClose }: ChatPanelProps)
             isGap(entry) ? (
               <li key={entry.id} className="chat-gap" data-testid="chat-gap">
                 {GAP}
+              </li>
+            ) : isUnreadable(entry) ? (
+              <li key={entry.id} className="message" data-testid="chat-unreadable">
+                <p className="message-note warn">
+                  <Lock aria-hidden="true" /> {unreadableText(entry.from.name, encryption.mine)}
+                </p>
               </li>
             ) : (
               <Message

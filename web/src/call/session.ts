@@ -66,10 +66,11 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
   keepDevices(room);
   const roster = new RoomRoster(room);
   const encryptionWatch = new EncryptionWatch(room, roster, encryption !== undefined);
+  const chat = openChat(room, roster);
   tellEncryptedData(room.engine, (identity, decrypted) => {
     encryptionWatch.dataCame(identity, decrypted);
+    if (!decrypted) chat.cannotRead({ identity, name: roster.nameOf(identity), mine: false });
   });
-  const chat = openChat(room, roster);
   try {
     if (encryption) await room.setE2EEEnabled(true);
     await room.connect(entry.url, entry.token);

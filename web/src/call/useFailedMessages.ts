@@ -1,7 +1,6 @@
 import { useEffect, useRef, useSyncExternalStore } from 'react';
 
-import type { ChatMessage } from '../lib/chat';
-import { isGap } from '../lib/chat';
+import { isMessage } from '../lib/chat';
 import { notSent, NOT_SENT } from '../texts/chatText';
 import { useCall } from './callContext';
 import type { Problems } from './useProblems';
@@ -10,7 +9,7 @@ import type { Problems } from './useProblems';
 export function useFailedMessages(open: boolean, { show, settle }: Problems): void {
   const { session, announcer } = useCall();
   const entries = useSyncExternalStore(session.chat.subscribe, session.chat.snapshot);
-  const failed = entries.filter((entry): entry is ChatMessage => !isGap(entry) && entry.delivery === 'failed');
+  const failed = entries.filter(isMessage).filter(({ delivery }) => delivery === 'failed');
 
   const told = useRef<ReadonlySet<string>>(new Set());
   useEffect(() => {

@@ -1,7 +1,7 @@
 import { expect, test, vi } from 'vitest';
 
 import type { ChatMessage } from './chat';
-import { Chat, isGap, UNSURE_MS } from './chat';
+import { Chat, isGap, isMessage, isUnreadable, UNSURE_MS } from './chat';
 
 function setUp() {
   const line = { open: true, fails: false, sent: [] as string[] };
@@ -24,13 +24,33 @@ function setUp() {
 }
 
 const settle = () => new Promise((resolve) => setTimeout(resolve));
-const states = (chat: Chat) => chat.snapshot().map((entry) => (isGap(entry) ? 'gap' : entry.delivery));
+const states = (chat: Chat) => chat.snapshot().map((entry) => (isMessage(entry) ? entry.delivery : 'gap'));
 const fromBob = (id: string, text: string, plain = false): Omit<ChatMessage, 'delivery'> => ({
   id,
   from: { identity: 'bob', name: 'Bob', mine: false },
   at: 1,
   text,
   plain,
+});
+
+test('what can not be read leaves one entry for all that came in a row', () => {
+  const { chat, wait } = setUp();
+  const bob = { identity: 'bob', name: 'Bob', mine: false };
+  const cleo = { identity: 'cleo', name: 'Cleo', mine: false };
+  const seen = () =>
+    chat.snapshot().map((entry) => (isGap(entry) ? 'gap' : isUnreadable(entry) ? entry.from.name : entry.text));
+  chat.cannotRead(bob);
+  chat.cannotRead(cleo); // between two packets of one message
+  chat.cannotRead(bob);
+  expect(seen()).toEqual(['Bob', 'Cleo']);
+  wait(10_000);
+  chat.cannotRead(cleo);
+  expect(seen()).toEqual(['Bob', 'Cleo']);
+  chat.cannotRead(bob);
+  chat.receive(fromBob('1', 'with yours'));
+  chat.cannotRead(bob);
+  expect(seen()).toEqual(['Bob', 'Cleo', 'Bob', 'with yours', 'Bob']);
+  expect(chat.unsent()).toEqual([]);
 });
 
 test('a message goes out at once where the line is open', async () => {

@@ -26,11 +26,30 @@ export interface ChatGap {
   at: number;
 }
 
-export type ChatEntry = ChatMessage | ChatGap;
+/** Something that somebody sent and that can't be decrypted here; a message, for all that is known of it. */
+export interface Unreadable {
+  id: string;
+  unreadable: true;
+  from: Author;
+  at: number;
+}
+
+export type ChatEntry = ChatMessage | ChatGap | Unreadable;
 
 export function isGap(entry: ChatEntry): entry is ChatGap {
   return 'gap' in entry;
 }
+
+export function isUnreadable(entry: ChatEntry): entry is Unreadable {
+  return 'unreadable' in entry;
+}
+
+export function isMessage(entry: ChatEntry): entry is ChatMessage {
+  return !isGap(entry) && !isUnreadable(entry);
+}
+
+/** A message comes in several packets, one right after another. */
+const ONE_MESSAGE_MS = 2_000;
 
 /** What messages wait for before they go out: this person's own connection, or that the others are back on theirs. */
 export type ChatHold = 'connection' | 'others';
@@ -98,6 +117,15 @@ export class Chat {
     this.set(known ? this.entries.map(replace) : [...this.entries, taken]);
   }
 
+  /** Something of somebody else that can't be decrypted. What comes of them in a row is told once. */
+  cannotRead(from: Author): void {
+    const at = this.now();
+    const last = this.entries.at(-1);
+    const known = this.entries.findLast((entry) => !isGap(entry) && entry.from.identity === from.identity);
+    if (known && isUnreadable(known) && (known === last || at - known.at < ONE_MESSAGE_MS)) return;
+    this.set([...this.entries, { id: this.newId(), unreadable: true, from, at }]);
+  }
+
   /** The connection is lost; told again while it is, the first time counts. */
   lost(): void {
     this.lostAt ??= this.now();
@@ -128,7 +156,7 @@ export class Chat {
   unsent(): string[] {
     const unsureSince = this.lostAt === undefined ? Infinity : this.lostAt - UNSURE_MS;
     return this.entries.flatMap((entry) => {
-      if (isGap(entry) || !entry.from.mine) return [];
+      if (!isMessage(entry) || !entry.from.mine) return [];
       const isSure = entry.delivery === 'sent' && (this.handedOver.get(entry.id) ?? 0) < unsureSince;
       return isSure ? [] : entry.text;
     });
@@ -140,7 +168,7 @@ export class Chat {
 
   private deliver(wanted: (message: ChatMessage) => boolean): void {
     for (const entry of this.entries) {
-      if (!isGap(entry) && entry.from.mine && wanted(entry)) void this.send(entry.id, entry.text);
+      if (isMessage(entry) && entry.from.mine && wanted(entry)) void this.send(entry.id, entry.text);
     }
   }
 
@@ -161,7 +189,7 @@ export class Chat {
   }
 
   private mark(id: string, delivery: ChatMessage['delivery']): void {
-    this.set(this.entries.map((entry) => (entry.id === id && !isGap(entry) ? { ...entry, delivery } : entry)));
+    this.set(this.entries.map((entry) => (entry.id === id && isMessage(entry) ? { ...entry, delivery } : entry)));
   }
 
   private set(entries: ChatEntry[]): void {
@@ -175,9 +203,9 @@ export class Chat {
 }
 
 function isSame(entry: ChatEntry, message: Omit<ChatMessage, 'delivery'>): boolean {
-  return !isGap(entry) && entry.id === message.id && entry.from.identity === message.from.identity;
+  return isMessage(entry) && entry.id === message.id && entry.from.identity === message.from.identity;
 }
 
 function isMorePrivate(entry: ChatEntry, message: Omit<ChatMessage, 'delivery'>): boolean {
-  return !isGap(entry) && !entry.plain && message.plain;
+  return isMessage(entry) && !entry.plain && message.plain;
 }

@@ -48,6 +48,13 @@ export function notSent(text: string): string {
   return `Not sent: ${text}`;
 }
 
+/** Of one thing that somebody sent. `encrypts`: whether this person has a passphrase at all. */
+export function unreadable(name: string, encrypts: boolean): string {
+  return encrypts
+    ? `Something that ${name} sent could not be read: your passphrases differ, or it was changed on the way.`
+    : `Something that ${name} sent could not be read: it is encrypted, and you have no passphrase.`;
+}
+
 export function undecryptable(names: string[]): string {
   return `What ${list(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
 }
