@@ -38,7 +38,7 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
     sys.stderr.flush()
     if os.fork() == 0:
         os.close(reader)
-        _leave_terminal(log)
+        _leave_caller(log)
         _run(hub, writer)
     os.close(log)
     os.close(writer)
@@ -47,14 +47,25 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
         _raise_failure(answer.read(), path)
 
 
-def _leave_terminal(log: int) -> None:
-    """Be in a session of our own, with the log for everything that is said."""
+def _leave_caller(log: int) -> None:
+    """Be in a session of our own, with the log for everything that is said, and let go of the caller's files: a hub
+    would hold the lock of a script for as long as it is up, and keep the reader of a pipe waiting."""
     os.setsid()
+    _close_inherited()
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     os.close(nothing)
     os.close(log)
+
+
+def _close_inherited() -> None:
+    # What this program has opened itself is not inheritable (PEP 446), what it was started with is.
+    with contextlib.suppress(OSError):  # where there is no /dev/fd
+        for fd in map(int, os.listdir("/dev/fd")):
+            with contextlib.suppress(OSError):  # the one of the listing is closed by now
+                if fd > 2 and os.get_inheritable(fd):
+                    os.close(fd)
 
 
 def _run(hub: PreparedHub, writer: int) -> NoReturn:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio.lowlevel
@@ -74,3 +77,27 @@ def test_command_hears_how_the_start_went_though_no_log_can_be_written(
     with os.fdopen(reader) as answer:
         failure = json.loads(answer.read())
     assert failure.get("message") == ("the disk is full" if fails else None)
+
+
+LEAVE = """
+import os, sys
+from lkhub.cli.detached import _leave_caller
+ours, given = os.open(os.devnull, os.O_RDONLY), int(sys.argv[1])
+_leave_caller(os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT))
+os.fstat(ours)
+print("runs on", flush=True)
+try:
+    os.fstat(given)
+except OSError:
+    print("left", flush=True)
+"""
+
+
+def test_hub_lets_go_of_what_its_caller_has_open(tmp_path: Path) -> None:
+    """As `flock LOCK lkhub up --detach`: the lock must not last as long as the hub."""
+    reader, writer = os.pipe()
+    log = tmp_path / "log"
+    subprocess.run([sys.executable, "-c", LEAVE, str(writer), str(log)], pass_fds=[writer], check=True)
+    os.close(reader)
+    os.close(writer)
+    assert log.read_text() == "runs on\nleft\n"

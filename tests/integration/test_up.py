@@ -1,5 +1,6 @@
 """`lkhub up` and what stands around it: twice is once, bad input loses nothing, the machine's refusals."""
 
+import fcntl
 import json
 import os
 import re
@@ -257,6 +258,18 @@ def test_a_detached_hub_survives_its_terminal(hub: Hub) -> None:
     script += f"sys.exit(os.waitstatus_to_exitcode(pty.spawn({command!r})))"
     done = subprocess.run([sys.executable, "-c", script], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout
+    assert hub.status()["hub"]["state"] == "running"
+
+
+def test_a_detached_hub_does_not_hold_what_its_caller_has_open(hub: Hub) -> None:
+    """As the lock of a script, with which other commands wait for their turn."""
+    with open(hub.folder / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = hub.command("up", "--detach", "--no-verify")
+        environ = {**os.environ, "LKHUB_STATE": str(hub.state)}
+        subprocess.run(command, cwd=hub.folder, env=environ, pass_fds=[held.fileno()], check=True, timeout=60)
+    with open(hub.folder / "lock") as next_one:
+        fcntl.flock(next_one, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert hub.status()["hub"]["state"] == "running"
 
 
