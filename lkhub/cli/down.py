@@ -13,7 +13,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import NotRunningError, ask, ask_settled
 
 if TYPE_CHECKING:
-    from lkhub.supervise.child import Ending
+    from lkhub.supervise.ending import Ending
 
 
 # A hub whose processes don't start is given up after 30 s, and one that was taken over is asked before.
@@ -71,7 +71,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
-    from lkhub.supervise.child import end_process, order_ends
+    from lkhub.supervise.ending import end_process, order_ends
     from lkhub.supervise.lock import hold_lock
     from lkhub.supervise.record import find_running, remove_record
 

@@ -3,7 +3,8 @@
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.plan.model import PROCESS_NAMES, ProcessPlan
-from lkhub.supervise.child import Child, Ending, end_process, tell_to_drain
+from lkhub.supervise.child import Child
+from lkhub.supervise.ending import Ending, end_process, tell_to_drain
 from lkhub.supervise.record import Found, Identity, find_running, read_record
 from lkhub.supervise.supervisor import Supervisor
 

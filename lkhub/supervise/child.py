@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import anyio
 import anyio.abc
@@ -19,18 +19,14 @@ from lkhub.plan.model import Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.doors import Doors
-from lkhub.supervise.ready import NotItsAnswerError, read_own, require_own, wait_ready
+from lkhub.supervise.ending import Ending, end_process
+from lkhub.supervise.ready import STATUS_SECONDS, NotItsAnswerError, read_own, require_own, wait_ready
 from lkhub.supervise.record import Identity, mark, read_record, remove_record, write_record
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
 
 ShownState = Literal[State, "hanging"]
 """What `status` says. One that hangs is not well, and is not ended either."""
-
-Ending = Literal["drain", "now", "replace"]
-"""How a process ends. `drain`: people in a call may finish, up to a limit. `now`: they are told that the hub
-stops. `replace`: killed, because another takes its place at once. An orderly stop of livekit-server tells
-clients to leave for good (reason SERVER_SHUTDOWN); when it is gone without a word they reconnect by themselves."""
 
 # Media is ready in 0.1 s here; a small board under load takes a few seconds. What is not ready by then has never served
 # anybody, and is ended and started again. What has served is told about where it hangs, and never ended by itself: it
@@ -40,15 +36,6 @@ READY_SECONDS = 30.0
 # Of one that is taken over it is not known whether it has served. One that is well answers in milliseconds, and within
 # this where the machine is busy.
 ANSWER_SECONDS = 5.0
-
-# A process that is well answers in milliseconds.
-STATUS_SECONDS = 2.0
-
-# After the drain limit the process stops by itself; this is what it may take beyond that.
-STOP_GRACE_SECONDS = 5.0
-
-# Two signals sent at once arrive as one; what needs no second one ends within this.
-SECOND_SIGNAL_SECONDS = 0.2
 
 # Before a process whose watching failed by a bug is watched again.
 WATCH_AGAIN_SECONDS = 1.0
@@ -166,13 +153,11 @@ class Child:
             require_own(answer, process)
             told = "" if answer.is_success else answer.json()["error"]["message"]
         except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            other = isinstance(error, NotItsAnswerError)
-            told = f"{error} in its place" if other else f"it does not answer ({type(error).__name__})"
-            asked = isinstance(error, httpx.HTTPError) and not isinstance(
-                error, httpx.ConnectError | httpx.ConnectTimeout
-            )
-            if asked or other:
-                before = self.fingerprint  # it has heard it, and may do it yet
+            another = isinstance(error, NotItsAnswerError)
+            told = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
+            unasked = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            if another or (isinstance(error, httpx.HTTPError) and not unasked):
+                before = self.fingerprint  # it may have been asked, and may do it yet
         if told:
             self.fingerprint = before
             self._remember()
@@ -181,8 +166,8 @@ class Child:
         self._remember()
 
     async def _post_reload(self, process: ProcessId) -> httpx.Response:
-        """Its answer. Raises httpx.HTTPError where there is none, also where it ends before: whoever has connected to
-        its control socket, which is kept open for the next one, would wait for that."""
+        """Its answer. Raises httpx.HTTPError where there is none, also where the process ends first: its control socket
+        stays open for the next process, and a connection to it would wait until that one is started."""
         answer: httpx.Response | httpx.HTTPError = httpx.ReadError("it has ended")
 
         async def end_with_it() -> None:
@@ -343,28 +328,28 @@ class Child:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
         ready_at: float | None = None
         adopted = self._popen is None
-        seen = ""
+        answers = ""
 
-        def note(what: str) -> None:
-            nonlocal seen
-            seen = what
+        def note(another: str) -> None:
+            nonlocal answers
+            answers = another
 
         async def watch_ready() -> None:
             nonlocal ready_at
             with anyio.move_on_after(ANSWER_SECONDS if adopted else READY_SECONDS):
                 await wait_ready(self.plan.ready, process, note)
                 ready_at = time.monotonic()
-            other = f": {seen}" if seen else ""
+            because = f": {answers}" if answers else ""
             if ready_at is None and adopted:
                 ready_at = time.monotonic()
-                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer{other}; it is not ended")
+                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer{because}; it is not ended")
             if ready_at is not None:
                 self._set("running")
                 if self._settled.is_set():
                     await self.returned(self)
                 self._settled.set()
             else:
-                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s{other}"
+                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s{because}"
                 processes.send_signal(process, signal.SIGKILL)
 
         async with anyio.create_task_group() as tasks:
@@ -396,55 +381,3 @@ class Child:
 
 
 Returned = Callable[[Child], Awaitable[None]]
-
-
-Item = TypeVar("Item")
-
-
-def order_ends(items: Iterable[Item], name_of: Callable[[Item], str], how: Ending) -> list[tuple[Item, Ending]]:
-    """In which order the processes of a hub are ended, and how each of them: media first, so that people who are
-    relayed or come through the edge stay connected while it drains."""
-    ordered = sorted(items, key=lambda item: name_of(item) != "media")
-    # Only media drains: once its calls are over, nobody has a use for the relay's allocations or pages.
-    return [(item, how if name_of(item) == "media" else "now") for item in ordered]
-
-
-async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan | None) -> None:
-    """End a process. `plan` is what is known of it.
-
-    One that drains is told for how long, or gets SIGTERM where it can't be told; SIGTERM after that, or a second one,
-    stops it, and SIGKILL ends what does not listen.
-    """
-    drain = plan.drain if plan else ProcessPlan.drain
-    first = drain + STOP_GRACE_SECONDS if how == "drain" else SECOND_SIGNAL_SECONDS
-    # One that is stopped hears no signal but the last.
-    limits = () if how == "replace" or processes.is_stopped(process) else (first, STOP_GRACE_SECONDS)
-    told = bool(limits) and how == "drain" and plan is not None and await tell_to_drain(process, plan, plan.drain)
-    for limit in limits:
-        if not told:
-            processes.send_signal(process, signal.SIGTERM)
-        told = False
-        with anyio.move_on_after(limit):
-            await processes.wait_until_gone(process)
-            return
-    processes.send_signal(process, signal.SIGKILL)
-    await processes.wait_until_gone(process)
-
-
-async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int) -> bool:
-    """Have a process wait for its calls for as long as `seconds`, and end then; whether it will.
-
-    Told, and not an argument of its start: another limit is no reason to start it again. To tell it twice, as the
-    next supervisor does, cuts nothing off; a second signal would. Engines of the first version can't be told, and
-    have an argument of their own; a livekit-server of the user's waits until it gets a second signal.
-    """
-    if plan.ready.socket is None:
-        return False
-    try:
-        async with local_client(STATUS_SECONDS, socket=plan.ready.socket) as client:
-            # The socket may be that of another one by now.
-            read_own(await client.get("http://control/status"), process)
-            answer = await client.post("http://control/drain", json={"seconds": seconds})
-    except (httpx.HTTPError, ValueError, LookupError, TypeError):
-        return False
-    return answer.is_success

@@ -1,7 +1,7 @@
-"""Wait until a process says that it is ready, and hear what it says of itself.
+"""Wait until a process says that it is ready, and read what it says of itself.
 
-An answer counts only where it is of that very process: another program may have its port by now, or a second process of
-its kind its control socket.
+An answer counts only if that very process gave it. Another program may have taken its port, and a second process of its
+kind may have bound its control socket.
 """
 
 import time
@@ -23,14 +23,18 @@ RETRY_SECONDS = 0.01
 # A request to a process on this machine that takes longer is not going to be answered.
 ANSWER_SECONDS = 10.0
 
-# A URL names nobody. Where it can't be seen that the process listens there, as where a script has a container run the
-# server, the answer is believed after this: a process whose port another one has ends before.
+# What a process that is ready may take to say how it is. One that is well answers in milliseconds.
+STATUS_SECONDS = 2.0
+
+# An answer at a URL does not say which process it is of. Where it can't be seen that the process listens there, since a
+# script has started the server in a container, for one, the answer is believed after this long. A process whose port is
+# taken has ended by then.
 BELIEVED_SECONDS = 5.0
 
 
 async def wait_ready(ready: Ready, process: ProcessId, note: Callable[[str], None]) -> None:
-    """Return when the process is ready. Never returns while it is not: give it a deadline. `note` hears what another
-    one answers in its place."""
+    """Return when the process is ready. Never returns while it is not: give it a deadline. `note` is called with a
+    text for each answer of another process."""
     async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
         if ready.url:
             await _wait_for_url(client, ready.url, process, note)
@@ -76,11 +80,11 @@ async def _wait_for_url(client: httpx.AsyncClient, url: str, process: ProcessId,
 
 
 class NotItsAnswerError(ValueError):
-    """An answer that is not of the process that was asked. The text says what it is."""
+    """Another process answered than the one that was asked. The text says which."""
 
 
 def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
-    """What the process says of itself on its control socket. NotItsAnswerError where another one says it."""
+    """What the process says of itself on its control socket. NotItsAnswerError where another process answered."""
     require_own(answer, process)
     told = _read_object(answer)
     if not isinstance(told.get("pid"), int):
@@ -89,7 +93,7 @@ def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
 
 
 def require_own(answer: httpx.Response, process: ProcessId) -> None:
-    """NotItsAnswerError where an answer names another process. One without a pid may be of any version."""
+    """NotItsAnswerError where an answer names another process. An answer without a pid, such as a refusal, passes."""
     pid = _read_object(answer).get("pid")
     if isinstance(pid, int) and pid != process.pid and not leads_session_of(process.pid, pid):
         raise NotItsAnswerError(f"another process (pid {pid}) answers")

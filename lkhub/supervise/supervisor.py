@@ -20,9 +20,10 @@ from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.supervise.applied import load_applied, write_applied
-from lkhub.supervise.child import Child, Ending, order_ends
+from lkhub.supervise.child import Child
 from lkhub.supervise.crew import Crew, require_programs
 from lkhub.supervise.doors import Doors
+from lkhub.supervise.ending import Ending, order_ends
 from lkhub.supervise.logs import rotate_logs
 from lkhub.supervise.outside import Outside
 from lkhub.supervise.people import RoomServer, count_people, resume_relayed

@@ -293,7 +293,7 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
         os.killpg(process.pid, signal.SIGKILL)
         await wait_until_gone(process)
 
-    monkeypatch.setattr("lkhub.supervise.child.end_process", end)
+    monkeypatch.setattr("lkhub.supervise.ending.end_process", end)
     assert run("down", *options).code == 0
     assert asked == [(how, 30), ("now", 30)]
 
@@ -380,7 +380,7 @@ def test_down_that_leaves_something_running_fails(run: Run, leave: Leave, monkey
         pass
 
     child = leave("media")
-    monkeypatch.setattr("lkhub.supervise.child.end_process", end_nothing)
+    monkeypatch.setattr("lkhub.supervise.ending.end_process", end_nothing)
     done = run("down")
     assert done.code == 3
     assert f"still running: media (pid {child.pid})" in done.err

@@ -20,7 +20,7 @@ from lkhub.plan.model import Fingerprint, Listener, ProcessName, ProcessPlan, Re
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
-from lkhub.supervise import child, supervisor
+from lkhub.supervise import child, ending, supervisor
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.supervisor import Supervisor
@@ -178,7 +178,7 @@ def _doors_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Actors are ready or gone in milliseconds; what a test waits out is short."""
-    monkeypatch.setattr(child, "STOP_GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(child, "SECOND_SIGNAL_SECONDS", 0.1)
+    monkeypatch.setattr(ending, "STOP_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(ending, "SECOND_SIGNAL_SECONDS", 0.1)
     monkeypatch.setattr(child, "WATCH_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(supervisor, "REJOIN_SECONDS", 0.05)

@@ -19,8 +19,10 @@ from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
-from lkhub.supervise.child import Child, Ending, end_process
+from lkhub.supervise import ending
+from lkhub.supervise.child import Child
 from lkhub.supervise.doors import Doors
+from lkhub.supervise.ending import Ending, end_process
 from lkhub.supervise.record import Identity
 from tests.kit.ports import free_port
 from tests.supervise.conftest import list_running, plan_actor
@@ -265,7 +267,7 @@ async def test_drain_waits_for_the_process_and_can_be_cut_short(make: Make, monk
 
 @pytest.mark.parametrize("drain", [0, 1])
 async def test_drain_lasts_as_long_as_the_spec_says(make: Make, monkeypatch: pytest.MonkeyPatch, drain: int) -> None:
-    monkeypatch.setattr(child_module, "STOP_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(ending, "STOP_GRACE_SECONDS", 0.1)
     child = make(deaf=True)
     child.plan = replace(child.plan, drain=drain)
     async with tasks() as group:

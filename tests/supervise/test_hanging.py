@@ -9,7 +9,7 @@ import pytest
 
 from lkhub.host.processes import is_stopped
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import child, hanging
+from lkhub.supervise import ending, hanging
 from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.supervisor import Supervisor
 from tests.supervise.conftest import MakeHub, list_running, pids, supervising, watch
@@ -139,7 +139,7 @@ async def test_stopped_process_is_not_waited_for_when_the_hub_ends(
 ) -> None:
     """It would hear of it only when it goes on."""
     for seconds in ("STOP_GRACE_SECONDS", "SECOND_SIGNAL_SECONDS"):
-        monkeypatch.setattr(child, seconds, DEADLINE_SECONDS)
+        monkeypatch.setattr(ending, seconds, DEADLINE_SECONDS)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
         media = pids(supervisor)["media"]
