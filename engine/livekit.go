@@ -76,9 +76,9 @@ func decodeStrict(text string) (*serverConfig, error) {
 type sfu struct {
 	text   string // livekit.yaml
 	doors  doors
-	told   advertised      // which addresses clients are told, if not as livekit.yaml says
-	seen   *sightings      // of who uses media's own ports
-	first  *firsts.Record // of who was sent to before they came
+	told   advertised     // which addresses clients are told, if not as livekit.yaml says
+	seen   *sightings     // of clients at media's own ports
+	first  *firsts.Record // which clients sent before media did
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
 	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
@@ -119,7 +119,7 @@ func (s *sfu) Run(ready func()) error {
 	return s.server.Start()
 }
 
-// initLogger does what config.InitLoggerFromConfig does, with lines of bounded length.
+// initLogger does what upstream's config.InitLoggerFromConfig does, with values of bounded length.
 func initLogger(conf *logger.Config) {
 	log, err := logger.NewZapLogger(conf)
 	if err != nil { // as upstream: its default goes on
@@ -336,7 +336,7 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	}
 	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
 	return map[string]any{
-		"rooms": rooms, "seen": s.seen.all(), "unproven": s.seen.doubted(), "connections": connections, "sends": s.sends.Report(),
+		"rooms": rooms, "seen": s.seen.proven(), "unproven": s.seen.unproven(), "connections": connections, "sends": s.sends.Report(),
 	}, nil
 }
 

@@ -15,8 +15,8 @@ type sightings struct {
 	isHome func(netip.Addr) bool // whether a client proves nothing about the way in
 
 	mu       sync.Mutex
-	last     map[string]sighting // by path
-	unproven map[string]sighting // uses of ways that may have been open to nobody but who was sent to before
+	last     map[string]sighting // by path, of clients that were first to send
+	doubtful map[string]sighting // by path, of clients that were sent to first: the way may have been open to them alone
 }
 
 type sighting struct {
@@ -25,17 +25,17 @@ type sighting struct {
 }
 
 func newSightings(isHome func(netip.Addr) bool) *sightings {
-	return &sightings{isHome: isHome, last: map[string]sighting{}, unproven: map[string]sighting{}}
+	return &sightings{isHome: isHome, last: map[string]sighting{}, doubtful: map[string]sighting{}}
 }
 
-// note takes down the use of a path by a client who came unasked, and so shows that others get in.
+// note records the use of a path by a client that was the first to send, which proves that others get in.
 func (s *sightings) note(path string, client netip.Addr, at time.Time) {
 	s.keep(s.last, path, client, at)
 }
 
-// doubt takes down the use of a path by a client who was sent to first.
-func (s *sightings) doubt(path string, client netip.Addr, at time.Time) {
-	s.keep(s.unproven, path, client, at)
+// noteUnproven records the use of a path by a client that was sent to first.
+func (s *sightings) noteUnproven(path string, client netip.Addr, at time.Time) {
+	s.keep(s.doubtful, path, client, at)
 }
 
 func (s *sightings) keep(last map[string]sighting, path string, client netip.Addr, at time.Time) {
@@ -50,16 +50,18 @@ func (s *sightings) keep(last map[string]sighting, path string, client netip.Add
 	}
 }
 
-func (s *sightings) all() map[string]sighting {
+// proven are the last uses that prove the way in, by path.
+func (s *sightings) proven() map[string]sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.last)
 }
 
-func (s *sightings) doubted() map[string]sighting {
+// unproven are the last uses that do not, by path.
+func (s *sightings) unproven() map[string]sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.unproven)
+	return maps.Clone(s.doubtful)
 }
 
 // networksLast is how long the list of interfaces is good for. To make it costs a millisecond, and containers and VPNs

@@ -34,10 +34,9 @@ func watchICE(settings *webrtc.SettingEngine, seen *sightings, first *firsts.Rec
 	})
 }
 
-// noteUse notes a pair that carries something. Over TCP a client always comes by itself: this end opens no connection.
-// Over UDP both ends send checks, and a firewall that drops what nobody asked for lets in a client that media has sent
-// one to. So one who came before that shows that the way is open, and one who did not may have had it opened for itself
-// alone.
+// noteUse notes a pair that carries something. Over TCP the client always opens the connection, which proves the way in.
+// Over UDP both ends send checks, and a check that media sends opens a firewall for the client that it goes to. So a
+// client whose check came first proves the way in; for another one it may have been open for that reason alone.
 func noteUse(seen *sightings, first *firsts.Record, path string, client netip.AddrPort, pair *ice.CandidatePair) {
 	at := pair.LastPacketReceivedAt()
 	if at.IsZero() {
@@ -45,9 +44,9 @@ func noteUse(seen *sightings, first *firsts.Record, path string, client netip.Ad
 	}
 	// pion's clock is the one of the process's start, which may have been set right since.
 	used := time.Now().Add(-time.Since(at))
-	if path == "tcp" || first.Unasked(client) {
+	if path == "tcp" || first.CameFirst(client) {
 		seen.note(path, client.Addr(), used)
 	} else {
-		seen.doubt(path, client.Addr(), used)
+		seen.noteUnproven(path, client.Addr(), used)
 	}
 }

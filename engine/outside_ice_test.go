@@ -20,20 +20,20 @@ func TestChecksAloneAreNoUse(t *testing.T) {
 	for _, path := range []string{"udp", "tcp"} {
 		noteUse(seen, firsts.NewRecord(), path, client, &pair)
 	}
-	if len(seen.all())+len(seen.doubted()) > 0 {
-		t.Fatalf("%v, %v", seen.all(), seen.doubted())
+	if len(seen.proven())+len(seen.unproven()) > 0 {
+		t.Fatalf("%v, %v", seen.proven(), seen.unproven())
 	}
 	pair.UpdatePacketReceived(100)
 	for _, path := range []string{"udp", "tcp"} {
 		noteUse(seen, firsts.NewRecord(), path, client, &pair)
 	}
-	for path, got := range map[string]sighting{"udp": seen.doubted()["udp"], "tcp": seen.all()["tcp"]} {
+	for path, got := range map[string]sighting{"udp": seen.unproven()["udp"], "tcp": seen.proven()["tcp"]} {
 		if got.Address != client.Addr() || time.Since(time.UnixMilli(int64(got.At*1000))) > patience {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	if len(seen.all()) != 1 || len(seen.doubted()) != 1 {
-		t.Errorf("%v, %v", seen.all(), seen.doubted())
+	if len(seen.proven()) != 1 || len(seen.unproven()) != 1 {
+		t.Errorf("%v, %v", seen.proven(), seen.unproven())
 	}
 }
 
@@ -41,8 +41,8 @@ func TestChecksAloneAreNoUse(t *testing.T) {
 // sends nothing until something comes.
 func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 	for name, c := range map[string]struct {
-		serverFirst   bool
-		proven, doubt int
+		serverFirst      bool
+		proven, unproven int
 	}{
 		"client first": {false, 1, 0},
 		"server first": {true, 0, 1},
@@ -70,10 +70,10 @@ func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 			answer, err := answerer.CreateAnswer(nil)
 			describe(t, answerer, offerer, answer, err, !c.serverFirst)
 
-			eventually(t, "use of a path", func() bool { return len(seen.all())+len(seen.doubted()) > 0 })
+			eventually(t, "use of a path", func() bool { return len(seen.proven())+len(seen.unproven()) > 0 })
 			here := netip.MustParseAddr("127.0.0.1")
-			for what, got := range map[string]map[string]sighting{"proven": seen.all(), "doubted": seen.doubted()} {
-				want := map[string]int{"proven": c.proven, "doubted": c.doubt}[what]
+			for what, got := range map[string]map[string]sighting{"proven": seen.proven(), "unproven": seen.unproven()} {
+				want := map[string]int{"proven": c.proven, "unproven": c.unproven}[what]
 				if len(got) != want || want > 0 && got["udp"].Address != here {
 					t.Errorf("%s: %v", what, got)
 				}

@@ -60,7 +60,7 @@ func (c *relayClients) seen() map[string]sighting {
 	for _, conn := range conns {
 		conn.lastCarried(time.Now())
 	}
-	return c.outside.all()
+	return c.outside.proven()
 }
 
 // note takes down a client if its packets have reached media since the last time, and tells whether they have.

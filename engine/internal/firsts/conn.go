@@ -10,20 +10,20 @@ import (
 	"lkhub/engine/internal/udpbatch"
 )
 
-// Conn is a UDP socket whose checks are taken down.
+// Conn is a UDP socket whose checks are recorded.
 type Conn struct {
 	udpbatch.Socket
 	record *Record
 }
 
-// Watch returns the socket, with what it sends and takes noted in record.
+// Watch returns a socket that notes in record what it sends and receives.
 func Watch(conn udpbatch.Socket, record *Record) Conn { return Conn{conn, record} }
 
 // ReadFrom reads one packet.
 func (c Conn) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := c.Socket.ReadFrom(b)
 	if udp, ok := from.(*net.UDPAddr); ok && err == nil {
-		c.record.takes(b[:n], udp.AddrPort())
+		c.record.receives(b[:n], udp.AddrPort())
 	}
 	return n, from, err
 }
@@ -32,7 +32,7 @@ func (c Conn) ReadFrom(b []byte) (int, net.Addr, error) {
 func (c Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 	n, from, err := c.Socket.ReadFromAddrPort(b)
 	if err == nil {
-		c.record.takes(b[:n], from)
+		c.record.receives(b[:n], from)
 	}
 	return n, from, err
 }
@@ -51,13 +51,14 @@ func (c Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return c.Socket.WriteToAddrPort(b, to)
 }
 
-// Net opens sockets that are watched, for calls that have sockets of their own.
+// Net opens sockets that are watched, where each call has sockets of its own.
 type Net struct {
 	transport.Net
 	Record *Record
 }
 
-// ListenUDP opens a socket. Of one for mDNS nothing is to be known, and what reads it wants it as it is.
+// ListenUDP opens a socket, and watches it unless it is one for mDNS: no client sends there, and pion's reader of mDNS
+// needs the plain socket.
 func (n Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, local)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !(local != nil && local.IP.IsMulticast()) {
@@ -66,7 +67,7 @@ func (n Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, e
 	return conn, err
 }
 
-// udpConn is a watched socket that has all that one may be asked for.
+// udpConn is a watched socket with all methods of a transport.UDPConn.
 type udpConn struct {
 	*net.UDPConn
 	watched Conn

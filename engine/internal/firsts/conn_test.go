@@ -81,7 +81,7 @@ func TestWatchedSocketsTakeDownWhoIsFirst(t *testing.T) {
 			if _, err := write(check, comer.LocalAddr()); err != nil {
 				t.Fatal(err)
 			}
-			if record.Unasked(endOf(asked)) || !record.Unasked(endOf(comer)) {
+			if record.CameFirst(endOf(asked)) || !record.CameFirst(endOf(comer)) {
 				t.Errorf("%s, directly %v: who was sent to first seems to have come unasked, or the other way round", name, direct)
 			}
 		}

@@ -1,5 +1,5 @@
-// Package firsts tells whose first packet came before any was sent to them. What a socket sends opens a firewall that
-// drops packets that nobody asked for, so only such a client shows that others get in, too.
+// Package firsts records which clients sent to a socket before the socket sent to them. A packet that leaves opens a
+// firewall for its receiver, so only a client that was first shows that the firewall lets others in.
 package firsts
 
 import (
@@ -11,19 +11,20 @@ import (
 )
 
 const (
-	// remembered is for how long an end is known at least after its last check. Firewalls forget an exchange of UDP
+	// remembered is how long a client is known, at least, after its last check. Firewalls forget an exchange of UDP
 	// packets sooner: Linux after 3 minutes, Google Cloud, the slowest that is known, after 10.
 	remembered = 20 * time.Minute
-	// maxComers bounds what strangers can make us remember: whose packets come is no participant yet.
-	maxComers = 1 << 16
+	// maxClients bounds what strangers can make the record remember. Anybody can send a check.
+	maxClients = 1 << 16
 )
 
-// Record knows which side sent first, of each pair of a socket here and an address there: of a firewall, only packets
-// between the same addresses and ports are an answer. Checks of ICE are enough to know, as they come before all else.
+// Record knows of each client, by its address and port, whether its first check came before one was sent to it. Only
+// checks of ICE are looked at: they come before every other packet.
 type Record struct {
-	mu          sync.Mutex
-	now, before map[netip.AddrPort]bool // whether the other end was first; before is dropped when now becomes it
-	since       time.Time               // of now
+	mu sync.Mutex
+	// Whether each client was first: those of the current period, which began at since, and of the one before it.
+	now, before map[netip.AddrPort]bool
+	since       time.Time
 	clock       func() time.Time
 }
 
@@ -32,50 +33,50 @@ func NewRecord() *Record {
 	return &Record{now: map[netip.AddrPort]bool{}, since: time.Now(), clock: time.Now}
 }
 
-// Unasked reports whether the first packet between this end and any of our sockets came from there. It is false, too, of
-// an end that is not known.
-func (r *Record) Unasked(from netip.AddrPort) bool {
+// CameFirst reports whether the first check between client and the sockets of this record came from the client. It is
+// also false for a client that is not known.
+func (r *Record) CameFirst(client netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget()
-	end := plain(from)
-	return r.now[end] || r.before[end]
+	client = plain(client)
+	return r.now[client] || r.before[client]
 }
 
-// sends takes down a packet before it leaves.
+// sends notes a packet that is about to leave.
 func (r *Record) sends(packet []byte, to netip.AddrPort) {
 	if isCheck(packet) {
 		r.note(to, false)
 	}
 }
 
-// takes takes down a packet that has come.
-func (r *Record) takes(packet []byte, from netip.AddrPort) {
+// receives notes a packet that has come.
+func (r *Record) receives(packet []byte, from netip.AddrPort) {
 	if isCheck(packet) {
 		r.note(from, true)
 	}
 }
 
-// note keeps what is known of an end, else who is first now. An end that we have sent to is never left out: it would seem
-// to come unasked the next time.
-func (r *Record) note(end netip.AddrPort, came bool) {
-	end = plain(end)
+// note records whether a client was first, unless it is known already. A client that was sent to is recorded even where
+// the record is full: it would seem to be first the next time.
+func (r *Record) note(client netip.AddrPort, came bool) {
+	client = plain(client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget()
-	if _, ok := r.now[end]; ok {
+	if _, ok := r.now[client]; ok {
 		return
 	}
-	first, known := r.before[end]
+	first, known := r.before[client]
 	if !known {
 		first = came
 	}
-	if !first || len(r.now) < maxComers {
-		r.now[end] = first
+	if !first || len(r.now) < maxClients {
+		r.now[client] = first
 	}
 }
 
-// forget drops what is older than twice the time.
+// forget begins a new period where the current one is over, and drops the one before it.
 func (r *Record) forget() {
 	now := r.clock()
 	age := now.Sub(r.since)
@@ -88,9 +89,9 @@ func (r *Record) forget() {
 	r.now, r.since = map[netip.AddrPort]bool{}, now
 }
 
-// plain is the end as it is written in candidates.
-func plain(end netip.AddrPort) netip.AddrPort {
-	return netip.AddrPortFrom(end.Addr().Unmap().WithZone(""), end.Port())
+// plain is an address and port as candidates write them: IPv4 as such, and no zone.
+func plain(address netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(address.Addr().Unmap().WithZone(""), address.Port())
 }
 
 // isCheck tells a STUN request (RFC 8489, section 5) from answers and media.

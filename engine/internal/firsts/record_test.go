@@ -20,7 +20,7 @@ func end(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
 func TestWhoIsFirst(t *testing.T) {
 	const client = "203.0.113.7:4000"
 	type step func(*Record)
-	comes := func(packet []byte, from string) step { return func(r *Record) { r.takes(packet, end(from)) } }
+	comes := func(packet []byte, from string) step { return func(r *Record) { r.receives(packet, end(from)) } }
 	goes := func(packet []byte, to string) step { return func(r *Record) { r.sends(packet, end(to)) } }
 	for name, c := range map[string]struct {
 		steps   []step
@@ -41,7 +41,7 @@ func TestWhoIsFirst(t *testing.T) {
 		for _, do := range c.steps {
 			do(record)
 		}
-		if got := record.Unasked(end(client)); got != c.unasked {
+		if got := record.CameFirst(end(client)); got != c.unasked {
 			t.Errorf("first was %s: %v", name, got)
 		}
 	}
@@ -50,38 +50,38 @@ func TestWhoIsFirst(t *testing.T) {
 func TestZonesAreNoPartOfAnEnd(t *testing.T) {
 	record := NewRecord()
 	record.sends(check, end("[fe80::7%eth0]:4000"))
-	record.takes(check, end("[fe80::7]:4000"))
-	record.takes(check, end("[fe80::8%eth0]:4000"))
-	if record.Unasked(end("[fe80::7]:4000")) || !record.Unasked(end("[fe80::8]:4000")) {
+	record.receives(check, end("[fe80::7]:4000"))
+	record.receives(check, end("[fe80::8%eth0]:4000"))
+	if record.CameFirst(end("[fe80::7]:4000")) || !record.CameFirst(end("[fe80::8]:4000")) {
 		t.Error("the interface makes another end of it")
 	}
 }
 
-// A firewall remembers for a while whom was sent to, and so does the record, for longer.
+// A firewall remembers for a while where packets were sent, and the record remembers it for longer.
 func TestEndsAreForgottenLate(t *testing.T) {
 	now := time.Now()
 	record := NewRecord()
 	record.since, record.clock = now, func() time.Time { return now }
 	asked, came, kept := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
 	record.sends(check, asked)
-	record.takes(check, came)
+	record.receives(check, came)
 	record.sends(check, kept)
 
 	now = now.Add(remembered)
-	record.takes(check, asked)
+	record.receives(check, asked)
 	record.sends(check, kept)
-	if record.Unasked(asked) || !record.Unasked(came) {
+	if record.CameFirst(asked) || !record.CameFirst(came) {
 		t.Error("forgotten too soon")
 	}
 	now = now.Add(remembered)
-	record.takes(check, kept)
-	if record.Unasked(kept) || record.Unasked(came) {
+	record.receives(check, kept)
+	if record.CameFirst(kept) || record.CameFirst(came) {
 		t.Error("what is used is forgotten, or what is not is kept")
 	}
 	now = now.Add(2 * remembered)
-	record.takes(check, asked)
+	record.receives(check, asked)
 	record.sends(check, came)
-	if !record.Unasked(asked) || record.Unasked(came) || len(record.before) > 0 {
+	if !record.CameFirst(asked) || record.CameFirst(came) || len(record.before) > 0 {
 		t.Error("kept for ever")
 	}
 }
@@ -91,20 +91,20 @@ func TestAFloodMakesNobodySeemFirst(t *testing.T) {
 	record := NewRecord()
 	asked, late, told := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
 	record.sends(check, asked)
-	for i := range uint32(maxComers + 10) {
+	for i := range uint32(maxClients + 10) {
 		var address [4]byte
 		binary.BigEndian.PutUint32(address[:], 10<<24|i)
-		record.takes(check, netip.AddrPortFrom(netip.AddrFrom4(address), 4000))
+		record.receives(check, netip.AddrPortFrom(netip.AddrFrom4(address), 4000))
 	}
-	if len(record.now) > maxComers {
+	if len(record.now) > maxClients {
 		t.Errorf("%d ends are remembered", len(record.now))
 	}
-	record.takes(check, asked)
-	record.takes(check, late)
+	record.receives(check, asked)
+	record.receives(check, late)
 	record.sends(check, told)
-	record.takes(check, told)
+	record.receives(check, told)
 	for _, e := range []netip.AddrPort{asked, late, told} {
-		if record.Unasked(e) {
+		if record.CameFirst(e) {
 			t.Errorf("%s was not seen to be first", e)
 		}
 	}
