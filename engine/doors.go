@@ -40,13 +40,14 @@ func openDoors(process string, fds []int) (doors, error) {
 	return opened, nil
 }
 
+// inherit takes a descriptor over, and closes it.
 func inherit(fd int) (net.Listener, error) {
 	file := os.NewFile(uintptr(fd), "inherited")
 	defer file.Close() // FileListener holds a copy
 	return net.FileListener(file)
 }
 
-// inheritControl gives the control socket that the supervisor keeps; nil where it gave none.
+// inheritControl takes the control socket over that the supervisor has bound, the last one of fds. nil: it has bound none.
 func inheritControl(process string, fds []int) (net.Listener, error) {
 	if len(fds) == 0 {
 		return nil, nil

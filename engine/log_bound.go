@@ -44,8 +44,8 @@ func (b *boundedLog) Write(line []byte) (int, error) {
 	return b.to.Write(line)
 }
 
-// maxLogged is how many characters of one value a line of livekit-server's shows: room for a stack trace. It logs the API
-// key that a token names before it knows whose token that is, and a header of a megabyte may have one that long.
+// maxLogged is how many characters of one value livekit-server logs: room for a stack trace. It logs the API key that a
+// token names before it has checked the token, and a header may have a key of a megabyte.
 const maxLogged = 2000
 
 // shortLines shortens the values of each line to maxLogged. One Write is one line: JSON, or text with JSON in it.
@@ -63,8 +63,8 @@ func (s shortLines) Write(line []byte) (int, error) {
 
 func (s shortLines) Sync() error { return s.to.Sync() }
 
-// shorten cuts what stands between quotes, and what does not, after maxLogged characters. An escape counts as one, so
-// that JSON stays JSON.
+// shorten cuts each text between quotes, and each text outside them, after maxLogged characters. An escape counts as one
+// character, so that JSON stays JSON.
 func shorten(line []byte) []byte {
 	short := make([]byte, 0, 2*maxLogged)
 	written := 0
@@ -87,7 +87,7 @@ func shorten(line []byte) []byte {
 	return short
 }
 
-// characterSize is that of the first character, or the first escape of JSON.
+// characterSize is how many bytes the first character of text has, or its first escape of JSON. text is not empty.
 func characterSize(text []byte) int {
 	_, size := utf8.DecodeRune(text)
 	if text[0] == '\\' {

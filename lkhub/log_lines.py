@@ -42,12 +42,13 @@ def read_entry(process: str, line: str) -> Entry | None:
     return Entry(_read_number(record.get("ts")), process, level, _show(text)) if text else None
 
 
-# What a stranger sends may be in a line, as long as it was; the raw log has it all.
+# How many characters of a line are shown. A stranger may have made it long; `lkhub logs NAME --raw` shows all of it.
 MAX_TEXT = 2000
 
 
 def _show(text: str) -> str:
-    """A participant's identity, for one, is what its application chose, and may hold what a terminal obeys."""
+    """The text with its length bounded and control characters escaped: a participant's identity, for one, may have
+    sequences that a terminal obeys."""
     return escape(text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…")
 
 

@@ -61,7 +61,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
 
 
 def _describe_unknown(paths: StatePaths) -> str:
-    """How it is seen that no hub is known in a state directory."""
+    """How it is seen that no hub has been up with a state directory."""
     if not os.path.lexists(paths.root):
         return f"{paths.root} does not exist"
     return f"{paths.root} has no record of a hub that can be read"

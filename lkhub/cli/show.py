@@ -125,7 +125,7 @@ def show_detour(verified: "Verified") -> None:
 
 
 def show_unseen(verified: "Verified", url: str) -> None:
-    """What to do where a path was not seen used from outside, or not so that it proves the way in."""
+    """What to do about paths that no client on another machine has used, or none that proves the way in."""
     shown = {result.path: verified.outside[result.path] for result in verified.paths if result.path in verified.outside}
     asking = f"`lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
     if None in shown.values():
@@ -137,8 +137,8 @@ def show_unseen(verified: "Verified", url: str) -> None:
     opened = [path for path, seen in shown.items() if seen and not seen.proven]
     if opened:
         say(
-            f"who used {', '.join(opened)} was sent to first, and that opens a firewall which keeps others out; a "
-            f"later call whose packets come first proves the way in, or {asking}",
+            f"the hub's packets to the last client on {', '.join(opened)} were faster than the client's own, and open "
+            f"a firewall for that client alone; a later call may show whether others get in, or {asking}",
             "outside",
         )
 

@@ -83,7 +83,7 @@ class HubStatus:
     else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
     became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
     alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
-    seen that no hub has been up here; "" where one has."""
+    seen that no hub has been up with this state directory; "" where one has."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None

@@ -32,9 +32,9 @@ def check_known(unknown: str) -> Iterator[Finding]:
             "info",
             "no hub is known here",
             unknown,
-            "none has been up with this state directory, or it was removed after the hub was stopped",
+            "no hub was started with this state directory, or it was removed after the hub was stopped",
             (
-                Fix("if that of another hub is meant, name it: --state DIR, or LKHUB_STATE"),
+                Fix("if you mean a hub with another state directory, name that: --state DIR, or LKHUB_STATE"),
                 Fix("start a hub here", "lkhub up"),
             ),
         )
@@ -43,12 +43,9 @@ def check_known(unknown: str) -> Iterator[Finding]:
 def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for every process whose record can't be written. `unrecorded`: why, by its name."""
     for name, reason in unrecorded.items():
-        is_read_only = "read-only" in reason
-        fix = (
-            Fix("see what is mounted read-only; one with errors turns so by itself (`dmesg`)", "findmnt -O ro")
-            if is_read_only
-            else Fix("see whether the disk is full", "df -h")
-        )
+        fix = Fix("see whether the disk is full", "df -h")
+        if "read-only" in reason:
+            fix = Fix("see what is mounted read-only, as after an error of the disk (`dmesg`)", "findmnt -O ro")
         yield Finding(
             "no-record",
             name,

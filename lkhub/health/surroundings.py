@@ -244,7 +244,7 @@ def _check_unknown(around: Surroundings) -> Iterator[Finding]:
         for verdict in around.verdicts
         if verdict.open is None and _SEEN_BY.get(verdict.row.key, "") not in proven
     ]
-    # Signalling comes before every path, whoever opened that.
+    # Signalling comes before every path, also before one that media opened itself.
     if any(around.outside.values()):
         unknown = [verdict for verdict in unknown if verdict.row.key in _SEEN_BY]
     if not unknown:

@@ -65,7 +65,8 @@ def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
 
 
 def is_listening(pid: int, port: int) -> bool:
-    """Whether a process, or one of its session, is seen to listen on a TCP port. False where that can't be seen."""
+    """Whether a process, or another one of the session that it leads, listens on a TCP port. False where it can't be
+    seen."""
     return _listens(pid, port) or any(_listens(other, port) for other in _list_session(pid))
 
 

@@ -95,7 +95,7 @@ def is_alive(process: ProcessId) -> bool:
 
 
 def leads_session_of(leader: int, pid: int) -> bool:
-    """Whether `pid` is of the session that `leader` leads, as what a script has started is of the script's."""
+    """Whether `pid` belongs to the session that `leader` leads: a script leads that of the programs it has started."""
     try:
         return os.getsid(pid) == leader
     except (OSError, OverflowError):  # it is gone, or no pid

@@ -18,9 +18,9 @@ Protocol = Literal["tcp", "udp"]
 
 @dataclass(frozen=True)
 class Sighting:
-    """A use of a path by a client on another machine: when (epoch seconds), and its address. `proven`: its packets came
-    before any was sent to it, and so show that a firewall lets others in; else the hub's own packets may have opened
-    the way, for this client alone."""
+    """A use of a path by a client on another machine: when (epoch seconds), and its address. `proven`: the client was
+    the first to send, so a firewall lets others in. Otherwise the hub's own packets may have opened the firewall, for
+    this client alone."""
 
     at: float
     address: str
@@ -31,12 +31,12 @@ class Sighting:
 
 
 Sightings: TypeAlias = Mapping[str, Sighting | None]
-"""The last use of each path of which it is known: the last that proves the way in, else the last of all. None: not seen
-yet."""
+"""By path, the last use that proves the way in, else the last one of all; None: not seen yet. Paths whose use can't be
+seen are missing."""
 
 
 def find_proven(sightings: Sightings) -> dict[str, Sighting]:
-    """Of each path whose way in is proven, the last use that proves it."""
+    """By path, the last use that proves the way in; paths without one are missing."""
     return {path: seen for path, seen in sightings.items() if seen and seen.proven}
 
 

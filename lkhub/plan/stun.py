@@ -1,4 +1,4 @@
-"""The STUN servers that clients are told, and servers of the spec that would cost them the path over UDP."""
+"""The STUN servers that clients are told of, and the servers of a spec that would take the path over UDP from them."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ _PORT = 3478
 
 
 def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> tuple[str, ...]:
-    """What livekit.yaml lists as STUN servers, which must never be nothing where no TURN server is listed: LiveKit
-    then tells clients to ask Google and Twilio (roommanager.go, iceServersForParticipant).
+    """What livekit.yaml lists as STUN servers. With neither a STUN nor a TURN server listed, LiveKit tells clients to
+    ask Google and Twilio (roommanager.go, iceServersForParticipant). So without a relay the hub's own address is
+    listed, with a port that media does not use. Nothing answers there, which costs a client nothing (measured).
 
-    Without a relay an address of the hub's own stands in, on a port where media never is. Nothing answers there,
-    which costs a client nothing (measured).
+    A server of the spec that is media's own port is a fault.
     """
     spec = loaded.spec
     _refuse_media_ports(loaded, media)
@@ -28,9 +28,9 @@ def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> 
 
 
 def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
-    """libwebrtc takes every packet from a STUN server's address as that server's answer, and drops it if it is none
-    (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for TURN turn_port.cc, TurnPort::HandleIncomingPacket). From a
-    server that is media's own port no browser and no SDK built on libwebrtc gets media over UDP; pion does."""
+    """Add a fault for each STUN or TURN server that is media's own port. libwebrtc takes every packet from a server's
+    address for an answer of that server, and drops it if it is none (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for
+    TURN turn_port.cc, TurnPort::HandleIncomingPacket). So browsers and SDKs built on it would get no media over UDP."""
     hosts = {in_url(address).lower() for address in media.advertise} | {loaded.spec.domain}
     for path, host, port in _list_servers(loaded):
         if host.lower() in hosts and port in media.udp:

@@ -81,7 +81,7 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
 
 
 def _shortened(characters: int) -> _Json:
-    """A field that a stranger may make as long as a header may be."""
+    """A filter that keeps the first `characters` of a field: a stranger may make it as long as a header may be."""
     return {"filter": "regexp", "regexp": f"(?s)^(.{{{characters}}}).+", "value": "${1}…"}
 
 

@@ -24,7 +24,7 @@ STALL_SECONDS = 30.0
 MOST_PER_CLIENT = 1000
 MOST_OPEN = 4096
 
-# How often it is told that a client is refused.
+# How often it is told that clients are refused, or that no connection can be taken.
 _TOLD_EVERY_SECONDS = 60.0
 
 
@@ -53,8 +53,8 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class RareExhaustion(logging.Filter):
-    """One line now and then of a machine that gives no more connections. asyncio tells of each of its attempts with the
-    way there, thousands of lines a second: it tries as often as its backlog is long (up to Python 3.12)."""
+    """One line a minute while the machine is out of descriptors or memory for connections. asyncio logs a traceback for
+    each failed accept, thousands a second: it tries as often as its backlog is long (up to Python 3.12)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from lkhub.service.places import burst_for
 # Requests under way get this long when the service is stopped.
 SHUTDOWN_SECONDS = 3
 
-# As pion's loggers write, and `lkhub logs` reads (lkhub/log_lines.py): when somebody was refused is to be seen.
+# The form of pion's loggers, which `lkhub logs` reads (lkhub/log_lines.py).
 LOG_FORMAT, LOG_DATE = "serve %(levelname)s: %(asctime)s %(message)s", "%Y/%m/%d %H:%M:%S"
 
 
@@ -32,7 +32,7 @@ def run_service(config: ServeConfig) -> None:
         # A connection that became a WebSocket would be out of these bounds, and there is none.
         ws="none",
         log_level="warning",
-        log_config=None,  # uvicorn's own has no time
+        log_config=None,  # uvicorn's own form has no time
         # Paths of join links name rooms; what people call their rooms is no business of a log.
         access_log=False,
         # Nobody is in front of this listener, so nobody's word on the client's address counts.

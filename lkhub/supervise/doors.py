@@ -1,10 +1,9 @@
 """Listening sockets that the supervisor keeps open for its children.
 
-A child is given the socket, not the address: while it restarts, who connects waits in the socket's queue
-instead of being refused, and a client's first attempt to reconnect succeeds.
+A child is given the socket, not the address: while it restarts, clients wait in the socket's queue instead of being
+refused, and their first attempt to reconnect succeeds.
 
-Control sockets are kept too: a process that ends where the state directory can't be written any more could not bind
-one for itself again.
+Control sockets are kept too: on a file system that has become read-only, the next process could not bind its own.
 """
 
 import contextlib
@@ -42,11 +41,11 @@ class Doors:
         return [listener.fileno() for listener in opened if listener is not None]
 
     def open_control(self, path: str) -> int | None:
-        """A file descriptor that listens on the Unix socket `path`. None where it is left to the process: another one
-        listens there, or it can't be bound, which the process says better."""
+        """A file descriptor that listens on the Unix socket `path`. None where another process listens there, or where
+        it can't be bound: the process then tries it by itself, and its log says why it fails."""
         control = self._controls.get(path)
         if control is None or control.file != files.identify(path):
-            # A removed one is gone for good, and its process may have bound another.
+            # A socket whose file was removed can't be reached any more. Its process may have bound another one.
             self._close_control(path)
             try:
                 self._controls[path] = control = _listen_control(path)
@@ -55,7 +54,7 @@ class Doors:
         return control.socket.fileno()
 
     def close_except(self, kept: set[Door], controls: Collection[str | None] = ()) -> None:
-        """Close every socket but those of `kept`, and of control sockets those of `controls`."""
+        """Close every socket but those of `kept` and the control sockets at the paths `controls`."""
         for door in [door for door in self._sockets if door not in kept]:
             self._sockets.pop(door).close()
         for path in [path for path in self._controls if path not in controls]:
@@ -64,7 +63,7 @@ class Doors:
     def _close_control(self, path: str) -> None:
         if control := self._controls.pop(path, None):
             control.socket.close()
-            with contextlib.suppress(OSError):  # nothing listens there any more, and nothing is harmed by that
+            with contextlib.suppress(OSError):  # a file that stays is harmless: the next process replaces it
                 if files.identify(path) == control.file:
                     os.unlink(path)
 
@@ -102,7 +101,7 @@ def _listen_control(path: str) -> _Control:
             os.unlink(path)
             listener.bind(path)
         os.chmod(path, files.FILE_MODE)
-        listener.listen(CONTROL_BACKLOG)  # until here nobody gets in, whatever the mode
+        listener.listen(CONTROL_BACKLOG)  # before this no connection is possible, whatever the file's mode was
         failing.pop_all()
         return _Control(listener, files.identify(path))
 

@@ -66,7 +66,7 @@ async def _answers(child: Child, process: ProcessId) -> bool:
     try:
         async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
             answer = await client.get(ready.url or "http://control/status")
-            # One that can't tell how it is answers without its pid, and so does a URL.
+            # A failure and an answer at a URL have no pid.
             if ready.url is None and answer.is_success:
                 read_own(answer, process)
     except (httpx.HTTPError, NotItsAnswerError):

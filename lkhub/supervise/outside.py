@@ -23,8 +23,8 @@ if TYPE_CHECKING:  # it brings an HTTP client, and commands read the record with
 
 @dataclass(frozen=True)
 class Way:
-    """A path: what is told of it, since when (epoch seconds), and since then its last use that proves the way in, and
-    the last one that does not."""
+    """A path: its addresses and ports (`told`), since when they are these (epoch seconds), and since then the last use
+    that proves the way in (`seen`) and the last one that does not (`unproven`)."""
 
     told: str
     since: float
@@ -33,7 +33,7 @@ class Way:
 
     @property
     def best(self) -> Sighting | None:
-        """What tells the most."""
+        """The last use that proves the way in, else the last one of all."""
         return self.seen or self.unproven
 
 
@@ -71,7 +71,8 @@ def follow(ways: Ways, told: Mapping[str, str], now: float) -> Ways:
 
 
 def merge(ways: Ways, seen: Iterable[tuple[str, Sighting]]) -> Ways:
-    """The ways with what a process has seen of paths, which may have been before they became what they are."""
+    """The ways with the uses of paths that a process has seen. Those from before `since` are left out: the path had
+    another address or port then."""
     merged = dict(ways)
     for path, sighting in seen:
         if path in merged:
@@ -136,7 +137,7 @@ class Outside:
 
 
 def _read_seen(status: Any) -> list[tuple[str, Sighting]]:
-    """What a process answered, as far as it is what this version answers. Only media's own packets may open a way."""
+    """The uses of paths that a process tells of, as far as this version can read them."""
     seen: list[tuple[str, Sighting]] = []
     for key, proven in (("seen", True), ("unproven", False)):
         with contextlib.suppress(ValueError, LookupError, TypeError):

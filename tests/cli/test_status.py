@@ -112,7 +112,7 @@ def test_people_read_who_used_a_way_that_the_hub_may_have_opened_itself(capsys: 
     shown = capsys.readouterr()
     assert re.search(r"udp +ok +; outside: not proven, used 30 s ago from 203\.0\.113\.7\n", shown.out)
     assert re.search(r"tcp +ok +; outside: 1 min ago from 203\.0\.113\.8\n", shown.out)
-    assert "outside: who used udp was sent to first, and that opens a firewall" in shown.err
+    assert "outside: the hub's packets to the last client on udp were faster than the client's own" in shown.err
     assert "`lkhub verify --url wss://rtc.example.com` on another machine" in shown.err
     assert "never meet" not in shown.err, "no path is without a use"
 

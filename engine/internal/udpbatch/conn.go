@@ -33,7 +33,7 @@ type Conn struct {
 	ended  chan struct{}
 }
 
-// Socket is one that pion reads and writes without an allocation.
+// Socket is a UDP socket that pion reads and writes without an allocation.
 type Socket interface {
 	net.PacketConn
 	ice.AddrPortReaderWriter

@@ -26,7 +26,7 @@ export interface ChatGap {
   at: number;
 }
 
-/** Something that somebody sent and that can't be decrypted here; a message, for all that is known of it. */
+/** Something that somebody sent and that can't be decrypted here. It may have been a message. */
 export interface Unreadable {
   id: string;
   unreadable: true;
@@ -48,7 +48,7 @@ export function isMessage(entry: ChatEntry): entry is ChatMessage {
   return !isGap(entry) && !isUnreadable(entry);
 }
 
-/** A message comes in several packets, one right after another. */
+/** A message comes in several packets. This is longer than they take. */
 const ONE_MESSAGE_MS = 2_000;
 
 /** What messages wait for before they go out: this person's own connection, or that the others are back on theirs. */
@@ -117,7 +117,7 @@ export class Chat {
     this.set(known ? this.entries.map(replace) : [...this.entries, taken]);
   }
 
-  /** Something of somebody else that can't be decrypted. What comes of them in a row is told once. */
+  /** Something of somebody else that can't be decrypted. All that comes of one person in a row leaves one entry. */
   cannotRead(from: Author): void {
     const at = this.now();
     const last = this.entries.at(-1);

@@ -48,7 +48,7 @@ export function notSent(text: string): string {
   return `Not sent: ${text}`;
 }
 
-/** Of one thing that somebody sent. `encrypts`: whether this person has a passphrase at all. */
+/** What stands in the place of something that could not be read. `encrypts`: whether this person has a passphrase. */
 export function unreadable(name: string, encrypts: boolean): string {
   return encrypts
     ? `Something that ${name} sent could not be read: your passphrases differ, or it was changed on the way.`
