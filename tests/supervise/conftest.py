@@ -21,6 +21,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, ending, supervisor
+from lkhub.supervise.child import Child
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.supervisor import Supervisor
@@ -131,6 +132,43 @@ def make_hub(paths: StatePaths) -> MakeHub:
         )
 
     return make
+
+
+PRINT = Fingerprint("program", "files")
+
+MakeChild = Callable[..., Child]
+
+
+@pytest.fixture
+def make_child(paths: StatePaths, said: list[str]) -> MakeChild:
+    """`make_child(exit=3, say="…")`: a child whose actor behaves so."""
+
+    def make(**config: Any) -> Child:
+        write_config(paths, **config)
+        return Child(plan_actor(paths, "media"), PRINT, paths, Doors(), said.append, ignore)
+
+    return make
+
+
+async def ignore(_: Child) -> None:
+    """Nobody has to hear that a child is there again."""
+
+
+def write_config(paths: StatePaths, **config: Any) -> None:
+    Path(paths.render("livekit.yaml")).write_text(json.dumps(config))
+
+
+@asynccontextmanager
+async def tasks() -> AsyncIterator[anyio.abc.TaskGroup]:
+    async with anyio.create_task_group() as group:
+        with anyio.fail_after(20):
+            yield group
+        group.cancel_scope.cancel()
+
+
+def pid(child: Child) -> int:
+    assert child.process is not None
+    return child.process.pid
 
 
 @pytest.fixture(autouse=True)

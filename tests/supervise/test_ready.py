@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import socket
@@ -6,16 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
+import httpx
+import psutil
 import pytest
 
 from lkhub.host.processes import ProcessId, identify
 from lkhub.plan.model import Ready
 from lkhub.supervise import ready as ready_module
-from lkhub.supervise.ready import wait_ready
+from lkhub.supervise.ready import NotItsAnswerError, read_own, wait_ready
 from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, until
 
@@ -178,6 +182,34 @@ async def test_url_of_a_process_that_can_not_be_seen_to_listen_is_believed_after
             with anyio.fail_after(DEADLINE_SECONDS):
                 await wait_ready(Ready(url=f"http://127.0.0.1:{port}/"), process, lambda _: None)
             tasks.cancel_scope.cancel()
+
+
+async def test_url_that_fails_meanwhile_is_believed_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process has answered before counts no more."""
+    clock = itertools.count(0.0, 3.0)
+    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", 5.0)
+    monkeypatch.setattr(ready_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    notes: list[str] = []
+    port = free_port()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
+    with another_process(SILENT) as process:
+        async with listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, answering(200, 503, 200))
+            with anyio.fail_after(DEADLINE_SECONDS):
+                await wait_ready(Ready(url=f"http://127.0.0.1:{port}/"), process, notes.append)
+            tasks.cancel_scope.cancel()
+    assert len(notes) == 3, "one before the failure, and two after it"
+
+
+STARTER = "import subprocess, sys; subprocess.Popen([sys.executable, '-ISsc', 'print(flush=True); input()']).wait()"
+
+
+async def test_answer_of_a_process_that_a_script_has_started_is_its_own() -> None:
+    with another_process(STARTER) as script:
+        [started] = psutil.Process(script.pid).children()
+        assert read_own(httpx.Response(200, json={"pid": started.pid}), script)["pid"] == started.pid
+        with pytest.raises(NotItsAnswerError):
+            read_own(httpx.Response(200, json={"pid": os.getpid()}), script)
 
 
 async def test_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,15 @@
 """Records of processes."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
-from lkhub.host.processes import ProcessId
+from lkhub.host.processes import ProcessId, identify
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.record import Identity, read_record, remove_record, write_record
-from tests.supervise.conftest import plan_actor
+from tests.supervise.conftest import PRINT, plan_actor
 
 OLD, NEW = ProcessId(4711, "boot/1"), ProcessId(4711, "boot/2")
 
@@ -34,3 +35,17 @@ def test_process_that_ends_takes_its_own_record_with_it_and_no_other(
     written = record(paths, NEW)
     remove_record(paths, "media", ended)
     assert read_record(paths, "media") == (written if stays else None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"process": {"pid": "x"}}', "null"])
+def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        Identity.parse(text)
+
+
+def test_identity_is_read_as_it_was_written(paths: StatePaths) -> None:
+    me = identify(os.getpid())
+    assert me is not None
+    plan = replace(plan_actor(paths, "media"), doors=(("127.0.0.1", 7880), ("::1", 7880)))
+    identity = Identity(me, plan, PRINT, 12.5)
+    assert Identity.parse(identity.dump()) == identity

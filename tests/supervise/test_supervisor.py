@@ -105,6 +105,8 @@ async def test_what_is_no_longer_planned_is_ended(paths: StatePaths, said: list[
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
         assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("relay",)
+        assert not os.path.exists(paths.socket("relay")), "nothing would answer there"
+        assert os.path.exists(paths.socket("media"))
         assert set(states(supervisor)) == {"media", "serve"}
         assert len(list_running(paths)) == 2
         assert not os.path.exists(paths.record("relay"))
