@@ -1,6 +1,7 @@
 """The STUN servers that clients are told of, and the servers of a spec that would take the path over UDP from them."""
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from lkhub.plan.model import MediaPlan, RelayPlan, in_url
 from lkhub.spec.document import Path
@@ -31,15 +32,22 @@ def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
     """Add a fault for each STUN or TURN server that is media's own port. libwebrtc takes every packet from a server's
     address for an answer of that server, and drops it if it is none (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for
     TURN turn_port.cc, TurnPort::HandleIncomingPacket). So browsers and SDKs built on it would get no media over UDP."""
-    hosts = {in_url(address).lower() for address in media.advertise} | {loaded.spec.domain}
+    own = {*map(str, media.advertise), loaded.spec.domain}
     for path, host, port in _list_servers(loaded):
-        if host.lower() in hosts and port in media.udp:
+        if _in_one_form(host) in own and port in media.udp:
             loaded.add(
                 path,
                 f"{host}:{port}/udp is media's own port; browsers take what comes from a STUN or TURN server's address "
                 "for that server's answers, so that they would get no media from there",
                 "take it out: clients find media without it",
             )
+
+
+def _in_one_form(host: str) -> str:
+    try:
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        return host.lower().removesuffix(".")
 
 
 def _list_servers(loaded: LoadedSpec) -> Iterator[tuple[Path, str, int]]:
