@@ -92,7 +92,7 @@ func TestLongValuesAreShortenedAndJSONStaysJSON(t *testing.T) {
 			}
 		}
 	}
-	if plain := shorten([]byte(strings.Repeat("x", 1<<20) + "\n")); len(plain) > maxLogged+10 {
-		t.Errorf("a line without quotes has %d bytes", len(plain))
+	if plain := shorten([]byte(strings.Repeat("x", 1<<20) + "\n")); len(plain) > maxLogged+10 || plain[len(plain)-1] != '\n' {
+		t.Errorf("a line without quotes has %d bytes, and ends with %q", len(plain), plain[len(plain)-1])
 	}
 }

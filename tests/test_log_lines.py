@@ -135,7 +135,13 @@ def test_a_damaged_time_is_no_time(at: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["x" * 600_000, media(msg="m" * 600_000), media(msg="never seen", error="e" * 600_000)]
+    "line",
+    [
+        "x" * 600_000,
+        "serve WARNING: 2026/11/28 07:00:00 " + "x" * 600_000,
+        media(msg="m" * 600_000),
+        media(msg="never seen", error="e" * 600_000),
+    ],
 )
 def test_what_is_long_is_shown_in_part(line: str) -> None:
     entry = read_entry("media", line)

@@ -41,6 +41,17 @@ def test_hub_that_never_ran_is_stopped() -> None:
     assert shown["verified"] is None
 
 
+@pytest.mark.parametrize(
+    ("supervisor", "left", "told"),
+    [(None, (), True), (supervised(process()), (), False), (None, (process(),), False)],
+    ids=["stopped", "running", "without a supervisor"],
+)
+def test_that_no_hub_is_known_is_told_where_nothing_runs(supervisor: Any, left: Any, told: bool) -> None:
+    """The record of a hub that runs may be lost with its directory."""
+    codes = [finding.code for finding in HubStatus(None, supervisor, left, None, unknown="/s does not exist").find()]
+    assert ("no-hub-here" in codes) == told
+
+
 def test_running_hub_shows_the_contract() -> None:
     shown = HubStatus(APPLIED, supervised(process(), process("serve")), (), GOOD).as_json()
     assert shown["hub"]["state"] == "running"

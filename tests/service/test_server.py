@@ -147,3 +147,20 @@ def test_what_is_told_of_a_client_has_a_time_and_a_level_for_lkhub_logs(
     assert entry.at is not None
     assert before <= entry.at <= time.time()
     assert (entry.level, entry.text) == ("warning", "Invalid HTTP request received.")
+
+
+def test_machine_without_descriptors_does_not_fill_the_log(service: tuple[subprocess.Popen[str], int]) -> None:
+    process, port = service
+    hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)[1]
+    used = len(os.listdir(f"/proc/{process.pid}/fd"))
+    resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (used, hard))
+    with contextlib.ExitStack() as opened:
+        for _ in range(20):  # some may find a descriptor that was free
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert process.stdout is not None
+        told = process.stdout.readline()
+    process.terminate()
+    told += process.communicate(timeout=20)[0]
+    assert told.count("no more connections can be taken: too many open files") == 1
+    assert "Traceback" not in told
+    assert told.count("\n") <= LOG_LINES

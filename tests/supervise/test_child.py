@@ -19,7 +19,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
 from lkhub.supervise.child import Child
 from lkhub.supervise.doors import Doors
-from lkhub.supervise.record import Identity
+from lkhub.supervise.record import Identity, find_running
 from tests.kit.ports import free_port
 from tests.supervise.conftest import PRINT, MakeChild, ignore, list_running, pid, tasks, write_config
 from tests.waiting import until
@@ -285,6 +285,23 @@ async def test_doors_are_given_as_listening_descriptors(make_child: MakeChild, s
         words = Path(f"/proc/{pid(child)}/cmdline").read_text().split("\0")
         number = words[words.index("--listen-fd") + 1]
         assert os.readlink(f"/proc/{pid(child)}/fd/{number}").startswith("socket:")
+        await child.stop("now")
+    child.doors.close_except(set())
+
+
+@pytest.mark.parametrize("doors", [0, 1])
+async def test_descriptors_are_no_part_of_what_is_known_without_a_record(
+    make_child: MakeChild, paths: StatePaths, doors: int
+) -> None:
+    """They are others at the next start."""
+    child = make_child()
+    child.plan = replace(child.plan, doors=tuple(("127.0.0.1", free_port()) for _ in range(doors)))
+    async with tasks() as group:
+        await child.start(group)
+        os.unlink(paths.record("media"))
+        [found] = find_running(paths)
+        assert found.identity is not None
+        assert found.identity.plan.argv == child.plan.argv
         await child.stop("now")
     child.doors.close_except(set())
 

@@ -88,6 +88,24 @@ func TestWatchedSocketsTakeDownWhoIsFirst(t *testing.T) {
 	}
 }
 
+// The reader of mDNS, golang.org/x/net's ipv4.PacketConn, takes a *net.UDPConn alone.
+func TestSocketForMulticastIsLeftAlone(t *testing.T) {
+	opener, err := stdnet.NewNet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, plain := range map[string]bool{"224.0.0.251": true, "127.0.0.1": false} {
+		conn, err := Net{opener, NewRecord()}.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, ok := conn.(*net.UDPConn); ok != plain {
+			t.Errorf("%s: %T", text, conn)
+		}
+	}
+}
+
 // pion goes by these where it can: without them each packet costs an allocation.
 var (
 	_ ice.AddrPortReaderWriter = Conn{}

@@ -12,6 +12,7 @@ import (
 var (
 	check  = stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
 	answer = stun.MustBuild(stun.TransactionID, stun.BindingSuccess).Raw
+	alive  = stun.MustBuild(stun.TransactionID, stun.NewType(stun.MethodBinding, stun.ClassIndication)).Raw
 	media  = append([]byte{128, 111}, make([]byte, 100)...)
 )
 
@@ -34,7 +35,7 @@ func TestWhoIsFirst(t *testing.T) {
 		"we, to another address":          {[]step{goes(check, "203.0.113.8:4000"), comes(check, client)}, true},
 		"they, as IPv4 in IPv6":           {[]step{comes(check, "[::ffff:203.0.113.7]:4000")}, true},
 		"we, as IPv4 in IPv6":             {[]step{goes(check, "[::ffff:203.0.113.7]:4000"), comes(check, client)}, false},
-		"what is no check is no request":  {[]step{comes(answer, client), comes(media, client), comes(nil, client)}, false},
+		"what is no check is no request":  {[]step{comes(answer, client), comes(alive, client), comes(media, client), comes(nil, client)}, false},
 		"an answer to nobody is no check": {[]step{comes(answer, client), goes(check, client), comes(check, client)}, false},
 	} {
 		record := NewRecord()
@@ -88,7 +89,8 @@ func TestEndsAreForgottenLate(t *testing.T) {
 
 // Strangers who send from many addresses cost bounded memory, and make nothing that is not so seem so.
 func TestAFloodMakesNobodySeemFirst(t *testing.T) {
-	record := NewRecord()
+	record, now := NewRecord(), time.Now()
+	record.since, record.clock = now, func() time.Time { return now }
 	asked, late, told := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
 	record.sends(check, asked)
 	for i := range uint32(maxClients + 10) {
@@ -102,6 +104,8 @@ func TestAFloodMakesNobodySeemFirst(t *testing.T) {
 	record.receives(check, asked)
 	record.receives(check, late)
 	record.sends(check, told)
+	record.receives(check, told)
+	now = now.Add(remembered) // there is room again
 	record.receives(check, told)
 	for _, e := range []netip.AddrPort{asked, late, told} {
 		if record.CameFirst(e) {
