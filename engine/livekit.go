@@ -37,6 +37,7 @@ type (
 	serverConfig    = config.Config
 	messageRouter   = routing.MessageRouter
 	messageSource   = routing.MessageSource
+	messageSink     = routing.MessageSink
 	participantInit = routing.ParticipantInit
 	protocolVersion = types.ProtocolVersion
 	startedSignal   = routing.StartParticipantSignalResults
@@ -179,6 +180,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		return err
 	}
 	hideReplaced(s.server, s.currentSession)
+	awaitOffers(s.server, s.resumeStalled)
 	here := homeOf(conf, s.told)
 	s.seen.isHome = here.has
 	if len(here.told) > 1 {
@@ -217,6 +219,13 @@ func tellByLAN(server *service.LivekitServer, l lans) {
 func hideReplaced(server *service.LivekitServer, current currentSession) {
 	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
 	*router = resumeRouter{*router, current}
+}
+
+// awaitOffers puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
+// renamed, TestMediaLetsClientsResumeThatDoNotOffer fails.
+func awaitOffers(server *service.LivekitServer, resume resumeSession) {
+	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	*router = newOfferRouter(*router, offerPatience, resume)
 }
 
 // currentSession returns the session that an identity has in a room of this node now, empty if it has none.

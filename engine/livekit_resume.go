@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/livekit/livekit-server/pkg/rtc/types"
+	"github.com/livekit/protocol/livekit"
 )
 
 // relayPlace is where a relay sends from, as in relay.json.
@@ -28,6 +29,21 @@ func (s *sfu) Resume(ctx context.Context, by relayPlace) (int, error) {
 		}
 	}
 	return told, err
+}
+
+// resumeStalled lets one participant resume, as Resume does. Upstream ends a session whose signalling ends before its
+// transport is connected (participant.go, HandleSignalSourceClose), so that has to be waited for.
+func (s *sfu) resumeStalled(name livekit.RoomName, identity livekit.ParticipantIdentity) bool {
+	room := s.server.RoomManager().GetRoom(context.Background(), name)
+	if room == nil {
+		return false
+	}
+	participant := room.GetParticipant(identity)
+	if participant == nil || !participant.HasConnected() {
+		return false
+	}
+	participant.CloseSignalConnection(types.SignallingCloseReasonTransportFailure)
+	return true
 }
 
 // isSelected goes by the address of the client's candidate. Upstream's Type is not to be had from the checks that come
