@@ -10,10 +10,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// offerPatience is how long a client may take to offer when media has asked it to. Sixty clients who joined at once on
-// two cores took 2.7 s at most. Upstream waits 15 s for the answers of clients with two peer connections, and has them
-// join anew (transport.go, negotiationFailedTimeout).
-const offerPatience = 5 * time.Second
+// offerPatience is how long a client may take to offer when media has asked it to. Sixty clients that joined at once on
+// two cores took 2.7 s at most, and a few of them more than 5 s where ten other programs wanted the cores too. Upstream
+// waits 15 s for the answers of clients with two peer connections, and has them join anew (transport.go,
+// negotiationFailedTimeout).
+const offerPatience = 10 * time.Second
 
 // resumeSession lets a client open its signalling connection again, and says whether that is possible now.
 type resumeSession func(room livekit.RoomName, identity livekit.ParticipantIdentity) bool
