@@ -25,7 +25,7 @@ type resumeSession func(room livekit.RoomName, identity livekit.ParticipantIdent
 //
 // livekit's Rust SDK 0.10, which is in livekit 1.2.1 for Python, comes to that where its machine is busy: it leaves the
 // next offer to a task that is just ending (rtc_session.rs, queue_negotiation and execute_negotiation_with_retry), and
-// never offers again. Who resumes offers in any case, and media flows on meanwhile.
+// never offers again. A client that resumes always offers, and media flows on meanwhile.
 type offerRouter struct {
 	messageRouter
 	patience time.Duration
@@ -79,7 +79,7 @@ func (w *offerWaits) next(who offerer, first time.Duration) time.Duration {
 	return max(w.of[who], first)
 }
 
-// double is forgotten after a while in which the client did not have to resume again.
+// double makes the next wait for a client's offer twice as long, until the client has not had to resume for a while.
 func (w *offerWaits) double(who offerer, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

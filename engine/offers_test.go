@@ -80,14 +80,24 @@ func (o offers) expect(t *testing.T, want livekit.ParticipantIdentity) {
 }
 
 func TestWhoDoesNotOfferResumes(t *testing.T) {
-	o := newOffers(500 * time.Millisecond)
+	o := newOffers(time.Millisecond)
+	o.connect(t, "silent", false)
+	o.expect(t, "silent")
+}
+
+func TestAnOfferIsWaitedForUntilItComesOrTheConnectionEnds(t *testing.T) {
+	o := newOffers(time.Hour)
 	offering, gone, silent := o.connect(t, "offering", false), o.connect(t, "gone", false), o.connect(t, "silent", false)
 	_ = offering.RequestSink.WriteMessage(offer)
 	gone.ResponseSource.Close()
 	_ = silent.RequestSink.WriteMessage(trick)
-	o.expect(t, "silent") // the last one who was asked, so that the others would have come before
-	if len(o.resumed) > 0 {
-		t.Errorf("%s resumes as well", <-o.resumed)
+	for started, waits := range map[*startedSignal]bool{&offering: false, &gone: false, &silent: true} {
+		watch := started.ResponseSource.(watchedSource).watch
+		watch.mu.Lock()
+		if got := watch.timer != nil; got != waits {
+			t.Errorf("an offer is waited for: %v, not %v", got, waits)
+		}
+		watch.mu.Unlock()
 	}
 }
 
