@@ -82,34 +82,77 @@ func TestEndsAreForgottenLate(t *testing.T) {
 	now = now.Add(2 * remembered)
 	record.receives(check, asked)
 	record.sends(check, came)
-	if !record.CameFirst(asked) || record.CameFirst(came) || len(record.before) > 0 {
+	if !record.CameFirst(asked) || record.CameFirst(came) || len(record.before.came)+len(record.before.asked) > 0 {
 		t.Error("kept for ever")
 	}
 }
 
-// Strangers who send from many addresses cost bounded memory, and make nothing that is not so seem so.
-func TestAFloodMakesNobodySeemFirst(t *testing.T) {
-	record, now := NewRecord(), time.Now()
+// stranger is one of many clients.
+func stranger(i int) netip.AddrPort {
+	var address [4]byte
+	binary.BigEndian.PutUint32(address[:], uint32(10<<24|i))
+	return netip.AddrPortFrom(netip.AddrFrom4(address), 4000)
+}
+
+// Strangers who send from many addresses cost bounded memory, make nobody seem first, and hide nobody who comes after
+// them.
+func TestAFloodOfChecksThatCome(t *testing.T) {
+	now := time.Now()
+	record := NewRecord()
 	record.since, record.clock = now, func() time.Time { return now }
-	asked, late, told := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
+	asked, told, late := end("203.0.113.7:1"), end("203.0.113.7:2"), end("203.0.113.7:3")
 	record.sends(check, asked)
-	for i := range uint32(maxClients + 10) {
-		var address [4]byte
-		binary.BigEndian.PutUint32(address[:], 10<<24|i)
-		record.receives(check, netip.AddrPortFrom(netip.AddrFrom4(address), 4000))
+	for i := range maxCame + 10 {
+		record.receives(check, stranger(i))
 	}
-	if len(record.now) > maxClients {
-		t.Errorf("%d ends are remembered", len(record.now))
-	}
-	record.receives(check, asked)
-	record.receives(check, late)
 	record.sends(check, told)
-	record.receives(check, told)
-	now = now.Add(remembered) // there is room again
-	record.receives(check, told)
-	for _, e := range []netip.AddrPort{asked, late, told} {
-		if record.CameFirst(e) {
-			t.Errorf("%s was not seen to be first", e)
+	record.receives(check, late)
+	if len(record.now.came) > maxCame {
+		t.Errorf("%d clients are remembered", len(record.now.came))
+	}
+	for _, after := range []time.Duration{0, remembered} {
+		now = now.Add(after)
+		for _, client := range []netip.AddrPort{asked, told} {
+			record.receives(check, client)
+			if record.CameFirst(client) {
+				t.Errorf("%s was not first, %s ago", client, after)
+			}
 		}
+		if !record.CameFirst(late) {
+			t.Errorf("who comes after a flood is not seen to be first, %s later", after)
+		}
+	}
+}
+
+// A participant can have checks sent to any number of addresses. That costs bounded memory, and where it is not known any
+// more who was sent to, nobody new is said to be first until it is of no matter.
+func TestAFloodOfChecksThatAreSent(t *testing.T) {
+	now := time.Now()
+	record := NewRecord()
+	record.since, record.clock = now, func() time.Time { return now }
+	early, late := end("203.0.113.7:1"), end("203.0.113.7:2")
+	record.receives(check, early)
+	for i := range maxAsked + 1 {
+		record.sends(check, stranger(i))
+	}
+	if len(record.now.asked) > maxAsked {
+		t.Errorf("%d clients are remembered", len(record.now.asked))
+	}
+	for _, after := range []time.Duration{0, remembered} {
+		now = now.Add(after)
+		for _, client := range []netip.AddrPort{stranger(0), stranger(maxAsked), late} {
+			record.receives(check, client)
+			if record.CameFirst(client) {
+				t.Errorf("%s may have been sent to, %s ago", client, after)
+			}
+		}
+		if !record.CameFirst(early) {
+			t.Errorf("who came before the flood is not known any more, %s later", after)
+		}
+	}
+	now = now.Add(remembered)
+	record.receives(check, late)
+	if !record.CameFirst(late) {
+		t.Error("nobody is ever first again")
 	}
 }
