@@ -32,8 +32,20 @@ MAX_NAME = 256
 # direction. Two names that look alike would be different people, and one line of a log would become two.
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
-# But these two decide how letters join, in Persian, in many scripts of India, and in emoji of several people.
+# Letters, marks and symbols that show nothing: fillers of Hangul, vowels of Khmer that are never written, a joiner of
+# marks (Unicode's Default_Ignorable_Code_Point has them), and an empty pattern of Braille.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+# But these decide how the characters around them join, in Persian, in many scripts of India, and in emoji of several
+# people, or which form the one before has, in emoji, Mongolian and Japanese.
 _JOINERS = frozenset("\u200c\u200d")
+_SELECTORS = frozenset(map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
+# Scripts whose letters none of them changes.
+_UNCHANGED = ("LATIN ", "GREEK ", "CYRILLIC ")
+
+# A digit in a box: the one use of a selector after ASCII.
+_KEYCAP = "\u20e3"
 
 # Rooms of lkhub's own verification: who is in there is a probe, not a person.
 PROBE_ROOM_PREFIX = "lkhub-verify-"
@@ -55,11 +67,24 @@ class Grant:
 def find_unseen(text: str) -> str:
     """The first character that does not belong in the name of a room or a participant, as `U+202E RIGHT-TO-LEFT
     OVERRIDE`; "" where there is none."""
-    for character in text:
-        if unicodedata.category(character) in _UNSEEN and character not in _JOINERS:
+    for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
+        if character in _SELECTORS:
+            hidden = after != _KEYCAP and not _changes(before)
+        elif character in _JOINERS:
+            hidden = before not in _SELECTORS and not _changes(before)
+        else:
+            hidden = character in _BLANK or unicodedata.category(character) in _UNSEEN
+        if hidden:
             kind = "half a character" if unicodedata.category(character) == "Cs" else "a control character"
             return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
     return ""
+
+
+def _changes(character: str) -> bool:
+    """Whether a joiner or a selector after it may be seen."""
+    if character.isascii() or character.isspace() or character in _JOINERS or character in _SELECTORS:
+        return False
+    return not unicodedata.name(character, "").startswith(_UNCHANGED)
 
 
 def join_grant(room: str) -> dict[str, Any]:

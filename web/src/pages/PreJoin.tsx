@@ -4,6 +4,7 @@ import { useEffect, useId, useState } from 'react';
 
 import type { Hub } from '../hub/api';
 import type { Invitation } from '../lib/claims';
+import { displayName } from '../lib/displayName';
 import type { Preview } from '../media/preview';
 import { savedSpeaker, saveSpeaker } from '../media/speaker';
 import { insecureContext } from '../texts/mediaProblem';
@@ -109,7 +110,7 @@ export function PreJoin({
           {problem && <Notice problem={problem} testId="join-problem" />}
           <NameField
             id={nameId}
-            name={nameIsFixed ? (claims.name ?? claims.identity) : name}
+            name={nameIsFixed ? displayName(claims) : name}
             fixed={nameIsFixed}
             missing={nameMissing}
             onName={(value) => {
