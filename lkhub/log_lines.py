@@ -137,13 +137,12 @@ _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
 _FORMS = (
     # The supervisor: 2026-11-27T23:26:24+0000 text.
     (re.compile(r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}) (?P<text>.*)"), "%Y-%m-%dT%H:%M:%S%z"),
-    # pion: turn ERROR: 2026/11/27 23:26:24 text. Go: 2026/11/27 23:26:24 text, in the time of the machine.
+    # pion, and serve (lkhub/service/server.py): turn ERROR: 2026/11/27 23:26:24 text, in the time of the machine. Go
+    # writes it without the first two words.
     (
         re.compile(r"(?:\S+ (?P<level>[A-Z]+): )?(?P<at>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (?P<text>.*)"),
         "%Y/%m/%d %H:%M:%S",
     ),
-    # uvicorn: ERROR:    text.
-    (re.compile(r"(?P<level>[A-Z]+): +(?P<text>.*)"), ""),
 )
 
 
@@ -152,12 +151,12 @@ def _read_text(process: str, line: str) -> Entry:
         if match := form.fullmatch(line):
             found = match.groupdict()
             level = _LEVELS.get((found.get("level") or "info").lower(), "error")
-            return Entry(_read_date(found.get("at"), date), process, level, _show(found["text"]))
+            return Entry(_read_date(found["at"], date), process, level, _show(found["text"]))
     return Entry(None, process, "info", _show(line))
 
 
-def _read_date(text: str | None, form: str) -> float | None:
+def _read_date(text: str, form: str) -> float | None:
     try:
-        return datetime.strptime(text, form).astimezone().timestamp() if text else None
+        return datetime.strptime(text, form).astimezone().timestamp()
     except (ValueError, OverflowError):
         return None

@@ -81,8 +81,8 @@ def local(text: str) -> float:
         ("edge", "2026/11/27 23:26:24 text", Entry(local("2026-11-27 23:26:24"), "edge", "info", "text")),
         (
             "serve",
-            "ERROR:    Exception in ASGI application",
-            Entry(None, "serve", "error", "Exception in ASGI application"),
+            "serve ERROR: 2026/11/27 23:26:24 Exception in ASGI application",
+            Entry(local("2026-11-27 23:26:24"), "serve", "error", "Exception in ASGI application"),
         ),
         (
             "serve",
