@@ -7,6 +7,7 @@ from lkhub.cli.options import find_paths
 from lkhub.errors import InputError, MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.applied import load_applied
+from lkhub.supervise.control import is_served
 
 
 def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
@@ -23,8 +24,14 @@ def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
 
 
 def require_applied(paths: StatePaths) -> dict[str, Any]:
-    """The record of what is in force. MachineError before the first `up`."""
+    """The record of what is in force. MachineError before the first `up`, and where the record of a hub that runs is
+    lost."""
     applied = load_applied(paths)
+    if applied is None and is_served(paths.control):
+        raise MachineError(
+            f"a hub runs here, and {paths.applied} does not say which: its addresses and keys are not known",
+            hints=("`lkhub up` writes it as soon as nobody is in a call, and `lkhub up --now` at once",),
+        )
     if applied is None:
         raise MachineError("this hub has not been up yet", hints=("`lkhub up` starts it",))
     return applied

@@ -1,7 +1,5 @@
 """The people in calls, of whom the running media process knows."""
 
-from dataclasses import dataclass
-
 from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
@@ -16,22 +14,15 @@ ANSWER_SECONDS = 3.0
 TOKEN_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class RoomServer:
-    """Where the room API of a running media process is. `url` is http(s), `keys` the path of its key file."""
-
-    url: str
-    keys: str
-
-
-async def count_people(ready: Ready, process: ProcessId, server: RoomServer) -> int | None:
-    """Participants in all rooms, probes left out; None where the server can't be asked.
+async def count_people(ready: Ready, process: ProcessId, keys: str) -> int | None:
+    """Participants in all rooms, probes left out; None where the server can't be asked. `keys` is the path of its key
+    file.
 
     The bundled engine tells on its control socket who is there now. A livekit-server of the user's has only
     its room list, whose numbers lag by up to five seconds (measured).
     """
     try:
-        rooms = await (_ask_engine(ready.socket, process) if ready.socket else _ask_server(server))
+        rooms = await (_ask_engine(ready.socket, process) if ready.socket else _ask_server(ready.url or "", keys))
     except (httpx.HTTPError, HubError, ValueError, LookupError, TypeError):
         return None
     return sum(count for name, count in rooms if not name.startswith(PROBE_ROOM_PREFIX))
@@ -59,10 +50,10 @@ async def _ask_engine(path: str, process: ProcessId) -> list[tuple[str, int]]:
     return [(room["name"], room["participants"]) for room in answer["rooms"]]
 
 
-async def _ask_server(server: RoomServer) -> list[tuple[str, int]]:
-    key, secret = next(iter(load_keys(server.keys).items()))
+async def _ask_server(url: str, keys: str) -> list[tuple[str, int]]:
+    key, secret = next(iter(load_keys(keys).items()))
     token = sign(Grant("lkhub", {"roomList": True}, ttl_seconds=TOKEN_SECONDS), key, secret)
     headers = {"Authorization": f"Bearer {token}"}
     async with local_client(ANSWER_SECONDS, headers=headers) as client:
-        answer = await client.post(f"{server.url}/twirp/livekit.RoomService/ListRooms", json={})
+        answer = await client.post(f"{url.rstrip('/')}/twirp/livekit.RoomService/ListRooms", json={})
     return [(room["name"], room["num_participants"]) for room in answer.raise_for_status().json()["rooms"]]

@@ -26,7 +26,7 @@ from lkhub.supervise.doors import Doors
 from lkhub.supervise.ending import Ending, order_ends
 from lkhub.supervise.logs import rotate_logs
 from lkhub.supervise.outside import Outside
-from lkhub.supervise.people import RoomServer, count_people, resume_relayed
+from lkhub.supervise.people import count_people, resume_relayed
 from lkhub.supervise.record import CONFIGS
 
 # So long after media was another one, an empty hub may be one whose people are on their way back: the last of 60 was
@@ -341,12 +341,10 @@ class Supervisor:
     async def count_people(self) -> int | None:
         """How many are in a call; None where media can't be asked."""
         media = self.children.get("media")
-        record = load_applied(self.paths)
-        if media is None or media.process is None or media.state != "running" or record is None:
+        if media is None or media.process is None or media.state != "running":
             return 0
-        people = await count_people(
-            media.plan.ready, media.process, RoomServer(record["urls"]["local_media"], self.paths.keys)
-        )
+        # Not by the record of what is in force: one that is lost says nothing of whom a change would cut off.
+        people = await count_people(media.plan.ready, media.process, self.paths.keys)
         return None if people == 0 and time.monotonic() < self._rejoined_by else people
 
     def _record(self, wanted: PreparedHub) -> None:

@@ -57,7 +57,10 @@ class FakeSupervisor:
             except OSError:
                 return
             with connection, connection.makefile("rb") as reader:
-                request = json.loads(reader.readline())
+                line = reader.readline()
+                if not line:  # it was only looked whether anything listens
+                    continue
+                request = json.loads(line)
                 self.asked.append(request)
                 connection.sendall(json.dumps(self.answers[request["do"]]).encode() + b"\n")
 
@@ -95,6 +98,18 @@ def test_up_on_a_running_hub_applies_its_spec_and_returns(run: Run, supervisor: 
     assert request["spec"] == str(tmp_path / "here" / "hub.yaml")
     assert (request["now"], request["environ"]) == (False, {})
     assert "hub is up" in done.out
+
+
+def test_hub_that_runs_and_whose_record_is_lost_is_not_said_to_be_down(
+    run: Run, supervisor: FakeSupervisor, applied: StatePaths
+) -> None:
+    Path(applied.applied).unlink()
+    answer(supervisor, changed=["media"], pending=True, people=2)
+    done = run("up", "--no-verify")
+    assert done.code == 3
+    assert "pending: media would restart, and 2 people are in a call" in done.err
+    assert "a hub runs here" in done.err
+    assert "lkhub up --now" in done.err
 
 
 def test_up_sends_the_variables_that_the_spec_names_and_no_others(

@@ -67,6 +67,34 @@ def test_state_directory_that_is_moved_or_replaced_has_one_supervisor(running: H
         shutil.rmtree(moved)
 
 
+@pytest.mark.timing
+@pytest.mark.anyio
+async def test_state_directory_that_is_moved_while_no_supervisor_lives_costs_no_call(running: Hub) -> None:
+    """Its keys are gone with it: media can only be started anew, with others, and is not while people are in a call."""
+    media = (await run_sync(running.pids))["media"]
+    ann, bob = await start_call(running)
+    moved = running.state.with_name("moved")
+    try:
+        began = time.monotonic()
+        await run_sync(kill_supervisor, running)
+        running.state.rename(moved)
+        done = await run_sync(running.run, "up", "--detach", "--no-verify")
+        assert done.returncode == 3
+        assert "2 people are in a call" in done.stderr
+        assert "a hub runs here" in done.stderr
+        status = await run_sync(running.status)
+        assert "change-pending" in [finding["code"] for finding in status["findings"]]
+        assert {process["name"]: process["pid"] for process in status["processes"]}["media"] == media
+        await bob.wait_heard("ann", 50)
+        assert bob.ear_of("ann").longest_gap(began, time.monotonic()) < UNDISTURBED_SECONDS
+    finally:
+        await ann.leave()
+        await bob.leave()
+        shutil.rmtree(moved)
+    done = await run_sync(running.run, "up", "--detach", "--now")
+    assert done.returncode == 0, done.stderr
+
+
 def test_down_while_the_hub_starts_leaves_nothing_behind(hub: Hub) -> None:
     lock = hub.state / "run/lock"
     with hub.start("up", "--detach", "--no-verify") as starting:

@@ -135,6 +135,23 @@ async def test_change_that_waited_is_not_made_after_a_newer_one(
         assert "A" not in Path(paths.log("media")).read_text().split()
 
 
+@pytest.mark.parametrize("left", [None, "", "{}", '{"spec": null, "name": "hub", "at": 0, "urls": {}, "probes": []}'])
+async def test_change_waits_for_a_call_also_where_what_is_in_force_is_on_no_record(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, left: str | None
+) -> None:
+    """The state directory was moved while no supervisor lived, or the record is damaged or another version's."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
+        before = pids(supervisor)
+        if left is None:
+            os.unlink(paths.applied)
+        else:
+            Path(paths.applied).write_text(left)
+        applied = await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
+        assert (applied.pending, applied.people) == (True, 2)
+        assert pids(supervisor) == before
+
+
 async def test_newer_change_that_is_being_made_is_waited_for_and_stays(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:

@@ -11,14 +11,14 @@ from lkhub.host.keyfile import dump_keys
 from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Ready
 from lkhub.spec.secret import Secret
-from lkhub.supervise.people import RoomServer, count_people
+from lkhub.supervise.people import count_people
 from lkhub.tokens import PROBE_ROOM_PREFIX
 
 pytestmark = pytest.mark.anyio
 
 SECRET = Secret("XYZ" * 15)
 MEDIA = ProcessId(1, "a start")
-NOWHERE = RoomServer("http://127.0.0.1:1", "/nowhere/keys.yaml")
+NOWHERE = "/nowhere/keys.yaml"
 
 
 async def serve_once(listener: anyio.abc.Listener[anyio.abc.SocketStream], body: bytes, seen: list[str]) -> None:
@@ -77,7 +77,7 @@ async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(serve_once, listener, body, seen)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        people = await count_people(Ready(url="x"), MEDIA, RoomServer(f"http://127.0.0.1:{port}", str(keys)))
+        people = await count_people(Ready(url=f"http://127.0.0.1:{port}/"), MEDIA, str(keys))
         tasks.cancel_scope.cancel()
     assert people == 2
     assert seen[0].startswith("POST /twirp/livekit.RoomService/ListRooms ")
