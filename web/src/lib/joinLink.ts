@@ -8,7 +8,7 @@ export interface TokenStore {
 }
 
 // The session store belongs to one tab and ends with it: a reload of the call page finds its token there,
-// another tab, the history and a bookmark don't.
+// another tab and a bookmark don't. The browser's history has the link as it was opened, whatever a page does.
 const storageKey = (room: string) => `lkhub.join.${room}`;
 
 /** Keeps the token of a join link (`/join/ROOM#TOKEN`); the caller takes it out of the address bar. */
