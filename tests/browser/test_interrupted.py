@@ -38,6 +38,18 @@ HOLD = """
 """
 
 
+# Only signalling is being resumed, media has ended, and that is told: no picture stands for how somebody is now.
+CUT_OFF = """
+() => {
+  const banner = document.querySelector('[data-testid=reconnecting]');
+  return banner?.dataset.state === 'signalReconnecting'
+    && window.connections.every(connection => connection.connectionState === 'disconnected')
+    && banner.innerText.includes('nothing new arrives')
+    && document.querySelectorAll('[data-testid=tile][data-away=true]').length === 2;
+}
+"""
+
+
 def enter(context: BrowserContext, hub: Hub, room: str, name: str) -> Page:
     return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name).page
 
@@ -80,6 +92,10 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
             expect_as_it_was(page, microphone=True)
             expect(page.locator("[data-testid=quality]:visible")).to_have_count(0)
         write(ann, "while nobody answers")
+        for page in (ann, bob):
+            # Long before livekit-client gives the connection for media up, the browser knows that nothing comes.
+            page.wait_for_function(CUT_OFF)
+            expect_as_it_was(page, microphone=True)
         expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for the connection")
     for page in (ann, bob):
         expect(page.get_by_test_id("reconnecting")).to_have_attribute("data-state", "reconnecting")

@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'react';
 import { BACK, LOST, LOST_DETAIL, RESUMING } from '../texts/callText';
 import type { Problem } from '../texts/problem';
 import { Notice } from '../ui/Notice';
-import { useCall } from './callContext';
+import { useCall, useIsCutOff } from './callContext';
 import { RecordingNotice } from './Recording';
 
 interface InterruptionsProps {
@@ -13,16 +13,12 @@ interface InterruptionsProps {
   onDismiss: (problem: Problem) => void;
 }
 
-const TEXTS: Partial<Record<ConnectionState, string>> = {
-  [ConnectionState.Reconnecting]: LOST,
-  [ConnectionState.SignalReconnecting]: RESUMING,
-};
-
 /** What a person must know at once: a lost connection, a recording, blocked sound, a device that failed. */
 export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
   const { announcer } = useCall();
   const state = useConnectionState();
-  const text = TEXTS[state];
+  const cutOff = useIsCutOff();
+  const text = cutOff ? LOST : state === ConnectionState.SignalReconnecting ? RESUMING : undefined;
   const told = useRef<string>(undefined);
   useEffect(() => {
     if (text === told.current) return;
@@ -36,7 +32,7 @@ export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
         <p className="banner" data-testid="reconnecting" data-state={state}>
           <span className="spinner" aria-hidden="true" />
           <span>
-            {text} {state === ConnectionState.Reconnecting && LOST_DETAIL}
+            {text} {cutOff && LOST_DETAIL}
           </span>
         </p>
       )}

@@ -6,17 +6,16 @@ import { useEffect, useRef } from 'react';
 
 import { colour, hue, initials } from '../lib/avatar';
 import { displayName } from '../lib/displayName';
-import { useOthers } from './callContext';
+import { useIsCutOff, useOthers } from './callContext';
 import { RoomAddress } from './RoomAddress';
 import { SidePanel } from './SidePanel';
-import { useIsRestarting } from './useHeld';
 import { useIsSilent } from './useIsSilent';
 
 /** Everybody who is in the call, and how others get in. */
 export function PeoplePanel({ onClose }: { onClose: () => void }) {
   const others = useOthers();
   const { localParticipant } = useLocalParticipant();
-  const restarting = useIsRestarting();
+  const cutOff = useIsCutOff();
   const list = useRef<HTMLUListElement>(null);
   useEffect(() => {
     list.current?.focus();
@@ -24,9 +23,9 @@ export function PeoplePanel({ onClose }: { onClose: () => void }) {
   return (
     <SidePanel title="People" testId="people-panel" onClose={onClose}>
       <ul className="people" ref={list} tabIndex={-1} aria-label="People in this call">
-        <Row participant={localParticipant} name={displayName(localParticipant)} away={restarting} />
+        <Row participant={localParticipant} name={displayName(localParticipant)} away={cutOff} />
         {others.map(({ identity, name, away, participant }) => (
-          <Row key={identity} participant={participant} name={name} away={away} />
+          <Row key={identity} participant={participant} name={name} away={away || cutOff} />
         ))}
       </ul>
       <RoomAddress />

@@ -20,6 +20,12 @@ export function useCall(): CallValue {
   return call;
 }
 
+/** Whether it is known that nothing of the others arrives just now. */
+export function useIsCutOff(): boolean {
+  const { arrival } = useCall().session;
+  return useSyncExternalStore(arrival.subscribe, arrival.snapshot);
+}
+
 /** Everybody else, also those who are away for a moment. */
 export function useOthers(): Other[] {
   const { roster } = useCall().session;

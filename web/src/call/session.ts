@@ -8,6 +8,7 @@ import { ENCRYPTION_FAILED, explainConnect } from '../texts/joinProblem';
 import { explainMedia } from '../texts/mediaProblem';
 import type { Problem } from '../texts/problem';
 import { ProblemError } from '../texts/problem';
+import { Arrival } from './arrival';
 import { openChat } from './chatRoom';
 import { tellEncryptedData } from './dataEncryption';
 import type { Encryption } from './encryption';
@@ -32,6 +33,7 @@ export interface CallSession {
   room: Room;
   chat: Chat;
   roster: RoomRoster;
+  arrival: Arrival;
   lowPower: LowPower;
   encryption: Encryption | undefined;
   encryptionWatch: EncryptionWatch;
@@ -83,6 +85,7 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
     room,
     chat,
     roster,
+    arrival: new Arrival(room),
     lowPower: new LowPower(room),
     encryption,
     encryptionWatch,
