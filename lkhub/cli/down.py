@@ -8,7 +8,7 @@ from lkhub.cli.applied import find_hub
 from lkhub.cli.options import HubSpec, State
 from lkhub.cli.show import err
 from lkhub.errors import InputError, MachineError
-from lkhub.health.checks import begin_with_people
+from lkhub.health.checks import describe_cut
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import NotRunningError, ask, ask_settled
 
@@ -50,7 +50,7 @@ def restart(
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
     answer = ask(paths.control, "restart", name=name)
     people = answer["people"]
-    told = f"; {begin_with_people(people)} in a call and had to reconnect" if people else ""
+    told = f"; {describe_cut(people, answer['restarted'])}" if people else ""
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
 
 

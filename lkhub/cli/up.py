@@ -16,7 +16,7 @@ from lkhub.cli.show import err, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import is_well, verify_hub
 from lkhub.errors import EXIT_UNWELL, MachineError
-from lkhub.health.checks import begin_with_people, describe_people
+from lkhub.health.checks import describe_cut, describe_people
 from lkhub.health.status import Verified
 from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import forget_variables
@@ -91,7 +91,7 @@ def _report_applied(applied: Applied) -> None:
         people = describe_people(applied.people)
         err.print(f"pending: {names} would restart, and {people}; applied {when}, or with --now")
     elif applied.cut:
-        err.print(f"restarted {names}; {begin_with_people(applied.cut)} in a call and had to reconnect")
+        err.print(f"restarted {names}; {describe_cut(applied.cut, applied.changed)}")
     elif applied.changed:
         err.print(f"restarted {names}")
     if applied.reloaded:

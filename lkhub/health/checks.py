@@ -1,7 +1,7 @@
 """Facts → findings, one function a finding. Pure."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lkhub.health.finding import Finding, Fix
@@ -35,6 +35,19 @@ def describe_people(people: int | None) -> str:
     return f"{begin_with_people(people)} in a call"
 
 
+def describe_cut(people: int, restarted: Collection[str]) -> str:
+    """Whom the restart of processes has cut off, of the people in a call. Only media carries all of them."""
+    begin = f"{begin_with_people(people)} in a call"
+    if ways := _list_ways(restarted):
+        return f"{begin}, and whoever came through {ways} had to reconnect"
+    return f"{begin} and had to reconnect"
+
+
+def _list_ways(restarted: Collection[str]) -> str:
+    """The processes of which a restart cuts off only those who came through them; "" where it is everybody."""
+    return "" if "media" in restarted else " or ".join(name for name in restarted if name != "serve")
+
+
 def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iterator[Finding]:
     """A finding for a change that waits. `waits`: `{"restarts", "people"}`, the names of the processes and how many
     were in a call at the last look; None of a supervisor that does not tell."""
@@ -43,12 +56,14 @@ def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iter
     people = waits["people"] if waits else None
     restarts = ", ".join(waits["restarts"]) if waits else "processes that may carry calls"
     known = people is not None
+    ways = _list_ways(waits["restarts"]) if waits else ""
+    whom = f"whoever came through {ways}" if ways else "whoever is in a call"
     yield Finding(
         "change-pending",
         "hub",
         "info",
         f"a change of the spec waits until {'nobody is' if known else 'it is known that nobody is'} in a call",
-        f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} whoever is in a call",
+        f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {whom}",
         describe_people(people) if waits else "people are in a call, or whether they are is not known",
         (
             Fix(

@@ -132,6 +132,14 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
         ),
         ({"changed": ["media"], "cut": 3}, "3 people are in a call and had to reconnect"),
         (
+            {"changed": ["relay"], "cut": 2},
+            "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect",
+        ),
+        (
+            {"changed": ["relay", "serve", "edge"], "cut": 1},
+            "; 1 person is in a call, and whoever came through relay or edge had to reconnect",
+        ),
+        (
             {"changed": ["media"], "pending": True, "people": 2},
             "pending: media would restart, and 2 people are in a call",
         ),
@@ -231,8 +239,14 @@ def test_down_stops_the_hub(run: Run, supervisor: FakeSupervisor, now: bool) -> 
 def test_restart_is_of_one_or_of_all(run: Run, supervisor: FakeSupervisor) -> None:
     assert run("restart", "media").err == "restarted media\n"
     supervisor.answers["restart"] = {"ok": {"restarted": ["media", "relay", "serve"], "people": 2}}
-    assert "2 people are in a call" in run("restart").err
+    assert "2 people are in a call and had to reconnect" in run("restart").err
     assert [request["name"] for request in supervisor.requests("restart")] == ["media", None]
+
+
+def test_restart_of_what_carries_some_of_them_cuts_off_those(run: Run, supervisor: FakeSupervisor) -> None:
+    supervisor.answers["restart"] = {"ok": {"restarted": ["relay"], "people": 2}}
+    said = "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect\n"
+    assert run("restart", "relay").err == said
 
 
 def test_restart_of_nobody_names_who_there_is(run: Run, supervisor: FakeSupervisor) -> None:

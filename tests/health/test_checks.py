@@ -91,3 +91,17 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
     assert finding.severity == "error"
     assert "media, serve" in finding.detail
     assert finding.fix[0].command == "lkhub up"
+
+
+@pytest.mark.parametrize(
+    ("restarts", "whom"),
+    [
+        (["media"], "whoever is in a call"),
+        (["relay", "media"], "whoever is in a call"),
+        (["relay", "serve"], "whoever came through relay"),
+        (["relay", "edge"], "whoever came through relay or edge"),
+    ],
+)
+def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], whom: str) -> None:
+    [finding] = check_pending(True, {"restarts": restarts, "people": 2})
+    assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"
