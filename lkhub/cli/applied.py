@@ -1,5 +1,6 @@
 """Which hub a command is about, and what is in force there. Light to import: most commands need no more."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,5 +34,16 @@ def require_applied(paths: StatePaths) -> dict[str, Any]:
             hints=("`lkhub up` writes it as soon as nobody is in a call, and `lkhub up --now` at once",),
         )
     if applied is None:
-        raise MachineError("this hub has not been up yet", hints=("`lkhub up` starts it",))
+        raise MachineError(f"this hub has not been up yet: {describe_unknown(paths)}", hints=(START, ANOTHER))
     return applied
+
+
+START = "`lkhub up` starts it"
+ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE"
+
+
+def describe_unknown(paths: StatePaths) -> str:
+    """How it is seen that no hub is known in a state directory."""
+    if not os.path.lexists(paths.root):
+        return f"{paths.root} does not exist"
+    return f"{paths.root} has no record of a hub that can be read"

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lkhub.cli.applied import find_hub
+from lkhub.cli.applied import ANOTHER, describe_unknown, find_hub
 from lkhub.cli.options import HubSpec, State
-from lkhub.cli.show import err
+from lkhub.cli.show import err, show_hints
 from lkhub.errors import InputError, MachineError
 from lkhub.health.checks import describe_cut
 from lkhub.plan.paths import StatePaths
+from lkhub.supervise.applied import load_applied
 from lkhub.supervise.control import NotRunningError, ask, ask_settled
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ def down(
     already, and that is no error.
     """
     paths = find_hub(spec, state)
-    _stop(paths, "now" if now else "drain")
-    err.print("the hub is down")
+    if _stop(paths, "now" if now else "drain") or load_applied(paths) is not None:
+        err.print("the hub is down")
+    else:
+        # Not "the hub is down": the one that is meant may run.
+        err.print(f"nothing to stop: {describe_unknown(paths)}")
+        show_hints((ANOTHER,))
 
 
 def restart(
@@ -54,8 +59,8 @@ def restart(
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
 
 
-def _stop(paths: StatePaths, how: "Ending") -> None:
-    """Return when the hub is down. One that is starting is waited for, and then stopped."""
+def _stop(paths: StatePaths, how: "Ending") -> bool:
+    """Return when the hub is down: whether anything of it ran. One that is starting is waited for, and then stopped."""
     waits = "the hub is starting or stopping; waiting until it can be stopped"
     options = {"drain": how == "drain", "on_progress": err.print}
     try:
@@ -63,11 +68,12 @@ def _stop(paths: StatePaths, how: "Ending") -> None:
     except NotRunningError as error:
         if error.busy:
             raise
-        _stop_left(paths, how)
+        return _stop_left(paths, how)
+    return True
 
 
-def _stop_left(paths: StatePaths, how: "Ending") -> None:
-    """End what an earlier supervisor left running."""
+def _stop_left(paths: StatePaths, how: "Ending") -> bool:
+    """End what an earlier supervisor left running; False where that was nothing."""
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
@@ -76,7 +82,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
     from lkhub.supervise.record import find_running, remove_record
 
     if not find_running(paths):
-        return
+        return False
     with hold_lock(paths):
         # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
         for _ in range(2):
@@ -88,3 +94,4 @@ def _stop_left(paths: StatePaths, how: "Ending") -> None:
         if left := find_running(paths):
             names = ", ".join(f"{found.name} (pid {found.process.pid})" for found in left)
             raise MachineError(f"still running: {names}")
+    return True

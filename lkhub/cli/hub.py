@@ -2,12 +2,11 @@
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from lkhub.cli.applied import require_applied
+from lkhub.cli.applied import describe_unknown, require_applied
 from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
@@ -51,20 +50,13 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     around = around or UNSEEN
     runs_in = read_runs_in(supervisor["pid"]) if supervisor else RunsIn()
     verified = read_verified(paths)
-    unknown = _describe_unknown(paths) if applied is None else ""
+    unknown = describe_unknown(paths) if applied is None else ""
     return HubStatus(
         *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
         around=around,
         runs_in=runs_in,
         unknown=unknown,
     )
-
-
-def _describe_unknown(paths: StatePaths) -> str:
-    """How it is seen that no hub has been up with a state directory."""
-    if not os.path.lexists(paths.root):
-        return f"{paths.root} does not exist"
-    return f"{paths.root} has no record of a hub that can be read"
 
 
 def _ask_settled(paths: StatePaths) -> dict[str, Any] | None:

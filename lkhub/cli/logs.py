@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lkhub.cli.applied import find_hub
+from lkhub.cli.applied import ANOTHER, START, find_hub
 from lkhub.cli.options import HubSpec, State
 from lkhub.cli.show import out
 from lkhub.errors import InputError
@@ -51,8 +51,8 @@ def logs(
     asked = [name] if name else list(NAMES)
     if not any(Path(paths.log(each)).exists() for each in asked):
         others = any(Path(paths.log(each)).exists() for each in NAMES)
-        hint = "`lkhub status` shows whether this hub has such a process" if others else "`lkhub up` starts it"
-        raise InputError(f"{name or 'the hub'} has written nothing yet", hints=(hint,))
+        hints = ("`lkhub status` shows whether this hub has such a process",) if others else (START, ANOTHER)
+        raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
     tails = {each: Tail(paths.log(each)) for each in asked}
     if name and raw:
         show_raw([(name, line) for line in tails[name].read_last(lines)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lkhub.cli.applied import find_hub
+from lkhub.cli.applied import ANOTHER, describe_unknown, find_hub
 from lkhub.cli.options import HubSpec, Json, State
 from lkhub.cli.show import out, show_json, show_qr
 from lkhub.errors import InputError, MachineError, UnwellError
@@ -67,7 +67,10 @@ def _require_own_authority(paths: StatePaths) -> dict[str, Any]:
     """The record of what is in force, of a hub that certifies itself."""
     applied = load_applied(paths)
     if applied is None:
-        raise UnwellError("this hub has not been up yet", hints=("`lkhub up` starts it, and makes the root",))
+        raise UnwellError(
+            f"this hub has not been up yet: {describe_unknown(paths)}",
+            hints=("`lkhub up` starts it, and makes the root", ANOTHER),
+        )
     if not applied["urls"].get("trust"):
         hints = ("tls.mode: internal in the spec makes one; certificates of other modes come from elsewhere",)
         raise UnwellError("this hub has no certificate authority of its own", hints=hints)

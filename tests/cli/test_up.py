@@ -236,6 +236,39 @@ def test_down_stops_the_hub(run: Run, supervisor: FakeSupervisor, now: bool) -> 
     assert [request["drain"] for request in supervisor.requests("stop")] == [not now]
 
 
+def test_down_does_not_say_that_a_hub_is_down_where_none_is_known(run: Run, paths: StatePaths, tmp_path: Path) -> None:
+    done = run("down")
+    assert (done.code, done.out) == (0, "")
+    assert "the hub is down" not in done.err
+    assert f"nothing to stop: {paths.root} does not exist" in done.err
+    assert "--state DIR" in done.err
+    assert not Path(paths.root).exists(), "asking makes nothing"
+    (tmp_path / "other").mkdir()
+    assert "other has no record of a hub" in run("down", "--state", str(tmp_path / "other")).err
+
+
+def test_down_of_a_hub_that_was_stopped_is_no_news(run: Run, applied: StatePaths) -> None:
+    assert run("down").err == "the hub is down\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("env",),
+        ("token", "--room", "a", "--link"),
+        ("verify",),
+        ("logs",),
+        ("trust",),
+        ("rooms", "create", "a"),
+    ],
+)
+def test_commands_name_the_place_where_no_hub_is_known(run: Run, paths: StatePaths, command: tuple[str, ...]) -> None:
+    done = run(*command)
+    assert done.code in (1, 2, 3)
+    assert paths.root in done.err
+    assert "--state DIR, or LKHUB_STATE" in done.err
+
+
 def test_restart_is_of_one_or_of_all(run: Run, supervisor: FakeSupervisor) -> None:
     assert run("restart", "media").err == "restarted media\n"
     supervisor.answers["restart"] = {"ok": {"restarted": ["media", "relay", "serve"], "people": 2}}
