@@ -187,6 +187,18 @@ def _loopback_told(result: PathResult, hub: CalledHub) -> Cause:
 def _not_offered(result: PathResult, hub: CalledHub) -> Cause:
     key = key_of(result, hub)
     other = _LIVEKIT_KEYS.get(result.path, "rtc")
+    ports = hub.ports.get("udp", "").removesuffix("/udp")
+    if hub.is_own and result.path == "udp" and "-" in ports:
+        first, _, last = ports.partition("-")
+        return Cause(
+            f"in a range each participant takes ports of their own, and all of {ports} may be taken; or what runs has"
+            " another spec",
+            (
+                Fix(f"see which of {ports} are taken", f"ss -lun 'sport >= :{first} and sport <= :{last}'"),
+                Fix("where all are: a wider range, or one port, which all calls share (media.udp: 7882)"),
+                Fix("where they are not: apply the spec", "lkhub up"),
+            ),
+        )
     if hub.is_own:
         return Cause(
             "the spec promises this path, and what runs does not offer it",

@@ -140,6 +140,16 @@ def test_causes_of_one_stage_differ(stage: str, reasons: list[str], hub: CalledH
     assert len({finding.cause for finding in found}) == len(reasons)
 
 
+def test_a_range_of_ports_may_be_used_up() -> None:
+    """With one port for all calls it can't be, and of other paths and other machines the range says nothing."""
+    ranged = replace(OWN, ports={**OWN.ports, "udp": "50000-50099/udp"})
+    text = say(find(fail("udp", "join", "not-offered"), ranged))
+    assert "all of 50000-50099 may be taken" in text
+    assert "ss -lun 'sport >= :50000 and sport <= :50099'" in text
+    for path, hub in (("udp", OWN), ("tcp", ranged), ("udp", replace(ranged, reach=""))):
+        assert "taken" not in say(find(fail(path, "join", "not-offered"), hub))
+
+
 # --- a proxy in front
 
 
