@@ -1,9 +1,11 @@
 """What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
+import shlex
 import sys
 from typing import Any
 
 from lkhub.cli.applied import require_applied
+from lkhub.cli.options import find_state
 from lkhub.cli.show import (
     describe_briefly,
     describe_outside,
@@ -58,9 +60,11 @@ def show_summary(
         rows["trust"] = f"{urls['trust'][0]}, once on each device"
     opens = applied["auto_create"]
     address = make_link(plan.paths, FIRST_ROOM) if opens and (link or sys.stdout.isatty()) else ""
-    first = "" if opens else f"lkhub rooms create {FIRST_ROOM}; "
-    rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link"
-    rows["API key"] = "lkhub env"
+    # A command that is typed without it is about the hub of another state directory.
+    here = "" if find_state(None) == plan.paths.root else f" --state {shlex.quote(plan.paths.root)}"
+    first = "" if opens else f"lkhub rooms create {FIRST_ROOM}{here}; "
+    rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link{here}"
+    rows["API key"] = f"lkhub env{here}"
     if address and (scanned := _choose_scanned(applied, address)):
         show_qr(scanned, below=_count_lines(rows))
     is_well = not any(finding.severity == "error" for finding in findings)

@@ -23,7 +23,8 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def plan(applied: StatePaths) -> Plan:
+def plan(applied: StatePaths, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("LKHUB_STATE", applied.root)
     built = build_plan(load_spec(b""), make_facts(state=applied.root))
     assert built is not None
     return built
@@ -53,6 +54,22 @@ def test_token_is_not_written_to_what_keeps_it(plan: Plan, capsys: Captured) -> 
     assert "eyJ" not in shown.out + shown.err
     assert "█" not in shown.out
     assert re.search(r"join +lkhub token --room lobby --link\n", shown.out)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_commands_are_about_the_hub_that_is_up_as_they_are_typed(
+    plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    """A hub of `up --state DIR` is not the one that a plain command finds."""
+    monkeypatch.setenv("LKHUB_STATE", "/another")
+    record = json.loads(Path(plan.paths.applied).read_text()) | {"auto_create": opens}
+    Path(plan.paths.applied).write_text(json.dumps(record))
+    show_summary(plan, None)
+    here = f" --state {re.escape(plan.paths.root)}"
+    rooms = "" if opens else f"lkhub rooms create lobby{here}; "
+    shown = capsys.readouterr().out
+    assert re.search(rf"join +{rooms}lkhub token --room lobby --link{here}\n", shown)
+    assert re.search(rf"API key +lkhub env{here}\n", shown)
 
 
 def test_token_is_written_everywhere_when_it_is_asked_for(plan: Plan, capsys: Captured) -> None:
