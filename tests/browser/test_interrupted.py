@@ -45,6 +45,7 @@ CUT_OFF = """
   return banner?.dataset.state === 'signalReconnecting'
     && window.connections.every(connection => connection.connectionState === 'disconnected')
     && banner.innerText.includes('nothing new arrives')
+    && document.querySelector('[data-testid=ice-path]').dataset.path === 'none'
     && document.querySelectorAll('[data-testid=tile][data-away=true]').length === 2;
 }
 """

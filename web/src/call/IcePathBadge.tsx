@@ -3,6 +3,8 @@ import { Route, ShieldAlert, Zap } from 'lucide-react';
 
 import type { PathKind } from '../lib/icePath';
 import { Popover } from '../ui/Popover';
+import { useIsCutOff } from './callContext';
+import type { IcePaths } from './useIcePath';
 import { useIcePath } from './useIcePath';
 
 interface PathText {
@@ -29,9 +31,13 @@ const TEXTS: Record<PathKind, PathText> = {
   },
 };
 
+const NONE: IcePaths = { shown: undefined, all: [] };
+
 /** Says how media travels, and with details on demand. */
 export function IcePathBadge() {
-  const { shown, all } = useIcePath(useRoomContext());
+  const found = useIcePath(useRoomContext());
+  // Statistics keep the way that was, and nothing goes there any more.
+  const { shown, all } = useIsCutOff() ? NONE : found;
   const text = shown ? TEXTS[shown.kind] : undefined;
   const Icon = text?.Icon ?? Route;
   const details = all.map((path) => `${path.local} → ${path.remote}${rtt(path.rttMs)}`);
