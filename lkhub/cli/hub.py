@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lkhub.cli.applied import describe_unknown, require_applied
+from lkhub.cli.options import name_state
 from lkhub.cli.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.health.status import HubStatus, Verified
@@ -56,6 +57,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         around=around,
         runs_in=runs_in,
         unknown=unknown,
+        options=name_state(paths),
     )
 
 

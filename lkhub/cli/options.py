@@ -1,6 +1,7 @@
 """Options that commands share, and what they mean."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,11 @@ def find_state(given: Path | None) -> str:
     if not chosen:
         chosen = "/var/lib/lkhub" if os.geteuid() == 0 else platformdirs.user_state_dir("lkhub")
     return os.path.abspath(chosen)
+
+
+def name_state(paths: StatePaths) -> str:
+    """What a command needs to be about this hub: ` --state DIR`, or "" where the default leads there."""
+    return "" if find_state(None) == paths.root else f" --state {shlex.quote(paths.root)}"
 
 
 def require_name(option: str, text: str) -> None:

@@ -39,7 +39,7 @@ def show_status(hub: HubStatus) -> None:
         show_unseen(verified, data["urls"]["livekit"])
     elif hub.state == "running":
         since = "has its certificate" if hub.is_certified_since else "started"
-        out.print(f"not verified since it {since}: `lkhub verify`")
+        out.print(f"not verified since it {since}: `lkhub verify{hub.options}`")
     show_findings(hub.find())
 
 

@@ -1,11 +1,10 @@
 """What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
-import shlex
 import sys
 from typing import Any
 
 from lkhub.cli.applied import require_applied
-from lkhub.cli.options import find_state
+from lkhub.cli.options import name_state
 from lkhub.cli.show import (
     describe_briefly,
     describe_outside,
@@ -48,7 +47,9 @@ def show_summary(
     show_detour(verified)
     called = read_called(plan.paths)
     findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
-    show_findings(findings)
+    # A command that is typed without it is about the hub of another state directory.
+    here = name_state(plan.paths)
+    show_findings(finding.with_options(here) for finding in findings)
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)
@@ -60,8 +61,6 @@ def show_summary(
         rows["trust"] = f"{urls['trust'][0]}, once on each device"
     opens = applied["auto_create"]
     address = make_link(plan.paths, FIRST_ROOM) if opens and (link or sys.stdout.isatty()) else ""
-    # A command that is typed without it is about the hub of another state directory.
-    here = "" if find_state(None) == plan.paths.root else f" --state {shlex.quote(plan.paths.root)}"
     first = "" if opens else f"lkhub rooms create {FIRST_ROOM}{here}; "
     rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link{here}"
     rows["API key"] = f"lkhub env{here}"

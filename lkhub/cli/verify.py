@@ -14,7 +14,7 @@ import typer
 from lkhub.cli.applied import find_hub, require_applied
 from lkhub.cli.around import look_around
 from lkhub.cli.hub import read_sightings, write_verified
-from lkhub.cli.options import HubSpec, Json, State
+from lkhub.cli.options import HubSpec, Json, State, name_state
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, say, show_detour, show_findings, show_json, show_paths, show_unseen
 from lkhub.cli.way import choose_way
@@ -68,20 +68,20 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
-    called, around = SOMEBODYS, UNSEEN
+    called, around, options = SOMEBODYS, UNSEEN, ""
     if url is None:
         hub = find_hub(spec, state)
         applied = require_applied(hub)
         with Progress() as progress:
             around = look_around(hub, read_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
-        url, called = applied["urls"]["livekit"], read_called(hub)
+        url, called, options = applied["urls"]["livekit"], read_called(hub), name_state(hub)
     elif token_file is not None:
         called = replace(SOMEBODYS, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))
-    show_verified(verified, json, url, called, around)
+    show_verified(verified, json, url, called, around, options)
     if not is_well(verified, around):
         raise typer.Exit(EXIT_UNWELL)
 
@@ -142,13 +142,18 @@ def is_well(verified: Verified, around: Surroundings) -> bool:
     return any(path.ok for path in verified.paths) and not failed and not closed
 
 
-def show_verified(verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN) -> None:
+def show_verified(
+    verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN, options: str = ""
+) -> None:
+    """The verification as a person or, with `json`, a program reads it. `options` is what commands about this hub are
+    typed with, as in `Finding.with_options`."""
     ok = is_well(verified, around)
-    findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
+    found = (*called.uncertified, *verified.find(called), *check_surroundings(around))
+    findings = [finding.with_options(options) for finding in found]
     if json:
         shown = verified.as_json()
-        found = [finding.as_json() for finding in findings]
-        show_json({"ok": ok, "paths": shown["paths"], "web": shown["web"], "findings": found})
+        rows = [finding.as_json() for finding in findings]
+        show_json({"ok": ok, "paths": shown["paths"], "web": shown["web"], "findings": rows})
         return
     show_paths(verified)
     show_detour(verified)

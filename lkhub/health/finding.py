@@ -1,7 +1,7 @@
 """One thing that a person should know about a hub: declared data, keyed by code and subject."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "info"]
@@ -19,6 +19,18 @@ class Fix:
 
     def as_json(self) -> dict[str, Any]:
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def with_options(self, options: str) -> "Fix":
+        """With its `lkhub` commands followed by `options`, but for one that says which hub it is about."""
+        if not options or self.command is None:
+            return self
+        commands = self.command.split(" && ")
+        return replace(self, command=" && ".join(_add_options(command, options) for command in commands))
+
+
+def _add_options(command: str, options: str) -> str:
+    words = command.split()
+    return command if words[0] != "lkhub" or {"--state", "--url"} & set(words) else f"{command}{options}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,10 @@ class Finding:
     def is_note(self) -> bool:
         """Whether it is only worth knowing: nothing can be done about it, and nothing needs to be."""
         return self.severity == "info" and not self.fix
+
+    def with_options(self, options: str) -> "Finding":
+        """With fixes for a hub that commands need `options` for, such as ` --state DIR`; "" for the default one."""
+        return replace(self, fix=tuple(fix.with_options(options) for fix in self.fix))
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -83,7 +83,8 @@ class HubStatus:
     else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
     became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
     alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
-    seen that no hub has been up with this state directory; "" where one has."""
+    seen that no hub has been up with this state directory; "" where one has. `options` is what commands about this hub
+    are typed with, as in `Finding.with_options`."""
 
     applied: Mapping[str, Any] | None
     supervisor: Mapping[str, Any] | None
@@ -97,6 +98,7 @@ class HubStatus:
     around: Surroundings = UNSEEN
     runs_in: RunsIn = field(default_factory=RunsIn)
     unknown: str = ""
+    options: str = ""
 
     @property
     def processes(self) -> tuple[Mapping[str, Any], ...]:
@@ -133,6 +135,9 @@ class HubStatus:
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""
+        return tuple(finding.with_options(self.options) for finding in self._find(now))
+
+    def _find(self, now: datetime | None) -> tuple[Finding, ...]:
         supervisor = self.supervisor or {}
         verified = self.current_verification
         edge = supervisor.get("edge") or {}

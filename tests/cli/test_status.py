@@ -61,6 +61,18 @@ def test_processes_that_nobody_watches_are_a_finding(run: Run, applied: StatePat
     assert [finding["code"] for finding in found["findings"]] == ["no-supervisor"]
 
 
+def test_commands_of_findings_are_about_the_hub_that_was_asked_for(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    leave_running(applied)
+    monkeypatch.setenv("LKHUB_STATE", str(tmp_path / "other"))
+    said = " ".join(run("status", "--state", applied.root).err.split())
+    assert f"lkhub up --state {applied.root}" in said
+    assert "`lkhub up`" not in said
+    [finding] = run("status", "--json", "--state", applied.root).json["findings"]
+    assert all(fix["command"].endswith(f" --state {applied.root}") for fix in finding["fix"] if "command" in fix)
+
+
 def test_json_is_all_that_is_on_stdout(run: Run, applied: StatePaths) -> None:
     leave_running(applied)
     done = run("status", "--json")

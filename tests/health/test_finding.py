@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -33,6 +34,23 @@ def test_finding_has_what_a_person_needs(finding: Finding) -> None:
     assert finding.cause
     assert finding.fix
     assert all(fix.text for fix in finding.fix)
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        (None, None),
+        ("lkhub logs media", "lkhub logs media --state /srv/hub"),
+        ("lkhub down && lkhub up --detach", "lkhub down --state /srv/hub && lkhub up --detach --state /srv/hub"),
+        ("lkhub down --state /other", "lkhub down --state /other"),
+        ("lkhub verify --url wss://a.example", "lkhub verify --url wss://a.example"),
+        ("systemctl reload nginx", "systemctl reload nginx"),
+    ],
+)
+def test_fix_of_a_hub_elsewhere_says_which_hub(command: str | None, typed: str | None) -> None:
+    finding = replace(FINDINGS[0], fix=(Fix("do it", command),))
+    assert finding.with_options(" --state /srv/hub").fix == (Fix("do it", typed),)
+    assert finding.with_options("") == finding
 
 
 @pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.code)
