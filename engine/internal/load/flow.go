@@ -81,11 +81,11 @@ func (f *flow) send(ctx context.Context, config RelayConfig, peer net.Addr) {
 	packet := make([]byte, config.Size)
 	every(ctx, config.interval(), func(int) {
 		sent := f.clock.stamp(packet)
-		// What can't be sent counts as sent, and so as lost.
-		_, _ = f.relayed.WriteTo(packet, peer)
+		// It counts before it is sent, since it may be back at once. What can't be sent counts too, and so as lost.
 		if f.clock.measured(sent) {
 			f.sent.Add(1)
 		}
+		_, _ = f.relayed.WriteTo(packet, peer)
 	})
 }
 

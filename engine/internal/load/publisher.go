@@ -121,12 +121,12 @@ func (s *source) sendVideo(ctx context.Context) {
 
 func (s *source) send(track *webrtc.TrackLocalStaticRTP, packet *rtp.Packet) {
 	sent := s.clock.stamp(packet.Payload)
-	// What can't be sent counts as sent, and so as lost.
-	_ = track.WriteRTP(packet)
+	// It counts before it is sent, since it may arrive at once. What can't be sent counts too, and so as lost.
 	if s.clock.measured(sent) {
 		s.packets.Add(1)
 		s.bytes.Add(uint64(packet.MarshalSize()))
 	}
+	_ = track.WriteRTP(packet)
 }
 
 // every calls do at a steady rate: what is late is caught up with, so that the rate holds.
