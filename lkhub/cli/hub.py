@@ -104,18 +104,16 @@ def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any
 
 
 def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
-    """Return when the edge has a certificate, or a failure, for each name that it asks one for; after a while anyway.
+    """Return when the edge has a certificate, or a failure, for each name that it gets one for; after a while anyway.
 
-    An authority takes seconds to make one, and a call before that proves nothing.
+    A call before that proves nothing.
     """
     missing = set(require_applied(paths)["certified"])
     began = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         with contextlib.suppress(NotRunningError):
-            edge = ask(paths.control, "status")["edge"] or {}
-            for certificate in edge.get("certificates", ()):
-                missing -= set(certificate["names"])
-            missing -= {failure["name"] for failure in edge.get("failures", ())}
+            if edge := ask(paths.control, "status")["edge"]:
+                missing = set(edge["pending"])
         if missing:
             progress.tell(
                 f"waiting for the certificate of {', '.join(sorted(missing))}, for {CERTIFICATE_SECONDS:.0f} s at most",

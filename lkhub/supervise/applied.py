@@ -112,9 +112,10 @@ def _authority_of(plan: "Plan") -> str:
 
 
 def list_certified(plan: "Plan") -> list[str]:
-    """The names for which the edge asks a certificate of somebody, which takes a while the first time."""
+    """The names for which the edge gets or makes a certificate. An authority takes seconds the first time, and the
+    hub's own takes more than one where the machine is busy."""
     edge = plan.edge
-    if edge is None or edge.tls.cert or edge.tls.mode not in ("acme", "tailscale", "external"):
+    if edge is None or edge.tls.cert or edge.tls.mode == "off":
         return []
     if edge.tls.mode == "external":
         return [edge.turn.host] if edge.turn else []

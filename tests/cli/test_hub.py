@@ -1,0 +1,49 @@
+"""What a command sees of the hub that runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.cli import hub
+from lkhub.cli.progress import Progress
+from lkhub.plan.paths import StatePaths
+from lkhub.supervise.control import NotRunningError
+
+
+@pytest.mark.parametrize("certified", [["192.168.1.5", "127.0.0.1"], []])
+def test_certificates_are_waited_for_as_long_as_the_edge_gets_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certified: list[str]
+) -> None:
+    answers: list[dict[str, Any] | None] = [
+        None,  # the edge does not answer yet
+        {"pending": ["192.168.1.5"]},
+        {"pending": []},
+    ]
+
+    def ask(*_: object) -> dict[str, Any]:
+        return {"edge": answers.pop(0)}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": certified})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert len(answers) == (0 if certified else 3), "a hub that needs none asks nobody"
+
+
+def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def ask(*_: object) -> dict[str, Any]:
+        asked.append("status")
+        if len(asked) == 1:
+            raise NotRunningError(busy=True)
+        return {"edge": {"pending": []}}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert len(asked) == 2
