@@ -180,6 +180,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		return err
 	}
 	hideReplaced(s.server, s.currentSession)
+	holdRequests(s.server)
 	awaitOffers(s.server, s.resumeStalled)
 	here := homeOf(conf, s.told)
 	s.seen.isHome = here.has

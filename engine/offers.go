@@ -23,9 +23,10 @@ type resumeSession func(room livekit.RoomName, identity livekit.ParticipantIdent
 // Only they can offer. Media asks them to (MediaSectionsRequirement) when it has a track for them; a client that does
 // not hears and sees nothing new from then on, while its session looks well.
 //
-// livekit's Rust SDK 0.10, which is in livekit 1.2.1 for Python, comes to that where its machine is busy: it leaves the
-// next offer to a task that is just ending (rtc_session.rs, queue_negotiation and execute_negotiation_with_retry), and
-// never offers again. A client that resumes always offers, and media flows on meanwhile.
+// Now and then that happens where the client's machine is busy. livekit's Rust SDK 0.10, which is in livekit 1.2.1 for
+// Python, can come to it: it leaves the next offer to a task that is just ending (rtc_session.rs, queue_negotiation and
+// execute_negotiation_with_retry), and never offers again. A client that resumes always offers, and media flows on
+// meanwhile.
 type offerRouter struct {
 	messageRouter
 	patience time.Duration
