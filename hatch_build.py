@@ -11,6 +11,7 @@ engine meanwhile; the other is built below build/.
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -43,15 +44,22 @@ PARTS = ("engine", "web")
 # same flags takes what both have in common from Go's build cache.
 COMPILE_FLAGS = ("-trimpath", "-buildvcs=false", f"-pgo={ROOT / 'engine/default.pgo'}")
 
-# engine/go.mod takes this copy of pion/webrtc, which is upstream's with two changes (docs/adr/0009-webrtc-copy.md): the
-# files of WEBRTC_ADDED, and in NewPeerConnection what upstream itself has since 4.2.26.
+# engine/go.mod takes this copy of pion/webrtc, which is upstream's with the files of WEBRTC_ADDED and these edits
+# (docs/adr/0009-webrtc-copy.md), each as file, before and after: what upstream itself has in NewPeerConnection since
+# 4.2.26, and the codecs of a section read once, not again for each of its payload types.
 WEBRTC, WEBRTC_SUM = "github.com/pion/webrtc/v4", "h1:2usG6s7eXMF08tqqoP3A4CX5XHArZsi1qeXDIIvXMeE="
 WEBRTC_COPY, WEBRTC_ADDED = ROOT / "build/pion-webrtc", ROOT / "engine/_webrtc"
-WEBRTC_LINE = "pc.api.mediaEngine.setMultiCodecNegotiation(!api.settingEngine.disableMediaEngineMultipleCodecs)\n"
-WEBRTC_EDITED, WEBRTC_BEFORE, WEBRTC_AFTER = (
-    "peerconnection.go",
-    f"\t\t{WEBRTC_LINE}\t}}\n",
-    f"\t}}\n\t{WEBRTC_LINE}",
+_NEGOTIATE = "pc.api.mediaEngine.setMultiCodecNegotiation(!api.settingEngine.disableMediaEngineMultipleCodecs)\n"
+_DESCRIBE = "\t\tMediaDescriptions: []*sdp.MediaDescription{mediaDescr},\n\t}\n"
+_FIND = "s.GetCodecForPayloadType(uint8(payloadType))\n"
+WEBRTC_EDITS = (
+    ("peerconnection.go", f"\t\t{_NEGOTIATE}\t}}\n", f"\t}}\n\t{_NEGOTIATE}"),
+    ("sdp.go", _DESCRIBE, f"{_DESCRIBE}\tcodecs := s.GetCodecMap()\n"),
+    (
+        "sdp.go",
+        f"\t\tcodec, err := {_FIND}\t\tif err != nil {{\n",
+        f"\t\tcodec, known := codecs[uint8(payloadType)]\n\t\tif !known {{\n\t\t\t_, err = {_FIND}",
+    ),
 )
 
 
@@ -100,7 +108,7 @@ def ensure_webrtc() -> None:
     """
     required = re.search(rf"^\t{WEBRTC} (v\S+)$", (ROOT / "engine/go.mod").read_text(), re.MULTILINE)
     assert required
-    known = hashlib.sha256("\0".join((required[1], WEBRTC_SUM, WEBRTC_BEFORE, WEBRTC_AFTER)).encode())
+    known = hashlib.sha256("\0".join((required[1], WEBRTC_SUM, *itertools.chain(*WEBRTC_EDITS))).encode())
     for path in sorted(WEBRTC_ADDED.iterdir()):
         known.update(path.name.encode() + b"\0" + path.read_bytes())
     WEBRTC_COPY.parent.mkdir(exist_ok=True)
@@ -111,11 +119,12 @@ def ensure_webrtc() -> None:
             return
         shutil.rmtree(WEBRTC_COPY, ignore_errors=True)
         _copy_module(_downloaded(f"{WEBRTC}@{required[1]}", WEBRTC_SUM), WEBRTC_COPY)
-        edited = WEBRTC_COPY / WEBRTC_EDITED
-        text = edited.read_text()
-        if text.count(WEBRTC_BEFORE) != 1:
-            raise SystemExit(f"{WEBRTC} {required[1]}: what hatch_build.py edits in {WEBRTC_EDITED} has changed")
-        edited.write_text(text.replace(WEBRTC_BEFORE, WEBRTC_AFTER))
+        for file, before, after in WEBRTC_EDITS:
+            edited = WEBRTC_COPY / file
+            text = edited.read_text()
+            if text.count(before) != 1:
+                raise SystemExit(f"{WEBRTC} {required[1]}: what hatch_build.py edits in {file} has changed")
+            edited.write_text(text.replace(before, after))
         for path in WEBRTC_ADDED.iterdir():
             shutil.copyfile(path, WEBRTC_COPY / path.name)
         stamp.write_text(known.hexdigest())
@@ -173,7 +182,7 @@ def machine() -> str:
 
 
 def _digest(part: str) -> str:
-    about = f"{target()} {WEBRTC_SUM} {WEBRTC_AFTER}" if part == "engine" else ""
+    about = f"{target()} {WEBRTC_SUM} {WEBRTC_EDITS}" if part == "engine" else ""
     digest = hashlib.sha256(f"{_version()} {about}".encode())
     for path in sorted(_sources(part)):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())

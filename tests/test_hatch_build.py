@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import hatch_build
-from hatch_build import ENGINE, PLATFORM_TAGS, ROOT, WEBRTC_BEFORE, engine_path, machine, stamp_path
+from hatch_build import ENGINE, PLATFORM_TAGS, ROOT, WEBRTC_EDITS, engine_path, machine, stamp_path
 
 
 def test_engine_of_this_machine_is_in_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,7 +30,8 @@ def test_a_release_has_every_system() -> None:
 MODULE = {
     "go.mod": "module github.com/pion/webrtc/v4\n",
     "LICENSE": "MIT\n",
-    "peerconnection.go": "if copied {\n\tengine.copy()\n" + WEBRTC_BEFORE,
+    "peerconnection.go": "if copied {\n\tengine.copy()\n" + WEBRTC_EDITS[0][1],
+    "sdp.go": WEBRTC_EDITS[1][1] + WEBRTC_EDITS[2][1],
     "peerconnection_test.go": "package webrtc\n",
     "examples/main.go": "package main\n",
     "internal/mux/mux.go": "package mux\n",
@@ -59,8 +60,9 @@ def copied() -> dict[str, str]:
 def test_the_copy_of_webrtc_has_what_a_build_needs_and_the_changes() -> None:
     hatch_build.ensure_webrtc()
     made = copied()
-    assert made.keys() == {"go.mod", "LICENSE", "peerconnection.go", "internal/mux/mux.go", "sped.go"}
-    assert made["peerconnection.go"].endswith(hatch_build.WEBRTC_AFTER)
+    assert made.keys() == {"go.mod", "LICENSE", "peerconnection.go", "sdp.go", "internal/mux/mux.go", "sped.go"}
+    assert made["peerconnection.go"].endswith(WEBRTC_EDITS[0][2])
+    assert made["sdp.go"] == WEBRTC_EDITS[1][2] + WEBRTC_EDITS[2][2]
     assert "EnableSped" in made["sped.go"]
 
 
@@ -77,7 +79,7 @@ def test_the_copy_of_webrtc_is_made_once_and_again_when_its_parts_change(
     (added / "other.go").write_text("package webrtc\n")
     monkeypatch.setattr(hatch_build, "WEBRTC_ADDED", added)
     hatch_build.ensure_webrtc()
-    assert copied().keys() == {"go.mod", "LICENSE", "peerconnection.go", "internal/mux/mux.go", "other.go"}
+    assert copied().keys() == {"go.mod", "LICENSE", "peerconnection.go", "sdp.go", "internal/mux/mux.go", "other.go"}
 
 
 def test_a_copy_of_webrtc_that_was_cut_short_is_made_anew(module: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_copy_of_webrtc_that_was_cut_short_is_made_anew(module: Path) -> None:
         hatch_build.ensure_webrtc()
     edited.write_text(whole)
     hatch_build.ensure_webrtc()
-    assert copied()["peerconnection.go"].endswith(hatch_build.WEBRTC_AFTER)
+    assert copied()["peerconnection.go"].endswith(WEBRTC_EDITS[0][2])
 
 
 @pytest.mark.parametrize(
