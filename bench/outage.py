@@ -63,7 +63,7 @@ def measure(rounds: int) -> Result:
     return Result(
         "outage",
         f"{PEOPLE} participants of the Python SDK in {PROCESSES} processes on the server's own cores, {SHOWING} of "
-        f"them showing small pictures to all, through TLS. One process is killed (SIGKILL) and started "
+        f"them showing small pictures to all, through TLS; each process in a session of its own. One is killed (SIGKILL) and started "
         f"again at once: seconds until the last of them has a signalling connection and sees somebody again, and "
         f"until half of them do; how many joined anew; how many are not back after {BACK_SECONDS:.0f} s. {rounds} "
         f"deaths of each, in turn: median (lowest–highest). Stock is livekit-server behind Caddy.",
@@ -252,7 +252,9 @@ def gather(place: Place) -> Iterator[Crowd]:
             pipe = subprocess.PIPE
             command = [sys.executable, "-m", "bench.people"]
             quiet = subprocess.DEVNULL
-            process = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe, stderr=quiet, text=True)
+            process = subprocess.Popen(
+                command, env=environ, stdin=pipe, stdout=pipe, stderr=quiet, text=True, start_new_session=True
+            )
             processes.append(process)
             assert process.stdin
             assert process.stdout

@@ -34,6 +34,7 @@ def run_process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,  # as a service and as what `lkhub up` starts: the scheduler shares CPUs by session
         )
     try:
         yield process
