@@ -63,10 +63,11 @@ def measure(rounds: int) -> Result:
     return Result(
         "outage",
         f"{PEOPLE} participants of the Python SDK in {PROCESSES} processes on the server's own cores, {SHOWING} of "
-        f"them showing small pictures to all, through TLS; each process in a session of its own. One is killed (SIGKILL) and started "
-        f"again at once: seconds until the last of them has a signalling connection and sees somebody again, and "
-        f"until half of them do; how many joined anew; how many are not back after {BACK_SECONDS:.0f} s. {rounds} "
-        f"deaths of each, in turn: median (lowest–highest). Stock is livekit-server behind Caddy.",
+        f"them showing small pictures to all, through TLS; each process in a session of its own. One is killed "
+        f"(SIGKILL) and started again at once: seconds until the last of them has a signalling connection and sees "
+        f"somebody again, and until half of them do; how many joined anew; how many are not back after "
+        f"{BACK_SECONDS:.0f} s. {rounds} deaths of each, in turn: median (lowest–highest). Stock is livekit-server "
+        f"behind Caddy.",
         runs,
         ("what dies", "last", "half", "joined anew", "never back"),
         draw(runs),

@@ -136,31 +136,59 @@ func TestLongerPatienceIsForgotten(t *testing.T) {
 	}
 }
 
+func TestOneOfferIsAskedForAtATime(t *testing.T) {
+	o := newOffers(time.Hour)
+	source := fakeSource{make(chan proto.Message, 4)}
+	o.messageRouter = fakeRouter{started: startedSignal{ResponseSource: source, RequestSink: fakeSink{}}}
+	started, err := o.StartParticipantSignal(t.Context(), "den", participantInit{Identity: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}}
+	for _, message := range []proto.Message{wanted, wanted, wanted, other} {
+		source.messages <- message
+	}
+	for _, want := range []proto.Message{wanted, other} {
+		if got := nextMessage(t, started.ResponseSource); got != want {
+			t.Fatalf("the client is told %v, not %v", got, want)
+		}
+	}
+	_ = started.RequestSink.WriteMessage(offer)
+	source.messages <- wanted
+	if got := nextMessage(t, started.ResponseSource); got != wanted {
+		t.Errorf("after its offer the client is told %v", got)
+	}
+}
+
+// What is not asked for while an offer is waited for, media asks for with the answer to that offer.
+func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
+	t.Parallel()
+	server := startSFU(t, freePort(t), "0", "")
+	showPicture(t, server, "one")
+	showPicture(t, server, "two")
+	client := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "sees"))
+	_ = client.conn.SetReadDeadline(time.Now().Add(4 * patience))
+	sections, offered := uint32(0), false
+	for sections < 2 {
+		response, err := client.read()
+		if err != nil {
+			t.Fatalf("asked for %d sections: %v", sections, err)
+		}
+		asked := response.GetMediaSectionsRequirement()
+		if asked == nil {
+			continue
+		}
+		if sections += min(asked.GetNumVideos(), 1); !offered { // whatever it is asked for, it makes one
+			offered = true
+			client.offerSection(t)
+		}
+	}
+}
+
 func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	t.Parallel()
 	server := startSFU(t, freePort(t), "0", "")
-	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "picture", "picture")
-	if err != nil {
-		t.Fatal(err)
-	}
-	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true}
-	shows, err := participant.Join(t.Context(), participant.Config{URL: server.url, Token: callToken(t, callSecret, t.Name(), "shows"), Route: route})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer shows.Close()
-	request := &livekit.AddTrackRequest{Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 16, Height: 16}
-	if err := shows.Start(participant.Publication{Track: track, Request: request}); err != nil {
-		t.Fatal(err)
-	}
-	go func() { // a track is there for others with its first packets
-		for sequence := uint16(0); t.Context().Err() == nil; sequence++ {
-			header := rtp.Header{Version: 2, Marker: true, SequenceNumber: sequence, Timestamp: uint32(sequence) * 3000}
-			_ = track.WriteRTP(&rtp.Packet{Header: header, Payload: []byte{0x10, 0, 0, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}})
-			time.Sleep(33 * time.Millisecond)
-		}
-	}()
-
+	showPicture(t, server, "shows")
 	silent := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "silent"))
 	var asked time.Time
 	_ = silent.conn.SetReadDeadline(time.Now().Add(4 * patience))
@@ -186,6 +214,32 @@ func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
 		t.Errorf("somebody left the room: %v", rooms)
 	}
+}
+
+// showPicture has somebody show pictures in the room of the test until it ends.
+func showPicture(t *testing.T, server callServer, identity string) {
+	t.Helper()
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "picture", "picture")
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true}
+	shows, err := participant.Join(t.Context(), participant.Config{URL: server.url, Token: callToken(t, callSecret, t.Name(), identity), Route: route})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shows.Close)
+	request := &livekit.AddTrackRequest{Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 16, Height: 16}
+	if err := shows.Start(participant.Publication{Track: track, Request: request}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // a track is there for others with its first packets
+		for sequence := uint16(0); t.Context().Err() == nil; sequence++ {
+			header := rtp.Header{Version: 2, Marker: true, SequenceNumber: sequence, Timestamp: uint32(sequence) * 3000}
+			_ = track.WriteRTP(&rtp.Packet{Header: header, Payload: []byte{0x10, 0, 0, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}})
+			time.Sleep(33 * time.Millisecond)
+		}
+	}()
 }
 
 // offeringClient is a client with one peer connection, which came with an offer and makes no other.
@@ -235,6 +289,26 @@ func joinByOffer(t *testing.T, server callServer, token string) *offeringClient 
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return &offeringClient{conn, pc}
+}
+
+// offerSection offers with one more section, for a picture.
+func (c *offeringClient) offerSection(t *testing.T) {
+	t.Helper()
+	init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+	_, err := c.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, init)
+	if err != nil {
+		t.Fatal(err)
+	}
+	description, err := c.pc.CreateOffer(nil)
+	if err == nil {
+		err = c.pc.SetLocalDescription(description)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	sendRequest(t, c.conn, &livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{
+		Offer: &livekit.SessionDescription{Type: "offer", Sdp: description.SDP},
+	}})
 }
 
 // read returns the next message, after doing what a client does with an answer.
