@@ -37,14 +37,9 @@ type filteredSource struct {
 }
 
 func filterSource(source messageSource, pass func(proto.Message) []proto.Message) *filteredSource {
-	s := newFilteredSource(source)
-	go s.copy(pass)
-	return s
-}
-
-func newFilteredSource(source messageSource) *filteredSource {
 	s := &filteredSource{messageSource: source, passed: make(chan proto.Message), closed: make(chan struct{})}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
+	go s.copy(pass)
 	return s
 }
 

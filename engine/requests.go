@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/livekit/livekit-server/pkg/routing"
 	"github.com/livekit/livekit-server/pkg/service"
@@ -12,9 +15,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// requestsHeld is how many messages of one signalling connection media takes before it has read them. Upstream has room
-// for 200 (routing/messagechannel.go, DefaultMessageChannelSize).
-const requestsHeld = 150
+const (
+	// requestsAhead is how many messages of one signalling connection upstream is given before the session has read
+	// them. It has room for 200 (routing/messagechannel.go, DefaultMessageChannelSize).
+	requestsAhead = 150
+	// requestsWaiting is how many bytes of one signalling connection wait besides; with more the connection ends. 230
+	// candidates take about 150,000.
+	requestsWaiting = 8 << 20
+	// requestSize is about what a message takes besides its own bytes.
+	requestSize = 500
+	// requestsLook is how often a stream with waiting messages looks whether the session has read others.
+	requestsLook = 5 * time.Millisecond
+)
+
+var errRequestsWait = errors.New("the client sends more than media reads")
 
 // holdRequests lets the messages of a client wait while media is busy. Upstream ends at the first one that it has no room
 // for: it reads no other message of that signalling connection, and leaves the connection open (routing/signal.go,
@@ -40,7 +54,9 @@ type (
 type holdingRelay struct{ rpc.SignalServerImpl }
 
 func (r holdingRelay) RelaySignal(stream signalServing) error {
-	return r.SignalServerImpl.RelaySignal(holdStream(stream))
+	held := holdStream(stream)
+	defer held.start(nil)
+	return r.SignalServerImpl.RelaySignal(held)
 }
 
 // holdingHandler starts sessions as upstream does, from what holdingRelay relays.
@@ -49,82 +65,107 @@ type holdingHandler struct{ service.SessionHandler }
 func (h holdingHandler) HandleSession(
 	ctx context.Context, init participantInit, connection livekit.ConnectionID, requests messageSource, responses routing.MessageSink,
 ) error {
-	stream := (*private[signalStream](responses, "Stream")).(*heldStream)
-	return h.SessionHandler.HandleSession(ctx, init, connection, stream.source(requests), responses)
+	(*private[signalStream](responses, "Stream")).(*heldStream).start(requests)
+	err := h.SessionHandler.HandleSession(ctx, init, connection, requests, responses)
+	if err != nil {
+		requests.Close() // no session reads them
+	}
+	return err
 }
 
-// heldStream passes no more messages on than have been read.
+// heldStream passes requests on while the session has few to read, and keeps the others. What a client said before it
+// closed its connection is passed on as well.
 type heldStream struct {
 	signalServing
 	passed chan *signalRequest
-	held   chan struct{} // one for each message that was passed on and not read
-	ended  chan struct{} // closed when no other will be read
-	end    func()
+
+	once     sync.Once
+	started  chan struct{}
+	requests messageSource // what the session reads, set when started is closed; nil: there is no session
 }
 
 func holdStream(stream signalServing) *heldStream {
-	s := &heldStream{
-		signalServing: stream,
-		passed:        make(chan *signalRequest),
-		held:          make(chan struct{}, requestsHeld),
-		ended:         make(chan struct{}),
-	}
-	s.end = sync.OnceFunc(func() { close(s.ended) })
+	s := &heldStream{signalServing: stream, passed: make(chan *signalRequest), started: make(chan struct{})}
 	go s.copy()
 	return s
+}
+
+// start tells what the session reads, nil where none came about. The first call counts.
+func (s *heldStream) start(requests messageSource) {
+	s.once.Do(func() {
+		s.requests = requests
+		close(s.started)
+	})
 }
 
 func (s *heldStream) Channel() <-chan *signalRequest { return s.passed }
 
 func (s *heldStream) copy() {
 	defer close(s.passed)
-	for request := range s.signalServing.Channel() {
-		for _, part := range split(request) {
-			if len(part.Requests) > 0 && !s.hold() {
+	incoming := s.signalServing.Channel()
+	var waiting []*signalRequest
+	size, log := 0, slog.Default()
+	for incoming != nil || len(waiting) > 0 {
+		var next *signalRequest
+		var passed chan<- *signalRequest
+		var look <-chan time.Time
+		if len(waiting) > 0 {
+			next, look = waiting[0], time.After(requestsLook)
+			if next.StartSession != nil || s.hasRoom() {
+				passed = s.passed
+			}
+		}
+		select {
+		case request, open := <-incoming:
+			if !open {
+				incoming = nil
+				continue
+			}
+			if session := request.StartSession; session != nil {
+				log = slog.With("room", session.RoomName, "participant", session.Identity)
+			}
+			for _, part := range split(request) {
+				waiting = append(waiting, part)
+				size += sizeOf(part)
+			}
+			if size > requestsWaiting {
+				log.Warn("client sends more than media reads; its signalling connection ends")
+				_ = s.Close(errRequestsWait)
 				return
 			}
-			select {
-			case s.passed <- part:
-			case <-s.Context().Done():
+		case passed <- next:
+			waiting[0] = nil
+			waiting = waiting[1:]
+			size -= sizeOf(next)
+		case <-look:
+			if s.isOver() {
 				return
 			}
 		}
 	}
 }
 
-// hold waits until there is room for a message, and says whether the stream goes on.
-func (s *heldStream) hold() bool {
+// hasRoom says whether the session may be given another message now.
+func (s *heldStream) hasRoom() bool {
 	select {
-	case s.held <- struct{}{}:
-		return true
-	case <-s.ended:
-		return true
-	case <-s.Context().Done():
+	case <-s.started:
+		return s.requests != nil && len(s.requests.ReadChan()) < requestsAhead
+	default:
 		return false
 	}
 }
 
-// source is what the session reads from.
-func (s *heldStream) source(requests messageSource) messageSource {
-	read := func(message proto.Message) []proto.Message {
-		select {
-		case <-s.held:
-		case <-s.ended:
-		}
-		return []proto.Message{message}
+// isOver says whether no session will read another message.
+func (s *heldStream) isOver() bool {
+	select {
+	case <-s.started:
+		return s.requests == nil || s.requests.IsClosed()
+	default:
+		return false
 	}
-	return &heldSource{filterSource(requests, read), s.end}
 }
 
-type heldSource struct {
-	*filteredSource
-	end func()
-}
-
-func (s *heldSource) Close() {
-	s.end()
-	s.filteredSource.Close()
-}
+func sizeOf(request *signalRequest) int { return proto.Size(request) + requestSize }
 
 // split makes a request for each of the messages.
 func split(request *signalRequest) []*signalRequest {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
@@ -22,18 +24,39 @@ type fakeStream struct {
 	psrpc.ServerStream[*rpc.RelaySignalResponse, *signalRequest]
 	requests chan *signalRequest
 	ctx      context.Context
+	closed   chan error
 }
 
 func (s fakeStream) Channel() <-chan *signalRequest { return s.requests }
 func (s fakeStream) Context() context.Context       { return s.ctx }
-func (s fakeStream) Close(error) error              { return nil }
 func (s fakeStream) Err() error                     { return s.ctx.Err() }
+func (s fakeStream) Hijack()                        {}
 
-func newFakeStream(ctx context.Context, requests ...*signalRequest) fakeStream {
-	s := fakeStream{requests: make(chan *signalRequest, len(requests)), ctx: ctx}
+func (s fakeStream) Send(*rpc.RelaySignalResponse, ...psrpc.StreamOption) error { return nil }
+
+func (s fakeStream) Close(cause error) error {
+	select {
+	case s.closed <- cause:
+	default:
+	}
+	return nil
+}
+
+func newFakeStream(t *testing.T, requests ...*signalRequest) fakeStream {
+	s := fakeStream{requests: make(chan *signalRequest, len(requests)), ctx: t.Context(), closed: make(chan error, 1)}
 	for _, request := range requests {
 		s.requests <- request
 	}
+	return s
+}
+
+// left is the connection of a client that has closed it after these requests.
+func left(t *testing.T, requests ...*signalRequest) fakeStream {
+	s := newFakeStream(t, requests...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.ctx = ctx
+	close(s.requests)
 	return s
 }
 
@@ -70,54 +93,111 @@ func relayInto(requests *routing.MessageChannel, stream signalStream) <-chan err
 }
 
 func TestUpstreamLosesMessagesThatItHasNoRoomFor(t *testing.T) {
-	ended := relayInto(routing.NewDefaultMessageChannel("CO_x"), newFakeStream(t.Context(), burst(0, 201)))
+	ended := relayInto(routing.NewDefaultMessageChannel("CO_x"), newFakeStream(t, burst(0, 201)))
 	if err := <-ended; !errors.Is(err, routing.ErrChannelFull) {
 		t.Errorf("upstream has mended it (%v): requests.go can go", err)
 	}
 }
 
+// A request whose receipt came too late is sent again, with what has been said since.
+var repeating = []*signalRequest{burst(0, 500), burst(500, 1), burst(200, 310), burst(0, 520)}
+
 func TestMessagesWaitUntilTheyAreRead(t *testing.T) {
-	requests := routing.NewDefaultMessageChannel("CO_x")
-	stream := holdStream(newFakeStream(t.Context(), burst(0, 500), burst(500, 1), burst(490, 20), &signalRequest{Seq: 510, Close: true}))
-	ended := relayInto(requests, stream)
-	source := stream.source(requests)
-	for want := range int64(510) {
-		message, _ := nextMessage(t, source).(*livekit.SignalRequest)
-		if message.GetPing() != want {
-			t.Fatalf("message %d is %v", want, message)
-		}
-	}
-	if err := <-ended; err != nil {
+	stream := newFakeStream(t, append(slices.Clone(repeating), &signalRequest{Seq: 520, Close: true})...)
+	if err := hearAll(t, stream, 520); err != nil {
 		t.Errorf("the connection ended with %v", err)
 	}
 }
 
-func TestWaitingMessagesEndWithTheConnection(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	stream := holdStream(newFakeStream(ctx, burst(0, 500)))
-	ended := relayInto(routing.NewDefaultMessageChannel("CO_x"), stream)
-	cancel()
+func TestWhatAClientSaidBeforeItLeftIsRead(t *testing.T) {
+	if err := hearAll(t, left(t, repeating...), 520); !errors.Is(err, context.Canceled) {
+		t.Errorf("the connection ended with %v", err)
+	}
+}
+
+// hearAll reads what a client has said, and returns how its connection ended.
+func hearAll(t *testing.T, stream fakeStream, messages int64) error {
+	t.Helper()
+	requests, held := routing.NewDefaultMessageChannel("CO_x"), holdStream(stream)
+	ended := relayInto(requests, held)
+	held.start(requests)
+	for want := range messages {
+		message, _ := nextMessage(t, requests).(*livekit.SignalRequest)
+		if message == nil || message.GetPing() != want {
+			t.Fatalf("message %d is %v", want, message)
+		}
+	}
+	return endOf(t, ended)
+}
+
+func endOf(t *testing.T, ended <-chan error) error {
+	t.Helper()
 	select {
 	case err := <-ended:
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("the connection ended with %v", err)
-		}
+		return err
 	case <-time.After(patience):
 		t.Fatal("the connection does not end")
+		return nil
 	}
 }
 
 func TestSessionThatEndsHoldsNoMessages(t *testing.T) {
-	requests := routing.NewMessageChannel("CO_x", 1000)
-	stream := holdStream(newFakeStream(t.Context(), burst(0, 500), &signalRequest{Seq: 500, Close: true}))
-	stream.source(requests).Close()
-	select {
-	case err := <-relayInto(requests, stream):
-		if err != nil && !errors.Is(err, routing.ErrChannelClosed) {
-			t.Errorf("the connection ended with %v", err)
+	requests, held := routing.NewDefaultMessageChannel("CO_x"), holdStream(newFakeStream(t, burst(0, 500)))
+	ended := relayInto(requests, held)
+	held.start(requests)
+	requests.Close()
+	if err := endOf(t, ended); err != nil && !errors.Is(err, routing.ErrChannelClosed) {
+		t.Errorf("the connection ended with %v", err)
+	}
+}
+
+func TestConnectionWithMoreThanCanWaitEnds(t *testing.T) {
+	stream := newFakeStream(t, burst(0, requestsWaiting/requestSize))
+	held := holdStream(stream)
+	held.start(routing.NewDefaultMessageChannel("CO_x"))
+	if cause := endOf(t, stream.closed); !errors.Is(cause, errRequestsWait) {
+		t.Errorf("closed with %v", cause)
+	}
+	for range held.Channel() { // ends
+	}
+}
+
+type relaying func(signalServing) error
+
+func (r relaying) RelaySignal(stream signalServing) error { return r(stream) }
+
+func TestConnectionWithoutASessionIsHeldNoLonger(t *testing.T) {
+	refused := errors.New("refused")
+	var held signalServing
+	relay := holdingRelay{relaying(func(stream signalServing) error {
+		held = stream
+		return refused
+	})}
+	if err := relay.RelaySignal(newFakeStream(t, burst(0, 1))); !errors.Is(err, refused) {
+		t.Errorf("relayed with %v", err)
+	}
+	for range held.Channel() { // ends
+	}
+}
+
+type refusingHandler struct {
+	service.SessionHandler
+	err error
+}
+
+func (h refusingHandler) HandleSession(context.Context, participantInit, livekit.ConnectionID, messageSource, routing.MessageSink) error {
+	return h.err
+}
+
+func TestSessionThatDoesNotStartLeavesNothingBehind(t *testing.T) {
+	for _, refused := range []error{nil, errors.New("refused")} {
+		requests, held := routing.NewDefaultMessageChannel("CO_x"), holdStream(newFakeStream(t, burst(0, 500)))
+		defer requests.Close()
+		sink := routing.NewSignalMessageSink(routing.SignalSinkParams[*rpc.RelaySignalResponse, *signalRequest]{Stream: held})
+		err := holdingHandler{refusingHandler{err: refused}}.HandleSession(t.Context(), participantInit{}, "CO_x", requests, sink)
+		if !errors.Is(err, refused) || requests.IsClosed() != (refused != nil) {
+			t.Errorf("%v: closed %v, %v", refused, requests.IsClosed(), err)
 		}
-	case <-time.After(patience):
-		t.Fatal("the connection does not end")
 	}
 }
 
