@@ -28,6 +28,9 @@ from lkhub.supervise.outside import load_sightings
 CERTIFICATE_SECONDS = 60.0
 LOOK_SECONDS = 0.25
 
+# An edge that has ended is started again at once. One that does not answer for longer does not run.
+EDGE_SECONDS = 10.0
+
 # A hub starts in a second or two, and its supervisor is gone a moment after it has answered `down`.
 SETTLE_SECONDS = 5.0
 
@@ -106,14 +109,16 @@ def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any
 def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     """Return when the edge has a certificate, or a failure, for each name that it gets one for; after a while anyway.
 
-    A call before that proves nothing.
+    A call before that proves nothing. An edge that does not run gets none.
     """
     missing = set(require_applied(paths)["certified"])
-    began = time.monotonic()
+    began = heard = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         with contextlib.suppress(NotRunningError):
             if edge := ask(paths.control, "status")["edge"]:
-                missing = set(edge["pending"])
+                missing, heard = set(edge["pending"]), time.monotonic()
+        if time.monotonic() - heard > EDGE_SECONDS:
+            return
         if missing:
             progress.tell(
                 f"waiting for the certificate of {', '.join(sorted(missing))}, for {CERTIFICATE_SECONDS:.0f} s at most",

@@ -47,3 +47,22 @@ def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_as
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
     assert len(asked) == 2
+
+
+def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where another program took its port meanwhile."""
+    clock = [0.0]
+
+    def ask(*_: object) -> dict[str, Any]:
+        clock[0] += 1
+        assert clock[0] < hub.CERTIFICATE_SECONDS / 2
+        return {"edge": None}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr("lkhub.cli.hub.time.monotonic", lambda: clock[0])
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert clock[0] > hub.EDGE_SECONDS, "it may come back by itself"
