@@ -95,7 +95,7 @@ func relayInto(requests *routing.MessageChannel, stream signalStream) <-chan err
 func TestUpstreamLosesMessagesThatItHasNoRoomFor(t *testing.T) {
 	ended := relayInto(routing.NewDefaultMessageChannel("CO_x"), newFakeStream(t, burst(0, 201)))
 	if err := <-ended; !errors.Is(err, routing.ErrChannelFull) {
-		t.Errorf("upstream has mended it (%v): requests.go can go", err)
+		t.Errorf("upstream has mended it (%v): livekit_requests.go can go", err)
 	}
 }
 
