@@ -250,14 +250,3 @@ func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 		}
 	}
 }
-
-func sendRequest(t *testing.T, conn *websocket.Conn, request *livekit.SignalRequest) {
-	t.Helper()
-	data, err := proto.Marshal(request)
-	if err == nil {
-		err = conn.WriteMessage(websocket.BinaryMessage, data)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -223,11 +223,16 @@ func join(t *testing.T, port, key, secret, identity string) (*websocket.Conn, st
 
 func leave(t *testing.T, conn *websocket.Conn) {
 	t.Helper()
-	data, err := proto.Marshal(&livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
+	sendRequest(t, conn, &livekit.SignalRequest{Message: &livekit.SignalRequest_Leave{Leave: &livekit.LeaveRequest{}}})
+}
+
+func sendRequest(t *testing.T, conn *websocket.Conn, request *livekit.SignalRequest) {
+	t.Helper()
+	data, err := proto.Marshal(request)
 	if err == nil {
 		err = conn.WriteMessage(websocket.BinaryMessage, data)
 	}
 	if err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
 }
