@@ -124,7 +124,8 @@ func (w *offerWatch) response(message proto.Message) []proto.Message {
 	return []proto.Message{message}
 }
 
-// ask says whether the client is to be asked for an offer: not while one is waited for, which begins that.
+// ask says whether the client is to be told that media wants an offer, and waits for that offer from then on. While one is
+// waited for the client is not asked again.
 func (w *offerWatch) ask() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
