@@ -45,13 +45,20 @@ PARTS = ("engine", "web")
 COMPILE_FLAGS = ("-trimpath", "-buildvcs=false", f"-pgo={ROOT / 'engine/default.pgo'}")
 
 # engine/go.mod takes this copy of pion/webrtc, which is upstream's with the files of WEBRTC_ADDED and these edits
-# (docs/adr/0009-webrtc-copy.md), each as file, before and after: what upstream itself has in NewPeerConnection since
-# 4.2.26, and the codecs of a section read once, not again for each of its payload types.
+# (docs/adr/0009-webrtc-copy.md), each as file, before and after:
+# - what upstream itself has in NewPeerConnection since 4.2.26;
+# - the codecs of a section read once, not again for each of its payload types;
+# - the codecs of a section compared with those that the engine knows only where the section of its kind before it has
+#   others.
 WEBRTC, WEBRTC_SUM = "github.com/pion/webrtc/v4", "h1:2usG6s7eXMF08tqqoP3A4CX5XHArZsi1qeXDIIvXMeE="
 WEBRTC_COPY, WEBRTC_ADDED = ROOT / "build/pion-webrtc", ROOT / "engine/_webrtc"
 _NEGOTIATE = "pc.api.mediaEngine.setMultiCodecNegotiation(!api.settingEngine.disableMediaEngineMultipleCodecs)\n"
 _DESCRIBE = "\t\tMediaDescriptions: []*sdp.MediaDescription{mediaDescr},\n\t}\n"
 _FIND = "s.GetCodecForPayloadType(uint8(payloadType))\n"
+_SECTIONS = "\tfor _, media := range desc.MediaDescriptions {\n\t\tvar typ RTPCodecType\n"
+_READ = "\t\tcodecs, err := codecsFromMediaDescription(media)\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n\n"
+_COMPARE = "\t\taddIfNew := func("
+_SAME = "\t\tif sameCodecs(codecs, before[typ]) {\n\t\t\tcontinue\n\t\t}\n\t\tbefore[typ] = codecs\n"
 WEBRTC_EDITS = (
     ("peerconnection.go", f"\t\t{_NEGOTIATE}\t}}\n", f"\t}}\n\t{_NEGOTIATE}"),
     ("sdp.go", _DESCRIBE, f"{_DESCRIBE}\tcodecs := s.GetCodecMap()\n"),
@@ -60,6 +67,8 @@ WEBRTC_EDITS = (
         f"\t\tcodec, err := {_FIND}\t\tif err != nil {{\n",
         f"\t\tcodec, known := codecs[uint8(payloadType)]\n\t\tif !known {{\n\t\t\t_, err = {_FIND}",
     ),
+    ("mediaengine.go", _SECTIONS, f"\tbefore := map[RTPCodecType][]RTPCodecParameters{{}}\n{_SECTIONS}"),
+    ("mediaengine.go", f"{_READ}{_COMPARE}", f"{_READ}{_SAME}{_COMPARE}"),
 )
 
 

@@ -33,7 +33,7 @@ func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
 	}
 	vp8, vp9 := codec(webrtc.MimeTypeVP8, 96), codec(webrtc.MimeTypeVP9, 98)
 	browser, server := connect(vp8, vp9), connect(vp8, vp9)
-	for _, each := range []webrtc.RTPCodecParameters{vp8, vp9} {
+	for _, each := range []webrtc.RTPCodecParameters{vp8, vp8, vp9} {
 		transceiver, err := browser.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
 		if err != nil {
 			t.Fatal(err)

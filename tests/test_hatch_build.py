@@ -32,6 +32,7 @@ MODULE = {
     "LICENSE": "MIT\n",
     "peerconnection.go": "if copied {\n\tengine.copy()\n" + WEBRTC_EDITS[0][1],
     "sdp.go": WEBRTC_EDITS[1][1] + WEBRTC_EDITS[2][1],
+    "mediaengine.go": WEBRTC_EDITS[3][1] + WEBRTC_EDITS[4][1],
     "peerconnection_test.go": "package webrtc\n",
     "examples/main.go": "package main\n",
     "internal/mux/mux.go": "package mux\n",
@@ -60,9 +61,10 @@ def copied() -> dict[str, str]:
 def test_the_copy_of_webrtc_has_what_a_build_needs_and_the_changes() -> None:
     hatch_build.ensure_webrtc()
     made = copied()
-    assert made.keys() == {"go.mod", "LICENSE", "peerconnection.go", "sdp.go", "internal/mux/mux.go", "sped.go"}
+    assert made.keys() == {*MODULE, "sped.go", "codecs.go"} - {"peerconnection_test.go", "examples/main.go"}
     assert made["peerconnection.go"].endswith(WEBRTC_EDITS[0][2])
     assert made["sdp.go"] == WEBRTC_EDITS[1][2] + WEBRTC_EDITS[2][2]
+    assert made["mediaengine.go"] == WEBRTC_EDITS[3][2] + WEBRTC_EDITS[4][2]
     assert "EnableSped" in made["sped.go"]
 
 
@@ -79,7 +81,7 @@ def test_the_copy_of_webrtc_is_made_once_and_again_when_its_parts_change(
     (added / "other.go").write_text("package webrtc\n")
     monkeypatch.setattr(hatch_build, "WEBRTC_ADDED", added)
     hatch_build.ensure_webrtc()
-    assert copied().keys() == {"go.mod", "LICENSE", "peerconnection.go", "sdp.go", "internal/mux/mux.go", "other.go"}
+    assert copied().keys() == {*MODULE, "other.go"} - {"peerconnection_test.go", "examples/main.go"}
 
 
 def test_a_copy_of_webrtc_that_was_cut_short_is_made_anew(module: Path) -> None:
