@@ -33,6 +33,10 @@ ShownState = Literal[State, "hanging"]
 # may go on, and its calls with it.
 READY_SECONDS = 30.0
 
+# A supervisor that was stopped itself (Ctrl-Z) comes to a deadline this much later, or more. What it waited for may
+# have been ready long ago, and have served since: it has its time anew.
+AWAY_SECONDS = 1.0
+
 # Of one that is taken over it is not known whether it has served. One that is well answers in milliseconds, and within
 # this where the machine is busy.
 ANSWER_SECONDS = 5.0
@@ -306,8 +310,11 @@ class Child:
             self.say(f"{self.plan.name} runs without a log: {error.message}")
         self.process = processes.identify(self._popen.pid)
         if self.process is None:
+            seen = self._popen.poll() is not None
+            if not seen:  # without a free descriptor, for one; to wait for its end would be for ever
+                self._popen.kill()
             self._popen.wait()
-            raise MachineError(self._report_end())
+            raise MachineError(self._report_end() if seen else f"{self.plan.name} was started and can't be watched")
         self._remember()
 
     def _remember(self) -> None:
@@ -336,9 +343,13 @@ class Child:
 
         async def watch_ready() -> None:
             nonlocal ready_at
-            with anyio.move_on_after(ANSWER_SECONDS if adopted else READY_SECONDS):
-                await wait_ready(self.plan.ready, process, note)
-                ready_at = time.monotonic()
+            limit, away = ANSWER_SECONDS if adopted else READY_SECONDS, True
+            while ready_at is None and away:
+                began = time.monotonic()
+                with anyio.move_on_after(limit):
+                    await wait_ready(self.plan.ready, process, note)
+                    ready_at = time.monotonic()
+                away = time.monotonic() - began > limit + AWAY_SECONDS
             because = f": {answers}" if answers else ""
             if ready_at is None and adopted:
                 ready_at = time.monotonic()

@@ -1,6 +1,7 @@
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,48 @@ async def test_child_that_is_never_ready_is_ended(
         with pytest.raises(MachineError, match="media was not ready within"):
             await child.start(group)
     assert list_running(paths) == []
+
+
+async def test_child_that_became_ready_while_its_supervisor_was_stopped_is_not_ended(
+    make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-Z, and `fg` a minute later: whoever has reconnected meanwhile must not be cut off again."""
+    first = True
+
+    def stand_still() -> None:
+        time.sleep(0.5)  # nothing of the supervisor goes on meanwhile
+
+    async def wait_ready(*_: object) -> None:
+        nonlocal first
+        if first:
+            first = False
+            stand_still()
+            await anyio.sleep_forever()
+
+    monkeypatch.setattr(child_module, "READY_SECONDS", 0.2)
+    monkeypatch.setattr(child_module, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(child_module, "wait_ready", wait_ready)
+    child = make_child()
+    async with tasks() as group:
+        await child.start(group)
+        assert (child.state, child.restarts) == ("running", 0)
+        await child.stop("now")
+
+
+async def test_child_that_cannot_be_looked_at_is_ended_and_tried_again(
+    make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a free descriptor it looks as if it were gone. To wait for its end would be to stand still for ever."""
+    child = make_child()
+    async with tasks() as group:
+        monkeypatch.setattr("lkhub.host.processes.identify", lambda _: None)
+        with pytest.raises(MachineError, match="media was started and can't be watched"):
+            await child.start(group)
+        monkeypatch.undo()
+        assert list_running(paths) == []
+        await child.start(group)
+        assert child.state == "running"
+        await child.stop("now")
 
 
 async def test_child_can_be_stopped_while_it_starts(make_child: MakeChild, paths: StatePaths) -> None:
