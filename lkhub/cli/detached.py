@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import sys
 import time
 from typing import NoReturn
@@ -17,6 +18,7 @@ from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError, pack_error, 
 from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
 from lkhub.json_text import parse_json
 from lkhub.prepare import PreparedHub
+from lkhub.supervise.control import SILENCE_SECONDS, UnresponsiveError, is_stopped
 from lkhub.supervise.run import calmly, run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor
 
@@ -36,7 +38,8 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
     progress.clear()
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         os.close(reader)
         _leave_caller(log)
         _run(hub, writer)
@@ -44,7 +47,16 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
     os.close(writer)
     progress.tell(describe_start(hub))
     with os.fdopen(reader) as answer:
+        _await_answer(reader, pid)
         _raise_failure(answer.read(), path)
+
+
+def _await_answer(reader: int, pid: int) -> None:
+    """Return when the supervisor tells how its start went, or has ended. UnresponsiveError where a signal has stopped
+    it: that may be for ever."""
+    while not select.select([reader], [], [], SILENCE_SECONDS)[0]:
+        if is_stopped(pid):
+            raise UnresponsiveError(pid)
 
 
 def _leave_caller(log: int) -> None:

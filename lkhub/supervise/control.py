@@ -189,7 +189,7 @@ def _receive_lines(connection: socket.socket, path: str) -> Iterator[bytes]:
 
 def _require_reaction(path: str, pid: int | None) -> None:
     """Raise UnresponsiveError where the supervisor does not even answer a ping."""
-    if pid is not None and _is_stopped(pid):
+    if pid is not None and is_stopped(pid):
         raise UnresponsiveError(pid)
     # A supervisor that takes up no connection any more is ending: the connection that it has tells when.
     with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
@@ -210,7 +210,8 @@ def _find_pid(connection: socket.socket) -> int | None:
     return pid or None
 
 
-def _is_stopped(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
+    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) keeps the process from going on."""
     # Imported where something is wrong: most commands are over without.
     from lkhub.host.processes import read_state
 
@@ -261,7 +262,7 @@ class UnresponsiveError(UnwellError):
 
         state = read_state(pid)
         hints = [f"`kill -9 {pid}`, then `lkhub up`: calls go on meanwhile, and the new supervisor takes them over"]
-        if _is_stopped(pid):
+        if is_stopped(pid):
             hints.insert(0, f"`kill -CONT {pid}` lets it go on")
         doing = f", {state}" if state else ""
         super().__init__(f"the hub's supervisor does not answer (pid {pid}{doing})", hints=hints)

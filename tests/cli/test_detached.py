@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 
 from lkhub.cli import detached
 from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
+from lkhub.host.processes import read_state
+from lkhub.supervise.control import UnresponsiveError
 from lkhub.supervise.supervisor import Applied
+from tests.waiting import wait_until
 
 
 class EndedError(Exception):
@@ -101,3 +105,21 @@ def test_hub_lets_go_of_what_its_caller_has_open(tmp_path: Path) -> None:
     os.close(reader)
     os.close(writer)
     assert log.read_text() == "runs on\nleft\n"
+
+
+def test_command_does_not_wait_for_ever_for_a_supervisor_that_is_stopped_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detached, "SILENCE_SECONDS", 0.05)
+    reader, writer = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[writer]) as starting:
+        os.close(writer)
+        starting.send_signal(signal.SIGSTOP)
+        wait_until(lambda: read_state(starting.pid) == "stopped", "it is stopped")
+        with pytest.raises(UnresponsiveError, match=rf"\(pid {starting.pid}, stopped\)") as told:
+            detached._await_answer(reader, starting.pid)
+        assert f"`kill -CONT {starting.pid}` lets it go on" in told.value.hints
+        starting.send_signal(signal.SIGCONT)
+        starting.communicate(b"\n")
+        detached._await_answer(reader, starting.pid)  # it has ended
+    os.close(reader)
