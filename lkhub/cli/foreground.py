@@ -30,15 +30,17 @@ def describe_start(hub: PreparedHub) -> str:
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
-    def tell(outcome: Applied | HubError) -> None:
+    def tell(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
         paths = hub.plan.paths
         if verify:
             wait_for_certificates(paths, progress)
         around = look_around(paths, load_sightings(paths))
-        verified = verify_hub(paths, around, progress=progress) if verify else None
+        verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
         progress.clear()
+        if supervisor.stopping:
+            return  # nothing is told of a hub that is not there any more
         if json:
             show_json(read_status(paths, around=around).as_json())
         else:
@@ -48,8 +50,9 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
     async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
         # The hub is up, and people may be in a call: nothing that is only told may end it.
         try:
-            # In a thread, all of it: it asks this very supervisor, which answers in this loop.
-            await anyio.to_thread.run_sync(tell, outcome)
+            # In a thread, all of it: it asks this very supervisor, which answers in this loop. A hub that is stopped
+            # does not wait for it.
+            await anyio.to_thread.run_sync(tell, supervisor, outcome, abandon_on_cancel=True)
         except HubError as error:
             progress.clear()
             show_error(error)

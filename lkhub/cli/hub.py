@@ -9,7 +9,7 @@ from typing import Any
 from lkhub.cli.applied import describe_unknown, require_applied
 from lkhub.cli.options import name_state
 from lkhub.cli.progress import Progress
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, UnwellError
 from lkhub.health.status import HubStatus, Verified
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.files import digest, read_input, read_text, write_private
@@ -109,14 +109,18 @@ def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any
 def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     """Return when the edge has a certificate, or a failure, for each name that it gets one for; after a while anyway.
 
-    A call before that proves nothing. An edge that does not run gets none.
+    A call before that proves nothing. An edge that does not run gets none. UnwellError where the hub is stopped
+    meanwhile.
     """
     missing = set(require_applied(paths)["certified"])
     began = heard = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
-        with contextlib.suppress(NotRunningError):
+        try:
             if edge := ask(paths.control, "status")["edge"]:
                 missing, heard = set(edge["pending"]), time.monotonic()
+        except NotRunningError as error:
+            if not error.busy:
+                raise _describe_end(paths) from None
         if time.monotonic() - heard > EDGE_SECONDS:
             return
         if missing:
@@ -125,6 +129,19 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
                 f"{waited:.0f} s",
             )
             time.sleep(LOOK_SECONDS)
+
+
+def require_running(paths: StatePaths) -> None:
+    """Raise UnwellError where the hub that was up has been stopped meanwhile, or has lost its supervisor."""
+    if _ask_settled(paths) is None:
+        raise _describe_end(paths)
+
+
+def _describe_end(paths: StatePaths) -> UnwellError:
+    if left := ", ".join(process["name"] for process in _find_left(paths)):
+        ended = f"the hub's supervisor has ended meanwhile; still running without it: {left}"
+        return UnwellError(ended, hints=("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",))
+    return UnwellError("the hub has been stopped meanwhile", hints=("`lkhub up` starts it",))
 
 
 def is_running(paths: StatePaths) -> bool:

@@ -9,7 +9,7 @@ import typer
 from lkhub.cli.around import look_around
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
-from lkhub.cli.hub import is_running, read_status, wait_for_certificates
+from lkhub.cli.hub import is_running, read_status, require_running, wait_for_certificates
 from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_json
@@ -77,6 +77,7 @@ def up(
             wait_for_certificates(paths, progress)
         around = look_around(paths, load_sightings(paths))
         verified = None if no_verify else verify_hub(paths, around, progress=progress)
+        require_running(paths)  # else what was just seen is told of a hub that somebody has stopped
     if json:
         show_json(read_status(paths, around=around).as_json())
     else:

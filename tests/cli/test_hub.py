@@ -7,6 +7,7 @@ import pytest
 
 from lkhub.cli import hub
 from lkhub.cli.progress import Progress
+from lkhub.errors import UnwellError
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control import NotRunningError
 
@@ -66,3 +67,26 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
     monkeypatch.setattr("lkhub.cli.hub.time.monotonic", lambda: clock[0])
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
     assert clock[0] > hub.EDGE_SECONDS, "it may come back by itself"
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [([], "the hub has been stopped meanwhile"), (["media", "edge"], "still running without it: media, edge")],
+)
+def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: list[str], told: str
+) -> None:
+    """`down` while `up` waits, or a supervisor that is killed."""
+    answers = [{"edge": {"pending": ["rtc.example.com"]}}]
+
+    def ask(*_: object) -> dict[str, Any]:
+        if not answers:
+            raise NotRunningError
+        return answers.pop()
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "_find_left", lambda _: [{"name": name} for name in left])
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    with pytest.raises(UnwellError, match=told):
+        hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())

@@ -68,7 +68,8 @@ class FakeSupervisor:
         return [request for request in self.asked if request["do"] == do]
 
     def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # closed already
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.thread.join(10)
 
@@ -200,6 +201,23 @@ def test_failed_verification_leaves_the_hub_and_exits_1(
     assert done.code == code
     assert supervisor.requests("stop") == []
     assert ("[path-" in done.err) is (ok is not True)
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_up_tells_nothing_good_or_bad_of_a_hub_that_was_stopped_while_it_was_verified(
+    run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, json: bool
+) -> None:
+    """`down` in another terminal: no call gets through, and what failed is not what is wrong."""
+
+    def verify(*_: object, **__: object) -> Verified:
+        supervisor.close()
+        return Verified(time.time(), (PathResult("udp", False, "connect", "refused"),))
+
+    monkeypatch.setattr(up_module, "verify_hub", verify)
+    done = run("up", *(["--json"] if json else []))
+    assert (done.code, done.out) == (1, "")
+    assert "the hub has been stopped meanwhile" in done.err
+    assert "[path-" not in done.err
 
 
 def test_json_of_up_is_the_status(run: Run, supervisor: FakeSupervisor) -> None:
