@@ -139,7 +139,16 @@ class Child:
         # opens itself.
         same_plan = replace(self.plan, files=plan.files, watched=plan.watched, doors=plan.doors) == plan
         same_program = same_plan and self.fingerprint.program == fingerprint.program
-        return plan.reloads and same_program and self.state == "running"
+        return plan.reloads and same_program and self.state == "running" and not self._is_in_its_own_way(plan)
+
+    def _is_in_its_own_way(self, plan: ProcessPlan) -> bool:
+        """Whether `plan` listens on a port everywhere that this process has at one address, or the other way round: it
+        can't open the new socket before it has closed the old one."""
+        return any(
+            port == held and address != at and "" in (address, at)
+            for address, port in plan.doors
+            for at, held in self.plan.doors
+        )
 
     async def reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> None:
         """Let the process read its files again and be `plan`; it interrupts nobody. MachineError, and nothing changed,

@@ -7,7 +7,8 @@ import pytest
 from tests.kit.call import Call
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace
-from tests.namespaces.lan import HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client, somebody_on
+from tests.namespaces.lan import HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, make_lan, on_client, somebody_on
+from tests.namespaces.world import DOMAIN, PUBLIC, SPEC
 
 Socket = tuple[str, str, int]
 """Protocol, local address and port."""
@@ -75,3 +76,15 @@ def relaying_sockets(machine: Namespace, call: Call) -> set[Socket]:
             sockets.add((protocol, address, int(port)))
     assert any(protocol == "udp" and port in RELAY_PORTS for protocol, _, port in sockets), sockets
     return sockets
+
+
+def test_a_hub_that_runs_moves_from_the_lan_to_the_internet_and_back() -> None:
+    """Its edge has a port at addresses first, and everywhere then."""
+    specs = ("reach: lan\n", SPEC, "reach: lan\n")
+    with make_lan(PUBLIC, "93.184.216.9", "eth0") as lan, make_hub(lan.hub.prefix, PORTS) as hub:
+        lan.name_hosts({DOMAIN: PUBLIC})
+        for spec in specs:
+            hub.spec.write_text(spec)
+            done = hub.run("up", "--detach")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.stdout.count("verified ") == 4

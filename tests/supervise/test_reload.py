@@ -87,6 +87,22 @@ async def test_other_ports_are_taken_over_by_a_reload_too(
         assert not supervisor.doors.is_open(old), "nobody may wait where nobody will come"
 
 
+@pytest.mark.parametrize("addresses", [("127.0.0.1", ""), ("", "127.0.0.1")])
+async def test_port_that_is_listened_to_elsewhere_takes_a_restart(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, addresses: tuple[str, str]
+) -> None:
+    """From the LAN to the internet and back: a process can't have a port at one address and everywhere at once."""
+    port = free_port()
+    async with supervising(paths, said) as supervisor:
+        for address in addresses:
+            wanted = make_hub(edge={"say": address})
+            [process] = wanted.plan.processes
+            wanted = replace(wanted, plan=replace(wanted.plan, processes=(replace(process, doors=((address, port),)),)))
+            applied = await supervisor.apply(wanted)
+        assert applied == Applied(("edge",))
+        assert supervisor.doors.is_open((addresses[1], port))
+
+
 async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     media = {"rooms": IN_A_CALL}
     async with supervising(paths, said) as supervisor:
