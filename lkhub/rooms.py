@@ -4,6 +4,7 @@ The interface is twirp (livekit/protocol, protobufs/livekit_room.proto): a POST 
 that grants it.
 """
 
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +26,10 @@ class RoomService:
         parts = urlsplit(url)
         self._base = parts._replace(scheme=parts.scheme.replace("ws", "http")).geturl().rstrip("/")
         self._key, self._secret = key, secret
-        # Preparing for TLS costs 25 ms of CPU, and on loopback there is none.
-        self._client = httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=self._base.startswith("https:"))
+        # Preparing for TLS costs 25 ms of CPU, and on loopback there is none. By itself httpx trusts certifi's roots
+        # alone, and not what the system and SSL_CERT_FILE have.
+        trusted = ssl.create_default_context() if self._base.startswith("https:") else False
+        self._client = httpx.Client(timeout=ANSWER_SECONDS, trust_env=False, verify=trusted)
 
     def __enter__(self) -> "RoomService":
         return self
