@@ -40,7 +40,8 @@ def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
         options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
         opens, tells = as_root("apply", *options), as_root("status", *options)
         verdicts, unread = judged.result()
-        return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells)
+        url = applied["urls"]["livekit"]
+        return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells, url)
 
 
 def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:

@@ -27,7 +27,7 @@ def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Le
     """The leads, with what answers at addresses that are not this machine's. A hub without TLS is not asked for:
     nothing would tell it from another."""
     leads = tuple(leads)
-    asked = {lead.name: _list_asked(lead, applied["reach"]) for lead in leads}
+    asked = {lead.name: _list_asked(lead) for lead in leads}
     serve = applied["urls"].get("local_serve")
     if not any(asked.values()) or not applied["urls"]["livekit"].startswith("wss:") or not serve:
         return leads
@@ -38,9 +38,8 @@ def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Le
     return tuple(_ask_each(lead, asked[lead.name], port, instance, leaves) for lead in leads)
 
 
-def _list_asked(lead: Lead, reach: str) -> list[Address]:
-    others = (*lead.elsewhere, *(lead.private if reach == "lan" else ()))
-    return [address for address in others if address not in lead.cdns]
+def _list_asked(lead: Lead) -> list[Address]:
+    return [address for address in lead.others if address not in lead.cdns]
 
 
 def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, leaves: frozenset[str]) -> Lead:

@@ -34,7 +34,7 @@ def choose_way(
 def _explain_detour(lead: Lead | None, paths: StatePaths, applied: Mapping[str, Any], around: Surroundings) -> str:
     """Why calls can't go where a name leads; "" where they can."""
     if lead is None or not lead.is_known:
-        return "this machine's resolver has no address for it"
+        return "this machine's resolver tells no address of it"
     if not lead.is_home:
         shown = ", ".join(map(str, (*lead.loopback, *lead.private, *lead.elsewhere)))
         return f"it leads to {shown} here" + (", this machine alone" if lead.loopback else ", which is not the hub's")

@@ -1,5 +1,6 @@
 """What stands between clients and the hub: where its names and addresses lead, this machine's firewall. Pure."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,7 +20,8 @@ _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.adve
 class Surroundings:
     """What this machine knows of the way to it. `leads` are the hub's names, `told` the addresses that clients are
     told; `verdicts` say of the ports that they need what the firewall does with them, `opens` is the command that opens
-    these. `unread` are firewalls that could not be read, and `tells` is the command that has more time and rights."""
+    these. `unread` are firewalls that could not be read, and `tells` is the command that has more time and rights.
+    `url` is where clients find the hub."""
 
     reach: str = "local"
     leads: tuple[Lead, ...] = ()
@@ -29,6 +31,7 @@ class Surroundings:
     outside: Sightings = field(default_factory=dict)
     unread: tuple[Unread, ...] = ()
     tells: str = "lkhub firewall status"
+    url: str = ""
 
 
 UNSEEN = Surroundings()
@@ -116,14 +119,16 @@ def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
     told = _list(dict.fromkeys(address.external for address in around.told))
     # The CDN's address that clients are told is a finding of its own, and the worse one.
     told_cdn = any(find_cdn(address.external) for address in around.told)
-    others = (*lead.elsewhere, *(lead.private if around.reach == "lan" else ()))
-    wrong = tuple(address for address in others if lead.answers.get(address) != "hub")
-    through = tuple(address for address in others if address not in wrong)
+    # Inside of a network a public hub may be at an address that means nothing elsewhere (split DNS), so that one alone
+    # says nothing until somebody else was met there, or nobody.
+    asked = lead.others if around.reach == "lan" else (*lead.elsewhere, *(a for a in lead.private if a in lead.answers))
+    wrong = tuple(address for address in asked if lead.answers.get(address) != "hub")
+    through = tuple(address for address in asked if address not in wrong)
     if through:
         yield _find_through(lead, through, told)
     if wrong and not told_cdn:
         some = "also " if lead.here or through else ""
-        why, fixes = _explain_elsewhere(lead, wrong, told)
+        why, fixes = _explain_elsewhere(lead, wrong, told, around)
         yield Finding(
             "name-leads-elsewhere",
             lead.name,
@@ -170,7 +175,9 @@ _TAILNET_FIXES = (
 )
 
 
-def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tuple[str, tuple[Fix, ...]]:
+def _explain_elsewhere(
+    lead: Lead, wrong: tuple[Address, ...], told: str, around: Surroundings
+) -> tuple[str, tuple[Fix, ...]]:
     """Why, by what answered there, and the ways out."""
     if lead.name.endswith(".ts.net"):
         return (
@@ -182,6 +189,13 @@ def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tup
         cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
         why = f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
         return why, (only, _PROXY_FIX)
+    if around.reach == "public" and set(wrong) <= set(lead.private):
+        why = (
+            f"no router of the internet leads to {_list(wrong)}, and asked there, this hub did not answer: the record "
+            "is wrong; or others are told something else than this network's name server says (split DNS), and that is "
+            "wrong"
+        )
+        return why, (only, Fix("see on another network where it leads", f"getent ahosts {shlex.quote(lead.name)}"))
     answers = {lead.answers.get(address) for address in wrong}
     if answers == {"proxy"}:
         why = (
@@ -197,16 +211,15 @@ def _explain_elsewhere(lead: Lead, wrong: tuple[Address, ...], told: str) -> tup
             "connections on to this one does not do so from inside its network; the hub's own calls went to this "
             "machine"
         )
-        return why, (only, Fix("where it passes connections on: try it from another network", _verify(lead.name)))
+        return why, (
+            only,
+            Fix("where it passes connections on: try it from another network", f"lkhub verify --url {around.url}"),
+        )
     return (
         "the record is of another machine, or of one that passes connections on to this one, which was not seen from "
         "here; the hub's own calls went to this machine",
         (only, _PROXY_FIX),
     )
-
-
-def _verify(name: str) -> str:
-    return f"lkhub verify --url wss://{name}"
 
 
 def _check_ports(around: Surroundings) -> Iterator[Finding]:
@@ -223,8 +236,8 @@ def _check_ports(around: Surroundings) -> Iterator[Finding]:
         "error" if needed else "warning",
         f"this machine's firewall keeps clients from {ports}",
         "; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
-        f"clients come from {sources}; the hub's calls to itself don't meet the firewall, so that they prove the hub "
-        "without it",
+        f"clients come from {sources}; the hub's calls to itself come over loopback, so that where they get through "
+        "they prove the hub without its firewall",
         (
             Fix("open what the hub needs, and nothing else", around.opens),
             Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),

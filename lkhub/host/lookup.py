@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from lkhub.host.engine import bundled_engine
 from lkhub.host.environ import tool_environ
-from lkhub.host.resolver import resolve
+from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.json_text import parse_json
 from lkhub.plan.facts import LookedUp
@@ -25,7 +25,7 @@ def look_up(spec: Spec, *, ask_domain: bool) -> LookedUp:
     if isinstance(spec.media.advertise, AskStun):
         found = _ask_stun(spec.media.advertise.server)
     elif ask_domain and spec.domain:
-        found = LookedUp(domain=resolve(spec.domain))
+        found = LookedUp(domain=ask_resolver(spec.domain, RESOLVE_SECONDS))
     if spec.tls.mode == "tailscale":
         facts = ask_tailscale()
         for problem in judge_tailscale(facts, spec.domain, _user_name()):

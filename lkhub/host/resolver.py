@@ -15,11 +15,6 @@ RESOLVE_SECONDS = 5.0
 _NO_ADDRESS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
-def resolve(name: str) -> tuple[Address, ...]:
-    """The addresses of a DNS name, as this machine's resolver tells them in time; () where it has none."""
-    return ask_resolver(name, RESOLVE_SECONDS) or ()
-
-
 def ask_resolver(name: str, seconds: float) -> tuple[Address, ...] | None:
     """The addresses of a DNS name, () where it has none; None where this machine's resolver did not say in time."""
     answers: Queue[list[Any] | None] = Queue()

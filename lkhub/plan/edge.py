@@ -73,17 +73,19 @@ def _plan_turn(
 def _check_keys(loaded: LoadedSpec, facts: NodeFacts, mode: TlsMode) -> None:
     """Keys that a mode needs, and keys that it has no use for."""
     spec = loaded.spec
-    if spec.reach == "public" and spec.domain is None and mode != "tailscale":
+    # One that is there and wrong has a fault of its own.
+    is_nameless = spec.domain is None and not loaded.is_broken(("domain",))
+    if spec.reach == "public" and is_nameless and mode != "tailscale":
         hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
         loaded.add(("reach",), "a public hub needs the name that clients use", hint)
     if mode == "acme" and spec.reach == "local" and "://" not in spec.tls.issuer:
         hint = "write reach: public with domain: rtc.example.com; for this machine only write internal"
         loaded.add(("tls", "mode"), "no public authority reaches a hub that is for this machine only", hint)
-    elif mode == "acme" and spec.domain is None and spec.reach != "public":
+    elif mode == "acme" and is_nameless and spec.reach != "public":
         loaded.add(
             ("tls", "mode"), "no authority certifies an address of this network", "write domain: NAME, or internal"
         )
-    if mode == "external" and spec.domain is None:
+    if mode == "external" and is_nameless:
         loaded.add(
             ("tls", "mode"), "the name at which the proxy is reached is missing", "write domain: rtc.example.com"
         )

@@ -31,6 +31,11 @@ class Lead:
     seen_as: str = ""
 
     @property
+    def others(self) -> tuple[Address, ...]:
+        """What is another machine's as far as is known, here or elsewhere."""
+        return (*self.elsewhere, *self.private)
+
+    @property
     def is_known(self) -> bool:
         """Whether the resolver has anything to say of it."""
         return bool(self.here or self.loopback or self.private or self.elsewhere)
@@ -38,9 +43,8 @@ class Lead:
     @property
     def is_home(self) -> bool:
         """Whether all of its addresses are the hub's, or were seen to pass connections on to it."""
-        others = (*self.private, *self.elsewhere)
-        passed = [address for address in others if self.answers.get(address) == "hub"]
-        return bool(self.here or passed) and not self.loopback and len(passed) == len(others)
+        passed = [address for address in self.others if self.answers.get(address) == "hub"]
+        return bool(self.here or passed) and not self.loopback and len(passed) == len(self.others)
 
 
 def judge_lead(name: str, resolved: Iterable[Address], told: Iterable[Address], own: Iterable[Address]) -> Lead:

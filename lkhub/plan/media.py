@@ -169,23 +169,32 @@ def _choose_public(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tu
         return (*_translate(public, loaded, facts, notes, f"what {domain} resolves to"), *found)
     if tunnels := [c for c in list_public_on_vpn(facts) if c.address.version == 4 and not resolved]:
         return (*_tell_own(tunnels[:1], notes), *found)
-    told = ", ".join(map(str, resolved))
-    problem = (
-        f"{domain} resolves to {told}, which nobody outside this network can reach"
-        if told
-        else (f"{domain} has no IPv4 address in the DNS, and this machine no public one of its own")
-    )
-    hint = (
-        "with split DNS, where others are told the public address, write that one as media.advertise; else let the A "
-        "record be the public address, or write reach: lan"
-        if told
-        else "make an A record with the public address, or write the address as media.advertise"
-    )
+    problem, hint = _explain_unled(domain, resolved, is_known=facts.looked_up.domain is not None)
     if found:
         notes.append(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
     else:
         loaded.add(("domain",), problem, hint)
     return found
+
+
+def _explain_unled(domain: str, resolved: Sequence[Address], *, is_known: bool) -> tuple[str, str]:
+    """Problem and hint of a name that leads to no address that clients could be told. `is_known`: the resolver said."""
+    if resolved:
+        return (
+            f"{domain} resolves to {', '.join(map(str, resolved))}, which nobody outside this network can reach",
+            "with split DNS, where others are told the public address, write that one as media.advertise; else let the "
+            "A record be the public address, or write reach: lan",
+        )
+    if not is_known:
+        return (
+            f"this machine's name server did not say where {domain} leads, and this machine has no public IPv4 address "
+            "of its own",
+            "see which name servers it asks: `cat /etc/resolv.conf`; or write the public address as media.advertise",
+        )
+    return (
+        f"{domain} has no IPv4 address in the DNS, and this machine no public one of its own",
+        "make an A record with the public address, or write the address as media.advertise",
+    )
 
 
 def _tell_own(own: Sequence[Candidate], notes: list[str]) -> tuple[Advertised, ...]:

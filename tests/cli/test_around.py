@@ -202,7 +202,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return does
 
 
-BALANCER = "151.101.1.1"
+OWN, BALANCER = "1.2.3.4", "151.101.1.1"
 
 
 @pytest.mark.parametrize("seen_as", ["198.51.100.9", "203.0.113.5"])
@@ -223,10 +223,11 @@ def test_what_passes_connections_on_is_found(
     [
         ([BALANCER], INSTANCE, PUBLIC_HUB, [BALANCER]),
         ([BALANCER, "151.101.1.2"], INSTANCE, PUBLIC_HUB, [BALANCER, "151.101.1.2"]),
-        # A known CDN, this machine, an address of the inside, a hub that does not say who it is.
+        # Of the inside: split DNS, or a wrong record.
+        (["10.0.0.9"], INSTANCE, PUBLIC_HUB, ["10.0.0.9"]),
+        # A known CDN, this machine, a hub that does not say who it is.
         (["104.16.1.1"], INSTANCE, PUBLIC_HUB, []),
-        (["203.0.113.5"], INSTANCE, PUBLIC_HUB, []),
-        (["10.0.0.9"], INSTANCE, PUBLIC_HUB, []),
+        ([OWN], INSTANCE, PUBLIC_HUB, []),
         ([BALANCER], "", PUBLIC_HUB, []),
         # Without TLS nothing would tell it from another.
         ([BALANCER], INSTANCE, f"{PUBLIC_HUB}tls: {{mode: off}}\n", []),
@@ -256,8 +257,8 @@ def test_nobody_is_asked_in_vain(
         (["10.0.0.5"], False, None),
         (["93.184.216.5"], True, None),
         (["93.184.216.5"], False, "93.184.216.5 does not lead back to it from inside of its network"),
-        ([], True, "this machine's resolver has no address for it"),
-        (None, True, "this machine's resolver has no address for it"),
+        ([], True, "this machine's resolver tells no address of it"),
+        (None, True, "this machine's resolver tells no address of it"),
         (["127.0.1.1"], True, "it leads to 127.0.1.1 here, this machine alone"),
         (["151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
         (["93.184.216.5", "151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),

@@ -78,6 +78,29 @@ def test_where_names_and_addresses_lead(seen: Surroundings, expected: list[tuple
         assert finding.cause
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [("hub", "name-leads-through"), ("proxy", "name-leads-elsewhere"), ("nobody", "name-leads-elsewhere")],
+)
+def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: Answerer, code: str) -> None:
+    """Split DNS may lead there on purpose, and nobody outside is led there."""
+    seen = around(PUBLIC, resolved=["192.168.1.4"])
+    [lead] = seen.leads
+    [finding] = find(replace(seen, leads=(replace(lead, answers={ip_address("192.168.1.4"): answer}),)))
+    assert finding.code == code
+    if code == "name-leads-elsewhere":
+        assert "no router of the internet leads to 192.168.1.4" in finding.cause
+        assert "split DNS" in finding.cause
+        assert f"make {PUBLIC} the only address" in finding.fix[0].text
+
+
+def test_name_of_turn_alone_is_tried_by_the_hubs_own() -> None:
+    """The hub answers to no web request at that name."""
+    seen = replace(answering("nobody"), url="wss://rtc.example.com")
+    [finding] = find(replace(seen, leads=(replace(seen.leads[0], name="turn.example.com"),)))
+    assert finding.fix[1].command == "lkhub verify --url wss://rtc.example.com"
+
+
 def test_name_that_leads_elsewhere_says_where_and_where_this_machine_is() -> None:
     [finding] = find(around(PUBLIC, resolved=[OTHER]))
     assert finding.subject == NAME
@@ -90,7 +113,7 @@ def answering(*answers: Answerer, here: bool = False, seen_as: str = "") -> Surr
     others = [ip_address(f"151.101.1.{number}") for number, _ in enumerate(answers, 1)]
     lead = judge_lead(NAME, [*others, *([ip_address(PUBLIC)] if here else [])], [ip_address(PUBLIC)], [])
     lead = replace(lead, answers=dict(zip(others, answers, strict=True)), seen_as=seen_as)
-    return Surroundings("public", (lead,), told(PUBLIC))
+    return Surroundings("public", (lead,), told(PUBLIC), url=f"wss://{NAME}")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lkhub.host import lookup, resolver
+from lkhub.host import lookup
 from lkhub.host.lookup import look_up
-from lkhub.host.resolver import ask_resolver, resolve
+from lkhub.host.resolver import ask_resolver
 from lkhub.plan.facts import LookedUp
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
@@ -53,11 +53,13 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], P
 
 def test_addresses_of_a_name_are_each_there_once(names: dict[str, list[str]]) -> None:
     names["rtc.example.com"] = ["1.2.3.4", "2600::4", "1.2.3.4", "fe80::1%eth0"]
-    assert [str(address) for address in resolve("rtc.example.com")] == ["1.2.3.4", "2600::4", "fe80::1"]
+    found = ask_resolver("rtc.example.com", 1.0)
+    assert found is not None
+    assert [str(address) for address in found] == ["1.2.3.4", "2600::4", "fe80::1"]
 
 
 def test_name_that_is_not_there_has_none(names: dict[str, list[str]]) -> None:
-    assert resolve("rtc.example.com") == ()
+    assert ask_resolver("rtc.example.com", 1.0) == ()
 
 
 @pytest.mark.parametrize(
@@ -78,11 +80,10 @@ def test_name_without_an_address_is_not_one_that_could_not_be_asked_for(
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     assert ask_resolver("rtc.example.com", 1.0) == (() if known else None)
-    assert resolve("rtc.example.com") == ()
 
 
 def test_this_machines_resolver_is_what_is_asked() -> None:
-    assert ip_address("127.0.0.1") in resolve("localhost")
+    assert ip_address("127.0.0.1") in (ask_resolver("localhost", 1.0) or ())
 
 
 def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +95,7 @@ def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> 
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(resolver, "RESOLVE_SECONDS", 0.05)
-    assert resolve("rtc.example.com") == ()
+    assert ask_resolver("rtc.example.com", 0.05) is None
     assert asked.is_set()
     [thread] = [thread for thread in threading.enumerate() if "ask" in thread.name]
     assert thread.daemon, "it would hold the command up at its end"
@@ -116,6 +116,11 @@ def test_domain_is_looked_up_where_it_decides(names: dict[str, list[str]]) -> No
     names["rtc.example.com"] = ["1.2.3.4"]
     assert look_up(spec(PUBLIC_HUB), ask_domain=True) == LookedUp(domain=(ip_address("1.2.3.4"),))
     assert look_up(spec("reach: public"), ask_domain=True) == LookedUp()
+
+
+def test_name_server_that_does_not_answer_says_nothing_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "ask_resolver", lambda *_: None)
+    assert look_up(spec(PUBLIC_HUB), ask_domain=True) == LookedUp()
 
 
 def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine: Callable[[str], Path]) -> None:
