@@ -39,10 +39,12 @@ def show_summary(
     # Of what is in force: a change that waits may have other addresses.
     applied = require_applied(plan.paths)
     urls = applied["urls"]
+    # Such as a new root, which is not the hub's before the change is made.
+    about = "of the change that waits: " if pending else ""
     for note in plan.notes:
-        say(note, "note", "cyan")
+        say(f"{about}{note}", "note", "cyan")
     for warning in plan.warnings:
-        say(warning, "warning", "yellow")
+        say(f"{about}{warning}", "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
     called = read_called(plan.paths)

@@ -57,17 +57,18 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
         supervisor.notice_move(f"clients are told {told}, and this machine is at {now}")
     if found.plan.media.addresses == wanted.plan.media.addresses:
         return
-    # What comes with it, such as a new root that every device has to trust.
-    for note in found.plan.notes:
-        if note not in current.plan.notes:
-            supervisor.say(note)
     try:
         applied = await supervisor.apply(found, instead_of=wanted)
     except HubError as error:
         supervisor.say(f"the hub could not follow its address to {now}: {error.message}")
         return
-    if not applied.pending and supervisor.current is found:
+    if applied.pending or supervisor.current is not found:
+        return
+    supervisor.tell_notes(current)
+    if told != now:
         supervisor.say(f"the hub followed its address from {told} to {now}")
+    elif not applied.changed:
+        supervisor.say(f"this machine is at {now} again, as clients are told: nothing is changed")
 
 
 def _notice_loss(supervisor: Supervisor, error: HubError) -> None:

@@ -192,7 +192,7 @@ class Supervisor:
         if self.pending is None:
             return
         async with self._changing:
-            waiting = self.pending
+            waiting, before = self.pending, self.current
             if waiting is None or self.stopping:
                 return
             try:
@@ -203,6 +203,7 @@ class Supervisor:
                 return
         if not applied.pending:
             self.say(f"the change that waited is in force: {', '.join(applied.changed)} restarted")
+            self.tell_notes(before)
 
     async def look_outside(self) -> None:
         """Bring the record of who has used which path up to date."""
@@ -219,6 +220,14 @@ class Supervisor:
         if what and what != self.moved:
             self.say(what)
         self.moved, self.lost = what, lost
+
+    def tell_notes(self, before: PreparedHub | None) -> None:
+        """Say what came with the change from `before` to what is in force, such as a new root that every device has to
+        trust."""
+        notes = self.current.plan.notes if self.current else ()
+        for note in notes:
+            if before is None or note not in before.plan.notes:
+                self.say(note)
 
     def notice_doubt(self, what: str) -> None:
         """Say once why this machine's address can't be compared; "" that it can."""

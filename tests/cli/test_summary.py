@@ -108,13 +108,21 @@ def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: 
     lan = replace(plan, reach="lan", notes=("clients are told 192.168.1.5",), warnings=("no TLS yet",))
     udp, tcp = (PathResult(path, True, "media", "", 12.0) for path in ("udp", "tcp"))
     outside = {"udp": None, "tcp": Sighting(time.time() - 150, "203.0.113.7")}
-    show_summary(lan, Verified(1.0, (udp, tcp), outside), pending=True)
+    show_summary(lan, Verified(1.0, (udp, tcp), outside))
     shown = capsys.readouterr()
     assert re.search(r"verified udp +connected in 12 ms; outside: not seen\n", shown.out)
     assert re.search(r"verified tcp +connected in 12 ms; outside: 2 min ago from 203\.0\.113\.7\n", shown.out)
     assert "`lkhub verify --url ws://127.0.0.1:7880` on another machine" in shown.err
-    assert "a change that waits" in shown.out
     assert "note: clients are told 192.168.1.5\nwarning: no TLS yet\n" in shown.err
+
+
+def test_what_a_change_that_waits_brings_is_not_told_as_if_it_were_there(plan: Plan, capsys: Captured) -> None:
+    """A new root, for one: no device could trust it before the change is made."""
+    show_summary(replace(plan, notes=("the hub has a new root",), warnings=("no TLS yet",)), None, pending=True)
+    shown = capsys.readouterr()
+    assert "a change that waits" in shown.out
+    told = "note: of the change that waits: the hub has a new root\nwarning: of the change that waits: no TLS yet\n"
+    assert told in shown.err
 
 
 @pytest.fixture

@@ -112,6 +112,36 @@ async def test_address_that_comes_back_before_people_left_takes_the_change_back(
         await follow_addresses(supervisor, supervisor.pending)
         assert supervisor.pending is None
         assert supervisor.as_json()["moved"] == ""
+        assert said[1:] == ["this machine is at 192.168.1.5 again, as clients are told: nothing is changed"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_comes_with_another_address_is_said_when_it_is_so(
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    move: Move,
+    waits: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as a new root: no device has to trust one that a change which waits may never bring."""
+    here = at(make_hub(media={"rooms": IN_A_CALL if waits else []}), "192.168.1.5")
+    there = at(make_hub(media={"say": "new"}), "192.168.1.77")
+    there = replace(there, plan=replace(there.plan, notes=(*here.plan.notes, "the hub has a new root")))
+
+    async def nobody(*_: object) -> int:
+        return 0
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        move(there)
+        await follow_addresses(supervisor, here)
+        assert ("the hub has a new root" in said) is not waits
+        if waits:
+            monkeypatch.setattr("lkhub.supervise.supervisor.count_people", nobody)
+            await supervisor.apply_pending()
+            assert supervisor.current is there
+        assert said.count("the hub has a new root") == 1
 
 
 async def test_change_of_the_operators_that_waits_is_what_follows(
