@@ -69,6 +69,13 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}{where}"
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether this machine refused something, as a file or a free descriptor; of a group, whether that is all."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_refusal(each) for each in error.exceptions)
+    return isinstance(error, OSError)
+
+
 def flatten(group: BaseExceptionGroup[BaseException]) -> tuple[list[HubError], list[BaseException]]:
     """Every error of a group, those of its groups included: what the user can be told, and the rest."""
     errors: list[HubError] = []

@@ -73,8 +73,7 @@ class Tail:
 
     def read_last(self, lines: int | None) -> list[str]:
         """The last lines before the end, all that are looked at where `lines` is None."""
-        with explain_os_errors(self.path, "read"):
-            return read_tail(self.path, lines or sys.maxsize, end=self.at, limit=LOOKED_AT_BYTES)
+        return read_tail(self.path, lines or sys.maxsize, end=self.at, limit=LOOKED_AT_BYTES)
 
     def read_new(self) -> list[str]:
         """The whole lines that were written since."""

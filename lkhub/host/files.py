@@ -209,18 +209,20 @@ def remove_others(folder: str, kept: Collection[str]) -> None:
 
 
 def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 * 1024) -> list[str]:
-    """The last `lines` lines of a log up to byte `end` (None: its end); [] where there is none.
+    """The last `lines` lines of a log up to byte `end` (None: its end); [] where there is none. Raises MachineError
+    where it can't be read.
 
     No more than the last `limit` bytes are looked at.
     """
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END) if end is None else end
-            start = max(0, size - limit)
-            file.seek(start)
-            text = file.read(size - start).decode(errors="replace")
-    except FileNotFoundError:
-        return []
+    with explain_os_errors(path, "read"):
+        try:
+            with open(path, "rb") as file:
+                size = file.seek(0, os.SEEK_END) if end is None else end
+                start = max(0, size - limit)
+                file.seek(start)
+                text = file.read(size - start).decode(errors="replace")
+        except FileNotFoundError:
+            return []
     return text.splitlines()[-lines:]
 
 

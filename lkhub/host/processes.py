@@ -129,16 +129,23 @@ def child_environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
 
 
+class UnwritableLogError(MachineError):
+    """The log of a process can't be opened; the process was not started."""
+
+
 def start(
     argv: Sequence[str], log: str, environ: Mapping[str, str], inherited: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to the file `log` (`os.devnull`: to nowhere).
 
     A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
-    lkhub alone. `inherited` file descriptors keep their numbers in the process.
+    lkhub alone. `inherited` file descriptors keep their numbers in the process. Raises MachineError.
     """
-    with explain_os_errors(log, "write"):
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with explain_os_errors(log, "write"):
+            handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+    except MachineError as error:
+        raise UnwritableLogError(error.message, hints=error.hints) from error
     try:
         return subprocess.Popen(
             argv,

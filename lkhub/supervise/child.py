@@ -11,7 +11,7 @@ from typing import Any, Literal
 import anyio
 import anyio.abc
 
-from lkhub.errors import MachineError, describe_error
+from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
@@ -256,8 +256,10 @@ class Child:
             self._settled.set()
 
     async def _survive(self, error: Exception) -> None:
-        """A bug in here must end neither the process nor the supervisor."""
-        failure = f"this is a bug in lkhub: {describe_error(error)} while watching {self.plan.name}"
+        """What this machine refuses, or a bug in here, must end neither the process nor the supervisor."""
+        name, what = self.plan.name, describe_error(error)
+        bug = f"this is a bug in lkhub: {what} while watching {name}"
+        failure = f"can't watch {name}: {what}" if is_refusal(error) else bug
         if failure != self.last_failure:
             self.say(failure)
         self.last_failure = failure
@@ -311,8 +313,8 @@ class Child:
         log = self.paths.log(self.plan.name)
         try:
             self._popen = processes.start(argv, log, environ, descriptors)
-        except MachineError as error:
-            if first:
+        except processes.UnwritableLogError as error:
+            if first and not self._persists:
                 raise
             # A disk that is full or worn out must not end the calls of a hub that runs.
             self._popen = processes.start(argv, os.devnull, environ, descriptors)
@@ -392,7 +394,10 @@ class Child:
             "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         )
         log = self.paths.log(self.plan.name)
-        lines = "".join(f"\n    {line[:300]}" for line in files.read_tail(log, REPORT_LINES))
+        try:
+            lines = "".join(f"\n    {line[:300]}" for line in files.read_tail(log, REPORT_LINES))
+        except MachineError as error:  # it is started again all the same
+            return f"{self.plan.name} {how}; {error.message}"
         return f"{self.plan.name} {how}; the end of {log}:{lines}"
 
     def _set(self, state: State) -> None:

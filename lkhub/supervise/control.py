@@ -64,7 +64,9 @@ def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None,
                 return answer["ok"]
             else:
                 raise _read_failure(answer)
-    raise MachineError("the hub's supervisor ended before it answered", hints=("`lkhub logs hub` shows why",))
+    # It may live, and have its socket anew.
+    gone = "the connection to the hub's supervisor ended before it answered"
+    raise MachineError(gone, hints=("`lkhub logs hub` shows why",))
 
 
 def ask_settled(

@@ -13,7 +13,7 @@ from anyio.abc import SocketAttribute
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from lkhub import __version__
-from lkhub.errors import EXIT_BUG, HubError, InputError, pack_error
+from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, describe_error, is_refusal, pack_error
 from lkhub.host import files
 from lkhub.json_text import parse_json
 from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, Message, as_message, describe_too_long
@@ -96,6 +96,10 @@ async def _handle(line: bytes, handlers: Mapping[str, Handler], tell: Tell) -> d
     except HubError as error:
         return {"error": pack_error(error)}
     except Exception as error:
+        if is_refusal(error):
+            return {
+                "error": pack_error(MachineError(f"the hub's supervisor can't do that now: {describe_error(error)}"))
+            }
         # A bug in one answer must not end the supervisor, and every call with it.
         message = f"this is a bug in lkhub: {type(error).__name__} while answering"
         return {"error": {"message": message, "hints": [], "exit_code": EXIT_BUG}}

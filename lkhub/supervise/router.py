@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, describe_error, is_refusal
 from lkhub.host.router_record import RouterRecord, hold_router, read_router, write_router
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
@@ -105,10 +105,11 @@ class Renewal:
         except Exception as error:
             # What a router answers, or a library makes of it, must not end the supervisor and every call with it.
             bug = f"this is a bug in lkhub: {type(error).__name__} while asking the router"
+            told = error.message if isinstance(error, HubError) else describe_error(error) if is_refusal(error) else bug
             self._again = anyio.current_time() + self._backoff.next_delay(0.0)
             ends = None if isinstance(error, RefusedError) else record.ends
             ends = ends if way == (record.gateway, record.local) else 0.0
-            self._fail(error.message if isinstance(error, HubError) else bug, ends)
+            self._fail(told, ends)
 
     def as_json(self) -> dict[str, Any] | None:
         """What keeps the mappings from being renewed, for `status`."""

@@ -1,6 +1,8 @@
+import errno
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -223,6 +225,51 @@ async def test_child_that_cannot_be_looked_at_is_ended_and_tried_again(
         assert list_running(paths) == []
         await child.start(group)
         assert child.state == "running"
+        await child.stop("now")
+
+
+async def test_process_that_is_started_again_has_no_log_rather_than_not_to_be_there(
+    make_child: MakeChild, paths: StatePaths
+) -> None:
+    """`restart` on a file system that became read-only: what ran is to run again."""
+    Path(paths.log("media")).mkdir()
+    child = make_child()
+    async with tasks() as group:
+        with pytest.raises(MachineError, match="can't write"):
+            await child.start(group)
+        await child.stop("now")
+        await child.start(group, persist=True)
+        assert (child.state, child.restarts) == ("running", 0)
+        # Nor is it a bug that its end can't be told.
+        before = pid(child)
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: child.state == "running" and pid(child) != before, "the restart")
+        assert "media was killed by signal 9; can't read" in child.last_failure or child.last_failure == ""
+        assert child.restarts == 1
+        await child.stop("now")
+
+
+async def test_process_that_cannot_be_started_for_a_moment_has_its_log_afterwards(
+    make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[object] = []
+    popen = subprocess.Popen
+
+    def refuse_first(*given: Any, **how: Any) -> Any:
+        if not refused:
+            refused.append(given)
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return popen(*given, **how)
+
+    child = make_child(say="at your service")
+    async with tasks() as group:
+        await child.start(group)
+        before = pid(child)
+        monkeypatch.setattr(subprocess, "Popen", refuse_first)
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: child.state == "running" and pid(child) != before, "the next one")
+        assert refused
+        assert Path(paths.log("media")).read_text() == "at your service\n" * 2
         await child.stop("now")
 
 

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -112,6 +113,20 @@ async def test_bug_in_one_answer_is_told_and_ends_nothing(path: str, error: Exce
             await request(path, "fail")
         assert "XYZ" not in raised.value.message, "what a bug says may hold a secret"
         assert await request(path, "echo")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        ExceptionGroup("XYZ", [ExceptionGroup("XYZ", [OSError(errno.EMFILE, "Too many open files")])]),
+    ],
+    ids=["one", "group"],
+)
+async def test_what_this_machine_refuses_is_no_bug(path: str, error: Exception) -> None:
+    async with serving(path, fail=failing(error)):
+        with pytest.raises(MachineError, match=r"can't do that now: OSError \(Too many open files\)"):
+            await request(path, "fail")
 
 
 NONSENSE = (

@@ -1,6 +1,7 @@
 """What goes on for ever, and what happens when a look fails."""
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -167,6 +168,23 @@ async def test_bug_while_a_process_is_watched_ends_neither_it_nor_the_supervisor
         os.kill(second, signal.SIGKILL)
         await until(lambda: pids(supervisor)["media"] not in (None, second), "it is still watched over")
         assert SECRET not in "\n".join(said)
+
+
+async def test_what_this_machine_refuses_while_a_process_is_watched_is_no_bug(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lack_descriptors(_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(media={}))
+        before = pids(supervisor)["media"]
+        monkeypatch.setattr("lkhub.host.processes.wait_until_gone", lack_descriptors)
+        os.kill(before or 0, signal.SIGKILL)
+        await until(lambda: "can't watch media: OSError (Too many open files)" in "\n".join(said), "the refusal")
+        monkeypatch.undo()
+        await until(lambda: states(supervisor) == {"media": "running"}, "media")
+        assert "bug" not in "\n".join(said)
 
 
 async def test_bug_in_a_first_start_is_an_error_and_leaves_nothing(

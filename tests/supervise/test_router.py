@@ -1,5 +1,7 @@
 """The router's port mappings, renewed while the hub runs. A real router is in tests/namespaces/test_router.py."""
 
+import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -315,6 +317,15 @@ async def test_bug_does_not_end_the_supervisor(
     home.refuse(KeyError("NewExternalIPAddress"))
     await renewal.look()
     assert "bug in lkhub: KeyError" in said[0]
+
+
+async def test_what_this_machine_refuses_is_no_bug(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
+    await renewal.look()
+    assert said == ["the router's port mappings were not renewed: OSError (Network is unreachable)"]
 
 
 async def test_damaged_record_is_said_once_and_the_watch_goes_on(
