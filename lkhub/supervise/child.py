@@ -109,11 +109,18 @@ class Child:
             raise MachineError(self._first_failure)
 
     async def stop(self, how: Ending) -> None:
-        """End the process, and do not start it again."""
+        """End the process, and do not start it again. MachineError where this machine refuses what that needs, such as
+        a free descriptor; it is watched over as before then."""
+        before = self.state, self.since, self._wanted
         self._wanted = False
         self._set("stopping")
-        if self.process is not None:
-            await end_process(self.process, how, self.plan)
+        try:
+            if self.process is not None:
+                await end_process(self.process, how, self.plan)
+        except OSError as error:
+            if not self._ended.is_set():  # else it has ended meanwhile
+                self.state, self.since, self._wanted = before
+                raise MachineError(f"can't end {self.plan.name}: {describe_error(error)}") from error
         self._scope.cancel()
         if self._settled.is_set():
             await self._ended.wait()

@@ -93,9 +93,14 @@ class Crew:
         texts: Mapping[str, str | None],
     ) -> None:
         """Put back what ran before a failed change."""
-        for child in new.values():
-            await child.stop("replace")
         failed: list[HubError] = []
+        stays: set[str] = set()
+        for name, child in new.items():
+            try:
+                await child.stop("replace")
+            except MachineError as error:
+                failed.append(error)
+                stays.add(name)
         try:
             self.write({path: text for path, text in texts.items() if text is not None})
         except MachineError as error:
@@ -103,9 +108,11 @@ class Crew:
             failed.append(error)
             for child in old.values():
                 child.fingerprint = child.fingerprint.without_files()
-        self.children = {name: child for name, child in self.children.items() if name not in new} | dict(old)
+        back = {name: child for name, child in old.items() if name not in stays}
+        kept = {name: child for name, child in self.children.items() if name not in new or name in stays}
+        self.children = kept | back
         try:
-            await self.start((child for child in old.values() if child.state == "stopped"), persist=True)
+            await self.start((child for child in back.values() if child.state == "stopped"), persist=True)
         except MachineError as error:
             failed.append(error)
         for name, (plan, fingerprint) in reloaded.items():

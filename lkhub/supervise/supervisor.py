@@ -113,18 +113,20 @@ class Supervisor:
             people = await self.count_people() if any(child.plan.carries_calls for child in children) else 0
             if people != 0:
                 self._expect_people()
-            for child in children:
-                await child.stop("replace")
+            failures = await _stop_all((child, "replace") for child in children)
             try:
-                await self.crew.start(children, persist=True)
+                await self.crew.start((child for child in children if child.state == "stopped"), persist=True)
             except MachineError as error:
                 raise MachineError(
-                    error.message, hints=("it is started again by itself, less and less often: `lkhub status`",)
+                    "\n".join([*failures, error.message]),
+                    hints=("it is started again by itself, less and less often: `lkhub status`",),
                 ) from error
             finally:
                 for child in children:
                     if child.state == "running":
                         await self.returned(child)
+            if failures:
+                raise MachineError("\n".join(failures))
             return people
 
     async def take_files(self, name: str) -> None:
@@ -135,12 +137,14 @@ class Supervisor:
                 await child.reload(child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
-        """Stop everything, unless it is another supervisor's by now, or the next one's."""
+        """Stop everything, unless it is another supervisor's by now, or the next one's. MachineError where that did not
+        succeed: what could not be ended runs on."""
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
-        for child, ending in order_ends(list(self.children.values()), lambda child: child.plan.name, how):
-            await child.stop(ending)
+        if failures := await _stop_all(order_ends(list(self.children.values()), lambda child: child.plan.name, how)):
+            self.stopping = False
+            raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.doors.close_except(set())
 
     def give_way(self, pid: int) -> None:
@@ -375,6 +379,17 @@ class Supervisor:
             self._unwritten = True
             self.say(f"{error.message}; commands tell of the hub as it was until it can be")
         self.outside.follow(wanted.plan)
+
+
+async def _stop_all(children: Iterable[tuple[Child, Ending]]) -> list[str]:
+    """End each of them; why some of them could not be."""
+    failures = []
+    for child, ending in children:
+        try:
+            await child.stop(ending)
+        except MachineError as error:
+            failures.append(error.message)
+    return failures
 
 
 def _is_readable(paths: StatePaths) -> bool:

@@ -273,6 +273,29 @@ async def test_process_that_cannot_be_started_for_a_moment_has_its_log_afterward
         await child.stop("now")
 
 
+async def refuse_end(*_: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+async def test_child_that_cannot_be_ended_is_watched_over_as_before(
+    make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was neither ended nor started again, whatever became of it."""
+    child = make_child()
+    async with tasks() as group:
+        await child.start(group)
+        before, since = pid(child), child.since
+        with monkeypatch.context() as refusing:
+            refusing.setattr(child_module, "end_process", refuse_end)
+            with pytest.raises(MachineError, match=r"can't end media: OSError \(Too many open files\)"):
+                await child.stop("now")
+        assert (child.state, child.since, pid(child)) == ("running", since, before)
+        os.kill(before, signal.SIGKILL)
+        await until(lambda: child.state == "running" and pid(child) != before, "the restart")
+        await child.stop("now")
+        assert child.state == "stopped"
+
+
 async def test_child_can_be_stopped_while_it_starts(make_child: MakeChild, paths: StatePaths) -> None:
     child = make_child(never_ready=True)
 
