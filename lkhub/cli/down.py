@@ -50,7 +50,10 @@ def restart(
     Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
-    running = [process["name"] for process in ask(paths.control, "status")["processes"]]
+    # Imported here: `down` of a hub that runs needs none of it.
+    from lkhub.cli.hub import ask_running
+
+    running = [process["name"] for process in ask_running(paths, "status")["processes"]]
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
     answer = ask(paths.control, "restart", name=name)

@@ -138,10 +138,23 @@ def require_running(paths: StatePaths) -> None:
 
 
 def _describe_end(paths: StatePaths) -> UnwellError:
-    if left := ", ".join(process["name"] for process in _find_left(paths)):
-        ended = f"the hub's supervisor has ended meanwhile; still running without it: {left}"
-        return UnwellError(ended, hints=("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",))
-    return UnwellError("the hub has been stopped meanwhile", hints=("`lkhub up` starts it",))
+    return _describe_left(paths) or UnwellError("the hub has been stopped meanwhile", hints=("`lkhub up` starts it",))
+
+
+def _describe_left(paths: StatePaths) -> UnwellError | None:
+    """What to say of a hub whose supervisor is gone; None where nothing of it runs."""
+    left = ", ".join(process["name"] for process in _find_left(paths))
+    ended = f"the hub's supervisor has ended; still running without it: {left}"
+    hints = ("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",)
+    return UnwellError(ended, hints=hints) if left else None
+
+
+def ask_running(paths: StatePaths, do: str, **options: Any) -> Any:
+    """`ask` for what only a supervisor can do: where there is none, the error says what runs without it."""
+    try:
+        return ask(paths.control, do, **options)
+    except NotRunningError as error:
+        raise (None if error.busy else _describe_left(paths)) or error from None
 
 
 def is_running(paths: StatePaths) -> bool:

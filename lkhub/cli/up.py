@@ -9,7 +9,7 @@ import typer
 from lkhub.cli.around import look_around
 from lkhub.cli.detached import start_detached
 from lkhub.cli.foreground import run_foreground
-from lkhub.cli.hub import is_running, read_status, require_running, wait_for_certificates
+from lkhub.cli.hub import ask_running, is_running, read_status, require_running, wait_for_certificates
 from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
 from lkhub.cli.progress import Progress
 from lkhub.cli.show import err, show_json
@@ -21,7 +21,6 @@ from lkhub.health.status import Verified
 from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import forget_variables
 from lkhub.prepare import prepare_hub
-from lkhub.supervise.control import ask
 from lkhub.supervise.outside import load_sightings
 from lkhub.supervise.supervisor import Applied
 
@@ -66,12 +65,11 @@ def up(
                 progress.tell("having the hub that another command has started take the spec over")
         else:
             progress.tell("having the running hub take the spec over")
-        answer = ask(
-            paths.control, "apply", on_progress=progress.tell, spec=hub.spec, environ=dict(hub.environ), now=now
-        )
+        told = {"spec": hub.spec, "environ": dict(hub.environ), "now": now}
+        answer = ask_running(paths, "apply", on_progress=progress.tell, **told)
         # A supervisor of another version may tell more, and may not tell what has a default.
-        told = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
-        applied = Applied(**{name: answer[name] for name in told})
+        names = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
+        applied = Applied(**{name: answer[name] for name in names})
         _report_applied(applied)
         if not no_verify:
             wait_for_certificates(paths, progress)

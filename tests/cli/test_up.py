@@ -528,3 +528,15 @@ def test_supervisor_that_does_not_answer_is_told_by_every_command(
     assert f"the hub's supervisor does not answer (pid {os.getpid()}" in done.err
     assert f"`kill -9 {os.getpid()}`, then `lkhub up`" in done.err
     assert "is down" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [("up", "--no-verify"), ("restart",)])
+def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_processes_run(
+    run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(up_module, "is_running", lambda _: True)  # a moment ago
+    monkeypatch.setattr("lkhub.cli.hub._find_left", lambda _: [{"name": "media"}, {"name": "serve"}])
+    done = run(*arguments)
+    assert done.code == 1
+    assert "the hub's supervisor has ended; still running without it: media, serve" in done.err
+    assert "`lkhub up` takes them over" in done.err
