@@ -35,7 +35,11 @@ def show_verdicts(table: FirewallTable, firewalls: tuple[str, ...], verdicts: tu
         return
     named = f"in charge: {', '.join(firewalls)}"
     unknown = any(verdict.open is None for verdict in verdicts)
-    nobody = "which firewall is in charge is not known" if unknown else "nothing on this machine drops these packets"
+    nobody = (
+        "which firewall is in charge is not known"
+        if unknown
+        else "nothing in this machine's input chains drops these packets"
+    )
     out.print(named if firewalls else nobody)
     rows = [(str(v.row), f"from {v.row.source}", v.row.purpose) for v in verdicts]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -28,8 +28,9 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
             yield _find_untold(result, hub)
         if result.ok and result.native is False:
             yield _find_native(result, hub)
+    answered = any(result.ok is not None and not is_common(result) for result in results)
     for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
-        yield _find_failure(group, hub, loss)
+        yield _find_failure(group, hub, loss, answered=answered)
     for group in _group(result for result in results if result.ok is None):
         yield _find_untried(group, hub)
 
@@ -55,7 +56,11 @@ def _cause_key(result: PathResult) -> tuple[str, ...]:
     if not result.reason or is_turn(result):
         return (result.path,)
     if is_common(result):
-        return ("signalling", result.reason)
+        # What loses packets loses those of one path here, and those of another there.
+        return ("signalling", "silent" if result.reason in _SIGNALLING_SILENCES else result.reason)
+    if result.stage == "join" and result.reason not in _OF_ONE_PATH:
+        # The same server ended all of them with the same words.
+        return ("join", result.reason, result.detail)
     if result.reason == sends.REASON:
         return (result.reason,)
     if result.reason in ("no-reply", "server-first"):
@@ -65,6 +70,11 @@ def _cause_key(result: PathResult) -> tuple[str, ...]:
         return _RELAY_KEY
     return (result.path,)
 
+
+_SIGNALLING_SILENCES = ("silent", "tls-silent", "http-silent", "signal-silent")
+
+# What a path lacks says nothing of another.
+_OF_ONE_PATH = ("not-offered", "not-promised")
 
 # Nothing came back over UDP, from media and from the TURN server: what drops one drops the other.
 _UDP_KEY = ("no-reply", "udp")
@@ -121,9 +131,11 @@ def _blame_loss(cause: Cause, loss: float) -> Cause:
     )
 
 
-def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float) -> Finding:
+def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, answered: bool) -> Finding:
+    """`answered`: the signalling answered on another path."""
     first = group[0]
-    cause = _explain_udp(group, hub) or _explain_uncertified(first, hub) or _explain_alone(first, hub)
+    patchy = _explain_patchy(group, hub) if answered else None
+    cause = patchy or _explain_udp(group, hub) or _explain_uncertified(first, hub) or _explain_alone(first, hub)
     by_loss = loss >= _BAD and first.reason in _SILENCES
     if by_loss:
         cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
@@ -169,6 +181,21 @@ def _list_codes(hub: CalledHub) -> tuple[str, ...]:
 def _list_details(group: Sequence[PathResult]) -> list[str]:
     """What was seen, the same said once."""
     return list(dict.fromkeys(result.detail for result in group if result.detail))[:2]
+
+
+def _explain_patchy(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
+    """The cause where the signalling gave no answer in time, and did on another path at the same moment."""
+    if not all(result.reason in _SIGNALLING_SILENCES and is_common(result) for result in group):
+        return None
+    why = undecided(
+        "the line loses so many packets that signalling does not get through in time",
+        "the server, or what is in front of it, has too much to do",
+    )
+    status = causes_way.status_fix(hub)
+    return Cause(
+        f"the signalling answered at the same time on another path: {why}",
+        (Fix("try it again, and over a cable where it goes over Wi-Fi"), status),
+    )
 
 
 def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:

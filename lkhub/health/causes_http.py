@@ -3,14 +3,25 @@
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from lkhub.health import causes_join
 from lkhub.health.called import CalledHub
 from lkhub.health.causes import LOG_FIX, Cause, Explain, undecided
-from lkhub.health.causes_way import CLOCK_FIX, LISTENERS_FIX, RENDER_FIX, STATUS_FIX, status_fix
+from lkhub.health.causes_way import CLOCK_FIX, LISTENERS_FIX, RENDER_FIX, STATUS_FIX, lookup_fix, status_fix
 from lkhub.health.finding import Fix
 from lkhub.health.paths import PathResult
 
 # What must reach LiveKit without a login of somebody else's: it has its own tokens.
 _OPEN_PATHS = "/rtc, /twirp, /agent and /whip"
+
+
+def _let_pass(result: PathResult, hub: CalledHub, how: str) -> str:
+    """A page is the hub's own, and whoever has a join link needs no other login."""
+    if result.path == "page":
+        return (
+            f"let all of {hub.name} pass {how}, from / on: people have join links, and LiveKit asks for its own tokens"
+        )
+    return f"let {_OPEN_PATHS} pass {how}: LiveKit asks for its own tokens there"
+
 
 _ADDRESS_FIX = Fix("give the address that `lkhub env` shows on the hub's machine: LIVEKIT_URL")
 
@@ -24,10 +35,15 @@ def lead_fix(hub: CalledHub) -> Fix:
 
 def _not_livekit(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_proxied:
-        why = (
-            f"the proxy answers itself, or leads {hub.name} to another site: all of it must lead to the hub, from / on"
+        leads = (
+            f"the proxy answers itself, or leads {hub.name} to another site: all of it must lead to the hub, from / "
+            "on, since pages, API and tokens name it without a path"
         )
-        return Cause(f"{why}, since pages, API and tokens name it without a path", (lead_fix(hub), RENDER_FIX))
+        if result.path in ("page", "api"):
+            # These are asked for where signalling came to the hub by the same name.
+            return Cause(leads, (lead_fix(hub), RENDER_FIX))
+        why = undecided(leads, f"{hub.name} leads to another machine than the proxy's")
+        return Cause(why, (lead_fix(hub), RENDER_FIX, lookup_fix(hub)))
     if hub.is_own:
         return Cause("what answers at the hub's own address is not the hub", (LISTENERS_FIX, STATUS_FIX))
     why = undecided(
@@ -69,14 +85,14 @@ def _login(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         "something in front of LiveKit (an access gateway, a CDN, a password of the proxy) asks callers for a login, "
         "which no LiveKit client can give",
-        (Fix(f"let {_OPEN_PATHS} pass without it: LiveKit asks for its own tokens there"),),
+        (Fix(_let_pass(result, hub, "without it")),),
     )
 
 
 def _forbidden(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         "something in front of LiveKit (a web application firewall, a CDN, the proxy's own list) refuses the call",
-        (Fix(f"let {_OPEN_PATHS} pass there: LiveKit asks for its own tokens"),),
+        (Fix(_let_pass(result, hub, "there")),),
     )
 
 
@@ -85,10 +101,12 @@ def _redirect(result: PathResult, hub: CalledHub) -> Cause:
     host = result.evidence.get("to_host", "")
     if not location:
         return _not_livekit(result, hub)
-    let_pass = Fix(f"a login: let {_OPEN_PATHS} pass without it, LiveKit asks for its own tokens there")
+    let_pass = Fix(f"a login: {_let_pass(result, hub, 'without it')}")
     if hub.is_own:
+        # Of the hub's own name the host says nothing.
+        to = location if host in ("", hub.name) else host
         return Cause(
-            f"something in front sends callers to {host or location} instead of to the hub: mostly a login (an access "
+            f"something in front sends callers to {to} instead of to the hub: mostly a login (an access "
             "gateway, a CDN)",
             (let_pass, *((lead_fix(hub),) if hub.is_proxied else ())),
         )
@@ -126,7 +144,9 @@ def _gateway(result: PathResult, hub: CalledHub) -> Cause:
         why = f"the proxy answers {status} itself: it does not reach the hub, whose door is {hub.door}"
         # 502 is also what is not understood there.
         plain = (_PLAIN_FIX,) if status == "502" else ()
-        return Cause(why, (lead_fix(hub), *plain, STATUS_FIX, RENDER_FIX))
+        # What is on loopback is not reached from elsewhere.
+        elsewhere = (_ELSEWHERE_FIX,) if hub.door.startswith(("127.", "[::1]")) else ()
+        return Cause(why, (lead_fix(hub), *plain, *elsewhere, STATUS_FIX, RENDER_FIX))
     return Cause(
         f"a proxy in front of LiveKit answers {status}: what it leads to does not run, or is elsewhere",
         (
@@ -134,6 +154,12 @@ def _gateway(result: PathResult, hub: CalledHub) -> Cause:
             status_fix(hub),
         ),
     )
+
+
+_ELSEWHERE_FIX = Fix(
+    "where the proxy is on another machine: write its address as tls.trusted_proxies; the hub then listens for it",
+    "lkhub up",
+)
 
 
 def _hub_wrong_host(result: PathResult, hub: CalledHub) -> Cause:
@@ -310,40 +336,6 @@ def _token_refused(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(why, (LOG_FIX if hub.is_own else _KEY_FIX, CLOCK_FIX))
 
 
-def _not_upgraded(result: PathResult, hub: CalledHub) -> Cause:
-    who = "the proxy" if hub.is_proxied else "a proxy on the way"
-    return Cause(
-        f"HTTP gets through and the WebSocket does not: {who} does not hand on Upgrade and Connection, or speaks "
-        "HTTP/1.0 to what is behind it",
-        (
-            Fix(
-                "nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
-                '"upgrade";`; Apache: `ProxyPass … upgrade=websocket`'
-            ),
-            *((RENDER_FIX,) if hub.is_proxied else ()),
-        ),
-    )
-
-
-def _signal_silent(result: PathResult, hub: CalledHub) -> Cause:
-    why = undecided(
-        "the line loses so much that signalling does not get through in time",
-        "a proxy keeps the answer back (buffering)",
-        "media hangs",
-    )
-    log = (LOG_FIX,) if hub.is_own else ()
-    return Cause(why, (Fix("see what the other paths say of loss and round trip, and try again"), *log))
-
-
-def _signal_ended(result: PathResult, hub: CalledHub) -> Cause:
-    why = undecided(
-        "a proxy ends the WebSocket, by its time limits or a reload", "media was restarted", "the line broke"
-    )
-    return Cause(
-        why, (Fix("try again"), *((LOG_FIX,) if hub.is_own else ()), *((RENDER_FIX,) if hub.is_proxied else ()))
-    )
-
-
 CAUSES: Mapping[str, Explain] = {
     "not-livekit": _not_livekit,
     "not-found": _not_livekit,
@@ -374,7 +366,5 @@ CAUSES: Mapping[str, Explain] = {
     "limit-reached": _limit_reached,
     "token-mismatch": _token_mismatch,
     "token-refused": _token_refused,
-    "not-upgraded": _not_upgraded,
-    "signal-silent": _signal_silent,
-    "signal-ended": _signal_ended,
+    **causes_join.CAUSES,
 }

@@ -27,7 +27,7 @@ def key_of(result: PathResult, hub: CalledHub) -> str:
 _LIVEKIT_KEYS = {"udp": "rtc.udp_port", "tcp": "rtc.tcp_port", "turn-udp": "turn.udp_port", "turn-tls": "turn.tls_port"}
 
 
-def _host(result: PathResult) -> str:
+def host_of(result: PathResult) -> str:
     """Where packets were sent, for a command; HOST where that is not known."""
     remote = _end(result, "remote") or (result.remote or "")
     return remote.rpartition(" ")[2].rpartition(":")[0].strip("[]") or "HOST"
@@ -136,7 +136,7 @@ def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:
-    address = _host(result).replace("HOST", "ADDRESS")
+    address = host_of(result).replace("HOST", "ADDRESS")
     livekit = (
         Fix(f"LiveKit's own TURN: allow media's address, turn.allow_restricted_peer_cidrs: [{address}/32]"),
         Fix(f"coturn: allowed-peer-ip={address}"),
@@ -227,7 +227,7 @@ def _dtls(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         f"small packets pass, and the encrypted session does not come up: {why}",
         (
-            Fix("see which size of packet passes", f"ping -M do -s 1372 {_host(result)}"),
+            Fix("see which size of packet passes", f"ping -M do -s 1372 {host_of(result)}"),
             Fix("on a tunnel or PPPoE: a smaller MTU on the server's interface, or clamped by its router"),
         ),
     )
@@ -243,7 +243,7 @@ def _no_picture(result: PathResult, hub: CalledHub) -> Cause:
         "sound gets through, and packets of a picture's size (1,200 bytes) do not: something on the way drops large "
         "packets, mostly a tunnel or PPPoE with a smaller MTU",
         (
-            Fix("see which size of packet passes", f"ping -M do -s 1372 {_host(result)}"),
+            Fix("see which size of packet passes", f"ping -M do -s 1372 {host_of(result)}"),
             Fix("give the server's interface a smaller MTU, or open ICMP, by which routers tell it"),
         ),
     )
@@ -256,7 +256,7 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
             "this machine or the server has too much to do",
         ),
         (
-            Fix("look where packets are lost", f"mtr {_host(result)}"),
+            Fix("look where packets are lost", f"mtr {host_of(result)}"),
             Fix("try again over a cable, and while nothing else uses the line"),
         ),
     )
@@ -264,7 +264,7 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
 
 def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server does not take the publisher's track: the token, the room or room.enabled_codecs does not allow it"
-    allow = Fix("allow audio/opus in room.enabled_codecs, and publishing in the token")
+    allow = Fix("allow audio/opus and video/VP8 in room.enabled_codecs, and publishing in the token")
     return Cause(why, (LOG_FIX, allow) if hub.is_own else (allow,))
 
 

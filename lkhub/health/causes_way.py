@@ -19,6 +19,11 @@ def status_fix(hub: CalledHub) -> Fix:
     return STATUS_FIX if hub.is_own else Fix("a hub: see on its machine whether it runs", "lkhub status")
 
 
+def lookup_fix(hub: CalledHub) -> Fix:
+    """Whether the proxy is where clients are led."""
+    return Fix(f"see whether {hub.name} leads to the proxy's machine", f"getent ahosts {shlex.quote(hub.name)}")
+
+
 def _server(result: PathResult, hub: CalledHub) -> str:
     if is_turn(result):
         return "the TURN server"
@@ -71,16 +76,18 @@ def _refused(result: PathResult, hub: CalledHub) -> Cause:
             (
                 Fix(f"start the proxy, and have it lead {hub.name} to http://{hub.door}"),
                 RENDER_FIX,
-                Fix(f"see whether {hub.name} leads to the proxy's machine", f"getent ahosts {shlex.quote(hub.name)}"),
+                lookup_fix(hub),
             ),
         )
     if hub.is_own:
         return Cause(f"nothing listens on {_at(result)}: the hub's front does not run", (STATUS_FIX,))
+    why = undecided(f"nothing listens on {_at(result)}", "a firewall in front of it refuses (REJECT)")
     return Cause(
-        f"the machine is there, and nothing listens on {_at(result)}",
+        f"the machine is there: {why}",
         (
             Fix("give the address that `lkhub env` shows on the hub's machine: LIVEKIT_URL"),
             Fix("see there whether it runs", "lkhub status"),
+            Fix(f"see there what closes {_port(result)}", "lkhub firewall status"),
         ),
     )
 

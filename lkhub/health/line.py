@@ -6,6 +6,7 @@ makes shorter, and unevenness counts only where this machine itself was even.
 
 from collections.abc import Iterable, Iterator
 
+from lkhub.health.causes_media import host_of
 from lkhub.health.finding import Finding, Fix
 from lkhub.health.paths import PathResult
 
@@ -22,7 +23,9 @@ UNEVEN_MS = 30.0
 # Where this machine wakes late by more than this share of the unevenness, the unevenness may be its own.
 OWN_SHARE = 1 / 3
 
-_TRACE = Fix("see where it takes long", "mtr HOST")
+
+def _trace(result: PathResult) -> Fix:
+    return Fix("see where it takes long", f"mtr {host_of(result)}")
 
 
 def check_line(results: Iterable[PathResult]) -> Iterator[Finding]:
@@ -55,7 +58,7 @@ def _find_slow(slow: list[PathResult]) -> Finding:
         + ("talk over each other" if too_slow else "hear each other late"),
         f"the shortest of several round trips: {told}",
         "the server is far away, or the way to it goes round: over a VPN, a satellite, a relay, a mobile network",
-        (_TRACE, Fix("run a hub nearer to the people who call")) if too_slow else (),
+        (_trace(slow[0]), Fix("run a hub nearer to the people who call")) if too_slow else (),
     )
 
 
@@ -70,5 +73,5 @@ def _find_uneven(uneven: list[PathResult]) -> Finding:
         f"half of all, by more than: {told}; this machine itself was even",
         "not decided: the network between here and the server is overloaded or bad (Wi-Fi, a mobile network, a full "
         "uplink); or the server has too much to do",
-        (_TRACE, Fix("try again over a cable, and while nothing else uses the line")),
+        (_trace(uneven[0]), Fix("try again over a cable, and while nothing else uses the line")),
     )

@@ -65,7 +65,7 @@ def _verify_page(client: httpx.Client, web: str, own: str, home: WayHome) -> Web
         for part, body in wanted.items() if result.ok else ():
             result = judge_part(result, web + part, ask(client, web + part, home), body)
     except httpx.HTTPError as error:
-        return WebResult("page", False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
+        return _judge_silence("page", url, error)
     return result
 
 
@@ -76,7 +76,14 @@ def _verify_api(client: httpx.Client, livekit: str, key: str, secret: Secret, ho
     try:
         return judge_api(url, ask(client, url, home, headers))
     except httpx.HTTPError as error:
-        return WebResult("api", False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
+        return _judge_silence("api", url, error)
+
+
+def _judge_silence(what: WebPart, url: str, error: httpx.HTTPError) -> WebResult:
+    """No answer: none in time, or the connection ended."""
+    if isinstance(error, httpx.TimeoutException):
+        return WebResult(what, False, url, "http-silent", f"{url} does not answer within {SECONDS:g} s")
+    return WebResult(what, False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
 
 
 def ask(client: httpx.Client, url: str, home: WayHome, post: Mapping[str, str] | None = None) -> Answer:
@@ -112,7 +119,7 @@ def judge_api(url: str, answer: Answer) -> WebResult:
     """Whether LiveKit's API answers."""
     if answer.status == 200 and '"rooms"' in answer.body:
         return WebResult("api", True, url)
-    if answer.status == 401 and _read_code(answer.body) in ("unauthenticated", "permission_denied"):
+    if answer.status == 401 and _read(answer.body, "code") in ("unauthenticated", "permission_denied"):
         return WebResult("api", False, url, "no-grant", f"LiveKit's API answers at {url}, and got no token")
     return _judge_stranger("api", url, answer)
 
@@ -125,7 +132,8 @@ def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
     def failed(reason: str, text: str) -> WebResult:
         return WebResult(what, False, url, reason, f"{url} {text}" + (f": {said}" if said else ""), evidence)
 
-    if code := _read_code(answer.body, "error"):
+    if code := _read(answer.body, "code", "error"):
+        said = _read(answer.body, "message", "error")
         reasons = {"wrong-host": "hub-wrong-host", "not-from-proxy": "hub-not-trusted"}
         if code in reasons or status >= 500:
             return failed(reasons.get(code, "hub-media-down"), f"is answered by a hub (HTTP {status})")
@@ -147,10 +155,11 @@ def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
     return failed("http-failed", f"answered HTTP {status}")
 
 
-def _read_code(body: str, below: str = "") -> str:
+def _read(body: str, key: str, below: str = "") -> str:
+    """A text of a JSON object, or of the one `below` a key of it; "" where there is none."""
     try:
         found = parse_json(body)
-        return str((found[below] if below else found)["code"])
+        return str((found[below] if below else found)[key])
     except (ValueError, LookupError, TypeError):
         return ""
 

@@ -90,7 +90,7 @@ def test_status_says_what_is_open_and_exits_1_where_something_is_not(run: Run, m
     done = run("firewall", "status")
     assert done.code == 0
     assert done.out.startswith(
-        "nothing on this machine drops these packets\n  open    7882/udp  from 192.168.1.0/24  media"
+        "nothing in this machine's input chains drops these packets\n  open    7882/udp  from 192.168.1.0/24  media"
     )
     machine.found = [DROPS]
     done = run("firewall", "status")

@@ -237,6 +237,9 @@ def fail_all(stage: str, reason: str) -> list[PathResult]:
         *([(fail_all(stage, "whatever"), ["udp"]) for stage in ("dns", "tcp", "tls", "http", "token")]),
         (fail_all("join", "not-upgraded"), ["udp"]),
         (fail_all("join", "not-offered"), ["udp", "tcp", "turn-udp", "turn-tls"]),
+        *([(fail_all("join", reason), ["udp"]) for reason in ("no-candidate", "no-description", "not-accepted")]),
+        ([replace(fail(path, "join", "no-candidate"), detail=path) for path in ("udp", "tcp")], ["udp", "tcp"]),
+        ([fail("tcp", "http", "http-silent"), fail("turn-tls", "tls", "tls-silent")], ["tcp"]),
         ([fail("udp", "tcp", "refused"), fail("tcp", "tcp", "silent")], ["udp", "tcp"]),
         ([connect("udp"), fail("turn-tls", "tls", "expired", turn_url="turns:a")], ["udp", "turn-tls"]),
     ],
@@ -327,6 +330,26 @@ def test_signalling_that_is_silent_is_not_a_path_that_is_not_offered() -> None:
     assert "not decided" in finding.cause
     assert "offer" not in say(finding)
     assert "media.tcp" not in say(finding)
+
+
+@pytest.mark.parametrize("hub", [OWN, SOMEBODYS, PROXIED])
+def test_signalling_that_answers_now_and_then_is_no_server_that_hangs(hub: CalledHub) -> None:
+    """A line that loses a third of all packets: each path is stopped where its packets were lost."""
+    silent = [fail("tcp", "http", "http-silent"), fail("turn-udp", "join", "signal-silent")]
+    silent.append(fail("turn-tls", "tls", "tls-silent", address="198.18.0.1:443"))
+    works = PathResult("udp", True, "media", "")
+    [finding] = check_paths([works, *silent], hub)
+    assert "the paths tcp, turn-udp and turn-tls" in finding.title
+    assert "the signalling answered at the same time on another path: not decided: the line loses" in finding.cause
+    assert "speaks no TLS" not in say(finding)
+    [finding] = check_paths(silent, hub)
+    assert "on another path" not in finding.cause
+
+
+def test_proxy_on_another_machine_can_not_reach_a_door_on_loopback() -> None:
+    result = fail("udp", "http", "gateway", status="502")
+    assert "tls.trusted_proxies" in say(find(result, PROXIED))
+    assert "tls.trusted_proxies" not in say(find(result, replace(PROXIED, door="192.168.1.5:7883")))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@ import json
 
 import pytest
 
+from lkhub.health import web
 from lkhub.health.called import CalledHub
-from lkhub.health.paths import PathResult, WebResult
-from lkhub.health.web import Answer, judge_api, judge_page, judge_part
+from lkhub.health.paths import PathResult, WayHome, WebPart, WebResult
+from lkhub.health.web import Answer, judge_api, judge_page, judge_part, verify_web
 from lkhub.health.web_findings import check_web
+from lkhub.host.http import httpx
+from lkhub.spec.secret import Secret
 from tests.health.test_calls import OWN, PROXIED, say
 
 URL = "https://rtc.example.com/join/lobby"
@@ -40,7 +43,39 @@ def test_page_is_told_from_what_else_answers(answer: Answer, reason: str) -> Non
     result = judge_page(URL, answer, PARTS)
     assert (result.ok, result.reason) == (not reason, reason)
     assert "<" not in result.detail
+    assert "{" not in result.detail, "a hub's own words, and not its JSON"
     assert "rd=x" not in str(result), "a query"
+
+
+def test_page_that_takes_too_long_is_none_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that leads pages where nothing answers."""
+
+    def ask(client: object, url: str, *_: object) -> Answer:
+        if url.startswith("https:"):
+            raise httpx.ReadTimeout("timed out")
+        return Answer(200, {}, PAGE)
+
+    monkeypatch.setattr(web, "ask", ask)
+    home = WayHome("", {}, "")
+    results = verify_web(
+        "https://rtc.example.com", "http://own", "wss://rtc.example.com", "API", Secret("x" * 40), home
+    )
+    assert [(result.what, result.reason) for result in results] == [("page", "http-silent"), ("api", "http-silent")]
+    assert "does not answer within 5 s" in results[0].detail
+
+
+@pytest.mark.parametrize("reason", ["login", "forbidden", "redirect"])
+def test_login_in_front_of_pages_is_to_let_pages_pass(reason: str) -> None:
+    """The paths of LiveKit may pass already, and people have nothing of it."""
+    evidence = {"location": "https://rtc.example.com/login", "to_host": "rtc.example.com"}
+    ways: dict[WebPart, str] = {
+        "page": "let all of rtc.example.com pass",
+        "api": "let /rtc, /twirp, /agent and /whip pass",
+    }
+    for what, allowed in ways.items():
+        [finding] = check_web([WebResult(what, False, URL, reason, "seen", evidence)], [], PROXIED)
+        assert allowed in say(finding)
+        assert "sends callers to rtc.example.com instead" not in say(finding), "the hub's own name"
 
 
 def test_page_without_a_part_does_not_open() -> None:

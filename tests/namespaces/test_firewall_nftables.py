@@ -146,7 +146,7 @@ def test_a_chain_that_drops_nothing_is_left_alone(lan: Lan, hub: Hub) -> None:
     before = list_ruleset(lan.hub)
     done = hub.run("firewall", "apply")
     assert done.returncode == 0
-    assert "nothing on this machine drops these packets" in done.stdout
+    assert "nothing in this machine's input chains drops these packets" in done.stdout
     assert list_ruleset(lan.hub) == before
 
 
