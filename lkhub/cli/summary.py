@@ -1,6 +1,7 @@
 """What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from lkhub.cli.applied import require_applied
@@ -47,7 +48,7 @@ def show_summary(
         say(f"{about}{warning}", "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
-    called = read_called(plan.paths)
+    called = replace(read_called(plan.paths), closed=around.closed_ports)
     findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
     # A command that is typed without it is about the hub of another state directory.
     here = name_state(plan.paths)

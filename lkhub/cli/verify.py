@@ -147,7 +147,7 @@ def show_verified(
 ) -> None:
     """The verification as a person or, with `json`, a program reads it. `options` is what commands about this hub are
     typed with, as in `Finding.with_options`."""
-    ok = is_well(verified, around)
+    ok, called = is_well(verified, around), replace(called, closed=around.closed_ports)
     found = (*called.uncertified, *verified.find(called), *check_surroundings(around))
     findings = [finding.with_options(options) for finding in found]
     if json:

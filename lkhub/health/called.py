@@ -21,7 +21,8 @@ class CalledHub:
     and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `others` are TURN servers of
     others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
     `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
-    `uncertified`: why it has no certificate for its name.
+    `uncertified`: why it has no certificate for its name. `closed` are ports that this machine's own firewall closes to
+    clients, as `7882/udp`.
     """
 
     reach: str = ""
@@ -36,6 +37,7 @@ class CalledHub:
     given_tokens: bool = False
     unannounced: str = ""
     uncertified: tuple[Finding, ...] = ()
+    closed: tuple[str, ...] = ()
 
     @staticmethod
     def of(

@@ -135,7 +135,14 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, a
     """`answered`: the signalling answered on another path."""
     first = group[0]
     patchy = _explain_patchy(group, hub) if answered else None
-    cause = patchy or _explain_udp(group, hub) or _explain_uncertified(first, hub) or _explain_alone(first, hub)
+    closed = _list_closed(group, hub)
+    cause = (
+        patchy
+        or _explain_closed(closed)
+        or _explain_udp(group, hub)
+        or _explain_uncertified(first, hub)
+        or _explain_alone(first, hub)
+    )
     by_loss = loss >= _BAD and first.reason in _SILENCES
     if by_loss:
         cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
@@ -147,8 +154,29 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, a
         "; ".join(detail for detail, _ in groupby(_list_details(group))),
         cause.why,
         cause.fix,
-        depends_on=("path-lossy",) if by_loss else _list_codes(hub) if needs_certificate(first, hub) else (),
+        depends_on=("path-lossy",) if by_loss else ("port-closed",) if closed else _depend(first, hub),
     )
+
+
+def _depend(result: PathResult, hub: CalledHub) -> tuple[str, ...]:
+    return _list_codes(hub) if needs_certificate(result, hub) else ()
+
+
+def _list_closed(group: Sequence[PathResult], hub: CalledHub) -> tuple[str, ...]:
+    """The ports that gave no answer, where this machine's own firewall closes all of them."""
+    if not hub.is_own or any(result.reason not in ("no-reply", "turn-silent") for result in group):
+        return ()
+    # A relay that is silent has not got as far as media's port.
+    tried = (hub.ports.get(r.path, "") if r.reason == "turn-silent" else hub.port_of(r) for r in group)
+    ports = tuple(dict.fromkeys(tried))
+    return ports if set(ports) <= set(hub.closed) else ()
+
+
+def _explain_closed(ports: Sequence[str]) -> Cause | None:
+    """Which rule it is and how to open them is a finding of its own."""
+    if not ports:
+        return None
+    return Cause(f"this machine's own firewall closes {' and '.join(ports)}: port-closed says by which rule", ())
 
 
 def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:

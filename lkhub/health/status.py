@@ -142,7 +142,7 @@ class HubStatus:
         verified = self.current_verification
         edge = supervisor.get("edge") or {}
         now = now or datetime.now(UTC)
-        called = CalledHub.of(self.applied, edge, now)
+        called = replace(CalledHub.of(self.applied, edge, now), closed=self.around.closed_ports)
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),

@@ -33,6 +33,16 @@ class Surroundings:
     tells: str = "lkhub firewall status"
     url: str = ""
 
+    @property
+    def closed(self) -> tuple[Verdict, ...]:
+        """Of ports that this machine's firewall closes to clients."""
+        return tuple(verdict for verdict in self.verdicts if verdict.open is False)
+
+    @property
+    def closed_ports(self) -> tuple[str, ...]:
+        """The same, as `7882/udp`."""
+        return tuple(str(verdict.row) for verdict in self.closed)
+
 
 UNSEEN = Surroundings()
 
@@ -224,7 +234,7 @@ def _explain_elsewhere(
 
 def _check_ports(around: Surroundings) -> Iterator[Finding]:
     """Ports that this machine's firewall closes to clients. The hub's own calls do not meet it."""
-    closed = [verdict for verdict in around.verdicts if verdict.open is False]
+    closed = around.closed
     if not closed:
         return
     ports = ", ".join(f"{verdict.row} ({verdict.row.purpose})" for verdict in closed)

@@ -260,6 +260,18 @@ def test_port_that_drops_packets_is_named_with_the_command_that_shows_why() -> N
     assert not any(key in say(finding) for key in ("turn.udp", "tls.listen", "turn.listen"))
 
 
+def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() -> None:
+    """As where a rule drops what comes over loopback, too. Which rule it is, port-closed says."""
+    results = [connect("udp"), connect("turn-udp")]
+    [finding] = check_paths(results, replace(OWN, closed=("7882/udp", "3478/udp")))
+    assert (finding.depends_on, finding.fix) == (("port-closed",), ())
+    assert "this machine's own firewall closes 7882/udp: port-closed says" in finding.cause
+    for hub in (replace(OWN, closed=("3478/udp",)), replace(SOMEBODYS, closed=("7882/udp",))):
+        [finding] = check_paths(results, hub)
+        assert finding.depends_on == ()
+        assert finding.fix
+
+
 def test_turn_server_that_refuses_to_relay_is_no_firewall() -> None:
     finding = find(fail("turn-udp", "connect", "turn-forbids", remote="udp 10.0.0.5:7882"), SOMEBODYS)
     assert "udp 10.0.0.5:7882" in finding.cause
