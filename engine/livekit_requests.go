@@ -147,19 +147,18 @@ func (s *heldStream) copy() {
 
 // hasRoom says whether the session may be given another message now.
 func (s *heldStream) hasRoom() bool {
-	select {
-	case <-s.started:
-		return s.requests != nil && len(s.requests.ReadChan()) < requestsAhead
-	default:
-		return false
-	}
+	return s.isStarted() && s.requests != nil && len(s.requests.ReadChan()) < requestsAhead
 }
 
 // isOver says whether no session will read another message.
 func (s *heldStream) isOver() bool {
+	return s.isStarted() && (s.requests == nil || s.requests.IsClosed())
+}
+
+func (s *heldStream) isStarted() bool {
 	select {
 	case <-s.started:
-		return s.requests == nil || s.requests.IsClosed()
+		return true
 	default:
 		return false
 	}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/livekit/livekit-server/pkg/config"
 	"github.com/livekit/livekit-server/pkg/routing"
 	"github.com/livekit/livekit-server/pkg/service"
@@ -151,6 +151,35 @@ func TestSessionThatEndsHoldsNoMessages(t *testing.T) {
 	}
 }
 
+func TestSessionThatEndedLeavesNothingBehind(t *testing.T) {
+	requests := routing.NewDefaultMessageChannel("CO_x")
+	requests.Close()
+	held := &heldStream{signalServing: newFakeStream(t, burst(0, 500)), passed: make(chan *signalRequest), started: make(chan struct{})}
+	held.start(requests)
+	ended := make(chan error, 1)
+	go func() {
+		held.copy()
+		ended <- nil
+	}()
+	_ = endOf(t, ended)
+}
+
+func TestWhatWasReadWaitsNoLonger(t *testing.T) {
+	stream := newFakeStream(t)
+	requests, held := routing.NewDefaultMessageChannel("CO_x"), holdStream(stream)
+	relayInto(requests, held)
+	held.start(requests)
+	large := &livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateMetadata{
+		UpdateMetadata: &livekit.UpdateParticipantMetadata{Metadata: strings.Repeat("x", requestsWaiting/2)},
+	}}
+	for number := range uint64(3) {
+		stream.requests <- &signalRequest{Seq: number, Requests: []*livekit.SignalRequest{large}}
+		if nextMessage(t, requests) == nil {
+			t.Fatalf("the connection ends with message %d", number)
+		}
+	}
+}
+
 func TestConnectionWithMoreThanCanWaitEnds(t *testing.T) {
 	stream := newFakeStream(t, burst(0, requestsWaiting/requestSize))
 	held := holdStream(stream)
@@ -221,12 +250,7 @@ func TestSplitKeepsWhatIsSaidOnce(t *testing.T) {
 func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 	t.Parallel()
 	server := startSFU(t, freePort(t), "0", "")
-	query := url.Values{"access_token": {callToken(t, callSecret, t.Name(), "talks")}, "protocol": {"16"}}
-	conn, _, err := websocket.DefaultDialer.Dial(server.url+"/rtc?"+query.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := openSignalling(t, server.url+"/rtc", callToken(t, callSecret, t.Name(), "talks"), url.Values{"protocol": {"16"}})
 	_ = conn.SetWriteDeadline(time.Now().Add(patience))
 	for i := range 5000 {
 		candidate := fmt.Sprintf(`{"candidate":"candidate:1 1 udp 2122194687 192.0.2.1 %d typ host","sdpMLineIndex":0}`, 1+i)
@@ -237,13 +261,9 @@ func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 	}})
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	for {
-		_, data, err := conn.ReadMessage()
+		response, err := readResponse(conn)
 		if err != nil {
 			t.Fatalf("waiting for an answer to the last message: %v", err)
-		}
-		response := &livekit.SignalResponse{}
-		if err := proto.Unmarshal(data, response); err != nil {
-			t.Fatal(err)
 		}
 		if response.GetRequestResponse().GetRequestId() == 42 {
 			return

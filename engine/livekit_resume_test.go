@@ -11,8 +11,8 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// join brings somebody into a room by one kind of path, with media connected.
-func (s callServer) join(t *testing.T, identity string, relayed bool) *participant.Participant {
+// join brings somebody into a room by one kind of path, with media connected, who publishes this.
+func (s callServer) join(t *testing.T, identity string, relayed bool, publications ...participant.Publication) *participant.Participant {
 	t.Helper()
 	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true, RelayOnly: relayed}
 	route.Server = func(url string) bool { return relayed && strings.HasPrefix(url, "turn:") }
@@ -23,7 +23,7 @@ func (s callServer) join(t *testing.T, identity string, relayed bool) *participa
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	if err := p.Start(); err != nil {
+	if err := p.Start(publications...); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -191,27 +191,18 @@ func join(t *testing.T, port, key, secret, identity string) (*websocket.Conn, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	query := url.Values{"access_token": {token}, "protocol": {"15"}, "auto_subscribe": {"1"}}
-	conn, _, err := websocket.DefaultDialer.Dial("ws://127.0.0.1:"+port+"/rtc?"+query.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	conn := openSignalling(t, "ws://127.0.0.1:"+port+"/rtc", token, url.Values{"protocol": {"15"}, "auto_subscribe": {"1"}})
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	var ice []*livekit.ICEServer
 	for {
-		_, data, err := conn.ReadMessage()
+		response, err := readResponse(conn)
 		if err != nil {
 			t.Fatalf("waiting for a refresh token: %v", err)
 		}
-		var message livekit.SignalResponse
-		if err := proto.Unmarshal(data, &message); err != nil {
-			t.Fatal(err)
-		}
-		if joined := message.GetJoin(); joined != nil {
+		if joined := response.GetJoin(); joined != nil {
 			ice = joined.IceServers
 		}
-		if refreshed := message.GetRefreshToken(); refreshed != "" {
+		if refreshed := response.GetRefreshToken(); refreshed != "" {
 			parsed, err := auth.ParseAPIToken(refreshed)
 			if err != nil {
 				t.Fatal(err)
@@ -219,6 +210,26 @@ func join(t *testing.T, port, key, secret, identity string) (*websocket.Conn, st
 			return conn, parsed.APIKey(), ice
 		}
 	}
+}
+
+// openSignalling opens a participant's signalling connection, until the test ends.
+func openSignalling(t *testing.T, address, token string, query url.Values) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.DefaultDialer.Dial(address+"?"+query.Encode(), http.Header{"Authorization": {"Bearer " + token}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func readResponse(conn *websocket.Conn) (*livekit.SignalResponse, error) {
+	_, data, err := conn.ReadMessage()
+	if err != nil {
+		return nil, err
+	}
+	response := &livekit.SignalResponse{}
+	return response, proto.Unmarshal(data, response)
 }
 
 func leave(t *testing.T, conn *websocket.Conn) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/base64"
-	"net/http"
 	"net/url"
 	"testing"
 	"time"
@@ -90,6 +89,7 @@ func TestAnOfferIsWaitedForUntilItComesOrTheConnectionEnds(t *testing.T) {
 	offering, gone, silent := o.connect(t, "offering", false), o.connect(t, "gone", false), o.connect(t, "silent", false)
 	_ = offering.RequestSink.WriteMessage(offer)
 	gone.ResponseSource.Close()
+	gone.ResponseSource.(watchedSource).watch.response(wanted) // which was on its way
 	_ = silent.RequestSink.WriteMessage(trick)
 	for started, waits := range map[*startedSignal]bool{&offering: false, &gone: false, &silent: true} {
 		watch := started.ResponseSource.(watchedSource).watch
@@ -123,6 +123,18 @@ func TestPatienceDoublesWithWhoNeverOffers(t *testing.T) {
 		if got := wait(expected.reconnect); got != expected.wait {
 			t.Errorf("the wait is %v, not %v", got, expected.wait)
 		}
+	}
+}
+
+func TestConnectionThatEndsWhileItsClientIsLateIsOver(t *testing.T) {
+	watch := &offerWatch{wait: time.Hour}
+	watch.late = func() bool {
+		watch.end()
+		return false
+	}
+	watch.ask()
+	if watch.fire(); watch.timer != nil {
+		t.Error("an offer is waited for")
 	}
 }
 
@@ -223,16 +235,8 @@ func showPicture(t *testing.T, server callServer, identity string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true}
-	shows, err := participant.Join(t.Context(), participant.Config{URL: server.url, Token: callToken(t, callSecret, t.Name(), identity), Route: route})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(shows.Close)
 	request := &livekit.AddTrackRequest{Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 16, Height: 16}
-	if err := shows.Start(participant.Publication{Track: track, Request: request}); err != nil {
-		t.Fatal(err)
-	}
+	server.join(t, identity, false, participant.Publication{Track: track, Request: request})
 	go func() { // a track is there for others with its first packets
 		for sequence := uint16(0); t.Context().Err() == nil; sequence++ {
 			header := rtp.Header{Version: 2, Marker: true, SequenceNumber: sequence, Timestamp: uint32(sequence) * 3000}
@@ -283,11 +287,7 @@ func joinByOffer(t *testing.T, server callServer, token string) *offeringClient 
 		t.Fatal(err)
 	}
 	query := url.Values{"join_request": {base64.URLEncoding.EncodeToString(wrapped)}}
-	conn, _, err := websocket.DefaultDialer.Dial(server.url+"/rtc/v1?"+query.Encode(), http.Header{"Authorization": {"Bearer " + token}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
+	conn := openSignalling(t, server.url+"/rtc/v1", token, query)
 	return &offeringClient{conn, pc}
 }
 
@@ -313,12 +313,8 @@ func (c *offeringClient) offerSection(t *testing.T) {
 
 // read returns the next message, after doing what a client does with an answer.
 func (c *offeringClient) read() (*livekit.SignalResponse, error) {
-	_, data, err := c.conn.ReadMessage()
+	response, err := readResponse(c.conn)
 	if err != nil {
-		return nil, err
-	}
-	response := &livekit.SignalResponse{}
-	if err := proto.Unmarshal(data, response); err != nil {
 		return nil, err
 	}
 	if answer := response.GetAnswer(); answer != nil {
