@@ -113,7 +113,7 @@ def build_engine() -> None:
 def ensure_webrtc() -> None:
     """Make build/pion-webrtc from Go's module cache, which fetches the module where it lacks it. Quick if it is there.
 
-    Exits with a message if the module is not the one that is known here, or has changed at the line that is edited.
+    Exits with a message if the module is not the one that is known here, or has changed where it is edited.
     """
     required = re.search(rf"^\t{WEBRTC} (v\S+)$", (ROOT / "engine/go.mod").read_text(), re.MULTILINE)
     assert required

@@ -20,16 +20,16 @@ const offerPatience = 10 * time.Second
 type resumeSession func(room livekit.RoomName, identity livekit.ParticipantIdentity) bool
 
 // offerRouter starts signalling connections as upstream's router does, and watches clients with one peer connection.
-// Only they can offer. Media asks them to (MediaSectionsRequirement) when it has a track for them, so many sections at a
-// time. Two things are mended here.
+// Only they can offer. When media has tracks for them it asks for an offer with so many sections
+// (MediaSectionsRequirement). Two things are mended here.
 //
 // Media asks for each track as it comes, and with the answer to an offer again for all that the offer had no section for
 // (transport.go, createAndSendAnswer). A client that takes a while to offer makes all of these sections: more than there
 // are tracks, and each later description carries them. So it is asked for one offer at a time.
 //
-// A client that does not offer hears and sees nothing new from then on, while its session looks well.
-// Now and then that happens where the client's machine is busy. livekit's Rust SDK 0.10, which is in livekit 1.2.1 for
-// Python, can come to it: it leaves the next offer to a task that is just ending (rtc_session.rs, queue_negotiation and
+// A client that does not offer hears and sees nothing new from then on, while its session looks well. Now and then that
+// happens where the client's machine is busy. livekit's Rust SDK 0.10, which is in livekit 1.2.1 for Python, can come to
+// it: it leaves the next offer to a task that is just ending (rtc_session.rs, queue_negotiation and
 // execute_negotiation_with_retry), and never offers again. A client that resumes always offers, and media flows on
 // meanwhile.
 type offerRouter struct {
