@@ -180,19 +180,21 @@ func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 	showPicture(t, server, "two")
 	client := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "sees"))
 	_ = client.conn.SetReadDeadline(time.Now().Add(4 * patience))
-	sections, offered := uint32(0), false
+	sections, due := uint32(0), false
 	for sections < 2 {
 		response, err := client.read()
 		if err != nil {
 			t.Fatalf("asked for %d sections: %v", sections, err)
 		}
-		asked := response.GetMediaSectionsRequirement()
-		if asked == nil {
-			continue
+		if asked := response.GetMediaSectionsRequirement(); asked != nil {
+			// However many it is asked for, it makes one. For none it offers what it has, as clients do.
+			made := min(asked.GetNumVideos(), 1)
+			client.addSections(t, made)
+			sections, due = sections+made, true
 		}
-		if sections += min(asked.GetNumVideos(), 1); !offered { // whatever it is asked for, it makes one
-			offered = true
-			client.offerSection(t)
+		if due && client.pc.SignalingState() == webrtc.SignalingStateStable {
+			due = false
+			client.offer(t)
 		}
 	}
 }
@@ -291,14 +293,19 @@ func joinByOffer(t *testing.T, server callServer, token string) *offeringClient 
 	return &offeringClient{conn, pc}
 }
 
-// offerSection offers with one more section, for a picture.
-func (c *offeringClient) offerSection(t *testing.T) {
+// addSections has the next offer make so many more sections, for pictures.
+func (c *offeringClient) addSections(t *testing.T, sections uint32) {
 	t.Helper()
-	init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
-	_, err := c.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, init)
-	if err != nil {
-		t.Fatal(err)
+	for range sections {
+		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := c.pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, init); err != nil {
+			t.Fatal(err)
+		}
 	}
+}
+
+func (c *offeringClient) offer(t *testing.T) {
+	t.Helper()
 	description, err := c.pc.CreateOffer(nil)
 	if err == nil {
 		err = c.pc.SetLocalDescription(description)
