@@ -9,7 +9,7 @@ from rich.text import Text
 from lkhub.cli.around import look_around
 from lkhub.cli.hub import read_status, wait_for_certificates
 from lkhub.cli.progress import Progress
-from lkhub.cli.show import err, show_error, show_json
+from lkhub.cli.show import err, is_screen, show_error, show_json
 from lkhub.cli.summary import show_summary
 from lkhub.cli.verify import verify_hub
 from lkhub.errors import EXIT_OK, HubError
@@ -71,7 +71,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
 
 async def _show_live(supervisor: Supervisor) -> None:
     """Keep one line at the bottom of the terminal up to date. Elsewhere: nothing, lines are printed as they come."""
-    if not err.is_terminal:
+    if not is_screen(err):
         return
     # A terminal that is gone ends the line, and not the hub.
     with contextlib.suppress(OSError), Live(console=err, auto_refresh=False, transient=True) as live:

@@ -3,7 +3,7 @@
 from rich.live import Live
 from rich.text import Text
 
-from lkhub.cli.show import err
+from lkhub.cli.show import err, is_screen
 
 
 class Progress:
@@ -21,7 +21,7 @@ class Progress:
 
     def tell(self, step: str, detail: str = "") -> None:
         """Show the step that begins now. `detail` may change while it goes on, and is for terminals alone."""
-        if not err.is_terminal:
+        if not is_screen(err):
             if step != self._step:
                 err.print(f"{step} …")
         else:

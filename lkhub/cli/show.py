@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
+
+def is_screen(console: Console) -> bool:
+    """Whether a line can be drawn over an earlier one. To rich a log is a terminal, too, where FORCE_COLOR is set."""
+    return console.is_terminal and console.file.isatty()
+
+
 _COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -12,14 +13,20 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], Console]:
     def make(is_terminal: bool) -> Console:
-        console = Console(stderr=True, force_terminal=is_terminal, width=40, color_system=None)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+        console = Console(stderr=True, width=40, color_system=None)
         monkeypatch.setattr(progress_module, "err", console)
         return console
 
     return make
 
 
-def test_elsewhere_than_on_a_terminal_each_step_is_a_line(screen: Callable[[bool], Console], capsys: Captured) -> None:
+@pytest.mark.parametrize("colours", ["", "1"])
+def test_elsewhere_than_on_a_terminal_each_step_is_a_line(
+    screen: Callable[[bool], Console], capsys: Captured, monkeypatch: pytest.MonkeyPatch, colours: str
+) -> None:
+    """A container's log that was asked for colours is no screen either."""
+    monkeypatch.setenv("FORCE_COLOR", colours)
     screen(False)
     with Progress() as progress:
         progress.tell("starting media")
