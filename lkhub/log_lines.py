@@ -100,13 +100,41 @@ def _tell(form: str) -> Callable[[_Fields], str]:
     return form.format_map
 
 
+def _tell_published(fields: _Fields) -> str:
+    """Of a picture that is sent in several sizes each has a line. The first has the names of them all."""
+    names = fields.get("sdpRids")
+    if fields.get("rid") and isinstance(names, list) and not any(names):
+        return ""
+    return "{participant} publishes {kind} in {room} ({mime})".format_map(fields)
+
+
+_PAIRS = ("existingPair", "newPair")
+
+
+def _tell_switched(fields: _Fields) -> str:
+    """At most joins the browser's end is known better a moment later, and that is no other way."""
+    pairs = [_Fields(pair) if isinstance(pair, dict) else _Fields() for pair in map(fields.get, _PAIRS)]
+    before, after = ([pair[key] for key in ("localProtocol", "remoteAddress", "remotePort")] for pair in pairs)
+    if before == after:
+        return ""
+    return f"{fields['participant']} is connected in {fields['room']} another way, over {pairs[1]['localProtocol']}"
+
+
+def _tell_load(fields: _Fields) -> str:
+    load = fields.get("load")
+    share = f"{load:.0%}" if isinstance(load, int | float) and 0 <= load <= 1 else "?"
+    return f"the processors of this machine are busy: {share}"
+
+
 # livekit-server 1.13 and Caddy 2.11, as they were seen to write in the life of a hub. None: left out.
 _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
     "media": {
         "starting LiveKit server": _tell("livekit-server {version} starts"),
         "starting RTC session": _tell("{participant} joins {room}"),
         "participant active": _tell("{participant} is connected in {room}, over {connectionType}"),
-        "mediaTrack published": _tell("{participant} publishes {kind} in {room} ({mime})"),
+        "mediaTrack published": _tell_published,
+        "ice reconnected or switched pair": _tell_switched,
+        "high cpu load": _tell_load,
         "participant closing": _tell("{participant} leaves {room} ({reason})"),
         "error handling request": _tell("{path} is refused with {status}: {error}"),
         "room closed": _tell("{room} is closed"),
@@ -122,6 +150,8 @@ _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
         "using explicit node IP for NAT1To1Ips": None,
         "failed reading cgroup specific cpu stats, falling back to system wide implementation": None,
         "failed reading cgroup specific memory stats, falling back to system wide implementation": None,
+        # Of a track and one who gets it, when it begins.
+        "dependencyDescriptorExtID mismatch": None,
         # At every leave, of each data channel.
         "error reading data channel": None,
     },

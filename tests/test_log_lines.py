@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from lkhub.log_lines import MAX_TEXT, Entry, Level, read_entry
 
 JOIN = {"level": "info", "ts": 1795821993.1, "msg": "starting RTC session", "room": "team", "participant": "ann"}
+PICTURE = {"msg": "mediaTrack published", "participant": "ann", "room": "team", "kind": "video", "mime": "video/VP8"}
+HOST = {"localProtocol": "udp", "remoteCandidateType": "host", "remoteAddress": "192.0.2.7", "remotePort": 45567}
+SWITCHED = {"msg": "ice reconnected or switched pair", "participant": "ann", "room": "team", "existingPair": HOST}
 
 
 def media(**fields: object) -> str:
@@ -25,6 +28,21 @@ def media(**fields: object) -> str:
         ),
         (media(msg="participant closing", room="team", participant="ann"), "ann leaves team (?)"),
         (media(msg="room closed", room="team"), "team is closed"),
+        (
+            media(msg="mediaTrack published", participant="ann", room="team", kind="audio", mime="audio/red", rid=""),
+            "ann publishes audio in team (audio/red)",
+        ),
+        (
+            media(**PICTURE, rid="q", sdpRids=["q", "h", "f"]),
+            "ann publishes video in team (video/VP8)",
+        ),
+        (
+            media(**SWITCHED, newPair=HOST | {"remoteAddress": "198.51.100.9"}),
+            "ann is connected in team another way, over udp",
+        ),
+        (media(**SWITCHED, newPair=HOST | {"localProtocol": "tcp"}), "ann is connected in team another way, over tcp"),
+        (media(msg="high cpu load", load=0.9289), "the processors of this machine are busy: 93%"),
+        (media(msg="high cpu load"), "the processors of this machine are busy: ?"),
         (media(msg="never seen", participant="ann", error="no"), "never seen (participant: ann, error: no)"),
         (media(msg="never seen"), "never seen"),
     ],
@@ -42,6 +60,9 @@ def test_what_media_writes_is_told_in_words(line: str, text: str) -> None:
         media(msg="starting RTC session", room="lkhub-verify-udp-1234", participant="lkhub-verify-speaker"),
         media(msg="room closed", room="lkhub-verify-udp-1234"),
         media(msg="never seen", participant="lkhub-verify-listener"),
+        media(msg="dependencyDescriptorExtID mismatch", participant="ann", room="team"),
+        media(**PICTURE, rid="h", sdpRids=["", "", ""]),
+        media(**SWITCHED, newPair=HOST | {"remoteCandidateType": "prflx"}),
     ],
 )
 def test_what_tells_a_person_nothing_is_left_out(line: str) -> None:
