@@ -27,10 +27,15 @@ class Entry:
     text: str
 
 
+# What the supervisor puts before each line of a process's log that it quotes in its own.
+QUOTED = "  | "
+
+
 def read_entry(process: str, line: str) -> Entry | None:
-    """None for what tells a person nothing: the steps between two events, and what lkhub's own verification does."""
+    """None for what tells a person nothing: the steps between two events, what lkhub's own verification does, and what
+    another process's log has already."""
     line = line.rstrip()
-    if not line:
+    if not line or (process == "hub" and line.startswith(QUOTED)):
         return None
     record = _read_json(line)
     if record is None:

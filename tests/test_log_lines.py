@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.log_lines import MAX_TEXT, Entry, Level, read_entry
+from lkhub.log_lines import MAX_TEXT, QUOTED, Entry, Level, read_entry
 
 JOIN = {"level": "info", "ts": 1795821993.1, "msg": "starting RTC session", "room": "team", "participant": "ann"}
 PICTURE = {"msg": "mediaTrack published", "participant": "ann", "room": "team", "kind": "video", "mime": "video/VP8"}
@@ -69,6 +69,11 @@ def test_what_tells_a_person_nothing_is_left_out(line: str) -> None:
     assert read_entry("media", line) is None
 
 
+def test_what_the_supervisor_quotes_is_told_once_by_the_process_that_wrote_it() -> None:
+    assert read_entry("hub", f"{QUOTED}{media(msg='room closed', room='team')}") is None
+    assert read_entry("serve", f"{QUOTED}of a traceback") == Entry(None, "serve", "info", "  | of a traceback")
+
+
 def test_of_the_edge_only_events_and_troubles_are_told() -> None:
     def edge(level: str, msg: str, **fields: str) -> Entry | None:
         return read_entry("edge", media(level=level, msg=msg, **fields))
@@ -93,7 +98,7 @@ def local(text: str) -> float:
     ("process", "line", "entry"),
     [
         ("hub", "2026-11-27T23:26:24+0000 up", Entry(1795821984.0, "hub", "info", "up")),
-        ("hub", "    the end of a log", Entry(None, "hub", "info", "    the end of a log")),
+        ("hub", "    went on", Entry(None, "hub", "info", "    went on")),
         (
             "relay",
             "turn ERROR: 2026/11/27 23:26:24 it failed",

@@ -15,6 +15,7 @@ from lkhub.errors import MachineError, describe_error, is_refusal
 from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
+from lkhub.log_lines import QUOTED
 from lkhub.plan.model import Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.backoff import Backoff
@@ -301,7 +302,8 @@ class Child:
                 return
         delay = self._backoff.next_delay(well or 0.0)
         self.restarts += 1
-        self.say(f"{self.last_failure}; " + (f"again in {delay:.1f} s" if delay else "starting it again"))
+        failure, newline, quoted = self.last_failure.partition("\n")
+        self.say(f"{failure}; {f'again in {delay:.1f} s' if delay else 'starting it again'}{newline}{quoted}")
         self._set("backoff")
         self._settled.set()
         await anyio.sleep(delay)
@@ -395,17 +397,19 @@ class Child:
         self._recorded, self.unrecorded = None, ""
 
     def _report_end(self) -> str:
-        """What to tell of a process that ended by itself, with the last lines of its log."""
+        """What to tell of a process that ended by itself, and below it the last lines of its log. `lkhub logs` knows
+        them by their mark, and shows them as what the process wrote (lkhub/log_lines.py)."""
         code = self._popen.poll() if self._popen else None
         how = (
             "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         )
         log = self.paths.log(self.plan.name)
         try:
-            lines = "".join(f"\n    {line[:300]}" for line in files.read_tail(log, REPORT_LINES))
+            lines = files.read_tail(log, REPORT_LINES)
         except MachineError as error:  # it is started again all the same
             return f"{self.plan.name} {how}; {error.message}"
-        return f"{self.plan.name} {how}; the end of {log}:{lines}"
+        quoted = [f"the end of {log}:", *lines] if lines else [f"nothing is in {log}"]
+        return "\n".join([f"{self.plan.name} {how}", *(f"{QUOTED}{line[:300]}" for line in quoted)])
 
     def _set(self, state: State) -> None:
         if state != self.state:

@@ -17,6 +17,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.processes import is_alive
+from lkhub.log_lines import QUOTED
 from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import child as child_module
@@ -100,8 +101,10 @@ async def test_child_that_dies_is_started_again_at_once(make_child: MakeChild, s
         os.kill(before, signal.SIGKILL)
         await until(lambda: child.state == "running" and pid(child) != before, "the restart")
         assert child.restarts == 1
-        assert "media was killed by signal 9" in said[0]
-        assert "i was here" in said[0], "the end of its log is in the report"
+        first, *quoted = said[0].split("\n")
+        assert first == "media was killed by signal 9; starting it again"
+        assert "i was here" in quoted[-1], "the end of its log is in the report"
+        assert all(line.startswith(QUOTED) for line in quoted), "and known as that"
         await child.stop("now")
 
 
@@ -126,7 +129,7 @@ async def test_child_that_keeps_dying_is_started_less_often_until_it_lives(
         os.kill(pid(child), signal.SIGKILL)
         await until(lambda: child.restarts >= 3, "three failures")
         assert "ended with exit code 3" in said[-1]
-        assert re.search(r"again in 0\.\d s$", said[-1])
+        assert re.search(r"again in 0\.\d s$", said[-1].split("\n")[0])
         write_config(paths)
         await until(lambda: child.state == "running", "the recovery")
         await child.stop("now")
