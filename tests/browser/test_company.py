@@ -52,6 +52,23 @@ element => {
 }
 """
 
+# Notices of who comes and goes stay, also on a machine where the next one takes a while.
+HOLD_NOTICES = """
+() => {
+  const original = window.setTimeout.bind(window);
+  window.setTimeout = (call, ms, ...rest) => original(call, ms === 5000 ? 600000 : ms, ...rest);
+}
+"""
+
+# Whether a notice lies over the picture or the initials of somebody.
+COVERS_A_FACE = """
+() => {
+  const boxes = selector => [...document.querySelectorAll(selector)].map(each => each.getBoundingClientRect());
+  return boxes('.comings li').some(one => boxes('.tile .avatar').some(other =>
+    one.left < other.right && other.left < one.right && one.top < other.bottom && other.top < one.bottom));
+}
+"""
+
 
 def enter(context: BrowserContext, hub: Hub, room: str, name: str, camera: bool = False) -> Page:
     return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name, camera=camera).page
@@ -94,6 +111,24 @@ def test_people_are_listed_and_their_coming_and_going_is_told(context: BrowserCo
     assert ann.locator("[role=alert], [role=status], [aria-live=polite], [aria-live=assertive]").count() == 1
     bob.close()
     ann.close()
+
+
+def test_notices_of_several_who_come_and_go_cover_no_face(context: BrowserContext, hub: Hub) -> None:
+    ann = enter(context, hub, "crowd", "Ann")
+    ann.evaluate(HOLD_NOTICES)
+    others = [enter(context, hub, "crowd", name) for name in ("Bob", "Eve with a name of some length", "Dan")]
+    expect(ann.get_by_test_id("tile")).to_have_count(4)
+    others.pop().get_by_test_id("leave").click()
+    expect(ann.get_by_test_id("tile")).to_have_count(3)
+    told = ann.get_by_test_id("comings").locator("li")
+    expect(told.last).to_contain_text("Dan left")
+    expect(told).to_have_count(2)
+    expect(told.first).to_contain_text("Bob and Eve with a name of some length joined")
+    for width in (390, 768, 1440):
+        ann.set_viewport_size({"width": width, "height": 844})
+        ann.wait_for_function(f"() => !({COVERS_A_FACE})()")
+    for page in (ann, *others):
+        page.close()
 
 
 @pytest.mark.parametrize("panel", ["people", "chat"])

@@ -1,8 +1,10 @@
 import { LogIn, LogOut } from 'lucide-react';
 import { useEffect, useState } from 'react';
 
+import { gatherComings } from '../lib/comings';
 import type { Coming } from '../lib/roster';
 import { comingVerb } from '../texts/callText';
+import { listNames } from '../texts/listNames';
 import { useCall } from './callContext';
 
 /** Long enough to read a name and look up from something else. */
@@ -17,7 +19,7 @@ export function Comings() {
     const timers = new Set<ReturnType<typeof setTimeout>>();
     const stop = session.roster.onComing((coming) => {
       announcer.say(`${coming.name} ${comingVerb(coming.came)}`);
-      setShown((others) => [...others, coming].slice(-4));
+      setShown((others) => [...others, coming]);
       const timer = setTimeout(() => {
         timers.delete(timer);
         setShown((others) => others.filter(({ key }) => key !== coming.key));
@@ -32,10 +34,10 @@ export function Comings() {
 
   return (
     <ul className="comings" data-testid="comings" aria-hidden="true">
-      {shown.map(({ key, name, came }) => (
-        <li key={key}>
+      {gatherComings(shown).map(({ came, names }) => (
+        <li key={String(came)}>
           {came ? <LogIn /> : <LogOut />}
-          <span>{name}</span> {comingVerb(came)}
+          <span>{listNames(names)}</span> {comingVerb(came)}
         </li>
       ))}
     </ul>

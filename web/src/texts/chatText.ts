@@ -1,5 +1,6 @@
 import type { ChatHold } from '../lib/chat';
 import { ALL_COME_BACK_MS } from '../lib/roster';
+import { listNames } from './listNames';
 import type { Problem } from './problem';
 
 /** How far what is written in a call is private. */
@@ -56,7 +57,7 @@ export function unreadable(name: string, encrypts: boolean): string {
 }
 
 export function undecryptable(names: string[]): string {
-  return `What ${list(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
+  return `What ${listNames(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
 }
 
 /** What became of one's own message, where it is not simply sent. `missing`: names of those who are not back yet. */
@@ -64,14 +65,5 @@ export function deliveryText(delivery: 'waiting' | 'failed', hold: ChatHold | un
   if (delivery === 'failed') return 'Not sent.';
   if (hold === 'connection') return 'Waits for the connection, and is sent then.';
   if (hold === undefined || missing.length === 0) return 'Being sent…';
-  return `Waits for ${list(missing)} to be connected again, ${ALL_COME_BACK_MS / 1000} seconds at most, and is sent then.`;
-}
-
-/** More names than these would push what is said of them out of sight. */
-const NAMED = 3;
-
-function list(names: string[]): string {
-  const more = names.length - NAMED;
-  const shown = more > 1 ? [...names.slice(0, NAMED), `${more} others`] : names;
-  return new Intl.ListFormat('en', { type: 'conjunction' }).format(shown);
+  return `Waits for ${listNames(missing)} to be connected again, ${ALL_COME_BACK_MS / 1000} seconds at most, and is sent then.`;
 }
