@@ -140,6 +140,29 @@ def test_what_nobody_got_is_told_when_the_call_ends(context: BrowserContext, hub
         expect(page.get_by_test_id("unsent")).to_contain_text("is anybody there?")
 
 
+# livekit-client waits for its first answer for a quarter of a minute; half a second of it is enough here.
+SHORTEN = """
+  const original = window.setTimeout.bind(window);
+  window.setTimeout = (call, ms, ...rest) => original(call, ms === 15000 ? 500 : ms, ...rest);
+"""
+
+
+def test_whoever_joins_while_nothing_answers_calls_is_told_so_and_no_firewall_is_blamed(
+    context: BrowserContext, hub: Hub
+) -> None:
+    page = context.new_page()
+    page.add_init_script(SHORTEN)
+    page.goto(f"http://127.0.0.1:{hub.ports['web']}/join/early")
+    page.get_by_test_id("name-input").fill("Ann")
+    page.wait_for_load_state("networkidle")
+    with media_gone(hub):
+        page.get_by_test_id("join").click()
+        expect(page.get_by_test_id("join-problem")).to_contain_text("The call server does not answer")
+    page.get_by_test_id("join").click()
+    expect(page.get_by_test_id("call")).to_be_visible()
+    page.close()
+
+
 # Data channels are not ready for as long as `window.ready` is false, and refuse everything then.
 REFUSE = """
 () => {

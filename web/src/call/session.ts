@@ -73,12 +73,16 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
     encryptionWatch.dataCame(identity, decrypted);
     if (!decrypted) chat.cannotRead({ identity, name: roster.nameOf(identity), mine: false });
   });
+  let answered = false;
+  room.once(RoomEvent.SignalConnected, () => {
+    answered = true;
+  });
   try {
     if (encryption) await room.setE2EEEnabled(true);
     await room.connect(entry.url, entry.token);
   } catch (error) {
     encryption?.worker.terminate();
-    throw new ProblemError(explainConnect(error, entry.url), error);
+    throw new ProblemError(explainConnect(error, entry.url, answered), error);
   }
   if (encryption) await encryptionInForce(room);
   return {

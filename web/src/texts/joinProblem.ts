@@ -33,8 +33,8 @@ export function wrongRoom(room: string, tokenRoom: string): Problem {
   };
 }
 
-/** Explains why livekit-client could not connect with a token. */
-export function explainConnect(error: unknown, url: string): Problem {
+/** Explains why livekit-client could not connect with a token. `answered`: whether the hub had let this person in by then. */
+export function explainConnect(error: unknown, url: string, answered: boolean): Problem {
   const detail = messageOf(error);
   if (!(error instanceof ConnectionError))
     return { title: 'Joining failed', text: 'Reload the page and try again.', detail };
@@ -60,23 +60,40 @@ export function explainConnect(error: unknown, url: string): Problem {
       // The token was found good, and the connection was closed all the same: a full room looks like this.
       return {
         title: 'The hub did not take you in',
-        text: 'It knows your link and closed the door: the room is probably full. Wait until someone leaves, then try again.',
+        text:
+          'It knows your link and closed the door: the room is probably full, unless the hub was restarting just now. Try ' +
+          'again in a moment, or when someone has left.',
         detail,
       };
     case ConnectionErrorReason.ServerUnreachable:
     case ConnectionErrorReason.ServiceNotFound:
-      return {
-        title: 'The call server does not answer',
-        text: `This page loads, but ${url} does not answer from here. Whoever runs the hub can look with “lkhub status”.`,
-        detail,
-      };
+      return noAnswer(url, detail);
     default:
+      if (!answered) return error.reason === ConnectionErrorReason.Timeout ? noAnswer(url, detail) : brokenOff(detail);
       return {
         title: 'No path for sound and picture',
         text:
-          'The hub answers, but neither UDP nor TCP nor the relay got media through: a firewall between you and the hub is ' +
+          'The hub let you in, but neither UDP nor TCP nor the relay got media through: a firewall between you and the hub is ' +
           'likely. Try another network; whoever runs the hub can look with “lkhub verify”.',
         detail,
       };
   }
+}
+
+function noAnswer(url: string, detail: string): Problem {
+  return {
+    title: 'The call server does not answer',
+    text:
+      `This page loads, but ${url} does not answer from here. It may be restarting: try again in a moment. If it stays ` +
+      'so, whoever runs the hub can look with “lkhub status”.',
+    detail,
+  };
+}
+
+function brokenOff(detail: string): Problem {
+  return {
+    title: 'The call server broke off',
+    text: 'It ended the connection before you were in: it may be restarting. Try again in a moment.',
+    detail,
+  };
 }

@@ -35,17 +35,27 @@ test.each([
   [ConnectionError.notAllowed('invalid token', 401), 'The hub refused this join link'],
   [ConnectionError.notAllowed('requested room does not exist', 404), 'This room is not open'],
   [ConnectionError.serverUnreachable('Failed to fetch'), 'The call server does not answer'],
+  [ConnectionError.timeout('room connection has timed out (signal)'), 'The call server does not answer'],
+  [ConnectionError.timeout('waiting for the first message'), 'The call server does not answer'],
+  [ConnectionError.internal('Websocket got closed during a (re)connection attempt'), 'The call server broke off'],
   [ConnectionError.websocket('closed'), 'The hub did not take you in'],
   [ConnectionError.leaveRequest('leave', DisconnectReason.JOIN_FAILURE), 'The hub turned you away'],
-  [ConnectionError.internal('could not establish pc connection'), 'No path for sound and picture'],
   [new Error('what?'), 'Joining failed'],
-])('%s', (error, title) => {
-  expect(explainConnect(error, 'ws://hub')).toMatchObject({ title, detail: error.message });
+])('before an answer: %s', (error, title) => {
+  expect(explainConnect(error, 'ws://hub', false)).toMatchObject({ title, detail: error.message });
 });
+
+test.each([ConnectionError.internal('could not establish pc connection'), ConnectionError.timeout('too long')])(
+  'let in: %s',
+  (error) => {
+    const title = 'No path for sound and picture';
+    expect(explainConnect(error, 'ws://hub', true)).toMatchObject({ title, detail: error.message });
+  },
+);
 
 test('who runs the hub is told how a room is opened there', () => {
   const closed = ConnectionError.notAllowed('requested room does not exist', 404);
-  expect(explainConnect(closed, 'ws://hub').text).toContain('lkhub rooms create ROOM');
+  expect(explainConnect(closed, 'ws://hub', false).text).toContain('lkhub rooms create ROOM');
 });
 
 test('every reason for an end has words', () => {
