@@ -187,6 +187,7 @@ def test_a_message_that_was_not_sent_is_told_also_where_the_chat_is_closed(conte
     expect(page.get_by_test_id("chat-panel")).to_have_count(0)
     page.evaluate("() => { window.ready = true; }")
     expect(page.get_by_test_id("call-problem")).to_contain_text("A message was not sent")
+    check(page)
     page.get_by_test_id("chat").click()
     expect(page.get_by_test_id("call-problem")).to_have_count(0)
     expect(page.get_by_test_id("chat-input")).to_have_value("half a sen")

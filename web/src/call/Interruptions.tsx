@@ -27,7 +27,7 @@ export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
   }, [text, announcer]);
 
   return (
-    <div className="interruptions">
+    <section className="interruptions" aria-label="Notices">
       {text && (
         <p className="banner" data-testid="reconnecting" data-state={state}>
           <span className="spinner" aria-hidden="true" />
@@ -49,6 +49,6 @@ export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
           }}
         />
       ))}
-    </div>
+    </section>
   );
 }
