@@ -110,6 +110,7 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
     ann.evaluate("() => window.release()")
     expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for Bob to be connected again")
     expect(ann.get_by_test_id("away")).to_have_count(1)
+    expect(ann.locator("[data-testid=tile][data-away=true] [data-testid=muted]")).to_have_count(0)
     bob.evaluate("() => window.release()")
     for page in (ann, bob):
         expect(page.get_by_test_id("reconnecting")).to_have_count(0)

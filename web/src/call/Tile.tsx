@@ -59,7 +59,7 @@ export function Tile({ trackRef, large }: TileProps) {
         isTrackReference(track) && !ownScreen && <VideoTrack trackRef={track} />
       )}
       {covered && <Cover participant={participant} ownScreen={ownScreen} problem={problem} />}
-      <TileLabel participant={participant} isScreen={isScreen} muted={silent} away={away} />
+      <TileLabel participant={participant} isScreen={isScreen} muted={silent && (!away || participant.isLocal)} away={away} />
       <TileActions tile={root} pinned={inFocus} mayGrow={large === true && !ownScreen} onPin={pinProps.onClick} />
     </div>
   );
