@@ -23,9 +23,11 @@ code {{ font-family: ui-monospace, monospace; }}
 </style>
 </head>
 <body>
-<main role="status">
+<main>
+<div role="status">
 <h1>{title}</h1>
 <p>{text}</p>
+</div>
 </main>
 </body>
 </html>

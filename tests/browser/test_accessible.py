@@ -19,6 +19,10 @@ def test_pages_around_a_call(context: BrowserContext, hub: Hub) -> None:
         page.goto(f"{url}{path}")
         expect(page.get_by_test_id(shown)).to_be_visible()
         check(page)
+    # What the hub says without its web application.
+    page.goto(f"http://rebound.test:{hub.ports['web']}/")
+    expect(page.get_by_role("status")).to_contain_text("This is not the name of this hub")
+    check(page)
     page.goto(f"{url}/join/other")
     page.get_by_test_id("encryption-toggle").click()
     expect(page.get_by_test_id("passphrase-input")).to_be_visible()
