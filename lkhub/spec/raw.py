@@ -1,7 +1,8 @@
 """The raw keys of livekit.yaml that a spec may not carry.
 
-Those that it decides itself: set in both places, the plan and the server would disagree about where media is. And what
-the bundled engine is built without (docs/adr/0009-webrtc-copy.md): it would be set and do nothing.
+Those that it decides itself: set in both places, the plan and the server would disagree about where media is. What
+the bundled engine is built without (docs/adr/0009-webrtc-copy.md): it would be set and do nothing. And an address that
+LiveKit's parser takes and media ends with.
 """
 
 from collections.abc import Iterator
@@ -30,9 +31,19 @@ OWNED_LIVEKIT_KEYS: dict[Path, str] = {
 _NOT_BUILT_IN: tuple[Path, ...] = (("rtc", "enable_warp"),)
 
 
+_REDIS: Path = ("redis", "address")
+
+
 def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, str]]:
     """Path below `livekit`, problem and hint of every raw key that is not taken, by the `bundled` engine or another."""
     yield from _find_owned(livekit)
+    address = _value(livekit, _REDIS)
+    if isinstance(address, str) and "://" in address:
+        scheme, _, rest = address.partition("://")
+        # What stands before @ is a login.
+        where = rest.rpartition("@")[2].partition("/")[0] or "HOST:6379"
+        tls = ", and redis.tls: {enabled: true}" if scheme == "rediss" else ""
+        yield _REDIS, "Redis is found by HOST:PORT alone, without a scheme", f"write address: {where}{tls}"
     for path in _NOT_BUILT_IN if bundled else ():
         if _value(livekit, path) not in (None, False):
             yield path, "this engine is built without it", "leave it out; LiveKit itself has it off by default"
