@@ -128,11 +128,19 @@ def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
-    logs = (Fix("see what the relay says", "lkhub logs relay"),) if hub.is_own else ()
-    return Cause(
-        "the TURN server that clients are told gives no relay address",
-        (*logs, Fix("read its log; coturn's", "journalctl -u coturn")),
-    )
+    if hub.is_own and not hub.is_of_others(result):
+        # Over TLS the relay is part of the edge.
+        log = "lkhub logs edge" if result.path == "turn-tls" else "lkhub logs relay"
+        why = undecided("the ports of turn.relay are used up, or too few", "it refuses for another reason")
+        return Cause(
+            f"the hub's relay gives no address: {why}",
+            (
+                Fix("give turn.relay more ports, a dozen a participant (default: 30000-39999), then", "lkhub up"),
+                Fix("see what the relay says", log),
+            ),
+        )
+    why = "the TURN server that clients are told gives no relay address"
+    return Cause(why, (Fix("read its log; coturn's", "journalctl -u coturn"),))
 
 
 def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:

@@ -279,6 +279,17 @@ def test_turn_server_that_refuses_to_relay_is_no_firewall() -> None:
     assert "firewall" not in say(finding)
 
 
+def test_relay_of_ones_own_that_gives_no_address_may_have_too_few_ports() -> None:
+    """As with turn.relay: 30000-30003. No coturn is there to be asked."""
+    for path, log in (("turn-udp", "lkhub logs relay"), ("turn-tls", "lkhub logs edge")):
+        said = say(find(fail(path, "gather", "turn-refused")))
+        assert "turn.relay" in said
+        assert log in said
+        assert "coturn" not in said
+    others = replace(OWN, others=("turn.example.com:443",))
+    assert "coturn" in say(find(fail("turn-tls", "gather", "turn-refused", relay="turns:turn.example.com:443"), others))
+
+
 def test_no_udp_at_all_names_both_ports() -> None:
     silent = fail("turn-udp", "gather", "turn-silent", relay="turn:198.18.0.1:3478?transport=udp")
     for hub in (OWN, SOMEBODYS):
