@@ -1,5 +1,6 @@
 """The sole place where errors become exit codes."""
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from lkhub.errors import EXIT_BUG, HubError, flatten
 
 def run(command: Callable[[], object]) -> None:
     """Run a command line and exit."""
+    _open_closed_streams()
     # What shows an error is imported when there is one: the service comes through here and carries what is imported.
     try:
         command()
@@ -24,6 +26,18 @@ def run(command: Callable[[], object]) -> None:
     except Exception as error:
         show_bug(error)
         sys.exit(EXIT_BUG)
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that were closed when we were started, as by `2>&-`, to nowhere. What is opened next would
+    take their places, and what we say would fail."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the first that is free is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def show_bug(error: BaseException) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -261,3 +262,25 @@ def test_mistyped_command_names_the_one_that_was_meant(run: Run, typed: str, hin
     assert (done.code, done.out) == (2, "")
     assert hint in done.err
     assert "\x1b" not in done.err
+
+
+SAY = """
+import os, sys
+from lkhub.cli.exits import run
+
+def use_streams():
+    assert os.open(os.devnull, os.O_RDONLY) > 2, "what is opened takes the place of none"
+    sys.stdin.read()
+    for stream in (sys.stdout, sys.stderr):
+        stream.write("")
+        stream.flush()
+
+run(use_streams)
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_lead_nowhere(closed: str) -> None:
+    """As some programs start others: `up --detach` ended with a bug."""
+    command = shlex.join([sys.executable, "-c", SAY])
+    assert subprocess.run(["sh", "-c", f"{command} {closed}"], stdin=subprocess.DEVNULL).returncode == 0
