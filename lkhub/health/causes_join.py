@@ -24,6 +24,16 @@ def _not_upgraded(result: PathResult, hub: CalledHub) -> Cause:
     )
 
 
+def _join_refused(result: PathResult, hub: CalledHub) -> Cause:
+    why = undecided(
+        "the room has as many participants as room.max_participants allows, and a verification needs two places",
+        "media was restarted, or has too much to do",
+    )
+    read = LOG_FIX if hub.is_own else Fix("read what the server says of it; on a hub's machine", "lkhub logs media")
+    allow = Fix("allow two or more, in livekit: of the spec or the server's configuration: room.max_participants")
+    return Cause(f"LiveKit let the token in, and failed at the join: {why}", (read, allow))
+
+
 def _signal_silent(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided(
         "the line loses so much that signalling does not get through in time",
@@ -45,6 +55,7 @@ def _signal_ended(result: PathResult, hub: CalledHub) -> Cause:
 
 CAUSES: Mapping[str, Explain] = {
     "not-upgraded": _not_upgraded,
+    "join-refused": _join_refused,
     "signal-silent": _signal_silent,
     "signal-ended": _signal_ended,
 }

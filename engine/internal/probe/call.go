@@ -2,6 +2,7 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"sync"
 	"time"
@@ -132,6 +133,9 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 		case <-gathered:
 			gathered = nil
 		case <-p.Ended():
+			if errors.Is(p.Err(), webrtc.ErrUnsupportedCodec) {
+				return failed(StageJoin, NotAccepted, "the server takes no Opus, or no VP8, from who publishes")
+			}
 			f := explainPaths(c.route, t, c.turn)
 			return failed(f.stage, SessionEnded, "%s", redact(p.Err().Error(), c.tokens))
 		case <-ctx.Done():

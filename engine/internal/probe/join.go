@@ -85,6 +85,8 @@ func (c *call) explainRefusal(server *server, refused *participant.RefusedError)
 	switch {
 	case f.stage == StageToken:
 		f.stage = StageJoin // the token itself was accepted
+	case f.reason == HTTPFailed && refused.Status >= http.StatusInternalServerError && !a.isHTML:
+		f.reason = JoinRefused
 	case slices.Contains(plainAnswers, f.reason):
 		f.reason = NotUpgraded
 	}

@@ -65,6 +65,7 @@ const (
 // Of the join.
 const (
 	NotUpgraded   Reason = "not-upgraded"   // HTTP works, and the WebSocket is answered as plain HTTP; evidence: status
+	JoinRefused   Reason = "join-refused"   // LiveKit took the WebSocket's request, and failed at it; evidence: status
 	SignalSilent  Reason = "signal-silent"  // no answer within the time
 	SignalEnded   Reason = "signal-ended"   // the connection broke
 	SessionEnded  Reason = "session-ended"  // the server ended the session
