@@ -22,7 +22,7 @@ from lkhub import __version__
 from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
 from lkhub.host import files
 from lkhub.json_text import parse_json
-from lkhub.supervise.lock import is_held
+from lkhub.supervise.lock import find_holder, is_held
 from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
 
 # A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
@@ -98,7 +98,11 @@ def _connect(path: str) -> socket.socket:
         # It may have come back since.
         is_back = isinstance(error, FileNotFoundError) and os.path.exists(path)
         if not is_back and not _await_home(path):
-            raise NotRunningError(busy=is_held(_lock_beside(path))) from None
+            busy = is_held(lock := _lock_beside(path))
+            # One that is stopped while it starts or ends won't be done in a moment.
+            if busy and (holder := find_holder(lock)) and is_stopped(holder):
+                raise UnresponsiveError(holder) from None
+            raise NotRunningError(busy=busy) from None
         return _connect(path)
     except (BlockingIOError, TimeoutError):  # it has not taken up those that asked before
         connection.close()

@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from lkhub.errors import MachineError
 from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
@@ -54,6 +55,20 @@ def is_held(path: str) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def find_holder(path: str) -> int | None:
+    """The pid of the process that holds this lock; None where none does, or where the system does not tell."""
+    try:
+        file = os.stat(path)
+        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return None
+    # "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF" (proc_locks(5)); one that waits has "->" after its number.
+    held = ["FLOCK", "ADVISORY", "WRITE"]
+    name = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    pids = [int(row[4]) for row in rows if row[1:4] == held and row[5] == name]
+    return next(iter(pids), 0) or None  # 0: of another namespace
 
 
 @contextlib.contextmanager

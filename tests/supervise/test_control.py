@@ -23,10 +23,10 @@ from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.processes import read_state
 from lkhub.supervise import control as control_module
 from lkhub.supervise import control_server as server_module
-from lkhub.supervise.control import NotRunningError, UnresponsiveError, ask
+from lkhub.supervise.control import NotRunningError, UnresponsiveError, ask, ask_settled
 from lkhub.supervise.control_server import Handler, Tell, serve_control
 from lkhub.supervise.message import MAX_REQUEST_BYTES
-from tests.waiting import wait_until
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -475,3 +475,31 @@ def test_path_that_no_socket_can_have_is_refused(short_dir: Path) -> None:
     with pytest.raises(MachineError, match="too long for a socket") as raised:
         ask(f"{short_dir}/{'x' * 100}/control.sock", "status")
     assert "--state" in raised.value.hints[0]
+
+
+HOLD = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the system does not tell whose a lock is")
+def test_supervisor_that_is_stopped_while_it_starts_or_ends_is_not_waited_for(path: str) -> None:
+    lock = str(Path(path).with_name("lock"))
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            with pytest.raises(NotRunningError) as starting:
+                ask(path, "status")
+            assert starting.value.busy
+            holder.send_signal(signal.SIGSTOP)
+            wait_until(lambda: control_module.is_stopped(holder.pid), "it is stopped")
+            with pytest.raises(UnresponsiveError, match=rf"\(pid {holder.pid}, stopped\)"):
+                ask_settled(path, "status", seconds=DEADLINE_SECONDS)
+        finally:
+            holder.kill()
