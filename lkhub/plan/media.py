@@ -226,6 +226,9 @@ def _translate(
         local = behind_nat(facts, external)
         if local is None or (external.version == 6 and local != external):
             continue
+        if bare := _explain_loopback(facts, local):
+            loaded.add(("reach",), *bare)
+            return ()
         behind = "" if local == external else f", assuming that the router in front leads it to {local}"
         notes.append(f"clients are told {external}, {why}{behind}")
         found.append(Advertised(external, local))
@@ -248,7 +251,22 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, no
             return Advertised(address, local)
         own = ", ".join(str(candidate.address) for candidate in list_candidates(facts) if not candidate.why_not)
         loaded.add(path, f"{address} is not an address of this machine", f"it has {own or 'no LAN address'}")
+    elif reach != "local" and (bare := _explain_loopback(facts, address)):
+        loaded.add(path, *bare)
     return Advertised(address, address)
+
+
+def _explain_loopback(facts: NodeFacts, address: Address) -> tuple[str, str] | None:
+    """Problem and hint of an address for others that the loopback interface alone has, as hosts have it that announce
+    theirs by a routing protocol: LiveKit takes nothing of that interface for others."""
+    kinds = {interface.kind for interface in facts.interfaces if address in interface.addresses}
+    if address.is_loopback or kinds != {"loopback"}:
+        return None
+    name = facts.loopback()
+    length = address.max_prefixlen
+    card = next(iter(facts.default_routes), "eth0")
+    move = f"`ip address delete {address}/{length} dev {name}`, then `ip address add {address}/{length} dev {card}`"
+    return f"{address} is on {name}, of which media can use nothing for others", f"move it to another interface: {move}"
 
 
 def _explain_bare(names: Sequence[str]) -> tuple[str, str]:

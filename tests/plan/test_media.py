@@ -186,6 +186,22 @@ def test_address_that_nobody_can_reach_is_a_fault(text: str, machine: str, key: 
     assert hint
 
 
+@pytest.mark.parametrize("advertise", ["auto", "1.2.3.4"])
+def test_public_address_on_loopback_alone_is_refused_with_the_way_out(advertise: str) -> None:
+    """As hosts have it that announce their address by BGP. Media would start, and offer nothing."""
+    announced = interface("lo", "loopback", "127.0.0.1/8", "1.2.3.4/32")
+    facts = make_facts(announced, ETHERNET, looked_up=resolved("1.2.3.4"))
+    text = PUBLIC_HUB + f"media: {{advertise: {advertise}}}\n"
+    key, problem, hint = refuse(text, facts)
+    assert key == ("reach" if advertise == "auto" else "media.advertise")
+    assert problem == "1.2.3.4 is on lo, of which media can use nothing for others"
+    assert "`ip address add 1.2.3.4/32 dev eth0`" in hint
+    moved = interface("eth0", "lan", "192.168.1.5/24", "1.2.3.4/32")
+    for interfaces in ((LOOPBACK, moved), (announced, moved)):
+        plan = build(text, make_facts(*interfaces, looked_up=resolved("1.2.3.4")))
+        assert [str(address) for address in plan.media.advertise] == ["1.2.3.4"]
+
+
 def tailnet_too(machine: str) -> LookedUp:
     return replace(MACHINES[machine].looked_up, tailnet="laptop.tail1234.ts.net")
 
