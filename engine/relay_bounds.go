@@ -76,7 +76,8 @@ type relayBounds struct {
 	open         map[int]*peerConn // by port
 	participants map[string]*relayParticipant
 	networks     map[netip.Prefix]int
-	gone         recent[string] // participants that have left
+	sites        map[netip.Prefix]int // of IPv6: what may be one home's or office's
+	gone         recent[string]       // participants that have left
 	refused      map[error]refusal
 	asked        time.Time // when the roster last answered
 }
@@ -106,6 +107,7 @@ func newRelayBounds(most int) *relayBounds {
 		open:         map[int]*peerConn{},
 		participants: map[string]*relayParticipant{},
 		networks:     map[netip.Prefix]int{},
+		sites:        map[netip.Prefix]int{},
 		gone:         newRecent[string](),
 		refused:      map[error]refusal{},
 	}
@@ -157,6 +159,9 @@ func (b *relayBounds) take(h holder) error {
 	}
 	p.held++
 	b.networks[h.network]++
+	if site, isOfSite := places.SiteOf(h.network); isOfSite {
+		b.sites[site]++
+	}
 	b.held++
 	return nil
 }
@@ -165,8 +170,9 @@ func (b *relayBounds) giveBack(h holder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held--
-	if b.networks[h.network]--; b.networks[h.network] == 0 {
-		delete(b.networks, h.network)
+	places.Release(b.networks, h.network)
+	if site, isOfSite := places.SiteOf(h.network); isOfSite {
+		places.Release(b.sites, site)
 	}
 	if p := b.participants[h.participant]; p != nil {
 		if p.held--; p.held == 0 {
@@ -186,6 +192,8 @@ func (b *relayBounds) check(h holder, replaces bool) error {
 
 func (b *relayBounds) reason(h holder, replaces bool) error {
 	p := b.participants[h.participant]
+	site, isOfSite := places.SiteOf(h.network)
+	share := networkShare(b.size, b.size-b.held, b.quota)
 	switch {
 	case b.gone.has(h.participant):
 		return errGone
@@ -197,13 +205,13 @@ func (b *relayBounds) reason(h holder, replaces bool) error {
 		return errIdentity
 	case b.held >= b.size:
 		return errFull
-	case b.networks[h.network] >= networkShare(b.size, b.size-b.held, b.quota):
+	case b.networks[h.network] >= share || isOfSite && b.sites[site] >= share:
 		return errNetwork
 	}
 	return nil
 }
 
-// networkShare is how many relay ports one address may hold. An office of fifty is never turned away for its address
+// networkShare is how many relay ports one address may hold, or all those of one IPv6 site. An office of fifty is never turned away for its address
 // while there is room; one address alone gets no more than half of what is left; and the last quarter of the ports is
 // for those who hold next to none.
 func networkShare(size, free, quota int) int {

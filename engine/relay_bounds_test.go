@@ -76,6 +76,23 @@ func TestOneAddressLeavesPortsForOthers(t *testing.T) {
 	}
 }
 
+// A site of IPv6 has thousands of networks.
+func TestOneSiteLeavesPortsForOthers(t *testing.T) {
+	for _, size := range []int{2 * usualPorts, 600, 100} {
+		b, _ := boundsOf(size, usualQuota)
+		networks := func(i int) holder {
+			return holderAt(fmt.Sprint("PA_", i/usualQuota), fmt.Sprintf("2001:db8:1:%x::1", i/usualQuota))
+		}
+		n, err := b.takeUpTo(size, networks)
+		if !errors.Is(err, errNetwork) || n > (size+1)/2 {
+			t.Errorf("of %d ports one site got %d: %v", size, n, err)
+		}
+		if n, err := b.takeUpTo(usualQuota, peopleAt("2001:db8:2::1", "y", usualQuota)); err != nil {
+			t.Errorf("of %d ports another site got %d: %v", size, n, err)
+		}
+	}
+}
+
 func TestTheLastQuarterIsForNewcomers(t *testing.T) {
 	b, _ := boundsOf(usualPorts, usualQuota)
 	for i := range 40 {
@@ -239,7 +256,8 @@ func TestBoundsAreGivenBack(t *testing.T) {
 	addresses, _ := testAddresses(t, portRange{23000, 23999}, 100)
 	var conns []*peerConn
 	for i := range 20 {
-		conns = append(conns, mustAllocateFor(t, addresses, holderAt(fmt.Sprint("PA_", i%3), "192.0.2.1")))
+		at := []string{"192.0.2.1", "2001:db8::1"}[i%2]
+		conns = append(conns, mustAllocateFor(t, addresses, holderAt(fmt.Sprint("PA_", i%3), at)))
 	}
 	for _, conn := range conns {
 		for range 2 {
@@ -249,8 +267,8 @@ func TestBoundsAreGivenBack(t *testing.T) {
 		}
 	}
 	b := addresses.bounds
-	if b.held+len(b.participants)+len(b.networks)+len(b.open) > 0 {
-		t.Errorf("left: %d, %v, %v, %v", b.held, b.participants, b.networks, b.open)
+	if b.held+len(b.participants)+len(b.networks)+len(b.sites)+len(b.open) > 0 {
+		t.Errorf("left: %d, %v, %v, %v, %v", b.held, b.participants, b.networks, b.sites, b.open)
 	}
 }
 

@@ -14,27 +14,34 @@ class Places:
     """`total` places, of which one client has at most `most`.
 
     One more is given to a client that holds fewer than are still free: alone it gets half of all, and there is always
-    one left for another client. Loopback speaks for many, as the edge does, and gets what is free.
+    one left for another client. The clients of one IPv6 site together get no more than that either. Loopback speaks for
+    many, as the edge does, and gets what is free.
     """
 
     def __init__(self, total: int, most: int) -> None:
         self._total = total
         self._most = most
         self._held = Counter[str]()
+        self._sites = Counter[str]()
 
     def enter(self, client: str) -> bool:
         """Take a place for a client, or say that it gets none."""
         free = self._total - self._held.total()
+        site = _site_of(client)
         if free <= 0 or (not _speaks_for_many(client) and self._held[client] >= min(self._most, free)):
             return False
+        if site and self._sites[site] >= free:
+            return False
         self._held[client] += 1
+        if site:
+            self._sites[site] += 1
         return True
 
     def leave(self, client: str) -> None:
         """Give a place back."""
-        self._held[client] -= 1
-        if not self._held[client]:
-            del self._held[client]
+        _release(self._held, client)
+        if site := _site_of(client):
+            _release(self._sites, site)
 
     def held(self, client: str) -> int:
         """How many a client has."""
@@ -46,6 +53,18 @@ def client_of(address: str) -> str:
     plain = ip_address(address.partition("%")[0])
     mapped = getattr(plain, "ipv4_mapped", None) or plain
     return str(mapped) if mapped.version == 4 or mapped.is_loopback else str(ip_network((mapped, 64), strict=False))
+
+
+def _site_of(client: str) -> str:
+    """The /48 of a client that is a network of IPv6: the most that one home or office is given (RFC 6177). An address
+    is of no site: ""."""
+    return str(ip_network(client).supernet(new_prefix=48)) if "/" in client else ""
+
+
+def _release(held: Counter[str], of: str) -> None:
+    held[of] -= 1
+    if not held[of]:
+        del held[of]
 
 
 def files_for(places: int) -> int:

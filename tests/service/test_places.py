@@ -34,6 +34,21 @@ def test_caps_and_what_comes_back() -> None:
     assert (places.held("127.0.0.1"), places.enter("192.0.2.2"), places.enter("192.0.2.1")) == (0, True, False)
 
 
+def test_one_site_gets_half_however_many_networks_it_has() -> None:
+    places = Places(100, 30)
+    got = [fill(places, client_of(f"2001:db8:1:{network:x}::1")) for network in range(256)]
+    assert got[:3] == [30, 20, 0]
+    assert sum(got) == 50
+    assert fill(places, client_of("2001:db8:2::1")) == 25, "another site"
+    assert fill(places, "192.0.2.1") == 13
+    places.leave(client_of("2001:db8:1::1"))
+    assert not places.enter(client_of("2001:db8:1:9::1")), "less is free than the site has"
+    for network, held in enumerate(got[:2]):
+        for _ in range(held - (network == 0)):
+            places.leave(client_of(f"2001:db8:1:{network:x}::1"))
+    assert places.enter(client_of("2001:db8:1:9::1"))
+
+
 @pytest.mark.parametrize(
     ("address", "client"),
     [

@@ -16,12 +16,14 @@ import (
 const Exempt = -1
 
 // Counter gives out places. One more is given to a client that holds fewer than are still free: alone it gets half of
-// all, two get a third each, and there is always one left for another client. No connection is ended for that.
+// all, two get a third each, and there is always one left for another client. The clients of one IPv6 site together get no
+// more than that either. No connection is ended for that.
 type Counter struct {
 	total int
 
 	mu      sync.Mutex
-	held    map[netip.Prefix]int
+	held    map[netip.Prefix]int // by client
+	sites   map[netip.Prefix]int // by site
 	taken   int
 	refused int64
 	refusal *Refusal
@@ -53,7 +55,7 @@ type Failure struct {
 
 // New makes a Counter of so many places.
 func New(total int) *Counter {
-	return &Counter{total: total, held: map[netip.Prefix]int{}}
+	return &Counter{total: total, held: map[netip.Prefix]int{}, sites: map[netip.Prefix]int{}}
 }
 
 // ForFiles is how many connections the process's limit of descriptors carries at `each` of them for one, with a share
@@ -82,11 +84,19 @@ func (c *Counter) Enter(client netip.Prefix, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	held, free := c.held[client], c.total-c.taken
-	if free <= 0 || most != Exempt && held >= min(most, free) {
+	site, isOfSite := SiteOf(client)
+	switch {
+	case free <= 0 || most != Exempt && held >= min(most, free):
 		c.refuse(client, held, free <= 0)
+		return false
+	case isOfSite && most != Exempt && c.sites[site] >= free:
+		c.refuse(site, c.sites[site], false)
 		return false
 	}
 	c.held[client]++
+	if isOfSite {
+		c.sites[site]++
+	}
 	c.taken++
 	return true
 }
@@ -105,8 +115,16 @@ func (c *Counter) Leave(client netip.Prefix) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken--
-	if c.held[client]--; c.held[client] == 0 {
-		delete(c.held, client)
+	Release(c.held, client)
+	if site, isOfSite := SiteOf(client); isOfSite {
+		Release(c.sites, site)
+	}
+}
+
+// Release counts one less, and forgets what holds none.
+func Release(held map[netip.Prefix]int, of netip.Prefix) {
+	if held[of]--; held[of] == 0 {
+		delete(held, of)
 	}
 }
 
@@ -146,6 +164,19 @@ func ClientOfIP(ip netip.Addr) netip.Prefix {
 	}
 	prefix, _ := ip.Prefix(bits) // fails for bits that the family doesn't have
 	return prefix
+}
+
+// siteBits of an IPv6 address are the most that one home or office is given (RFC 6177): 65,536 networks, each of which
+// counts as a client.
+const siteBits = 48
+
+// SiteOf is the site of a client that is a network of IPv6; an IPv4 address is of none.
+func SiteOf(client netip.Prefix) (site netip.Prefix, isOfSite bool) {
+	if !client.Addr().Is6() || client.Bits() < siteBits {
+		return netip.Prefix{}, false
+	}
+	site, err := client.Addr().Prefix(siteBits)
+	return site, err == nil
 }
 
 // ipOf is the address alone; the zero Addr for what is none.

@@ -2,6 +2,7 @@ package places
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/netip"
@@ -34,6 +35,41 @@ func TestOneClientLeavesAsMuchAsItTakes(t *testing.T) {
 				t.Errorf("of %d the one after %d others got %d", total, i-1, got)
 			}
 		}
+	}
+}
+
+// A site of IPv6 has thousands of networks, each of which is a client.
+func TestOneSiteGetsHalfHoweverManyNetworksItHas(t *testing.T) {
+	network := func(site, number int) netip.Prefix {
+		return ClientOfIP(netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::1", site, number)))
+	}
+	c := New(896)
+	got := 0
+	for number := range 256 {
+		got += fill(c, network(1, number), 100)
+	}
+	if got != 448 {
+		t.Errorf("one site got %d of 896", got)
+	}
+	if refusal := c.Report().Refusal; refusal.Client != "2001:db8:1::/48" || refusal.Held != 448 || refusal.Full {
+		t.Errorf("%+v", refusal)
+	}
+	if got := fill(c, network(2, 0), 896); got != 224 {
+		t.Errorf("another site got %d", got)
+	}
+	if got := fill(c, client(1), 896); got != 112 {
+		t.Errorf("an IPv4 address got %d", got)
+	}
+	if got := fill(c, network(1, 7), Exempt); got != 112 {
+		t.Errorf("a proxy of a site that has its share got %d", got)
+	}
+	for _, held := range c.Clients() {
+		for c.held[held] > 0 {
+			c.Leave(held)
+		}
+	}
+	if c.taken+len(c.held)+len(c.sites) > 0 {
+		t.Errorf("left: %d, %v, %v", c.taken, c.held, c.sites)
 	}
 }
 
