@@ -182,6 +182,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 	hideReplaced(s.server, s.currentSession)
 	holdRequests(s.server)
 	awaitOffers(s.server, s.resumeStalled)
+	boundRequests(s.server)
 	here := homeOf(conf, s.told)
 	s.seen.isHome = here.has
 	if len(here.told) > 1 {
@@ -227,6 +228,13 @@ func hideReplaced(server *service.LivekitServer, current currentSession) {
 func awaitOffers(server *service.LivekitServer, resume resumeSession) {
 	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
 	*router = newOfferRouter(*router, offerPatience, resume)
+}
+
+// boundRequests puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
+// renamed, TestMediaKeepsNoMoreThanAClientMayAskFor fails.
+func boundRequests(server *service.LivekitServer) {
+	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	*router = newAllowanceRouter(*router)
 }
 
 // currentSession returns the session that an identity has in a room of this node now, empty if it has none.

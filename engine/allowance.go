@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/livekit/protocol/livekit"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
+	// more a second it may ask. A person in a room of 500 tracks takes less than a quarter of it to join and to resume.
+	allowanceMost = 4 << 20
+	allowanceRate = 64 << 10
+
+	// trackCost is for each track that a client names for the first time. Upstream keeps what it knows of such a track for
+	// a minute, if there is none (subscriptionmanager.go, notFoundTimeout).
+	trackCost = 1000
+
+	// candidateCost is for each byte of a candidate, and candidateBase besides: they are kept as text and parsed, also where
+	// the client never offers (transport.go, pendingRemoteCandidates).
+	candidateCost = 4
+	candidateBase = 200
+
+	// dataTrackCost is for each track of data: whoever is in the room is told of all of them whenever there is another.
+	dataTrackCost = 16 << 10
+
+	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
+	// onSimulateScenario).
+	simulationCost = 64 << 10
+
+	// allowanceLook is how often a client that waits is looked after.
+	allowanceLook = time.Second
+)
+
+var errAllowance = errors.New("the client asks media to keep more than it may")
+
+// allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
+// bounds each message, at 2 MiB, and not how many there are: with one join link, candidates of a client that never offers
+// took 2 GB in 14 s, and tracks that do not exist 3 GB in 6 s. Messages come compressed, a thousandth of that. Whoever
+// asks for too much is read more slowly.
+type allowanceRouter struct {
+	messageRouter
+	allowances *allowances
+}
+
+func newAllowanceRouter(router messageRouter) allowanceRouter {
+	return allowanceRouter{router, &allowances{clock: time.Now, of: map[offerer]*allowance{}}}
+}
+
+func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
+	started, err := r.messageRouter.StartParticipantSignal(ctx, room, init)
+	if err == nil {
+		log := slog.With("room", room, "participant", init.Identity)
+		started.RequestSink = &allowedSink{messageSink: started.RequestSink, allowance: r.allowances.get(offerer{room, init.Identity}), log: log}
+	}
+	return started, err
+}
+
+// allowances are those of all clients, whatever their connection: a new one has no other.
+type allowances struct {
+	clock func() time.Time
+
+	mu sync.Mutex
+	of map[offerer]*allowance
+}
+
+func (a *allowances) get(who offerer) *allowance {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for other, allowed := range a.of {
+		if allowed.isWhole() {
+			delete(a.of, other)
+		}
+	}
+	allowed := a.of[who]
+	if allowed == nil {
+		allowed = newAllowance(a.clock)
+		a.of[who] = allowed
+	}
+	return allowed
+}
+
+// allowance is what one client may still ask for, in bytes. It grows with time.
+type allowance struct {
+	clock func() time.Time
+	seed  maphash.Seed
+
+	mu   sync.Mutex
+	left float64
+	at   time.Time
+	// The tracks that were named lately: those of now, and those before them.
+	named, before map[uint64]struct{}
+}
+
+func newAllowance(clock func() time.Time) *allowance {
+	return &allowance{clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(), named: map[uint64]struct{}{}}
+}
+
+// grow wants a.mu.
+func (a *allowance) grow() {
+	now := a.clock()
+	a.left = min(allowanceMost, a.left+now.Sub(a.at).Seconds()*allowanceRate)
+	a.at = now
+}
+
+func (a *allowance) isWhole() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grow()
+	return a.left == allowanceMost
+}
+
+// take takes so much and returns 0, or says how long it is until there is as much.
+func (a *allowance) take(cost int) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grow()
+	if missing := float64(cost) - a.left; missing > 0 {
+		return max(time.Millisecond, time.Duration(missing/allowanceRate*float64(time.Second)))
+	}
+	a.left -= float64(cost)
+	return 0
+}
+
+// costOf is about what media keeps of a message. Descriptions cost nothing: the next one takes the place of the last.
+func (a *allowance) costOf(request *livekit.SignalRequest) int {
+	switch message := request.GetMessage().(type) {
+	case *livekit.SignalRequest_Offer, *livekit.SignalRequest_Answer:
+		return 0
+	case *livekit.SignalRequest_Trickle:
+		return candidateBase + candidateCost*proto.Size(request)
+	case *livekit.SignalRequest_Subscription:
+		return proto.Size(request) + a.costOfSubscription(message.Subscription)
+	case *livekit.SignalRequest_TrackSetting:
+		return proto.Size(request) + a.costOfTracks(message.TrackSetting.GetTrackSids())
+	case *livekit.SignalRequest_UpdateDataSubscription:
+		cost := proto.Size(request)
+		for _, update := range message.UpdateDataSubscription.GetUpdates() {
+			cost += a.costOfTracks([]string{update.GetTrackSid()})
+		}
+		return cost
+	case *livekit.SignalRequest_SyncState:
+		state := message.SyncState
+		cost := proto.Size(request) - proto.Size(state.GetOffer()) - proto.Size(state.GetAnswer())
+		return cost + a.costOfSubscription(state.GetSubscription()) + a.costOfTracks(state.GetTrackSidsDisabled())
+	case *livekit.SignalRequest_PublishDataTrackRequest:
+		return dataTrackCost + proto.Size(request)
+	case *livekit.SignalRequest_Simulate:
+		return simulationCost
+	}
+	return proto.Size(request)
+}
+
+func (a *allowance) costOfSubscription(subscription *livekit.UpdateSubscription) int {
+	cost := a.costOfTracks(subscription.GetTrackSids())
+	for _, tracks := range subscription.GetParticipantTracks() {
+		cost += a.costOfTracks(tracks.GetTrackSids())
+	}
+	return cost
+}
+
+// costOfTracks is that of the tracks that the client has not named lately.
+func (a *allowance) costOfTracks(sids []string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cost := 0
+	for _, sid := range sids {
+		track := maphash.String(a.seed, sid)
+		if _, now := a.named[track]; now {
+			continue
+		}
+		if _, before := a.before[track]; !before {
+			cost += trackCost
+		}
+		if len(a.named) >= allowanceMost/trackCost {
+			a.before, a.named = a.named, map[uint64]struct{}{}
+		}
+		a.named[track] = struct{}{}
+	}
+	return cost
+}
+
+// allowedSink is what one client says.
+type allowedSink struct {
+	messageSink
+	allowance *allowance
+	log       *slog.Logger
+	told      bool
+}
+
+// WriteMessage has one caller, which reads nothing of the client's before it returns.
+func (s *allowedSink) WriteMessage(message proto.Message) error {
+	request, ok := message.(*livekit.SignalRequest)
+	if !ok {
+		return s.messageSink.WriteMessage(message)
+	}
+	cost := s.allowance.costOf(request)
+	if cost > allowanceMost {
+		s.log.Warn("client asks media to keep more than it may; its signalling connection ends")
+		return errAllowance
+	}
+	for wait := s.allowance.take(cost); wait > 0 && !s.IsClosed(); wait = s.allowance.take(cost) {
+		if !s.told {
+			s.told = true
+			s.log.Warn("client asks media to keep more than it may; it is read more slowly")
+		}
+		time.Sleep(min(wait, allowanceLook))
+	}
+	return s.messageSink.WriteMessage(message)
+}

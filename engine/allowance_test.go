@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/livekit/protocol/livekit"
+	"google.golang.org/protobuf/proto"
+)
+
+func trickled(text string) *livekit.SignalRequest {
+	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{CandidateInit: text}}}
+}
+
+func trackNames(first, count int) []string {
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprint("TR_", first+i)
+	}
+	return names
+}
+
+func subscription(tracks ...string) *livekit.SignalRequest {
+	update := &livekit.UpdateSubscription{TrackSids: tracks, Subscribe: true}
+	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{Subscription: update}}
+}
+
+// Each kind of message that media keeps something of costs at least what is kept.
+func TestWhatMediaKeepsCosts(t *testing.T) {
+	long, tracks := strings.Repeat("x", 100_000), trackNames(0, 50)
+	description := &livekit.SessionDescription{Sdp: long}
+	subscribe := &livekit.UpdateSubscription{TrackSids: tracks}
+	people := []*livekit.ParticipantTracks{{TrackSids: tracks}}
+	updates := []*livekit.UpdateDataSubscription_Update{{TrackSid: "DTR_1"}, {TrackSid: "DTR_2"}}
+	for name, each := range map[string]struct {
+		request *livekit.SignalRequest
+		least   int
+		most    int
+	}{
+		"nothing":   {&livekit.SignalRequest{}, 0, 0},
+		"ping":      {ping(1), 1, 10},
+		"offer":     {&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}}, 0, 0},
+		"answer":    {&livekit.SignalRequest{Message: &livekit.SignalRequest_Answer{Answer: description}}, 0, 0},
+		"candidate": {trickled(long), 400_000, 401_000},
+		"track":     {&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: &livekit.AddTrackRequest{Name: long}}}, 100_000, 101_000},
+		"tracks":    {subscription(tracks...), 50_000, 51_000},
+		"same":      {subscription("TR_x", "TR_x"), 1000, 1100},
+		"people": {&livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{
+			Subscription: &livekit.UpdateSubscription{ParticipantTracks: people},
+		}}, 50_000, 51_000},
+		"settings": {&livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{
+			TrackSetting: &livekit.UpdateTrackSettings{TrackSids: tracks},
+		}}, 50_000, 51_000},
+		"data": {&livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateDataSubscription{
+			UpdateDataSubscription: &livekit.UpdateDataSubscription{Updates: updates},
+		}}, 2000, 2100},
+		"state": {&livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: &livekit.SyncState{
+			Offer: description, Answer: description, Subscription: subscribe, TrackSidsDisabled: []string{"TR_a", "TR_b"},
+		}}}, 52_000, 53_000},
+		"data track": {&livekit.SignalRequest{Message: &livekit.SignalRequest_PublishDataTrackRequest{
+			PublishDataTrackRequest: &livekit.PublishDataTrackRequest{PubHandle: 1},
+		}}, dataTrackCost, dataTrackCost + 100},
+		"simulation": {&livekit.SignalRequest{Message: &livekit.SignalRequest_Simulate{Simulate: &livekit.SimulateScenario{}}}, simulationCost, simulationCost},
+		"metadata": {&livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateMetadata{
+			UpdateMetadata: &livekit.UpdateParticipantMetadata{Metadata: long},
+		}}, 100_000, 101_000},
+	} {
+		if cost := newAllowance(time.Now).costOf(each.request); cost < each.least || cost > each.most {
+			t.Errorf("%s costs %d, want %d to %d", name, cost, each.least, each.most)
+		}
+	}
+}
+
+func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
+	a := newAllowance(time.Now)
+	tracks := trackNames(0, 500)
+	for round, want := range []int{500 * trackCost, 0, 0} {
+		if cost := a.costOfTracks(tracks); cost != want {
+			t.Errorf("round %d costs %d, want %d", round, cost, want)
+		}
+	}
+	for i := range 20 { // others, until the first are forgotten
+		a.costOfTracks(trackNames(1000+1000*i, 1000))
+	}
+	if most := allowanceMost / trackCost; len(a.named) > most || len(a.before) > most {
+		t.Errorf("%d and %d tracks are remembered", len(a.named), len(a.before))
+	}
+	if cost := a.costOfTracks(tracks); cost != 500*trackCost {
+		t.Errorf("forgotten tracks cost %d", cost)
+	}
+}
+
+// heardSink notes what has come through.
+type heardSink struct {
+	messageSink
+	heard  int
+	closed bool
+}
+
+func (s *heardSink) WriteMessage(proto.Message) error { s.heard++; return nil }
+func (s *heardSink) IsClosed() bool                   { return s.closed }
+
+func newAllowedSink(inner messageSink, a *allowance) *allowedSink {
+	return &allowedSink{messageSink: inner, allowance: a, log: slog.New(slog.DiscardHandler)}
+}
+
+func TestWhoeverAsksForTooMuchIsReadMoreSlowly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, heard := time.Now(), &heardSink{}
+		sink := newAllowedSink(heard, newAllowance(time.Now))
+		request := trickled(strings.Repeat("x", 250))
+		cost := sink.allowance.costOf(request)
+		count := 10 * allowanceMost / cost
+		for range count {
+			if err := sink.WriteMessage(request); err != nil {
+				t.Fatal(err)
+			}
+		}
+		most := allowanceMost + time.Since(began).Seconds()*allowanceRate
+		if asked := float64(count * cost); heard.heard != count || asked > most+1 || asked < most-allowanceRate*allowanceLook.Seconds() {
+			t.Errorf("%d of %d messages, %f bytes of %f", heard.heard, count, asked, most)
+		}
+		if !sink.told {
+			t.Error("it is not told")
+		}
+	})
+}
+
+func TestUsualClientDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, sink := time.Now(), newAllowedSink(&heardSink{}, newAllowance(time.Now))
+		var requests []*livekit.SignalRequest
+		for range 230 {
+			requests = append(requests, trickled(strings.Repeat("x", 250)))
+		}
+		for track := range 500 {
+			name := fmt.Sprint("TR_", track)
+			requests = append(requests, subscription(name), &livekit.SignalRequest{Message: &livekit.SignalRequest_TrackSetting{
+				TrackSetting: &livekit.UpdateTrackSettings{TrackSids: []string{name}, Width: 1280, Height: 720},
+			}})
+		}
+		requests = append(requests, &livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: &livekit.SyncState{
+			Answer: &livekit.SessionDescription{Sdp: strings.Repeat("x", 1<<20)}, TrackSidsDisabled: trackNames(0, 500),
+		}}})
+		for _, request := range requests {
+			if err := sink.WriteMessage(request); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waited := time.Since(began); waited > 0 || sink.allowance.left < allowanceMost/2 {
+			t.Errorf("waited %s, %f left", waited, sink.allowance.left)
+		}
+	})
+}
+
+func TestMessageThatAsksForMoreThanAnybodyMayHaveEndsItsConnection(t *testing.T) {
+	heard := &heardSink{}
+	sink := newAllowedSink(heard, newAllowance(time.Now))
+	if err := sink.WriteMessage(subscription(trackNames(0, 20_000)...)); !errors.Is(err, errAllowance) || heard.heard != 0 {
+		t.Errorf("%d messages, %v", heard.heard, err)
+	}
+}
+
+func TestClosedConnectionWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := &heardSink{}
+		sink := newAllowedSink(heard, newAllowance(time.Now))
+		sink.allowance.take(allowanceMost)
+		began := time.Now()
+		time.AfterFunc(5*time.Second, func() { heard.closed = true })
+		_ = sink.WriteMessage(subscription(trackNames(0, 2000)...)) // half a minute's
+		if waited := time.Since(began); waited > 5*time.Second+allowanceLook {
+			t.Errorf("waited %s", waited)
+		}
+	})
+}
+
+func TestAllowanceIsTheClientsWhateverItsConnection(t *testing.T) {
+	now := time.Now()
+	all := &allowances{clock: func() time.Time { return now }, of: map[offerer]*allowance{}}
+	who := offerer{"room", "ann"}
+	all.get(who).take(allowanceMost)
+	if all.get(who).left != 0 || all.get(offerer{"room", "bob"}).left != allowanceMost || all.get(offerer{"other", "ann"}).left != allowanceMost {
+		t.Error("an allowance is not that of one client in one room")
+	}
+	now = now.Add(time.Hour)
+	if all.get(who); len(all.of) != 1 {
+		t.Errorf("%d are kept that are whole again", len(all.of))
+	}
+}
+
+func TestMediaKeepsNoMoreThanAClientMayAskFor(t *testing.T) {
+	t.Parallel()
+	server := startSFU(t, freePort(t), "0", "")
+	query := url.Values{"access_token": {callToken(t, callSecret, t.Name(), "asks")}, "protocol": {"16"}}
+	conn, _, err := websocket.DefaultDialer.Dial(server.url+"/rtc?"+query.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sendRequest(t, conn, subscription(trackNames(0, 20_000)...))
+	sendRequest(t, conn, ping(1))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatal("the connection goes on, and says nothing")
+			}
+			return
+		}
+		response := &livekit.SignalResponse{}
+		if err := proto.Unmarshal(data, response); err != nil {
+			t.Fatal(err)
+		}
+		if response.GetPong() != 0 {
+			t.Fatal("the client is heard on")
+		}
+	}
+}
