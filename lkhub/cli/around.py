@@ -2,8 +2,9 @@
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,17 +12,19 @@ from pydantic import TypeAdapter, ValidationError
 from lkhub.cli.firewall_show import as_root
 from lkhub.cli.knock import ask_around
 from lkhub.errors import MachineError
-from lkhub.health.surroundings import UNSEEN, Surroundings
+from lkhub.health.surroundings import PROXY_KEY, UNSEEN, Surroundings
 from lkhub.host.commands import Done, run_command
 from lkhub.host.firewall import look_at_firewalls
+from lkhub.host.holders import find_holder
 from lkhub.host.node import list_interfaces
 from lkhub.host.resolver import ask_resolver
-from lkhub.plan.firewall import Command, FirewallTable, Verdict
+from lkhub.plan.edge import HTTPS_PORT
+from lkhub.plan.firewall import Command, FirewallRow, FirewallTable, Verdict
 from lkhub.plan.firewall_change import Unread, judge_found
 from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.types import Address
+from lkhub.spec.types import Address, PortRange
 from lkhub.supervise.applied import load_applied
 
 # What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
@@ -35,7 +38,7 @@ def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
         return UNSEEN
     told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
     with ThreadPoolExecutor() as at_once:
-        judged = at_once.submit(_judge_ports, applied["firewall"])
+        judged = at_once.submit(_judge_ports, applied)
         leads = _find_leads(paths, applied, told)
         options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
         opens, tells = as_root("apply", *options), as_root("status", *options)
@@ -62,13 +65,30 @@ def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Adver
     return ask_around(paths, applied, leads)
 
 
-def _judge_ports(record: Any) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
+def _judge_ports(applied: Mapping[str, Any]) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
     with contextlib.suppress(ValidationError):
-        table = TypeAdapter(FirewallTable).validate_python(record)
-        if table.rows:
+        table = TypeAdapter(FirewallTable).validate_python(applied["firewall"])
+        rows = (*table.rows, *_list_proxy_rows(applied, table))
+        if rows:
             found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
-            return judge_found(found, table), found.unknown
+            return judge_found(found, replace(table, rows=rows)), found.unknown
     return (), ()
+
+
+def _list_proxy_rows(applied: Mapping[str, Any], table: FirewallTable) -> Iterator[FirewallRow]:
+    """The port of a proxy in front, where it is on this machine: it comes over loopback, the name leads here, and it is
+    the one that listens. What Docker publishes passes another chain."""
+    front = applied["front"]
+    if applied["tls"] != "external" or not front.get("door", "").startswith(("127.", "[::1]")):
+        return
+    own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
+    led = own & set(ask_resolver(front.get("name", ""), LOOK_SECONDS) or ())
+    if led and find_holder("tcp", None, HTTPS_PORT).name not in ("", "docker-proxy"):
+        sources = next((row.sources for row in table.rows), ())
+        versions = frozenset(address.version for address in led)
+        yield FirewallRow(
+            "tcp", PortRange(HTTPS_PORT, HTTPS_PORT), "HTTPS of the proxy", "edge", PROXY_KEY, sources, versions
+        )
 
 
 class _Hurry:

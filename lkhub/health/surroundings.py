@@ -46,6 +46,9 @@ class Surroundings:
 
 UNSEEN = Surroundings()
 
+# What a row of a proxy's port has for the spec's key: the hub does not open it.
+PROXY_KEY = "tls.mode"
+
 
 def check_surroundings(around: Surroundings) -> Iterator[Finding]:
     """Findings where clients on other machines get elsewhere, or nowhere."""
@@ -232,9 +235,35 @@ def _explain_elsewhere(
     )
 
 
+def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
+    """The port of a proxy on this machine, by which everybody comes. It is in no table of the hub's."""
+    for verdict in around.closed:
+        if verdict.row.key != PROXY_KEY:
+            continue
+        port = str(verdict.row)
+        yield Finding(
+            "port-closed",
+            port,
+            "error",
+            f"this machine's firewall keeps clients from {port}, the proxy's, by which all of them come",
+            verdict.why,
+            f"clients come from {verdict.row.source}; calls from this machine to the proxy come over loopback, so that "
+            "where they get through they prove it without the firewall",
+            (
+                Fix(f"open {port} as for any web server: `lkhub firewall apply` opens the hub's own ports alone"),
+                Fix("with ufw", f"sudo ufw allow {port}"),
+                Fix(
+                    "with firewalld", f"sudo firewall-cmd --add-port={port} && sudo firewall-cmd --runtime-to-permanent"
+                ),
+                Fix("with nftables: an accept in front of the rule above"),
+            ),
+        )
+
+
 def _check_ports(around: Surroundings) -> Iterator[Finding]:
     """Ports that this machine's firewall closes to clients. The hub's own calls do not meet it."""
-    closed = around.closed
+    yield from _check_proxy_port(around)
+    closed = [verdict for verdict in around.closed if verdict.row.key != PROXY_KEY]
     if not closed:
         return
     ports = ", ".join(f"{verdict.row} ({verdict.row.purpose})" for verdict in closed)

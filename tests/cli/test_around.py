@@ -17,9 +17,11 @@ from lkhub.cli.way import choose_way
 from lkhub.errors import MachineError
 from lkhub.health.surroundings import UNSEEN, Surroundings
 from lkhub.host.commands import Done
+from lkhub.host.holders import Holder
 from lkhub.host.tls import Answered
 from lkhub.plan.build import build_plan
 from lkhub.plan.firewall import Command, FirewallTable, firewall_table
+from lkhub.plan.front import describe_front
 from lkhub.plan.leads import judge_lead, list_led_names
 from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
@@ -68,6 +70,7 @@ def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> N
         "names": list_led_names(plan),
         "told": [list(map(str, pair)) for pair in plan.media.addresses],
         "urls": asdict(plan.urls),
+        "front": describe_front(plan),
         "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan), mode="json"),
     }
     Path(paths.applied).write_text(json.dumps(applied | more))
@@ -98,6 +101,8 @@ def nft(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return does
 
 
+OWN, BALANCER = "1.2.3.4", "151.101.1.1"
+
 Answers = dict[str, tuple[Address, ...] | None]
 
 
@@ -117,6 +122,37 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     assert {str(verdict.row) for verdict in seen.verdicts} == {"7882/udp", "7881/tcp", "443/tcp", "80/tcp", "3478/udp"}
     assert {verdict.open for verdict in seen.verdicts} == {False}
     assert seen.opens.endswith(f"firewall apply --state {paths.root}")
+
+
+@pytest.mark.parametrize(
+    ("leads", "holder", "proxies", "asked"),
+    [
+        (OWN, "nginx", "", True),
+        # Elsewhere, a container's port that another chain decides about, nobody yet, a proxy on another machine.
+        (BALANCER, "nginx", "", False),
+        (OWN, "docker-proxy", "", False),
+        (OWN, "", "", False),
+        (OWN, "nginx", ", trusted_proxies: [10.0.0.2]", False),
+    ],
+)
+def test_port_of_a_proxy_on_this_machine_is_judged_too(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    leads: str,
+    holder: str,
+    proxies: str,
+    asked: bool,
+) -> None:
+    """The proxy's calls come over loopback, and everybody comes by the proxy."""
+    answers[NAME] = (ip_address(leads),)
+    nft["said"] = json.dumps(DROPPING)
+    monkeypatch.setattr(around, "find_holder", lambda *_: Holder(1 if holder else None, holder))
+    record(paths, f"{PUBLIC_HUB}tls: {{mode: external{proxies}}}\n")
+    verdicts = look_around(paths, {}).verdicts
+    assert ("443/tcp" in {str(verdict.row) for verdict in verdicts}) is asked
+    assert {verdict.open for verdict in verdicts} == {False}
 
 
 def test_what_is_not_known_is_told_as_such(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
@@ -200,9 +236,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset({LEAF}))
     monkeypatch.setattr(knock, "list_interfaces", lambda: MACHINES["vps"].interfaces)
     return does
-
-
-OWN, BALANCER = "1.2.3.4", "151.101.1.1"
 
 
 @pytest.mark.parametrize("seen_as", ["198.51.100.9", "203.0.113.5"])

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from lkhub.health.finding import Finding
-from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.health.surroundings import PROXY_KEY, UNSEEN, Surroundings, check_surroundings
 from lkhub.plan.firewall import FirewallRow, Verdict
 from lkhub.plan.firewall_change import NO_NFT, Unread
 from lkhub.plan.leads import Answerer, judge_lead
@@ -186,6 +186,17 @@ def verdict(
 ) -> Verdict:
     row = FirewallRow(protocol, PortRange(port, port), "media", "media", key, (), frozenset({4}))
     return Verdict(row, open_, "" if open_ else why)
+
+
+def test_closed_port_of_the_proxy_is_not_one_that_the_hub_opens() -> None:
+    seen = replace(
+        around(PUBLIC), verdicts=(verdict("tcp", 443, PROXY_KEY, False), verdict("udp", 7882, "media.udp", True))
+    )
+    [finding] = [finding for finding in find(seen) if finding.code == "port-closed"]
+    assert (finding.subject, finding.severity) == ("443/tcp", "error")
+    assert "the proxy's" in finding.title
+    assert "sudo ufw allow 443/tcp" in [fix.command for fix in finding.fix]
+    assert not any("firewall apply" in (fix.command or "") for fix in finding.fix)
 
 
 @pytest.mark.parametrize(
