@@ -1,8 +1,11 @@
 """The command line, run in this process: `main()` itself, with its exit codes."""
 
+import contextlib
 import json
+import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,3 +82,62 @@ def applied(paths: StatePaths) -> StatePaths:
     write_private(paths.applied, json.dumps(record))
     write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
     return paths
+
+
+PROCESSES = [
+    {"name": name, "pid": 1, "state": "running", "since": 1.0, "restarts": 0} for name in ("media", "relay", "serve")
+]
+
+
+class FakeSupervisor:
+    """Answers on the control socket with what a test wants; `asked` has the requests."""
+
+    def __init__(self, path: str) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.answers: dict[str, Any] = {
+            "status": {"ok": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}},
+            "apply": {"ok": {"changed": [], "pending": False, "people": 0, "cut": 0}},
+            "restart": {"ok": {"restarted": ["media"], "people": 0}},
+            "stop": {"ok": {}},
+        }
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as reader:
+                line = reader.readline()
+                if not line:  # it was only looked whether anything listens
+                    continue
+                request = json.loads(line)
+                self.asked.append(request)
+                connection.sendall(json.dumps(self.answers[request["do"]]).encode() + b"\n")
+
+    def requests(self, do: str) -> list[dict[str, Any]]:
+        return [request for request in self.asked if request["do"] == do]
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # closed already
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+
+
+@pytest.fixture
+def supervisor(applied: StatePaths) -> Iterator[FakeSupervisor]:
+    fake = FakeSupervisor(applied.control)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def tmp_path(short_dir: Path) -> Path:
+    """Sockets need a short path."""
+    return short_dir

@@ -20,7 +20,7 @@ from lkhub.spec.load import load_spec
 from lkhub.supervise.control import ask
 from lkhub.supervise.control_server import serve_control
 from lkhub.supervise.supervisor import Applied
-from tests.cli.test_up import PROCESSES
+from tests.cli.conftest import PROCESSES
 from tests.machines import make_facts
 from tests.waiting import DEADLINE_SECONDS
 

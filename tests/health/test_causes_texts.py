@@ -18,7 +18,7 @@ from lkhub.health.calls import check_paths
 from lkhub.health.finding import Finding
 from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.web_findings import check_web
-from tests.health.test_calls import GIVEN, OWN, PROXIED, TABLES
+from tests.health.called import GIVEN, OWN, PROXIED, TABLES
 
 FILE = Path(__file__).parent / "causes.txt"
 

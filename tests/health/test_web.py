@@ -9,7 +9,7 @@ from lkhub.health.web import Answer, judge_api, judge_page, judge_part, verify_w
 from lkhub.health.web_findings import check_web
 from lkhub.host.http import httpx
 from lkhub.spec.secret import Secret
-from tests.health.test_calls import OWN, PROXIED, say
+from tests.health.called import OWN, PROXIED, say
 
 URL = "https://rtc.example.com/join/lobby"
 PARTS = {"/assets/index-1.js": "js", "/assets/index-1.css": "css"}

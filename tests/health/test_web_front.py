@@ -6,7 +6,7 @@ from lkhub.health.paths import PathResult, WebResult
 from lkhub.health.web import Answer
 from lkhub.health.web_findings import check_web
 from lkhub.health.web_front import judge_forwarded, judge_redirect
-from tests.health.test_calls import PROXIED, say
+from tests.health.called import PROXIED, say
 
 PLAIN, PAGE = "http://rtc.example.com/join/lobby", "https://rtc.example.com/join/lobby"
 WAY = "https://rtc.example.com/api/way"
