@@ -69,6 +69,14 @@ COVERS_A_FACE = """
 }
 """
 
+# Whether the names of the last notice can be read to their end.
+IS_WHOLE = """
+() => {
+  const names = [...document.querySelectorAll('.comings li span')].at(-1);
+  return names.scrollWidth <= names.clientWidth;
+}
+"""
+
 
 def enter(context: BrowserContext, hub: Hub, room: str, name: str, camera: bool = False) -> Page:
     return join(context, f"http://127.0.0.1:{hub.ports['web']}/join/{room}", name, camera=camera).page
@@ -127,6 +135,7 @@ def test_notices_of_several_who_come_and_go_cover_no_face(context: BrowserContex
     for width in (390, 768, 1440):
         ann.set_viewport_size({"width": width, "height": 844})
         ann.wait_for_function(f"() => !({COVERS_A_FACE})()")
+        ann.wait_for_function(IS_WHOLE)
     for page in (ann, *others):
         page.close()
 
