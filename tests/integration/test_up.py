@@ -38,6 +38,18 @@ def test_up_verifies_and_says_all_that_a_person_needs(hub: Hub) -> None:
     assert status["findings"] == []
 
 
+def test_a_hub_whose_codecs_the_picture_of_a_verification_lacks_is_verified_by_sound(hub: Hub) -> None:
+    hub.write_spec("livekit: {room: {enabled_codecs: [{mime: audio/opus}, {mime: video/h264}]}}\n")
+    done = hub.run("up", "--detach")
+    assert done.returncode == 0, done.stdout + done.stderr
+    paths = hub.status()["verified"]["paths"]
+    assert {path["path"]: (path["ok"], path["picture_loss"]) for path in paths} == {
+        "udp": (True, None),
+        "turn-udp": (True, None),
+    }
+    assert "a picture was not tried, since the server did not take one" in paths[0]["detail"]
+
+
 def test_up_twice_is_up_once(running: Hub) -> None:
     before = running.status()
     done = running.run("up", "--detach", "--no-verify")

@@ -41,6 +41,7 @@ type call struct {
 	participants []*participant.Participant // publisher first
 	sound        *stream
 	picture      *stream
+	shows        bool // the picture too
 	sending      sync.WaitGroup
 	stopSending  context.CancelFunc
 	shortest     time.Duration // of the publisher's round trips; 0: none was measured
@@ -134,7 +135,7 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 			gathered = nil
 		case <-p.Ended():
 			if errors.Is(p.Err(), webrtc.ErrUnsupportedCodec) {
-				return failed(StageJoin, NotAccepted, "the server takes no Opus, or no VP8, from who publishes")
+				return failed(StageJoin, NotAccepted, "the server takes no Opus from those who publish")
 			}
 			f := explainPaths(c.route, t, c.turn)
 			return failed(f.stage, SessionEnded, "%s", redact(p.Err().Error(), c.tokens))
@@ -154,7 +155,9 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 func (c *call) send(ctx context.Context) {
 	ctx, c.stopSending = context.WithCancel(ctx)
 	c.sending.Go(func() { c.sound.sendSound(ctx) })
-	c.sending.Go(func() { c.picture.sendPicture(ctx) })
+	if c.shows {
+		c.sending.Go(func() { c.picture.sendPicture(ctx) })
+	}
 }
 
 func (c *call) describePair() {

@@ -77,6 +77,9 @@ func (c *call) hearSound(ctx context.Context) *fault {
 
 // seePicture waits for the picture; false where the server does not take one, as a token or its codecs may forbid.
 func (c *call) seePicture(ctx context.Context) (bool, *fault) {
+	if !c.shows {
+		return false, nil
+	}
 	select {
 	case <-c.picture.arrived:
 		return true, nil

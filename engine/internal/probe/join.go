@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/gorilla/websocket"
+	"github.com/livekit/protocol/livekit"
 	"github.com/pion/webrtc/v4"
 
 	"lkhub/engine/internal/participant"
@@ -136,12 +137,24 @@ func (c *call) start() *fault {
 		var tracks []participant.Publication
 		if i == 0 {
 			tracks = publications(c.sound, c.picture)
+			if c.shows = takesPicture(p.Welcome()); !c.shows {
+				tracks = tracks[:1]
+			}
 		}
 		if err := p.Start(tracks...); err != nil {
 			return failed(StageJoin, JoinFailed, "%s", redact(err.Error(), c.tokens))
 		}
 	}
 	return nil
+}
+
+// takesPicture says whether the server takes VP8 from those who publish, also where it does not tell. It refuses the
+// section of a picture that it does not take, at which pion/webrtc would end the session.
+func takesPicture(welcome *livekit.JoinResponse) bool {
+	codecs := welcome.GetEnabledPublishCodecs()
+	return len(codecs) == 0 || slices.ContainsFunc(codecs, func(codec *livekit.Codec) bool {
+		return strings.EqualFold(codec.GetMime(), webrtc.MimeTypeVP8)
+	})
 }
 
 // receive counts what the subscriber gets.

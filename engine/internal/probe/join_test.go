@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/livekit/protocol/livekit"
+
 	"lkhub/engine/internal/participant"
 )
 
@@ -30,6 +32,25 @@ func TestWebSocketThatLiveKitItselfRefusesIsNoProxysFault(t *testing.T) {
 		refused := &participant.RefusedError{Status: c.status, Header: header, Body: c.body}
 		if f := (&call{}).explainRefusal(&server{target: target}, refused); f.reason != c.want || f.stage != StageJoin {
 			t.Errorf("%s: %s at %s, not %s", c.name, f.reason, f.stage, c.want)
+		}
+	}
+}
+
+func TestPictureIsTriedWhereTheServerMayTakeIt(t *testing.T) {
+	for _, c := range []struct {
+		mimes []string
+		want  bool
+	}{
+		{nil, true}, // an older server, which does not tell
+		{[]string{"audio/opus", "video/vp8"}, true},
+		{[]string{"audio/opus", "video/H264"}, false},
+	} {
+		welcome := &livekit.JoinResponse{}
+		for _, mime := range c.mimes {
+			welcome.EnabledPublishCodecs = append(welcome.EnabledPublishCodecs, &livekit.Codec{Mime: mime})
+		}
+		if got := takesPicture(welcome); got != c.want {
+			t.Errorf("%v: %v", c.mimes, got)
 		}
 	}
 }
