@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -116,74 +117,94 @@ func (a *allowance) isWhole() bool {
 	return a.left == allowanceMost
 }
 
-// take takes so much and returns 0, or says how long it is until there is as much.
-func (a *allowance) take(cost int) time.Duration {
+// take takes what is asked for and returns 0, or says how long it is until there is as much. The tracks cost no more from
+// then on. It returns errAllowance where it is more than there ever is.
+func (a *allowance) take(asked demand) (time.Duration, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grow()
+	cost := a.costOf(asked)
+	if cost > allowanceMost {
+		return 0, errAllowance
+	}
 	if missing := float64(cost) - a.left; missing > 0 {
-		return max(time.Millisecond, time.Duration(missing/allowanceRate*float64(time.Second)))
+		return max(time.Millisecond, time.Duration(missing/allowanceRate*float64(time.Second))), nil
 	}
 	a.left -= float64(cost)
-	return 0
+	a.remember(asked.tracks)
+	return 0, nil
 }
 
-// costOf is about what media keeps of a message. Descriptions cost nothing: the next one takes the place of the last.
-func (a *allowance) costOf(request *livekit.SignalRequest) int {
-	switch message := request.GetMessage().(type) {
-	case *livekit.SignalRequest_Offer, *livekit.SignalRequest_Answer:
-		return 0
-	case *livekit.SignalRequest_Trickle:
-		return candidateBase + candidateCost*proto.Size(request)
-	case *livekit.SignalRequest_Subscription:
-		return proto.Size(request) + a.costOfSubscription(message.Subscription)
-	case *livekit.SignalRequest_TrackSetting:
-		return proto.Size(request) + a.costOfTracks(message.TrackSetting.GetTrackSids())
-	case *livekit.SignalRequest_UpdateDataSubscription:
-		cost := proto.Size(request)
-		for _, update := range message.UpdateDataSubscription.GetUpdates() {
-			cost += a.costOfTracks([]string{update.GetTrackSid()})
+// costOf wants a.mu.
+func (a *allowance) costOf(asked demand) int {
+	fresh := map[uint64]struct{}{}
+	for _, sid := range asked.tracks {
+		track := maphash.String(a.seed, sid)
+		_, now := a.named[track]
+		_, before := a.before[track]
+		if !now && !before {
+			fresh[track] = struct{}{}
 		}
-		return cost
-	case *livekit.SignalRequest_SyncState:
-		state := message.SyncState
-		cost := proto.Size(request) - proto.Size(state.GetOffer()) - proto.Size(state.GetAnswer())
-		return cost + a.costOfSubscription(state.GetSubscription()) + a.costOfTracks(state.GetTrackSidsDisabled())
-	case *livekit.SignalRequest_PublishDataTrackRequest:
-		return dataTrackCost + proto.Size(request)
-	case *livekit.SignalRequest_Simulate:
-		return simulationCost
 	}
-	return proto.Size(request)
+	return asked.bytes + trackCost*len(fresh)
 }
 
-func (a *allowance) costOfSubscription(subscription *livekit.UpdateSubscription) int {
-	cost := a.costOfTracks(subscription.GetTrackSids())
-	for _, tracks := range subscription.GetParticipantTracks() {
-		cost += a.costOfTracks(tracks.GetTrackSids())
-	}
-	return cost
-}
-
-// costOfTracks is that of the tracks that the client has not named lately.
-func (a *allowance) costOfTracks(sids []string) int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	cost := 0
-	for _, sid := range sids {
+// remember wants a.mu.
+func (a *allowance) remember(tracks []string) {
+	for _, sid := range tracks {
 		track := maphash.String(a.seed, sid)
 		if _, now := a.named[track]; now {
 			continue
-		}
-		if _, before := a.before[track]; !before {
-			cost += trackCost
 		}
 		if len(a.named) >= allowanceMost/trackCost {
 			a.before, a.named = a.named, map[uint64]struct{}{}
 		}
 		a.named[track] = struct{}{}
 	}
-	return cost
+}
+
+// demand is about what media keeps of a message: bytes, and what it keeps of each track that was not named lately.
+type demand struct {
+	bytes  int
+	tracks []string
+}
+
+// demandOf counts no descriptions: the next one takes the place of the last.
+func demandOf(request *livekit.SignalRequest) demand {
+	size := proto.Size(request)
+	switch message := request.GetMessage().(type) {
+	case *livekit.SignalRequest_Offer, *livekit.SignalRequest_Answer:
+		return demand{}
+	case *livekit.SignalRequest_Trickle:
+		return demand{bytes: candidateBase + candidateCost*size}
+	case *livekit.SignalRequest_Subscription:
+		return demand{size, tracksOf(message.Subscription)}
+	case *livekit.SignalRequest_TrackSetting:
+		return demand{size, message.TrackSetting.GetTrackSids()}
+	case *livekit.SignalRequest_UpdateDataSubscription:
+		var tracks []string
+		for _, update := range message.UpdateDataSubscription.GetUpdates() {
+			tracks = append(tracks, update.GetTrackSid())
+		}
+		return demand{size, tracks}
+	case *livekit.SignalRequest_SyncState:
+		state := message.SyncState
+		tracks := slices.Concat(tracksOf(state.GetSubscription()), state.GetTrackSidsDisabled())
+		return demand{size - proto.Size(state.GetOffer()) - proto.Size(state.GetAnswer()), tracks}
+	case *livekit.SignalRequest_PublishDataTrackRequest:
+		return demand{bytes: dataTrackCost + size}
+	case *livekit.SignalRequest_Simulate:
+		return demand{bytes: simulationCost}
+	}
+	return demand{bytes: size}
+}
+
+func tracksOf(subscription *livekit.UpdateSubscription) []string {
+	tracks := slices.Clone(subscription.GetTrackSids())
+	for _, each := range subscription.GetParticipantTracks() {
+		tracks = append(tracks, each.GetTrackSids()...)
+	}
+	return tracks
 }
 
 // allowedSink is what one client says.
@@ -200,17 +221,18 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	if !ok {
 		return s.messageSink.WriteMessage(message)
 	}
-	cost := s.allowance.costOf(request)
-	if cost > allowanceMost {
-		s.log.Warn("client asks media to keep more than it may; its signalling connection ends")
-		return errAllowance
-	}
-	for wait := s.allowance.take(cost); wait > 0 && !s.IsClosed(); wait = s.allowance.take(cost) {
+	asked := demandOf(request)
+	wait, err := s.allowance.take(asked)
+	for ; err == nil && wait > 0 && !s.IsClosed(); wait, err = s.allowance.take(asked) {
 		if !s.told {
 			s.told = true
 			s.log.Warn("client asks media to keep more than it may; it is read more slowly")
 		}
 		time.Sleep(min(wait, allowanceLook))
+	}
+	if err != nil {
+		s.log.Warn("client asks media to keep more than it may; its signalling connection ends")
+		return err
 	}
 	return s.messageSink.WriteMessage(message)
 }

@@ -73,7 +73,7 @@ func TestWhatMediaKeepsCosts(t *testing.T) {
 			UpdateMetadata: &livekit.UpdateParticipantMetadata{Metadata: long},
 		}}, 100_000, 101_000},
 	} {
-		if cost := newAllowance(time.Now).costOf(each.request); cost < each.least || cost > each.most {
+		if cost := newAllowance(time.Now).costOf(demandOf(each.request)); cost < each.least || cost > each.most {
 			t.Errorf("%s costs %d, want %d to %d", name, cost, each.least, each.most)
 		}
 	}
@@ -83,17 +83,18 @@ func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
 	a := newAllowance(time.Now)
 	tracks := trackNames(0, 500)
 	for round, want := range []int{500 * trackCost, 0, 0} {
-		if cost := a.costOfTracks(tracks); cost != want {
+		if cost := a.costOf(demand{tracks: tracks}); cost != want {
 			t.Errorf("round %d costs %d, want %d", round, cost, want)
 		}
+		a.remember(tracks)
 	}
 	for i := range 20 { // others, until the first are forgotten
-		a.costOfTracks(trackNames(1000+1000*i, 1000))
+		a.remember(trackNames(1000+1000*i, 1000))
 	}
 	if most := allowanceMost / trackCost; len(a.named) > most || len(a.before) > most {
 		t.Errorf("%d and %d tracks are remembered", len(a.named), len(a.before))
 	}
-	if cost := a.costOfTracks(tracks); cost != 500*trackCost {
+	if cost := a.costOf(demand{tracks: tracks}); cost != 500*trackCost {
 		t.Errorf("forgotten tracks cost %d", cost)
 	}
 }
@@ -117,7 +118,7 @@ func TestWhoeverAsksForTooMuchIsReadMoreSlowly(t *testing.T) {
 		began, heard := time.Now(), &heardSink{}
 		sink := newAllowedSink(heard, newAllowance(time.Now))
 		request := trickled(strings.Repeat("x", 250))
-		cost := sink.allowance.costOf(request)
+		cost := sink.allowance.costOf(demandOf(request))
 		count := 10 * allowanceMost / cost
 		for range count {
 			if err := sink.WriteMessage(request); err != nil {
@@ -169,11 +170,29 @@ func TestMessageThatAsksForMoreThanAnybodyMayHaveEndsItsConnection(t *testing.T)
 	}
 }
 
+// Whoever is refused, or leaves instead of waiting, may come back and ask for the same.
+func TestTrackCostsUntilItIsPaidFor(t *testing.T) {
+	now := time.Now()
+	a, tracks := newAllowance(func() time.Time { return now }), trackNames(0, 8000)
+	sink := newAllowedSink(&heardSink{closed: true}, a)
+	if err := sink.WriteMessage(subscription(tracks...)); !errors.Is(err, errAllowance) {
+		t.Fatalf("8000 tracks at once: %v", err)
+	}
+	last := subscription(tracks[6000:]...)
+	a.left = 0
+	_ = sink.WriteMessage(last)
+	a.left = allowanceMost
+	_ = sink.WriteMessage(last)
+	if paid := allowanceMost - a.left; paid < 2000*trackCost {
+		t.Errorf("paid %.0f of %d", paid, 2000*trackCost)
+	}
+}
+
 func TestClosedConnectionWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		heard := &heardSink{}
 		sink := newAllowedSink(heard, newAllowance(time.Now))
-		sink.allowance.take(allowanceMost)
+		sink.allowance.left = 0
 		began := time.Now()
 		time.AfterFunc(5*time.Second, func() { heard.closed = true })
 		_ = sink.WriteMessage(subscription(trackNames(0, 2000)...)) // half a minute's
@@ -187,7 +206,7 @@ func TestAllowanceIsTheClientsWhateverItsConnection(t *testing.T) {
 	now := time.Now()
 	all := &allowances{clock: func() time.Time { return now }, of: map[offerer]*allowance{}}
 	who := offerer{"room", "ann"}
-	all.get(who).take(allowanceMost)
+	all.get(who).left = 0
 	if all.get(who).left != 0 || all.get(offerer{"room", "bob"}).left != allowanceMost || all.get(offerer{"other", "ann"}).left != allowanceMost {
 		t.Error("an allowance is not that of one client in one room")
 	}

@@ -211,9 +211,9 @@ func (b *relayBounds) reason(h holder, replaces bool) error {
 	return nil
 }
 
-// networkShare is how many relay ports one address may hold, or all those of one IPv6 site. An office of fifty is never turned away for its address
-// while there is room; one address alone gets no more than half of what is left; and the last quarter of the ports is
-// for those who hold next to none.
+// networkShare is how many relay ports one address may hold, or all those of one IPv6 site. An office of fifty is never
+// turned away for its address while there is room; one address alone gets no more than half of what is left; and the last
+// quarter of the ports is for those who hold next to none.
 func networkShare(size, free, quota int) int {
 	office := min(officePeople*quota, (size+1)/2)
 	if free > size/lastShare {
