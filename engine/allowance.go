@@ -15,7 +15,7 @@ import (
 
 const (
 	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
-	// more a second it may ask. A person in a room of 500 tracks takes less than a quarter of it to join and to resume.
+	// more a second it may ask. A person in a room of 500 tracks takes less than half of it to join and to resume.
 	allowanceMost = 4 << 20
 	allowanceRate = 64 << 10
 
@@ -31,6 +31,10 @@ const (
 	// dataTrackCost is for each track of data: whoever is in the room is told of all of them whenever there is another.
 	dataTrackCost = 16 << 10
 
+	// descriptionBase is for each description, besides its bytes, until media has worked it off: those that come meanwhile
+	// wait (transport.go, eventsQueue).
+	descriptionBase = 1000
+
 	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
 	// onSimulateScenario).
 	simulationCost = 64 << 10
@@ -43,8 +47,8 @@ var errAllowance = errors.New("the client asks media to keep more than it may")
 
 // allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
 // bounds each message, at 2 MiB, and not how many there are: with one join link, candidates of a client that never offers
-// took 2 GB in 14 s, and tracks that do not exist 3 GB in 6 s. Messages come compressed, a thousandth of that. Whoever
-// asks for too much is read more slowly.
+// took 2 GB in 14 s, tracks that do not exist 3 GB in 6 s, and offers that come faster than they are answered 2 GB in 8 s.
+// Messages come compressed, a thousandth of that. Whoever asks for too much is read more slowly.
 type allowanceRouter struct {
 	messageRouter
 	allowances *allowances
@@ -56,11 +60,16 @@ func newAllowanceRouter(router messageRouter) allowanceRouter {
 
 func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
 	started, err := r.messageRouter.StartParticipantSignal(ctx, room, init)
-	if err == nil {
-		log := slog.With("room", room, "participant", init.Identity)
-		started.RequestSink = &allowedSink{messageSink: started.RequestSink, allowance: r.allowances.get(offerer{room, init.Identity}), log: log}
+	if err != nil {
+		return started, err
 	}
-	return started, err
+	sink := &allowedSink{
+		messageSink: started.RequestSink,
+		allowance:   r.allowances.get(offerer{room, init.Identity}),
+		log:         slog.With("room", room, "participant", init.Identity),
+	}
+	started.RequestSink, started.ResponseSource = sink, filterSource(started.ResponseSource, sink.response)
+	return started, nil
 }
 
 // allowances are those of all clients, whatever their connection: a new one has no other.
@@ -135,6 +144,14 @@ func (a *allowance) take(asked demand) (time.Duration, error) {
 	return 0, nil
 }
 
+// giveBack lets a client ask again for what media keeps no longer.
+func (a *allowance) giveBack(cost int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.grow()
+	a.left = min(allowanceMost, a.left+float64(cost))
+}
+
 // costOf wants a.mu.
 func (a *allowance) costOf(asked demand) int {
 	fresh := map[uint64]struct{}{}
@@ -169,12 +186,11 @@ type demand struct {
 	tracks []string
 }
 
-// demandOf counts no descriptions: the next one takes the place of the last.
 func demandOf(request *livekit.SignalRequest) demand {
 	size := proto.Size(request)
 	switch message := request.GetMessage().(type) {
 	case *livekit.SignalRequest_Offer, *livekit.SignalRequest_Answer:
-		return demand{}
+		return demand{bytes: descriptionBase + size}
 	case *livekit.SignalRequest_Trickle:
 		return demand{bytes: candidateBase + candidateCost*size}
 	case *livekit.SignalRequest_Subscription:
@@ -210,9 +226,10 @@ func tracksOf(subscription *livekit.UpdateSubscription) []string {
 // allowedSink is what one client says.
 type allowedSink struct {
 	messageSink
-	allowance *allowance
-	log       *slog.Logger
-	told      bool
+	allowance       *allowance
+	log             *slog.Logger
+	told            bool
+	offers, answers descriptions
 }
 
 // WriteMessage has one caller, which reads nothing of the client's before it returns.
@@ -234,5 +251,49 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 		s.log.Warn("client asks media to keep more than it may; its signalling connection ends")
 		return err
 	}
+	switch request.GetMessage().(type) {
+	case *livekit.SignalRequest_Offer:
+		s.offers.add(asked.bytes)
+	case *livekit.SignalRequest_Answer:
+		s.answers.add(asked.bytes)
+	}
 	return s.messageSink.WriteMessage(message)
+}
+
+// response looks at what goes to the client: media has worked off an offer when it answers, and an answer when it offers
+// again.
+func (s *allowedSink) response(message proto.Message) []proto.Message {
+	if response, ok := message.(*livekit.SignalResponse); ok {
+		switch response.GetMessage().(type) {
+		case *livekit.SignalResponse_Answer:
+			s.allowance.giveBack(s.offers.next())
+		case *livekit.SignalResponse_Offer:
+			s.allowance.giveBack(s.answers.next())
+		}
+	}
+	return []proto.Message{message}
+}
+
+// descriptions are what those cost that one connection has given and media has not worked off, in their order.
+type descriptions struct {
+	mu    sync.Mutex
+	costs []int
+}
+
+func (d *descriptions) add(cost int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.costs = append(d.costs, cost)
+}
+
+// next takes out the oldest; 0 where there is none, as after a join that brought its offer.
+func (d *descriptions) next() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.costs) == 0 {
+		return 0
+	}
+	cost := d.costs[0]
+	d.costs = d.costs[1:]
+	return cost
 }

@@ -47,8 +47,8 @@ func TestWhatMediaKeepsCosts(t *testing.T) {
 	}{
 		"nothing":   {&livekit.SignalRequest{}, 0, 0},
 		"ping":      {ping(1), 1, 10},
-		"offer":     {&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}}, 0, 0},
-		"answer":    {&livekit.SignalRequest{Message: &livekit.SignalRequest_Answer{Answer: description}}, 0, 0},
+		"offer":     {&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}}, 101_000, 102_000},
+		"answer":    {&livekit.SignalRequest{Message: &livekit.SignalRequest_Answer{Answer: description}}, 101_000, 102_000},
 		"candidate": {trickled(long), 400_000, 401_000},
 		"track":     {&livekit.SignalRequest{Message: &livekit.SignalRequest_AddTrack{AddTrack: &livekit.AddTrackRequest{Name: long}}}, 100_000, 101_000},
 		"tracks":    {subscription(tracks...), 50_000, 51_000},
@@ -148,8 +148,10 @@ func TestUsualClientDoesNotWait(t *testing.T) {
 				TrackSetting: &livekit.UpdateTrackSettings{TrackSids: []string{name}, Width: 1280, Height: 720},
 			}})
 		}
+		description := &livekit.SessionDescription{Sdp: strings.Repeat("x", 1<<20)}
+		requests = append(requests, &livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}})
 		requests = append(requests, &livekit.SignalRequest{Message: &livekit.SignalRequest_SyncState{SyncState: &livekit.SyncState{
-			Answer: &livekit.SessionDescription{Sdp: strings.Repeat("x", 1<<20)}, TrackSidsDisabled: trackNames(0, 500),
+			Answer: description, TrackSidsDisabled: trackNames(0, 500),
 		}}})
 		for _, request := range requests {
 			if err := sink.WriteMessage(request); err != nil {
@@ -160,6 +162,40 @@ func TestUsualClientDoesNotWait(t *testing.T) {
 			t.Errorf("waited %s, %f left", waited, sink.allowance.left)
 		}
 	})
+}
+
+// Descriptions that media has not worked off wait at media.
+func TestDescriptionCostsUntilMediaHasWorkedItOff(t *testing.T) {
+	description := &livekit.SessionDescription{Sdp: strings.Repeat("x", 1<<20)}
+	offer := &livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}}
+	answer := &livekit.SignalRequest{Message: &livekit.SignalRequest_Answer{Answer: description}}
+	offers := &livekit.SignalResponse{Message: &livekit.SignalResponse_Offer{Offer: description}}
+	answers := &livekit.SignalResponse{Message: &livekit.SignalResponse_Answer{Answer: description}}
+	for name, pair := range map[string]struct {
+		request  *livekit.SignalRequest
+		response *livekit.SignalResponse
+		other    *livekit.SignalResponse
+	}{"offers": {offer, answers, offers}, "answers": {answer, offers, answers}} {
+		synctest.Test(t, func(t *testing.T) {
+			began, sink := time.Now(), newAllowedSink(&heardSink{}, newAllowance(time.Now))
+			for range 100 {
+				_ = sink.WriteMessage(pair.request)
+				if passed := sink.response(pair.response); len(passed) != 1 || passed[0] != pair.response {
+					t.Fatalf("%s: the client is told %v", name, passed)
+				}
+			}
+			if waited := time.Since(began); waited > 0 {
+				t.Errorf("%s that are worked off: waited %s", name, waited)
+			}
+			for range 5 {
+				_ = sink.WriteMessage(pair.request)
+				sink.response(pair.other)
+			}
+			if waited := time.Since(began); waited < 15*time.Second {
+				t.Errorf("%s that are not: waited %s", name, waited)
+			}
+		})
+	}
 }
 
 func TestMessageThatAsksForMoreThanAnybodyMayHaveEndsItsConnection(t *testing.T) {
