@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,11 +104,11 @@ func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
 type heardSink struct {
 	messageSink
 	heard  int
-	closed bool
+	closed atomic.Bool
 }
 
 func (s *heardSink) WriteMessage(proto.Message) error { s.heard++; return nil }
-func (s *heardSink) IsClosed() bool                   { return s.closed }
+func (s *heardSink) IsClosed() bool                   { return s.closed.Load() }
 
 func newAllowedSink(inner messageSink, a *allowance) *allowedSink {
 	return &allowedSink{messageSink: inner, allowance: a, log: slog.New(slog.DiscardHandler)}
@@ -210,7 +211,9 @@ func TestMessageThatAsksForMoreThanAnybodyMayHaveEndsItsConnection(t *testing.T)
 func TestTrackCostsUntilItIsPaidFor(t *testing.T) {
 	now := time.Now()
 	a, tracks := newAllowance(func() time.Time { return now }), trackNames(0, 8000)
-	sink := newAllowedSink(&heardSink{closed: true}, a)
+	heard := &heardSink{}
+	heard.closed.Store(true)
+	sink := newAllowedSink(heard, a)
 	if err := sink.WriteMessage(subscription(tracks...)); !errors.Is(err, errAllowance) {
 		t.Fatalf("8000 tracks at once: %v", err)
 	}
@@ -230,7 +233,7 @@ func TestClosedConnectionWaitsNoLonger(t *testing.T) {
 		sink := newAllowedSink(heard, newAllowance(time.Now))
 		sink.allowance.left = 0
 		began := time.Now()
-		time.AfterFunc(5*time.Second, func() { heard.closed = true })
+		time.AfterFunc(5*time.Second, func() { heard.closed.Store(true) })
 		_ = sink.WriteMessage(subscription(trackNames(0, 2000)...)) // half a minute's
 		if waited := time.Since(began); waited > 5*time.Second+allowanceLook {
 			t.Errorf("waited %s", waited)
