@@ -202,14 +202,14 @@ def _explain_elsewhere(
         cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
         why = f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
         return why, (only, _PROXY_FIX)
-    if around.reach == "public" and set(wrong) <= set(lead.private):
+    answers = {lead.answers.get(address) for address in wrong}
+    if around.reach == "public" and set(wrong) <= set(lead.private) and "proxy" not in answers:
         why = (
             f"no router of the internet leads to {_list(wrong)}, and asked there, this hub did not answer: the record "
-            "is wrong; or others are told something else than this network's name server says (split DNS), and that is "
-            "wrong"
+            "is wrong; or others are told another address, and the one that this network's name server tells (split "
+            "DNS) is wrong"
         )
         return why, (only, Fix("see on another network where it leads", f"getent ahosts {shlex.quote(lead.name)}"))
-    answers = {lead.answers.get(address) for address in wrong}
     if answers == {"proxy"}:
         why = (
             "asked there, this very hub answered, behind something that ends TLS with a certificate of its own: pages "
