@@ -30,6 +30,9 @@ from lkhub.supervise.applied import load_applied
 # What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
 LOOK_SECONDS = 4.0
 
+# These hold a port that a container publishes, and its packets pass another chain. "": a process that can't be seen.
+_NO_PROXIES = ("", "docker-proxy", "dockerd", "conmon")
+
 
 def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
     """By the record of what is in force. What can't be known, or not in time, is left out."""
@@ -77,13 +80,13 @@ def _judge_ports(applied: Mapping[str, Any]) -> tuple[tuple[Verdict, ...], tuple
 
 def _list_proxy_rows(applied: Mapping[str, Any], table: FirewallTable) -> Iterator[FirewallRow]:
     """The port of a proxy in front, where it is on this machine: it comes over loopback, the name leads here, and it is
-    the one that listens. What Docker publishes passes another chain."""
+    the one that listens."""
     front = applied["front"]
     if applied["tls"] != "external" or not front.get("door", "").startswith(("127.", "[::1]")):
         return
     own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
     led = own & set(ask_resolver(front.get("name", ""), LOOK_SECONDS) or ())
-    if led and find_holder("tcp", None, HTTPS_PORT).name not in ("", "docker-proxy"):
+    if led and find_holder("tcp", None, HTTPS_PORT).name not in _NO_PROXIES:
         sources = next((row.sources for row in table.rows), ())
         versions = frozenset(address.version for address in led)
         yield FirewallRow(

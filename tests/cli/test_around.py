@@ -131,6 +131,8 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
         # Elsewhere, a container's port that another chain decides about, nobody yet, a proxy on another machine.
         (BALANCER, "nginx", "", False),
         (OWN, "docker-proxy", "", False),
+        (OWN, "dockerd", "", False),
+        (OWN, "conmon", "", False),
         (OWN, "", "", False),
         (OWN, "nginx", ", trusted_proxies: [10.0.0.2]", False),
     ],
