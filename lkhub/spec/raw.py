@@ -41,7 +41,8 @@ def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, st
     if isinstance(address, str) and "://" in address:
         scheme, _, rest = address.partition("://")
         # What stands before @ is a login.
-        where = rest.rpartition("@")[2].partition("/")[0] or "HOST:6379"
+        where = rest.rpartition("@")[2].partition("/")[0] or "HOST"
+        where += "" if where.rpartition(":")[2].isdigit() else ":6379"
         tls = ", and redis.tls: {enabled: true}" if scheme == "rediss" else ""
         yield _REDIS, "Redis is found by HOST:PORT alone, without a scheme", f"write address: {where}{tls}"
     for path in _NOT_BUILT_IN if bundled else ():
