@@ -272,7 +272,7 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
 
 def _not_accepted(result: PathResult, hub: CalledHub) -> Cause:
     why = "the server does not take the publisher's track: the token, the room or room.enabled_codecs does not allow it"
-    allow = Fix("allow audio/opus and video/VP8 in room.enabled_codecs, and publishing in the token")
+    allow = Fix("allow audio/opus in room.enabled_codecs, and publishing in the token")
     return Cause(why, (LOG_FIX, allow) if hub.is_own else (allow,))
 
 
