@@ -176,7 +176,11 @@ def _explain_closed(ports: Sequence[str]) -> Cause | None:
     """Which rule it is and how to open them is a finding of its own."""
     if not ports:
         return None
-    return Cause(f"this machine's own firewall closes {' and '.join(ports)}: port-closed says by which rule", ())
+    why = f"this machine's own firewall closes {' and '.join(ports)}: port-closed says by which rule"
+    return Cause(
+        f"{why}; where it lets loopback pass, something else is wrong as well",
+        (Fix("open it first, and try again", "lkhub verify"),),
+    )
 
 
 def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:

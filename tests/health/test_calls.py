@@ -69,8 +69,9 @@ def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() 
     """As where a rule drops what comes over loopback, too. Which rule it is, port-closed says."""
     results = [connect("udp"), connect("turn-udp")]
     [finding] = check_paths(results, replace(OWN, closed=("7882/udp", "3478/udp")))
-    assert (finding.depends_on, finding.fix) == (("port-closed",), ())
+    assert (finding.depends_on, [fix.command for fix in finding.fix]) == (("port-closed",), ["lkhub verify"])
     assert "this machine's own firewall closes 7882/udp: port-closed says" in finding.cause
+    assert "where it lets loopback pass, something else is wrong as well" in finding.cause
     for hub in (replace(OWN, closed=("3478/udp",)), replace(SOMEBODYS, closed=("7882/udp",))):
         [finding] = check_paths(results, hub)
         assert finding.depends_on == ()
