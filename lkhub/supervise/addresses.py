@@ -67,7 +67,7 @@ async def follow_addresses(supervisor: Supervisor, wanted: PreparedHub) -> None:
     supervisor.tell_notes(current)
     if told != now:
         supervisor.say(f"the hub followed its address from {told} to {now}")
-    elif not applied.changed:
+    elif not applied.changed and not applied.reloaded:
         supervisor.say(f"this machine is at {now} again, as clients are told: nothing is changed")
 
 

@@ -324,3 +324,20 @@ async def test_hub_that_is_stopped_does_not_wait_for_name_servers(
             tasks.cancel_scope.cancel()
         assert anyio.current_time() - stopped < 10
         may_end.set()
+
+
+async def test_address_that_comes_back_is_not_told_as_no_change_where_a_process_took_one_over(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+) -> None:
+    """The operator's change waits with the address, and a part of it interrupts nobody."""
+    here = at(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "old"}), "192.168.1.5")
+    there = at(make_hub(media={"rooms": IN_A_CALL, "say": "new"}, edge={"say": "new"}), "192.168.1.77")
+    back = at(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "new"}), "192.168.1.5")
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(here)
+        await supervisor.apply(there)
+        assert supervisor.pending is there
+        move(back)
+        await follow_addresses(supervisor, there)
+        assert supervisor.current is back
+        assert not any("nothing is changed" in line for line in said)
