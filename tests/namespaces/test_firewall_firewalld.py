@@ -163,5 +163,10 @@ def test_a_firewalld_that_does_not_answer_is_told_as_unknown(
         assert f"firewall status --spec {hub.spec} --state {hub.state}" in done.stderr
     finally:
         os.kill(pid, signal.SIGCONT)
-    codes = [finding["code"] for finding in hub.status()["findings"]]
-    assert ("port-closed" in codes, "firewall-unknown" in codes) == (True, False)
+
+    # It has a backlog now, and its time for an answer is short where the machine is busy.
+    def is_known() -> bool:
+        codes = {finding["code"] for finding in hub.status()["findings"]}
+        return "port-closed" in codes and "firewall-unknown" not in codes
+
+    wait_until(is_known, "a firewalld that answers again")
