@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +17,8 @@ import (
 
 const (
 	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
-	// more a second it may ask. A person in a room of 500 tracks takes less than half of it to join and to resume.
+	// more a second it may ask. What media makes of a description is not in it, but bounded by sectionsMost. A person in a
+	// room of 500 tracks takes about half of it to join and to resume.
 	allowanceMost = 4 << 20
 	allowanceRate = 64 << 10
 
@@ -35,6 +38,10 @@ const (
 	// wait (transport.go, eventsQueue).
 	descriptionBase = 1000
 
+	// sectionsMost is how many media sections a description may have. Media keeps about 30 KB for each as long as the
+	// session lasts. A client with one peer connection has one for each track that it gets or sends.
+	sectionsMost = 2000
+
 	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
 	// onSimulateScenario).
 	simulationCost = 64 << 10
@@ -43,7 +50,10 @@ const (
 	allowanceLook = time.Second
 )
 
-var errAllowance = errors.New("the client asks media to keep more than it may")
+var (
+	errAllowance = errors.New("the client asks media to keep more than it may")
+	errSections  = fmt.Errorf("a description has more than %d media sections", sectionsMost)
+)
 
 // allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
 // bounds each message, at 2 MiB, and not how many there are: with one join link, candidates of a client that never offers
@@ -59,6 +69,9 @@ func newAllowanceRouter(router messageRouter) allowanceRouter {
 }
 
 func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
+	if hasManySections(init.PublisherOffer) {
+		return startedSignal{}, errSections
+	}
 	started, err := r.messageRouter.StartParticipantSignal(ctx, room, init)
 	if err != nil {
 		return started, err
@@ -72,7 +85,7 @@ func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room liveki
 	return started, nil
 }
 
-// allowances are those of all clients, whatever their connection: a new one has no other.
+// allowances are those of all clients, whatever their connection. A whole one is forgotten: a new one is as good.
 type allowances struct {
 	clock func() time.Time
 
@@ -238,6 +251,10 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	if !ok {
 		return s.messageSink.WriteMessage(message)
 	}
+	if hasManySections(request.GetOffer()) || hasManySections(request.GetAnswer()) {
+		s.log.Warn("client describes more media sections than it may; its signalling connection ends", "most", sectionsMost)
+		return errSections
+	}
 	asked := demandOf(request)
 	wait, err := s.allowance.take(asked)
 	for ; err == nil && wait > 0 && !s.IsClosed(); wait, err = s.allowance.take(asked) {
@@ -258,6 +275,10 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 		s.answers.add(asked.bytes)
 	}
 	return s.messageSink.WriteMessage(message)
+}
+
+func hasManySections(description *livekit.SessionDescription) bool {
+	return strings.Count(description.GetSdp(), "\nm=") > sectionsMost
 }
 
 // response looks at what goes to the client: media has worked off an offer when it answers, and an answer when it offers

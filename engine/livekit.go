@@ -181,8 +181,8 @@ func (s *sfu) initialize(conf *config.Config) error {
 	}
 	hideReplaced(s.server, s.currentSession)
 	holdRequests(s.server)
-	awaitOffers(s.server, s.resumeStalled)
 	boundRequests(s.server)
+	awaitOffers(s.server, s.resumeStalled) // outside of the bounds: an offer that waits there has been made
 	here := homeOf(conf, s.told)
 	s.seen.isHome = here.has
 	if len(here.told) > 1 {
