@@ -153,7 +153,7 @@ async def _serve_signals(
                     supervisor.stop_now()
                 else:
                     say(_describe_stop(supervisor))
-                    tasks.start_soon(_drain, supervisor, scope)
+                    tasks.start_soon(_drain, supervisor, scope, say)
 
 
 def _find_drain(supervisor: Supervisor) -> int:
@@ -168,8 +168,12 @@ def _describe_stop(supervisor: Supervisor) -> str:
     return f"stopping; people in a call may finish for up to {drain} (once more to stop now)" if drain else "stopping"
 
 
-async def _drain(supervisor: Supervisor, scope: anyio.CancelScope) -> None:
-    await supervisor.stop("drain")
+async def _drain(supervisor: Supervisor, scope: anyio.CancelScope, say: Say) -> None:
+    try:
+        await supervisor.stop("drain")
+    except MachineError as error:
+        say(f"not stopped: {error.message}")  # the next signal tries it again
+        return
     scope.cancel()
 
 

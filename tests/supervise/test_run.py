@@ -71,6 +71,30 @@ async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number
     assert list_running(paths) == []
 
 
+async def test_signal_to_a_hub_that_can_not_be_stopped_cuts_nothing(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one tries it again."""
+    asked: list[str] = []
+    stop = Supervisor.stop
+
+    async def fail_once(supervisor: Supervisor, how: Any) -> None:
+        asked.append(how)
+        if len(asked) > 1:
+            await stop(supervisor, how)
+        else:
+            supervisor.say("tried")
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise MachineError("media can't be ended")
+
+    monkeypatch.setattr(Supervisor, "stop", fail_once)
+    outcome = Outcome()
+    await outcome.run(make_hub(), "SIGTERM")
+    assert asked[:2] == ["drain", "drain"]
+    assert "not stopped: media can't be ended" in outcome.said
+    assert list_running(paths) == []
+
+
 async def test_hub_that_does_not_drain_does_not_say_that_people_may_finish(make_hub: MakeHub) -> None:
     outcome = Outcome()
     await outcome.run(with_drain(make_hub(), 0), "SIGTERM")
