@@ -5,6 +5,7 @@ the bundled engine is built without (docs/adr/0009-webrtc-copy.md): it would be 
 LiveKit's parser takes and media ends with.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,8 +41,8 @@ def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, st
     address = _value(livekit, _REDIS)
     if isinstance(address, str) and "://" in address:
         scheme, _, rest = address.partition("://")
-        # What stands before @ is a login.
-        where = rest.rpartition("@")[2].partition("/")[0] or "HOST"
+        # What stands before @ is a login, and what comes after ? may be one.
+        where = re.split("[/?#]", rest.rpartition("@")[2])[0] or "HOST"
         where += "" if where.rpartition(":")[2].isdigit() else ":6379"
         tls = ", and redis.tls: {enabled: true}" if scheme == "rediss" else ""
         yield _REDIS, "Redis is found by HOST:PORT alone, without a scheme", f"write address: {where}{tls}"

@@ -61,3 +61,11 @@ def test_every_owned_key_points_to_a_key_of_the_spec() -> None:
         for step in target.split("."):
             assert step in model.model_fields
             model = model.model_fields[step].annotation
+
+
+@pytest.mark.parametrize(
+    "rest", ["redis.example.com", "redis.example.com:6379/0", "me:CANARY@redis.example.com?x=CANARY#1"]
+)
+def test_hint_for_redis_shows_no_login(rest: str) -> None:
+    [(_, _, hint)] = find_refused({"redis": {"address": f"redis://{rest}"}}, bundled=True)
+    assert hint == "write address: redis.example.com:6379"
