@@ -32,7 +32,8 @@ def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Le
     if not any(asked.values()) or not applied["urls"]["livekit"].startswith("wss:") or not serve:
         return leads
     instance, leaves = _ask_own(serve), list_leaves(paths)
-    if not instance:
+    # Without the certificates that the edge serves, as while no supervisor runs, the hub itself would pass for a proxy.
+    if not instance or not leaves:
         return leads
     port = port_of(applied["urls"]["livekit"])
     return tuple(_ask_each(lead, asked[lead.name], port, instance, leaves) for lead in leads)

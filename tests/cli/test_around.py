@@ -286,6 +286,22 @@ def test_nobody_is_asked_in_vain(
     assert set(lead.answers.values()) == ({"nobody"} if expected else set())
 
 
+def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    asked: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As while no supervisor runs."""
+    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset())
+    answers[NAME] = (ip_address(BALANCER),)
+    asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE))}
+    record(paths, PUBLIC_HUB)
+    [lead] = look_around(paths, {}).leads
+    assert lead.answers == {}
+
+
 @pytest.mark.parametrize(
     ("resolved", "leads_back", "why"),
     [
