@@ -245,15 +245,23 @@ def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
             "port-closed",
             port,
             "error",
-            f"this machine's firewall keeps clients from {port}, the proxy's, by which all of them come",
+            f"this machine's firewall keeps clients from {port}, the proxy's, by which they come",
             verdict.why,
             f"clients come from {verdict.row.source}; calls from this machine to the proxy come over loopback, so that "
             "where they get through they prove it without the firewall",
             (
-                Fix(f"open {port} as for any web server: `lkhub firewall apply` opens the hub's own ports alone"),
-                Fix("with ufw", f"sudo ufw allow {port}"),
                 Fix(
-                    "with firewalld", f"sudo firewall-cmd --add-port={port} && sudo firewall-cmd --runtime-to-permanent"
+                    f"let {port} in, as for any web server, in front of the rule above: `lkhub firewall apply` opens "
+                    "the hub's own ports alone"
+                ),
+                Fix("with ufw", f"sudo ufw prepend allow {port}"),
+                Fix(
+                    "with firewalld, in the zone that decides, and once more with --permanent",
+                    f"sudo firewall-cmd --zone=ZONE --add-port={port}",
+                ),
+                Fix(
+                    "with iptables, and with ip6tables for IPv6",
+                    f"sudo iptables -I INPUT -p tcp --dport {verdict.row.ports} -j ACCEPT",
                 ),
                 Fix("with nftables: an accept in front of the rule above"),
             ),
@@ -261,7 +269,7 @@ def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
 
 
 def _check_ports(around: Surroundings) -> Iterator[Finding]:
-    """Ports that this machine's firewall closes to clients. The hub's own calls do not meet it."""
+    """Ports that this machine's firewall closes to clients. The hub's own calls come over loopback."""
     yield from _check_proxy_port(around)
     closed = [verdict for verdict in around.closed if verdict.row.key != PROXY_KEY]
     if not closed:
@@ -305,19 +313,17 @@ def _check_unknown(around: Surroundings) -> Iterator[Finding]:
     reasons = dict.fromkeys(str(unread) for unread in around.unread)
     why = reasons or dict.fromkeys(verdict.why for verdict in unknown)
     again = any(unread.again for unread in around.unread) or not reasons
+    # No table of the hub's has the proxy's port.
+    tells = around.tells if any(verdict.row.key != PROXY_KEY for verdict in unknown) else "sudo nft list ruleset"
     yield Finding(
         "firewall-unknown",
         "firewall",
         "info",
         f"whether this machine's firewall lets clients in to {ports} is not known",
         "; ".join(why),
-        "the hub's calls to itself don't meet the firewall, so that they say nothing of it either",
+        "the hub's calls to itself come over loopback, so that they say nothing of it either",
         (
-            *(
-                (Fix("ask as root, and for longer" if reasons else "see which rule it is", around.tells),)
-                if again
-                else ()
-            ),
+            *((Fix("ask as root, and for longer" if reasons else "see which rule it is", tells),) if again else ()),
             *((Fix("have nft installed", "sudo apt-get install nftables"),) if NO_NFT in "".join(why) else ()),
             Fix("the first call from another machine shows it", "lkhub status"),
         ),

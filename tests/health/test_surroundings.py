@@ -197,8 +197,18 @@ def test_closed_port_of_the_proxy_is_not_one_that_the_hub_opens() -> None:
     [finding] = [finding for finding in find(seen) if finding.code == "port-closed"]
     assert (finding.subject, finding.severity) == ("443/tcp", "error")
     assert "the proxy's" in finding.title
-    assert "sudo ufw allow 443/tcp" in [fix.command for fix in finding.fix]
+    assert "sudo ufw prepend allow 443/tcp" in [fix.command for fix in finding.fix]
     assert not any("firewall apply" in (fix.command or "") for fix in finding.fix)
+
+
+@pytest.mark.parametrize("also", [True, False])
+def test_port_of_the_proxy_that_is_not_decided_is_in_no_table_of_the_hub(also: bool) -> None:
+    open_ = None if also else True
+    seen = replace(
+        around(PUBLIC), verdicts=(verdict("tcp", 443, PROXY_KEY, None), verdict("udp", 7882, "media.udp", open_))
+    )
+    [finding] = [finding for finding in find(seen) if finding.code == "firewall-unknown"]
+    assert finding.fix[0].command == (UNSEEN.tells if also else "sudo nft list ruleset")
 
 
 @pytest.mark.parametrize(
