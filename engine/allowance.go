@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"slices"
@@ -12,13 +11,14 @@ import (
 	"time"
 
 	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
 )
 
 const (
 	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
-	// more a second it may ask. What media makes of a description is not in it, but bounded by sectionsMost. A person in a
-	// room of 500 tracks takes about half of it to join and to resume.
+	// more a second it may ask. What media makes of a description is not in it; see sectionsMost. A person in a room of 500
+	// tracks takes about half of it to join and to resume.
 	allowanceMost = 4 << 20
 	allowanceRate = 64 << 10
 
@@ -38,8 +38,9 @@ const (
 	// wait (transport.go, eventsQueue).
 	descriptionBase = 1000
 
-	// sectionsMost is how many media sections a description may have. Media keeps about 30 KB for each as long as the
-	// session lasts. A client with one peer connection has one for each track that it gets or sends.
+	// sectionsMost is how many media sections one offer may have. Media keeps about 30 KB for each as long as the session
+	// lasts, also where the next offer has others. A client with one peer connection has one for each track that it gets or
+	// sends.
 	sectionsMost = 2000
 
 	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
@@ -52,7 +53,7 @@ const (
 
 var (
 	errAllowance = errors.New("the client asks media to keep more than it may")
-	errSections  = fmt.Errorf("a description has more than %d media sections", sectionsMost)
+	errSections  = psrpc.NewErrorf(psrpc.InvalidArgument, "an offer has more than %d media sections", sectionsMost)
 )
 
 // allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
@@ -251,8 +252,8 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	if !ok {
 		return s.messageSink.WriteMessage(message)
 	}
-	if hasManySections(request.GetOffer()) || hasManySections(request.GetAnswer()) {
-		s.log.Warn("client describes more media sections than it may; its signalling connection ends", "most", sectionsMost)
+	if hasManySections(request.GetOffer()) {
+		s.log.Warn("client offers more media sections than it may; its signalling connection ends", "most", sectionsMost)
 		return errSections
 	}
 	asked := demandOf(request)
@@ -277,8 +278,9 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	return s.messageSink.WriteMessage(message)
 }
 
-func hasManySections(description *livekit.SessionDescription) bool {
-	return strings.Count(description.GetSdp(), "\nm=") > sectionsMost
+// hasManySections counts as pion/sdp reads: a carriage return may stand alone (v3, base_lexer.go).
+func hasManySections(offer *livekit.SessionDescription) bool {
+	return strings.Count(offer.GetSdp(), "\nm=")+strings.Count(offer.GetSdp(), "\rm=") > sectionsMost
 }
 
 // response looks at what goes to the client: media has worked off an offer when it answers, and an answer when it offers
