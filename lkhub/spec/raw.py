@@ -42,7 +42,9 @@ def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, st
     if isinstance(address, str) and "://" in address:
         scheme, _, rest = address.partition("://")
         # What stands before @ is a login, and what comes after ? may be one.
-        where = re.split("[/?#]", rest.rpartition("@")[2])[0] or "HOST"
+        before = re.split("[?#]", rest)[0]
+        where = "" if "@" in rest[len(before) :] else before.rpartition("@")[2].partition("/")[0]
+        where = where or "HOST"
         where += "" if where.rpartition(":")[2].isdigit() else ":6379"
         tls = ", and redis.tls: {enabled: true}" if scheme == "rediss" else ""
         yield _REDIS, "Redis is found by HOST:PORT alone, without a scheme", f"write address: {where}{tls}"

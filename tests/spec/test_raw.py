@@ -64,8 +64,16 @@ def test_every_owned_key_points_to_a_key_of_the_spec() -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", ["redis.example.com", "redis.example.com:6379/0", "me:CANARY@redis.example.com?x=CANARY#1"]
+    ("rest", "host"),
+    [
+        ("redis.example.com", "redis.example.com"),
+        ("redis.example.com:6379/0", "redis.example.com"),
+        ("me:CANARY@redis.example.com?x=CANARY#1", "redis.example.com"),
+        ("redis.example.com?password=a@CANARY", "HOST"),
+        ("me:CANARY?@redis.example.com", "HOST"),
+        ("", "HOST"),
+    ],
 )
-def test_hint_for_redis_shows_no_login(rest: str) -> None:
+def test_hint_for_redis_shows_no_login(rest: str, host: str) -> None:
     [(_, _, hint)] = find_refused({"redis": {"address": f"redis://{rest}"}}, bundled=True)
-    assert hint == "write address: redis.example.com:6379"
+    assert hint == f"write address: {host}:6379"
