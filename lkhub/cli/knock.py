@@ -32,8 +32,7 @@ def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Le
     if not any(asked.values()) or not applied["urls"]["livekit"].startswith("wss:") or not serve:
         return leads
     instance, leaves = _ask_own(serve), list_leaves(paths)
-    # Without the certificates that the edge serves, as while no supervisor runs, the hub itself would pass for a proxy.
-    if not instance or not leaves:
+    if not instance:
         return leads
     port = port_of(applied["urls"]["livekit"])
     return tuple(_ask_each(lead, asked[lead.name], port, instance, leaves) for lead in leads)
@@ -49,6 +48,8 @@ def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, le
     with ThreadPoolExecutor(len(addresses)) as at_once:
         found = list(at_once.map(lambda at: ask_over_tls(at, port, lead.name, WAY, KNOCK_SECONDS), addresses))
     answers = {at: judge_answer(answered, instance, leaves) for at, answered in zip(addresses, found, strict=True)}
+    if not leaves:  # none is known, as while no supervisor runs, and the hub itself would pass for a proxy
+        answers = {at: answer for at, answer in answers.items() if answer != "proxy"}
     seen = [_read(answered.body)["client"] for answered in found if answered and _is_from(answered, instance)]
     # Where it is this machine's own address, what passes connections on leaves the clients' addresses as they are.
     own = {str(address) for interface in list_interfaces() for address in interface.addresses}

@@ -295,11 +295,11 @@ def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
 ) -> None:
     """As while no supervisor runs."""
     monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset())
-    answers[NAME] = (ip_address(BALANCER),)
+    answers[NAME] = (ip_address(BALANCER), ip_address("93.184.216.9"))
     asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE))}
     record(paths, PUBLIC_HUB)
     [lead] = look_around(paths, {}).leads
-    assert lead.answers == {}
+    assert lead.answers == {ip_address("93.184.216.9"): "nobody"}
 
 
 @pytest.mark.parametrize(
