@@ -6,18 +6,17 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/livekit/protocol/livekit"
-	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
 )
 
 const (
 	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
-	// more a second it may ask. What media makes of a description is not in it; see sectionsMost. A person in a room of 500
+	// more a second it may ask. What media makes of an offer is not in it; sections.go bounds
+	// that. A person in a room of 500
 	// tracks takes about half of it to join and to resume.
 	allowanceMost = 4 << 20
 	allowanceRate = 64 << 10
@@ -38,11 +37,6 @@ const (
 	// wait (transport.go, eventsQueue).
 	descriptionBase = 1000
 
-	// sectionsMost is how many media sections one offer may have. Media keeps about 30 KB for each as long as the session
-	// lasts, also where the next offer has others. A client with one peer connection has one for each track that it gets or
-	// sends.
-	sectionsMost = 2000
-
 	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
 	// onSimulateScenario).
 	simulationCost = 64 << 10
@@ -51,10 +45,7 @@ const (
 	allowanceLook = time.Second
 )
 
-var (
-	errAllowance = errors.New("the client asks media to keep more than it may")
-	errSections  = psrpc.NewErrorf(psrpc.InvalidArgument, "an offer has more than %d media sections", sectionsMost)
-)
+var errAllowance = errors.New("the client asks media to keep more than it may")
 
 // allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
 // bounds each message, at 2 MiB, and not how many there are: with one join link, candidates of a client that never offers
@@ -70,7 +61,8 @@ func newAllowanceRouter(router messageRouter) allowanceRouter {
 }
 
 func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
-	if hasManySections(init.PublisherOffer) {
+	allowed := r.allowances.get(offerer{room, init.Identity})
+	if !allowed.takeSections(init.PublisherOffer) {
 		return startedSignal{}, errSections
 	}
 	started, err := r.messageRouter.StartParticipantSignal(ctx, room, init)
@@ -79,7 +71,7 @@ func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room liveki
 	}
 	sink := &allowedSink{
 		messageSink: started.RequestSink,
-		allowance:   r.allowances.get(offerer{room, init.Identity}),
+		allowance:   allowed,
 		log:         slog.With("room", room, "participant", init.Identity),
 	}
 	started.RequestSink, started.ResponseSource = sink, filterSource(started.ResponseSource, sink.response)
@@ -120,10 +112,14 @@ type allowance struct {
 	at   time.Time
 	// The tracks that were named lately: those of now, and those before them.
 	named, before map[uint64]struct{}
+
+	sections *sections
 }
 
 func newAllowance(clock func() time.Time) *allowance {
-	return &allowance{clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(), named: map[uint64]struct{}{}}
+	return &allowance{
+		clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(), named: map[uint64]struct{}{}, sections: newSections(),
+	}
 }
 
 // grow wants a.mu.
@@ -137,7 +133,14 @@ func (a *allowance) isWhole() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.grow()
-	return a.left == allowanceMost
+	return a.left == allowanceMost && a.sections.isWhole(a.at)
+}
+
+// takeSections says whether media may be given the offer.
+func (a *allowance) takeSections(offer *livekit.SessionDescription) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sections.take(a.clock(), offer)
 }
 
 // take takes what is asked for and returns 0, or says how long it is until there is as much. The tracks cost no more from
@@ -252,8 +255,8 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	if !ok {
 		return s.messageSink.WriteMessage(message)
 	}
-	if hasManySections(request.GetOffer()) {
-		s.log.Warn("client offers more media sections than it may; its signalling connection ends", "most", sectionsMost)
+	if !s.allowance.takeSections(request.GetOffer()) {
+		s.log.Warn("client offers more media sections than it may; its signalling connection ends")
 		return errSections
 	}
 	asked := demandOf(request)
@@ -276,11 +279,6 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 		s.answers.add(asked.bytes)
 	}
 	return s.messageSink.WriteMessage(message)
-}
-
-// hasManySections counts as pion/sdp reads: a carriage return may stand alone (v3, base_lexer.go).
-func hasManySections(offer *livekit.SessionDescription) bool {
-	return strings.Count(offer.GetSdp(), "\nm=")+strings.Count(offer.GetSdp(), "\rm=") > sectionsMost
 }
 
 // response looks at what goes to the client: media has worked off an offer when it answers, and an answer when it offers

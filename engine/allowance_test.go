@@ -284,19 +284,3 @@ func TestMediaKeepsNoMoreThanAClientMayAskFor(t *testing.T) {
 		}
 	}
 }
-
-func TestOfferOfTooManySectionsEndsItsConnection(t *testing.T) {
-	for _, line := range []string{"\r\nm=", "\nm=", "\n\rm="} {
-		for count, want := range map[int]error{sectionsMost: nil, sectionsMost + 1: errSections} {
-			offer := &livekit.SessionDescription{Sdp: "v=0" + strings.Repeat(line+"video 9 UDP/TLS/RTP/SAVPF 96", count)}
-			sink := newAllowedSink(&heardSink{}, newAllowance(time.Now))
-			if err := sink.WriteMessage(&livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: offer}}); !errors.Is(err, want) {
-				t.Errorf("%d sections after %q: %v", count, line, err)
-			}
-			router := newAllowanceRouter(fakeRouter{started: startedSignal{ResponseSource: fakeSource{make(chan proto.Message)}}})
-			if _, err := router.StartParticipantSignal(t.Context(), "room", participantInit{PublisherOffer: offer}); !errors.Is(err, want) {
-				t.Errorf("join with %d sections after %q: %v", count, line, err)
-			}
-		}
-	}
-}
