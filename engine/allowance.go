@@ -110,15 +110,15 @@ type allowance struct {
 	mu   sync.Mutex
 	left float64
 	at   time.Time
-	// The tracks that were named lately: those of now, and those before them.
-	named, before map[uint64]struct{}
 
+	named    recent[uint64] // the hashes of the tracks' names, which may be long
 	sections *sections
 }
 
 func newAllowance(clock func() time.Time) *allowance {
 	return &allowance{
-		clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(), named: map[uint64]struct{}{}, sections: newSections(),
+		clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(),
+		named: newRecent[uint64](allowanceMost/trackCost, forever), sections: newSections(),
 	}
 }
 
@@ -171,30 +171,22 @@ func (a *allowance) giveBack(cost int) {
 
 // costOf wants a.mu.
 func (a *allowance) costOf(asked demand) int {
-	fresh := map[uint64]struct{}{}
-	for _, sid := range asked.tracks {
-		track := maphash.String(a.seed, sid)
-		_, now := a.named[track]
-		_, before := a.before[track]
-		if !now && !before {
-			fresh[track] = struct{}{}
-		}
-	}
-	return asked.bytes + trackCost*len(fresh)
+	return asked.bytes + trackCost*a.named.countFresh(a.hash(asked.tracks))
 }
 
 // remember wants a.mu.
 func (a *allowance) remember(tracks []string) {
-	for _, sid := range tracks {
-		track := maphash.String(a.seed, sid)
-		if _, now := a.named[track]; now {
-			continue
-		}
-		if len(a.named) >= allowanceMost/trackCost {
-			a.before, a.named = a.named, map[uint64]struct{}{}
-		}
-		a.named[track] = struct{}{}
+	for _, track := range a.hash(tracks) {
+		a.named.add(track, a.at)
 	}
+}
+
+func (a *allowance) hash(tracks []string) []uint64 {
+	hashes := make([]uint64, len(tracks))
+	for i, track := range tracks {
+		hashes[i] = maphash.String(a.seed, track)
+	}
+	return hashes
 }
 
 // demand is about what media keeps of a message: bytes, and what it keeps of each track that was not named lately.

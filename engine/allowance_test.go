@@ -92,8 +92,8 @@ func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
 	for i := range 20 { // others, until the first are forgotten
 		a.remember(trackNames(1000+1000*i, 1000))
 	}
-	if most := allowanceMost / trackCost; len(a.named) > most || len(a.before) > most {
-		t.Errorf("%d and %d tracks are remembered", len(a.named), len(a.before))
+	if most := allowanceMost / trackCost; len(a.named.current) > most || len(a.named.before) > most {
+		t.Errorf("%d and %d tracks are remembered", len(a.named.current), len(a.named.before))
 	}
 	if cost := a.costOf(demand{tracks: tracks}); cost != 500*trackCost {
 		t.Errorf("forgotten tracks cost %d", cost)

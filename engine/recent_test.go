@@ -7,7 +7,7 @@ import (
 
 func TestRecentForgetsByAndBy(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	r := newRecent[int]()
+	r := newRecent[int](recentMost, recentKept)
 	r.add(1, now)
 	for _, c := range []struct {
 		after time.Duration
@@ -24,7 +24,7 @@ func TestRecentForgetsByAndBy(t *testing.T) {
 }
 
 func TestRecentIsBounded(t *testing.T) {
-	r, now := newRecent[int](), time.Now()
+	r, now := newRecent[int](recentMost, recentKept), time.Now()
 	for i := range 10 * recentMost {
 		r.add(i, now)
 	}

@@ -108,7 +108,7 @@ func newRelayBounds(most int) *relayBounds {
 		participants: map[string]*relayParticipant{},
 		networks:     map[netip.Prefix]int{},
 		sites:        map[netip.Prefix]int{},
-		gone:         newRecent[string](),
+		gone:         newRecent[string](recentMost, recentKept),
 		refused:      map[error]refusal{},
 	}
 }

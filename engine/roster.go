@@ -53,7 +53,9 @@ type roster struct {
 
 type rosterEntry struct{ identity, room string }
 
-func newRoster() *roster { return &roster{in: map[string]rosterEntry{}, left: newRecent[string]()} }
+func newRoster() *roster {
+	return &roster{in: map[string]rosterEntry{}, left: newRecent[string](recentMost, recentKept)}
+}
 
 // joined notes that a participant, by its SID, is in a room. One that has left is not in again: its end may be heard of
 // first.

@@ -22,33 +22,21 @@ var errSections = psrpc.NewErrorf(psrpc.InvalidArgument, "the client offers more
 // sections are the media sections that one client has offered, by their mids, whatever its connection.
 type sections struct {
 	limit *rate.Limiter
-	// The mids that were offered lately: those of now, and those before them.
-	mids, before map[string]struct{}
+	mids  recent[string]
 }
 
 func newSections() *sections {
-	return &sections{limit: rate.NewLimiter(sectionsRate, sectionsMost), mids: map[string]struct{}{}}
+	return &sections{limit: rate.NewLimiter(sectionsRate, sectionsMost), mids: newRecent[string](sectionsMost, forever)}
 }
 
 // take says whether media may be given the offer, and remembers its sections then.
 func (s *sections) take(now time.Time, offer *livekit.SessionDescription) bool {
 	count, mids := readSections(offer)
-	fresh := map[string]struct{}{}
-	for _, mid := range mids {
-		_, is := s.mids[mid]
-		_, was := s.before[mid]
-		if !is && !was {
-			fresh[mid] = struct{}{}
-		}
-	}
-	if count > sectionsMost || !s.limit.AllowN(now, len(fresh)) {
+	if count > sectionsMost || !s.limit.AllowN(now, s.mids.countFresh(mids)) {
 		return false
 	}
-	for mid := range fresh {
-		if len(s.mids) >= sectionsMost {
-			s.before, s.mids = s.mids, map[string]struct{}{}
-		}
-		s.mids[mid] = struct{}{}
+	for _, mid := range mids {
+		s.mids.add(mid, now)
 	}
 	return true
 }
