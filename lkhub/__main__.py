@@ -2,7 +2,7 @@
 
 import sys
 
-from lkhub.cli.exits import run
+from lkhub.cli.shared.exits import run
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:

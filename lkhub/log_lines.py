@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from lkhub.json_text import parse_json
-from lkhub.spec.shown import escape
-from lkhub.tokens import PROBE_ROOM_PREFIX
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.shown import escape
+from lkhub.source.json_text import parse_json
 
 Level = Literal["info", "warning", "error"]
 

@@ -19,7 +19,7 @@ from lkhub.errors import EXIT_BUG, EXIT_OK, InputError, MachineError, UnwellErro
 from lkhub.plan.build import build_plan
 from lkhub.plan.facts import Interface, NodeFacts
 from lkhub.plan.model import Plan
-from lkhub.spec.document import dotted
+from lkhub.source.located import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import OWNED_LIVEKIT_KEYS

@@ -22,9 +22,9 @@ import pytest
 from lkhub.errors import SpecError
 from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import resolve_keys
+from lkhub.prepare.hub import resolve_keys
 from lkhub.render.all import render_all
-from lkhub.render.proxy import render_proxy
+from lkhub.render.proxy.all import render_proxy
 from lkhub.spec.load import load_spec
 from tests.machines import MACHINES
 

@@ -1,18 +1,17 @@
-"""The direction of imports: errors ← spec ← plan ← render ← host ← supervise, health, service ← cli.
+"""The direction of imports: errors ← source ← findings ← spec ← plan ← firewall, render; host acts; checks judge; hub
+gathers; supervise and service stand beside each other; cli may use all, and nothing imports it.
 
-Each rule says what must not be imported by what, and why. Only direct imports are looked at, so every
-failure names the line to move.
+Each room says which rooms it may import, and why no more. Only direct imports are looked at, so every failure names the
+line to move.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pkgutil import iter_modules
 
 import grimp
 import pytest
 
-from lkhub import health
-
+# What touches the machine. Rooms that decide or judge get facts passed in.
 MACHINE = (
     "anyio",
     "asyncio",
@@ -34,6 +33,64 @@ MACHINE = (
 
 
 @dataclass(frozen=True)
+class Room:
+    """A package or module of lkhub: the others that it may import, and why. `pure`: nothing of MACHINE. `allowed`:
+    single imports besides, from its modules."""
+
+    may: tuple[str, ...]
+    reason: str
+    pure: bool = True
+    allowed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+TEXT = ("errors", "shown", "secret", "source")
+SPEC = (*TEXT, "findings", "spec")
+PLAN = (*SPEC, "plan")
+
+ROOMS = {
+    "errors": Room((), "errors are below everything"),
+    "shown": Room((), "how foreign text is shown is below everything"),
+    "secret": Room((), "what hides itself is below everything"),
+    "trust": Room((), "words about devices depend on no hub"),
+    "source": Room(("errors", "shown"), "reading text knows nothing of what the text is about"),
+    "findings": Room(TEXT, "what is wrong is data, whatever found it"),
+    "spec": Room((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
+    "plan": Room(SPEC, "a plan is decided from a spec and facts, and knows no file format"),
+    "firewall": Room(PLAN, "a firewall is judged by what it says, and never looked at from here"),
+    "render": Room((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
+    "livekit": Room((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
+    "log_lines": Room((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
+    "wire": Room((*TEXT, "host"), "a message is data; the limit of an input is host's", pure=False),
+    "state": Room(
+        (*PLAN, "firewall", "host", "prepare"), "a record is data, and read and written in one place", pure=False
+    ),
+    "host": Room(
+        (*PLAN, "firewall", "state", "wire", ""),
+        "the machine is touched for others: host knows their data, not their decisions",
+        pure=False,
+    ),
+    "prepare": Room((*PLAN, "firewall", "render", "host", ""), "preparing a hub starts nothing", pure=False),
+    "checks": Room((*PLAN, "firewall", "livekit"), "facts are gathered once and judged purely"),
+    "hub": Room(
+        (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "supervise", ""),
+        "what is known of a hub is for commands, the service and the dashboard: it knows none of them",
+        pure=False,
+    ),
+    "supervise": Room(
+        (*TEXT, "plan", "livekit", "log_lines", "wire", "state", "host", "prepare", ""),
+        "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
+        pure=False,
+    ),
+    "service": Room(
+        (*TEXT, "livekit", "wire", "host", "trust", ""),
+        "what strangers talk to reads its configuration and its key file, and nothing else",
+        pure=False,
+        allowed=frozenset({("lkhub.service.refusals", "lkhub.render.message_page")}),
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Rule:
     """Modules below `packages` import nothing of `forbidden`, except where `allowed` names the import."""
 
@@ -43,76 +100,33 @@ class Rule:
     allowed: frozenset[tuple[str, str]] = field(default_factory=frozenset)
 
 
-PURE = ("lkhub.errors", "lkhub.spec", "lkhub.plan", "lkhub.render", "lkhub.trust")
-
-# These call the hub. All else in there judges.
-PROBES = {"verify", "web", "web_front"}
-JUDGES = tuple(f"lkhub.health.{module.name}" for module in iter_modules(health.__path__) if module.name not in PROBES)
-
 RULES = (
     Rule(
         (
-            *("lkhub.supervise", "lkhub.service", "lkhub.health", "lkhub.prepare"),
-            *("lkhub.cli.up", "lkhub.cli.foreground", "lkhub.cli.detached"),
+            *("lkhub.supervise", "lkhub.service", "lkhub.checks", "lkhub.prepare"),
+            *("lkhub.cli.up", "lkhub.cli.shared.foreground", "lkhub.cli.shared.detached"),
         ),
         ("lkhub.host.firewall", "lkhub.host.router", "lkhub.cli.firewall"),
         "a firewall is opened when the user says so, and never by the way",
         # The router's mappings end by themselves: it renews those that the user asked for.
-        frozenset({("lkhub.supervise.router", "lkhub.host.router")}),
+        frozenset({("lkhub.supervise.watch.router", "lkhub.host.router")}),
     ),
-    Rule(PURE, MACHINE, "what is decided must not depend on the machine: only facts that are passed in"),
-    Rule(
-        PURE,
-        ("lkhub.host", "lkhub.supervise", "lkhub.health", "lkhub.service", "lkhub.prepare", "lkhub.tokens"),
-        "the core knows nothing of those who use it",
-    ),
-    Rule(("lkhub.errors",), ("lkhub.spec", "lkhub.plan", "lkhub.render"), "errors are below everything"),
-    Rule(("lkhub.spec",), ("lkhub.plan", "lkhub.render"), "what the operator wants does not depend on what follows"),
-    Rule(("lkhub.plan",), ("lkhub.render", "ruamel", "json", "yaml"), "a plan knows no file format"),
+    Rule(("lkhub.plan",), ("ruamel", "json", "yaml"), "a plan knows no file format"),
     Rule(("lkhub.render",), ("lkhub.spec.load", "lkhub.plan.build"), "a renderer shows a plan and decides nothing"),
     Rule(
-        ("lkhub.host",),
-        (
-            "lkhub.plan.build",
-            "lkhub.plan.address",
-            "lkhub.plan.ports",
-            "lkhub.render",
-            "lkhub.supervise",
-            "lkhub.health",
-            "lkhub.service",
-            "lkhub.prepare",
-            "lkhub.tokens",
-        ),
+        ("lkhub.host", "lkhub.hub"),
+        ("lkhub.plan.build", "lkhub.plan.address", "lkhub.plan.ports"),
         "the machine is touched for others: host knows their data, not their decisions",
     ),
     Rule(
-        ("lkhub.tokens",),
-        ("lkhub.host", "lkhub.plan", "lkhub.render", "lkhub.service", "os", "socket", "subprocess"),
-        "signing a token needs a key and a clock",
-    ),
-    Rule(
-        ("lkhub.supervise",),
-        ("lkhub.health", "lkhub.service", "lkhub.render", "lkhub.spec", "rich", "typer"),
-        "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
-    ),
-    Rule(
-        JUDGES,
-        ("lkhub.host", "lkhub.supervise", *MACHINE),
-        "facts are gathered once and judged purely",
-    ),
-    Rule(
-        ("lkhub.health",),
-        ("lkhub.supervise", "lkhub.service", "lkhub.prepare", "lkhub.render", "lkhub.plan.build", "rich", "typer"),
-        "process states are passed in, and findings are data",
+        ("lkhub.livekit",),
+        ("lkhub.host", "os", "socket", "subprocess"),
+        "LiveKit's interface is HTTP and signatures",
+        frozenset({("lkhub.livekit.rooms", "lkhub.host.http")}),
     ),
     Rule(
         ("lkhub.service",),
         (
-            "lkhub.supervise",
-            "lkhub.health",
-            "lkhub.prepare",
-            "lkhub.plan",
-            "lkhub.spec",
             "lkhub.host.engine",
             "lkhub.host.files",
             "lkhub.host.node",
@@ -123,14 +137,9 @@ RULES = (
         "what strangers talk to reads its configuration and its key file, and nothing else",
     ),
     Rule(
-        ("lkhub.prepare",),
-        ("lkhub.supervise", "lkhub.health", "lkhub.service"),
-        "preparing a hub starts nothing",
-    ),
-    Rule(
-        (*PURE, "lkhub.host", "lkhub.supervise", "lkhub.health", "lkhub.service", "lkhub.prepare", "lkhub.tokens"),
-        ("lkhub.cli", "typer", "rich", "segno"),
-        "the command line is the outermost layer: nobody needs it, and nobody below prints",
+        tuple(f"lkhub.{room}" for room in ROOMS),
+        ("typer", "rich", "segno"),
+        "nothing below the command line prints",
     ),
 )
 
@@ -149,6 +158,30 @@ def list_imports(graph: grimp.ImportGraph, packages: tuple[str, ...]) -> Iterato
         if any(is_below(module, package) for package in packages):
             for imported in sorted(graph.find_modules_directly_imported_by(module)):
                 yield module, imported
+
+
+def room_of(module: str) -> str:
+    """ "" for the package itself, which has the version."""
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_room_imports_only_what_it_may(name: str, graph: grimp.ImportGraph) -> None:
+    room = ROOMS[name]
+    broken = [
+        f"{module} imports {imported}"
+        for module, imported in list_imports(graph, (f"lkhub.{name}",))
+        if (is_below(imported, "lkhub") and room_of(imported) not in (name, *room.may))
+        or (room.pure and any(is_below(imported, outside) for outside in MACHINE))
+        if (module, imported) not in room.allowed
+    ]
+    assert not broken, f"{room.reason}: {broken}"
+
+
+def test_every_room_has_its_rule(graph: grimp.ImportGraph) -> None:
+    """The command line may use all, and no room may import it."""
+    assert {room_of(module) for module in graph.modules if is_below(module, "lkhub")} == {*ROOMS, "", "cli", "__main__"}
+    assert not any("cli" in room.may for room in ROOMS.values())
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.packages[-1]}-not-{rule.forbidden[0]}")
@@ -181,9 +214,9 @@ def test_service_carries_nothing_that_makes_a_plan(graph: grimp.ImportGraph) -> 
     """It runs as long as the hub does, and starts with it: what it imports costs memory and time for good."""
     carried = graph.find_upstream_modules("lkhub.service", as_package=True)
     carried |= graph.find_upstream_modules("lkhub.cli.serve")
-    unused = ("lkhub.plan", "lkhub.prepare", "lkhub.spec", "lkhub.supervise", "lkhub.health", "psutil", "ruamel")
+    unused = ("lkhub.plan", "lkhub.prepare.hub", "lkhub.spec", "lkhub.supervise", "lkhub.health", "psutil", "ruamel")
     found = {module for module in carried for package in unused if is_below(module, package)}
-    assert found <= {"lkhub.spec", "lkhub.spec.secret"}
+    assert found <= {"lkhub.spec", "lkhub.secret"}
 
 
 def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGraph) -> None:
@@ -193,7 +226,7 @@ def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGr
         for module in graph.modules
         if "ruamel" in graph.find_modules_directly_imported_by(module) and module != "ruamel"
     }
-    assert importers <= {"lkhub.spec.reader", "lkhub.render.livekit"}
+    assert importers <= {"lkhub.source.yaml", "lkhub.render.livekit"}
 
 
 def test_httpx_is_loaded_in_one_place(graph: grimp.ImportGraph) -> None:
@@ -213,6 +246,6 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.host.engine",
         "lkhub.host.lookup",
         "lkhub.host.processes",
-        "lkhub.health.verify",
+        "lkhub.hub.probe",
         "lkhub.supervise.child",  # for the type of what host started
     }

@@ -12,29 +12,29 @@ from typing import Any, get_args
 import pytest
 from starlette.routing import Mount, Route
 
-import lkhub.health.checks
-import lkhub.health.edge
+import lkhub.checks.checks
+import lkhub.checks.edge
 from lkhub import __version__
-from lkhub.cli.firewall_show import pack_status
+from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.checks import check_supervised
+from lkhub.checks.paths import PathResult, WebResult
+from lkhub.cli.shared.firewall_show import pack_status
 from lkhub.cli.trust import trust
 from lkhub.cli.verify import show_verified
-from lkhub.health.called import SOMEBODYS
-from lkhub.health.checks import check_supervised
-from lkhub.health.paths import PathResult, WebResult
-from lkhub.health.status import HubState, HubStatus, Verified
-from lkhub.host.router_record import Mapping, RouterRecord
+from lkhub.firewall.table import Verdict, firewall_table
+from lkhub.hub.status import HubState, HubStatus, Verified
 from lkhub.plan.build import build_plan
-from lkhub.plan.firewall import Verdict, firewall_table
 from lkhub.plan.model import Listener, Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
-from lkhub.render.serve_config import parse_serve
 from lkhub.service.api import TokenRequest
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
 from lkhub.spec.load import load_spec
+from lkhub.state.router import Mapping, RouterRecord
 from lkhub.supervise.child import ShownState
+from lkhub.wire.serve_config import parse_serve
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
 from tests.machines import LOOPBACK, MACHINES
@@ -73,7 +73,8 @@ def test_check_says_which_page_is_stale(
 
 def list_codes() -> set[str]:
     """The code of every Finding that lkhub can make."""
-    nodes = (n for file in Path(lkhub.health.__path__[0]).glob("*.py") for n in ast.walk(ast.parse(file.read_text())))
+    sources = Path(lkhub.checks.__path__[0]).glob("*.py")
+    nodes = (n for file in sources for n in ast.walk(ast.parse(file.read_text())))
     made = [n for n in nodes if isinstance(n, ast.Call) and ast.unparse(n.func) == "Finding"]
     return {ast.literal_eval(call.args[0]) for call in made}
 
@@ -93,14 +94,14 @@ def read_table(name: str, title: str) -> set[str]:
 
 
 def test_every_reason_for_no_certificate_is_explained() -> None:
-    assert read_table("docs/findings.md", "certificate-fails") == set(lkhub.health.edge._KINDS)
+    assert read_table("docs/findings.md", "certificate-fails") == set(lkhub.checks.edge._KINDS)
 
 
 TROUBLE = "docs/guides/when-it-does-not-work.md"
 
 
 def test_every_stage_of_a_probe_is_explained() -> None:
-    assert read_table(TROUBLE, "verify: how far a call gets") == set(lkhub.health.causes._STAGES)
+    assert read_table(TROUBLE, "verify: how far a call gets") == set(lkhub.checks.causes._STAGES)
 
 
 def test_every_state_is_explained() -> None:

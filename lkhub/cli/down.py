@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lkhub.cli.applied import ANOTHER, describe_unknown, find_hub
-from lkhub.cli.options import HubSpec, State
-from lkhub.cli.show import err, show_hints
+from lkhub.checks.checks import describe_cut
+from lkhub.cli.shared.options import HubSpec, State
+from lkhub.cli.shared.show import err, show_hints
 from lkhub.errors import InputError, MachineError
-from lkhub.health.checks import describe_cut
+from lkhub.host.control import NotRunningError, ask, ask_settled
+from lkhub.hub.applied import ANOTHER, describe_unknown
+from lkhub.hub.locate import find_hub
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.applied import load_applied
-from lkhub.supervise.control import NotRunningError, ask, ask_settled
+from lkhub.state.applied import load_applied
 
 if TYPE_CHECKING:
     from lkhub.supervise.ending import Ending
@@ -51,7 +52,7 @@ def restart(
     """
     paths = find_hub(spec, state)
     # Imported here: `down` of a hub that runs needs none of it.
-    from lkhub.cli.hub import ask_running
+    from lkhub.hub.gather import ask_running
 
     running = [process["name"] for process in ask_running(paths, "status")["processes"]]
     if name is not None and name not in running:
@@ -80,8 +81,8 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
     import anyio
 
+    from lkhub.host.lock import hold_lock
     from lkhub.supervise.ending import end_process, order_ends
-    from lkhub.supervise.lock import hold_lock
     from lkhub.supervise.record import find_running, remove_record
 
     if not find_running(paths):

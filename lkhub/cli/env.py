@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import show_json
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.show import show_json
 from lkhub.host.keyfile import load_keys
+from lkhub.hub.applied import require_applied
+from lkhub.hub.locate import find_hub
 
 
 class Format(StrEnum):

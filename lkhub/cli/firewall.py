@@ -5,20 +5,21 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.app import make_app
-from lkhub.cli.applied import find_hub
-from lkhub.cli.firewall_router import map_router, unmap_router
-from lkhub.cli.firewall_show import as_root, pack_status, show_commands, show_router, show_verdicts
-from lkhub.cli.firewall_table import load_table
-from lkhub.cli.options import HubSpec, Json, Spec, State, find_paths, find_spec
-from lkhub.cli.show import err, show_json
+from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.firewall_router import map_router, unmap_router
+from lkhub.cli.shared.firewall_show import pack_status, show_commands, show_router, show_verdicts
+from lkhub.cli.shared.firewall_table import load_table
+from lkhub.cli.shared.options import HubSpec, Json, Spec, State
+from lkhub.cli.shared.show import err, show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
+from lkhub.firewall.change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
+from lkhub.firewall.table import FirewallTable, make_tag
 from lkhub.host.files import ensure_state_dir
 from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls, read_record, write_record
-from lkhub.host.router_record import read_router
-from lkhub.plan.firewall import FirewallTable, make_tag
-from lkhub.plan.firewall_change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
+from lkhub.hub.as_root import as_root
+from lkhub.hub.locate import find_hub, find_paths, find_spec
 from lkhub.plan.paths import StatePaths
+from lkhub.state.router import read_router
 
 app = make_app(help="What stands between clients and the hub, and letting them through.", no_args_is_help=True)
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from lkhub.cli.options import DEFAULT_SPEC, Spec
-from lkhub.cli.show import err
+from lkhub.cli.shared.options import Spec
+from lkhub.cli.shared.show import err
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors
+from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.plan.edge import http_port, tls_mode
 from lkhub.plan.issuer import choose_issuers
 from lkhub.render.spec import render_spec

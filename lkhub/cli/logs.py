@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lkhub.cli.applied import ANOTHER, START, find_hub
-from lkhub.cli.options import HubSpec, State
-from lkhub.cli.show import out
+from lkhub.cli.shared.options import HubSpec, State
+from lkhub.cli.shared.show import out
 from lkhub.errors import InputError
 from lkhub.host.files import explain_os_errors, read_tail
+from lkhub.hub.applied import ANOTHER, START
+from lkhub.hub.locate import find_hub
 from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.model import PROCESS_NAMES
 

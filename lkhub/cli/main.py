@@ -13,10 +13,10 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from lkhub import __version__
-from lkhub.cli.app import make_app
-from lkhub.cli.exits import run
+from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.exits import run
 from lkhub.errors import InputError
-from lkhub.spec.shown import printable
+from lkhub.shown import printable
 
 # Names of commands, and the modules below lkhub.cli that have them: a function of that name, or an `app` of several.
 COMMANDS = {

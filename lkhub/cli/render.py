@@ -8,19 +8,20 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.firewall_table import load_table
-from lkhub.cli.options import Spec, State, find_spec, find_state
-from lkhub.cli.show import err
+from lkhub.cli.shared.firewall_table import load_table
+from lkhub.cli.shared.options import Spec, State
+from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
+from lkhub.hub.locate import find_spec, find_state
 from lkhub.plan.model import Plan
-from lkhub.prepare import plan_hub, prepare_hub
+from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
-from lkhub.render.firewall import FORMS, render_firewall
+from lkhub.render.firewall.all import FORMS, render_firewall
 from lkhub.render.livekit import render_livekit
-from lkhub.render.proxy import PROXIES, render_proxy
-from lkhub.spec.shown import printable
+from lkhub.render.proxy.all import PROXIES, render_proxy
+from lkhub.shown import printable
 
 
 class Target(StrEnum):

@@ -4,14 +4,15 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.app import make_app
-from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.options import HubSpec, Json, State, require_name
-from lkhub.cli.show import err, out, show_json
+from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.show import err, out, show_json
 from lkhub.errors import InputError
 from lkhub.host.keyfile import load_keys
+from lkhub.hub.applied import require_applied
+from lkhub.hub.locate import find_hub
+from lkhub.livekit.rooms import RoomService
 from lkhub.plan.paths import StatePaths
-from lkhub.rooms import RoomService
 
 app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.app import make_app
+from lkhub.cli.shared.app import make_app
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
-from lkhub.render.serve_config import parse_serve
+from lkhub.wire.serve_config import parse_serve
 
 app = make_app()
 

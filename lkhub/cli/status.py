@@ -2,12 +2,21 @@
 
 import typer
 
-from lkhub.cli.applied import find_hub
-from lkhub.cli.hub import read_status
-from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import lasting, out, show_detour, show_findings, show_json, show_paths, show_rows, show_unseen
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.show import (
+    lasting,
+    out,
+    show_detour,
+    show_findings,
+    show_json,
+    show_paths,
+    show_rows,
+    show_unseen,
+)
 from lkhub.errors import EXIT_UNWELL
-from lkhub.health.status import HubStatus
+from lkhub.hub.gather import read_status
+from lkhub.hub.locate import find_hub
+from lkhub.hub.status import HubStatus
 
 
 def status(spec: HubSpec = None, state: State = None, json: Json = False) -> None:

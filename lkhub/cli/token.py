@@ -10,14 +10,15 @@ from urllib.parse import quote
 
 import typer
 
-from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.options import HubSpec, Json, State, require_name
-from lkhub.cli.show import say, show_hints, show_json
+from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.show import say, show_hints, show_json
 from lkhub.errors import InputError, MachineError
 from lkhub.host.keyfile import load_keys
+from lkhub.hub.applied import require_applied
+from lkhub.hub.locate import find_hub
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.duration import parse_duration
-from lkhub.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
 
 LINK_TTL_SECONDS = 24 * 3600
 

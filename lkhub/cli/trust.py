@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from lkhub.cli.applied import ANOTHER, describe_unknown, find_hub
-from lkhub.cli.options import HubSpec, Json, State
-from lkhub.cli.show import out, show_json, show_qr
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.show import out, show_json, show_qr
 from lkhub.errors import InputError, MachineError, UnwellError
 from lkhub.host.files import remove
+from lkhub.hub.applied import ANOTHER, describe_unknown
+from lkhub.hub.locate import find_hub
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.applied import load_applied
+from lkhub.state.applied import load_applied
 from lkhub.trust import Guide, build_guides, file_name, show_fingerprint, split_fingerprint
 
 if TYPE_CHECKING:

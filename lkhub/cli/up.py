@@ -6,23 +6,24 @@ from typing import Annotated
 
 import typer
 
-from lkhub.cli.around import look_around
-from lkhub.cli.detached import start_detached
-from lkhub.cli.foreground import run_foreground
-from lkhub.cli.hub import ask_running, is_running, read_status, require_running, wait_for_certificates
-from lkhub.cli.options import Json, Spec, State, find_paths, find_spec, find_state
-from lkhub.cli.progress import Progress
-from lkhub.cli.show import err, show_json
-from lkhub.cli.summary import show_summary
-from lkhub.cli.verify import is_well, verify_hub
+from lkhub.checks.checks import describe_cut, describe_people
+from lkhub.checks.surroundings import Surroundings
+from lkhub.cli.shared.detached import start_detached
+from lkhub.cli.shared.foreground import run_foreground
+from lkhub.cli.shared.options import Json, Spec, State
+from lkhub.cli.shared.progress import Progress
+from lkhub.cli.shared.show import err, show_json
+from lkhub.cli.shared.summary import show_summary
 from lkhub.errors import EXIT_UNWELL, MachineError
-from lkhub.health.checks import describe_cut, describe_people
-from lkhub.health.status import Verified
-from lkhub.health.surroundings import Surroundings
 from lkhub.host.processes import forget_variables
-from lkhub.prepare import prepare_hub
-from lkhub.supervise.outside import load_sightings
+from lkhub.hub.around import look_around
+from lkhub.hub.gather import ask_running, is_running, read_status, require_running, wait_for_certificates
+from lkhub.hub.locate import find_paths, find_spec, find_state
+from lkhub.hub.status import Verified
+from lkhub.hub.verify import is_well, verify_hub
+from lkhub.prepare.hub import prepare_hub
 from lkhub.supervise.supervisor import Applied
+from lkhub.supervise.watch.outside import load_sightings
 
 
 def up(

@@ -2,39 +2,31 @@
 
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
 import typer
 
-from lkhub.cli.applied import find_hub, require_applied
-from lkhub.cli.around import look_around
-from lkhub.cli.hub import read_sightings, write_verified
-from lkhub.cli.options import HubSpec, Json, State, name_state
-from lkhub.cli.progress import Progress
-from lkhub.cli.show import err, say, show_detour, show_findings, show_json, show_paths, show_unseen
-from lkhub.cli.way import choose_way
-from lkhub.errors import EXIT_UNWELL, InputError, MachineError
-from lkhub.health.called import SOMEBODYS, CalledHub
-from lkhub.health.calls import needs_certificate
-from lkhub.health.paths import PathResult, WayHome, WebResult, build_request, looks_swapped, not_promised, read_result
-from lkhub.health.sends import blame_sends
-from lkhub.health.status import Verified
-from lkhub.health.surroundings import UNSEEN, Surroundings, check_surroundings
-from lkhub.health.verify import run_probe, verify_paths
-from lkhub.health.web import verify_web
-from lkhub.health.web_front import verify_front
+from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.paths import PathResult, build_request, looks_swapped, read_result
+from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.progress import Progress
+from lkhub.cli.shared.show import err, show_detour, show_findings, show_json, show_paths, show_unseen
+from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import read_input
-from lkhub.host.keyfile import load_keys
+from lkhub.hub.applied import require_applied
+from lkhub.hub.around import look_around
+from lkhub.hub.gather import read_sightings
+from lkhub.hub.locate import find_hub, name_state
+from lkhub.hub.probe import run_probe, verify_paths
+from lkhub.hub.status import Verified
+from lkhub.hub.verify import is_well, read_called, verify_hub
 from lkhub.plan.model import ProbePath
-from lkhub.plan.paths import StatePaths
-from lkhub.spec.secret import Secret
-from lkhub.spec.shown import printable
-from lkhub.supervise.control import NotRunningError, ask
+from lkhub.secret import Secret
+from lkhub.shown import printable
 
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
@@ -84,62 +76,6 @@ def verify(
     show_verified(verified, json, url, called, around, options)
     if not is_well(verified, around):
         raise typer.Exit(EXIT_UNWELL)
-
-
-def verify_hub(
-    paths: StatePaths, around: Surroundings, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None
-) -> Verified:
-    """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
-    it covers all that the spec promises."""
-    applied = require_applied(paths)
-    promised = tuple(applied["probes"])
-    if progress:
-        progress.tell(f"calling itself through {', '.join(only or promised)}")
-    key, secret = next(iter(load_keys(paths.keys).items()))
-    at_home, notes = choose_way(paths, applied, around)
-    home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
-    called = read_called(paths)
-    tried = tuple(path for path in only or promised if path in promised)
-    results = verify_paths(applied["urls"]["livekit"], tried, key, secret, home=home) if tried else ()
-    results += tuple(not_promised(path) for path in only if path not in promised)
-    if any(result.ok is False for result in results):
-        results = blame_sends(results, _ask_supervisor(paths), time.time())
-    web: tuple[WebResult, ...] = ()
-    urls = applied["urls"]
-    if not only and urls.get("local_serve"):
-        web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
-        if applied["tls"] == "external":
-            web += verify_front(urls["web"], home)
-    uncertified = any(needs_certificate(result, called) for result in results)
-    verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
-    if not only:
-        try:
-            write_verified(paths, verified)
-        except MachineError as error:  # what was seen is told all the same
-            if progress:
-                progress.clear()
-            say(f"`lkhub status` will not tell of these calls: {error.message}", "warning", "yellow")
-    return replace(verified, outside=read_sightings(paths))
-
-
-def read_called(paths: StatePaths) -> CalledHub:
-    """What findings depend on, with what the edge says now."""
-    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).get("edge"))
-
-
-def _ask_supervisor(paths: StatePaths) -> Mapping[str, Any]:
-    answer: Mapping[str, Any] = {}
-    with suppress(NotRunningError):
-        answer = ask(paths.control, "status")
-    return answer
-
-
-def is_well(verified: Verified, around: Surroundings) -> bool:
-    """Whether nothing failed, at least one path was proved, and nothing keeps clients from them. What could not be
-    tried is no failure."""
-    failed = any(path.ok is False for path in verified.paths) or any(part.keeps_out for part in verified.web)
-    closed = any(finding.severity == "error" for finding in check_surroundings(around))
-    return any(path.ok for path in verified.paths) and not failed and not closed
 
 
 def show_verified(

@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 
 from lkhub.errors import MachineError
+from lkhub.firewall.table import Command
 from lkhub.host.environ import tool_environ
-from lkhub.plan.firewall import Command
 
 # firewall-cmd takes two seconds on a slow machine, and waits for a firewalld that is loading.
 COMMAND_SECONDS = 60

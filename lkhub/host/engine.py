@@ -8,7 +8,7 @@ from typing import Any
 
 from lkhub.errors import MachineError
 from lkhub.host.environ import tool_environ
-from lkhub.json_text import parse_json
+from lkhub.source.json_text import parse_json
 
 # check-config parses a file and exits; a machine under load still does that well within this.
 ONE_SHOT_SECONDS = 20

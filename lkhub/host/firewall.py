@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from lkhub.errors import MachineError
+from lkhub.firewall.change import NO_NFT, Found, Unread
+from lkhub.firewall.firewalld import Added, Firewalld, Zone, parse_service, parse_zone
+from lkhub.firewall.ruleset import Ruleset, parse_ruleset
+from lkhub.firewall.table import Command, Step
+from lkhub.firewall.ufw import Ufw, parse_ufw
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.files import explain_os_errors, read_text, remove, write_private
-from lkhub.json_text import parse_json
-from lkhub.plan.firewall import Command, Step
-from lkhub.plan.firewall_change import NO_NFT, Found, Unread
-from lkhub.plan.firewall_firewalld import Added, Firewalld, Zone, parse_service, parse_zone
-from lkhub.plan.firewall_ufw import Ufw, parse_ufw
-from lkhub.plan.nftables import Ruleset, parse_ruleset
+from lkhub.source.json_text import parse_json
 
 Run = Callable[[Command], Done]
 T = TypeVar("T")

@@ -8,8 +8,8 @@ import json
 
 from lkhub.errors import MachineError
 from lkhub.host.files import read_text
-from lkhub.json_text import parse_json
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
+from lkhub.source.json_text import parse_json
 
 Keys = dict[str, Secret]
 

@@ -10,8 +10,8 @@ from lkhub.host.engine import bundled_engine
 from lkhub.host.environ import tool_environ
 from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
-from lkhub.json_text import parse_json
 from lkhub.plan.facts import LookedUp
+from lkhub.source.json_text import parse_json
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lkhub.host.files import read_text, write_private
-from lkhub.json_text import parse_json
+from lkhub.source.json_text import parse_json
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"

@@ -10,7 +10,7 @@ from lkhub.errors import MachineError
 from lkhub.host.engine import bundled_engine
 from lkhub.host.holders import Holder, advise, find_holder
 from lkhub.plan.model import Listener, Protocol
-from lkhub.spec.document import dotted
+from lkhub.source.located import dotted
 
 # linux/capability.h
 _CAP_NET_BIND_SERVICE, _VFS_CAP_EFFECTIVE = 10, 0x000001

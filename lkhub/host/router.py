@@ -19,11 +19,11 @@ from typing import Protocol as Interface
 import anyio.to_thread
 
 from lkhub.errors import MachineError
+from lkhub.firewall.table import Command
 from lkhub.host.commands import run_command
 from lkhub.host.router_pcp import Granted, NatPmp, NoAnswerError, Pcp, RouterError
-from lkhub.host.router_record import Mapping, Means, RouterRecord
-from lkhub.plan.firewall import Command
 from lkhub.plan.model import Protocol
+from lkhub.state.router import Mapping, Means, RouterRecord
 
 # Long enough that a supervisor's restart or a night without one loses nothing. Less than a day: some routers count
 # no further.

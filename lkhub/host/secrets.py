@@ -9,9 +9,9 @@ from lkhub.errors import InputError, MachineError
 from lkhub.host.files import create_private, ensure_state_dir, read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.plan.paths import StatePaths
+from lkhub.secret import FromEnv, FromFile, Secret, SecretSource
 from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, KeysError, check_pair
-from lkhub.spec.secret import FromEnv, FromFile, Secret, SecretSource
 
 _ALPHABET = string.ascii_letters + string.digits
 # The shape of `livekit-server generate-keys`: API and 12 characters, a secret of 256 bits in base 62.

@@ -55,7 +55,7 @@ def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[s
     lets_encrypt = DIRECTORIES["letsencrypt"]
     if not (spec.turn.enabled and spec.turn.tls):
         return (lets_encrypt,), ""
-    # In mode external the proxy hands proofs on port 80 over (lkhub.render.proxy).
+    # In mode external the proxy hands proofs on port 80 over (lkhub.render.proxy.all).
     if spec.tls.email and (http is not None or mode == "external"):
         why = "the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS"
         return (DIRECTORIES["zerossl"], lets_encrypt), why

@@ -14,9 +14,9 @@ from lkhub.plan.address import (
 )
 from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Advertised, MediaPlan
+from lkhub.shown import printable
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
-from lkhub.spec.shown import printable
 from lkhub.spec.types import Address, AskStun
 
 IPV4_SHARED = IPv4Network("100.64.0.0/10")

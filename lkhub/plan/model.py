@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.document import Path
+from lkhub.source.located import Path
 from lkhub.spec.duration import DEFAULT_DRAIN, Duration
 from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Address, Network, PortRange, Reach, TlsMode

@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from lkhub.plan.model import EdgePlan, Listener, MediaPlan, ProcessName, RelayPlan, ServePlan
-from lkhub.spec.document import Path, dotted
+from lkhub.source.located import Path, dotted
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.types import Address, PortRange
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from lkhub.plan.model import MediaPlan, RelayPlan, in_url
-from lkhub.spec.document import Path
+from lkhub.source.located import Path
 from lkhub.spec.load import LoadedSpec
 
 # IANA's port of STUN and TURN.

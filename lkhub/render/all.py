@@ -9,7 +9,7 @@ from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
 from lkhub.render.relay import render_relay
 from lkhub.render.serve import render_serve
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
 
 
 def render_all(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:

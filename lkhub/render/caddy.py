@@ -8,8 +8,8 @@ from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
 from lkhub.render.caddy_errors import render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
-from lkhub.render.serve_config import FORWARDED_HEADER
 from lkhub.spec.types import Address
+from lkhub.wire.serve_config import FORWARDED_HEADER
 
 # What a TLS handshake, and the header of a request, may take to come.
 HANDSHAKE = "10s"

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
 from lkhub.spec.types import Address
 
 # What stands for a credential where the file is only to be read.

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from lkhub.plan.model import Plan
 from lkhub.render.files import RenderedFile
-from lkhub.render.serve_config import ServeConfig
+from lkhub.wire.serve_config import ServeConfig
 
 
 def render_serve(plan: Plan) -> RenderedFile:

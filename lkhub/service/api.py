@@ -12,12 +12,12 @@ from starlette.responses import JSONResponse, Response
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
-from lkhub.json_text import parse_json
-from lkhub.render.serve_config import FORWARDED_HEADER, ServeConfig
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, find_unseen, join_grant, sign
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
 from lkhub.service.errors import ApiError
-from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, find_unseen, join_grant, sign
+from lkhub.source.json_text import parse_json
+from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 
 # LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
 MAX_BODY_BYTES = 64 * 1024

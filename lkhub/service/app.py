@@ -5,13 +5,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service.api import Api
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
 from lkhub.service.refusals import answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.trust import Trust
+from lkhub.wire.serve_config import ServeConfig
 
 
 def build_app(config: ServeConfig) -> Starlette:

@@ -6,10 +6,10 @@ import socket
 import uvicorn
 
 from lkhub.errors import MachineError
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service.app import build_app
 from lkhub.service.bounded import Bounds, FewLines, RareExhaustion, bind_protocol, make_places, raise_file_limit
 from lkhub.service.places import burst_for
+from lkhub.wire.serve_config import ServeConfig
 
 # Requests under way get this long when the service is stopped.
 SHUTDOWN_SECONDS = 3

@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service.errors import ApiError
 from lkhub.service.pages import send_built
 from lkhub.trust import Guide, Step, build_guides, file_name, split_fingerprint
+from lkhub.wire.serve_config import ServeConfig
 
 _PAGE = Path(__file__).with_name("trust.html")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from lkhub.spec.secret import SECRET_SCHEMA, FromEnv, Secret, SecretSource, parse_secret_source
+from lkhub.secret import SECRET_SCHEMA, FromEnv, Secret, SecretSource, parse_secret_source
 
 FORM = "write {key_id: ID, mac_key: SECRET}, where SECRET may be {file: PATH} or {env: NAME}"
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from lkhub.spec.shown import shown
+from lkhub.shown import shown
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from lkhub.spec.shown import shown
+from lkhub.shown import shown
 
 Known = Literal["letsencrypt", "zerossl", "google"]
 

@@ -6,9 +6,9 @@ No message repeats any of it: in the most common mistakes the secret stands wher
 from typing import Any
 
 from lkhub.errors import Fault
+from lkhub.secret import Secret
+from lkhub.source.yaml import parse_plain
 from lkhub.spec.keys import KeysError, check_pair
-from lkhub.spec.reader import parse_plain
-from lkhub.spec.secret import Secret
 
 _FORM = "one line `NAME: SECRET`, with a space after the colon"
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lkhub.spec.secret import FromEnv, Secret, SecretSource, parse_secret_source
+from lkhub.secret import FromEnv, Secret, SecretSource, parse_secret_source
 
 # LiveKit only logs a complaint under 32 characters and starts with a secret that can be guessed
 # (pkg/config/config.go, ValidateKeys); lkhub refuses it.

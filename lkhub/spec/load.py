@@ -14,12 +14,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lkhub.errors import Fault, SpecError
-from lkhub.spec.document import Document, Path
+from lkhub.shown import shown
+from lkhub.source.located import Document, Path
+from lkhub.source.yaml import parse_document
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import find_refused
-from lkhub.spec.reader import parse_document
-from lkhub.spec.shown import shown
 
 
 @dataclass

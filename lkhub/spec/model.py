@@ -8,11 +8,11 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.shown import shown
 from lkhub.spec.account import Account
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import KeySource, parse_key_source
-from lkhub.spec.shown import shown
 from lkhub.spec.turn import External
 from lkhub.spec.types import (
     Addresses,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lkhub.spec.document import Path, dotted
+from lkhub.source.located import Path, dotted
 
 OWNED_LIVEKIT_KEYS: dict[Path, str] = {
     ("port",): "media.signal",

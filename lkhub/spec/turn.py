@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from lkhub.spec.secret import SECRET_SCHEMA, FromEnv, SecretSource, parse_secret_source
+from lkhub.secret import SECRET_SCHEMA, FromEnv, SecretSource, parse_secret_source
 from lkhub.spec.types import parse_port
 
 TurnProtocol = Literal["udp", "tcp", "tls"]

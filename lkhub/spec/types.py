@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.shown import shown
 from lkhub.spec.duration import Duration, parse_drain
-from lkhub.spec.shown import shown
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ import anyio
 import anyio.abc
 
 from lkhub.errors import describe_error
+from lkhub.host.control import find_server
 from lkhub.host.files import identify
-from lkhub.supervise.control import find_server
 from lkhub.supervise.control_server import Handler, serve_control
 
 

@@ -1,4 +1,4 @@
-"""The supervisor's end of its control socket. `lkhub.supervise.control` has the other one, and what is said."""
+"""The supervisor's end of its control socket. `lkhub.host.control` has the other one, and what is said."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from lkhub import __version__
 from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, describe_error, is_refusal, pack_error
 from lkhub.host import files
-from lkhub.json_text import parse_json
-from lkhub.supervise.message import MAX_REQUEST_BYTES, RESTART, Message, as_message, describe_too_long
+from lkhub.source.json_text import parse_json
+from lkhub.wire.message import MAX_REQUEST_BYTES, RESTART, Message, as_message, describe_too_long
 
 Tell = Callable[[str], None]
 """Hears what is being done, one line for people at a time."""

@@ -13,7 +13,7 @@ from lkhub.host.engine import require_engine
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Fingerprint, Listener, ProcessPlan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.child import Child, Returned
 from lkhub.supervise.doors import Doors
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from lkhub.errors import MachineError
 from lkhub.host import files
+from lkhub.host.control import is_served
 from lkhub.plan.model import Door
-from lkhub.supervise.control import is_served
 
 # As many as the kernel allows by default (net.core.somaxconn): a hub's worth of people reconnecting at once.
 BACKLOG = 4096

@@ -4,10 +4,10 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
-from lkhub.json_text import parse_json
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, sign
 from lkhub.plan.model import Ready
+from lkhub.source.json_text import parse_json
 from lkhub.supervise.ready import read_own
-from lkhub.tokens import PROBE_ROOM_PREFIX, Grant, sign
 
 # The server answers in milliseconds. One that does not within this can't be asked now.
 ANSWER_SECONDS = 3.0

@@ -18,7 +18,7 @@ from lkhub.host import files, processes
 from lkhub.host.processes import MARK, ProcessId, Running
 from lkhub.plan.model import PROCESS_NAMES, Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.applied import load_applied
+from lkhub.state.applied import load_applied
 
 # The rendered file on each process's command line.
 CONFIGS: dict[ProcessName, str] = {

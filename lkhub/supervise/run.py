@@ -11,21 +11,21 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten, unpack_error
+from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub, prepare_hub
-from lkhub.supervise import addresses, certificates, hanging, router
-from lkhub.supervise.addresses import Addresses
+from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
-from lkhub.supervise.certificates import Certificates
 from lkhub.supervise.control_server import Handler, Tell
 from lkhub.supervise.guard import Guard
-from lkhub.supervise.hanging import Hanging
-from lkhub.supervise.home import Home
-from lkhub.supervise.lock import hold_lock
-from lkhub.supervise.router import Renewal
 from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.watch import addresses, certificates, hanging, router
+from lkhub.supervise.watch.addresses import Addresses
+from lkhub.supervise.watch.certificates import Certificates
+from lkhub.supervise.watch.hanging import Hanging
+from lkhub.supervise.watch.home import Home
+from lkhub.supervise.watch.router import Renewal
 
 Say = Callable[[str], None]
 Look = Callable[[], Awaitable[None]]

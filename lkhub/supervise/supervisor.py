@@ -18,16 +18,16 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host import files
 from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
-from lkhub.supervise.applied import load_applied, write_applied
+from lkhub.prepare.hub import PreparedHub
+from lkhub.state.applied import load_applied, write_applied
 from lkhub.supervise.child import Child
 from lkhub.supervise.crew import Crew, require_programs
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.ending import Ending, order_ends
-from lkhub.supervise.logs import rotate_logs
-from lkhub.supervise.outside import Outside
 from lkhub.supervise.people import count_people, resume_relayed
 from lkhub.supervise.record import CONFIGS
+from lkhub.supervise.watch.logs import rotate_logs
+from lkhub.supervise.watch.outside import Outside
 
 # So long after media was another one, an empty hub may be one whose people are on their way back: the last of 60 was
 # back after 22 s (measured).

@@ -17,7 +17,7 @@ from lkhub.cli.main import main
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
 
 SECRET = Secret("XYZ" * 15)
 

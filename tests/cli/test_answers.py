@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
+from lkhub.host import control
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import control
 from tests.cli.conftest import FakeSupervisor, Run
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.host.lock import hold_lock
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.lock import hold_lock
 from tests.cli.conftest import FakeSupervisor, Run
 
 
@@ -83,7 +83,7 @@ def test_down_while_another_command_starts_the_hub_waits_and_says_what_is_so(
         looked.set()
         threading.Event().wait(0.01)
 
-    monkeypatch.setattr("lkhub.supervise.control.time.sleep", sleep)
+    monkeypatch.setattr("lkhub.host.control.time.sleep", sleep)
     fakes: list[FakeSupervisor] = []
 
     def start_up() -> None:
@@ -113,7 +113,7 @@ def test_down_while_another_command_starts_the_hub_waits_and_says_what_is_so(
 def test_status_while_another_command_starts_the_hub_does_not_say_that_it_is_stopped(
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lkhub.cli.hub.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("lkhub.hub.gather.SETTLE_SECONDS", 0.1)
     with hold_lock(applied):
         for command in (("status",), ("status", "--json"), ("restart",)):
             done = run(*command)

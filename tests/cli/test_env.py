@@ -5,7 +5,7 @@ import pytest
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
 from tests.cli.conftest import SECRET, Run
 
 WANTED = {

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from lkhub import prepare
-from lkhub.cli import firewall, firewall_router
+from lkhub.cli import firewall
+from lkhub.cli.shared import firewall_router
 from lkhub.errors import MachineError
+from lkhub.firewall.change import Found
+from lkhub.firewall.firewalld import Added, Firewalld, Zone
+from lkhub.firewall.table import Step
 from lkhub.host.firewall import NotPermittedError, write_record
-from lkhub.host.router_record import Mapping, RouterRecord, dump_record
 from lkhub.plan.facts import NodeFacts
-from lkhub.plan.firewall import Step
-from lkhub.plan.firewall_change import Found
-from lkhub.plan.firewall_firewalld import Added, Firewalld, Zone
 from lkhub.plan.paths import StatePaths
-from lkhub.render.firewall import FORMS
+from lkhub.prepare import hub as prepare
+from lkhub.render.firewall.all import FORMS
+from lkhub.state.router import Mapping, RouterRecord, dump_record
 from tests.cli.conftest import Run
 from tests.machines import MACHINES
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
@@ -162,7 +163,7 @@ def test_without_permission_the_one_command_is_given(
 
 
 def test_a_command_of_python_is_given_as_one(run: Run, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lkhub.cli.firewall_show import as_root
+    from lkhub.hub.as_root import as_root
 
     monkeypatch.setattr(sys, "argv", ["/opt/lkhub/lkhub/__main__.py"])
     assert as_root("status") == f"sudo {sys.executable} -m lkhub firewall status"

@@ -211,15 +211,15 @@ def test_service_does_not_load_the_other_commands() -> None:
     assert done.returncode == 0
     loaded = re.findall(r"\| +(lkhub\.\S+)$", done.stderr, re.MULTILINE)
     assert "lkhub.cli.serve" in loaded
-    assert not {"lkhub.cli.main", "lkhub.prepare", "lkhub.plan.model", "lkhub.spec.model"} & set(loaded)
+    assert not {"lkhub.cli.main", "lkhub.prepare.hub", "lkhub.plan.model", "lkhub.spec.model"} & set(loaded)
 
 
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [
-        (["env"], {"lkhub.prepare", "lkhub.spec.model", "lkhub.health.status", "httpx", "anyio", "jwt"}),
-        (["down", "-h"], {"lkhub.prepare", "lkhub.spec.model", "httpx", "jwt"}),
-        (["token", "-h"], {"lkhub.prepare", "lkhub.spec.model", "lkhub.health.status", "httpx"}),
+        (["env"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx", "anyio", "jwt"}),
+        (["down", "-h"], {"lkhub.prepare.hub", "lkhub.spec.model", "httpx", "jwt"}),
+        (["token", "-h"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -230,7 +230,7 @@ def test_command_loads_what_it_needs(applied: StatePaths, command: list[str], he
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     loaded = set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
-    assert "lkhub.cli.show" in loaded
+    assert "lkhub.cli.shared.show" in loaded
     assert not heavy & loaded
 
 
@@ -266,7 +266,7 @@ def test_mistyped_command_names_the_one_that_was_meant(run: Run, typed: str, hin
 
 SAY = """
 import os, sys
-from lkhub.cli.exits import run
+from lkhub.cli.shared.exits import run
 
 def use_streams():
     assert os.open(os.devnull, os.O_RDONLY) > 2, "what is opened takes the place of none"

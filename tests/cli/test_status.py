@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.checks.paths import PathResult
 from lkhub.cli import status as status_module
-from lkhub.health.paths import PathResult
-from lkhub.health.status import HubStatus, Verified
 from lkhub.host.processes import identify
+from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.model import Fingerprint, ProcessPlan, Ready, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.record import Identity
@@ -114,7 +114,7 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_people_read_who_used_a_way_that_the_hub_may_have_opened_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    from lkhub.cli.show import show_paths, show_unseen
+    from lkhub.cli.shared.show import show_paths, show_unseen
 
     results = tuple(PathResult(path, True, "media", "") for path in ("udp", "tcp"))
     doubted = Sighting(time.time() - 30, "203.0.113.7", proven=False)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from lkhub.checks.paths import PathResult
+from lkhub.checks.surroundings import Surroundings
 from lkhub.cli import up as up_module
-from lkhub.health.paths import PathResult
-from lkhub.health.status import Verified
-from lkhub.health.surroundings import Surroundings
+from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import FakeSupervisor, Run
 
@@ -166,7 +166,7 @@ def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
         return Surroundings("lan")
 
     monkeypatch.setattr(up_module, "look_around", look)
-    monkeypatch.setattr("lkhub.cli.around.look_around", look)
+    monkeypatch.setattr("lkhub.hub.around.look_around", look)
     record = json.loads(Path(applied.applied).read_text()) | {"reach": "lan"}
     Path(applied.applied).write_text(json.dumps(record))
     assert run("up", "--no-verify", "--json").code == 0
@@ -180,7 +180,7 @@ def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_process
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(up_module, "is_running", lambda _: True)  # a moment ago
-    monkeypatch.setattr("lkhub.cli.hub._find_left", lambda _: [{"name": "media"}, {"name": "serve"}])
+    monkeypatch.setattr("lkhub.hub.gather._find_left", lambda _: [{"name": "media"}, {"name": "serve"}])
     done = run(*arguments)
     assert done.code == 1
     assert "the hub's supervisor has ended; still running without it: media, serve" in done.err

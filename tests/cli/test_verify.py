@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.paths import PathResult, WebPart, WebResult
 from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
 from lkhub.errors import MachineError
-from lkhub.health import verify as probing
-from lkhub.health.called import SOMEBODYS
-from lkhub.health.paths import PathResult, WebPart, WebResult
-from lkhub.health.status import Verified
 from lkhub.host.files import write_private
+from lkhub.hub import probe as probing
+from lkhub.hub import verify as hub_verify
+from lkhub.hub.status import Verified
 from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import SECRET, Run
@@ -63,7 +64,7 @@ def test_what_was_seen_is_told_where_it_can_not_be_kept(
     def full(*_: object) -> None:
         raise MachineError(f"can't write {applied.verified}: the disk is full")
 
-    monkeypatch.setattr(verify_module, "write_verified", full)
+    monkeypatch.setattr(hub_verify, "write_verified", full)
     done = run("verify", "--json")
     assert (done.code, done.json["ok"]) == (0, True)
     assert "`lkhub status` will not tell of these calls: can't write" in done.err
@@ -100,7 +101,7 @@ def test_hub_whose_page_or_api_is_not_there_is_not_well(
     record = json.loads(Path(applied.applied).read_text())
     record["urls"]["local_serve"] = "http://127.0.0.1:8080"
     Path(applied.applied).write_text(json.dumps(record | {"tls": "off"}))
-    monkeypatch.setattr(verify_module, "verify_web", lambda *_: (WebResult(what, ok, URL, "refused"),))
+    monkeypatch.setattr(hub_verify, "verify_web", lambda *_: (WebResult(what, ok, URL, "refused"),))
     done = run("verify", "--json")
     assert (done.code, done.json["ok"]) == (code, code == 0)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from lkhub.spec.secret import Secret
-from lkhub.tokens import Grant, join_grant, sign
+from lkhub.livekit.tokens import Grant, join_grant, sign
+from lkhub.secret import Secret
 from tests.field.nginx import OTHER_SITE
 from tests.field.test_proxy import DOOR, FORWARDED, HOST, WEBSOCKET, Behind, behind, lead
 from tests.kit.hub import Hub, make_hub

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.health import verify
+from lkhub.firewall.table import Command
 from lkhub.host import engine, lookup
 from lkhub.host.commands import run_command
 from lkhub.host.engine import check_config
 from lkhub.host.environ import tool_environ
-from lkhub.plan.firewall import Command
+from lkhub.hub import probe as verify
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.firewall.firewalld import Added
+from lkhub.firewall.table import Command, Step
 from lkhub.host import commands, firewall
 from lkhub.host.commands import Done, has_program, run_command
 from lkhub.host.firewall import (
@@ -16,8 +18,6 @@ from lkhub.host.firewall import (
     read_record,
     write_record,
 )
-from lkhub.plan.firewall import Command, Step
-from lkhub.plan.firewall_firewalld import Added
 
 RULESET = json.dumps(
     {"nftables": [{"chain": {"family": "inet", "table": "t", "name": "in", "hook": "input", "type": "filter"}}]}

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from lkhub.errors import MachineError
 from lkhub.host.keyfile import Keys, dump_keys, load_keys
+from lkhub.secret import Secret
 from lkhub.spec.keyfile import parse_key_file
-from lkhub.spec.secret import Secret
 
 SECRET = "XYZ" * 15
 

@@ -10,8 +10,8 @@ from lkhub.errors import MachineError
 from lkhub.host import router
 from lkhub.host.router import LEASE_SECONDS, RefusedError, map_ports, read_gateway, renew, unmap_ports
 from lkhub.host.router_pcp import Granted, NoAnswerError, RouterError
-from lkhub.host.router_record import Means
 from lkhub.plan.model import Protocol
+from lkhub.state.router import Means
 
 OUTSIDE = IPv4Address("1.2.3.4")
 WANTED: list[tuple[Protocol, int, str]] = [("udp", 7882, "lkhub media.udp"), ("tcp", 443, "lkhub tls.listen")]

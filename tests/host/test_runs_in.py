@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.firewall.table import Command
 from lkhub.host import runs_in
 from lkhub.host.commands import Done
 from lkhub.host.runs_in import read_runs_in
 from lkhub.plan.facts import RunsIn
-from lkhub.plan.firewall import Command
 
 PID = 7
 UNIT = "0::/system.slice/lkhub.service\n"

@@ -12,9 +12,9 @@ from lkhub.host import secrets as secrets_module
 from lkhub.host.keyfile import Keys
 from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys
 from lkhub.plan.paths import StatePaths
+from lkhub.secret import Secret
 from lkhub.spec.keys import KeysError
 from lkhub.spec.load import load_spec
-from lkhub.spec.secret import Secret
 
 SECRET = "XYZ" * 15
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 import pytest
 from anyio.to_thread import run_sync
 
+from lkhub.host.lock import is_held
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.lock import is_held
 from lkhub.supervise.record import find_running
 from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
 from tests.kit.hub import Hub, kill_supervisor

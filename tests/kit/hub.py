@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from lkhub.supervise.control import ask
+from lkhub.host.control import ask
 from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, wait_until
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from lkhub.host.keyfile import load_keys
-from lkhub.tokens import Grant, join_grant, sign
+from lkhub.livekit.tokens import Grant, join_grant, sign
 from tests.kit.hub import Hub
 
 

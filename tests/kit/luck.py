@@ -26,12 +26,12 @@ import anyio
 import psutil
 from anyio.to_thread import run_sync
 
-from lkhub.cli.hub import read_status
+from lkhub.host.control import ask
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import identify, is_alive, send_signal, start
+from lkhub.hub.gather import read_status
+from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.control import ask
-from lkhub.tokens import Grant, sign
 from tests.kit.hub import Hub, make_hub
 from tests.kit.people import Person
 from tests.kit.ports import free_port

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from lkhub.spec.secret import Secret
-from lkhub.tokens import Grant, join_grant, sign
+from lkhub.livekit.tokens import Grant, join_grant, sign
+from lkhub.secret import Secret
 from tests.kit.call import LISTENER, SPEAKER, Call, calling
 from tests.kit.hub import Hub, make_hub
 from tests.kit.links import root_of

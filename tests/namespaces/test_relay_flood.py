@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lkhub.spec.secret import Secret
-from lkhub.tokens import Grant, join_grant, sign
+from lkhub.livekit.tokens import Grant, join_grant, sign
+from lkhub.secret import Secret
 from tests.kit.flood import USUAL, flooding
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import dropping

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lkhub.host.router import LEASE_SECONDS
-from lkhub.supervise.router import ASK_SECONDS
+from lkhub.supervise.watch.router import ASK_SECONDS
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace
 from tests.namespaces.home import HUB, OUTSIDE, ROUTER, Home, make_home

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.supervise.control import ask
+from lkhub.host.control import ask
 from tests.kit.hub import make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.lan import PORTS

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lkhub.plan.nftables import Ruleset, parse_ruleset
+from lkhub.firewall.ruleset import Ruleset, parse_ruleset
 
 DROP, ACCEPT, RETURN = {"drop": None}, {"accept": None}, {"return": None}
 REJECT = {"reject": {"type": "icmpx", "expr": "admin-prohibited"}}

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/prepare.py` and `lkhub/prepare_tls.py`."""
+"""Mirrors `lkhub/prepare/hub.py` and `lkhub/prepare/certificates.py`."""

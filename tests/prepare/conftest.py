@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from lkhub import prepare
 from lkhub.errors import SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.facts import LookedUp, NodeFacts
-from lkhub.prepare import PreparedHub, prepare_hub
+from lkhub.prepare import hub as prepare
+from lkhub.prepare.hub import PreparedHub, prepare_hub
 from tests.machines import make_facts
 
 SECRET = "XYZ" * 15

@@ -3,8 +3,8 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.render.all import render_all
 from lkhub.render.serve import render_serve
-from lkhub.render.serve_config import ServeConfig, parse_serve
 from lkhub.spec.load import load_spec
+from lkhub.wire.serve_config import ServeConfig, parse_serve
 from tests.machines import make_facts
 
 

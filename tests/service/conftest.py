@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from lkhub.host.keyfile import dump_keys
-from lkhub.render.serve_config import ServeConfig
+from lkhub.secret import Secret
 from lkhub.service.app import build_app
-from lkhub.spec.secret import Secret
+from lkhub.wire.serve_config import ServeConfig
 
 SECRET = Secret("XYZ" * 15)
 

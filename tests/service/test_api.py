@@ -13,10 +13,10 @@ import pytest
 from lkhub import __version__
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.peer import Peer
-from lkhub.render.serve_config import FORWARDED_HEADER, ServeConfig
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
 from lkhub.service import askers as askers_module
 from lkhub.service.api import MAX_BODY_BYTES
-from lkhub.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
+from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 from tests.service.conftest import SECRET, Connect, check_error
 
 pytestmark = pytest.mark.anyio

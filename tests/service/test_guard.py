@@ -4,8 +4,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service.guard import FORWARDING_HEADERS, _stay_here
+from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import LAN, Connect, check_error
 
 pytestmark = pytest.mark.anyio

@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service import app as app_module
 from lkhub.service import pages
 from lkhub.service.pages import content_security_policy
+from lkhub.wire.serve_config import ServeConfig
 from tests.service.conftest import Connect, check_error
 
 pytestmark = pytest.mark.anyio

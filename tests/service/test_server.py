@@ -18,8 +18,8 @@ import pytest
 
 import lkhub
 from lkhub.log_lines import read_entry
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service.bounded import LOG_LINES
+from lkhub.wire.serve_config import ServeConfig
 from tests.kit.ports import free_port
 from tests.waiting import wait_until
 

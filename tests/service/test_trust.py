@@ -10,9 +10,9 @@ import pytest
 
 from lkhub.host.ca import Ca
 from lkhub.plan.paths import StatePaths
-from lkhub.render.serve_config import ServeConfig
 from lkhub.service import pages
 from lkhub.service.trust import build_profile
+from lkhub.wire.serve_config import ServeConfig
 from tests.certificates import ensure_ca
 from tests.documents import ROOT
 from tests.service.conftest import LAN, Connect, check_error

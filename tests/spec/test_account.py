@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.account import ExternalAccount, list_account_variables, parse_external_account, parse_mac_key
 from lkhub.spec.model import Spec
-from lkhub.spec.secret import FromEnv, FromFile, Secret
 
 
 @pytest.mark.parametrize(

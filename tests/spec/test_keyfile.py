@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkhub.secret import Secret
 from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.keys import KeysError
-from lkhub.spec.secret import Secret
 
 SECRET = "XYZ" * 15
 

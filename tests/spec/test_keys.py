@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.keys import (
     MIN_SECRET_LENGTH,
     GivenKey,
@@ -15,7 +16,6 @@ from lkhub.spec.keys import (
     list_variables,
     parse_key_source,
 )
-from lkhub.spec.secret import FromEnv, FromFile, Secret
 
 SECRET = "XYZ" * 15
 FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"

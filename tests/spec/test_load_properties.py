@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import resolve_keys
+from lkhub.prepare.hub import resolve_keys
 from lkhub.render.all import render_all
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.model import Spec
-from lkhub.spec.secret import FromEnv, FromFile, Secret
 from lkhub.spec.turn import Login, SharedSecret, list_turn_variables, parse_external_turn
 
 

@@ -18,7 +18,7 @@ from lkhub.host import processes
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Fingerprint, Listener, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise import child, ending, supervisor
 from lkhub.supervise.child import Child

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from lkhub.supervise.control import ask
+from lkhub.host.control import ask
 from lkhub.supervise.control_server import Handler, Tell, serve_control
 
 

@@ -17,9 +17,9 @@ from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
 from lkhub.supervise.child import Child
-from lkhub.supervise.hanging import Hanging
 from lkhub.supervise.record import find_running, mark, read_record
 from lkhub.supervise.supervisor import Applied
+from lkhub.supervise.watch.hanging import Hanging
 from tests.supervise.conftest import ACTOR, IN_A_CALL, MakeHub, list_running, pids, plan_actor, states, supervising
 from tests.waiting import until
 
@@ -99,8 +99,8 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
 ) -> None:
     """It may go on, and its calls with it."""
     monkeypatch.setattr("lkhub.supervise.people.ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("lkhub.supervise.hanging.ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("lkhub.supervise.hanging.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("lkhub.supervise.watch.hanging.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("lkhub.supervise.watch.hanging.PATIENCE_SECONDS", 0.0)
     hub = make_hub(media={"rooms": IN_A_CALL}, serve={})
     async with supervising(paths, said, leave=True) as first:
         await first.apply(hub)
@@ -123,7 +123,7 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
             os.kill(media.pid, signal.SIGKILL)
             await until(lambda: pids(second)["media"] not in (None, media.pid), "the next one")
         else:
-            monkeypatch.setattr("lkhub.supervise.hanging.ANSWER_SECONDS", 20.0)
+            monkeypatch.setattr("lkhub.supervise.watch.hanging.ANSWER_SECONDS", 20.0)
             os.kill(media.pid, signal.SIGCONT)
             await looks.look()
             assert second.as_json()["processes"][0]["state"] == "running"

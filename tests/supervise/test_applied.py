@@ -9,7 +9,7 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
-from lkhub.supervise.applied import list_certified, load_applied
+from lkhub.state.applied import list_certified, load_applied
 from tests.machines import MACHINES
 from tests.supervise.conftest import MakeHub, supervising
 

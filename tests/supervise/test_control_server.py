@@ -12,10 +12,10 @@ import anyio.to_thread
 import pytest
 
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.host.control import ask
 from lkhub.supervise import control_server as server_module
-from lkhub.supervise.control import ask
 from lkhub.supervise.control_server import Handler, Tell, serve_control
-from lkhub.supervise.message import MAX_REQUEST_BYTES
+from lkhub.wire.message import MAX_REQUEST_BYTES
 from tests.supervise.talking import echo, request, serving
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from lkhub.host import files, processes
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.supervisor import Applied, Supervisor

@@ -13,12 +13,13 @@ import anyio.to_thread
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.host.control import NotRunningError, ask
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import addresses, certificates, guard, hanging, router, run
-from lkhub.supervise.control import NotRunningError, ask
+from lkhub.supervise import guard, run
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.supervise.watch import addresses, certificates, hanging, router
 from tests.supervise.conftest import MakeHub, pids, states, supervising
 from tests.waiting import until
 
@@ -105,14 +106,14 @@ async def test_failing_look_is_repeated_less_and_less_often(monkeypatch: pytest.
 
 Break = Callable[[pytest.MonkeyPatch], None]
 WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
-    "see this machine's addresses": ("lkhub.supervise.addresses", "list_interfaces", fail),
+    "see this machine's addresses": ("lkhub.supervise.watch.addresses", "list_interfaces", fail),
     "see whether the certificate was replaced": ("lkhub.host.files", "stamp", fail),
-    "see whether processes answer": ("lkhub.supervise.hanging", "_answers", fail_later),
+    "see whether processes answer": ("lkhub.supervise.watch.hanging", "_answers", fail_later),
     "rotate logs": ("lkhub.supervise.supervisor", "rotate_logs", fail),
     "make the change that waits": ("lkhub.supervise.supervisor", "count_people", fail_later),
     "keep the state directory whole": ("lkhub.supervise.child", "read_record", fail),
-    "see who came from outside": ("lkhub.supervise.outside", "merge", fail),
-    "renew the router's port mappings": ("lkhub.supervise.router", "read_router", fail),
+    "see who came from outside": ("lkhub.supervise.watch.outside", "merge", fail),
+    "renew the router's port mappings": ("lkhub.supervise.watch.router", "read_router", fail),
     "answer commands": ("lkhub.supervise.answering", "identify", fail),
 }
 

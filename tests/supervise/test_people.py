@@ -9,10 +9,10 @@ import pytest
 
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.processes import ProcessId
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.plan.model import Ready
-from lkhub.spec.secret import Secret
+from lkhub.secret import Secret
 from lkhub.supervise.people import count_people
-from lkhub.tokens import PROBE_ROOM_PREFIX
 
 pytestmark = pytest.mark.anyio
 

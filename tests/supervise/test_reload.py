@@ -11,10 +11,10 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
+from lkhub.state.applied import load_applied
 from lkhub.supervise import child as child_module
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.applied import load_applied
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.child import Child
 from lkhub.supervise.record import Identity

@@ -13,16 +13,16 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from lkhub.cli import exits
+from lkhub.cli.shared import exits
 from lkhub.errors import EXIT_BUG, Fault, HubError, InputError, MachineError, SpecError, flatten
+from lkhub.host.control import SILENCE_SECONDS, NotRunningError, ask
+from lkhub.host.lock import hold_lock
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.duration import Duration
 from lkhub.supervise import run as run_module
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.control import SILENCE_SECONDS, NotRunningError, ask
-from lkhub.supervise.lock import hold_lock
 from lkhub.supervise.record import find_running, read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Applied, Supervisor

@@ -15,12 +15,12 @@ from lkhub.host import files
 from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Listener, ProcessName, ProcessPlan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare import PreparedHub
+from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
+from lkhub.state.applied import load_applied
 from lkhub.supervise import crew
 from lkhub.supervise import supervisor as supervisor_module
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.applied import load_applied
 from lkhub.supervise.ending import Ending, end_process
 from lkhub.supervise.record import read_record
 from lkhub.supervise.supervisor import Applied

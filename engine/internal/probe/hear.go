@@ -15,7 +15,7 @@ const (
 	// picturePatience is how long the first packet of the picture may take after the first of sound; the server begins
 	// to forward it a moment later.
 	picturePatience = 2 * time.Second
-	// slow and uneven are what people may begin to hear; lkhub/health/line.py has the reasons.
+	// slow and uneven are what people may begin to hear; lkhub/checks/line.py has the reasons.
 	slow   = 150 * time.Millisecond
 	uneven = 30 * time.Millisecond
 	// unusable is the loss that no call is fit for: a quarter of all packets.

@@ -1,0 +1,1 @@
+"""Facts → findings, one subject a file. Pure."""

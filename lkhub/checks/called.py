@@ -1,0 +1,108 @@
+"""Which hub was called, as far as what is said about a failed call depends on it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lkhub.checks.edge import find_uncertified
+from lkhub.checks.paths import PathResult
+from lkhub.findings.finding import Finding
+
+
+@dataclass(frozen=True)
+class CalledHub:
+    """The hub that was called: this machine's own, by the record of what is in force, or somebody else's, of which
+    nothing is known.
+
+    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is where
+    the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application does. `ports`
+    are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
+    and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `others` are TURN servers of
+    others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
+    `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
+    `uncertified`: why it has no certificate for its name. `closed` are ports that this machine's own firewall closes to
+    clients, as `7882/udp`.
+    """
+
+    reach: str = ""
+    tls: str = ""
+    name: str = ""
+    door: str = ""
+    web: str = ""
+    ports: Mapping[str, str] = field(default_factory=dict)
+    turn: str = ""
+    turn_door: str = ""
+    others: tuple[str, ...] = ()
+    given_tokens: bool = False
+    unannounced: str = ""
+    uncertified: tuple[Finding, ...] = ()
+    closed: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(
+        applied: Mapping[str, Any] | None, edge: Mapping[str, Any] | None = None, now: datetime | None = None
+    ) -> "CalledHub":
+        """By the record of what is in force, and what the edge answers on its control socket."""
+        record = applied or {}
+        front, tls = record.get("front", {}), record.get("tls", "")
+        missing = find_uncertified(edge or {}, now or datetime.now(UTC), tls)
+        return CalledHub(
+            record.get("reach", ""),
+            tls,
+            front.get("name", ""),
+            front.get("door", ""),
+            front.get("web", ""),
+            record.get("ports", {}),
+            front.get("turn", ""),
+            front.get("turn_door", ""),
+            tuple(record.get("turn_of_others", ())),
+            unannounced=_read_unannounced(edge, now),
+            uncertified=tuple(finding for finding in missing if finding.subject == front.get("name", "")),
+        )
+
+    @property
+    def is_own(self) -> bool:
+        return bool(self.reach)
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether a proxy is expected in front of it."""
+        return self.tls == "external"
+
+    @property
+    def has_split(self) -> bool:
+        """Whether a proxy is expected to lead TURN over TLS to the hub, too."""
+        return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_door.rpartition(":")[2]
+
+    @property
+    def turn_name(self) -> str:
+        """The host that clients are told for TURN over TLS."""
+        return self.turn.rpartition(":")[0]
+
+    def is_of_others(self, result: PathResult) -> bool:
+        """Whether a path led to TURN servers of others alone, of which nothing that runs here says anything."""
+        urls = (result.relay or result.evidence.get("relay", "")).split(", ")
+        return all(url.partition("?")[0].partition(":")[2] in self.others for url in urls)
+
+    def port_of(self, result: PathResult) -> str:
+        """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""
+        protocol, _, end = result.evidence.get("remote", "").split(",")[0].partition(" ")
+        if end:
+            return f"{end.rpartition(':')[2]}/{protocol}"
+        return self.ports.get(result.path, "")
+
+
+# After so long a proxy may have been mended.
+_RECENT = timedelta(minutes=10)
+
+
+def _read_unannounced(edge: Mapping[str, Any] | None, now: datetime | None) -> str:
+    last = (edge or {}).get("unannounced")
+    if not last:
+        return ""
+    at = datetime.fromisoformat(last["at"])
+    return str(last["proxy"]) if (now or datetime.now(UTC)) - at < _RECENT else ""
+
+
+SOMEBODYS = CalledHub()

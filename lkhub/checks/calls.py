@@ -1,0 +1,333 @@
+"""What calls through each path proved → findings: one for each cause. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from lkhub.checks import causes_http, causes_media, causes_others, causes_way, sends
+from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.causes import Cause, explain, is_turn, undecided
+from lkhub.checks.line import check_line
+from lkhub.checks.paths import PathResult
+from lkhub.findings.finding import Finding, Fix
+
+_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
+
+# Stages of what all paths have in common: the way to the server. The signalling has reasons of its own.
+_COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
+
+
+def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
+    """Findings for paths that failed or could not be tried, or that not everybody can use. Paths that fail for one
+    cause are one finding, whose subject is the first of them."""
+    results = tuple(results)
+    loss = max(map(worst_loss, results), default=0.0)
+    yield from _find_lossy(results)
+    yield from check_line(results)
+    for result in results:
+        if result.ok and _UNTOLD in result.evidence:
+            yield _find_untold(result, hub)
+        if result.ok and result.native is False:
+            yield _find_native(result, hub)
+    answered = any(result.ok is not None and not is_common(result) for result in results)
+    for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
+        yield _find_failure(group, hub, loss, answered=answered)
+    for group in _group(result for result in results if result.ok is None):
+        yield _find_untried(group, hub)
+
+
+def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
+    """Results that have one cause together, in the order of the first of each."""
+    found: dict[tuple[str, ...], list[PathResult]] = {}
+    for result in results:
+        found.setdefault(_cause_key(result), []).append(result)
+    udp, relayed = found.get(_UDP_KEY), found.get(_RELAY_KEY)
+    if udp and relayed:
+        udp += found.pop(_RELAY_KEY)
+    yield from found.values()
+
+
+def is_common(result: PathResult) -> bool:
+    """Whether a path failed at what all paths and the web have in common: the way to the server, and the signalling."""
+    return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in causes_http.CAUSES)
+
+
+def _cause_key(result: PathResult) -> tuple[str, ...]:
+    """What results have alike that failed for the same cause."""
+    if not result.reason or is_turn(result):
+        return (result.path,)
+    if is_common(result):
+        # What loses packets loses those of one path here, and those of another there.
+        return ("signalling", "silent" if result.reason in _SIGNALLING_SILENCES else result.reason)
+    if result.stage == "join" and result.reason not in _OF_ONE_PATH:
+        # The same server ended all of them with the same words.
+        return ("join", result.reason, result.detail)
+    if result.reason == sends.REASON:
+        return (result.reason,)
+    if result.reason in ("no-reply", "server-first"):
+        # A relay sends on to media's own port, so that all of them wait for one.
+        return ("no-reply", result.evidence.get("remote", "").partition(" ")[0] or result.path)
+    if result.reason == "turn-silent" and result.path == "turn-udp":
+        return _RELAY_KEY
+    return (result.path,)
+
+
+_SIGNALLING_SILENCES = ("silent", "tls-silent", "http-silent", "signal-silent")
+
+# What a path lacks says nothing of another.
+_OF_ONE_PATH = ("not-offered", "not-promised")
+
+# Nothing came back over UDP, from media and from the TURN server: what drops one drops the other.
+_UDP_KEY = ("no-reply", "udp")
+_RELAY_KEY = ("turn-silent", "udp")
+
+
+def _name_paths(group: Sequence[PathResult]) -> str:
+    names = [result.path for result in group]
+    if len(names) == 1:
+        return f"the path {names[0]}"
+    return f"the paths {', '.join(names[:-1])} and {names[-1]}"
+
+
+# The loss that people hear and see: more than Opus and resent packets make up for.
+LOSSY = 0.03
+
+# A line that loses so much may be why an answer did not come in time.
+_BAD = 0.10
+_SILENCES = ("signal-silent", "silent", "tls-silent", "http-silent", "turn-silent", "dtls-unfinished", "no-reply")
+
+_TOO_LOSSY = "too-lossy"
+
+
+def worst_loss(result: PathResult) -> float:
+    """The loss of sound or picture, from 0 to 1; 0 where none was measured."""
+    return max(result.loss or 0.0, result.picture_loss or 0.0)
+
+
+def _find_lossy(results: Iterable[PathResult]) -> Iterator[Finding]:
+    """One finding for all paths whose packets are lost: they share the line."""
+    lossy = [result for result in results if worst_loss(result) >= LOSSY]
+    if not lossy:
+        return
+    losses = [f"{result.path} {worst_loss(result):.0%}" for result in lossy]
+    too_bad = any(result.reason == _TOO_LOSSY for result in lossy)
+    cause = causes_media.CAUSES[_TOO_LOSSY](lossy[0], SOMEBODYS)
+    lose = "loses" if len(lossy) == 1 else "lose"
+    worst = max(map(worst_loss, lossy))
+    yield Finding(
+        "path-lossy",
+        lossy[0].path,
+        "error" if too_bad else "warning",
+        f"{_name_paths(lossy)} {lose} up to {worst:.0%} of the packets: "
+        + ("no call is fit for that" if too_bad else "people hear and see that"),
+        f"lost, or later than 0.3 s: {', '.join(losses)}",
+        cause.why,
+        cause.fix,
+    )
+
+
+def _blame_loss(cause: Cause, loss: float) -> Cause:
+    return Cause(
+        f"the line loses {loss:.0%} of the packets, which alone can be why no answer came in time", cause.fix[:1]
+    )
+
+
+def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, answered: bool) -> Finding:
+    """`answered`: the signalling answered on another path."""
+    first = group[0]
+    patchy = _explain_patchy(group, hub) if answered else None
+    closed = _list_closed(group, hub)
+    cause = (
+        patchy
+        or _explain_closed(closed)
+        or _explain_udp(group, hub)
+        or _explain_uncertified(first, hub)
+        or _explain_alone(first, hub)
+    )
+    by_loss = loss >= _BAD and first.reason in _SILENCES
+    if by_loss:
+        cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
+    return Finding(
+        "path-fails",
+        first.path,
+        "error",
+        f"no call gets through on {_name_paths(group)}",
+        "; ".join(detail for detail, _ in groupby(_list_details(group))),
+        cause.why,
+        cause.fix,
+        depends_on=("path-lossy",) if by_loss else ("port-closed",) if closed else _depend(first, hub),
+    )
+
+
+def _depend(result: PathResult, hub: CalledHub) -> tuple[str, ...]:
+    return _list_codes(hub) if needs_certificate(result, hub) else ()
+
+
+def _list_closed(group: Sequence[PathResult], hub: CalledHub) -> tuple[str, ...]:
+    """The ports that gave no answer, where this machine's own firewall closes all of them."""
+    if not hub.is_own or any(result.reason not in ("no-reply", "turn-silent") for result in group):
+        return ()
+    # A relay that is silent has not got as far as media's port.
+    tried = (hub.ports.get(r.path, "") if r.reason == "turn-silent" else hub.port_of(r) for r in group)
+    ports = tuple(dict.fromkeys(tried))
+    return ports if set(ports) <= set(hub.closed) else ()
+
+
+def _explain_closed(ports: Sequence[str]) -> Cause | None:
+    """Which rule it is and how to open them is a finding of its own."""
+    if not ports:
+        return None
+    why = f"this machine's own firewall closes {' and '.join(ports)}: port-closed says by which rule"
+    return Cause(
+        f"{why}; where it lets loopback pass, something else is wrong as well",
+        (Fix("open it first, and try again", "lkhub verify"),),
+    )
+
+
+def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:
+    if hub.is_of_others(result) and result.reason not in _KNOWN_OF_OTHERS:
+        return causes_others.explain_others(result)
+    return explain(result, hub, _TABLES)
+
+
+# What the ordinary tables say of a TURN server of others, or of the way from it to media.
+_KNOWN_OF_OTHERS = ("turn-login", "turn-forbids", "no-reply", "server-first", *sends.CAUSES)
+
+
+def needs_certificate(result: PathResult, hub: CalledHub) -> bool:
+    """Whether a path failed because the hub has no certificate for its name."""
+    ends_tls = result.ok is False and result.stage == "tls" and not hub.is_proxied and not hub.is_of_others(result)
+    return ends_tls and bool(hub.uncertified) and result.reason in ("tls-silent", "tls-closed", "tls-alert")
+
+
+def _explain_uncertified(result: PathResult, hub: CalledHub) -> Cause | None:
+    if not needs_certificate(result, hub):
+        return None
+    codes = " and ".join(_list_codes(hub))
+    return Cause(f"the hub has no certificate for {hub.name}, so that nobody can connect: {codes} says why", ())
+
+
+def _list_codes(hub: CalledHub) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(finding.code for finding in hub.uncertified))
+
+
+def _list_details(group: Sequence[PathResult]) -> list[str]:
+    """What was seen, the same said once."""
+    return list(dict.fromkeys(result.detail for result in group if result.detail))[:2]
+
+
+def _explain_patchy(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
+    """The cause where the signalling gave no answer in time, and did on another path at the same moment."""
+    if not all(result.reason in _SIGNALLING_SILENCES and is_common(result) for result in group):
+        return None
+    why = undecided(
+        "the line loses so many packets that signalling does not get through in time",
+        "the server, or what is in front of it, has too much to do",
+    )
+    status = causes_way.status_fix(hub)
+    return Cause(
+        f"the signalling answered at the same time on another path: {why}",
+        (Fix("try it again, and over a cable where it goes over Wi-Fi"), status),
+    )
+
+
+def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
+    """The cause where nothing that was sent first came back over UDP, at two ports."""
+    reasons = {result.reason for result in group}
+    if "turn-silent" not in reasons or not reasons <= {"no-reply", "server-first", "turn-silent"} or len(reasons) == 1:
+        return None
+    ports = " and ".join(dict.fromkeys(filter(None, map(hub.port_of, group))))
+    if "server-first" in reasons:
+        return causes_media.explain_server_first(ports)
+    closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
+    if hub.is_own:
+        why = f"nothing that was sent over UDP was answered ({ports}); the calls were made on this very machine"
+        return Cause(f"{why}, so that its own firewall is the likeliest", (closed, _APPLY_FIX))
+    why = undecided(
+        "the network here, or one on the way, lets no UDP through, as offices do",
+        "a firewall or router in front of the server drops these ports",
+        "the address that clients are told is not the server's",
+    )
+    return Cause(f"nothing that was sent over UDP was answered: {why}", (causes_media.ADDRESS_FIX, closed))
+
+
+_APPLY_FIX = Fix("open what the hub needs", "lkhub firewall apply")
+
+
+def _find_untried(group: Sequence[PathResult], hub: CalledHub) -> Finding:
+    first = group[0]
+    return Finding(
+        "path-not-tried",
+        first.path,
+        "warning",
+        f"whether {_name_paths(group)} {'works' if len(group) == 1 else 'work'} is not known",
+        "; ".join(_list_details(group)),
+        _UNTRIED.get(first.reason, "the probe could not be run to its end"),
+        _untried_fixes(group, hub),
+    )
+
+
+def _untried_fixes(group: Sequence[PathResult], hub: CalledHub) -> tuple[Fix, ...]:
+    """What would have it tried. Trying again does not bring what is not offered."""
+    first = group[0]
+    if first.reason == "not-offered":
+        return causes_media.CAUSES["not-offered"](first, hub).fix
+    if first.reason == "needs-subscriber":
+        return (Fix("give a second token, of another identity", "lkhub token --room ROOM --identity NAME"),)
+    return (Fix("try it again", f"lkhub verify --path {first.path}" + ("" if hub.is_own else " --url URL")),)
+
+
+# Why nothing was proved, either way.
+_UNTRIED = {
+    "not-offered": "what is not offered can't be tried; another deployment need not offer it",
+    "needs-subscriber": "a single token proves all but media: nobody hears what it sends",
+    "no-ipv6": "this machine has IPv4 alone, which says nothing about the server",
+    "interrupted": "the verification was interrupted",
+}
+
+
+def _find_native(result: PathResult, hub: CalledHub) -> Finding:
+    """On a network of one's own they have other ways, and there may be no chain that they would take: a note."""
+    at_home = hub.reach in ("local", "lan")
+    when = (
+        "here they get through over UDP; it matters only where something between a device and the hub lets nothing but "
+        "443/tcp through, as some guest networks do"
+        if at_home
+        else "it matters on networks that let nothing but 443/tcp through"
+    )
+    ways = (
+        Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
+        Fix("else leave them another way: media.tcp, or turn.udp"),
+    )
+    if hub.is_of_others(result):
+        ways = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), ways[1])
+    return Finding(
+        "native-refuses",
+        result.path,
+        "info" if at_home else "warning",
+        "native applications can't use TURN over TLS here; browsers can",
+        result.native_detail or "",
+        f"libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; {when}",
+        () if at_home else ways,
+    )
+
+
+# The evidence that media came from where clients would not look (engine/internal/probe/explain.go).
+_UNTOLD = "untold"
+_TOLD_FIX = Fix("see whether the address that clients are told leads to this hub: media.advertise")
+
+
+def _find_untold(result: PathResult, hub: CalledHub) -> Finding:
+    """From elsewhere the address may be the right one: not every router leads to its outside address from inside."""
+    return Finding(
+        "address-not-told",
+        result.path,
+        "warning",
+        f"a client behind a NAT or a firewall gets no media on the path {result.path} from here",
+        result.detail,
+        "nothing answers at the address that clients are told; the server's own packets come from another one, and a "
+        "NAT drops what nobody asked for",
+        (
+            _TOLD_FIX if hub.is_own else causes_media.ADDRESS_FIX,
+            Fix("in the server's own network: try from outside, for its router may not lead back in from there"),
+        ),
+    )

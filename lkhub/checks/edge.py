@@ -1,0 +1,223 @@
+"""What the edge says of its certificates → findings. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from lkhub.findings.finding import Finding, Fix
+
+# Caddy renews with a third of the lifetime left, which is two days for those that live for six. With less than this
+# something keeps it from doing so.
+EXPIRES_SOON = timedelta(hours=36)
+
+# The internal authority's certificates live for hours, and are renewed like the others.
+SHORT_LIVED = timedelta(days=1)
+
+# Why an ACME server gives no certificate, and the way out: the kinds that engine/internal/edge/failures.go tells apart,
+# which are the types of ACME problems (RFC 8555, section 6.7) and a few of its own.
+_KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
+    "rate-limited": (
+        "the authority has given this name as many certificates, or seen as many failures, as it allows in a week",
+        (
+            Fix("wait until the time that it names; the hub tries again by itself"),
+            Fix("or take another issuer: tls.issuer"),
+        ),
+    ),
+    "dns": (
+        "the authority could not look the hub's name up",
+        (Fix("make an A record (AAAA for IPv6) of the name with this machine's public address"),),
+    ),
+    "connection": (
+        "the authority could not connect to the address that the name resolves to",
+        (
+            Fix("open the hub's ports in the firewall and lead them here in the router", "lkhub render firewall -o ."),
+            Fix("see whether the name's A record is this machine's public address"),
+        ),
+    ),
+    "unauthorized": (
+        "something else answered the authority at the hub's name: the name leads to another machine, or a proxy or "
+        "CDN is in front",
+        (
+            Fix("let the name's A record be this machine's public address, not a CDN's"),
+            Fix("behind a proxy, write tls.mode: external"),
+        ),
+    ),
+    "caa": (
+        "a CAA record of the domain allows other authorities only",
+        (Fix("add a CAA record for the issuer, or take the one that is allowed: tls.issuer"),),
+    ),
+    "tls": (
+        "what answers at the hub's name on port 443 does not speak the hub's TLS",
+        (Fix("see whether another program or a proxy answers there"),),
+    ),
+    "external-account-required": (
+        "this issuer gives certificates to accounts that it knows already",
+        (
+            Fix("write tls.account, with the key that the issuer gives out for an account"),
+            Fix("or take another issuer: tls.issuer"),
+        ),
+    ),
+    "account": (
+        "no account could be made with the issuer",
+        (
+            Fix("see whether tls.email is a real address"),
+            Fix("take a new key for tls.account: issuers let each be used once, and some for a few days only"),
+        ),
+    ),
+    "no-challenge": (
+        "the issuer proves names in ways that this spec does not open: ZeroSSL needs port 80",
+        (Fix("write tls.http: 80, or take another issuer: tls.issuer"),),
+    ),
+    "issuer-name": (
+        "this machine could not look the issuer's name up: it has no network, or no name server",
+        (Fix("see whether this machine can look names up"),),
+    ),
+    "issuer-unreachable": (
+        "this machine does not reach the issuer: a firewall closes the way out, or there is no network",
+        (Fix("let this machine open connections to port 443"),),
+    ),
+    "issuer-untrusted": (
+        "the issuer's own certificate is not trusted here: something in between breaks TLS open, or the clock is wrong",
+        (Fix("see whether this machine's clock is right", "date"),),
+    ),
+    "storage": ("the state directory can't be written", (Fix("see whether the disk is full", "df -h"),)),
+    "tailscale": (
+        "the local tailscaled gave no certificate for the name; its words are above",
+        (Fix("see what it says", "tailscale status"), Fix("read its own log", "journalctl -u tailscaled")),
+    ),
+    "tailscale-no-daemon": (
+        "tailscaled, which gets the certificate, is not running",
+        (Fix("start it", "sudo systemctl start tailscaled"),),
+    ),
+    "tailscale-no-permission": (
+        "tailscaled gives certificates to root and to users that it was told of",
+        (Fix("tell it of the hub's user", "sudo tailscale set --operator=USER"),),
+    ),
+    "tailscale-not-connected": (
+        "Tailscale is not connected on this machine, and has no certificate for the name at hand",
+        (Fix("connect it", "sudo tailscale up"),),
+    ),
+    "tailscale-https-off": (
+        "certificates are not enabled in the tailnet, or its control server has none to give (headscale)",
+        (
+            Fix("in Tailscale's admin console, under DNS: enable MagicDNS, then HTTPS Certificates"),
+            Fix("with headscale: write tls.mode: internal"),
+        ),
+    ),
+    "tailscale-renamed": (
+        "this machine was renamed in the tailnet, and the hub has its old name",
+        (
+            Fix("take the new name over (a domain in the spec has to be the new one)", "lkhub up"),
+            Fix("or give the machine its old name back", "sudo tailscale set --hostname=NAME"),
+        ),
+    ),
+    "tailscale-rate-limited": (
+        "Let's Encrypt has given this name as many certificates, or seen as many failures, as it allows in a week",
+        (
+            Fix("wait until the time that it names; the hub tries again by itself"),
+            Fix("or give the machine another name", "sudo tailscale set --hostname=NAME"),
+        ),
+    ),
+    "tailscale-slow": (
+        "tailscaled is still getting the certificate, or hangs; while Let's Encrypt refuses for a while (a rate limit, "
+        "an outage) it goes on trying, and says so in its own log alone",
+        (
+            Fix("see what it does", "journalctl -u tailscaled"),
+            Fix("where it hangs", "sudo systemctl restart tailscaled"),
+        ),
+    ),
+}
+
+_UNKNOWN = ("the issuer refused; its words are above", (Fix("read the edge's log", "lkhub logs edge"),))
+
+
+_ISSUING: dict[str, tuple[str, tuple[Fix, ...]]] = {
+    "tailscale": (
+        "tailscaled is getting it from Let's Encrypt, which takes up to a minute; where Let's Encrypt refuses for a "
+        "while (a rate limit, an outage), tailscaled goes on trying and says so in its own log alone",
+        (Fix("after more than a minute, read that log", "journalctl -u tailscaled"),),
+    ),
+    "": ("the issuer has not answered to its end yet", (Fix("after more than a minute, see why", "lkhub logs edge"),)),
+}
+
+
+def check_edge(status: Mapping[str, Any], now: datetime, tls: str = "") -> Iterator[Finding]:
+    """Findings from what the edge answers on its control socket: names without a certificate, and certificates that
+    are not renewed. `tls` is the mode of the spec."""
+    for name in status.get("pending", ()):
+        cause, fix = _ISSUING.get(tls, _ISSUING[""])
+        yield Finding(
+            "certificate-pending",
+            name,
+            "warning",
+            f"there is no certificate for {name} yet, and nobody can connect until there is",
+            "it was asked for, and neither it nor a refusal has come",
+            cause,
+            fix,
+        )
+    certified = _list_certified(status)
+    for failure in status.get("failures", ()):
+        cause, fix = _KINDS.get(failure["kind"], _UNKNOWN)
+        new = "new " if failure["name"] in certified else ""
+        yield Finding(
+            "certificate-fails",
+            failure["name"],
+            "error",
+            f"there is no {new}certificate for {failure['name']}",
+            f"{failure['issuer']}: {failure['error']}",
+            cause,
+            fix,
+        )
+    for certificate in status.get("certificates", ()):
+        left = datetime.fromisoformat(certificate["not_after"]) - now
+        if left > EXPIRES_SOON or (timedelta(0) < left < SHORT_LIVED and not _is_public(certificate)):
+            continue
+        over = left <= timedelta(0)
+        yield Finding(
+            "certificate-expires",
+            next(iter(certificate["names"]), "hub"),
+            "error" if over else "warning",
+            f"the certificate {'has expired' if over else f'expires in {left // timedelta(hours=1)} hours'}",
+            f"valid until {certificate['not_after']}, issued by {certificate['issuer']}",
+            "it was not renewed: the other findings say why, or its files are the old ones",
+            (Fix("see why", "lkhub logs edge"),),
+        )
+
+
+def _list_certified(status: Mapping[str, Any]) -> set[str]:
+    return {name for certificate in status.get("certificates", ()) for name in certificate["names"]}
+
+
+def find_uncertified(status: Mapping[str, Any], now: datetime, tls: str = "") -> tuple[Finding, ...]:
+    """The findings about names that the edge has no certificate for at all, so that nobody can connect by them."""
+    certified = _list_certified(status)
+    codes = ("certificate-pending", "certificate-fails")
+    return tuple(f for f in check_edge(status, now, tls) if f.code in codes and f.subject not in certified)
+
+
+# Whoever has not read of it by then has found out by their devices.
+ROOT_CHANGE_TOLD = timedelta(days=7)
+
+
+def check_root(change: Mapping[str, Any] | None, now: datetime) -> Iterator[Finding]:
+    """A finding where devices have to trust a root that they don't know yet. `change`: `{"at", "reason"}`."""
+    if change is None or timedelta(seconds=now.timestamp() - change["at"]) > ROOT_CHANGE_TOLD:
+        return
+    at = datetime.fromtimestamp(change["at"], now.tzinfo)
+    yield Finding(
+        "root-changed",
+        "root",
+        "warning",
+        "the hub has another root, and devices that don't trust it yet are kept out",
+        f"since {at:%Y-%m-%d %H:%M %Z}, as {change['reason']}",
+        "a root is good for the hub's own names and addresses alone, and a new one is made when they change",
+        (
+            Fix("trust it on each device; this shows how, and ends this warning", "lkhub trust"),
+            Fix("give this machine a fixed address in the router's DHCP settings, so that it stays"),
+        ),
+    )
+
+
+def _is_public(certificate: Mapping[str, Any]) -> bool:
+    """Whether it comes from outside. Caddy's own authorities say so in their name (caddypki/ca.go)."""
+    return "ECC Intermediate" not in certificate["issuer"]

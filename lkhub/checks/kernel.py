@@ -1,0 +1,71 @@
+"""Limits of the kernel → findings. Pure."""
+
+from collections.abc import Iterator
+
+from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.findings.finding import Finding, Fix
+from lkhub.plan.facts import KernelLimits, RunsIn
+
+# livekit-server warns below 5,000,000 bytes as getsockopt(2) tells them (mediatransportutil, rtcconfig), which is twice
+# what the sysctl says (socket(7), SO_RCVBUF).
+BUFFER_BYTES = 2_500_000
+
+# A participant takes a few descriptors, ICE over TCP and the edge included; 4,096 carry some hundred people.
+OPEN_FILES = 4096
+
+# Above this share of the table new connections of everybody on the machine will soon be dropped.
+CONNECTIONS_SHARE = 0.8
+
+
+def check_kernel(limits: KernelLimits, runs_in: RunsIn = SOMEHOW) -> Iterator[Finding]:
+    """A finding for every limit that is too low for calls of more than a few people."""
+    small = {
+        name: value
+        for name, value in (("rmem_max", limits.receive_buffer), ("wmem_max", limits.send_buffer))
+        if value is not None and value < BUFFER_BYTES
+    }
+    if small:
+        settings = " ".join(f"net.core.{name}={BUFFER_BYTES}" for name in small)
+        yield Finding(
+            "udp-buffer-small",
+            "media",
+            "warning",
+            "the kernel's UDP buffers are too small for many people at once",
+            ", ".join(f"net.core.{name} is {value}" for name, value in small.items()),
+            "a burst of video is larger than the buffer, and what does not fit is lost",
+            (
+                Fix("raise them now", f"sudo sysctl -w {settings}"),
+                Fix("and keep them after a reboot", _keep(settings)),
+                Fix("let media open its sockets anew", "lkhub restart media"),
+            ),
+        )
+    if limits.open_files is not None and limits.open_files < OPEN_FILES:
+        yield Finding(
+            "open-files-few",
+            "hub",
+            "warning",
+            "the hub may open too few files for many people",
+            f"at most {limits.open_files} in one process",
+            "each participant takes some; whoever comes when they are used up is refused",
+            more_files(runs_in),
+        )
+    if limits.connections and limits.connections_max:
+        share = limits.connections / limits.connections_max
+        if share > CONNECTIONS_SHARE:
+            setting = f"net.netfilter.nf_conntrack_max={limits.connections_max * 4}"
+            yield Finding(
+                "conntrack-full",
+                "hub",
+                "error" if share > 0.98 else "warning",
+                "the firewall's table of connections is nearly full",
+                f"{limits.connections} of {limits.connections_max} entries",
+                "when it is full the kernel drops the packets of new connections, also of calls",
+                (
+                    Fix("enlarge it now", f"sudo sysctl -w {setting}"),
+                    Fix("and keep it after a reboot", _keep(setting)),
+                ),
+            )
+
+
+def _keep(settings: str) -> str:
+    return f"printf '%s\\n' {settings} | sudo tee /etc/sysctl.d/60-lkhub.conf"

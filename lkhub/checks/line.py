@@ -1,0 +1,77 @@
+"""How long and how evenly packets take on their way → findings. Pure.
+
+What is measured must be the line's, and not a busy machine's: the round trip is the shortest of several, which no wait
+makes shorter, and unevenness counts only where this machine itself was even.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from lkhub.checks.causes_media import host_of
+from lkhub.checks.paths import PathResult
+from lkhub.findings.finding import Finding, Fix
+
+# ITU-T G.114 (05/2003): from mouth to ear people hardly notice up to 150 ms, and nothing above 400 ms is
+# acceptable. Between two people who are as far from the server as this machine is, a round trip to it is the network's
+# share of that; coding and the buffer against jitter add some 100 ms.
+SLOW_MS = 150.0
+TOO_SLOW_MS = 400.0
+
+# Cisco, "Quality of Service Design Overview" (Enterprise QoS SRND 3.3, 2005): one-way jitter of voice under 30 ms.
+# WebRTC's buffer grows with it, so that above it people hear each other later, then in pieces.
+UNEVEN_MS = 30.0
+
+# Where this machine wakes late by more than this share of the unevenness, the unevenness may be its own.
+OWN_SHARE = 1 / 3
+
+
+def _trace(result: PathResult) -> Fix:
+    return Fix("see where it takes long", f"mtr {host_of(result)}")
+
+
+def check_line(results: Iterable[PathResult]) -> Iterator[Finding]:
+    """A finding for all paths that are slow, and one for all that are uneven: they share the line."""
+    heard = [result for result in results if result.ok]
+    slow = [result for result in heard if (result.rtt_ms or 0.0) >= SLOW_MS]
+    if slow:
+        yield _find_slow(slow)
+    uneven = [result for result in heard if is_uneven(result)]
+    if uneven:
+        yield _find_uneven(uneven)
+
+
+def is_uneven(result: PathResult) -> bool:
+    """Whether packets come unevenly, and it was not this machine that was uneven. Unknown is no."""
+    if result.jitter_ms is None or result.lateness_ms is None:
+        return False
+    return result.jitter_ms >= UNEVEN_MS and result.lateness_ms <= result.jitter_ms * OWN_SHARE
+
+
+def _find_slow(slow: list[PathResult]) -> Finding:
+    worst = max(result.rtt_ms or 0.0 for result in slow)
+    too_slow = worst >= TOO_SLOW_MS
+    told = ", ".join(f"{result.path} {result.rtt_ms:.0f} ms" for result in slow)
+    return Finding(
+        "path-slow",
+        slow[0].path,
+        "warning" if too_slow else "info",
+        f"packets to the server and back take {worst:.0f} ms: people "
+        + ("talk over each other" if too_slow else "hear each other late"),
+        f"the shortest of several round trips: {told}",
+        "the server is far away, or the way to it goes round: over a VPN, a satellite, a relay, a mobile network",
+        (_trace(slow[0]), Fix("run a hub nearer to the people who call")) if too_slow else (),
+    )
+
+
+def _find_uneven(uneven: list[PathResult]) -> Finding:
+    worst = max(result.jitter_ms or 0.0 for result in uneven)
+    told = ", ".join(f"{result.path} {result.jitter_ms:.0f} ms" for result in uneven)
+    return Finding(
+        "path-uneven",
+        uneven[0].path,
+        "warning",
+        f"packets of sound come up to {worst:.0f} ms earlier or later than the one before: people hear pauses",
+        f"half of all, by more than: {told}; this machine itself was even",
+        "not decided: the network between here and the server is overloaded or bad (Wi-Fi, a mobile network, a full "
+        "uplink); or the server has too much to do",
+        (_trace(uneven[0]), Fix("try again over a cable, and while nothing else uses the line")),
+    )

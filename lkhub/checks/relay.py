@@ -1,0 +1,99 @@
+"""How full the relay is → findings. Pure."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
+from lkhub.plan.facts import RunsIn
+
+# Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
+NEARLY_FULL = 0.75
+
+# From this share of what is taken on, one address is worth a look.
+LARGE_SHARE = 0.3
+
+_PROXY = Fix(
+    "if your proxy is at that address, let it say where clients are, by the PROXY protocol", "lkhub render proxy -o ."
+)
+
+_WAYS = {"turn-udp": "TURN over UDP", "turn-tls": "TURN over TLS"}
+
+
+def check_relay(
+    relay: Mapping[str, Any] | None,
+    edge: Mapping[str, Any] | None,
+    tls: str,
+    now: datetime,
+    runs_in: RunsIn = SOMEHOW,
+) -> Iterator[Finding]:
+    """Findings for each way to the relay. `relay` and `edge` are what these processes say of themselves; None where
+    there is none, or where it does not say. `tls` is the hub's tls.mode."""
+    edges = (edge or {}).get("relay") or {}
+    for path, ports in (("turn-udp", (relay or {}).get("ports")), ("turn-tls", edges.get("ports"))):
+        if ports:
+            yield from _check_ports(path, ports, path == "turn-tls" and tls == "external", now.timestamp(), runs_in)
+
+
+def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float, runs_in: RunsIn) -> Iterator[Finding]:
+    held, size = ports["held"], ports["size"]
+    full = _last(ports, "full", now)
+    if full or held >= size * NEARLY_FULL:
+        yield Finding(
+            "relay-nearly-full",
+            path,
+            "error" if full or held >= size else "warning",
+            f"{_WAYS[path]} is full" if held >= size else f"{_WAYS[path]} is nearly full",
+            _describe(ports, full),
+            "each participant takes some relay ports, also where its call needs none; "
+            "who gets none has no call on a network that lets nothing else through",
+            (*_explain_most(ports), *_widen(ports, runs_in)),
+        )
+    refused = _last(ports, "address", now)
+    if refused:
+        yield Finding(
+            "relay-address-full",
+            path,
+            "warning",
+            f"{refused.get('address', 'one address')} gets no more of {_WAYS[path]}",
+            _describe(ports, refused),
+            "no address gets all that is left: an office of fifty has room, a NAT or a proxy that many more come "
+            "through may not, and somebody who joins to use the relay up does not",
+            (
+                *((_PROXY,) if proxied else ()),
+                *_widen(ports, runs_in),
+                Fix("if nobody you know is at that address: nothing; what it took comes back when it has left"),
+            ),
+        )
+
+
+def _last(ports: Mapping[str, Any], reason: str, now: float) -> Mapping[str, Any] | None:
+    """The last refusal for this reason, if it was a short while ago."""
+    refused: Mapping[str, Any] | None = ports["refused"].get(reason)
+    return refused if refused and now - refused["at"] < RECENT_SECONDS else None
+
+
+def _describe(ports: Mapping[str, Any], refused: Mapping[str, Any] | None) -> str:
+    parts = [f"{ports['held']:,} of {ports['size']:,} relay ports are taken"]
+    if most := ports["most"]:
+        parts.append(f"{most['held']:,} of them by {most['address']}")
+    if refused:
+        parts.append(f"{refused['count']:,} refused for that since the process started")
+    return ", ".join(parts)
+
+
+def _explain_most(ports: Mapping[str, Any]) -> tuple[Fix, ...]:
+    most = ports["most"]
+    if not most or most["held"] < ports["held"] * LARGE_SHARE:
+        return ()
+    return (Fix(f"see who comes from {most['address']}, and in which room", "lkhub logs media"),)
+
+
+def _widen(ports: Mapping[str, Any], runs_in: RunsIn) -> tuple[Fix, ...]:
+    if ports["size"] < ports["range"]:
+        return (
+            Fix("the process may open too few files for its whole range, which is more ports"),
+            *more_files(runs_in),
+        )
+    return (Fix("write a wider range for turn.relay, a dozen ports for each participant more, and run", "lkhub up"),)

@@ -1,0 +1,330 @@
+"""What stands between clients and the hub: where its names and addresses lead, this machine's firewall. Pure."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from lkhub.findings.finding import Finding, Fix, Severity
+from lkhub.firewall.change import NO_NFT, Unread
+from lkhub.firewall.table import Verdict
+from lkhub.plan.cdn import find_cdn
+from lkhub.plan.leads import Lead
+from lkhub.plan.model import Advertised, Sightings, find_proven
+from lkhub.spec.types import Address
+
+_ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What this machine knows of the way to it. `leads` are the hub's names, `told` the addresses that clients are
+    told; `verdicts` say of the ports that they need what the firewall does with them, `opens` is the command that opens
+    these. `unread` are firewalls that could not be read, and `tells` is the command that has more time and rights.
+    `url` is where clients find the hub."""
+
+    reach: str = "local"
+    leads: tuple[Lead, ...] = ()
+    told: tuple[Advertised, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    opens: str = "lkhub firewall apply"
+    outside: Sightings = field(default_factory=dict)
+    unread: tuple[Unread, ...] = ()
+    tells: str = "lkhub firewall status"
+    url: str = ""
+
+    @property
+    def closed(self) -> tuple[Verdict, ...]:
+        """Of ports that this machine's firewall closes to clients."""
+        return tuple(verdict for verdict in self.verdicts if verdict.open is False)
+
+    @property
+    def closed_ports(self) -> tuple[str, ...]:
+        """The same, as `7882/udp`."""
+        return tuple(str(verdict.row) for verdict in self.closed)
+
+
+UNSEEN = Surroundings()
+
+# What a row of a proxy's port has for the spec's key: the hub does not open it.
+PROXY_KEY = "tls.mode"
+
+
+def check_surroundings(around: Surroundings) -> Iterator[Finding]:
+    """Findings where clients on other machines get elsewhere, or nowhere."""
+    yield from _check_told(around)
+    for lead in around.leads:
+        yield from _check_lead(lead, around)
+    yield from _check_ports(around)
+    yield from _check_unknown(around)
+
+
+def _list(addresses: Iterable[Address]) -> str:
+    return ", ".join(map(str, addresses))
+
+
+def _check_told(around: Surroundings) -> Iterator[Finding]:
+    """The addresses that clients are told to send media to."""
+    cdns = {cdn: address.external for address in around.told if (cdn := find_cdn(address.external))}
+    for cdn, address in cdns.items():
+        yield Finding(
+            "address-of-cdn",
+            "media",
+            "error",
+            f"clients are told to send media to {address}, which is {cdn}'s and not this machine's",
+            f"told: {_list(told.external for told in around.told)}",
+            f"the hub's name leads to {cdn}, which passes web pages on and no media",
+            (
+                _ADVERTISE_FIX,
+                Fix(f"or let the name's A record be this machine's public address ({cdn}'s proxying turned off)"),
+            ),
+        )
+    if around.reach == "public" and around.told and not any(told.external.is_global for told in around.told):
+        yield Finding(
+            "address-not-public",
+            "media",
+            "warning",
+            f"clients are told {_list(told.external for told in around.told)}, which the internet does not lead to",
+            "reach: public, and no public address among what clients are told",
+            "addresses of private networks, of a carrier's NAT (100.64.0.0/10) and of documents mean nothing elsewhere",
+            (_ADVERTISE_FIX, Fix("or write reach: lan, if nobody else is to get in")),
+        )
+    yield from _check_assumed([told for told in around.told if told.external != told.local], around, cdns)
+
+
+def _check_assumed(
+    translated: list[Advertised], around: Surroundings, cdns: Mapping[str, Address]
+) -> Iterator[Finding]:
+    """Addresses that no interface of this machine has: that they lead here is seen when a client comes that way."""
+    if not translated or cdns:
+        return
+    told = _list(address.external for address in translated)
+    by_local = {local: list(some) for local, some in groupby(translated, key=lambda address: address.local)}
+    several = any(len(some) > 1 for some in by_local.values())
+    if not several and find_proven(around.outside).keys() & {"udp", "tcp", "turn-udp"}:
+        return
+    severity: Severity = "warning" if several else "info"
+    title = f"that {told} leads to this machine is assumed, and was not seen yet"
+    if several:
+        title = f"clients are told {told}, and that each of them leads to this machine is assumed"
+    yield Finding(
+        "address-assumed",
+        "media",
+        severity,
+        title,
+        f"this machine has {_list(by_local)}; the address before the router can't be seen from here",
+        "several addresses of one name are several machines, more often than not: media to another one is lost"
+        if several
+        else "a router in front that forwards the hub's ports makes it so",
+        (
+            Fix(
+                "forward the hub's ports in the router, each to the same number (media can't tell clients of "
+                "another), or let the hub ask it to",
+                "lkhub firewall apply --router",
+            ),
+            *((Fix("or name the one that is right as media.advertise"),) if several else ()),
+            Fix("the first call from another network shows it", "lkhub status"),
+        ),
+    )
+
+
+def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
+    told = _list(dict.fromkeys(address.external for address in around.told))
+    # The CDN's address that clients are told is a finding of its own, and the worse one.
+    told_cdn = any(find_cdn(address.external) for address in around.told)
+    # Inside of a network a public hub may be at an address that means nothing elsewhere (split DNS), so that one alone
+    # says nothing until somebody else was met there, or nobody.
+    asked = lead.others if around.reach == "lan" else (*lead.elsewhere, *(a for a in lead.private if a in lead.answers))
+    wrong = tuple(address for address in asked if lead.answers.get(address) != "hub")
+    through = tuple(address for address in asked if address not in wrong)
+    if through:
+        yield _find_through(lead, through, told)
+    if wrong and not told_cdn:
+        some = "also " if lead.here or through else ""
+        why, fixes = _explain_elsewhere(lead, wrong, told, around)
+        yield Finding(
+            "name-leads-elsewhere",
+            lead.name,
+            "warning",
+            f"{lead.name} {some}leads to {_list(wrong)}, and this machine is {told}",
+            f"this machine's resolver says {_list((*lead.here, *lead.loopback, *lead.private, *lead.elsewhere))}",
+            why,
+            fixes,
+        )
+    elif not lead.is_known and around.reach == "public":
+        yield Finding(
+            "name-leads-nowhere",
+            lead.name,
+            "warning",
+            f"{lead.name} has no address in the DNS, as far as this machine's resolver says",
+            "it answered that there is none",
+            "there is no A or AAAA record, or it is too new to be known everywhere",
+            (Fix(f"make an A record of {lead.name} with {told}"),),
+        )
+
+
+def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Finding:
+    """A load balancer, or a router that leads on: seen, and no fault. Nothing is to be done, so it is a note."""
+    seen = f"; to the hub whoever comes so is at {lead.seen_as}, and shares its bounds" if lead.seen_as else ""
+    return Finding(
+        "name-leads-through",
+        lead.name,
+        "info",
+        f"{lead.name} leads to {_list(through)}, which passes connections on to this hub",
+        "asked there, this very hub answered with its own certificate",
+        f"pages, signalling and TURN over TLS come that way{seen}. All other media does not: clients "
+        f"send it to {told}, where the hub's other ports have to be reached",
+        (),
+    )
+
+
+_PROXY_FIX = Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy")
+
+
+# The records of a tailnet are not written by hand. It takes a machine that was set up anew for another one.
+_TAILNET_FIXES = (
+    Fix("see which machine of the tailnet has the name", "tailscale status"),
+    Fix("remove an old one under Machines in the admin console, give this one the name there, then", "lkhub up"),
+)
+
+
+def _explain_elsewhere(
+    lead: Lead, wrong: tuple[Address, ...], told: str, around: Surroundings
+) -> tuple[str, tuple[Fix, ...]]:
+    """Why, by what answered there, and the ways out."""
+    if lead.name.endswith(".ts.net"):
+        return (
+            "a tailnet names its machines itself, and another one has this name there, or had it before",
+            _TAILNET_FIXES,
+        )
+    only = Fix(f"make {told} the only address of {lead.name} in the DNS")
+    if lead.cdns:
+        cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
+        why = f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
+        return why, (only, _PROXY_FIX)
+    answers = {lead.answers.get(address) for address in wrong}
+    if around.reach == "public" and set(wrong) <= set(lead.private) and "proxy" not in answers:
+        why = (
+            f"no router of the internet leads to {_list(wrong)}, and asked there, this hub did not answer: the record "
+            "is wrong; or others are told another address, and the one that this network's name server tells (split "
+            "DNS) is wrong"
+        )
+        return why, (only, Fix("see on another network where it leads", f"getent ahosts {shlex.quote(lead.name)}"))
+    if answers == {"proxy"}:
+        why = (
+            "asked there, this very hub answered, behind something that ends TLS with a certificate of its own: pages "
+            "and signalling get through, and TURN over TLS does not"
+        )
+        return why, (_PROXY_FIX, Fix(f"or make {told} the only address of {lead.name} in the DNS"))
+    if answers == {"stranger"}:
+        return "what answers there is not this hub: the record is of another machine", (only,)
+    if answers == {"nobody"}:
+        why = (
+            "nobody answers there by HTTPS, asked from here: the record is of another machine, or what passes "
+            "connections on to this one does not do so from inside its network; the hub's own calls went to this "
+            "machine"
+        )
+        return why, (
+            only,
+            Fix("where it passes connections on: try it from another network", f"lkhub verify --url {around.url}"),
+        )
+    return (
+        "the record is of another machine, or of one that passes connections on to this one, which was not seen from "
+        "here; the hub's own calls went to this machine",
+        (only, _PROXY_FIX),
+    )
+
+
+def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
+    """The port of a proxy on this machine, by which everybody comes. It is in no table of the hub's."""
+    for verdict in around.closed:
+        if verdict.row.key != PROXY_KEY:
+            continue
+        port = str(verdict.row)
+        yield Finding(
+            "port-closed",
+            port,
+            "error",
+            f"this machine's firewall keeps clients from {port}, the proxy's, by which they come",
+            verdict.why,
+            f"clients come from {verdict.row.source}; calls from this machine to the proxy come over loopback, so that "
+            "where they get through they prove it without the firewall",
+            (
+                Fix(
+                    f"let {port} in, as for any web server, in front of the rule above: `lkhub firewall apply` opens "
+                    "the hub's own ports alone"
+                ),
+                Fix("with ufw", f"sudo ufw prepend allow {port}"),
+                Fix(
+                    "with firewalld, in the zone that decides, and once more with --permanent",
+                    f"sudo firewall-cmd --zone=ZONE --add-port={port}",
+                ),
+                Fix(
+                    "with iptables, and with ip6tables for IPv6",
+                    f"sudo iptables -I INPUT -p tcp --dport {verdict.row.ports} -j ACCEPT",
+                ),
+                Fix("with nftables: an accept in front of the rule above"),
+            ),
+        )
+
+
+def _check_ports(around: Surroundings) -> Iterator[Finding]:
+    """Ports that this machine's firewall closes to clients. The hub's own calls come over loopback."""
+    yield from _check_proxy_port(around)
+    closed = [verdict for verdict in around.closed if verdict.row.key != PROXY_KEY]
+    if not closed:
+        return
+    ports = ", ".join(f"{verdict.row} ({verdict.row.purpose})" for verdict in closed)
+    needed = [verdict for verdict in closed if verdict.row.key != "tls.http"]
+    sources = ", ".join(dict.fromkeys(verdict.row.source for verdict in closed))
+    yield Finding(
+        "port-closed",
+        str(closed[0].row),
+        "error" if needed else "warning",
+        f"this machine's firewall keeps clients from {ports}",
+        "; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
+        f"clients come from {sources}; the hub's calls to itself come over loopback, so that where they get through "
+        "they prove the hub without its firewall",
+        (
+            Fix("open what the hub needs, and nothing else", around.opens),
+            Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),
+        ),
+    )
+
+
+# What clients on other machines have used tells more of a port than its firewall.
+_SEEN_BY = {"media.udp": "udp", "media.tcp": "tcp", "turn.udp": "turn-udp"}
+
+
+def _check_unknown(around: Surroundings) -> Iterator[Finding]:
+    """Ports of which it can't be told what this machine's firewall does: neither good nor bad."""
+    proven = find_proven(around.outside)
+    unknown = [
+        verdict
+        for verdict in around.verdicts
+        if verdict.open is None and _SEEN_BY.get(verdict.row.key, "") not in proven
+    ]
+    # Signalling comes before every path, also before one that media opened itself.
+    if any(around.outside.values()):
+        unknown = [verdict for verdict in unknown if verdict.row.key in _SEEN_BY]
+    if not unknown:
+        return
+    ports = ", ".join(str(verdict.row) for verdict in unknown)
+    reasons = dict.fromkeys(str(unread) for unread in around.unread)
+    why = reasons or dict.fromkeys(verdict.why for verdict in unknown)
+    again = any(unread.again for unread in around.unread) or not reasons
+    # No table of the hub's has the proxy's port.
+    tells = around.tells if any(verdict.row.key != PROXY_KEY for verdict in unknown) else "sudo nft list ruleset"
+    yield Finding(
+        "firewall-unknown",
+        "firewall",
+        "info",
+        f"whether this machine's firewall lets clients in to {ports} is not known",
+        "; ".join(why),
+        "the hub's calls to itself come over loopback, so that they say nothing of it either",
+        (
+            *((Fix("ask as root, and for longer" if reasons else "see which rule it is", tells),) if again else ()),
+            *((Fix("have nft installed", "sudo apt-get install nftables"),) if NO_NFT in "".join(why) else ()),
+            Fix("the first call from another machine shows it", "lkhub status"),
+        ),
+    )

@@ -1,0 +1,89 @@
+"""Whether page and API are there by the hub's name, and what a proxy in front does besides → findings. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from lkhub.checks import causes_http
+from lkhub.checks.called import CalledHub
+from lkhub.checks.calls import is_common
+from lkhub.checks.causes import Cause, explain
+from lkhub.checks.causes_way import RENDER_FIX
+from lkhub.checks.paths import PathResult, WebResult
+from lkhub.findings.finding import Finding, Fix
+
+
+def check_web(web: Iterable[WebResult], paths: Iterable[PathResult], hub: CalledHub) -> Iterator[Finding]:
+    """A finding for page and for API, or one for both where the cause is the same. Where no call gets as far as
+    signalling, that is the cause, and has its own finding; and where no page comes, the rest is of no use."""
+    web = tuple(web)
+    failed = {result.what: result for result in web if result.ok is False}
+    if any(path.ok is False and is_common(path) for path in paths):
+        return
+    page, api = failed.get("page"), failed.get("api")
+    if page:
+        title = "join links do not open: the page is not there by the hub's name"
+        detail = page.detail
+        if api and api.reason == page.reason:
+            title, detail, api = f"{title}, nor is the API", f"{detail}; {api.detail}", None
+        cause = _explain(page, hub)
+        yield Finding("page-fails", "web", "error", title, detail, cause.why, cause.fix)
+    if api:
+        cause = _explain(api, hub)
+        title = "applications do not reach LiveKit's API by the hub's name"
+        yield Finding("api-fails", "web", "error", title, api.detail, cause.why, cause.fix)
+    if any(result.what == "page" and result.ok for result in web):
+        yield from (_find_redirect(result) for result in (failed.get("redirect"),) if result)
+        yield from (_find_forwarded(result) for result in (failed.get("forwarded"),) if result)
+
+
+def _explain(result: WebResult, hub: CalledHub) -> Cause:
+    as_path = PathResult(result.what, False, "http", result.detail, reason=result.reason, evidence=result.evidence)
+    return explain(as_path, hub, (causes_http.CAUSES,))
+
+
+_REDIRECT_FIX = Fix(
+    "have the proxy lead plain HTTP to HTTPS: nginx `return 308 https://$host$request_uri;` in a server with "
+    "`listen 80;`, HAProxy `http-request redirect scheme https code 308 unless { ssl_fc }` in a frontend with "
+    "`bind :80`, Traefik `redirections: {entryPoint: {to: websecure, scheme: https}}` in the entry point's http; Caddy "
+    "does it unless its auto_https is off"
+)
+
+
+def _find_redirect(result: WebResult) -> Finding:
+    """A page without TLS works until it wants the microphone."""
+    said = result.evidence.get("said", "")
+    why = {
+        "page": "what the proxy serves there has no TLS: browsers give such a page neither camera nor microphone, and "
+        "what is sent can be read on the way",
+        "nothing": "whoever types the name without https:// gets in only where the browser tries HTTPS by itself, as "
+        "new ones do",
+    }
+    return Finding(
+        "http-not-redirected",
+        "web",
+        "info" if said == "nothing" else "warning",
+        "plain HTTP at the hub's name does not lead to HTTPS",
+        result.detail,
+        why.get(said, "whoever types the name without https:// gets elsewhere"),
+        (_REDIRECT_FIX, RENDER_FIX),
+    )
+
+
+_FORWARDED_FIX = Fix(
+    "have the proxy say where clients are: nginx `proxy_set_header X-Forwarded-For $remote_addr;` in the location, "
+    "HAProxy `http-request set-header X-Forwarded-For %[src]`; Caddy and Traefik do it unless they are told to drop it "
+    "(Caddy `header_up -X-Forwarded-For`, Traefik a headers middleware)"
+)
+
+
+def _find_forwarded(result: WebResult) -> Finding:
+    client = result.evidence.get("client", "the proxy's address")
+    return Finding(
+        "client-address-lost",
+        "web",
+        "warning",
+        "the proxy does not say where clients are",
+        result.detail,
+        f"to the hub all of them are at {client}, so that what one address may take is shared by everybody: a single "
+        "client can use it up, and the others are refused",
+        (_FORWARDED_FIX, RENDER_FIX),
+    )

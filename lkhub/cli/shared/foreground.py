@@ -1,0 +1,86 @@
+"""`lkhub up` in the foreground: the supervisor in this process, and a live status area on a terminal."""
+
+import contextlib
+
+import anyio
+from rich.live import Live
+from rich.text import Text
+
+from lkhub.cli.shared.progress import Progress
+from lkhub.cli.shared.show import err, is_screen, show_error, show_json
+from lkhub.cli.shared.summary import show_summary
+from lkhub.errors import EXIT_OK, HubError
+from lkhub.hub.around import look_around
+from lkhub.hub.gather import read_status, wait_for_certificates
+from lkhub.hub.verify import verify_hub
+from lkhub.prepare.hub import PreparedHub
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.watch.outside import load_sightings
+
+# A status line that is older than this is a lie; one that changes faster can't be read.
+REFRESH_SECONDS = 1.0
+
+
+def describe_start(hub: PreparedHub) -> str:
+    """The step that begins the processes of a hub."""
+    return f"starting {', '.join(process.name for process in hub.plan.processes)}"
+
+
+def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
+    """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
+
+    def tell(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+        if isinstance(outcome, HubError):
+            show_error(outcome)
+        paths = hub.plan.paths
+        if verify:
+            wait_for_certificates(paths, progress)
+        around = look_around(paths, load_sightings(paths))
+        verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
+        progress.clear()
+        if supervisor.stopping:
+            return  # nothing is told of a hub that is not there any more
+        if json:
+            show_json(read_status(paths, around=around).as_json())
+        else:
+            pending = isinstance(outcome, Applied) and outcome.pending
+            show_summary(hub.plan, verified, around, link=link, pending=pending)
+
+    async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+        # The hub is up, and people may be in a call: nothing that is only told may end it.
+        try:
+            # In a thread, all of it: it asks this very supervisor, which answers in this loop. A hub that is stopped
+            # does not wait for it.
+            await anyio.to_thread.run_sync(tell, supervisor, outcome, abandon_on_cancel=True)
+        except HubError as error:
+            progress.clear()
+            show_error(error)
+        except OSError:
+            return  # the program that read our output has gone
+        supervisor.tasks.start_soon(_show_live, supervisor)
+
+    progress.tell(describe_start(hub))
+    try:
+        anyio.run(run_hub, hub, err.print, ready)
+    finally:
+        progress.clear()
+    err.print(f"{hub.plan.name} is down")
+    return EXIT_OK
+
+
+async def _show_live(supervisor: Supervisor) -> None:
+    """Keep one line at the bottom of the terminal up to date. Elsewhere: nothing, lines are printed as they come."""
+    if not is_screen(err):
+        return
+    # A terminal that is gone ends the line, and not the hub.
+    with contextlib.suppress(OSError), Live(console=err, auto_refresh=False, transient=True) as live:
+        while True:
+            live.update(_describe(supervisor), refresh=True)
+            await anyio.sleep(REFRESH_SECONDS)
+
+
+def _describe(supervisor: Supervisor) -> Text:
+    states = [f"{child.plan.name} {child.state}" for child in supervisor.children.values()]
+    waiting = " · a change waits until nobody is in a call" if supervisor.pending else ""
+    return Text(f"{' · '.join(states)}{waiting} · Ctrl-C stops", style="dim")

@@ -1,0 +1,39 @@
+"""Options that commands share, and what they mean."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lkhub.errors import InputError
+from lkhub.livekit.tokens import MAX_NAME, find_unseen
+
+Spec = Annotated[
+    Path | None,
+    typer.Option(
+        "--spec",
+        metavar="FILE",
+        help="The spec. Default: hub.yaml in this folder; without one, a hub for this machine only.",
+    ),
+]
+HubSpec = Annotated[
+    Path | None,
+    typer.Option("--spec", metavar="FILE", help="Do nothing and exit 2 if the hub runs by another spec than FILE."),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="Where the hub keeps its keys, files and logs. Default: $LKHUB_STATE, else the system's place for it.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+def require_name(option: str, text: str) -> None:
+    """Raise InputError where `text` can't be the name of a room or a participant, or must not be."""
+    if len(text) > MAX_NAME:
+        raise InputError(f"{option} has {len(text)} characters; LiveKit takes {MAX_NAME}")
+    if unseen := find_unseen(text):
+        raise InputError(f"{option} has {unseen}, which can't be seen", hints=("write the name without it",))

@@ -1,0 +1,46 @@
+"""What a command that takes a while is doing, while it does it: on stderr."""
+
+from rich.live import Live
+from rich.text import Text
+
+from lkhub.cli.shared.show import err, is_screen, say
+
+
+class Progress:
+    """One line at the bottom of a terminal that the next step replaces; elsewhere each step is a line that stays."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+        self._step = ""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def tell(self, step: str, detail: str = "") -> None:
+        """Show the step that begins now. `detail` may change while it goes on, and is for terminals alone."""
+        if not is_screen(err):
+            if step != self._step:
+                err.print(f"{step} …")
+        else:
+            if self._live is None:
+                # Without a thread of its own: the supervisor is forked from this process.
+                self._live = Live(console=err, auto_refresh=False, transient=True)
+                self._live.start()
+            shown = Text(f"{step} …{f' {detail}' if detail else ''}", style="dim", no_wrap=True, overflow="ellipsis")
+            self._live.update(shown, refresh=True)
+        self._step = step
+
+    def warn(self, text: str) -> None:
+        """Say something that stays, in place of the line."""
+        self.clear()
+        say(text, "warning", "yellow")
+
+    def clear(self) -> None:
+        """Take the line away. The next step shows it again."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._step = ""

@@ -1,0 +1,204 @@
+"""What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
+
+import json
+import re
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from lkhub.errors import HubError
+
+if TYPE_CHECKING:
+    from lkhub.checks.paths import PathResult
+    from lkhub.findings.finding import Finding
+    from lkhub.hub.status import Verified
+    from lkhub.plan.model import Sightings
+
+# Never wrapped or coloured by guess: what is piped must arrive as it is.
+out = Console(highlight=False, soft_wrap=True, markup=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+def is_screen(console: Console) -> bool:
+    """Whether a line can be drawn over an earlier one. To rich a log is a terminal, too, where FORCE_COLOR is set."""
+    return console.is_terminal and console.file.isatty()
+
+
+_COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def show_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def show_error(error: HubError) -> None:
+    say(error.message, "error", "bold red")
+    show_hints(error.hints)
+
+
+def show_hints(hints: Iterable[str]) -> None:
+    for number, hint in enumerate(hints):
+        if number == 0:
+            err.print()
+        say(hint, "hint", "bold cyan")
+
+
+def say(text: str, label: str = "", colour: str = "", *, indent: str = "") -> None:
+    """`label: text` on stderr. On a terminal it wraps between words, and a long command or address stays whole."""
+    before = f"{label}: " if label else ""
+    lines = f"{indent}{before}{text}".split("\n")
+    if err.is_terminal:
+        lines = [part for line in lines for part in _wrap(line, err.width)]
+    shown = Text("\n".join(lines))
+    if label:
+        shown.stylize(colour, len(indent), len(indent) + len(label))
+    err.print(shown)
+
+
+def _wrap(line: str, width: int) -> list[str]:
+    """A line in parts of at most `width` cells, the later ones two cells further in."""
+    indent = line[: len(line) - len(line.lstrip())]
+    words = textwrap.TextWrapper(
+        width, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    kept = re.sub("`[^`]*`", lambda command: command[0].replace(" ", _NO_BREAK), line)
+    return [part.replace(_NO_BREAK, " ") for part in words.wrap(kept)] or [""]
+
+
+# Stands for a space within a command, where a line must not end: what is copied must be what is typed.
+_NO_BREAK = "\0"
+
+
+def show_rows(rows: Mapping[str, str]) -> None:
+    """Aligned `name  value` lines on stdout."""
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        out.print(Text.assemble(("  ", ""), (name.ljust(width), "dim"), "  ", value))
+
+
+def show_paths(verified: "Verified") -> None:
+    """One line a path: whether a call got through, how fast, by which candidates, and who has used it from outside."""
+    for result in verified.paths:
+        mark, colour = {True: ("ok", "green"), False: ("FAILS", "bold red"), None: ("unknown", "yellow")}[result.ok]
+        text = describe_path(result) if result.ok else f"at stage {result.stage}: {result.detail}"
+        text += describe_outside(result, verified.outside)
+        out.print(Text.assemble("  ", result.path.ljust(9), (mark.ljust(8), colour), text))
+
+
+def describe_path(result: "PathResult") -> str:
+    """`connected in 12 ms, round trip 0.4 ms, loss 0 %, udp … to udp …`."""
+    parts = []
+    if result.connect_ms is not None:
+        parts.append(f"connected in {result.connect_ms:.0f} ms")
+    if result.rtt_ms is not None:
+        parts.append(f"round trip {result.rtt_ms:.1f} ms")
+    if result.loss is not None:
+        parts.append(f"loss {result.loss:.0%}")
+    if result.relay:
+        parts.append(f"by {result.relay}")
+    elif result.remote:
+        parts.append(f"to {result.remote}")
+    return ", ".join(parts)
+
+
+def describe_briefly(result: "PathResult") -> str:
+    """`connected in 12 ms, round trip 0.4 ms`, and the loss where there is some: half a line of a narrow terminal."""
+    return describe_path(replace(result, remote=None, relay=None, loss=result.loss or None))
+
+
+def describe_outside(result: "PathResult", outside: "Sightings") -> str:
+    """`; outside: 2 min ago from 203.0.113.7`, or nothing where it is not known."""
+    if result.path not in outside:
+        return ""
+    seen = outside[result.path]
+    if seen is None:
+        return "; outside: not seen"
+    said = "; outside: " if seen.proven else "; outside: not proven, used "
+    return f"{said}{lasting(seen.at)} ago from {seen.address}"
+
+
+def show_detour(verified: "Verified") -> None:
+    """Of names that the calls did not go where they lead."""
+    if verified.note:
+        say(f"the calls went {verified.note}", "note", "cyan")
+
+
+def show_unseen(verified: "Verified", url: str) -> None:
+    """What to do about paths that no client on another machine has used, or none that proves the way in."""
+    shown = {result.path: verified.outside[result.path] for result in verified.paths if result.path in verified.outside}
+    asking = f"`lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
+    if None in shown.values():
+        say(
+            "this machine's own calls never meet the firewall in front of it; the first participants show "
+            f"whether others get in, or {asking}",
+            "outside",
+        )
+    opened = [path for path, seen in shown.items() if seen and not seen.proven]
+    if opened:
+        say(
+            f"the hub's packets to the last client on {', '.join(opened)} were faster than the client's own, and open "
+            f"a firewall for that client alone; a later call may show whether others get in, or {asking}",
+            "outside",
+        )
+
+
+def lasting(since: float) -> str:
+    """How long it is since an epoch time."""
+    seconds = max(0, int(time.time() - since))
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def show_findings(findings: Iterable["Finding"]) -> None:
+    """Findings with cause and fix, on stderr. One that nothing can be done about is a note."""
+    for finding in findings:
+        if finding.is_note:
+            say(f"{finding.title}: {finding.cause} [{finding.code}]", "note", _COLOURS["info"])
+            continue
+        err.print()
+        say(f"{finding.title} [{finding.code}]", finding.severity, _COLOURS[finding.severity])
+        for label, text in (("what", finding.detail), ("why", finding.cause)):
+            if text:
+                say(text, label, indent="  ")
+        for fix in finding.fix:
+            say(fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
+
+
+def draw_qr(text: str) -> list[str]:
+    """The lines of a QR code, two of its rows in one, black on white whatever the terminal's colours are.
+
+    A code in the terminal's own colours is the negative of one on a light terminal, which phones don't read.
+    """
+    import segno
+
+    rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
+    rows += [[0] * len(rows[0])] * (len(rows) % 2)
+    pairs = (zip(upper, lower, strict=True) for upper, lower in zip(rows[::2], rows[1::2], strict=True))
+    return [f"{_BLACK_ON_WHITE}{''.join(_HALVES[pair] for pair in line)}{_PLAIN}" for line in pairs]
+
+
+# Of the 256 colours, the ones that no theme changes (xterm's ctlseqs, SGR 38 and 48).
+_BLACK_ON_WHITE, _PLAIN = "\x1b[38;5;16;48;5;231m", "\x1b[0m"
+_HALVES = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
+
+
+def show_qr(text: str, *, below: int = 0) -> bool:
+    """Draw a QR code on stdout where that is a terminal with room for it and `below` more lines; whether it was."""
+    if not out.is_terminal:
+        return False
+    lines = draw_qr(text)
+    width = len(lines[0]) - len(_BLACK_ON_WHITE + _PLAIN)
+    if len(lines) + below > out.height or width > out.width:
+        return False
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    return True

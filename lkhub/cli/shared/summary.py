@@ -1,0 +1,91 @@
+"""What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.cli.shared.show import (
+    describe_briefly,
+    describe_outside,
+    out,
+    say,
+    show_detour,
+    show_findings,
+    show_qr,
+    show_rows,
+    show_unseen,
+)
+from lkhub.cli.token import make_link
+from lkhub.hub.applied import require_applied
+from lkhub.hub.locate import name_state
+from lkhub.hub.status import Verified
+from lkhub.hub.verify import read_called
+from lkhub.plan.model import Plan
+
+# The room of the first join link. Any other name is as good.
+FIRST_ROOM = "lobby"
+
+
+def show_summary(
+    plan: Plan, verified: Verified | None, around: Surroundings = UNSEEN, *, link: bool = False, pending: bool = False
+) -> None:
+    """The hub is up: what was proved, where it is, and how to join.
+
+    What is no terminal is a file, a journal or a container's log, which would keep a token for others to read: the join
+    link is printed there only where `link` asks for it. The lines that everybody needs come last and fit a terminal of
+    24 rows; the QR code stands above them.
+    """
+    verified = verified or Verified(0.0, ())
+    # Of what is in force: a change that waits may have other addresses.
+    applied = require_applied(plan.paths)
+    urls = applied["urls"]
+    # Such as a new root, which is not the hub's before the change is made.
+    about = "of the change that waits: " if pending else ""
+    for note in plan.notes:
+        say(f"{about}{note}", "note", "cyan")
+    for warning in plan.warnings:
+        say(f"{about}{warning}", "warning", "yellow")
+    show_unseen(verified, urls["livekit"])
+    show_detour(verified)
+    called = replace(read_called(plan.paths), closed=around.closed_ports)
+    findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
+    # A command that is typed without it is about the hub of another state directory.
+    here = name_state(plan.paths)
+    show_findings(finding.with_options(here) for finding in findings)
+
+    rows = {
+        f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)
+        for path in verified.paths
+        if path.ok
+    }
+    rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
+    if urls.get("trust"):
+        rows["trust"] = f"{urls['trust'][0]}, once on each device"
+    opens = applied["auto_create"]
+    address = make_link(plan.paths, FIRST_ROOM) if opens and (link or sys.stdout.isatty()) else ""
+    first = "" if opens else f"lkhub rooms create {FIRST_ROOM}{here}; "
+    rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link{here}"
+    rows["API key"] = f"lkhub env{here}"
+    if address and (scanned := _choose_scanned(applied, address)):
+        show_qr(scanned, below=_count_lines(rows))
+    is_well = not any(finding.severity == "error" for finding in findings)
+    state = "is up" if is_well else "runs, and not everybody gets in: what is wrong stands above"
+    out.print(f"{plan.name} {state}" + (", with a change that waits until nobody is in a call" if pending else ""))
+    show_rows(rows)
+
+
+def _choose_scanned(applied: dict[str, Any], link: str) -> str | None:
+    """What a phone gets to by the QR code: the join link, and before that the root of a hub that certifies itself.
+
+    None where a phone can't join: not on this machine's loopback, and browsers give no camera to a page without TLS.
+    """
+    if trust := applied["urls"].get("trust"):
+        return str(trust[0])
+    return link if applied.get("reach") != "local" and link.startswith("https:") else None
+
+
+def _count_lines(rows: dict[str, str]) -> int:
+    """How many lines of this terminal the summary takes, with the prompt after it."""
+    width = max(map(len, rows)) + 4
+    return 2 + sum(-(-(width + len(value)) // out.width) for value in rows.values())

@@ -1,0 +1,1 @@
+"""What a firewall has to let through, and whether it does. Pure."""

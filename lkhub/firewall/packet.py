@@ -1,0 +1,87 @@
+"""The packets of clients that a firewall row is about, and how a rule of anybody's firewall fits them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from lkhub.firewall.table import FirewallRow, FirewallTable
+from lkhub.plan.model import Protocol
+from lkhub.spec.types import Network, PortRange
+
+
+class Fit(IntEnum):
+    """Which of the packets a condition takes. Of conditions that must all hold, the least fit counts.
+
+    FEW is what rules against abuse take (lists of addresses, more than so many a second): nobody's business here.
+    UNKNOWN may be all of them; PART is a certain part of them, such as some of the ports.
+    """
+
+    NONE = 0
+    FEW = 1
+    UNKNOWN = 2
+    PART = 3
+    ALL = 4
+
+    def negate(self) -> "Fit":
+        """Those that the condition does not take."""
+        return {Fit.NONE: Fit.ALL, Fit.ALL: Fit.NONE, Fit.FEW: Fit.UNKNOWN}.get(self, self)
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The first packet of each client, of one IP version. `sources` and `interfaces` empty: any."""
+
+    protocol: Protocol
+    ports: PortRange
+    version: int
+    sources: tuple[Network, ...]
+    interfaces: tuple[str, ...]
+
+    def fit_ports(self, ports: PortRange) -> Fit:
+        if not ports.overlaps(self.ports):
+            return Fit.NONE
+        return Fit.ALL if ports.start <= self.ports.start and self.ports.end <= ports.end else Fit.PART
+
+    def fit_source(self, network: Network) -> Fit:
+        if network.version != self.version:
+            return Fit.NONE
+        if network.prefixlen == 0:
+            return Fit.ALL
+        if not self.sources:
+            return Fit.FEW
+        if all(is_within(source, network) for source in self.sources):
+            return Fit.ALL
+        return Fit.FEW if any(network.overlaps(source) for source in self.sources) else Fit.NONE
+
+    def fit_interface(self, pattern: str) -> Fit:
+        """`pattern` may end in `*`."""
+        if pattern == "lo":
+            return Fit.NONE
+        if not self.interfaces:
+            return Fit.UNKNOWN
+        hits = sum(fnmatchcase(interface, pattern) for interface in self.interfaces)
+        return Fit.NONE if hits == 0 else Fit.ALL if hits == len(self.interfaces) else Fit.PART
+
+
+def list_packets(row: FirewallRow, table: FirewallTable) -> Iterable[Packets]:
+    """The packets of a row, for each IP version of it."""
+    for version in sorted(row.versions):
+        sources = tuple(source for source in row.sources if source.version == version)
+        if sources or not row.sources:
+            yield Packets(row.protocol, row.ports, version, sources, table.interfaces)
+
+
+def is_within(inner: Network, outer: Network) -> bool:
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
+
+def parse_network(text: str) -> Network | None:
+    """An address or a network, None for anything else."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None

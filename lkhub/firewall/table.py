@@ -1,0 +1,184 @@
+"""What a firewall in front of a hub has to let through, from whom, and what stays closed and why."""
+
+import hashlib
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from lkhub.plan.facts import Interface
+from lkhub.plan.model import Listener, Plan, ProcessName, Protocol
+from lkhub.source.located import Path, dotted
+from lkhub.spec.types import Address, Network, PortRange, Reach
+
+# Networks that no router of the internet leads to (RFC 1918, RFC 4193).
+_PRIVATE: tuple[Network, ...] = (
+    *(IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")),
+    IPv6Network("fc00::/7"),
+)
+
+# What a home or an office has where nothing else is known.
+_USUAL_PREFIX = {4: 24, 6: 64}
+
+
+@dataclass(frozen=True)
+class FirewallRow:
+    """Ports to open. `sources` are the networks to open them to, empty for everyone; `versions` are the IP versions
+    that something listens on. `key` is the spec's key for it, dotted."""
+
+    protocol: Protocol
+    ports: PortRange
+    purpose: str
+    process: ProcessName
+    key: str
+    sources: tuple[Network, ...]
+    versions: frozenset[int]
+
+    @property
+    def source(self) -> str:
+        """From whom, in words."""
+        return ", ".join(map(show_network, self.sources)) or "anyone"
+
+    def __str__(self) -> str:
+        return f"{self.ports}/{self.protocol}"
+
+
+def show_network(network: Network) -> str:
+    """As firewalls write it: a single address without its length."""
+    return str(network.network_address if network.prefixlen == network.max_prefixlen else network)
+
+
+@dataclass(frozen=True)
+class ClosedRow:
+    """Ports that a process binds and nobody outside needs; `why` says so."""
+
+    protocol: Protocol
+    ports: PortRange
+    purpose: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.ports}/{self.protocol}"
+
+
+@dataclass(frozen=True)
+class FirewallTable:
+    """All ports of a hub. Packets of clients arrive on `interfaces` (empty: on any). `tag` marks this hub's rules in
+    a firewall that others have rules in, too."""
+
+    hub: str
+    reach: Reach
+    rows: tuple[FirewallRow, ...]
+    closed: tuple[ClosedRow, ...]
+    interfaces: tuple[str, ...]
+    tag: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line, and the text that it reads."""
+
+    argv: tuple[str, ...]
+    text: str = ""
+
+    def __str__(self) -> str:
+        """As it is typed into a shell."""
+        return shlex.join(self.argv) + (f" <<'END'\n{self.text}END" if self.text else "")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a firewall. `undo` takes it back where a later one fails; none for one that is the only one."""
+
+    do: Command
+    undo: Command | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a firewall lets a row through; None where that can't be told, and `why` says which rule decides."""
+
+    row: FirewallRow
+    open: bool | None
+    why: str
+
+
+def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> FirewallTable:
+    """The table of a plan. `interfaces` are this machine's: they say which network `reach: lan` is."""
+    everybody = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
+    rows: dict[tuple[Protocol, PortRange, Path], FirewallRow] = {}
+    for listener in plan.listeners if plan.reach != "local" else ():
+        if listener.outside:
+            at = (listener.protocol, listener.ports, listener.key)
+            known = rows[at].versions if at in rows else frozenset()
+            rows[at] = FirewallRow(
+                protocol=listener.protocol,
+                ports=listener.ports,
+                purpose=listener.purpose,
+                process=listener.process,
+                key=dotted(listener.key),
+                sources=_list_proxies(plan) if listener.key == ("tls", "listen") and _is_proxied(plan) else everybody,
+                versions=known | _list_versions(listener, plan),
+            )
+    return FirewallTable(
+        hub=plan.name,
+        reach=plan.reach,
+        rows=tuple(rows.values()),
+        closed=tuple(_list_closed(plan, tuple(rows.values()))),
+        interfaces=plan.media.interfaces,
+        tag=make_tag(plan.paths.root),
+    )
+
+
+def make_tag(root: str) -> str:
+    """The mark of the hub whose state directory this is: two hubs of one machine may have one name."""
+    return f"lkhub:{hashlib.sha256(root.encode()).hexdigest()[:8]}"
+
+
+def _list_networks(addresses: Iterable[Address], interfaces: tuple[Interface, ...]) -> tuple[Network, ...]:
+    """The networks that these addresses of this machine are in."""
+    found = []
+    for address in addresses:
+        carriers = [interface for interface in interfaces if address in interface.addresses]
+        known = carriers[0].network_of(address) if carriers else None
+        if known and known.num_addresses == 1:  # a VPN, which gives a node its own address and nothing around it
+            known = None
+        usual = ip_network((address, _USUAL_PREFIX[address.version]), strict=False)
+        found.append(known or next((network for network in _PRIVATE if address in network), usual))
+    return tuple(dict.fromkeys(found))
+
+
+def _is_proxied(plan: Plan) -> bool:
+    return plan.edge is not None and plan.edge.tls.mode == "external"
+
+
+def _list_proxies(plan: Plan) -> tuple[Network, ...]:
+    assert plan.edge
+    return tuple(network for network in plan.edge.trusted_proxies if not network.is_loopback)
+
+
+def _list_versions(listener: Listener, plan: Plan) -> frozenset[int]:
+    """IP versions on which clients reach a listener. One on every address is reached on those that they are told."""
+    addresses = plan.media.local if listener.address is None else (listener.address,)
+    return frozenset(address.version for address in addresses)
+
+
+def _list_closed(plan: Plan, rows: tuple[FirewallRow, ...]) -> Iterable[ClosedRow]:
+    open_ports = {(row.protocol, row.ports) for row in rows}
+    seen = set()
+    for listener in plan.listeners:
+        at = (listener.protocol, listener.ports)
+        if at not in open_ports and at not in seen:
+            seen.add(at)
+            yield ClosedRow(listener.protocol, listener.ports, listener.purpose, _explain_closed(listener, plan))
+
+
+def _explain_closed(listener: Listener, plan: Plan) -> str:
+    if listener.key == ("turn", "relay"):
+        # The relay sends from these ports to media on the same machine. Clients meet the relay's own port alone.
+        return "towards media on this machine only; clients reach the relay through its own port"
+    if plan.reach == "local":
+        return "reach: local is this machine only"
+    if plan.edge is not None:
+        return f"on this machine only, behind the hub's one port {plan.edge.port}"
+    return "on this machine only"

@@ -1,1 +1,0 @@
-"""Diagnosis: what was proved, what is wrong, why, and what to type."""

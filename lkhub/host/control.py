@@ -1,0 +1,274 @@
+"""What commands ask of the running supervisor. `lkhub.supervise.control_server` is its end.
+
+One connection carries one request and its answer, each a JSON object on a line, over a Unix socket that
+only this user can open. Request: `{"do": VERB, …}`. Answer: `{"ok": …, "version": …}` or
+`{"error": {"message", "hints", "exit_code"}, "version": …}`. Where the request has `"progress": true`, lines of
+`{"progress": TEXT}` come before the answer.
+
+The two ends may be of different versions: what one does not know is ignored, and what it misses is told with both
+versions.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lkhub import __version__
+from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
+from lkhub.host import files
+from lkhub.host.lock import find_holder, is_held
+from lkhub.source.json_text import parse_json
+from lkhub.wire.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
+
+# A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
+# looks whether it is still there.
+SILENCE_SECONDS = 3.0
+
+# A supervisor that does long work answers a ping beside it. More patience than for an answer: a person
+# who reads that the supervisor hangs will kill it.
+PING_SECONDS = 7.0
+
+# The supervisor looks after its directory every two seconds, and may be busy.
+HOME_SECONDS = 15.0
+HOME_LOOK_SECONDS = 0.1
+
+SETTLE_LOOK_SECONDS = 0.05
+
+
+def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None, **fields: Any) -> Any:
+    """Send a request to the supervisor and return its answer; `on_progress` hears what it does meanwhile.
+
+    Blocks for as long as the work takes. Raises NotRunningError where no supervisor listens, UnresponsiveError where
+    it does not react within a few seconds, and the HubError that it answered. A key that the answer lacks is a
+    MachineError that names both versions when it is looked up, at any depth.
+    """
+    request = {"do": do, **fields} | ({"progress": True} if on_progress else {})
+    line = json.dumps(request).encode() + b"\n"
+    if len(line) > MAX_REQUEST_BYTES:
+        raise describe_too_long()
+    with _connect(path) as connection:
+        # What was said before the connection broke is read all the same.
+        with contextlib.suppress(ConnectionError):
+            _send_all(connection, line)
+        for received in _receive_lines(connection, path):
+            answer = _read_answer(received)
+            if "progress" in answer:
+                if on_progress:
+                    on_progress(str(answer["progress"]))
+            elif "ok" in answer:
+                return answer["ok"]
+            else:
+                raise _read_failure(answer)
+    # It may live, and have its socket anew.
+    gone = "the connection to the hub's supervisor ended before it answered"
+    raise MachineError(gone, hints=("`lkhub logs hub` shows why",))
+
+
+def ask_settled(
+    path: str, do: str, *, seconds: float, on_wait: Callable[[], None] | None = None, **options: Any
+) -> Any:
+    """`ask`, and ask again for up to `seconds` while a supervisor is starting or about to be gone. `on_wait` is called
+    once, where it has to be waited for. NotRunningError is `busy` where that is not over in time."""
+    deadline, waits = time.monotonic() + seconds, False
+    while True:
+        try:
+            return ask(path, do, **options)
+        except NotRunningError as error:
+            if not error.busy or time.monotonic() > deadline:
+                raise
+        if on_wait and not waits:
+            on_wait()
+        waits = True
+        time.sleep(SETTLE_LOOK_SECONDS)
+
+
+def _connect(path: str) -> socket.socket:
+    files.check_socket_path(path)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(SILENCE_SECONDS + PING_SECONDS)
+    try:
+        connection.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        connection.close()
+        # It may have come back since.
+        is_back = isinstance(error, FileNotFoundError) and os.path.exists(path)
+        if not is_back and not _await_home(path):
+            busy = is_held(lock := _lock_beside(path))
+            # One that is stopped while it starts or ends won't be done in a moment.
+            if busy and (holder := find_holder(lock)) and is_stopped(holder):
+                raise UnresponsiveError(holder) from None
+            raise NotRunningError(busy=busy) from None
+        return _connect(path)
+    except (BlockingIOError, TimeoutError):  # it has not taken up those that asked before
+        connection.close()
+        raise UnresponsiveError(None) from None
+    except OSError as error:
+        connection.close()
+        raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
+    return connection
+
+
+def _lock_beside(path: str) -> str:
+    return f"{os.path.dirname(path)}/lock"
+
+
+def find_server(path: str) -> int | None:
+    """The pid of the process that answers on the control socket `path`; None where none does, or where this system does
+    not tell."""
+    with _knock(path) as connection:
+        return _find_pid(connection) if connection else None
+
+
+def is_served(path: str) -> bool:
+    """Whether a process listens on the control socket `path`."""
+    with _knock(path) as connection:
+        return connection is not None
+
+
+@contextlib.contextmanager
+def _knock(path: str) -> Iterator[socket.socket | None]:
+    """A connection to what listens on the control socket, None where nothing does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SILENCE_SECONDS)
+        try:
+            connection.connect(path)
+            reached = True
+        except OSError:
+            reached = False
+        yield connection if reached else None
+
+
+def _await_home(path: str) -> bool:
+    """Whether a supervisor whose state directory was removed, moved or replaced has its control socket again; False
+    without such a one."""
+    # Imported where something is wrong, or has never been there.
+    from lkhub.host.processes import find_holder_of_removed, find_listener, is_alive
+
+    lock = _lock_beside(path)
+    supervisor = find_listener(path) or (None if os.path.exists(lock) else find_holder_of_removed(lock))
+    if supervisor is None:
+        return False
+    deadline = time.monotonic() + HOME_SECONDS
+    while not is_served(path):
+        if not is_alive(supervisor):
+            return False
+        if time.monotonic() > deadline:
+            who = f"the hub's supervisor (pid {supervisor.pid})"
+            stops = f"`kill {supervisor.pid}` stops the hub, as `lkhub down` does; `lkhub up` starts it anew then"
+            raise MachineError(
+                f"the state directory was removed or replaced, and {who} does not write it again", hints=(stops,)
+            )
+        time.sleep(HOME_LOOK_SECONDS)
+    return True
+
+
+def _send_all(connection: socket.socket, line: bytes) -> None:
+    try:
+        connection.sendall(line)
+    except TimeoutError:
+        raise UnresponsiveError(_find_pid(connection)) from None
+
+
+def _receive_lines(connection: socket.socket, path: str) -> Iterator[bytes]:
+    """The lines that come, without a deadline for as long as the supervisor is alive."""
+    connection.settimeout(SILENCE_SECONDS)
+    rest = b""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            try:
+                chunk = connection.recv(64 * 1024)
+            except TimeoutError:
+                _require_reaction(path, _find_pid(connection))
+                continue
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+    if rest:
+        yield rest
+
+
+def _require_reaction(path: str, pid: int | None) -> None:
+    """Raise UnresponsiveError where the supervisor does not even answer a ping."""
+    if pid is not None and is_stopped(pid):
+        raise UnresponsiveError(pid)
+    # A supervisor that takes up no connection any more is ending: the connection that it has tells when.
+    with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
+        connection.settimeout(PING_SECONDS)
+        try:
+            connection.sendall(b'{"do": "ping"}\n')
+            connection.recv(1)
+        except TimeoutError:
+            raise UnresponsiveError(pid) from None
+
+
+def _find_pid(connection: socket.socket) -> int | None:
+    """The pid of the process that listens at the other end; None where this system does not tell."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    layout = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+    pid: int = layout.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size))[0]
+    return pid or None
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) keeps the process from going on."""
+    # Imported where something is wrong: most commands are over without.
+    from lkhub.host.processes import read_state
+
+    return read_state(pid) in ("stopped", "tracing-stop")
+
+
+def _read_answer(line: bytes) -> Mapping[str, Any]:
+    try:
+        answer = parse_json(line)
+        version = answer.get("version", "of an earlier version")
+
+        def complain(key: str) -> HubError:
+            message = f"the running supervisor (lkhub {version}) does not tell {key!r}, and this lkhub is {__version__}"
+            return MachineError(message, hints=RESTART)
+
+        completed = as_message(answer, complain)
+    except (ValueError, AttributeError):
+        raise MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART) from None
+    return completed  # type: ignore[no-any-return]
+
+
+def _read_failure(answer: Mapping[str, Any]) -> HubError:
+    try:
+        return unpack_error(answer["error"])
+    except TypeError:
+        return MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART)
+
+
+class NotRunningError(UnwellError):
+    """No supervisor listens for this state directory. `busy`: one is starting there, or about to be gone."""
+
+    def __init__(self, *, busy: bool = False) -> None:
+        self.busy = busy
+        if busy:
+            super().__init__("the hub is starting or stopping", hints=("try again in a moment",))
+        else:
+            super().__init__("the hub is not running", hints=("`lkhub up` starts it",))
+
+
+class UnresponsiveError(UnwellError):
+    """A supervisor listens, and does not react. `pid` None: its pid is not known."""
+
+    def __init__(self, pid: int | None) -> None:
+        if pid is None:
+            super().__init__("the hub's supervisor does not answer", hints=("`lkhub logs hub` shows what it did last",))
+            return
+        from lkhub.host.processes import read_state
+
+        state = read_state(pid)
+        hints = [f"`kill -9 {pid}`, then `lkhub up`: calls go on meanwhile, and the new supervisor takes them over"]
+        if is_stopped(pid):
+            hints.insert(0, f"`kill -CONT {pid}` lets it go on")
+        doing = f", {state}" if state else ""
+        super().__init__(f"the hub's supervisor does not answer (pid {pid}{doing})", hints=hints)

@@ -1,0 +1,34 @@
+"""What is in force in a hub. Light to import: most commands need no more."""
+
+import os
+from typing import Any
+
+from lkhub.errors import MachineError
+from lkhub.host.control import is_served
+from lkhub.plan.paths import StatePaths
+from lkhub.state.applied import load_applied
+
+
+def require_applied(paths: StatePaths) -> dict[str, Any]:
+    """The record of what is in force. MachineError before the first `up`, and where the record of a hub that runs is
+    lost."""
+    applied = load_applied(paths)
+    if applied is None and is_served(paths.control):
+        raise MachineError(
+            f"a hub runs here, and {paths.applied} does not say which: its addresses and keys are not known",
+            hints=("`lkhub up` writes it as soon as nobody is in a call, and `lkhub up --now` at once",),
+        )
+    if applied is None:
+        raise MachineError(f"this hub has not been up yet: {describe_unknown(paths)}", hints=(START, ANOTHER))
+    return applied
+
+
+START = "`lkhub up` starts it"
+ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LKHUB_STATE"
+
+
+def describe_unknown(paths: StatePaths) -> str:
+    """How it is seen that no hub is known in a state directory."""
+    if not os.path.lexists(paths.root):
+        return f"{paths.root} does not exist"
+    return f"{paths.root} has no record of a hub that can be read"

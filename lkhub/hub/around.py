@@ -1,0 +1,111 @@
+"""What a command sees of the way to the hub: its names in the DNS, and this machine's firewall. Changes nothing."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lkhub.checks.surroundings import PROXY_KEY, UNSEEN, Surroundings
+from lkhub.errors import MachineError
+from lkhub.firewall.change import Unread, judge_found
+from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Verdict
+from lkhub.host.commands import Done, run_command
+from lkhub.host.firewall import look_at_firewalls
+from lkhub.host.holders import find_holder
+from lkhub.host.node import list_interfaces
+from lkhub.host.resolver import ask_resolver
+from lkhub.hub.as_root import as_root
+from lkhub.hub.knock import ask_around
+from lkhub.plan.edge import HTTPS_PORT
+from lkhub.plan.leads import Lead, judge_lead
+from lkhub.plan.model import Advertised, Sightings
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.types import Address, PortRange
+from lkhub.state.applied import load_applied
+
+# What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
+LOOK_SECONDS = 4.0
+
+# These hold a port that a container publishes, and its packets pass another chain. "": a process that can't be seen.
+_NO_PROXIES = ("", "docker-proxy", "dockerd", "conmon")
+
+
+def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
+    """By the record of what is in force. What can't be known, or not in time, is left out."""
+    applied = load_applied(paths)
+    if applied is None or applied.get("reach", "local") == "local":
+        return UNSEEN
+    told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
+    with ThreadPoolExecutor() as at_once:
+        judged = at_once.submit(_judge_ports, applied)
+        leads = _find_leads(paths, applied, told)
+        options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
+        opens, tells = as_root("apply", *options), as_root("status", *options)
+        verdicts, unread = judged.result()
+        url = applied["urls"]["livekit"]
+        return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells, url)
+
+
+def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
+    names = applied["names"]
+    own: list[Address] = [address.local for address in told]
+    if applied["reach"] == "public":  # where its edge listens on every interface
+        own += [address for interface in list_interfaces() for address in interface.addresses]
+    if not names:
+        return ()
+    with ThreadPoolExecutor(len(names)) as at_once:
+        answers = list(at_once.map(lambda name: ask_resolver(name, LOOK_SECONDS), names))
+    external = [address.external for address in told]
+    leads = [
+        judge_lead(name, found, external, own)
+        for name, found in zip(names, answers, strict=True)
+        if found is not None and (found or applied["tls"] != "tailscale")
+    ]
+    return ask_around(paths, applied, leads)
+
+
+def _judge_ports(applied: Mapping[str, Any]) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
+    with contextlib.suppress(ValidationError):
+        table = TypeAdapter(FirewallTable).validate_python(applied["firewall"])
+        rows = (*table.rows, *_list_proxy_rows(applied, table))
+        if rows:
+            found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
+            return judge_found(found, replace(table, rows=rows)), found.unknown
+    return (), ()
+
+
+def _list_proxy_rows(applied: Mapping[str, Any], table: FirewallTable) -> Iterator[FirewallRow]:
+    """The port of a proxy in front, where it is on this machine: it comes over loopback, the name leads here, and it is
+    the one that listens."""
+    front = applied["front"]
+    if applied["tls"] != "external" or not front.get("door", "").startswith(("127.", "[::1]")):
+        return
+    own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
+    led = own & set(ask_resolver(front.get("name", ""), LOOK_SECONDS) or ())
+    if led and find_holder("tcp", None, HTTPS_PORT).name not in _NO_PROXIES:
+        sources = next((row.sources for row in table.rows), ())
+        versions = frozenset(address.version for address in led)
+        yield FirewallRow(
+            "tcp", PortRange(HTTPS_PORT, HTTPS_PORT), "HTTPS of the proxy", "edge", PROXY_KEY, sources, versions
+        )
+
+
+class _Hurry:
+    """Runs commands until its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+        self._late = f"it did not answer within {seconds:g} s"
+
+    def __call__(self, command: Command) -> Done:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise MachineError(self._late)
+        try:
+            return run_command(command, left)
+        except MachineError as error:
+            raise MachineError(self._late if time.monotonic() >= self._until else error.message) from error

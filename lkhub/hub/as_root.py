@@ -1,0 +1,13 @@
+"""Commands for root, who has another home, path and folder."""
+
+import shlex
+import sys
+from pathlib import Path
+
+
+def as_root(command: str, *options: str) -> str:
+    """`lkhub firewall COMMAND` with sudo."""
+    program = [str(Path(sys.argv[0]).absolute())]
+    if program[0].endswith("__main__.py"):
+        program = [sys.executable, "-m", "lkhub"]
+    return shlex.join(["sudo", *program, "firewall", command, *options])

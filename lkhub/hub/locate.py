@@ -1,0 +1,50 @@
+"""Which hub is meant: its spec, and its state directory. Light to import: every command needs it."""
+
+import os
+import shlex
+from pathlib import Path
+
+import platformdirs
+
+from lkhub.errors import InputError
+from lkhub.plan.paths import StatePaths
+from lkhub.state.applied import load_applied
+
+DEFAULT_SPEC = "hub.yaml"
+
+
+def find_spec(given: Path | None) -> str | None:
+    """The spec to use: the one that was given, `hub.yaml` here, or None for the defaults."""
+    if given is not None:
+        return str(given)
+    return DEFAULT_SPEC if os.path.exists(DEFAULT_SPEC) else None
+
+
+def find_state(given: Path | None) -> str:
+    """The state directory, absolute."""
+    chosen = given or os.environ.get("LKHUB_STATE")
+    if not chosen:
+        chosen = "/var/lib/lkhub" if os.geteuid() == 0 else platformdirs.user_state_dir("lkhub")
+    return os.path.abspath(chosen)
+
+
+def name_state(paths: StatePaths) -> str:
+    """What a command needs to be about this hub: ` --state DIR`, or "" where the default leads there."""
+    return "" if find_state(None) == paths.root else f" --state {shlex.quote(paths.root)}"
+
+
+def find_paths(given: Path | None) -> StatePaths:
+    return StatePaths(find_state(given))
+
+
+def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
+    """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
+    paths = find_paths(state)
+    applied = load_applied(paths)
+    if spec is None or applied is None or applied["spec"] == str(spec.absolute()):
+        return paths
+    running = applied["spec"] or "no spec"
+    raise InputError(
+        f"the hub in {paths.root} runs by {running}, not by {spec}",
+        hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),
+    )

@@ -1,0 +1,189 @@
+"""What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from lkhub import __version__
+from lkhub.checks.asker import check_asker
+from lkhub.checks.called import CalledHub
+from lkhub.checks.calls import check_paths
+from lkhub.checks.checks import (
+    check_address,
+    check_edited,
+    check_pending,
+    check_processes,
+    check_supervised,
+)
+from lkhub.checks.connections import check_connections
+from lkhub.checks.edge import check_edge, check_root
+from lkhub.checks.kernel import check_kernel
+from lkhub.checks.paths import PathResult, WebResult
+from lkhub.checks.relay import check_relay
+from lkhub.checks.router import check_router
+from lkhub.checks.sends import check_sends
+from lkhub.checks.supervised import (
+    check_hanging,
+    check_known,
+    check_records,
+    check_removed,
+    check_taken,
+    check_watchers,
+)
+from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.checks.web_findings import check_web
+from lkhub.findings.finding import Finding
+from lkhub.plan.facts import KernelLimits, RunsIn
+from lkhub.plan.model import Sightings
+
+HubState = Literal["stopped", "running", "degraded", "unsupervised"]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
+    of the paths' use by clients on other machines; a path that is not in it can't be seen. `note` says of names that
+    the calls did not go where they lead; "" where they did. `web`: page and API by the hub's name. `uncertified`: they
+    failed for want of a certificate."""
+
+    at: float
+    paths: tuple[PathResult, ...]
+    outside: Sightings = field(default_factory=dict)
+    note: str = ""
+    web: tuple[WebResult, ...] = ()
+    uncertified: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        paths = [{**path.as_json(), **self._tell_use(path.path)} for path in self.paths]
+        web = [result.as_json() for result in self.web]
+        return {"at": self.at, "paths": paths, "web": web, "note": self.note, "uncertified": self.uncertified}
+
+    def _tell_use(self, path: str) -> dict[str, Any]:
+        seen = self.outside.get(path)
+        key = "outside" if seen is None or seen.proven else "outside_unproven"
+        return {"outside": None, "outside_unproven": None, key: seen.as_json() if seen else None}
+
+    def find(self, called: CalledHub) -> tuple[Finding, ...]:
+        """What a person should know of it."""
+        return (*check_paths(self.paths, called), *check_web(self.web, self.paths, called))
+
+    @staticmethod
+    def parse(text: str) -> "Verified":
+        """The inverse of `as_json`, dumped, but for `outside`. Raises ValueError where the text is not one of ours."""
+        return TypeAdapter(Verified).validate_json(text)
+
+
+@dataclass(frozen=True)
+class HubStatus:
+    """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
+    processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
+    else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
+    became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
+    alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
+    seen that no hub has been up with this state directory; "" where one has. `options` is what commands about this hub
+    are typed with, as in `Finding.with_options`."""
+
+    applied: Mapping[str, Any] | None
+    supervisor: Mapping[str, Any] | None
+    left: tuple[Mapping[str, Any], ...]
+    verified: Verified | None
+    limits: KernelLimits = field(default_factory=KernelLimits)
+    edited: bool = False
+    outside: Sightings = field(default_factory=dict)
+    root_change: Mapping[str, Any] | None = None
+    asker: Mapping[str, Any] | None = None
+    around: Surroundings = UNSEEN
+    runs_in: RunsIn = field(default_factory=RunsIn)
+    unknown: str = ""
+    options: str = ""
+
+    @property
+    def processes(self) -> tuple[Mapping[str, Any], ...]:
+        return tuple(self.supervisor["processes"]) if self.supervisor else self.left
+
+    @property
+    def state(self) -> HubState:
+        if self.supervisor is None:
+            return "unsupervised" if self.left else "stopped"
+        sound = bool(self.processes) and all(process["state"] == "running" for process in self.processes)
+        return "running" if sound else "degraded"
+
+    @property
+    def _stopped(self) -> dict[str, int]:
+        """Pids of the processes that a signal has stopped, by their names."""
+        names = (self.supervisor or {}).get("stopped", ())
+        return {process["name"]: process["pid"] for process in self.processes if process["name"] in names}
+
+    @property
+    def current_verification(self) -> Verified | None:
+        """The verification, if it is of the processes that run now, and of a hub that had the certificate it has."""
+        carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
+        if self.verified is None or not carrying or max(carrying) > self.verified.at:
+            return None
+        if self.is_certified_since:
+            return None
+        return replace(self.verified, outside=self.outside)
+
+    @property
+    def is_certified_since(self) -> bool:
+        """Whether what kept the last calls from the hub is over: it has a certificate now."""
+        edge = (self.supervisor or {}).get("edge") or {}
+        return bool(self.verified and self.verified.uncertified and not CalledHub.of(self.applied, edge).uncertified)
+
+    def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
+        """What a person should know."""
+        return tuple(finding.with_options(self.options) for finding in self._find(now))
+
+    def _find(self, now: datetime | None) -> tuple[Finding, ...]:
+        supervisor = self.supervisor or {}
+        verified = self.current_verification
+        edge = supervisor.get("edge") or {}
+        now = now or datetime.now(UTC)
+        called = replace(CalledHub.of(self.applied, edge, now), closed=self.around.closed_ports)
+        return (
+            *check_known(self.unknown if self.state == "stopped" else ""),
+            *check_supervised(self.supervisor is not None, _names(self.left)),
+            *check_processes(self.processes, supervisor.get("failures", {})),
+            *check_hanging(supervisor.get("hangs", {}), self._stopped),
+            *check_removed(supervisor.get("removed")),
+            *check_records(supervisor.get("unrecorded", {})),
+            *check_watchers(supervisor.get("troubles", {})),
+            *check_taken(supervisor.get("refused", {})),
+            *check_edge(edge, now, called.tls),
+            *check_connections(supervisor, now, self.runs_in),
+            *check_sends(supervisor, verified.paths if verified else (), now),
+            *check_root(self.root_change, now),
+            *check_router(supervisor.get("router"), now),
+            *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now, self.runs_in),
+            *check_kernel(self.limits, self.runs_in),
+            *(verified.find(called) if verified else ()),
+            *check_surroundings(self.around),
+            *check_pending(supervisor.get("pending", False) and not supervisor.get("moved"), supervisor.get("waits")),
+            *check_edited(supervisor.get("spec") if self.edited else None),
+            *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
+            *check_address(supervisor.get("moved", ""), supervisor.get("lost")),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        applied = self.applied or {}
+        urls = applied.get("urls", {})
+        verified = self.current_verification
+        return {
+            "hub": {
+                "name": applied.get("name"),
+                "version": __version__,
+                "state": self.state,
+                "spec": applied.get("spec"),
+            },
+            "urls": {name: urls.get(name) for name in ("livekit", "web", "api")},
+            "processes": [dict(process) for process in self.processes],
+            "verified": verified.as_json() if verified else None,
+            "findings": [finding.as_json() for finding in self.find()],
+        }
+
+
+def _names(processes: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [process["name"] for process in processes]

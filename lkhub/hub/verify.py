@@ -1,0 +1,81 @@
+"""A real call through each path of this hub, and what it proves."""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from lkhub.checks.called import CalledHub
+from lkhub.checks.calls import needs_certificate
+from lkhub.checks.paths import WayHome, WebResult, not_promised
+from lkhub.checks.sends import blame_sends
+from lkhub.checks.surroundings import Surroundings, check_surroundings
+from lkhub.errors import MachineError
+from lkhub.host.control import NotRunningError, ask
+from lkhub.host.keyfile import load_keys
+from lkhub.hub.applied import require_applied
+from lkhub.hub.gather import read_sightings, write_verified
+from lkhub.hub.probe import verify_paths
+from lkhub.hub.progress import Progress
+from lkhub.hub.status import Verified
+from lkhub.hub.way import choose_way
+from lkhub.hub.web import verify_web
+from lkhub.hub.web_front import verify_front
+from lkhub.plan.model import ProbePath
+from lkhub.plan.paths import StatePaths
+
+
+def verify_hub(
+    paths: StatePaths, around: Surroundings, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None
+) -> Verified:
+    """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
+    it covers all that the spec promises."""
+    applied = require_applied(paths)
+    promised = tuple(applied["probes"])
+    if progress:
+        progress.tell(f"calling itself through {', '.join(only or promised)}")
+    key, secret = next(iter(load_keys(paths.keys).items()))
+    at_home, notes = choose_way(paths, applied, around)
+    home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
+    called = read_called(paths)
+    tried = tuple(path for path in only or promised if path in promised)
+    results = verify_paths(applied["urls"]["livekit"], tried, key, secret, home=home) if tried else ()
+    results += tuple(not_promised(path) for path in only if path not in promised)
+    if any(result.ok is False for result in results):
+        results = blame_sends(results, _ask_supervisor(paths), time.time())
+    web: tuple[WebResult, ...] = ()
+    urls = applied["urls"]
+    if not only and urls.get("local_serve"):
+        web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
+        if applied["tls"] == "external":
+            web += verify_front(urls["web"], home)
+    uncertified = any(needs_certificate(result, called) for result in results)
+    verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
+    if not only:
+        try:
+            write_verified(paths, verified)
+        except MachineError as error:  # what was seen is told all the same
+            if progress:
+                progress.warn(f"`lkhub status` will not tell of these calls: {error.message}")
+    return replace(verified, outside=read_sightings(paths))
+
+
+def read_called(paths: StatePaths) -> CalledHub:
+    """What findings depend on, with what the edge says now."""
+    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).get("edge"))
+
+
+def _ask_supervisor(paths: StatePaths) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = {}
+    with suppress(NotRunningError):
+        answer = ask(paths.control, "status")
+    return answer
+
+
+def is_well(verified: Verified, around: Surroundings) -> bool:
+    """Whether nothing failed, at least one path was proved, and nothing keeps clients from them. What could not be
+    tried is no failure."""
+    failed = any(path.ok is False for path in verified.paths) or any(part.keeps_out for part in verified.web)
+    closed = any(finding.severity == "error" for finding in check_surroundings(around))
+    return any(path.ok for path in verified.paths) and not failed and not closed

@@ -1,0 +1,61 @@
+"""What a proxy in front owes a hub besides pages and signalling: the way from plain HTTP, and where clients are."""
+
+from urllib.parse import urlsplit
+
+from lkhub.checks.paths import WayHome, WebResult
+from lkhub.host.http import httpx
+from lkhub.hub.web import PAGE, Answer, ask, open_client, quote
+from lkhub.source.json_text import parse_json
+
+# Where the service says how a request got there (lkhub/service/app.py).
+WAY = "/api/way"
+
+
+def verify_front(web: str, home: WayHome) -> tuple[WebResult, ...]:
+    """Ask the proxy at the hub's own address, `web` (https)."""
+    plain = f"http://{urlsplit(web).hostname}{PAGE}"
+    with open_client(home) as client:
+        try:
+            redirect = judge_redirect(plain, ask(client, plain, home), web + PAGE)
+        except httpx.HTTPError as error:
+            detail = f"nothing answers at {plain}: {str(error) or type(error).__name__}"
+            redirect = WebResult("redirect", False, plain, "not-redirected", detail, {"said": "nothing"})
+        way = web + WAY
+        try:
+            forwarded = judge_forwarded(way, ask(client, way, home))
+        except httpx.HTTPError as error:
+            forwarded = WebResult("forwarded", None, way, detail=f"{way}: {str(error) or type(error).__name__}")
+    return redirect, forwarded
+
+
+def judge_redirect(url: str, answer: Answer, wanted: str) -> WebResult:
+    """Whether plain HTTP at `url` leads to the same page by HTTPS. `wanted` may name a port of its own."""
+    location = answer.headers.get("location", "")
+    if answer.status in (301, 302, 303, 307, 308) and _is_same(location, wanted):
+        return WebResult("redirect", True, url)
+    said = {"said": "page" if answer.status == 200 else "other"}
+    if 300 <= answer.status < 400 and location:
+        # A query may carry secrets.
+        detail = f"{url} leads to {urlsplit(location)._replace(query='', fragment='').geturl()}"
+    else:
+        detail = f"{url} answers HTTP {answer.status}" + (f": {text}" if (text := quote(answer.body)) else "")
+    return WebResult("redirect", False, url, "not-redirected", detail, said)
+
+
+def _is_same(location: str, wanted: str) -> bool:
+    given, own = urlsplit(location), urlsplit(wanted)
+    parts = [(url.scheme, (url.hostname or "").lower(), url.port or 443, url.path) for url in (given, own)]
+    return parts[0] == parts[1]
+
+
+def judge_forwarded(url: str, answer: Answer) -> WebResult:
+    """Whether the hub was told by the proxy who asks."""
+    try:
+        told = parse_json(answer.body) if answer.status == 200 else {}
+        client, forwarded = str(told["client"]), told["forwarded"]
+    except (ValueError, LookupError, TypeError):
+        return WebResult("forwarded", None, url, detail=f"{url} does not say how the request got there")
+    if forwarded is not False:
+        return WebResult("forwarded", None if forwarded is None else True, url)
+    detail = f"a request for {url} came to the hub as one of {client}, without X-Forwarded-For"
+    return WebResult("forwarded", False, url, "no-forwarded-for", detail, {"client": client})

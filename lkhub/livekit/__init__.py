@@ -1,0 +1,1 @@
+"""LiveKit's own interface: tokens, rooms."""

@@ -1,0 +1,125 @@
+"""Access tokens: grants → signed JWT. Pure.
+
+The claims are LiveKit's (livekit/protocol, auth/grants.go): HS256, `iss` the API key, `sub` the identity. Signing is
+the standard library's HMAC: libraries for JWT load asymmetric cryptography too, which no token of LiveKit's uses, and
+the two processes that live as long as the hub would carry 18 MiB of it each.
+"""
+
+import hashlib
+import hmac
+import json
+import time
+import unicodedata
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lkhub.secret import Secret
+
+# LiveKit allows a minute of clock difference on nbf (livekit/protocol, auth/verifier.go); a token made
+# on a machine whose clock is ahead by less than that must still be good at once.
+NOT_BEFORE_LEEWAY_SECONDS = 10
+
+_HEADER = {"alg": "HS256", "typ": "JWT"}
+
+DEFAULT_TTL_SECONDS = 6 * 3600
+
+# LiveKit's own limit for names of rooms and participants (limit.max_room_name_length and its neighbours).
+MAX_NAME = 256
+
+# What can't be seen in a name, or changes how the rest of it is read: control characters, line ends, marks of
+# direction. Two names that look alike would be different people, and one line of a log would become two.
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+
+# Letters, marks and symbols that show nothing: fillers of Hangul, vowels of Khmer that are never written, a joiner of
+# marks (Unicode's Default_Ignorable_Code_Point has them), and an empty pattern of Braille.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+# But these decide how the characters around them join, in Persian, in many scripts of India, and in emoji of several
+# people, or which form the one before has, in emoji, Mongolian and Japanese.
+_JOINERS = frozenset("\u200c\u200d")
+_SELECTORS = frozenset(map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
+# Scripts whose letters none of them changes.
+_UNCHANGED = ("LATIN ", "GREEK ", "CYRILLIC ")
+
+# A digit in a box: the one use of a selector after ASCII.
+_KEYCAP = "\u20e3"
+
+# Rooms of lkhub's own verification: who is in there is a probe, not a person.
+PROBE_ROOM_PREFIX = "lkhub-verify-"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token allows. `video` is LiveKit's grant as JSON; `room_config` as protobuf's JSON."""
+
+    identity: str
+    video: Mapping[str, Any]
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    room_config: Mapping[str, Any] = field(default_factory=dict)
+    ttl_seconds: int = DEFAULT_TTL_SECONDS
+
+
+def find_unseen(text: str) -> str:
+    """The first character that does not belong in the name of a room or a participant, as `U+202E RIGHT-TO-LEFT
+    OVERRIDE`; "" where there is none."""
+    for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
+        if character in _SELECTORS:
+            hidden = after != _KEYCAP and not _changes(before)
+        elif character in _JOINERS:
+            hidden = before not in _SELECTORS and not _changes(before)
+        else:
+            hidden = character in _BLANK or unicodedata.category(character) in _UNSEEN
+        if hidden:
+            kind = "half a character" if unicodedata.category(character) == "Cs" else "a control character"
+            return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
+    return ""
+
+
+def _changes(character: str) -> bool:
+    """Whether a joiner or a selector after it may be seen."""
+    if character.isascii() or character.isspace() or character in _JOINERS or character in _SELECTORS:
+        return False
+    return not unicodedata.name(character, "").startswith(_UNCHANGED)
+
+
+def join_grant(room: str) -> dict[str, Any]:
+    """The video grant of a plain participant of `room`: may publish and subscribe, administers nothing."""
+    if not room:
+        raise ValueError("a grant without a room opens every room")
+    return {"roomJoin": True, "room": room, "canPublish": True, "canSubscribe": True, "canPublishData": True}
+
+
+def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> str:
+    """The JWT of a grant. `now` is seconds since the epoch."""
+    issued = int(time.time() if now is None else now)
+    claims: dict[str, Any] = {
+        "iss": key,
+        "sub": grant.identity,
+        "nbf": issued - NOT_BEFORE_LEEWAY_SECONDS,
+        "exp": issued + grant.ttl_seconds,
+        "video": dict(grant.video),
+    }
+    optional = {
+        "name": grant.name,
+        "metadata": grant.metadata,
+        "attributes": dict(grant.attributes),
+        "roomConfig": dict(grant.room_config),
+    }
+    claims |= {claim: value for claim, value in optional.items() if value}
+    signed = f"{_encode(_HEADER)}.{_encode(claims)}"
+    signature = hmac.digest(secret.reveal().encode(), signed.encode(), hashlib.sha256)
+    return f"{signed}.{_encode_bytes(signature)}"
+
+
+def _encode(part: Mapping[str, Any]) -> str:
+    return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
+
+
+def _encode_bytes(part: bytes) -> str:
+    """base64url without padding (RFC 7515, section 2)."""
+    return urlsafe_b64encode(part).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""A spec and this machine → all that a hub needs, in memory."""

@@ -1,0 +1,222 @@
+"""From a spec file and this machine to everything that a hub needs: the plan, and its files in memory.
+
+Nothing is changed here but that secrets are generated the first time.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from lkhub import __version__
+from lkhub.errors import MachineError
+from lkhub.host.engine import check_config, engine_build, is_program
+from lkhub.host.files import digest, ensure_state_dir, read_input
+from lkhub.host.kernel import require_load_figures
+from lkhub.host.keyfile import Keys, dump_keys
+from lkhub.host.lookup import look_up
+from lkhub.host.node import gather_node_facts
+from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_managed_keys, read_secret
+from lkhub.plan.build import build_plan
+from lkhub.plan.facts import Interface, NodeFacts
+from lkhub.plan.media import needs_domain
+from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
+from lkhub.plan.paths import StatePaths
+from lkhub.prepare.certificates import establish_authority, judge_files
+from lkhub.render.all import render_all
+from lkhub.render.livekit import render_livekit
+from lkhub.secret import Secret
+from lkhub.source.located import Path
+from lkhub.source.yaml import parse_document
+from lkhub.spec.account import list_account_variables, parse_mac_key
+from lkhub.spec.keys import KeysError, list_variables
+from lkhub.spec.load import LoadedSpec, load_spec, suggest
+from lkhub.spec.model import Spec
+from lkhub.spec.turn import list_turn_variables
+
+
+@dataclass(frozen=True)
+class PreparedHub:
+    """A plan with the text of all its files.
+
+    `spec` is the spec's absolute path, None for the defaults, `raw` its text, `folder` what relative paths in it start
+    from. `files` maps absolute paths to texts and
+    includes the ones with secrets. `fingerprints` tell two versions of a process apart. `environ` has the
+    variables that the spec refers to, for a supervisor whose own environment is another. `interfaces` are those that
+    the plan was made for.
+    """
+
+    plan: Plan
+    spec: str | None
+    raw: bytes = field(repr=False)
+    folder: str
+    keys: Keys
+    files: Mapping[str, str] = field(repr=False)
+    fingerprints: Mapping[str, Fingerprint]
+    environ: Mapping[str, str] = field(repr=False)
+    interfaces: tuple[Interface, ...] = ()
+
+
+def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
+    """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
+    path = os.path.abspath(spec) if spec else None
+    folder = os.path.dirname(path) if path else os.getcwd()
+    return _prepare(b"" if spec is None else read_input(spec), spec or "hub.yaml", path, folder, state, environ)
+
+
+def prepare_again(hub: PreparedHub) -> PreparedHub:
+    """The same spec, not as it may have been edited since, on this machine as it is now."""
+    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.folder, hub.plan.paths.root, hub.environ)
+
+
+def plan_hub(spec: str | None, state: str) -> tuple[Plan, NodeFacts]:
+    """The plan alone, and what it was made from. Needs no keys, and writes nothing."""
+    folder = os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd()
+    loaded, facts, plan = _plan(b"" if spec is None else read_input(spec), spec or "hub.yaml", folder, state)
+    loaded.require_sound()
+    assert plan is not None
+    return plan, facts
+
+
+def _plan(raw: bytes, shown: str, folder: str, state: str) -> tuple[LoadedSpec, NodeFacts, Plan | None]:
+    loaded = load_spec(raw, shown)
+    facts = gather_node_facts(state, folder)
+    if not any(interface.kind == "loopback" for interface in facts.interfaces):
+        raise MachineError("the loopback interface is down", hints=("`ip link set lo up` brings it up",))
+    facts = replace(facts, looked_up=look_up(loaded.spec, ask_domain=needs_domain(loaded.spec, facts)))
+    return loaded, facts, build_plan(loaded, facts)
+
+
+def _prepare(
+    raw: bytes, shown: str, path: str | None, folder: str, state: str, environ: Mapping[str, str]
+) -> PreparedHub:
+    require_load_figures()
+    loaded, facts, plan = _plan(raw, shown, folder, state)
+    _check_engine(loaded, folder)
+    if plan is not None:
+        _check_raw_livekit(loaded, plan, facts)
+        plan = judge_files(loaded, plan)
+    if loaded.spec.keys.source == "managed":
+        _check_webhook(loaded, read_managed_keys(StatePaths(facts.state)))
+    keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
+    if keys:
+        _check_webhook(loaded, keys)
+    turn_secrets = resolve_turn_secrets(loaded, folder, environ)
+    account_key = resolve_account_key(loaded, folder, environ)
+    loaded.require_sound()
+    assert plan is not None
+    plan, authority = establish_authority(plan)
+    files = _collect_files(plan, keys, turn_secrets, account_key) | authority
+    if loaded.spec.keys.source == "managed":
+        files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
+    fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
+    referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
+    return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced, facts.interfaces)
+
+
+def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
+    """The API keys of a spec, the current one first. What is wrong with them is a fault at `keys.source`."""
+    source = loaded.spec.keys.source
+    if source == "managed":
+        # Keys are made for a spec that will run.
+        return {} if loaded.faults else ensure_managed_keys(paths)
+    try:
+        return read_keys(source, folder, environ)
+    except KeysError as error:
+        for problem in error.problems:
+            loaded.add(("keys", "source"), problem)
+        return {}
+
+
+def resolve_turn_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> dict[int, Secret]:
+    """What other people's TURN servers ask for, by their place in the spec. What is wrong is a fault there."""
+    secrets = {}
+    for index, server in enumerate(loaded.spec.turn.external):
+        try:
+            secrets[index] = read_secret(server.secret, folder, environ)
+        except KeysError as error:
+            loaded.add(("turn", "external", index), *error.problems)
+    return secrets
+
+
+def resolve_account_key(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> Secret | None:
+    """The MAC key of `tls.account`. What is wrong with it is a fault there."""
+    account = loaded.spec.tls.account
+    try:
+        return parse_mac_key(read_secret(account.mac_key, folder, environ).reveal()) if account else None
+    except (KeysError, ValueError) as error:
+        loaded.add(("tls", "account"), str(error))
+        return None
+
+
+def _list_variables(spec: Spec) -> tuple[str, ...]:
+    return (
+        *list_variables(spec.keys.source),
+        *list_turn_variables(spec.turn.external),
+        *list_account_variables(spec.tls.account),
+    )
+
+
+def _check_engine(loaded: LoadedSpec, folder: str) -> None:
+    engine = loaded.spec.engine
+    if engine != "bundled" and not is_program(os.path.join(folder, engine)):
+        loaded.add(("engine",), f"{engine} is not a program that this user can run", "write bundled, or the path")
+
+
+def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None:
+    """Let LiveKit's own parser judge the raw keys, and say where in the spec each complaint comes from."""
+    if not plan.livekit:
+        return
+    # Without the raw keys nothing is wrong but that files which it names are not there before the first start.
+    without = {
+        complaint.message for complaint in check_config(facts.engine, render_livekit(replace(plan, livekit={})).text)
+    }
+    text = render_livekit(plan).text
+    lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
+    for complaint in check_config(facts.engine, text):
+        # Of webhooks `_check_webhook` says more.
+        if complaint.message not in without and not complaint.message.startswith("api_key is required to use webhooks"):
+            path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
+            if complaint.known:
+                loaded.add(path, "LiveKit has no such key", suggest(str(path[-1]), complaint.known))
+            else:
+                loaded.add(path, complaint.message)
+
+
+def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
+    """LiveKit does not start where webhooks are signed with a key that it does not have."""
+    webhook = loaded.spec.livekit.get("webhook")
+    if not isinstance(webhook, dict) or not webhook.get("urls") or webhook.get("api_key") in (names := list(keys)):
+        return
+    hint = (
+        f"write one of its keys: {', '.join(names)}"
+        if names
+        else "its key is made at the first `lkhub up`, without the webhook, and `lkhub env` shows it; or write "
+        "keys.source: {key: …, secret: …}"
+    )
+    path: Path = ("livekit", "webhook", "api_key") if "api_key" in webhook else ("livekit", "webhook")
+    loaded.add(path, "LiveKit signs webhooks with one of the hub's keys, and this names none", hint)
+
+
+def _collect_files(
+    plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret], account_key: Secret | None
+) -> dict[str, str]:
+    ensure_state_dir(plan.paths.root)
+    files = {plan.paths.render(file.name): file.text for file in render_all(plan, turn_secrets)}
+    for index, server in enumerate(plan.turn_servers):
+        if server.secret_file:
+            files[server.secret_file] = turn_secrets[index].reveal() + "\n"
+    if account_key and plan.edge and plan.edge.tls.account:
+        files[plan.edge.tls.account.key_file] = account_key.reveal() + "\n"
+    files[plan.paths.keys] = dump_keys(keys)
+    files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
+    return files
+
+
+def _fingerprint(process: ProcessPlan, files: Mapping[str, str]) -> Fingerprint:
+    """Digests of all that makes this process what it is: arguments and the program's build; its files."""
+    program = [*process.argv, engine_build(process.argv[0]), __version__]
+    return Fingerprint(_digest(program), _digest(files[path] for path in process.files))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return digest("\0".join(parts).encode())

@@ -1,0 +1,1 @@
+"""The firewall table as commands and files for people. Pure."""

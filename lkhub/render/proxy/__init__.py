@@ -1,0 +1,1 @@
+"""Configurations for a proxy in front of the hub. Pure."""

@@ -1,0 +1,44 @@
+"""What goes into the configuration of a proxy in front of the hub (tls.mode external), for this very spec."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from lkhub.plan.front import door, turn_door
+from lkhub.plan.model import EdgePlan, Plan, TurnDoor
+from lkhub.render.files import RenderedFile
+from lkhub.render.proxy.caddy import render_caddyfile
+from lkhub.render.proxy.haproxy import render_haproxy
+from lkhub.render.proxy.nginx import render_nginx
+from lkhub.render.proxy.site import ProxySite, TurnRoute
+from lkhub.render.proxy.traefik import render_traefik
+
+PROXIES: Mapping[str, Callable[[ProxySite], tuple[RenderedFile, ...]]] = {
+    "nginx": render_nginx,
+    "caddy": render_caddyfile,
+    "traefik": render_traefik,
+    "haproxy": render_haproxy,
+}
+
+
+def render_proxy(plan: Plan, edge: EdgePlan, names: Iterable[str] = PROXIES) -> tuple[RenderedFile, ...]:
+    """The files of these proxies. `edge` is the plan's, in mode external."""
+    site = describe_site(plan, edge)
+    return tuple(file for name in names for file in PROXIES[name](site))
+
+
+def describe_site(plan: Plan, edge: EdgePlan) -> ProxySite:
+    """What a proxy has to know of this hub."""
+    # Files that the spec names are for the name of TURN over TLS.
+    covers_name = bool(edge.turn and edge.tls.cert and edge.turn.host == edge.names[0])
+    return ProxySite(
+        hub=plan.name,
+        domain=edge.names[0],
+        upstream=door(plan.media, edge),
+        certificate=(edge.tls.cert, edge.tls.key) if covers_name else None,
+        turn=_describe_turn(plan, edge, edge.turn) if edge.turn else None,
+    )
+
+
+def _describe_turn(plan: Plan, edge: EdgePlan, turn: TurnDoor) -> TurnRoute:
+    is_split = turn.port != turn.listen
+    upstream = turn_door(plan.media, edge, turn)
+    return TurnRoute(turn.host, turn.port, upstream, is_split, proves_name=bool(edge.tls.issuers))

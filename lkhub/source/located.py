@@ -1,0 +1,41 @@
+"""Plain data that remembers on which line each key stands. What reads it is `lkhub.source.yaml`: a command that only
+names keys does not load a YAML parser."""
+
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from lkhub.errors import Fault
+from lkhub.shown import printable
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass
+class Document:
+    """The data of a YAML text; `lines` maps each path to its 1-based line; `faults` are what is wrong
+    with it as YAML, and `broken` the paths of values that could not be read (None in the data)."""
+
+    file: str
+    data: dict[str, Any] = field(default_factory=dict, repr=False)  # may hold secrets
+    lines: dict[Path, int] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    broken: set[Path] = field(default_factory=set)
+
+    def line(self, path: Path) -> int | None:
+        """The line of `path`, or of the nearest thing around it that is in the text."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return self.lines[path[:length]]
+        return None
+
+    def fault(self, path: Path, problem: str, hint: str = "") -> Fault:
+        """A fault at `path`, with its file and line."""
+        return Fault(self.file, self.line(path), dotted(path), problem, hint)
+
+
+def dotted(path: Path) -> str:
+    """`("agents", 0, "name")` as `agents[0].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else "." * bool(text) + printable(step)
+    return text

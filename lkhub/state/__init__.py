@@ -1,0 +1,1 @@
+"""The hub's records on disk: one typed document a file."""

@@ -1,0 +1,116 @@
+"""What the router was asked for, on disk: a file that the command writes and that a running hub renews."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from ipaddress import IPv4Address
+from typing import Any, Literal
+
+from lkhub.errors import MachineError
+from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text, write_private
+from lkhub.plan.model import Protocol
+from lkhub.plan.paths import StatePaths
+from lkhub.source.json_text import parse_json
+
+Means = Literal["pcp", "nat-pmp", "upnp"]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """One port that the router sends to this machine. `since` and `until` are Unix time, None for ever. Not `own`:
+    somebody else has set it up, to the same end, and it stays when ours go."""
+
+    protocol: Protocol
+    port: int
+    name: str
+    since: float
+    until: float | None
+    own: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.protocol}"
+
+
+@dataclass(frozen=True)
+class RouterRecord:
+    """What the router at `gateway` maps to `local`. `outside` is its own address. `nonce` proves to a router that
+    speaks PCP that the mappings are ours."""
+
+    gateway: str
+    local: str
+    means: Means
+    outside: str
+    nonce: str
+    mappings: tuple[Mapping, ...]
+
+    @property
+    def renew_at(self) -> float | None:
+        """When to renew: at half of the lease that ends first, as RFC 6887, section 11.2.1, has it. None: never."""
+        halves = [(each.since + each.until) / 2 for each in self.mappings if each.until is not None]
+        return min(halves, default=None)
+
+    @property
+    def since(self) -> float:
+        """When the first of the mappings was granted, in Unix time."""
+        return min((each.since for each in self.mappings), default=0.0)
+
+    @property
+    def ends(self) -> float | None:
+        """When the first of the mappings ends, in Unix time. None: never."""
+        return min((each.until for each in self.mappings if each.until is not None), default=None)
+
+    @property
+    def is_behind_another(self) -> bool:
+        """Whether the router's own address is not one of the internet: then nobody outside reaches it."""
+        return not IPv4Address(self.outside).is_global
+
+
+def read_router(paths: StatePaths) -> RouterRecord | None:
+    """What the router was asked for, None where it was not. Raises MachineError where the file is damaged."""
+    text = read_text(paths.router)
+    try:
+        return parse_record(text) if text else None
+    except (ValueError, LookupError, TypeError):
+        raise MachineError(f"{paths.router} is damaged", hints=("remove it; mappings end by themselves",)) from None
+
+
+def write_router(paths: StatePaths, record: RouterRecord) -> None:
+    write_private(paths.router, dump_record(record))
+
+
+@contextlib.contextmanager
+def hold_router(paths: StatePaths, *, wait: bool) -> Iterator[bool]:
+    """Be the only one who asks the router and changes the record; whether we are. With `wait` always, in the end.
+
+    A hub that renews while the command gives back would leave open what nobody remembers.
+    """
+    ensure_state_dir(paths.root)
+    ensure_private_dir(paths.run)
+    with explain_os_errors(paths.router_lock, "write"):
+        handle = os.open(paths.router_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield _lock(handle, wait)
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, wait: bool) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return True
+    except BlockingIOError:
+        return False
+
+
+def dump_record(record: RouterRecord) -> str:
+    return json.dumps(asdict(record), indent=2) + "\n"
+
+
+def parse_record(text: str) -> RouterRecord:
+    """The inverse of `dump_record`. Raises ValueError, LookupError or TypeError for anything else."""
+    values: dict[str, Any] = parse_json(text)
+    mappings = tuple(Mapping(**item) for item in values.pop("mappings"))
+    return RouterRecord(**values, mappings=mappings)

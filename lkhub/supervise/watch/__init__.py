@@ -1,0 +1,1 @@
+"""What the supervisor looks at again and again."""

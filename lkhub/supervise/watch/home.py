@@ -1,0 +1,69 @@
+"""Keeps the state directory of a hub that runs whole: what was removed from it is written again.
+
+Without it no command finds the hub, and the next start of a process fails. What the supervisor has in memory comes
+back: keys, the hub's own authority, rendered files, records. Processes open their control sockets again by themselves.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable
+
+import anyio
+
+from lkhub.host.files import FILE_MODE, ensure_private_dir
+from lkhub.host.lock import Lock
+from lkhub.supervise.answering import Answering
+from lkhub.supervise.supervisor import Supervisor
+
+
+def _reopen_log(path: str) -> None:
+    """Write our own log anew where it was removed; `lkhub logs hub` is what findings name. One that is a terminal, or
+    that somebody else keeps, stays."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
+                os.dup2(log, descriptor)
+                os.close(log)
+
+
+class Home:
+    """The state directory of `supervisor`. `answering` keeps the control socket in it, `also` write what others keep
+    there."""
+
+    def __init__(self, lock: Lock, supervisor: Supervisor, answering: Answering, *also: Callable[[], None]) -> None:
+        self._lock = lock
+        self._supervisor = supervisor
+        self._answering = answering
+        self._also = also
+        self._rules = os.path.exists(supervisor.paths.firewall)
+        self._looking = anyio.Lock()
+
+    async def look(self) -> None:
+        """Write what is missing, or give way where another supervisor has the hub by now, as one that was started
+        between two looks. Raises MachineError where it can't be written."""
+        async with self._looking:
+            if self._lock.is_lost():
+                if other := self._answering.find_other():
+                    self._supervisor.give_way(other)
+                    return
+                await self._come_back()
+            self._rules = os.path.exists(self._supervisor.paths.firewall)
+            await self._supervisor.write_missing()
+
+    async def _come_back(self) -> None:
+        supervisor, paths = self._supervisor, self._supervisor.paths
+        if not os.path.exists(paths.lock):
+            for folder in (paths.root, paths.run, paths.logs):
+                ensure_private_dir(folder)
+            # Before the lock: a command that finds a lock and no socket takes the hub for one that is starting.
+            await self._answering.look()
+        self._lock.take_again()
+        _reopen_log(paths.log("hub"))
+        supervisor.say(f"{paths.root} was removed while the hub runs; it is written again")
+        supervisor.notice_removal(time.time(), "the record of this machine's firewall rules" if self._rules else "")
+        for write in self._also:
+            write()

@@ -1,0 +1,1 @@
+"""Messages between processes of lkhub: typed, with a version."""

@@ -1,0 +1,25 @@
+from typing import Any
+
+import pytest
+
+from lkhub.checks.asker import check_asker
+
+NGINX: dict[str, Any] = {"at": 200.0, "user": "root", "pid": 7, "name": "nginx", "listens": ["0.0.0.0:80", "[::]:80"]}
+
+
+def test_program_that_listens_for_others_is_named_with_where_it_listens() -> None:
+    [finding] = check_asker(NGINX, 100.0)
+    assert (finding.code, finding.severity) == ("open-behind-proxy", "warning")
+    assert "nginx (pid 7), which listens at 0.0.0.0:80, [::]:80, was given a token at 1970-01-01" in finding.detail
+    assert [fix.command for fix in finding.fix] == ["lkhub render proxy", None]
+
+
+def test_of_a_program_that_cannot_be_looked_at_no_more_is_said_than_is_known() -> None:
+    [finding] = check_asker({**NGINX, "user": "www-data", "pid": None, "name": "", "listens": []}, 100.0)
+    assert "a program of the user www-data" in finding.detail
+    assert "only that user and root can see" in finding.detail
+
+
+@pytest.mark.parametrize(("asker", "since"), [(None, 0.0), (NGINX, 201.0)])
+def test_what_was_before_the_hub_became_what_it_is_is_nothing(asker: Any, since: float) -> None:
+    assert list(check_asker(asker, since)) == []

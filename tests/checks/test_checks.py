@@ -1,0 +1,107 @@
+from typing import Any
+
+import pytest
+
+from lkhub.checks.checks import check_address, check_pending, check_processes, check_supervised
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "stopping", "stopped"])
+def test_process_that_is_on_its_way_is_no_finding(state: str) -> None:
+    assert list(check_processes([{"name": "media", "state": state}], {"media": "old"})) == []
+
+
+@pytest.mark.parametrize("state", ["backoff", "failed"])
+def test_process_that_does_not_stay_up_shows_its_end(state: str) -> None:
+    processes: list[dict[str, Any]] = [{"name": "media", "state": state}, {"name": "relay", "state": "running"}]
+    [finding] = check_processes(processes, {"media": "exit code 1"})
+    assert (finding.code, finding.subject, finding.detail) == ("process-fails", "media", "exit code 1")
+    assert [fix.command for fix in finding.fix] == ["lkhub logs media", "lkhub restart media"]
+
+
+def test_change_that_waits_names_the_command_that_does_not() -> None:
+    assert list(check_pending(False)) == []
+    [finding] = check_pending(True)
+    assert finding.severity == "info"
+    assert finding.fix[0].command == "lkhub up --now"
+
+
+@pytest.mark.parametrize(
+    ("waits", "title", "detail", "cause"),
+    [
+        (
+            {"restarts": ["relay"], "people": 1},
+            "until nobody is in a call",
+            "it restarts relay, which interrupts",
+            "1 person is in a call",
+        ),
+        (
+            {"restarts": ["media", "serve"], "people": 12},
+            "until nobody is in a call",
+            "it restarts media, serve",
+            "12 people are",
+        ),
+        (
+            {"restarts": ["media"], "people": None},
+            "until it is known that nobody is in a call",
+            "would interrupt",
+            "not known: media does not say",
+        ),
+        # A supervisor of another version, which does not tell.
+        (
+            None,
+            "until it is known that nobody is in a call",
+            "that may carry calls",
+            "or whether they are is not known",
+        ),
+    ],
+)
+def test_change_that_waits_says_what_is_known(
+    waits: dict[str, Any] | None, title: str, detail: str, cause: str
+) -> None:
+    [finding] = check_pending(True, waits)
+    assert title in finding.title
+    assert detail in finding.detail
+    assert cause in finding.cause
+    if waits and waits["restarts"] != ["media"]:
+        assert "not known" not in finding.cause
+
+
+def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
+    assert list(check_address("")) == []
+    [finding] = check_address("clients are told 192.168.1.5, and this machine is at 192.168.1.77")
+    assert (finding.code, finding.subject, finding.severity) == ("address-changed", "media", "error")
+    assert "192.168.1.77" in finding.detail
+    assert finding.fix[0].command == "lkhub up --now"
+
+
+def test_address_that_is_gone_is_not_followed_by_a_command() -> None:
+    [finding] = check_address("the hub's address is gone: tls.mode: Tailscale is switched off", ["sudo tailscale up"])
+    assert (finding.code, finding.severity) == ("address-changed", "error")
+    assert [fix.text for fix in finding.fix] == ["sudo tailscale up"]
+    assert "DHCP" not in finding.cause
+    [finding] = check_address("the hub's address is gone: no LAN address", [])
+    assert finding.fix
+    assert all(fix.command != "lkhub up --now" for fix in finding.fix)
+
+
+def test_processes_without_a_supervisor_are_a_finding() -> None:
+    assert list(check_supervised(True, ["media"])) == []
+    assert list(check_supervised(False, [])) == []
+    [finding] = check_supervised(False, ["media", "serve"])
+    assert finding.severity == "error"
+    assert "media, serve" in finding.detail
+    assert finding.fix[0].command == "lkhub up"
+
+
+@pytest.mark.parametrize(
+    ("restarts", "whom"),
+    [
+        (["media"], "whoever is in a call"),
+        (["relay", "media"], "whoever is in a call"),
+        (["relay", "serve"], "whoever came through relay"),
+        (["relay", "edge"], "whoever came through relay or edge"),
+    ],
+)
+def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], whom: str) -> None:
+    [finding] = check_pending(True, {"restarts": restarts, "people": 2})
+    assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"

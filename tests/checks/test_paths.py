@@ -1,0 +1,167 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+
+from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.calls import check_paths
+from lkhub.checks.paths import (
+    PROBE_TIMEOUT_MS,
+    TOKEN_SECONDS,
+    WayHome,
+    build_request,
+    looks_swapped,
+    open_rooms,
+    read_result,
+)
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.secret import Secret
+
+SECRET = Secret("XYZ" * 15)
+
+ROW: dict[str, Any] = {
+    "path": "udp",
+    "ok": True,
+    "stage": "media",
+    "detail": "",
+    "connect_ms": 12.3,
+    "rtt_ms": 0.4,
+    "loss": 0.0,
+    "local": "udp host 127.0.0.1:51234",
+    "remote": "udp host 127.0.0.1:7882",
+    "relay": None,
+}
+
+
+UNMEASURED: dict[str, Any] = {
+    "picture_loss": None,
+    "jitter_ms": None,
+    "lateness_ms": None,
+    "reason": "",
+    "evidence": {},
+}
+
+
+def claims(token: str) -> dict[str, Any]:
+    return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])
+
+
+def test_every_path_has_a_room_of_its_own_and_two_different_people() -> None:
+    rooms = open_rooms(("udp", "turn-udp"), "API", SECRET)
+    assert [room.path for room in rooms] == ["udp", "turn-udp"]
+    assert len({room.room for room in rooms}) == 2
+    for room in rooms:
+        people = [claims(token) for token in room.tokens]
+        assert {person["video"]["room"] for person in people} == {room.room}
+        assert len({person["sub"] for person in people}) == 2
+
+
+def test_probe_is_known_as_one_and_calls_no_agent() -> None:
+    [room] = open_rooms(("udp",), "API", SECRET)
+    assert room.room.startswith(PROBE_ROOM_PREFIX)
+    for token in room.tokens:
+        assert claims(token)["roomConfig"]["agents"], "an empty list would call every unnamed agent"
+
+
+def test_probe_tokens_are_of_use_to_nobody_afterwards() -> None:
+    [room] = open_rooms(("udp",), "API", SECRET)
+    for token in room.tokens:
+        person = claims(token)
+        assert person["exp"] - person["nbf"] <= TOKEN_SECONDS + 60
+        assert TOKEN_SECONDS * 1000 > PROBE_TIMEOUT_MS
+        assert not {"roomAdmin", "roomCreate", "roomList"} & set(person["video"])
+
+
+def test_rooms_of_two_verifications_do_not_meet() -> None:
+    names = {open_rooms(("udp",), "API", SECRET)[0].room for _ in range(50)}
+    assert len(names) == 50
+
+
+def test_request_is_the_contract_with_the_engine() -> None:
+    request = build_request("ws://127.0.0.1:7880", {"udp": ("a", "b"), "tcp": ["c"]})
+    assert json.loads(json.dumps(request)) == {
+        "url": "ws://127.0.0.1:7880",
+        "timeout_ms": 10_000,
+        "media_ms": 400,
+        "paths": [{"path": "udp", "tokens": ["a", "b"]}, {"path": "tcp", "tokens": ["c"]}],
+    }
+
+
+def test_request_to_the_own_hub_says_how_to_get_there() -> None:
+    home = WayHome("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
+    request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, home)
+    assert request["ca_file"] == "/var/lib/lkhub/ca/root.crt"
+    assert request["resolve"] == {"rtc.example.com": "127.0.0.1"}
+    assert "7880" not in json.dumps(request), "the probe goes the way of a client"
+
+
+@pytest.mark.parametrize("home", [None, WayHome("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
+def test_request_names_neither_root_nor_ways_where_there_are_none(home: WayHome | None) -> None:
+    """An empty path would be read as a file."""
+    assert set(build_request("ws://127.0.0.1:7880", {}, home)) == {"url", "timeout_ms", "media_ms", "paths"}
+
+
+def test_row_of_the_probe_is_read() -> None:
+    result = read_result(ROW, promised=True)
+    assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
+    assert result.native is None
+    assert result.as_json() == {**ROW, "native": None, "native_detail": None, **UNMEASURED}
+
+
+def test_row_says_what_native_applications_make_of_the_chain() -> None:
+    row = {**ROW, "path": "turn-tls", "native": False, "native_detail": "ISRG Root X1 is not among its roots"}
+    result = read_result(row, promised=True)
+    assert (result.ok, result.native, result.native_detail) == (True, False, "ISRG Root X1 is not among its roots")
+
+
+@pytest.mark.parametrize(
+    ("ok", "stage", "promised", "read"),
+    [
+        (None, "join", True, False),
+        (None, "join", False, None),
+        (None, "media", True, None),
+        (None, "gather", True, None),
+        (True, "media", True, True),
+        (False, "connect", False, False),
+    ],
+)
+def test_path_that_is_promised_and_not_offered_has_failed(
+    ok: bool | None, stage: str, promised: bool, read: bool | None
+) -> None:
+    assert read_result({**ROW, "ok": ok, "stage": stage}, promised=promised).ok is read
+
+
+@pytest.mark.parametrize("row", [{}, {**ROW, "ok": "yes please"}, {"path": "udp"}, []], ids=str)
+def test_row_that_is_no_row_is_a_value_error(row: Any) -> None:
+    with pytest.raises(ValueError):
+        read_result(row, promised=True)
+
+
+def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
+    """Somebody may have mixed up the two, and what is told is pasted into public places."""
+    secret = "s3cr3t" * 8
+    for said in (f"invalid API key: {secret}", "invalid API key"):
+        row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}
+        result = read_result({**row, "evidence": {"key": secret}}, promised=False)
+        assert secret not in str(result.as_json())
+        for hub in (SOMEBODYS, replace(SOMEBODYS, given_tokens=True)):
+            [finding] = check_paths([result], hub)
+            assert secret not in str(finding)
+            assert "key and secret are mixed up" in finding.cause
+    known = read_result({**row, "evidence": {"key": "APIabcdefghijk"}}, promised=False)
+    assert known.evidence == {"key": "APIabcdefghijk"}
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "swapped"),
+    [
+        ("APIabcdefghijk", "s" * 43, False),
+        ("s" * 43, "APIabcdefghijk", True),
+        ("devkey", "secret", False),
+        ("k" * 40, "s" * 43, False),
+    ],
+)
+def test_key_and_secret_that_look_swapped(key: str, secret: str, swapped: bool) -> None:
+    assert looks_swapped(key, secret) is swapped

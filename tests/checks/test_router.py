@@ -1,0 +1,44 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lkhub.checks.router import check_router
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+HOUR = 3600.0
+
+
+def trouble(since: float, ends: float | None) -> dict[str, Any]:
+    """Since so many seconds ago, and ending in so many."""
+    at = NOW.timestamp()
+    return {"detail": "it does not answer", "since": at - since, "ends": None if ends is None else at + ends}
+
+
+def test_mappings_that_are_renewed_are_no_finding() -> None:
+    assert list(check_router(None, NOW)) == []
+
+
+@pytest.mark.parametrize(("since", "ends"), [(60, 5 * HOUR), (60, None), (5.5 * HOUR, 6.5 * HOUR)])
+def test_failure_that_may_pass_is_not_told_as_long_as_the_mappings_hold(since: float, ends: float | None) -> None:
+    assert list(check_router(trouble(since, ends), NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("since", "ends", "severity", "title"),
+    [
+        (400, 5.5 * HOUR, "warning", "the router leads clients here for another 5 h"),
+        (400, 200, "warning", "the router leads clients here for another 3 min"),
+        (400, None, "warning", "nobody knows how long the router leads clients here"),
+        (0, 0, "error", "the router no longer leads clients here"),
+        # A machine that has moved: they lead to where it was.
+        (0, -NOW.timestamp(), "error", "the router no longer leads clients here"),
+    ],
+)
+def test_failure_that_lasts_is_a_warning_and_the_end_an_error(
+    since: float, ends: float | None, severity: str, title: str
+) -> None:
+    [finding] = check_router(trouble(since, ends), NOW)
+    assert (finding.code, finding.subject, finding.severity) == ("router-mapping-ends", "router", severity)
+    assert (finding.title, finding.detail) == (title, "it does not answer")
+    assert finding.fix[0].command == "lkhub firewall apply --router"

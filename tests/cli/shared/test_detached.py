@@ -1,0 +1,125 @@
+"""The supervisor of `lkhub up --detach`, and the command that waits for it to be up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio.lowlevel
+import pytest
+
+from lkhub.cli.shared import detached
+from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
+from lkhub.host.control import UnresponsiveError
+from lkhub.host.processes import read_state
+from lkhub.supervise.supervisor import Applied
+from tests.waiting import wait_until
+
+
+class EndedError(Exception):
+    """In place of the process."""
+
+
+@pytest.mark.parametrize(
+    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["up", "refused"]
+)
+def test_hub_runs_on_where_the_command_that_started_it_has_gone(
+    outcome: Applied | HubError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C, a terminal that was closed, `| head -1`: it may have taken a call over by then."""
+    went_on: list[bool] = []
+
+    async def run_hub(hub: object, say: object, ready: Any) -> None:
+        await ready(None, outcome)
+        await anyio.lowlevel.checkpoint()
+        went_on.append(True)
+
+    def end(code: int) -> NoReturn:
+        raise EndedError(code)
+
+    monkeypatch.setattr(detached, "run_hub", run_hub)
+    monkeypatch.setattr(os, "_exit", end)
+    reader, writer = os.pipe()
+    os.close(reader)
+    hub: Any = None
+    with pytest.raises(EndedError) as ended:
+        detached._run(hub, writer)
+    assert ended.value.args == (EXIT_OK,), capsys.readouterr().err
+    assert went_on
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_command_hears_how_the_start_went_though_no_log_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """A full disk is told, and ends no hub."""
+
+    async def run_hub(hub: object, say: object, ready: Any) -> None:
+        if fails:
+            raise MachineError("the disk is full")
+        await ready(None, Applied(()))
+
+    def end(code: int) -> NoReturn:
+        raise EndedError(code)
+
+    def full(_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(detached, "run_hub", run_hub)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr("lkhub.cli.shared.detached.err.print", full)
+    reader, writer = os.pipe()
+    hub: Any = None
+    with pytest.raises(EndedError) as ended:
+        detached._run(hub, writer)
+    assert ended.value.args == (EXIT_MACHINE if fails else EXIT_OK,)
+    if fails:
+        os.close(writer)
+    with os.fdopen(reader) as answer:
+        failure = json.loads(answer.read())
+    assert failure.get("message") == ("the disk is full" if fails else None)
+
+
+LEAVE = """
+import os, sys
+from lkhub.cli.shared.detached import _leave_caller
+ours, given = os.open(os.devnull, os.O_RDONLY), int(sys.argv[1])
+_leave_caller(os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT))
+os.fstat(ours)
+print("runs on", flush=True)
+try:
+    os.fstat(given)
+except OSError:
+    print("left", flush=True)
+"""
+
+
+def test_hub_lets_go_of_what_its_caller_has_open(tmp_path: Path) -> None:
+    """As `flock LOCK lkhub up --detach`: the lock must not last as long as the hub."""
+    reader, writer = os.pipe()
+    log = tmp_path / "log"
+    subprocess.run([sys.executable, "-c", LEAVE, str(writer), str(log)], pass_fds=[writer], check=True)
+    os.close(reader)
+    os.close(writer)
+    assert log.read_text() == "runs on\nleft\n"
+
+
+def test_command_does_not_wait_for_ever_for_a_supervisor_that_is_stopped_while_it_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(detached, "SILENCE_SECONDS", 0.05)
+    reader, writer = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[writer]) as starting:
+        os.close(writer)
+        starting.send_signal(signal.SIGSTOP)
+        wait_until(lambda: read_state(starting.pid) == "stopped", "it is stopped")
+        with pytest.raises(UnresponsiveError, match=rf"\(pid {starting.pid}, stopped\)") as told:
+            detached._await_answer(reader, starting.pid)
+        assert f"`kill -CONT {starting.pid}` lets it go on" in told.value.hints
+        starting.send_signal(signal.SIGCONT)
+        starting.communicate(b"\n")
+        detached._await_answer(reader, starting.pid)  # it has ended
+    os.close(reader)

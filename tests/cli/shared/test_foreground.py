@@ -1,0 +1,114 @@
+"""`lkhub up` in the foreground: what is told of the hub is asked of the supervisor in this very process."""
+
+import threading
+from collections.abc import Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import pytest
+
+from lkhub.checks.surroundings import UNSEEN
+from lkhub.cli.shared import foreground
+from lkhub.cli.shared.progress import Progress
+from lkhub.errors import HubError, MachineError
+from lkhub.host.control import ask
+from lkhub.hub.status import Verified
+from lkhub.plan.build import build_plan
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
+from lkhub.supervise.control_server import serve_control
+from lkhub.supervise.supervisor import Applied
+from tests.cli.conftest import PROCESSES
+from tests.machines import make_facts
+from tests.waiting import DEADLINE_SECONDS
+
+STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}
+
+
+@pytest.mark.parametrize("json", [False, True], ids=["summary", "json"])
+@pytest.mark.parametrize("verify", [False, True], ids=["no-verify", "verify"])
+@pytest.mark.parametrize(
+    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["applied", "refused"]
+)
+def test_supervisor_answers_while_it_is_told_what_runs(
+    applied: StatePaths,
+    outcome: Applied | HubError,
+    verify: bool,
+    json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = build_plan(load_spec(b""), make_facts(state=applied.root))
+    asked: list[str] = []
+
+    async def status(_: Mapping[str, Any], __: object) -> Any:
+        asked.append("status")
+        return STATUS
+
+    async def run_hub(hub: Any, say: object, ready: Any) -> None:
+        """As the real one: commands are answered by the loop that `ready` is awaited in."""
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(partial(serve_control, applied.control, {"status": status}))
+            await ready(SimpleNamespace(tasks=tasks, stopping=False), outcome)
+            tasks.cancel_scope.cancel()
+
+    def verify_hub(*_: object, **__: object) -> Verified:
+        ask(applied.control, "status")
+        return Verified(1.0, ())
+
+    monkeypatch.setattr(foreground, "run_hub", run_hub)
+    monkeypatch.setattr(foreground, "verify_hub", verify_hub)
+    monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, "status"))
+    monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
+    hub: Any = SimpleNamespace(plan=plan)
+    assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
+    shown = capsys.readouterr()
+    assert asked
+    assert "does not answer" not in shown.err
+    assert ('"processes"' if json else "hub is up") in shown.out
+    assert ("the change was refused" in shown.err) is isinstance(outcome, HubError)
+
+
+@pytest.mark.parametrize("when", ["certificates", "calls"])
+def test_hub_that_is_stopped_does_not_wait_until_all_is_told_of_it(
+    applied: StatePaths, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`down` or Ctrl-C while `up` waits for a certificate, or calls itself: the next `up` needs the lock."""
+    plan = build_plan(load_spec(b""), make_facts(state=applied.root))
+    supervisor: Any = SimpleNamespace(stopping=False)
+    happened: list[str] = []
+    began, down, threads = threading.Event(), threading.Event(), []
+
+    def stay(*_: object, **__: object) -> Verified:
+        threads.append(threading.current_thread())
+        began.set()
+        down.wait(DEADLINE_SECONDS / 2)
+        happened.append("told")
+        return Verified(1.0, ())
+
+    async def run_hub(hub: Any, say: object, ready: Any) -> None:
+        async with anyio.create_task_group() as tasks:
+            supervisor.tasks = tasks
+            tasks.start_soon(ready, supervisor, Applied(("media",)))
+            await anyio.to_thread.run_sync(began.wait, DEADLINE_SECONDS)
+            supervisor.stopping = True
+            tasks.cancel_scope.cancel()
+
+    def note(*_: object, **__: object) -> Verified:
+        happened.append("told of what is down")
+        return Verified(1.0, ())
+
+    monkeypatch.setattr(foreground, "run_hub", run_hub)
+    monkeypatch.setattr(foreground, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
+    monkeypatch.setattr(foreground, "verify_hub", stay if when == "calls" else note)
+    monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
+    monkeypatch.setattr(foreground, "show_summary", note)
+    hub: Any = SimpleNamespace(plan=plan)
+    assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == 0
+    happened.append("down")
+    down.set()
+    [thread] = threads
+    thread.join(DEADLINE_SECONDS)
+    assert happened == ["down", "told"]

@@ -1,0 +1,345 @@
+"""What a command sees of the way to the hub, and where its own calls go by that."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from lkhub.checks.surroundings import UNSEEN, Surroundings
+from lkhub.errors import MachineError
+from lkhub.firewall.table import Command, FirewallTable, firewall_table
+from lkhub.host.commands import Done
+from lkhub.host.holders import Holder
+from lkhub.host.tls import Answered
+from lkhub.hub import around, knock, way
+from lkhub.hub.around import look_around
+from lkhub.hub.way import choose_way
+from lkhub.plan.build import build_plan
+from lkhub.plan.front import describe_front
+from lkhub.plan.leads import judge_lead, list_led_names
+from lkhub.plan.model import Advertised
+from lkhub.plan.paths import StatePaths
+from lkhub.spec.load import load_spec
+from lkhub.spec.types import Address
+from tests.machines import MACHINES
+
+NAME = "rtc.example.com"
+PUBLIC_HUB = f"reach: public\ndomain: {NAME}\n"
+
+DROPPING = {
+    "nftables": [
+        {"table": {"family": "inet", "name": "filter"}},
+        {
+            "chain": {
+                "family": "inet",
+                "table": "filter",
+                "name": "input",
+                "handle": 1,
+                "type": "filter",
+                "hook": "input",
+                "prio": 0,
+                "policy": "drop",
+            }
+        },
+    ]
+}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    return StatePaths(str(tmp_path))
+
+
+def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> None:
+    """What is on record of a hub with this spec."""
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    assert plan
+    applied = {
+        "reach": plan.reach,
+        "tls": plan.edge.tls.mode if plan.edge else "off",
+        "spec": None,
+        "name": plan.name,
+        "at": 1.0,
+        "probes": plan.probes,
+        "names": list_led_names(plan),
+        "told": [list(map(str, pair)) for pair in plan.media.addresses],
+        "urls": asdict(plan.urls),
+        "front": describe_front(plan),
+        "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan), mode="json"),
+    }
+    Path(paths.applied).write_text(json.dumps(applied | more))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Address, ...] | None]:
+    """What the resolver says; a name that is missing is one that it does not answer for."""
+    found: dict[str, tuple[Address, ...] | None] = {}
+    monkeypatch.setattr(around, "ask_resolver", lambda name, seconds: found.get(name))
+    monkeypatch.setattr(around, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    return found
+
+
+@pytest.fixture
+def nft(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `nft` does: `said`, `code`, and how many seconds it takes."""
+    does: dict[str, Any] = {"said": json.dumps({"nftables": []}), "code": 0, "seconds": 0.0, "ran": 0}
+
+    def run(command: Command, seconds: float) -> Done:
+        does["ran"] += 1
+        if does["seconds"] > seconds:
+            raise MachineError("nft did not run to its end")
+        return Done(does["code"], does["said"], "Operation not permitted" if does["code"] else "")
+
+    monkeypatch.setattr(around, "run_command", run)
+    monkeypatch.setattr("lkhub.host.firewall.has_program", lambda name: name == "nft")
+    return does
+
+
+OWN, BALANCER = "1.2.3.4", "151.101.1.1"
+
+Answers = dict[str, tuple[Address, ...] | None]
+
+
+def test_hub_for_this_machine_alone_asks_nobody(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    assert look_around(paths, {}) == UNSEEN, "never up"
+    record(paths, "")
+    assert look_around(paths, {}) == UNSEEN
+    assert nft["ran"] == 0
+
+
+def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    answers[NAME] = (ip_address("104.16.1.1"),)
+    nft["said"] = json.dumps(DROPPING)
+    record(paths, PUBLIC_HUB)
+    seen = look_around(paths, {})
+    assert [(lead.name, lead.elsewhere) for lead in seen.leads] == [(NAME, answers[NAME])]
+    assert {str(verdict.row) for verdict in seen.verdicts} == {"7882/udp", "7881/tcp", "443/tcp", "80/tcp", "3478/udp"}
+    assert {verdict.open for verdict in seen.verdicts} == {False}
+    assert seen.opens.endswith(f"firewall apply --state {paths.root}")
+
+
+@pytest.mark.parametrize(
+    ("leads", "holder", "proxies", "asked"),
+    [
+        (OWN, "nginx", "", True),
+        # Elsewhere, a container's port that another chain decides about, nobody yet, a proxy on another machine.
+        (BALANCER, "nginx", "", False),
+        (OWN, "docker-proxy", "", False),
+        (OWN, "dockerd", "", False),
+        (OWN, "conmon", "", False),
+        (OWN, "", "", False),
+        (OWN, "nginx", ", trusted_proxies: [10.0.0.2]", False),
+    ],
+)
+def test_port_of_a_proxy_on_this_machine_is_judged_too(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    leads: str,
+    holder: str,
+    proxies: str,
+    asked: bool,
+) -> None:
+    """The proxy's calls come over loopback, and everybody comes by the proxy."""
+    answers[NAME] = (ip_address(leads),)
+    nft["said"] = json.dumps(DROPPING)
+    monkeypatch.setattr(around, "find_holder", lambda *_: Holder(1 if holder else None, holder))
+    record(paths, f"{PUBLIC_HUB}tls: {{mode: external{proxies}}}\n")
+    verdicts = look_around(paths, {}).verdicts
+    assert ("443/tcp" in {str(verdict.row) for verdict in verdicts}) is asked
+    assert {verdict.open for verdict in verdicts} == {False}
+
+
+def test_what_is_not_known_is_told_as_such(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    """A resolver that is silent, a firewall that only root may read, or that takes too long."""
+    record(paths, PUBLIC_HUB)
+    nft["code"] = 1
+    seen = look_around(paths, {})
+    assert seen.leads == ()
+    assert {verdict.open for verdict in seen.verdicts} == {None}
+    assert list(map(str, seen.unread)) == ["nftables: only root may read it"]
+    assert seen.tells.endswith(f"firewall status --state {paths.root}")
+    nft |= {"code": 0, "seconds": 60.0}
+    seen = look_around(paths, {})
+    assert {verdict.open for verdict in seen.verdicts} == {None}
+    assert "nft did not run to its end" in str(seen.unread[0])
+
+
+def test_firewall_is_asked_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    given: list[float] = []
+    monkeypatch.setattr(around, "run_command", lambda command, seconds: given.append(seconds))
+    hurry = around._Hurry(4.0)
+    for at in (0.0, 3.0, 4.5):
+        clock[0] = at
+        if at > 4.0:
+            with pytest.raises(MachineError, match="did not answer within 4 s"):
+                hurry(Command(("nft",)))
+        else:
+            hurry(Command(("nft",)))
+    assert given == [4.0, 1.0]
+
+
+def test_record_of_a_version_before_says_nothing(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+    record(paths, PUBLIC_HUB, names=[], told=[], firewall=None)
+    seen = look_around(paths, {})
+    assert (seen.leads, seen.told, seen.verdicts) == ((), (), ())
+
+
+TOLD, LOCAL = ip_address("93.184.216.5"), ip_address("10.0.0.5")
+
+
+INSTANCE, LEAF = "0123456789abcdef" * 2, "ab" * 32
+
+
+def say_way(instance: str, client: str = "93.184.216.5") -> str:
+    return json.dumps({"instance": instance, "client": client, "forwarded": None})
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [
+        (None, "nobody"),
+        (Answered(LEAF, say_way(INSTANCE)), "hub"),
+        (Answered("cd" * 32, say_way(INSTANCE)), "proxy"),
+        # A wildcard certificate on two machines, another hub, a web site, an older hub.
+        (Answered(LEAF, say_way("f" * 32)), "stranger"),
+        (Answered("cd" * 32, say_way("f" * 32)), "stranger"),
+        (Answered("cd" * 32, "<html>My cloud</html>"), "stranger"),
+        (Answered(LEAF, ""), "stranger"),
+        (Answered(LEAF, "[]"), "stranger"),
+        (Answered(LEAF, '{"instance": null}'), "stranger"),
+    ],
+)
+def test_who_answers_is_told_by_what_only_this_hub_knows(answered: Answered | None, expected: str) -> None:
+    assert knock.judge_answer(answered, INSTANCE, frozenset({LEAF})) == expected
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Who answers at addresses of others, and which of them were `asked`."""
+    does: dict[str, Any] = {"answers": {}, "asked": [], "own": INSTANCE}
+
+    def ask(address: Address, port: int, name: str, path: str, seconds: float) -> Answered | None:
+        assert (port, name) == (443, NAME)
+        does["asked"].append(str(address))
+        return does["answers"].get(str(address))  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(knock, "ask_over_tls", ask)
+    monkeypatch.setattr(knock, "_ask_own", lambda serve: does["own"])
+    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset({LEAF}))
+    monkeypatch.setattr(knock, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    return does
+
+
+@pytest.mark.parametrize("seen_as", ["198.51.100.9", "203.0.113.5"])
+def test_what_passes_connections_on_is_found(
+    paths: StatePaths, answers: Answers, nft: dict[str, Any], asked: dict[str, Any], seen_as: str
+) -> None:
+    answers[NAME] = (ip_address(BALANCER),)
+    asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE, seen_as))}
+    record(paths, PUBLIC_HUB)
+    [lead] = look_around(paths, {}).leads
+    assert (lead.answers, lead.is_home) == ({ip_address(BALANCER): "hub"}, True)
+    own = [str(address) for interface in MACHINES["vps"].interfaces for address in interface.addresses]
+    assert lead.seen_as == ("" if seen_as in own else seen_as)
+
+
+@pytest.mark.parametrize(
+    ("resolved", "own", "spec", "expected"),
+    [
+        ([BALANCER], INSTANCE, PUBLIC_HUB, [BALANCER]),
+        ([BALANCER, "151.101.1.2"], INSTANCE, PUBLIC_HUB, [BALANCER, "151.101.1.2"]),
+        # Of the inside: split DNS, or a wrong record.
+        (["10.0.0.9"], INSTANCE, PUBLIC_HUB, ["10.0.0.9"]),
+        # A known CDN, this machine, a hub that does not say who it is.
+        (["104.16.1.1"], INSTANCE, PUBLIC_HUB, []),
+        ([OWN], INSTANCE, PUBLIC_HUB, []),
+        ([BALANCER], "", PUBLIC_HUB, []),
+        # Without TLS nothing would tell it from another.
+        ([BALANCER], INSTANCE, f"{PUBLIC_HUB}tls: {{mode: off}}\n", []),
+    ],
+)
+def test_nobody_is_asked_in_vain(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    asked: dict[str, Any],
+    resolved: list[str],
+    own: str,
+    spec: str,
+    expected: list[str],
+) -> None:
+    answers[NAME] = tuple(map(ip_address, resolved))
+    asked["own"] = own
+    record(paths, spec)
+    [lead] = look_around(paths, {}).leads
+    assert sorted(asked["asked"]) == expected
+    assert set(lead.answers.values()) == ({"nobody"} if expected else set())
+
+
+def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
+    paths: StatePaths,
+    answers: Answers,
+    nft: dict[str, Any],
+    asked: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As while no supervisor runs."""
+    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset())
+    answers[NAME] = (ip_address(BALANCER), ip_address("93.184.216.9"))
+    asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE))}
+    record(paths, PUBLIC_HUB)
+    [lead] = look_around(paths, {}).leads
+    assert lead.answers == {ip_address("93.184.216.9"): "nobody"}
+
+
+@pytest.mark.parametrize(
+    ("resolved", "leads_back", "why"),
+    [
+        (["10.0.0.5"], False, None),
+        (["93.184.216.5"], True, None),
+        (["93.184.216.5"], False, "93.184.216.5 does not lead back to it from inside of its network"),
+        ([], True, "this machine's resolver tells no address of it"),
+        (None, True, "this machine's resolver tells no address of it"),
+        (["127.0.1.1"], True, "it leads to 127.0.1.1 here, this machine alone"),
+        (["151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
+        (["93.184.216.5", "151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
+    ],
+)
+def test_calls_go_where_the_name_leads_if_that_is_home(
+    paths: StatePaths,
+    monkeypatch: pytest.MonkeyPatch,
+    resolved: list[str] | None,
+    leads_back: bool,
+    why: str | None,
+) -> None:
+    knocked: list[Address] = []
+
+    def serves(address: Address, port: int, name: str, leaves: Any, seconds: float) -> bool:
+        assert (port, name) == (443, NAME)
+        knocked.append(address)
+        return leads_back
+
+    monkeypatch.setattr(way, "serves_certificate", serves)
+    monkeypatch.setattr(way, "list_leaves", lambda paths: frozenset({"ab"}))
+    told = (Advertised(TOLD, LOCAL),)
+    leads = () if resolved is None else (judge_lead(NAME, map(ip_address, resolved), [TOLD], [LOCAL]),)
+    applied: Mapping[str, Any] = {
+        "names": [NAME],
+        "at_home": {NAME: "127.0.0.1", str(TOLD): str(LOCAL)},
+        "urls": {"livekit": f"wss://{NAME}"},
+    }
+    home, notes = choose_way(paths, applied, replace(Surroundings("public"), leads=leads, told=told))
+    assert home[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
+    assert (NAME in home) is (why is not None)
+    assert notes == ((f"not where {NAME} leads, but to 127.0.0.1: {why}",) if why else ())
+    assert set(knocked) <= {TOLD}, "a stranger is not knocked at"

@@ -1,0 +1,92 @@
+"""What a command sees of the hub that runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lkhub.cli.shared.progress import Progress
+from lkhub.errors import UnwellError
+from lkhub.host.control import NotRunningError
+from lkhub.hub import gather as hub
+from lkhub.plan.paths import StatePaths
+
+
+@pytest.mark.parametrize("certified", [["192.168.1.5", "127.0.0.1"], []])
+def test_certificates_are_waited_for_as_long_as_the_edge_gets_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certified: list[str]
+) -> None:
+    answers: list[dict[str, Any] | None] = [
+        None,  # the edge does not answer yet
+        {"pending": ["192.168.1.5"]},
+        {"pending": []},
+    ]
+
+    def ask(*_: object) -> dict[str, Any]:
+        return {"edge": answers.pop(0)}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": certified})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert len(answers) == (0 if certified else 3), "a hub that needs none asks nobody"
+
+
+def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def ask(*_: object) -> dict[str, Any]:
+        asked.append("status")
+        if len(asked) == 1:
+            raise NotRunningError(busy=True)
+        return {"edge": {"pending": []}}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert len(asked) == 2
+
+
+def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where another program took its port meanwhile."""
+    clock = [0.0]
+
+    def ask(*_: object) -> dict[str, Any]:
+        clock[0] += 1
+        assert clock[0] < hub.CERTIFICATE_SECONDS / 2
+        return {"edge": None}
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr("lkhub.hub.gather.time.monotonic", lambda: clock[0])
+    hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
+    assert clock[0] > hub.EDGE_SECONDS, "it may come back by itself"
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [([], "the hub has been stopped meanwhile"), (["media", "edge"], "still running without it: media, edge")],
+)
+def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: list[str], told: str
+) -> None:
+    """`down` while `up` waits, or a supervisor that is killed."""
+    answers = [{"edge": {"pending": ["rtc.example.com"]}}]
+
+    def ask(*_: object) -> dict[str, Any]:
+        if not answers:
+            raise NotRunningError
+        return answers.pop()
+
+    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "_find_left", lambda _: [{"name": name} for name in left])
+    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    with pytest.raises(UnwellError, match=told):
+        hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())

@@ -1,0 +1,131 @@
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import jwt
+import pytest
+
+from lkhub.checks.paths import WayHome
+from lkhub.errors import MachineError
+from lkhub.hub import probe as verify
+from lkhub.secret import Secret
+
+SECRET = Secret("XYZ" * 15)
+NOWHERE = "ws://127.0.0.1:1"
+HOME = WayHome(ca="", hosts={}, api="http://127.0.0.1:1")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that stands where the engine does; a test writes it. `seen` has what it was asked, `argv` how."""
+    path = tmp_path / "engine"
+    monkeypatch.setattr(verify, "bundled_engine", lambda: str(path))
+    return path
+
+
+def write(engine: Path, *rows: dict[str, Any] | str, exit_code: int = 0) -> None:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (engine.parent / "rows").write_text("".join(f"{line}\n" for line in lines))
+    folder = engine.parent
+    engine.write_text(
+        f'#!/bin/sh\necho "$@" > {folder}/argv\ncat > {folder}/seen\ncat {folder}/rows\nexit {exit_code}\n'
+    )
+    engine.chmod(0o755)
+
+
+def row(path: str, ok: bool | None = True, stage: str = "media") -> dict[str, Any]:
+    return {"path": path, "ok": ok, "stage": stage, "detail": ""}
+
+
+def test_every_path_gets_its_result_in_the_order_it_was_asked(engine: Path) -> None:
+    write(engine, row("turn-udp"), row("udp", False, "connect"), exit_code=1)
+    results = verify.verify_paths(NOWHERE, ("udp", "turn-udp"), "API", SECRET, home=HOME)
+    assert [(result.path, result.ok) for result in results] == [("udp", False), ("turn-udp", True)]
+
+
+def test_path_of_which_nothing_is_said_is_unknown(engine: Path) -> None:
+    write(engine, row("udp"))
+    results = verify.verify_paths(NOWHERE, ("udp", "tcp"), "API", SECRET, home=HOME)
+    assert (results[1].path, results[1].ok) == ("tcp", None)
+    assert results[1].detail
+
+
+def test_path_that_the_own_hub_does_not_offer_has_failed_and_a_foreign_one_has_not(engine: Path) -> None:
+    write(engine, row("turn-tls", None, "join"))
+    for home, ok in ((HOME, False), (None, None)):
+        [result] = verify.verify_paths(NOWHERE, ("turn-tls",), "API", SECRET, home=home)
+        assert result.ok is ok
+
+
+def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
+    write(engine, row("udp"))
+    verify.verify_paths(NOWHERE, ("udp",), "API", SECRET, home=HOME)
+    assert (engine.parent / "argv").read_text() == "probe\n"
+    asked = json.loads((engine.parent / "seen").read_text())
+    assert asked["url"] == NOWHERE
+    assert len(asked["paths"][0]["tokens"]) == 2
+    assert SECRET.reveal() not in json.dumps(asked), "tokens, not the key that signs them"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["nonsense"], "did not answer"),
+        ([{"error": {"code": "x", "message": "no such path"}}], "the probe failed: no such path"),
+        ([row("udp"), {"error": {"code": "x", "message": "it broke"}}], "it broke"),
+    ],
+)
+def test_probe_that_does_not_answer_is_a_machine_error(engine: Path, rows: list[Any], said: str) -> None:
+    write(engine, *rows)
+    with pytest.raises(MachineError, match=said):
+        verify.run_probe({"paths": []})
+
+
+def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
+    with pytest.raises(MachineError, match="is missing"):
+        verify.run_probe({"paths": []})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "at home"])
+async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
+    """The own hub's on loopback: its address for clients may lead nowhere from here."""
+    write(engine, "nonsense")
+    seen: list[str] = []
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            text = ""
+            while not text.endswith("}"):
+                text += (await stream.receive()).decode()
+            seen.append(text)
+            await stream.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+
+    def run(port: int) -> None:
+        home = replace(HOME, api=f"http://127.0.0.1:{port}") if where == "at home" else None
+        with pytest.raises(MachineError):
+            verify.verify_paths(NOWHERE if home else where.format(port), ("udp", "tcp"), "API", SECRET, home=home)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        await anyio.to_thread.run_sync(run, port)
+        tasks.cancel_scope.cancel()
+
+    opened = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/CreateRoom ")]
+    deleted = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/DeleteRoom ")]
+    assert len(opened) == len(deleted) == 2
+    assert all('"agentName"' in request for request in opened), "no worker is called"
+    for request in seen:
+        token = re.search(r"Bearer (\S+)", request)
+        assert token is not None
+        assert jwt.decode(token[1], SECRET.reveal(), algorithms=["HS256"])["video"] == {"roomCreate": True}
+    rooms = {re.search(r'"room": ?"([^"]+)"', request)[1] for request in deleted}  # type: ignore[index]
+    assert rooms == {re.search(r'"name": ?"([^"]+)"', request)[1] for request in opened}  # type: ignore[index]
+    assert len(rooms) == 2
+    assert all(room.startswith("lkhub-verify-") for room in rooms)

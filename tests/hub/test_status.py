@@ -1,0 +1,191 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lkhub.checks.paths import PathResult
+from lkhub.hub.status import HubStatus, Verified
+from lkhub.plan.model import Sighting
+
+APPLIED = {
+    "spec": "/etc/lkhub/hub.yaml",
+    "name": "hub",
+    "at": 100.0,
+    "urls": {
+        "livekit": "ws://127.0.0.1:7880",
+        "web": "http://127.0.0.1:8080",
+        "api": "http://127.0.0.1:8080/api",
+        "x": 1,
+    },
+    "probes": ["udp"],
+}
+GOOD = Verified(at=200.0, paths=(PathResult("udp", True, "media", "", rtt_ms=0.4),))
+
+
+def process(name: str = "media", state: str = "running", since: float = 150.0) -> dict[str, Any]:
+    return {"name": name, "pid": 1, "state": state, "since": since, "restarts": 0}
+
+
+def supervised(*processes: dict[str, Any], pending: bool = False) -> dict[str, Any]:
+    return {"processes": list(processes), "failures": {}, "pending": pending, "spec": None, "pid": 7}
+
+
+def test_hub_that_never_ran_is_stopped() -> None:
+    status = HubStatus(None, None, (), None)
+    assert status.state == "stopped"
+    assert status.find() == ()
+    shown = json.loads(json.dumps(status.as_json()))
+    assert set(shown) == {"hub", "urls", "processes", "verified", "findings"}
+    assert shown["urls"] == {"livekit": None, "web": None, "api": None}
+    assert shown["verified"] is None
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "left", "told"),
+    [(None, (), True), (supervised(process()), (), False), (None, (process(),), False)],
+    ids=["stopped", "running", "without a supervisor"],
+)
+def test_that_no_hub_is_known_is_told_where_nothing_runs(supervisor: Any, left: Any, told: bool) -> None:
+    """The record of a hub that runs may be lost with its directory."""
+    codes = [finding.code for finding in HubStatus(None, supervisor, left, None, unknown="/s does not exist").find()]
+    assert ("no-hub-here" in codes) == told
+
+
+def test_running_hub_shows_the_contract() -> None:
+    shown = HubStatus(APPLIED, supervised(process(), process("serve")), (), GOOD).as_json()
+    assert shown["hub"]["state"] == "running"
+    assert set(shown["hub"]) == {"name", "version", "state", "spec"}
+    assert set(shown["urls"]) == {"livekit", "web", "api"}
+    assert [set(row) for row in shown["processes"]] == [{"name", "pid", "state", "since", "restarts"}] * 2
+    assert shown["verified"]["at"] == 200.0
+    assert shown["verified"]["paths"][0]["path"] == "udp"
+    assert shown["findings"] == []
+
+
+@pytest.mark.parametrize("state", ["starting", "backoff", "stopping", "stopped", "failed"])
+def test_hub_with_a_process_that_does_not_run_is_degraded(state: str) -> None:
+    assert HubStatus(APPLIED, supervised(process(), process("serve", state)), (), None).state == "degraded"
+
+
+def test_supervisor_without_processes_is_not_a_running_hub() -> None:
+    assert HubStatus(APPLIED, supervised(), (), None).state != "running"
+
+
+def test_processes_that_were_left_are_unsupervised_and_a_finding() -> None:
+    status = HubStatus(APPLIED, None, (process(),), GOOD)
+    assert status.state == "unsupervised"
+    assert [finding.code for finding in status.find()] == ["no-supervisor"]
+    assert status.as_json()["processes"] == [process()]
+
+
+@pytest.mark.parametrize(
+    ("processes", "counts"),
+    [
+        ([process(since=150)], True),
+        ([process(since=250)], False),
+        ([process(since=150), process("relay", since=250)], False),
+        ([process(since=150), process("serve", since=250)], True),
+        ([process("serve", since=150)], False),
+        ([], False),
+    ],
+)
+def test_verification_counts_for_the_processes_that_carried_it(processes: list[dict[str, Any]], counts: bool) -> None:
+    status = HubStatus(APPLIED, supervised(*processes), (), GOOD)
+    assert (status.current_verification is not None) is counts
+    assert (status.as_json()["verified"] is not None) is counts
+
+
+def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_verification() -> None:
+    at_the_time = dict.fromkeys("abc", Sighting(199.0, "198.51.100.1"))
+    kept = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in "abc"), at_the_time)
+    status = HubStatus(
+        APPLIED, supervised(process()), (), kept, outside={"a": Sighting(300.5, "2001:db8::7"), "b": None}
+    )
+    shown = json.loads(json.dumps(status.as_json()))["verified"]
+    assert [path["outside"] for path in shown["paths"]] == [{"at": 300.5, "address": "2001:db8::7"}, None, None]
+    assert [path["outside_unproven"] for path in shown["paths"]] == [None, None, None]
+
+
+def test_use_that_the_hub_may_have_opened_itself_is_told_apart() -> None:
+    outside = {"udp": Sighting(300.5, "2001:db8::7", proven=False), "tcp": Sighting(300.5, "2001:db8::7")}
+    verified = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in outside), outside)
+    udp, tcp = verified.as_json()["paths"]
+    use = {"at": 300.5, "address": "2001:db8::7"}
+    assert (udp["outside"], udp["outside_unproven"]) == (None, use)
+    assert (tcp["outside"], tcp["outside_unproven"]) == (use, None)
+
+
+def test_findings_come_from_everything_that_is_known() -> None:
+    failed = Verified(at=200.0, paths=(PathResult("udp", False, "connect", "timeout"),))
+    status = HubStatus(APPLIED, supervised(process(), process("serve", "backoff"), pending=True), (), failed)
+    assert {finding.code for finding in status.find()} == {"process-fails", "path-fails", "change-pending"}
+
+
+def test_stale_verification_is_no_finding() -> None:
+    failed = Verified(at=100.0, paths=(PathResult("udp", False, "connect", "timeout"),))
+    assert HubStatus(APPLIED, supervised(process(since=150)), (), failed).find() == ()
+
+
+def test_verification_is_read_as_it_was_written() -> None:
+    whole = PathResult(
+        *("turn-tls", None, "gather", "…", 1.5, 0.1, 0.25, "udp host 1:1", "udp host 2:2", "turns:x", False)
+    )
+    for verified in (GOOD, Verified(at=1.5, paths=(whole,)), Verified(at=0, paths=())):
+        assert Verified.parse(json.dumps(verified.as_json())) == verified
+    seen = replace(GOOD, outside={"udp": Sighting(1.5, "203.0.113.9")})
+    assert Verified.parse(json.dumps(seen.as_json())) == GOOD, "that has a record of its own"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "{}", "[]", "null", '{"at": "soon", "paths": []}', '{"at": 1, "paths": [{}]}']
+)
+def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        Verified.parse(text)
+
+
+def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() -> None:
+    """One cause, one finding."""
+    supervisor = supervised(process(), pending=True) | {"moved": "clients are told a, and this machine is at b"}
+    assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["address-changed"]
+    assert [finding.code for finding in HubStatus(APPLIED, supervised(process(), pending=True), (), GOOD).find()] == [
+        "change-pending"
+    ]
+
+
+def test_spec_that_was_edited_is_a_finding_with_its_command() -> None:
+    supervisor = supervised(process()) | {"spec": "/srv/my hub.yaml"}
+    assert HubStatus(APPLIED, supervisor, (), GOOD).find() == ()
+    (finding,) = HubStatus(APPLIED, supervisor, (), GOOD, edited=True).find()
+    assert (finding.code, finding.severity) == ("spec-not-applied", "info")
+    assert finding.fix[0].command == "lkhub up --spec '/srv/my hub.yaml'"
+
+
+@pytest.mark.parametrize("edge", [None, {}, {"failures": [], "certificates": []}])
+def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
+    assert HubStatus(APPLIED, supervised(process()) | {"edge": edge}, (), GOOD).find() == ()
+
+
+def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_has_one() -> None:
+    applied = {**APPLIED, "tls": "tailscale", "front": {"name": "hub.tail1234.ts.net"}}
+    failed = PathResult("udp", False, "tls", "refused the TLS handshake", reason="tls-alert")
+    verified = Verified(200.0, (failed,), uncertified=True)
+    assert Verified.parse(json.dumps(verified.as_json())) == verified
+
+    def look(edge: dict[str, Any], verified: Verified = verified) -> HubStatus:
+        return HubStatus(applied, supervised(process()) | {"edge": edge}, (), verified)
+
+    waiting = look({"pending": ["hub.tail1234.ts.net"]})
+    assert [finding.code for finding in waiting.find()] == ["certificate-pending", "path-fails"]
+    until = "2099-01-01T00:00:00Z"
+    there = {"certificates": [{"names": ["hub.tail1234.ts.net"], "issuer": "CN=E8", "not_after": until}]}
+    assert look(there).find() == ()
+    assert look(there).as_json()["verified"] is None
+    assert [finding.code for finding in look(there, replace(verified, uncertified=False)).find()] == ["path-fails"]
+
+
+def test_what_the_edge_says_is_among_the_findings() -> None:
+    failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
+    supervisor = supervised(process()) | {"edge": {"failures": failures, "certificates": []}}
+    assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]

@@ -1,0 +1,134 @@
+import json
+
+import pytest
+
+from lkhub.checks.called import CalledHub
+from lkhub.checks.paths import PathResult, WayHome, WebPart, WebResult
+from lkhub.checks.web_findings import check_web
+from lkhub.host.http import httpx
+from lkhub.hub import web
+from lkhub.hub.web import Answer, judge_api, judge_page, judge_part, verify_web
+from lkhub.secret import Secret
+from tests.checks.called import OWN, PROXIED, say
+
+URL = "https://rtc.example.com/join/lobby"
+PARTS = {"/assets/index-1.js": "js", "/assets/index-1.css": "css"}
+PAGE = '<html><script src="/assets/index-1.js"></script><link href="/assets/index-1.css"></html>'
+
+
+def hub_error(code: str) -> str:
+    return json.dumps({"error": {"code": code, "message": "no"}})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, {}, PAGE), ""),
+        (Answer(200, {}, PAGE.replace("</html>", "<script>injected</script></html>")), ""),
+        (Answer(200, {}, "<html><h1>My cloud</h1></html>"), "another-page"),
+        (Answer(200, {}, PAGE.replace("index-1.css", "index-0.css")), "another-page"),
+        (Answer(302, {"location": "https://auth.example.com/?rd=x"}, ""), "redirect"),
+        (Answer(401, {}, "<html>Sign in</html>"), "login"),
+        (Answer(403, {"www-authenticate": "Basic"}, ""), "login"),
+        (Answer(403, {}, ""), "forbidden"),
+        (Answer(404, {}, "<html>404 Not Found</html>"), "not-found"),
+        (Answer(502, {}, "<html>502 Bad Gateway</html>"), "gateway"),
+        (Answer(500, {}, "oops"), "http-failed"),
+        (Answer(421, {}, hub_error("wrong-host")), "hub-wrong-host"),
+        (Answer(403, {}, hub_error("not-from-proxy")), "hub-not-trusted"),
+        (Answer(502, {}, hub_error("unavailable")), "hub-media-down"),
+    ],
+)
+def test_page_is_told_from_what_else_answers(answer: Answer, reason: str) -> None:
+    result = judge_page(URL, answer, PARTS)
+    assert (result.ok, result.reason) == (not reason, reason)
+    assert "<" not in result.detail
+    assert "{" not in result.detail, "a hub's own words, and not its JSON"
+    assert "rd=x" not in str(result), "a query"
+
+
+def test_page_that_takes_too_long_is_none_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that leads pages where nothing answers."""
+
+    def ask(client: object, url: str, *_: object) -> Answer:
+        if url.startswith("https:"):
+            raise httpx.ReadTimeout("timed out")
+        return Answer(200, {}, PAGE)
+
+    monkeypatch.setattr(web, "ask", ask)
+    home = WayHome("", {}, "")
+    results = verify_web(
+        "https://rtc.example.com", "http://own", "wss://rtc.example.com", "API", Secret("x" * 40), home
+    )
+    assert [(result.what, result.reason) for result in results] == [("page", "http-silent"), ("api", "http-silent")]
+    assert "does not answer within 5 s" in results[0].detail
+
+
+@pytest.mark.parametrize("reason", ["login", "forbidden", "redirect"])
+def test_login_in_front_of_pages_is_to_let_pages_pass(reason: str) -> None:
+    """The paths of LiveKit may pass already, and people have nothing of it."""
+    evidence = {"location": "https://rtc.example.com/login", "to_host": "rtc.example.com"}
+    ways: dict[WebPart, str] = {
+        "page": "let all of rtc.example.com pass",
+        "api": "let /rtc, /twirp, /agent and /whip pass",
+    }
+    for what, allowed in ways.items():
+        [finding] = check_web([WebResult(what, False, URL, reason, "seen", evidence)], [], PROXIED)
+        assert allowed in say(finding)
+        assert "sends callers to rtc.example.com instead" not in say(finding), "the hub's own name"
+
+
+def test_page_without_a_part_does_not_open() -> None:
+    page = WebResult("page", True, URL)
+    part = "https://rtc.example.com/assets/index-1.js"
+    assert judge_part(page, part, Answer(200, {}, "js"), "js") is page
+    for answer in (Answer(404, {}, "js"), Answer(200, {}, "<html>the start page of something</html>")):
+        result = judge_part(page, part, answer, "js")
+        assert (result.ok, result.reason) == (False, "part-missing")
+        assert part in result.detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer(200, {}, '{"rooms":[]}'), ""),
+        (Answer(401, {}, '{"code":"unauthenticated","msg":"no permissions"}'), "no-grant"),
+        (Answer(401, {}, "<html>Sign in</html>"), "login"),
+        (Answer(404, {}, "<html>404</html>"), "not-found"),
+        (Answer(200, {}, "<html>My cloud</html>"), "another-page"),
+    ],
+)
+def test_api_is_told_from_what_else_answers(answer: Answer, reason: str) -> None:
+    result = judge_api("https://rtc.example.com/twirp/livekit.RoomService/ListRooms", answer)
+    assert (result.ok, result.reason) == (not reason, reason)
+
+
+LOGIN = WebResult("page", False, URL, "login", "wants a login")
+
+
+@pytest.mark.parametrize("hub", [OWN, PROXIED])
+def test_page_that_does_not_open_is_an_error_with_what_to_change(hub: CalledHub) -> None:
+    [finding] = check_web([LOGIN], [PathResult("udp", True, "media", "")], hub)
+    assert (finding.code, finding.subject, finding.severity) == ("page-fails", "web", "error")
+    assert "login" in finding.cause
+    [finding] = check_web([WebResult("page", False, URL, "another-page", "another")], [], PROXIED)
+    assert "proxy_pass http://127.0.0.1:7883;" in say(finding)
+    [finding] = check_web([WebResult("page", False, URL, "part-missing", "a part")], [], PROXIED)
+    assert "proxy_pass http://127.0.0.1:7883;" in say(finding)
+
+
+def test_one_cause_is_one_finding() -> None:
+    api = WebResult("api", False, URL, "login", "wants a login, too")
+    [both] = check_web([LOGIN, api], [], PROXIED)
+    assert "too" in both.detail
+    assert "API" in both.title
+    other = WebResult("api", False, URL, "not-found", "is not there")
+    assert [finding.code for finding in check_web([LOGIN, other], [], PROXIED)] == ["page-fails", "api-fails"]
+    [alone] = check_web([other], [], PROXIED)
+    assert alone.code == "api-fails"
+    no_way = PathResult("udp", False, "http", "", reason="login")
+    assert list(check_web([LOGIN], [no_way], PROXIED)) == []
+
+
+def test_what_is_there_or_could_not_be_tried_is_no_finding() -> None:
+    assert list(check_web([WebResult("page", True, URL), WebResult("api", None, URL)], [], OWN)) == []

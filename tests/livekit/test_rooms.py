@@ -1,0 +1,67 @@
+"""The room service of a LiveKit that only those reach who trust its root."""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.livekit.rooms import RoomService
+from lkhub.secret import Secret
+from tests.certificates import make
+
+
+class LiveKit(BaseHTTPRequestHandler):
+    """Answers every call as one that has opened a room."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"empty_timeout": 300}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Not on the tests' terminal."""
+
+
+@pytest.fixture
+def livekit(tmp_path: Path) -> Iterator[str]:
+    """The wss:// address of one whose root is in root.pem."""
+    now = datetime.now(UTC)
+    valid = (now - timedelta(hours=1), now + timedelta(days=1))
+    root = make("root", ca=True, valid=valid)
+    leaf = make("", root, names=["localhost"], valid=valid)
+    for name, text in (("root.pem", root.pem), ("cert.pem", leaf.pem), ("key.pem", leaf.key_pem)):
+        (tmp_path / name).write_text(text)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with HTTPServer(("localhost", 0), LiveKit) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"wss://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("trusts", [True, False])
+def test_roots_are_those_that_the_call_trusts_too(
+    livekit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusts: bool
+) -> None:
+    if trusts:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "root.pem"))
+    else:
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with RoomService(livekit, "API", Secret("X" * 40)) as service:
+        if trusts:
+            assert service.create("lobby") == 300
+            return
+        with pytest.raises(MachineError, match="LiveKit does not answer"):
+            service.create("lobby")

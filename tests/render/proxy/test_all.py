@@ -1,0 +1,62 @@
+"""What all snippets have in common.
+
+Their whole text is in tests/golden/hubs/proxy-*; the real proxies read and run them in tests/namespaces/test_proxy.py.
+"""
+
+import pytest
+
+from lkhub.plan.build import build_plan
+from lkhub.render.proxy.all import PROXIES, render_proxy
+from lkhub.spec.load import load_spec
+from tests.machines import make_facts
+
+SPLIT = "turn: {domain: turn.example.com, listen: 5349, port: 443}"
+DIRECT = "turn: {listen: 5350}"
+
+
+def render(name: str, turn: str = "", tls: str = "") -> str:
+    """The text of one proxy's snippets."""
+    text = f"reach: lan\ndomain: rtc.example.com\ntls: {{mode: external{tls}}}\n{turn}"
+    loaded = load_spec(text.encode())
+    plan = build_plan(loaded, make_facts())
+    loaded.require_sound()
+    assert plan
+    assert plan.edge
+    files = render_proxy(plan, plan.edge, [name])
+    assert {file.mode for file in files} == {0o644}
+    return "".join(file.text for file in files)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("turn", ["", SPLIT, DIRECT])
+def test_snippet_is_for_this_very_spec(name: str, turn: str) -> None:
+    text = render(name, turn, ", cert: a.pem, key: b.pem" if turn == DIRECT else "")
+    assert "127.0.0.1:7883" in text
+    assert "rtc.example.com" in text
+    assert ("turn.example.com" in text) is (turn == SPLIT)
+    assert ("5350" in text) is (turn == DIRECT)
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_a_proxy_elsewhere_is_led_to_this_machine(name: str) -> None:
+    assert "192.168.1.5:7000" in render(name, tls=", listen: 7000, trusted_proxies: [192.168.1.9]")
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_what_it_cannot_do_is_said(name: str) -> None:
+    assert "TURN over TLS, for clients that reach nothing but 443/tcp, is not offered" in render(name)
+    assert "clients go straight to rtc.example.com:5350" in render(name, DIRECT, ", cert: a.pem, key: b.pem")
+    assert ("can't pass this proxy" in render(name, SPLIT)) is (name == "caddy")
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_the_hub_can_prove_the_name_that_it_certifies(name: str) -> None:
+    assert "/.well-known/acme-challenge/" in render(name, SPLIT)
+    assert "/.well-known/acme-challenge/" not in render(name, SPLIT, ", cert: a.pem, key: b.pem")
+
+
+@pytest.mark.parametrize("name", ["nginx", "caddy"])
+def test_files_that_the_spec_names_for_the_same_name_are_the_proxys_too(name: str) -> None:
+    files = ", cert: /etc/hub/a.pem, key: /etc/hub/b.pem"
+    assert "/etc/hub/a.pem" in render(name, DIRECT, files)
+    assert "/etc/hub/a.pem" not in render(name, SPLIT, files)

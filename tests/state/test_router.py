@@ -1,0 +1,75 @@
+"""The record of the router's mappings, and that one at a time changes it."""
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.plan.paths import StatePaths
+from lkhub.state.router import (
+    Mapping,
+    RouterRecord,
+    dump_record,
+    hold_router,
+    parse_record,
+    read_router,
+    write_router,
+)
+
+RECORD = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "1.2.3.4", "aa", (Mapping("udp", 7882, "x", 1.0, None),))
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> StatePaths:
+    return StatePaths(str(tmp_path / "state"))
+
+
+def test_a_record_comes_back(paths: StatePaths) -> None:
+    assert read_router(paths) is None
+    with hold_router(paths, wait=True):
+        write_router(paths, RECORD)
+    assert read_router(paths) == RECORD
+    assert os.stat(paths.router).st_mode & 0o777 == 0o600
+
+
+def test_what_is_no_record_is_told(paths: StatePaths) -> None:
+    for wrong in ("", "[]", "{}", '{"mappings": [{}]}'):
+        with pytest.raises((ValueError, LookupError, TypeError)):
+            parse_record(wrong)
+    Path(paths.root).mkdir()
+    Path(paths.router).write_text(dump_record(RECORD)[:20])
+    with pytest.raises(MachineError, match="is damaged"):
+        read_router(paths)
+
+
+def test_the_lease_that_ends_first_counts() -> None:
+    leases = (Mapping("udp", 7882, "x", 100.0, 300.0), Mapping("tcp", 443, "x", 100.0, 200.0))
+    record = replace(RECORD, mappings=(*RECORD.mappings, *leases))
+    assert (record.since, record.renew_at, record.ends) == (1.0, 150.0, 200.0)
+    assert (RECORD.since, RECORD.renew_at, RECORD.ends) == (1.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("outside", "behind"), [("1.2.3.4", False), ("100.64.3.4", True), ("192.168.178.20", True), ("0.0.0.0", True)]
+)
+def test_a_router_behind_another_one_is_noticed(outside: str, behind: bool) -> None:
+    assert replace(RECORD, outside=outside).is_behind_another is behind
+
+
+def test_one_at_a_time_asks_the_router(paths: StatePaths) -> None:
+    order: list[str] = []
+
+    def wait_for_it() -> None:
+        with hold_router(paths, wait=True) as held:
+            order.append(f"second {held}")
+
+    waiting = threading.Thread(target=wait_for_it)
+    with hold_router(paths, wait=False) as first, hold_router(paths, wait=False) as second:
+        assert (first, second) == (True, False)
+        waiting.start()
+        order.append("first")
+    waiting.join()
+    assert order == ["first", "second True"]

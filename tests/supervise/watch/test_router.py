@@ -1,0 +1,361 @@
+"""The router's port mappings, renewed while the hub runs. A real router is in tests/namespaces/test_router.py."""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from lkhub.errors import HubError, MachineError
+from lkhub.host import router as host_router
+from lkhub.host.control import ask
+from lkhub.plan.paths import StatePaths
+from lkhub.state.router import Mapping, RouterRecord, dump_record, hold_router, read_router, write_router
+from lkhub.supervise.guard import Guard
+from lkhub.supervise.run import run_hub
+from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.watch import router
+from lkhub.supervise.watch.router import ASK_SECONDS, Renewal, Trouble
+from tests.supervise.conftest import MakeHub
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+NOW, LEASE = 1_000_000.0, 12 * 3600.0
+HOME = ("192.168.1.1", "192.168.1.5")
+
+
+def lease(since: float) -> RouterRecord:
+    mappings = (Mapping("udp", 7882, "lkhub media.udp", since, since + LEASE),)
+    return RouterRecord(*HOME, "pcp", "1.2.3.4", "aa", mappings)
+
+
+FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, ASK_SECONDS, LEASE / 2, LEASE))
+
+
+def change(record: RouterRecord, **changes: Any) -> RouterRecord:
+    """The record, with something else of its only mapping."""
+    return replace(record, mappings=(replace(record.mappings[0], **changes),))
+
+
+class Home:
+    """The router, as the supervisor asks it. `asked` are the records that it was to renew; `do` is called meanwhile."""
+
+    def __init__(self) -> None:
+        self.way: tuple[str, str] | None = HOME
+        self.asked: list[RouterRecord] = []
+        self.do: Callable[[], object] = lambda: None
+        self.grants = FRESH
+
+    def find_gateway(self) -> tuple[str, str]:
+        if self.way is None:
+            raise MachineError("this machine has no router")
+        return self.way
+
+    async def renew(self, record: RouterRecord) -> RouterRecord:
+        self.asked.append(record)
+        self.do()
+        gateway, local = self.find_gateway()
+        return replace(self.grants, gateway=gateway, local=local)
+
+    def refuse(self, error: Exception | None) -> None:
+        def fail() -> None:
+            if error:
+                raise error
+
+        self.do = fail
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Home:
+    made = Home()
+    monkeypatch.setattr(host_router, "find_gateway", made.find_gateway)
+    monkeypatch.setattr(host_router, "renew", made.renew)
+    monkeypatch.setattr(router, "FIRST_SECONDS", 1000.0)
+    monkeypatch.setattr(router, "CEILING_SECONDS", 1000.0)
+    return made
+
+
+@pytest.fixture
+def renewal(paths: StatePaths, said: list[str], home: Home) -> Renewal:
+    return Renewal(paths, said.append, clock=lambda: NOW)
+
+
+async def test_nobody_is_asked_without_a_record_nor_before_it_is_time(
+    renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    await renewal.look()
+    write_router(paths, FRESH)
+    await renewal.look()
+    assert home.asked == []
+    assert not Path(paths.router_lock).exists()
+
+
+async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    write_router(paths, DUE)
+    await renewal.look()
+    await renewal.look()
+    assert home.asked == [DUE]
+    assert read_router(paths) == FRESH
+    assert (said, renewal.as_json()) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("written", "grants"),
+    [(OLD, FRESH), (change(DUE, until=None), change(FRESH, until=None))],
+    ids=["lease", "permanent"],
+)
+async def test_router_is_asked_again_soon_in_case_it_was_restarted_and_no_disk_is_woken(
+    written: RouterRecord, grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, written)
+    home.grants = grants
+    await renewal.look()
+    await renewal.look()
+    assert home.asked == [written]
+    assert read_router(paths) == written
+    renewal.clock = lambda: NOW + ASK_SECONDS
+    await renewal.look()
+    assert home.asked == [written, grants]
+
+
+async def test_clock_that_was_set_back_does_not_let_the_mappings_end(
+    renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    """As on a board without a clock of its own. The router counts the lease by its own."""
+    write_router(paths, FRESH)
+    day = 24 * 3600.0
+    home.grants = replace(
+        FRESH, mappings=tuple(replace(each, since=NOW - day, until=NOW - day + 7200) for each in FRESH.mappings)
+    )
+    renewal.clock = lambda: NOW - day
+    await renewal.look()
+    await renewal.look()
+    assert home.asked == [FRESH], "once"
+    renewal.clock = lambda: NOW + day
+    await renewal.look()
+    assert home.asked == [FRESH, home.grants], "and one that was set forward asks too"
+
+
+@pytest.mark.parametrize(
+    "grants",
+    [replace(FRESH, outside="1.2.3.9"), change(FRESH, own=False), change(FRESH, until=None)],
+    ids=["outside", "own", "permanent"],
+)
+async def test_what_the_router_says_anew_is_written(
+    grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, OLD)
+    home.grants = grants
+    await renewal.look()
+    assert read_router(paths) == grants
+
+
+async def test_short_lease_is_renewed_at_its_half(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, change(FRESH, since=NOW - 29, until=NOW + 31))
+    await renewal.look()
+    assert home.asked == []
+    write_router(paths, change(FRESH, since=NOW - 31, until=NOW + 29))
+    await renewal.look()
+    assert len(home.asked) == 1
+    assert read_router(paths) == FRESH
+
+
+async def test_another_address_of_this_machine_is_told_to_the_router_at_once(
+    renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, FRESH)
+    home.way = (HOME[0], "192.168.1.77")
+    await renewal.look()
+    assert home.asked == [FRESH]
+    renewed = read_router(paths)
+    assert renewed is not None
+    assert renewed.local == "192.168.1.77"
+
+
+async def test_another_router_is_never_asked(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    """The operator asked the one at home, and not that of a café."""
+    write_router(paths, DUE)
+    home.way = ("10.0.0.1", "10.0.0.9")
+    await renewal.look()
+    assert home.asked == []
+    assert renewal.trouble is not None
+    assert "those of the router at 192.168.1.1, and this machine's is now 10.0.0.1" in renewal.trouble.detail
+    assert renewal.trouble.ends == 0.0, "they lead to where the machine is not"
+
+
+async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    """Back, it asks at once: its network may have been away because the router was."""
+    write_router(paths, FRESH)
+    home.way = None
+    await renewal.look()
+    assert renewal.as_json() == {"detail": "this machine has no router", "since": NOW, "ends": 0.0}
+    home.way = HOME
+    home.asked.clear()
+    await renewal.look()
+    assert home.asked == [FRESH]
+    assert renewal.as_json() is None
+    assert said[-1] == "the router's port mappings are in order again"
+
+
+async def test_failure_is_said_once_and_tried_less_and_less_often(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(MachineError("the router stopped answering"))
+    for _ in range(5):
+        await renewal.look()
+    assert home.asked == [DUE] * 2, "at once, and again after a while"
+    assert said == ["the router's port mappings were not renewed: the router stopped answering"]
+    assert renewal.as_json() == {"detail": "the router stopped answering", "since": NOW, "ends": DUE.ends}
+    assert read_router(paths) == DUE
+
+
+async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    """Not that of the file, which is older."""
+    write_router(paths, OLD)
+    await renewal.look()
+    renewal.clock = lambda: NOW + ASK_SECONDS
+    home.refuse(MachineError("it does not answer"))
+    await renewal.look()
+    assert renewal.trouble == Trouble("it does not answer", NOW + ASK_SECONDS, FRESH.ends)
+
+
+async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, OLD)
+    home.refuse(host_router.RefusedError("the port is taken"))
+    await renewal.look()
+    assert renewal.trouble == Trouble("the port is taken", NOW, None)
+
+
+async def test_what_works_again_is_said(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(router, "FIRST_SECONDS", 0.0)
+    write_router(paths, ENDED)
+    home.refuse(MachineError("no"))
+    await renewal.look()
+    home.refuse(None)
+    await renewal.look()
+    assert read_router(paths) == FRESH
+    assert said[1:] == ["the router's port mappings are in order again"]
+    assert renewal.trouble is None
+
+
+async def test_command_typed_after_a_failure_is_taken_up_at_once(
+    renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(MachineError("no"))
+    for _ in range(3):
+        await renewal.look()
+    write_router(paths, ENDED)
+    home.refuse(None)
+    await renewal.look()
+    assert (home.asked[-1], read_router(paths)) == (ENDED, FRESH)
+
+
+async def test_record_that_is_gone_ends_the_trouble(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, DUE)
+    home.refuse(MachineError("no"))
+    await renewal.look()
+    Path(paths.router).unlink()
+    await renewal.look()
+    assert renewal.trouble is None
+
+
+async def test_while_the_command_asks_the_hub_does_not(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, DUE)
+    with hold_router(paths, wait=True):
+        await renewal.look()
+    assert (home.asked, renewal.trouble) == ([], None)
+    await renewal.look()
+    assert home.asked == [DUE]
+
+
+async def test_while_the_hub_asks_the_command_waits(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+    write_router(paths, DUE)
+    held: list[bool] = []
+
+    def give_back() -> None:
+        with hold_router(paths, wait=False) as mine:
+            held.append(mine)
+
+    home.do = give_back
+    await renewal.look()
+    assert held == [False]
+
+
+async def test_record_that_was_taken_back_in_between_is_not_renewed(
+    renewal: Renewal, paths: StatePaths, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_router(paths, DUE)
+
+    def revert_meanwhile() -> tuple[str, str]:
+        Path(paths.router).unlink(missing_ok=True)
+        return HOME
+
+    monkeypatch.setattr(host_router, "find_gateway", revert_meanwhile)
+    await renewal.look()
+    assert home.asked == []
+    assert not Path(paths.router).exists()
+
+
+async def test_bug_does_not_end_the_supervisor(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(KeyError("NewExternalIPAddress"))
+    await renewal.look()
+    assert "bug in lkhub: KeyError" in said[0]
+
+
+async def test_what_this_machine_refuses_is_no_bug(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
+    await renewal.look()
+    assert said == ["the router's port mappings were not renewed: OSError (Network is unreachable)"]
+
+
+async def test_damaged_record_is_said_once_and_the_watch_goes_on(
+    renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(paths.router).write_text(dump_record(DUE)[:20])
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Guard(said.append).watch, "look", renewal.keep, 0.01)
+        await until(lambda: renewal.trouble, "the damage")
+        write_router(paths, DUE)
+        await until(lambda: read_router(paths) == FRESH, "the renewal")
+        await until(lambda: renewal.trouble is None, "the end of it")
+        tasks.cancel_scope.cancel()
+    assert [line.partition(": ")[0] for line in said] == [
+        "the router's port mappings were not renewed",
+        "the router's port mappings are in order again",
+    ]
+
+
+async def test_hub_that_runs_tries_and_tells_status(
+    paths: StatePaths, said: list[str], home: Home, make_hub: MakeHub
+) -> None:
+    write_router(paths, DUE)
+    home.refuse(MachineError("no"))
+    told: list[object] = []
+
+    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+        await until(lambda: home.asked, "the first try")
+        told.append((await anyio.to_thread.run_sync(ask, paths.control, "status"))["router"])
+        supervisor.tasks.cancel_scope.cancel()
+
+    await run_hub(make_hub(serve={}), said.append, ready)
+    assert [row["detail"] for row in told if isinstance(row, dict)] == ["no"]
