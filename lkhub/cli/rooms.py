@@ -8,11 +8,8 @@ from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
 from lkhub.cli.shared.show import err, out, show_json
 from lkhub.errors import InputError
-from lkhub.host.keyfile import load_keys
-from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
-from lkhub.livekit.rooms import RoomService
-from lkhub.plan.paths import StatePaths
+from lkhub.hub.rooms import open_service
 
 app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
 
@@ -44,9 +41,3 @@ def create(
     else:
         out.print(room)
         err.print(f"the room is open; it closes when nobody has been in it for {seconds} s")
-
-
-def open_service(paths: StatePaths) -> RoomService:
-    """The room service of the hub that runs in this state directory."""
-    url = require_applied(paths)["urls"]["local_media"]
-    return RoomService(url, *next(iter(load_keys(paths.keys).items())))

@@ -2,25 +2,22 @@
 
 import contextlib
 import re
-import secrets
 import shlex
 import time
 from typing import Annotated
-from urllib.parse import quote
 
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
 from lkhub.cli.shared.show import say, show_hints, show_json
 from lkhub.errors import InputError, MachineError
-from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
-from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
+from lkhub.hub.tokens import make_link, make_token
+from lkhub.livekit.links import LINK_TTL_SECONDS
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.duration import parse_duration
-
-LINK_TTL_SECONDS = 24 * 3600
 
 
 def token(
@@ -50,14 +47,17 @@ def token(
         raise InputError(f"{' and '.join(forms)} exclude each other")
     ttl_seconds = _parse_ttl(ttl) if ttl is not None else LINK_TTL_SECONDS if link else DEFAULT_TTL_SECONDS
     paths = find_hub(spec, state)
+    require_applied(paths)
     if link:
+        _require_names(room, identity or "", name)
         print(make_link(paths, room, identity, name, ttl_seconds))
         _warn_of_no_room(paths, room)
         return
     if not identity:
         raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
+    _require_names(room, identity, name)
     now = time.time()
-    made = _make_token(paths, room, identity, name, ttl_seconds, now)
+    made = make_token(paths, room, identity, name, ttl_seconds, now)
     if json:
         url = require_applied(paths)["urls"]["livekit"]
         answer = {"token": made, "url": url, "room": room, "identity": identity, "expires_at": int(now) + ttl_seconds}
@@ -70,8 +70,8 @@ def _warn_of_no_room(paths: StatePaths, room: str) -> None:
     """A link leads into an open room where joining opens none. A hub that can't be asked says nothing of it."""
     if require_applied(paths)["auto_create"]:
         return
-    # Imported here: it brings an HTTP client, which other tokens do without.
-    from lkhub.cli.rooms import open_service
+    # Imported here: it brings an HTTP client (30 ms), which other tokens do without.
+    from lkhub.hub.rooms import open_service
 
     with contextlib.suppress(MachineError), open_service(paths) as service:
         if not service.exists(room):
@@ -79,23 +79,11 @@ def _warn_of_no_room(paths: StatePaths, room: str) -> None:
             show_hints([f"`lkhub rooms create {shlex.quote(room)}` opens it"])
 
 
-def make_link(
-    paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl_seconds: int = LINK_TTL_SECONDS
-) -> str:
-    """A join link: the token is in the fragment, which stays in the browser."""
-    made = _make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl_seconds, time.time())
-    web = require_applied(paths)["urls"]["web"]
-    return f"{web}/join/{quote(room, safe='')}#{made}"
-
-
-def _make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seconds: int, now: float) -> str:
-    require_applied(paths)
+def _require_names(room: str, identity: str, name: str) -> None:
     for option, value in (("--room", room), ("--identity", identity), ("--name", name)):
         require_name(option, value)
     if not room:
         raise InputError("--room is empty", hints=("such a token would open every room",))
-    key, secret = next(iter(load_keys(paths.keys).items()))
-    return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds), key, secret, now)
 
 
 def _parse_ttl(text: str) -> int:

@@ -16,10 +16,10 @@ from lkhub.cli.shared.show import (
     show_rows,
     show_unseen,
 )
-from lkhub.cli.token import make_link
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
+from lkhub.hub.tokens import make_link
 from lkhub.hub.verify import read_called
 from lkhub.plan.model import Plan
 
