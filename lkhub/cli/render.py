@@ -2,43 +2,46 @@
 
 import difflib
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lkhub.cli.shared.firewall_table import load_table
 from lkhub.cli.shared.options import Spec, State
 from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
 from lkhub.hub.locate import find_spec, find_state
+from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import plan_hub, prepare_hub
-from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
-from lkhub.render.firewall.all import FORMS, render_firewall
-from lkhub.render.livekit import render_livekit
-from lkhub.render.proxy.all import PROXIES, render_proxy
+from lkhub.render.targets.all import TARGETS
+from lkhub.render.targets.target import Target
 from lkhub.shown import printable
 
 
-class Target(StrEnum):
-    """What can be rendered."""
+def _find_target(name: str) -> Target:
+    if name not in TARGETS:
+        raise typer.BadParameter(f"{printable(name)} is not one of {', '.join(TARGETS)}.")
+    return TARGETS[name]
 
-    livekit = "livekit"
-    caddy = "caddy"
-    firewall = "firewall"
-    proxy = "proxy"
+
+def _list_forms(option: str) -> str:
+    """The help of an option that asks for one form alone."""
+    takes = {
+        target.name: target.forms.names for target in TARGETS.values() if target.forms and target.forms.option == option
+    }
+    return "; ".join(f"{name}: one form alone, of {', '.join(forms)}" for name, forms in takes.items())
 
 
 def render(
     target: Annotated[
         Target,
         typer.Argument(
-            help="livekit: livekit.yaml. caddy: caddy.json of the edge, which ends TLS. firewall: the ports to open, "
-            "in forms that firewalls read. proxy: what goes into the configuration of a proxy in front of the hub."
+            parser=_find_target,
+            metavar=f"<{'|'.join(TARGETS)}>",
+            help=" ".join(f"{target.name}: {target.help}" for target in TARGETS.values()),
         ),
     ],
     output: Annotated[
@@ -49,10 +52,8 @@ def render(
         bool,
         typer.Option("--diff", help="Show what would change in DIR and write nothing; exits 1 where something would."),
     ] = False,
-    form: Annotated[
-        str | None, typer.Option("--format", help=f"firewall: one form alone, of {', '.join(FORMS)}.")
-    ] = None,
-    proxy: Annotated[str | None, typer.Option("--for", help=f"proxy: this one alone, of {', '.join(PROXIES)}.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help=f"{_list_forms('--format')}.")] = None,
+    proxy: Annotated[str | None, typer.Option("--for", help=f"{_list_forms('--for')}.")] = None,
     spec: Spec = None,
     state: State = None,
 ) -> None:
@@ -60,20 +61,13 @@ def render(
 
     They hold no secrets: those stay in the state directory, which the files name.
     """
-    if form is not None and (target is not Target.firewall or form not in FORMS):
-        raise InputError(f"there is no form {printable(form)}", hints=(f"of firewall: {', '.join(FORMS)}",))
-    if proxy is not None and (target is not Target.proxy or proxy not in PROXIES):
-        raise InputError(f"there is no {printable(proxy)}", hints=(f"of proxy: {', '.join(PROXIES)}",))
-    if target is Target.proxy:
-        files = _render_proxy(spec, state, proxy)
-    elif target is Target.firewall:
-        table, _ = load_table(spec, state)
-        # On a terminal the table that people read; in a folder all of them.
-        chosen = form or ("text" if output is None else None)
-        files = list(FORMS[chosen](table) if chosen else render_firewall(table))
-    else:
-        plan = prepare_hub(find_spec(spec), find_state(state), os.environ).plan
-        files = [render_livekit(plan) if target is Target.livekit else _render_edge(plan)]
+    for option, given in (("--format", form), ("--for", proxy)):
+        target.require_form(option, given)
+    alone = form or proxy
+    if alone is None and output is None and target.forms:
+        alone = target.forms.first
+    plan, interfaces = _plan(spec, state, judges_keys=target.judges_keys)
+    files = target.render(plan, interfaces, alone)
     if output is None:
         if diff or len(files) > 1:
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
@@ -91,26 +85,15 @@ def render(
         err.print(f"{path}: {'written' if changed else 'unchanged'}")
 
 
-def _render_edge(plan: Plan) -> RenderedFile:
-    if plan.edge is None:
-        raise InputError(
-            "this hub has tls.mode off, and no edge that would read a caddy.json",
-            hints=("write tls.mode: internal, acme, files, tailscale or external in the spec",),
-        )
-    return render_caddy(plan, plan.edge)
+def _plan(spec: Path | None, state: Path | None, *, judges_keys: bool) -> tuple[Plan, tuple[Interface, ...]]:
+    if judges_keys:
+        hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
+        return hub.plan, hub.interfaces
+    plan, facts = plan_hub(find_spec(spec), find_state(state))
+    return plan, facts.interfaces
 
 
-def _render_proxy(spec: Path | None, state: Path | None, only: str | None) -> list[RenderedFile]:
-    plan, _ = plan_hub(find_spec(spec), find_state(state))
-    if plan.edge is None or plan.edge.tls.mode != "external":
-        mode = plan.edge.tls.mode if plan.edge else "off"
-        raise InputError(
-            f"this hub has tls.mode {mode}, and is not behind a proxy", hints=("write tls.mode: external in the spec",)
-        )
-    return list(render_proxy(plan, plan.edge, [only] if only else PROXIES))
-
-
-def _show_difference(files: list[RenderedFile], folder: Path) -> bool:
+def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:
     """Print a unified diff of what is in the folder against what would be; whether there is one."""
     differs = False
     for file in files:

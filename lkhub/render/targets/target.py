@@ -1,0 +1,42 @@
+"""What a target of `lkhub render` is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lkhub.errors import InputError
+from lkhub.plan.facts import Interface
+from lkhub.plan.model import Plan
+from lkhub.render.files import RenderedFile
+from lkhub.shown import printable
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The forms of a target, one of which may be asked for alone. `option` is how, as `--format`; `first` is the form
+    that a terminal gets where none is asked for, None: they can only be written into a folder."""
+
+    option: str
+    names: tuple[str, ...]
+    first: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """`render` makes the files from a plan, the interfaces of the machine that the plan is for, and the one form that
+    is asked for (None: all). It raises InputError where the plan has nothing to render.
+
+    `judges_keys`: the spec's keys, certificates and raw keys are judged too, as for `up`.
+    """
+
+    name: str
+    help: str
+    render: Callable[[Plan, tuple[Interface, ...], str | None], tuple[RenderedFile, ...]]
+    forms: Forms | None = None
+    judges_keys: bool = False
+
+    def require_form(self, option: str, form: str | None) -> None:
+        """Raise InputError where `form`, given with `option`, is not a form of this target."""
+        known = self.forms.names if self.forms and self.forms.option == option else ()
+        if form is not None and form not in known:
+            hints = (f"of {self.name}: {', '.join(known)}",) if known else ()
+            raise InputError(f"{self.name} has no {option} {printable(form)}", hints=hints)

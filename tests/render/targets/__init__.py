@@ -1,0 +1,1 @@
+"""Mirrors `lkhub/render/targets`."""

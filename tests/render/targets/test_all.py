@@ -1,0 +1,56 @@
+"""Every target of `lkhub render`."""
+
+import pytest
+
+from lkhub.errors import InputError
+from lkhub.plan.build import build_plan
+from lkhub.plan.facts import NodeFacts
+from lkhub.plan.model import Plan
+from lkhub.render.targets.all import TARGETS
+from lkhub.render.targets.target import Target
+from lkhub.spec.load import load_spec
+from tests.machines import MACHINES
+
+PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external}\n"
+
+
+def make_plan(spec: str) -> tuple[Plan, NodeFacts]:
+    loaded, facts = load_spec(spec.encode()), MACHINES["vps"]
+    plan = build_plan(loaded, facts)
+    loaded.require_sound()
+    assert plan
+    return plan, facts
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_target_has_files_of_their_own_names(target: Target) -> None:
+    plan, facts = make_plan(PROXIED)
+    files = target.render(plan, facts.interfaces, None)
+    assert files
+    assert len({file.name for file in files}) == len(files)
+    assert all(file.text.endswith("\n") for file in files)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_a_form_alone_is_one_of_all(target: Target) -> None:
+    plan, facts = make_plan(PROXIED)
+    together = target.render(plan, facts.interfaces, None)
+    for form in target.forms.names if target.forms else ():
+        target.require_form(target.forms.option if target.forms else "", form)
+        assert set(target.render(plan, facts.interfaces, form)) <= set(together)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+@pytest.mark.parametrize("option", ["--format", "--for"])
+def test_form_that_is_none_of_the_target_is_refused(target: Target, option: str) -> None:
+    with pytest.raises(InputError, match="nonsense"):
+        target.require_form(option, "nonsense")
+    target.require_form(option, None)
+
+
+@pytest.mark.parametrize(("name", "spec"), [("caddy", ""), ("proxy", ""), ("proxy", "tls: {mode: internal}\n")])
+def test_plan_without_the_part_says_what_to_write(name: str, spec: str) -> None:
+    plan, facts = make_plan(spec)
+    with pytest.raises(InputError) as refused:
+        TARGETS[name].render(plan, facts.interfaces, None)
+    assert "tls.mode" in refused.value.hints[0]
