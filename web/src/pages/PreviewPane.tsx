@@ -1,5 +1,5 @@
 import type { usePersistentUserChoices } from '@livekit/components-react';
-import { Mic, MicOff, Video, VideoOff } from 'lucide-react';
+import { type LucideIcon, Mic, MicOff, Video, VideoOff } from 'lucide-react';
 import { useSyncExternalStore } from 'react';
 
 import { initials } from '../lib/avatar';
@@ -49,28 +49,8 @@ export function PreviewPane({ preview, saved, name, withDevices }: PreviewPanePr
         )}
         {withDevices && (
           <div className="mirror-controls">
-            <button
-              type="button"
-              className="control"
-              data-testid="preview-microphone"
-              aria-pressed={microphoneOn}
-              data-off={!microphoneOn}
-              aria-label={microphoneOn ? 'Turn the microphone off' : 'Turn the microphone on'}
-              onClick={switchMicrophone}
-            >
-              {microphoneOn ? <Mic aria-hidden="true" /> : <MicOff aria-hidden="true" />}
-            </button>
-            <button
-              type="button"
-              className="control"
-              data-testid="preview-camera"
-              aria-pressed={cameraOn}
-              data-off={!cameraOn}
-              aria-label={cameraOn ? 'Turn the camera off' : 'Turn the camera on'}
-              onClick={switchCamera}
-            >
-              {cameraOn ? <Video aria-hidden="true" /> : <VideoOff aria-hidden="true" />}
-            </button>
+            <Switch device="microphone" on={microphoneOn} icons={[Mic, MicOff]} onClick={switchMicrophone} />
+            <Switch device="camera" on={cameraOn} icons={[Video, VideoOff]} onClick={switchCamera} />
           </div>
         )}
       </div>
@@ -94,6 +74,31 @@ export function PreviewPane({ preview, saved, name, withDevices }: PreviewPanePr
         }}
       />
     </div>
+  );
+}
+
+interface SwitchProps {
+  device: 'microphone' | 'camera';
+  on: boolean;
+  /** The one of a device that is on, and the one of a device that is off. */
+  icons: [LucideIcon, LucideIcon];
+  onClick: () => void;
+}
+
+function Switch({ device, on, icons, onClick }: SwitchProps) {
+  const Icon = icons[on ? 0 : 1];
+  return (
+    <button
+      type="button"
+      className="control"
+      data-testid={`preview-${device}`}
+      aria-pressed={on}
+      data-off={!on}
+      aria-label={`Turn the ${device} ${on ? 'off' : 'on'}`}
+      onClick={onClick}
+    >
+      <Icon aria-hidden="true" />
+    </button>
   );
 }
 
