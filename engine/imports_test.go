@@ -17,6 +17,7 @@ var homes = map[string][]string{
 	"github.com/pion/turn/":              {"relay", "internal/load/flow.go"},
 	"github.com/caddyserver/":            {"internal/edge"},
 	"github.com/mholt/":                  {"internal/edge"},
+	"github.com/huin/goupnp":             {"internal/portmap"},
 }
 
 func TestUpstreamsAreImportedInTheirHomes(t *testing.T) {

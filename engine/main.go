@@ -26,6 +26,7 @@ var commands = []command{
 	{"probe", "make a real call through each ICE path", runProbe},
 	{"load", "make calls and measure how they are forwarded", runLoad},
 	{"stun", "ask a STUN server for the address that it sees", runSTUN},
+	{"portmap", "ask the home router for port mappings (PCP, NAT-PMP, UPnP)", runPortmap},
 	{"version", "print the versions built in", runVersion},
 }
 

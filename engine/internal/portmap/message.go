@@ -1,0 +1,205 @@
+// Package portmap asks the home router to send ports of its own to this machine, by PCP, NAT-PMP or UPnP. It asks the
+// default gateway and nothing else, and remembers nothing: what was granted, and with which nonce, comes with the
+// request.
+//
+// UPnP is github.com/huin/goupnp. PCP (RFC 6887) and NAT-PMP (RFC 6886) are code of our own, one fixed message each over
+// one socket: no kept Go library makes PCP requests for a nonce and a port that the caller names (tailscale.com's port
+// mapper keeps its nonces, its two hours and its choice of port to itself, and is for UDP), and
+// github.com/jackpal/go-nat-pmp says in English alone whether a router refused or does not speak NAT-PMP at all.
+package portmap
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Version is that of Request and Answer.
+const Version = 1
+
+// What a request is for.
+const (
+	// ActionMap asks for exactly the ports of the request. Those of the record that are no longer among them are given
+	// back. It tries each language that routers speak, the one of the record first.
+	ActionMap = "map"
+	// ActionRenew asks for the ports of the record again, also after the router has lost them or this machine has another
+	// address. It asks no other router, and a router that has not moved in its own language alone.
+	ActionRenew = "renew"
+	// ActionUnmap gives the ports of the record back.
+	ActionUnmap = "unmap"
+)
+
+// The languages, as records name them.
+const (
+	meansPCP    = "pcp"
+	meansNATPMP = "nat-pmp"
+	meansUPnP   = "upnp"
+)
+
+// Reason is what became of a port, or why a request failed.
+type Reason string
+
+// The reasons. A failure has one of those that are said to be of a whole request.
+const (
+	Granted   Reason = "granted"    // the router sends the port here
+	GivenBack Reason = "given-back" // the router no longer does
+	TakenBack Reason = "taken-back" // it was granted, and given back since another one was not
+	NotAsked  Reason = "not-asked"  // nothing was sent for it: another one had failed before
+
+	OtherPort Reason = "other-port" // granted at another port than the one that clients are told; whole request too
+	Refused   Reason = "refused"    // the router understood and said no; whole request too
+	NoAnswer  Reason = "no-answer"  // the router does not speak any of the languages; whole request too
+
+	Stopped     Reason = "stopped-answering" // of a whole request: some ports were granted, then the router was silent
+	NotReturned Reason = "kept"              // of a whole request: the router did not take ports back
+	NoRouter    Reason = "no-router"         // of a whole request: there is no IPv4 default route
+	OtherRouter Reason = "other-router"      // of a whole request: the router of the record is not this machine's
+)
+
+// Port is one port to be mapped to the same port outside. Name is what a router that speaks UPnP shows it as.
+type Port struct {
+	Protocol string `json:"protocol"` // "udp" or "tcp"
+	Port     uint16 `json:"port"`
+	Name     string `json:"name"`
+}
+
+func (p Port) String() string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol) }
+
+// key is what distinguishes two ports.
+func (p Port) key() Port { return Port{Protocol: p.Protocol, Port: p.Port} }
+
+// Recorded is a port that was granted before. Not Own: somebody else had set it up, and it stays.
+type Recorded struct {
+	Port
+	Own bool `json:"own"`
+}
+
+// Record is what was granted before, by which router, to which address of this machine, in which language. Nonce is 12
+// bytes in hex, by which a router that speaks PCP knows the mappings to be ours; "" in other languages.
+type Record struct {
+	Gateway  netip.Addr `json:"gateway"`
+	Local    netip.Addr `json:"local"`
+	Means    string     `json:"means"`
+	Nonce    string     `json:"nonce"`
+	Mappings []Recorded `json:"mappings"`
+}
+
+// Request is what to ask the router for. Seconds is the lease; Mappings is for ActionMap alone.
+type Request struct {
+	Version  int     `json:"version"`
+	Action   string  `json:"action"`
+	Seconds  uint32  `json:"seconds"`
+	Mappings []Port  `json:"mappings"`
+	Record   *Record `json:"record"`
+}
+
+// Result is what became of one port. Seconds is for how long, nil for ever.
+type Result struct {
+	Port
+	Reason  Reason  `json:"reason"`
+	Text    string  `json:"text"`
+	Outside uint16  `json:"outside_port"`
+	Seconds *uint32 `json:"seconds"`
+	Own     bool    `json:"own"`
+}
+
+// Failure is why the request as a whole was not fulfilled.
+type Failure struct {
+	Code    Reason `json:"code"`
+	Message string `json:"message"`
+}
+
+// Tried is a language that the router did not answer in.
+type Tried struct {
+	Means  string `json:"means"`
+	Reason Reason `json:"reason"`
+	Text   string `json:"text"`
+}
+
+// Answer says what became of each port. Where Error is set nothing new is left mapped, unless its code is NotReturned.
+// Outside is the router's own address, 0.0.0.0 where it has none.
+type Answer struct {
+	Version  int      `json:"version"`
+	Gateway  string   `json:"gateway"`
+	Local    string   `json:"local"`
+	Means    string   `json:"means"`
+	Nonce    string   `json:"nonce"`
+	Outside  string   `json:"outside"`
+	Mappings []Result `json:"mappings"`
+	Tried    []Tried  `json:"tried"`
+	Error    *Failure `json:"error,omitempty"`
+}
+
+// Parse reads a request, and says everything that is wrong with one that makes no sense.
+func Parse(text string) (Request, error) {
+	var request Request
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&request); err != nil {
+		return request, fmt.Errorf("the request is not readable: %w", err)
+	}
+	return request, request.check()
+}
+
+func (r Request) check() error {
+	var wrong []error
+	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	if r.Version != Version {
+		complain("version is %d, and this program speaks %d", r.Version, Version)
+	}
+	switch r.Action {
+	case ActionMap:
+		if len(r.Mappings) == 0 {
+			complain("mappings is empty")
+		}
+	case ActionRenew, ActionUnmap:
+		if r.Record == nil {
+			complain("action %s needs record", r.Action)
+		}
+	default:
+		complain("action is %q, not map, renew or unmap", r.Action)
+	}
+	if r.Action != ActionUnmap && r.Seconds == 0 {
+		complain("seconds is 0")
+	}
+	ports := r.Mappings
+	if r.Record != nil {
+		wrong = append(wrong, r.Record.check()...)
+		ports = append(ports[:len(ports):len(ports)], r.Record.ports()...)
+	}
+	for _, port := range ports {
+		if port.Port == 0 || (port.Protocol != "udp" && port.Protocol != "tcp") {
+			complain("%s is no port", port)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (r Record) check() (wrong []error) {
+	for name, address := range map[string]netip.Addr{"gateway": r.Gateway, "local": r.Local} {
+		if !address.Is4() {
+			wrong = append(wrong, fmt.Errorf("record.%s is no IPv4 address", name))
+		}
+	}
+	switch r.Means {
+	case meansPCP:
+		if raw, err := hex.DecodeString(r.Nonce); err != nil || len(raw) != nonceLength {
+			wrong = append(wrong, fmt.Errorf("record.nonce is not %d bytes in hex", nonceLength))
+		}
+	case meansNATPMP, meansUPnP:
+	default:
+		wrong = append(wrong, fmt.Errorf("record.means is %q, not pcp, nat-pmp or upnp", r.Means))
+	}
+	return wrong
+}
+
+func (r Record) ports() []Port {
+	ports := make([]Port, 0, len(r.Mappings))
+	for _, mapping := range r.Mappings {
+		ports = append(ports, mapping.Port)
+	}
+	return ports
+}

@@ -1,0 +1,79 @@
+package portmap
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// router is a router, in one of the languages that routers speak. Its errors are refusals.
+type router interface {
+	means() string
+	nonce() string
+	// request asks for the port outside that has the same number.
+	request(ctx context.Context, port Port, seconds uint32) (grant, error)
+	release(ctx context.Context, port Port) error
+}
+
+// grant is what a router gave. seconds is for how long, nil for ever; not own: somebody else had set it up.
+type grant struct {
+	port    uint16
+	address netip.Addr
+	seconds *uint32
+	own     bool
+}
+
+// refusal is the error of a router: Refused, or NoAnswer where it does not speak the language. Its text goes on after
+// "the router refused: ".
+type refusal struct {
+	reason Reason
+	text   string
+}
+
+func (r refusal) Error() string { return r.text }
+
+func refused(text string) error  { return refusal{Refused, text} }
+func noAnswer(text string) error { return refusal{NoAnswer, text} }
+
+func isSilence(err error) bool {
+	var known refusal
+	return errors.As(err, &known) && known.reason == NoAnswer
+}
+
+// places is where a router is asked: ports and waits are fixed, but in tests.
+type places struct {
+	way
+	port     uint16           // of PCP and NAT-PMP
+	waits    []time.Duration  // for an answer to each datagram
+	searches []netip.AddrPort // where UPnP is searched for, one after the other
+	answers  time.Duration    // how long after a search an answer counts
+}
+
+func realPlaces(way way) places {
+	return places{
+		way:   way,
+		port:  5351,
+		waits: datagramWaits,
+		// Searches get lost, so the network is asked twice.
+		searches: []netip.AddrPort{multicast, multicast},
+		answers:  searchWait,
+	}
+}
+
+// routers lists the languages, the one that says most first.
+func (p places) routers() []router {
+	return []router{&pcp{places: p, secret: newNonce()}, &natpmp{places: p}, &upnp{places: p}}
+}
+
+// open is the router of a record, in the language that it was asked in.
+func (p places) open(record Record) router {
+	switch record.Means {
+	case meansPCP:
+		return &pcp{places: p, secret: record.Nonce}
+	case meansNATPMP:
+		return &natpmp{places: p}
+	default:
+		return &upnp{places: p}
+	}
+}
