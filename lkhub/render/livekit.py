@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
 from lkhub.secret import Secret
+from lkhub.source.yaml import PlainYAML
 from lkhub.spec.types import Address
 
 # What stands for a credential where the file is only to be read.
@@ -110,7 +109,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dump(config: Mapping[str, Any]) -> str:
-    yaml = YAML()
+    yaml = PlainYAML()
     yaml.default_flow_style = False
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()

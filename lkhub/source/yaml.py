@@ -20,6 +20,13 @@ MAX_NODES = 10_000
 MAX_DEPTH = 40
 
 
+class PlainYAML(YAML):
+    """ruamel's reader and writer without the plug-ins that it searches its folder for, each time that it is made."""
+
+    def official_plug_ins(self) -> list[str]:
+        return []
+
+
 def parse_plain(raw: bytes, file: str) -> tuple[Any, Document]:
     """The plain data of a YAML text with a root of any kind, and the document that knows its lines and faults.
 
@@ -68,7 +75,7 @@ def _compose(raw: bytes) -> Node | None:
         line = raw[: error.start].count(b"\n") + 1
         problem = f"byte 0x{raw[error.start]:02x} is not valid UTF-8"
         raise _UnreadableError(problem, line, "save the file as UTF-8") from None
-    yaml = YAML(typ="safe", pure=True)
+    yaml = PlainYAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False  # the warning quotes the text, and with it secrets
     try:
         return yaml.compose(text)  # type: ignore[no-any-return]
@@ -101,7 +108,7 @@ class _Reader:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.nodes = 0
-        self.constructor = YAML(typ="safe", pure=True).constructor
+        self.constructor = PlainYAML(typ="safe", pure=True).constructor
 
     def read_root(self, root: Node) -> None:
         if isinstance(root, MappingNode):
