@@ -17,8 +17,9 @@ from pydantic.fields import FieldInfo
 from lkhub.cli.main import app, list_below
 from lkhub.errors import EXIT_BUG, EXIT_OK, InputError, MachineError, UnwellError
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import Interface, NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.source.located import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
@@ -140,20 +141,17 @@ def walk_keys(
 def plan_hub(reach: str) -> Plan:
     """What the defaults become on a machine with one network, or with a public address where others come to it."""
     address = "1.2.3.4" if reach == "public" else "192.168.1.5"
-    facts = NodeFacts(
+    network = NetworkFacts(
         interfaces=(
             Interface("lo", "loopback", (ip_address("127.0.0.1"),)),
             Interface("eth0", "lan", (ip_address(address),)),
         ),
         default_routes=("eth0",),
-        engine="lkhub-engine",
-        python="python3",
-        state="/var/lib/lkhub",
-        folder="/etc/lkhub",
     )
+    installation = Installation("lkhub-engine", "python3", "/var/lib/lkhub", "/etc/lkhub", "lkhub")
     domain = "domain: rtc.example.com\n" if reach == "public" else ""
     loaded = load_spec(f"reach: {reach}\n{domain}".encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, network, installation)
     loaded.require_sound()
     assert plan is not None
     return plan

@@ -1,10 +1,11 @@
-"""Machines to plan for: what `lkhub.host.node` would have gathered on them."""
+"""Networks to plan for: what `lkhub.host.network` would have gathered on them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
-from lkhub.plan.facts import Interface, InterfaceKind, LookedUp, NodeFacts
+from lkhub.plan.installation import Installation
+from lkhub.plan.network import Interface, InterfaceKind, LookedUp, NetworkFacts
 from lkhub.spec.types import Address
 
 
@@ -37,21 +38,25 @@ PUBLIC_V6 = interface("eth0", "lan", "2600::4/64", "fe80::5/64")
 NOBODY = LookedUp()
 
 
+def make_installation(state: str = "/var/lib/lkhub", folder: str = "/etc/lkhub") -> Installation:
+    """An installation of nowhere in particular."""
+    return Installation(
+        engine="/opt/lkhub/lkhub-engine", python="/usr/bin/python3", state=state, folder=folder, user="lkhub"
+    )
+
+
+INSTALLATION = make_installation()
+
+
 def make_facts(
     *interfaces: Interface,
     routes: Iterable[str] = ("eth0",),
-    state: str = "/var/lib/lkhub",
-    folder: str = "/etc/lkhub",
     looked_up: LookedUp = NOBODY,
-) -> NodeFacts:
-    """A machine with these interfaces, by default those of a laptop at home with Docker and Tailscale."""
-    return NodeFacts(
+) -> NetworkFacts:
+    """The network of a machine with these interfaces, by default a laptop's at home, with Docker and Tailscale."""
+    return NetworkFacts(
         interfaces=interfaces or (LOOPBACK, DOCKER, TAILSCALE, CONTAINER, ETHERNET, WIFI),
         default_routes=tuple(routes),
-        engine="/opt/lkhub/lkhub-engine",
-        python="/usr/bin/python3",
-        state=state,
-        folder=folder,
         looked_up=looked_up,
     )
 

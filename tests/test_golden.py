@@ -21,12 +21,11 @@ import pytest
 
 from lkhub.errors import SpecError
 from lkhub.plan.build import build_plan
-from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import resolve_keys
 from lkhub.render.all import render_all
 from lkhub.render.proxy.all import render_proxy
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 FOLDER = Path(__file__).parent / "golden"
 CASES = sorted(FOLDER.glob("*/*.txt"))
@@ -53,9 +52,9 @@ def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
     for name, text in given.items():
         (folder / name).write_text(text)
     loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     if loaded.spec.keys.source != "managed":
-        resolve_keys(loaded, StatePaths(facts.state), str(folder), environ)
+        resolve_keys(loaded, INSTALLATION.paths, str(folder), environ)
     try:
         loaded.require_sound()
     except SpecError as error:

@@ -129,7 +129,7 @@ RULES = (
         (
             "lkhub.host.engine",
             "lkhub.host.files",
-            "lkhub.host.node",
+            "lkhub.host.network",
             "lkhub.host.ports",
             "lkhub.host.processes",
             "subprocess",
@@ -219,14 +219,14 @@ def test_service_carries_nothing_that_makes_a_plan(graph: grimp.ImportGraph) -> 
     assert found <= {"lkhub.spec", "lkhub.secret"}
 
 
-def test_only_the_document_reader_and_a_renderer_know_yaml(graph: grimp.ImportGraph) -> None:
+def test_only_the_document_reader_knows_yaml(graph: grimp.ImportGraph) -> None:
     """Reading YAML safely (size, depth, secrets in messages) is hard enough to do in one place."""
     importers = {
         module
         for module in graph.modules
         if "ruamel" in graph.find_modules_directly_imported_by(module) and module != "ruamel"
     }
-    assert importers <= {"lkhub.source.yaml", "lkhub.render.livekit"}
+    assert importers == {"lkhub.source.yaml"}
 
 
 def test_httpx_is_loaded_in_one_place(graph: grimp.ImportGraph) -> None:

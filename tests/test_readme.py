@@ -30,7 +30,7 @@ from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.load import load_spec
 from tests.documents import BLOCKS, PAGES, ROOT, Block, list_anchors, list_blocks, list_inline
 from tests.kit.hub import Hub, make_hub
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 WEB_PACKAGES = ROOT / "web/node_modules"
 
@@ -83,7 +83,7 @@ def test_yaml_is_a_spec_without_faults(block: Block) -> None:
     loaded = load_spec(block.text.replace("203.0.113.", "1.2.3.").encode(), str(block))
     spec = loaded.spec
     machine = "tailnet" if spec.tls.mode == "tailscale" else "home" if spec.reach == "public" else "laptop"
-    build_plan(loaded, MACHINES[machine])
+    build_plan(loaded, MACHINES[machine], INSTALLATION)
     loaded.require_sound()
 
 

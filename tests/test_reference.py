@@ -37,7 +37,7 @@ from lkhub.supervise.child import ShownState
 from lkhub.wire.serve_config import parse_serve
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
-from tests.machines import LOOPBACK, MACHINES
+from tests.machines import INSTALLATION, LOOPBACK, MACHINES
 
 
 @cache
@@ -220,7 +220,7 @@ def test_every_error_has_the_code_that_is_listed() -> None:
 
 def make_plan(reach: str) -> Plan:
     text, machine = (f"reach: {reach}\n", "laptop") if reach != "public" else ("reach: public\ndomain: a.b\n", "vps-v4")
-    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan is not None
     return plan
 

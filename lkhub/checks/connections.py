@@ -6,7 +6,7 @@ from typing import Any
 
 from lkhub.checks.limits import SOMEHOW, more_files
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
-from lkhub.plan.facts import RunsIn
+from lkhub.plan.host import RunsIn
 
 # What takes connections, by the process that tells of them and their kind.
 _OF = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lkhub.checks.limits import SOMEHOW, more_files
 from lkhub.findings.finding import Finding, Fix
-from lkhub.plan.facts import KernelLimits, RunsIn
+from lkhub.plan.host import KernelLimits, RunsIn
 
 # livekit-server warns below 5,000,000 bytes as getsockopt(2) tells them (mediatransportutil, rtcconfig), which is twice
 # what the sysctl says (socket(7), SO_RCVBUF).

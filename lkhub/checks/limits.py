@@ -3,7 +3,7 @@
 import shlex
 
 from lkhub.findings.finding import Fix
-from lkhub.plan.facts import RunsIn
+from lkhub.plan.host import RunsIn
 
 # Room for a thousand people in calls.
 FILES = 65536

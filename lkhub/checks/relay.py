@@ -6,7 +6,7 @@ from typing import Any
 
 from lkhub.checks.limits import SOMEHOW, more_files
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
-from lkhub.plan.facts import RunsIn
+from lkhub.plan.host import RunsIn
 
 # Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
 NEARLY_FULL = 0.75

@@ -12,8 +12,8 @@ from lkhub.cli.shared.show import err
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.host.files import explain_os_errors, read_text, write_private
 from lkhub.hub.locate import find_spec, find_state
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
@@ -89,8 +89,8 @@ def _plan(spec: Path | None, state: Path | None, *, judges_keys: bool) -> tuple[
     if judges_keys:
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
         return hub.plan, hub.interfaces
-    plan, facts = plan_hub(find_spec(spec), find_state(state))
-    return plan, facts.interfaces
+    plan, network = plan_hub(find_spec(spec), find_state(state))
+    return plan, network.interfaces
 
 
 def _show_difference(files: tuple[RenderedFile, ...], folder: Path) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Listener, Plan, ProcessName, Protocol
+from lkhub.plan.network import Interface
 from lkhub.source.located import Path, dotted
 from lkhub.spec.types import Address, Network, PortRange, Reach
 

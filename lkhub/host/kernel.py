@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from lkhub.errors import MachineError
-from lkhub.plan.facts import KernelLimits
+from lkhub.plan.host import KernelLimits
 
 
 def require_load_figures(proc: Path = Path("/proc")) -> None:

@@ -1,16 +1,14 @@
 """What others are asked because the spec says so: the name servers, a STUN server, the tailnet."""
 
-import getpass
-import os
 import subprocess
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lkhub.host.engine import bundled_engine
 from lkhub.host.environ import tool_environ
 from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
-from lkhub.plan.facts import LookedUp
+from lkhub.plan.installation import Installation
+from lkhub.plan.network import LookedUp
 from lkhub.source.json_text import parse_json
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
@@ -19,30 +17,23 @@ from lkhub.spec.types import AskStun
 STUN_SECONDS = 6.0
 
 
-def look_up(spec: Spec, *, ask_domain: bool) -> LookedUp:
-    """Ask whom the spec names, and nobody else. A failure is told, never raised."""
+def look_up(spec: Spec, installation: Installation, *, ask_domain: bool) -> LookedUp:
+    """Ask the servers that the spec names, and no others. A failure is told, never raised."""
     found = LookedUp()
     if isinstance(spec.media.advertise, AskStun):
-        found = _ask_stun(spec.media.advertise.server)
+        found = _ask_stun(installation.engine, spec.media.advertise.server)
     elif ask_domain and spec.domain:
         found = LookedUp(domain=ask_resolver(spec.domain, RESOLVE_SECONDS))
     if spec.tls.mode == "tailscale":
         facts = ask_tailscale()
-        for problem in judge_tailscale(facts, spec.domain, _user_name()):
+        for problem in judge_tailscale(facts, spec.domain, installation.user):
             return replace(found, problem=problem.message, hint=problem.hint)
         found = replace(found, tailnet=facts.name)
     return found
 
 
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without an entry, as in a container
-        return str(os.getuid())
-
-
-def _ask_stun(server: str) -> LookedUp:
-    argv = [bundled_engine(), "stun", "--server", server]
+def _ask_stun(engine: str, server: str) -> LookedUp:
+    argv = [engine, "stun", "--server", server]
     try:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
         answer = parse_json(done.stdout)

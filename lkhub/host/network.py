@@ -1,6 +1,5 @@
-"""Facts of this machine that a plan depends on."""
+"""The network that this machine is in."""
 
-import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,8 +9,7 @@ from typing import Any
 
 import psutil
 
-from lkhub.host.engine import bundled_engine
-from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
+from lkhub.plan.network import Interface, InterfaceKind, NetworkFacts
 from lkhub.spec.types import Address, Network
 
 # Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
@@ -36,17 +34,10 @@ _RTF_UP, _RTF_REJECT = 0x1, 0x200  # linux/route.h
 _SOMEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
-def gather_node_facts(state: str, folder: str) -> NodeFacts:
-    """What a plan must know of this machine. `state` is the state directory, `folder` the spec's."""
+def gather_network() -> NetworkFacts:
+    """What a plan must know of it. Nothing is looked up yet: see `lkhub.host.lookup`."""
     interfaces = list_interfaces()
-    return NodeFacts(
-        interfaces=interfaces,
-        default_routes=_gather_default_routes(interfaces),
-        engine=bundled_engine(),
-        python=sys.executable,
-        state=os.path.abspath(state),
-        folder=folder,
-    )
+    return NetworkFacts(interfaces, _gather_default_routes(interfaces))
 
 
 def list_interfaces() -> tuple[Interface, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
 from lkhub.host.commands import has_program, run_command
-from lkhub.plan.facts import RunsIn
+from lkhub.plan.host import RunsIn
 
 # cgroups(7): the line of the unified hierarchy, or of systemd's own in the old one, names the unit at its end.
 _UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)

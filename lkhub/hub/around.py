@@ -16,7 +16,7 @@ from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Verdict
 from lkhub.host.commands import Done, run_command
 from lkhub.host.firewall import look_at_firewalls
 from lkhub.host.holders import find_holder
-from lkhub.host.node import list_interfaces
+from lkhub.host.network import list_interfaces
 from lkhub.host.resolver import ask_resolver
 from lkhub.hub.as_root import as_root
 from lkhub.hub.knock import ask_around

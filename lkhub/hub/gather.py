@@ -17,7 +17,7 @@ from lkhub.hub.applied import describe_unknown, require_applied
 from lkhub.hub.locate import name_state
 from lkhub.hub.progress import Progress
 from lkhub.hub.status import HubStatus, Verified
-from lkhub.plan.facts import KernelLimits, RunsIn
+from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json

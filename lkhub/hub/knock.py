@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.http import httpx
-from lkhub.host.node import list_interfaces
+from lkhub.host.network import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
 from lkhub.hub.web_front import WAY
 from lkhub.plan.leads import Answerer, Lead

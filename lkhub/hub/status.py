@@ -36,7 +36,7 @@ from lkhub.checks.supervised import (
 from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
 from lkhub.findings.finding import Finding
-from lkhub.plan.facts import KernelLimits, RunsIn
+from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]

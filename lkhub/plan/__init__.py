@@ -1,1 +1,1 @@
-"""Every decision taken: `Spec` + `NodeFacts` → `Plan`. Pure."""
+"""Every decision taken: `Spec` + `NetworkFacts` + `Installation` → `Plan`. Pure."""

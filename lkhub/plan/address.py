@@ -3,7 +3,7 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lkhub.plan.facts import Interface, InterfaceKind, NodeFacts
+from lkhub.plan.network import Interface, InterfaceKind, NetworkFacts
 from lkhub.spec.types import Address, Network
 
 _WHY_NOT: dict[InterfaceKind, str] = {
@@ -50,7 +50,7 @@ class AddressChoice:
     others: tuple[Candidate, ...]
 
 
-def list_candidates(facts: NodeFacts) -> tuple[Candidate, ...]:
+def list_candidates(facts: NetworkFacts) -> tuple[Candidate, ...]:
     """Every address that could be advertised, the best first: usable, on the default route, IPv4."""
     routes = {name: rank for rank, name in enumerate(facts.default_routes)}
     found = [
@@ -76,7 +76,7 @@ def _why_not(interface: Interface, address: Address, routes: Container[str]) -> 
     return _WHY_NOT.get(interface.kind, "")
 
 
-def choose_lan_address(facts: NodeFacts, allowed: tuple[str, ...] = ()) -> AddressChoice | None:
+def choose_lan_address(facts: NetworkFacts, allowed: tuple[str, ...] = ()) -> AddressChoice | None:
     """The LAN address to advertise, None where no interface carries one.
 
     `allowed` are interface names that the spec insists on; they overrule what kind they look like.
@@ -96,7 +96,7 @@ def choose_lan_address(facts: NodeFacts, allowed: tuple[str, ...] = ()) -> Addre
     return AddressChoice(best.address, best.interface, _explain(best, usable, facts, allowed), further, others)
 
 
-def _on_other_networks(facts: NodeFacts, best: Candidate, usable: list[Candidate]) -> tuple[Candidate, ...]:
+def _on_other_networks(facts: NetworkFacts, best: Candidate, usable: list[Candidate]) -> tuple[Candidate, ...]:
     """One address of the same family on each further LAN. Cable and Wi-Fi on one LAN are one."""
     taken = {best.interface: _network_of(facts, best)}
     further = []
@@ -109,12 +109,12 @@ def _on_other_networks(facts: NodeFacts, best: Candidate, usable: list[Candidate
     return tuple(further)
 
 
-def _network_of(facts: NodeFacts, candidate: Candidate) -> Network | None:
+def _network_of(facts: NetworkFacts, candidate: Candidate) -> Network | None:
     interface = facts.interface_of(candidate.address)
     return interface.network_of(candidate.address) if interface else None
 
 
-def choose_public_addresses(facts: NodeFacts, named: Container[Address] = ()) -> tuple[Candidate, ...]:
+def choose_public_addresses(facts: NetworkFacts, named: Container[Address] = ()) -> tuple[Candidate, ...]:
     """Public addresses that this machine itself carries: the best of each family.
 
     `named` are those that the hub's name leads to, and come first. One of a tunnel is taken where it is among them, or
@@ -133,12 +133,12 @@ def choose_public_addresses(facts: NodeFacts, named: Container[Address] = ()) ->
     return tuple(firsts[version] for version in sorted(firsts))
 
 
-def list_public_on_vpn(facts: NodeFacts) -> tuple[Candidate, ...]:
+def list_public_on_vpn(facts: NetworkFacts) -> tuple[Candidate, ...]:
     """Public addresses that tunnels bring to this machine."""
     return tuple(candidate for candidate in list_candidates(facts) if candidate.is_public_on_vpn)
 
 
-def behind_nat(facts: NodeFacts, external: Address) -> Address | None:
+def behind_nat(facts: NetworkFacts, external: Address) -> Address | None:
     """The address of this machine that packets to `external` arrive at: its own, or the one on the default route."""
     if facts.interface_of(external) is not None:
         return external
@@ -152,7 +152,7 @@ def behind_nat(facts: NodeFacts, external: Address) -> Address | None:
     return None
 
 
-def _explain(best: Candidate, usable: list[Candidate], facts: NodeFacts, allowed: tuple[str, ...]) -> str:
+def _explain(best: Candidate, usable: list[Candidate], facts: NetworkFacts, allowed: tuple[str, ...]) -> str:
     if allowed:
         return f"on {best.interface}, which media.interfaces names"
     if best.why_not:

@@ -1,10 +1,12 @@
-"""`Spec` + `NodeFacts` → `Plan`. The one home of defaults that depend on `reach` or on the machine."""
+"""`Spec` + `NetworkFacts` + `Installation` → `Plan`. The one home of defaults that depend on `reach` or on the
+network."""
 
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
-from lkhub.plan.facts import NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
 from lkhub.plan.media import LOOPBACK, plan_media
 from lkhub.plan.model import EdgePlan, MediaPlan, Plan, ProbePath, RelayPlan, ServePlan, TurnServer, Urls, in_url
+from lkhub.plan.network import NetworkFacts
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes
@@ -14,25 +16,28 @@ from lkhub.spec.model import Spec
 from lkhub.spec.turn import Login
 
 
-def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
-    """Decide everything. Faults are added to `loaded`; None where there is no address to build on."""
+def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installation) -> Plan | None:
+    """Decide everything, for the machine that is in this network and has this installation: this one or another.
+
+    Faults are added to `loaded`; None where there is no address to build on.
+    """
     spec = loaded.spec
     notes: list[str] = []
-    media = plan_media(loaded, facts, notes, has_edge=tls_mode(spec) != "off")
-    edge = plan_edge(loaded, facts, media, notes)
+    media = plan_media(loaded, network, notes, has_edge=tls_mode(spec) != "off")
+    edge = plan_edge(loaded, network, installation, media, notes)
     if media is None or (edge is None and tls_mode(spec) != "off"):
         return None
     relay = _plan_relay(spec, media, edge)
     serve = _plan_serve(spec, media, edge)
     listeners = list_listeners(media, relay, serve, edge)
     find_collisions(listeners, loaded)
-    paths = StatePaths(facts.state)
+    paths = installation.paths
     urls = _plan_urls(spec, media, serve, edge)
     turn_servers = _plan_turn_servers(spec, paths)
     return Plan(
         name=spec.name,
         reach=spec.reach,
-        paths=paths,
+        installation=installation,
         media=media,
         relay=relay,
         edge=edge,
@@ -40,7 +45,7 @@ def build_plan(loaded: LoadedSpec, facts: NodeFacts) -> Plan | None:
         stun=plan_stun(loaded, media, relay),
         serve=serve,
         urls=urls,
-        processes=plan_processes(spec, facts, media, urls, relay, edge, turn_servers, listeners),
+        processes=plan_processes(spec, installation, media, urls, relay, edge, turn_servers, listeners),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
         at_home=_lead_home(media, edge),

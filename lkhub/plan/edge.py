@@ -1,12 +1,10 @@
 """The hub's front door: which names it has, where it listens, who certifies it."""
 
-from pathlib import PurePath
-
-from lkhub.plan.facts import NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.media import LOOPBACK
 from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnDoor, as_host
-from lkhub.plan.paths import StatePaths
+from lkhub.plan.network import NetworkFacts
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.types import Address, TlsMode
@@ -26,7 +24,9 @@ def listen_port(spec: Spec) -> int:
     return spec.tls.listen or (BEHIND_PROXY_PORT if tls_mode(spec) == "external" else HTTPS_PORT)
 
 
-def plan_edge(loaded: LoadedSpec, facts: NodeFacts, media: MediaPlan | None, notes: list[str]) -> EdgePlan | None:
+def plan_edge(
+    loaded: LoadedSpec, facts: NetworkFacts, installation: Installation, media: MediaPlan | None, notes: list[str]
+) -> EdgePlan | None:
     """The edge; None where the hub runs without. Faults are added to `loaded`."""
     spec = loaded.spec
     mode = tls_mode(spec)
@@ -44,7 +44,7 @@ def plan_edge(loaded: LoadedSpec, facts: NodeFacts, media: MediaPlan | None, not
         listen=listen,
         port=listen_port(spec),
         http=http_port(spec) if ends_tls else None,
-        tls=_plan_tls(spec, facts, mode, notes),
+        tls=_plan_tls(spec, installation, mode, notes),
         turn=turn,
         trusted_proxies=() if ends_tls else spec.tls.trusted_proxies,
     )
@@ -70,7 +70,7 @@ def _plan_turn(
     return TurnDoor(host, spec.turn.port or spec.turn.listen, spec.turn.listen, bind)
 
 
-def _check_keys(loaded: LoadedSpec, facts: NodeFacts, mode: TlsMode) -> None:
+def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
     """Keys that a mode needs, and keys that it has no use for."""
     spec = loaded.spec
     # One that is there and wrong has a fault of its own.
@@ -139,7 +139,7 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
         )
 
 
-def _check_tailnet(loaded: LoadedSpec, facts: NodeFacts) -> None:
+def _check_tailnet(loaded: LoadedSpec, facts: NetworkFacts) -> None:
     looked_up, domain = facts.looked_up, loaded.spec.domain
     if loaded.spec.reach != "lan":
         problem = "a tailnet's name leads its own devices to this machine, and nobody else"
@@ -150,7 +150,7 @@ def _check_tailnet(loaded: LoadedSpec, facts: NodeFacts) -> None:
         loaded.add(("domain",), f"{domain} is not this node's name in the tailnet", f"it is {looked_up.tailnet}")
 
 
-def _name(spec: Spec, facts: NodeFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
+def _name(spec: Spec, facts: NetworkFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
     """The hub's name first. Addresses too, where the hub certifies itself for a network in which it may have no name.
     On the internet it has one, and providers change addresses, which devices must not notice by a new root."""
     if mode == "tailscale":
@@ -185,13 +185,13 @@ def http_port(spec: Spec) -> int | None:
     return None if spec.tls.http == "off" else spec.tls.http
 
 
-def _plan_tls(spec: Spec, facts: NodeFacts, mode: TlsMode, notes: list[str]) -> TlsPlan:
+def _plan_tls(spec: Spec, installation: Installation, mode: TlsMode, notes: list[str]) -> TlsPlan:
     for_turn = mode == "external" and spec.turn.listen is not None and spec.tls.cert is None
     asks = mode == "acme" or for_turn
     issuers, why = choose_issuers(spec, mode, http_port(spec)) if asks else ((), "")
     notes += [why] if why else []
-    account = plan_account(spec, StatePaths(facts.state)) if asks else None
-    cert, key = (str(PurePath(facts.folder, path)) if path else "" for path in (spec.tls.cert, spec.tls.key))
+    account = plan_account(spec, installation.paths) if asks else None
+    cert, key = (installation.beside_spec(path) if path else "" for path in (spec.tls.cert, spec.tls.key))
     return TlsPlan(mode, spec.tls.email, issuers, cert, key, account)
 
 

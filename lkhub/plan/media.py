@@ -12,8 +12,8 @@ from lkhub.plan.address import (
     list_candidates,
     list_public_on_vpn,
 )
-from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Advertised, MediaPlan
+from lkhub.plan.network import NetworkFacts
 from lkhub.shown import printable
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
@@ -30,7 +30,7 @@ _TAILSCALE_MAKES_IT = (
 )
 
 
-def plan_media(loaded: LoadedSpec, facts: NodeFacts, notes: list[str], *, has_edge: bool) -> MediaPlan | None:
+def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str], *, has_edge: bool) -> MediaPlan | None:
     """The SFU's part. Faults are added to `loaded`; None where there is no address to build on."""
     spec = loaded.spec
     _check_interfaces(loaded, facts)
@@ -63,14 +63,14 @@ def plan_media(loaded: LoadedSpec, facts: NodeFacts, notes: list[str], *, has_ed
     )
 
 
-def _interfaces_of(facts: NodeFacts, addresses: tuple[Advertised, ...]) -> tuple[str, ...]:
+def _interfaces_of(facts: NetworkFacts, addresses: tuple[Advertised, ...]) -> tuple[str, ...]:
     if any(address.local.is_loopback for address in addresses):
         return (facts.loopback(),)
     found = [facts.interface_of(address.local) for address in addresses]
     return tuple(dict.fromkeys(interface.name for interface in found if interface))
 
 
-def _check_interfaces(loaded: LoadedSpec, facts: NodeFacts) -> None:
+def _check_interfaces(loaded: LoadedSpec, facts: NetworkFacts) -> None:
     known = [interface.name for interface in facts.interfaces]
     for index, name in enumerate(loaded.spec.media.interfaces):
         if name not in known:
@@ -81,7 +81,7 @@ def _check_interfaces(loaded: LoadedSpec, facts: NodeFacts) -> None:
             )
 
 
-def _choose_addresses(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_addresses(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
     spec = loaded.spec
     if isinstance(spec.media.advertise, tuple) and not isinstance(spec.media.advertise, AskStun):
         return tuple(_check_advertised(loaded, facts, address, notes) for address in spec.media.advertise)
@@ -96,7 +96,7 @@ def _choose_addresses(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) ->
     return _choose_lan(loaded, facts, notes)
 
 
-def _choose_lan(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_lan(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
     interfaces = loaded.spec.media.interfaces
     known = tuple(name for name in interfaces if any(name == interface.name for interface in facts.interfaces))
     choice = choose_lan_address(facts, known)
@@ -137,21 +137,21 @@ def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[str]
     return notes
 
 
-def needs_domain(spec: Spec, facts: NodeFacts) -> bool:
+def needs_domain(spec: Spec, facts: NetworkFacts) -> bool:
     """Whether what `domain` resolves to decides which address clients are told: IPv4 behind a NAT, or one of several
     public addresses."""
     asked = spec.reach == "public" and spec.media.advertise == "auto" and spec.domain is not None
     return asked and (_lacks_public_v4(facts) or bool(list_public_on_vpn(facts)))
 
 
-def _lacks_public_v4(facts: NodeFacts) -> bool:
+def _lacks_public_v4(facts: NetworkFacts) -> bool:
     """Whether the machine has an IPv4 address to be led to, and none that is public. IPv6 has no such case: nobody
     translates it."""
     v4 = [c for c in list_candidates(facts) if c.address.version == 4 and not c.why_not]
     return bool(v4) and not any(c.address.is_global for c in v4)
 
 
-def _choose_public(loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
     """The machine's own public addresses, and behind a NAT the IPv4 address that the hub's name resolves to."""
     domain = loaded.spec.domain
     named = facts.looked_up.domain or ()
@@ -205,7 +205,7 @@ def _tell_own(own: Sequence[Candidate], notes: list[str]) -> tuple[Advertised, .
     return tuple(Advertised(c.address, c.address) for c in own)
 
 
-def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NodeFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
     seen = facts.looked_up.stun
     if seen is not None:
         return _translate([seen], loaded, facts, notes, f"what {asked.server} sees")
@@ -218,7 +218,7 @@ def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NodeFacts, notes: list[
 
 
 def _translate(
-    told: Sequence[Address], loaded: LoadedSpec, facts: NodeFacts, notes: list[str], why: str
+    told: Sequence[Address], loaded: LoadedSpec, facts: NetworkFacts, notes: list[str], why: str
 ) -> tuple[Advertised, ...]:
     """Each told address with the local one that it leads to."""
     found = []
@@ -237,7 +237,7 @@ def _translate(
     return tuple(found)
 
 
-def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, notes: list[str]) -> Advertised:
+def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address, notes: list[str]) -> Advertised:
     """An address that the spec names. What this machine does not have is a fault, but for a public one."""
     path = ("media", "advertise")
     reach = loaded.spec.reach
@@ -256,7 +256,7 @@ def _check_advertised(loaded: LoadedSpec, facts: NodeFacts, address: Address, no
     return Advertised(address, address)
 
 
-def _explain_loopback(facts: NodeFacts, address: Address) -> tuple[str, str] | None:
+def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[str, str] | None:
     """Problem and hint of an address for others that the loopback interface alone has, as hosts have it that announce
     theirs by a routing protocol: LiveKit takes nothing of that interface for others."""
     kinds = {interface.kind for interface in facts.interfaces if address in interface.addresses}
@@ -276,7 +276,7 @@ def _explain_bare(names: Sequence[str]) -> tuple[str, str]:
     return problem, connect or "give it an address, or name another interface"
 
 
-def _explain_no_address(facts: NodeFacts, what: str) -> tuple[str, str]:
+def _explain_no_address(facts: NetworkFacts, what: str) -> tuple[str, str]:
     far = [c for c in list_candidates(facts) if not (c.address.is_loopback or c.address.is_link_local)]
     listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in far]
     found = "; ".join(listed) or "no address at all"

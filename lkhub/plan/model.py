@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
+from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
 from lkhub.source.located import Path
 from lkhub.spec.duration import DEFAULT_DRAIN, Duration
@@ -267,7 +268,7 @@ class Urls:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything decided about one hub on one machine.
+    """Everything decided about one hub on one machine, which has the `installation`.
 
     `turn_servers` are others'. `at_home` leads the hub's own programs to names and addresses that this machine may not
     be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `notes`
@@ -276,7 +277,7 @@ class Plan:
 
     name: str
     reach: Reach
-    paths: StatePaths
+    installation: Installation
     media: MediaPlan
     relay: RelayPlan | None
     edge: EdgePlan | None
@@ -292,6 +293,11 @@ class Plan:
     drain: Duration
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def paths(self) -> StatePaths:
+        """Where the files of its state directory are."""
+        return self.installation.paths
 
 
 def in_url(address: Address) -> str:

@@ -1,4 +1,5 @@
-"""What the plan must know of this machine. Gathered by `lkhub.host.node`, judged here and in `address`."""
+"""The network that a hub is in, as far as a plan depends on it. Gathered by `lkhub.host.network`, judged here and in
+`address`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -41,20 +42,12 @@ class LookedUp:
 
 
 @dataclass(frozen=True)
-class NodeFacts:
-    """This machine, as far as a plan depends on it.
-
-    `default_routes` are the interfaces that carry a default route, best first. `engine` is the path of
-    the bundled engine, `python` that of the interpreter that runs lkhub, `state` the state directory,
-    `folder` the spec's own, which relative paths in it start from.
-    """
+class NetworkFacts:
+    """The network of the machine that the hub runs on. `default_routes` are the interfaces that carry a default route,
+    best first."""
 
     interfaces: tuple[Interface, ...]
     default_routes: tuple[str, ...]
-    engine: str
-    python: str
-    state: str
-    folder: str
     looked_up: LookedUp = LookedUp()
 
     def interface_of(self, address: Address) -> Interface | None:
@@ -64,27 +57,3 @@ class NodeFacts:
     def loopback(self) -> str:
         """Name of the loopback interface: `lo` on Linux, `lo0` on macOS."""
         return next((interface.name for interface in self.interfaces if interface.kind == "loopback"), "lo")
-
-
-@dataclass(frozen=True)
-class KernelLimits:
-    """What holds for the hub's processes; None where it is not known. Buffers in bytes, `open_files` descriptors of one
-    process, `connections` entries of the connection tracking table, now and at most."""
-
-    receive_buffer: int | None = None
-    send_buffer: int | None = None
-    open_files: int | None = None
-    connections: int | None = None
-    connections_max: int | None = None
-
-
-@dataclass(frozen=True)
-class RunsIn:
-    """What started the hub, as far as it decides where limits are set: the systemd `unit` that it is part of, whether
-    that is a user's own (`user_unit`), whether it runs in a `container`, whether its user `is_root`. With neither unit
-    nor container it was started from a shell, or by something that is not known."""
-
-    unit: str = ""
-    user_unit: bool = False
-    container: bool = False
-    is_root: bool = True

@@ -1,9 +1,8 @@
 """The children of the supervisor: their arguments, their files, how they tell that they are ready."""
 
 from collections.abc import Iterable
-from pathlib import PurePath
 
-from lkhub.plan.facts import NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import Door, EdgePlan, Listener, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.model import Spec
@@ -11,7 +10,7 @@ from lkhub.spec.model import Spec
 
 def plan_processes(
     spec: Spec,
-    facts: NodeFacts,
+    installation: Installation,
     media: MediaPlan,
     urls: Urls,
     relay: RelayPlan | None,
@@ -20,18 +19,18 @@ def plan_processes(
     listeners: Iterable[Listener],
 ) -> tuple[ProcessPlan, ...]:
     """All of them, in the order in which they are told about."""
-    paths = StatePaths(facts.state)
+    paths = installation.paths
     secrets = tuple(server.secret_file for server in turn_servers if server.secret_file)
-    processes = [_plan_media(spec, facts, media, urls, paths, secrets)]
+    processes = [_plan_media(spec, installation, media, urls, paths, secrets)]
     if relay is not None and relay.udp:
-        argv, ready = _engine_command(facts, paths, "relay", "relay.json")
+        argv, ready = _engine_command(installation, paths, "relay", "relay.json")
         processes.append(ProcessPlan("relay", argv, (paths.render("relay.json"), paths.relay_secret), ready, True))
     serve_json = paths.render("serve.json")
-    argv = (facts.python, "-m", "lkhub", "serve", "--config", serve_json)
+    argv = (installation.python, "-m", "lkhub", "serve", "--config", serve_json)
     ready = Ready(url=f"{urls.local_serve}/api/hub")
     processes.append(ProcessPlan("serve", argv, (serve_json, paths.keys), ready, False))
     if edge is not None:
-        argv, ready = _engine_command(facts, paths, "edge", "caddy.json")
+        argv, ready = _engine_command(installation, paths, "edge", "caddy.json")
         secret_files = [edge.tls.account.key_file] if edge.tls.account else []
         if relay is not None and relay.tls:
             secret_files.append(paths.relay_secret)
@@ -49,21 +48,23 @@ def _edge_doors(listeners: Iterable[Listener]) -> tuple[Door, ...]:
     return tuple((str(listener.address or ""), listener.ports.start) for listener in ours)
 
 
-def _engine_command(facts: NodeFacts, paths: StatePaths, name: str, config: str) -> tuple[tuple[str, ...], Ready]:
+def _engine_command(
+    installation: Installation, paths: StatePaths, name: str, config: str
+) -> tuple[tuple[str, ...], Ready]:
     control = paths.socket(name)
-    argv = (facts.engine, name, "--config", paths.render(config), "--control", control)
+    argv = (installation.engine, name, "--config", paths.render(config), "--control", control)
     return argv, Ready(socket=control)
 
 
 def _plan_media(
-    spec: Spec, facts: NodeFacts, media: MediaPlan, urls: Urls, paths: StatePaths, secrets: tuple[str, ...]
+    spec: Spec, installation: Installation, media: MediaPlan, urls: Urls, paths: StatePaths, secrets: tuple[str, ...]
 ) -> ProcessPlan:
     livekit_yaml = paths.render("livekit.yaml")
     files = (livekit_yaml, paths.keys, paths.relay_secret, *secrets)
     if spec.engine != "bundled":
-        argv: tuple[str, ...] = (str(PurePath(facts.folder, spec.engine)), "--config", livekit_yaml)
+        argv: tuple[str, ...] = (installation.beside_spec(spec.engine), "--config", livekit_yaml)
         return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True, drain=int(spec.drain))
-    argv, ready = _engine_command(facts, paths, "media", "livekit.yaml")
+    argv, ready = _engine_command(installation, paths, "media", "livekit.yaml")
     if not media.one_of_each_family:
         # What livekit.yaml has no words for.
         for address in media.addresses:

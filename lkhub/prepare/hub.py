@@ -11,15 +11,17 @@ from lkhub import __version__
 from lkhub.errors import MachineError
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import digest, ensure_state_dir, read_input
+from lkhub.host.installation import find_installation
 from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
-from lkhub.host.node import gather_node_facts
+from lkhub.host.network import gather_network
 from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_managed_keys, read_secret
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import Interface, NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
+from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.render.all import render_all
@@ -38,8 +40,7 @@ from lkhub.spec.turn import list_turn_variables
 class PreparedHub:
     """A plan with the text of all its files.
 
-    `spec` is the spec's absolute path, None for the defaults, `raw` its text, `folder` what relative paths in it start
-    from. `files` maps absolute paths to texts and
+    `spec` is the spec's absolute path, None for the defaults, `raw` its text. `files` maps absolute paths to texts and
     includes the ones with secrets. `fingerprints` tell two versions of a process apart. `environ` has the
     variables that the spec refers to, for a supervisor whose own environment is another. `interfaces` are those that
     the plan was made for.
@@ -48,7 +49,6 @@ class PreparedHub:
     plan: Plan
     spec: str | None
     raw: bytes = field(repr=False)
-    folder: str
     keys: Keys
     files: Mapping[str, str] = field(repr=False)
     fingerprints: Mapping[str, Fingerprint]
@@ -59,45 +59,51 @@ class PreparedHub:
 def prepare_hub(spec: str | None, state: str, environ: Mapping[str, str]) -> PreparedHub:
     """Read and judge the spec (None: the defaults). Raises SpecError with every fault, or MachineError."""
     path = os.path.abspath(spec) if spec else None
-    folder = os.path.dirname(path) if path else os.getcwd()
-    return _prepare(b"" if spec is None else read_input(spec), spec or "hub.yaml", path, folder, state, environ)
+    raw = b"" if spec is None else read_input(spec)
+    return _prepare(raw, spec or "hub.yaml", path, _install(spec, state), environ)
 
 
 def prepare_again(hub: PreparedHub) -> PreparedHub:
     """The same spec, not as it may have been edited since, on this machine as it is now."""
-    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.folder, hub.plan.paths.root, hub.environ)
+    return _prepare(hub.raw, hub.spec or "hub.yaml", hub.spec, hub.plan.installation, hub.environ)
 
 
-def plan_hub(spec: str | None, state: str) -> tuple[Plan, NodeFacts]:
-    """The plan alone, and what it was made from. Needs no keys, and writes nothing."""
-    folder = os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd()
-    loaded, facts, plan = _plan(b"" if spec is None else read_input(spec), spec or "hub.yaml", folder, state)
+def plan_hub(spec: str | None, state: str) -> tuple[Plan, NetworkFacts]:
+    """The plan alone, and the network that it was made for. Needs no keys, and writes nothing."""
+    raw = b"" if spec is None else read_input(spec)
+    loaded, network, plan = _plan(raw, spec or "hub.yaml", _install(spec, state))
     loaded.require_sound()
     assert plan is not None
-    return plan, facts
+    return plan, network
 
 
-def _plan(raw: bytes, shown: str, folder: str, state: str) -> tuple[LoadedSpec, NodeFacts, Plan | None]:
+def _install(spec: str | None, state: str) -> Installation:
+    return find_installation(state, os.path.dirname(os.path.abspath(spec)) if spec else os.getcwd())
+
+
+def _plan(raw: bytes, shown: str, installation: Installation) -> tuple[LoadedSpec, NetworkFacts, Plan | None]:
     loaded = load_spec(raw, shown)
-    facts = gather_node_facts(state, folder)
-    if not any(interface.kind == "loopback" for interface in facts.interfaces):
+    network = gather_network()
+    if not any(interface.kind == "loopback" for interface in network.interfaces):
         raise MachineError("the loopback interface is down", hints=("`ip link set lo up` brings it up",))
-    facts = replace(facts, looked_up=look_up(loaded.spec, ask_domain=needs_domain(loaded.spec, facts)))
-    return loaded, facts, build_plan(loaded, facts)
+    looked_up = look_up(loaded.spec, installation, ask_domain=needs_domain(loaded.spec, network))
+    network = replace(network, looked_up=looked_up)
+    return loaded, network, build_plan(loaded, network, installation)
 
 
 def _prepare(
-    raw: bytes, shown: str, path: str | None, folder: str, state: str, environ: Mapping[str, str]
+    raw: bytes, shown: str, path: str | None, installation: Installation, environ: Mapping[str, str]
 ) -> PreparedHub:
     require_load_figures()
-    loaded, facts, plan = _plan(raw, shown, folder, state)
-    _check_engine(loaded, folder)
+    loaded, network, plan = _plan(raw, shown, installation)
+    paths, folder = installation.paths, installation.folder
+    _check_engine(loaded, installation)
     if plan is not None:
-        _check_raw_livekit(loaded, plan, facts)
+        _check_raw_livekit(loaded, plan)
         plan = judge_files(loaded, plan)
     if loaded.spec.keys.source == "managed":
-        _check_webhook(loaded, read_managed_keys(StatePaths(facts.state)))
-    keys = resolve_keys(loaded, StatePaths(facts.state), folder, environ)
+        _check_webhook(loaded, read_managed_keys(paths))
+    keys = resolve_keys(loaded, paths, folder, environ)
     if keys:
         _check_webhook(loaded, keys)
     turn_secrets = resolve_turn_secrets(loaded, folder, environ)
@@ -110,7 +116,7 @@ def _prepare(
         files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
     fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
     referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
-    return PreparedHub(plan, path, raw, folder, keys, files, fingerprints, referenced, facts.interfaces)
+    return PreparedHub(plan, path, raw, keys, files, fingerprints, referenced, network.interfaces)
 
 
 def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
@@ -156,23 +162,22 @@ def _list_variables(spec: Spec) -> tuple[str, ...]:
     )
 
 
-def _check_engine(loaded: LoadedSpec, folder: str) -> None:
+def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:
     engine = loaded.spec.engine
-    if engine != "bundled" and not is_program(os.path.join(folder, engine)):
+    if engine != "bundled" and not is_program(installation.beside_spec(engine)):
         loaded.add(("engine",), f"{engine} is not a program that this user can run", "write bundled, or the path")
 
 
-def _check_raw_livekit(loaded: LoadedSpec, plan: Plan, facts: NodeFacts) -> None:
+def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
     """Let LiveKit's own parser judge the raw keys, and say where in the spec each complaint comes from."""
     if not plan.livekit:
         return
+    engine = plan.installation.engine
     # Without the raw keys nothing is wrong but that files which it names are not there before the first start.
-    without = {
-        complaint.message for complaint in check_config(facts.engine, render_livekit(replace(plan, livekit={})).text)
-    }
+    without = {complaint.message for complaint in check_config(engine, render_livekit(replace(plan, livekit={})).text)}
     text = render_livekit(plan).text
     lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
-    for complaint in check_config(facts.engine, text):
+    for complaint in check_config(engine, text):
         # Of webhooks `_check_webhook` says more.
         if complaint.message not in without and not complaint.message.startswith("api_key is required to use webhooks"):
             path: Path = ("livekit", *lines.get(complaint.line or 0, ()))

@@ -5,7 +5,7 @@ import pytest
 
 from lkhub.checks.kernel import check_kernel
 from lkhub.host.kernel import read_limits
-from lkhub.plan.facts import KernelLimits
+from lkhub.plan.host import KernelLimits
 
 GOOD = KernelLimits(
     receive_buffer=2_500_000, send_buffer=16_777_216, open_files=4096, connections=10, connections_max=65536

@@ -8,7 +8,7 @@ from lkhub.checks.limits import more_files
 from lkhub.checks.relay import check_relay
 from lkhub.findings.finding import Finding
 from lkhub.hub.status import HubStatus
-from lkhub.plan.facts import KernelLimits, RunsIn
+from lkhub.plan.host import KernelLimits, RunsIn
 from tests.checks.test_connections import told
 from tests.checks.test_relay import ports
 

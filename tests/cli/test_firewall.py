@@ -4,7 +4,6 @@ tests/namespaces."""
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from lkhub.firewall.change import Found
 from lkhub.firewall.firewalld import Added, Firewalld, Zone
 from lkhub.firewall.table import Step
 from lkhub.host.firewall import NotPermittedError, write_record
-from lkhub.plan.facts import NodeFacts
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import hub as prepare
 from lkhub.render.firewall.all import FORMS
@@ -66,10 +64,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 def spec(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Writes hub.yaml; `run` has made the folder. The machine is a laptop, whatever this one is."""
 
-    def gather(state: str, folder: str) -> NodeFacts:
-        return replace(MACHINES["laptop"], state=state, folder=folder)
-
-    monkeypatch.setattr(prepare, "gather_node_facts", gather)
+    monkeypatch.setattr(prepare, "gather_network", lambda: MACHINES["laptop"])
 
     def write(text: str) -> None:
         Path("hub.yaml").write_text(text)

@@ -7,7 +7,7 @@ from lkhub.plan.model import Plan
 from lkhub.spec.load import load_spec
 from lkhub.spec.types import PortRange
 from tests.cli.conftest import Run
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 
 @pytest.mark.parametrize("reach", ["local", "lan"])
@@ -21,7 +21,7 @@ def test_first_spec_is_written_and_sound(run: Run, reach: str) -> None:
 def plan_written(machine: str) -> Plan:
     """The plan of the spec that was written, on that machine."""
     loaded = load_spec(Path("hub.yaml").read_bytes())
-    plan = build_plan(loaded, MACHINES[machine])
+    plan = build_plan(loaded, MACHINES[machine], INSTALLATION)
     assert loaded.faults == []
     assert plan is not None
     return plan

@@ -5,13 +5,13 @@ import pytest
 from lkhub.firewall.table import Command, FirewallTable, firewall_table, make_tag
 from lkhub.plan.build import build_plan
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES, make_facts
+from tests.machines import INSTALLATION, MACHINES, make_facts
 
 
 def make_table(spec: str, machine: str = "laptop") -> FirewallTable:
     facts = MACHINES[machine]
     loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     loaded.require_sound()
     assert plan is not None
     return firewall_table(plan, facts.interfaces)
@@ -45,7 +45,7 @@ def test_a_hub_on_the_lan_is_open_to_the_networks_that_it_is_in() -> None:
 def test_where_the_network_is_not_known_it_is_a_private_one_or_the_usual_size() -> None:
     for address, expected in {"10.1.2.3": "10.0.0.0/8", "198.18.0.1": "198.18.0.0/24", "fd00::5": "fc00::/7"}.items():
         loaded = load_spec(f"reach: lan\nmedia: {{advertise: {address!r}}}\n".encode())
-        plan = build_plan(loaded, make_facts())
+        plan = build_plan(loaded, make_facts(), INSTALLATION)
         assert plan is not None
         assert {row.source for row in firewall_table(plan).rows} == {expected}
 

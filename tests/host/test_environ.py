@@ -26,7 +26,7 @@ def spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "engine"
     program.write_text(f'#!/bin/sh\nenv > {tmp_path}/environ\necho \'{{"messages": [], "address": "192.0.2.1"}}\'\n')
     program.chmod(0o700)
-    for module in (engine, lookup, verify):
+    for module in (engine, verify):
         monkeypatch.setattr(module, "bundled_engine", lambda: str(program))
     return tmp_path / "environ"
 
@@ -45,7 +45,7 @@ def test_every_one_of_them_gets_no_more(secrets: None, spy: Path, run: str) -> N
     if run == "check-config":
         check_config(engine.bundled_engine(), "")
     elif run == "stun":
-        lookup._ask_stun("stun.example.com:3478")
+        lookup._ask_stun(engine.bundled_engine(), "stun.example.com:3478")
     elif run == "probe":
         verify.run_probe({})
     else:

@@ -1,6 +1,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 from lkhub.host import lookup
 from lkhub.host.lookup import look_up
 from lkhub.host.resolver import ask_resolver
-from lkhub.plan.facts import LookedUp
+from lkhub.plan.network import LookedUp
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
+from tests.machines import INSTALLATION
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 STUN = PUBLIC_HUB + "media: {advertise: {stun: stun.example.com:3478}}\n"
@@ -20,6 +22,11 @@ STUN = PUBLIC_HUB + "media: {advertise: {stun: stun.example.com:3478}}\n"
 
 def spec(text: str) -> Spec:
     return load_spec(text.encode()).require_sound()
+
+
+def ask(text: str, *, ask_domain: bool, engine: str = "/nowhere/engine") -> LookedUp:
+    """What is looked up for the spec, with this program in the engine's place."""
+    return look_up(spec(text), replace(INSTALLATION, engine=engine), ask_domain=ask_domain)
 
 
 @pytest.fixture
@@ -38,15 +45,14 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """`engine("echo …")`: a program in the engine's place; the file that it returns has its arguments."""
+def engine(tmp_path: Path) -> Callable[[str], str]:
+    """`engine("echo …")`: the path of a program to put in the engine's place. `argv` beside it has its arguments."""
 
-    def make(script: str) -> Path:
+    def make(script: str) -> str:
         path = tmp_path / "engine"
         path.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/argv\n{script}\n')
         path.chmod(0o755)
-        monkeypatch.setattr(lookup, "bundled_engine", lambda: str(path))
-        return tmp_path / "argv"
+        return str(path)
 
     return make
 
@@ -104,29 +110,29 @@ def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("text", ["", "reach: lan", PUBLIC_HUB, "reach: lan\ndomain: hub.example.com"])
 def test_nobody_is_asked_unless_the_plan_needs_it(
-    text: str, names: dict[str, list[str]], engine: Callable[[str], Path]
+    text: str, names: dict[str, list[str]], engine: Callable[[str], str]
 ) -> None:
-    seen = engine("exit 1")
-    assert look_up(spec(text), ask_domain=False) == LookedUp()
+    program = engine("exit 1")
+    assert ask(text, ask_domain=False, engine=program) == LookedUp()
     assert names["asked"] == []
-    assert not seen.exists()
+    assert not Path(program).with_name("argv").exists()
 
 
 def test_domain_is_looked_up_where_it_decides(names: dict[str, list[str]]) -> None:
     names["rtc.example.com"] = ["1.2.3.4"]
-    assert look_up(spec(PUBLIC_HUB), ask_domain=True) == LookedUp(domain=(ip_address("1.2.3.4"),))
-    assert look_up(spec("reach: public"), ask_domain=True) == LookedUp()
+    assert ask(PUBLIC_HUB, ask_domain=True) == LookedUp(domain=(ip_address("1.2.3.4"),))
+    assert ask("reach: public", ask_domain=True) == LookedUp()
 
 
 def test_name_server_that_does_not_answer_says_nothing_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "ask_resolver", lambda *_: None)
-    assert look_up(spec(PUBLIC_HUB), ask_domain=True) == LookedUp()
+    assert ask(PUBLIC_HUB, ask_domain=True) == LookedUp()
 
 
-def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine: Callable[[str], Path]) -> None:
-    seen = engine("""echo '{"address": "1.2.3.4"}'""")
-    assert look_up(spec(STUN), ask_domain=True) == LookedUp(stun=ip_address("1.2.3.4"))
-    assert seen.read_text() == "stun --server stun.example.com:3478\n"
+def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine: Callable[[str], str]) -> None:
+    program = engine("""echo '{"address": "1.2.3.4"}'""")
+    assert ask(STUN, ask_domain=True, engine=program) == LookedUp(stun=ip_address("1.2.3.4"))
+    assert Path(program).with_name("argv").read_text() == "stun --server stun.example.com:3478\n"
     assert names["asked"] == []
 
 
@@ -143,13 +149,11 @@ def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine
     ],
 )
 def test_stun_server_that_does_not_answer_is_a_problem_that_is_told(
-    script: str, problem: str, engine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    script: str, problem: str, engine: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "STUN_SECONDS", 0.2)
-    engine(script)
-    assert look_up(spec(STUN), ask_domain=False) == LookedUp(problem=problem)
+    assert ask(STUN, ask_domain=False, engine=engine(script)) == LookedUp(problem=problem)
 
 
-def test_engine_that_is_missing_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "bundled_engine", lambda: "/nowhere/engine")
-    assert look_up(spec(STUN), ask_domain=False) == LookedUp(problem="the engine did not ask it: FileNotFoundError")
+def test_engine_that_is_missing_is_one_too() -> None:
+    assert ask(STUN, ask_domain=False) == LookedUp(problem="the engine did not ask it: FileNotFoundError")

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from lkhub.host import node
-from lkhub.host.node import gather_node_facts, judge_interface, list_interfaces
-from lkhub.plan.facts import Interface, InterfaceKind
+from lkhub.host import network
+from lkhub.host.network import gather_network, judge_interface, list_interfaces
+from lkhub.plan.network import Interface, InterfaceKind
 
 LAN = (ip_address("192.168.1.5"),)
 
@@ -165,7 +165,7 @@ def test_machine_whose_proc_shows_processes_alone_has_its_interfaces(
         (sys_net / name).mkdir(exist_ok=True)
         (sys_net / name / "operstate").write_text(f"{state}\n")
     rows = {"lo": "127.0.0.1", "eth0": "192.168.1.5", "wlan0": "192.168.1.6"}
-    monkeypatch.setattr(node, "_SYS_NET", sys_net)
+    monkeypatch.setattr(network, "_SYS_NET", sys_net)
     monkeypatch.setattr(psutil, "net_if_stats", refuse)
     monkeypatch.setattr(psutil, "net_if_addrs", lambda: {n: [Entry(socket.AF_INET, a)] for n, a in rows.items()})
     monkeypatch.setattr(socket, "if_nameindex", lambda: list(enumerate(rows, 1)))
@@ -191,19 +191,15 @@ def test_default_routes_come_by_their_metric(tmp_path: Path, monkeypatch: pytest
     """Not what is down, refused, a network's own, or of an interface without an address."""
     for name, text in (("_ROUTES_V4", ROUTES_V4), ("_ROUTES_V6", ROUTES_V6)):
         (tmp_path / name).write_text(text)
-        monkeypatch.setattr(node, name, tmp_path / name)
+        monkeypatch.setattr(network, name, tmp_path / name)
     names = ("lo", "eth0", "eth1", "wlan0", "wg0", "down0")
     interfaces = tuple(Interface(name, "lan", ()) for name in names)
-    monkeypatch.setattr(node, "_SOMEWHERE", ())  # the kernel is not asked which it would take
-    assert node._gather_default_routes(interfaces) == ("eth0", "wlan0", "wg0")
+    monkeypatch.setattr(network, "_SOMEWHERE", ())  # the kernel is not asked which it would take
+    assert network._gather_default_routes(interfaces) == ("eth0", "wlan0", "wg0")
 
 
-def test_this_machine_is_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    facts = gather_node_facts("state", "/etc")
-    assert facts.state == str(tmp_path / "state")
-    assert facts.folder == "/etc"
-    assert facts.python == sys.executable
+def test_network_of_this_machine_is_gathered() -> None:
+    facts = gather_network()
     names = [interface.name for interface in facts.interfaces]
     assert set(names) <= set(psutil.net_if_addrs())
     assert set(facts.default_routes) <= set(names)

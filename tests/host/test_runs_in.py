@@ -10,7 +10,7 @@ from lkhub.firewall.table import Command
 from lkhub.host import runs_in
 from lkhub.host.commands import Done
 from lkhub.host.runs_in import read_runs_in
-from lkhub.plan.facts import RunsIn
+from lkhub.plan.host import RunsIn
 
 PID = 7
 UNIT = "0::/system.slice/lkhub.service\n"

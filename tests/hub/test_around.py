@@ -27,7 +27,7 @@ from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.spec.types import Address
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 NAME = "rtc.example.com"
 PUBLIC_HUB = f"reach: public\ndomain: {NAME}\n"
@@ -58,7 +58,7 @@ def paths(tmp_path: Path) -> StatePaths:
 
 def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> None:
     """What is on record of a hub with this spec."""
-    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan
     applied = {
         "reach": plan.reach,

@@ -9,7 +9,7 @@ from lkhub.plan.address import (
     choose_public_addresses,
     list_candidates,
 )
-from lkhub.plan.facts import Interface, NodeFacts
+from lkhub.plan.network import Interface, NetworkFacts
 from tests.machines import (
     CONTAINER,
     DOCKER,
@@ -26,7 +26,7 @@ from tests.machines import (
 )
 
 
-def choose(facts: NodeFacts, *allowed: str) -> AddressChoice:
+def choose(facts: NetworkFacts, *allowed: str) -> AddressChoice:
     choice = choose_lan_address(facts, allowed)
     assert choice is not None
     return choice

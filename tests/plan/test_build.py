@@ -1,29 +1,39 @@
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import NodeFacts
+from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
+from lkhub.plan.network import NetworkFacts
 from lkhub.spec.load import LoadedSpec, load_spec
-from tests.machines import DOCKER, ETHERNET, LOOPBACK, MACHINES, TAILSCALE, interface, make_facts
+from tests.machines import (
+    DOCKER,
+    ETHERNET,
+    INSTALLATION,
+    LOOPBACK,
+    MACHINES,
+    TAILSCALE,
+    interface,
+    make_facts,
+    make_installation,
+)
 
 LAN = ip_address("192.168.1.5")
 HERE = ip_address("127.0.0.1")
 
 
-def build(text: str, facts: NodeFacts | None = None) -> Plan:
+def build(text: str, facts: NetworkFacts | None = None, installation: Installation = INSTALLATION) -> Plan:
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, facts or make_facts())
+    plan = build_plan(loaded, facts or make_facts(), installation)
     assert loaded.faults == []
     assert plan is not None
     return plan
 
 
-def judge(text: str, facts: NodeFacts | None = None) -> LoadedSpec:
+def judge(text: str, facts: NetworkFacts | None = None) -> LoadedSpec:
     loaded = load_spec(text.encode())
-    build_plan(loaded, facts or make_facts())
+    build_plan(loaded, facts or make_facts(), INSTALLATION)
     return loaded
 
 
@@ -139,7 +149,7 @@ def test_what_this_machine_does_not_have_is_one_fault(text: str, key: str, said:
 
 def test_machine_without_a_lan_says_what_it_found() -> None:
     loaded = load_spec(b"name: a\nreach: lan\n")
-    assert build_plan(loaded, make_facts(LOOPBACK, DOCKER, TAILSCALE)) is None
+    assert build_plan(loaded, make_facts(LOOPBACK, DOCKER, TAILSCALE), INSTALLATION) is None
     [fault] = loaded.faults
     assert (fault.line, fault.key) == (2, "reach")
     for shown in ("172.17.0.1 on docker0 (a bridge", "100.64.0.7 on tailscale0 (a VPN"):
@@ -262,13 +272,13 @@ def test_without_relay_there_is_no_relay_process() -> None:
 
 
 def test_state_is_where_the_facts_say() -> None:
-    plan = build("", replace(make_facts(), state="/tmp/x"))
+    plan = build("", installation=make_installation("/tmp/x"))
     assert plan.paths.root == "/tmp/x"
     assert all("/var/lib" not in argument for process in plan.processes for argument in process.argv)
 
 
 def test_plan_with_faults_is_still_built_for_the_checks_that_follow() -> None:
     loaded = load_spec(b"web: 7880\nmedia: {udp: x}")
-    plan = build_plan(loaded, make_facts(LOOPBACK, ETHERNET))
+    plan = build_plan(loaded, make_facts(LOOPBACK, ETHERNET), INSTALLATION)
     assert plan is not None
     assert len(loaded.faults) == 2

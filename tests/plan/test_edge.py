@@ -7,10 +7,10 @@ import pytest
 
 from lkhub.plan.build import build_plan
 from lkhub.plan.edge import DEFAULT_MODES, list_authorities, tls_mode
-from lkhub.plan.facts import LookedUp, NodeFacts
 from lkhub.plan.model import EdgePlan, Plan
+from lkhub.plan.network import LookedUp, NetworkFacts
 from lkhub.spec.load import LoadedSpec, load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 EXTERNAL = "domain: rtc.example.com\ntls: {mode: external}\n"
@@ -21,7 +21,7 @@ TAILNET = "laptop.tail1234.ts.net"
 
 def build(text: str, machine: str = "laptop") -> Plan:
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, MACHINES[machine])
+    plan = build_plan(loaded, MACHINES[machine], INSTALLATION)
     assert loaded.faults == []
     assert plan is not None
     return plan
@@ -33,9 +33,9 @@ def edge_of(text: str, machine: str = "laptop") -> EdgePlan:
     return edge
 
 
-def judge(text: str, facts: NodeFacts = MACHINES["laptop"]) -> LoadedSpec:
+def judge(text: str, facts: NetworkFacts = MACHINES["laptop"]) -> LoadedSpec:
     loaded = load_spec(text.encode())
-    build_plan(loaded, facts)
+    build_plan(loaded, facts, INSTALLATION)
     return loaded
 
 
@@ -276,7 +276,7 @@ def test_what_a_mode_lacks_or_does_not_use_is_a_fault_at_its_key(text: str, faul
     assert all(fault.hint for fault in found)
 
 
-def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NodeFacts:
+def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NetworkFacts:
     return replace(MACHINES["laptop"], looked_up=LookedUp(tailnet=name, problem=problem, hint=hint))
 
 
@@ -306,7 +306,7 @@ def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NodeFacts
         ),
     ],
 )
-def test_tailnet_has_its_own_conditions(text: str, facts: NodeFacts, key: str, said: str) -> None:
+def test_tailnet_has_its_own_conditions(text: str, facts: NetworkFacts, key: str, said: str) -> None:
     faults = {fault.key: fault for fault in judge(text, facts).faults}
     assert said in faults[key].problem
     assert faults[key].hint

@@ -8,7 +8,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.leads import judge_lead, list_led_names
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 TOLD, OWN = ["93.184.216.5"], ["10.0.0.5", "127.0.0.1", "::1", "93.184.216.5"]
 
@@ -84,7 +84,7 @@ PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 )
 def test_names_that_have_to_lead_here(text: str, names: tuple[str, ...]) -> None:
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, MACHINES["vps" if "public" in text else "laptop"])
+    plan = build_plan(loaded, MACHINES["vps" if "public" in text else "laptop"], INSTALLATION)
     assert loaded.faults == []
     assert plan
     assert list_led_names(plan) == names

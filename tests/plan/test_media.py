@@ -6,13 +6,14 @@ from ipaddress import ip_address
 import pytest
 
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import InterfaceKind, LookedUp, NodeFacts
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
+from lkhub.plan.network import InterfaceKind, LookedUp, NetworkFacts
 from lkhub.spec.load import load_spec
 from tests.machines import (
     DOCKER,
     ETHERNET,
+    INSTALLATION,
     LOOPBACK,
     MACHINES,
     PUBLIC,
@@ -29,9 +30,9 @@ PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 STUN = "media: {advertise: {stun: stun.example.com:3478}}\n"
 
 
-def build(text: str, facts: NodeFacts) -> Plan:
+def build(text: str, facts: NetworkFacts) -> Plan:
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     assert loaded.faults == []
     assert plan is not None
     return plan
@@ -46,10 +47,10 @@ def tell(text: str, machine: str) -> list[str]:
     ]
 
 
-def refuse(text: str, facts: NodeFacts) -> tuple[str, str, str]:
+def refuse(text: str, facts: NetworkFacts) -> tuple[str, str, str]:
     """Key, problem and hint of the one fault."""
     loaded = load_spec(text.encode())
-    build_plan(loaded, facts)
+    build_plan(loaded, facts, INSTALLATION)
     [fault] = loaded.faults
     return fault.key, fault.problem, fault.hint
 
@@ -336,7 +337,7 @@ PPP_PUBLIC = interface("ppp0", "vpn", "1.2.3.4/32")
         ),
     ],
 )
-def test_public_address_of_a_tunnel_is_an_address(facts: NodeFacts, told: list[str]) -> None:
+def test_public_address_of_a_tunnel_is_an_address(facts: NetworkFacts, told: list[str]) -> None:
     addresses = build(PUBLIC_HUB, facts).media.addresses
     found = [str(a.external) if a.external == a.local else f"{a.external} → {a.local}" for a in addresses]
     assert found == told

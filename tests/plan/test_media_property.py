@@ -5,15 +5,10 @@ from hypothesis import strategies as st
 
 from lkhub.plan.address import Candidate, list_candidates
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import Interface, InterfaceKind, LookedUp, NodeFacts
+from lkhub.plan.network import Interface, InterfaceKind, LookedUp, NetworkFacts
 from lkhub.spec.load import load_spec
 from lkhub.spec.types import Address
-from tests.machines import (
-    LOOPBACK,
-    interface,
-    make_facts,
-    resolved,
-)
+from tests.machines import INSTALLATION, LOOPBACK, interface, make_facts, resolved
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 ADDRESSES = st.sampled_from(
@@ -46,7 +41,7 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
     looked_up = LookedUp() if names is None else resolved(*names)
     facts = make_facts(LOOPBACK, *interfaces, routes=("if0",), looked_up=looked_up)
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     assert loaded.faults or plan
     if loaded.faults or plan is None:
         return
@@ -63,7 +58,7 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
             assert told.is_global
 
 
-def leads_somewhere(local: Address, facts: NodeFacts) -> bool:
+def leads_somewhere(local: Address, facts: NetworkFacts) -> bool:
     """Clients reach a LAN, what carries the default route, and what the hub's name leads to; a tunnel, if its address
     is public; and where there is nothing of that, perhaps a bridge without a card."""
     carrier = facts.interface_of(local)
@@ -79,5 +74,5 @@ def leads_somewhere(local: Address, facts: NodeFacts) -> bool:
     return carrier.kind == "cardless" and not other
 
 
-def usable(facts: NodeFacts) -> list[Candidate]:
+def usable(facts: NetworkFacts) -> list[Candidate]:
     return [candidate for candidate in list_candidates(facts) if not candidate.why_not]

@@ -3,12 +3,12 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Listener, Plan
 from lkhub.spec.load import LoadedSpec, load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 
 def plan(text: str, machine: str = "laptop") -> tuple[Plan, LoadedSpec]:
     loaded = load_spec(text.encode())
-    built = build_plan(loaded, MACHINES[machine])
+    built = build_plan(loaded, MACHINES[machine], INSTALLATION)
     assert built is not None
     return built, loaded
 

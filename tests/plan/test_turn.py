@@ -5,14 +5,14 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan, TurnDoor
 from lkhub.spec.load import load_spec
-from tests.machines import make_facts
+from tests.machines import INSTALLATION, make_facts
 
 PROXIED = "domain: rtc.example.com\ntls: {mode: external, cert: a, key: b}\n"
 
 
 def plan(text: str) -> Plan:
     loaded = load_spec(text.encode())
-    built = build_plan(loaded, make_facts())
+    built = build_plan(loaded, make_facts(), INSTALLATION)
     loaded.require_sound()
     assert built is not None
     return built

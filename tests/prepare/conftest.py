@@ -1,7 +1,6 @@
 """Preparing a spec on a laptop, with an engine that is content and nobody to be asked."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,10 @@ import pytest
 from lkhub.errors import SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.host.files import ensure_private_dir, write_private
-from lkhub.plan.facts import LookedUp, NodeFacts
+from lkhub.plan.network import LookedUp
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import PreparedHub, prepare_hub
-from tests.machines import make_facts
+from tests.machines import make_facts, make_installation
 
 SECRET = "XYZ" * 15
 
@@ -62,11 +61,9 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
     """An engine that is content, a laptop, and nobody to be asked."""
 
-    def gather(state: str, folder: str) -> NodeFacts:
-        return replace(make_facts(), state=state, folder=folder)
-
-    monkeypatch.setattr(prepare, "gather_node_facts", gather)
-    monkeypatch.setattr(prepare, "look_up", lambda spec, *, ask_domain: LookedUp())
+    monkeypatch.setattr(prepare, "find_installation", make_installation)
+    monkeypatch.setattr(prepare, "gather_network", make_facts)
+    monkeypatch.setattr(prepare, "look_up", lambda spec, installation, *, ask_domain: LookedUp())
     monkeypatch.chdir(tmp_path)
 
     return Run(str(tmp_path / "state"))

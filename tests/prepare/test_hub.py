@@ -11,7 +11,8 @@ import pytest
 from lkhub.errors import InputError, MachineError, SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.host.kernel import require_load_figures
-from lkhub.plan.facts import LookedUp
+from lkhub.plan.installation import Installation
+from lkhub.plan.network import LookedUp
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import plan_hub, prepare_again, prepare_hub
 from lkhub.secret import Secret
@@ -94,25 +95,23 @@ def test_addresses_that_are_arguments_make_another_program(run: Run) -> None:
 
 def test_planning_alone_writes_nothing_and_needs_no_keys(run: Run, tmp_path: Path) -> None:
     Path("hub.yaml").write_text(LAN + "keys: {source: {file: nowhere.yaml}}\n")
-    plan, facts = plan_hub("hub.yaml", str(tmp_path / "state"))
-    assert (plan.reach, facts.folder) == ("lan", str(tmp_path))
+    plan, network = plan_hub("hub.yaml", str(tmp_path / "state"))
+    assert (plan.reach, plan.installation.folder, network) == ("lan", str(tmp_path), make_facts())
     assert not os.path.exists("state")
     Path("hub.yaml").write_text("web: 0\n")
     with pytest.raises(SpecError):
         plan_hub("hub.yaml", str(tmp_path / "state"))
 
 
-def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = run("reach: lan\nweb: 9000\nkeys: {source: {env: [K, S]}}", K="API", S=SECRET)
     Path("hub.yaml").write_text("nonsense: 1\n")
-    facts = replace(make_facts(LOOPBACK, OTHER_LAN), state=str(tmp_path / "state"), folder=str(tmp_path))
-    monkeypatch.setattr(prepare, "gather_node_facts", lambda state, folder: facts)
+    monkeypatch.setattr(prepare, "gather_network", lambda: make_facts(LOOPBACK, OTHER_LAN))
     again = prepare_again(hub)
     assert again.plan.serve.port == 9000
     assert [str(address) for address in again.plan.media.advertise] == ["10.0.0.9"]
-    assert (again.spec, again.folder, again.keys, again.environ) == (hub.spec, hub.folder, hub.keys, hub.environ)
+    assert (again.spec, again.keys, again.environ) == (hub.spec, hub.keys, hub.environ)
+    assert again.plan.installation == hub.plan.installation
 
 
 @pytest.mark.parametrize(
@@ -124,16 +123,16 @@ def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(
     ],
 )
 def test_name_servers_are_asked_where_the_plan_needs_it(
-    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, machine: str, asked: bool
+    run: Run, monkeypatch: pytest.MonkeyPatch, text: str, machine: str, asked: bool
 ) -> None:
     seen: list[bool] = []
 
-    def look_up(spec: Spec, *, ask_domain: bool) -> LookedUp:
+    def look_up(spec: Spec, installation: Installation, *, ask_domain: bool) -> LookedUp:
         seen.append(ask_domain)
         return MACHINES[machine].looked_up
 
-    facts = replace(MACHINES[machine], looked_up=LookedUp(), state=str(tmp_path / "state"))
-    monkeypatch.setattr(prepare, "gather_node_facts", lambda state, folder: facts)
+    network = replace(MACHINES[machine], looked_up=LookedUp())
+    monkeypatch.setattr(prepare, "gather_network", lambda: network)
     monkeypatch.setattr(prepare, "look_up", look_up)
     hub = run(text)
     assert seen == [asked]

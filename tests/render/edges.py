@@ -11,7 +11,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.render.caddy import render_caddy
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 STATE = "/var/lib/lkhub"
 AUTHORITY = "lkhub-0123456789ab"
@@ -52,7 +52,7 @@ BEHIND_PROXY = pytest.mark.parametrize("hub", [name for name, (text, _) in HUBS.
 def plan_of(hub: str) -> Plan:
     text, machine = HUBS[hub]
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, MACHINES[machine])
+    plan = build_plan(loaded, MACHINES[machine], INSTALLATION)
     assert loaded.faults == []
     assert plan is not None
     assert plan.edge is not None

@@ -6,7 +6,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import in_url
 from lkhub.render.caddy import render_caddy
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 from tests.render.edges import AUTHORITY, EVERY, HUBS, STATE, list_texts, plan_of, render, walk
 
 
@@ -82,7 +82,7 @@ def test_no_secret_is_in_it(hub: str) -> None:
     text, machine = HUBS[hub]
     secret = "SECRET" * 8
     keys = f"\nkeys: {{source: {{key: APIkey, secret: {secret}}}}}"
-    plan = build_plan(load_spec((text + keys).encode()), MACHINES[machine])
+    plan = build_plan(load_spec((text + keys).encode()), MACHINES[machine], INSTALLATION)
     assert plan is not None
     assert plan.edge is not None
     rendered = render_caddy(plan, plan.edge).text

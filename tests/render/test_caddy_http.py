@@ -8,7 +8,7 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.render.caddy import HANDSHAKE, render_caddy
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 from tests.render.edges import BEHIND_PROXY, EVERY, PUBLIC_HUB, WITH_TLS, list_handlers, plan_of, render
 
 
@@ -163,7 +163,7 @@ def find_location(routes: list[dict[str, Any]], host: str) -> str:
 def test_plain_http_leads_to_https_at_the_name_that_was_asked_for(
     text: str, machine: str, host: str, location: str
 ) -> None:
-    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan is not None
     assert plan.edge is not None
     routes = json.loads(render_caddy(plan, plan.edge).text)["apps"]["http"]["servers"]["plain"]["routes"]

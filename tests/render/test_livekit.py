@@ -10,14 +10,14 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.render.livekit import merge, render_livekit
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 
 
 def plan(text: str = "", machine: str = "laptop") -> Plan:
     loaded = load_spec(text.encode())
-    built = build_plan(loaded, MACHINES[machine])
+    built = build_plan(loaded, MACHINES[machine], INSTALLATION)
     assert loaded.faults == []
     assert built is not None
     return built

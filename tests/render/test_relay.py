@@ -7,13 +7,13 @@ from lkhub.plan.build import build_plan
 from lkhub.render.all import render_all
 from lkhub.render.relay import render_relay
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
 
 
 def render(text: str = "", machine: str = "laptop") -> dict[str, Any]:
-    plan = build_plan(load_spec(text.encode()), MACHINES[machine])
+    plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan is not None
     assert plan.relay is not None
     file = render_relay(plan, plan.relay)
@@ -76,7 +76,7 @@ def test_a_participant_has_twelve_allocations_for_each_url() -> None:
 
 def list_relays(text: str) -> dict[str, dict[str, Any]]:
     """What each file says of a relay."""
-    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"])
+    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"], INSTALLATION)
     assert plan is not None
     rendered = {file.name: json.loads(file.text) for file in render_all(plan) if file.name.endswith(".json")}
     found = {
@@ -97,7 +97,7 @@ def list_relays(text: str) -> dict[str, dict[str, Any]]:
     ],
 )
 def test_relay_is_in_the_process_that_clients_come_to(text: str, files: set[str]) -> None:
-    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"])
+    plan = build_plan(load_spec(text.encode()), MACHINES["laptop"], INSTALLATION)
     assert plan is not None
     relays = list_relays(text)
     assert set(relays) == files

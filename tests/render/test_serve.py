@@ -5,11 +5,11 @@ from lkhub.render.all import render_all
 from lkhub.render.serve import render_serve
 from lkhub.spec.load import load_spec
 from lkhub.wire.serve_config import ServeConfig, parse_serve
-from tests.machines import make_facts
+from tests.machines import INSTALLATION, make_facts
 
 
 def render(text: str) -> str:
-    plan = build_plan(load_spec(text.encode()), make_facts())
+    plan = build_plan(load_spec(text.encode()), make_facts(), INSTALLATION)
     assert plan is not None
     return render_serve(plan).text
 
@@ -61,6 +61,6 @@ def test_relay_and_edge_have_files_only_where_they_run() -> None:
         ("reach: lan\nturn: {enabled: false}", {"livekit.yaml", "serve.json", "caddy.json"}),
         ("reach: lan\ntls: {mode: off}\nturn: {udp: off}", {"livekit.yaml", "serve.json"}),
     ):
-        plan = build_plan(load_spec(text.encode()), make_facts())
+        plan = build_plan(load_spec(text.encode()), make_facts(), INSTALLATION)
         assert plan is not None
         assert {file.name for file in render_all(plan)} == names

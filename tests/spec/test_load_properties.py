@@ -17,7 +17,7 @@ from lkhub.prepare.hub import resolve_keys
 from lkhub.render.all import render_all
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 # Nothing else that is printed has three of these letters in a row, so that a part of a secret is found as well.
 SECRETS = st.text("JQZ", min_size=8, max_size=50)
@@ -27,7 +27,7 @@ PART_OF_A_SECRET = re.compile("[JQZ]{3}")
 def judge(raw: bytes, environ: dict[str, str] | None = None) -> tuple[LoadedSpec, Plan | None]:
     """All that judges a spec without an engine; what it says can be printed."""
     loaded = load_spec(raw)
-    plan = build_plan(loaded, MACHINES["laptop"])
+    plan = build_plan(loaded, MACHINES["laptop"], INSTALLATION)
     if loaded.spec.keys.source != "managed":
         resolve_keys(loaded, StatePaths("/nowhere"), "/nowhere", environ or {})
     for fault in loaded.faults:
@@ -187,7 +187,7 @@ VALID_SPECS = st.fixed_dictionaries(
 def test_valid_spec_builds_a_plan_that_renders_or_is_refused_by_the_machine(data: dict[str, Any], name: str) -> None:
     loaded = load_spec(dump(data))
     assert loaded.faults == []
-    plan = build_plan(loaded, MACHINES[name])
+    plan = build_plan(loaded, MACHINES[name], INSTALLATION)
     if loaded.faults:
         return
     assert plan is not None

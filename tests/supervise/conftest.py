@@ -25,7 +25,7 @@ from lkhub.supervise.child import Child
 from lkhub.supervise.doors import Doors
 from lkhub.supervise.guard import Guard
 from lkhub.supervise.supervisor import Supervisor
-from tests.machines import make_facts
+from tests.machines import make_facts, make_installation
 from tests.waiting import DEADLINE_SECONDS
 
 ACTOR = str(Path(__file__).parent / "actor.py")
@@ -115,7 +115,7 @@ def make_hub(paths: StatePaths) -> MakeHub:
 
     def make(listeners: tuple[Listener, ...] = (), program: str = "actor", **configs: dict[str, Any]) -> PreparedHub:
         configs = configs or {"media": {}, "relay": {}, "serve": {}}
-        plan = build_plan(load_spec(b""), make_facts(state=paths.root))
+        plan = build_plan(load_spec(b""), make_facts(), make_installation(paths.root))
         assert plan is not None
         names = [name for name in CONFIGS if name in configs]
         actors = tuple(plan_actor(paths, name) for name in names)
@@ -124,7 +124,6 @@ def make_hub(paths: StatePaths) -> MakeHub:
             plan=replace(plan, processes=actors, listeners=listeners),
             spec=None,
             raw=b"",
-            folder=paths.root,
             keys={},
             files={paths.render(CONFIGS[name]): texts[name] for name in names},
             fingerprints={name: Fingerprint(program, text) for name, text in texts.items()},

@@ -10,7 +10,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.state.applied import list_certified, load_applied
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 from tests.supervise.conftest import MakeHub, supervising
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +113,6 @@ async def test_record_of_the_first_version_is_read(paths: StatePaths) -> None:
 def test_names_whose_certificate_takes_a_while_are_waited_for(text: str, certified: list[str]) -> None:
     """Tailscale's comes from an authority, too, and the hub's own takes a while where the machine is busy."""
     facts = MACHINES["vps" if "public" in text else "tailnet"]
-    plan = build_plan(load_spec(text.encode()), facts)
+    plan = build_plan(load_spec(text.encode()), facts, INSTALLATION)
     assert plan
     assert list_certified(plan) == certified

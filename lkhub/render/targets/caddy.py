@@ -1,8 +1,8 @@
 """`lkhub render caddy`."""
 
 from lkhub.errors import InputError
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.render.caddy import render_caddy
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.target import Target

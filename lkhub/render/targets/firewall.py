@@ -1,8 +1,8 @@
 """`lkhub render firewall`."""
 
 from lkhub.firewall.table import firewall_table
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.render.firewall.all import FORMS, render_firewall
 from lkhub.render.targets.target import Forms, Target

@@ -1,7 +1,7 @@
 """`lkhub render livekit`."""
 
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.render.livekit import render_livekit
 from lkhub.render.targets.target import Target

@@ -1,8 +1,8 @@
 """`lkhub render proxy`."""
 
 from lkhub.errors import InputError
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.all import PROXIES, render_proxy
 from lkhub.render.targets.target import Forms, Target

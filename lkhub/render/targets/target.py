@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lkhub.errors import InputError
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
 from lkhub.render.files import RenderedFile
 from lkhub.shown import printable
 

@@ -3,7 +3,7 @@
 import anyio
 
 from lkhub.errors import HubError, SpecError
-from lkhub.host.node import list_interfaces
+from lkhub.host.network import list_interfaces
 from lkhub.prepare.hub import PreparedHub, prepare_again
 from lkhub.supervise.supervisor import Supervisor
 

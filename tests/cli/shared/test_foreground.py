@@ -21,7 +21,7 @@ from lkhub.spec.load import load_spec
 from lkhub.supervise.control_server import serve_control
 from lkhub.supervise.supervisor import Applied
 from tests.cli.conftest import PROCESSES
-from tests.machines import make_facts
+from tests.machines import make_facts, make_installation
 from tests.waiting import DEADLINE_SECONDS
 
 STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}
@@ -40,7 +40,7 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    plan = build_plan(load_spec(b""), make_facts(state=applied.root))
+    plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
     asked: list[str] = []
 
     async def status(_: Mapping[str, Any], __: object) -> Any:
@@ -76,7 +76,7 @@ def test_hub_that_is_stopped_does_not_wait_until_all_is_told_of_it(
     applied: StatePaths, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`down` or Ctrl-C while `up` waits for a certificate, or calls itself: the next `up` needs the lock."""
-    plan = build_plan(load_spec(b""), make_facts(state=applied.root))
+    plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
     supervisor: Any = SimpleNamespace(stopping=False)
     happened: list[str] = []
     began, down, threads = threading.Event(), threading.Event(), []

@@ -17,7 +17,7 @@ from lkhub.plan.model import Plan, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from tests.cli.conftest import SECRET
-from tests.machines import make_facts
+from tests.machines import make_facts, make_installation
 
 Captured = pytest.CaptureFixture[str]
 
@@ -25,7 +25,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def plan(applied: StatePaths, monkeypatch: pytest.MonkeyPatch) -> Plan:
     monkeypatch.setenv("LKHUB_STATE", applied.root)
-    built = build_plan(load_spec(b""), make_facts(state=applied.root))
+    built = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
     assert built is not None
     return built
 

@@ -15,7 +15,7 @@ from lkhub.firewall.table import FirewallTable, firewall_table
 from lkhub.plan.build import build_plan
 from lkhub.render.firewall.all import FORMS, render_firewall
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 from tests.test_golden import join, read_parts
 
 FOLDER = Path(__file__).parent
@@ -26,7 +26,7 @@ def read_case(case: Path) -> tuple[str, dict[str, str], FirewallTable]:
     spec, parts = read_parts(case.read_text())
     facts = MACHINES[parts["given machine"].strip()]
     loaded = load_spec(spec.encode())
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     loaded.require_sound()
     assert plan is not None
     return spec, parts, firewall_table(plan, facts.interfaces)

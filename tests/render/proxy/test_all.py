@@ -8,7 +8,7 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.render.proxy.all import PROXIES, render_proxy
 from lkhub.spec.load import load_spec
-from tests.machines import make_facts
+from tests.machines import INSTALLATION, make_facts
 
 SPLIT = "turn: {domain: turn.example.com, listen: 5349, port: 443}"
 DIRECT = "turn: {listen: 5350}"
@@ -18,7 +18,7 @@ def render(name: str, turn: str = "", tls: str = "") -> str:
     """The text of one proxy's snippets."""
     text = f"reach: lan\ndomain: rtc.example.com\ntls: {{mode: external{tls}}}\n{turn}"
     loaded = load_spec(text.encode())
-    plan = build_plan(loaded, make_facts())
+    plan = build_plan(loaded, make_facts(), INSTALLATION)
     loaded.require_sound()
     assert plan
     assert plan.edge

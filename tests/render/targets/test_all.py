@@ -4,19 +4,19 @@ import pytest
 
 from lkhub.errors import InputError
 from lkhub.plan.build import build_plan
-from lkhub.plan.facts import NodeFacts
 from lkhub.plan.model import Plan
+from lkhub.plan.network import NetworkFacts
 from lkhub.render.targets.all import TARGETS
 from lkhub.render.targets.target import Target
 from lkhub.spec.load import load_spec
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 
 PROXIED = "reach: public\ndomain: rtc.example.com\ntls: {mode: external}\n"
 
 
-def make_plan(spec: str) -> tuple[Plan, NodeFacts]:
+def make_plan(spec: str) -> tuple[Plan, NetworkFacts]:
     loaded, facts = load_spec(spec.encode()), MACHINES["vps"]
-    plan = build_plan(loaded, facts)
+    plan = build_plan(loaded, facts, INSTALLATION)
     loaded.require_sound()
     assert plan
     return plan, facts

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from lkhub.errors import Fault, HubError, MachineError, SpecError
-from lkhub.plan.facts import Interface
 from lkhub.plan.model import Advertised
+from lkhub.plan.network import Interface
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.supervisor import Supervisor

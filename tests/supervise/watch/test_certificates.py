@@ -16,7 +16,7 @@ from lkhub.spec.load import load_spec
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.watch import certificates
 from lkhub.supervise.watch.certificates import Certificates
-from tests.machines import make_facts
+from tests.machines import make_facts, make_installation
 from tests.supervise.conftest import MakeHub, supervising, watch
 from tests.waiting import until
 
@@ -226,7 +226,7 @@ async def test_other_path_of_the_certificate_is_taken_over_by_a_reload(
 
 def test_edge_watches_the_files_of_the_operator(short_dir: Path) -> None:
     def watched(spec: bytes) -> tuple[str, ...]:
-        plan = build_plan(load_spec(spec), make_facts(state=str(short_dir)))
+        plan = build_plan(load_spec(spec), make_facts(), make_installation(str(short_dir)))
         assert plan is not None
         return next(process.watched for process in plan.processes if process.name == "edge")
 

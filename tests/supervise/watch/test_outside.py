@@ -14,7 +14,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise.watch.outside import Way, describe_ways, follow, load_sightings, load_ways, merge
-from tests.machines import MACHINES
+from tests.machines import INSTALLATION, MACHINES
 from tests.supervise.conftest import MakeHub, supervising, watch
 from tests.waiting import until
 
@@ -25,7 +25,7 @@ DOUBTED = Sighting(200.0, "203.0.113.7", proven=False)
 
 
 def plan(text: str, machine: str = "laptop") -> Plan:
-    built = build_plan(load_spec(text.encode()), MACHINES[machine])
+    built = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert built is not None
     return built
 

@@ -1,0 +1,28 @@
+"""Where the programs and the files of a hub are: on this machine, or on another one that the plan is for."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from lkhub.plan.paths import StatePaths
+
+
+@dataclass(frozen=True)
+class Installation:
+    """All paths are absolute. `engine` is the bundled engine, `python` the interpreter that runs lkhub, `state` the
+    state directory, `folder` the spec's own, which relative paths in it start from. `user` is the name of the user that
+    the hub runs as."""
+
+    engine: str
+    python: str
+    state: str
+    folder: str
+    user: str
+
+    @property
+    def paths(self) -> StatePaths:
+        """Where the files of the state directory are."""
+        return StatePaths(self.state)
+
+    def beside_spec(self, path: str) -> str:
+        """A path as the spec has it, absolute."""
+        return str(PurePosixPath(self.folder, path))
