@@ -9,6 +9,8 @@ import (
 
 	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
 	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/failure"
 )
 
 // advertised says which address clients are told for each address of this machine that media is on. livekit.yaml's
@@ -89,7 +91,7 @@ func (a advertised) apply(conf *rtcconfig.WebRTCConfig) error {
 		rules = append(rules, rule)
 	}
 	if err := conf.SettingEngine.SetICEAddressRewriteRules(rules...); err != nil {
-		return badUsage("media: --advertise: %v", err)
+		return failure.Usage("media: --advertise: %v", err)
 	}
 	conf.SettingEngine.SetIPFilter(a.allows)
 	// Through these LiveKit would ask others for its address, and tell some clients another one.
@@ -111,8 +113,8 @@ func (a advertised) narrow(listening []net.Addr) ([]net.Addr, error) {
 		}
 	}
 	if len(kept) == 0 {
-		return nil, &failure{exitMachine, "address-not-available", fmt.Sprintf(
-			"media: --advertise %s: media can listen on none of these, but on %v", a.String(), listening)}
+		return nil, failure.New(failure.ExitMachine, "address-not-available", fmt.Sprintf(
+			"media: --advertise %s: media can listen on none of these, but on %v", a.String(), listening))
 	}
 	return kept, nil
 }

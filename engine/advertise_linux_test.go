@@ -12,15 +12,16 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
 )
 
 // What a client is told is what was asked for, of both families, over UDP and TCP, and not one address more.
 func TestMediaTellsTheAdvertisedAddresses(t *testing.T) {
-	if !withAddresses(t, "10.77.0.5/32", "10.77.0.6/32", "fd77::5/128", "fd77::6/128") {
+	if !enginetest.WithAddresses(t, "10.77.0.5/32", "10.77.0.6/32", "fd77::5/128", "fd77::6/128") {
 		return
 	}
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	var want []string
 	for _, address := range []string{"127.0.0.1", "203.0.113.5", "10.77.0.5", "[2001:db8::5]"} {
 		want = append(want, "udp "+address+":"+udp, "tcp "+address+":"+tcp)
@@ -41,7 +42,7 @@ func TestMediaTellsTheAdvertisedAddresses(t *testing.T) {
 
 // Without a single port each call has sockets of its own.
 func TestMediaTellsTheAdvertisedAddressesOfAPortRange(t *testing.T) {
-	if !withAddresses(t, "10.77.0.5/32", "10.77.0.6/32") {
+	if !enginetest.WithAddresses(t, "10.77.0.5/32", "10.77.0.6/32") {
 		return
 	}
 	server := startSFU(t, "0\n  port_range_start: 50000\n  port_range_end: 50100", "0", "", "10.77.0.5=203.0.113.5")

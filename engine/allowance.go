@@ -11,6 +11,8 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/recent"
 )
 
 const (
@@ -111,14 +113,14 @@ type allowance struct {
 	left float64
 	at   time.Time
 
-	named    recent[uint64] // the hashes of the tracks' names, which may be long
+	named    recent.Set[uint64] // the hashes of the tracks' names, which may be long
 	sections *sections
 }
 
 func newAllowance(clock func() time.Time) *allowance {
 	return &allowance{
 		clock: clock, seed: maphash.MakeSeed(), left: allowanceMost, at: clock(),
-		named: newRecent[uint64](allowanceMost/trackCost, forever), sections: newSections(),
+		named: recent.New[uint64](allowanceMost/trackCost, recent.Forever), sections: newSections(),
 	}
 }
 
@@ -171,13 +173,13 @@ func (a *allowance) giveBack(cost int) {
 
 // costOf wants a.mu.
 func (a *allowance) costOf(asked demand) int {
-	return asked.bytes + trackCost*a.named.countFresh(a.hash(asked.tracks))
+	return asked.bytes + trackCost*a.named.CountFresh(a.hash(asked.tracks))
 }
 
 // remember wants a.mu.
 func (a *allowance) remember(tracks []string) {
 	for _, track := range a.hash(tracks) {
-		a.named.add(track, a.at)
+		a.named.Add(track, a.at)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
 )
 
 // message is one thing that is wrong with a livekit.yaml.
@@ -30,16 +33,16 @@ func runCheckConfig(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 	if code, done := parseFlags(flags, args, 1, stdout, stderr); done {
 		return code
 	}
-	text, err := readText(flags.Arg(0), stdin)
+	text, err := input.ReadText(flags.Arg(0), stdin)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
 	found := checkConfig(text)
-	writeJSON(stdout, map[string]any{"ok": len(found) == 0, "messages": found})
+	failure.WriteJSON(stdout, map[string]any{"ok": len(found) == 0, "messages": found})
 	if len(found) > 0 {
-		return exitUsage
+		return failure.ExitUsage
 	}
-	return exitOK
+	return failure.ExitOK
 }
 
 // checkConfig says everything that keeps the server from starting, or from starting safely: the strict parse that
@@ -90,11 +93,11 @@ func parseMessages(err error) messages {
 	}
 	var found messages
 	for _, text := range texts {
-		m := message{Text: strings.TrimPrefix(redact(text), "yaml: ")}
+		m := message{Text: strings.TrimPrefix(failure.Redact(text), "yaml: ")}
 		if match := lineNumber.FindStringSubmatch(text); match != nil {
 			line, _ := strconv.Atoi(match[1])
 			m.Line = &line
-			m.Text = redact(text[len(match[0]):])
+			m.Text = failure.Redact(text[len(match[0]):])
 		}
 		if match := unknownField.FindStringSubmatch(m.Text); match != nil {
 			m.Known = knownKeys[match[1]]
@@ -157,5 +160,5 @@ func (found messages) failure() error {
 		}
 		texts = append(texts, m.Text)
 	}
-	return badConfig("livekit.yaml: %s", strings.Join(texts, "; "))
+	return failure.Config("livekit.yaml: %s", strings.Join(texts, "; "))
 }

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 const goodKeys = "keys: {APIkey: 0123456789abcdef0123456789abcdef}\n"
@@ -28,7 +31,7 @@ func TestCheckConfigSaysEverything(t *testing.T) {
 		text string
 		want []string
 	}{
-		{"as rendered", liveKitYAML("7880", "7882", file("keys.yaml", "APIkey: "+long, 0o600),
+		{"as rendered", enginetest.LiveKitYAML("7880", "7882", file("keys.yaml", "APIkey: "+long, 0o600),
 			"{host: 127.0.0.1, port: 3478, protocol: udp, secret_file: "+file("relay.secret", "secret", 0o600)+"}"), nil},
 		{"nothing", "", []string{"0: one of key-file or keys"}},
 		{"comments", "# only\n", []string{"0: one of key-file or keys"}},
@@ -118,8 +121,8 @@ func TestCheckConfigCommand(t *testing.T) {
 		exit int
 		want string
 	}{
-		{goodKeys, exitOK, `{"messages":[],"ok":true}`},
-		{"port: x\n" + goodKeys, exitUsage, "{\"messages\":[{\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
+		{goodKeys, failure.ExitOK, `{"messages":[],"ok":true}`},
+		{"port: x\n" + goodKeys, failure.ExitUsage, "{\"messages\":[{\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
 	} {
 		cmd := engineCommand("check-config", "-")
 		cmd.Stdin = strings.NewReader(c.text)

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 // A request made while no server is there is answered by the next one, and the configured port stays the door's.
@@ -29,8 +32,8 @@ func TestMediaServesInheritedListener(t *testing.T) {
 	defer inherited.Close()
 	port := strconv.Itoa(door.Addr().(*net.TCPAddr).Port)
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	writePrivate(t, map[string]string{
-		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(port, freePort(t), keyFile, ""),
+	enginetest.WritePrivate(t, map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, ""),
 	})
 	for range 2 {
 		answered := make(chan string, 1)
@@ -44,13 +47,13 @@ func TestMediaServesInheritedListener(t *testing.T) {
 		t.Cleanup(func() { _ = media.Process.Kill() })
 		ended := make(chan error, 1)
 		go func() { ended <- media.Wait() }()
-		askControl(t, control, "/ready")
+		enginetest.AskControl(t, control, "/ready")
 		if got := <-answered; got != "OK" {
 			t.Errorf("who waited at the door was answered %q", got)
 		}
 		_ = media.Process.Signal(syscall.SIGTERM)
 		waitForExit(t, media, ended)
-		if code := media.ProcessState.ExitCode(); code != exitOK {
+		if code := media.ProcessState.ExitCode(); code != failure.ExitOK {
 			t.Errorf("exit code %d", code)
 		}
 	}
@@ -74,15 +77,15 @@ func get(url string) string {
 func TestListenFDMustBeAListeningSocket(t *testing.T) {
 	dir := t.TempDir()
 	keyFile, configFile := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml")
-	writePrivate(t, map[string]string{
-		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(freePort(t), freePort(t), keyFile, ""),
+	enginetest.WritePrivate(t, map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: enginetest.LiveKitYAML(enginetest.FreePort(t), enginetest.FreePort(t), keyFile, ""),
 	})
 	for _, fd := range []string{"1", "x", "77"} {
 		var stdout bytes.Buffer
 		media := engineCommand("media", "--config", configFile, "--control", filepath.Join(dir, "c"), "--listen-fd", fd)
 		media.Stdout = &stdout
 		_ = media.Run()
-		if code := media.ProcessState.ExitCode(); code != exitUsage {
+		if code := media.ProcessState.ExitCode(); code != failure.ExitUsage {
 			t.Errorf("--listen-fd %s: exit code %d", fd, code)
 		}
 		checkFailureLine(t, stdout.Bytes(), "usage", "listen-fd")

@@ -13,17 +13,20 @@ import (
 	"time"
 
 	"lkhub/engine/internal/edge"
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
+	"lkhub/engine/internal/process"
 )
 
 func runEdge(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var flags *flag.FlagSet
-	var fds fdList
+	var fds process.FDs
 	register := func(set *flag.FlagSet) {
 		flags = set
 		set.Var(&fds, "listen-fd", "inherited `number` of a listening socket to use where caddy.json names its address; may be repeated")
 	}
-	return runServer("edge", "caddy.json", register, args, stdin, stdout, stderr, func(text string) (engine, error) {
-		opened, err := openDoors("edge", fds)
+	return runServer("edge", "caddy.json", register, args, stdin, stdout, stderr, func(text string) (process.Engine, error) {
+		opened, err := process.Inherit("edge", fds)
 		if err != nil {
 			return nil, err
 		}
@@ -97,16 +100,16 @@ func blame(err error) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return err
 	}
-	// Not badConfig, which blots out long words: here they are names of fields, and caddy.json holds no secret.
-	return &failure{exitUsage, "config", "caddy.json: " + strings.TrimPrefix(err.Error(), "loading new config: ")}
+	// Not failure.Config, which blots out long words: here they are names of fields, and caddy.json holds no secret.
+	return failure.New(failure.ExitUsage, "config", "caddy.json: "+strings.TrimPrefix(err.Error(), "loading new config: "))
 }
 
 // Reload reads the file anew. Connections go on, and if it is wrong so does what ran before.
 func (f *front) Reload() error {
 	if f.path == "-" {
-		return badConfig("a configuration from standard input can't be read again")
+		return failure.Config("a configuration from standard input can't be read again")
 	}
-	text, err := readText(f.path, nil)
+	text, err := input.ReadText(f.path, nil)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // shortDeadline is what lkhub_deadline and read_header_timeout are in tests that wait for them: short, and long enough
@@ -69,7 +71,7 @@ func TestWhoIsNoClientIsCut(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		e.mustServe()
-		eventually(t, "nobody is left", func() bool {
+		enginetest.Eventually(t, "nobody is left", func() bool {
 			_, waiting, _ := e.connections()
 			return waiting == 0
 		})
@@ -91,7 +93,7 @@ func TestClientsOutliveTheDeadlines(t *testing.T) {
 // connections are the counts of the edge's status.
 func (e *edgeTest) connections() (open, waiting, refused int) {
 	e.Helper()
-	counts := askControl(e.T, e.path("c"), "/status")["connections"].(map[string]any)
+	counts := enginetest.AskControl(e.T, e.path("c"), "/status")["connections"].(map[string]any)
 	return int(counts["open"].(float64)), int(counts["waiting"].(float64)), int(counts["refused"].(float64))
 }
 
@@ -171,7 +173,7 @@ func TestAFloodOfHalfOpenHandshakes(t *testing.T) {
 	if each := (during - before) / max(1, min(flood, 4096)); each > 64 {
 		t.Errorf("%d KiB for each half-open handshake", each)
 	}
-	eventually(t, "all of them are cut", func() bool {
+	enginetest.Eventually(t, "all of them are cut", func() bool {
 		open, waiting, _ := e.connections()
 		return waiting == 0 && open < few
 	})
@@ -214,7 +216,7 @@ func TestOneAddressHasSoManyConnections(t *testing.T) {
 	}
 	conn.Close()
 	first.Close()
-	eventually(t, "a place is free again", func() bool {
+	enginetest.Eventually(t, "a place is free again", func() bool {
 		conn, err := e.dialTLS("hub.test")
 		if err == nil {
 			conn.Close()
@@ -236,11 +238,11 @@ func TestFewDescriptors(t *testing.T) {
 		defer conn.Close()
 		conns[i] = conn
 	}
-	eventually(t, "what is too much is refused", func() bool {
+	enginetest.Eventually(t, "what is too much is refused", func() bool {
 		_, _, refused := e.connections()
 		return refused > len(conns)/2
 	})
-	eventually(t, "those who wait are cut", func() bool {
+	enginetest.Eventually(t, "those who wait are cut", func() bool {
 		_, waiting, _ := e.connections()
 		return waiting == 0
 	})

@@ -22,6 +22,8 @@ import (
 	"github.com/letsencrypt/pebble/v2/db"
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // issuer is a real ACME server, Pebble, with its own DNS, in which the hub's names lead to 127.0.0.1.
@@ -45,7 +47,7 @@ func newIssuer(t *testing.T, trusted *authority, certificate, key string, option
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
-	resolver := "127.0.0.1:" + freePort(t)
+	resolver := "127.0.0.1:" + enginetest.FreePort(t)
 	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{resolver}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +57,7 @@ func newIssuer(t *testing.T, trusted *authority, certificate, key string, option
 	names.AddDNSARecord("hub.test", []string{"127.0.0.1"})
 	go names.Run()
 	t.Cleanup(names.Shutdown)
-	eventually(t, "DNS answers", func() bool {
+	enginetest.Eventually(t, "DNS answers", func() bool {
 		conn, err := net.Dial("tcp", resolver)
 		if err == nil {
 			conn.Close()
@@ -156,11 +158,11 @@ func TestACME(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e, i := newACME(t, issuerOptions{}, c.change)
 			e.start()
-			eventually(t, "the certificate is served", func() bool { return e.served() != "" })
+			enginetest.Eventually(t, "the certificate is served", func() bool { return e.served() != "" })
 			if !strings.Contains(e.log.String(), c.proof) {
 				t.Errorf("not in the log: %s", c.proof)
 			}
-			status := askControl(t, e.path("c"), "/status")
+			status := enginetest.AskControl(t, e.path("c"), "/status")
 			if list := status["certificates"].([]any); len(list) != 1 || !strings.Contains(list[0].(map[string]any)["issuer"].(string), "Pebble") {
 				t.Errorf("certificates: %v", list)
 			}
@@ -180,9 +182,9 @@ func TestExternalAccount(t *testing.T) {
 	e, _ := newACME(t, issuerOptions{eab: map[string]string{"kid-1": key}}, func(e *edgeTest, acme map[string]any) {
 		acme["external_account"] = map[string]string{"key_id": "kid-1", "mac_key": "{file." + e.path("eab.key") + "}"}
 	})
-	writePrivate(t, map[string]string{e.path("eab.key"): key + "\n"})
+	enginetest.WritePrivate(t, map[string]string{e.path("eab.key"): key + "\n"})
 	e.start()
-	eventually(t, "the certificate is served", func() bool { return e.served() != "" })
+	enginetest.Eventually(t, "the certificate is served", func() bool { return e.served() != "" })
 	if strings.Contains(e.log.String(), key) {
 		t.Error("the key is in the log")
 	}
@@ -204,7 +206,7 @@ func TestRenewalLeavesConnectionsAlone(t *testing.T) {
 	e, _ := newACME(t, issuerOptions{validity: 6 * time.Second}, disable("http"))
 	e.media.answer(echoWebSocket)
 	e.start()
-	eventually(t, "the first certificate is served", func() bool { return e.served() != "" })
+	enginetest.Eventually(t, "the first certificate is served", func() bool { return e.served() != "" })
 	config := e.tlsConfig("hub.test")
 	config.InsecureSkipVerify = true
 	socket := e.mustDialWebSocketWith(config)
@@ -215,7 +217,7 @@ func TestRenewalLeavesConnectionsAlone(t *testing.T) {
 	defer turn.Close()
 	refresh := mustRelay(t, turn)
 	seen := map[string]bool{}
-	eventually(t, "two renewals", func() bool {
+	enginetest.Eventually(t, "two renewals", func() bool {
 		mustEcho(t, socket, "a WebSocket over renewals")
 		refresh()
 		if serial := e.served(); serial == "" {
@@ -228,7 +230,7 @@ func TestRenewalLeavesConnectionsAlone(t *testing.T) {
 }
 
 func TestACMEFailuresHaveKinds(t *testing.T) {
-	closed := freePort(t)
+	closed := enginetest.FreePort(t)
 	problem := func(code int, kind string) func(*edgeTest, *issuer) {
 		return func(_ *edgeTest, i *issuer) {
 			i.rewrite(func(path string, response *httptest.ResponseRecorder) {
@@ -269,8 +271,8 @@ func TestACMEFailuresHaveKinds(t *testing.T) {
 			}
 			e.start() // ready nevertheless
 			var failures []any
-			eventually(t, "the failure is told", func() bool {
-				failures = askControl(t, e.path("c"), "/status")["failures"].([]any)
+			enginetest.Eventually(t, "the failure is told", func() bool {
+				failures = enginetest.AskControl(t, e.path("c"), "/status")["failures"].([]any)
 				return len(failures) == 1
 			})
 			failure := failures[0].(map[string]any)
@@ -303,15 +305,15 @@ func TestAReloadMendsWhatFailed(t *testing.T) {
 	e, i := newACME(t, issuerOptions{}, nil)
 	i.dns.AddDNSServFailRecord("hub.test")
 	e.start()
-	eventually(t, "the failure is told", func() bool {
-		return len(askControl(t, e.path("c"), "/status")["failures"].([]any)) == 1
+	enginetest.Eventually(t, "the failure is told", func() bool {
+		return len(enginetest.AskControl(t, e.path("c"), "/status")["failures"].([]any)) == 1
 	})
 	i.dns.DeleteDNSServFailRecord("hub.test")
 	if code, answer := e.reload(); code != http.StatusOK {
 		t.Fatalf("reload: %d %s", code, answer)
 	}
-	eventually(t, "the certificate is served", func() bool { return e.served() != "" })
-	if failures := askControl(t, e.path("c"), "/status")["failures"].([]any); len(failures) != 0 {
+	enginetest.Eventually(t, "the certificate is served", func() bool { return e.served() != "" })
+	if failures := enginetest.AskControl(t, e.path("c"), "/status")["failures"].([]any); len(failures) != 0 {
 		t.Errorf("%v", failures)
 	}
 }

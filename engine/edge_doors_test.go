@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // inherit opens the edge's two ports as a supervisor does, for the processes of this test.
@@ -62,14 +64,14 @@ func TestEdgeLeavesInheritedListeners(t *testing.T) {
 		file.Close()
 	}
 	before := e.port
-	e.port = freePort(t)
+	e.port = enginetest.FreePort(t)
 	e.values["PORT"] = e.port
 	e.configure(nil)
 	if code, answer := e.reload(); code != http.StatusOK {
 		t.Fatalf("reload: %d %s", code, answer)
 	}
 	e.mustServe()
-	eventually(t, "the old port is closed by the edge", func() bool {
+	enginetest.Eventually(t, "the old port is closed by the edge", func() bool {
 		return !e.isListening(before)
 	})
 }
@@ -98,5 +100,5 @@ func TestEdgeClosesWhatItHasNoUseFor(t *testing.T) {
 	e.start()
 	other.Close()
 	file.Close()
-	eventually(t, "it is closed", func() bool { return !e.isListening(port) })
+	enginetest.Eventually(t, "it is closed", func() bool { return !e.isListening(port) })
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // LiveKit believes them (utils.go, GetClientIP), CF-Connecting-IP first of all.
@@ -85,7 +87,7 @@ func TestNoTokenIsLogged(t *testing.T) {
 	ask("/join/x?access_token=" + canary) // at once: only media is waited for
 	e.serve.up(t)
 
-	eventually(t, "the 502 is logged", func() bool { return strings.Contains(e.log.String(), `"status":502`) })
+	enginetest.Eventually(t, "the 502 is logged", func() bool { return strings.Contains(e.log.String(), `"status":502`) })
 	if log := e.log.String() + e.stdout.String(); strings.Contains(log, "canary-in-the-log") {
 		for line := range strings.Lines(log) {
 			if strings.Contains(line, "canary-in-the-log") {

@@ -12,6 +12,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/process"
 )
 
 // tailscaled stands for the daemon: of its local API what a certificate needs, and no network. Its words are those of
@@ -165,8 +168,8 @@ func TestTailscaledThatIsNotThereIsSaidAndAskedAgain(t *testing.T) {
 		t.Fatalf("failures: %v", failures)
 	}
 	newTailscaled(t, e)
-	eventually(t, "the certificate is there", func() bool {
-		status := askControl(t, e.path("c"), "/status")
+	enginetest.Eventually(t, "the certificate is there", func() bool {
+		status := enginetest.AskControl(t, e.path("c"), "/status")
 		return len(status["certificates"].([]any)) == 1 && len(status["failures"].([]any)) == 0
 	})
 }
@@ -197,7 +200,7 @@ func (d *tailscaled) counts() (asked, brokeOff int) {
 // expectPending asks for the status, which takes no time, says that it is on its way, and names no failure.
 func (e *edgeTest) expectPending() {
 	e.Helper()
-	status := askControl(e.T, e.path("c"), "/status")
+	status := enginetest.AskControl(e.T, e.path("c"), "/status")
 	if len(status["pending"].([]any)) != 1 || len(status["failures"].([]any)) != 0 || len(status["certificates"].([]any)) != 0 {
 		e.Errorf("status: %v", status)
 	}
@@ -206,8 +209,8 @@ func (e *edgeTest) expectPending() {
 // settled is the status once nothing is pending: what a start waits for that long is no promise.
 func (e *edgeTest) settled() (status map[string]any) {
 	e.Helper()
-	eventually(e.T, "nothing is pending", func() bool {
-		status = askControl(e.T, e.path("c"), "/status")
+	enginetest.Eventually(e.T, "nothing is pending", func() bool {
+		status = enginetest.AskControl(e.T, e.path("c"), "/status")
 		return len(status["pending"].([]any)) == 0
 	})
 	return status
@@ -215,8 +218,8 @@ func (e *edgeTest) settled() (status map[string]any) {
 
 func (e *edgeTest) awaitCertificate() {
 	e.Helper()
-	eventually(e.T, "the certificate is there", func() bool {
-		status := askControl(e.T, e.path("c"), "/status")
+	enginetest.Eventually(e.T, "the certificate is there", func() bool {
+		status := enginetest.AskControl(e.T, e.path("c"), "/status")
 		return len(status["certificates"].([]any)) == 1 && len(status["failures"].([]any)) == 0 && len(status["pending"].([]any)) == 0
 	})
 }
@@ -266,8 +269,8 @@ func TestWhatIsConfiguredNoMoreIsNotAskedFor(t *testing.T) {
 	e.configure(e.useTLS("tls-tailscale.json"))
 	e.start()
 	e.mustReload(nil)
-	eventually(t, "the order is broken off", func() bool { _, brokeOff := d.counts(); return brokeOff == 1 })
-	if pending := askControl(t, e.path("c"), "/status")["pending"].([]any); len(pending) != 0 {
+	enginetest.Eventually(t, "the order is broken off", func() bool { _, brokeOff := d.counts(); return brokeOff == 1 })
+	if pending := enginetest.AskControl(t, e.path("c"), "/status")["pending"].([]any); len(pending) != 0 {
 		t.Errorf("pending: %v", pending)
 	}
 }
@@ -351,7 +354,7 @@ func TestReadyWithoutACertificate(t *testing.T) {
 	e.values["DIRECTORY"] = "https://" + silent.Addr().String() + "/dir"
 	e.configureACME(nil)
 	status := e.start()
-	if status["state"] != string(running) || len(status["certificates"].([]any))+len(status["failures"].([]any)) > 0 {
+	if status["state"] != string(process.Running) || len(status["certificates"].([]any))+len(status["failures"].([]any)) > 0 {
 		t.Errorf("status: %v", status)
 	}
 	if pending := status["pending"].([]any); len(pending) != 1 || pending[0] != "hub.test" {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // relayOf is the relay's setting in a configuration.
@@ -21,7 +23,7 @@ func relayOf(config map[string]any) map[string]any {
 // relayed is what the edge's status tells of its relays.
 func (e *edgeTest) relayed() (allocations, connections int) {
 	e.Helper()
-	counts := askControl(e.T, e.path("c"), "/status")["relay"].(map[string]any)
+	counts := enginetest.AskControl(e.T, e.path("c"), "/status")["relay"].(map[string]any)
 	return int(counts["allocations"].(float64)), int(counts["connections"].(float64))
 }
 
@@ -40,13 +42,13 @@ func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
 	before, who := e.mustDial("hub.test"), credentialFor("PA_one", time.Hour)
 	refresh := mustRelay(t, before)
 
-	writePrivate(t, map[string]string{e.path("relay.secret"): "another secret"})
+	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): "another secret"})
 	e.mustReload(nil)
 	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
 		t.Error("a client with the old secret was let in")
 	}
 	refresh()
-	writePrivate(t, map[string]string{e.path("relay.secret"): testSecret})
+	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): testSecret})
 	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 2 })
 	one := overTLS(t, e.mustDial("hub.test"))
 	if code := one.allocate(who); code != 0 {
@@ -61,7 +63,7 @@ func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
 		t.Errorf("%d allocations, want one of each relay", allocations)
 	}
 	before.Close()
-	eventually(t, "the relay before has ended", func() bool {
+	enginetest.Eventually(t, "the relay before has ended", func() bool {
 		allocations, _ := e.relayed()
 		return allocations == 1
 	})
@@ -96,7 +98,7 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 	})
 	refresh()
 	conn.Close()
-	eventually(t, "nobody is left", func() bool {
+	enginetest.Eventually(t, "nobody is left", func() bool {
 		allocations, connections := e.relayed()
 		return allocations+connections == 0
 	})
@@ -170,7 +172,7 @@ func TestAChangeThatIsGivenUpLeavesTheRelayAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	none.commit()
-	eventually(t, "nobody is left", func() bool {
+	enginetest.Eventually(t, "nobody is left", func() bool {
 		relays.mu.Lock()
 		defer relays.mu.Unlock()
 		return len(relays.running) == 0

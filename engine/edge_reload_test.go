@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/process"
 )
 
 // echoWebSocket is what media does for this test.
@@ -119,7 +122,7 @@ func plain(config map[string]any) map[string]any {
 func TestReloadTakesWhatChanged(t *testing.T) {
 	e := newEdge(t, nil)
 	first := e.start()["loaded_at"]
-	moved := freePort(t)
+	moved := enginetest.FreePort(t)
 	e.configure(func(config map[string]any) {
 		plain(config)["listen"] = []string{"bounded/127.0.0.1:" + moved}
 	})
@@ -131,14 +134,14 @@ func TestReloadTakesWhatChanged(t *testing.T) {
 	} else {
 		conn.Close()
 	}
-	eventually(t, "the port of before is closed", func() bool {
+	enginetest.Eventually(t, "the port of before is closed", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+e.http)
 		if err == nil {
 			conn.Close()
 		}
 		return err != nil
 	})
-	if now := askControl(t, e.path("c"), "/status")["loaded_at"]; now == first {
+	if now := enginetest.AskControl(t, e.path("c"), "/status")["loaded_at"]; now == first {
 		t.Errorf("loaded_at is still %v", now)
 	}
 	e.configure(func(config map[string]any) { // one more name, whose certificate is there when the reload is done
@@ -185,7 +188,7 @@ func TestAWrongConfigurationLeavesTheOldOneRunning(t *testing.T) {
 			e.mustServe()
 			mustEcho(t, socket, "still here")
 			e.mustDialWebSocket()
-			if now := askControl(t, e.path("c"), "/status"); now["loaded_at"] != loaded || now["state"] != string(running) {
+			if now := enginetest.AskControl(t, e.path("c"), "/status"); now["loaded_at"] != loaded || now["state"] != string(process.Running) {
 				t.Errorf("status: %v", now)
 			}
 		})
@@ -222,7 +225,7 @@ func TestReplacedCertificateFilesAreTakenByAReload(t *testing.T) {
 	if answer, err := http.ReadResponse(bufio.NewReader(living), nil); err != nil || answer.StatusCode != http.StatusOK {
 		t.Errorf("on the connection of before: %v, %v", answer, err)
 	}
-	status := askControl(t, e.path("c"), "/status")
+	status := enginetest.AskControl(t, e.path("c"), "/status")
 	if list := status["certificates"].([]any); len(list) != 1 {
 		t.Errorf("certificates: %v", list)
 	}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // drip sends a byte now and then until the other side ends the connection, and returns how the answer began.
@@ -163,7 +165,7 @@ func TestAnswersThatNobodyReadsEnd(t *testing.T) {
 	e.start()
 	conn := e.mustDial("hub.test")
 	_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: hub.test\r\n\r\n")
-	eventually(t, "the answer is given up", ended.Load)
+	enginetest.Eventually(t, "the answer is given up", ended.Load)
 }
 
 // Few descriptors, and one address that takes as many places as it gets: the others get in.
@@ -179,7 +181,7 @@ func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 			defer conn.Close()
 		}
 	}
-	eventually(t, "one address is kept within bounds", func() bool {
+	enginetest.Eventually(t, "one address is kept within bounds", func() bool {
 		_, _, refused := e.connections()
 		return refused > 300
 	})
@@ -198,7 +200,7 @@ func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 		response.Body.Close()
 		client.CloseIdleConnections()
 	}
-	refusal, _ := askControl(t, e.path("c"), "/status")["connections"].(map[string]any)["refusal"].(map[string]any)
+	refusal, _ := enginetest.AskControl(t, e.path("c"), "/status")["connections"].(map[string]any)["refusal"].(map[string]any)
 	if refusal["client"] != "127.0.0.1" || refusal["held"].(float64) < 10 {
 		t.Errorf("told: %v", refusal)
 	}

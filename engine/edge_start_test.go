@@ -26,6 +26,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // edgeTest is an edge in a process of its own, with a stand-in for each of its neighbours.
@@ -51,7 +53,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edgeTest{T: t, dir: dir, port: freePort(t), http: freePort(t), ca: newAuthority(t)}
+	e := &edgeTest{T: t, dir: dir, port: enginetest.FreePort(t), http: enginetest.FreePort(t), ca: newAuthority(t)}
 	e.media, e.serve = newNeighbour(t, "media"), newNeighbour(t, "serve")
 	e.values = map[string]string{
 		"STATE": dir, "PORT": e.port, "HTTP": e.http, "MEDIA": e.media.port, "SERVE": e.serve.port,
@@ -72,7 +74,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 		t.Fatal(err)
 	}
 	e.ca.write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
-	writePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): testSecret})
+	enginetest.WritePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): testSecret})
 	e.configure(nil)
 	return e
 }
@@ -105,7 +107,7 @@ func (e *edgeTest) configure(change func(config map[string]any)) {
 	if err != nil {
 		e.Fatal(err)
 	}
-	writePrivate(e.T, map[string]string{e.path("caddy.json"): string(text)})
+	enginetest.WritePrivate(e.T, map[string]string{e.path("caddy.json"): string(text)})
 }
 
 // useTLS is a change for configure: another way to certificates, from a fixture of its own.
@@ -135,7 +137,7 @@ func (e *edgeTest) start(prefix ...string) map[string]any {
 	if err := e.cmd.Start(); err != nil {
 		e.Fatal(err)
 	}
-	status := askControl(e.T, e.path("c"), "/ready")
+	status := enginetest.AskControl(e.T, e.path("c"), "/ready")
 	// The edge's own authority issues a moment later; until then every handshake fails.
 	if config, err := os.ReadFile(e.path("caddy.json")); err == nil && bytes.Contains(config, []byte(`"internal"`)) {
 		return e.settled()
@@ -237,7 +239,7 @@ type neighbour struct {
 
 func newNeighbour(t *testing.T, name string) *neighbour {
 	t.Helper()
-	n := &neighbour{name: name, port: freePort(t)}
+	n := &neighbour{name: name, port: enginetest.FreePort(t)}
 	n.up(t)
 	t.Cleanup(n.down)
 	return n
@@ -361,7 +363,7 @@ func (a *authority) write(t *testing.T, certificatePath, keyPath string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writePrivate(t, map[string]string{
+	enginetest.WritePrivate(t, map[string]string{
 		certificatePath: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})),
 		keyPath:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 	})
@@ -383,14 +385,4 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
-}
-
-// eventually waits for a condition.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not after a minute: %s", what)
-		}
-	}
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 func TestEdgeHasOnePortForAll(t *testing.T) {
@@ -116,7 +119,7 @@ func TestEdgeWritesBelowItsStorageAlone(t *testing.T) {
 	if code, answer := e.reload(); code != http.StatusOK {
 		t.Errorf("reload: %d %s", code, answer)
 	}
-	eventually(t, "the storage is cleaned, which writes as well", func() bool {
+	enginetest.Eventually(t, "the storage is cleaned, which writes as well", func() bool {
 		return strings.Contains(e.log.String(), "finished cleaning storage units")
 	})
 	if files := filesBelow(t, home); len(files) > 0 {
@@ -163,29 +166,29 @@ func TestEdgeThatCannotStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { listener.Close() })
-		}, exitMachine, "address-in-use", "address already in use"},
+		}, failure.ExitMachine, "address-in-use", "address already in use"},
 		{"not our address", func(_ *edgeTest, config map[string]any) {
 			frontOf(config)["listen"] = []string{"bounded/192.0.2.1:443"}
-		}, exitMachine, "address-not-available", "192.0.2.1:443"},
-		{"unknown key", func(_ *edgeTest, config map[string]any) { frontOf(config)["lisen"] = 1 }, exitUsage, "config", `unknown field "lisen"`},
+		}, failure.ExitMachine, "address-not-available", "192.0.2.1:443"},
+		{"unknown key", func(_ *edgeTest, config map[string]any) { frontOf(config)["lisen"] = 1 }, failure.ExitUsage, "config", `unknown field "lisen"`},
 		{"unknown module", func(_ *edgeTest, config map[string]any) {
 			config["apps"].(map[string]any)["dynamic_dns"] = map[string]any{}
-		}, exitUsage, "config", "dynamic_dns"},
-		{"no CA", func(e *edgeTest, _ map[string]any) { os.Remove(e.path("ca/root.key")) }, exitUsage, "config", "root.key"},
+		}, failure.ExitUsage, "config", "dynamic_dns"},
+		{"no CA", func(e *edgeTest, _ map[string]any) { os.Remove(e.path("ca/root.key")) }, failure.ExitUsage, "config", "root.key"},
 		{"no limit", func(e *edgeTest, config map[string]any) {
 			frontOf(config)["routes"] = []any{map[string]any{"handle": []any{map[string]any{"handler": "lkhub_limit"}}}}
-		}, exitUsage, "config", "per_address"},
+		}, failure.ExitUsage, "config", "per_address"},
 		{"trust stores unguarded", func(_ *edgeTest, config map[string]any) {
 			delete(config["apps"].(map[string]any), "lkhub")
-		}, exitUsage, "config", "apps.lkhub is missing"},
+		}, failure.ExitUsage, "config", "apps.lkhub is missing"},
 		{"issuers asked at handshakes", func(e *edgeTest, config map[string]any) {
 			e.useTLS("tls-tailscale.json")(config)
 			delete(config["apps"].(map[string]any)["tls"].(map[string]any)["automation"].(map[string]any), "on_demand")
-		}, exitUsage, "config", "lkhub_never"},
+		}, failure.ExitUsage, "config", "lkhub_never"},
 		{"a name that any issuer may be asked for", func(_ *edgeTest, config map[string]any) {
 			config["apps"].(map[string]any)["tls"].(map[string]any)["certificates"] = map[string]any{"automate": []string{"other.test"}}
-		}, exitUsage, "config", "other.test"},
-		{"no place for files", func(_ *edgeTest, config map[string]any) { delete(config, "storage") }, exitUsage, "config", "storage.root"},
+		}, failure.ExitUsage, "config", "other.test"},
+		{"no place for files", func(_ *edgeTest, config map[string]any) { delete(config, "storage") }, failure.ExitUsage, "config", "storage.root"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEdge(t, nil)
@@ -216,7 +219,7 @@ func TestStopIsAtOnce(t *testing.T) {
 		t.Errorf("the connection is still there: %v", err)
 	}
 	_ = e.cmd.Wait()
-	if code := e.cmd.ProcessState.ExitCode(); code != exitOK {
+	if code := e.cmd.ProcessState.ExitCode(); code != failure.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 	if locks := filesBelow(t, e.path("caddy")); slices.ContainsFunc(locks, func(name string) bool { return strings.HasPrefix(name, "locks/") }) {

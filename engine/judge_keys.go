@@ -9,6 +9,9 @@ import (
 
 	"github.com/mitchellh/go-homedir"
 	"gopkg.in/yaml.v3"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
 )
 
 // minSecret is what LiveKit calls safe; it logs a shorter secret as an error and starts.
@@ -24,7 +27,7 @@ func judgeKeys(conf *serverConfig, root *yaml.Node) messages {
 			conf.Keys, err = readKeys(conf.KeyFile)
 		}
 		if err != nil {
-			m := at(source, "key_file: %s", redact(err.Error()))
+			m := at(source, "key_file: %s", failure.Redact(err.Error()))
 			m.cause = err
 			return messages{m}
 		}
@@ -67,7 +70,7 @@ func shortSecret(key, secret string) string {
 }
 
 func readKeys(path string) (map[string]string, error) {
-	if err := checkPrivate(path); err != nil {
+	if err := input.CheckPrivate(path); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(path)

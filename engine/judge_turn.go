@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"lkhub/engine/internal/input"
 )
 
 // judgeTURNServers looks at the secrets of the relays that clients are told of.
@@ -31,7 +33,7 @@ func judgeTURNServers(conf *serverConfig, root *yaml.Node) messages {
 		hasSecret := strings.TrimSpace(server.Secret) != ""
 		if !hasSecret && server.SecretFile != "" {
 			hasSecret = true // if it has none, that is said once
-			if _, err := readSecret(server.SecretFile); err != nil {
+			if _, err := input.ReadSecret(server.SecretFile); err != nil {
 				add("secret_file", err)
 			}
 		}
@@ -53,7 +55,7 @@ var errNoCredentials = errors.New("a server without usable credentials: set secr
 
 // readCredentials reads the file of a login. It quotes nothing of it.
 func readCredentials(path string) (username, credential string, err error) {
-	if err := checkPrivate(path); err != nil {
+	if err := input.CheckPrivate(path); err != nil {
 		return "", "", err
 	}
 	text, err := os.ReadFile(path)

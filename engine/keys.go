@@ -5,6 +5,8 @@ import (
 	"os"
 
 	"gopkg.in/yaml.v3"
+
+	"lkhub/engine/internal/failure"
 )
 
 // currentKey is the API key to sign with: the first in the key file's order, which a decoded map has lost. Keys
@@ -21,7 +23,7 @@ func currentKey(conf *serverConfig) (string, error) {
 	}
 	key, err := firstKey(text)
 	if err != nil {
-		return "", badConfig("key file %s: %v", conf.KeyFile, err)
+		return "", failure.Config("key file %s: %v", conf.KeyFile, err)
 	}
 	return key, nil
 }

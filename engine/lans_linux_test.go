@@ -7,20 +7,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // The real server: in each of two LANs a client is told the address of its own, everyone else both.
 func TestMediaTellsEachLANItsAddress(t *testing.T) {
-	if !withAddresses(t) {
+	if !enginetest.WithAddresses(t) {
 		return
 	}
 	// The other ends are interfaces without an address.
 	for lan, address := range map[string]string{"lan0": "10.77.0.5/24", "lan1": "10.78.0.5/24"} {
-		runIP(t, "link", "add", lan, "up", "type", "veth", "peer", "name", lan+"far")
-		runIP(t, "link", "set", lan+"far", "up")
-		runIP(t, "address", "add", address, "dev", lan)
+		enginetest.RunIP(t, "link", "add", lan, "up", "type", "veth", "peer", "name", lan+"far")
+		enginetest.RunIP(t, "link", "set", lan+"far", "up")
+		enginetest.RunIP(t, "address", "add", address, "dev", lan)
 	}
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	relays := turnServer(t, "10.77.0.5", "3478", "udp") + ", " + turnServer(t, "10.78.0.5", "3478", "udp")
 	server := startSFUOn(t, "lan0, lan1", "127.0.0.1", udp, tcp, relays, "10.77.0.5=10.77.0.5", "10.78.0.5=10.78.0.5")
 	for client, told := range map[string][]string{

@@ -27,8 +27,10 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"gopkg.in/yaml.v3"
 
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/firsts"
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/roster"
 	"lkhub/engine/internal/sends"
 )
 
@@ -83,7 +85,7 @@ type sfu struct {
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
 	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
-	roster *roster         // of who is in
+	roster *roster.Roster  // of who is in
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
@@ -94,7 +96,7 @@ func newSFU(text string, opened doors, told advertised) *sfu {
 	seen := newSightings(nil) // initialize knows what home is
 	return &sfu{
 		text: text, doors: opened, told: told, seen: seen, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
-		roster: newRoster(),
+		roster: roster.New(),
 		up:     make(chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -103,7 +105,7 @@ func (s *sfu) Run(ready func()) error {
 	defer close(s.ended)
 	conf, err := config.NewConfig(s.text, true, nil, nil)
 	if err != nil {
-		return badConfig("%v", err)
+		return failure.Config("%v", err)
 	}
 	if err := s.initialize(conf); err != nil {
 		return err
@@ -138,7 +140,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 		return err
 	}
 	if conf.RTC.EnableWarp {
-		return badConfig("rtc.enable_warp: this engine is built without it")
+		return failure.Config("rtc.enable_warp: this engine is built without it")
 	}
 	if err := conf.LoadTURNSecrets(); err != nil {
 		return err
@@ -194,7 +196,7 @@ func (s *sfu) initialize(conf *config.Config) error {
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
 	secret, ok := conf.Keys[current]
 	if !ok {
-		return badConfig("key file %s: it changed while the server started", conf.KeyFile)
+		return failure.Config("key file %s: it changed while the server started", conf.KeyFile)
 	}
 	conf.Keys = map[string]string{current: secret}
 	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), current, secret)

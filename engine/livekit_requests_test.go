@@ -17,6 +17,8 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // fakeStream is a signalling connection on which a client has sent these requests.
@@ -249,7 +251,7 @@ func TestSplitKeepsWhatIsSaidOnce(t *testing.T) {
 
 func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 	t.Parallel()
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	conn := openSignalling(t, server.url+"/rtc", callToken(t, callSecret, t.Name(), "talks"), url.Values{"protocol": {"16"}})
 	_ = conn.SetWriteDeadline(time.Now().Add(patience))
 	for i := range 5000 {

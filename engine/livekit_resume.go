@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/netip"
 	"slices"
 
 	"github.com/livekit/livekit-server/pkg/rtc/types"
 	"github.com/livekit/protocol/livekit"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/process"
 )
 
 // relayPlace is where a relay sends from, as in relay.json.
@@ -15,9 +20,25 @@ type relayPlace struct {
 	Ports   portRange  `json:"relay_ports"`
 }
 
-// Resume ends signalling with the reason that upstream gives where a transport has failed (participant.go,
+// Controls are what media answers besides: POST /resume with a relayPlace has the clients of a relay that has restarted
+// connect again, POST /participants says which of these are in.
+func (s *sfu) Controls() map[string]process.Control {
+	return map[string]process.Control{"/resume": s.answerResume, "/participants": s.roster.Answer}
+}
+
+// answerResume says how many participants were told.
+func (s *sfu) answerResume(ctx context.Context, body io.Reader) (any, error) {
+	var by relayPlace
+	if err := json.NewDecoder(body).Decode(&by); err != nil {
+		return nil, failure.Config("the relay's place: %v", err)
+	}
+	participants, err := s.resume(ctx, by)
+	return map[string]int{"participants": participants}, err
+}
+
+// resume ends signalling with the reason that upstream gives where a transport has failed (participant.go,
 // onAnyTransportFailed): clients open it again and go through ICE anew, without leaving the room.
-func (s *sfu) Resume(ctx context.Context, by relayPlace) (int, error) {
+func (s *sfu) resume(ctx context.Context, by relayPlace) (int, error) {
 	rooms, err := s.listRooms(ctx)
 	told := 0
 	for _, room := range rooms {
@@ -31,7 +52,7 @@ func (s *sfu) Resume(ctx context.Context, by relayPlace) (int, error) {
 	return told, err
 }
 
-// resumeStalled lets one participant resume, as Resume does. Upstream ends a session whose signalling ends before its
+// resumeStalled lets one participant resume, as resume does. Upstream ends a session whose signalling ends before its
 // transport is connected (participant.go, HandleSignalSourceClose), so that has to be waited for.
 func (s *sfu) resumeStalled(name livekit.RoomName, identity livekit.ParticipantIdentity) bool {
 	room := s.server.RoomManager().GetRoom(context.Background(), name)

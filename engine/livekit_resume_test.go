@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
 )
 
@@ -35,12 +36,12 @@ func (s callServer) join(t *testing.T, identity string, relayed bool, publicatio
 }
 
 func TestWhoIsRelayedIsToldToResume(t *testing.T) {
-	udp := freePort(t)
+	udp := enginetest.FreePort(t)
 	server := startSFU(t, udp, "0", turnEntry(t, udp))
 	direct, relayed := server.join(t, "direct", false), server.join(t, "relayed", true)
 
 	post := func(body string) int {
-		answer, err := controlClient(server.control).Post("http://control/resume", "application/json", strings.NewReader(body))
+		answer, err := enginetest.ControlClient(server.control).Post("http://control/resume", "application/json", strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,7 @@ func TestWhoIsRelayedIsToldToResume(t *testing.T) {
 		t.Errorf("who is not was: %v", direct.Err())
 	default:
 	}
-	rooms := askControl(t, server.control, "/status")["rooms"].([]any)
+	rooms := enginetest.AskControl(t, server.control, "/status")["rooms"].([]any)
 	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
 		t.Errorf("somebody left the room: %v", rooms)
 	}

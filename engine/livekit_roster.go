@@ -8,13 +8,15 @@ import (
 	"github.com/livekit/livekit-server/pkg/service"
 	"github.com/livekit/livekit-server/pkg/telemetry"
 	"github.com/livekit/protocol/livekit"
+
+	"lkhub/engine/internal/roster"
 )
 
 // rosterTelemetry hears of upstream's room manager who joins and who leaves. Its rooms are no way to know: one that is
 // closed takes the next one of its name off the list (roommanager.go, deleteRoom).
 type rosterTelemetry struct {
 	telemetry.TelemetryService
-	roster *roster
+	roster *roster.Roster
 	find   findRoom
 }
 
@@ -22,7 +24,7 @@ type rosterTelemetry struct {
 type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
 // keepRoster is to be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
-func keepRoster(rooms *service.RoomManager, kept *roster) {
+func keepRoster(rooms *service.RoomManager, kept *roster.Roster) {
 	heard := private[telemetry.TelemetryService](rooms, "telemetry")
 	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}
 }
@@ -34,7 +36,7 @@ func (t rosterTelemetry) ParticipantJoined(
 	meta *livekit.AnalyticsClientMeta, shouldSendEvent bool, guard *telemetry.ReferenceGuard,
 ) {
 	if shouldSendEvent {
-		t.roster.joined(participant.Sid, participant.Identity, room.Sid)
+		t.roster.Join(participant.Sid, participant.Identity, room.Sid)
 		t.hearEnd(ctx, room, livekit.ParticipantID(participant.Sid))
 	}
 	t.TelemetryService.ParticipantJoined(ctx, room, participant, client, meta, shouldSendEvent, guard)
@@ -48,9 +50,9 @@ func (t rosterTelemetry) hearEnd(ctx context.Context, told *livekit.Room, partic
 		return
 	}
 	if session := room.GetParticipantByID(participant); session != nil {
-		t.roster.leaveAtEnd(session)
+		leaveAtEnd(t.roster, session)
 	} else { // it was taken out of its room since it joined
-		t.roster.leave(string(participant))
+		t.roster.Leave(string(participant))
 	}
 }
 
@@ -66,11 +68,11 @@ const rosterCloseKey = "lkhub-roster"
 // leaveAtEnd takes a session off when it is closed, at whatever moment that is. Upstream first looks whether it is closed,
 // and then adds what is to be called; a Close in between has called all that was there (participant.go, AddOnClose,
 // Close). So it is looked at again afterwards.
-func (r *roster) leaveAtEnd(s session) {
+func leaveAtEnd(r *roster.Roster, s session) {
 	participant := string(s.ID())
-	s.AddOnClose(rosterCloseKey, func(types.LocalParticipant) { r.leave(participant) })
+	s.AddOnClose(rosterCloseKey, func(types.LocalParticipant) { r.Leave(participant) })
 	if s.IsClosed() {
-		r.leave(participant)
+		r.Leave(participant)
 	}
 }
 
@@ -78,16 +80,13 @@ func (t rosterTelemetry) ParticipantLeft(
 	ctx context.Context, room *livekit.Room, participant *livekit.ParticipantInfo, shouldSendEvent bool, guard *telemetry.ReferenceGuard,
 ) {
 	if shouldSendEvent {
-		t.roster.leave(participant.Sid)
+		t.roster.Leave(participant.Sid)
 	}
 	t.TelemetryService.ParticipantLeft(ctx, room, participant, shouldSendEvent, guard)
 }
 
 // RoomEnded comes after all of its participants have been closed.
 func (t rosterTelemetry) RoomEnded(ctx context.Context, room *livekit.Room, reason livekit.RoomEndReason) {
-	t.roster.ended(room.Sid)
+	t.roster.End(room.Sid)
 	t.TelemetryService.RoomEnded(ctx, room, reason)
 }
-
-// Presence tells of participants by their SID.
-func (s *sfu) Presence(participants []string) presence { return s.roster.Presence(participants) }

@@ -18,7 +18,9 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/pion/stun/v3"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
+	"lkhub/engine/internal/roster"
 )
 
 // signIn joins a room and opens no PeerConnection.
@@ -34,29 +36,29 @@ func (s callServer) signIn(t *testing.T, room, identity string) *participant.Par
 
 func sidOf(p *participant.Participant) string { return p.Welcome().Participant.Sid }
 
-func (s callServer) presence(t *testing.T, participants ...string) presence {
+func (s callServer) presence(t *testing.T, participants ...string) roster.Presence {
 	t.Helper()
-	said, err := newRosterClient(s.control).ask(t.Context(), participants)
+	said, err := roster.NewClient(s.control).Ask(t.Context(), participants)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return said
 }
 
-func TestMediaSaysWhoIsIn(t *testing.T) {
-	server := startSFU(t, freePort(t), "0", "")
+func TestMediaSaysWhoisIn(t *testing.T) {
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	one, two := server.signIn(t, "room", "one"), server.signIn(t, "other room", "two")
-	eventually(t, "both are in", func() bool {
+	enginetest.Eventually(t, "both are in", func() bool {
 		said := server.presence(t, sidOf(one), sidOf(two), "PA_nobody")
 		return len(said.In) == 2 && said.In[sidOf(one)] == "one" && said.In[sidOf(two)] == "two" && len(said.Left) == 0
 	})
 	again := server.signIn(t, "room", "one")
-	eventually(t, "the second join has ended the first", func() bool {
+	enginetest.Eventually(t, "the second join has ended the first", func() bool {
 		said := server.presence(t, sidOf(one), sidOf(again))
 		return said.In[sidOf(again)] == "one" && len(said.In) == 1 && len(said.Left) == 1 && said.Left[0] == sidOf(one)
 	})
 	two.Close()
-	eventually(t, "who leaves has left", func() bool { return len(server.presence(t, sidOf(two)).Left) == 1 })
+	enginetest.Eventually(t, "who leaves has left", func() bool { return len(server.presence(t, sidOf(two)).Left) == 1 })
 }
 
 // closingSession adds callbacks and closes as upstream's participant does (participant.go, AddOnClose, Close). It is closed
@@ -109,20 +111,22 @@ func (s *closingSession) AddOnClose(key string, callback func(types.LocalPartici
 	s.moment()
 }
 
-func isIn(r *roster, participant string) bool { return len(r.Presence([]string{participant}).In) == 1 }
+func isIn(r *roster.Roster, participant string) bool {
+	return len(r.Presence([]string{participant}).In) == 1
+}
 
-func hasLeft(r *roster, participant string) bool {
+func hasLeft(r *roster.Roster, participant string) bool {
 	return len(r.Presence([]string{participant}).Left) == 1
 }
 
 // A session may be closed at any moment while it joins, also where upstream calls nobody any more.
-func TestASessionThatClosesWhileItJoinsHasLeft(t *testing.T) {
+func TestASessionThatClosesWhileItJoinshasLeft(t *testing.T) {
 	for at := range 8 {
-		r, s := newRoster(), &closingSession{at: at, onClose: map[string]func(types.LocalParticipant){}}
+		r, s := roster.New(), &closingSession{at: at, onClose: map[string]func(types.LocalParticipant){}}
 		s.moment()
-		r.joined("PA_one", "one", "RM_one")
+		r.Join("PA_one", "one", "RM_one")
 		s.moment()
-		r.leaveAtEnd(s) // the room manager's own call comes later, and has the same gap
+		leaveAtEnd(r, s) // the room manager's own call comes later, and has the same gap
 		s.moment()
 		s.late.Wait()
 		if isIn(r, "PA_one") == s.closed || hasLeft(r, "PA_one") != s.closed {
@@ -131,26 +135,6 @@ func TestASessionThatClosesWhileItJoinsHasLeft(t *testing.T) {
 		if s.close(); isIn(r, "PA_one") {
 			t.Errorf("in after its end, which moment %d began", at)
 		}
-	}
-}
-
-func TestTheEndMayBeHeardOfFirst(t *testing.T) {
-	r := newRoster()
-	r.leave("PA_one")
-	r.joined("PA_one", "one", "RM_one")
-	if isIn(r, "PA_one") || !hasLeft(r, "PA_one") {
-		t.Error("in again")
-	}
-}
-
-func TestWithTheRoomEverybodyInItHasLeft(t *testing.T) {
-	r := newRoster()
-	r.joined("PA_one", "one", "RM_one")
-	r.joined("PA_two", "two", "RM_one")
-	r.joined("PA_other", "one", "RM_two")
-	r.ended("RM_one")
-	if said := r.Presence([]string{"PA_one", "PA_two", "PA_other"}); len(said.In) != 1 || said.In["PA_other"] != "one" || len(said.Left) != 2 {
-		t.Errorf("%+v", said)
 	}
 }
 
@@ -173,9 +157,9 @@ func (d deaf) ParticipantLeft(
 // startDeaf runs media in this process.
 func startDeaf(t *testing.T) (callServer, *sfu, deaf) {
 	t.Helper()
-	port, keyFile := freePort(t), filepath.Join(t.TempDir(), "keys.yaml")
-	writePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n"})
-	conf, err := config.NewConfig(liveKitYAML(port, freePort(t), keyFile, ""), true, nil, nil)
+	port, keyFile := enginetest.FreePort(t), filepath.Join(t.TempDir(), "keys.yaml")
+	enginetest.WritePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n"})
+	conf, err := config.NewConfig(enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, ""), true, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +183,7 @@ func startDeaf(t *testing.T) (callServer, *sfu, deaf) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		eventually(t, "it runs", server.server.IsRunning)
+		enginetest.Eventually(t, "it runs", server.server.IsRunning)
 		server.server.Stop(true)
 		<-over
 	})
@@ -212,15 +196,15 @@ func TestWhoLeavesIsSeenWithoutTheRoomManager(t *testing.T) {
 	server, media, lost := startDeaf(t)
 	lost.listed.Store(true)
 	one := server.signIn(t, "room", "one")
-	eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(one)) })
+	enginetest.Eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(one)) })
 	one.Close()
-	eventually(t, "has left", func() bool { return hasLeft(media.roster, sidOf(one)) })
+	enginetest.Eventually(t, "has left", func() bool { return hasLeft(media.roster, sidOf(one)) })
 
 	lost.listed.Store(false)
 	two := server.signIn(t, "room", "two")
-	eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(two)) })
+	enginetest.Eventually(t, "is in", func() bool { return isIn(media.roster, sidOf(two)) })
 	two.Close()
-	eventually(t, "the room manager has said so", func() bool { return slices.Contains(drain(lost.left), sidOf(two)) })
+	enginetest.Eventually(t, "the room manager has said so", func() bool { return slices.Contains(drain(lost.left), sidOf(two)) })
 	if !isIn(media.roster, sidOf(two)) {
 		t.Error("the test does not lose the call")
 	}
@@ -245,7 +229,7 @@ func drain(c chan string) (got []string) {
 // relayTo has a relay of this many ports for a media process, which it asks.
 func relayTo(t *testing.T, ports portRange) (callServer, *relay) {
 	t.Helper()
-	udp := freePort(t)
+	udp := enginetest.FreePort(t)
 	r, listen := startRelay(t, loopbackPort(t, udp), usualQuota, func(r *relay) { r.config.RelayPorts = ports })
 	server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", strings.TrimPrefix(listen, "127.0.0.1:"), "udp"))
 	config := r.config
@@ -288,5 +272,5 @@ func TestAFloodOfJoinsTakesNothingFromOthers(t *testing.T) {
 	}
 	t.Logf("%d allocations were asked for, at most %d of %d ports taken", joins*usualQuota, most, size)
 	server.signIn(t, "lobby", "flood").Close()
-	eventually(t, "what is left is the others'", func() bool { return r.allocations() == joins })
+	enginetest.Eventually(t, "what is left is the others'", func() bool { return r.allocations() == joins })
 }

@@ -17,6 +17,10 @@ import (
 	"github.com/livekit/protocol/auth"
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/process"
 )
 
 // The real server, once: ready, keys, rooms, and a drain that ends when the last participant has left.
@@ -33,9 +37,9 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	relay, relayAddress := startRelay(t, listenUDP(t).LocalAddr(), 24)
 	relayHost, relayPort, _ := net.SplitHostPort(relayAddress)
 	turnServer := fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", relayHost, relayPort, secretFile)
-	port := freePort(t)
-	writePrivate(t, map[string]string{
-		keyFile: ring.String(), secretFile: testSecret + "\n", configFile: liveKitYAML(port, freePort(t), keyFile, turnServer),
+	port := enginetest.FreePort(t)
+	enginetest.WritePrivate(t, map[string]string{
+		keyFile: ring.String(), secretFile: testSecret + "\n", configFile: enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, turnServer),
 	})
 	var stdout, stderr bytes.Buffer
 	media := engineCommand("media", "--config", configFile, "--control", control)
@@ -52,7 +56,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 		}
 	})
 
-	if status := askControl(t, control, "/ready"); status["state"] != string(running) || fmt.Sprint(status["rooms"]) != "[]" {
+	if status := enginetest.AskControl(t, control, "/ready"); status["state"] != string(process.Running) || fmt.Sprint(status["rooms"]) != "[]" {
 		t.Fatalf("ready: %v", status)
 	}
 	// One signing key in three is the right one by chance; six times in a row it is not.
@@ -66,7 +70,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 		}
 		guests = append(guests, guest)
 	}
-	if rooms := fmt.Sprint(askControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
+	if rooms := fmt.Sprint(enginetest.AskControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
 		t.Errorf("rooms: %s", rooms)
 	}
 
@@ -75,15 +79,15 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	if err := media.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	waitForState(t, control, draining)
-	if rooms := fmt.Sprint(askControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
+	enginetest.WaitForState(t, control, "draining")
+	if rooms := fmt.Sprint(enginetest.AskControl(t, control, "/status")["rooms"]); rooms != "[map[name:den participants:6]]" {
 		t.Errorf("rooms while draining: %s", rooms)
 	}
 	for _, guest := range guests {
 		leave(t, guest)
 	}
 	waitForExit(t, media, ended)
-	if code := media.ProcessState.ExitCode(); code != exitOK || stdout.Len() > 0 {
+	if code := media.ProcessState.ExitCode(); code != failure.ExitOK || stdout.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	if !strings.Contains(stderr.String(), "AAAA…") {
@@ -125,8 +129,8 @@ func askWithStrangersKey(t *testing.T, port string) {
 func TestMediaStoppedWhileItStarts(t *testing.T) {
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	writePrivate(t, map[string]string{
-		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: liveKitYAML(freePort(t), freePort(t), keyFile, ""),
+	enginetest.WritePrivate(t, map[string]string{
+		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: enginetest.LiveKitYAML(enginetest.FreePort(t), enginetest.FreePort(t), keyFile, ""),
 	})
 	media := engineCommand("media", "--config", configFile, "--control", control)
 	if err := media.Start(); err != nil {
@@ -135,17 +139,17 @@ func TestMediaStoppedWhileItStarts(t *testing.T) {
 	t.Cleanup(func() { _ = media.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- media.Wait() }()
-	askControl(t, control, "/status") // answered first of all; on a slow day the start is over by then, which is no failure
+	enginetest.AskControl(t, control, "/status") // answered first of all; on a slow day the start is over by then, which is no failure
 	_ = media.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, media, ended)
-	if code := media.ProcessState.ExitCode(); code != exitOK {
+	if code := media.ProcessState.ExitCode(); code != failure.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 }
 
 // As it is rendered for a network, and behind a 1:1 NAT.
 func TestMediaKnowsItsHomeByItsConfiguration(t *testing.T) {
-	yaml := strings.Replace(liveKitYAML("7880", "7882", "keys.yaml", ""), "  node_ip: 127.0.0.1",
+	yaml := strings.Replace(enginetest.LiveKitYAML("7880", "7882", "keys.yaml", ""), "  node_ip: 127.0.0.1",
 		"  ips: {includes: [10.77.0.5/32, \"fd77::5/128\"]}\n  node_ip: 203.0.113.5,2001:db8::5", 1)
 	conf, err := decodeStrict(yaml)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/load"
 	"lkhub/engine/internal/roots"
 )
@@ -98,18 +99,18 @@ func (k loadKind) main(args []string, stdout, stderr io.Writer, register func(*f
 		return code
 	}
 	if err := k.check(); err != nil {
-		return report(stdout, badUsage("%s: %v", k.name, err))
+		return failure.Report(stdout, failure.Usage("%s: %v", k.name, err))
 	}
 	var err error
 	if k.conditions.Roots, err = roots.With(*authorities); err != nil {
-		return report(stdout, badUsage("%s: --ca-file: %v", k.name, err))
+		return failure.Report(stdout, failure.Usage("%s: --ca-file: %v", k.name, err))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	result, err := k.run(ctx)
 	if err != nil {
-		return report(stdout, &failure{exitNotWell, "load", err.Error()})
+		return failure.Report(stdout, failure.New(failure.ExitNotWell, "load", err.Error()))
 	}
-	writeJSON(stdout, result)
-	return exitOK
+	failure.WriteJSON(stdout, result)
+	return failure.ExitOK
 }

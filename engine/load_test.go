@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"lkhub/engine/internal/certtest"
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/load"
 )
 
 func TestLoadIsForwardedWhole(t *testing.T) {
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	cmd := engineCommand("load", "--publishers", "2", "--subscribers", "4", "--rooms", "2", "--joins-at-once", "2", "--duration", "500ms")
 	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.url, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET="+callSecret)
 	var stderr bytes.Buffer
@@ -52,7 +54,7 @@ func TestLoadNeedsItsEnvironment(t *testing.T) {
 	cmd := engineCommand("load", "--publishers", "0")
 	cmd.Env = append(cmd.Env, "LIVEKIT_URL=", "LIVEKIT_API_KEY=", "LIVEKIT_API_SECRET=")
 	stdout, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 		t.Errorf("exit code %d", got)
 	}
 	for _, says := range []string{"LIVEKIT_URL", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "--publishers 0"} {
@@ -61,11 +63,11 @@ func TestLoadNeedsItsEnvironment(t *testing.T) {
 }
 
 func TestLoadReportsARefusedToken(t *testing.T) {
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	cmd := engineCommand("load", "--duration", "1s")
 	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.url, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET=wrong")
 	stdout, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitNotWell || bytes.Contains(stdout, []byte("eyJ")) {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitNotWell || bytes.Contains(stdout, []byte("eyJ")) {
 		t.Errorf("exit code %d: %s", got, stdout)
 	}
 	checkFailureLine(t, stdout, "load", "publisher-0: join: HTTP 401")
@@ -73,7 +75,7 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 
 // 127.0.0.1 over TLS with an authority of its own, as the edge of a hub is asked.
 func TestLoadBelievesWhomItIsTold(t *testing.T) {
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	authority := certtest.NewAuthority(t, "Hub CA")
 	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.url[strings.LastIndex(server.url, ":")+1:]))
 	through := func(args ...string) ([]byte, error) {
@@ -91,7 +93,7 @@ func TestLoadBelievesWhomItIsTold(t *testing.T) {
 }
 
 func TestLoadThroughARelay(t *testing.T) {
-	peer := loopbackPort(t, freePort(t))
+	peer := loopbackPort(t, enginetest.FreePort(t))
 	relay, listen := startRelay(t, peer, 4)
 	authority := certtest.NewAuthority(t, "Hub CA")
 	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toDoor(relay))
@@ -123,7 +125,7 @@ func TestLoadThroughARelay(t *testing.T) {
 			if report.RoundTripP50MS <= 0 || report.RoundTripP99MS < report.RoundTripP50MS {
 				t.Errorf("%+v", report)
 			}
-			eventually(t, "its allocations are given back", func() bool { return relay.allocations() == 0 })
+			enginetest.Eventually(t, "its allocations are given back", func() bool { return relay.allocations() == 0 })
 		})
 	}
 	t.Run("that refuses it", func(t *testing.T) {
@@ -132,7 +134,7 @@ func TestLoadThroughARelay(t *testing.T) {
 }
 
 func TestLoadThroughAProxy(t *testing.T) {
-	backEnd := "127.0.0.1:" + freePort(t)
+	backEnd := "127.0.0.1:" + enginetest.FreePort(t)
 	authority := certtest.NewAuthority(t, "Hub CA")
 	_, port, _ := net.SplitHostPort(backEnd)
 	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(port))
@@ -162,7 +164,7 @@ func TestLoadIsTooMuch(t *testing.T) {
 		cmd := engineCommand(args...)
 		cmd.Env = append(cmd.Env, "TURN_USERNAME=", "TURN_PASSWORD=")
 		stdout, _ := cmd.Output()
-		if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+		if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 			t.Errorf("%s: exit code %d", says, got)
 		}
 		checkFailureLine(t, stdout, "usage", says)

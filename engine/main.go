@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+
+	"lkhub/engine/internal/failure"
 )
 
 // command is one subcommand. run returns the exit code; its result, or its failure, is on stdout by then.
@@ -38,17 +40,17 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
 			fmt.Fprintf(stderr, "%v\n%s", r, debug.Stack())
-			code = report(stdout, bug(r))
+			code = failure.Report(stdout, failure.Bug(r))
 		}
 	}()
 	if len(args) == 0 {
 		usage(stderr)
-		return report(stdout, badUsage("a subcommand is missing; lkhub-engine help lists them"))
+		return failure.Report(stdout, failure.Usage("a subcommand is missing; lkhub-engine help lists them"))
 	}
 	switch args[0] {
 	case "help", "-h", "--help":
 		usage(stderr)
-		return exitOK
+		return failure.ExitOK
 	}
 	for _, c := range commands {
 		if c.name == args[0] {
@@ -56,7 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 		}
 	}
 	usage(stderr)
-	return report(stdout, badUsage("there is no subcommand %q; lkhub-engine help lists them", args[0]))
+	return failure.Report(stdout, failure.Usage("there is no subcommand %q; lkhub-engine help lists them", args[0]))
 }
 
 func usage(stderr io.Writer) {
@@ -73,12 +75,12 @@ func parseFlags(flags *flag.FlagSet, args []string, operands int, stdout, stderr
 	flags.SetOutput(stderr)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		return exitOK, true
+		return failure.ExitOK, true
 	case err != nil:
-		return report(stdout, badUsage("%s: %v", flags.Name(), err)), true
+		return failure.Report(stdout, failure.Usage("%s: %v", flags.Name(), err)), true
 	case flags.NArg() != operands:
 		flags.Usage()
-		return report(stdout, badUsage("%s: %d arguments after the flags, wanted %d", flags.Name(), flags.NArg(), operands)), true
+		return failure.Report(stdout, failure.Usage("%s: %d arguments after the flags, wanted %d", flags.Name(), flags.NArg(), operands)), true
 	}
-	return exitOK, false
+	return failure.ExitOK, false
 }

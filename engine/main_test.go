@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 // asEngine makes the test binary behave as the engine: the tests run it as the real program, exit codes included.
@@ -43,8 +46,12 @@ func TestFailuresSayWhatAndExit(t *testing.T) {
 	keys := write("keys.yaml", "APIkey: "+strings.Repeat("s", 32), 0o600)
 	secret := write("relay.secret", "secret", 0o600)
 	open := write("open.secret", "secret", 0o644)
-	config := func(name, http, udp string) string { return write(name, liveKitYAML(http, udp, keys, ""), 0o600) }
-	relay := func(name, listen, secret string) string { return write(name, relayJSON(listen, secret), 0o600) }
+	config := func(name, http, udp string) string {
+		return write(name, enginetest.LiveKitYAML(http, udp, keys, ""), 0o600)
+	}
+	relay := func(name, listen, secret string) string {
+		return write(name, enginetest.RelayJSON(listen, secret), 0o600)
+	}
 	control := filepath.Join(dir, "c")
 	tooLong := filepath.Join(dir, strings.Repeat("x", 120))
 
@@ -64,15 +71,15 @@ func TestFailuresSayWhatAndExit(t *testing.T) {
 		{"check-config of no file", []string{"check-config", "/nowhere"}, 2, "config", "/nowhere"},
 		{"bad livekit.yaml", []string{"media", "--config", write("bad.yaml", "prot: 1", 0o600), "--control", control}, 2, "config", "line 1: field prot not found"},
 		{"HTTP port taken", []string{"media", "--config", config("http.yaml", taken, "0"), "--control", control}, 3, "address-in-use", "127.0.0.1:" + taken},
-		{"UDP port taken", []string{"media", "--config", config("udp.yaml", freePort(t), takenUDP), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
-		{"control path too long", []string{"media", "--config", config("ok.yaml", freePort(t), "0"), "--control", tooLong}, 3, "control-socket", "shorter"},
-		{"control in no directory", []string{"media", "--config", config("ok.yaml", freePort(t), "0"), "--control", "/nowhere/c"}, 3, "control-socket", "/nowhere"},
+		{"UDP port taken", []string{"media", "--config", config("udp.yaml", enginetest.FreePort(t), takenUDP), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
+		{"control path too long", []string{"media", "--config", config("ok.yaml", enginetest.FreePort(t), "0"), "--control", tooLong}, 3, "control-socket", "shorter"},
+		{"control in no directory", []string{"media", "--config", config("ok.yaml", enginetest.FreePort(t), "0"), "--control", "/nowhere/c"}, 3, "control-socket", "/nowhere"},
 		{"bad relay.json", []string{"relay", "--config", write("bad.json", `{"listne": 1}`, 0o600), "--control", control}, 2, "config", "listne"},
 		{"wrong relay.json", []string{"relay", "--config", write("wrong.json", `{"quota": 0}`, 0o600), "--control", control}, 2, "config", "listen is missing"},
 		{"relay port taken", []string{"relay", "--config", relay("taken.json", "127.0.0.1:"+takenUDP, secret), "--control", control}, 3, "address-in-use", "127.0.0.1:" + takenUDP},
 		{"not our address", []string{"relay", "--config", relay("foreign.json", "192.0.2.1:3478", secret), "--control", control}, 3, "address-not-available", "192.0.2.1"},
 		{"no address to advertise", []string{"media", "--advertise", "10.0.0.5", "--config", "a", "--control", control}, 2, "usage", "LOCAL=EXTERNAL"},
-		{"another machine's address", []string{"media", "--advertise", "192.0.2.1=203.0.113.5", "--config", config("foreign.yaml", freePort(t), freePort(t)), "--control", control},
+		{"another machine's address", []string{"media", "--advertise", "192.0.2.1=203.0.113.5", "--config", config("foreign.yaml", enginetest.FreePort(t), enginetest.FreePort(t)), "--control", control},
 			3, "address-not-available", "--advertise 192.0.2.1=203.0.113.5: media can listen on none of these, but on [127.0.0.1:"},
 		{"open secret", []string{"relay", "--config", relay("open.json", "127.0.0.1:1", open), "--control", control}, 2, "config", "chmod o-rwx"},
 	} {
@@ -106,8 +113,8 @@ func TestPanicIsABug(t *testing.T) {
 	defer func(real []command) { commands = real }(commands)
 	commands = []command{{"boom", "", func([]string, io.Reader, io.Writer, io.Writer) int { panic("boom") }}}
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"boom"}, nil, &stdout, &stderr); code != exitBug {
-		t.Errorf("exit code %d, want %d", code, exitBug)
+	if code := run([]string{"boom"}, nil, &stdout, &stderr); code != failure.ExitBug {
+		t.Errorf("exit code %d, want %d", code, failure.ExitBug)
 	}
 	checkFailureLine(t, stdout.Bytes(), "bug", "boom")
 	if !strings.Contains(stderr.String(), "main_test.go") {
@@ -117,7 +124,7 @@ func TestPanicIsABug(t *testing.T) {
 
 func TestHelpListsEverySubcommand(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run([]string{"help"}, nil, &stdout, &stderr); code != exitOK || stdout.Len() > 0 {
+	if code := run([]string{"help"}, nil, &stdout, &stderr); code != failure.ExitOK || stdout.Len() > 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	for _, c := range commands {

@@ -7,25 +7,29 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
+	"lkhub/engine/internal/process"
 )
 
 // defaultDrain is how long a stop waits for clients to leave by themselves.
 const defaultDrain = 30 * time.Second
 
 func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	var fds fdList
+	var fds process.FDs
 	var told advertised
 	register := func(flags *flag.FlagSet) {
 		flags.Var(&fds, "listen-fd", "inherited `number` of a listening socket to use instead of the configured port; may be repeated")
 		flags.Var(&told, "advertise", "`LOCAL=EXTERNAL`: what clients are told for an address of this machine, instead of what node_ip says; "+
 			"addresses without one are not offered; may be repeated")
 	}
-	return runServer("media", "livekit.yaml", register, args, stdin, stdout, stderr, func(text string) (engine, error) {
+	return runServer("media", "livekit.yaml", register, args, stdin, stdout, stderr, func(text string) (process.Engine, error) {
 		// The same judgement as check-config's, so that all that is wrong is told at once and nothing surprises later.
 		if messages := checkConfig(text); len(messages) > 0 {
 			return nil, messages.failure()
 		}
-		opened, err := openDoors("media", fds)
+		opened, err := process.Inherit("media", fds)
 		if err != nil {
 			return nil, err
 		}
@@ -35,11 +39,11 @@ func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // runServer is what media, relay and edge have in common: the flags, the signals, one failure line on stdout. register
 // adds the flags that a server has of its own.
-func runServer(name, configName string, register func(*flag.FlagSet), args []string, stdin io.Reader, stdout, stderr io.Writer, build func(text string) (engine, error)) int {
+func runServer(name, configName string, register func(*flag.FlagSet), args []string, stdin io.Reader, stdout, stderr io.Writer, build func(text string) (process.Engine, error)) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	configPath := flags.String("config", "", "`file` to read: "+configName)
 	control := flags.String("control", "", "`path` of the Unix socket to answer on (engine/README.md)")
-	var controlFD fdList
+	var controlFD process.FDs
 	flags.Var(&controlFD, "control-fd", "inherited `number` of a socket that listens at --control already")
 	drain := flags.Duration("drain", defaultDrain, "how long a stop by a signal waits for clients to leave, unless POST /drain says it")
 	profile := flags.String("cpuprofile", "", "`file` to record a CPU profile in, for scripts/profile")
@@ -48,31 +52,31 @@ func runServer(name, configName string, register func(*flag.FlagSet), args []str
 		return code
 	}
 	if *configPath == "" || *control == "" {
-		return report(stdout, badUsage("%s: --config and --control are needed", name))
+		return failure.Report(stdout, failure.Usage("%s: --config and --control are needed", name))
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
-	stopProfile, err := startProfile(*profile)
+	stopProfile, err := process.StartProfile(*profile)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
 	defer stopProfile()
-	text, err := readText(*configPath, stdin)
+	text, err := input.ReadText(*configPath, stdin)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
 	e, err := build(text)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
-	inherited, err := inheritControl(name, controlFD)
+	inherited, err := process.InheritControl(name, controlFD)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
-	if err := serve(e, *control, inherited, *drain, signals); err != nil {
-		return report(stdout, err)
+	if err := process.Serve(e, *control, inherited, *drain, signals); err != nil {
+		return failure.Report(stdout, err)
 	}
-	return exitOK
+	return failure.ExitOK
 }

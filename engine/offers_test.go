@@ -13,6 +13,7 @@ import (
 	"github.com/pion/webrtc/v4"
 	"google.golang.org/protobuf/proto"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
 )
 
@@ -175,7 +176,7 @@ func TestOneOfferIsAskedForAtATime(t *testing.T) {
 // What is not asked for while an offer is waited for, media asks for with the answer to that offer.
 func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 	t.Parallel()
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	showPicture(t, server, "one")
 	showPicture(t, server, "two")
 	client := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "sees"))
@@ -201,7 +202,7 @@ func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 
 func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	t.Parallel()
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	showPicture(t, server, "shows")
 	silent := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "silent"))
 	var asked time.Time
@@ -224,7 +225,7 @@ func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	if waited := time.Since(asked); asked.IsZero() || waited < offerPatience-100*time.Millisecond {
 		t.Errorf("the client's signalling ended %v after it was asked for an offer", waited)
 	}
-	rooms := askControl(t, server.control, "/status")["rooms"].([]any)
+	rooms := enginetest.AskControl(t, server.control, "/status")["rooms"].([]any)
 	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
 		t.Errorf("somebody left the room: %v", rooms)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/firsts"
 )
 
@@ -70,7 +71,7 @@ func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 			answer, err := answerer.CreateAnswer(nil)
 			describe(t, answerer, offerer, answer, err, !c.serverFirst)
 
-			eventually(t, "use of a path", func() bool { return len(seen.proven())+len(seen.unproven()) > 0 })
+			enginetest.Eventually(t, "use of a path", func() bool { return len(seen.proven())+len(seen.unproven()) > 0 })
 			here := netip.MustParseAddr("127.0.0.1")
 			for what, got := range map[string]map[string]sighting{"proven": seen.proven(), "unproven": seen.unproven()} {
 				want := map[string]int{"proven": c.proven, "unproven": c.unproven}[what]

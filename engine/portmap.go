@@ -5,6 +5,8 @@ import (
 	"flag"
 	"io"
 
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
 	"lkhub/engine/internal/portmap"
 )
 
@@ -15,22 +17,22 @@ func runPortmap(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if code, done := parseFlags(flags, args, 1, stdout, stderr); done {
 		return code
 	}
-	text, err := readText(flags.Arg(0), stdin)
+	text, err := input.ReadText(flags.Arg(0), stdin)
 	if err != nil {
-		return report(stdout, err)
+		return failure.Report(stdout, err)
 	}
 	request, err := portmap.Parse(text)
 	if err != nil {
-		return report(stdout, badUsage("portmap: %v", err))
+		return failure.Report(stdout, failure.Usage("portmap: %v", err))
 	}
 	answer := portmap.Do(context.Background(), request)
-	writeJSON(stdout, answer)
+	failure.WriteJSON(stdout, answer)
 	switch {
 	case answer.Error == nil:
-		return exitOK
+		return failure.ExitOK
 	case answer.Error.Code == portmap.NoRouter:
-		return exitMachine
+		return failure.ExitMachine
 	default:
-		return exitNotWell
+		return failure.ExitNotWell
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/portmap"
 )
 
@@ -15,7 +16,7 @@ func TestPortmapSaysOfEachPortWhatBecameOfIt(t *testing.T) {
 	cmd.Stdin = strings.NewReader(`{"version": 1, "action": "unmap", "record": {"gateway": "127.0.0.9",
 		"local": "127.0.0.1", "means": "nat-pmp", "mappings": [{"protocol": "udp", "port": 7882, "own": true}]}}`)
 	out, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitNotWell {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitNotWell {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, out, "kept", "the router at 127.0.0.9 keeps 7882/udp")
@@ -32,7 +33,7 @@ func TestPortmapRefusesARequestThatMakesNoSense(t *testing.T) {
 	cmd := engineCommand("portmap", "-")
 	cmd.Stdin = strings.NewReader(`{"version": 1, "action": "map"}`)
 	out, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, out, "usage", "mappings is empty")

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/probe"
 )
 
@@ -28,16 +29,16 @@ func runProbe(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	request, err := probe.ReadRequest(stdin)
 	if err != nil {
-		return report(stdout, &failure{exitUsage, "request", err.Error()})
+		return failure.Report(stdout, failure.New(failure.ExitUsage, "request", err.Error()))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	code := exitOK
+	code := failure.ExitOK
 	encoder := json.NewEncoder(stdout)
 	encoder.SetEscapeHTML(false) // an address may be a->b
 	probe.Run(ctx, request, func(result probe.Result) {
 		if result.OK == nil || !*result.OK {
-			code = exitNotWell
+			code = failure.ExitNotWell
 		}
 		_ = encoder.Encode(result)
 	})

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // slowLine is a way to a UDP server that every packet takes so long, there and back; it returns the port where it begins.
@@ -72,7 +74,7 @@ func TestProbeMeasuresTheLine(t *testing.T) {
 		"uneven": {func(n int64) time.Duration { return time.Duration(n*37%5) * 40 * ms }, 0, 30},
 	} {
 		t.Run(name, func(t *testing.T) {
-			udp := freePort(t)
+			udp := enginetest.FreePort(t)
 			_, listen := startRelay(t, loopbackPort(t, udp), 24)
 			port := slowLine(t, listen, c.takes)
 			server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", port, "udp"))

@@ -7,15 +7,17 @@ import (
 	"testing"
 
 	"lkhub/engine/internal/certtest"
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 // The hub's own probe on a machine that can't reach itself by the address that clients are told, nor by its name.
 func TestProbeBehindANATWithoutHairpin(t *testing.T) {
-	if !withAddresses(t, "10.77.0.5/32") {
+	if !enginetest.WithAddresses(t, "10.77.0.5/32") {
 		return
 	}
 	authority := certtest.NewAuthority(t, "Hub CA")
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	hubRelay, relayAddress := startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
 		local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
 		r.config.RelayAddress, r.config.Peers[0].Address, r.config.Translate = local, told, translations{{told, local}}
@@ -29,7 +31,7 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	request := hubRequest(server.url, authority.File(t), enough)
 	request.Resolve["203.0.113.5"] = "10.77.0.5"
 	results, code := runProbeWith(t, request, callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
-	if code != exitOK || len(results) != 4 {
+	if code != failure.ExitOK || len(results) != 4 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
 	for path, remote := range map[string]string{
@@ -50,11 +52,11 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 }
 
 func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
-	if !withAddresses(t, "fd77::5/128") {
+	if !enginetest.WithAddresses(t, "fd77::5/128") {
 		return
 	}
 	authority := certtest.NewAuthority(t, "Hub CA")
-	udp, tcp := freePortAt(t, "fd77::5"), freePortAt(t, "fd77::5")
+	udp, tcp := enginetest.FreePortAt(t, "fd77::5"), enginetest.FreePortAt(t, "fd77::5")
 	relay, relayAddress := startRelay(t, net.UDPAddrFromAddrPort(netip.MustParseAddrPort("[fd77::5]:"+udp)), 24)
 	_, relayPort, _ := net.SplitHostPort(relayAddress)
 	front := startFrontAt(t, "[fd77::5]:0", authority.Issue(t, []string{hubName}, nil), toDoor(relay))
@@ -68,22 +70,22 @@ func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
 			t.Errorf("%s: %+v", path, got)
 		}
 	}
-	if code != exitOK || len(results) != 4 {
+	if code != failure.ExitOK || len(results) != 4 {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
 }
 
 // That a machine has no IPv6 says nothing about a server that has no IPv4.
 func TestProbeFromAMachineWithoutIPv6(t *testing.T) {
-	if !withAddresses(t) {
+	if !enginetest.WithAddresses(t) {
 		return
 	}
 	for path, stage := range map[string]string{"turn-udp": "null gather", "turn-tls": "null gather"} {
 		protocol := strings.TrimPrefix(path, "turn-")
-		server := startSFU(t, freePort(t), "0", turnServer(t, "[2001:db8::9]", "3478", protocol))
+		server := startSFU(t, enginetest.FreePort(t), "0", turnServer(t, "[2001:db8::9]", "3478", protocol))
 		results, code := runProbeOn(t, server.url, callSecret, 2, short, path)
 		got := results[path]
-		if code != exitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no way to IPv6 addresses, as [2001:db8::9]:3478 is one") {
+		if code != failure.ExitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no way to IPv6 addresses, as [2001:db8::9]:3478 is one") {
 			t.Errorf("exit code %d: %+v", code, got)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/livekit/protocol/auth"
 
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/probe"
 )
 
@@ -40,12 +42,12 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 	t.Helper()
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	port := freePortAt(t, host)
-	yaml := strings.Replace(liveKitYAML(port, udp, keyFile, turnServers), "tcp_port: 0", "tcp_port: "+tcp, 1)
+	port := enginetest.FreePortAt(t, host)
+	yaml := strings.Replace(enginetest.LiveKitYAML(port, udp, keyFile, turnServers), "tcp_port: 0", "tcp_port: "+tcp, 1)
 	yaml = strings.NewReplacer(
 		"[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host), "[lo]", "["+interfaces+"]",
 	).Replace(yaml)
-	writePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml})
+	enginetest.WritePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml})
 	var log bytes.Buffer
 	args := []string{"media", "--config", configFile, "--control", control, "--drain", "1ms"}
 	for _, address := range advertise {
@@ -63,7 +65,7 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 			t.Logf("media:\n%s", &log)
 		}
 	})
-	askControl(t, control, "/ready")
+	enginetest.AskControl(t, control, "/ready")
 	return callServer{"ws://" + net.JoinHostPort(host, port), control}
 }
 
@@ -88,7 +90,7 @@ func loopbackPort(t *testing.T, port string) *net.UDPAddr {
 func turnServer(t *testing.T, host, port, protocol string) string {
 	t.Helper()
 	secretFile := filepath.Join(t.TempDir(), "relay.secret")
-	writePrivate(t, map[string]string{secretFile: testSecret})
+	enginetest.WritePrivate(t, map[string]string{secretFile: testSecret})
 	return fmt.Sprintf("{host: %q, port: %s, protocol: %s, secret_file: %s}", host, port, protocol, secretFile)
 }
 
@@ -153,11 +155,11 @@ const (
 )
 
 func TestProbeProvesEachPathAlone(t *testing.T) {
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	servers, caFile := turnBothWays(t, udp)
 	server := startSFU(t, udp, tcp, servers)
 	results, code := runProbeWith(t, hubRequest(server.url, caFile, enough), callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
-	if code != exitOK || len(results) != 4 {
+	if code != failure.ExitOK || len(results) != 4 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
 	ends := map[string][3]string{ // local, remote, relay
@@ -187,7 +189,7 @@ func checkNobodyIsLeft(t *testing.T, server callServer) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		var status struct{ Rooms []struct{ Participants int } }
-		text, _ := json.Marshal(askControl(t, server.control, "/status"))
+		text, _ := json.Marshal(enginetest.AskControl(t, server.control, "/status"))
 		if err := json.Unmarshal(text, &status); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +207,7 @@ func checkNobodyIsLeft(t *testing.T, server callServer) {
 }
 
 func TestProbeOfAConnectionAlone(t *testing.T) {
-	udp, tcp := freePort(t), freePort(t)
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	server := startSFU(t, udp, tcp, turnEntry(t, udp))
 	results, code := runProbeOn(t, server.url, callSecret, 1, enough, "udp", "tcp", "turn-udp")
 	for path, result := range results {
@@ -213,16 +215,16 @@ func TestProbeOfAConnectionAlone(t *testing.T) {
 			t.Errorf("%s: %+v", path, result)
 		}
 	}
-	if code != exitNotWell || len(results) != 3 {
+	if code != failure.ExitNotWell || len(results) != 3 {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
 	checkNobodyIsLeft(t, server)
 }
 
 func TestProbeSaysWhatIsNotOffered(t *testing.T) {
-	server := startSFU(t, freePort(t), "0", "")
+	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "tcp", "turn-udp", "turn-tls")
-	if code != exitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" || verdict(results["turn-tls"]) != "null join" {
+	if code != failure.ExitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" || verdict(results["turn-tls"]) != "null join" {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
 	if got := results["turn-udp"].Detail + ", " + results["turn-tls"].Detail; got != "no TURN over UDP offered, no TURN over TLS offered" {
@@ -234,19 +236,19 @@ func TestProbeSaysWhatIsNotOffered(t *testing.T) {
 }
 
 func TestProbeNamesTheStageThatFails(t *testing.T) {
-	udp := freePort(t)
-	server := startSFU(t, udp, "0", turnEntry(t, freePort(t))) // the relay may not reach the SFU
+	udp := enginetest.FreePort(t)
+	server := startSFU(t, udp, "0", turnEntry(t, enginetest.FreePort(t))) // the relay may not reach the SFU
 	for name, c := range map[string]struct {
 		url, secret, path, verdict, says string
 	}{
-		"nobody listens":    {"ws://127.0.0.1:" + freePort(t), callSecret, "udp", "false tcp", "connection refused"},
+		"nobody listens":    {"ws://127.0.0.1:" + enginetest.FreePort(t), callSecret, "udp", "false tcp", "connection refused"},
 		"wrong secret":      {server.url, strings.Repeat("x", 32), "udp", "false token", "signature is invalid"},
 		"a relay elsewhere": {server.url, callSecret, "turn-udp", "false connect", "to udp 127.0.0.1:" + udp + " without a reply"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			results, code := runProbeOn(t, c.url, c.secret, 2, short, c.path)
 			result := results[c.path]
-			if code != exitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
+			if code != failure.ExitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
 				t.Errorf("exit code %d: %+v", code, result)
 			}
 			t.Log(result.Detail)
@@ -260,7 +262,7 @@ func TestProbeRefusesAWrongRequest(t *testing.T) {
 	cmd := engineCommand("probe")
 	cmd.Stdin, cmd.Stdout = strings.NewReader(`{"url": "ws://127.0.0.1:1", "pahts": []}`), &stdout
 	_ = cmd.Run()
-	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, stdout.Bytes(), "request", "pahts")
@@ -268,8 +270,8 @@ func TestProbeRefusesAWrongRequest(t *testing.T) {
 
 // In this process, so that what a probe leaves running can be counted.
 func TestProbeLeavesNothingBehind(t *testing.T) {
-	udp, tcp := freePort(t), freePort(t)
-	servers, caFile := turnBothWays(t, freePort(t))
+	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
+	servers, caFile := turnBothWays(t, enginetest.FreePort(t))
 	server := startSFU(t, udp, tcp, servers)
 	before := runtime.NumGoroutine()
 	request := fmt.Sprintf(`{"url": %q, "timeout_ms": %d, "media_ms": 20, "ca_file": %q, "resolve": {%q: "127.0.0.1"}, "paths": [`,

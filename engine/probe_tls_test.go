@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"lkhub/engine/internal/certtest"
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/probe"
 )
 
@@ -86,7 +88,7 @@ func hubRequest(url, caFile string, timeout time.Duration) probe.Request {
 func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	authority := certtest.NewAuthority(t, "Hub CA")
 	certificate := authority.Issue(t, []string{hubName}, nil)
-	udp := freePort(t)
+	udp := enginetest.FreePort(t)
 	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
 	tlsPort := startFront(t, certificate, toDoor(relay))
 	server := startSFU(t, udp, "0", turnServer(t, hubName, tlsPort, "tls"))
@@ -98,7 +100,7 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 			t.Errorf("%s: %+v", path, result)
 		}
 	}
-	if code != exitOK || len(results) != 2 {
+	if code != failure.ExitOK || len(results) != 2 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
 	result := results["turn-tls"]
@@ -133,9 +135,9 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 	authority := certtest.NewAuthority(t, "Hub CA")
 	issuer, stranger := authority.Authority(t, "Hub Issuer"), certtest.NewAuthority(t, "Stranger")
 	right := []string{hubName}
-	udp := freePort(t)
+	udp := enginetest.FreePort(t)
 	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
-	elsewhere, _ := startRelay(t, loopbackPort(t, freePort(t)), 24)
+	elsewhere, _ := startRelay(t, loopbackPort(t, enginetest.FreePort(t)), 24)
 	full, _ := startRelay(t, loopbackPort(t, udp), 24)
 	full.Drain()
 	foreign, _ := startRelay(t, loopbackPort(t, udp), 24, anotherSecret)
@@ -151,7 +153,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 		native           bool // whether a chain was seen
 	}{
 		{"no such name", "nowhere..invalid", "443", "false dns", "nowhere..invalid has no address", false}, // asks no resolver
-		{"nobody listens", hubName, freePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
+		{"nobody listens", hubName, enginetest.FreePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
 		{"silent", hubName, silent, "false tls", "did not answer the TLS handshake", false},
 		{"expired", hubName, startFront(t, authority.Issue(t, right, certtest.Expired), toDoor(relay)), "false tls", "it expired on", true},
 		{"another name", hubName, startFront(t, authority.Issue(t, []string{"turn.invalid"}, nil), toDoor(relay)),
@@ -168,7 +170,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 			"false connect", "to udp 127.0.0.1:" + udp + " without a reply", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := startSFU(t, freePort(t), "0", turnServer(t, c.host, c.port, "tls"))
+			server := startSFU(t, enginetest.FreePort(t), "0", turnServer(t, c.host, c.port, "tls"))
 			if c.name == "a relay elsewhere" {
 				server = startSFU(t, udp, "0", turnServer(t, c.host, c.port, "tls"))
 			}
@@ -178,7 +180,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 			}
 			results, code := runProbeWith(t, hubRequest(server.url, caFile, patience), callSecret, 2, "turn-tls")
 			result := results["turn-tls"]
-			if code != exitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
+			if code != failure.ExitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
 				t.Errorf("exit code %d: %+v", code, result)
 			}
 			if (result.Native != nil) != c.native || (result.NativeDetail != nil) != c.native || result.Relay == nil {
@@ -196,7 +198,7 @@ func TestProbeOfTURNOverIPv6(t *testing.T) {
 		t.Skip("no IPv6 here")
 	}
 	conn.Close()
-	udp, port := freePort(t), freePort(t)
+	udp, port := enginetest.FreePort(t), enginetest.FreePort(t)
 	startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
 		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + port)}
 	})

@@ -7,13 +7,16 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 func TestCPUProfileIsWholeAfterAStop(t *testing.T) {
 	dir := t.TempDir()
 	secret, config := filepath.Join(dir, "relay.secret"), filepath.Join(dir, "relay.json")
 	control, record := filepath.Join(dir, "c"), filepath.Join(dir, "cpu.pprof")
-	writePrivate(t, map[string]string{secret: testSecret, config: relayJSON("127.0.0.1:"+freePort(t), secret)})
+	enginetest.WritePrivate(t, map[string]string{secret: testSecret, config: enginetest.RelayJSON("127.0.0.1:"+enginetest.FreePort(t), secret)})
 	relay := engineCommand("relay", "--config", config, "--control", control, "--cpuprofile", record)
 	if err := relay.Start(); err != nil {
 		t.Fatal(err)
@@ -21,7 +24,7 @@ func TestCPUProfileIsWholeAfterAStop(t *testing.T) {
 	t.Cleanup(func() { _ = relay.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- relay.Wait() }()
-	askControl(t, control, "/ready")
+	enginetest.AskControl(t, control, "/ready")
 	_ = relay.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, relay, ended)
 
@@ -42,7 +45,7 @@ func TestCPUProfileIsWholeAfterAStop(t *testing.T) {
 func TestCPUProfileThatCannotBeWritten(t *testing.T) {
 	cmd := engineCommand("relay", "--config", "a", "--control", "b", "--cpuprofile", filepath.Join(t.TempDir(), "none", "p"))
 	stdout, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, stdout, "usage", "--cpuprofile")

@@ -14,12 +14,13 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/process"
 	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sends"
 )
 
 func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return runServer("relay", "relay.json", func(*flag.FlagSet) {}, args, stdin, stdout, stderr, func(text string) (engine, error) {
+	return runServer("relay", "relay.json", func(*flag.FlagSet) {}, args, stdin, stdout, stderr, func(text string) (process.Engine, error) {
 		config, secret, err := readRelayConfig("relay.json", text, true)
 		if err != nil {
 			return nil, err

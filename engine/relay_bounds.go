@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/recent"
+	"lkhub/engine/internal/roster"
 )
 
 const (
@@ -71,13 +73,13 @@ type relayBounds struct {
 	size         int // relay ports, or as many of them as can be used
 	ports        int // of the range
 	quota        int // allocations of one participant
-	roster       *rosterClient
+	roster       *roster.Client
 	held         int
 	open         map[int]*peerConn // by port
 	participants map[string]*relayParticipant
 	networks     map[netip.Prefix]int
 	sites        map[netip.Prefix]int // of IPv6: what may be one home's or office's
-	gone         recent[string]       // participants that have left
+	gone         recent.Set[string]   // participants that have left
 	refused      map[error]refusal
 	asked        time.Time // when the roster last answered
 }
@@ -108,7 +110,7 @@ func newRelayBounds(most int) *relayBounds {
 		participants: map[string]*relayParticipant{},
 		networks:     map[netip.Prefix]int{},
 		sites:        map[netip.Prefix]int{},
-		gone:         newRecent[string](recentMost, recentKept),
+		gone:         recent.New[string](recent.Most, recent.Kept),
 		refused:      map[error]refusal{},
 	}
 }
@@ -120,8 +122,8 @@ func (b *relayBounds) use(config relayConfig) {
 	b.ports = int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
 	b.size = min(b.ports, b.most)
 	b.quota = config.Quota
-	if b.roster == nil || b.roster.socket != config.MediaControl {
-		b.roster = newRosterClient(config.MediaControl)
+	if b.roster == nil || b.roster.Socket != config.MediaControl {
+		b.roster = roster.NewClient(config.MediaControl)
 	}
 }
 
@@ -195,7 +197,7 @@ func (b *relayBounds) reason(h holder, replaces bool) error {
 	site, isOfSite := places.SiteOf(h.network)
 	share := networkShare(b.size, b.size-b.held, b.quota)
 	switch {
-	case b.gone.has(h.participant):
+	case b.gone.Has(h.participant):
 		return errGone
 	case replaces:
 		return nil

@@ -12,6 +12,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/roster"
 )
 
 // The default range is shared by two relays.
@@ -289,7 +291,7 @@ func TestSocketsForNobodyAreNotCounted(t *testing.T) {
 func TestAnIdentityHasBoundsInAllRoomsTogether(t *testing.T) {
 	addresses, _ := testAddresses(t, portRange{24000, 24999}, 2)
 	b := addresses.bounds
-	said := presence{In: map[string]string{}}
+	said := roster.Presence{In: map[string]string{}}
 	var conns []*peerConn
 	join := func(room int) {
 		participant := fmt.Sprint("PA_", room)

@@ -3,6 +3,8 @@ package main
 import (
 	"net/netip"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // What a client's checks and its media begin with.
@@ -55,12 +57,12 @@ func TestRelayRemembersWhoHasLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	clients := r.addresses.clients
-	eventually(t, "the end of the allocation", func() bool {
+	enginetest.Eventually(t, "the end of the allocation", func() bool {
 		clients.mu.Lock()
 		defer clients.mu.Unlock()
 		return len(clients.open) == 0
 	})
-	eventually(t, "word of it", func() bool { return len(clients.outside.proven()) == 1 })
+	enginetest.Eventually(t, "word of it", func() bool { return len(clients.outside.proven()) == 1 })
 }
 
 func TestRelayDoesNotSeeWhoIsOnThisMachine(t *testing.T) {

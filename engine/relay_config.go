@@ -7,6 +7,9 @@ import (
 	"io"
 	"net/netip"
 	"strings"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/input"
 )
 
 // relayConfig is relay.json, and in caddy.json the setting `relay` of the app `lkhub`.
@@ -39,9 +42,9 @@ func readRelayConfig(where, text string, udp bool) (relayConfig, string, error) 
 	if err != nil {
 		return config, "", err
 	}
-	secret, err := readSecret(config.SecretFile)
+	secret, err := input.ReadSecret(config.SecretFile)
 	if err != nil {
-		return config, "", unreadable(fmt.Errorf("%s: secret_file: %w", where, err))
+		return config, "", input.Unreadable(fmt.Errorf("%s: secret_file: %w", where, err))
 	}
 	return config, secret, nil
 }
@@ -52,13 +55,13 @@ func parseRelayConfig(where, text string, udp bool) (relayConfig, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&config); err != nil {
-		return config, badConfig("%s: %v", where, err)
+		return config, failure.Config("%s: %v", where, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return config, badConfig("%s: something stands after the configuration", where)
+		return config, failure.Config("%s: something stands after the configuration", where)
 	}
 	if wrong := config.faults(udp); len(wrong) > 0 {
-		return config, badConfig("%s: %s", where, strings.Join(wrong, "; "))
+		return config, failure.Config("%s: %s", where, strings.Join(wrong, "; "))
 	}
 	return config, nil
 }

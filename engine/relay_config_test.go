@@ -5,10 +5,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/process"
 )
 
 func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
-	good := relayJSON("127.0.0.1:3478", "/s")
+	good := enginetest.RelayJSON("127.0.0.1:3478", "/s")
 	behind := func(translations string) string {
 		return strings.Replace(good, `"quota"`, `"translate": [`+translations+`], "quota"`, 1)
 	}
@@ -58,8 +62,8 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 func TestRelayProcess(t *testing.T) {
 	dir := t.TempDir()
 	secret, config, control := filepath.Join(dir, "s"), filepath.Join(dir, "relay.json"), filepath.Join(dir, "c")
-	text := relayJSON("127.0.0.1:"+freePort(t), secret)
-	writePrivate(t, map[string]string{secret: testSecret, config: text})
+	text := enginetest.RelayJSON("127.0.0.1:"+enginetest.FreePort(t), secret)
+	enginetest.WritePrivate(t, map[string]string{secret: testSecret, config: text})
 	cmd := engineCommand("relay", "--config", config, "--control", control)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -67,12 +71,12 @@ func TestRelayProcess(t *testing.T) {
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if status := askControl(t, control, "/ready"); status["state"] != string(running) || status["allocations"] != 0.0 {
+	if status := enginetest.AskControl(t, control, "/ready"); status["state"] != string(process.Running) || status["allocations"] != 0.0 {
 		t.Errorf("ready: %v", status)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, cmd, ended)
-	if code := cmd.ProcessState.ExitCode(); code != exitOK {
+	if code := cmd.ProcessState.ExitCode(); code != failure.ExitOK {
 		t.Errorf("exit code %d", code)
 	}
 }

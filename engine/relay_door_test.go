@@ -14,6 +14,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 const patience = 5 * time.Second // for what must happen
@@ -61,7 +63,7 @@ func TestAnIPv6ClientOverUDPIsRelayedToo(t *testing.T) {
 	}
 	conn.Close()
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) {
-		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + freePort(t))}
+		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + enginetest.FreePort(t))}
 	})
 	client := newRawClient(t, r, func(t *testing.T, r *relay) net.PacketConn {
 		conn, err := net.ListenPacket("udp6", "[::1]:0")
@@ -225,13 +227,13 @@ func TestARetiredRelayEndsWithItsLastClient(t *testing.T) {
 		t.Fatal("stopped with a client")
 	}
 	conn.Close()
-	eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
+	enginetest.Eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
 }
 
 func TestARelayWithoutClientsRetiresAtOnce(t *testing.T) {
 	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
 	r.retire()
-	eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
+	enginetest.Eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
 }
 
 // scarce is a listener on a machine that has run out of file descriptors for a moment.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"lkhub/engine/internal/roster"
 )
 
 const (
@@ -47,7 +49,7 @@ func (b *relayBounds) look(ctx context.Context) {
 	if roster == nil || len(asked) == 0 {
 		return
 	}
-	said, err := roster.ask(ctx, asked)
+	said, err := roster.Ask(ctx, asked)
 	if err != nil {
 		return // media is being started again, or is another program
 	}
@@ -63,7 +65,7 @@ func (b *relayBounds) isHeld() bool {
 }
 
 // list is the media process to ask, and the participants to ask it about. Meanwhile it notes which allocations were used.
-func (b *relayBounds) list() (*rosterClient, []string) {
+func (b *relayBounds) list() (*roster.Client, []string) {
 	b.mu.Lock()
 	participants := make([]string, 0, len(b.participants))
 	var conns []*peerConn
@@ -80,7 +82,7 @@ func (b *relayBounds) list() (*rosterClient, []string) {
 }
 
 // judge takes in what media has said of those that it was asked about, and returns the allocations that are to end.
-func (b *relayBounds) judge(asked []string, said presence) []*peerConn {
+func (b *relayBounds) judge(asked []string, said roster.Presence) []*peerConn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock()
@@ -105,7 +107,7 @@ func (b *relayBounds) judge(asked []string, said presence) []*peerConn {
 			p.unknown = now
 		}
 		if hasLeft || now.Sub(p.unknown) >= unknownFor {
-			b.gone.add(participant, now)
+			b.gone.Add(participant, now)
 			ending = append(ending, p.all()...)
 		}
 	}

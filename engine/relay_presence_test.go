@@ -2,31 +2,31 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"math"
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/roster"
 )
 
 // mediaTest is the control socket of a media process, with a roster that the test fills.
 type mediaTest struct {
 	*testing.T
 	socket string
-	roster *roster
+	roster *roster.Roster
 	server *http.Server
 	asked  atomic.Int32
 }
 
 func newMedia(t *testing.T) *mediaTest {
 	t.Helper()
-	m := &mediaTest{T: t, socket: filepath.Join(t.TempDir(), "media.sock"), roster: newRoster()}
+	m := &mediaTest{T: t, socket: filepath.Join(t.TempDir(), "media.sock"), roster: roster.New()}
 	m.start()
 	t.Cleanup(m.stop)
 	return m
@@ -35,13 +35,18 @@ func newMedia(t *testing.T) *mediaTest {
 // start serves a roster; restarting with another one is a new process.
 func (m *mediaTest) start() {
 	m.Helper()
+	t := m.T
 	listener, err := net.Listen("unix", m.socket)
 	if err != nil {
 		m.Fatal(err)
 	}
 	kept := m.roster
 	m.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		handleRoster(w, request, kept)
+		answer, err := kept.Answer(request.Context(), request.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		_ = json.NewEncoder(w).Encode(answer)
 		m.asked.Add(1)
 	})}
 	server := m.server
@@ -54,7 +59,7 @@ func (m *mediaTest) stop() { _ = m.server.Close() }
 func (m *mediaTest) waitAsked(more int32) {
 	m.Helper()
 	want := m.asked.Load() + more
-	eventually(m.T, "the relay asks", func() bool { return m.asked.Load() >= want })
+	enginetest.Eventually(m.T, "the relay asks", func() bool { return m.asked.Load() >= want })
 }
 
 // startAskingRelay asks m; skew is how far ahead its clock is.
@@ -73,8 +78,8 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
 		stays, leaves := credentialFor("PA_stays", time.Hour), credentialFor("PA_leaves", time.Hour)
-		m.roster.joined("PA_stays", "one", "RM_one")
-		m.roster.joined("PA_leaves", "two", "RM_one")
+		m.roster.Join("PA_stays", "one", "RM_one")
+		m.roster.Join("PA_leaves", "two", "RM_one")
 		staying := newRawClient(t, r, dial)
 		for _, c := range []struct {
 			client *rawClient
@@ -88,8 +93,8 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		if n := r.allocations(); n != 3 {
 			t.Fatalf("%d allocations while everybody is in", n)
 		}
-		m.roster.leave("PA_leaves")
-		eventually(t, "the end of what it held", func() bool { return r.allocations() == 1 })
+		m.roster.Leave("PA_leaves")
+		enginetest.Eventually(t, "the end of what it held", func() bool { return r.allocations() == 1 })
 		if code := newRawClient(t, r, dial).allocate(leaves); code != stun.CodeAllocQuotaReached {
 			t.Errorf("Allocate of who has left: %d", code)
 		}
@@ -104,17 +109,17 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
 	for _, participant := range []string{"PA_1", "PA_2", "PA_3", "PA_4"} {
-		m.roster.joined(participant, "one", "RM_one")
+		m.roster.Join(participant, "one", "RM_one")
 		for range 5 {
 			if code := newRawClient(t, r, dialUDP).allocate(credentialFor(participant, time.Hour)); code != 0 {
 				t.Fatalf("Allocate: %d", code)
 			}
 		}
 		if participant != "PA_4" {
-			m.roster.leave(participant) // before the relay has asked
+			m.roster.Leave(participant) // before the relay has asked
 		}
 	}
-	eventually(t, "what is left is the last one's", func() bool { return r.allocations() == 5 })
+	enginetest.Eventually(t, "what is left is the last one's", func() bool { return r.allocations() == 5 })
 }
 
 func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
@@ -125,7 +130,7 @@ func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
 			t.Fatal("Allocate with an expired credential, of nobody knows whom, succeeded")
 		}
-		m.roster.joined("PA_one", "one", "RM_one")
+		m.roster.Join("PA_one", "one", "RM_one")
 		client := newRawClient(t, r, dial)
 		if code := client.allocate(valid); code != 0 {
 			t.Fatalf("Allocate: %d", code)
@@ -189,7 +194,7 @@ func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	m := newMedia(t)
 	r, skew := startAskingRelay(t, m)
-	m.roster.joined("PA_one", "one", "RM_one")
+	m.roster.Join("PA_one", "one", "RM_one")
 	client := newRawClient(t, r, dialUDP)
 	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
 		t.Fatalf("Allocate: %d", code)
@@ -208,16 +213,16 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	}
 
 	// Another process knows none of the participants. They have to join again; what they held is given some time.
-	m.roster = newRoster()
+	m.roster = roster.New()
 	m.start()
 	m.waitAsked(2)
 	if n := r.allocations(); n != 2 {
 		t.Fatalf("%d allocations as soon as another media process answers", n)
 	}
-	m.roster.joined("PA_two", "two", "RM_one")
+	m.roster.Join("PA_two", "two", "RM_one")
 	m.waitAsked(2)
 	skew.Store(int64(time.Hour + unknownFor))
-	eventually(t, "the end of what nobody holds", func() bool { return r.allocations() == 1 })
+	enginetest.Eventually(t, "the end of what nobody holds", func() bool { return r.allocations() == 1 })
 	if !r.bounds.outlives("PA_two", true) {
 		t.Error("who has joined meanwhile is not in")
 	}
@@ -227,7 +232,7 @@ func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
 	client, who := newRawClient(t, r, dialUDP), credentialFor("PA_one", time.Hour)
-	m.roster.joined("PA_one", "one", "RM_one")
+	m.roster.Join("PA_one", "one", "RM_one")
 	if code := client.allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
@@ -238,51 +243,5 @@ func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 	r.bounds.look(t.Context())
 	if asked, all := m.asked.Load(), r.bounds.isHeld(); all || asked > 3 {
 		t.Errorf("asked %d times, held: %v", asked, all)
-	}
-}
-
-func TestTheRosterAnswersForThoseThatItIsAskedAbout(t *testing.T) {
-	r := newRoster()
-	r.joined("PA_in", "alice", "RM_one")
-	r.joined("PA_left", "alice", "RM_one")
-	r.leave("PA_left")
-	r.joined("PA_other", "bob", "RM_one")
-	got, err := json.Marshal(r.Presence([]string{"PA_in", "PA_left", "PA_unknown"}))
-	if want := `{"in":{"PA_in":"alice"},"left":["PA_left"]}`; err != nil || string(got) != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
-
-func TestARosterThatMakesNoSenseIsNoAnswer(t *testing.T) {
-	for name, answer := range map[string]func(w http.ResponseWriter){
-		"not found": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) },
-		"no JSON":   func(w http.ResponseWriter) { _, _ = w.Write([]byte("hello")) },
-	} {
-		socket := filepath.Join(t.TempDir(), "s")
-		listener, err := net.Listen("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })}
-		go func() { _ = server.Serve(listener) }()
-		if said, err := newRosterClient(socket).ask(t.Context(), []string{"PA_one"}); err == nil {
-			t.Errorf("%s: %v", name, said)
-		}
-		server.Close()
-	}
-}
-
-func TestAsManyAreAskedAboutAsThereArePorts(t *testing.T) {
-	m := newMedia(t)
-	participants := make([]string, math.MaxUint16)
-	for i := range participants {
-		participants[i] = fmt.Sprintf("PA_%012d", i)
-		m.roster.joined(participants[i], strings.Repeat("long ", 20), "RM_one")
-	}
-	client := newRosterClient(m.socket)
-	client.http.Timeout = time.Minute // it is about the size, and this machine may be slow
-	said, err := client.ask(t.Context(), participants)
-	if err != nil || len(said.In) != len(participants) {
-		t.Errorf("%d of %d: %v", len(said.In), len(participants), err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // startRelay runs a relay on 127.0.0.1, over UDP and over streams, whose only peer is the given address, and returns
@@ -23,7 +25,7 @@ func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*relay)) 
 	if allowed.Addr().Is6() {
 		host = allowed.Addr().String()
 	}
-	address := netip.MustParseAddrPort(net.JoinHostPort(host, freePortAt(t, host)))
+	address := netip.MustParseAddrPort(net.JoinHostPort(host, enginetest.FreePortAt(t, host)))
 	config := relayConfig{
 		Listen:       []netip.AddrPort{address},
 		Realm:        testRealm,

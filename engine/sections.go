@@ -7,6 +7,8 @@ import (
 	"github.com/livekit/protocol/livekit"
 	"github.com/livekit/psrpc"
 	"golang.org/x/time/rate"
+
+	"lkhub/engine/internal/recent"
 )
 
 // sectionsMost is how many media sections one offer may have, and how many others a client may come with in later offers;
@@ -22,21 +24,21 @@ var errSections = psrpc.NewErrorf(psrpc.InvalidArgument, "the client offers more
 // sections are the media sections that one client has offered, by their mids, whatever its connection.
 type sections struct {
 	limit *rate.Limiter
-	mids  recent[string]
+	mids  recent.Set[string]
 }
 
 func newSections() *sections {
-	return &sections{limit: rate.NewLimiter(sectionsRate, sectionsMost), mids: newRecent[string](sectionsMost, forever)}
+	return &sections{limit: rate.NewLimiter(sectionsRate, sectionsMost), mids: recent.New[string](sectionsMost, recent.Forever)}
 }
 
 // take says whether media may be given the offer, and remembers its sections then.
 func (s *sections) take(now time.Time, offer *livekit.SessionDescription) bool {
 	count, mids := readSections(offer)
-	if count > sectionsMost || !s.limit.AllowN(now, s.mids.countFresh(mids)) {
+	if count > sectionsMost || !s.limit.AllowN(now, s.mids.CountFresh(mids)) {
 		return false
 	}
 	for _, mid := range mids {
-		s.mids.add(mid, now)
+		s.mids.Add(mid, now)
 	}
 	return true
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // The accept loop of pion ends at its first error.
@@ -25,7 +27,7 @@ func TestICEOverTCPSurvivesRunningOutOfDescriptors(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &before, nil); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "who waited is in", func() bool { return told()["open"].(float64) == 1 })
+	enginetest.Eventually(t, "who waited is in", func() bool { return told()["open"].(float64) == 1 })
 	if failure, _ := told()["failure"].(map[string]any); failure == nil {
 		t.Error("that connections could not be accepted is not told")
 	}

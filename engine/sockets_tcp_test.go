@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // startMediaTCP runs media with ICE over TCP and few descriptors, and returns what it tells of such connections.
@@ -21,9 +23,9 @@ func startMediaTCP(t *testing.T, files string) (port string, pid int, told func(
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	port = freePort(t)
-	yaml := strings.Replace(liveKitYAML(freePort(t), freePort(t), keyFile, ""), "tcp_port: 0", "tcp_port: "+port, 1)
-	writePrivate(t, map[string]string{keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: yaml})
+	port = enginetest.FreePort(t)
+	yaml := strings.Replace(enginetest.LiveKitYAML(enginetest.FreePort(t), enginetest.FreePort(t), keyFile, ""), "tcp_port: 0", "tcp_port: "+port, 1)
+	enginetest.WritePrivate(t, map[string]string{keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: yaml})
 	media := engineCommand("media", "--config", configFile, "--control", control)
 	media.Args = append([]string{"/bin/sh", "-c", "ulimit -n " + files + `; exec "$0" "$@"`}, media.Args...)
 	media.Path = "/bin/sh"
@@ -39,9 +41,9 @@ func startMediaTCP(t *testing.T, files string) (port string, pid int, told func(
 			t.Logf("stderr:\n%s", &stderr)
 		}
 	})
-	askControl(t, control, "/ready")
+	enginetest.AskControl(t, control, "/ready")
 	return port, media.Process.Pid, func() map[string]any {
-		connections := askControl(t, control, "/status")["connections"].(map[string]any)
+		connections := enginetest.AskControl(t, control, "/status")["connections"].(map[string]any)
 		return connections["ice_tcp"].(map[string]any)
 	}
 }
@@ -76,7 +78,7 @@ func TestICEOverTCPIsBounded(t *testing.T) {
 		defer conn.Close()
 	}
 	var during map[string]any
-	eventually(t, "one address is kept within bounds", func() bool {
+	enginetest.Eventually(t, "one address is kept within bounds", func() bool {
 		during = told()
 		return during["refused"].(float64) > 200
 	})
@@ -89,7 +91,7 @@ func TestICEOverTCPIsBounded(t *testing.T) {
 	if !isOpen(dialICE(t, "127.0.1.1", port)) {
 		t.Error("another address is shut out")
 	}
-	eventually(t, "who never says what for is gone, and who names no peer connection", func() bool {
+	enginetest.Eventually(t, "who never says what for is gone, and who names no peer connection", func() bool {
 		return told()["open"].(float64) == 0
 	})
 	if !isOpen(dialICE(t, "127.0.0.1", port)) {

@@ -6,13 +6,15 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 // The reach into livekit-server still finds its socket, and clients are told the same address as before.
 func TestMediaBatchesWrites(t *testing.T) {
-	keyFile, port := filepath.Join(t.TempDir(), "keys.yaml"), freePort(t)
-	writePrivate(t, map[string]string{keyFile: "APIkey: " + strings.Repeat("s", 32)})
-	conf, err := decodeStrict(liveKitYAML(freePort(t), port, keyFile, ""))
+	keyFile, port := filepath.Join(t.TempDir(), "keys.yaml"), enginetest.FreePort(t)
+	enginetest.WritePrivate(t, map[string]string{keyFile: "APIkey: " + strings.Repeat("s", 32)})
+	conf, err := decodeStrict(enginetest.LiveKitYAML(enginetest.FreePort(t), port, keyFile, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/failure"
 )
 
 // A STUN server that is going to answer does so in a fraction of this, lost packets sent anew included.
@@ -23,14 +25,14 @@ func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return code
 	}
 	if *server == "" || (*network != "udp4" && *network != "udp6") {
-		return report(stdout, badUsage("stun: --server is needed, and --network is udp4 or udp6"))
+		return failure.Report(stdout, failure.Usage("stun: --server is needed, and --network is udp4 or udp6"))
 	}
 	address, err := askSTUN(*network, *server, *timeout)
 	if err != nil {
-		return report(stdout, &failure{exitNotWell, "no-answer", err.Error()})
+		return failure.Report(stdout, failure.New(failure.ExitNotWell, "no-answer", err.Error()))
 	}
-	writeJSON(stdout, map[string]string{"address": address.String()})
-	return exitOK
+	failure.WriteJSON(stdout, map[string]string{"address": address.String()})
+	return failure.ExitOK
 }
 
 func askSTUN(network, server string, timeout time.Duration) (net.IP, error) {

@@ -4,6 +4,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/failure"
 )
 
 func TestSTUNTellsTheAddressThatTheServerSees(t *testing.T) {
@@ -22,7 +24,7 @@ func TestSTUNGivesUpOnSilence(t *testing.T) {
 	defer silent.Close()
 	cmd := engineCommand("stun", "--server", silent.LocalAddr().String(), "--timeout", "300ms")
 	out, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitNotWell {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitNotWell {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, out, "no-answer", "300ms")
@@ -31,7 +33,7 @@ func TestSTUNGivesUpOnSilence(t *testing.T) {
 func TestSTUNNeedsItsServer(t *testing.T) {
 	cmd := engineCommand("stun")
 	out, _ := cmd.Output()
-	if got := cmd.ProcessState.ExitCode(); got != exitUsage {
+	if got := cmd.ProcessState.ExitCode(); got != failure.ExitUsage {
 		t.Errorf("exit code %d", got)
 	}
 	checkFailureLine(t, out, "usage", "--server")

@@ -4,6 +4,8 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+
+	"lkhub/engine/internal/failure"
 )
 
 // version is the engine's own; a build sets it with -ldflags "-X main.version=…".
@@ -19,8 +21,8 @@ var builtIn = map[string]string{
 }
 
 func runVersion(_ []string, _ io.Reader, stdout, _ io.Writer) int {
-	writeJSON(stdout, versions())
-	return exitOK
+	failure.WriteJSON(stdout, versions())
+	return failure.ExitOK
 }
 
 // versions reads the build info rather than constants: what is told is what was linked.

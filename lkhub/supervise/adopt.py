@@ -8,7 +8,7 @@ from lkhub.supervise.ending import Ending, end_process, tell_to_drain
 from lkhub.supervise.record import Found, Identity, find_running, read_record
 from lkhub.supervise.supervisor import Supervisor
 
-# As long as the engine takes for a limit (maxDrainSeconds in engine/control.go).
+# As long as the engine takes for a limit (maxDrainSeconds in engine/internal/process/control.go).
 FOREVER_SECONDS = 365 * 24 * 3600
 
 

@@ -26,7 +26,9 @@ _mine: set[int] = set()
 
 @cache
 def _reservations() -> int:
-    """A file whose byte N is locked by the process that was given port N; `engine/ports_test.go` locks the same one."""
+    """A file whose byte N is locked by the process that was given port N; Go's tests lock the same one
+
+    (`engine/internal/enginetest/ports.go`)."""
     path = Path(tempfile.gettempdir()) / f"lkhub-test-ports-{os.getuid()}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 

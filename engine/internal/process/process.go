@@ -1,4 +1,6 @@
-package main
+// Package process runs one server in this process, from its start through a drain to its end, and answers for it on the
+// control socket.
+package process
 
 import (
 	"context"
@@ -8,10 +10,12 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"lkhub/engine/internal/failure"
 )
 
-// engine is one server inside this process: the SFU, the relay or the edge.
-type engine interface {
+// Engine is one server inside this process: the SFU, the relay or the edge.
+type Engine interface {
 	// Run starts the server and serves until Stop; it calls ready, once, when clients are accepted.
 	Run(ready func()) error
 	// Busy says whether Stop would cut anyone off.
@@ -28,7 +32,7 @@ type state string
 
 const (
 	starting state = "starting"
-	running  state = "running"
+	Running  state = "running"
 	draining state = "draining"
 )
 
@@ -37,7 +41,7 @@ const emptyPoll = 100 * time.Millisecond
 
 // process carries an engine from start to stop and answers for it on the control socket.
 type process struct {
-	engine engine
+	engine Engine
 	ready  chan struct{}      // closed once clients are accepted
 	limits chan time.Duration // POST /drain: the newest limit that is not taken yet
 
@@ -45,10 +49,10 @@ type process struct {
 	state state
 }
 
-// serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long that may take
+// Serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long that may take
 // where POST /drain does not say it. A second signal ends the drain, and one more does not wait for an orderly stop
 // either. inherited listens at controlPath; where it is nil the socket is bound here.
-func serve(e engine, controlPath string, inherited net.Listener, limit time.Duration, signals <-chan os.Signal) error {
+func Serve(e Engine, controlPath string, inherited net.Listener, limit time.Duration, signals <-chan os.Signal) error {
 	p := &process{engine: e, ready: make(chan struct{}), limits: make(chan time.Duration, 1), state: starting}
 	// Bound before the engine starts, so that whoever waits for it has something to wait on.
 	control := inherited
@@ -126,7 +130,7 @@ func (p *process) markReady() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == starting {
-		p.state = running
+		p.state = Running
 	}
 	close(p.ready)
 }
@@ -145,11 +149,11 @@ func (p *process) getState() state {
 
 // runGuarded makes a panic in Run a failure with its own exit code. A panic in a goroutine that upstream started
 // can't be caught here: Go then ends the process with a stack trace and exit code 2.
-func runGuarded(e engine, ready func()) (err error) {
+func runGuarded(e Engine, ready func()) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", r, debug.Stack())
-			err = bug(r)
+			err = failure.Bug(r)
 		}
 	}()
 	return e.Run(ready)
@@ -158,7 +162,7 @@ func runGuarded(e engine, ready func()) (err error) {
 // unasked is the error of an engine that ended though nobody stopped it.
 func unasked(err error) error {
 	if err == nil {
-		return &failure{exitNotWell, "stopped", "the server stopped by itself; its log says why"}
+		return failure.New(failure.ExitNotWell, "stopped", "the server stopped by itself; its log says why")
 	}
 	return err
 }

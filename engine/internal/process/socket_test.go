@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"net"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lkhub/engine/internal/failure"
 )
 
 func TestControlSocketIsPrivateAndReplacesAStaleOne(t *testing.T) {
@@ -51,8 +53,8 @@ func TestControlSocketTakesNothingFromOthers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Fatalf("error %v, want %q", err, c.says)
 			}
-			if f := classify(err); f.exit != exitMachine {
-				t.Errorf("exit code %d, want %d", f.exit, exitMachine)
+			if f := failure.Of(err); f.Exit != failure.ExitMachine {
+				t.Errorf("exit code %d, want %d", f.Exit, failure.ExitMachine)
 			}
 			if _, err := os.Lstat(path); err != nil {
 				t.Errorf("what was there is gone: %v", err)

@@ -1,20 +1,22 @@
-package main
+package process
 
 import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+
+	"lkhub/engine/internal/failure"
 )
 
-// startProfile records where this process spends its CPU time until stop is called; path "" records nothing.
+// StartProfile records where this process spends its CPU time until stop is called; path "" records nothing.
 // scripts/profile makes default.pgo of such records, which `go build` takes by itself.
-func startProfile(path string) (stop func(), err error) {
+func StartProfile(path string) (stop func(), err error) {
 	if path == "" {
 		return func() {}, nil
 	}
 	file, err := os.Create(path)
 	if err != nil {
-		return nil, badUsage("--cpuprofile: %v", err)
+		return nil, failure.Usage("--cpuprofile: %v", err)
 	}
 	if err := pprof.StartCPUProfile(file); err != nil {
 		file.Close()

@@ -1,4 +1,4 @@
-package main
+package enginetest
 
 import (
 	"os"
@@ -10,9 +10,9 @@ import (
 
 const inNamespace = "LKHUB_TEST_IN_NAMESPACE"
 
-// withAddresses runs the rest of a test in a network namespace of its own, whose loopback interface has these addresses
+// WithAddresses runs the rest of a test in a network namespace of its own, whose loopback interface has these addresses
 // too, and reports whether this is it. Where the machine allows none, the test is skipped.
-func withAddresses(t *testing.T, addresses ...string) bool {
+func WithAddresses(t *testing.T, addresses ...string) bool {
 	t.Helper()
 	if os.Getenv(inNamespace) == "" {
 		again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
@@ -33,14 +33,14 @@ func withAddresses(t *testing.T, addresses ...string) bool {
 		}
 		return false
 	}
-	runIP(t, "link", "set", "lo", "up")
+	RunIP(t, "link", "set", "lo", "up")
 	for _, address := range addresses {
-		runIP(t, "address", "add", address, "dev", "lo")
+		RunIP(t, "address", "add", address, "dev", "lo")
 	}
 	return true
 }
 
-func runIP(t *testing.T, args ...string) {
+func RunIP(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)

@@ -1,4 +1,4 @@
-package main
+package enginetest
 
 import (
 	"fmt"
@@ -25,13 +25,13 @@ var reservations = sync.OnceValues(func() (*os.File, error) {
 
 var givenPorts sync.Map // a lock does not keep its own process out
 
-// freePort returns a port that is free over TCP and UDP, and that no other test is given while this process lives.
-func freePort(t *testing.T) string {
+// FreePort returns a port that is free over TCP and UDP, and that no other test is given while this process lives.
+func FreePort(t *testing.T) string {
 	t.Helper()
-	return freePortAt(t, "127.0.0.1")
+	return FreePortAt(t, "127.0.0.1")
 }
 
-func freePortAt(t *testing.T, host string) string {
+func FreePortAt(t *testing.T, host string) string {
 	t.Helper()
 	for range 10 * (lastPort - firstPort) {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
@@ -68,15 +68,4 @@ func portIsFree(host string, port int) bool {
 		return false
 	}
 	return conn.Close() == nil
-}
-
-func TestPortsOfTestsAreGivenOnce(t *testing.T) {
-	seen := map[string]bool{}
-	for range 100 {
-		port := freePort(t)
-		if number, _ := strconv.Atoi(port); number < firstPort || number > lastPort || seen[port] {
-			t.Fatalf("%s is given", port)
-		}
-		seen[port] = true
-	}
 }

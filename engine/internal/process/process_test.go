@@ -1,10 +1,8 @@
-package main
+package process
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/failure"
 )
 
 // fakeEngine does what its test tells it.
@@ -62,7 +63,7 @@ type served struct {
 func serveFake(t *testing.T, f *fakeEngine, limit time.Duration) *served {
 	t.Helper()
 	s := &served{f, filepath.Join(t.TempDir(), "c"), make(chan os.Signal, 3), make(chan error, 1)}
-	go func() { s.ended <- serve(f, s.path, nil, limit, s.signals) }()
+	go func() { s.ended <- Serve(f, s.path, nil, limit, s.signals) }()
 	return s
 }
 
@@ -87,57 +88,57 @@ func TestServeEndsAsTheEngineOrASignalSays(t *testing.T) {
 		exit  int
 	}{
 		{"an empty engine stops at once", never, nil, func(t *testing.T, s *served) {
-			askControl(t, s.path, "/ready")
+			enginetest.AskControl(t, s.path, "/ready")
 			s.signals <- syscall.SIGTERM
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a busy one when it is empty", never, func(f *fakeEngine) { f.busy.Store(true) }, func(t *testing.T, s *served) {
-			askControl(t, s.path, "/ready")
+			enginetest.AskControl(t, s.path, "/ready")
 			s.signals <- syscall.SIGTERM
-			waitForState(t, s.path, draining)
+			enginetest.WaitForState(t, s.path, string(draining))
 			if !s.drained.Load() {
 				t.Error("the engine was not told to drain")
 			}
 			s.busy.Store(false)
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a busy one at the limit", time.Millisecond, func(f *fakeEngine) { f.busy.Store(true) }, func(_ *testing.T, s *served) {
 			s.signals <- syscall.SIGTERM
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a busy one at the second signal", never, func(f *fakeEngine) { f.busy.Store(true) }, func(_ *testing.T, s *served) {
 			s.signals <- syscall.SIGTERM
 			s.signals <- syscall.SIGINT
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a busy one at the limit that it is told", never, func(f *fakeEngine) { f.busy.Store(true) }, func(t *testing.T, s *served) {
-			askControl(t, s.path, "/ready")
+			enginetest.AskControl(t, s.path, "/ready")
 			if code := tellToDrain(t, s.path, `{"seconds": 0}`); code != http.StatusOK {
 				t.Errorf("POST /drain: %d", code)
 			}
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a drain is told twice, and the later limit counts", never, func(f *fakeEngine) { f.busy.Store(true) }, func(t *testing.T, s *served) {
-			askControl(t, s.path, "/ready")
+			enginetest.AskControl(t, s.path, "/ready")
 			s.signals <- syscall.SIGTERM
 			for _, limit := range []string{`{"seconds": 3600}`, `{"seconds": 3600}`} {
-				waitForState(t, s.path, draining)
+				enginetest.WaitForState(t, s.path, string(draining))
 				tellToDrain(t, s.path, limit)
 			}
-			waitForState(t, s.path, draining)
+			enginetest.WaitForState(t, s.path, string(draining))
 			tellToDrain(t, s.path, `{"seconds": 0}`)
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a limit that makes no sense is refused, and nothing stops", never, nil, func(t *testing.T, s *served) {
-			askControl(t, s.path, "/ready")
+			enginetest.AskControl(t, s.path, "/ready")
 			for _, limit := range []string{"", "{}", `{"seconds": -1}`, `{"seconds": 1e18}`, `{"seconds": 99999999999}`} {
 				if code := tellToDrain(t, s.path, limit); code != http.StatusBadRequest {
 					t.Errorf("POST /drain %q: %d", limit, code)
 				}
 			}
-			waitForState(t, s.path, running)
+			enginetest.WaitForState(t, s.path, string(Running))
 			s.signals <- syscall.SIGTERM
-		}, exitOK},
+		}, failure.ExitOK},
 		{"a stuck one at the next signal", never, func(f *fakeEngine) { f.stuck = true }, func(_ *testing.T, s *served) {
 			s.signals <- syscall.SIGTERM
 			s.signals <- syscall.SIGTERM
-		}, exitOK},
-		{"an engine that fails", never, func(f *fakeEngine) { f.fail = syscall.EADDRINUSE }, nil, exitMachine},
-		{"an engine that ends unasked", never, func(f *fakeEngine) { close(f.stopped) }, nil, exitNotWell},
+		}, failure.ExitOK},
+		{"an engine that fails", never, func(f *fakeEngine) { f.fail = syscall.EADDRINUSE }, nil, failure.ExitMachine},
+		{"an engine that ends unasked", never, func(f *fakeEngine) { close(f.stopped) }, nil, failure.ExitNotWell},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fake := newFake()
@@ -148,9 +149,9 @@ func TestServeEndsAsTheEngineOrASignalSays(t *testing.T) {
 			if c.act != nil {
 				c.act(t, s)
 			}
-			exit := exitOK
+			exit := failure.ExitOK
 			if err := s.wait(t); err != nil {
-				exit = classify(err).exit
+				exit = failure.Of(err).Exit
 			}
 			if exit != c.exit {
 				t.Errorf("exit code %d, want %d", exit, c.exit)
@@ -167,9 +168,9 @@ func TestReadyWaitsAndStatusDoesNot(t *testing.T) {
 	fake.starts = make(chan struct{})
 	s := serveFake(t, fake, 0)
 	ready := make(chan map[string]any, 1)
-	go func() { ready <- askControl(t, s.path, "/ready") }()
+	go func() { ready <- enginetest.AskControl(t, s.path, "/ready") }()
 	for range 10 {
-		waitForState(t, s.path, starting)
+		enginetest.WaitForState(t, s.path, string(starting))
 	}
 	select {
 	case <-ready:
@@ -177,7 +178,7 @@ func TestReadyWaitsAndStatusDoesNot(t *testing.T) {
 	default:
 	}
 	close(fake.starts)
-	if status := <-ready; status["state"] != string(running) || status["pid"] != float64(os.Getpid()) {
+	if status := <-ready; status["state"] != string(Running) || status["pid"] != float64(os.Getpid()) {
 		t.Errorf("/ready answered %v", status)
 	}
 	s.signals <- syscall.SIGTERM
@@ -191,28 +192,15 @@ func TestPanicInRunIsABug(t *testing.T) {
 	fake.starts = make(chan struct{})
 	close(fake.starts)
 	err := runGuarded(fake, func() { panic("boom") })
-	if f := classify(err); f.exit != exitBug || !strings.Contains(f.message, "boom") {
+	if f := failure.Of(err); f.Exit != failure.ExitBug || !strings.Contains(f.Message, "boom") {
 		t.Errorf("%+v", f)
 	}
-}
-
-// waitForState asks until the process is in a state.
-func waitForState(t *testing.T, path string, want state) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for time.Now().Before(deadline) {
-		if askControl(t, path, "/status")["state"] == string(want) {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatalf("not %s after 10 s", want)
 }
 
 // tellToDrain answers with the HTTP status of POST /drain.
 func tellToDrain(t *testing.T, path, body string) int {
 	t.Helper()
-	response, err := controlClient(path).Post("http://control/drain", "application/json", strings.NewReader(body))
+	response, err := enginetest.ControlClient(path).Post("http://control/drain", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Errorf("/drain: %v", err)
 		return 0
@@ -221,46 +209,9 @@ func tellToDrain(t *testing.T, path, body string) int {
 	return response.StatusCode
 }
 
-// askControl waits for the socket to be there, then asks once.
-func askControl(t *testing.T, path, what string) map[string]any {
-	t.Helper()
-	response, err := controlClient(path).Get("http://control" + what)
-	if err != nil {
-		t.Errorf("%s: %v", what, err)
-		return nil
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
-	var answer map[string]any
-	if err := json.Unmarshal(body, &answer); err != nil || response.StatusCode != http.StatusOK {
-		t.Errorf("%s: %s: %q", what, response.Status, body)
-	}
-	return answer
-}
-
-// controlClient waits for the socket at path.
-func controlClient(path string) *http.Client {
-	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialUntil(ctx, path)
-		},
-	}}
-}
-
-func dialUntil(ctx context.Context, path string) (net.Conn, error) {
-	for {
-		conn, err := net.Dial("unix", path)
-		if err == nil || ctx.Err() != nil {
-			return conn, err
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 func TestTheControlSocketIsThereAgainAfterItWasRemoved(t *testing.T) {
 	s := serveFake(t, newFake(), time.Second)
-	eventually(t, "an answer", func() bool { return answers(s.path) })
+	enginetest.Eventually(t, "an answer", func() bool { return answers(s.path) })
 	for what, remove := range map[string]func(){
 		"the socket":      func() { os.Remove(s.path) },
 		"its whole place": func() { os.RemoveAll(filepath.Dir(s.path)) },
@@ -272,7 +223,7 @@ func TestTheControlSocketIsThereAgainAfterItWasRemoved(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, what, func() bool { return answers(s.path) })
+		enginetest.Eventually(t, what, func() bool { return answers(s.path) })
 	}
 	s.signals <- syscall.SIGTERM
 	if err := s.wait(t); err != nil {
@@ -305,13 +256,13 @@ func TestInheritedControlSocketIsUsedAndLeftInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	inherited, err := inheritControl("media", fdList{duplicate(t, file)})
+	inherited, err := InheritControl("media", FDs{duplicate(t, file)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &served{newFake(), path, make(chan os.Signal, 3), make(chan error, 1)}
-	go func() { s.ended <- serve(s.fakeEngine, path, inherited, time.Hour, s.signals) }()
-	askControl(t, path, "/ready")
+	go func() { s.ended <- Serve(s.fakeEngine, path, inherited, time.Hour, s.signals) }()
+	enginetest.AskControl(t, path, "/ready")
 	s.signals <- syscall.SIGTERM
 	if err := s.wait(t); err != nil {
 		t.Fatal(err)
@@ -327,10 +278,10 @@ func TestControlDescriptorThatIsNoSocketIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if _, err := inheritControl("media", fdList{duplicate(t, file)}); err == nil || classify(err).exit != exitUsage {
+	if _, err := InheritControl("media", FDs{duplicate(t, file)}); err == nil || failure.Of(err).Exit != failure.ExitUsage {
 		t.Errorf("error %v", err)
 	}
-	if inherited, err := inheritControl("media", nil); inherited != nil || err != nil {
+	if inherited, err := InheritControl("media", nil); inherited != nil || err != nil {
 		t.Errorf("%v, %v", inherited, err)
 	}
 }

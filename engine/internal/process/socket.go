@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"lkhub/engine/internal/failure"
 )
 
 // maxSocketPath is what sockaddr_un holds on this system without the closing NUL: 107 on Linux, 103 on macOS.
@@ -17,7 +19,7 @@ const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 func listenControl(path string) (net.Listener, error) {
 	listener, err := listenUnix(path)
 	if err != nil {
-		return nil, &failure{exitMachine, "control-socket", fmt.Sprintf("control socket %s: %v", path, err)}
+		return nil, failure.New(failure.ExitMachine, "control-socket", fmt.Sprintf("control socket %s: %v", path, err))
 	}
 	return listener, nil
 }

@@ -1,14 +1,17 @@
-package main
+package process
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"os"
 	"time"
+
+	"lkhub/engine/internal/failure"
 )
 
 // reloader is an engine that can take a changed configuration while it runs.
@@ -17,11 +20,17 @@ type reloader interface {
 	Reload() error
 }
 
-// resumer is an engine whose clients find another way to it when they are told to.
-type resumer interface {
-	// Resume tells those whose media comes from a relay's ports; how many they are.
-	Resume(ctx context.Context, by relayPlace) (int, error)
+// Controlled is an engine that answers more than every engine does.
+type Controlled interface {
+	// Controls are what may be sent to its control socket besides (POST), by path.
+	Controls() map[string]Control
 }
+
+// Control answers one request. An error that is a failure with exit code 2 says what is wrong with the request's body.
+type Control func(ctx context.Context, body io.Reader) (answer any, err error)
+
+// maxBody has room for the SIDs of more participants than there are ports.
+const maxBody = 4 << 20
 
 // controlPoll is how often the control socket is looked at: a command waits no longer for one that was removed.
 const controlPoll = time.Second
@@ -74,8 +83,8 @@ func forget(listener net.Listener) {
 	listener.Close()
 }
 
-// serveControl answers GET /status, GET /ready, POST /drain and, for an engine that can, POST /reload, POST /resume and
-// POST /participants until the listener is closed.
+// serveControl answers GET /status, GET /ready, POST /drain, for an engine that can POST /reload, and what else it answers,
+// until the listener is closed.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -90,11 +99,10 @@ func (p *process) serveControl(listener net.Listener) error {
 	if r, ok := p.engine.(reloader); ok {
 		mux.HandleFunc("POST /reload", func(w http.ResponseWriter, request *http.Request) { p.handleReload(w, request, r) })
 	}
-	if r, ok := p.engine.(resumer); ok {
-		mux.HandleFunc("POST /resume", func(w http.ResponseWriter, request *http.Request) { handleResume(w, request, r) })
-	}
-	if k, ok := p.engine.(rosterKeeper); ok {
-		mux.HandleFunc("POST /participants", func(w http.ResponseWriter, request *http.Request) { handleRoster(w, request, k) })
+	if c, ok := p.engine.(Controlled); ok {
+		for path, control := range c.Controls() {
+			mux.HandleFunc("POST "+path, func(w http.ResponseWriter, request *http.Request) { handleControl(w, request, control) })
+		}
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
@@ -114,7 +122,7 @@ func (p *process) handleDrain(w http.ResponseWriter, request *http.Request) {
 	if err != nil || wanted.Seconds == nil || *wanted.Seconds < 0 || *wanted.Seconds > maxDrainSeconds {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusBadRequest)
-		report(w, badConfig("the limit of a drain: seconds from 0 to %d are needed", maxDrainSeconds))
+		failure.Report(w, failure.Config("the limit of a drain: seconds from 0 to %d are needed", maxDrainSeconds))
 		return
 	}
 	p.drain(time.Duration(*wanted.Seconds) * time.Second)
@@ -125,27 +133,25 @@ func (p *process) handleReload(w http.ResponseWriter, request *http.Request, r r
 	if err := r.Reload(); err != nil {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnprocessableEntity)
-		report(w, err)
+		failure.Report(w, err)
 		return
 	}
 	p.handleStatus(w, request)
 }
 
-func handleResume(w http.ResponseWriter, request *http.Request, r resumer) {
+func handleControl(w http.ResponseWriter, request *http.Request, control Control) {
 	w.Header().Set("Content-Type", "application/json")
-	var by relayPlace
-	if err := json.NewDecoder(request.Body).Decode(&by); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		report(w, badConfig("the relay's place: %v", err))
-		return
-	}
-	participants, err := r.Resume(request.Context(), by)
+	answer, err := control(request.Context(), http.MaxBytesReader(w, request.Body, maxBody))
 	if err != nil {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		report(w, err)
+		status := http.StatusServiceUnavailable
+		if failure.Of(err).Exit == failure.ExitUsage {
+			status = http.StatusBadRequest
+		}
+		w.WriteHeader(status)
+		failure.Report(w, err)
 		return
 	}
-	writeJSON(w, map[string]int{"participants": participants})
+	failure.WriteJSON(w, answer)
 }
 
 func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {
@@ -153,9 +159,9 @@ func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {
 	status, err := p.engine.Status(r.Context())
 	if err != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		report(w, err)
+		failure.Report(w, err)
 		return
 	}
 	status["state"], status["pid"] = p.getState(), os.Getpid()
-	writeJSON(w, status)
+	failure.WriteJSON(w, status)
 }

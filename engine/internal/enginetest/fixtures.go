@@ -1,4 +1,5 @@
-package main
+// Package enginetest has what the tests of several packages share: ports, files, network namespaces, the control socket.
+package enginetest
 
 import (
 	"fmt"
@@ -6,8 +7,8 @@ import (
 	"testing"
 )
 
-// writePrivate writes files, text by path, that nobody else may read.
-func writePrivate(t *testing.T, files map[string]string) {
+// WritePrivate writes files, text by path, that nobody else may read.
+func WritePrivate(t *testing.T, files map[string]string) {
 	t.Helper()
 	for path, text := range files {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -16,8 +17,8 @@ func writePrivate(t *testing.T, files map[string]string) {
 	}
 }
 
-// liveKitYAML is what lkhub renders for reach: local.
-func liveKitYAML(httpPort, udpPort, keyFile, turnServers string) string {
+// LiveKitYAML is what lkhub renders for reach: local.
+func LiveKitYAML(httpPort, udpPort, keyFile, turnServers string) string {
 	return fmt.Sprintf(`port: %s
 bind_addresses: [127.0.0.1]
 key_file: %s
@@ -34,7 +35,7 @@ logging: {json: true, level: info}
 `, httpPort, keyFile, udpPort, turnServers)
 }
 
-func relayJSON(listen, secretFile string) string {
+func RelayJSON(listen, secretFile string) string {
 	return fmt.Sprintf(`{"listen": [%q], "realm": "hub", "secret_file": %q,
 "relay_address": "127.0.0.1", "relay_ports": {"min": 30000, "max": 39999},
 "peers": [{"address": "127.0.0.1", "min": 7882, "max": 7882}], "quota": 24}`, listen, secretFile)

@@ -1,0 +1,79 @@
+// Package failure is what every failure of the engine is: an exit code, a reason code for programs, and a text for people,
+// one line of JSON on stdout.
+package failure
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+// Exit codes, the same as lkhub's own.
+const (
+	ExitOK      = 0
+	ExitNotWell = 1  // what was asked about is not well, or a failure while running
+	ExitUsage   = 2  // bad usage or bad input
+	ExitMachine = 3  // this machine prevents it: port taken, no permission
+	ExitBug     = 70 // a bug in lkhub
+)
+
+// Failure is an error with its exit code and the stable kebab-case code that it is reported under.
+type Failure struct {
+	Exit    int
+	Code    string
+	Message string
+}
+
+// New is a failure of the kind that code names.
+func New(exit int, code, message string) *Failure { return &Failure{exit, code, message} }
+
+func (f *Failure) Error() string { return f.Message }
+
+// Usage is a failure for wrong flags or arguments.
+func Usage(format string, args ...any) *Failure {
+	return &Failure{ExitUsage, "usage", fmt.Sprintf(format, args...)}
+}
+
+// Config is a failure for wrong input. What may be a secret is taken out of its text.
+func Config(format string, args ...any) *Failure {
+	return &Failure{ExitUsage, "config", Redact(fmt.Sprintf(format, args...))}
+}
+
+// Report writes the one line that every failure leaves on stdout, and returns the exit code.
+func Report(stdout io.Writer, err error) int {
+	f := Of(err)
+	WriteJSON(stdout, map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
+	return f.Exit
+}
+
+// WriteJSON writes one line. Nobody who reads it is a browser, so <, > and & stay as they are.
+func WriteJSON(w io.Writer, value any) {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(value)
+}
+
+// Of tells by errno which errors are this machine's, whatever text upstream wrapped around them.
+// A failure keeps what it says.
+func Of(err error) *Failure {
+	var known *Failure
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &Failure{ExitMachine, "address-in-use", err.Error()}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return &Failure{ExitMachine, "address-not-available", err.Error()}
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return &Failure{ExitMachine, "permission-denied", err.Error()}
+	default:
+		return &Failure{ExitNotWell, "failed", err.Error()}
+	}
+}
+
+// Bug turns a recovered panic into the failure that it is reported as; the caller prints the stack.
+func Bug(recovered any) *Failure {
+	return &Failure{ExitBug, "bug", fmt.Sprintf("lkhub-engine panicked: %v", recovered)}
+}

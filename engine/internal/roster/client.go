@@ -1,0 +1,56 @@
+package roster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Client asks for it.
+type Client struct {
+	Socket string
+	http   *http.Client
+}
+
+// rosterPatience is more than media takes for anything. A hung one must not keep the relay from looking again.
+const rosterPatience = 2 * time.Second
+
+// maxAnswer has room for the identities of more participants than there are ports.
+const maxAnswer = 16 << 20
+
+// NewClient returns nil where there is nothing to ask, as with a livekit-server of the user's.
+func NewClient(socket string) *Client {
+	if socket == "" {
+		return nil
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: rosterPatience}}
+}
+
+func (c *Client) Ask(ctx context.Context, participants []string) (Presence, error) {
+	var said Presence
+	body, err := json.Marshal(request{participants})
+	if err != nil {
+		return said, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://media/participants", bytes.NewReader(body))
+	if err != nil {
+		return said, err
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return said, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return said, fmt.Errorf("media answered %s", answer.Status)
+	}
+	return said, json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&said)
+}
