@@ -1,7 +1,7 @@
-"""Writes docs/reference from the code: every key of the spec, and every command.
+"""Writes docs/reference and docs/findings.md from the code: every key of the spec, every command, every finding.
 
 Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale. The words are the code's own:
-docstrings of fields, help texts of commands. Only what stands around them is written here.
+docstrings of fields and of findings, help texts of commands. Only what stands around them is written here.
 """
 
 import sys
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from lkhub.cli.main import app, list_below
 from lkhub.errors import EXIT_BUG, EXIT_OK, InputError, MachineError, UnwellError
+from lkhub.findings.catalogue.all import CODES
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
@@ -73,6 +74,14 @@ and nothing is written outside it but by `init` and `render`, whose purpose that
 machine's firewall, or with `--router` the router's.
 """
 
+FINDINGS_HEAD = """\
+<!-- Written by scripts/docs from lkhub/findings/catalogue. Change the docstrings there, then run scripts/docs. -->
+# Findings
+
+What lkhub says is wrong, by code. With `--json` a finding has [these fields](reference/json.md#a-finding). One of
+severity *error* makes `status` exit 1.
+"""
+
 
 def main(arguments: list[str]) -> int:
     """Write the stale pages, or name them; the exit code."""
@@ -91,7 +100,11 @@ def main(arguments: list[str]) -> int:
 
 def build_pages() -> dict[str, str]:
     """The text of every page that is made here, by its path in the repository."""
-    return {"docs/reference/spec.md": build_spec_page(), "docs/reference/commands.md": build_commands_page()}
+    return {
+        "docs/reference/spec.md": build_spec_page(),
+        "docs/reference/commands.md": build_commands_page(),
+        "docs/findings.md": build_findings_page(),
+    }
 
 
 def read(name: str) -> str | None:
@@ -217,6 +230,14 @@ def list_choices(schema: Mapping[str, Any]) -> list[str]:
 
 def join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+# --- the findings
+
+
+def build_findings_page() -> str:
+    """A section for every code of the catalogue."""
+    return "\n".join([FINDINGS_HEAD, *(f"## {code.name}\n\n{code.docs}\n" for code in CODES.values())])
 
 
 # --- the commands

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lkhub.findings.catalogue.hub import open_behind_proxy
 from lkhub.findings.finding import Finding, Fix
 
 
@@ -21,15 +22,10 @@ def check_asker(asker: Mapping[str, Any] | None, since: float) -> Iterator[Findi
             f"a program of the user {asker['user']} was given a token at {at}; whether it listens for others only that "
             "user and root can see"
         )
-    yield Finding(
-        "open-behind-proxy",
+    yield open_behind_proxy().about(
         "serve",
-        "warning",
-        "a token was given to a program that may hand it on to others",
-        detail,
-        "with reach: local every program of this machine gets tokens; where this one is a proxy that hands requests on "
-        "without saying so, everybody who reaches it gets them",
-        (
+        detail=detail,
+        fix=(
             Fix(
                 "if it is a proxy: stop it, or make the hub one that expects it (`reach: public`, or `lan`, with "
                 "`tls.mode: external`), whose configuration for the proxy is printed by",

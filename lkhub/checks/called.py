@@ -7,7 +7,7 @@ from typing import Any
 
 from lkhub.checks.edge import find_uncertified
 from lkhub.checks.paths import PathResult
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import Finding, Ref
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class CalledHub:
     others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
     `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
     `uncertified`: why it has no certificate for its name. `closed` are ports that this machine's own firewall closes to
-    clients, as `7882/udp`.
+    clients, as `7882/udp`, each with the finding that says so.
     """
 
     reach: str = ""
@@ -37,7 +37,7 @@ class CalledHub:
     given_tokens: bool = False
     unannounced: str = ""
     uncertified: tuple[Finding, ...] = ()
-    closed: tuple[str, ...] = ()
+    closed: Mapping[str, Ref] = field(default_factory=dict)
 
     @staticmethod
     def of(

@@ -8,7 +8,9 @@ from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.causes import Cause, explain, is_turn, undecided
 from lkhub.checks.line import check_line
 from lkhub.checks.paths import PathResult
-from lkhub.findings.finding import Finding, Fix
+from lkhub.findings.catalogue.calls import address_not_told, native_refuses, path_fails, path_not_tried
+from lkhub.findings.catalogue.lines import path_lossy
+from lkhub.findings.finding import Finding, Fix, Ref
 
 _TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
 
@@ -21,7 +23,8 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
     cause are one finding, whose subject is the first of them."""
     results = tuple(results)
     loss = max(map(worst_loss, results), default=0.0)
-    yield from _find_lossy(results)
+    lossy = tuple(_find_lossy(results))
+    yield from lossy
     yield from check_line(results)
     for result in results:
         if result.ok and _UNTOLD in result.evidence:
@@ -30,7 +33,7 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> It
             yield _find_native(result, hub)
     answered = any(result.ok is not None and not is_common(result) for result in results)
     for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
-        yield _find_failure(group, hub, loss, answered=answered)
+        yield _find_failure(group, hub, loss, lossy[0].ref if lossy else None, answered=answered)
     for group in _group(result for result in results if result.ok is None):
         yield _find_untried(group, hub)
 
@@ -111,17 +114,13 @@ def _find_lossy(results: Iterable[PathResult]) -> Iterator[Finding]:
     losses = [f"{result.path} {worst_loss(result):.0%}" for result in lossy]
     too_bad = any(result.reason == _TOO_LOSSY for result in lossy)
     cause = causes_media.CAUSES[_TOO_LOSSY](lossy[0], SOMEBODYS)
-    lose = "loses" if len(lossy) == 1 else "lose"
     worst = max(map(worst_loss, lossy))
-    yield Finding(
-        "path-lossy",
+    yield path_lossy(_name_paths(lossy), len(lossy), worst, unfit=too_bad).about(
         lossy[0].path,
-        "error" if too_bad else "warning",
-        f"{_name_paths(lossy)} {lose} up to {worst:.0%} of the packets: "
-        + ("no call is fit for that" if too_bad else "people hear and see that"),
-        f"lost, or later than 0.3 s: {', '.join(losses)}",
-        cause.why,
-        cause.fix,
+        severity="error" if too_bad else "warning",
+        detail=f"lost, or later than 0.3 s: {', '.join(losses)}",
+        cause=cause.why,
+        fix=cause.fix,
     )
 
 
@@ -131,8 +130,10 @@ def _blame_loss(cause: Cause, loss: float) -> Cause:
     )
 
 
-def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, answered: bool) -> Finding:
-    """`answered`: the signalling answered on another path."""
+def _find_failure(
+    group: Sequence[PathResult], hub: CalledHub, loss: float, lossy: Ref | None, *, answered: bool
+) -> Finding:
+    """`lossy` says of the `loss` that it is heard; `answered`: the signalling answered on another path."""
     first = group[0]
     patchy = _explain_patchy(group, hub) if answered else None
     closed = _list_closed(group, hub)
@@ -146,20 +147,17 @@ def _find_failure(group: Sequence[PathResult], hub: CalledHub, loss: float, *, a
     by_loss = loss >= _BAD and first.reason in _SILENCES
     if by_loss:
         cause = _blame_loss(causes_media.CAUSES[_TOO_LOSSY](first, hub), loss)
-    return Finding(
-        "path-fails",
+    return path_fails(_name_paths(group)).about(
         first.path,
-        "error",
-        f"no call gets through on {_name_paths(group)}",
-        "; ".join(detail for detail, _ in groupby(_list_details(group))),
-        cause.why,
-        cause.fix,
-        depends_on=("path-lossy",) if by_loss else ("port-closed",) if closed else _depend(first, hub),
+        detail="; ".join(detail for detail, _ in groupby(_list_details(group))),
+        cause=cause.why,
+        fix=cause.fix,
+        depends_on=(lossy,) if lossy and by_loss else [hub.closed[port] for port in closed] or _depend(first, hub),
     )
 
 
-def _depend(result: PathResult, hub: CalledHub) -> tuple[str, ...]:
-    return _list_codes(hub) if needs_certificate(result, hub) else ()
+def _depend(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
+    return tuple(finding.ref for finding in hub.uncertified) if needs_certificate(result, hub) else ()
 
 
 def _list_closed(group: Sequence[PathResult], hub: CalledHub) -> tuple[str, ...]:
@@ -255,14 +253,11 @@ _APPLY_FIX = Fix("open what the hub needs", "lkhub firewall apply")
 
 def _find_untried(group: Sequence[PathResult], hub: CalledHub) -> Finding:
     first = group[0]
-    return Finding(
-        "path-not-tried",
+    return path_not_tried(_name_paths(group), len(group)).about(
         first.path,
-        "warning",
-        f"whether {_name_paths(group)} {'works' if len(group) == 1 else 'work'} is not known",
-        "; ".join(_list_details(group)),
-        _UNTRIED.get(first.reason, "the probe could not be run to its end"),
-        _untried_fixes(group, hub),
+        detail="; ".join(_list_details(group)),
+        cause=_UNTRIED.get(first.reason),
+        fix=_untried_fixes(group, hub),
     )
 
 
@@ -288,26 +283,17 @@ _UNTRIED = {
 def _find_native(result: PathResult, hub: CalledHub) -> Finding:
     """On a network of one's own they have other ways, and there may be no chain that they would take: a note."""
     at_home = hub.reach in ("local", "lan")
-    when = (
-        "here they get through over UDP; it matters only where something between a device and the hub lets nothing but "
-        "443/tcp through, as some guest networks do"
-        if at_home
-        else "it matters on networks that let nothing but 443/tcp through"
-    )
     ways = (
         Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
         Fix("else leave them another way: media.tcp, or turn.udp"),
     )
     if hub.is_of_others(result):
         ways = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), ways[1])
-    return Finding(
-        "native-refuses",
+    return native_refuses(at_home).about(
         result.path,
-        "info" if at_home else "warning",
-        "native applications can't use TURN over TLS here; browsers can",
-        result.native_detail or "",
-        f"libwebrtc, which the native SDKs are built on, checks TURN over TLS against roots of its own; {when}",
-        () if at_home else ways,
+        severity="info" if at_home else "warning",
+        detail=result.native_detail or "",
+        fix=() if at_home else ways,
     )
 
 
@@ -318,15 +304,10 @@ _TOLD_FIX = Fix("see whether the address that clients are told leads to this hub
 
 def _find_untold(result: PathResult, hub: CalledHub) -> Finding:
     """From elsewhere the address may be the right one: not every router leads to its outside address from inside."""
-    return Finding(
-        "address-not-told",
+    return address_not_told(result.path).about(
         result.path,
-        "warning",
-        f"a client behind a NAT or a firewall gets no media on the path {result.path} from here",
-        result.detail,
-        "nothing answers at the address that clients are told; the server's own packets come from another one, and a "
-        "NAT drops what nobody asked for",
-        (
+        detail=result.detail,
+        fix=(
             _TOLD_FIX if hub.is_own else causes_media.ADDRESS_FIX,
             Fix("in the server's own network: try from outside, for its router may not lead back in from there"),
         ),

@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lkhub.findings.finding import Finding, Fix
+from lkhub.findings.catalogue.hub import change_pending, no_supervisor, process_fails, spec_not_applied
+from lkhub.findings.catalogue.names import address_changed
+from lkhub.findings.finding import Finding, Fix, Where
 
 
 def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[str, str]) -> Iterator[Finding]:
@@ -12,14 +14,10 @@ def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[st
     for process in processes:
         if process["state"] in ("backoff", "failed"):
             name = process["name"]
-            yield Finding(
-                "process-fails",
+            yield process_fails(name).about(
                 name,
-                "error",
-                f"{name} does not stay up",
-                failures.get(name, ""),
-                "its log says why",
-                (Fix("read its log", f"lkhub logs {name}"), Fix("try it again at once", f"lkhub restart {name}")),
+                detail=failures.get(name, ""),
+                fix=(Fix("read its log", f"lkhub logs {name}"), Fix("try it again at once", f"lkhub restart {name}")),
             )
 
 
@@ -58,14 +56,11 @@ def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iter
     known = people is not None
     ways = _list_ways(waits["restarts"]) if waits else ""
     whom = f"whoever came through {ways}" if ways else "whoever is in a call"
-    yield Finding(
-        "change-pending",
+    yield change_pending(known).about(
         "hub",
-        "info",
-        f"a change of the spec waits until {'nobody is' if known else 'it is known that nobody is'} in a call",
-        f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {whom}",
-        describe_people(people) if waits else "people are in a call, or whether they are is not known",
-        (
+        detail=f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {whom}",
+        cause=describe_people(people) if waits else "people are in a call, or whether they are is not known",
+        fix=(
             Fix(
                 "apply it now and interrupt them for a moment" if known else "apply it now, whoever it interrupts",
                 "lkhub up --now",
@@ -77,15 +72,11 @@ def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iter
 def check_edited(spec: str | None) -> Iterator[Finding]:
     """A finding for a spec that was edited since it was applied."""
     if spec:
-        yield Finding(
-            "spec-not-applied",
+        yield spec_not_applied().about(
             "hub",
-            "info",
-            "the spec has changed, and the hub runs by what it was",
-            f"{spec} is not as it was at the last `lkhub up`",
-            "a spec takes effect when it is applied",
-            (Fix("apply it", f"lkhub up --spec {shlex.quote(spec)}"),),
-            where={"file": spec, "line": None},
+            detail=f"{spec} is not as it was at the last `lkhub up`",
+            fix=(Fix("apply it", f"lkhub up --spec {shlex.quote(spec)}"),),
+            where=Where(spec),
         )
 
 
@@ -93,24 +84,16 @@ def check_address(moved: str, lost: Sequence[str] | None = None) -> Iterator[Fin
     """A finding where this machine's address is not the one that clients are told. `lost`: it has none that they could
     be told, and what to do about that."""
     if moved and lost is not None:
-        yield Finding(
-            "address-changed",
+        yield address_changed(lost=True).about(
             "media",
-            "error",
-            "clients are sent to an address that this machine does not have now",
-            moved,
-            "calls go on where they still get through, and the hub is back by itself as soon as the address is",
-            tuple(Fix(way) for way in lost) or (Fix("see why this machine has lost its address", "ip address"),),
+            detail=moved,
+            fix=tuple(Fix(way) for way in lost) or (Fix("see why this machine has lost its address", "ip address"),),
         )
     elif moved:
-        yield Finding(
-            "address-changed",
+        yield address_changed(lost=False).about(
             "media",
-            "error",
-            "clients are sent to an address where the hub is not",
-            moved,
-            "this machine's address changed (DHCP, dynamic DNS, a VPN), and following it would interrupt a call",
-            (Fix("follow it now and interrupt people for a moment", "lkhub up --now"),),
+            detail=moved,
+            fix=(Fix("follow it now and interrupt people for a moment", "lkhub up --now"),),
         )
 
 
@@ -118,12 +101,8 @@ def check_supervised(supervised: bool, running: Iterable[str]) -> Iterator[Findi
     """A finding where processes run and nobody would restart them."""
     names = ", ".join(running)
     if names and not supervised:
-        yield Finding(
-            "no-supervisor",
+        yield no_supervisor().about(
             "hub",
-            "error",
-            "the hub runs, but nobody watches over it",
-            f"still running: {names}",
-            "lkhub itself was killed; calls go on, but what ends is not started again",
-            (Fix("take them over, without interrupting a call", "lkhub up"),),
+            detail=f"still running: {names}",
+            fix=(Fix("take them over, without interrupting a call", "lkhub up"),),
         )

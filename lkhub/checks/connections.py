@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.findings.catalogue.limits import accept_fails, connections_refused
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.plan.host import RunsIn
 
@@ -29,15 +30,10 @@ def check_connections(told: Mapping[str, Any], now: datetime, runs_in: RunsIn = 
         if refusal and _is_recent(refusal, now):
             yield _find_refused(process, name, report, refusal, runs_in)
         if failure and _is_recent(failure, now):
-            yield Finding(
-                "accept-fails",
+            yield accept_fails(name).about(
                 process,
-                "error",
-                f"{name} could not take a connection",
-                f"{failure['error']}, at {_time(failure['at'])}",
-                "the system gave it none: its open files or the machine's memory are used up. It goes on trying, and "
-                "whoever connects meanwhile waits",
-                (*_see_limit(pids.get(process)), *more_files(runs_in)),
+                detail=f"{failure['error']}, at {_time(failure['at'])}",
+                fix=(*_see_limit(pids.get(process)), *more_files(runs_in)),
             )
 
 
@@ -57,25 +53,9 @@ def _find_refused(
         f"taken now, and {report['refused']} connections were refused since the process started"
     )
     if refusal["full"]:
-        return Finding(
-            "connections-refused",
-            process,
-            "warning",
-            f"{name} refuses connections: every place was taken",
-            detail,
-            "there are more connections than its open files carry. Those that are open go on",
-            more,
-        )
-    return Finding(
-        "connections-refused",
-        process,
-        "warning",
-        f"{name} refuses connections of {client}",
-        detail,
-        "one address has as many connections as it may without shutting others out: a flood, or very many people "
-        "behind one router. Those that are open go on",
-        (Fix(f"if you don't know {client}, shut it out in your firewall"), *more),
-    )
+        return connections_refused(name, client, full=True).about(process, detail=detail, fix=more)
+    shut_out = Fix(f"if you don't know {client}, shut it out in your firewall")
+    return connections_refused(name, client, full=False).about(process, detail=detail, fix=(shut_out, *more))
 
 
 def _is_recent(event: Mapping[str, Any], now: datetime) -> bool:

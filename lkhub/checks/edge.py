@@ -4,6 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from lkhub.findings.catalogue.certificates import (
+    certificate_expires,
+    certificate_fails,
+    certificate_pending,
+    root_changed,
+)
 from lkhub.findings.finding import Finding, Fix
 
 # Caddy renews with a third of the lifetime left, which is two days for those that live for six. With less than this
@@ -146,41 +152,22 @@ def check_edge(status: Mapping[str, Any], now: datetime, tls: str = "") -> Itera
     are not renewed. `tls` is the mode of the spec."""
     for name in status.get("pending", ()):
         cause, fix = _ISSUING.get(tls, _ISSUING[""])
-        yield Finding(
-            "certificate-pending",
-            name,
-            "warning",
-            f"there is no certificate for {name} yet, and nobody can connect until there is",
-            "it was asked for, and neither it nor a refusal has come",
-            cause,
-            fix,
-        )
+        detail = "it was asked for, and neither it nor a refusal has come"
+        yield certificate_pending(name).about(name, detail=detail, cause=cause, fix=fix)
     certified = _list_certified(status)
     for failure in status.get("failures", ()):
         cause, fix = _KINDS.get(failure["kind"], _UNKNOWN)
-        new = "new " if failure["name"] in certified else ""
-        yield Finding(
-            "certificate-fails",
-            failure["name"],
-            "error",
-            f"there is no {new}certificate for {failure['name']}",
-            f"{failure['issuer']}: {failure['error']}",
-            cause,
-            fix,
-        )
+        name, detail = failure["name"], f"{failure['issuer']}: {failure['error']}"
+        yield certificate_fails(name, renewal=name in certified).about(name, detail=detail, cause=cause, fix=fix)
     for certificate in status.get("certificates", ()):
         left = datetime.fromisoformat(certificate["not_after"]) - now
         if left > EXPIRES_SOON or (timedelta(0) < left < SHORT_LIVED and not _is_public(certificate)):
             continue
-        over = left <= timedelta(0)
-        yield Finding(
-            "certificate-expires",
+        yield certificate_expires(left).about(
             next(iter(certificate["names"]), "hub"),
-            "error" if over else "warning",
-            f"the certificate {'has expired' if over else f'expires in {left // timedelta(hours=1)} hours'}",
-            f"valid until {certificate['not_after']}, issued by {certificate['issuer']}",
-            "it was not renewed: the other findings say why, or its files are the old ones",
-            (Fix("see why", "lkhub logs edge"),),
+            severity="error" if left <= timedelta(0) else "warning",
+            detail=f"valid until {certificate['not_after']}, issued by {certificate['issuer']}",
+            fix=(Fix("see why", "lkhub logs edge"),),
         )
 
 
@@ -191,7 +178,7 @@ def _list_certified(status: Mapping[str, Any]) -> set[str]:
 def find_uncertified(status: Mapping[str, Any], now: datetime, tls: str = "") -> tuple[Finding, ...]:
     """The findings about names that the edge has no certificate for at all, so that nobody can connect by them."""
     certified = _list_certified(status)
-    codes = ("certificate-pending", "certificate-fails")
+    codes = (certificate_pending.name, certificate_fails.name)
     return tuple(f for f in check_edge(status, now, tls) if f.code in codes and f.subject not in certified)
 
 
@@ -204,14 +191,10 @@ def check_root(change: Mapping[str, Any] | None, now: datetime) -> Iterator[Find
     if change is None or timedelta(seconds=now.timestamp() - change["at"]) > ROOT_CHANGE_TOLD:
         return
     at = datetime.fromtimestamp(change["at"], now.tzinfo)
-    yield Finding(
-        "root-changed",
+    yield root_changed().about(
         "root",
-        "warning",
-        "the hub has another root, and devices that don't trust it yet are kept out",
-        f"since {at:%Y-%m-%d %H:%M %Z}, as {change['reason']}",
-        "a root is good for the hub's own names and addresses alone, and a new one is made when they change",
-        (
+        detail=f"since {at:%Y-%m-%d %H:%M %Z}, as {change['reason']}",
+        fix=(
             Fix("trust it on each device; this shows how, and ends this warning", "lkhub trust"),
             Fix("give this machine a fixed address in the router's DHCP settings, so that it stays"),
         ),

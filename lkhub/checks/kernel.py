@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.findings.catalogue.limits import conntrack_full, open_files_few, udp_buffer_small
 from lkhub.findings.finding import Finding, Fix
 from lkhub.plan.host import KernelLimits, RunsIn
 
@@ -26,41 +27,28 @@ def check_kernel(limits: KernelLimits, runs_in: RunsIn = SOMEHOW) -> Iterator[Fi
     }
     if small:
         settings = " ".join(f"net.core.{name}={BUFFER_BYTES}" for name in small)
-        yield Finding(
-            "udp-buffer-small",
+        yield udp_buffer_small().about(
             "media",
-            "warning",
-            "the kernel's UDP buffers are too small for many people at once",
-            ", ".join(f"net.core.{name} is {value}" for name, value in small.items()),
-            "a burst of video is larger than the buffer, and what does not fit is lost",
-            (
+            detail=", ".join(f"net.core.{name} is {value}" for name, value in small.items()),
+            fix=(
                 Fix("raise them now", f"sudo sysctl -w {settings}"),
                 Fix("and keep them after a reboot", _keep(settings)),
                 Fix("let media open its sockets anew", "lkhub restart media"),
             ),
         )
     if limits.open_files is not None and limits.open_files < OPEN_FILES:
-        yield Finding(
-            "open-files-few",
-            "hub",
-            "warning",
-            "the hub may open too few files for many people",
-            f"at most {limits.open_files} in one process",
-            "each participant takes some; whoever comes when they are used up is refused",
-            more_files(runs_in),
+        yield open_files_few().about(
+            "hub", detail=f"at most {limits.open_files} in one process", fix=more_files(runs_in)
         )
     if limits.connections and limits.connections_max:
         share = limits.connections / limits.connections_max
         if share > CONNECTIONS_SHARE:
             setting = f"net.netfilter.nf_conntrack_max={limits.connections_max * 4}"
-            yield Finding(
-                "conntrack-full",
+            yield conntrack_full().about(
                 "hub",
-                "error" if share > 0.98 else "warning",
-                "the firewall's table of connections is nearly full",
-                f"{limits.connections} of {limits.connections_max} entries",
-                "when it is full the kernel drops the packets of new connections, also of calls",
-                (
+                severity="error" if share > 0.98 else "warning",
+                detail=f"{limits.connections} of {limits.connections_max} entries",
+                fix=(
                     Fix("enlarge it now", f"sudo sysctl -w {setting}"),
                     Fix("and keep it after a reboot", _keep(setting)),
                 ),

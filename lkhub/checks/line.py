@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from lkhub.checks.causes_media import host_of
 from lkhub.checks.paths import PathResult
+from lkhub.findings.catalogue.lines import path_slow, path_uneven
 from lkhub.findings.finding import Finding, Fix
 
 # ITU-T G.114 (05/2003): from mouth to ear people hardly notice up to 150 ms, and nothing above 400 ms is
@@ -50,28 +51,19 @@ def _find_slow(slow: list[PathResult]) -> Finding:
     worst = max(result.rtt_ms or 0.0 for result in slow)
     too_slow = worst >= TOO_SLOW_MS
     told = ", ".join(f"{result.path} {result.rtt_ms:.0f} ms" for result in slow)
-    return Finding(
-        "path-slow",
+    return path_slow(worst, too_slow).about(
         slow[0].path,
-        "warning" if too_slow else "info",
-        f"packets to the server and back take {worst:.0f} ms: people "
-        + ("talk over each other" if too_slow else "hear each other late"),
-        f"the shortest of several round trips: {told}",
-        "the server is far away, or the way to it goes round: over a VPN, a satellite, a relay, a mobile network",
-        (_trace(slow[0]), Fix("run a hub nearer to the people who call")) if too_slow else (),
+        severity="warning" if too_slow else "info",
+        detail=f"the shortest of several round trips: {told}",
+        fix=(_trace(slow[0]), Fix("run a hub nearer to the people who call")) if too_slow else (),
     )
 
 
 def _find_uneven(uneven: list[PathResult]) -> Finding:
     worst = max(result.jitter_ms or 0.0 for result in uneven)
     told = ", ".join(f"{result.path} {result.jitter_ms:.0f} ms" for result in uneven)
-    return Finding(
-        "path-uneven",
+    return path_uneven(worst).about(
         uneven[0].path,
-        "warning",
-        f"packets of sound come up to {worst:.0f} ms earlier or later than the one before: people hear pauses",
-        f"half of all, by more than: {told}; this machine itself was even",
-        "not decided: the network between here and the server is overloaded or bad (Wi-Fi, a mobile network, a full "
-        "uplink); or the server has too much to do",
-        (_trace(uneven[0]), Fix("try again over a cable, and while nothing else uses the line")),
+        detail=f"half of all, by more than: {told}; this machine itself was even",
+        fix=(_trace(uneven[0]), Fix("try again over a cable, and while nothing else uses the line")),
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.findings.catalogue.limits import relay_address_full, relay_nearly_full
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.plan.host import RunsIn
 
@@ -40,27 +41,18 @@ def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float,
     held, size = ports["held"], ports["size"]
     full = _last(ports, "full", now)
     if full or held >= size * NEARLY_FULL:
-        yield Finding(
-            "relay-nearly-full",
+        yield relay_nearly_full(_WAYS[path], full=held >= size).about(
             path,
-            "error" if full or held >= size else "warning",
-            f"{_WAYS[path]} is full" if held >= size else f"{_WAYS[path]} is nearly full",
-            _describe(ports, full),
-            "each participant takes some relay ports, also where its call needs none; "
-            "who gets none has no call on a network that lets nothing else through",
-            (*_explain_most(ports), *_widen(ports, runs_in)),
+            severity="error" if full or held >= size else "warning",
+            detail=_describe(ports, full),
+            fix=(*_explain_most(ports), *_widen(ports, runs_in)),
         )
     refused = _last(ports, "address", now)
     if refused:
-        yield Finding(
-            "relay-address-full",
+        yield relay_address_full(refused.get("address", "one address"), _WAYS[path]).about(
             path,
-            "warning",
-            f"{refused.get('address', 'one address')} gets no more of {_WAYS[path]}",
-            _describe(ports, refused),
-            "no address gets all that is left: an office of fifty has room, a NAT or a proxy that many more come "
-            "through may not, and somebody who joins to use the relay up does not",
-            (
+            detail=_describe(ports, refused),
+            fix=(
                 *((_PROXY,) if proxied else ()),
                 *_widen(ports, runs_in),
                 Fix("if nobody you know is at that address: nothing; what it took comes back when it has left"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from lkhub.findings.catalogue.names import router_mapping_ends
 from lkhub.findings.finding import Finding, Fix
 
 # A router that starts again, or a cable that is out for a moment, is nothing to tell as long as the mappings hold.
@@ -24,26 +25,14 @@ def check_router(trouble: Mapping[str, Any] | None, now: datetime) -> Iterator[F
     passing = timedelta(seconds=now.timestamp() - trouble["since"]) < LASTS or (left is not None and left > SOON)
     if passing and not over:
         return
-    yield Finding(
-        "router-mapping-ends",
+    yield router_mapping_ends(left).about(
         "router",
-        "error" if over else "warning",
-        _title(left),
-        trouble["detail"],
-        "the hub could not renew the port mappings that it was told to ask the router for; it goes on trying",
-        (
+        severity="error" if over else "warning",
+        detail=trouble["detail"],
+        fix=(
             Fix("ask for them anew, and see what the router says", "lkhub firewall apply --router"),
             Fix(
                 "or forward the ports on the router's own pages, and give these back", "lkhub firewall revert --router"
             ),
         ),
     )
-
-
-def _title(left: timedelta | None) -> str:
-    if left is None:
-        return "nobody knows how long the router leads clients here"
-    if left <= timedelta(0):
-        return "the router no longer leads clients here"
-    hours, minutes = divmod(int(left.total_seconds()) // 60, 60)
-    return f"the router leads clients here for another {f'{hours} h' if hours else f'{minutes} min'}"

@@ -12,6 +12,7 @@ from typing import Any
 from lkhub.checks.called import CalledHub
 from lkhub.checks.causes import Cause, Explain, undecided
 from lkhub.checks.paths import PathResult
+from lkhub.findings.catalogue.lines import sends_refused
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 
 # So many packets in a row, and none that left between them, are no chance: one client's address without a route is met
@@ -127,12 +128,9 @@ def check_sends(told: Mapping[str, Any], paths: Iterable[PathResult], now: datet
         if refused is None or process in said or refused.errno not in _FORBIDDEN:
             continue
         cause = _explain_errno(refused.evidence)
-        yield Finding(
-            "sends-refused",
+        yield sends_refused(process).about(
             process,
-            "error",
-            f"this machine refuses what {process} sends over UDP",
-            f"{_describe(refused.evidence)}, at {datetime.fromtimestamp(refused.at, UTC):%H:%M:%S %Z}",
-            cause.why,
-            cause.fix,
+            detail=f"{_describe(refused.evidence)}, at {datetime.fromtimestamp(refused.at, UTC):%H:%M:%S %Z}",
+            cause=cause.why,
+            fix=cause.fix,
         )

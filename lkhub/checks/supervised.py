@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lkhub.findings.catalogue.certificates import certificate_not_taken
+from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
 from lkhub.findings.finding import Finding, Fix
 
 
@@ -12,28 +14,20 @@ def check_watchers(troubles: Mapping[str, Mapping[str, Any]]) -> Iterator[Findin
     "since"}` by what it can't do."""
     for what, trouble in troubles.items():
         since = datetime.fromtimestamp(trouble["since"], UTC)
-        yield Finding(
-            "watch-fails",
+        yield watch_fails(what).about(
             what,
-            "warning",
-            f"the supervisor can't {what}",
-            f"since {since:%Y-%m-%d %H:%M %Z}: {trouble['detail']}",
-            "calls go on, and it tries again by itself; what the name of an error alone says is a bug in lkhub",
-            (Fix("read the supervisor's log", "lkhub logs hub"),),
+            detail=f"since {since:%Y-%m-%d %H:%M %Z}: {trouble['detail']}",
+            fix=(Fix("read the supervisor's log", "lkhub logs hub"),),
         )
 
 
 def check_known(unknown: str) -> Iterator[Finding]:
     """A finding where no hub is known in the state directory. `unknown`: how that is seen; "" where one is."""
     if unknown:
-        yield Finding(
-            "no-hub-here",
+        yield no_hub_here().about(
             "hub",
-            "info",
-            "no hub is known here",
-            unknown,
-            "no hub was started with this state directory, or it was removed after the hub was stopped",
-            (
+            detail=unknown,
+            fix=(
                 Fix("if you mean a hub with another state directory, name that: --state DIR, or LKHUB_STATE"),
                 Fix("start a hub here", "lkhub up"),
             ),
@@ -46,30 +40,17 @@ def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
         fix = Fix("see whether the disk is full", "df -h")
         if "read-only" in reason:
             fix = Fix("see what is mounted read-only, as after an error of the disk (`dmesg`)", "findmnt -O ro")
-        yield Finding(
-            "no-record",
-            name,
-            "warning",
-            f"{name} runs without a record of it",
-            reason,
-            "the state directory can't be written; the record is written as soon as it can be",
-            (fix,),
-        )
+        yield no_record(name).about(name, detail=reason, fix=(fix,))
 
 
 def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
     """A finding where the operator's certificate was replaced, and the process goes on with the one before.
     `refused`: why, by the process's name."""
     for name, reason in refused.items():
-        yield Finding(
-            "certificate-not-taken",
+        yield certificate_not_taken().about(
             name,
-            "error",
-            "the certificate's files were replaced, and the old one is still in use",
-            reason,
-            "what is in the files now can't be used: certificate and key don't belong together, one is damaged, or "
-            "may not be read",
-            (
+            detail=reason,
+            fix=(
                 Fix("see what is wrong with the files", "lkhub up"),
                 Fix("put both files in place; they are taken up by themselves within seconds"),
             ),
@@ -81,14 +62,10 @@ def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int]) -> 
     `stopped_pids`: those that were stopped by a signal."""
     for name, evidence in hangs.items():
         stopped = stopped_pids.get(name)
-        yield Finding(
-            "process-hangs",
+        yield process_hangs(name, stopped=bool(stopped)).about(
             name,
-            "error",
-            f"{name} is there and does not answer",
-            evidence,
-            "somebody has stopped it with a signal" if stopped else "it hangs, or this machine is far too busy",
-            (
+            detail=evidence,
+            fix=(
                 *((Fix("let it go on", f"kill -CONT {stopped}"),) if stopped else ()),
                 *(() if stopped else (Fix("see whether the machine is too busy", "top"),)),
                 Fix("start it again; whoever is in a call reconnects", f"lkhub restart {name}"),
@@ -108,13 +85,8 @@ def check_removed(removed: Mapping[str, Any] | None) -> Iterator[Finding]:
         "what the edge keeps of issuers elsewhere",
         *filter(None, [removed["lost"]]),
     ]
-    yield Finding(
-        "state-removed",
+    yield state_removed().about(
         "hub",
-        "warning",
-        "the state directory was removed while the hub ran, and written again",
-        f"at {at:%Y-%m-%d %H:%M:%S %Z}; not there any more: {'; '.join(lost)}",
-        "somebody removed it, or a program that cleans up; what lkhub had in memory is there again: keys, the hub's "
-        "own authority, rendered files, records",
-        (Fix("start the processes again, which ends this; whoever is in a call reconnects", "lkhub restart"),),
+        detail=f"at {at:%Y-%m-%d %H:%M:%S %Z}; not there any more: {'; '.join(lost)}",
+        fix=(Fix("start the processes again, which ends this; whoever is in a call reconnects", "lkhub restart"),),
     )

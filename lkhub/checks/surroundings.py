@@ -5,7 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from lkhub.findings.finding import Finding, Fix, Severity
+from lkhub.findings.catalogue.names import (
+    address_assumed,
+    address_not_public,
+    address_of_cdn,
+    firewall_unknown,
+    name_leads_elsewhere,
+    name_leads_nowhere,
+    name_leads_through,
+    port_closed,
+)
+from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.firewall.change import NO_NFT, Unread
 from lkhub.firewall.table import Verdict
 from lkhub.plan.cdn import find_cdn
@@ -14,6 +24,9 @@ from lkhub.plan.model import Advertised, Sightings, find_proven
 from lkhub.spec.types import Address
 
 _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
+
+# What a row of a proxy's port has for the spec's key: the hub does not open it.
+PROXY_KEY = "tls.mode"
 
 
 @dataclass(frozen=True)
@@ -39,15 +52,16 @@ class Surroundings:
         return tuple(verdict for verdict in self.verdicts if verdict.open is False)
 
     @property
-    def closed_ports(self) -> tuple[str, ...]:
-        """The same, as `7882/udp`."""
-        return tuple(str(verdict.row) for verdict in self.closed)
+    def closed_ports(self) -> dict[str, Ref]:
+        """The same as `7882/udp`, each with the finding that says so: one for the proxy's port, one for all others."""
+        own = [str(verdict.row) for verdict in self.closed if verdict.row.key != PROXY_KEY]
+        proxys = [str(verdict.row) for verdict in self.closed if verdict.row.key == PROXY_KEY]
+        return {port: Ref(port_closed.name, port) for port in proxys} | {
+            port: Ref(port_closed.name, own[0]) for port in own
+        }
 
 
 UNSEEN = Surroundings()
-
-# What a row of a proxy's port has for the spec's key: the hub does not open it.
-PROXY_KEY = "tls.mode"
 
 
 def check_surroundings(around: Surroundings) -> Iterator[Finding]:
@@ -67,27 +81,19 @@ def _check_told(around: Surroundings) -> Iterator[Finding]:
     """The addresses that clients are told to send media to."""
     cdns = {cdn: address.external for address in around.told if (cdn := find_cdn(address.external))}
     for cdn, address in cdns.items():
-        yield Finding(
-            "address-of-cdn",
+        yield address_of_cdn(str(address), cdn).about(
             "media",
-            "error",
-            f"clients are told to send media to {address}, which is {cdn}'s and not this machine's",
-            f"told: {_list(told.external for told in around.told)}",
-            f"the hub's name leads to {cdn}, which passes web pages on and no media",
-            (
+            detail=f"told: {_list(told.external for told in around.told)}",
+            fix=(
                 _ADVERTISE_FIX,
                 Fix(f"or let the name's A record be this machine's public address ({cdn}'s proxying turned off)"),
             ),
         )
     if around.reach == "public" and around.told and not any(told.external.is_global for told in around.told):
-        yield Finding(
-            "address-not-public",
+        yield address_not_public(_list(told.external for told in around.told)).about(
             "media",
-            "warning",
-            f"clients are told {_list(told.external for told in around.told)}, which the internet does not lead to",
-            "reach: public, and no public address among what clients are told",
-            "addresses of private networks, of a carrier's NAT (100.64.0.0/10) and of documents mean nothing elsewhere",
-            (_ADVERTISE_FIX, Fix("or write reach: lan, if nobody else is to get in")),
+            detail="reach: public, and no public address among what clients are told",
+            fix=(_ADVERTISE_FIX, Fix("or write reach: lan, if nobody else is to get in")),
         )
     yield from _check_assumed([told for told in around.told if told.external != told.local], around, cdns)
 
@@ -103,20 +109,11 @@ def _check_assumed(
     several = any(len(some) > 1 for some in by_local.values())
     if not several and find_proven(around.outside).keys() & {"udp", "tcp", "turn-udp"}:
         return
-    severity: Severity = "warning" if several else "info"
-    title = f"that {told} leads to this machine is assumed, and was not seen yet"
-    if several:
-        title = f"clients are told {told}, and that each of them leads to this machine is assumed"
-    yield Finding(
-        "address-assumed",
+    yield address_assumed(told, several).about(
         "media",
-        severity,
-        title,
-        f"this machine has {_list(by_local)}; the address before the router can't be seen from here",
-        "several addresses of one name are several machines, more often than not: media to another one is lost"
-        if several
-        else "a router in front that forwards the hub's ports makes it so",
-        (
+        severity="warning" if several else "info",
+        detail=f"this machine has {_list(by_local)}; the address before the router can't be seen from here",
+        fix=(
             Fix(
                 "forward the hub's ports in the router, each to the same number (media can't tell clients of "
                 "another), or let the hub ask it to",
@@ -140,41 +137,26 @@ def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
     if through:
         yield _find_through(lead, through, told)
     if wrong and not told_cdn:
-        some = "also " if lead.here or through else ""
         why, fixes = _explain_elsewhere(lead, wrong, told, around)
-        yield Finding(
-            "name-leads-elsewhere",
+        found = _list((*lead.here, *lead.loopback, *lead.private, *lead.elsewhere))
+        yield name_leads_elsewhere(lead.name, _list(wrong), told, also=bool(lead.here or through)).about(
             lead.name,
-            "warning",
-            f"{lead.name} {some}leads to {_list(wrong)}, and this machine is {told}",
-            f"this machine's resolver says {_list((*lead.here, *lead.loopback, *lead.private, *lead.elsewhere))}",
-            why,
-            fixes,
+            detail=f"this machine's resolver says {found}",
+            cause=why,
+            fix=fixes,
         )
     elif not lead.is_known and around.reach == "public":
-        yield Finding(
-            "name-leads-nowhere",
+        yield name_leads_nowhere(lead.name).about(
             lead.name,
-            "warning",
-            f"{lead.name} has no address in the DNS, as far as this machine's resolver says",
-            "it answered that there is none",
-            "there is no A or AAAA record, or it is too new to be known everywhere",
-            (Fix(f"make an A record of {lead.name} with {told}"),),
+            detail="it answered that there is none",
+            fix=(Fix(f"make an A record of {lead.name} with {told}"),),
         )
 
 
 def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Finding:
     """A load balancer, or a router that leads on: seen, and no fault. Nothing is to be done, so it is a note."""
-    seen = f"; to the hub whoever comes so is at {lead.seen_as}, and shares its bounds" if lead.seen_as else ""
-    return Finding(
-        "name-leads-through",
-        lead.name,
-        "info",
-        f"{lead.name} leads to {_list(through)}, which passes connections on to this hub",
-        "asked there, this very hub answered with its own certificate",
-        f"pages, signalling and TURN over TLS come that way{seen}. All other media does not: clients "
-        f"send it to {told}, where the hub's other ports have to be reached",
-        (),
+    return name_leads_through(lead.name, _list(through), told, lead.seen_as).about(
+        lead.name, detail="asked there, this very hub answered with its own certificate"
     )
 
 
@@ -241,15 +223,10 @@ def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
         if verdict.row.key != PROXY_KEY:
             continue
         port = str(verdict.row)
-        yield Finding(
-            "port-closed",
+        yield port_closed(port, verdict.row.source, of_proxy=True).about(
             port,
-            "error",
-            f"this machine's firewall keeps clients from {port}, the proxy's, by which they come",
-            verdict.why,
-            f"clients come from {verdict.row.source}; calls from this machine to the proxy come over loopback, so that "
-            "where they get through they prove it without the firewall",
-            (
+            detail=verdict.why,
+            fix=(
                 Fix(
                     f"let {port} in, as for any web server, in front of the rule above: `lkhub firewall apply` opens "
                     "the hub's own ports alone"
@@ -277,15 +254,11 @@ def _check_ports(around: Surroundings) -> Iterator[Finding]:
     ports = ", ".join(f"{verdict.row} ({verdict.row.purpose})" for verdict in closed)
     needed = [verdict for verdict in closed if verdict.row.key != "tls.http"]
     sources = ", ".join(dict.fromkeys(verdict.row.source for verdict in closed))
-    yield Finding(
-        "port-closed",
+    yield port_closed(ports, sources, of_proxy=False).about(
         str(closed[0].row),
-        "error" if needed else "warning",
-        f"this machine's firewall keeps clients from {ports}",
-        "; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
-        f"clients come from {sources}; the hub's calls to itself come over loopback, so that where they get through "
-        "they prove the hub without its firewall",
-        (
+        severity="error" if needed else "warning",
+        detail="; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
+        fix=(
             Fix("open what the hub needs, and nothing else", around.opens),
             Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),
         ),
@@ -315,14 +288,10 @@ def _check_unknown(around: Surroundings) -> Iterator[Finding]:
     again = any(unread.again for unread in around.unread) or not reasons
     # No table of the hub's has the proxy's port.
     tells = around.tells if any(verdict.row.key != PROXY_KEY for verdict in unknown) else "sudo nft list ruleset"
-    yield Finding(
-        "firewall-unknown",
+    yield firewall_unknown(ports).about(
         "firewall",
-        "info",
-        f"whether this machine's firewall lets clients in to {ports} is not known",
-        "; ".join(why),
-        "the hub's calls to itself come over loopback, so that they say nothing of it either",
-        (
+        detail="; ".join(why),
+        fix=(
             *((Fix("ask as root, and for longer" if reasons else "see which rule it is", tells),) if again else ()),
             *((Fix("have nft installed", "sudo apt-get install nftables"),) if NO_NFT in "".join(why) else ()),
             Fix("the first call from another machine shows it", "lkhub status"),

@@ -8,6 +8,7 @@ from lkhub.checks.calls import is_common
 from lkhub.checks.causes import Cause, explain
 from lkhub.checks.causes_way import RENDER_FIX
 from lkhub.checks.paths import PathResult, WebResult
+from lkhub.findings.catalogue.calls import api_fails, client_address_lost, http_not_redirected, page_fails
 from lkhub.findings.finding import Finding, Fix
 
 
@@ -20,16 +21,14 @@ def check_web(web: Iterable[WebResult], paths: Iterable[PathResult], hub: Called
         return
     page, api = failed.get("page"), failed.get("api")
     if page:
-        title = "join links do not open: the page is not there by the hub's name"
-        detail = page.detail
-        if api and api.reason == page.reason:
-            title, detail, api = f"{title}, nor is the API", f"{detail}; {api.detail}", None
+        both = api is not None and api.reason == page.reason
+        detail = f"{page.detail}; {api.detail}" if api and both else page.detail
         cause = _explain(page, hub)
-        yield Finding("page-fails", "web", "error", title, detail, cause.why, cause.fix)
+        yield page_fails(api_too=both).about("web", detail=detail, cause=cause.why, fix=cause.fix)
+        api = None if both else api
     if api:
         cause = _explain(api, hub)
-        title = "applications do not reach LiveKit's API by the hub's name"
-        yield Finding("api-fails", "web", "error", title, api.detail, cause.why, cause.fix)
+        yield api_fails().about("web", detail=api.detail, cause=cause.why, fix=cause.fix)
     if any(result.what == "page" and result.ok for result in web):
         yield from (_find_redirect(result) for result in (failed.get("redirect"),) if result)
         yield from (_find_forwarded(result) for result in (failed.get("forwarded"),) if result)
@@ -57,14 +56,12 @@ def _find_redirect(result: WebResult) -> Finding:
         "nothing": "whoever types the name without https:// gets in only where the browser tries HTTPS by itself, as "
         "new ones do",
     }
-    return Finding(
-        "http-not-redirected",
+    return http_not_redirected().about(
         "web",
-        "info" if said == "nothing" else "warning",
-        "plain HTTP at the hub's name does not lead to HTTPS",
-        result.detail,
-        why.get(said, "whoever types the name without https:// gets elsewhere"),
-        (_REDIRECT_FIX, RENDER_FIX),
+        severity="info" if said == "nothing" else "warning",
+        detail=result.detail,
+        cause=why.get(said),
+        fix=(_REDIRECT_FIX, RENDER_FIX),
     )
 
 
@@ -77,13 +74,4 @@ _FORWARDED_FIX = Fix(
 
 def _find_forwarded(result: WebResult) -> Finding:
     client = result.evidence.get("client", "the proxy's address")
-    return Finding(
-        "client-address-lost",
-        "web",
-        "warning",
-        "the proxy does not say where clients are",
-        result.detail,
-        f"to the hub all of them are at {client}, so that what one address may take is shared by everybody: a single "
-        "client can use it up, and the others are refused",
-        (_FORWARDED_FIX, RENDER_FIX),
-    )
+    return client_address_lost(client).about("web", detail=result.detail, fix=(_FORWARDED_FIX, RENDER_FIX))

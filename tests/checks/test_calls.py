@@ -7,7 +7,7 @@ import pytest
 from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import Finding, Ref
 from lkhub.plan.model import ProbePath
 from tests.checks.called import OWN, fail, find, say
 
@@ -68,11 +68,19 @@ def test_port_that_drops_packets_is_named_with_the_command_that_shows_why() -> N
 def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() -> None:
     """As where a rule drops what comes over loopback, too. Which rule it is, port-closed says."""
     results = [connect("udp"), connect("turn-udp")]
-    [finding] = check_paths(results, replace(OWN, closed=("7882/udp", "3478/udp")))
-    assert (finding.depends_on, [fix.command for fix in finding.fix]) == (("port-closed",), ["lkhub verify"])
+    [finding] = check_paths(
+        results, replace(OWN, closed={port: Ref("port-closed", "7882/udp") for port in ("7882/udp", "3478/udp")})
+    )
+    assert (finding.depends_on, [fix.command for fix in finding.fix]) == (
+        (Ref("port-closed", "7882/udp"),),
+        ["lkhub verify"],
+    )
     assert "this machine's own firewall closes 7882/udp: port-closed says" in finding.cause
     assert "where it lets loopback pass, something else is wrong as well" in finding.cause
-    for hub in (replace(OWN, closed=("3478/udp",)), replace(SOMEBODYS, closed=("7882/udp",))):
+    for hub in (
+        replace(OWN, closed={"3478/udp": Ref("port-closed", "3478/udp")}),
+        replace(SOMEBODYS, closed={"7882/udp": Ref("port-closed", "7882/udp")}),
+    ):
         [finding] = check_paths(results, hub)
         assert finding.depends_on == ()
         assert finding.fix
@@ -157,7 +165,7 @@ def test_lost_packets_are_one_finding_for_all_paths(results: list[PathResult], f
 def test_what_got_no_answer_on_a_line_that_loses_much_is_blamed_on_the_line() -> None:
     silent = fail("tcp", "join", "signal-silent")
     lossy, failed = check_paths([lose("udp", 0.33), silent], SOMEBODYS)
-    assert (lossy.code, failed.code, failed.depends_on) == ("path-lossy", "path-fails", ("path-lossy",))
+    assert (lossy.code, failed.code, failed.depends_on) == ("path-lossy", "path-fails", (lossy.ref,))
     assert "33%" in failed.cause
     assert "not decided" not in failed.cause
     [alone] = check_paths([silent], SOMEBODYS)

@@ -11,6 +11,7 @@ from lkhub.checks import causes, causes_http
 from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
+from lkhub.findings.finding import Ref
 from lkhub.plan.model import ProbePath
 from lkhub.spec.load import load_spec
 from tests.checks.called import GIVEN, OWN, PROXIED, TABLES, fail, find, say
@@ -63,13 +64,13 @@ def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
     failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
     hub = CalledHub.of(record, {"failures": [failure]})
     finding = find(fail("udp", "tls", reason), hub)
-    assert finding.depends_on == ("certificate-fails",)
+    assert finding.depends_on == (Ref("certificate-fails", "hub.tail1234.ts.net"),)
     assert finding.cause.endswith(
         "no certificate for hub.tail1234.ts.net, so that nobody can connect: certificate-fails says why"
     )
     assert finding.fix == ()
     pending = CalledHub.of(record, {"pending": ["hub.tail1234.ts.net"]})
-    assert find(fail("udp", "tls", reason), pending).depends_on == ("certificate-pending",)
+    assert find(fail("udp", "tls", reason), pending).depends_on == (Ref("certificate-pending", "hub.tail1234.ts.net"),)
     assert (
         find(fail("udp", "tls", "expired"), hub).depends_on == find(fail("udp", "tcp", "refused"), hub).depends_on == ()
     )

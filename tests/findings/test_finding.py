@@ -1,39 +1,10 @@
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 
-from lkhub.checks.calls import check_paths
-from lkhub.checks.checks import check_pending, check_processes, check_supervised
-from lkhub.checks.paths import PathResult
-from lkhub.findings.finding import Finding, Fix, Severity
+from lkhub.findings.finding import Edit, Finding, Fix, Ref, Where
 
-KEYS = {"code", "subject", "severity", "title", "detail", "cause", "fix", "where", "depends_on", "docs"}
-
-
-def list_every_finding() -> Iterator[Finding]:
-    """One of each that lkhub knows."""
-    yield from check_paths([PathResult("udp", False, "connect", "timeout"), PathResult("tcp", None, "", "no answer")])
-    yield from check_processes([{"name": "media", "state": "backoff"}], {"media": "exit 1"})
-    yield from check_pending(True)
-    yield from check_supervised(False, ["media"])
-
-
-FINDINGS = list(list_every_finding())
-
-
-@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.code)
-def test_finding_has_what_a_person_needs(finding: Finding) -> None:
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", finding.code)
-    assert finding.severity in get_args(Severity)
-    assert finding.subject
-    assert finding.title
-    assert finding.cause
-    assert finding.fix
-    assert all(fix.text for fix in finding.fix)
+FINDING = Finding("port-taken", "edge", "error", "title", "detail", "cause", (Fix("do it"),))
 
 
 @pytest.mark.parametrize(
@@ -48,23 +19,26 @@ def test_finding_has_what_a_person_needs(finding: Finding) -> None:
     ],
 )
 def test_fix_of_a_hub_elsewhere_says_which_hub(command: str | None, typed: str | None) -> None:
-    finding = replace(FINDINGS[0], fix=(Fix("do it", command),))
+    finding = replace(FINDING, fix=(Fix("do it", command),))
     assert finding.with_options(" --state /srv/hub").fix == (Fix("do it", typed),)
     assert finding.with_options("") == finding
 
 
-@pytest.mark.parametrize("finding", FINDINGS, ids=lambda finding: finding.code)
-def test_finding_as_json_is_the_contract(finding: Finding) -> None:
-    row = json.loads(json.dumps(finding.as_json()))
-    assert set(row) == KEYS
-    assert all(set(fix) <= {"text", "command", "edit"} for fix in row["fix"])
-    assert row["docs"].endswith(finding.code)
-
-
-def test_codes_are_of_one_kind_each() -> None:
-    assert len({finding.code for finding in FINDINGS}) == len(FINDINGS)
+def test_finding_as_json_names_its_causes_once() -> None:
+    causes = (Ref("process-fails", "media"), Ref("process-fails", "edge"))
+    row = replace(FINDING, depends_on=causes, where=Where("hub.yaml", 3, "tls.listen")).as_json()
+    assert row["depends_on"] == ["process-fails"]
+    assert row["where"] == {"file": "hub.yaml", "line": 3, "key": "tls.listen"}
+    assert row["docs"] == "docs/findings.md#port-taken"
+    assert FINDING.as_json()["where"] is None
+    assert Where("hub.yaml").as_json() == {"file": "hub.yaml", "line": None}
 
 
 def test_fix_without_a_command_has_no_such_key() -> None:
     assert Fix("look").as_json() == {"text": "look"}
     assert Fix("look", "ls").as_json() == {"text": "look", "command": "ls"}
+    edit = Edit("tls.mode", None, "hub.yaml", 4)
+    assert Fix("look", edit=edit).as_json() == {
+        "text": "look",
+        "edit": {"file": "hub.yaml", "line": 4, "key": "tls.mode", "value": None},
+    }

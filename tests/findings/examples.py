@@ -1,0 +1,130 @@
+"""One finding of every code, made by the checks from facts."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+from lkhub.checks.asker import check_asker
+from lkhub.checks.calls import check_paths
+from lkhub.checks.checks import check_address, check_edited, check_pending, check_processes, check_supervised
+from lkhub.checks.connections import check_connections
+from lkhub.checks.edge import check_edge, check_root
+from lkhub.checks.kernel import check_kernel
+from lkhub.checks.paths import PathResult, WebResult
+from lkhub.checks.relay import check_relay
+from lkhub.checks.router import check_router
+from lkhub.checks.sends import check_sends
+from lkhub.checks.supervised import (
+    check_hanging,
+    check_known,
+    check_records,
+    check_removed,
+    check_taken,
+    check_watchers,
+)
+from lkhub.checks.surroundings import Surroundings, check_surroundings
+from lkhub.checks.web_findings import check_web
+from lkhub.findings.finding import Finding
+from lkhub.firewall.table import FirewallRow, Verdict
+from lkhub.plan.host import KernelLimits
+from lkhub.plan.leads import Answerer, Lead
+from lkhub.plan.model import Advertised
+from lkhub.spec.types import PortRange
+from tests.checks.called import OWN, PROXIED
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+AT = NOW.timestamp() - 60
+
+HERE, PUBLIC, STRANGER = map(ip_address, ("192.168.1.5", "1.2.3.4", "5.6.7.8"))
+
+
+def list_examples() -> Iterator[Finding]:
+    """All that the checks say of facts in which everything is wrong."""
+    yield from list_calls()
+    yield from list_surroundings()
+    yield from list_hub()
+    yield from list_limits()
+
+
+def list_calls() -> Iterator[Finding]:
+    good = PathResult("udp", True, "media", "", rtt_ms=1.0, loss=0.0)
+    yield from check_paths([PathResult("udp", False, "connect", "no answer", reason="no-reply")], OWN)
+    yield from check_paths([PathResult("tcp", None, "", "interrupted", reason="interrupted")], OWN)
+    yield from check_paths([PathResult("udp", True, "media", "", rtt_ms=500.0, jitter_ms=60.0, lateness_ms=1.0)], OWN)
+    yield from check_paths([PathResult("udp", True, "media", "", loss=0.05)], OWN)
+    yield from check_paths([PathResult("turn-tls", True, "media", "", native=False, native_detail="its words")], OWN)
+    untold = {"untold": "203.0.113.7:7882"}
+    yield from check_paths([PathResult("udp", True, "media", "not from there", evidence=untold)], OWN)
+    web = [
+        WebResult("page", False, "https://rtc.example.com", "gateway", "HTTP 502"),
+        WebResult("api", False, "https://rtc.example.com", "not-found", "HTTP 404"),
+    ]
+    yield from check_web(web, [good], PROXIED)
+    front = [
+        WebResult("page", True, "https://rtc.example.com"),
+        WebResult("redirect", False, "http://rtc.example.com", "not-redirected", "HTTP 200", {"said": "page"}),
+        WebResult("forwarded", False, "https://rtc.example.com", "no-forwarded-for", "none", {"client": "10.0.0.2"}),
+    ]
+    yield from check_web(front, [good], PROXIED)
+    last = {"at": AT, "errno": "EPERM", "error": "operation not permitted", "to": "203.0.113.7:50000"}
+    yield from check_sends({"media": {"sends": {"row": 12, "last": last}}}, [], NOW)
+
+
+def list_surroundings() -> Iterator[Finding]:
+    told = (Advertised(PUBLIC, HERE),)
+    answerers: tuple[Answerer, ...] = ("stranger", "hub")
+    for answer in answerers:
+        lead = Lead("rtc.example.com", elsewhere=(STRANGER,), answers={STRANGER: answer})
+        yield from check_surroundings(Surroundings("public", (lead,), told))
+    yield from check_surroundings(Surroundings("public", (Lead("rtc.example.com"),), told))
+    cdn = (Advertised(ip_address("104.16.0.1"), HERE),)
+    yield from check_surroundings(Surroundings("public", (), cdn))
+    yield from check_surroundings(Surroundings("public", (), (Advertised(HERE, HERE),)))
+    row = FirewallRow("udp", PortRange(7882, 7882), "media", "media", "media.udp", (), frozenset({4}))
+    closed, unknown = Verdict(row, False, "policy drop"), Verdict(row, None, "it was not read")
+    yield from check_surroundings(Surroundings("lan", verdicts=(closed,)))
+    yield from check_surroundings(Surroundings("lan", verdicts=(unknown,)))
+    yield from check_address("192.168.1.5 is gone, and 192.168.1.6 is there")
+    yield from check_router({"detail": "it does not answer", "since": AT - 600, "ends": AT}, NOW)
+
+
+def list_hub() -> Iterator[Finding]:
+    yield from check_processes([{"name": "media", "state": "backoff"}], {"media": "exit 1"})
+    yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
+    yield from check_pending(True, {"restarts": ["media"], "people": 2})
+    yield from check_edited("hub.yaml")
+    yield from check_known("/var/lib/lkhub does not exist")
+    yield from check_supervised(False, ["media"])
+    yield from check_removed({"at": AT, "logs": ["media"], "lost": ""})
+    yield from check_records({"media": "No space left on device"})
+    yield from check_watchers({"rotate logs": {"detail": "No space left on device", "since": AT}})
+    yield from check_asker({"at": AT, "user": "www", "pid": 9, "name": "nginx", "listens": ["*:80"]}, AT - 1)
+    edge = {
+        "pending": ["rtc.example.com"],
+        "failures": [{"name": "turn.example.com", "issuer": "acme", "kind": "dns", "error": "no such name"}],
+        "certificates": [{"names": ["a.example"], "issuer": "CN=R3", "not_after": f"{NOW - timedelta(1):%FT%TZ}"}],
+    }
+    yield from check_edge(edge, NOW)
+    yield from check_root({"at": AT, "reason": "192.168.1.6 is new"}, NOW)
+    yield from check_taken({"edge": "the key is of another certificate"})
+
+
+def list_limits() -> Iterator[Finding]:
+    ports = {
+        "held": 90,
+        "size": 100,
+        "range": 100,
+        "most": {"address": "203.0.113.7", "held": 60},
+        "refused": {"address": {"at": AT, "count": 3, "address": "203.0.113.7"}},
+    }
+    yield from check_relay({"ports": ports}, None, "off", NOW)
+    yield from check_kernel(KernelLimits(212992, 212992, 1024, 65000, 65536))
+    refusal = {"at": AT, "client": "203.0.113.7", "held": 448, "full": False}
+    report = {"open": 500, "limit": 900, "refused": 7, "refusal": refusal}
+    failure = {"failure": {"at": AT, "error": "too many open files"}}
+    told = {
+        "processes": [{"name": "media", "pid": 42}],
+        "media": {"connections": {"ice_tcp": report}},
+        "edge": {"connections": failure},
+    }
+    yield from check_connections(told, NOW)
