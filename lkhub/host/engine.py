@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lkhub.errors import MachineError
+import anyio
+
+from lkhub.errors import MachineError, describe_error
 from lkhub.host.environ import tool_environ
 from lkhub.source.json_text import parse_json
 
@@ -62,6 +64,21 @@ def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
     require_engine(engine)
     answer = _run_one_shot([engine, "check-config", "-"], text)
     return tuple(ConfigMessage(row["line"], row["message"], tuple(row.get("known", ()))) for row in answer["messages"])
+
+
+async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
+    """What a subcommand answers to `text`, whatever its exit code. To cancel it ends it."""
+    require_engine(argv[0])
+    try:
+        with anyio.fail_after(seconds):
+            done = await anyio.run_process(
+                argv, env=tool_environ(), input=text.encode(), stderr=subprocess.DEVNULL, check=False
+            )
+    except TimeoutError:
+        raise MachineError(f"{argv[0]} {argv[1]} did not answer within {seconds:g} s") from None
+    except (OSError, ExceptionGroup) as error:  # a group where the engine ends before it has read everything
+        raise MachineError(f"{argv[0]} {argv[1]} did not answer: {describe_error(error)}") from error
+    return done.stdout.decode(errors="replace")
 
 
 def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:

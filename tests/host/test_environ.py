@@ -3,15 +3,18 @@
 import ast
 from pathlib import Path
 
+import anyio
 import pytest
 
 import lkhub
+from lkhub.errors import MachineError
 from lkhub.firewall.table import Command
-from lkhub.host import engine, lookup
+from lkhub.host import engine, lookup, router
 from lkhub.host.commands import run_command
 from lkhub.host.engine import check_config
 from lkhub.host.environ import tool_environ
 from lkhub.hub import probe as verify
+from tests.host.test_router import WANTED
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "engine"
     program.write_text(f'#!/bin/sh\nenv > {tmp_path}/environ\necho \'{{"messages": [], "address": "192.0.2.1"}}\'\n')
     program.chmod(0o700)
-    for module in (engine, verify):
+    for module in (engine, router, verify):
         monkeypatch.setattr(module, "bundled_engine", lambda: str(program))
     return tmp_path / "environ"
 
@@ -40,7 +43,7 @@ def test_what_a_program_needs_stays(monkeypatch: pytest.MonkeyPatch, secrets: No
     assert "s3cret" not in environ.values()
 
 
-@pytest.mark.parametrize("run", ["check-config", "stun", "probe", "command"])
+@pytest.mark.parametrize("run", ["check-config", "stun", "probe", "portmap", "command"])
 def test_every_one_of_them_gets_no_more(secrets: None, spy: Path, run: str) -> None:
     if run == "check-config":
         check_config(engine.bundled_engine(), "")
@@ -48,6 +51,9 @@ def test_every_one_of_them_gets_no_more(secrets: None, spy: Path, run: str) -> N
         lookup._ask_stun(engine.bundled_engine(), "stun.example.com:3478")
     elif run == "probe":
         verify.run_probe({})
+    elif run == "portmap":
+        with pytest.raises(MachineError):  # this engine knows nothing of routers
+            anyio.run(router.map_ports, WANTED)
     else:
         run_command(Command((engine.bundled_engine(),)))
     text = spy.read_text()

@@ -1,208 +1,177 @@
-"""What is asked of a router and what is remembered, with routers that are told how to behave. A real one is in
-tests/namespaces/test_router.py."""
+"""What the engine is asked for a router's mappings, and what is made of its answers.
 
+What it asks of routers is tested in engine/internal/portmap; a real one is in tests/namespaces/test_router.py.
+"""
+
+import json
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import router
-from lkhub.host.router import LEASE_SECONDS, RefusedError, map_ports, read_gateway, renew, unmap_ports
-from lkhub.host.router_pcp import Granted, NoAnswerError, RouterError
+from lkhub.host.router import (
+    LEASE_SECONDS,
+    OtherRouterError,
+    RefusedError,
+    find_local,
+    map_ports,
+    renew,
+    unmap_ports,
+)
 from lkhub.plan.model import Protocol
-from lkhub.state.router import Means
+from lkhub.state.router import Mapping, RouterRecord
+from tests.host.test_engine import write_program
+from tests.wire.test_portmap import GOLDEN, MEDIA, NONCE, WAY, WEB
 
-OUTSIDE = IPv4Address("1.2.3.4")
-WANTED: list[tuple[Protocol, int, str]] = [("udp", 7882, "lkhub media.udp"), ("tcp", 443, "lkhub tls.listen")]
+pytestmark = pytest.mark.anyio
+
 NOW = 1_000_000.0
+WANTED: list[tuple[Protocol, int, str]] = [("udp", 7882, "lkhub media.udp"), ("tcp", 443, "lkhub tls.listen")]
+RECORD = RouterRecord(
+    *WAY,
+    "pcp",
+    "1.2.3.4",
+    NONCE,
+    (Mapping("udp", 7882, MEDIA[2], NOW, NOW + LEASE_SECONDS), Mapping("tcp", 443, WEB[2], NOW, None, own=False)),
+)
 
-
-class FakeRouter:
-    """Grants what it is asked for, but for what `refuses` says. `mapped` is its table."""
-
-    nonce = "aa"
-
-    def __init__(self, means: Means = "pcp", refuses: Callable[[int], Exception | None] = lambda port: None) -> None:
-        self.means: Means = means
-        self.refuses = refuses
-        self.mapped: dict[tuple[Protocol, int], int] = {}
-        self.moves = False
-        self.seconds: int | None = LEASE_SECONDS
-        self.foreign: set[int] = set()
-
-    async def map(self, protocol: Protocol, port: int, seconds: int, name: str) -> Granted:
-        if error := self.refuses(port):
-            raise error
-        if port not in self.foreign:
-            self.mapped[protocol, port] = seconds
-        return Granted(port + self.moves, OUTSIDE, self.seconds, own=port not in self.foreign)
-
-    async def unmap(self, protocol: Protocol, port: int) -> None:
-        if error := self.refuses(-port):
-            raise error
-        self.mapped.pop((protocol, port), None)
-
-
-Home = Callable[..., None]
+Engine = Callable[..., Path]
 
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch) -> Home:
-    """The routers that answer at 192.168.1.1, in this order."""
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """An engine that gives an answer of the golden file, with changes. Where it writes what it was asked."""
 
-    def make(*routers: FakeRouter, local: str = "192.168.1.5") -> None:
-        monkeypatch.setattr(router, "find_gateway", lambda: ("192.168.1.1", local))
-        monkeypatch.setattr(router, "list_routers", lambda gateway, local: [lambda made=made: made for made in routers])
-        monkeypatch.setattr(router, "open_router", lambda record: routers[0])
+    def make(name: str, exit_code: int = 0, **changes: Any) -> Path:
+        (tmp_path / "answer").write_text(json.dumps(GOLDEN["answers"][name] | changes))
+        script = f'test "$*" = "portmap -" && cat > {tmp_path}/asked && cat {tmp_path}/answer; exit {exit_code}'
+        program = write_program(tmp_path / "engine", script)
+        monkeypatch.setattr(router, "bundled_engine", lambda: program)
+        return tmp_path / "asked"
 
     return make
 
 
-def silent(port: int) -> Exception:
-    return NoAnswerError("it does not answer")
+def kept(*protocols: str) -> dict[str, Any]:
+    """What the engine says where the router keeps one of the ports."""
+    rows = [dict(row) for row in GOLDEN["answers"]["granted"]["mappings"][:2]]
+    for row in rows:
+        row["reason"] = "refused" if row["protocol"] in protocols else "given-back"
+    return {"mappings": rows, "error": {"code": "kept", "message": "the router at 192.168.1.1 keeps them"}}
 
 
-pytestmark = pytest.mark.anyio
+async def test_what_is_granted_is_the_record(engine: Engine) -> None:
+    asked = engine("granted")
+    assert await map_ports(WANTED, clock=lambda: NOW) == RECORD
+    assert json.loads(asked.read_text()) == GOLDEN["requests"]["map"]
 
 
-async def test_the_first_that_answers_is_taken(home: Home) -> None:
-    upnp = FakeRouter("upnp")
-    home(FakeRouter("pcp", silent), FakeRouter("nat-pmp", silent), upnp)
-    record = await map_ports(WANTED, clock=lambda: NOW)
-    assert (record.means, record.outside, list(upnp.mapped)) == ("upnp", "1.2.3.4", [("udp", 7882), ("tcp", 443)])
-    assert {mapping.until for mapping in record.mappings} == {NOW + LEASE_SECONDS}
+async def test_what_was_granted_before_goes_along(engine: Engine) -> None:
+    asked = engine("granted")
+    await map_ports(WANTED, RECORD)
+    assert json.loads(asked.read_text())["record"] == GOLDEN["requests"]["renew"]["record"]
 
 
-async def test_when_nobody_answers_all_are_named(home: Home) -> None:
-    home(FakeRouter("pcp", silent), FakeRouter("upnp", silent))
-    with pytest.raises(MachineError, match="pcp: it does not answer; upnp: it does not answer") as failed:
-        await map_ports(WANTED)
-    assert any("UPnP" in hint for hint in failed.value.hints)
-
-
-async def test_a_refusal_leaves_nothing_mapped(home: Home) -> None:
-    made = FakeRouter(refuses=lambda port: RouterError("the port is taken") if port == 443 else None)
-    home(made)
-    with pytest.raises(RefusedError, match="refused 443/tcp: the port is taken"):
-        await map_ports(WANTED)
-    assert made.mapped == {}
-
-
-async def test_another_port_than_the_one_that_clients_are_told_is_a_refusal(home: Home) -> None:
-    made = FakeRouter()
-    made.moves = True
-    home(made)
-    with pytest.raises(RefusedError, match="it gave port 7883 outside: 7882 is taken"):
-        await map_ports(WANTED)
-    assert made.mapped == {}
-
-
-async def test_a_router_that_stops_answering_is_told(home: Home) -> None:
-    made = FakeRouter(refuses=lambda port: NoAnswerError("gone") if port == 443 else None)
-    home(made)
-    with pytest.raises(MachineError, match="stopped answering"):
-        await map_ports(WANTED)
-    assert made.mapped == {}
-
-
-async def test_renewing_is_the_same_for_another_lease(home: Home) -> None:
-    made = FakeRouter()
-    home(made)
-    record = await map_ports(WANTED, clock=lambda: NOW)
-    assert record.renew_at == NOW + LEASE_SECONDS / 2
-    made.mapped.clear()  # it was restarted
-    again = await renew(record, clock=lambda: NOW + 60)
-    assert set(made.mapped) == {("udp", 7882), ("tcp", 443)}
+async def test_renewing_is_the_same_for_another_lease(engine: Engine) -> None:
+    asked = engine("granted")
+    again = await renew(RECORD, clock=lambda: NOW + 60)
+    assert json.loads(asked.read_text()) == GOLDEN["requests"]["renew"]
     assert again.renew_at == NOW + 60 + LEASE_SECONDS / 2
 
 
-async def test_a_shorter_lease_is_renewed_sooner_and_a_permanent_one_never(home: Home) -> None:
-    made = FakeRouter()
-    home(made)
-    made.seconds = 600
+async def test_lease_begins_before_the_router_is_asked(engine: Engine, tmp_path: Path) -> None:
+    """Not after the answer, when the router has counted for a while."""
+    asked = engine("granted")
+    record = await renew(RECORD, clock=lambda: NOW + asked.exists())
+    assert record.since == NOW
+
+
+async def test_shorter_lease_is_renewed_sooner_and_a_permanent_one_never(engine: Engine) -> None:
+    row = GOLDEN["answers"]["granted"]["mappings"][0]
+    engine("granted", mappings=[row | {"seconds": 600}])
     assert (await map_ports(WANTED, clock=lambda: NOW)).renew_at == NOW + 300
-    made.seconds = None
+    engine("granted", mappings=[row | {"seconds": None}])
     assert (await map_ports(WANTED, clock=lambda: NOW)).renew_at is None
 
 
-async def test_a_failed_renewal_leaves_what_was_mapped(home: Home) -> None:
-    made = FakeRouter()
-    home(made)
-    record = await map_ports(WANTED)
-    made.refuses = lambda port: RouterError("it has no room") if port == 443 else None
-    with pytest.raises(MachineError):
-        await renew(record)
-    assert ("udp", 7882) in made.mapped
+async def test_refusal_is_told(engine: Engine) -> None:
+    for code in ("refused", "other-port"):
+        engine("refused", 1, error={"code": code, "message": "the router at 192.168.1.1 refused 443/tcp: so"})
+        with pytest.raises(RefusedError, match="refused 443/tcp: so") as failed:
+            await map_ports(WANTED)
+        assert failed.value.hints == ("nothing of it was left mapped",)
 
 
-async def test_ports_that_are_no_longer_wanted_are_given_back(home: Home) -> None:
-    made = FakeRouter()
-    home(made)
-    record = await map_ports(WANTED)
-    assert [str(mapping) for mapping in (await map_ports(WANTED[:1], record)).mappings] == ["7882/udp"]
-    assert list(made.mapped) == [("udp", 7882)]
+async def test_silence_is_told_with_what_to_do(engine: Engine) -> None:
+    engine("no-answer", 1)
+    with pytest.raises(MachineError, match=r"does not take requests .*upnp: it does not answer a search") as failed:
+        await map_ports(WANTED)
+    assert any("UPnP" in hint for hint in failed.value.hints)
+    assert not isinstance(failed.value, RefusedError | OtherRouterError)
 
 
-async def test_a_router_that_is_starting_again_is_asked_in_its_own_language_alone(home: Home) -> None:
-    pcp, upnp = FakeRouter("pcp"), FakeRouter("upnp")
-    home(pcp, upnp)
-    record = await map_ports(WANTED)
-    pcp.refuses = silent
-    with pytest.raises(MachineError, match=r"192\.168\.1\.1 does not take requests .* \(pcp: it does not answer\)"):
-        await renew(record)
-    assert upnp.mapped == {}
+async def test_another_router_or_none_is_told_apart(engine: Engine) -> None:
+    for code in ("other-router", "no-router"):
+        engine("no-answer", 3, error={"code": code, "message": "this machine has no router"})
+        with pytest.raises(OtherRouterError, match="this machine has no router"):
+            await renew(RECORD)
 
 
-async def test_the_command_finds_another_router_at_the_same_address(home: Home) -> None:
-    pcp, upnp = FakeRouter("pcp"), FakeRouter("upnp")
-    home(pcp, upnp)
-    record = await map_ports(WANTED)
-    pcp.refuses = silent
-    assert (await map_ports(WANTED, record)).means == "upnp"
-    assert set(upnp.mapped) == {("udp", 7882), ("tcp", 443)}
+async def test_what_is_given_back_is_that_of_the_record(engine: Engine) -> None:
+    asked = engine("granted", mappings=[])
+    await unmap_ports(replace(RECORD, means="upnp", nonce="", mappings=RECORD.mappings[:1]))
+    assert json.loads(asked.read_text()) == GOLDEN["requests"]["unmap"]
 
 
-async def test_another_address_asks_from_the_start(home: Home) -> None:
-    first, second = FakeRouter(), FakeRouter("upnp")
-    home(first)
-    record = await map_ports(WANTED)
-    home(second, local="192.168.1.6")
-    assert (await renew(record)).means == "upnp"
-    assert len(second.mapped) == 2
+async def test_where_nothing_is_ours_no_router_is_asked(engine: Engine) -> None:
+    asked = engine("granted")
+    for mappings in ((), RECORD.mappings[1:]):
+        await unmap_ports(replace(RECORD, mappings=mappings))
+    assert not asked.exists()
 
 
-async def test_a_mapping_of_somebody_else_is_used_and_never_given_back(home: Home) -> None:
-    made = FakeRouter()
-    made.foreign = {443}
-    home(made)
-    record = await map_ports(WANTED)
-    assert [mapping.own for mapping in record.mappings] == [True, False]
-    made.mapped["tcp", 443] = 0
-    await unmap_ports(record)
-    assert list(made.mapped) == [("tcp", 443)]
+@pytest.mark.parametrize(
+    ("protocols", "hint"),
+    [(("udp",), "they end by themselves"), (("udp", "tcp"), "remove them on the router's own pages")],
+)
+async def test_what_a_router_keeps_is_told_with_how_long(protocols: tuple[str, ...], hint: str, engine: Engine) -> None:
+    engine("granted", 1, **kept(*protocols))
+    with pytest.raises(MachineError, match="keeps them") as failed:
+        await unmap_ports(RECORD)
+    assert failed.value.hints == (hint,)
 
 
-async def test_what_a_router_keeps_is_told(home: Home) -> None:
-    made = FakeRouter()
-    home(made)
-    record = await map_ports(WANTED)
-    made.refuses = lambda port: RouterError("it does not allow it") if port == -443 else None
-    with pytest.raises(MachineError, match=r"keeps 443/tcp \(it does not allow it\)") as failed:
-        await unmap_ports(record)
-    assert failed.value.hints == ("they end by themselves",)
-    assert list(made.mapped) == [("tcp", 443)]
+@pytest.mark.parametrize("script", ["exit 70", "echo nonsense", "kill -9 $$", "echo '{}'", "exec 1>&-; exit 2"])
+async def test_engine_that_says_nothing_of_use_is_told(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = write_program(tmp_path / "engine", script)
+    monkeypatch.setattr(router, "bundled_engine", lambda: program)
+    with pytest.raises(MachineError, match="did not answer"):
+        await map_ports(WANTED)
 
 
-ROUTES = """Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT
-wlan0	00000000	FE01A8C0	0003	0	0	600	00000000	0	0	0
-eth0	00000000	0101A8C0	0003	0	0	100	00000000	0	0	0
-tun0	00000000	00000000	0001	0	0	50	00000000	0	0	0
-eth0	0001A8C0	00000000	0001	0	0	100	00FFFFFF	0	0	0
-"""
+async def test_engine_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = write_program(tmp_path / "engine", "exec sleep 600")
+    monkeypatch.setattr(router, "bundled_engine", lambda: program)
+    monkeypatch.setattr(router, "ENGINE_SECONDS", 0.2)
+    with pytest.raises(MachineError, match=r"did not answer within 0\.2 s"):
+        await map_ports(WANTED)
 
 
-def test_the_gateway_is_that_of_the_best_default_route() -> None:
-    assert read_gateway(ROUTES) == "192.168.1.1"
-    assert read_gateway(ROUTES.splitlines()[0]) is None
-    assert read_gateway("") is None
+async def test_request_that_the_engine_does_not_take_is_told(engine: Engine, tmp_path: Path) -> None:
+    engine("granted", 2)
+    (tmp_path / "answer").write_text(
+        '{"error": {"code": "usage", "message": "version is 1, and this program speaks 2"}}'
+    )
+    with pytest.raises(MachineError, match="this program speaks 2"):
+        await map_ports(WANTED)
+
+
+def test_address_towards_the_gateway_is_the_kernels_choice() -> None:
+    assert find_local("127.0.0.1") == "127.0.0.1"
+    assert find_local("255.255.255.255") is None, "no way there"

@@ -2,13 +2,14 @@
 arrive."""
 
 import json
-import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from lkhub.host.engine import bundled_engine
 from lkhub.host.router import LEASE_SECONDS
 from lkhub.supervise.watch.router import ASK_SECONDS
 from tests.kit.hub import Hub, make_hub
@@ -81,38 +82,39 @@ def test_a_port_that_the_spec_no_longer_has_is_given_back(home: Home, hub: Hub) 
         assert {lease.split(":")[1] for lease in home.leases()} == {"7990", "7881", "3478", "7880", "8080"}
 
 
-_ASK = """
-import json, sys
-import anyio
-from lkhub.host.router_pcp import NatPmp
-from lkhub.host.router_upnp import Upnp
-async def main():
-    means, gateway, local, verb, arguments = json.loads(sys.argv[1])
-    print(await getattr({"nat-pmp": NatPmp, "upnp": Upnp}[means](gateway, local), verb)(*arguments))
-anyio.run(main)
-"""
+def ask(machine: Namespace, action: str, means: str, local: str, port: Port, name: str) -> dict[str, Any]:
+    """What the engine answers to a request for one port, in one language."""
+    protocol, number = port
+    row = {"protocol": protocol, "port": number, "name": name}
+    before = [row | {"own": True}] if action == "unmap" else []
+    record = {"gateway": ROUTER, "local": local, "means": means, "nonce": "", "mappings": before}
+    request = {"version": 1, "action": action, "seconds": 3600, "mappings": [row], "record": record}
+    return json.loads(machine.run(bundled_engine(), "portmap", "-", text=json.dumps(request)))  # type: ignore[no-any-return]
 
 
-def ask(machine: Namespace, means: str, local: str, verb: str, *arguments: object) -> str:
-    """What the router says to a single request."""
-    return machine.run(sys.executable, "-c", _ASK, json.dumps([means, ROUTER, local, verb, arguments]))
+@contextmanager
+def neighbouring(machine: Namespace) -> Iterator[None]:
+    """What the machine sends to its router comes from the address of a neighbour."""
+    machine.add_address("eth0", f"{NEIGHBOUR}/24")
+    machine.run("ip", "route", "change", "192.168.77.0/24", "dev", "eth0", "src", NEIGHBOUR)
+    yield
+    machine.run("ip", "route", "change", "192.168.77.0/24", "dev", "eth0", "src", HUB)
 
 
 def test_nat_pmp_maps_and_gives_back(home: Home) -> None:
     with home.routing(), answering(home.hub, ("udp", 7882)):
-        said = ask(home.hub, "nat-pmp", HUB, "map", "udp", 7882, 3600, "")
-        assert said.startswith("Granted(port=7882")
-        assert OUTSIDE in said
+        said = ask(home.hub, "map", "nat-pmp", HUB, ("udp", 7882), "")
+        assert (said["means"], said["outside"], said["mappings"][0]["reason"]) == ("nat-pmp", OUTSIDE, "granted")
         assert home.leases() == {f"UDP:7882:{HUB}:7882"}
         assert reach(home.stranger, OUTSIDE, ("udp", 7882)) == {("udp", 7882)}
-        ask(home.hub, "nat-pmp", HUB, "unmap", "udp", 7882)
+        ask(home.hub, "unmap", "nat-pmp", HUB, ("udp", 7882), "")
         assert home.leases() == set()
 
 
 def test_a_port_that_somebody_else_has_is_named_and_nothing_is_left(home: Home, hub: Hub) -> None:
-    home.hub.add_address("eth0", f"{NEIGHBOUR}/24")
     with home.routing(pcp=False, secure=False):
-        ask(home.hub, "upnp", NEIGHBOUR, "map", "udp", 3478, 3600, "a game")
+        with neighbouring(home.hub):
+            ask(home.hub, "map", "upnp", NEIGHBOUR, ("udp", 3478), "a game")
         before = home.leases()
         done = hub.run("firewall", "apply", "--router")
         assert done.returncode == 3
@@ -122,7 +124,7 @@ def test_a_port_that_somebody_else_has_is_named_and_nothing_is_left(home: Home, 
 
 def test_a_mapping_that_the_user_made_is_used_and_left(home: Home, hub: Hub) -> None:
     with home.routing(pcp=False):
-        ask(home.hub, "upnp", HUB, "map", "udp", 7882, 3600, "my own")
+        ask(home.hub, "map", "upnp", HUB, ("udp", 7882), "my own")
         before = home.leases()
         assert [mapping["own"] for mapping in apply(hub)["mappings"]].count(False) == 1
         assert hub.run("firewall", "revert", "--router").returncode == 0

@@ -44,7 +44,8 @@ def change(record: RouterRecord, **changes: Any) -> RouterRecord:
 
 
 class Home:
-    """The router, as the supervisor asks it. `asked` are the records that it was to renew; `do` is called meanwhile."""
+    """The router, as the engine asks it. `asked` are the records that it was to renew; `do` is called meanwhile.
+    `way` is the gateway and this machine's address towards it."""
 
     def __init__(self) -> None:
         self.way: tuple[str, str] | None = HOME
@@ -52,15 +53,17 @@ class Home:
         self.do: Callable[[], object] = lambda: None
         self.grants = FRESH
 
-    def find_gateway(self) -> tuple[str, str]:
-        if self.way is None:
-            raise MachineError("this machine has no router")
-        return self.way
+    def find_local(self, gateway: str) -> str | None:
+        return self.way[1] if self.way else None
 
     async def renew(self, record: RouterRecord) -> RouterRecord:
+        if self.way is None:
+            raise host_router.OtherRouterError("this machine has no router")
+        gateway, local = self.way
+        if gateway != record.gateway:
+            raise host_router.OtherRouterError(f"they are those of {record.gateway}, and this one is {gateway}")
         self.asked.append(record)
         self.do()
-        gateway, local = self.find_gateway()
         return replace(self.grants, gateway=gateway, local=local)
 
     def refuse(self, error: Exception | None) -> None:
@@ -74,7 +77,7 @@ class Home:
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Home:
     made = Home()
-    monkeypatch.setattr(host_router, "find_gateway", made.find_gateway)
+    monkeypatch.setattr(host_router, "find_local", made.find_local)
     monkeypatch.setattr(host_router, "renew", made.renew)
     monkeypatch.setattr(router, "FIRST_SECONDS", 1000.0)
     monkeypatch.setattr(router, "CEILING_SECONDS", 1000.0)
@@ -180,14 +183,19 @@ async def test_another_address_of_this_machine_is_told_to_the_router_at_once(
     assert renewed.local == "192.168.1.77"
 
 
-async def test_another_router_is_never_asked(renewal: Renewal, paths: StatePaths, home: Home) -> None:
-    """The operator asked the one at home, and not that of a café."""
-    write_router(paths, DUE)
-    home.way = ("10.0.0.1", "10.0.0.9")
+@pytest.mark.parametrize(
+    ("written", "local"), [(FRESH, "10.0.0.9"), (OLD, HOME[1])], ids=["at once", "by the next request"]
+)
+async def test_mappings_of_another_router_have_ended(
+    written: RouterRecord, local: str, renewal: Renewal, paths: StatePaths, home: Home
+) -> None:
+    """The operator asked the one at home, and not that of a café, which the engine does not ask."""
+    write_router(paths, written)
+    home.way = ("10.0.0.1", local)
     await renewal.look()
     assert home.asked == []
     assert renewal.trouble is not None
-    assert "those of the router at 192.168.1.1, and this machine's is now 10.0.0.1" in renewal.trouble.detail
+    assert renewal.trouble.detail == "they are those of 192.168.1.1, and this one is 10.0.0.1"
     assert renewal.trouble.ends == 0.0, "they lead to where the machine is not"
 
 
@@ -300,11 +308,11 @@ async def test_record_that_was_taken_back_in_between_is_not_renewed(
 ) -> None:
     write_router(paths, DUE)
 
-    def revert_meanwhile() -> tuple[str, str]:
+    def revert_meanwhile(gateway: str) -> str:
         Path(paths.router).unlink(missing_ok=True)
-        return HOME
+        return HOME[1]
 
-    monkeypatch.setattr(host_router, "find_gateway", revert_meanwhile)
+    monkeypatch.setattr(host_router, "find_local", revert_meanwhile)
     await renewal.look()
     assert home.asked == []
     assert not Path(paths.router).exists()
