@@ -78,7 +78,7 @@ func offeredCandidates(t *testing.T, p *participant.Participant) map[string][]st
 	for _, transport := range []*participant.Transport{p.Publisher, p.Subscriber} {
 		select {
 		case <-transport.Offered():
-		case <-time.After(patience):
+		case <-time.After(enginetest.Patience):
 			t.Fatalf("no end of candidates for the %s", transport.Target)
 		}
 		var texts []string

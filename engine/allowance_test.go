@@ -268,7 +268,7 @@ func TestMediaKeepsNoMoreThanAClientMayAskFor(t *testing.T) {
 	defer conn.Close()
 	sendRequest(t, conn, subscription(trackNames(0, 20_000)...))
 	sendRequest(t, conn, ping(1))
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))
 	for {
 		_, data, err := conn.ReadMessage()
 		if err != nil {

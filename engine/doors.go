@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/private"
 )
 
 // doors are listening sockets that the supervisor opened and keeps: while this process restarts, who connects
@@ -25,7 +26,7 @@ func privatePort() (uint32, error) {
 // rest. The server opens its listeners by itself and exports no way to give it one; if the field is renamed,
 // TestMediaServesInheritedListener fails.
 func serveDoors(server any, opened doors, counter *places.Counter) {
-	httpServer := *private[*http.Server](server, "httpServer")
+	httpServer := *private.Field[*http.Server](server, "httpServer")
 	for _, listener := range opened {
 		go func() { _ = httpServer.Serve(bound(listener, "signalling", counter, true)) }() // ends with the server
 	}

@@ -11,6 +11,7 @@ import (
 
 	"lkhub/engine/internal/edge"
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/seen"
 )
 
 // streamRelays are the relay for TURN over TLS, which is in the edge's process: another one would cost each packet two
@@ -21,7 +22,7 @@ type streamRelays struct {
 	current streamConfig
 	newest  *relay   // nil: TURN over TLS is not offered
 	running []*relay // the newest, and older ones until their last client has left
-	seen    map[string]sighting
+	seen    map[string]seen.Sighting
 	open    func(*relay) error
 	bounds  *relayBounds // of all of them together
 }
@@ -38,7 +39,7 @@ func newStreamRelays() *streamRelays {
 	// A descriptor is the client's connection, and one the relay port.
 	bounds := newRelayBounds(places.ForFiles(2, math.MaxUint16))
 	go bounds.run(context.Background())
-	return &streamRelays{seen: map[string]sighting{}, open: (*relay).open, bounds: bounds}
+	return &streamRelays{seen: map[string]seen.Sighting{}, open: (*relay).open, bounds: bounds}
 }
 
 // readStreams reads the relay's setting in caddy.json, and its secret. Without a setting there is no relay.

@@ -8,13 +8,15 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/lans"
 )
 
 // lanRouter starts signalling connections as upstream's router does. Where something is hidden from the client, its
 // messages go through a filter.
 type lanRouter struct {
 	messageRouter
-	lans lans
+	lans lans.Networks
 }
 
 func (r lanRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
@@ -22,8 +24,8 @@ func (r lanRouter) StartParticipantSignal(ctx context.Context, room livekit.Room
 	if err != nil {
 		return started, err
 	}
-	if far := r.lans.hiddenFrom(init.Client.GetAddress()); len(far) > 0 {
-		started.ResponseSource = filterSource(started.ResponseSource, newSignalFilter(far).pass)
+	if far := r.lans.HiddenFrom(init.Client.GetAddress()); len(far) > 0 {
+		started.ResponseSource = filterSource(started.ResponseSource, lans.NewFilter(far).Pass)
 	}
 	return started, nil
 }
@@ -68,7 +70,7 @@ func (s *filteredSource) copy(pass func(proto.Message) []proto.Message) {
 // is passed on as it is, as it doesn't say where the client is.
 type lanWHIP struct {
 	rpc.WHIPClient[livekit.NodeID]
-	lans lans
+	lans lans.Networks
 }
 
 func (w lanWHIP) Create(
@@ -78,10 +80,10 @@ func (w lanWHIP) Create(
 	if err != nil {
 		return nil, err
 	}
-	if far := w.lans.hiddenFrom(request.GetStartSession().GetClient().GetAddress()); len(far) > 0 {
+	if far := w.lans.HiddenFrom(request.GetStartSession().GetClient().GetAddress()); len(far) > 0 {
 		response = proto.Clone(response).(*rpc.WHIPCreateResponse)
-		response.AnswerSdp = far.narrowSDP(response.AnswerSdp)
-		response.IceServers = far.narrowServers(response.IceServers)
+		response.AnswerSdp = far.NarrowSDP(response.AnswerSdp)
+		response.IceServers = far.NarrowServers(response.IceServers)
 	}
 	return response, nil
 }

@@ -12,11 +12,14 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/lans"
 )
 
-var twoLANs = lans{parseAddresses("192.168.1.5 10.9.0.2"), func() ([][]netip.Prefix, error) {
-	return parsePrefixes("192.168.1.5/24", "10.9.0.2/24"), nil
-}}
+var twoLANs = lans.New(enginetest.ParseAddresses("192.168.1.5 10.9.0.2"), func() ([][]netip.Prefix, error) {
+	return enginetest.ParsePrefixes("192.168.1.5/24", "10.9.0.2/24"), nil
+})
 
 // fakeSource is upstream's end of a signalling connection.
 type fakeSource struct {
@@ -58,19 +61,19 @@ func nextMessage(t *testing.T, source messageSource) proto.Message {
 	select {
 	case message := <-source.ReadChan():
 		return message
-	case <-time.After(patience):
+	case <-time.After(enginetest.Patience):
 		t.Fatal("no message and no end")
 		return nil
 	}
 }
 
 func TestMessagesToALANGoThroughTheFilter(t *testing.T) {
-	first, pong := trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", false), &livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}}
-	source, upstream := startFrom(t, &livekit.ClientInfo{Address: "192.168.1.20"}, first, pong, trickle(livekit.SignalTarget_PUBLISHER, "10.9.0.2", true))
+	first, pong := enginetest.Trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", false), &livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}}
+	source, upstream := startFrom(t, &livekit.ClientInfo{Address: "192.168.1.20"}, first, pong, enginetest.Trickle(livekit.SignalTarget_PUBLISHER, "10.9.0.2", true))
 	if got := nextMessage(t, source); got != pong {
 		t.Errorf("%v", got)
 	}
-	if got := nextMessage(t, source); !proto.Equal(got, trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", true)) {
+	if got := nextMessage(t, source); !proto.Equal(got, enginetest.Trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", true)) {
 		t.Errorf("%v", got)
 	}
 	upstream.Close()
@@ -115,7 +118,7 @@ func (w fakeWHIP) Create(context.Context, livekit.NodeID, *rpc.WHIPCreateRequest
 }
 
 func TestWHIPAnswersNameNoOtherLAN(t *testing.T) {
-	near, far := "a="+candidate("192.168.1.5")+"\r\n", "a="+candidate("10.9.0.2")+"\r\n"
+	near, far := "a="+enginetest.Candidate("192.168.1.5")+"\r\n", "a="+enginetest.Candidate("10.9.0.2")+"\r\n"
 	servers := []*livekit.ICEServer{{Urls: []string{"turn:192.168.1.5:3478"}}, {Urls: []string{"turn:10.9.0.2:3478"}}}
 	response := &rpc.WHIPCreateResponse{AnswerSdp: near + far, ParticipantId: "PA_x", IceServers: servers}
 	for address, want := range map[string]*rpc.WHIPCreateResponse{

@@ -29,8 +29,11 @@ import (
 
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/lans"
 	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
+	"lkhub/engine/internal/seen"
 	"lkhub/engine/internal/sends"
 )
 
@@ -80,7 +83,7 @@ type sfu struct {
 	text   string // livekit.yaml
 	doors  doors
 	told   advertised     // which addresses clients are told, if not as livekit.yaml says
-	seen   *sightings     // of clients at media's own ports
+	seen   *seen.Record   // of clients at media's own ports
 	first  *firsts.Record // which clients sent before media did
 	iceTCP *places.Counter
 	signal *places.Counter // by the doors
@@ -93,7 +96,7 @@ type sfu struct {
 }
 
 func newSFU(text string, opened doors, told advertised) *sfu {
-	seen := newSightings(nil) // initialize knows what home is
+	seen := seen.New(nil) // initialize knows what home is
 	return &sfu{
 		text: text, doors: opened, told: told, seen: seen, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
 		roster: roster.New(),
@@ -186,11 +189,11 @@ func (s *sfu) initialize(conf *config.Config) error {
 	boundRequests(s.server)
 	awaitOffers(s.server, s.resumeStalled) // outside of the bounds: an offer that waits there has been made
 	here := homeOf(conf, s.told)
-	s.seen.isHome = here.has
-	if len(here.told) > 1 {
-		tellByLAN(s.server, lans{here.told, here.interfaces})
+	s.seen.IsHome = here.Has
+	if len(here.Told) > 1 {
+		tellByLAN(s.server, lans.New(here.Told, here.Interfaces))
 	}
-	watchICE(&transport.SettingEngine, s.seen, s.first)
+	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
 	keepRoster(s.server.RoomManager(), s.roster)
 	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
 	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
@@ -206,36 +209,36 @@ func (s *sfu) initialize(conf *config.Config) error {
 // transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it; if it is renamed,
 // TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
 func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
-	return &(*private[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
+	return &(*private.Field[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
 }
 
 // tellByLAN puts ourselves between signalling and media, where messages to clients are not encoded yet. To be called
 // before the server starts. If one of the fields is renamed, TestMediaTellsEachLANItsAddress fails.
-func tellByLAN(server *service.LivekitServer, l lans) {
-	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+func tellByLAN(server *service.LivekitServer, l lans.Networks) {
+	router := private.Field[messageRouter](*private.Field[*service.RTCService](server, "rtcService"), "router")
 	*router = lanRouter{*router, l}
-	whip := private[rpc.WHIPClient[livekit.NodeID]](*private[*service.WHIPService](server, "whipService"), "client")
+	whip := private.Field[rpc.WHIPClient[livekit.NodeID]](*private.Field[*service.WHIPService](server, "whipService"), "client")
 	*whip = lanWHIP{*whip, l}
 }
 
 // hideReplaced puts ourselves between signalling and media. To be called before the server starts. If one of the fields
 // is renamed, TestMediaFromStartToDrain fails.
 func hideReplaced(server *service.LivekitServer, current currentSession) {
-	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	router := private.Field[messageRouter](*private.Field[*service.RTCService](server, "rtcService"), "router")
 	*router = resumeRouter{*router, current}
 }
 
 // awaitOffers puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
 // renamed, TestMediaLetsClientsResumeThatDoNotOffer fails.
 func awaitOffers(server *service.LivekitServer, resume resumeSession) {
-	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	router := private.Field[messageRouter](*private.Field[*service.RTCService](server, "rtcService"), "router")
 	*router = newOfferRouter(*router, offerPatience, resume)
 }
 
 // boundRequests puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
 // renamed, TestMediaKeepsNoMoreThanAClientMayAskFor fails.
 func boundRequests(server *service.LivekitServer) {
-	router := private[messageRouter](*private[*service.RTCService](server, "rtcService"), "router")
+	router := private.Field[messageRouter](*private.Field[*service.RTCService](server, "rtcService"), "router")
 	*router = newAllowanceRouter(*router)
 }
 
@@ -253,20 +256,20 @@ func (s *sfu) currentSession(ctx context.Context, name livekit.RoomName, identit
 }
 
 // homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.
-func homeOf(conf *config.Config, told advertised) *home {
-	h := newHome()
+func homeOf(conf *config.Config, told advertised) *seen.Home {
+	h := seen.NewHome()
 	for _, text := range conf.RTC.IPs.Includes {
 		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.IsSingleIP() {
-			h.served = append(h.served, prefix.Addr())
+			h.Served = append(h.Served, prefix.Addr())
 		}
 	}
 	for _, text := range conf.RTC.NodeIP.ToStringSlice() {
 		if address, err := netip.ParseAddr(text); err == nil {
-			h.told = append(h.told, address)
+			h.Told = append(h.Told, address)
 		}
 	}
 	for _, address := range told {
-		h.told = append(h.told, address.externals...)
+		h.Told = append(h.Told, address.externals...)
 	}
 	return h
 }
@@ -356,7 +359,7 @@ func (s *sfu) Status(ctx context.Context) (map[string]any, error) {
 	}
 	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
 	return map[string]any{
-		"rooms": rooms, "seen": s.seen.proven(), "unproven": s.seen.unproven(), "connections": connections, "sends": s.sends.Report(),
+		"rooms": rooms, "seen": s.seen.Proven(), "unproven": s.seen.Unproven(), "connections": connections, "sends": s.sends.Report(),
 	}, nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/livekit/protocol/rpc"
 	"github.com/livekit/psrpc"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/private"
 )
 
 const (
@@ -38,9 +40,9 @@ var errRequestsWait = errors.New("the client sends more than media reads")
 //
 // To be called before the server starts. If one of the fields is renamed, TestMediaReadsMoreMessagesThanItHasRoomFor fails.
 func holdRequests(server *service.LivekitServer) {
-	signal := *private[*service.SignalServer](server, "signalServer")
-	relay := private[rpc.SignalServerImpl](*private[rpc.TypedSignalServer](signal, "server"), "svc")
-	handler := private[service.SessionHandler](*relay, "sessionHandler")
+	signal := *private.Field[*service.SignalServer](server, "signalServer")
+	relay := private.Field[rpc.SignalServerImpl](*private.Field[rpc.TypedSignalServer](signal, "server"), "svc")
+	handler := private.Field[service.SessionHandler](*relay, "sessionHandler")
 	*relay, *handler = holdingRelay{*relay}, holdingHandler{*handler}
 }
 
@@ -65,7 +67,7 @@ type holdingHandler struct{ service.SessionHandler }
 func (h holdingHandler) HandleSession(
 	ctx context.Context, init participantInit, connection livekit.ConnectionID, requests messageSource, responses routing.MessageSink,
 ) error {
-	(*private[signalStream](responses, "Stream")).(*heldStream).start(requests)
+	(*private.Field[signalStream](responses, "Stream")).(*heldStream).start(requests)
 	err := h.SessionHandler.HandleSession(ctx, init, connection, requests, responses)
 	if err != nil {
 		requests.Close() // no session reads them

@@ -137,7 +137,7 @@ func endOf(t *testing.T, ended <-chan error) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(enginetest.Patience):
 		t.Fatal("the connection does not end")
 		return nil
 	}
@@ -253,7 +253,7 @@ func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 	t.Parallel()
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	conn := openSignalling(t, server.url+"/rtc", callToken(t, callSecret, t.Name(), "talks"), url.Values{"protocol": {"16"}})
-	_ = conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = conn.SetWriteDeadline(time.Now().Add(enginetest.Patience))
 	for i := range 5000 {
 		candidate := fmt.Sprintf(`{"candidate":"candidate:1 1 udp 2122194687 192.0.2.1 %d typ host","sdpMLineIndex":0}`, 1+i)
 		sendRequest(t, conn, &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{CandidateInit: candidate}}})
@@ -261,7 +261,7 @@ func TestMediaReadsMoreMessagesThanItHasRoomFor(t *testing.T) {
 	sendRequest(t, conn, &livekit.SignalRequest{Message: &livekit.SignalRequest_UpdateMetadata{
 		UpdateMetadata: &livekit.UpdateParticipantMetadata{Metadata: "after all that", RequestId: 42},
 	}})
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))
 	for {
 		response, err := readResponse(conn)
 		if err != nil {

@@ -29,7 +29,7 @@ func (s callServer) join(t *testing.T, identity string, relayed bool, publicatio
 	}
 	select {
 	case <-p.Subscriber.Connected():
-	case <-time.After(patience):
+	case <-time.After(enginetest.Patience):
 		t.Fatalf("%s is not connected", identity)
 	}
 	return p
@@ -60,7 +60,7 @@ func TestWhoIsRelayedIsToldToResume(t *testing.T) {
 	}
 	select {
 	case <-relayed.Ended():
-	case <-time.After(patience):
+	case <-time.After(enginetest.Patience):
 		t.Error("who is relayed was not told")
 	}
 	select {

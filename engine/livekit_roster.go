@@ -9,6 +9,7 @@ import (
 	"github.com/livekit/livekit-server/pkg/telemetry"
 	"github.com/livekit/protocol/livekit"
 
+	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
 )
 
@@ -25,7 +26,7 @@ type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
 // keepRoster is to be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
 func keepRoster(rooms *service.RoomManager, kept *roster.Roster) {
-	heard := private[telemetry.TelemetryService](rooms, "telemetry")
+	heard := private.Field[telemetry.TelemetryService](rooms, "telemetry")
 	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}
 }
 

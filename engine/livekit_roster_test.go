@@ -20,6 +20,7 @@ import (
 
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
+	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
 )
 
@@ -167,7 +168,7 @@ func startDeaf(t *testing.T) (callServer, *sfu, deaf) {
 	if err := server.initialize(conf); err != nil {
 		t.Fatal(err)
 	}
-	heard := private[telemetry.TelemetryService](server.server.RoomManager(), "telemetry")
+	heard := private.Field[telemetry.TelemetryService](server.server.RoomManager(), "telemetry")
 	lost := deaf{(*heard).(rosterTelemetry), make(chan string, 8), new(atomic.Bool)}
 	find := lost.find
 	lost.find = func(ctx context.Context, name livekit.RoomName) *rtc.Room {

@@ -160,7 +160,7 @@ func TestMediaKnowsItsHomeByItsConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := homeOf(conf, told)
-	if got := fmt.Sprint(h.served, h.told); got != "[10.77.0.5 fd77::5] [203.0.113.5 2001:db8::5 203.0.113.6]" {
+	if got := fmt.Sprint(h.Served, h.Told); got != "[10.77.0.5 fd77::5] [203.0.113.5 2001:db8::5 203.0.113.6]" {
 		t.Error(got)
 	}
 }

@@ -74,7 +74,7 @@ func (o offers) expect(t *testing.T, want livekit.ParticipantIdentity) {
 		if got != want {
 			t.Errorf("%s resumes, not %s", got, want)
 		}
-	case <-time.After(patience):
+	case <-time.After(enginetest.Patience):
 		t.Fatalf("%s does not resume", want)
 	}
 }
@@ -142,7 +142,7 @@ func TestConnectionThatEndsWhileItsClientIsLateIsOver(t *testing.T) {
 func TestLongerPatienceIsForgotten(t *testing.T) {
 	waits, who := &offerWaits{of: map[offerer]time.Duration{}}, offerer{"den", "silent"}
 	waits.double(who, time.Millisecond)
-	for end := time.Now().Add(patience); waits.next(who, 0) != 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(enginetest.Patience); waits.next(who, 0) != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is still kept")
 		}
@@ -180,7 +180,7 @@ func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 	showPicture(t, server, "one")
 	showPicture(t, server, "two")
 	client := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "sees"))
-	_ = client.conn.SetReadDeadline(time.Now().Add(4 * patience))
+	_ = client.conn.SetReadDeadline(time.Now().Add(4 * enginetest.Patience))
 	sections, due := uint32(0), false
 	for sections < 2 {
 		response, err := client.read()
@@ -206,7 +206,7 @@ func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	showPicture(t, server, "shows")
 	silent := joinByOffer(t, server, callToken(t, callSecret, t.Name(), "silent"))
 	var asked time.Time
-	_ = silent.conn.SetReadDeadline(time.Now().Add(4 * patience))
+	_ = silent.conn.SetReadDeadline(time.Now().Add(4 * enginetest.Patience))
 	for {
 		response, err := silent.read()
 		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseAbnormalClosure, websocket.CloseNoStatusReceived) {

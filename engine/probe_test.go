@@ -187,7 +187,7 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 // would stay for longer.
 func checkNobodyIsLeft(t *testing.T, server callServer) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(enginetest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		var status struct{ Rooms []struct{ Participants int } }
 		text, _ := json.Marshal(enginetest.AskControl(t, server.control, "/status"))
 		if err := json.Unmarshal(text, &status); err != nil {

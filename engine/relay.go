@@ -16,6 +16,7 @@ import (
 	"lkhub/engine/internal/places"
 	"lkhub/engine/internal/process"
 	"lkhub/engine/internal/reads"
+	"lkhub/engine/internal/seen"
 	"lkhub/engine/internal/sends"
 )
 
@@ -183,4 +184,4 @@ func (r *relay) Status(context.Context) (map[string]any, error) {
 	}, nil
 }
 
-func (r *relay) seen() map[string]sighting { return r.addresses.clients.seen() }
+func (r *relay) seen() map[string]seen.Sighting { return r.addresses.clients.seen() }

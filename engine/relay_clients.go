@@ -4,24 +4,26 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"lkhub/engine/internal/seen"
 )
 
 // relayClients know whom each relay socket is for: what a client has sent to media through one proves its way in.
 // An allocation alone proves little, since clients make them on every way and most use none.
 type relayClients struct {
-	outside *sightings
+	outside *seen.Record
 
 	mu   sync.Mutex
 	open map[int]*peerConn // by relay port
 }
 
 func newRelayClients(config relayConfig) *relayClients {
-	at := newHome()
+	at := seen.NewHome()
 	for _, peer := range config.Peers {
-		at.told = append(at.told, peer.Address)
-		at.served = append(at.served, config.Translate.local(peer.Address))
+		at.Told = append(at.Told, peer.Address)
+		at.Served = append(at.Served, config.Translate.local(peer.Address))
 	}
-	return &relayClients{outside: newSightings(at.has), open: map[int]*peerConn{}}
+	return &relayClients{outside: seen.New(at.Has), open: map[int]*peerConn{}}
 }
 
 func (c *relayClients) opened(conn *peerConn) {
@@ -50,7 +52,7 @@ func (c *relayClients) closed(conn *peerConn) {
 }
 
 // seen tells who has used a path, up to now.
-func (c *relayClients) seen() map[string]sighting {
+func (c *relayClients) seen() map[string]seen.Sighting {
 	c.mu.Lock()
 	conns := make([]*peerConn, 0, len(c.open))
 	for _, conn := range c.open {
@@ -60,7 +62,7 @@ func (c *relayClients) seen() map[string]sighting {
 	for _, conn := range conns {
 		conn.lastCarried(time.Now())
 	}
-	return c.outside.proven()
+	return c.outside.Proven()
 }
 
 // note takes down a client if its packets have reached media since the last time, and tells whether they have.
@@ -73,9 +75,9 @@ func (c *relayClients) note(conn *peerConn) bool {
 	c.mu.Unlock()
 	switch at := client.(type) {
 	case *net.UDPAddr:
-		c.outside.note("turn-udp", at.AddrPort().Addr(), time.Now())
+		c.outside.Note("turn-udp", at.AddrPort().Addr(), time.Now())
 	case *net.TCPAddr:
-		c.outside.note("turn-tls", at.AddrPort().Addr(), time.Now())
+		c.outside.Note("turn-tls", at.AddrPort().Addr(), time.Now())
 	}
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/seen"
 )
 
 // What a client's checks and its media begin with.
@@ -13,13 +14,13 @@ const (
 	dtls  = "\x16\xfe\xfd a handshake"
 )
 
-func seenBy(t *testing.T, r *relay) map[string]sighting {
+func seenBy(t *testing.T, r *relay) map[string]seen.Sighting {
 	t.Helper()
 	status, err := r.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return status["seen"].(map[string]sighting)
+	return status["seen"].(map[string]seen.Sighting)
 }
 
 func TestRelaySeesWhoHasSentMedia(t *testing.T) {
@@ -29,7 +30,7 @@ func TestRelaySeesWhoHasSentMedia(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			peer := listenUDP(t)
 			r, _ := startRelay(t, peer.LocalAddr(), 24)
-			r.addresses.clients.outside.isHome = noHome
+			r.addresses.clients.outside.IsHome = func(netip.Addr) bool { return false }
 			_, relayed := newTURNClient(t, r, ways[way])
 			send(t, relayed, peer.LocalAddr(), check)
 			receive(t, peer, check)
@@ -62,7 +63,7 @@ func TestRelayRemembersWhoHasLeft(t *testing.T) {
 		defer clients.mu.Unlock()
 		return len(clients.open) == 0
 	})
-	enginetest.Eventually(t, "word of it", func() bool { return len(clients.outside.proven()) == 1 })
+	enginetest.Eventually(t, "word of it", func() bool { return len(clients.outside.Proven()) == 1 })
 }
 
 func TestRelayDoesNotSeeWhoIsOnThisMachine(t *testing.T) {
@@ -93,7 +94,7 @@ func TestRelayKnowsItsHomeByItsPeers(t *testing.T) {
 	config := relayConfig{Translate: translations{{told, local}}, Peers: peers{{told, portRange{7882, 7882}}}}
 	clients := newRelayClients(config)
 	for address, want := range map[string]bool{"203.0.113.5": true, "127.0.0.1": true, "203.0.113.9": false} {
-		if got := clients.outside.isHome(netip.MustParseAddr(address)); got != want {
+		if got := clients.outside.IsHome(netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s is home: %v", address, got)
 		}
 	}

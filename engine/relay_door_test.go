@@ -18,8 +18,6 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-const patience = 5 * time.Second // for what must happen
-
 // impatient makes a relay whose limits a test can wait for.
 func impatient(r *relay) {
 	r.limits = streamLimits{idle: 50 * time.Millisecond, write: 50 * time.Millisecond}
@@ -28,7 +26,7 @@ func impatient(r *relay) {
 // checkEnds wants the relay to end a connection, with no word to who is on it.
 func checkEnds(t *testing.T, what string, conn net.Conn) {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))
 	n, err := conn.Read(make([]byte, 1500))
 	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%s: %d bytes, %v; want an end", what, n, err)
@@ -112,7 +110,7 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 
 func waitForConnections(t *testing.T, r *relay, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); r.door.connections() != want; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(enginetest.Patience); r.door.connections() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d connections, want %d", r.door.connections(), want)
 		}
@@ -141,7 +139,7 @@ func TestAStreamThatTakesNothingEnds(t *testing.T) {
 		t.Fatalf("ChannelBind: %d", code)
 	}
 	packet := make([]byte, 1400)
-	for deadline := time.Now().Add(patience); r.allocations() > 0; {
+	for deadline := time.Now().Add(enginetest.Patience); r.allocations() > 0; {
 		if _, err := peer.WriteTo(packet, relayed); err != nil {
 			t.Fatal(err)
 		}
@@ -279,7 +277,7 @@ func TestOneAddressLeavesConnectionsForOthers(t *testing.T) {
 		if _, err := client.conn.WriteTo(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw, nil); err != nil {
 			return false
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))
 		_, err := conn.Read(make([]byte, 1500))
 		return err == nil
 	}

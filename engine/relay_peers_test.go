@@ -8,6 +8,8 @@ import (
 
 	"github.com/pion/stun/v3"
 	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/enginetest"
 )
 
 const (
@@ -33,7 +35,7 @@ func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
 			receive(t, peer, text)
 			send(t, peer, relayed.LocalAddr(), "answer to "+text)
 			buffer := make([]byte, 100)
-			_ = relayed.SetReadDeadline(time.Now().Add(patience))
+			_ = relayed.SetReadDeadline(time.Now().Add(enginetest.Patience))
 			n, from, err := relayed.ReadFrom(buffer)
 			if err != nil || string(buffer[:n]) != "answer to "+text || from.String() != named.String() {
 				t.Fatalf("%q from %v, %v; want it from %s", buffer[:n], from, err, named)
@@ -105,8 +107,8 @@ func TestRelayedPacketsAllocateNothing(t *testing.T) {
 	defer conn.Close()
 	packet, buffer := make([]byte, 1200), make([]byte, 1500)
 	named, back := &net.UDPAddr{IP: net.ParseIP(publicPeer), Port: int(port)}, relayed.(*net.UDPAddr).AddrPort()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	_ = peer.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(enginetest.Patience))
+	_ = peer.SetDeadline(time.Now().Add(enginetest.Patience))
 	if each := testing.AllocsPerRun(100, func() {
 		_, err1 := conn.WriteTo(packet, named)
 		_, _, err2 := peer.ReadFromUDPAddrPort(buffer)

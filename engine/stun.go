@@ -1,15 +1,12 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"io"
-	"net"
 	"time"
 
-	"github.com/pion/stun/v3"
-
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/stun"
 )
 
 // A STUN server that is going to answer does so in a fraction of this, lost packets sent anew included.
@@ -27,46 +24,10 @@ func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if *server == "" || (*network != "udp4" && *network != "udp6") {
 		return failure.Report(stdout, failure.Usage("stun: --server is needed, and --network is udp4 or udp6"))
 	}
-	address, err := askSTUN(*network, *server, *timeout)
+	address, err := stun.Ask(*network, *server, *timeout)
 	if err != nil {
 		return failure.Report(stdout, failure.New(failure.ExitNotWell, "no-answer", err.Error()))
 	}
 	failure.WriteJSON(stdout, map[string]string{"address": address.String()})
 	return failure.ExitOK
-}
-
-func askSTUN(network, server string, timeout time.Duration) (net.IP, error) {
-	conn, err := net.DialTimeout(network, server, timeout)
-	if err != nil {
-		return nil, err
-	}
-	client, err := stun.NewClient(conn)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	// Not Do: it waits for ever where the answer does not come before Close (pion/stun 3.1.6).
-	answers := make(chan stun.Event, 1)
-	err = client.Start(stun.MustBuild(stun.TransactionID, stun.BindingRequest), func(event stun.Event) {
-		select {
-		case answers <- event:
-		default:
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case answer := <-answers:
-		var address stun.XORMappedAddress
-		if answer.Error != nil {
-			return nil, answer.Error
-		}
-		if err := address.GetFrom(answer.Message); err != nil {
-			return nil, err
-		}
-		return address.IP, nil
-	case <-time.After(timeout):
-		return nil, errors.New("no answer within " + timeout.String())
-	}
 }

@@ -1,4 +1,4 @@
-package main
+package lans
 
 import (
 	"fmt"
@@ -9,29 +9,19 @@ import (
 
 	"github.com/livekit/protocol/livekit"
 	"google.golang.org/protobuf/proto"
+
+	"lkhub/engine/internal/enginetest"
 )
 
-var farLAN = hidden(parseAddresses("10.9.0.2 fd00:2::2"))
-
-// candidate is as pion writes it.
-func candidate(address string) string {
-	return "candidate:233762139 1 udp 2130706431 " + address + " 7882 typ host ufrag abc"
-}
-
-func trickle(target livekit.SignalTarget, address string, final bool) *livekit.SignalResponse {
-	text := fmt.Sprintf(`{"candidate":%q,"sdpMid":"","sdpMLineIndex":0,"usernameFragment":null}`, candidate(address))
-	return &livekit.SignalResponse{Message: &livekit.SignalResponse_Trickle{
-		Trickle: &livekit.TrickleRequest{CandidateInit: text, Target: target, Final: final},
-	}}
-}
+var farLAN = Hidden(enginetest.ParseAddresses("10.9.0.2 fd00:2::2"))
 
 func TestWhatNamesAHiddenAddress(t *testing.T) {
 	for text, want := range map[string]bool{
-		candidate("10.9.0.2"):                                        true,
-		"a=" + candidate("10.9.0.2") + "\r\n":                        true,
-		candidate("fd00:2::2"):                                       true,
-		candidate("192.168.1.5"):                                     false,
-		candidate("hub.local"):                                       false,
+		enginetest.Candidate("10.9.0.2"):                             true,
+		"a=" + enginetest.Candidate("10.9.0.2") + "\r\n":             true,
+		enginetest.Candidate("fd00:2::2"):                            true,
+		enginetest.Candidate("192.168.1.5"):                          false,
+		enginetest.Candidate("hub.local"):                            false,
 		"candidate:1 1 udp 1 192.168.1.5 9 typ srflx raddr 10.9.0.2": false,
 		"c=IN IP4 0 0 10.9.0.2":                                      false,
 		"candidate:":                                                 false,
@@ -69,7 +59,7 @@ func TestServersOfOtherLANsAreLeftOut(t *testing.T) {
 	}
 	given := servers("turn:192.168.1.5:3478?transport=udp", "turn:10.9.0.2:3478?transport=udp", "turns:hub:443 turns:10.9.0.2:443")
 	want := servers("turn:192.168.1.5:3478?transport=udp", "turns:hub:443")
-	filter := newSignalFilter(farLAN)
+	filter := NewFilter(farLAN)
 	for _, c := range []struct{ given, want *livekit.SignalResponse }{
 		{
 			&livekit.SignalResponse{Message: &livekit.SignalResponse_Join{Join: &livekit.JoinResponse{ServerVersion: "1", IceServers: given}}},
@@ -80,7 +70,7 @@ func TestServersOfOtherLANsAreLeftOut(t *testing.T) {
 		},
 	} {
 		before := proto.Clone(c.given)
-		if got := filter.pass(c.given); len(got) != 1 || !proto.Equal(got[0], c.want) {
+		if got := filter.Pass(c.given); len(got) != 1 || !proto.Equal(got[0], c.want) {
 			t.Errorf("%v", got)
 		}
 		if !proto.Equal(c.given, before) {
@@ -88,14 +78,14 @@ func TestServersOfOtherLANsAreLeftOut(t *testing.T) {
 		}
 	}
 	// With no server at all some clients ask somebody else's.
-	if got := farLAN.narrowServers(given[1:2]); !slices.Equal(got, given[1:2]) {
+	if got := farLAN.NarrowServers(given[1:2]); !slices.Equal(got, given[1:2]) {
 		t.Errorf("%v", got)
 	}
 }
 
 func TestDescriptionsNameNoOtherLAN(t *testing.T) {
 	const head, tail = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", "a=end-of-candidates\r\na=mid:0\r\n"
-	near, far := "a="+candidate("192.168.1.5")+"\r\n", "a="+candidate("10.9.0.2")+"\r\n"
+	near, far := "a="+enginetest.Candidate("192.168.1.5")+"\r\n", "a="+enginetest.Candidate("10.9.0.2")+"\r\n"
 	for given, want := range map[string]string{
 		head + far + near + far + tail: head + near + tail,
 		head + near + tail:             head + near + tail,
@@ -103,27 +93,27 @@ func TestDescriptionsNameNoOtherLAN(t *testing.T) {
 		head + far + tail:              head + far + tail, // nothing else would be left
 		"":                             "",
 	} {
-		filter := newSignalFilter(farLAN)
+		filter := NewFilter(farLAN)
 		offer := &livekit.SignalResponse{Message: &livekit.SignalResponse_Offer{Offer: &livekit.SessionDescription{Type: "offer", Sdp: given, Id: 7}}}
-		if got := filter.pass(offer); len(got) != 1 || got[0].(*livekit.SignalResponse).GetOffer().Sdp != want || offer.GetOffer().Sdp != given {
+		if got := filter.Pass(offer); len(got) != 1 || got[0].(*livekit.SignalResponse).GetOffer().Sdp != want || offer.GetOffer().Sdp != given {
 			t.Errorf("%q becomes %v", given, got)
 		}
 		answer := &livekit.SignalResponse{Message: &livekit.SignalResponse_Answer{Answer: &livekit.SessionDescription{Type: "answer", Sdp: given, Id: 7}}}
-		if got := filter.pass(answer); len(got) != 1 || got[0].(*livekit.SignalResponse).GetAnswer().Sdp != want || answer.GetAnswer().Id != 7 {
+		if got := filter.Pass(answer); len(got) != 1 || got[0].(*livekit.SignalResponse).GetAnswer().Sdp != want || answer.GetAnswer().Id != 7 {
 			t.Errorf("%q becomes %v", given, got)
 		}
 	}
 }
 
 func TestOtherMessagesPassAsTheyAre(t *testing.T) {
-	filter := newSignalFilter(farLAN)
+	filter := NewFilter(farLAN)
 	for _, message := range []proto.Message{
-		&livekit.SignalResponse{Message: &livekit.SignalResponse_RefreshToken{RefreshToken: candidate("10.9.0.2")}},
+		&livekit.SignalResponse{Message: &livekit.SignalResponse_RefreshToken{RefreshToken: enginetest.Candidate("10.9.0.2")}},
 		&livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}},
 		&livekit.SignalResponse{},
 		&livekit.SignalRequest{},
 	} {
-		if got := filter.pass(message); len(got) != 1 || got[0] != message {
+		if got := filter.Pass(message); len(got) != 1 || got[0] != message {
 			t.Errorf("%v becomes %v", message, got)
 		}
 	}
@@ -134,7 +124,7 @@ func TestOtherMessagesPassAsTheyAre(t *testing.T) {
 func TestCandidatesOfOtherLANsAreLeftOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
-		filter := newSignalFilter(farLAN)
+		filter := NewFilter(farLAN)
 		want, got := map[livekit.SignalTarget][]string{}, map[livekit.SignalTarget][]string{}
 		var given []*livekit.SignalResponse
 		for target := range livekit.SignalTarget(2) {
@@ -145,15 +135,15 @@ func TestCandidatesOfOtherLANsAreLeftOut(t *testing.T) {
 				if random.IntN(2) == 0 {
 					address = "10.9.0.2"
 				} else {
-					near = append(near, candidate(address))
+					near = append(near, enginetest.Candidate(address))
 				}
-				all = append(all, candidate(address))
+				all = append(all, enginetest.Candidate(address))
 				// The two sides' messages are mixed, each in its own order.
 				at := random.IntN(len(given) + 1)
 				if i > 0 {
 					at = max(at, 1+slices.IndexFunc(given, func(r *livekit.SignalResponse) bool { return r == lastOf(given, target) }))
 				}
-				given = slices.Insert(given, at, trickle(target, address, i == count-1))
+				given = slices.Insert(given, at, enginetest.Trickle(target, address, i == count-1))
 			}
 			want[target] = near
 			if len(near) == 0 {
@@ -163,7 +153,7 @@ func TestCandidatesOfOtherLANsAreLeftOut(t *testing.T) {
 		ended := map[livekit.SignalTarget]bool{}
 		for _, message := range given {
 			before := proto.Clone(message)
-			for _, passed := range filter.pass(message) {
+			for _, passed := range filter.Pass(message) {
 				one := passed.(*livekit.SignalResponse).GetTrickle()
 				if ended[one.Target] {
 					t.Fatalf("after the last: %v", one)
@@ -194,13 +184,13 @@ func lastOf(given []*livekit.SignalResponse, target livekit.SignalTarget) *livek
 }
 
 func TestACandidateThatIsNotUnderstoodIsTold(t *testing.T) {
-	filter := newSignalFilter(farLAN)
-	odd := trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", false)
+	filter := NewFilter(farLAN)
+	odd := enginetest.Trickle(livekit.SignalTarget_PUBLISHER, "192.168.1.5", false)
 	odd.GetTrickle().CandidateInit = "10.9.0.2"
-	if got := filter.pass(odd); got != nil {
+	if got := filter.Pass(odd); got != nil {
 		t.Errorf("%v", got)
 	}
-	got := filter.pass(trickle(livekit.SignalTarget_PUBLISHER, "10.9.0.2", true))
+	got := filter.Pass(enginetest.Trickle(livekit.SignalTarget_PUBLISHER, "10.9.0.2", true))
 	if len(got) != 1 || got[0].(*livekit.SignalResponse).GetTrickle().CandidateInit != "10.9.0.2" || !got[0].(*livekit.SignalResponse).GetTrickle().Final {
 		t.Errorf("%v", got)
 	}

@@ -1,4 +1,4 @@
-package main
+package seen
 
 import (
 	"encoding/json"
@@ -54,21 +54,21 @@ func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 }
 
 func TestHomeAsksThisMachine(t *testing.T) {
-	h := newHome()
-	h.told = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
+	h := NewHome()
+	h.Told = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
 	own, err := interfacePrefixes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, prefixes := range own {
 		for _, prefix := range prefixes {
-			if !h.has(prefix.Addr()) {
+			if !h.Has(prefix.Addr()) {
 				t.Errorf("%s is an address of this machine", prefix.Addr())
 			}
 		}
 	}
 	for client, want := range map[string]bool{"127.0.0.9": true, "203.0.113.5": true, "203.0.113.6": false} {
-		if got := h.has(netip.MustParseAddr(client)); got != want {
+		if got := h.Has(netip.MustParseAddr(client)); got != want {
 			t.Errorf("%s: %v", client, got)
 		}
 	}
@@ -96,7 +96,7 @@ func TestAnAnswerIsRememberedForAWhile(t *testing.T) {
 }
 
 func TestTheLastUseOfEachPathIsKept(t *testing.T) {
-	s := newSightings(func(client netip.Addr) bool { return client == netip.MustParseAddr("192.168.1.5") })
+	s := New(func(client netip.Addr) bool { return client == netip.MustParseAddr("192.168.1.5") })
 	start := time.UnixMilli(1_795_265_734_900)
 	for _, use := range []struct {
 		path, client string
@@ -108,9 +108,9 @@ func TestTheLastUseOfEachPathIsKept(t *testing.T) {
 		{"udp", "::ffff:192.168.1.5", 3 * time.Second},
 		{"tcp", "fe80::7%eth0", 0},
 	} {
-		s.note(use.path, netip.MustParseAddr(use.client), start.Add(use.after))
+		s.Note(use.path, netip.MustParseAddr(use.client), start.Add(use.after))
 	}
-	got, err := json.Marshal(s.proven())
+	got, err := json.Marshal(s.Proven())
 	const want = `{"tcp":{"at":1795265734.9,"address":"fe80::7"},"udp":{"at":1795265736.9,"address":"203.0.113.7"}}`
 	if err != nil || string(got) != want {
 		t.Errorf("%s, %v", got, err)

@@ -1,20 +1,26 @@
-package main
+// Package lans has each client told the addresses of its own LAN alone, on a machine that is in several.
+package lans
 
 import (
 	"net/netip"
 	"slices"
 )
 
-// lans are the networks in which clients are told an address of this machine. Upstream tells all addresses to everybody,
+// Networks are the networks in which clients are told an address of this machine. Upstream tells all addresses to everybody,
 // but who is in one LAN can't reach the address in the other.
-type lans struct {
+type Networks struct {
 	told       []netip.Addr                     // to all clients together
 	interfaces func() ([][]netip.Prefix, error) // the addresses of each interface, with the network's length
 }
 
-// hiddenFrom says which of the told addresses a client is not to be told. Where its own is no single address, or the
+// New is for these addresses; interfaces lists the addresses of each interface, with the network's length.
+func New(told []netip.Addr, interfaces func() ([][]netip.Prefix, error)) Networks {
+	return Networks{told, interfaces}
+}
+
+// HiddenFrom says which of the told addresses a client is not to be told. Where its own is no single address, or the
 // interfaces can't be listed, it is told everything.
-func (l lans) hiddenFrom(client string) hidden {
+func (l Networks) HiddenFrom(client string) Hidden {
 	address, err := netip.ParseAddr(client)
 	if err != nil {
 		return nil
@@ -30,7 +36,7 @@ func (l lans) hiddenFrom(client string) hidden {
 // overlapping networks the longest, and of equal ones, such as cable and Wi-Fi in one LAN, each. Nothing is hidden from
 // this machine itself, nor where no told address is on the client's interface: whom somebody reaches who comes through
 // a router or a VPN is not known here.
-func hide(client netip.Addr, interfaces [][]netip.Prefix, told []netip.Addr) hidden {
+func hide(client netip.Addr, interfaces [][]netip.Prefix, told []netip.Addr) Hidden {
 	longest := 0
 	for _, prefix := range slices.Concat(interfaces...) {
 		if prefix.Addr() == client {

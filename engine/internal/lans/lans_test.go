@@ -1,4 +1,4 @@
-package main
+package lans
 
 import (
 	"errors"
@@ -6,27 +6,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
+
+	"lkhub/engine/internal/enginetest"
 )
-
-func parseAddresses(text string) []netip.Addr {
-	var addresses []netip.Addr
-	for _, each := range strings.Fields(text) {
-		addresses = append(addresses, netip.MustParseAddr(each))
-	}
-	return addresses
-}
-
-func parsePrefixes(texts ...string) [][]netip.Prefix {
-	all := make([][]netip.Prefix, len(texts))
-	for i, text := range texts {
-		for _, each := range strings.Fields(text) {
-			all[i] = append(all[i], netip.MustParsePrefix(each))
-		}
-	}
-	return all
-}
 
 func TestWhatIsHiddenFromAClient(t *testing.T) {
 	machine := []string{
@@ -40,7 +23,7 @@ func TestWhatIsHiddenFromAClient(t *testing.T) {
 		"203.0.113.5/24 2001:db8::5/64 fe80::7/64", // the internet
 	}
 	const lan, both = "192.168.1.5 fd00:1::5", "192.168.1.5 fd00:1::5 10.9.0.2"
-	for _, c := range []struct{ client, told, hidden string }{
+	for _, c := range []struct{ client, told, Hidden string }{
 		{"192.168.1.20", both, "10.9.0.2"},
 		{"::ffff:192.168.1.20", both, "10.9.0.2"},
 		{"fd00:1::20", both, "10.9.0.2"},
@@ -66,16 +49,16 @@ func TestWhatIsHiddenFromAClient(t *testing.T) {
 		{"192.168.1.20, 198.51.100.7", both, ""},
 		{"", both, ""},
 	} {
-		l := lans{parseAddresses(c.told), func() ([][]netip.Prefix, error) { return parsePrefixes(machine...), nil }}
-		if got := l.hiddenFrom(c.client); !slices.Equal(got, parseAddresses(c.hidden)) {
-			t.Errorf("from %q, of %s: hidden is %v, want [%s]", c.client, c.told, got, c.hidden)
+		l := Networks{enginetest.ParseAddresses(c.told), func() ([][]netip.Prefix, error) { return enginetest.ParsePrefixes(machine...), nil }}
+		if got := l.HiddenFrom(c.client); !slices.Equal(got, enginetest.ParseAddresses(c.Hidden)) {
+			t.Errorf("from %q, of %s: hidden is %v, want [%s]", c.client, c.told, got, c.Hidden)
 		}
 	}
 }
 
 func TestNothingIsHiddenWhereInterfacesAreUnknown(t *testing.T) {
-	l := lans{parseAddresses("192.168.1.5 10.9.0.2"), func() ([][]netip.Prefix, error) { return nil, errors.New("no netlink") }}
-	if got := l.hiddenFrom("192.168.1.20"); got != nil {
+	l := Networks{enginetest.ParseAddresses("192.168.1.5 10.9.0.2"), func() ([][]netip.Prefix, error) { return nil, errors.New("no netlink") }}
+	if got := l.HiddenFrom("192.168.1.20"); got != nil {
 		t.Errorf("%v", got)
 	}
 }

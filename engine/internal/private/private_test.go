@@ -1,16 +1,16 @@
-package main
+package private
 
 import "testing"
 
 func TestPrivateFieldsAreFoundByNameAndType(t *testing.T) {
 	owner := &struct{ kept, other int }{kept: 1}
-	*private[int](owner, "kept")++
+	*Field[int](owner, "kept")++
 	if owner.kept != 2 || owner.other != 0 {
 		t.Errorf("%+v", owner)
 	}
 	for name, reach := range map[string]func(){
-		"renamed": func() { private[int](owner, "renamed") },
-		"retyped": func() { private[string](owner, "kept") },
+		"renamed": func() { Field[int](owner, "renamed") },
+		"retyped": func() { Field[string](owner, "kept") },
 	} {
 		func() {
 			defer func() {

@@ -1,4 +1,4 @@
-package main
+package seen
 
 import (
 	"net/netip"
@@ -16,10 +16,10 @@ import (
 // has left in its pair outlasts it.
 var looks = []time.Duration{200 * time.Millisecond, 2 * time.Second}
 
-// watchICE notes who uses the paths udp and tcp in calls that are made with these settings. Checks prove nothing, since
+// WatchICE notes who uses the paths udp and tcp in calls that are made with these settings. Checks prove nothing, since
 // clients check every way that there may be. So each of them, and clients send one every few seconds for as long as a
 // call lasts, is only the occasion to look whether the pair carries something.
-func watchICE(settings *webrtc.SettingEngine, seen *sightings, first *firsts.Record) {
+func WatchICE(settings *webrtc.SettingEngine, seen *Record, first *firsts.Record) {
 	settings.SetICEBindingRequestHandler(func(_ *stun.Message, local, remote ice.Candidate, pair *ice.CandidatePair) bool {
 		// What comes by a relay of others: its address is no client's.
 		address, err := netip.ParseAddr(remote.Address())
@@ -37,7 +37,7 @@ func watchICE(settings *webrtc.SettingEngine, seen *sightings, first *firsts.Rec
 // noteUse notes a pair that carries something. Over TCP the client always opens the connection, which proves the way in.
 // Over UDP both ends send checks, and a check that media sends opens a firewall for the client that it goes to. So a
 // client whose check came first proves the way in; for another one it may have been open for that reason alone.
-func noteUse(seen *sightings, first *firsts.Record, path string, client netip.AddrPort, pair *ice.CandidatePair) {
+func noteUse(seen *Record, first *firsts.Record, path string, client netip.AddrPort, pair *ice.CandidatePair) {
 	at := pair.LastPacketReceivedAt()
 	if at.IsZero() {
 		return
@@ -45,7 +45,7 @@ func noteUse(seen *sightings, first *firsts.Record, path string, client netip.Ad
 	// pion's clock is the one of the process's start, which may have been set right since.
 	used := time.Now().Add(-time.Since(at))
 	if path == "tcp" || first.CameFirst(client) {
-		seen.note(path, client.Addr(), used)
+		seen.Note(path, client.Addr(), used)
 	} else {
 		seen.noteUnproven(path, client.Addr(), used)
 	}

@@ -1,4 +1,4 @@
-package main
+package lans
 
 import (
 	"encoding/json"
@@ -12,29 +12,29 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// hidden are addresses that a client is not told.
-type hidden []netip.Addr
+// Hidden are addresses that a client is not told.
+type Hidden []netip.Addr
 
-func (h hidden) has(text string) bool {
+func (h Hidden) has(text string) bool {
 	address, err := netip.ParseAddr(text)
 	return err == nil && slices.Contains(h, address)
 }
 
 // inCandidate takes a candidate as in SDP (RFC 8839, section 5.1), with or without the a= of its line.
-func (h hidden) inCandidate(text string) bool {
+func (h Hidden) inCandidate(text string) bool {
 	fields := strings.Fields(text)
 	return len(fields) > 4 && strings.HasPrefix(strings.TrimPrefix(fields[0], "a="), "candidate:") && h.has(fields[4])
 }
 
 // inURL takes a URL of a STUN or TURN server.
-func (h hidden) inURL(text string) bool {
+func (h Hidden) inURL(text string) bool {
 	uri, err := stun.ParseURI(text)
 	return err == nil && h.has(uri.Host)
 }
 
-// narrowSDP returns a description without the candidates that are hidden, or as it is if none would be left. Upstream
+// NarrowSDP returns a description without the candidates that are hidden, or as it is if none would be left. Upstream
 // puts candidates into each description after the first.
-func (h hidden) narrowSDP(sdp string) string {
+func (h Hidden) NarrowSDP(sdp string) string {
 	isCandidate := func(line string) bool { return strings.HasPrefix(line, "a=candidate:") }
 	lines := slices.DeleteFunc(strings.SplitAfter(sdp, "\n"), h.inCandidate)
 	if !slices.ContainsFunc(lines, isCandidate) {
@@ -43,8 +43,8 @@ func (h hidden) narrowSDP(sdp string) string {
 	return strings.Join(lines, "")
 }
 
-// narrowServers returns ICE servers without the URLs that are hidden, or as they are if none would be left.
-func (h hidden) narrowServers(all []*livekit.ICEServer) []*livekit.ICEServer {
+// NarrowServers returns ICE servers without the URLs that are hidden, or as they are if none would be left.
+func (h Hidden) NarrowServers(all []*livekit.ICEServer) []*livekit.ICEServer {
 	var left []*livekit.ICEServer
 	for _, server := range all {
 		urls := slices.DeleteFunc(slices.Clone(server.Urls), h.inURL)
@@ -58,18 +58,19 @@ func (h hidden) narrowServers(all []*livekit.ICEServer) []*livekit.ICEServer {
 	return left
 }
 
-// signalFilter is what one connection's messages to the client go through.
-type signalFilter struct {
-	hidden   hidden
+// Filter is what one connection's messages to the client go through.
+type Filter struct {
+	hidden   Hidden
 	gathered map[livekit.SignalTarget][]*livekit.SignalResponse // candidates so far, until the last of them is there
 }
 
-func newSignalFilter(h hidden) *signalFilter {
-	return &signalFilter{h, map[livekit.SignalTarget][]*livekit.SignalResponse{}}
+// NewFilter is for one connection.
+func NewFilter(h Hidden) *Filter {
+	return &Filter{h, map[livekit.SignalTarget][]*livekit.SignalResponse{}}
 }
 
-// pass returns what the client gets instead of a message of upstream's. Messages that could change are copied.
-func (f *signalFilter) pass(message proto.Message) []proto.Message {
+// Pass returns what the client gets instead of a message of upstream's. Messages that could change are copied.
+func (f *Filter) Pass(message proto.Message) []proto.Message {
 	response, ok := message.(*livekit.SignalResponse)
 	if !ok {
 		return []proto.Message{message}
@@ -82,13 +83,13 @@ func (f *signalFilter) pass(message proto.Message) []proto.Message {
 	}
 	switch m := response.Message.(type) {
 	case *livekit.SignalResponse_Join:
-		m.Join.IceServers = f.hidden.narrowServers(m.Join.IceServers)
+		m.Join.IceServers = f.hidden.NarrowServers(m.Join.IceServers)
 	case *livekit.SignalResponse_Reconnect:
-		m.Reconnect.IceServers = f.hidden.narrowServers(m.Reconnect.IceServers)
+		m.Reconnect.IceServers = f.hidden.NarrowServers(m.Reconnect.IceServers)
 	case *livekit.SignalResponse_Offer:
-		m.Offer.Sdp = f.hidden.narrowSDP(m.Offer.Sdp)
+		m.Offer.Sdp = f.hidden.NarrowSDP(m.Offer.Sdp)
 	case *livekit.SignalResponse_Answer:
-		m.Answer.Sdp = f.hidden.narrowSDP(m.Answer.Sdp)
+		m.Answer.Sdp = f.hidden.NarrowSDP(m.Answer.Sdp)
 	}
 	return []proto.Message{response}
 }
@@ -96,7 +97,7 @@ func (f *signalFilter) pass(message proto.Message) []proto.Message {
 // trickle keeps candidates until the last one of a gathering, which says that it is the last: if that one is hidden,
 // another has to say so. They come within milliseconds, as media gathers on this machine alone, and upstream starts no
 // gathering before the last has ended.
-func (f *signalFilter) trickle(response *livekit.SignalResponse) []proto.Message {
+func (f *Filter) trickle(response *livekit.SignalResponse) []proto.Message {
 	target := response.GetTrickle().Target
 	f.gathered[target] = append(f.gathered[target], response)
 	if !response.GetTrickle().Final {
@@ -117,7 +118,7 @@ func (f *signalFilter) trickle(response *livekit.SignalResponse) []proto.Message
 	return append(messages, last)
 }
 
-func (f *signalFilter) hides(response *livekit.SignalResponse) bool {
+func (f *Filter) hides(response *livekit.SignalResponse) bool {
 	var candidate webrtc.ICECandidateInit
 	err := json.Unmarshal([]byte(response.GetTrickle().CandidateInit), &candidate)
 	return err == nil && f.hidden.inCandidate(candidate.Candidate)

@@ -1,4 +1,4 @@
-package main
+package seen
 
 import (
 	"net/netip"
@@ -14,27 +14,27 @@ import (
 )
 
 func TestChecksAloneAreNoUse(t *testing.T) {
-	seen, client := newSightings(noHome), netip.MustParseAddrPort("203.0.113.7:4000")
+	seen, client := New(noHome), netip.MustParseAddrPort("203.0.113.7:4000")
 	var pair ice.CandidatePair
 	pair.UpdateRequestReceived()
 	pair.UpdateRoundTripTime(time.Millisecond)
 	for _, path := range []string{"udp", "tcp"} {
 		noteUse(seen, firsts.NewRecord(), path, client, &pair)
 	}
-	if len(seen.proven())+len(seen.unproven()) > 0 {
-		t.Fatalf("%v, %v", seen.proven(), seen.unproven())
+	if len(seen.Proven())+len(seen.Unproven()) > 0 {
+		t.Fatalf("%v, %v", seen.Proven(), seen.Unproven())
 	}
 	pair.UpdatePacketReceived(100)
 	for _, path := range []string{"udp", "tcp"} {
 		noteUse(seen, firsts.NewRecord(), path, client, &pair)
 	}
-	for path, got := range map[string]sighting{"udp": seen.unproven()["udp"], "tcp": seen.proven()["tcp"]} {
-		if got.Address != client.Addr() || time.Since(time.UnixMilli(int64(got.At*1000))) > patience {
+	for path, got := range map[string]Sighting{"udp": seen.Unproven()["udp"], "tcp": seen.Proven()["tcp"]} {
+		if got.Address != client.Addr() || time.Since(time.UnixMilli(int64(got.At*1000))) > enginetest.Patience {
 			t.Errorf("%s: %v", path, got)
 		}
 	}
-	if len(seen.proven()) != 1 || len(seen.unproven()) != 1 {
-		t.Errorf("%v, %v", seen.proven(), seen.unproven())
+	if len(seen.Proven()) != 1 || len(seen.Unproven()) != 1 {
+		t.Errorf("%v, %v", seen.Proven(), seen.Unproven())
 	}
 }
 
@@ -49,13 +49,13 @@ func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 		"server first": {true, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen, first := newSightings(noHome), firsts.NewRecord()
+			seen, first := New(noHome), firsts.NewRecord()
 			opener, err := stdnet.NewNet()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var server, client webrtc.SettingEngine
-			watchICE(&server, seen, first)
+			WatchICE(&server, seen, first)
 			server.SetNet(firsts.Net{Net: opener, Record: first})
 			for _, settings := range []*webrtc.SettingEngine{&server, &client} {
 				settings.SetIncludeLoopbackCandidate(true)
@@ -71,9 +71,9 @@ func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 			answer, err := answerer.CreateAnswer(nil)
 			describe(t, answerer, offerer, answer, err, !c.serverFirst)
 
-			enginetest.Eventually(t, "use of a path", func() bool { return len(seen.proven())+len(seen.unproven()) > 0 })
+			enginetest.Eventually(t, "use of a path", func() bool { return len(seen.Proven())+len(seen.Unproven()) > 0 })
 			here := netip.MustParseAddr("127.0.0.1")
-			for what, got := range map[string]map[string]sighting{"proven": seen.proven(), "unproven": seen.unproven()} {
+			for what, got := range map[string]map[string]Sighting{"proven": seen.Proven(), "unproven": seen.Unproven()} {
 				want := map[string]int{"proven": c.proven, "unproven": c.unproven}[what]
 				if len(got) != want || want > 0 && got["udp"].Address != here {
 					t.Errorf("%s: %v", what, got)

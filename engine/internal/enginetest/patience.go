@@ -1,0 +1,5 @@
+package enginetest
+
+import "time"
+
+const Patience = 5 * time.Second // for what must happen
