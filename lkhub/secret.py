@@ -1,8 +1,9 @@
 """Secrets that hide themselves, and references to secrets that are kept elsewhere.
 
-Resolving a reference needs the machine and is in `lkhub.host.secrets`.
+Which references a spec has is in `lkhub.spec.references`; what a reference leads to, `lkhub.host.secrets` reads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ class FromFile:
 
 
 @dataclass(frozen=True)
+class WholeFile(FromFile):
+    """The content of a file that is more than one secret, with every line end."""
+
+
+@dataclass(frozen=True)
 class FromEnv:
     """The secret is the value of an environment variable."""
 
@@ -46,19 +52,46 @@ class FromEnv:
 
 SecretSource = Secret | FromFile | FromEnv
 
-# For what an editor checks.
-SECRET_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},
-        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"]},
-    ]
-}
+
+class SecretError(ValueError):
+    """A secret, or keys, that can't be used; `problems` are all that is wrong, and repeat nothing that was given."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def require_secret(text: str) -> Secret:
+    """The text as a secret. Raises SecretError where it is blank."""
+    if not text.strip():
+        raise SecretError("the secret is empty")
+    return Secret(text)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """In the annotation of a SecretSource: how its text becomes the secret that programs take. `read` raises
+    SecretError. Without an annotation it is `require_secret`."""
+
+    read: Callable[[str], Secret]
+
+
+def describe_schema(min_length: int = 1) -> dict[str, Any]:
+    """The JSON schema of a SecretSource, for what an editor checks."""
+    return {
+        "anyOf": [
+            {"type": "string", "minLength": min_length},
+            {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},
+            {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"]},
+        ]
+    }
 
 
 def parse_secret_source(value: Any, name: str = "secret") -> SecretSource:
     """A secret as the spec gives it: text, `{file: …}` or `{env: …}`. `name` is what the spec calls it; the error never
     repeats the value."""
+    if isinstance(value, Secret | FromFile | FromEnv):
+        return value
     if isinstance(value, str) and value:
         return Secret(value)
     if isinstance(value, dict) and len(value) == 1:
@@ -68,3 +101,13 @@ def parse_secret_source(value: Any, name: str = "secret") -> SecretSource:
     if value in (None, ""):
         raise ValueError(f"the {name} is empty; write the secret itself, {{file: PATH}} or {{env: NAME}}")
     raise ValueError("write the secret itself, {file: PATH} or {env: NAME}")
+
+
+def describe_source(source: SecretSource) -> str | dict[str, str]:
+    """Where a secret is kept, as the spec says it; stars for one that stands in the spec itself."""
+    match source:
+        case FromFile(path):
+            return {"file": path}
+        case FromEnv(name):
+            return {"env": name}
+    return "***"

@@ -21,7 +21,7 @@ import pytest
 
 from lkhub.errors import SpecError
 from lkhub.plan.build import build_plan
-from lkhub.prepare.hub import resolve_keys
+from lkhub.prepare.secrets import resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
 from lkhub.render.proxy.all import render_proxy
 from lkhub.spec.load import load_spec
@@ -54,7 +54,7 @@ def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
     loaded = load_spec(spec.encode())
     plan = build_plan(loaded, facts, INSTALLATION)
     if loaded.spec.keys.source != "managed":
-        resolve_keys(loaded, INSTALLATION.paths, str(folder), environ)
+        resolve_keys(loaded, resolve_secrets(loaded, str(folder), environ), INSTALLATION.paths)
     try:
         loaded.require_sound()
     except SpecError as error:

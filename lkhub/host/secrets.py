@@ -9,9 +9,8 @@ from lkhub.errors import InputError, MachineError
 from lkhub.host.files import create_private, ensure_state_dir, read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.plan.paths import StatePaths
-from lkhub.secret import FromEnv, FromFile, Secret, SecretSource
+from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.spec.keyfile import parse_key_file
-from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, KeysError, check_pair
 
 _ALPHABET = string.ascii_letters + string.digits
 # The shape of `livekit-server generate-keys`: API and 12 characters, a secret of 256 bits in base 62.
@@ -36,31 +35,24 @@ def read_managed_keys(paths: StatePaths) -> Keys:
         return {}
     try:
         return parse_key_file(text.encode(), paths.managed_keys)
-    except KeysError as error:
+    except SecretError as error:
         raise MachineError("\n".join(error.problems)) from None
 
 
-def read_keys(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Mapping[str, str]) -> Keys:
-    """The keys that the spec names, the current one first. Raises KeysError with all that is wrong.
-
-    `folder` is what relative paths are relative to: the spec's own.
-    """
-    try:
-        return _read_source(source, folder, environ)
-    except ValueError as error:
-        raise KeysError(str(error)) from None
-
-
-def read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) -> Secret:
-    """A secret from where the spec says: as it stands, a file (relative to `folder`), the environment. Raises KeysError
-    where it is not there or empty."""
-    try:
-        secret = _read_secret(source, folder, environ)
-    except ValueError as error:
-        raise KeysError(str(error)) from None
-    if not secret.strip():
-        raise KeysError("the secret is empty")
-    return Secret(secret)
+def read_source(source: SecretSource, folder: str, environ: Mapping[str, str]) -> str:
+    """The text of a secret, from where the spec says: the spec itself, a file (relative to `folder`), or the
+    environment. Raises SecretError where it is not there."""
+    match source:
+        case Secret():
+            return source.reveal()
+        case WholeFile(path):
+            return _read_file(os.path.join(folder, path))
+        case FromFile(path):
+            return _read_file(os.path.join(folder, path)).rstrip("\r\n")
+        case FromEnv(name):
+            if name not in environ:
+                raise SecretError(f"the environment variable {name} is not set")
+            return environ[name]
 
 
 def ensure_secret(path: str) -> str:
@@ -76,46 +68,13 @@ def ensure_secret(path: str) -> str:
     return text or made
 
 
-def _read_source(source: GivenKey | KeyFile | KeyFromEnv, folder: str, environ: Mapping[str, str]) -> Keys:
-    match source:
-        case GivenKey(key, secret):
-            value = _read_secret(secret, folder, environ)
-            check_pair(key, value)
-            return {key: Secret(value)}
-        case KeyFromEnv(key_name, secret_name):
-            missing = [name for name in (key_name, secret_name) if name not in environ]
-            if missing:
-                raise ValueError(f"not set in the environment: {', '.join(missing)}")
-            key, value = environ[key_name], environ[secret_name]
-            check_pair(key, value, f"{key_name}=NAME {secret_name}=AT_LEAST_32_CHARACTERS")
-            return {key: Secret(value)}
-        case KeyFile(path):
-            return parse_key_file(_read_file(os.path.join(folder, path)).encode(), path)
-
-
-def _read_secret(source: SecretSource, folder: str, environ: Mapping[str, str]) -> str:
-    match source:
-        case Secret():
-            return source.reveal()
-        case FromFile(path):
-            return _read_file(os.path.join(folder, path)).rstrip("\r\n")
-        case FromEnv(name):
-            return _read_env(name, environ)
-
-
 def _read_file(path: str) -> str:
     try:
         return read_input(path).decode()
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not text") from None
+        raise SecretError(f"{path} is not text") from None
     except InputError as error:
-        raise ValueError(error.message) from None
-
-
-def _read_env(name: str, environ: Mapping[str, str]) -> str:
-    if name not in environ:
-        raise ValueError(f"the environment variable {name} is not set")
-    return environ[name]
+        raise SecretError(error.message) from None
 
 
 def _generate(length: int) -> str:

@@ -1,6 +1,9 @@
 """Where everything of a hub lives inside its state directory. The one place that names these files."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
+
+from lkhub.source.located import Path
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,17 @@ class StatePaths:
     def relay_secret(self) -> str:
         """What LiveKit and the relay share to make and check TURN credentials."""
         return f"{self.root}/relay.secret"
+
+    def secret(self, path: Path) -> str:
+        """A secret of the spec, by its place there, as a process reads it."""
+        match path:
+            case ("turn", "external", int(index), "secret"):
+                return self.turn_secret(index)
+            case ("tls", "account", "mac_key"):
+                return self.account_key
+        # A key of the spec may have any characters where the spec takes any keys.
+        steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
+        return self.render(".".join(step.replace(".", "%2E") for step in steps) + ".secret")
 
     def turn_secret(self, index: int) -> str:
         """What LiveKit shares with one of `turn.external`, counted from 0."""

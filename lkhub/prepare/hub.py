@@ -16,24 +16,19 @@ from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.network import gather_network
-from lkhub.host.secrets import ensure_managed_keys, ensure_secret, read_keys, read_managed_keys, read_secret
+from lkhub.host.secrets import ensure_secret, read_managed_keys
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
 from lkhub.plan.network import Interface, NetworkFacts
-from lkhub.plan.paths import StatePaths
 from lkhub.prepare.certificates import establish_authority, judge_files
+from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
-from lkhub.secret import Secret
 from lkhub.source.located import Path
 from lkhub.source.yaml import parse_document
-from lkhub.spec.account import list_account_variables, parse_mac_key
-from lkhub.spec.keys import KeysError, list_variables
 from lkhub.spec.load import LoadedSpec, load_spec, suggest
-from lkhub.spec.model import Spec
-from lkhub.spec.turn import list_turn_variables
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,6 @@ class PreparedHub:
     plan: Plan
     spec: str | None
     raw: bytes = field(repr=False)
-    keys: Keys
     files: Mapping[str, str] = field(repr=False)
     fingerprints: Mapping[str, Fingerprint]
     environ: Mapping[str, str] = field(repr=False)
@@ -96,70 +90,25 @@ def _prepare(
 ) -> PreparedHub:
     require_load_figures()
     loaded, network, plan = _plan(raw, shown, installation)
-    paths, folder = installation.paths, installation.folder
     _check_engine(loaded, installation)
     if plan is not None:
         _check_raw_livekit(loaded, plan)
         plan = judge_files(loaded, plan)
+    secrets = resolve_secrets(loaded, installation.folder, environ)
     if loaded.spec.keys.source == "managed":
-        _check_webhook(loaded, read_managed_keys(paths))
-    keys = resolve_keys(loaded, paths, folder, environ)
+        _check_webhook(loaded, read_managed_keys(installation.paths))
+    keys = resolve_keys(loaded, secrets, installation.paths)
     if keys:
         _check_webhook(loaded, keys)
-    turn_secrets = resolve_turn_secrets(loaded, folder, environ)
-    account_key = resolve_account_key(loaded, folder, environ)
     loaded.require_sound()
     assert plan is not None
     plan, authority = establish_authority(plan)
-    files = _collect_files(plan, keys, turn_secrets, account_key) | authority
+    files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
     fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
-    referenced = {name: environ[name] for name in _list_variables(loaded.spec)}
-    return PreparedHub(plan, path, raw, keys, files, fingerprints, referenced, network.interfaces)
-
-
-def resolve_keys(loaded: LoadedSpec, paths: StatePaths, folder: str, environ: Mapping[str, str]) -> Keys:
-    """The API keys of a spec, the current one first. What is wrong with them is a fault at `keys.source`."""
-    source = loaded.spec.keys.source
-    if source == "managed":
-        # Keys are made for a spec that will run.
-        return {} if loaded.faults else ensure_managed_keys(paths)
-    try:
-        return read_keys(source, folder, environ)
-    except KeysError as error:
-        for problem in error.problems:
-            loaded.add(("keys", "source"), problem)
-        return {}
-
-
-def resolve_turn_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> dict[int, Secret]:
-    """What other people's TURN servers ask for, by their place in the spec. What is wrong is a fault there."""
-    secrets = {}
-    for index, server in enumerate(loaded.spec.turn.external):
-        try:
-            secrets[index] = read_secret(server.secret, folder, environ)
-        except KeysError as error:
-            loaded.add(("turn", "external", index), *error.problems)
-    return secrets
-
-
-def resolve_account_key(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> Secret | None:
-    """The MAC key of `tls.account`. What is wrong with it is a fault there."""
-    account = loaded.spec.tls.account
-    try:
-        return parse_mac_key(read_secret(account.mac_key, folder, environ).reveal()) if account else None
-    except (KeysError, ValueError) as error:
-        loaded.add(("tls", "account"), str(error))
-        return None
-
-
-def _list_variables(spec: Spec) -> tuple[str, ...]:
-    return (
-        *list_variables(spec.keys.source),
-        *list_turn_variables(spec.turn.external),
-        *list_account_variables(spec.tls.account),
-    )
+    referenced = list_referenced(loaded.spec, environ)
+    return PreparedHub(plan, path, raw, files, fingerprints, referenced, network.interfaces)
 
 
 def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:
@@ -202,16 +151,10 @@ def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
     loaded.add(path, "LiveKit signs webhooks with one of the hub's keys, and this names none", hint)
 
 
-def _collect_files(
-    plan: Plan, keys: Keys, turn_secrets: Mapping[int, Secret], account_key: Secret | None
-) -> dict[str, str]:
+def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:
     ensure_state_dir(plan.paths.root)
-    files = {plan.paths.render(file.name): file.text for file in render_all(plan, turn_secrets)}
-    for index, server in enumerate(plan.turn_servers):
-        if server.secret_file:
-            files[server.secret_file] = turn_secrets[index].reveal() + "\n"
-    if account_key and plan.edge and plan.edge.tls.account:
-        files[plan.edge.tls.account.key_file] = account_key.reveal() + "\n"
+    files = {plan.paths.render(file.name): file.text for file in render_all(plan, secrets)}
+    files |= place_secrets(plan, secrets)
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)
     return files

@@ -10,11 +10,12 @@ from lkhub.render.livekit import render_livekit
 from lkhub.render.relay import render_relay
 from lkhub.render.serve import render_serve
 from lkhub.secret import Secret
+from lkhub.source.located import Path
 
 
-def render_all(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:
-    """The files of `plan.paths.rendered`. `credentials`: see `render_livekit`."""
-    files = [render_livekit(plan, credentials), render_serve(plan)]
+def render_all(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:
+    """The files of `plan.paths.rendered`. `secrets`: see `render_livekit`."""
+    files = [render_livekit(plan, secrets), render_serve(plan)]
     if plan.relay and plan.relay.udp:
         files.append(render_relay(plan, plan.relay))
     if plan.edge:

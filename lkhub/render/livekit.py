@@ -8,6 +8,7 @@ from typing import Any
 from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
 from lkhub.secret import Secret
+from lkhub.source.located import Path
 from lkhub.source.yaml import PlainYAML
 from lkhub.spec.types import Address
 
@@ -26,15 +27,15 @@ _SAMPLING = {
 }
 
 
-def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyType({})) -> RenderedFile:
-    """livekit.yaml of a plan. Its secrets are in files that it names, but for `credentials` of other people's TURN
-    servers that take a login, by their place in the plan. LiveKit could read a login from a file (`credentials_file`,
-    of name and password together); this file is as private."""
+def render_livekit(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> RenderedFile:
+    """livekit.yaml of a plan. Its secrets are in files that it names, but for the credentials of other people's TURN
+    servers that take a login: those are among the `secrets` of the spec, by their place there. LiveKit could read a
+    login from a file (`credentials_file`, of name and password together); this file is as private."""
     config: dict[str, Any] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
         "key_file": plan.paths.keys,
-        "rtc": _render_rtc(plan, credentials),
+        "rtc": _render_rtc(plan, secrets),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
         "logging": {"json": True, "level": "info", **_SAMPLING},
@@ -42,7 +43,7 @@ def render_livekit(plan: Plan, credentials: Mapping[int, Secret] = MappingProxyT
     return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merge(config, plan.livekit))}")
 
 
-def _render_rtc(plan: Plan, credentials: Mapping[int, Secret]) -> dict[str, Any]:
+def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Any]:
     media = plan.media
     rtc: dict[str, Any] = {
         "node_ip": ",".join(str(address) for address in _one_of_each_family(media.advertise)),
@@ -62,7 +63,7 @@ def _render_rtc(plan: Plan, credentials: Mapping[int, Secret]) -> dict[str, Any]
     if plan.stun:
         rtc["stun_servers"] = list(plan.stun)
     # Any entry here also keeps LiveKit from adding public STUN servers for its clients.
-    turn = [*(_render_turn(plan, plan.relay) if plan.relay else ()), *_render_others_turn(plan, credentials)]
+    turn = [*(_render_turn(plan, plan.relay) if plan.relay else ()), *_render_others_turn(plan, secrets)]
     if turn:
         rtc["turn_servers"] = turn
     return rtc
@@ -81,13 +82,13 @@ def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Any]]:
             yield {"host": as_host(each), "port": port, "protocol": "tls", **common}
 
 
-def _render_others_turn(plan: Plan, credentials: Mapping[int, Secret]) -> Iterator[dict[str, Any]]:
+def _render_others_turn(plan: Plan, secrets: Mapping[Path, Secret]) -> Iterator[dict[str, Any]]:
     for index, server in enumerate(plan.turn_servers):
         common = {"host": server.host, "port": server.port, "protocol": server.protocol}
         if server.secret_file:
             yield {**common, "secret_file": server.secret_file}
         else:
-            credential = credentials.get(index, _HIDDEN).reveal()
+            credential = secrets.get(("turn", "external", index, "credential"), _HIDDEN).reveal()
             yield {**common, "username": server.username, "credential": credential}
 
 

@@ -11,7 +11,15 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from lkhub.secret import SECRET_SCHEMA, FromEnv, Secret, SecretSource, parse_secret_source
+from lkhub.secret import (
+    Reading,
+    Secret,
+    SecretError,
+    SecretSource,
+    describe_schema,
+    parse_secret_source,
+    require_secret,
+)
 
 FORM = "write {key_id: ID, mac_key: SECRET}, where SECRET may be {file: PATH} or {env: NAME}"
 
@@ -19,12 +27,29 @@ FORM = "write {key_id: ID, mac_key: SECRET}, where SECRET may be {file: PATH} or
 _KEY_ID = re.compile(r"[!-z|~]+")
 
 
+def parse_mac_key(text: str) -> Secret:
+    """The key as acmez takes it, base64url without padding (acme/account.go); issuers also give other forms of base64.
+    Raises SecretError for what is none."""
+    plain = text.rstrip("=").translate(str.maketrans("+/", "-_"))
+    try:
+        key = base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        raise SecretError("the mac_key is not base64; copy it whole, as the issuer gives it out")
+    return Secret(plain)
+
+
+def _read_mac_key(text: str) -> Secret:
+    return parse_mac_key(require_secret(text).reveal())
+
+
 @dataclass(frozen=True)
 class ExternalAccount:
     """`key_id` names the account, `mac_key` proves that it is ours."""
 
     key_id: str
-    mac_key: SecretSource
+    mac_key: Annotated[SecretSource, Reading(_read_mac_key)]
 
 
 def parse_external_account(value: Any) -> ExternalAccount:
@@ -39,27 +64,9 @@ def parse_external_account(value: Any) -> ExternalAccount:
     raise ValueError(f"not an account with an issuer; {FORM}")
 
 
-def parse_mac_key(text: str) -> Secret:
-    """The key as acmez takes it, base64url without padding (acme/account.go); issuers also give other forms of base64.
-    Raises ValueError for what is none."""
-    plain = text.rstrip("=").translate(str.maketrans("+/", "-_"))
-    try:
-        key = base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not key:
-        raise ValueError("the mac_key is not base64; copy it whole, as the issuer gives it out")
-    return Secret(plain)
-
-
-def list_account_variables(account: ExternalAccount | None) -> tuple[str, ...]:
-    """The name of the environment variable that the key is in."""
-    return (account.mac_key.name,) if account and isinstance(account.mac_key, FromEnv) else ()
-
-
 _SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"key_id": {"type": "string"}, "mac_key": SECRET_SCHEMA},
+    "properties": {"key_id": {"type": "string"}, "mac_key": describe_schema()},
     "required": ["key_id", "mac_key"],
     "additionalProperties": False,
 }

@@ -6,15 +6,15 @@ No message repeats any of it: in the most common mistakes the secret stands wher
 from typing import Any
 
 from lkhub.errors import Fault
-from lkhub.secret import Secret
+from lkhub.secret import Secret, SecretError
 from lkhub.source.yaml import parse_plain
-from lkhub.spec.keys import KeysError, check_pair
+from lkhub.spec.keys import check_pair
 
 _FORM = "one line `NAME: SECRET`, with a space after the colon"
 
 
 def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
-    """The keys of a key file, the current one first. Raises KeysError with every problem, each at its line.
+    """The keys of a key file, the current one first. Raises SecretError with every problem, each at its line.
 
     `file` is what the messages call it.
     """
@@ -35,7 +35,7 @@ def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
     elif not faults:
         faults.append(Fault(file, document.lines.get(()), "", _explain_other(data)))
     if faults:
-        raise KeysError(*(str(fault) for fault in sorted(faults, key=lambda fault: fault.line or 0)))
+        raise SecretError(*(str(fault) for fault in sorted(faults, key=lambda fault: fault.line or 0)))
     return keys
 
 

@@ -6,9 +6,9 @@ No message repeats what was given: in the most common mistakes the secret stands
 import difflib
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from lkhub.secret import FromEnv, Secret, SecretSource, parse_secret_source
+from lkhub.secret import FromEnv, Reading, Secret, SecretError, SecretSource, WholeFile, parse_secret_source
 
 # LiveKit only logs a complaint under 32 characters and starts with a secret that can be guessed
 # (pkg/config/config.go, ValidateKeys); lkhub refuses it.
@@ -18,38 +18,34 @@ PAIR_FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
 _FORMS = "write managed, {key: NAME, secret: SECRET}, {file: PATH} or {env: [KEY_VARIABLE, SECRET_VARIABLE]}"
 
 
+# What is wrong with a key is said of the whole pair, or of the file.
+_AS_IT_IS = Reading(Secret)
+
+
 @dataclass(frozen=True)
 class GivenKey:
     """`{key, secret}`: the key itself, and the secret or a reference to it."""
 
     key: str
-    secret: SecretSource
+    secret: Annotated[SecretSource, _AS_IT_IS]
 
 
 @dataclass(frozen=True)
 class KeyFile:
     """`{file: PATH}`: a YAML file of `key: secret`, as LiveKit's key_file."""
 
-    path: str
+    file: Annotated[WholeFile, _AS_IT_IS]
 
 
 @dataclass(frozen=True)
 class KeyFromEnv:
-    """`{env: [KEY, SECRET]}`: the names of two environment variables."""
+    """`{env: [KEY, SECRET]}`: two environment variables."""
 
-    key: str
-    secret: str
+    key: Annotated[FromEnv, _AS_IT_IS]
+    secret: Annotated[FromEnv, _AS_IT_IS]
 
 
 KeySource = Literal["managed"] | GivenKey | KeyFile | KeyFromEnv
-
-
-class KeysError(Exception):
-    """Keys that can't be used; `problems` are all that is wrong with them."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
 
 
 def parse_key_source(value: Any) -> KeySource:
@@ -68,9 +64,9 @@ def parse_key_source(value: Any) -> KeySource:
         case {"key": key, "secret": secret, **rest} if not rest:
             return _parse_given(key, secret)
         case {"file": str(path), **rest} if path and not rest:
-            return KeyFile(path)
+            return KeyFile(WholeFile(path))
         case {"env": [str(key), str(secret)], **rest} if key and secret and not rest:
-            return KeyFromEnv(key, secret)
+            return KeyFromEnv(FromEnv(key), FromEnv(secret))
         case {"env": _, **rest} if not rest:
             raise ValueError(
                 "env takes the names of two variables; write `source: {env: [KEY_VARIABLE, SECRET_VARIABLE]}`"
@@ -95,28 +91,18 @@ def _parse_given(key: Any, secret: Any) -> GivenKey:
     return GivenKey(key, source)
 
 
-def list_variables(source: KeySource) -> tuple[str, ...]:
-    """Names of the environment variables that the source refers to."""
-    match source:
-        case KeyFromEnv(key, secret):
-            return key, secret
-        case GivenKey(_, FromEnv(name)):
-            return (name,)
-    return ()
-
-
 def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
-    """Raise ValueError where LiveKit would refuse the pair, or serve with one that can be guessed."""
+    """Raise SecretError where LiveKit would refuse the pair, or serve with one that can be guessed."""
     if not key.strip():
-        raise ValueError(f"the key is empty; write `{form}`")
+        raise SecretError(f"the key is empty; write `{form}`")
     if not secret.strip():
-        raise ValueError(f"the secret is empty; write `{form}`")
+        raise SecretError(f"the secret is empty; write `{form}`")
     if not (f"{key}{secret}".isascii() and f"{key}{secret}".isprintable()):
-        raise ValueError(f"the key or the secret has other characters than plain ASCII; write `{form}`")
+        raise SecretError(f"the key or the secret has other characters than plain ASCII; write `{form}`")
     if len(secret) < MIN_SECRET_LENGTH:
         if len(key) >= MIN_SECRET_LENGTH:
-            raise ValueError(f"key and secret look swapped: the key is the short name; write `{form}`")
-        raise ValueError(
+            raise SecretError(f"key and secret look swapped: the key is the short name; write `{form}`")
+        raise SecretError(
             f"the secret has {len(secret)} characters, {MIN_SECRET_LENGTH} are needed; "
             f"`openssl rand -base64 32` makes one; write `{form}`"
         )

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,7 @@ from lkhub.source.yaml import parse_document
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import find_refused
+from lkhub.spec.references import may_be_secret
 
 
 @dataclass
@@ -59,7 +60,7 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     for path, problem, hint in find_refused(document.data.get("livekit"), bundled=bundled):
         faults.append(document.fault(("livekit", *path), problem, hint))
         broken.add(("livekit", *path))
-    for path in _find_empty(document.data):
+    for path in _find_empty(document.data, Spec):
         if path not in document.broken:
             faults.append(document.fault(path, "empty", "write a value, or leave the key out for its default"))
             broken.add(path)
@@ -84,7 +85,7 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
             data = _without(data, broken)
 
 
-def _find_empty(data: Any, model: type[BaseModel] = Spec, above: Path = ()) -> Iterator[Path]:
+def _find_empty(data: Any, model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
     """Every key that stands there without a value, `keys` apart, which says itself what it takes.
 
     In the model None is what was not given, so without this an empty key would be a default that nobody chose.
@@ -94,8 +95,17 @@ def _find_empty(data: Any, model: type[BaseModel] = Spec, above: Path = ()) -> I
             continue
         if data[key] is None:
             yield (*above, key)
-        elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield from _find_empty(data[key], info.annotation, (*above, key))
+        elif part := _part_in(info.annotation):
+            yield from _find_empty(data[key], part, (*above, key))
+            for index, item in enumerate(data[key] if isinstance(data[key], list) else ()):
+                yield from _find_empty(item, part, (*above, key, index))
+
+
+def _part_in(annotation: Any) -> type[BaseModel] | None:
+    """The part that a value of this type is, or that it is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
 
 
 def _path_in(data: Any, loc: Path) -> Path:
@@ -136,6 +146,9 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
             return f"{shown(details['input'])} is not one of: {expected}", ""
         case "string_pattern_mismatch":
             return f"{shown(details['input'])} does not fit; use lower-case letters, digits and dashes", ""
+        case "model_type" | "model_attributes_type" | "dict_type" if _takes_secret(path):
+            # What stands in the place of a mapping with a secret may be that secret.
+            return "a mapping of keys is expected", ""
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"{shown(details['input'])}, but a mapping of keys is expected", ""
         case "bool_type":
@@ -150,8 +163,9 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
 
 def _explain_unknown(path: Path) -> tuple[str, str]:
     model = _model_at(path[:-1])
+    assert model
     known = list(model.model_fields)
-    if elsewhere := _find_field(str(path[-1])):
+    if elsewhere := _find_field(str(path[-1]), Spec):
         return "unknown key here", f"it belongs at {elsewhere}"
     return "unknown key", suggest(str(path[-1]), known)
 
@@ -163,17 +177,27 @@ def suggest(given: str, known: Sequence[str]) -> str:
     return f"known here: {', '.join(known)}"
 
 
-def _model_at(path: Path) -> type[BaseModel]:
-    model: type[BaseModel] = Spec
+def _annotation_at(path: Path) -> Any:
+    """The type of the value at a path, or of the list that it is in."""
+    annotation: Any = Spec
     for step in path:
-        inner = model.model_fields[str(step)].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
-    return model
+        if isinstance(step, str) and (part := _part_in(annotation)) and step in part.model_fields:
+            annotation = part.model_fields[step].annotation
+    return annotation
 
 
-def _find_field(name: str, model: type[BaseModel] = Spec, prefix: str = "") -> str | None:
+def _model_at(path: Path) -> type[BaseModel] | None:
+    return _part_in(_annotation_at(path))
+
+
+def _takes_secret(path: Path) -> bool:
+    """Whether the value at a path is a mapping that has a secret in it, at one of its own keys."""
+    model = _model_at(path)
+    fields = [info.annotation for info in model.model_fields.values()] if model else []
+    return any(map(may_be_secret, (_annotation_at(path), *fields)))
+
+
+def _find_field(name: str, model: type[BaseModel], prefix: str = "") -> str | None:
     """Where a key of this name exists, dotted: people put media's keys at the top level, and back."""
     for key, info in model.model_fields.items():
         if key == name:

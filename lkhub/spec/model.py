@@ -8,11 +8,12 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.secret import describe_schema
 from lkhub.shown import shown
 from lkhub.spec.account import Account
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
-from lkhub.spec.keys import KeySource, parse_key_source
+from lkhub.spec.keys import MIN_SECRET_LENGTH, KeySource, parse_key_source
 from lkhub.spec.turn import External
 from lkhub.spec.types import (
     Addresses,
@@ -30,19 +31,12 @@ from lkhub.spec.types import (
     TlsMode,
 )
 
-_SECRET_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "minLength": 32},
-        {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},
-        {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"]},
-    ]
-}
 _KEYS_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"const": "managed"},
         {
             "type": "object",
-            "properties": {"key": {"type": "string"}, "secret": _SECRET_SCHEMA},
+            "properties": {"key": {"type": "string"}, "secret": describe_schema(MIN_SECRET_LENGTH)},
             "required": ["key", "secret"],
         },
         {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"]},

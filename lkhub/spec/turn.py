@@ -4,13 +4,12 @@ No message repeats what was given but the names of keys: a secret may stand anyw
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-from lkhub.secret import SECRET_SCHEMA, FromEnv, SecretSource, parse_secret_source
+from lkhub.secret import SecretSource, describe_schema, parse_secret_source
 from lkhub.spec.types import parse_port
 
 TurnProtocol = Literal["udp", "tcp", "tls"]
@@ -87,23 +86,18 @@ def _parse_url(value: Any) -> tuple[str, int, TurnProtocol]:
     return host, parse_port(port or _DEFAULT_PORTS[scheme]), protocol
 
 
-def list_turn_variables(servers: Iterable[ExternalTurn]) -> tuple[str, ...]:
-    """Names of the environment variables that the servers' secrets are in."""
-    return tuple(server.secret.name for server in servers if isinstance(server.secret, FromEnv))
-
-
 _URL_SCHEMA = {"type": "string", "pattern": "^turns?:"}
 _SCHEMA: dict[str, Any] = {
     "anyOf": [
         {
             "type": "object",
-            "properties": {"url": _URL_SCHEMA, "secret": SECRET_SCHEMA},
+            "properties": {"url": _URL_SCHEMA, "secret": describe_schema()},
             "required": ["url", "secret"],
             "additionalProperties": False,
         },
         {
             "type": "object",
-            "properties": {"url": _URL_SCHEMA, "username": {"type": "string"}, "credential": SECRET_SCHEMA},
+            "properties": {"url": _URL_SCHEMA, "username": {"type": "string"}, "credential": describe_schema()},
             "required": ["url", "username", "credential"],
             "additionalProperties": False,
         },

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
+from lkhub.secret import SecretSource, describe_schema, describe_source, parse_secret_source
 from lkhub.shown import shown
 from lkhub.spec.duration import Duration, parse_drain
 
@@ -258,6 +259,13 @@ Drain: TypeAlias = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}[smhd]$"}),
 ]
+SecretValue: TypeAlias = Annotated[
+    SecretSource,
+    PlainValidator(parse_secret_source),
+    PlainSerializer(describe_source),
+    WithJsonSchema(describe_schema()),
+]
+"""A secret of the spec: itself, `{file: PATH}` or `{env: NAME}`."""
 Stun: TypeAlias = Annotated[
     Literal["own"] | tuple[str, ...],
     PlainValidator(parse_stun),

@@ -11,6 +11,8 @@ from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.network import LookedUp
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import PreparedHub, prepare_hub
+from lkhub.secret import Secret
+from lkhub.spec.keyfile import parse_key_file
 from tests.machines import make_facts, make_installation
 
 SECRET = "XYZ" * 15
@@ -32,9 +34,7 @@ class Run:
     def apply(self, text: str) -> PreparedHub:
         """Prepare it, and write its files as the supervisor does."""
         hub = self(text)
-        for path, content in hub.files.items():
-            ensure_private_dir(os.path.dirname(path))
-            write_private(path, content)
+        write_files(hub)
         return hub
 
 
@@ -75,3 +75,15 @@ def refuse(run: Run, text: str, **environ: str) -> list[tuple[int | None, str]]:
         run(text, **environ)
     assert not os.path.exists("state"), "a spec that is wrong changes nothing"
     return [(fault.line, fault.key) for fault in refused.value.faults]
+
+
+def write_files(hub: PreparedHub) -> None:
+    """As the supervisor does."""
+    for path, content in hub.files.items():
+        ensure_private_dir(os.path.dirname(path))
+        write_private(path, content)
+
+
+def keys_of(hub: PreparedHub) -> dict[str, Secret]:
+    """The API keys that the hub's processes read."""
+    return parse_key_file(hub.files[hub.plan.paths.keys].encode(), "keys.yaml")

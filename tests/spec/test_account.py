@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkhub.secret import FromEnv, FromFile, Secret
-from lkhub.spec.account import ExternalAccount, list_account_variables, parse_external_account, parse_mac_key
+from lkhub.spec.account import ExternalAccount, parse_external_account, parse_mac_key
 from lkhub.spec.model import Spec
 
 
@@ -48,12 +48,6 @@ def test_what_is_no_mac_key_is_refused_without_being_repeated(text: str) -> None
     with pytest.raises(ValueError, match="is not base64") as refused:
         parse_mac_key(text)
     assert "XYZ" not in str(refused.value)
-
-
-def test_variable_is_that_of_the_key() -> None:
-    assert list_account_variables(None) == ()
-    assert list_account_variables(ExternalAccount("a", FromFile("F"))) == ()
-    assert list_account_variables(ExternalAccount("a", FromEnv("KEY"))) == ("KEY",)
 
 
 def test_nothing_shows_the_key() -> None:

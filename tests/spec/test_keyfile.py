@@ -2,16 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.secret import Secret
+from lkhub.secret import Secret, SecretError
 from lkhub.spec.keyfile import parse_key_file
-from lkhub.spec.keys import KeysError
 
 SECRET = "XYZ" * 15
 
 
 def reject(text: str) -> tuple[str, ...]:
     """What is said of a key file; that it repeats no secret is checked."""
-    with pytest.raises(KeysError) as refused:
+    with pytest.raises(SecretError) as refused:
         parse_key_file(text.encode(), "keys.yaml")
     assert SECRET[:20] not in str(refused.value)
     return refused.value.problems
@@ -70,7 +69,7 @@ def test_every_wrong_pair_is_told_with_its_line() -> None:
         "keys.yaml:13: given twice, first on line 1",
         "keys.yaml:14: not a value that YAML can read",
     ]
-    assert str(KeysError(*problems)) == "; ".join(problems)
+    assert str(SecretError(*problems)) == "; ".join(problems)
 
 
 @given(st.binary(max_size=500))
@@ -78,6 +77,6 @@ def test_random_bytes_give_keys_or_problems(raw: bytes) -> None:
     found: object
     try:
         found = parse_key_file(raw, "keys.yaml")
-    except KeysError as error:
+    except SecretError as error:
         found = error.problems
     assert found

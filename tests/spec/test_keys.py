@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.secret import FromEnv, FromFile, Secret
+from lkhub.secret import FromEnv, FromFile, Secret, WholeFile
 from lkhub.spec.keys import (
     MIN_SECRET_LENGTH,
     GivenKey,
@@ -13,7 +13,6 @@ from lkhub.spec.keys import (
     KeyFromEnv,
     check_pair,
     explain_keys,
-    list_variables,
     parse_key_source,
 )
 
@@ -28,8 +27,8 @@ FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
         ({"key": "API", "secret": SECRET}, GivenKey("API", Secret(SECRET))),
         ({"key": "API", "secret": {"file": "s.txt"}}, GivenKey("API", FromFile("s.txt"))),
         ({"key": "API", "secret": {"env": "S"}}, GivenKey("API", FromEnv("S"))),
-        ({"file": "keys.yaml"}, KeyFile("keys.yaml")),
-        ({"env": ["K", "S"]}, KeyFromEnv("K", "S")),
+        ({"file": "keys.yaml"}, KeyFile(WholeFile("keys.yaml"))),
+        ({"env": ["K", "S"]}, KeyFromEnv(FromEnv("K"), FromEnv("S"))),
     ],
     ids=str,
 )
@@ -125,11 +124,3 @@ def test_keys_without_a_source_are_explained(value: Any, said: str) -> None:
     message = explain_keys(value)
     assert said in message
     assert SECRET not in message
-
-
-def test_only_references_name_variables() -> None:
-    assert list_variables("managed") == ()
-    assert list_variables(KeyFile("x")) == ()
-    assert list_variables(GivenKey("k", Secret("s"))) == ()
-    assert list_variables(GivenKey("k", FromEnv("S"))) == ("S",)
-    assert list_variables(KeyFromEnv("K", "S")) == ("K", "S")

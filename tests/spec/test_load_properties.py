@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
-from lkhub.prepare.hub import resolve_keys
+from lkhub.prepare.secrets import resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec
@@ -29,7 +29,8 @@ def judge(raw: bytes, environ: dict[str, str] | None = None) -> tuple[LoadedSpec
     loaded = load_spec(raw)
     plan = build_plan(loaded, MACHINES["laptop"], INSTALLATION)
     if loaded.spec.keys.source != "managed":
-        resolve_keys(loaded, StatePaths("/nowhere"), "/nowhere", environ or {})
+        secrets = resolve_secrets(loaded, "/nowhere", environ or {})
+        resolve_keys(loaded, secrets, StatePaths("/nowhere"))
     for fault in loaded.faults:
         str(fault).encode(errors="backslashreplace")
     return loaded, plan

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lkhub.secret import FromEnv, FromFile, Secret
 from lkhub.spec.model import Spec
-from lkhub.spec.turn import Login, SharedSecret, list_turn_variables, parse_external_turn
+from lkhub.spec.turn import Login, SharedSecret, parse_external_turn
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,6 @@ def test_both_ways_to_log_in_take_references(given: Any, source: Any) -> None:
     assert parse_external_turn({"url": "turn:a", "secret": given}).auth == SharedSecret(source)
     login = parse_external_turn({"url": "turn:a", "username": "u", "credential": given})
     assert (login.auth, login.secret) == (Login("u", source), source)
-
-
-def test_variables_are_those_of_secrets_and_credentials() -> None:
-    entries = [
-        {"url": "turn:a", "secret": {"env": "A"}},
-        {"url": "turn:a", "username": "u", "credential": {"env": "B"}},
-        {"url": "turn:a", "secret": {"file": "C"}},
-    ]
-    assert list_turn_variables(map(parse_external_turn, entries)) == ("A", "B")
 
 
 def test_nothing_shows_a_secret() -> None:

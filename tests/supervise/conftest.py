@@ -124,7 +124,6 @@ def make_hub(paths: StatePaths) -> MakeHub:
             plan=replace(plan, processes=actors, listeners=listeners),
             spec=None,
             raw=b"",
-            keys={},
             files={paths.render(CONFIGS[name]): texts[name] for name in names},
             fingerprints={name: Fingerprint(program, text) for name, text in texts.items()},
             environ={},

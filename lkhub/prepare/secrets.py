@@ -1,0 +1,95 @@
+"""The secrets of a spec: what its references lead to, and the API keys.
+
+There is one mechanism for all of them. `lkhub.spec.references` finds a reference by walking the model, it is read here,
+and its text stands in a file of the state directory (`StatePaths.secret`) where a process reads that file, or in the
+file that a renderer makes with it. The process's fingerprint follows from its files.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from lkhub.host.keyfile import Keys
+from lkhub.host.secrets import ensure_managed_keys, read_source
+from lkhub.plan.model import Plan
+from lkhub.plan.paths import StatePaths
+from lkhub.secret import FromEnv, Secret, SecretError, WholeFile
+from lkhub.source.located import Path
+from lkhub.spec.keyfile import parse_key_file
+from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, check_pair
+from lkhub.spec.load import LoadedSpec
+from lkhub.spec.model import Spec
+from lkhub.spec.references import Reference, list_references, list_variables
+
+Secrets: TypeAlias = Mapping[Path, Secret]
+"""By their place in the spec. One that can't be read is missing."""
+
+KEYS: Path = ("keys", "source")
+
+
+def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> Secrets:
+    """Read all of them; `folder` is the spec's. What is wrong is a fault at its place."""
+    found: dict[Path, Secret] = {}
+    references = list_references(loaded.spec)
+    unset = _find_unset(references, environ)
+    for path, problem in unset.items():
+        loaded.add(path, problem)
+    for reference in references:
+        try:
+            text = read_source(reference.source, folder, environ)
+            found[reference.path] = reference.reading.read(text)
+        except SecretError as error:
+            if reference.fault_path not in unset:
+                for problem in error.problems:
+                    loaded.add(reference.fault_path, problem)
+    return found
+
+
+def _find_unset(references: Iterable[Reference], environ: Mapping[str, str]) -> dict[Path, str]:
+    """Values of the spec that refer to several variables, with those that are not set: they are told together."""
+    named: dict[Path, list[str]] = {}
+    for reference in references:
+        if isinstance(reference.source, FromEnv):
+            named.setdefault(reference.fault_path, []).append(reference.source.name)
+    missing = {path: [name for name in names if name not in environ] for path, names in named.items() if len(names) > 1}
+    return {path: f"not set in the environment: {', '.join(names)}" for path, names in missing.items() if names}
+
+
+def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Keys:
+    """The API keys of a spec, the current one first. What is wrong with them is a fault at `keys.source`."""
+    source = loaded.spec.keys.source
+    if source == "managed":
+        # Keys are made for a spec that will run.
+        return {} if loaded.faults else ensure_managed_keys(paths)
+    given = {str(path[-1]): secret.reveal() for path, secret in secrets.items() if path[:-1] == KEYS}
+    try:
+        return _collect_keys(source, given)
+    except SecretError as error:
+        for problem in error.problems:
+            loaded.add(KEYS, problem)
+        return {}
+
+
+def _collect_keys(source: GivenKey | KeyFile | KeyFromEnv, given: Mapping[str, str]) -> Keys:
+    """`given` has the texts of the source's references by their names; what is missing has a fault already."""
+    match source, given:
+        case GivenKey(key), {"secret": secret}:
+            check_pair(key, secret)
+            return {key: Secret(secret)}
+        case KeyFromEnv(FromEnv(key_name), FromEnv(secret_name)), {"key": key, "secret": secret}:
+            check_pair(key, secret, f"{key_name}=NAME {secret_name}=AT_LEAST_32_CHARACTERS")
+            return {key: Secret(secret)}
+        case KeyFile(WholeFile(path)), {"file": text}:
+            return parse_key_file(text.encode(), path)
+    return {}
+
+
+def list_referenced(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the spec refers to, as far as they are set."""
+    return {name: environ[name] for name in list_variables(list_references(spec)) if name in environ}
+
+
+def place_secrets(plan: Plan, secrets: Secrets) -> dict[str, str]:
+    """The files of secrets that the plan's processes read: path → text."""
+    read = {file for process in plan.processes for file in process.files}
+    placed = {plan.paths.secret(path): secret.reveal() + "\n" for path, secret in secrets.items()}
+    return {file: text for file, text in placed.items() if file in read}
