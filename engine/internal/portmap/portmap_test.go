@@ -155,7 +155,8 @@ func TestFirstLanguageThatIsAnsweredIsTaken(t *testing.T) {
 
 func TestWhenNoLanguageIsAnsweredAllAreNamed(t *testing.T) {
 	router, where := startIGD(t)
-	where.port, where.waits, where.answers = 1, []time.Duration{time.Minute}, time.Millisecond
+	where.port, where.waits = 1, []time.Duration{time.Minute}
+	where.searches[0].wait, where.searches[1].wait = time.Millisecond, time.Millisecond
 	router.mute = 1000
 	answer := askerAt(where).fails(t, mapping(media), NoAnswer,
 		"the router at 127.0.0.1 does not take requests for port mappings (pcp: nothing listens there; "+

@@ -44,10 +44,15 @@ func isSilence(err error) bool {
 // places is where a router is asked: ports and waits are fixed, but in tests.
 type places struct {
 	way
-	port     uint16           // of PCP and NAT-PMP
-	waits    []time.Duration  // for an answer to each datagram
-	searches []netip.AddrPort // where UPnP is searched for, one after the other
-	answers  time.Duration    // how long after a search an answer counts
+	port     uint16          // of PCP and NAT-PMP
+	waits    []time.Duration // for an answer to each datagram
+	searches []search        // for UPnP, one after the other
+}
+
+// search is where UPnP is searched for, and how long an answer is waited for before the next search.
+type search struct {
+	target netip.AddrPort
+	wait   time.Duration
 }
 
 func realPlaces(way way) places {
@@ -55,9 +60,13 @@ func realPlaces(way way) places {
 		way:   way,
 		port:  5351,
 		waits: datagramWaits,
+		// The gateway alone first, as UPnP Device Architecture 1.1 has it: the network is left in peace by most renewals.
 		// Searches get lost, so the network is asked twice.
-		searches: []netip.AddrPort{multicast, multicast},
-		answers:  searchWait,
+		searches: []search{
+			{netip.AddrPortFrom(way.gateway, multicast.Port()), unicastWait},
+			{multicast, multicastWait},
+			{multicast, multicastWait},
+		},
 	}
 }
 

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// A device may take this long to answer a search (UPnP Device Architecture 1.1, section 1.3.2, MX).
-	searchWait = 2 * time.Second
+	// A device may take this long to answer (UPnP Device Architecture 1.1, section 1.3.2): one second where it alone is
+	// asked, MX where all are.
+	unicastWait   = time.Second
+	multicastWait = 2 * time.Second
 
 	httpWait = 5 * time.Second
 
@@ -38,13 +40,13 @@ func (p places) search(ctx context.Context) (*url.URL, error) {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	for _, target := range p.searches {
+	for _, search := range p.searches {
 		request := fmt.Sprintf("M-SEARCH * HTTP/1.1\r\nHOST: %s\r\nMAN: \"ssdp:discover\"\r\nMX: %d\r\nST: %s\r\n\r\n",
-			target, searchWait/time.Second, routerDevice)
-		if _, err := conn.WriteToUDPAddrPort([]byte(request), target); err != nil {
+			search.target, multicastWait/time.Second, routerDevice)
+		if _, err := conn.WriteToUDPAddrPort([]byte(request), search.target); err != nil {
 			return nil, noSearch(err)
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(p.answers))
+		_ = conn.SetReadDeadline(time.Now().Add(search.wait))
 		location, err := p.hear(conn)
 		if err == nil {
 			return location, nil

@@ -55,7 +55,7 @@ func startIGD(t *testing.T) (*igd, places) {
 	})
 	target := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	return router, places{
-		way: way{loopback, loopback}, searches: []netip.AddrPort{target, target}, answers: time.Minute,
+		way: way{loopback, loopback}, searches: []search{{target, time.Minute}, {target, time.Minute}},
 	}
 }
 
@@ -259,8 +259,7 @@ func TestRouterThatIsNotConnectedHasNoAddress(t *testing.T) {
 func TestSearchIsRepeatedAndEnds(t *testing.T) {
 	router, where := startIGD(t)
 	router.mute = 1
-	where.answers = 50 * time.Millisecond
-	where.searches = slices.Repeat(where.searches, 100)
+	where.searches = slices.Repeat([]search{{where.searches[0].target, 50 * time.Millisecond}}, 200)
 	if _, err := where.search(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -337,5 +336,12 @@ func TestAnswerWithoutEndIsEnded(t *testing.T) {
 	defer answer.Body.Close()
 	if read, _ := io.Copy(io.Discard, answer.Body); read != maxAnswer {
 		t.Errorf("%d bytes were read", read)
+	}
+}
+
+func TestGatewayIsSearchedForAloneFirst(t *testing.T) {
+	searches := realPlaces(way{netip.MustParseAddr("192.168.1.1"), loopback}).searches
+	if len(searches) != 3 || searches[0].target.String() != "192.168.1.1:1900" || searches[1].target != multicast {
+		t.Error(searches)
 	}
 }

@@ -26,7 +26,7 @@ LOOK_SECONDS = 10.0
 ASK_SECONDS = 120.0
 
 # A router takes a minute or two to start again. One that refuses for an hour won't change its mind within seconds, and
-# UPnP asks the whole network: no more often than where all is well.
+# UPnP may ask the whole network: no more often than where all is well.
 FIRST_SECONDS = 30.0
 CEILING_SECONDS = ASK_SECONDS
 
