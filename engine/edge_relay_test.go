@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -12,7 +11,10 @@ import (
 
 	"github.com/pion/stun/v3"
 
+	"lkhub/engine/internal/edge"
 	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/relay"
+	"lkhub/engine/internal/turntest"
 )
 
 // relayOf is the relay's setting in a configuration.
@@ -39,23 +41,23 @@ func (e *edgeTest) mustReload(change func(config map[string]any)) {
 func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
-	before, who := e.mustDial("hub.test"), credentialFor("PA_one", time.Hour)
+	before, who := e.mustDial("hub.test"), turntest.CredentialFor("PA_one", time.Hour)
 	refresh := mustRelay(t, before)
 
 	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): "another secret"})
 	e.mustReload(nil)
-	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
+	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(who); code == 0 {
 		t.Error("a client with the old secret was let in")
 	}
 	refresh()
-	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): testSecret})
+	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): turntest.Secret})
 	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 2 })
-	one := overTLS(t, e.mustDial("hub.test"))
-	if code := one.allocate(who); code != 0 {
+	one := turntest.OverTLS(t, e.mustDial("hub.test"))
+	if code := one.Allocate(who); code != 0 {
 		t.Errorf("Allocate after the change: %d", code)
 	}
 	// What the participant has of the relay before counts too.
-	if code := overTLS(t, e.mustDial("hub.test")).allocate(who); code == 0 {
+	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(who); code == 0 {
 		t.Error("one more than the new quota")
 	}
 	refresh()
@@ -108,19 +110,19 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
-	client, who := overTLS(t, e.mustDial("hub.test")), credentialFor("PA_one", time.Hour)
-	if code := client.ask(stun.MethodAllocate, who, requestTCP); code == 0 {
+	client, who := turntest.OverTLS(t, e.mustDial("hub.test")), turntest.CredentialFor("PA_one", time.Hour)
+	if code := client.Ask(stun.MethodAllocate, who, turntest.RequestTCP); code == 0 {
 		t.Error("a TCP allocation")
 	}
-	if code := client.allocate(who); code != 0 {
+	if code := client.Allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	for address, want := range map[string]stun.ErrorCode{"127.0.0.1": 0, "127.0.0.2": stun.CodeForbidden, "10.0.0.1": stun.CodeForbidden} {
-		if code := client.ask(stun.MethodCreatePermission, who, peerAddress{IP: net.ParseIP(address), Port: 7882}); code != want {
+		if code := client.Ask(stun.MethodCreatePermission, who, turntest.PeerAddress{IP: net.ParseIP(address), Port: 7882}); code != want {
 			t.Errorf("CreatePermission for %s: %d", address, code)
 		}
 	}
-	if code := client.ask(stun.MethodConnect, who, peerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
+	if code := client.Ask(stun.MethodConnect, who, turntest.PeerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
 		t.Error("Connect to the peer")
 	}
 }
@@ -133,62 +135,18 @@ func TestARelayThatCannotBeOpenedLeavesTheEdgeAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := newFront(string(text), "-")
 	refused := errors.New("no relay")
-	front.relays.open = func(*relay) error { return refused }
-	if err := front.load(string(text)); !errors.Is(err, refused) {
-		t.Fatalf("load: %v", err)
+	relays := relay.NewStreams()
+	relays.Open = func(*relay.Server) error { return refused }
+	if err := edge.NewServer(string(text), "-", relays).Run(func() { t.Error("the edge is ready") }); !errors.Is(err, refused) {
+		t.Fatalf("Run: %v", err)
 	}
 	if conn, err := net.Dial("tcp", "127.0.0.1:"+e.port); err == nil {
 		conn.Close()
 		t.Error("the edge listens")
 	}
-	if status := front.relays.status(); len(front.relays.running) != 0 || front.relays.newest != nil {
+	status := relays.Status()
+	if _, isThere := status["relay"].(map[string]any)["ports"]; isThere {
 		t.Errorf("a relay is there: %v", status)
 	}
-}
-
-func TestAChangeThatIsGivenUpLeavesTheRelayAsItWas(t *testing.T) {
-	relays := newStreamRelays()
-	change, err := relays.prepare(testStreams(t, "one"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	change.commit()
-	before := relays.newest
-	other, err := relays.prepare(testStreams(t, "another"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	other.discard()
-	if relays.newest != before || len(relays.running) != 1 || isRetired(before) {
-		t.Error("the relay is another one")
-	}
-	if !isRetired(other.next) {
-		t.Error("the one that was given up lets clients in")
-	}
-	none, err := relays.prepare(streamConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	none.commit()
-	enginetest.Eventually(t, "nobody is left", func() bool {
-		relays.mu.Lock()
-		defer relays.mu.Unlock()
-		return len(relays.running) == 0
-	})
-}
-
-func isRetired(r *relay) bool {
-	r.door.mu.Lock()
-	defer r.door.mu.Unlock()
-	return r.door.done
-}
-
-func testStreams(t *testing.T, secret string) streamConfig {
-	t.Helper()
-	config := relayConfig{
-		Realm: "hub", RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: portRange{Min: 40000, Max: 40009}, Quota: 3,
-	}
-	return streamConfig{"text of " + secret, config, secret}
 }

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/turntest"
 )
 
 // edgeTest is an edge in a process of its own, with a stand-in for each of its neighbours.
@@ -74,7 +75,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 		t.Fatal(err)
 	}
 	e.ca.write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
-	enginetest.WritePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): testSecret})
+	enginetest.WritePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): turntest.Secret})
 	e.configure(nil)
 	return e
 }

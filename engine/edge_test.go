@@ -15,6 +15,7 @@ import (
 
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/turntest"
 )
 
 func TestEdgeHasOnePortForAll(t *testing.T) {
@@ -56,7 +57,7 @@ func TestEdgeHasOnePortForAll(t *testing.T) {
 
 	conn := e.mustDial("hub.test")
 	var seen stun.XORMappedAddress
-	answer := overTLS(t, conn).exchange(stun.TransactionID, stun.BindingRequest)
+	answer := turntest.OverTLS(t, conn).Exchange(stun.TransactionID, stun.BindingRequest)
 	if err := seen.GetFrom(answer); err != nil || seen.String() != conn.LocalAddr().String() {
 		t.Errorf("the relay sees %s (%v), and the client is %s", seen, err, conn.LocalAddr())
 	}
@@ -65,13 +66,13 @@ func TestEdgeHasOnePortForAll(t *testing.T) {
 // mustRelay makes an allocation, which keeps the connection, and returns what asks whether it is still there.
 func mustRelay(t *testing.T, conn net.Conn) (refresh func()) {
 	t.Helper()
-	client, who := overTLS(t, conn), credentialFor("PA_one", time.Hour)
-	if code := client.allocate(who); code != 0 {
+	client, who := turntest.OverTLS(t, conn), turntest.CredentialFor("PA_one", time.Hour)
+	if code := client.Allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	return func() {
 		t.Helper()
-		if code := client.ask(stun.MethodRefresh, who); code != 0 {
+		if code := client.Ask(stun.MethodRefresh, who); code != 0 {
 			t.Fatalf("Refresh: %d", code)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Where alone an upstream may be imported, as the start of a path: a bump of it should be read in one place.
 var homes = map[string][]string{
 	"github.com/livekit/livekit-server/": {"livekit"},
-	"github.com/pion/turn/":              {"relay", "internal/load/flow.go"},
+	"github.com/pion/turn/":              {"internal/relay/", "internal/load/flow.go", "internal/turntest/"},
 	"github.com/caddyserver/":            {"internal/edge"},
 	"github.com/mholt/":                  {"internal/edge"},
 	"github.com/huin/goupnp":             {"internal/portmap"},

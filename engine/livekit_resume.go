@@ -17,7 +17,10 @@ import (
 // relayPlace is where a relay sends from, as in relay.json.
 type relayPlace struct {
 	Address netip.Addr `json:"relay_address"`
-	Ports   portRange  `json:"relay_ports"`
+	Ports   struct {
+		Min uint16 `json:"min"`
+		Max uint16 `json:"max"`
+	} `json:"relay_ports"`
 }
 
 // Controls are what media answers besides: POST /resume with a relayPlace has the clients of a relay that has restarted
@@ -80,5 +83,5 @@ func (p relayPlace) isSelected(info *types.ICEConnectionInfo) bool {
 		return false
 	}
 	address, err := netip.ParseAddr(last.Candidate.Address)
-	return err == nil && address.Unmap() == p.Address && p.Ports.contains(last.Candidate.Port)
+	return err == nil && address.Unmap() == p.Address && p.Ports.Min <= last.Candidate.Port && last.Candidate.Port <= p.Ports.Max
 }

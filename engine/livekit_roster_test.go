@@ -21,7 +21,9 @@ import (
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/participant"
 	"lkhub/engine/internal/private"
+	"lkhub/engine/internal/relay"
 	"lkhub/engine/internal/roster"
+	"lkhub/engine/internal/turntest"
 )
 
 // signIn joins a room and opens no PeerConnection.
@@ -228,50 +230,50 @@ func drain(c chan string) (got []string) {
 }
 
 // relayTo has a relay of this many ports for a media process, which it asks.
-func relayTo(t *testing.T, ports portRange) (callServer, *relay) {
+func relayTo(t *testing.T, ports relay.PortRange) (callServer, *testRelay) {
 	t.Helper()
 	udp := enginetest.FreePort(t)
-	r, listen := startRelay(t, loopbackPort(t, udp), usualQuota, func(r *relay) { r.config.RelayPorts = ports })
+	r, listen := startRelay(t, loopbackPort(t, udp), turntest.Quota, func(r *testRelay) { r.config.RelayPorts = ports })
 	server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", strings.TrimPrefix(listen, "127.0.0.1:"), "udp"))
 	config := r.config
 	config.MediaControl = server.control
-	r.bounds.use(config)
+	r.bounds.Use(config)
 	return server, r
 }
 
 // turnCredential is what the server gave a participant.
-func turnCredential(t *testing.T, p *participant.Participant) credential {
+func turnCredential(t *testing.T, p *participant.Participant) turntest.Credential {
 	t.Helper()
 	for _, server := range p.Welcome().IceServers {
 		if server.Username != "" {
-			return credential{server.Username, server.Credential}
+			return turntest.Credential{Username: server.Username, Password: server.Credential}
 		}
 	}
 	t.Fatal("no credential for TURN")
-	return credential{}
+	return turntest.Credential{}
 }
 
 // One join link, over and over: each join takes all that a participant may have, from an address of its own.
 func TestAFloodOfJoinsTakesNothingFromOthers(t *testing.T) {
 	const size, joins = 1000, 40
-	server, r := relayTo(t, portRange{25000, 25000 + size - 1})
-	allocate := func(who credential, network string, i int) stun.ErrorCode {
-		client := netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprint(network, i)), uint16(1024+clientPort.Add(1)))
-		return overTLS(t, dialAs(t, r, client)).allocate(who)
+	server, r := relayTo(t, relay.PortRange{Min: 25000, Max: 25000 + size - 1})
+	allocate := func(who turntest.Credential, network string, i int) stun.ErrorCode {
+		client := netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprint(network, i)), turntest.NextClient().Port())
+		return turntest.OverTLS(t, r.dialAs(t, client)).Allocate(who)
 	}
 	most := 0
 	for i := range joins {
 		who := turnCredential(t, server.signIn(t, "lobby", "flood"))
-		for range usualQuota {
+		for range turntest.Quota {
 			allocate(who, "198.51.100.", i)
 		}
-		most = max(most, r.allocations())
+		most = max(most, r.Allocations())
 		victim := turnCredential(t, server.signIn(t, "call", fmt.Sprint("other", i)))
 		if code := allocate(victim, "203.0.113.", i); code != 0 {
-			t.Fatalf("after %d joins, with %d of %d ports taken, somebody else got %d", i+1, r.allocations(), size, code)
+			t.Fatalf("after %d joins, with %d of %d ports taken, somebody else got %d", i+1, r.Allocations(), size, code)
 		}
 	}
-	t.Logf("%d allocations were asked for, at most %d of %d ports taken", joins*usualQuota, most, size)
+	t.Logf("%d allocations were asked for, at most %d of %d ports taken", joins*turntest.Quota, most, size)
 	server.signIn(t, "lobby", "flood").Close()
-	enginetest.Eventually(t, "what is left is the others'", func() bool { return r.allocations() == joins })
+	enginetest.Eventually(t, "what is left is the others'", func() bool { return r.Allocations() == joins })
 }

@@ -21,6 +21,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/process"
+	"lkhub/engine/internal/turntest"
 )
 
 // The real server, once: ready, keys, rooms, and a drain that ends when the last participant has left.
@@ -34,12 +35,12 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	}
 	keyFile, secretFile := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "relay.secret")
 	configFile, control := filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
-	relay, relayAddress := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	hubRelay, relayAddress := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
 	relayHost, relayPort, _ := net.SplitHostPort(relayAddress)
 	turnServer := fmt.Sprintf("{host: %s, port: %s, protocol: udp, secret_file: %s}", relayHost, relayPort, secretFile)
 	port := enginetest.FreePort(t)
 	enginetest.WritePrivate(t, map[string]string{
-		keyFile: ring.String(), secretFile: testSecret + "\n", configFile: enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, turnServer),
+		keyFile: ring.String(), secretFile: turntest.Secret + "\n", configFile: enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, turnServer),
 	})
 	var stdout, stderr bytes.Buffer
 	media := engineCommand("media", "--config", configFile, "--control", control)
@@ -64,7 +65,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	for i := range 6 {
 		key := []string{"APIz", "APIa", "APIm"}[i%3]
 		guest, refreshedBy, ice := join(t, port, key, secrets[key], fmt.Sprintf("guest%d", i))
-		checkICEServers(t, ice, relay, relayAddress)
+		checkICEServers(t, ice, hubRelay, relayAddress)
 		if refreshedBy != "APIz" {
 			t.Errorf("the refresh token of a guest with %s is signed with %s, want the current key APIz", key, refreshedBy)
 		}
@@ -108,7 +109,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 // askWithStrangersKey asks media with a token whose key is long, and has what a terminal obeys.
 func askWithStrangersKey(t *testing.T, port string) {
 	t.Helper()
-	token, err := auth.NewAccessToken("\x1b]0;\r\n"+strings.Repeat("A", 100_000), testSecret).
+	token, err := auth.NewAccessToken("\x1b]0;\r\n"+strings.Repeat("A", 100_000), turntest.Secret).
 		SetIdentity("stranger").SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: "den"}).ToJWT()
 	if err != nil {
 		t.Fatal(err)
@@ -175,13 +176,13 @@ func waitForExit(t *testing.T, cmd *exec.Cmd, ended chan error) {
 }
 
 // checkICEServers wants the hub's relay and nobody else's STUN, with a credential that the relay takes.
-func checkICEServers(t *testing.T, servers []*livekit.ICEServer, relay *relay, relayAddress string) {
+func checkICEServers(t *testing.T, servers []*livekit.ICEServer, hubRelay *testRelay, relayAddress string) {
 	t.Helper()
 	if len(servers) != 1 || fmt.Sprint(servers[0].Urls) != "[turn:"+relayAddress+"?transport=udp]" {
 		t.Fatalf("ICE servers: %v", servers)
 	}
-	who := credential{servers[0].Username, servers[0].Credential}
-	if code := newRawClient(t, relay, dialUDP).allocate(who); code != 0 {
+	who := turntest.Credential{Username: servers[0].Username, Password: servers[0].Credential}
+	if code := turntest.NewClient(t, turntest.DialUDP(t, net.UDPAddrFromAddrPort(hubRelay.config.Listen[0]))).Allocate(who); code != 0 {
 		t.Errorf("Allocate with LiveKit's credential: %d", code)
 	}
 }

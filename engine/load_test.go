@@ -13,6 +13,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/load"
+	"lkhub/engine/internal/turntest"
 )
 
 func TestLoadIsForwardedWhole(t *testing.T) {
@@ -97,12 +98,12 @@ func TestLoadThroughARelay(t *testing.T) {
 	relay, listen := startRelay(t, peer, 4)
 	authority := certtest.NewAuthority(t, "Hub CA")
 	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toDoor(relay))
-	who := credentialFor("PA_load", time.Hour)
+	who := turntest.CredentialFor("PA_load", time.Hour)
 	through := func(server, password string) []byte {
 		t.Helper()
 		cmd := engineCommand("load", "relay", "--server", server, "--peer", peer.String(), "--ca-file", authority.File(t),
 			"--allocations", "4", "--rate", "400", "--size", "1000", "--duration", "500ms")
-		cmd.Env = append(cmd.Env, "TURN_USERNAME="+who.username, "TURN_PASSWORD="+password)
+		cmd.Env = append(cmd.Env, "TURN_USERNAME="+who.Username, "TURN_PASSWORD="+password)
 		stdout, _ := cmd.Output()
 		return stdout
 	}
@@ -110,7 +111,7 @@ func TestLoadThroughARelay(t *testing.T) {
 		"udp": "turn:" + listen + "?transport=udp", "tls": "turns:127.0.0.1:" + front + "?transport=tcp",
 	} {
 		t.Run(name, func(t *testing.T) {
-			stdout := through(server, who.password)
+			stdout := through(server, who.Password)
 			var report load.RelayReport
 			if err := json.Unmarshal(stdout, &report); err != nil {
 				t.Fatal(err)
@@ -125,7 +126,7 @@ func TestLoadThroughARelay(t *testing.T) {
 			if report.RoundTripP50MS <= 0 || report.RoundTripP99MS < report.RoundTripP50MS {
 				t.Errorf("%+v", report)
 			}
-			enginetest.Eventually(t, "its allocations are given back", func() bool { return relay.allocations() == 0 })
+			enginetest.Eventually(t, "its allocations are given back", func() bool { return relay.Allocations() == 0 })
 		})
 	}
 	t.Run("that refuses it", func(t *testing.T) {

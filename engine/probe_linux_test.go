@@ -9,6 +9,7 @@ import (
 	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/relay"
 )
 
 // The hub's own probe on a machine that can't reach itself by the address that clients are told, nor by its name.
@@ -18,9 +19,9 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	}
 	authority := certtest.NewAuthority(t, "Hub CA")
 	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
-	hubRelay, relayAddress := startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
+	hubRelay, relayAddress := startRelay(t, loopbackPort(t, udp), 24, func(r *testRelay) {
 		local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
-		r.config.RelayAddress, r.config.Peers[0].Address, r.config.Translate = local, told, translations{{told, local}}
+		r.config.RelayAddress, r.config.Peers[0].Address, r.config.Translate = local, told, relay.Translations{{Advertised: told, Local: local}}
 		r.config.Listen[0] = netip.AddrPortFrom(local, r.config.Listen[0].Port())
 	})
 	_, relayPort, _ := net.SplitHostPort(relayAddress)

@@ -16,6 +16,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/probe"
+	"lkhub/engine/internal/turntest"
 )
 
 const (
@@ -90,7 +91,7 @@ func loopbackPort(t *testing.T, port string) *net.UDPAddr {
 func turnServer(t *testing.T, host, port, protocol string) string {
 	t.Helper()
 	secretFile := filepath.Join(t.TempDir(), "relay.secret")
-	enginetest.WritePrivate(t, map[string]string{secretFile: testSecret})
+	enginetest.WritePrivate(t, map[string]string{secretFile: turntest.Secret})
 	return fmt.Sprintf("{host: %q, port: %s, protocol: %s, secret_file: %s}", host, port, protocol, secretFile)
 }
 

@@ -21,7 +21,7 @@ import (
 // hubName is known to no resolver; requests lead it to 127.0.0.1.
 const hubName = "hub.invalid"
 
-func anotherSecret(r *relay) { r.secret = "another" }
+func anotherSecret(r *testRelay) { r.secret = "another" }
 
 // startFront ends TLS with a certificate and sends what comes on to where dial leads, as the edge does. Returns its port.
 func startFront(t *testing.T, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
@@ -58,8 +58,8 @@ func startFrontAt(t *testing.T, at string, certificate tls.Certificate, dial fun
 }
 
 // toDoor is the way to a relay, TLS ended.
-func toDoor(r *relay) func(net.Conn) (net.Conn, error) {
-	return func(client net.Conn) (net.Conn, error) { return r.streams.(*handed).dial(client.RemoteAddr()) }
+func toDoor(r *testRelay) func(net.Conn) (net.Conn, error) {
+	return func(client net.Conn) (net.Conn, error) { return r.streams.Dial(client.RemoteAddr()) }
 }
 
 func toPort(port string) func(net.Conn) (net.Conn, error) {
@@ -199,7 +199,7 @@ func TestProbeOfTURNOverIPv6(t *testing.T) {
 	}
 	conn.Close()
 	udp, port := enginetest.FreePort(t), enginetest.FreePort(t)
-	startRelay(t, loopbackPort(t, udp), 24, func(r *relay) {
+	startRelay(t, loopbackPort(t, udp), 24, func(r *testRelay) {
 		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + port)}
 	})
 	server := startSFU(t, udp, "0", turnServer(t, "[::1]", port, "udp"))

@@ -10,13 +10,14 @@ import (
 
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/turntest"
 )
 
 func TestCPUProfileIsWholeAfterAStop(t *testing.T) {
 	dir := t.TempDir()
 	secret, config := filepath.Join(dir, "relay.secret"), filepath.Join(dir, "relay.json")
 	control, record := filepath.Join(dir, "c"), filepath.Join(dir, "cpu.pprof")
-	enginetest.WritePrivate(t, map[string]string{secret: testSecret, config: enginetest.RelayJSON("127.0.0.1:"+enginetest.FreePort(t), secret)})
+	enginetest.WritePrivate(t, map[string]string{secret: turntest.Secret, config: enginetest.RelayJSON("127.0.0.1:"+enginetest.FreePort(t), secret)})
 	relay := engineCommand("relay", "--config", config, "--control", control, "--cpuprofile", record)
 	if err := relay.Start(); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ from lkhub.findings.catalogue.limits import relay_address_full, relay_nearly_ful
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.plan.host import RunsIn
 
-# Above this share of the ports, those who hold some get next to none more (engine/relay_bounds.go, lastShare).
+# Above this share of the ports, those who hold some get next to none more (engine/internal/relay/bounds.go, lastShare).
 NEARLY_FULL = 0.75
 
 # From this share of what is taken on, one address is worth a look.

@@ -1,5 +1,5 @@
 """What the relay is told: relay.json for TURN over UDP, and within caddy.json for TURN over TLS, which is part of the
-edge. The keys are in engine/relay_config.go."""
+edge. The keys are in engine/internal/relay/config.go."""
 
 import json
 from typing import Any

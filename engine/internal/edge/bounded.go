@@ -148,10 +148,10 @@ var admitted = make(chan struct{})
 
 var admit sync.Once
 
-// Admit lets clients in that have connected since the ports were opened. To be called when the first configuration runs and
+// admitClients lets clients in that have connected since the ports were opened. To be called when the first configuration runs and
 // has its certificates: Caddy starts its apps in no order, and the ports may be open before what is behind them. A client
 // that waits at an inherited socket would be told that there is no certificate.
-func Admit() { admit.Do(func() { close(admitted) }) }
+func admitClients() { admit.Do(func() { close(admitted) }) }
 
 // serve accepts until the socket is closed, whatever happens.
 func (s *socket) serve() {

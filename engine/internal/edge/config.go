@@ -42,8 +42,8 @@ func parseServed(config []byte) (served, error) {
 	return s, err
 }
 
-// GetRelay is the setting `relay` of the app `lkhub` in a configuration; nil: there is none.
-func GetRelay(config []byte) (json.RawMessage, error) {
+// getRelay is the setting `relay` of the app `lkhub` in a configuration; nil: there is none.
+func getRelay(config []byte) (json.RawMessage, error) {
 	s, err := parseServed(config)
 	if err != nil || s.Apps.Lkhub == nil {
 		return nil, err

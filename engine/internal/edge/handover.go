@@ -31,8 +31,8 @@ type Handover struct {
 	To string `json:"to"`
 }
 
-// ListenHanded listens for what is handed over to a name, as a server with `"listen": ["handover/NAME"]` does.
-func ListenHanded(name string) net.Listener {
+// listenHanded listens for what is handed over to a name, as a server with `"listen": ["handover/NAME"]` does.
+func listenHanded(name string) net.Listener {
 	return handovers.listen(context.Background(), name, func() {})
 }
 

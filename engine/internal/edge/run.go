@@ -49,9 +49,9 @@ var running struct {
 	managed  *managed
 }
 
-// Load makes Caddy run a configuration, also the one that it runs already: files that it names may have changed.
+// loadCaddy makes Caddy run a configuration, also the one that it runs already: files that it names may have changed.
 // After an error the one before is still running. A port that can't be bound is an error that tells its errno.
-func Load(config []byte) error {
+func loadCaddy(config []byte) error {
 	began := time.Now().UTC()
 	wanted, err := parseServed(config)
 	if err != nil {
@@ -88,18 +88,18 @@ func load(config []byte) error {
 	return err
 }
 
-// Stop ends listeners and gives up the locks of the storage. Connections end with the process.
-func Stop() error {
+// stopCaddy ends listeners and gives up the locks of the storage. Connections end with the process.
+func stopCaddy() error {
 	err := caddy.Stop()
 	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
 	return err
 }
 
-// settlePoll is how often AwaitCertificates looks; the CA of the hub's own issues in a few milliseconds.
+// settlePoll is how often awaitCertificates looks; the CA of the hub's own issues in a few milliseconds.
 const settlePoll = 5 * time.Millisecond
 
-// AwaitCertificates returns when each name has a certificate or has failed to get one, or when ctx ends.
-func AwaitCertificates(ctx context.Context) {
+// awaitCertificates returns when each name has a certificate or has failed to get one, or when ctx ends.
+func awaitCertificates(ctx context.Context) {
 	for !settled() {
 		select {
 		case <-ctx.Done():
@@ -125,8 +125,8 @@ func pending(names []string) []string {
 	return list
 }
 
-// GetStatus asks no daemon and no server: what is not known yet is pending.
-func GetStatus() Status {
+// getStatus asks no daemon and no server: what is not known yet is pending.
+func getStatus() Status {
 	running.Lock()
 	defer running.Unlock()
 	status := Status{

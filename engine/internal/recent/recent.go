@@ -30,6 +30,7 @@ func New[T comparable](most int, kept time.Duration) Set[T] {
 	return Set[T]{current: map[T]struct{}{}, before: map[T]struct{}{}, most: most, kept: kept}
 }
 
+// Add remembers a member.
 func (r *Set[T]) Add(member T, now time.Time) {
 	if r.turned.IsZero() {
 		r.turned = now
@@ -41,6 +42,7 @@ func (r *Set[T]) Add(member T, now time.Time) {
 	r.current[member] = struct{}{}
 }
 
+// Has says whether a member is remembered.
 func (r *Set[T]) Has(member T) bool {
 	if _, ok := r.current[member]; ok {
 		return true

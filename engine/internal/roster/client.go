@@ -34,6 +34,7 @@ func NewClient(socket string) *Client {
 	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: rosterPatience}}
 }
 
+// Ask asks about participants, by their SIDs.
 func (c *Client) Ask(ctx context.Context, participants []string) (Presence, error) {
 	var said Presence
 	body, err := json.Marshal(request{participants})

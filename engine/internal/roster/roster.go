@@ -32,6 +32,7 @@ type Roster struct {
 
 type entry struct{ identity, room string }
 
+// New is of nobody.
 func New() *Roster {
 	return &Roster{in: map[string]entry{}, left: recent.New[string](recent.Most, recent.Kept)}
 }

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -9,78 +9,78 @@ import (
 	"slices"
 	"sync"
 
-	"lkhub/engine/internal/edge"
 	"lkhub/engine/internal/places"
 	"lkhub/engine/internal/seen"
 )
 
-// streamRelays are the relay for TURN over TLS, which is in the edge's process: another one would cost each packet two
+// Streams are the relay for TURN over TLS, which is in the edge's process: another one would cost each packet two
 // more copies and two more system calls. A changed configuration makes another relay, and who has come to the one
 // before stays with it.
-type streamRelays struct {
+type Streams struct {
 	mu      sync.Mutex
-	current streamConfig
-	newest  *relay   // nil: TURN over TLS is not offered
-	running []*relay // the newest, and older ones until their last client has left
+	current StreamConfig
+	newest  *Server   // nil: TURN over TLS is not offered
+	running []*Server // the newest, and older ones until their last client has left
 	seen    map[string]seen.Sighting
-	open    func(*relay) error
-	bounds  *relayBounds // of all of them together
+	Open    func(*Server) error
+	bounds  *Bounds // of all of them together
 }
 
-// streamConfig is what makes a relay another one.
-type streamConfig struct {
+// StreamConfig is what makes a relay another one.
+type StreamConfig struct {
 	text   string // of its setting in caddy.json
-	relay  relayConfig
+	relay  Config
 	secret string
 }
 
-// newStreamRelays is for one process: its bounds are kept until that ends.
-func newStreamRelays() *streamRelays {
+// NewStreams is for one process: its bounds are kept until that ends.
+func NewStreams() *Streams {
 	// A descriptor is the client's connection, and one the relay port.
-	bounds := newRelayBounds(places.ForFiles(2, math.MaxUint16))
+	bounds := NewBounds(places.ForFiles(2, math.MaxUint16))
 	go bounds.run(context.Background())
-	return &streamRelays{seen: map[string]seen.Sighting{}, open: (*relay).open, bounds: bounds}
+	return &Streams{seen: map[string]seen.Sighting{}, Open: (*Server).open, bounds: bounds}
 }
 
-// readStreams reads the relay's setting in caddy.json, and its secret. Without a setting there is no relay.
-func readStreams(caddyJSON string) (streamConfig, error) {
-	setting, err := edge.GetRelay([]byte(caddyJSON))
-	if err != nil || setting == nil {
-		return streamConfig{}, nil // what is no JSON Caddy will say
+// ReadStreams reads the setting of a relay, and its secret. where is what the setting is called in an error. Without a
+// setting there is no relay.
+func ReadStreams(where string, setting []byte) (StreamConfig, error) {
+	if setting == nil {
+		return StreamConfig{}, nil
 	}
-	config, secret, err := readRelayConfig("caddy.json: apps.lkhub.relay", string(setting), false)
-	return streamConfig{string(setting), config, secret}, err
+	config, secret, err := ReadConfig(where, string(setting), false)
+	return StreamConfig{string(setting), config, secret}, err
 }
 
-// prepare makes the relay for wanted; it takes no connection before commit. After an error nothing has changed.
-func (s *streamRelays) prepare(wanted streamConfig) (*relayChange, error) {
+// Prepare makes the relay for wanted; it takes no connection before commit. After an error nothing has changed.
+func (s *Streams) Prepare(wanted StreamConfig) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if wanted.text == s.current.text && wanted.secret == s.current.secret {
-		return &relayChange{}, nil
+		return &Change{}, nil
 	}
-	change := &relayChange{relays: s, wanted: wanted}
+	change := &Change{relays: s, wanted: wanted}
 	if wanted.text == "" {
 		return change, nil
 	}
 	change.listener = newLateListener()
-	change.next = newRelay(wanted.relay, wanted.secret, change.listener, s.bounds)
-	if err := s.open(change.next); err != nil {
+	change.next = New(wanted.relay, wanted.secret, change.listener, s.bounds)
+	if err := s.Open(change.next); err != nil {
 		return nil, err
 	}
 	return change, nil
 }
 
-// relayChange is a relay on its way in; relays is nil where there is nothing to change.
-type relayChange struct {
-	relays   *streamRelays
-	wanted   streamConfig
-	next     *relay // nil: TURN over TLS is not offered any more
+// Change is a relay on its way in; relays is nil where there is nothing to change.
+type Change struct {
+	relays   *Streams
+	wanted   StreamConfig
+	next     *Server // nil: TURN over TLS is not offered any more
 	listener *lateListener
 }
 
-// commit gives new connections to the changed relay. It can't fail: the edge runs its configuration by then.
-func (c *relayChange) commit() {
+// Commit gives the connections of a listener to the changed relay; listen makes it where there is a relay. It can't fail:
+// the edge runs its configuration by then.
+func (c *Change) Commit(listen func() net.Listener) {
 	s := c.relays
 	if s == nil {
 		return
@@ -88,8 +88,8 @@ func (c *relayChange) commit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.next != nil {
-		s.bounds.use(c.wanted.relay)
-		c.listener.listen(edge.ListenHanded("relay"))
+		s.bounds.Use(c.wanted.relay)
+		c.listener.listen(listen())
 		s.running = append(s.running, c.next)
 		go s.serve(c.next)
 	}
@@ -99,8 +99,8 @@ func (c *relayChange) commit() {
 	s.current, s.newest = c.wanted, c.next
 }
 
-// discard gives the change up: the edge refused the rest of its configuration.
-func (c *relayChange) discard() {
+// Discard gives the change up: the edge refused the rest of its configuration.
+func (c *Change) Discard() {
 	if c.next != nil {
 		c.next.retire()
 		go func() { _ = c.next.serve() }()
@@ -150,18 +150,18 @@ type lateAddr struct{}
 func (lateAddr) Network() string { return "late" }
 func (lateAddr) String() string  { return "relay" }
 
-func (s *streamRelays) serve(r *relay) {
+func (s *Streams) serve(r *Server) {
 	if err := r.serve(); err != nil {
 		log.Printf("the relay for TURN over TLS: %v", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running = slices.DeleteFunc(s.running, func(other *relay) bool { return other == r })
+	s.running = slices.DeleteFunc(s.running, func(other *Server) bool { return other == r })
 	s.remember(r)
 }
 
 // remember keeps the last sighting of each path.
-func (s *streamRelays) remember(r *relay) {
+func (s *Streams) remember(r *Server) {
 	for path, sighted := range r.seen() {
 		if sighted.At > s.seen[path].At {
 			s.seen[path] = sighted
@@ -169,13 +169,13 @@ func (s *streamRelays) remember(r *relay) {
 	}
 }
 
-// status tells of all that run, as the status of a relay does, and how many connections they have.
-func (s *streamRelays) status() map[string]any {
+// Status tells of all that run, as the status of a relay does, and how many connections they have.
+func (s *Streams) Status() map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	allocations, connections := 0, 0
 	for _, r := range s.running {
-		allocations += r.allocations()
+		allocations += r.Allocations()
 		connections += r.door.connections()
 		s.remember(r)
 	}

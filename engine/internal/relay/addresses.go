@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -15,14 +15,14 @@ import (
 	"lkhub/engine/internal/reads"
 )
 
-// relayAddresses gives allocations their sockets: on the relay address, within the relay ports, and with nobody
+// addresses gives allocations their sockets: on the relay address, within the relay ports, and with nobody
 // but the peers at the other end.
-type relayAddresses struct {
+type addresses struct {
 	turn.RelayAddressGeneratorPortRange
-	peers     peers
-	translate translations
-	bounds    *relayBounds
-	clients   *relayClients
+	peers     Peers
+	translate Translations
+	bounds    *Bounds
+	clients   *clients
 }
 
 // portTries is how many ports are tried for an allocation: other programs of the machine may have some of them.
@@ -33,8 +33,8 @@ var (
 	errNotAPeer = errors.New("not a peer of this relay")
 )
 
-func newRelayAddresses(config relayConfig, bounds *relayBounds) *relayAddresses {
-	return &relayAddresses{
+func newAddresses(config Config, bounds *Bounds) *addresses {
+	return &addresses{
 		RelayAddressGeneratorPortRange: turn.RelayAddressGeneratorPortRange{
 			RelayAddress: config.RelayAddress.AsSlice(),
 			Address:      config.RelayAddress.String(),
@@ -44,13 +44,13 @@ func newRelayAddresses(config relayConfig, bounds *relayBounds) *relayAddresses 
 		peers:     config.Peers,
 		translate: config.Translate,
 		bounds:    bounds,
-		clients:   newRelayClients(config),
+		clients:   newClients(config),
 	}
 }
 
-func (a *relayAddresses) permit(_ net.Addr, peer net.IP) bool { return a.peers.allowIP(peer) }
+func (a *addresses) permit(_ net.Addr, peer net.IP) bool { return a.peers.allowIP(peer) }
 
-func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+func (a *addresses) AllocatePacketConn(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	// A client names a port through EVEN-PORT and its reservation for the port after that.
 	if want.RequestedPort != 0 && (want.RequestedPort < int(a.MinPort) || want.RequestedPort > int(a.MaxPort)) {
 		return nil, nil, fmt.Errorf("port %d is not a relay port", want.RequestedPort)
@@ -85,11 +85,11 @@ func (a *relayAddresses) AllocatePacketConn(want turn.AllocateListenerConfig) (n
 
 // open binds a relay port: the one that is wanted, or one that is free. With pion's own tries at random an Allocate would
 // fail by chance long before the last port is taken.
-func (a *relayAddresses) open(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+func (a *addresses) open(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	if want.RequestedPort != 0 {
 		return a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
 	}
-	ports := portRange{a.MinPort, a.MaxPort}
+	ports := PortRange{a.MinPort, a.MaxPort}
 	err, tried := errFull, map[int]bool{}
 	for range portTries {
 		port, ok := a.bounds.freePort(ports, rand.IntN(int(ports.Max-ports.Min)+1), tried)
@@ -108,11 +108,11 @@ func (a *relayAddresses) open(want turn.AllocateListenerConfig) (net.PacketConn,
 }
 
 // With TCP allocations (RFC 6062) a relay is a proxy to any TCP service at a peer's address, permissions or not.
-func (a *relayAddresses) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+func (a *addresses) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
 	return nil, nil, errNoTCP
 }
 
-func (a *relayAddresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
+func (a *addresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
 	return nil, errNoTCP
 }
 
@@ -120,7 +120,7 @@ func (a *relayAddresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error)
 // peers' own ports remain. To pion the peers have the addresses that clients name.
 type peerConn struct {
 	*net.UDPConn
-	peers  peers
+	peers  Peers
 	homes  peerHomes
 	holder holder
 	made   time.Time

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"net"
@@ -8,32 +8,32 @@ import (
 	"lkhub/engine/internal/seen"
 )
 
-// relayClients know whom each relay socket is for: what a client has sent to media through one proves its way in.
+// clients know whom each relay socket is for: what a client has sent to media through one proves its way in.
 // An allocation alone proves little, since clients make them on every way and most use none.
-type relayClients struct {
+type clients struct {
 	outside *seen.Record
 
 	mu   sync.Mutex
 	open map[int]*peerConn // by relay port
 }
 
-func newRelayClients(config relayConfig) *relayClients {
+func newClients(config Config) *clients {
 	at := seen.NewHome()
 	for _, peer := range config.Peers {
 		at.Told = append(at.Told, peer.Address)
 		at.Served = append(at.Served, config.Translate.local(peer.Address))
 	}
-	return &relayClients{outside: seen.New(at.Has), open: map[int]*peerConn{}}
+	return &clients{outside: seen.New(at.Has), open: map[int]*peerConn{}}
 }
 
-func (c *relayClients) opened(conn *peerConn) {
+func (c *clients) opened(conn *peerConn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[conn.port()] = conn
 }
 
 // allocated is pion's report of whom a relayed address was given to.
-func (c *relayClients) allocated(client, relayed net.Addr) {
+func (c *clients) allocated(client, relayed net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn := c.open[relayed.(*net.UDPAddr).Port]; conn != nil {
@@ -41,7 +41,7 @@ func (c *relayClients) allocated(client, relayed net.Addr) {
 	}
 }
 
-func (c *relayClients) closed(conn *peerConn) {
+func (c *clients) closed(conn *peerConn) {
 	c.mu.Lock()
 	// The port may be another socket's by now.
 	if c.open[conn.port()] == conn {
@@ -52,7 +52,7 @@ func (c *relayClients) closed(conn *peerConn) {
 }
 
 // seen tells who has used a path, up to now.
-func (c *relayClients) seen() map[string]seen.Sighting {
+func (c *clients) seen() map[string]seen.Sighting {
 	c.mu.Lock()
 	conns := make([]*peerConn, 0, len(c.open))
 	for _, conn := range c.open {
@@ -66,7 +66,7 @@ func (c *relayClients) seen() map[string]seen.Sighting {
 }
 
 // note takes down a client if its packets have reached media since the last time, and tells whether they have.
-func (c *relayClients) note(conn *peerConn) bool {
+func (c *clients) note(conn *peerConn) bool {
 	if !conn.carried.Swap(false) {
 		return false
 	}

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"net/netip"
@@ -6,6 +6,7 @@ import (
 
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/seen"
+	"lkhub/engine/internal/turntest"
 )
 
 // What a client's checks and its media begin with.
@@ -14,7 +15,7 @@ const (
 	dtls  = "\x16\xfe\xfd a handshake"
 )
 
-func seenBy(t *testing.T, r *relay) map[string]seen.Sighting {
+func seenBy(t *testing.T, r *Server) map[string]seen.Sighting {
 	t.Helper()
 	status, err := r.Status(t.Context())
 	if err != nil {
@@ -28,7 +29,7 @@ func TestRelaySeesWhoHasSentMedia(t *testing.T) {
 		"udp": {"turn-udp", "127.0.0.1"}, "stream": {"turn-tls", "203.0.113.1"},
 	} {
 		t.Run(way, func(t *testing.T) {
-			peer := listenUDP(t)
+			peer := turntest.ListenUDP(t)
 			r, _ := startRelay(t, peer.LocalAddr(), 24)
 			r.addresses.clients.outside.IsHome = func(netip.Addr) bool { return false }
 			_, relayed := newTURNClient(t, r, ways[way])
@@ -49,7 +50,7 @@ func TestRelaySeesWhoHasSentMedia(t *testing.T) {
 
 // It may be over before anybody asks.
 func TestRelayRemembersWhoHasLeft(t *testing.T) {
-	peer := listenUDP(t)
+	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
 	_, relayed := newTURNClient(t, r, dialStream)
 	send(t, relayed, peer.LocalAddr(), dtls)
@@ -67,7 +68,7 @@ func TestRelayRemembersWhoHasLeft(t *testing.T) {
 }
 
 func TestRelayDoesNotSeeWhoIsOnThisMachine(t *testing.T) {
-	peer := listenUDP(t)
+	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
 	_, relayed := newTURNClient(t, r, dialUDP)
 	send(t, relayed, peer.LocalAddr(), dtls)
@@ -91,8 +92,8 @@ func TestMediaIsToldFromChecks(t *testing.T) {
 // Clients are told the outside address of a 1:1 NAT, and come to the local one.
 func TestRelayKnowsItsHomeByItsPeers(t *testing.T) {
 	local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
-	config := relayConfig{Translate: translations{{told, local}}, Peers: peers{{told, portRange{7882, 7882}}}}
-	clients := newRelayClients(config)
+	config := Config{Translate: Translations{{told, local}}, Peers: Peers{{told, PortRange{7882, 7882}}}}
+	clients := newClients(config)
 	for address, want := range map[string]bool{"203.0.113.5": true, "127.0.0.1": true, "203.0.113.9": false} {
 		if got := clients.outside.IsHome(netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s is home: %v", address, got)

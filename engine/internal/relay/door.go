@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -24,9 +24,9 @@ type streamLimits struct {
 // has lost its call long before.
 var usualLimits = streamLimits{idle: 10 * time.Second, write: 5 * time.Second}
 
-// relayDoor accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
+// door accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
 // theirs that a connection has to tell.
-type relayDoor struct {
+type door struct {
 	net.Listener
 	most   int // connections at a time
 	places *places.Counter
@@ -34,32 +34,32 @@ type relayDoor struct {
 	local  *net.TCPAddr
 
 	mu   sync.Mutex
-	open map[*relayStream]struct{}
+	open map[*stream]struct{}
 	done bool          // nobody is let in any more
 	gone chan struct{} // closed when that is so and the last stream has left
 	// Streams by the very address that pion was given for them, since it reports allocations by address.
-	byClient map[net.Addr]*relayStream
+	byClient map[net.Addr]*stream
 }
 
-// newRelayDoor has no place for more connections than relay ports: they could not all have an allocation. No address
+// newDoor has no place for more connections than relay ports: they could not all have an allocation. No address
 // has them all.
-func newRelayDoor(listener net.Listener, config relayConfig, limits streamLimits) *relayDoor {
+func newDoor(listener net.Listener, config Config, limits streamLimits) *door {
 	most := int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
-	return &relayDoor{
+	return &door{
 		Listener: listener,
 		most:     most,
 		places:   places.New(most),
 		limits:   limits,
 		local:    &net.TCPAddr{IP: config.RelayAddress.AsSlice()},
-		open:     map[*relayStream]struct{}{},
-		byClient: map[net.Addr]*relayStream{},
+		open:     map[*stream]struct{}{},
+		byClient: map[net.Addr]*stream{},
 		gone:     make(chan struct{}),
 	}
 }
 
 // Accept ends when the listener is closed and the last stream has left: pion takes any error for the end of all that
 // came in, and would accept nobody any more.
-func (d *relayDoor) Accept() (net.Conn, error) {
+func (d *door) Accept() (net.Conn, error) {
 	for {
 		conn, err := d.Listener.Accept()
 		switch {
@@ -77,21 +77,21 @@ func (d *relayDoor) Accept() (net.Conn, error) {
 	}
 }
 
-func (d *relayDoor) admit(conn net.Conn) *relayStream {
+func (d *door) admit(conn net.Conn) *stream {
 	client, ok := conn.RemoteAddr().(*net.TCPAddr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !ok || d.done || !d.places.Enter(places.ClientOf(client), d.most) {
 		return nil
 	}
-	s := newRelayStream(conn, client, d)
+	s := newStream(conn, client, d)
 	d.open[s] = struct{}{}
 	d.byClient[client] = s
 	return s
 }
 
 // retire lets nobody in any more; who is there stays.
-func (d *relayDoor) retire() error {
+func (d *door) retire() error {
 	err := d.Listener.Close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -103,17 +103,17 @@ func (d *relayDoor) retire() error {
 }
 
 // closeIfGone is called under the lock when there may be nobody for the first time.
-func (d *relayDoor) closeIfGone() {
+func (d *door) closeIfGone() {
 	if d.done && len(d.open) == 0 {
 		close(d.gone)
 	}
 }
 
 // Close ends the connections too; pion's own Close leaves them.
-func (d *relayDoor) Close() error {
+func (d *door) Close() error {
 	err := d.retire()
 	d.mu.Lock()
-	streams := make([]*relayStream, 0, len(d.open))
+	streams := make([]*stream, 0, len(d.open))
 	for s := range d.open {
 		streams = append(streams, s)
 	}
@@ -124,14 +124,14 @@ func (d *relayDoor) Close() error {
 	return err
 }
 
-func (d *relayDoor) connections() int {
+func (d *door) connections() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.open)
 }
 
 // left is called when a stream has closed.
-func (d *relayDoor) left(s *relayStream) {
+func (d *door) left(s *stream) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.idle.Stop()
@@ -142,11 +142,11 @@ func (d *relayDoor) left(s *relayStream) {
 }
 
 // allocated and released are pion's reports, of UDP clients too.
-func (d *relayDoor) allocated(client net.Addr) { d.withStream(client, (*relayStream).allocated) }
+func (d *door) allocated(client net.Addr) { d.withStream(client, (*stream).allocated) }
 
-func (d *relayDoor) released(client net.Addr) { d.withStream(client, (*relayStream).released) }
+func (d *door) released(client net.Addr) { d.withStream(client, (*stream).released) }
 
-func (d *relayDoor) withStream(client net.Addr, do func(*relayStream)) {
+func (d *door) withStream(client net.Addr, do func(*stream)) {
 	d.mu.Lock()
 	s := d.byClient[client]
 	d.mu.Unlock()

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -62,9 +62,9 @@ func parseHolder(user string) holder {
 	return holder{participant, network}
 }
 
-// relayBounds know which participant holds which relay ports, and say which may have one more. A process has one of
+// Bounds know which participant holds which relay ports, and say which may have one more. A process has one of
 // them, for all the relays that come and go in it.
-type relayBounds struct {
+type Bounds struct {
 	clock func() time.Time
 	most  int           // of allocations, whatever the range: each has a descriptor
 	woken chan struct{} // a participant has come
@@ -76,7 +76,7 @@ type relayBounds struct {
 	roster       *roster.Client
 	held         int
 	open         map[int]*peerConn // by port
-	participants map[string]*relayParticipant
+	participants map[string]*participant
 	networks     map[netip.Prefix]int
 	sites        map[netip.Prefix]int // of IPv6: what may be one home's or office's
 	gone         recent.Set[string]   // participants that have left
@@ -84,8 +84,8 @@ type relayBounds struct {
 	asked        time.Time // when the roster last answered
 }
 
-// relayParticipant is one that holds relay ports.
-type relayParticipant struct {
+// participant is one that holds relay ports.
+type participant struct {
 	held     int
 	conns    map[*peerConn]struct{}
 	since    time.Time
@@ -101,13 +101,14 @@ type refusal struct {
 	Address string  `json:"address,omitempty"`
 }
 
-func newRelayBounds(most int) *relayBounds {
-	return &relayBounds{
+// NewBounds are for as many allocations at most.
+func NewBounds(most int) *Bounds {
+	return &Bounds{
 		clock:        time.Now,
 		most:         most,
 		woken:        make(chan struct{}, 1),
 		open:         map[int]*peerConn{},
-		participants: map[string]*relayParticipant{},
+		participants: map[string]*participant{},
 		networks:     map[netip.Prefix]int{},
 		sites:        map[netip.Prefix]int{},
 		gone:         recent.New[string](recent.Most, recent.Kept),
@@ -115,8 +116,8 @@ func newRelayBounds(most int) *relayBounds {
 	}
 }
 
-// use makes the bounds those of a relay with this configuration.
-func (b *relayBounds) use(config relayConfig) {
+// Use makes the bounds those of a relay with this configuration.
+func (b *Bounds) Use(config Config) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.ports = int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
@@ -129,7 +130,7 @@ func (b *relayBounds) use(config relayConfig) {
 
 // admit says whether a holder may have one more allocation. A participant that has its quota gets another for the one
 // that it has used the least lately: after each change of network it has some that it can't give back any more.
-func (b *relayBounds) admit(h holder) error {
+func (b *Bounds) admit(h holder) error {
 	b.mu.Lock()
 	var spare *peerConn
 	if p := b.participants[h.participant]; p != nil && p.held >= b.quota {
@@ -144,7 +145,7 @@ func (b *relayBounds) admit(h holder) error {
 }
 
 // take counts an allocation that is about to be made; giveBack is for when it has ended, or was not made.
-func (b *relayBounds) take(h holder) error {
+func (b *Bounds) take(h holder) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err := b.check(h, false); err != nil {
@@ -152,7 +153,7 @@ func (b *relayBounds) take(h holder) error {
 	}
 	p := b.participants[h.participant]
 	if p == nil {
-		p = &relayParticipant{conns: map[*peerConn]struct{}{}, since: b.clock()}
+		p = &participant{conns: map[*peerConn]struct{}{}, since: b.clock()}
 		b.participants[h.participant] = p
 		select {
 		case b.woken <- struct{}{}:
@@ -168,7 +169,7 @@ func (b *relayBounds) take(h holder) error {
 	return nil
 }
 
-func (b *relayBounds) giveBack(h holder) {
+func (b *Bounds) giveBack(h holder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held--
@@ -184,7 +185,7 @@ func (b *relayBounds) giveBack(h holder) {
 }
 
 // check is called under the lock.
-func (b *relayBounds) check(h holder, replaces bool) error {
+func (b *Bounds) check(h holder, replaces bool) error {
 	err := b.reason(h, replaces)
 	if err != nil {
 		b.refused[err] = refusal{b.refused[err].Count + 1, float64(b.clock().UnixMilli()) / 1000, places.Name(h.network)}
@@ -192,7 +193,7 @@ func (b *relayBounds) check(h holder, replaces bool) error {
 	return err
 }
 
-func (b *relayBounds) reason(h holder, replaces bool) error {
+func (b *Bounds) reason(h holder, replaces bool) error {
 	p := b.participants[h.participant]
 	site, isOfSite := places.SiteOf(h.network)
 	share := networkShare(b.size, b.size-b.held, b.quota)
@@ -224,7 +225,7 @@ func networkShare(size, free, quota int) int {
 	return min(office, 2*quota)
 }
 
-func (b *relayBounds) heldBy(identity string) int {
+func (b *Bounds) heldBy(identity string) int {
 	held := 0
 	for _, p := range b.participants {
 		if p.identity == identity {
@@ -235,7 +236,7 @@ func (b *relayBounds) heldBy(identity string) int {
 }
 
 // freePort returns one that is not taken and was not tried in vain, looking onwards from start.
-func (b *relayBounds) freePort(ports portRange, start int, tried map[int]bool) (int, bool) {
+func (b *Bounds) freePort(ports PortRange, start int, tried map[int]bool) (int, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := int(ports.Max-ports.Min) + 1
@@ -248,7 +249,7 @@ func (b *relayBounds) freePort(ports portRange, start int, tried map[int]bool) (
 	return 0, false
 }
 
-func (b *relayBounds) opened(conn *peerConn) {
+func (b *Bounds) opened(conn *peerConn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open[conn.port()] = conn
@@ -257,7 +258,7 @@ func (b *relayBounds) opened(conn *peerConn) {
 	}
 }
 
-func (b *relayBounds) closed(conn *peerConn) {
+func (b *Bounds) closed(conn *peerConn) {
 	b.mu.Lock()
 	// The port may be another socket's by now.
 	if b.open[conn.port()] == conn {
@@ -274,7 +275,7 @@ func (b *relayBounds) closed(conn *peerConn) {
 
 // outlives says whether what a participant holds goes on after its credential has expired: for as long as it is in, or
 // in a call as far as can be seen where media does not say. A new allocation wants the former.
-func (b *relayBounds) outlives(participant string, allocates bool) bool {
+func (b *Bounds) outlives(participant string, allocates bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.participants[participant]
@@ -290,7 +291,7 @@ func (b *relayBounds) outlives(participant string, allocates bool) bool {
 }
 
 // spare is the allocation that a participant can do without the best, if any.
-func (p *relayParticipant) spare(now time.Time) *peerConn {
+func (p *participant) spare(now time.Time) *peerConn {
 	var spare *peerConn
 	var since time.Time
 	for conn := range p.conns {
@@ -306,7 +307,7 @@ func (p *relayParticipant) spare(now time.Time) *peerConn {
 }
 
 // status tells how much of the range is taken, who holds the most of it, and what was refused.
-func (b *relayBounds) status() map[string]any {
+func (b *Bounds) status() map[string]any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var most map[string]any

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -14,20 +14,15 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/roster"
-)
-
-// The default range is shared by two relays.
-const (
-	usualPorts = 5000
-	usualQuota = 12
+	"lkhub/engine/internal/turntest"
 )
 
 // boundsOf has a range and a quota, and a clock that a test sets.
-func boundsOf(size, quota int) (*relayBounds, *time.Time) {
+func boundsOf(size, quota int) (*Bounds, *time.Time) {
 	now := time.Unix(1_800_000_000, 0)
-	b := newRelayBounds(math.MaxUint16)
+	b := NewBounds(math.MaxUint16)
 	b.clock = func() time.Time { return now }
-	b.use(relayConfig{RelayPorts: portRange{20000, uint16(20000 + size - 1)}, Quota: quota})
+	b.Use(Config{RelayPorts: PortRange{20000, uint16(20000 + size - 1)}, Quota: quota})
 	return b, &now
 }
 
@@ -36,7 +31,7 @@ func holderAt(participant, address string) holder {
 }
 
 // takeUpTo takes allocations until one is refused, or there are so many; how many there are, and why not more.
-func (b *relayBounds) takeUpTo(most int, h func(i int) holder) (int, error) {
+func (b *Bounds) takeUpTo(most int, h func(i int) holder) (int, error) {
 	for i := range most {
 		if err := b.admit(h(i)); err != nil {
 			return i, err
@@ -54,25 +49,25 @@ func peopleAt(address, name string, quota int) func(i int) holder {
 }
 
 func TestAnOfficeBehindOneAddressFits(t *testing.T) {
-	b, _ := boundsOf(usualPorts, usualQuota)
-	all := officePeople * usualQuota
-	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "first", usualQuota)); err != nil {
+	b, _ := boundsOf(turntest.UsualPorts, turntest.Quota)
+	all := officePeople * turntest.Quota
+	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "first", turntest.Quota)); err != nil {
 		t.Fatalf("%d of %d: %v", n, all, err)
 	}
 	// Everybody loses the connection at once and joins again, before anything of the first time has ended.
-	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "again", usualQuota)); err != nil {
+	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "again", turntest.Quota)); err != nil {
 		t.Fatalf("the second time %d of %d: %v", n, all, err)
 	}
 }
 
 func TestOneAddressLeavesPortsForOthers(t *testing.T) {
-	for _, size := range []int{usualPorts, 2 * usualPorts, 600, 100, 50} {
-		b, _ := boundsOf(size, usualQuota)
-		n, err := b.takeUpTo(size, peopleAt("203.0.113.7", "x", usualQuota))
+	for _, size := range []int{turntest.UsualPorts, 2 * turntest.UsualPorts, 600, 100, 50} {
+		b, _ := boundsOf(size, turntest.Quota)
+		n, err := b.takeUpTo(size, peopleAt("203.0.113.7", "x", turntest.Quota))
 		if !errors.Is(err, errNetwork) || n > (size+1)/2 {
 			t.Errorf("of %d ports one address got %d: %v", size, n, err)
 		}
-		if n, err := b.takeUpTo(usualQuota, peopleAt("198.51.100.1", "y", usualQuota)); err != nil {
+		if n, err := b.takeUpTo(turntest.Quota, peopleAt("198.51.100.1", "y", turntest.Quota)); err != nil {
 			t.Errorf("of %d ports another participant got %d: %v", size, n, err)
 		}
 	}
@@ -80,28 +75,28 @@ func TestOneAddressLeavesPortsForOthers(t *testing.T) {
 
 // A site of IPv6 has thousands of networks.
 func TestOneSiteLeavesPortsForOthers(t *testing.T) {
-	for _, size := range []int{2 * usualPorts, 600, 100} {
-		b, _ := boundsOf(size, usualQuota)
+	for _, size := range []int{2 * turntest.UsualPorts, 600, 100} {
+		b, _ := boundsOf(size, turntest.Quota)
 		networks := func(i int) holder {
-			return holderAt(fmt.Sprint("PA_", i/usualQuota), fmt.Sprintf("2001:db8:1:%x::1", i/usualQuota))
+			return holderAt(fmt.Sprint("PA_", i/turntest.Quota), fmt.Sprintf("2001:db8:1:%x::1", i/turntest.Quota))
 		}
 		n, err := b.takeUpTo(size, networks)
 		if !errors.Is(err, errNetwork) || n > (size+1)/2 {
 			t.Errorf("of %d ports one site got %d: %v", size, n, err)
 		}
-		if n, err := b.takeUpTo(usualQuota, peopleAt("2001:db8:2::1", "y", usualQuota)); err != nil {
+		if n, err := b.takeUpTo(turntest.Quota, peopleAt("2001:db8:2::1", "y", turntest.Quota)); err != nil {
 			t.Errorf("of %d ports another site got %d: %v", size, n, err)
 		}
 	}
 }
 
 func TestTheLastQuarterIsForNewcomers(t *testing.T) {
-	b, _ := boundsOf(usualPorts, usualQuota)
+	b, _ := boundsOf(turntest.UsualPorts, turntest.Quota)
 	for i := range 40 {
-		_, _ = b.takeUpTo(usualPorts, peopleAt(fmt.Sprint("203.0.113.", i), fmt.Sprint(i, "-"), usualQuota))
+		_, _ = b.takeUpTo(turntest.UsualPorts, peopleAt(fmt.Sprint("203.0.113.", i), fmt.Sprint(i, "-"), turntest.Quota))
 	}
 	for i := range 10 {
-		if n, err := b.takeUpTo(2*usualQuota, peopleAt(fmt.Sprint("198.51.100.", i), fmt.Sprint("n", i, "-"), usualQuota)); err != nil {
+		if n, err := b.takeUpTo(2*turntest.Quota, peopleAt(fmt.Sprint("198.51.100.", i), fmt.Sprint("n", i, "-"), turntest.Quota)); err != nil {
 			t.Errorf("newcomer %d got %d with %d of %d taken: %v", i, n, b.held, b.size, err)
 		}
 	}
@@ -109,7 +104,7 @@ func TestTheLastQuarterIsForNewcomers(t *testing.T) {
 
 func TestSmallRangesServeSomebody(t *testing.T) {
 	for size, alone := range map[int]int{1: 1, 2: 1, 3: 2, 4: 2, 24: 12} {
-		b, _ := boundsOf(size, usualQuota)
+		b, _ := boundsOf(size, turntest.Quota)
 		if n, _ := b.takeUpTo(size, peopleAt("203.0.113.7", "x", 1)); n != alone {
 			t.Errorf("of %d ports one address got %d, want %d", size, n, alone)
 		}
@@ -150,7 +145,7 @@ func TestAnAddressIsCountedAsOneHoweverItIsWritten(t *testing.T) {
 }
 
 // allocateFor opens a relay socket.
-func allocateFor(t *testing.T, addresses *relayAddresses, h holder) (*peerConn, error) {
+func allocateFor(t *testing.T, addresses *addresses, h holder) (*peerConn, error) {
 	t.Helper()
 	if err := addresses.bounds.admit(h); err != nil {
 		return nil, err
@@ -163,7 +158,7 @@ func allocateFor(t *testing.T, addresses *relayAddresses, h holder) (*peerConn, 
 	return conn.(*peerConn), nil
 }
 
-func mustAllocateFor(t *testing.T, addresses *relayAddresses, h holder) *peerConn {
+func mustAllocateFor(t *testing.T, addresses *addresses, h holder) *peerConn {
 	t.Helper()
 	conn, err := allocateFor(t, addresses, h)
 	if err != nil {
@@ -175,9 +170,9 @@ func mustAllocateFor(t *testing.T, addresses *relayAddresses, h holder) *peerCon
 // ownAddress is one where no other test binds ports.
 const ownAddress = "127.77.13.1"
 
-func testAddresses(t *testing.T, ports portRange, quota int) (*relayAddresses, *time.Time) {
+func testAddresses(t *testing.T, ports PortRange, quota int) (*addresses, *time.Time) {
 	t.Helper()
-	addresses := newTestAddresses(t, relayConfig{RelayAddress: netip.MustParseAddr(ownAddress), RelayPorts: ports, Quota: quota})
+	addresses := newTestAddresses(t, Config{RelayAddress: netip.MustParseAddr(ownAddress), RelayPorts: ports, Quota: quota})
 	now := time.Now()
 	addresses.bounds.clock = func() time.Time { return now }
 	return addresses, &now
@@ -185,7 +180,7 @@ func testAddresses(t *testing.T, ports portRange, quota int) (*relayAddresses, *
 
 // Somebody who walks from network to network leaves allocations behind that are not given back.
 func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
-	addresses, now := testAddresses(t, portRange{21000, 21999}, 3)
+	addresses, now := testAddresses(t, PortRange{21000, 21999}, 3)
 	h := holderAt("PA_walks", "127.0.0.1")
 	start := *now
 	unused := mustAllocateFor(t, addresses, h)
@@ -213,7 +208,7 @@ func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 }
 
 // freePorts is a range of ports of which none is in use.
-func freePorts(t *testing.T, size int) portRange {
+func freePorts(t *testing.T, size int) PortRange {
 	t.Helper()
 	for first := 20000; first+size < 32768; first += size {
 		var conns []net.PacketConn
@@ -226,11 +221,11 @@ func freePorts(t *testing.T, size int) portRange {
 			conn.Close()
 		}
 		if len(conns) == size {
-			return portRange{uint16(first), uint16(first + size - 1)}
+			return PortRange{uint16(first), uint16(first + size - 1)}
 		}
 	}
 	t.Fatal("no free ports")
-	return portRange{}
+	return PortRange{}
 }
 
 func TestEveryPortIsFound(t *testing.T) {
@@ -255,7 +250,7 @@ func TestEveryPortIsFound(t *testing.T) {
 }
 
 func TestBoundsAreGivenBack(t *testing.T) {
-	addresses, _ := testAddresses(t, portRange{23000, 23999}, 100)
+	addresses, _ := testAddresses(t, PortRange{23000, 23999}, 100)
 	var conns []*peerConn
 	for i := range 20 {
 		at := []string{"192.0.2.1", "2001:db8::1"}[i%2]
@@ -276,10 +271,10 @@ func TestBoundsAreGivenBack(t *testing.T) {
 
 // To find an even port pion takes sockets without a user.
 func TestSocketsForNobodyAreNotCounted(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 1)
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 1)
 	for i := range 20 {
-		who := credentialFor(fmt.Sprint("PA_", i), time.Hour)
-		if code := newRawClient(t, r, dialUDP).ask(stun.MethodAllocate, who, requestUDP, requestedEven); code != 0 {
+		who := turntest.CredentialFor(fmt.Sprint("PA_", i), time.Hour)
+		if code := newRawClient(t, r, dialUDP).Ask(stun.MethodAllocate, who, turntest.RequestUDP, turntest.RequestedEven); code != 0 {
 			t.Fatalf("Allocate with an even port: %d", code)
 		}
 	}
@@ -289,7 +284,7 @@ func TestSocketsForNobodyAreNotCounted(t *testing.T) {
 }
 
 func TestAnIdentityHasBoundsInAllRoomsTogether(t *testing.T) {
-	addresses, _ := testAddresses(t, portRange{24000, 24999}, 2)
+	addresses, _ := testAddresses(t, PortRange{24000, 24999}, 2)
 	b := addresses.bounds
 	said := roster.Presence{In: map[string]string{}}
 	var conns []*peerConn
@@ -361,8 +356,8 @@ func TestTheStatusTellsHowFullTheRangeIs(t *testing.T) {
 }
 
 func TestARangeIsNoLargerThanThereAreDescriptors(t *testing.T) {
-	b := newRelayBounds(100)
-	b.use(relayConfig{RelayPorts: portRange{20000, 24999}, Quota: 12})
+	b := NewBounds(100)
+	b.Use(Config{RelayPorts: PortRange{20000, 24999}, Quota: 12})
 	if n, err := b.takeUpTo(200, func(i int) holder { return holderAt(fmt.Sprint("PA_", i), fmt.Sprint("192.0.2.", i)) }); n != 100 || !errors.Is(err, errFull) {
 		t.Errorf("%d allocations: %v", n, err)
 	}

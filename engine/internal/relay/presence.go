@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"cmp"
@@ -23,7 +23,7 @@ const (
 
 // run asks media who is in, and ends the allocations of those who have left. Where media can't be asked nothing is known,
 // and what there is stays.
-func (b *relayBounds) run(ctx context.Context) {
+func (b *Bounds) run(ctx context.Context) {
 	for {
 		var again <-chan time.Time
 		if b.isHeld() {
@@ -44,7 +44,7 @@ func (b *relayBounds) run(ctx context.Context) {
 	}
 }
 
-func (b *relayBounds) look(ctx context.Context) {
+func (b *Bounds) look(ctx context.Context) {
 	roster, asked := b.list()
 	if roster == nil || len(asked) == 0 {
 		return
@@ -58,14 +58,14 @@ func (b *relayBounds) look(ctx context.Context) {
 	}
 }
 
-func (b *relayBounds) isHeld() bool {
+func (b *Bounds) isHeld() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.participants) > 0
 }
 
 // list is the media process to ask, and the participants to ask it about. Meanwhile it notes which allocations were used.
-func (b *relayBounds) list() (*roster.Client, []string) {
+func (b *Bounds) list() (*roster.Client, []string) {
 	b.mu.Lock()
 	participants := make([]string, 0, len(b.participants))
 	var conns []*peerConn
@@ -82,7 +82,7 @@ func (b *relayBounds) list() (*roster.Client, []string) {
 }
 
 // judge takes in what media has said of those that it was asked about, and returns the allocations that are to end.
-func (b *relayBounds) judge(asked []string, said roster.Presence) []*peerConn {
+func (b *Bounds) judge(asked []string, said roster.Presence) []*peerConn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock()
@@ -116,8 +116,8 @@ func (b *relayBounds) judge(asked []string, said roster.Presence) []*peerConn {
 
 // crowding is what identities hold over their bounds: the newest participants' first, and nothing that has carried a
 // call. They were given it before media was asked.
-func (b *relayBounds) crowding() []*peerConn {
-	byIdentity := map[string][]*relayParticipant{}
+func (b *Bounds) crowding() []*peerConn {
+	byIdentity := map[string][]*participant{}
 	for _, p := range b.participants {
 		if p.in {
 			byIdentity[p.identity] = append(byIdentity[p.identity], p)
@@ -129,7 +129,7 @@ func (b *relayBounds) crowding() []*peerConn {
 		for _, p := range all {
 			over += p.held
 		}
-		slices.SortFunc(all, func(x, y *relayParticipant) int { return cmp.Compare(y.since.UnixNano(), x.since.UnixNano()) })
+		slices.SortFunc(all, func(x, y *participant) int { return cmp.Compare(y.since.UnixNano(), x.since.UnixNano()) })
 		for _, p := range all {
 			for conn := range p.conns {
 				if over > 0 && conn.lastCarried(b.clock()).IsZero() {
@@ -142,7 +142,7 @@ func (b *relayBounds) crowding() []*peerConn {
 	return ending
 }
 
-func (p *relayParticipant) all() []*peerConn {
+func (p *participant) all() []*peerConn {
 	conns := make([]*peerConn, 0, len(p.conns))
 	for conn := range p.conns {
 		conns = append(conns, conn)

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"bufio"
@@ -25,13 +25,13 @@ const (
 
 var errNotTURN = errors.New("neither STUN nor ChannelData, or larger than any packet")
 
-// relayStream is one client's connection. Read returns one message of TURN each time: pion's own cutting of a byte
+// stream is one client's connection. Read returns one message of TURN each time: pion's own cutting of a byte
 // stream (turn/v5 internal/proto/stun_conn.go) adds to the length that a client names in 16 bits, so that with
 // some lengths it spins for ever, and nests one call in another for each piece that a message arrives in.
-type relayStream struct {
+type stream struct {
 	net.Conn
 	client *net.TCPAddr
-	door   *relayDoor
+	door   *door
 	idle   *time.Timer
 	reader *bufio.Reader
 	err    error // of the last Read
@@ -39,15 +39,15 @@ type relayStream struct {
 	closing sync.Once
 }
 
-// newRelayStream is called under the door's lock: the timer may strike before it is known here.
-func newRelayStream(conn net.Conn, client *net.TCPAddr, door *relayDoor) *relayStream {
-	s := &relayStream{Conn: conn, client: client, door: door, reader: bufio.NewReaderSize(conn, maxFrame)}
+// newStream is called under the door's lock: the timer may strike before it is known here.
+func newStream(conn net.Conn, client *net.TCPAddr, door *door) *stream {
+	s := &stream{Conn: conn, client: client, door: door, reader: bufio.NewReaderSize(conn, maxFrame)}
 	s.idle = time.AfterFunc(door.limits.idle, func() { _ = s.Close() })
 	return s
 }
 
 // Read has one caller, pion's loop for the connection.
-func (s *relayStream) Read(buffer []byte) (int, error) {
+func (s *stream) Read(buffer []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -85,7 +85,7 @@ func readFrame(r *bufio.Reader, into []byte) (int, error) {
 
 // Write doesn't tell that the client has gone, which clients do: pion would log an error for each packet until Read has
 // told it.
-func (s *relayStream) Write(packet []byte) (int, error) {
+func (s *stream) Write(packet []byte) (int, error) {
 	_ = s.SetWriteDeadline(time.Now().Add(s.door.limits.write))
 	if _, err := s.Conn.Write(packet); err != nil {
 		_ = s.Close() // after half a message nothing has a meaning any more
@@ -94,17 +94,17 @@ func (s *relayStream) Write(packet []byte) (int, error) {
 }
 
 // RemoteAddr is one and the same each time: streams are known by it.
-func (s *relayStream) RemoteAddr() net.Addr { return s.client }
+func (s *stream) RemoteAddr() net.Addr { return s.client }
 
 // LocalAddr has the relay address's family, for the reason that sameFamily has it.
-func (s *relayStream) LocalAddr() net.Addr { return s.door.local }
+func (s *stream) LocalAddr() net.Addr { return s.door.local }
 
-func (s *relayStream) allocated() { s.idle.Stop() }
+func (s *stream) allocated() { s.idle.Stop() }
 
-func (s *relayStream) released() { s.idle.Reset(s.door.limits.idle) }
+func (s *stream) released() { s.idle.Reset(s.door.limits.idle) }
 
 // Close tells no failure, since none can be mended: TLS can't say goodbye to a client that has gone.
-func (s *relayStream) Close() error {
+func (s *stream) Close() error {
 	s.closing.Do(func() {
 		s.door.left(s)
 		_ = s.Conn.Close()

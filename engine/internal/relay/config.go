@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"encoding/json"
@@ -12,33 +12,33 @@ import (
 	"lkhub/engine/internal/input"
 )
 
-// relayConfig is relay.json, and in caddy.json the setting `relay` of the app `lkhub`.
-type relayConfig struct {
+// Config is relay.json, and in caddy.json the setting `relay` of the app `lkhub`.
+type Config struct {
 	Listen       []netip.AddrPort `json:"listen"` // UDP
 	Realm        string           `json:"realm"`
 	SecretFile   string           `json:"secret_file"`
 	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here and are answered to here
-	RelayPorts   portRange        `json:"relay_ports"`
-	Peers        peers            `json:"peers"` // by the addresses that clients name
-	Translate    translations     `json:"translate"`
+	RelayPorts   PortRange        `json:"relay_ports"`
+	Peers        Peers            `json:"peers"` // by the addresses that clients name
+	Translate    Translations     `json:"translate"`
 	Quota        int              `json:"quota"`                   // allocations of one participant at a time
 	MediaControl string           `json:"media_control,omitempty"` // socket of the media process that knows who is in
 }
 
-// portRange includes both ends.
-type portRange struct {
+// PortRange includes both ends.
+type PortRange struct {
 	Min uint16 `json:"min"`
 	Max uint16 `json:"max"`
 }
 
-func (r portRange) contains(port uint16) bool { return r.Min <= port && port <= r.Max }
+func (r PortRange) contains(port uint16) bool { return r.Min <= port && port <= r.Max }
 
-func (r portRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
+func (r PortRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
 
-// readRelayConfig reads the file of the secret too. where is what the text is called in an error. Clients come over UDP,
+// ReadConfig reads the file of the secret too. where is what the text is called in an error. Clients come over UDP,
 // or over streams that somebody else listens for.
-func readRelayConfig(where, text string, udp bool) (relayConfig, string, error) {
-	config, err := parseRelayConfig(where, text, udp)
+func ReadConfig(where, text string, udp bool) (Config, string, error) {
+	config, err := parseConfig(where, text, udp)
 	if err != nil {
 		return config, "", err
 	}
@@ -49,9 +49,9 @@ func readRelayConfig(where, text string, udp bool) (relayConfig, string, error) 
 	return config, secret, nil
 }
 
-// parseRelayConfig names every wrong value at once, but only the first wrong type or unknown key.
-func parseRelayConfig(where, text string, udp bool) (relayConfig, error) {
-	var config relayConfig
+// parseConfig names every wrong value at once, but only the first wrong type or unknown key.
+func parseConfig(where, text string, udp bool) (Config, error) {
+	var config Config
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&config); err != nil {
@@ -66,7 +66,7 @@ func parseRelayConfig(where, text string, udp bool) (relayConfig, error) {
 	return config, nil
 }
 
-func (c relayConfig) faults(udp bool) []string {
+func (c Config) faults(udp bool) []string {
 	var wrong []string
 	add := func(bad bool, format string, args ...any) {
 		if bad {

@@ -1,14 +1,10 @@
-package main
+package relay
 
 import (
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"lkhub/engine/internal/enginetest"
-	"lkhub/engine/internal/failure"
-	"lkhub/engine/internal/process"
 )
 
 func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
@@ -46,7 +42,7 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.Replace(good, c.from, c.to, 1)
-			_, err := parseRelayConfig("relay.json", text, true)
+			_, err := parseConfig("relay.json", text, true)
 			if (err != nil) != (c.says != nil) {
 				t.Fatalf("error %v", err)
 			}
@@ -56,27 +52,5 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestRelayProcess(t *testing.T) {
-	dir := t.TempDir()
-	secret, config, control := filepath.Join(dir, "s"), filepath.Join(dir, "relay.json"), filepath.Join(dir, "c")
-	text := enginetest.RelayJSON("127.0.0.1:"+enginetest.FreePort(t), secret)
-	enginetest.WritePrivate(t, map[string]string{secret: testSecret, config: text})
-	cmd := engineCommand("relay", "--config", config, "--control", control)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	if status := enginetest.AskControl(t, control, "/ready"); status["state"] != string(process.Running) || status["allocations"] != 0.0 {
-		t.Errorf("ready: %v", status)
-	}
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	waitForExit(t, cmd, ended)
-	if code := cmd.ProcessState.ExitCode(); code != failure.ExitOK {
-		t.Errorf("exit code %d", code)
 	}
 }

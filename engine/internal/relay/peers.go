@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"fmt"
@@ -8,14 +8,17 @@ import (
 	"sync/atomic"
 )
 
-// peers are the only addresses and ports that relayed packets go to and come from.
-type peers []struct {
+// Peers are the only addresses and ports that relayed packets go to and come from.
+type Peers []Peer
+
+// Peer is one address with some of its ports.
+type Peer struct {
 	Address netip.Addr `json:"address"`
-	portRange
+	PortRange
 }
 
 // allow is asked for every relayed packet, both ways.
-func (p peers) allow(at netip.AddrPort) bool {
+func (p Peers) allow(at netip.AddrPort) bool {
 	for _, peer := range p {
 		if peer.Address == at.Addr() && peer.contains(at.Port()) {
 			return true
@@ -25,7 +28,7 @@ func (p peers) allow(at netip.AddrPort) bool {
 }
 
 // allowIP is asked for permissions, which in TURN have no port.
-func (p peers) allowIP(ip net.IP) bool {
+func (p Peers) allowIP(ip net.IP) bool {
 	address, ok := netip.AddrFromSlice(ip)
 	if !ok {
 		return false
@@ -38,16 +41,16 @@ func (p peers) allowIP(ip net.IP) bool {
 	return false
 }
 
-// translations are the peers behind a 1:1 NAT: clients are told the advertised address, and this machine reaches the
+// Translations are the peers behind a 1:1 NAT: clients are told the advertised address, and this machine reaches the
 // peer at the local one. Permissions and channels hold for what the client named, so what comes back from the local
 // address has to bear the advertised one again.
-type translations []struct {
+type Translations []struct {
 	Advertised netip.Addr `json:"advertised"`
 	Local      netip.Addr `json:"local"`
 }
 
 // local is where a peer is reached.
-func (t translations) local(peer netip.Addr) netip.Addr {
+func (t Translations) local(peer netip.Addr) netip.Addr {
 	for _, translation := range t {
 		if translation.Advertised == peer {
 			return translation.Local
@@ -56,7 +59,7 @@ func (t translations) local(peer netip.Addr) netip.Addr {
 	return peer
 }
 
-func (t translations) faults(p peers) []string {
+func (t Translations) faults(p Peers) []string {
 	var wrong []string
 	add := func(bad bool, format string, args ...any) {
 		if bad {
@@ -92,7 +95,7 @@ type peerHome struct {
 	last  *atomic.Int32 // index of the name that the client used last
 }
 
-func newPeerHomes(p peers, t translations) peerHomes {
+func newPeerHomes(p Peers, t Translations) peerHomes {
 	var h peerHomes
 	for _, peer := range p {
 		local := t.local(peer.Address)

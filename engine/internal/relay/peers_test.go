@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"net"
@@ -10,6 +10,7 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/turntest"
 )
 
 const (
@@ -18,14 +19,14 @@ const (
 )
 
 // behindNAT makes a relay whose peer clients know by its advertised address.
-func behindNAT(r *relay) {
+func behindNAT(r *Server) {
 	r.config.Peers[0].Address = netip.MustParseAddr(publicPeer)
-	r.config.Translate = translations{{netip.MustParseAddr(publicPeer), netip.MustParseAddr(localPeer)}}
+	r.config.Translate = Translations{{netip.MustParseAddr(publicPeer), netip.MustParseAddr(localPeer)}}
 }
 
 func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
-		peer := listenUDP(t)
+		peer := turntest.ListenUDP(t)
 		port := peer.LocalAddr().(*net.UDPAddr).Port
 		named := &net.UDPAddr{IP: net.ParseIP(publicPeer), Port: port}
 		r, _ := startRelay(t, peer.LocalAddr(), 24, behindNAT)
@@ -47,24 +48,24 @@ func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
 // The local address is no name for the peer; a channel carries both ways.
 func TestTranslatedChannels(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
-		peer := listenUDP(t)
+		peer := turntest.ListenUDP(t)
 		port := peer.LocalAddr().(*net.UDPAddr).Port
 		r, _ := startRelay(t, peer.LocalAddr(), 24, behindNAT)
-		who, client := credentialFor("PA_one", time.Hour), newRawClient(t, r, dial)
-		relayed := client.allocateAt(who)
-		local, named := peerAddress{IP: net.ParseIP(localPeer), Port: port}, peerAddress{IP: net.ParseIP(publicPeer), Port: port}
-		if code := client.ask(stun.MethodCreatePermission, who, local); code != stun.CodeForbidden {
+		who, client := turntest.CredentialFor("PA_one", time.Hour), newRawClient(t, r, dial)
+		relayed := client.AllocateAt(who)
+		local, named := turntest.PeerAddress{IP: net.ParseIP(localPeer), Port: port}, turntest.PeerAddress{IP: net.ParseIP(publicPeer), Port: port}
+		if code := client.Ask(stun.MethodCreatePermission, who, local); code != stun.CodeForbidden {
 			t.Errorf("CreatePermission for the local address: %d", code)
 		}
-		if code := client.ask(stun.MethodChannelBind, who, firstChannel, named); code != 0 {
+		if code := client.Ask(stun.MethodChannelBind, who, turntest.FirstChannel, named); code != 0 {
 			t.Fatalf("ChannelBind: %d", code)
 		}
-		if _, err := client.conn.WriteTo(channelData(0x4000, "to the peer"), nil); err != nil {
+		if _, err := client.Conn.WriteTo(channelData(0x4000, "to the peer"), nil); err != nil {
 			t.Fatal(err)
 		}
 		receive(t, peer, "to the peer")
 		send(t, peer, relayed, "to the client")
-		receive(t, client.conn, string(channelData(0x4000, "to the client")))
+		receive(t, client.Conn, string(channelData(0x4000, "to the client")))
 	})
 }
 
@@ -72,8 +73,8 @@ func TestPeerHomes(t *testing.T) {
 	address := netip.MustParseAddr
 	public, lan, other := address("203.0.113.80"), address("192.168.1.2"), address("192.168.1.3")
 	h := newPeerHomes(
-		peers{{public, portRange{1, 2}}, {lan, portRange{1, 2}}, {other, portRange{1, 2}}, {lan, portRange{5, 6}}},
-		translations{{public, lan}},
+		Peers{{public, PortRange{1, 2}}, {lan, PortRange{1, 2}}, {other, PortRange{1, 2}}, {lan, PortRange{5, 6}}},
+		Translations{{public, lan}},
 	)
 	for _, step := range []struct{ named, reached, answers netip.Addr }{
 		{public, lan, public},
@@ -93,12 +94,12 @@ func TestPeerHomes(t *testing.T) {
 
 // What is relayed costs no memory for each packet.
 func TestRelayedPacketsAllocateNothing(t *testing.T) {
-	peer := listenUDP(t).(*net.UDPConn)
+	peer := turntest.ListenUDP(t).(*net.UDPConn)
 	port := uint16(peer.LocalAddr().(*net.UDPAddr).Port)
-	addresses := newTestAddresses(t, relayConfig{
-		RelayAddress: netip.MustParseAddr(localPeer), RelayPorts: portRange{20000, 29999}, Quota: 1,
-		Peers:     peers{{netip.MustParseAddr(publicPeer), portRange{port, port}}},
-		Translate: translations{{netip.MustParseAddr(publicPeer), netip.MustParseAddr(localPeer)}},
+	addresses := newTestAddresses(t, Config{
+		RelayAddress: netip.MustParseAddr(localPeer), RelayPorts: PortRange{20000, 29999}, Quota: 1,
+		Peers:     Peers{{netip.MustParseAddr(publicPeer), PortRange{port, port}}},
+		Translate: Translations{{netip.MustParseAddr(publicPeer), netip.MustParseAddr(localPeer)}},
 	})
 	conn, relayed, err := addresses.AllocatePacketConn(turn.AllocateListenerConfig{Network: "udp4"})
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"errors"
@@ -16,10 +16,11 @@ import (
 	"github.com/pion/turn/v5"
 
 	"lkhub/engine/internal/enginetest"
+	"lkhub/engine/internal/turntest"
 )
 
 // impatient makes a relay whose limits a test can wait for.
-func impatient(r *relay) {
+func impatient(r *Server) {
 	r.limits = streamLimits{idle: 50 * time.Millisecond, write: 50 * time.Millisecond}
 }
 
@@ -34,22 +35,22 @@ func checkEnds(t *testing.T, what string, conn net.Conn) {
 }
 
 func TestStreamsOfClientsAreToldApart(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	who := credentialFor("PA_one", time.Hour)
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
+	who := turntest.CredentialFor("PA_one", time.Hour)
 	for _, address := range []string{"203.0.113.1:1", "203.0.113.1:2", "203.0.113.2:1", "[2001:db8::2]:1"} {
-		as := func(t *testing.T, r *relay) net.PacketConn {
+		as := func(t *testing.T, r *Server) net.PacketConn {
 			return turn.NewSTUNConn(dialAs(t, r, netip.MustParseAddrPort(address)))
 		}
 		client := newRawClient(t, r, as)
 		var seen stun.XORMappedAddress
-		if err := seen.GetFrom(client.exchange(stun.TransactionID, stun.BindingRequest)); err != nil || seen.String() != address {
+		if err := seen.GetFrom(client.Exchange(stun.TransactionID, stun.BindingRequest)); err != nil || seen.String() != address {
 			t.Errorf("%s is told that it is %s, %v", address, seen, err)
 		}
-		if code := client.allocate(who); code != 0 { // of an IPv6 client too: the relay address is IPv4, and that's what it gets
+		if code := client.Allocate(who); code != 0 { // of an IPv6 client too: the relay address is IPv4, and that's what it gets
 			t.Errorf("Allocate of %s: %d", address, code)
 		}
 	}
-	if n := r.allocations(); n != 4 {
+	if n := r.Allocations(); n != 4 {
 		t.Errorf("%d allocations", n)
 	}
 }
@@ -60,28 +61,28 @@ func TestAnIPv6ClientOverUDPIsRelayedToo(t *testing.T) {
 		t.Skip("no IPv6 here")
 	}
 	conn.Close()
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) {
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, func(r *Server) {
 		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + enginetest.FreePort(t))}
 	})
-	client := newRawClient(t, r, func(t *testing.T, r *relay) net.PacketConn {
+	client := newRawClient(t, r, func(t *testing.T, r *Server) net.PacketConn {
 		conn, err := net.ListenPacket("udp6", "[::1]:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
-		return connected{conn, net.UDPAddrFromAddrPort(r.config.Listen[0])}
+		return turntest.Connect(conn, net.UDPAddrFromAddrPort(r.config.Listen[0]))
 	})
-	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
+	if code := client.Allocate(turntest.CredentialFor("PA_one", time.Hour)); code != 0 {
 		t.Errorf("Allocate: %d", code)
 	}
 }
 
 func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, impatient)
-	who := credentialFor("PA_one", time.Hour)
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, impatient)
+	who := turntest.CredentialFor("PA_one", time.Hour)
 
-	mute := dialAs(t, r, nextClient())
-	busy := dialAs(t, r, nextClient())
+	mute := dialAs(t, r, turntest.NextClient())
+	busy := dialAs(t, r, turntest.NextClient())
 	go func() { // valid all the time, and of no use
 		answers := make([]byte, 1500)
 		for {
@@ -93,22 +94,22 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 		}
 	}()
 	inCall := newRawClient(t, r, dialStream)
-	if code := inCall.allocate(who); code != 0 {
+	if code := inCall.Allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	checkEnds(t, "without a word", mute)
 	waitForConnections(t, r, 1)
 	time.Sleep(2 * r.limits.idle) // nothing to wait for: it is to stay
-	if code := inCall.ask(stun.MethodRefresh, who); code != 0 {
+	if code := inCall.Ask(stun.MethodRefresh, who); code != 0 {
 		t.Errorf("Refresh after the limit: %d", code)
 	}
-	if code := inCall.deallocate(who); code != 0 {
+	if code := inCall.Deallocate(who); code != 0 {
 		t.Fatalf("deallocation: %d", code)
 	}
 	waitForConnections(t, r, 0)
 }
 
-func waitForConnections(t *testing.T, r *relay, want int) {
+func waitForConnections(t *testing.T, r *Server, want int) {
 	t.Helper()
 	for deadline := time.Now().Add(enginetest.Patience); r.door.connections() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -118,7 +119,7 @@ func waitForConnections(t *testing.T, r *relay, want int) {
 }
 
 func TestStreamsAreCounted(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) { r.config.RelayPorts = portRange{20000, 20001} })
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, func(r *Server) { r.config.RelayPorts = PortRange{20000, 20001} })
 	client := func(last int) netip.AddrPort { return netip.MustParseAddrPort(fmt.Sprintf("203.0.113.%d:1024", last)) }
 	first := dialAs(t, r, client(1))
 	dialAs(t, r, client(2))
@@ -126,20 +127,20 @@ func TestStreamsAreCounted(t *testing.T) {
 	checkEnds(t, "one too many", dialAs(t, r, client(3)))
 	first.Close()
 	waitForConnections(t, r, 1)
-	newRawClient(t, r, dialStream).exchange(stun.TransactionID, stun.BindingRequest)
+	newRawClient(t, r, dialStream).Exchange(stun.TransactionID, stun.BindingRequest)
 }
 
 func TestAStreamThatTakesNothingEnds(t *testing.T) {
-	peer := listenUDP(t)
+	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24, impatient)
-	who, at := credentialFor("PA_one", time.Hour), peerAddress(*peer.LocalAddr().(*net.UDPAddr))
+	who, at := turntest.CredentialFor("PA_one", time.Hour), turntest.PeerAddress(*peer.LocalAddr().(*net.UDPAddr))
 	client := newRawClient(t, r, dialStream)
-	relayed := client.allocateAt(who)
-	if code := client.ask(stun.MethodChannelBind, who, firstChannel, at); code != 0 {
+	relayed := client.AllocateAt(who)
+	if code := client.Ask(stun.MethodChannelBind, who, turntest.FirstChannel, at); code != 0 {
 		t.Fatalf("ChannelBind: %d", code)
 	}
 	packet := make([]byte, 1400)
-	for deadline := time.Now().Add(enginetest.Patience); r.allocations() > 0; {
+	for deadline := time.Now().Add(enginetest.Patience); r.Allocations() > 0; {
 		if _, err := peer.WriteTo(packet, relayed); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +153,7 @@ func TestAStreamThatTakesNothingEnds(t *testing.T) {
 
 // Whatever comes, the relay stays up, a call goes on, and what a connection costs is bounded.
 func TestStreamsOfNoSense(t *testing.T) {
-	peer := listenUDP(t)
+	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
 	_, relayed := newTURNClient(t, r, dialStream)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -170,7 +171,7 @@ func TestStreamsOfNoSense(t *testing.T) {
 		"HTTP":                               []byte("GET / HTTP/1.1\r\nHost: hub\r\n\r\n"),
 		"noise":                              append([]byte{0xff}, noise(10_000)...),
 	} {
-		conn := dialAs(t, r, nextClient())
+		conn := dialAs(t, r, turntest.NextClient())
 		_, _ = conn.Write(sent) // may be cut off in the middle
 		checkEnds(t, name, conn)
 	}
@@ -180,7 +181,7 @@ func TestStreamsOfNoSense(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	const crowd = 500
 	for range crowd {
-		conn := dialAs(t, r, nextClient())
+		conn := dialAs(t, r, turntest.NextClient())
 		for _, b := range claiming(stunMessage(t, 0), 1500)[:12] { // the rest never comes
 			if _, err := conn.Write([]byte{b}); err != nil {
 				t.Fatal(err)
@@ -188,7 +189,7 @@ func TestStreamsOfNoSense(t *testing.T) {
 		}
 		nonsense := stunMessage(t, 40)
 		copy(nonsense[stunHeader:], noise(40))
-		_, _ = dialAs(t, r, nextClient()).Write(nonsense)
+		_, _ = dialAs(t, r, turntest.NextClient()).Write(nonsense)
 	}
 	waitForConnections(t, r, 1+2*crowd)
 	runtime.GC()
@@ -202,8 +203,8 @@ func TestStreamsOfNoSense(t *testing.T) {
 }
 
 func TestStoppingTheRelayEndsItsStreams(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
-	conn := dialAs(t, r, nextClient())
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
+	conn := dialAs(t, r, turntest.NextClient())
 	waitForConnections(t, r, 1)
 	r.Stop()
 	checkEnds(t, "after a stop", conn)
@@ -211,12 +212,12 @@ func TestStoppingTheRelayEndsItsStreams(t *testing.T) {
 
 // Who is in a call stays, however long that is, and takes the relay with it.
 func TestARetiredRelayEndsWithItsLastClient(t *testing.T) {
-	peer := listenUDP(t)
+	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
-	conn := dialAs(t, r, nextClient())
-	_, relayed := newTURNClient(t, r, func(*testing.T, *relay) net.PacketConn { return turn.NewSTUNConn(conn) })
+	conn := dialAs(t, r, turntest.NextClient())
+	_, relayed := newTURNClient(t, r, func(*testing.T, *Server) net.PacketConn { return turn.NewSTUNConn(conn) })
 	r.retire()
-	if _, err := r.streams.(*handed).dial(&net.TCPAddr{}); !errors.Is(err, net.ErrClosed) {
+	if _, err := r.streams.(*turntest.Handed).Dial(&net.TCPAddr{}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("one more client: %v", err)
 	}
 	send(t, relayed, peer.LocalAddr(), "still here")
@@ -229,7 +230,7 @@ func TestARetiredRelayEndsWithItsLastClient(t *testing.T) {
 }
 
 func TestARelayWithoutClientsRetiresAtOnce(t *testing.T) {
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 24)
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
 	r.retire()
 	enginetest.Eventually(t, "its end", func() bool { return r.stopped.Err() != nil })
 }
@@ -249,12 +250,12 @@ func (l *scarce) Accept() (net.Conn, error) {
 }
 
 func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
-	streams := newHanded()
-	config := relayConfig{RelayPorts: portRange{1, 2}, RelayAddress: netip.MustParseAddr("127.0.0.1")}
-	door := newRelayDoor(&scarce{streams, 1}, config, usualLimits)
+	streams := turntest.NewHanded()
+	config := Config{RelayPorts: PortRange{1, 2}, RelayAddress: netip.MustParseAddr("127.0.0.1")}
+	door := newDoor(&scarce{streams, 1}, config, usualLimits)
 	defer door.Close()
 	go func() {
-		if conn, err := streams.dial(&net.TCPAddr{}); err == nil {
+		if conn, err := streams.Dial(&net.TCPAddr{}); err == nil {
 			t.Cleanup(func() { conn.Close() })
 		}
 	}()
@@ -270,11 +271,11 @@ func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
 // A client that asks for no allocation has its connection for ten seconds; one address must not have them all.
 func TestOneAddressLeavesConnectionsForOthers(t *testing.T) {
 	const size = 40
-	r, _ := startRelay(t, listenUDP(t).LocalAddr(), 4, func(r *relay) { r.config.RelayPorts = portRange{26000, 26000 + size - 1} })
+	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 4, func(r *Server) { r.config.RelayPorts = PortRange{26000, 26000 + size - 1} })
 	open := func(address string, i int) bool {
 		conn := dialAs(t, r, netip.AddrPortFrom(netip.MustParseAddr(address), uint16(2000+i)))
-		client := overTLS(t, conn)
-		if _, err := client.conn.WriteTo(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw, nil); err != nil {
+		client := turntest.OverTLS(t, conn)
+		if _, err := client.Conn.WriteTo(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw, nil); err != nil {
 			return false
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))

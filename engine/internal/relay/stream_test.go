@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"bufio"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/pion/stun/v3"
+
+	"lkhub/engine/internal/turntest"
 )
 
 // stunMessage is a binding request with so many bytes after its header, and a header that says so.
@@ -120,8 +122,8 @@ func (gone) SetWriteDeadline(time.Time) error { return nil }
 func (gone) Close() error                     { return syscall.ECONNRESET }
 
 func TestAClientThatHasGoneIsNoError(t *testing.T) {
-	door := newRelayDoor(newHanded(), relayConfig{RelayPorts: portRange{1, 2}}, usualLimits)
-	stream := door.admit(from{gone{}, &net.TCPAddr{}})
+	door := newDoor(turntest.NewHanded(), Config{RelayPorts: PortRange{1, 2}}, usualLimits)
+	stream := door.admit(turntest.As(gone{}, &net.TCPAddr{}))
 	if n, err := stream.Write(make([]byte, 100)); n != 100 || err != nil {
 		t.Errorf("Write: %d, %v", n, err)
 	}

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"encoding/json"
@@ -13,6 +13,7 @@ import (
 
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/roster"
+	"lkhub/engine/internal/turntest"
 )
 
 // mediaTest is the control socket of a media process, with a roster that the test fills.
@@ -63,10 +64,10 @@ func (m *mediaTest) waitAsked(more int32) {
 }
 
 // startAskingRelay asks m; skew is how far ahead its clock is.
-func startAskingRelay(t *testing.T, m *mediaTest) (r *relay, skew *atomic.Int64) {
+func startAskingRelay(t *testing.T, m *mediaTest) (r *Server, skew *atomic.Int64) {
 	t.Helper()
 	skew = &atomic.Int64{}
-	r, _ = startRelay(t, listenUDP(t).LocalAddr(), 24, func(r *relay) {
+	r, _ = startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, func(r *Server) {
 		r.config.MediaControl = m.socket
 		r.bounds.clock = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 	})
@@ -77,28 +78,28 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
-		stays, leaves := credentialFor("PA_stays", time.Hour), credentialFor("PA_leaves", time.Hour)
+		stays, leaves := turntest.CredentialFor("PA_stays", time.Hour), turntest.CredentialFor("PA_leaves", time.Hour)
 		m.roster.Join("PA_stays", "one", "RM_one")
 		m.roster.Join("PA_leaves", "two", "RM_one")
 		staying := newRawClient(t, r, dial)
 		for _, c := range []struct {
-			client *rawClient
-			who    credential
+			client *turntest.Client
+			who    turntest.Credential
 		}{{staying, stays}, {newRawClient(t, r, dial), leaves}, {newRawClient(t, r, dial), leaves}} {
-			if code := c.client.allocate(c.who); code != 0 {
+			if code := c.client.Allocate(c.who); code != 0 {
 				t.Fatalf("Allocate: %d", code)
 			}
 		}
 		m.waitAsked(2)
-		if n := r.allocations(); n != 3 {
+		if n := r.Allocations(); n != 3 {
 			t.Fatalf("%d allocations while everybody is in", n)
 		}
 		m.roster.Leave("PA_leaves")
-		enginetest.Eventually(t, "the end of what it held", func() bool { return r.allocations() == 1 })
-		if code := newRawClient(t, r, dial).allocate(leaves); code != stun.CodeAllocQuotaReached {
+		enginetest.Eventually(t, "the end of what it held", func() bool { return r.Allocations() == 1 })
+		if code := newRawClient(t, r, dial).Allocate(leaves); code != stun.CodeAllocQuotaReached {
 			t.Errorf("Allocate of who has left: %d", code)
 		}
-		if code := staying.ask(stun.MethodRefresh, stays); code != 0 {
+		if code := staying.Ask(stun.MethodRefresh, stays); code != 0 {
 			t.Errorf("Refresh of who is in: %d", code)
 		}
 	})
@@ -111,7 +112,7 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 	for _, participant := range []string{"PA_1", "PA_2", "PA_3", "PA_4"} {
 		m.roster.Join(participant, "one", "RM_one")
 		for range 5 {
-			if code := newRawClient(t, r, dialUDP).allocate(credentialFor(participant, time.Hour)); code != 0 {
+			if code := newRawClient(t, r, dialUDP).Allocate(turntest.CredentialFor(participant, time.Hour)); code != 0 {
 				t.Fatalf("Allocate: %d", code)
 			}
 		}
@@ -119,38 +120,38 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 			m.roster.Leave(participant) // before the relay has asked
 		}
 	}
-	enginetest.Eventually(t, "what is left is the last one's", func() bool { return r.allocations() == 5 })
+	enginetest.Eventually(t, "what is left is the last one's", func() bool { return r.Allocations() == 5 })
 }
 
 func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
-		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
-		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
+		valid, expired := turntest.CredentialFor("PA_one", time.Hour), turntest.CredentialFor("PA_one", -time.Hour)
+		if code := newRawClient(t, r, dial).Allocate(expired); code == 0 {
 			t.Fatal("Allocate with an expired credential, of nobody knows whom, succeeded")
 		}
 		m.roster.Join("PA_one", "one", "RM_one")
 		client := newRawClient(t, r, dial)
-		if code := client.allocate(valid); code != 0 {
+		if code := client.Allocate(valid); code != 0 {
 			t.Fatalf("Allocate: %d", code)
 		}
 		m.waitAsked(2)
-		at := peerAddress{IP: r.config.Peers[0].Address.AsSlice(), Port: int(r.config.Peers[0].Min)}
+		at := turntest.PeerAddress{IP: r.config.Peers[0].Address.AsSlice(), Port: int(r.config.Peers[0].Min)}
 		for _, c := range []struct {
 			method     stun.Method
 			attributes []stun.Setter
 		}{
 			{stun.MethodRefresh, nil},
 			{stun.MethodCreatePermission, []stun.Setter{at}},
-			{stun.MethodChannelBind, []stun.Setter{firstChannel, at}},
+			{stun.MethodChannelBind, []stun.Setter{turntest.FirstChannel, at}},
 		} {
-			if code := client.ask(c.method, expired, c.attributes...); code != 0 {
+			if code := client.Ask(c.method, expired, c.attributes...); code != 0 {
 				t.Errorf("%s with an expired credential: %d", c.method, code)
 			}
 		}
 		// It goes to another network, hours after it joined.
-		if code := newRawClient(t, r, dial).allocate(expired); code != 0 {
+		if code := newRawClient(t, r, dial).Allocate(expired); code != 0 {
 			t.Errorf("Allocate with an expired credential of who is in: %d", code)
 		}
 	})
@@ -159,12 +160,12 @@ func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 // A livekit-server of the user's doesn't say who is in. Then a call is what goes on.
 func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
-		peer := listenUDP(t)
+		peer := turntest.ListenUDP(t)
 		var skew atomic.Int64
-		r, _ := startRelay(t, peer.LocalAddr(), 24, func(r *relay) {
+		r, _ := startRelay(t, peer.LocalAddr(), 24, func(r *Server) {
 			r.bounds.clock = func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }
 		})
-		valid, expired := credentialFor("PA_one", time.Hour), credentialFor("PA_one", -time.Hour)
+		valid, expired := turntest.CredentialFor("PA_one", time.Hour), turntest.CredentialFor("PA_one", -time.Hour)
 		_, relayed := newTURNClient(t, r, dial)
 		send(t, relayed, peer.LocalAddr(), dtls)
 		receive(t, peer, dtls)
@@ -172,20 +173,20 @@ func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 			t.Error("a call was to end with its credential")
 		}
 		idle := newRawClient(t, r, dial)
-		if code := idle.allocate(credentialFor("PA_idle", time.Hour)); code != 0 {
+		if code := idle.Allocate(turntest.CredentialFor("PA_idle", time.Hour)); code != 0 {
 			t.Fatalf("Allocate: %d", code)
 		}
-		if code := idle.ask(stun.MethodRefresh, credentialFor("PA_idle", -time.Hour)); code == 0 {
+		if code := idle.Ask(stun.MethodRefresh, turntest.CredentialFor("PA_idle", -time.Hour)); code == 0 {
 			t.Error("Refresh with an expired credential, of an allocation that carries nothing, succeeded")
 		}
-		if code := newRawClient(t, r, dial).allocate(expired); code == 0 {
+		if code := newRawClient(t, r, dial).Allocate(expired); code == 0 {
 			t.Error("Allocate with an expired credential succeeded")
 		}
 		skew.Store(int64(callOverAfter + time.Minute))
 		if r.bounds.outlives("PA_one", false) {
 			t.Error("a call that is over goes on with an expired credential")
 		}
-		if code := newRawClient(t, r, dial).allocate(valid); code != 0 {
+		if code := newRawClient(t, r, dial).Allocate(valid); code != 0 {
 			t.Errorf("Allocate: %d", code)
 		}
 	})
@@ -196,7 +197,7 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	r, skew := startAskingRelay(t, m)
 	m.roster.Join("PA_one", "one", "RM_one")
 	client := newRawClient(t, r, dialUDP)
-	if code := client.allocate(credentialFor("PA_one", time.Hour)); code != 0 {
+	if code := client.Allocate(turntest.CredentialFor("PA_one", time.Hour)); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	m.waitAsked(2)
@@ -205,10 +206,10 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	for range 3 {
 		r.bounds.look(t.Context())
 	}
-	if code := client.ask(stun.MethodRefresh, credentialFor("PA_one", -time.Minute)); code != 0 || r.allocations() != 1 {
-		t.Errorf("with media away: Refresh %d, %d allocations", code, r.allocations())
+	if code := client.Ask(stun.MethodRefresh, turntest.CredentialFor("PA_one", -time.Minute)); code != 0 || r.Allocations() != 1 {
+		t.Errorf("with media away: Refresh %d, %d allocations", code, r.Allocations())
 	}
-	if code := newRawClient(t, r, dialUDP).allocate(credentialFor("PA_two", time.Hour)); code != 0 {
+	if code := newRawClient(t, r, dialUDP).Allocate(turntest.CredentialFor("PA_two", time.Hour)); code != 0 {
 		t.Errorf("with media away: Allocate %d", code)
 	}
 
@@ -216,13 +217,13 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	m.roster = roster.New()
 	m.start()
 	m.waitAsked(2)
-	if n := r.allocations(); n != 2 {
+	if n := r.Allocations(); n != 2 {
 		t.Fatalf("%d allocations as soon as another media process answers", n)
 	}
 	m.roster.Join("PA_two", "two", "RM_one")
 	m.waitAsked(2)
 	skew.Store(int64(time.Hour + unknownFor))
-	enginetest.Eventually(t, "the end of what nobody holds", func() bool { return r.allocations() == 1 })
+	enginetest.Eventually(t, "the end of what nobody holds", func() bool { return r.Allocations() == 1 })
 	if !r.bounds.outlives("PA_two", true) {
 		t.Error("who has joined meanwhile is not in")
 	}
@@ -231,13 +232,13 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
-	client, who := newRawClient(t, r, dialUDP), credentialFor("PA_one", time.Hour)
+	client, who := newRawClient(t, r, dialUDP), turntest.CredentialFor("PA_one", time.Hour)
 	m.roster.Join("PA_one", "one", "RM_one")
-	if code := client.allocate(who); code != 0 {
+	if code := client.Allocate(who); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	m.waitAsked(1)
-	if code := client.deallocate(who); code != 0 {
+	if code := client.Deallocate(who); code != 0 {
 		t.Fatalf("deallocation: %d", code)
 	}
 	r.bounds.look(t.Context())

@@ -1,0 +1,49 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/pion/turn/v5"
+
+	"lkhub/engine/internal/turntest"
+)
+
+// dialer opens a way to the relay, for one client.
+type dialer func(t *testing.T, r *Server) net.PacketConn
+
+// ways are all that lead to a relay. What it refuses on one, it has to refuse on every one.
+var ways = map[string]dialer{"udp": dialUDP, "stream": dialStream}
+
+func overEveryWay(t *testing.T, test func(t *testing.T, dial dialer)) {
+	for name, dial := range ways {
+		t.Run(name, func(t *testing.T) { test(t, dial) })
+	}
+}
+
+func dialUDP(t *testing.T, r *Server) net.PacketConn {
+	t.Helper()
+	return turntest.DialUDP(t, net.UDPAddrFromAddrPort(r.config.Listen[0]))
+}
+
+func dialStream(t *testing.T, r *Server) net.PacketConn {
+	t.Helper()
+	return turn.NewSTUNConn(dialAs(t, r, turntest.NextClient()))
+}
+
+// dialAs connects as the edge does for a client with this address.
+func dialAs(t *testing.T, r *Server, client netip.AddrPort) net.Conn {
+	t.Helper()
+	conn, err := r.streams.(*turntest.Handed).Dial(net.TCPAddrFromAddrPort(client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func newRawClient(t *testing.T, r *Server, dial dialer) *turntest.Client {
+	t.Helper()
+	return turntest.NewClient(t, dial(t, r))
+}
