@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lkhub.plan.paths import StatePaths
+
 # A deadline that a loaded machine meets and a loop that does not end misses.
 settings.register_profile(
     "lkhub", deadline=timedelta(seconds=3), suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -46,3 +48,12 @@ def short_dir() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def paths(short_dir: Path) -> StatePaths:
+    """An empty state directory."""
+    paths = StatePaths(str(short_dir / "s"))
+    for folder in (paths.root, paths.rendered, paths.run, paths.logs):
+        Path(folder).mkdir(mode=0o700)
+    return paths

@@ -247,5 +247,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.host.lookup",
         "lkhub.host.processes",
         "lkhub.hub.probe",
-        "lkhub.supervise.child",  # for the type of what host started
+        # For the type of what host started.
+        "lkhub.supervise.child",
+        "lkhub.supervise.spawn",
     }

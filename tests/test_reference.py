@@ -127,7 +127,7 @@ def shape(value: Any) -> Any:
 
 
 PROVED = Verified(1.0, (PathResult("udp", True, "media", ""),), web=(WebResult("page", True, "https://hub/join"),))
-PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restarts": 0}
+PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restarts": 0, "roles": ["carries-calls"]}
 
 
 def test_status_json_has_these_keys() -> None:

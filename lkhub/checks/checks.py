@@ -33,28 +33,24 @@ def describe_people(people: int | None) -> str:
     return f"{begin_with_people(people)} in a call"
 
 
-def describe_cut(people: int, restarted: Collection[str]) -> str:
-    """Whom the restart of processes has cut off, of the people in a call. Only media carries all of them."""
+def describe_cut(people: int, ways: Collection[str]) -> str:
+    """Whom the restart of processes has cut off, of the people in a call. `ways`: see lkhub.plan.process.list_ways."""
     begin = f"{begin_with_people(people)} in a call"
-    if ways := _list_ways(restarted):
-        return f"{begin}, and whoever came through {ways} had to reconnect"
+    if ways:
+        return f"{begin}, and whoever came through {' or '.join(ways)} had to reconnect"
     return f"{begin} and had to reconnect"
 
 
-def _list_ways(restarted: Collection[str]) -> str:
-    """The processes of which a restart cuts off only those who came through them; "" where it is everybody."""
-    return "" if "media" in restarted else " or ".join(name for name in restarted if name != "serve")
-
-
 def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iterator[Finding]:
-    """A finding for a change that waits. `waits`: `{"restarts", "people"}`, the names of the processes and how many
-    were in a call at the last look; None of a supervisor that does not tell."""
+    """A finding for a change that waits. `waits`: `{"restarts", "people", "ways"}`, the names of the processes, how
+    many were in a call at the last look, and lkhub.plan.process.list_ways of them; None of a supervisor that does not
+    tell."""
     if not pending:
         return
     people = waits["people"] if waits else None
     restarts = ", ".join(waits["restarts"]) if waits else "processes that may carry calls"
     known = people is not None
-    ways = _list_ways(waits["restarts"]) if waits else ""
+    ways = " or ".join(waits["ways"]) if waits else ""
     whom = f"whoever came through {ways}" if ways else "whoever is in a call"
     yield change_pending(known).about(
         "hub",

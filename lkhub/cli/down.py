@@ -59,7 +59,7 @@ def restart(
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
     answer = ask(paths.control, "restart", name=name)
     people = answer["people"]
-    told = f"; {describe_cut(people, answer['restarted'])}" if people else ""
+    told = f"; {describe_cut(people, answer['ways'])}" if people else ""
     err.print(f"restarted {', '.join(answer['restarted'])}{told}")
 
 
@@ -82,17 +82,17 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     import anyio
 
     from lkhub.host.lock import hold_lock
+    from lkhub.state.identity import remove_record
     from lkhub.supervise.ending import end_process, order_ends
-    from lkhub.supervise.record import find_running, remove_record
+    from lkhub.supervise.left import find_running
 
     if not find_running(paths):
         return False
     with hold_lock(paths):
         # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
         for _ in range(2):
-            for found, ending in order_ends(find_running(paths), lambda found: found.name, how):
-                plan = found.identity.plan if found.identity else None
-                anyio.run(end_process, found.process, ending, plan)
+            for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):
+                anyio.run(end_process, found.process, ending, found.plan)
                 remove_record(paths, found.name, found.process)
                 err.print(f"ended {found.name} (pid {found.process.pid}), which ran without a supervisor")
         if left := find_running(paths):

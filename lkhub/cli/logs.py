@@ -17,9 +17,8 @@ from lkhub.host.files import explain_os_errors, read_tail
 from lkhub.hub.applied import ANOTHER, START
 from lkhub.hub.locate import find_hub
 from lkhub.log_lines import Entry, read_entry
-from lkhub.plan.model import PROCESS_NAMES
-
-NAMES = (*PROCESS_NAMES, "hub")
+from lkhub.plan.paths import StatePaths
+from lkhub.plan.processes import PROCESS_NAMES
 
 # How soon `-f` shows a new line: at once, as a person sees it.
 FOLLOW_SECONDS = 0.2
@@ -44,14 +43,15 @@ def logs(
 
     What tells a person nothing is left out, and so is lkhub's own verification. --raw shows all of it.
     """
-    if name is not None and name not in NAMES:
-        raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(NAMES)}",))
-    if raw and name is None:
-        raise InputError("--raw needs the name of a process", hints=(f"one of: {', '.join(NAMES)}",))
     paths = find_hub(spec, state)
-    asked = [name] if name else list(NAMES)
+    names = _list_names(paths)
+    if name is not None and name not in names:
+        raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))
+    if raw and name is None:
+        raise InputError("--raw needs the name of a process", hints=(f"one of: {', '.join(names)}",))
+    asked = [name] if name else names
     if not any(Path(paths.log(each)).exists() for each in asked):
-        others = any(Path(paths.log(each)).exists() for each in NAMES)
+        others = any(Path(paths.log(each)).exists() for each in names)
         hints = ("`lkhub status` shows whether this hub has such a process",) if others else (START, ANOTHER)
         raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
     tails = {each: Tail(paths.log(each)) for each in asked}
@@ -63,6 +63,12 @@ def logs(
     if follow:
         sys.stdout.flush()
         _follow(tails, show_raw if raw else _show_lines)
+
+
+def _list_names(paths: StatePaths) -> list[str]:
+    """Those of the processes that a hub may have, and of whatever else has a log."""
+    written = sorted(file.stem for file in Path(paths.logs).glob("*.log"))
+    return [*PROCESS_NAMES, *(name for name in written if name not in (*PROCESS_NAMES, "hub")), "hub"]
 
 
 class Tail:

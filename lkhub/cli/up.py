@@ -22,7 +22,7 @@ from lkhub.hub.locate import find_paths, find_spec, find_state
 from lkhub.hub.status import Verified
 from lkhub.hub.verify import is_well, verify_hub
 from lkhub.prepare.hub import prepare_hub
-from lkhub.supervise.supervisor import Applied
+from lkhub.supervise.supervisor import Outcome
 from lkhub.supervise.watch.outside import load_sightings
 
 
@@ -69,9 +69,9 @@ def up(
         told = {"spec": hub.spec, "environ": dict(hub.environ), "now": now}
         answer = ask_running(paths, "apply", on_progress=progress.tell, **told)
         # A supervisor of another version may tell more, and may not tell what has a default.
-        names = [field.name for field in fields(Applied) if field.name in answer or field.default is MISSING]
-        applied = Applied(**{name: answer[name] for name in names})
-        _report_applied(applied)
+        names = [field.name for field in fields(Outcome) if field.name in answer or field.default is MISSING]
+        outcome = Outcome(**{name: answer[name] for name in names})
+        _report(outcome)
         if not no_verify:
             wait_for_certificates(paths, progress)
         around = look_around(paths, load_sightings(paths))
@@ -80,22 +80,22 @@ def up(
     if json:
         show_json(read_status(paths, around=around).as_json())
     else:
-        show_summary(hub.plan, verified, around, link=link, pending=applied.pending)
+        show_summary(hub.plan, verified, around, link=link, pending=outcome.pending)
     raise typer.Exit(EXIT_UNWELL if _has_failed(verified, around) else 0)
 
 
-def _report_applied(applied: Applied) -> None:
-    names = ", ".join(applied.changed)
-    if applied.pending:
-        when = "when they left" if applied.people else "when it is known that nobody is"
-        people = describe_people(applied.people)
+def _report(outcome: Outcome) -> None:
+    names = ", ".join(outcome.changed)
+    if outcome.pending:
+        when = "when they left" if outcome.people else "when it is known that nobody is"
+        people = describe_people(outcome.people)
         err.print(f"pending: {names} would restart, and {people}; applied {when}, or with --now")
-    elif applied.cut:
-        err.print(f"restarted {names}; {describe_cut(applied.cut, applied.changed)}")
-    elif applied.changed:
+    elif outcome.cut:
+        err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.ways)}")
+    elif outcome.changed:
         err.print(f"restarted {names}")
-    if applied.reloaded:
-        err.print(f"{', '.join(applied.reloaded)} took its change over without a restart")
+    if outcome.reloaded:
+        err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")
 
 
 def _has_failed(verified: Verified | None, around: Surroundings) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from lkhub.plan.model import Listener, Plan, ProcessName, Protocol
+from lkhub.plan.model import Listener, Plan, Protocol
 from lkhub.plan.network import Interface
 from lkhub.source.located import Path, dotted
 from lkhub.spec.types import Address, Network, PortRange, Reach
@@ -29,7 +29,7 @@ class FirewallRow:
     protocol: Protocol
     ports: PortRange
     purpose: str
-    process: ProcessName
+    process: str
     key: str
     sources: tuple[Network, ...]
     versions: frozenset[int]

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Callable, Iterable
 
 from lkhub.errors import MachineError
-from lkhub.host.engine import bundled_engine
 from lkhub.host.holders import Holder, advise, find_holder
 from lkhub.plan.model import Listener, Protocol
+from lkhub.plan.process import ProcessPlan
 from lkhub.source.located import dotted
 
 # linux/capability.h
@@ -18,12 +18,19 @@ _CAP_NET_BIND_SERVICE, _VFS_CAP_EFFECTIVE = 10, 0x000001
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-def require_free_ports(listeners: Iterable[Listener], *, but: Callable[[int], bool] | None = None) -> None:
+def require_free_ports(
+    listeners: Iterable[Listener],
+    processes: Iterable[ProcessPlan] = (),
+    *,
+    but: Callable[[int], bool] | None = None,
+) -> None:
     """Raise MachineError naming every port that can't be bound, a line each, who holds it, and what to do.
 
+    `processes` are those that will bind them: a program of the engine may have the right to what is refused to us.
     Ranges are left out: what uses them takes the ports that are free. With `but`, a port is passed over where it is
     true for the pid of the holder, or where the holder is not known.
     """
+    engines = {process.name: process.argv[0] for process in processes if process.engine}
     problems: list[str] = []
     hints: list[str] = []
     held: dict[Holder, list[str]] = {}
@@ -44,13 +51,12 @@ def require_free_ports(listeners: Iterable[Listener], *, but: Callable[[int], bo
                 problems.append(f"{what} is in use by {holder}")
                 held.setdefault(holder, []).append(key)
             case errno.EACCES:
-                if listener.process in ("edge", "media") and may_bind_low_ports(bundled_engine()):
+                engine = engines.get(listener.process)
+                if engine and may_bind_low_ports(engine):
                     continue
                 problems.append(f"{what} is below 1024 and this is not root")
-                hints.append(
-                    f"`sudo setcap cap_net_bind_service=+ep {bundled_engine()}` allows it, "
-                    f"or give {key} a port from 1024 on"
-                )
+                allow = f"`sudo setcap cap_net_bind_service=+ep {engine}` allows it, or " if engine else ""
+                hints.append(f"{allow}give {key} a port from 1024 on")
             case errno.EADDRNOTAVAIL:
                 problems.append(f"{listener.address} is no longer an address of this machine")
                 hints.append("run it again; media.advertise: auto follows the machine's address")

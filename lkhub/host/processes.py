@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -134,13 +135,21 @@ class UnwritableLogError(MachineError):
 
 
 def start(
-    argv: Sequence[str], log: str, environ: Mapping[str, str], inherited: Sequence[int] = ()
+    argv: Sequence[str],
+    log: str,
+    environ: Mapping[str, str],
+    inherited: Sequence[int] = (),
+    *,
+    folder: str = "",
+    user: str = "",
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to the file `log` (`os.devnull`: to nowhere).
 
     A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
-    lkhub alone. `inherited` file descriptors keep their numbers in the process. Raises MachineError.
+    lkhub alone. `inherited` file descriptors keep their numbers in the process. It runs in `folder`, as `user` ("": in
+    ours, as ours). Raises MachineError.
     """
+    rights = _find_rights(user)
     try:
         with explain_os_errors(log, "write"):
             handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
@@ -153,13 +162,43 @@ def start(
             stdout=handle,
             stderr=handle,
             start_new_session=True,
-            env=environ,
+            env={**environ, **rights.environ},
             pass_fds=inherited,
+            cwd=folder or None,
+            user=rights.user,
+            group=rights.group,
+            extra_groups=rights.groups,
         )
     except OSError as error:
-        raise MachineError(f"can't start {argv[0]}: {(error.strerror or str(error)).lower()}") from error
+        what = error.filename if error.filename == folder else argv[0]  # of both it may be the one that is not there
+        raise MachineError(f"can't start {what}: {(error.strerror or str(error)).lower()}") from error
     finally:
         os.close(handle)
+
+
+@dataclass(frozen=True)
+class _Rights:
+    """As which user a process runs; None: as ours. `environ` is what a program learns of that user there."""
+
+    user: int | None = None
+    group: int | None = None
+    groups: tuple[int, ...] | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def _find_rights(name: str) -> _Rights:
+    if not name:
+        return _Rights()
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise MachineError(f"there is no user {name} on this machine") from None
+    if user.pw_uid == os.geteuid():
+        return _Rights()
+    if os.geteuid() != 0:
+        raise MachineError(f"only root can start a process as the user {name}")
+    groups = tuple(os.getgrouplist(name, user.pw_gid))
+    return _Rights(user.pw_uid, user.pw_gid, groups, {"HOME": user.pw_dir, "USER": name, "LOGNAME": name})
 
 
 async def wait_until_gone(process: ProcessId) -> None:
@@ -213,7 +252,8 @@ class Running:
 
 
 def list_running() -> list[Running]:
-    """This user's processes that have a mark, or of which the system does not tell whether they do."""
+    """This user's processes that have a mark, or of which the system does not tell whether they do. Not those of other
+    users: anybody can give a process of their own a mark of ours."""
     found: list[Running] = []
     for pid in _list_candidates():
         try:

@@ -100,7 +100,11 @@ def _is_edited(supervisor: Mapping[str, Any]) -> bool:
 
 def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any] | None) -> KernelLimits:
     """Limits that hold for media. A hub for this machine alone carries no crowd."""
-    pids = [process["pid"] for process in (supervisor or {}).get("processes", ()) if process["name"] == "media"]
+    pids = [
+        process["pid"]
+        for process in (supervisor or {}).get("processes", ())
+        if "knows-participants" in process["roles"]
+    ]
     if not pids or not pids[0] or (applied or {}).get("reach", "local") == "local":
         return KernelLimits()
     return read_limits(pids[0])
@@ -182,15 +186,16 @@ def write_verified(paths: StatePaths, verified: Verified) -> None:
 def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
     """Processes that an earlier supervisor left running."""
     # Imported here: most of the time there is a supervisor to ask.
-    from lkhub.supervise.record import find_running
+    from lkhub.supervise.left import find_running
 
     return [
         {
             "name": found.name,
             "pid": found.process.pid,
             "state": "running",
-            "since": found.since,
+            "since": found.identity.since,
             "restarts": 0,
+            "roles": found.plan.roles,
         }
         for found in find_running(paths)
     ]

@@ -108,7 +108,7 @@ class HubStatus:
     def state(self) -> HubState:
         if self.supervisor is None:
             return "unsupervised" if self.left else "stopped"
-        sound = bool(self.processes) and all(process["state"] == "running" for process in self.processes)
+        sound = bool(self.processes) and all(p["state"] == "running" or p.get("done") for p in self.processes)
         return "running" if sound else "degraded"
 
     @property
@@ -120,7 +120,7 @@ class HubStatus:
     @property
     def current_verification(self) -> Verified | None:
         """The verification, if it is of the processes that run now, and of a hub that had the certificate it has."""
-        carrying = [process["since"] for process in self.processes if process["name"] in ("media", "relay", "edge")]
+        carrying = [process["since"] for process in self.processes if "carries-calls" in process["roles"]]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
         if self.is_certified_since:
@@ -179,10 +179,14 @@ class HubStatus:
                 "spec": applied.get("spec"),
             },
             "urls": {name: urls.get(name) for name in ("livekit", "web", "api")},
-            "processes": [dict(process) for process in self.processes],
+            "processes": [{key: process[key] for key in _OF_A_PROCESS} for process in self.processes],
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
         }
+
+
+# What programs are told of a process.
+_OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
 
 
 def _names(processes: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import ProcessPlan
 from lkhub.source.located import Path
-from lkhub.spec.duration import DEFAULT_DRAIN, Duration
+from lkhub.spec.duration import Duration
 from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Address, Network, PortRange, Reach, TlsMode
 
-ProcessName = Literal["media", "relay", "serve", "edge"]
-PROCESS_NAMES: tuple[ProcessName, ...] = get_args(ProcessName)
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
 Protocol = Literal["tcp", "udp"]
 
@@ -41,70 +40,18 @@ def find_proven(sightings: Sightings) -> dict[str, Sighting]:
     return {path: seen for path, seen in sightings.items() if seen and seen.proven}
 
 
-Door: TypeAlias = tuple[str, int]
-"""Address ("": all of them) and TCP port of a listening socket that the supervisor opens and a child inherits."""
-
-
 @dataclass(frozen=True)
 class Listener:
-    """Ports that a process will bind. `address` None is every interface. `key` is the spec's key for it. `outside`:
-    clients connect to it, so a firewall has to let them."""
+    """Ports that `process`, a name, will bind. `address` None is every interface. `key` is the spec's key for it.
+    `outside`: clients connect to it, so a firewall has to let them."""
 
-    process: ProcessName
+    process: str
     protocol: Protocol
     address: Address | None
     ports: PortRange
     purpose: str
     key: Path
     outside: bool = False
-
-
-@dataclass(frozen=True)
-class Ready:
-    """How a process tells that it is ready: a control socket that answers, or a URL."""
-
-    socket: str | None = None
-    url: str | None = None
-
-
-class Fingerprint(NamedTuple):
-    """What tells two versions of a process apart: digests of the program with its arguments, and of its files. ""
-    stands for what is not known, and is like no version."""
-
-    program: str
-    files: str
-
-    def without_files(self) -> "Fingerprint":
-        """That of a process of which it is not known which files it has read."""
-        return Fingerprint(self.program, "")
-
-
-@dataclass(frozen=True)
-class ProcessPlan:
-    """One child of the supervisor.
-
-    `files` are read by the process when it starts: a change in one makes it another process. `doors` are
-    given to it as listening sockets, each as `--listen-fd NUMBER`.
-    `carries_calls` is true where restarting it interrupts people. `reloads`: it takes a change of its files over
-    without a restart. `watched` are files of the operator's that it reads too, and reads again when they are replaced.
-    `drain`: for how many seconds it waits for people to leave their calls when it is stopped in order. Records of
-    earlier versions don't say it.
-    """
-
-    name: ProcessName
-    argv: tuple[str, ...]
-    files: tuple[str, ...]
-    ready: Ready
-    carries_calls: bool
-    doors: tuple[Door, ...] = ()
-    reloads: bool = False
-    watched: tuple[str, ...] = ()
-    drain: int = int(DEFAULT_DRAIN)
-
-    @property
-    def drain_limit(self) -> Duration:
-        """`drain` as people read it."""
-        return Duration(self.drain)
 
 
 class Advertised(NamedTuple):

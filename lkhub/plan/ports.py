@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
-from lkhub.plan.model import EdgePlan, Listener, MediaPlan, ProcessName, RelayPlan, ServePlan
+from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan
 from lkhub.source.located import Path, dotted
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.types import Address, PortRange
@@ -40,7 +40,7 @@ def list_listeners(
         found.append(Listener("relay", "udp", address, _one(relay.udp), "TURN and STUN", ("turn", "udp"), True))
     for address in media.local if relay else ():
         assert relay
-        process: ProcessName = "relay" if relay.udp else "edge"
+        process: str = "relay" if relay.udp else "edge"
         # Half of them are the edge's where both relay. Nobody outside meets either.
         found.append(Listener(process, "udp", address, relay.relay, "relaying to media", ("turn", "relay"), False))
     found += [

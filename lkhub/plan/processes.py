@@ -1,11 +1,14 @@
-"""The children of the supervisor: their arguments, their files, how they tell that they are ready."""
+"""The processes of a hub: the one place that gives them names and roles."""
 
 from collections.abc import Iterable
 
 from lkhub.plan.installation import Installation
-from lkhub.plan.model import Door, EdgePlan, Listener, MediaPlan, ProcessPlan, Ready, RelayPlan, TurnServer, Urls
-from lkhub.plan.paths import StatePaths
+from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, TurnServer, Urls
+from lkhub.plan.process import EngineProgram, Health, HeldSocket, ProcessPlan, Resumed
 from lkhub.spec.model import Spec
+
+PROCESS_NAMES = ("media", "relay", "serve", "edge")
+"""Those that hubs may have, for what is told of a hub that does not run."""
 
 
 def plan_processes(
@@ -19,55 +22,108 @@ def plan_processes(
     listeners: Iterable[Listener],
 ) -> tuple[ProcessPlan, ...]:
     """All of them, in the order in which they are told about."""
-    paths = installation.paths
     secrets = tuple(server.secret_file for server in turn_servers if server.secret_file)
-    processes = [_plan_media(spec, installation, media, urls, paths, secrets)]
+    processes = [_plan_media(spec, installation, media, urls, secrets)]
     if relay is not None and relay.udp:
-        argv, ready = _engine_command(installation, paths, "relay", "relay.json")
-        processes.append(ProcessPlan("relay", argv, (paths.render("relay.json"), paths.relay_secret), ready, True))
-    serve_json = paths.render("serve.json")
-    argv = (installation.python, "-m", "lkhub", "serve", "--config", serve_json)
-    ready = Ready(url=f"{urls.local_serve}/api/hub")
-    processes.append(ProcessPlan("serve", argv, (serve_json, paths.keys), ready, False))
+        processes.append(_plan_relay(installation))
+    processes.append(_plan_serve(installation, urls))
     if edge is not None:
-        argv, ready = _engine_command(installation, paths, "edge", "caddy.json")
-        secret_files = [edge.tls.account.key_file] if edge.tls.account else []
-        if relay is not None and relay.tls:
-            secret_files.append(paths.relay_secret)
-        files = (paths.render("caddy.json"), *secret_files)
-        watched = tuple(filter(None, (edge.tls.cert, edge.tls.key)))
-        doors = _edge_doors(listeners)
-        processes.append(ProcessPlan("edge", argv, files, ready, True, doors, reloads=True, watched=watched))
+        processes.append(_plan_edge(installation, edge, relay, listeners))
     return tuple(processes)
 
 
-def _edge_doors(listeners: Iterable[Listener]) -> tuple[Door, ...]:
-    """While the edge restarts, clients wait instead of being refused: one that is refused gives its session up and
-    joins anew (the Python SDK 1.2.1), and all of them together cost seconds."""
-    ours = [listener for listener in listeners if listener.process == "edge" and listener.protocol == "tcp"]
-    return tuple((str(listener.address or ""), listener.ports.start) for listener in ours)
-
-
-def _engine_command(
-    installation: Installation, paths: StatePaths, name: str, config: str
-) -> tuple[tuple[str, ...], Ready]:
-    control = paths.socket(name)
-    argv = (installation.engine, name, "--config", paths.render(config), "--control", control)
-    return argv, Ready(socket=control)
-
-
 def _plan_media(
-    spec: Spec, installation: Installation, media: MediaPlan, urls: Urls, paths: StatePaths, secrets: tuple[str, ...]
+    spec: Spec, installation: Installation, media: MediaPlan, urls: Urls, secrets: tuple[str, ...]
 ) -> ProcessPlan:
+    paths = installation.paths
     livekit_yaml = paths.render("livekit.yaml")
-    files = (livekit_yaml, paths.keys, paths.relay_secret, *secrets)
-    if spec.engine != "bundled":
-        argv: tuple[str, ...] = (installation.beside_spec(spec.engine), "--config", livekit_yaml)
-        return ProcessPlan("media", argv, files, Ready(url=f"{urls.local_media}/"), True, drain=int(spec.drain))
-    argv, ready = _engine_command(installation, paths, "media", "livekit.yaml")
-    if not media.one_of_each_family:
-        # What livekit.yaml has no words for.
-        for address in media.addresses:
-            argv += ("--advertise", f"{address.local}={address.external}")
-    doors: tuple[Door, ...] = tuple((str(address), media.signal) for address in media.bind)
-    return ProcessPlan("media", argv, files, ready, True, doors, drain=int(spec.drain))
+    bundled = spec.engine == "bundled"
+    if bundled:
+        argv, health = _engine_command(installation, "media", livekit_yaml)
+        if not media.one_of_each_family:
+            # What livekit.yaml has no words for.
+            for address in media.addresses:
+                argv += ("--advertise", f"{address.local}={address.external}")
+    else:
+        argv = (installation.beside_spec(spec.engine), "--config", livekit_yaml)
+        health = Health(url=f"{urls.local_media}/")
+    return ProcessPlan(
+        name="media",
+        argv=argv,
+        health=health,
+        engine="media" if bundled else "",
+        files=(livekit_yaml, paths.keys, paths.relay_secret, *secrets),
+        listens=tuple(HeldSocket(str(address), media.signal) for address in media.bind) if bundled else (),
+        carries_calls=True,
+        knows_participants=True,
+        sees_clients=bundled,
+        # Those of the edge lose a connection when it ends, and open it again.
+        resumes=(Resumed("relay", paths.render("relay.json")),) if bundled else (),
+        # Those who are relayed or come through the edge stay connected while media drains. Once its calls are over,
+        # the relay's allocations and the edge's pages are of no use.
+        stop_order=0,
+        drain=int(spec.drain),
+    )
+
+
+def _plan_relay(installation: Installation) -> ProcessPlan:
+    paths = installation.paths
+    config = paths.render("relay.json")
+    argv, health = _engine_command(installation, "relay", config)
+    return ProcessPlan(
+        name="relay",
+        argv=argv,
+        health=health,
+        engine="relay",
+        files=(config, paths.relay_secret),
+        carries_calls=True,
+        sees_clients=True,
+    )
+
+
+def _plan_serve(installation: Installation, urls: Urls) -> ProcessPlan:
+    paths = installation.paths
+    config = paths.render("serve.json")
+    return ProcessPlan(
+        name="serve",
+        argv=(installation.python, "-m", "lkhub", "serve", "--config", config),
+        health=Health(url=f"{urls.local_serve}/api/hub"),
+        files=(config, paths.keys),
+    )
+
+
+def _plan_edge(
+    installation: Installation,
+    edge: EdgePlan,
+    relay: RelayPlan | None,
+    listeners: Iterable[Listener],
+) -> ProcessPlan:
+    paths = installation.paths
+    config = paths.render("caddy.json")
+    argv, health = _engine_command(installation, "edge", config)
+    secrets = [edge.tls.account.key_file] if edge.tls.account else []
+    if relay is not None and relay.tls:
+        secrets.append(paths.relay_secret)
+    return ProcessPlan(
+        name="edge",
+        argv=argv,
+        health=health,
+        engine="edge",
+        files=(config, *secrets),
+        watched=tuple(filter(None, (edge.tls.cert, edge.tls.key))),
+        # While the edge restarts, clients wait instead of being refused: one that is refused gives its session up and
+        # joins anew (the Python SDK 1.2.1), and all of them together cost seconds.
+        listens=tuple(
+            HeldSocket(str(listener.address or ""), listener.ports.start)
+            for listener in listeners
+            if listener.process == "edge" and listener.protocol == "tcp"
+        ),
+        reloads=True,
+        carries_calls=True,
+        sees_clients=True,
+    )
+
+
+def _engine_command(installation: Installation, program: EngineProgram, config: str) -> tuple[tuple[str, ...], Health]:
+    control = installation.paths.socket(program)
+    return (installation.engine, program, "--config", config, "--control", control), Health(socket=control)

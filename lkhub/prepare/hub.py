@@ -17,11 +17,13 @@ from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.network import gather_network
 from lkhub.host.secrets import ensure_secret, read_managed_keys
+from lkhub.host.variables import resolve_variables
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.media import needs_domain
-from lkhub.plan.model import Fingerprint, Plan, ProcessPlan
+from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, NetworkFacts
+from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
@@ -106,7 +108,7 @@ def _prepare(
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
         files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
-    fingerprints: dict[str, Fingerprint] = {process.name: _fingerprint(process, files) for process in plan.processes}
+    fingerprints = {process.name: fingerprint(process, files, environ) for process in plan.processes}
     referenced = list_referenced(loaded.spec, environ)
     return PreparedHub(plan, path, raw, files, fingerprints, referenced, network.interfaces)
 
@@ -160,9 +162,13 @@ def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:
     return files
 
 
-def _fingerprint(process: ProcessPlan, files: Mapping[str, str]) -> Fingerprint:
-    """Digests of all that makes this process what it is: arguments and the program's build; its files."""
-    program = [*process.argv, engine_build(process.argv[0]), __version__]
+def fingerprint(process: ProcessPlan, files: Mapping[str, str], environ: Mapping[str, str]) -> Fingerprint:
+    """Digests of all that makes this process what it is: arguments, environment and the program's build; its files.
+    Raises MachineError where a variable of its environment can't be resolved; `environ` has those that they refer
+    to."""
+    variables = resolve_variables(process.variables, environ).items()
+    surroundings = (process.folder, process.user, *(f"{name}={value}" for name, value in variables))
+    program = [*process.argv, engine_build(process.argv[0]), __version__, *surroundings]
     return Fingerprint(_digest(program), _digest(files[path] for path in process.files))
 
 

@@ -38,7 +38,7 @@ def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Any]:
         ],
         "quota": ALLOCATIONS_PER_URL * urls,
     }
-    if control := next(process.ready.socket for process in plan.processes if process.name == "media"):
+    if control := next((process.health.socket for process in plan.processes if process.knows_participants), None):
         config["media_control"] = control  # a livekit-server of the user's doesn't say which clients are in a call
     if media.is_translated:
         config["translate"] = [

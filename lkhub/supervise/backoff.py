@@ -3,11 +3,7 @@
 import math
 from dataclasses import dataclass
 
-# The first restart is at once: whoever is in a call hears the gap. What keeps failing is tried less and
-# less often, but never less than twice a minute: the cause (a full disk, a lost address) may go away.
-FIRST_SECONDS = 0.2
 FACTOR = 2.0
-CEILING_SECONDS = 30.0
 MAX_EXPONENT = 10
 
 # For so long a process has to be well to make up for one failure: short, because each wait is somebody's silence, and
@@ -18,11 +14,12 @@ FORGIVE_SECONDS = 0.5
 
 @dataclass
 class Backoff:
-    """The delays of one process, or of something else that is tried again."""
+    """The delays of one process, or of something else that is tried again: none, `first`, and up to `ceiling`
+    seconds."""
 
+    first: float
+    ceiling: float
     failures: float = 0.0
-    first: float = FIRST_SECONDS
-    ceiling: float = CEILING_SECONDS
 
     def next_delay(self, well_seconds: float) -> float:
         """Seconds to wait now that the process has ended after being well for `well_seconds`."""

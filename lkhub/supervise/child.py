@@ -1,11 +1,10 @@
 """One process under the supervisor: its states, its restarts, its end."""
 
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import anyio
@@ -16,34 +15,20 @@ from lkhub.host import files, processes
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId
 from lkhub.log_lines import QUOTED
-from lkhub.plan.model import Fingerprint, ProcessPlan
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.state.identity import Identity
 from lkhub.supervise.backoff import Backoff
-from lkhub.supervise.doors import Doors
 from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.ready import STATUS_SECONDS, NotItsAnswerError, read_own, require_own, wait_ready
-from lkhub.supervise.record import Identity, mark, read_record, remove_record, write_record
+from lkhub.supervise.ready import read_own, wait_ready
+from lkhub.supervise.recorded import Recorded
+from lkhub.supervise.shared import Shared
+from lkhub.supervise.spawn import spawn
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
 
 ShownState = Literal[State, "hanging"]
 """What `status` says. One that hangs is not well, and is not ended either."""
-
-# Media is ready in 0.1 s here; a small board under load takes a few seconds. What is not ready by then has never served
-# anybody, and is ended and started again. What has served is told about where it hangs, and never ended by itself: it
-# may go on, and its calls with it.
-READY_SECONDS = 30.0
-
-# A supervisor that was stopped itself (Ctrl-Z) comes to a deadline this much later, or more. What it waited for may
-# have been ready long ago, and have served since: it has its time anew.
-AWAY_SECONDS = 1.0
-
-# Of one that is taken over it is not known whether it has served. One that is well answers in milliseconds, and within
-# this where the machine is busy.
-ANSWER_SECONDS = 5.0
-
-# Before a process whose watching failed by a bug is watched again.
-WATCH_AGAIN_SECONDS = 1.0
 
 # Lines of the log that a crash report shows: the error and what led to it.
 REPORT_LINES = 8
@@ -51,48 +36,49 @@ REPORT_LINES = 8
 
 @dataclass
 class Child:
-    """A process that is kept running until it is stopped. `say` hears of everything that happens to it, and
-    `returned` is called when it is ready again after it ended by itself.
-
-    `taken` is how the files that it watches were when it took them, `refused` why it did not take them as they are now.
-    `unrecorded` is why its record can't be written, `hangs` how it is seen that it does not answer; "" where all is
-    well. `stopped`: it hangs because a signal has stopped it."""
+    """A process that is kept running until it is stopped. `taken` is how the files that it watches were when it took
+    them. `done`: it has ended well, and is not to be started again."""
 
     plan: ProcessPlan
     fingerprint: Fingerprint
-    paths: StatePaths
-    doors: Doors
-    say: Callable[[str], None]
-    returned: "Returned"
+    shared: Shared
     state: State = "stopped"
     since: float = field(default_factory=time.time)
     restarts: int = 0
     process: ProcessId | None = None
     last_failure: str = ""
     taken: tuple[str, ...] = ()
-    refused: str = ""
-    unrecorded: str = ""
-    hangs: str = ""
-    stopped: bool = False
-    _recorded: ProcessId | None = None
-    _first_failure: str = ""
-    _persists: bool = False
-    _popen: subprocess.Popen[bytes] | None = None
-    _backoff: Backoff = field(default_factory=Backoff)
-    _wanted: bool = False
-    _settled: anyio.Event = field(default_factory=anyio.Event)
-    _ended: anyio.Event = field(default_factory=anyio.Event)
-    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        timings = self.shared.timings
+        self._record = Recorded(self.plan.name, self.shared, self.process)
+        self._first_failure = ""
+        self._persists = False
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._backoff = Backoff(timings.restart_first, timings.restart_ceiling)
+        self._wanted = False
+        self._settled = anyio.Event()
+        self._ended = anyio.Event()
+        self._scope = anyio.CancelScope()
 
     @staticmethod
-    def adopt(
-        identity: Identity, paths: StatePaths, doors: Doors, say: Callable[[str], None], returned: "Returned"
-    ) -> "Child":
+    def adopt(identity: Identity, shared: Shared) -> "Child":
         """Take over a process that an earlier supervisor started."""
-        child = Child(identity.plan, identity.fingerprint, paths, doors, say, returned)
-        child.process, child.state, child.since = identity.process, "running", identity.since
-        child.taken, child._recorded = identity.taken, identity.process
-        return child
+        return Child(
+            identity.plan,
+            identity.fingerprint,
+            shared,
+            state="running",
+            since=identity.since,
+            process=identity.process,
+            taken=identity.taken,
+        )
+
+    @property
+    def unrecorded(self) -> str:
+        """Why its record can't be written; "" where it can."""
+        return self._record.failure
 
     async def start(self, tasks: anyio.abc.TaskGroup, *, persist: bool = False) -> None:
         """Start (or take over) the process and keep it running from then on; return when it is ready.
@@ -100,7 +86,7 @@ class Child:
         Raises MachineError where the first start fails. Nothing is left running then; with `persist` it is started
         again like one that crashed.
         """
-        self._wanted, self._persists, self._first_failure = True, persist, ""
+        self._wanted, self._persists, self._first_failure, self.done = True, persist, "", False
         if self.state == "failed":
             self._set("stopped")
         self._settled, self._ended, self._scope = anyio.Event(), anyio.Event(), anyio.CancelScope()
@@ -117,7 +103,7 @@ class Child:
         self._set("stopping")
         try:
             if self.process is not None:
-                await end_process(self.process, how, self.plan)
+                await end_process(self.process, how, self.plan, self.shared.timings)
         except OSError as error:
             if not self._ended.is_set():  # else it has ended meanwhile
                 self.state, self.since, self._wanted = before
@@ -127,128 +113,57 @@ class Child:
             await self._ended.wait()
         if self._popen is not None:
             self._popen.wait()
-        self._forget()
+        self._record.remove()
         self.process, self._popen = None, None
         self._set("stopped")
 
     async def ask_status(self) -> Any:
         """What the process answers on its control socket; None where it does not."""
-        if self.process is None:
+        if self.process is None or self.state != "running" or self.plan.health.socket is None:
             return None
         try:
-            async with local_client(STATUS_SECONDS, socket=self.plan.ready.socket) as client:
+            async with local_client(self.shared.timings.status, socket=self.plan.health.socket) as client:
                 return read_own((await client.get("http://control/status")).raise_for_status(), self.process)
         except (httpx.HTTPError, ValueError):
             return None
-
-    def can_reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
-        """Whether this process becomes `plan` by reading its files again."""
-        # One file more, as that of a secret, is a change of its files like any other. Sockets that it is not given it
-        # opens itself.
-        same_plan = replace(self.plan, files=plan.files, watched=plan.watched, doors=plan.doors) == plan
-        same_program = same_plan and self.fingerprint.program == fingerprint.program
-        return plan.reloads and same_program and self.state == "running" and not self._is_in_its_own_way(plan)
-
-    def _is_in_its_own_way(self, plan: ProcessPlan) -> bool:
-        """Whether `plan` listens on a port everywhere that this process has at one address, or the other way round: it
-        can't open the new socket before it has closed the old one."""
-        return any(
-            port == held and address != at and "" in (address, at)
-            for address, port in plan.doors
-            for at, held in self.plan.doors
-        )
-
-    async def reload(self, plan: ProcessPlan, fingerprint: Fingerprint) -> None:
-        """Let the process read its files again and be `plan`; it interrupts nobody. MachineError, and nothing changed,
-        where it refuses them."""
-        before, taken = self.fingerprint, files.stamp(plan.watched)
-        # Should this be the end of the supervisor, the next one does not know whether it happened. Nor do we, should
-        # the process end before it answers, or have ended: it is started with the files that it finds by then.
-        self.fingerprint = before.without_files()
-        process = self.process
-        if self.state != "running" or process is None:
-            raise MachineError(f"{self.plan.name} has ended meanwhile, and is started again; try the change once more")
-        self._remember()
-        try:
-            answer = await self._post_reload(process)
-            require_own(answer, process)
-            told = "" if answer.is_success else answer.json()["error"]["message"]
-        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-            another = isinstance(error, NotItsAnswerError)
-            told = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
-            unasked = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            if another or (isinstance(error, httpx.HTTPError) and not unasked):
-                before = self.fingerprint  # it may have been asked, and may do it yet
-        if told:
-            self.fingerprint = before
-            self._remember()
-            raise MachineError(f"{self.plan.name} refuses its new configuration: {told}")
-        self.plan, self.fingerprint, self.taken, self.refused = plan, fingerprint, taken, ""
-        self._remember()
-
-    async def _post_reload(self, process: ProcessId) -> httpx.Response:
-        """Its answer. Raises httpx.HTTPError where there is none, also where the process ends first: its control socket
-        stays open for the next process, and a connection to it would wait until that one is started."""
-        answer: httpx.Response | httpx.HTTPError = httpx.ReadError("it has ended")
-
-        async def end_with_it() -> None:
-            await processes.wait_until_gone(process)
-            tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(end_with_it)
-            async with local_client(READY_SECONDS, socket=self.plan.ready.socket) as client:
-                try:
-                    answer = await client.post("http://control/reload")
-                except httpx.HTTPError as error:
-                    answer = error
-            tasks.cancel_scope.cancel()
-        if isinstance(answer, httpx.HTTPError):
-            raise answer
-        return answer
-
-    async def take_back(self, plan: ProcessPlan, fingerprint: Fingerprint, tasks: anyio.abc.TaskGroup) -> None:
-        """Be `plan` again after a reload that failed. MachineError where it refuses that, too, or does not start."""
-        process = self.process
-        if process is not None and self.state == "running":
-            try:
-                await self.reload(plan, fingerprint)
-                return
-            except MachineError:
-                with anyio.move_on_after(STATUS_SECONDS):
-                    await processes.wait_until_gone(process)
-                if processes.is_alive(process):
-                    raise
-        # It has ended meanwhile, and may be there again with the files of the change.
-        await self.stop("replace")
-        self.plan, self.fingerprint = plan, fingerprint
-        await self.start(tasks, persist=True)
 
     def follow(self, plan: ProcessPlan) -> None:
         """Be `plan`, which differs in nothing that the process itself has to be told now."""
         if self.plan != plan:
             self.plan = plan
-            self._remember()
+            self.remember()
+
+    def remember(self) -> None:
+        """Write the record, where there is a process."""
+        if identity := self._identify():
+            self._record.write(identity)
 
     def keep_record(self) -> None:
-        """Write the record again where somebody has removed or damaged it, or where it could not be written."""
-        recorded = read_record(self.paths, self.plan.name)
-        if recorded is None or recorded.process != self.process or self.unrecorded:
-            self._remember()
+        """Write the record where it is missing."""
+        if identity := self._identify():
+            self._record.write_missing(identity)
+
+    def _identify(self) -> Identity | None:
+        if self.process is None:
+            return None
+        root = self.shared.paths.root
+        return Identity(self.process, root, self.plan, self.fingerprint, self.since, self.taken)
 
     def stop_now(self) -> None:
         """Make a drain that is under way end at once."""
         if self.process is not None:
             processes.send_signal(self.process, signal.SIGTERM)
 
-    def as_json(self) -> dict[str, Any]:
-        state: ShownState = "hanging" if self.hangs and self.state == "running" else self.state
+    def as_json(self) -> Mapping[str, Any]:
+        """For `status`."""
         return {
             "name": self.plan.name,
             "pid": self.process.pid if self.process else None,
-            "state": state,
+            "state": self.state,
             "since": self.since,
             "restarts": self.restarts,
+            "roles": self.plan.roles,
+            "done": self.done,
         }
 
     async def _keep_running(self) -> None:
@@ -269,14 +184,14 @@ class Child:
         bug = f"this is a bug in lkhub: {what} while watching {name}"
         failure = f"can't watch {name}: {what}" if is_refusal(error) else bug
         if failure != self.last_failure:
-            self.say(failure)
+            self.shared.say(failure)
         self.last_failure = failure
         if not self._settled.is_set():
             self._first_failure = failure
             if self._popen is not None:  # it has not served anybody yet
                 self._popen.kill()
             self._settled.set()
-        await anyio.sleep(WATCH_AGAIN_SECONDS)
+        await anyio.sleep(self.shared.timings.watch_again)
 
     async def _run_once(self) -> None:
         """One life of the process, and the wait before its next one."""
@@ -285,11 +200,17 @@ class Child:
         try:
             if self.process is None:
                 self._spawn(first)
-            assert self.process is not None
-            well = await self._live(self.process)
+            if self.process is not None:
+                well = await self._live(self.process)
         except MachineError as error:
             self.last_failure = error.message
         if not self._wanted:
+            return
+        if self._is_done():
+            self.done, self._wanted = True, False
+            self.process, self._popen = None, None
+            self._record.remove()
+            self._set("stopped")
             return
         if well is not None or not self.last_failure:
             self.last_failure = self._report_end()
@@ -298,12 +219,12 @@ class Child:
             self._first_failure = self.last_failure
             if not self._persists:
                 self._set("failed")
-                self._forget()
+                self._record.remove()
                 return
         delay = self._backoff.next_delay(well or 0.0)
         self.restarts += 1
         failure, newline, quoted = self.last_failure.partition("\n")
-        self.say(f"{failure}; {f'again in {delay:.1f} s' if delay else 'starting it again'}{newline}{quoted}")
+        self.shared.say(f"{failure}; {f'again in {delay:.1f} s' if delay else 'starting it again'}{newline}{quoted}")
         self._set("backoff")
         self._settled.set()
         await anyio.sleep(delay)
@@ -311,48 +232,26 @@ class Child:
     def _spawn(self, first: bool) -> None:
         self._set("starting")
         self.last_failure = ""
-        descriptors = self.doors.open(self.plan.doors)
-        argv = [*self.plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
-        control = self.doors.open_control(self.plan.ready.socket) if self.plan.ready.socket else None
-        if control is not None:
-            argv += ["--control-fd", str(control)]
-            descriptors.append(control)
-        environ = {**processes.child_environ(), **mark(self.paths, self.plan.name, self.fingerprint)}
-        self.taken, self.refused = files.stamp(self.plan.watched), ""
-        log = self.paths.log(self.plan.name)
-        try:
-            self._popen = processes.start(argv, log, environ, descriptors)
-        except processes.UnwritableLogError as error:
-            if first and not self._persists:
-                raise
-            # A disk that is full or worn out must not end the calls of a hub that runs.
-            self._popen = processes.start(argv, os.devnull, environ, descriptors)
-            self.say(f"{self.plan.name} runs without a log: {error.message}")
+        self.taken = files.stamp(self.plan.watched)
+        needs_log = first and not self._persists
+        self._popen = spawn(self.plan, self.fingerprint, self.shared, needs_log=needs_log)
         self.process = processes.identify(self._popen.pid)
         if self.process is None:
             seen = self._popen.poll() is not None
             if not seen:  # without a free descriptor, for one; to wait for its end would be for ever
                 self._popen.kill()
             self._popen.wait()
-            raise MachineError(self._report_end() if seen else f"{self.plan.name} was started and can't be watched")
-        self._remember()
+            if not self._is_done():
+                raise MachineError(self._report_end() if seen else f"{self.plan.name} was started and can't be watched")
+        self.remember()
 
-    def _remember(self) -> None:
-        """Write the record, where there is a process. Without it the process runs on, and the next supervisor knows it
-        by its mark."""
-        if self.process is None:
-            return
-        identity = Identity(self.process, self.plan, self.fingerprint, self.since, self.taken)
-        try:
-            write_record(self.paths, identity)
-            self._recorded, self.unrecorded = self.process, ""
-        except MachineError as error:
-            if not self.unrecorded:
-                self.say(f"{self.plan.name} runs without a record: {error.message}")
-            self.unrecorded = error.message
+    def _is_done(self) -> bool:
+        """Whether the process has ended as it should, and stays so."""
+        return self.plan.restart == "on-failure" and self._popen is not None and self._popen.poll() == 0
 
     async def _live(self, process: ProcessId) -> float | None:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
+        timings = self.shared.timings
         ready_at: float | None = None
         adopted = self._popen is None
         answers = ""
@@ -363,24 +262,25 @@ class Child:
 
         async def watch_ready() -> None:
             nonlocal ready_at
-            limit, away = ANSWER_SECONDS if adopted else READY_SECONDS, True
+            limit, away = timings.answer if adopted else timings.ready, True
             while ready_at is None and away:
                 began = time.monotonic()
                 with anyio.move_on_after(limit):
-                    await wait_ready(self.plan.ready, process, note)
+                    await wait_ready(self.plan.health, process, note, believed=timings.believed)
                     ready_at = time.monotonic()
-                away = time.monotonic() - began > limit + AWAY_SECONDS
+                away = time.monotonic() - began > limit + timings.away
             because = f": {answers}" if answers else ""
             if ready_at is None and adopted:
                 ready_at = time.monotonic()
-                self.say(f"{self.plan.name} (pid {process.pid}) is there and does not answer{because}; it is not ended")
+                who = f"{self.plan.name} (pid {process.pid})"
+                self.shared.say(f"{who} is there and does not answer{because}; it is not ended")
             if ready_at is not None:
                 self._set("running")
                 if self._settled.is_set():
-                    await self.returned(self)
+                    await self.shared.returned(self.plan)
                 self._settled.set()
             else:
-                self.last_failure = f"{self.plan.name} was not ready within {READY_SECONDS:.0f} s{because}"
+                self.last_failure = f"{self.plan.name} was not ready within {timings.ready:.0f} s{because}"
                 processes.send_signal(process, signal.SIGKILL)
 
         async with anyio.create_task_group() as tasks:
@@ -391,29 +291,23 @@ class Child:
             self._popen.wait()
         return None if ready_at is None else time.monotonic() - ready_at
 
-    def _forget(self) -> None:
-        if self._recorded is not None:
-            remove_record(self.paths, self.plan.name, self._recorded)
-        self._recorded, self.unrecorded = None, ""
-
     def _report_end(self) -> str:
-        """What to tell of a process that ended by itself, and below it the last lines of its log. `lkhub logs` knows
-        them by their mark, and shows them as what the process wrote (lkhub/log_lines.py)."""
-        code = self._popen.poll() if self._popen else None
-        how = (
-            "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        )
-        log = self.paths.log(self.plan.name)
-        try:
-            lines = files.read_tail(log, REPORT_LINES)
-        except MachineError as error:  # it is started again all the same
-            return f"{self.plan.name} {how}; {error.message}"
-        quoted = [f"the end of {log}:", *lines] if lines else [f"nothing is in {log}"]
-        return "\n".join([f"{self.plan.name} {how}", *(f"{QUOTED}{line[:300]}" for line in quoted)])
+        return report_end(self.plan.name, self._popen.poll() if self._popen else None, self.shared.paths)
 
     def _set(self, state: State) -> None:
         if state != self.state:
-            self.state, self.since, self.hangs, self.stopped = state, time.time(), "", False
+            self.state, self.since = state, time.time()
 
 
-Returned = Callable[[Child], Awaitable[None]]
+def report_end(name: str, code: int | None, paths: StatePaths) -> str:
+    """What to tell of a process that ended by itself, and below it the last lines of its log. `code` is as
+    subprocess.Popen has it, None where it is not known. `lkhub logs` knows these lines by their mark, and shows them as
+    what the process wrote (lkhub/log_lines.py)."""
+    how = "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    log = paths.log(name)
+    try:
+        lines = files.read_tail(log, REPORT_LINES)
+    except MachineError as error:  # it is started again all the same
+        return f"{name} {how}; {error.message}"
+    quoted = [f"the end of {log}:", *lines] if lines else [f"nothing is in {log}"]
+    return "\n".join([f"{name} {how}", *(f"{QUOTED}{line[:300]}" for line in quoted)])

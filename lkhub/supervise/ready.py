@@ -15,7 +15,7 @@ import anyio.to_thread
 from lkhub.host.holders import is_listening
 from lkhub.host.http import httpx, local_client
 from lkhub.host.processes import ProcessId, leads_session_of
-from lkhub.plan.model import Ready
+from lkhub.plan.process import Health
 
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
 RETRY_SECONDS = 0.01
@@ -23,23 +23,17 @@ RETRY_SECONDS = 0.01
 # A request to a process on this machine that takes longer is not going to be answered.
 ANSWER_SECONDS = 10.0
 
-# What a process that is ready may take to say how it is. One that is well answers in milliseconds.
-STATUS_SECONDS = 2.0
 
-# An answer at a URL does not say which process it is of. Where it can't be seen that the process listens there, since a
-# script has started the server in a container, for one, the answer is believed after this long. A process whose port is
-# taken has ended by then.
-BELIEVED_SECONDS = 5.0
-
-
-async def wait_ready(ready: Ready, process: ProcessId, note: Callable[[str], None]) -> None:
+async def wait_ready(health: Health, process: ProcessId, note: Callable[[str], None], *, believed: float) -> None:
     """Return when the process is ready. Never returns while it is not: give it a deadline. `note` is called with a
-    text for each answer of another process."""
-    async with local_client(ANSWER_SECONDS, socket=ready.socket) as client:
-        if ready.url:
-            await _wait_for_url(client, ready.url, process, note)
+    text for each answer of another process. `believed`: see Timings."""
+    if health.url is None and health.socket is None:
+        return
+    async with local_client(ANSWER_SECONDS, socket=health.socket) as client:
+        if health.url:
+            await _wait_for_url(client, health.url, process, note, believed)
         else:
-            await _wait_for_socket(client, ready.socket, process, note)
+            await _wait_for_socket(client, health.socket, process, note)
 
 
 async def _wait_for_socket(
@@ -59,7 +53,9 @@ async def _wait_for_socket(
         await anyio.sleep(RETRY_SECONDS)
 
 
-async def _wait_for_url(client: httpx.AsyncClient, url: str, process: ProcessId, note: Callable[[str], None]) -> None:
+async def _wait_for_url(
+    client: httpx.AsyncClient, url: str, process: ProcessId, note: Callable[[str], None], believed: float
+) -> None:
     port = urlsplit(url).port or 80
     since: float | None = None
     while True:
@@ -72,7 +68,7 @@ async def _wait_for_url(client: httpx.AsyncClient, url: str, process: ProcessId,
         if answers:
             note(f"another process answers at {url}")
             since = time.monotonic() if since is None else since
-            if time.monotonic() - since > BELIEVED_SECONDS:
+            if time.monotonic() - since > believed:
                 return
         else:
             since = None

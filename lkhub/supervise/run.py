@@ -4,7 +4,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import anyio.abc
@@ -14,37 +14,25 @@ from lkhub.errors import HubError, InputError, MachineError, describe_error, fla
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import EngineProgram
 from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
+from lkhub.supervise.child import Child
 from lkhub.supervise.control_server import Handler, Tell
-from lkhub.supervise.guard import Guard
-from lkhub.supervise.supervisor import Applied, Supervisor
-from lkhub.supervise.watch import addresses, certificates, hanging, router
-from lkhub.supervise.watch.addresses import Addresses
-from lkhub.supervise.watch.certificates import Certificates
-from lkhub.supervise.watch.hanging import Hanging
-from lkhub.supervise.watch.home import Home
-from lkhub.supervise.watch.router import Renewal
-
-Say = Callable[[str], None]
-Look = Callable[[], Awaitable[None]]
-
-# How often a change that waits looks whether the hub is empty, and logs, records and the control socket are looked at.
-TICK_SECONDS = 2.0
-
-# Media and the relay remember the clients that they have seen for as long as they live; asking costs a few
-# milliseconds.
-OUTSIDE_SECONDS = 10.0
+from lkhub.supervise.shared import Say
+from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.timings import USUAL, Timings
+from lkhub.supervise.watch.watchers import Watchers
 
 RUNS_ON = "what ran before runs on, without a supervisor, and calls go on"
 
-# The processes answer in milliseconds. What one that hangs would have told is left out.
-LOOK_SECONDS = 2.0
-
 
 async def run_hub(
-    hub: PreparedHub, say: Say, ready: Callable[[Supervisor, Applied | HubError], Awaitable[None]]
+    hub: PreparedHub,
+    say: Say,
+    ready: Callable[[Supervisor, Outcome | HubError], Awaitable[None]],
+    timings: Timings = USUAL,
 ) -> None:
     """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with what applying did.
 
@@ -53,32 +41,22 @@ async def run_hub(
     """
     paths, say = hub.plan.paths, calmly(say)
     with _unwrapped(), hold_lock(paths) as lock:
-        async with _supervision(paths, say) as supervisor:
-            await adopt(supervisor)
+        async with _supervision(paths, say, timings) as supervisor:
+            supervisor.shared.use_environ(hub.environ)
+            await adopt(supervisor, hub.plan.processes)
+            handlers: dict[str, Handler] = {}
+            answering = Answering(paths.control, handlers, supervisor.tasks, say)
+            watchers = Watchers(supervisor, lock, answering)
+            handlers |= _make_handlers(supervisor, watchers)
             try:
-                outcome: Applied | HubError = await supervisor.apply(hub)
+                outcome: Outcome | HubError = await supervisor.apply(hub)
             except HubError as error:
                 if not supervisor.children:
                     raise
                 outcome = error
-            guard, renewal = Guard(say), Renewal(paths, say)
-            handlers = _handlers(supervisor, renewal, guard, lambda: home.look())
-            answering = Answering(paths.control, handlers, supervisor.tasks, say)
-            home = Home(lock, supervisor, answering, renewal.write_again)
-            for what, look, seconds in (
-                ("keep the state directory whole", home.look, TICK_SECONDS),
-                ("see whether processes answer", Hanging(supervisor).look, hanging.LOOK_SECONDS),
-                ("rotate logs", supervisor.rotate_logs, TICK_SECONDS),
-                ("make the change that waits", supervisor.apply_pending, TICK_SECONDS),
-                ("see who came from outside", supervisor.look_outside, OUTSIDE_SECONDS),
-                ("see this machine's addresses", Addresses(supervisor).look, addresses.LOOK_SECONDS),
-                ("see whether the certificate was replaced", Certificates(supervisor).look, certificates.LOOK_SECONDS),
-                ("renew the router's port mappings", renewal.keep, router.LOOK_SECONDS),
-            ):
-                supervisor.tasks.start_soon(guard.watch, what, look, seconds)
+            watchers.start()
             # From here on other commands are answered: to them a hub that is still starting is not there.
             await answering.look()
-            supervisor.tasks.start_soon(guard.watch, "answer commands", answering.look, TICK_SECONDS)
             try:
                 await ready(supervisor, outcome)
             except OSError as error:  # a full disk, or a reader that has gone: what is only told ends no call
@@ -117,11 +95,11 @@ def _unwrapped() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _supervision(paths: StatePaths, say: Say) -> AsyncIterator[Supervisor]:
+async def _supervision(paths: StatePaths, say: Say, timings: Timings) -> AsyncIterator[Supervisor]:
     """A supervisor with its helpers running. When the block is left, by an error or a signal, all is stopped; by an
     error what was taken over from an earlier supervisor is not, since it may carry a call."""
     async with anyio.create_task_group() as tasks:
-        supervisor = Supervisor(paths, say, tasks)
+        supervisor = Supervisor(paths, say, tasks, timings)
         await tasks.start(_serve_signals, supervisor, tasks.cancel_scope, say)
         try:
             yield supervisor
@@ -157,10 +135,10 @@ async def _serve_signals(
 
 
 def _find_drain(supervisor: Supervisor) -> int:
-    """How long a stop waits for calls; as text with its unit. Media as it runs decides, also where the change to it was
-    refused."""
-    media = supervisor.children.get("media")
-    return media.plan.drain_limit if media else 0
+    """How long a stop waits for calls; as text with its unit. The processes as they run decide, also where the change
+    to them was refused."""
+    limits = [child.plan.drain_limit for child in supervisor.children.values()]
+    return max(limits, default=0)
 
 
 def _describe_stop(supervisor: Supervisor) -> str:
@@ -177,23 +155,26 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope, say: Say) -> 
     scope.cancel()
 
 
-def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home: Look) -> dict[str, Handler]:
+def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> dict[str, Handler]:
     # Changes are made in the order in which they were asked for: what was asked for last is what stays.
     changing = anyio.Lock()
 
     async def status(_: Mapping[str, Any], __: Tell) -> Any:
-        answer = {**supervisor.as_json(), "router": renewal.as_json(), "troubles": guard.as_json()}
-        answer |= {"media": None, "edge": None, "relay": None}
+        answer: dict[str, Any] = {**supervisor.as_json(), **watchers.as_json()}
+        # What the engine's programs tell, by program: each has a form of its own.
+        answer |= dict.fromkeys(get_args(EngineProgram))
 
-        async def ask(name: str) -> None:
-            answer[name] = await supervisor.ask(name)
+        async def ask(child: Child) -> None:
+            if told := await child.ask_status():
+                answer[child.plan.engine] = told
 
         # A process that hangs must not keep `status` from saying so.
-        with anyio.move_on_after(LOOK_SECONDS):
+        with anyio.move_on_after(supervisor.shared.timings.status):
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(supervisor.look_outside)
-                for name in ("media", "edge", "relay"):
-                    tasks.start_soon(ask, name)
+                tasks.start_soon(watchers.look_outside)
+                for child in supervisor.children.values():
+                    if child.plan.engine:
+                        tasks.start_soon(ask, child)
         return answer
 
     async def apply(request: Mapping[str, Any], tell: Tell) -> Any:
@@ -201,7 +182,9 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
             tell("another change is being made; waiting for its end")
         async with changing:
             try:
-                await keep_home()  # else keys are made that nobody has, and everything restarts with them
+                await (
+                    watchers.state_directory.look()
+                )  # else keys are made that nobody has, and everything restarts with them
             except MachineError as error:
                 raise MachineError(f"{error.message}\nthe hub runs on as it is", hints=error.hints) from error
             # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
@@ -219,11 +202,11 @@ def _handlers(supervisor: Supervisor, renewal: Renewal, guard: Guard, keep_home:
             if name not in names:
                 raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))
             names = [name]
-        return {"restarted": names, "people": await supervisor.restart(names)}
+        return {"restarted": names, **asdict(await supervisor.restart(names))}
 
     async def stop(request: Mapping[str, Any], tell: Tell) -> Any:
         drain = _find_drain(supervisor)
-        if request["drain"] and drain and (people := await supervisor.count_people()) != 0:
+        if request["drain"] and drain and (people := await supervisor.calls.count()) != 0:
             who = "whoever is" if people is None else "1 person" if people == 1 else f"{people} people"
             tell(f"waiting up to {drain} for {who} in a call to finish (`lkhub down --now` does not wait)")
         await supervisor.stop("drain" if request["drain"] else "now")

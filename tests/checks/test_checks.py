@@ -29,19 +29,19 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
     ("waits", "title", "detail", "cause"),
     [
         (
-            {"restarts": ["relay"], "people": 1},
+            {"restarts": ["relay"], "people": 1, "ways": ["relay"]},
             "until nobody is in a call",
             "it restarts relay, which interrupts",
             "1 person is in a call",
         ),
         (
-            {"restarts": ["media", "serve"], "people": 12},
+            {"restarts": ["media", "serve"], "people": 12, "ways": []},
             "until nobody is in a call",
             "it restarts media, serve",
             "12 people are",
         ),
         (
-            {"restarts": ["media"], "people": None},
+            {"restarts": ["media"], "people": None, "ways": []},
             "until it is known that nobody is in a call",
             "would interrupt",
             "not known: media does not say",
@@ -94,14 +94,14 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("restarts", "whom"),
+    ("restarts", "ways", "whom"),
     [
-        (["media"], "whoever is in a call"),
-        (["relay", "media"], "whoever is in a call"),
-        (["relay", "serve"], "whoever came through relay"),
-        (["relay", "edge"], "whoever came through relay or edge"),
+        (["media"], [], "whoever is in a call"),
+        (["relay", "media"], [], "whoever is in a call"),
+        (["relay", "serve"], ["relay"], "whoever came through relay"),
+        (["relay", "edge"], ["relay", "edge"], "whoever came through relay or edge"),
     ],
 )
-def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], whom: str) -> None:
-    [finding] = check_pending(True, {"restarts": restarts, "people": 2})
+def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], ways: list[str], whom: str) -> None:
+    [finding] = check_pending(True, {"restarts": restarts, "people": 2, "ways": ways})
     assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"

@@ -58,7 +58,16 @@ def test_directory_that_was_removed_says_what_is_lost() -> None:
 
 def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:
     supervisor = {
-        "processes": [{"name": "media", "pid": 1, "state": "hanging", "since": 1.0, "restarts": 0}],
+        "processes": [
+            {
+                "name": "media",
+                "pid": 1,
+                "state": "hanging",
+                "since": 1.0,
+                "restarts": 0,
+                "roles": [],
+            }
+        ],
         "hangs": {"media": "it does not answer"},
         "stopped": ["media"],
         "unrecorded": {"media": "the disk is full"},

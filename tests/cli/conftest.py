@@ -84,8 +84,9 @@ def applied(paths: StatePaths) -> StatePaths:
     return paths
 
 
-PROCESSES = [
-    {"name": name, "pid": 1, "state": "running", "since": 1.0, "restarts": 0} for name in ("media", "relay", "serve")
+PROCESSES: list[dict[str, Any]] = [
+    {"name": name, "pid": 1, "state": "running", "since": 1.0, "restarts": 0, "roles": []}
+    for name in ("media", "relay", "serve")
 ]
 
 
@@ -97,7 +98,7 @@ class FakeSupervisor:
         self.answers: dict[str, Any] = {
             "status": {"ok": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}},
             "apply": {"ok": {"changed": [], "pending": False, "people": 0, "cut": 0}},
-            "restart": {"ok": {"restarted": ["media"], "people": 0}},
+            "restart": {"ok": {"restarted": ["media"], "people": 0, "ways": []}},
             "stop": {"ok": {}},
         }
         self.listener = socket.socket(socket.AF_UNIX)

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from lkhub.host.processes import ProcessId, identify, is_alive, start, wait_until_gone
-from lkhub.plan.model import Fingerprint, ProcessName, ProcessPlan, Ready
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.record import CONFIGS, Identity, mark
+from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.state.identity import Identity
+from lkhub.supervise.left import make_mark
 from tests.cli.conftest import Run
+from tests.supervise.conftest import ROLES
 from tests.waiting import wait_until
 
 Leave = Callable[..., subprocess.Popen[bytes]]
@@ -28,17 +30,17 @@ def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
     """`leave("media")`: a process that an earlier supervisor has left running, on record or known by its mark alone."""
     left: list[subprocess.Popen[bytes]] = []
 
-    def leave_one(name: ProcessName, *, recorded: bool = True) -> subprocess.Popen[bytes]:
+    def leave_one(name: str, *, recorded: bool = True) -> subprocess.Popen[bytes]:
         log = tmp_path / name
-        environ = {**os.environ, **mark(applied, name, Fingerprint("program", "files"))}
+        plan = ProcessPlan(name, ("/bin/sh",), **ROLES[name])
+        environ = {**os.environ, **make_mark(applied, plan, Fingerprint("program", "files"))}
         child = start(["/bin/sh", "-c", WAITING], str(log), environ)
         left.append(child)
         wait_until(lambda: "ready" in log.read_text(), "its start")
         process = identify(child.pid)
         assert process is not None
-        plan = ProcessPlan(name, ("/bin/sh", "--config", applied.render(CONFIGS[name])), (), Ready(), True)
         if recorded:
-            text = Identity(process, plan, Fingerprint("program", "files"), 1.0).dump()
+            text = Identity(process, applied.root, plan, Fingerprint("program", "files"), 1.0).dump()
             Path(applied.record(name)).write_text(text)
         return child
 
@@ -79,13 +81,13 @@ def test_down_without_a_supervisor_lets_calls_finish_too(
 
     monkeypatch.setattr("lkhub.supervise.ending.end_process", end)
     assert run("down", *options).code == 0
-    assert asked == [(how, 30), ("now", 30)]
+    assert asked == [(how, 30), ("now", None)]
 
 
 def test_down_ends_what_such_a_process_has_started_too(run: Run, applied: StatePaths, tmp_path: Path) -> None:
     """As a livekit-server that a script has started."""
     log = tmp_path / "log"
-    environ = {**os.environ, **mark(applied, "media", Fingerprint("program", "files"))}
+    environ = {**os.environ, **make_mark(applied, ProcessPlan("media", ("/bin/sh",)), Fingerprint("program", "files"))}
     script = start(["/bin/sh", "-c", "sleep 60 & echo $!; wait"], str(log), environ)
     wait_until(lambda: log.read_text().endswith("\n"), "its start")
     threading.Thread(target=script.wait, daemon=True).start()

@@ -10,9 +10,10 @@ from lkhub.checks.paths import PathResult
 from lkhub.cli import status as status_module
 from lkhub.host.processes import identify
 from lkhub.hub.status import HubStatus, Verified
-from lkhub.plan.model import Fingerprint, ProcessPlan, Ready, Sighting
+from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.record import Identity
+from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.state.identity import Identity
 from tests.cli.conftest import Run
 
 
@@ -20,8 +21,10 @@ def leave_running(paths: StatePaths, name: str = "media") -> None:
     """A record of a process that runs (this one) and that nobody supervises."""
     me = identify(os.getpid())
     assert me is not None
-    plan = ProcessPlan("media", ("x", paths.render("livekit.yaml")), (), Ready(), True)
-    Path(paths.record(name)).write_text(Identity(me, plan, Fingerprint("program", "files"), time.time() - 3700).dump())
+    plan = ProcessPlan(name, ("x", paths.render("livekit.yaml")), carries_calls=True)
+    Path(paths.record(name)).write_text(
+        Identity(me, paths.root, plan, Fingerprint("program", "files"), time.time() - 3700).dump()
+    )
 
 
 def test_hub_that_never_was_is_stopped(run: Run, paths: StatePaths) -> None:
@@ -93,7 +96,8 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
     from lkhub.cli.status import show_status
 
     now = time.time()
-    processes = [{"name": "media", "pid": 7, "state": "running", "since": now - 120, "restarts": 2}]
+    media = {"name": "media", "pid": 7, "state": "running", "since": now - 120, "restarts": 2}
+    processes = [{**media, "roles": ["carries-calls"]}]
     supervisor = {"processes": processes, "failures": {}, "pending": True, "spec": None, "pid": 1}
     results = (
         PathResult("udp", True, "media", "", 12.3, 0.42, 0.0, "a", "udp host 127.0.0.1:7882"),
@@ -133,7 +137,8 @@ def test_people_read_who_used_a_way_that_the_hub_may_have_opened_itself(capsys: 
 def test_running_hub_is_well_unless_a_finding_is_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch, results: list[bool], code: int
 ) -> None:
-    processes = [{"name": "media", "pid": 7, "state": "running", "since": time.time(), "restarts": 0}]
+    media = {"name": "media", "pid": 7, "state": "running", "since": time.time(), "restarts": 0}
+    processes = [{**media, "roles": ["carries-calls"]}]
     supervisor = {"processes": processes, "failures": {}, "pending": False, "spec": None, "pid": 1}
     paths = tuple(PathResult("udp", ok, "connect", "") for ok in results)
     hub = HubStatus(None, supervisor, (), Verified(time.time(), paths) if paths else None)

@@ -91,7 +91,7 @@ def list_surroundings() -> Iterator[Finding]:
 def list_hub() -> Iterator[Finding]:
     yield from check_processes([{"name": "media", "state": "backoff"}], {"media": "exit 1"})
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
-    yield from check_pending(True, {"restarts": ["media"], "people": 2})
+    yield from check_pending(True, {"restarts": ["media"], "people": 2, "ways": []})
     yield from check_edited("hub.yaml")
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_supervised(False, ["media"])

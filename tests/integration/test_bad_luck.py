@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from lkhub.host.lock import is_held
 from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.record import find_running
+from lkhub.supervise.left import find_running
 from tests.integration.test_calls import UNDISTURBED_SECONDS, start_call
 from tests.kit.hub import Hub, kill_supervisor
 from tests.waiting import wait_until

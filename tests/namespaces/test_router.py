@@ -11,7 +11,7 @@ import pytest
 
 from lkhub.host.engine import bundled_engine
 from lkhub.host.router import LEASE_SECONDS
-from lkhub.supervise.watch.router import ASK_SECONDS
+from lkhub.supervise.timings import USUAL
 from tests.kit.hub import Hub, make_hub
 from tests.kit.netns import Namespace
 from tests.namespaces.home import HUB, OUTSIDE, ROUTER, Home, make_home
@@ -195,7 +195,7 @@ def test_a_router_that_is_restarted_gets_its_mappings_from_a_hub_that_runs(
         leases = home.leases()
         hub.up("--no-verify")
     home.restart()
-    grow_old(hub, ASK_SECONDS)
+    grow_old(hub, USUAL.router_ask)
     wait_until(lambda: "were not renewed" in hub.log("hub"), "the request that nobody hears")
     assert "router-mapping-ends" not in find_codes(hub)
     with home.routing(**languages):

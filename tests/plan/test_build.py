@@ -215,9 +215,9 @@ def test_processes_are_the_bundled_engine_and_our_own_service() -> None:
     assert relay.argv[:4] == ("/opt/lkhub/lkhub-engine", "relay", "--config", "/var/lib/lkhub/rendered/relay.json")
     assert serve.argv == ("/usr/bin/python3", "-m", "lkhub", "serve", "--config", "/var/lib/lkhub/rendered/serve.json")
     assert (media.carries_calls, relay.carries_calls, serve.carries_calls) == (True, True, False)
-    assert media.ready.socket == "/var/lib/lkhub/run/media.sock"
-    assert serve.ready.url == "http://127.0.0.1:8080/api/hub"
-    assert media.doors == (("127.0.0.1", 7880),)
+    assert media.health.socket == "/var/lib/lkhub/run/media.sock"
+    assert serve.health.url == "http://127.0.0.1:8080/api/hub"
+    assert media.listens == (("127.0.0.1", 7880),)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 30), ("drain: 10m", 600), ("drain: 0s", 0), ("drain: 7d", 604800)])
@@ -238,7 +238,7 @@ def test_edge_is_a_process_that_reloads() -> None:
         *("--control", "/var/lib/lkhub/run/edge.sock"),
     )
     assert edge.files == ("/var/lib/lkhub/rendered/caddy.json", "/var/lib/lkhub/relay.secret")
-    assert edge.ready.socket == "/var/lib/lkhub/run/edge.sock"
+    assert edge.health.socket == "/var/lib/lkhub/run/edge.sock"
     assert (edge.carries_calls, edge.reloads) == (True, True), "a restart cuts what is relayed over TLS"
     assert not any(process.reloads for process in plan.processes[:-1])
 
@@ -259,8 +259,8 @@ def test_no_secret_is_in_an_argument() -> None:
 def test_external_server_is_found_from_the_folder_of_the_spec() -> None:
     media = build("engine: ./bin/livekit-server").processes[0]
     assert media.argv == ("/etc/lkhub/bin/livekit-server", "--config", "/var/lib/lkhub/rendered/livekit.yaml")
-    assert media.ready.url == "http://127.0.0.1:7880/"
-    assert media.doors == ()
+    assert media.health.url == "http://127.0.0.1:7880/"
+    assert media.listens == ()
     assert build("engine: /opt/livekit-server").processes[0].argv[0] == "/opt/livekit-server"
 
 

@@ -346,7 +346,7 @@ def test_names_and_outside_addresses_lead_home(text: str, machine: str, home: di
 
 
 @pytest.mark.parametrize(
-    ("text", "machine", "doors"),
+    ("text", "machine", "sockets"),
     [
         (PUBLIC_HUB, "vps", {("", 443), ("", 80)}),
         ("reach: lan", "laptop", {(address, port) for address in ("192.168.1.5", "127.0.0.1") for port in (443, 80)}),
@@ -358,6 +358,6 @@ def test_names_and_outside_addresses_lead_home(text: str, machine: str, home: di
         ),
     ],
 )
-def test_the_supervisor_keeps_the_edges_ports_open(text: str, machine: str, doors: set[tuple[str, int]]) -> None:
+def test_the_supervisor_keeps_the_edges_ports_open(text: str, machine: str, sockets: set[tuple[str, int]]) -> None:
     [edge] = [process for process in build(text, machine).processes if process.name == "edge"]
-    assert set(edge.doors) == doors
+    assert set(edge.listens) == sockets

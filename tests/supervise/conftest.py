@@ -8,47 +8,61 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 import psutil
 import pytest
 
 from lkhub.host import processes
+from lkhub.host.lock import Lock
 from lkhub.plan.build import build_plan
-from lkhub.plan.model import Fingerprint, Listener, ProcessName, ProcessPlan, Ready
+from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Fingerprint, Health, ProcessPlan, Resumed
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
-from lkhub.supervise import child, ending, supervisor
+from lkhub.supervise.answering import Answering
 from lkhub.supervise.child import Child
-from lkhub.supervise.doors import Doors
-from lkhub.supervise.guard import Guard
+from lkhub.supervise.held import HeldSockets
+from lkhub.supervise.shared import Shared
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.supervise.timings import Timings
+from lkhub.supervise.watch.guard import Guard
+from lkhub.supervise.watch.watchers import Watchers
 from tests.machines import make_facts, make_installation
 from tests.waiting import DEADLINE_SECONDS
 
 ACTOR = str(Path(__file__).parent / "actor.py")
-CONFIGS: dict[ProcessName, str] = {
+CONFIGS: dict[str, str] = {
     "media": "livekit.yaml",
     "relay": "relay.json",
     "serve": "serve.json",
     "edge": "caddy.json",
 }
 
+# As lkhub/plan/processes.py has them.
+ROLES: dict[str, dict[str, Any]] = {
+    "media": {
+        "carries_calls": True,
+        "knows_participants": True,
+        "sees_clients": True,
+        "stop_order": 0,
+        "drain": 30,
+    },
+    "relay": {"carries_calls": True, "sees_clients": True},
+    "serve": {},
+    "edge": {"carries_calls": True, "sees_clients": True, "reloads": True},
+}
+
+# Actors are ready or gone in milliseconds; what a test waits out is short.
+QUICK = Timings(stop_grace=0.1, second_signal=0.1, watch_again=0.01, rejoin=0.05)
+
 # One person in a room, and a probe that does not count.
 IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]
 
 MakeHub = Callable[..., PreparedHub]
-
-
-@pytest.fixture
-def paths(short_dir: Path) -> StatePaths:
-    """An empty state directory."""
-    paths = StatePaths(str(short_dir / "s"))
-    for folder in (paths.root, paths.rendered, paths.run, paths.logs):
-        Path(folder).mkdir(mode=0o700)
-    return paths
 
 
 @pytest.fixture
@@ -58,28 +72,45 @@ def said() -> list[str]:
 
 
 @asynccontextmanager
-async def supervising(paths: StatePaths, said: list[str], *, leave: bool = False) -> AsyncIterator[Supervisor]:
-    """A supervisor that stops everything in the end, or with `leave` is gone as if it were killed."""
+async def supervising(
+    paths: StatePaths, said: list[str], timings: Timings = QUICK, *, leave: bool = False
+) -> AsyncIterator[Supervisor]:
+    """A supervisor that stops everything in the end, or with `leave` is gone as if it were killed. Its watchers do not
+    look by themselves: see `watchers_of`."""
     async with anyio.create_task_group() as tasks:
-        supervisor = Supervisor(paths, said.append, tasks)
+        supervisor = Supervisor(paths, said.append, tasks, timings)
+        _watchers[supervisor] = Watchers(supervisor, cast(Lock, None), cast(Answering, None))
         with anyio.fail_after(30):
             yield supervisor
             if leave:
-                close_controls(supervisor.doors)
+                close_controls(supervisor.shared.held)
             else:
                 await supervisor.stop("now")
         tasks.cancel_scope.cancel()
 
 
-def close_controls(doors: Doors) -> None:
+_watchers: WeakKeyDictionary[Supervisor, Watchers] = WeakKeyDictionary()
+
+
+def watchers_of(supervisor: Supervisor) -> Watchers:
+    """Those of a supervisor of `supervising`."""
+    return _watchers[supervisor]
+
+
+def status_of(supervisor: Supervisor) -> dict[str, Any]:
+    """What `status` tells, without what processes say of themselves."""
+    return {**supervisor.as_json(), **watchers_of(supervisor).as_json()}
+
+
+def close_controls(held: HeldSockets) -> None:
     """As the kernel does when a supervisor is killed: the sockets' files stay."""
-    for control in doors._controls.values():
+    for control in held._controls.values():
         control.socket.close()
 
 
 def watch(supervisor: Supervisor, look: Callable[[], Awaitable[object]]) -> Guard:
     """Look again and again, as a hub that runs does."""
-    guard = Guard(supervisor.say)
+    guard = Guard(supervisor.say, supervisor.shared.timings)
     supervisor.tasks.start_soon(guard.watch, "look", look, 0.01)
     return guard
 
@@ -102,10 +133,12 @@ def states(supervisor: Supervisor) -> dict[str, str]:
     return {name: child.state for name, child in supervisor.children.items()}
 
 
-def plan_actor(paths: StatePaths, name: ProcessName) -> ProcessPlan:
+def plan_actor(paths: StatePaths, name: str) -> ProcessPlan:
     config, control = paths.render(CONFIGS[name]), paths.socket(name)
     argv = (sys.executable, "-ISs", ACTOR, "--config", config, "--control", control)
-    return ProcessPlan(name, argv, (config,), Ready(socket=control), name != "serve", reloads=name == "edge")
+    plan = ProcessPlan(name, argv, Health(socket=control), files=(config,))
+    resumes = (Resumed("relay", paths.render(CONFIGS["relay"])),) if name == "media" else ()
+    return replace(plan, resumes=resumes, **ROLES[name])
 
 
 @pytest.fixture
@@ -143,13 +176,9 @@ def make_child(paths: StatePaths, said: list[str]) -> MakeChild:
 
     def make(**config: Any) -> Child:
         write_config(paths, **config)
-        return Child(plan_actor(paths, "media"), PRINT, paths, Doors(), said.append, ignore)
+        return Child(plan_actor(paths, "media"), PRINT, Shared(paths, said.append, timings=QUICK))
 
     return make
-
-
-async def ignore(_: Child) -> None:
-    """Nobody has to hear that a child is there again."""
 
 
 def write_config(paths: StatePaths, **config: Any) -> None:
@@ -183,8 +212,8 @@ def _reaped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     started: list[subprocess.Popen[bytes]] = []
     start = processes.start
 
-    def start_and_note(*arguments: Any) -> subprocess.Popen[bytes]:
-        started.append(start(*arguments))
+    def start_and_note(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
         return started[-1]
 
     monkeypatch.setattr(processes, "start", start_and_note)
@@ -196,25 +225,16 @@ def _reaped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _doors_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _sockets_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The control sockets of children without a supervisor end with the test."""
-    made: list[Doors] = []
-    init = Doors.__init__
+    made: list[HeldSockets] = []
+    init = HeldSockets.__init__
 
-    def note(doors: Doors) -> None:
-        init(doors)
-        made.append(doors)
+    def note(held: HeldSockets) -> None:
+        init(held)
+        made.append(held)
 
-    monkeypatch.setattr(Doors, "__init__", note)
+    monkeypatch.setattr(HeldSockets, "__init__", note)
     yield
-    for doors in made:
-        close_controls(doors)
-
-
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Actors are ready or gone in milliseconds; what a test waits out is short."""
-    monkeypatch.setattr(ending, "STOP_GRACE_SECONDS", 0.1)
-    monkeypatch.setattr(ending, "SECOND_SIGNAL_SECONDS", 0.1)
-    monkeypatch.setattr(child, "WATCH_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(supervisor, "REJOIN_SECONDS", 0.05)
+    for held in made:
+        close_controls(held)

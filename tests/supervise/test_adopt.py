@@ -13,14 +13,25 @@ import pytest
 
 from lkhub.host import files, processes
 from lkhub.host.processes import ProcessId, Running
-from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.state.identity import read_record
 from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
-from lkhub.supervise.child import Child
-from lkhub.supervise.record import find_running, mark, read_record
-from lkhub.supervise.supervisor import Applied
-from lkhub.supervise.watch.hanging import Hanging
-from tests.supervise.conftest import ACTOR, IN_A_CALL, MakeHub, list_running, pids, plan_actor, states, supervising
+from lkhub.supervise.left import find_running, make_mark
+from lkhub.supervise.supervisor import Outcome
+from tests.supervise.conftest import (
+    ACTOR,
+    IN_A_CALL,
+    QUICK,
+    MakeHub,
+    list_running,
+    pids,
+    plan_actor,
+    states,
+    status_of,
+    supervising,
+    watchers_of,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +47,7 @@ async def test_everything_is_taken_over_from_a_supervisor_that_was_killed(
     async with supervising(paths, said) as second:
         await adopt(second)
         assert pids(second) == before
-        assert await second.apply(make_hub()) == Applied(()), "nothing changed, nothing is touched"
+        assert await second.apply(make_hub()) == Outcome(()), "nothing changed, nothing is touched"
         assert sum("taking it over" in line for line in said) == 3
     assert list_running(paths) == []
 
@@ -82,10 +93,10 @@ async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
     async with supervising(paths, said) as second:
         returned: list[str] = []
 
-        async def note(child: Child) -> None:
-            returned.append(child.plan.name)
+        async def note(plan: ProcessPlan) -> None:
+            returned.append(plan.name)
 
-        second.returned = note  # type: ignore[method-assign]
+        second.shared.returned = note
         await adopt(second)
         assert returned == ["serve"], "what follows from that is done: a relay's clients are told, people are expected"
         assert (await second.apply(make_hub(media={"say": "new"}, serve={"say": "new"}))).pending
@@ -98,9 +109,7 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """It may go on, and its calls with it."""
-    monkeypatch.setattr("lkhub.supervise.people.ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("lkhub.supervise.watch.hanging.ANSWER_SECONDS", 0.2)
-    monkeypatch.setattr("lkhub.supervise.watch.hanging.PATIENCE_SECONDS", 0.0)
+    timings = replace(QUICK, ready=0.2, answer=0.2, participants=0.2, hanging_patience=0.0)
     hub = make_hub(media={"rooms": IN_A_CALL}, serve={})
     async with supervising(paths, said, leave=True) as first:
         await first.apply(hub)
@@ -108,25 +117,24 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
     assert media is not None
     os.kill(media.pid, signal.SIGSTOP)
     async with supervising(paths, said) as second:
-        with monkeypatch.context() as impatient:
-            impatient.setattr("lkhub.supervise.child.READY_SECONDS", 0.2)
-            impatient.setattr("lkhub.supervise.child.ANSWER_SECONDS", 0.2)
-            await adopt(second)
+        second.shared.timings = timings
+        await adopt(second)
+        second.shared.timings = replace(timings, ready=QUICK.ready)
         await second.apply(hub)
         assert pids(second)["media"] == media.pid
         assert f"media (pid {media.pid}) is there and does not answer; it is not ended" in said
-        looks = Hanging(second)
+        looks = watchers_of(second).hanging
         await looks.look()
-        assert second.as_json()["processes"][0]["state"] == "hanging"
+        assert status_of(second)["processes"][0]["state"] == "hanging"
         assert (await second.apply(make_hub(media={"say": "new"}, serve={}))).pending, "nobody knows who is in a call"
         if ends:
             os.kill(media.pid, signal.SIGKILL)
             await until(lambda: pids(second)["media"] not in (None, media.pid), "the next one")
         else:
-            monkeypatch.setattr("lkhub.supervise.watch.hanging.ANSWER_SECONDS", 20.0)
+            second.shared.timings = replace(QUICK, answer=20.0, hanging_patience=0.0)
             os.kill(media.pid, signal.SIGCONT)
             await looks.look()
-            assert second.as_json()["processes"][0]["state"] == "running"
+            assert status_of(second)["processes"][0]["state"] == "running"
             assert pids(second)["media"] == media.pid
 
 
@@ -177,7 +185,7 @@ async def test_one_whose_record_is_lost_is_known_by_its_mark_and_taken_over(
     async with supervising(paths, said) as second:
         await adopt(second)
         assert pids(second) == before
-        assert await second.apply(make_hub(media={}, serve={}, edge={})) == Applied(())
+        assert await second.apply(make_hub(media={}, serve={}, edge={})) == Outcome(())
         assert second.children["media"].plan == make_hub().plan.processes[0], "what its command line does not tell"
         recorded = {name: identity.process.pid for name in before if (identity := read_record(paths, name))}
         assert recorded == before
@@ -220,7 +228,9 @@ async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_reco
         before = pids(first)
     argv = [*plan_actor(paths, "media").argv[:-1], f"{paths.run}/second.sock"]
     second = processes.start(
-        argv, paths.log("media"), {**os.environ, **mark(paths, "media", Fingerprint("program", "files"))}
+        argv,
+        paths.log("media"),
+        {**os.environ, **make_mark(paths, plan_actor(paths, "media"), Fingerprint("program", "files"))},
     )
     # The system shows its environment a moment after it was started.
     await until(lambda: second.pid in {each.process.pid for each in processes.list_running()}, "its mark")
@@ -274,8 +284,7 @@ async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
     monkeypatch.setattr(processes, "list_running", lambda: [running, *strangers])
     [found] = find_running(paths)
     assert (found.name, found.process) == ("media", running.process)
-    assert found.identity is not None
-    assert found.identity.plan.argv == argv
+    assert found.plan.argv == argv
 
 
 async def test_process_for_which_the_state_directory_is_another_is_none_of_ours(

@@ -18,14 +18,16 @@ from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.processes import is_alive
 from lkhub.log_lines import QUOTED
-from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Fingerprint, HeldSocket
+from lkhub.state.identity import Identity
 from lkhub.supervise import child as child_module
 from lkhub.supervise.child import Child
-from lkhub.supervise.doors import Doors
-from lkhub.supervise.record import Identity, find_running
+from lkhub.supervise.left import find_running
+from lkhub.supervise.reload import reload
+from lkhub.supervise.shared import Shared
 from tests.kit.ports import free_port
-from tests.supervise.conftest import PRINT, MakeChild, ignore, list_running, pid, tasks, write_config
+from tests.supervise.conftest import PRINT, QUICK, MakeChild, list_running, pid, tasks, write_config
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +45,8 @@ async def test_child_is_running_when_it_says_that_it_is_ready(make_child: MakeCh
             "state": "running",
             "since": child.since,
             "restarts": 0,
+            "roles": ("carries-calls", "knows-participants"),
+            "done": False,
         }
         assert Path(paths.log("media")).read_text() == "at your service\n"
         await child.stop("now")
@@ -181,8 +185,8 @@ async def test_program_that_is_missing_is_an_error(make_child: MakeChild) -> Non
 async def test_child_that_is_never_ready_is_ended(
     make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child_module, "READY_SECONDS", 0.2)
     child = make_child(never_ready=True)
+    child.shared.timings = replace(QUICK, ready=0.2)
     async with tasks() as group:
         with pytest.raises(MachineError, match="media was not ready within"):
             await child.start(group)
@@ -198,17 +202,16 @@ async def test_child_that_became_ready_while_its_supervisor_was_stopped_is_not_e
     def stand_still() -> None:
         time.sleep(0.5)  # nothing of the supervisor goes on meanwhile
 
-    async def wait_ready(*_: object) -> None:
+    async def wait_ready(*_: object, **__: object) -> None:
         nonlocal first
         if first:
             first = False
             stand_still()
             await anyio.sleep_forever()
 
-    monkeypatch.setattr(child_module, "READY_SECONDS", 0.2)
-    monkeypatch.setattr(child_module, "AWAY_SECONDS", 0.2)
     monkeypatch.setattr(child_module, "wait_ready", wait_ready)
     child = make_child()
+    child.shared.timings = replace(QUICK, ready=0.2, away=0.2)
     async with tasks() as group:
         await child.start(group)
         assert (child.state, child.restarts) == ("running", 0)
@@ -357,7 +360,7 @@ async def test_running_process_is_taken_over_and_kept(
     # The first supervisor is gone, and the process lives on.
     identity = Identity.parse(Path(paths.record("media")).read_text())
     assert is_alive(identity.process)
-    second = Child.adopt(identity, paths, Doors(), said.append, ignore)
+    second = Child.adopt(identity, Shared(paths, said.append, timings=QUICK))
     async with tasks() as group:
         await second.start(group)
         assert (second.state, second.process, second.since) == ("running", identity.process, identity.since)
@@ -374,7 +377,7 @@ async def test_process_that_ends_while_it_is_taken_over_is_an_error(make_child: 
         await first.start(group)
         identity = Identity.parse(Path(paths.record("media")).read_text())
         await first.stop("now")
-    second = Child.adopt(identity, paths, Doors(), lambda _: None, ignore)
+    second = Child.adopt(identity, Shared(paths, lambda _: None, timings=QUICK))
     async with tasks() as group:
         with pytest.raises(MachineError, match="media ended"):
             await second.start(group)
@@ -395,14 +398,14 @@ async def test_child_is_not_told_what_a_livekit_server_would_obey(
 async def test_doors_are_given_as_listening_descriptors(make_child: MakeChild, said: list[str]) -> None:
     child = make_child()
     port = free_port()
-    child.plan = replace(child.plan, doors=(("127.0.0.1", port),))
+    child.plan = replace(child.plan, listens=(HeldSocket("127.0.0.1", port),))
     async with tasks() as group:
         await child.start(group)
         words = Path(f"/proc/{pid(child)}/cmdline").read_text().split("\0")
         number = words[words.index("--listen-fd") + 1]
         assert os.readlink(f"/proc/{pid(child)}/fd/{number}").startswith("socket:")
         await child.stop("now")
-    child.doors.close_except(set())
+    child.shared.held.close_except(set())
 
 
 @pytest.mark.parametrize("doors", [0, 1])
@@ -411,15 +414,14 @@ async def test_descriptors_are_no_part_of_what_is_known_without_a_record(
 ) -> None:
     """They are others at the next start."""
     child = make_child()
-    child.plan = replace(child.plan, doors=tuple(("127.0.0.1", free_port()) for _ in range(doors)))
+    child.plan = replace(child.plan, listens=tuple(HeldSocket("127.0.0.1", free_port()) for _ in range(doors)))
     async with tasks() as group:
         await child.start(group)
         os.unlink(paths.record("media"))
         [found] = find_running(paths)
-        assert found.identity is not None
-        assert found.identity.plan.argv == child.plan.argv
+        assert found.plan.argv == child.plan.argv
         await child.stop("now")
-    child.doors.close_except(set())
+    child.shared.held.close_except(set())
 
 
 async def test_control_socket_is_the_same_after_a_restart(make_child: MakeChild, paths: StatePaths) -> None:
@@ -437,13 +439,13 @@ async def test_control_socket_is_the_same_after_a_restart(make_child: MakeChild,
 async def test_answers_of_another_process_are_told_where_none_came_of_its_own(
     make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hear(_: object, __: object, note: Callable[[str], None]) -> None:
+    async def hear(_: object, __: object, note: Callable[[str], None], **___: object) -> None:
         note("another process answers at its control socket")
         await anyio.sleep_forever()
 
     monkeypatch.setattr(child_module, "wait_ready", hear)
-    monkeypatch.setattr(child_module, "READY_SECONDS", 0.05)
     child = make_child()
+    child.shared.timings = replace(QUICK, ready=0.05)
     async with tasks() as group:
         with pytest.raises(MachineError, match="not ready within 0 s: another process answers at its control socket"):
             await child.start(group)
@@ -464,7 +466,7 @@ async def test_reload_that_another_process_answers_is_none(make_child: MakeChild
         async with listener, anyio.create_task_group() as others:
             others.start_soon(listener.serve, answer)
             with pytest.raises(MachineError, match=rf"another process \(pid {os.getpid()}\) answers in its place"):
-                await child.reload(child.plan, Fingerprint("program", "others"))
+                await reload(child, child.plan, Fingerprint("program", "others"))
             assert child.fingerprint == PRINT.without_files(), "which files it has is not known"
             others.cancel_scope.cancel()
         await child.stop("now")

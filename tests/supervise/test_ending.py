@@ -13,10 +13,9 @@ import pytest
 
 from lkhub.host.processes import ProcessId, identify, is_alive
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import ending
+from lkhub.state.identity import Identity
 from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.record import Identity
-from tests.supervise.conftest import PRINT, MakeChild, list_running, tasks
+from tests.supervise.conftest import PRINT, QUICK, MakeChild, list_running, plan_actor, tasks
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +57,6 @@ async def test_drain_waits_for_the_process_and_can_be_cut_short(
 async def test_drain_lasts_as_long_as_the_spec_says(
     make_child: MakeChild, monkeypatch: pytest.MonkeyPatch, drain: int
 ) -> None:
-    monkeypatch.setattr(ending, "STOP_GRACE_SECONDS", 0.1)
     child = make_child(deaf=True)
     child.plan = replace(child.plan, drain=drain)
     async with tasks() as group:
@@ -78,7 +76,7 @@ async def test_drain_is_told_and_no_signal_ends_it_before(make_child: MakeChild,
         assert process is not None
         for _ in range(2):  # the supervisor died meanwhile, and another one drains it too
             with anyio.move_on_after(0.3):
-                await end_process(process, "drain", child.plan)
+                await end_process(process, "drain", child.plan, QUICK)
         log = Path(paths.log("media"))
         await until(lambda: log.read_text().count("drain {") == 2, "both")
         assert log.read_text().splitlines()[1:] == ['drain {"seconds":3600}'] * 2
@@ -94,7 +92,7 @@ async def test_one_that_can_not_be_told_to_drain_gets_a_signal(make_child: MakeC
         process = child.process
         assert process is not None
         with anyio.fail_after(10):
-            await end_process(process, "drain", child.plan)
+            await end_process(process, "drain", child.plan, QUICK)
         assert not is_alive(process)
         await child.stop("now")
 
@@ -116,17 +114,17 @@ async def test_another_process_at_the_same_socket_is_not_told_to_drain(
 
 async def test_record_of_an_earlier_version_drains_as_that_did(make_child: MakeChild) -> None:
     child = make_child()
-    identity = Identity(ProcessId(1, "a"), replace(child.plan, drain=600), PRINT, 1.0)
+    identity = Identity(ProcessId(1, "a"), "/state", replace(child.plan, drain=600), PRINT, 1.0)
     assert Identity.parse(identity.dump()) == identity
     record = json.loads(identity.dump())
     del record["plan"]["drain"]
     assert Identity.parse(json.dumps(record)).plan.drain == 30
 
 
-async def test_process_that_is_gone_is_ended_at_once() -> None:
+async def test_process_that_is_gone_is_ended_at_once(paths: StatePaths) -> None:
     me = identify(os.getpid())
     assert me is not None
     endings: tuple[Ending, ...] = get_args(Ending)
     for how in endings:
         with anyio.fail_after(5):
-            await end_process(replace(me, started="another"), how, None)
+            await end_process(replace(me, started="another"), how, plan_actor(paths, "media"), QUICK)

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import supervisor as supervisor_module
-from lkhub.supervise.supervisor import Applied, Supervisor
-from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, states, supervising, watch
+from lkhub.supervise import calls
+from lkhub.supervise.pending import Pending
+from lkhub.supervise.supervisor import Outcome, Supervisor
+from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, pids, states, status_of, supervising, watch
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -24,10 +26,10 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         before = pids(supervisor)
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        assert applied == Applied(("media",), pending=True, people=2)
+        assert applied == Outcome(("media",), pending=True, people=2)
         assert pids(supervisor) == before
-        assert supervisor.as_json()["pending"] is True
-        assert supervisor.as_json()["waits"] == {"restarts": ["media"], "people": 2}
+        assert status_of(supervisor)["pending"] is True
+        assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": 2, "ways": ()}
 
 
 async def test_change_that_interrupts_nobody_does_not_wait(
@@ -36,16 +38,16 @@ async def test_change_that_interrupts_nobody_does_not_wait(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         applied = await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={"say": "new"}))
-        assert applied == Applied(("serve",))
+        assert applied == Outcome(("serve",))
 
 
 async def test_change_now_says_how_many_it_cuts(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}), now=True)
-        assert applied == Applied(("media",), cut=2)
-        assert supervisor.as_json()["pending"] is False
-        assert supervisor.as_json()["waits"] is None
+        assert applied == Outcome(("media",), cut=2)
+        assert status_of(supervisor)["pending"] is False
+        assert status_of(supervisor)["waits"] is None
 
 
 async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -53,7 +55,7 @@ async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: l
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(first)
         await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
-        assert await supervisor.apply(first) == Applied(())
+        assert await supervisor.apply(first) == Outcome(())
         assert supervisor.pending is None
 
 
@@ -63,7 +65,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
         os.unlink(paths.socket("media"))
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert (applied.pending, applied.people) == (True, None)
-        assert supervisor.as_json()["waits"] == {"restarts": ["media"], "people": None}
+        assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": None, "ways": ()}
 
 
 async def test_waiting_change_is_made_when_nobody_is_left(
@@ -89,7 +91,7 @@ async def test_waiting_change_that_fails_is_told_and_forgotten(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        supervisor.pending = make_hub(media={"exit": 1}, serve={})
+        supervisor.pending = Pending(make_hub(media={"exit": 1}, serve={}), ("media",), 2, ())
         watch(supervisor, supervisor.apply_pending)
         await until(lambda: supervisor.pending is None, "the failure")
         await until(lambda: states(supervisor)["media"] == "running", "the old one")
@@ -128,10 +130,10 @@ async def test_change_that_waited_is_not_made_after_a_newer_one(
         await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
         await newer(supervisor, make_hub)
         assert supervisor.pending is None
-        current, after = supervisor.current, pids(supervisor)
-        monkeypatch.setattr(supervisor_module, "count_people", count)
+        current, after = supervisor.in_force.hub, pids(supervisor)
+        monkeypatch.setattr(calls, "count_participants", count)
         await supervisor.apply_pending()
-        assert (supervisor.current, pids(supervisor)) == (current, after)
+        assert (supervisor.in_force.hub, pids(supervisor)) == (current, after)
         assert "A" not in Path(paths.log("media")).read_text().split()
 
 
@@ -163,7 +165,7 @@ async def test_newer_change_that_is_being_made_is_waited_for_and_stays(
             tasks.start_soon(partial(supervisor.apply, newer, now=True))
             tasks.start_soon(supervisor.apply_pending)
             tasks.start_soon(supervisor.apply_pending)
-        assert supervisor.current is newer
+        assert supervisor.in_force.hub is newer
         assert supervisor.pending is None
         assert Path(paths.log("media")).read_text().split() == ["hello", "B"], "one restart, and nobody is cut twice"
 
@@ -176,7 +178,7 @@ async def test_change_that_waited_is_dropped_by_a_refused_one_and_that_is_said(
         await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
         await apply_in_vain(supervisor, make_hub)
         assert any("the change that waited is dropped" in line for line in said)
-        assert supervisor.as_json()["pending"] is False
+        assert status_of(supervisor)["pending"] is False
 
 
 async def test_people_who_come_while_it_is_looked_are_not_cut(
@@ -196,8 +198,7 @@ async def test_people_who_are_on_their_way_back_are_not_cut_again(
     paths: StatePaths, said: list[str], make_hub: MakeHub, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Media that was another one a moment ago knows of nobody yet."""
-    monkeypatch.setattr(supervisor_module, "REJOIN_SECONDS", 3600.0)
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, replace(QUICK, rejoin=3600.0)) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         before = pids(supervisor)["media"]
         Path(paths.render("livekit.yaml")).write_text("{}")
@@ -213,6 +214,6 @@ async def test_people_who_are_on_their_way_back_are_not_cut_again(
         )
         changed = await supervisor.apply(make_hub(media={"say": "A"}, serve={}))
         assert (changed.pending, changed.people) == (True, None)
-        monkeypatch.setattr(supervisor, "_rejoined_by", 0.0)
+        monkeypatch.setattr(supervisor.calls, "_rejoined_by", 0.0)
         await supervisor.apply_pending()
         assert supervisor.pending is None

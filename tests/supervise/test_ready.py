@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from lkhub.host.processes import ProcessId, identify
-from lkhub.plan.model import Ready
+from lkhub.plan.process import Health
 from lkhub.supervise import ready as ready_module
 from lkhub.supervise.ready import NotItsAnswerError, read_own, wait_ready
+from lkhub.supervise.timings import USUAL
 from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, until
 
@@ -58,7 +59,7 @@ async def test_process_that_answers_is_ready(short_dir: Path) -> None:
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answering(200))
         with anyio.fail_after(10):
-            await wait_ready(Ready(socket=path), this_process(), pytest.fail)
+            await wait_ready(Health(socket=path), this_process(), pytest.fail, believed=USUAL.believed)
         tasks.cancel_scope.cancel()
 
 
@@ -80,7 +81,7 @@ async def test_answer_of_another_one_is_not_the_processs_and_is_told(short_dir: 
     ready = anyio.Event()
 
     async def wait() -> None:
-        await wait_ready(Ready(socket=path), this_process(), seen.append)
+        await wait_ready(Health(socket=path), this_process(), seen.append, believed=USUAL.believed)
         ready.set()
 
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
@@ -99,7 +100,7 @@ async def test_process_is_waited_for_until_it_binds_and_says_so(short_dir: Path)
     ready = anyio.Event()
 
     async def wait() -> None:
-        await wait_ready(Ready(socket=path), this_process(), lambda _: None)
+        await wait_ready(Health(socket=path), this_process(), lambda _: None, believed=USUAL.believed)
         ready.set()
 
     async with anyio.create_task_group() as tasks:
@@ -121,7 +122,7 @@ async def test_url_is_asked_until_it_succeeds() -> None:
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answering(500, 302, 200))
         with anyio.fail_after(10):
-            await wait_ready(Ready(url=url), this_process(), pytest.fail)
+            await wait_ready(Health(url=url), this_process(), pytest.fail, believed=USUAL.believed)
         tasks.cancel_scope.cancel()
 
 
@@ -148,14 +149,13 @@ SILENT = "print(flush=True); input()"
 
 async def test_url_that_another_process_answers_is_not_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its port was taken while it was being restarted: it is about to end."""
-    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", DEADLINE_SECONDS)
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     seen: list[str] = []
     ready = anyio.Event()
 
     async def wait(process: ProcessId) -> None:
-        await wait_ready(Ready(url=url), process, seen.append)
+        await wait_ready(Health(url=url), process, seen.append, believed=DEADLINE_SECONDS)
         ready.set()
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
@@ -173,21 +173,19 @@ async def test_url_of_a_process_that_can_not_be_seen_to_listen_is_believed_after
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As that of a container which a script has started."""
-    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", 0.05)
     port = free_port()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     with another_process(SILENT) as process:
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, answering(200))
             with anyio.fail_after(DEADLINE_SECONDS):
-                await wait_ready(Ready(url=f"http://127.0.0.1:{port}/"), process, lambda _: None)
+                await wait_ready(Health(url=f"http://127.0.0.1:{port}/"), process, lambda _: None, believed=0.05)
             tasks.cancel_scope.cancel()
 
 
 async def test_url_that_fails_meanwhile_is_believed_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process has answered before counts no more."""
     clock = itertools.count(0.0, 3.0)
-    monkeypatch.setattr(ready_module, "BELIEVED_SECONDS", 5.0)
     monkeypatch.setattr(ready_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     notes: list[str] = []
     port = free_port()
@@ -196,7 +194,7 @@ async def test_url_that_fails_meanwhile_is_believed_later(monkeypatch: pytest.Mo
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, answering(200, 503, 200))
             with anyio.fail_after(DEADLINE_SECONDS):
-                await wait_ready(Ready(url=f"http://127.0.0.1:{port}/"), process, notes.append)
+                await wait_ready(Health(url=f"http://127.0.0.1:{port}/"), process, notes.append, believed=5.0)
             tasks.cancel_scope.cancel()
     assert len(notes) == 3, "one before the failure, and two after it"
 

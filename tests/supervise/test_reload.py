@@ -11,16 +11,18 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import HeldSocket
 from lkhub.prepare.hub import PreparedHub
 from lkhub.state.applied import load_applied
-from lkhub.supervise import child as child_module
+from lkhub.state.identity import Identity
+from lkhub.supervise import change
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.child import Child
-from lkhub.supervise.record import Identity
-from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.reload import reload
+from lkhub.supervise.supervisor import Outcome, Supervisor
 from tests.kit.ports import free_port
-from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
+from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -50,13 +52,13 @@ async def test_changed_edge_is_reloaded_and_is_the_same_process(
         await supervisor.apply(make_hub(media={}, edge={"say": "old"}))
         before, since = pid_of(edge_of(supervisor)), edge_of(supervisor).since
         changed = make_hub(media={}, edge={"say": "new"})
-        assert await supervisor.apply(changed) == Applied((), reloaded=("edge",))
+        assert await supervisor.apply(changed) == Outcome((), reloaded=("edge",))
         edge = edge_of(supervisor)
         assert (pid_of(edge), edge.since, edge.state) == (before, since, "running")
         assert edge.restarts == 0, "nobody was interrupted"
         assert read_log(paths) == ["old", "reloaded new"]
         check_texts(changed)
-        assert await supervisor.apply(changed) == Applied(()), "it is what was asked for"
+        assert await supervisor.apply(changed) == Outcome(()), "it is what was asked for"
 
 
 async def test_one_file_more_is_taken_over_by_a_reload_too(
@@ -69,7 +71,7 @@ async def test_one_file_more_is_taken_over_by_a_reload_too(
         [process] = new.plan.processes
         more = replace(process, files=(*process.files, paths.account_key))
         wanted = replace(new, plan=replace(new.plan, processes=(more,)))
-        assert await supervisor.apply(wanted) == Applied((), reloaded=("edge",))
+        assert await supervisor.apply(wanted) == Outcome((), reloaded=("edge",))
 
 
 async def test_other_ports_are_taken_over_by_a_reload_too(
@@ -77,14 +79,14 @@ async def test_other_ports_are_taken_over_by_a_reload_too(
 ) -> None:
     """The edge opens itself what it was not given when it started."""
     async with supervising(paths, said) as supervisor:
-        old, new = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
-        for door, say in ((old, "old"), (new, "new")):
+        old, new = HeldSocket("127.0.0.1", free_port()), HeldSocket("127.0.0.1", free_port())
+        for held, say in ((old, "old"), (new, "new")):
             wanted = make_hub(edge={"say": say})
             [process] = wanted.plan.processes
-            wanted = replace(wanted, plan=replace(wanted.plan, processes=(replace(process, doors=(door,)),)))
+            wanted = replace(wanted, plan=replace(wanted.plan, processes=(replace(process, listens=(held,)),)))
             applied = await supervisor.apply(wanted)
-        assert applied == Applied((), reloaded=("edge",))
-        assert not supervisor.doors.is_open(old), "nobody may wait where nobody will come"
+        assert applied == Outcome((), reloaded=("edge",))
+        assert not supervisor.shared.held.is_open(old), "nobody may wait where nobody will come"
 
 
 @pytest.mark.parametrize("addresses", [("127.0.0.1", ""), ("", "127.0.0.1")])
@@ -97,10 +99,12 @@ async def test_port_that_is_listened_to_elsewhere_takes_a_restart(
         for address in addresses:
             wanted = make_hub(edge={"say": address})
             [process] = wanted.plan.processes
-            wanted = replace(wanted, plan=replace(wanted.plan, processes=(replace(process, doors=((address, port),)),)))
+            wanted = replace(
+                wanted, plan=replace(wanted.plan, processes=(replace(process, listens=(HeldSocket(address, port),)),))
+            )
             applied = await supervisor.apply(wanted)
-        assert applied == Applied(("edge",))
-        assert supervisor.doors.is_open((addresses[1], port))
+        assert applied == Outcome(("edge",))
+        assert supervisor.shared.held.is_open(HeldSocket(addresses[1], port))
 
 
 async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -108,7 +112,7 @@ async def test_reload_does_not_wait_for_an_empty_hub(paths: StatePaths, said: li
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media=media, edge={}))
         applied = await supervisor.apply(make_hub(media=media, edge={"say": "new"}))
-        assert applied == Applied((), reloaded=("edge",))
+        assert applied == Outcome((), reloaded=("edge",))
         assert supervisor.pending is None
 
 
@@ -119,9 +123,9 @@ async def test_reload_waits_with_a_change_that_interrupts(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, edge={}))
         wanted = make_hub(media={"say": "new"}, edge={"say": "new"})
-        assert await supervisor.apply(wanted) == Applied(("media",), pending=True, people=2)
+        assert await supervisor.apply(wanted) == Outcome(("media",), pending=True, people=2)
         assert "reloaded new" not in read_log(paths)
-        assert await supervisor.apply(wanted, now=True) == Applied(("media",), cut=2, reloaded=("edge",))
+        assert await supervisor.apply(wanted, now=True) == Outcome(("media",), cut=2, reloaded=("edge",))
         assert read_log(paths)[-1] == "reloaded new"
 
 
@@ -139,7 +143,7 @@ async def test_refused_reload_leaves_the_old_one_running_and_says_so(
         assert (pid_of(edge_of(supervisor)), edge_of(supervisor).state) == (before, "running")
         check_texts(good)
         assert load_applied(paths) == record
-        assert await supervisor.apply(good) == Applied(())
+        assert await supervisor.apply(good) == Outcome(())
 
 
 async def test_refused_reload_takes_what_was_restarted_with_it_back(
@@ -151,7 +155,7 @@ async def test_refused_reload_takes_what_was_restarted_with_it_back(
         with pytest.raises(MachineError, match="no such issuer"):
             await supervisor.apply(make_hub(serve={"say": "new"}, edge={"refuse": "no such issuer"}))
         check_texts(good)
-        assert await supervisor.apply(good) == Applied(())
+        assert await supervisor.apply(good) == Outcome(())
         assert read_log(paths, "serve")[-1] == "old"
         assert len(list_running(paths)) == 2
 
@@ -184,7 +188,7 @@ async def test_edge_that_hangs_is_not_waited_for_without_end(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(edge={}))
-        monkeypatch.setattr(child_module, "READY_SECONDS", 0.1)
+        supervisor.shared.timings = replace(QUICK, ready=0.1)
         os.kill(pid_of(edge_of(supervisor)), signal.SIGSTOP)
         with pytest.raises(MachineError, match="it does not answer"):
             await supervisor.apply(make_hub(edge={"say": "new"}))
@@ -203,7 +207,7 @@ async def test_other_program_or_arguments_is_a_restart(
             [plan] = wanted.plan.processes
             process = replace(plan, argv=(*plan.argv, "--more", "x"))
             wanted = replace(wanted, plan=replace(wanted.plan, processes=(process,)))
-        assert await supervisor.apply(wanted) == Applied(("edge",))
+        assert await supervisor.apply(wanted) == Outcome(("edge",))
         assert pid_of(edge_of(supervisor)) != before
         assert read_log(paths)[-1] == "new"
 
@@ -216,14 +220,14 @@ async def test_edge_that_is_being_restarted_is_not_reloaded(
         Path(paths.render("caddy.json")).write_text('{"exit": 3}')
         os.kill(pid_of(edge_of(supervisor)), signal.SIGKILL)
         await until(lambda: edge_of(supervisor).state == "backoff", "the failure")
-        assert await supervisor.apply(make_hub(edge={"say": "new"})) == Applied(("edge",))
+        assert await supervisor.apply(make_hub(edge={"say": "new"})) == Outcome(("edge",))
         assert edge_of(supervisor).state == "running"
 
 
 async def test_edge_that_is_new_is_started(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        assert await supervisor.apply(make_hub(media={}, edge={})) == Applied(("edge",))
+        assert await supervisor.apply(make_hub(media={}, edge={})) == Outcome(("edge",))
 
 
 async def test_edge_that_dies_after_a_reload_comes_back_with_the_new_configuration(
@@ -247,21 +251,21 @@ async def test_next_supervisor_knows_what_was_reloaded(paths: StatePaths, said: 
         assert identity.fingerprint == edge_of(first).fingerprint
     async with supervising(paths, said) as second:
         await adopt(second)
-        assert await second.apply(make_hub(media={}, edge={"say": "new"})) == Applied(())
+        assert await second.apply(make_hub(media={}, edge={"say": "new"})) == Outcome(())
         newest = await second.apply(make_hub(media={}, edge={"say": "newest"}))
-        assert newest == Applied((), reloaded=("edge",)), "one that was taken over is reloaded like any other"
+        assert newest == Outcome((), reloaded=("edge",)), "one that was taken over is reloaded like any other"
         assert pid_of(edge_of(second)) == before
 
 
 async def test_what_runs_is_asked_of_itself(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        assert await supervisor.ask("edge") is None
+        assert "edge" not in supervisor.children
         await supervisor.apply(make_hub(media={}, edge={}))
-        status: Any = await supervisor.ask("edge")
+        status: Any = await supervisor.children["edge"].ask_status()
         assert status["state"] == "running"
         os.unlink(paths.socket("edge"))
-        assert await supervisor.ask("edge") is None
+        assert await supervisor.children["edge"].ask_status() is None
 
 
 @pytest.mark.parametrize("again", [True, False])
@@ -274,7 +278,6 @@ async def test_edge_that_ends_between_the_decision_and_the_reload_is_what_it_was
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(good)
         edge = edge_of(supervisor)
-        reload = Child.reload
 
         async def reload_late(child: Child, *rest: Any) -> None:
             before = pid_of(child)
@@ -282,15 +285,15 @@ async def test_edge_that_ends_between_the_decision_and_the_reload_is_what_it_was
             await until(lambda: child.restarts == 1 and (not again or child.process is not None), "its end")
             await reload(child, *rest)
 
-        monkeypatch.setattr(Child, "reload", reload_late)
+        monkeypatch.setattr(change, "reload", reload_late)
         with pytest.raises(MachineError, match="edge has ended meanwhile") as failed:
             await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "new"}))
         assert "what ran before is running again" in failed.value.message
-        monkeypatch.setattr(Child, "reload", reload)
+        monkeypatch.setattr(change, "reload", reload)
         assert (edge.state, edge.fingerprint) == ("running", good.fingerprints["edge"])
         assert read_log(paths)[-1] == "old"
         check_texts(good)
-        assert await supervisor.apply(good) == Applied(())
+        assert await supervisor.apply(good) == Outcome(())
 
 
 async def test_edge_that_ends_while_it_is_asked_to_reload_is_what_it_was(

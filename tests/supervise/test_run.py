@@ -21,28 +21,29 @@ from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.duration import Duration
+from lkhub.state.identity import read_record
 from lkhub.supervise import run as run_module
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.record import find_running, read_record
+from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.supervisor import Outcome, Supervisor
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 
-class Outcome:
+class Run:
     """Runs a hub; `do` is called when it is ready."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.applied: Applied | HubError | None = None
+        self.applied: Outcome | HubError | None = None
 
     async def run(self, hub: PreparedHub, *commands: str) -> None:
         """Run the hub; when it is up, send it the signals, or ask it to stop, one after the other."""
 
-        async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
+        async def ready(_: Supervisor, outcome: Outcome | HubError) -> None:
             self.applied = outcome
             for command in commands:
                 if command.startswith("SIG"):
@@ -55,9 +56,9 @@ class Outcome:
 
 
 async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: StatePaths) -> None:
-    outcome = Outcome()
-    await outcome.run(make_hub(), "stop")
-    assert outcome.applied == Applied(("media", "relay", "serve"))
+    ran = Run()
+    await ran.run(make_hub(), "stop")
+    assert ran.applied == Outcome(("media", "relay", "serve"))
     assert list_running(paths) == []
     with hold_lock(paths):
         pass
@@ -65,9 +66,9 @@ async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: State
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])
 async def test_signal_stops_the_hub(make_hub: MakeHub, paths: StatePaths, number: str) -> None:
-    outcome = Outcome()
-    await outcome.run(make_hub(), number)
-    assert any("people in a call may finish for up to 30s" in line for line in outcome.said)
+    ran = Run()
+    await ran.run(make_hub(), number)
+    assert any("people in a call may finish for up to 30s" in line for line in ran.said)
     assert list_running(paths) == []
 
 
@@ -88,17 +89,17 @@ async def test_signal_to_a_hub_that_can_not_be_stopped_cuts_nothing(
             raise MachineError("media can't be ended")
 
     monkeypatch.setattr(Supervisor, "stop", fail_once)
-    outcome = Outcome()
-    await outcome.run(make_hub(), "SIGTERM")
+    ran = Run()
+    await ran.run(make_hub(), "SIGTERM")
     assert asked[:2] == ["drain", "drain"]
-    assert "not stopped: media can't be ended" in outcome.said
+    assert "not stopped: media can't be ended" in ran.said
     assert list_running(paths) == []
 
 
 async def test_hub_that_does_not_drain_does_not_say_that_people_may_finish(make_hub: MakeHub) -> None:
-    outcome = Outcome()
-    await outcome.run(with_drain(make_hub(), 0), "SIGTERM")
-    assert "stopping" in outcome.said
+    ran = Run()
+    await ran.run(with_drain(make_hub(), 0), "SIGTERM")
+    assert "stopping" in ran.said
 
 
 async def test_drain_is_changed_without_a_restart_and_on_record(make_hub: MakeHub, paths: StatePaths) -> None:
@@ -106,7 +107,7 @@ async def test_drain_is_changed_without_a_restart_and_on_record(make_hub: MakeHu
     async with supervising(paths, []) as supervisor:
         await supervisor.apply(with_drain(hub, 30))
         before = {process.pid for process in list_running(paths)}
-        assert await supervisor.apply(with_drain(hub, 600)) == Applied(())
+        assert await supervisor.apply(with_drain(hub, 600)) == Outcome(())
         assert {process.pid for process in list_running(paths)} == before
         assert run_module._find_drain(supervisor) == 600
         identity = read_record(paths, "media")
@@ -139,11 +140,11 @@ def with_drain(hub: PreparedHub, seconds: int) -> PreparedHub:
 
 
 async def test_hub_that_does_not_start_is_an_error_and_no_group_of_them(make_hub: MakeHub, paths: StatePaths) -> None:
-    outcome = Outcome()
+    ran = Run()
     with pytest.raises(MachineError, match="no luck") as failed:
-        await outcome.run(make_hub(media={"exit": 1, "say": "no luck"}))
+        await ran.run(make_hub(media={"exit": 1, "say": "no luck"}))
     assert failed.value.exit_code == 3
-    assert outcome.applied is None
+    assert ran.applied is None
     assert list_running(paths) == []
 
 
@@ -155,9 +156,9 @@ async def test_hub_that_was_left_is_taken_over_and_a_change_that_fails_leaves_it
         await first.apply(make_hub(media={}, serve={}))
         before = {process.pid for process in list_running(paths)}
         tasks.cancel_scope.cancel()
-    outcome = Outcome()
-    await outcome.run(make_hub(media={}, serve={"exit": 1}), "stop")
-    assert isinstance(outcome.applied, MachineError)
+    ran = Run()
+    await ran.run(make_hub(media={}, serve={"exit": 1}), "stop")
+    assert isinstance(ran.applied, MachineError)
     assert all(identify(number) is None for number in before), "it ended with the hub"
 
 
@@ -235,13 +236,13 @@ async def test_start_that_fails_leaves_what_was_taken_over_running(
         return
     assert {process.pid for process in list_running(paths)} == before
     assert all(read_record(paths, name) is not None for name in ("media", "relay", "serve"))
-    outcome = Outcome()
+    ran = Run()
     monkeypatch.undo()
-    await outcome.run(hub, "stop")
-    assert outcome.applied == Applied(()), "the next one takes over the same"
+    await ran.run(hub, "stop")
+    assert ran.applied == Outcome(()), "the next one takes over the same"
 
 
-async def _note_nothing(_: Supervisor, __: Applied | HubError) -> None:
+async def _note_nothing(_: Supervisor, __: Outcome | HubError) -> None:
     pass
 
 
@@ -249,7 +250,7 @@ async def test_what_can_not_be_told_of_the_start_ends_no_hub(make_hub: MakeHub, 
     """A disk that is full, or a reader that has gone."""
     told: list[bool] = []
 
-    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+    async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         supervisor.tasks.start_soon(go_on)
         raise OSError(28, "No space left on device")
 
@@ -263,7 +264,7 @@ async def test_what_can_not_be_told_of_the_start_ends_no_hub(make_hub: MakeHub, 
 
 
 async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, paths: StatePaths) -> None:
-    async def ready(_: Supervisor, __: Applied | HubError) -> None:
+    async def ready(_: Supervisor, __: Outcome | HubError) -> None:
         raise RuntimeError("bug")
 
     with pytest.raises(BaseExceptionGroup):
@@ -280,7 +281,7 @@ async def running(hub: PreparedHub) -> AsyncIterator[Supervisor]:
     up = anyio.Event()
     held: list[Supervisor] = []
 
-    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+    async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         held.append(supervisor)
         up.set()
 
@@ -358,7 +359,7 @@ async def test_change_that_was_asked_for_last_is_what_stays(
             await until(lambda: heard, "the second waits")
             preparing.may_end["first"].set()
         assert preparing.begun == ["first", "second"]
-        assert supervisor.current is hubs["second"]
+        assert supervisor.in_force.hub is hubs["second"]
     assert heard == ["another change is being made; waiting for its end"]
 
 

@@ -13,18 +13,31 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.processes import ProcessId
-from lkhub.plan.model import Listener, ProcessName, ProcessPlan
+from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.state.applied import load_applied
-from lkhub.supervise import crew
-from lkhub.supervise import supervisor as supervisor_module
+from lkhub.state.identity import read_record
+from lkhub.supervise import change
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.record import read_record
-from lkhub.supervise.supervisor import Applied
-from tests.supervise.conftest import CONFIGS, IN_A_CALL, MakeHub, list_running, pids, states, supervising, watch
+from lkhub.supervise.supervisor import Outcome, Restarted
+from lkhub.supervise.timings import Timings
+from lkhub.supervise.watch import watchers
+from tests.supervise.conftest import (
+    CONFIGS,
+    IN_A_CALL,
+    MakeHub,
+    list_running,
+    pids,
+    states,
+    status_of,
+    supervising,
+    watch,
+    watchers_of,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +45,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_hub_is_started_as_planned(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
-        assert await supervisor.apply(make_hub()) == Applied(("media", "relay", "serve"))
+        assert await supervisor.apply(make_hub()) == Outcome(("media", "relay", "serve"))
         assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
         assert len(list_running(paths)) == 3
     assert list_running(paths) == []
@@ -79,7 +92,7 @@ async def test_applying_twice_is_applying_once(paths: StatePaths, said: list[str
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
         before = pids(supervisor)
-        assert await supervisor.apply(make_hub()) == Applied(())
+        assert await supervisor.apply(make_hub()) == Outcome(())
         assert pids(supervisor) == before
 
 
@@ -90,7 +103,7 @@ async def test_applying_again_mends_a_file(paths: StatePaths, said: list[str], m
         removed, damaged = list(hub.files)[:2]
         os.unlink(removed)
         Path(damaged).write_text("damage")
-        assert await supervisor.apply(hub) == Applied(())
+        assert await supervisor.apply(hub) == Outcome(())
         assert {path: Path(path).read_text() for path in hub.files} == hub.files
 
 
@@ -99,7 +112,7 @@ async def test_only_what_changed_is_restarted(paths: StatePaths, said: list[str]
         await supervisor.apply(make_hub())
         before = pids(supervisor)
         changed = make_hub(media={}, relay={}, serve={"say": "new"})
-        assert await supervisor.apply(changed) == Applied(("serve",))
+        assert await supervisor.apply(changed) == Outcome(("serve",))
         after = pids(supervisor)
         assert (after["media"], after["relay"]) == (before["media"], before["relay"])
         assert after["serve"] != before["serve"]
@@ -147,7 +160,7 @@ async def test_change_that_fails_is_taken_back(paths: StatePaths, said: list[str
         assert (after["relay"], after["serve"]) == (before["relay"], before["serve"])
         assert {path: Path(path).read_text() for path in hub.files} == hub.files
         assert load_applied(paths) == record
-        assert await supervisor.apply(hub) == Applied(())
+        assert await supervisor.apply(hub) == Outcome(())
 
 
 async def test_refused_change_leaves_every_record_of_what_runs(
@@ -169,7 +182,7 @@ async def test_refused_change_leaves_every_record_of_what_runs(
 
 @pytest.mark.parametrize("ports", [("serve",), ("serve", "media")])
 async def test_change_that_finds_a_port_taken_leaves_every_record(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, ports: tuple[ProcessName, ...]
+    paths: StatePaths, said: list[str], make_hub: MakeHub, ports: tuple[str, ...]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         taken = PortRange(holder.getsockname()[1], holder.getsockname()[1])
@@ -197,12 +210,12 @@ async def test_bug_in_a_change_is_undone_too(
     hub = make_hub()
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(hub)
-        monkeypatch.setattr(crew, "require_free_ports", fail)
+        monkeypatch.setattr(change, "require_free_ports", fail)
         with pytest.raises(RuntimeError):
             await supervisor.apply(make_hub(media={"say": "new"}, relay={"say": "new"}, serve={}))
         assert states(supervisor) == {"media": "running", "relay": "running", "serve": "running"}
         assert {path: Path(path).read_text() for path in hub.files} == hub.files
-        assert await supervisor.apply(hub) == Applied(())
+        assert await supervisor.apply(hub) == Outcome(())
         assert "a secret" not in "\n".join(said)
 
 
@@ -221,12 +234,12 @@ async def test_what_ran_before_is_started_again_though_its_files_can_not_be_put_
 
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        monkeypatch.setattr(crew, "require_free_ports", fill_disk)
+        monkeypatch.setattr(change, "require_free_ports", fill_disk)
         with pytest.raises(MachineError, match=r"the port is taken\n.*the disk is full"):
             await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert states(supervisor) == {"media": "running", "serve": "running"}
         monkeypatch.undo()
-        monkeypatch.setattr(crew, "require_free_ports", lambda *_, **__: None)
+        monkeypatch.setattr(change, "require_free_ports", lambda *_, **__: None)
         assert (await supervisor.apply(make_hub(media={}, serve={}))).changed == ("media",)
 
 
@@ -261,11 +274,11 @@ async def test_port_that_is_taken_is_told_before_anything_starts(
 async def test_large_logs_are_rotated(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "rotate_logs", lambda paths: rotated.extend(paths))
+    monkeypatch.setattr(watchers, "rotate_logs", lambda paths: rotated.extend(paths))
     rotated: list[str] = []
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        watch(supervisor, supervisor.rotate_logs)
+        watch(supervisor, watchers_of(supervisor).rotate_logs)
         await until(lambda: len(rotated) >= 3, "a look at the logs")
     assert set(rotated[:3]) == {paths.log(name) for name in ("media", "serve", "hub")}
 
@@ -290,10 +303,10 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """The processes that this machine does not let us end, by their names."""
     names: set[str] = set()
 
-    async def end(process: ProcessId, how: Ending, plan: ProcessPlan | None) -> None:
-        if plan and plan.name in names:
+    async def end(process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings) -> None:
+        if plan.name in names:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        await end_process(process, how, plan)
+        await end_process(process, how, plan, timings)
 
     monkeypatch.setattr("lkhub.supervise.child.end_process", end)
     yield names
@@ -365,8 +378,8 @@ async def test_restart_gives_new_processes_and_counts_who_noticed(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         before = pids(supervisor)
-        assert await supervisor.restart(["serve"]) == 0
-        assert await supervisor.restart(["media"]) == 2
+        assert await supervisor.restart(["serve"]) == Restarted(0, ())
+        assert await supervisor.restart(["media"]) == Restarted(2, ())
         after = pids(supervisor)
         assert set(states(supervisor).values()) == {"running"}
         assert before["media"] != after["media"]
@@ -376,9 +389,9 @@ async def test_restart_gives_new_processes_and_counts_who_noticed(
 async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
-        status = json.loads(json.dumps(supervisor.as_json()))
+        status = json.loads(json.dumps(status_of(supervisor)))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    troubles = {"failures", "removed", "refused", "unrecorded", "hangs", "stopped"}
+    troubles = {"failures", "removed", "refused", "unrecorded", "hangs", "stopped", "router", "troubles"}
     assert set(status) == {"processes", "pending", "waits", "moved", "lost", "spec", "digest", "pid"} | troubles
     assert status["pid"] == os.getpid()
 

@@ -20,7 +20,7 @@ from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
 from lkhub.prepare.hub import PreparedHub
 from lkhub.source.json_text import parse_json
 from lkhub.supervise.run import calmly, run_hub
-from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.supervisor import Outcome, Supervisor
 
 
 def start_detached(hub: PreparedHub, progress: Progress) -> None:
@@ -88,7 +88,7 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
 
     say = calmly(write)  # the command gets its answer, though no log can be written
 
-    async def ready(_: Supervisor, outcome: Applied | HubError) -> None:
+    async def ready(_: Supervisor, outcome: Outcome | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")
         with contextlib.suppress(OSError):  # the command has gone, and what it has taken over may carry calls
             os.write(writer, b"{}")

@@ -15,7 +15,7 @@ from lkhub.hub.gather import read_status, wait_for_certificates
 from lkhub.hub.verify import verify_hub
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.supervisor import Outcome, Supervisor
 from lkhub.supervise.watch.outside import load_sightings
 
 # A status line that is older than this is a lie; one that changes faster can't be read.
@@ -30,7 +30,7 @@ def describe_start(hub: PreparedHub) -> str:
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
 
-    def tell(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+    def tell(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
         paths = hub.plan.paths
@@ -44,10 +44,10 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         if json:
             show_json(read_status(paths, around=around).as_json())
         else:
-            pending = isinstance(outcome, Applied) and outcome.pending
+            pending = isinstance(outcome, Outcome) and outcome.pending
             show_summary(hub.plan, verified, around, link=link, pending=pending)
 
-    async def ready(supervisor: Supervisor, outcome: Applied | HubError) -> None:
+    async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: nothing that is only told may end it.
         try:
             # In a thread, all of it: it asks this very supervisor, which answers in this loop. A hub that is stopped

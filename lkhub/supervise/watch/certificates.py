@@ -3,6 +3,8 @@
 What a process has taken stands in its record: one that was replaced while no supervisor lived is taken up by the next.
 """
 
+from dataclasses import dataclass
+
 import anyio
 
 from lkhub.errors import MachineError
@@ -10,11 +12,14 @@ from lkhub.host import files
 from lkhub.supervise.child import Child
 from lkhub.supervise.supervisor import Supervisor
 
-# A look is two calls of stat, no more often than the supervisor wakes up for its logs.
-LOOK_SECONDS = 2.0
 
-# What was refused may be taken later without a change of the file: a folder on the way was closed.
-AGAIN_SECONDS = 60.0
+@dataclass(frozen=True)
+class Refusal:
+    """A process did not take its files as they were `found`, at `at` (anyio's clock), and `why`."""
+
+    found: tuple[str, ...]
+    at: float
+    why: str
 
 
 class Certificates:
@@ -23,7 +28,13 @@ class Certificates:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._seen: dict[str, tuple[str, ...]] = {}
-        self._refused: dict[str, tuple[tuple[str, ...], float]] = {}
+        self._refused: dict[str, Refusal] = {}
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why processes did not take their files as they are now, by their names."""
+        children = self._supervisor.children
+        return {name: refusal.why for name, refusal in self._refused.items() if name in children}
 
     async def look(self) -> None:
         """Let a process read its files again where they have changed and rest."""
@@ -32,24 +43,23 @@ class Certificates:
             # Two looks alike: the key must not be written yet while the certificate is.
             rests, self._seen[name] = self._seen.get(name) == found, found
             if found == child.taken:
-                child.refused = ""
+                self._refused.pop(name, None)
             elif rests and child.state == "running" and not self._was_refused(name, found):
                 await self._take_over(child, found)
 
     def _was_refused(self, name: str, found: tuple[str, ...]) -> bool:
-        refused, at = self._refused.get(name, ((), 0.0))
-        return refused == found and anyio.current_time() < at + AGAIN_SECONDS
+        refusal, again = self._refused.get(name), self._supervisor.shared.timings.certificates_again
+        return refusal is not None and refusal.found == found and anyio.current_time() < refusal.at + again
 
     async def _take_over(self, child: Child, found: tuple[str, ...]) -> None:
-        name = child.plan.name
+        name, before = child.plan.name, self._refused.get(child.plan.name)
         try:
             await self._supervisor.take_files(name)
             self._refused.pop(name, None)
             self._supervisor.say("the new certificate is in use")
         except MachineError as error:
-            self._refused[name] = (found, anyio.current_time())
-            if child.refused != error.message:
+            self._refused[name] = Refusal(found, anyio.current_time(), error.message)
+            if before is None or before.why != error.message:
                 self._supervisor.say(
                     f"the certificate's files have changed, and the old one stays in use: {error.message}"
                 )
-            child.refused = error.message

@@ -52,7 +52,7 @@ def describe_ways(plan: Plan) -> dict[str, str]:
     media, relay = plan.media, plan.relay
     addresses = " ".join(f"{address.external}={address.local}" for address in media.addresses)
     ways = {}
-    if any(process.name == "media" and process.ready.socket for process in plan.processes):
+    if any(process.knows_participants and process.sees_clients for process in plan.processes):
         ways["udp"] = f"{addresses} {media.udp}"
         if media.tcp:
             ways["tcp"] = f"{addresses} {media.tcp}"
@@ -120,9 +120,8 @@ class Outside:
 
     async def look(self, children: Mapping[str, "Child"]) -> None:
         """Ask those who see clients."""
-        for name in ("media", "relay", "edge"):
-            child = children.get(name)
-            if child and child.state == "running" and child.plan.ready.socket:
+        for child in list(children.values()):
+            if child.plan.sees_clients:
                 self._keep(merge(self.ways, _read_seen(await child.ask_status())))
 
     def _keep(self, ways: Ways) -> None:

@@ -15,20 +15,7 @@ from lkhub.errors import HubError, describe_error, is_refusal
 from lkhub.plan.paths import StatePaths
 from lkhub.state.router import RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.backoff import Backoff
-
-# Reads one small file, and where there is one asks the kernel for this machine's address. One that moved is noticed
-# within this.
-LOOK_SECONDS = 10.0
-
-# A router that was restarted has lost its mappings, and tells nobody. One that still has them takes being asked again
-# for a longer lease: one message a mapping with PCP, two with UPnP. The engine takes 40 ms of CPU time for it.
-# Another router in place of this one is noticed within this, too.
-ASK_SECONDS = 120.0
-
-# A router takes a minute or two to start again. One that refuses for an hour won't change its mind within seconds, and
-# UPnP may ask the whole network: no more often than where all is well.
-FIRST_SECONDS = 30.0
-CEILING_SECONDS = ASK_SECONDS
+from lkhub.supervise.timings import USUAL, Timings
 
 
 @dataclass(frozen=True)
@@ -41,10 +28,6 @@ class Trouble:
     ends: float | None
 
 
-def _new_backoff() -> Backoff:
-    return Backoff(first=FIRST_SECONDS, ceiling=CEILING_SECONDS)
-
-
 @dataclass
 class Renewal:
     """Keeps what the record lists mapped. `say` hears of a failure once, and of its end. `_answers` has what the router
@@ -53,11 +36,17 @@ class Renewal:
     paths: StatePaths
     say: Callable[[str], None]
     clock: Callable[[], float] = time.time
+    timings: Timings = USUAL
     trouble: Trouble | None = None
     _answers: dict[RouterRecord, RouterRecord] = field(default_factory=dict)
     _tried: tuple[RouterRecord, str | None] | None = None
     _again: float = 0.0
-    _backoff: Backoff = field(default_factory=_new_backoff)
+
+    def __post_init__(self) -> None:
+        self._backoff = self._new_backoff()
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self.timings.router_first, self.timings.router_ceiling)
 
     def write_again(self) -> None:
         """Write the record where it was removed with the state directory."""
@@ -83,16 +72,23 @@ class Renewal:
 
         local = find_local(record.gateway)
         # A network that was away is back like a router that was restarted: as if nothing had been asked for.
-        if self.trouble is None and not _is_due(record, local, self.clock()):
+        if self.trouble is None and not self._is_due(record, local):
             return
         if self._tried != (record, local):
-            self._tried, self._again, self._backoff = (record, local), 0.0, _new_backoff()
+            self._tried, self._again, self._backoff = (record, local), 0.0, self._new_backoff()
         if anyio.current_time() < self._again:
             return
         with hold_router(self.paths, wait=False) as held:
             # Else the command is at it, or was: then there is something else to renew, or nothing.
             if held and read_router(self.paths) == written:
                 await self._renew(written, record, local)
+
+    def _is_due(self, record: RouterRecord, local: str | None) -> bool:
+        """Whether it is time to ask again, or the mappings lead to where this machine no longer is."""
+        now = self.clock()
+        # A clock that was set back does not tell how long ago it was.
+        asked = record.since <= now < record.since + self.timings.router_ask
+        return local != record.local or not asked or _is_half_over(record, now)
 
     async def _renew(self, written: RouterRecord, record: RouterRecord, local: str | None) -> None:
         from lkhub.host.router import OtherRouterError, RefusedError, renew
@@ -124,13 +120,6 @@ class Renewal:
         if self.trouble:
             self.say("the router's port mappings are in order again")
         self.trouble = None
-
-
-def _is_due(record: RouterRecord, local: str | None, now: float) -> bool:
-    """Whether it is time to ask again, or the mappings lead to where this machine no longer is."""
-    # A clock that was set back does not tell how long ago it was.
-    asked = record.since <= now < record.since + ASK_SECONDS
-    return local != record.local or not asked or _is_half_over(record, now)
 
 
 def _is_half_over(record: RouterRecord, now: float) -> bool:

@@ -15,7 +15,7 @@ from lkhub.cli.shared import detached
 from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
 from lkhub.host.control import UnresponsiveError
 from lkhub.host.processes import read_state
-from lkhub.supervise.supervisor import Applied
+from lkhub.supervise.supervisor import Outcome
 from tests.waiting import wait_until
 
 
@@ -24,10 +24,10 @@ class EndedError(Exception):
 
 
 @pytest.mark.parametrize(
-    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["up", "refused"]
+    "outcome", [Outcome(("media",)), MachineError("the change was refused")], ids=["up", "refused"]
 )
 def test_hub_runs_on_where_the_command_that_started_it_has_gone(
-    outcome: Applied | HubError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    outcome: Outcome | HubError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C, a terminal that was closed, `| head -1`: it may have taken a call over by then."""
     went_on: list[bool] = []
@@ -60,7 +60,7 @@ def test_command_hears_how_the_start_went_though_no_log_can_be_written(
     async def run_hub(hub: object, say: object, ready: Any) -> None:
         if fails:
             raise MachineError("the disk is full")
-        await ready(None, Applied(()))
+        await ready(None, Outcome(()))
 
     def end(code: int) -> NoReturn:
         raise EndedError(code)

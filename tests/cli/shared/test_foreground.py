@@ -19,7 +19,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.supervise.control_server import serve_control
-from lkhub.supervise.supervisor import Applied
+from lkhub.supervise.supervisor import Outcome
 from tests.cli.conftest import PROCESSES
 from tests.machines import make_facts, make_installation
 from tests.waiting import DEADLINE_SECONDS
@@ -30,11 +30,11 @@ STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None
 @pytest.mark.parametrize("json", [False, True], ids=["summary", "json"])
 @pytest.mark.parametrize("verify", [False, True], ids=["no-verify", "verify"])
 @pytest.mark.parametrize(
-    "outcome", [Applied(("media",)), MachineError("the change was refused")], ids=["applied", "refused"]
+    "outcome", [Outcome(("media",)), MachineError("the change was refused")], ids=["applied", "refused"]
 )
 def test_supervisor_answers_while_it_is_told_what_runs(
     applied: StatePaths,
-    outcome: Applied | HubError,
+    outcome: Outcome | HubError,
     verify: bool,
     json: bool,
     monkeypatch: pytest.MonkeyPatch,
@@ -91,7 +91,7 @@ def test_hub_that_is_stopped_does_not_wait_until_all_is_told_of_it(
     async def run_hub(hub: Any, say: object, ready: Any) -> None:
         async with anyio.create_task_group() as tasks:
             supervisor.tasks = tasks
-            tasks.start_soon(ready, supervisor, Applied(("media",)))
+            tasks.start_soon(ready, supervisor, Outcome(("media",)))
             await anyio.to_thread.run_sync(began.wait, DEADLINE_SECONDS)
             supervisor.stopping = True
             tasks.cancel_scope.cancel()

@@ -17,9 +17,9 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch import addresses
-from lkhub.supervise.watch.addresses import Addresses, follow_addresses
+from lkhub.supervise.watch.addresses import Addresses
 from tests.machines import ETHERNET, LOOPBACK, WIFI
-from tests.supervise.conftest import IN_A_CALL, MakeHub, supervising, watch
+from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, status_of, supervising, watch, watchers_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -50,8 +50,8 @@ Move = Callable[[PreparedHub | HubError], None]
 
 
 def told(supervisor: Supervisor) -> list[str]:
-    assert supervisor.current is not None
-    return [str(address) for address in supervisor.current.plan.media.advertise]
+    assert supervisor.in_force.hub is not None
+    return [str(address) for address in supervisor.in_force.hub.plan.media.advertise]
 
 
 async def test_hub_follows_its_address_where_that_interrupts_nobody(
@@ -62,9 +62,9 @@ async def test_hub_follows_its_address_where_that_interrupts_nobody(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(there)
-        await follow_addresses(supervisor, here)
+        await watchers_of(supervisor).addresses.follow(here)
         assert told(supervisor) == ["192.168.1.77"]
-        assert supervisor.as_json()["moved"] == ""
+        assert status_of(supervisor)["moved"] == ""
         assert said[-1] == "the hub followed its address from 192.168.1.5 to 192.168.1.77"
 
 
@@ -76,8 +76,8 @@ async def test_address_that_is_the_same_changes_nothing(
         await supervisor.apply(here)
         # Something else differs, such as an edited certificate: that is not what this is for.
         move(at(make_hub(media={"say": "another"}), "192.168.1.5"))
-        await follow_addresses(supervisor, here)
-        assert supervisor.current is here
+        await watchers_of(supervisor).addresses.follow(here)
+        assert supervisor.in_force.hub is here
         assert said == []
 
 
@@ -88,14 +88,14 @@ async def test_people_in_a_call_are_waited_for_and_status_says_why(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
-        await follow_addresses(supervisor, here)
+        await watchers_of(supervisor).addresses.follow(here)
         assert told(supervisor) == ["192.168.1.5"]
-        status = supervisor.as_json()
+        status = status_of(supervisor)
         assert status["moved"] == "clients are told 192.168.1.5, and this machine is at 192.168.1.77"
         assert status["pending"] is True
         assert said == [status["moved"]], "said once"
         assert supervisor.pending is not None
-        await follow_addresses(supervisor, supervisor.pending)
+        await watchers_of(supervisor).addresses.follow(supervisor.pending.hub)
         assert said == [status["moved"]]
 
 
@@ -106,12 +106,12 @@ async def test_address_that_comes_back_before_people_left_takes_the_change_back(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
-        await follow_addresses(supervisor, here)
+        await watchers_of(supervisor).addresses.follow(here)
         move(here)
         assert supervisor.pending is not None
-        await follow_addresses(supervisor, supervisor.pending)
+        await watchers_of(supervisor).addresses.follow(supervisor.pending.hub)
         assert supervisor.pending is None
-        assert supervisor.as_json()["moved"] == ""
+        assert status_of(supervisor)["moved"] == ""
         assert said[1:] == ["this machine is at 192.168.1.5 again, as clients are told: nothing is changed"]
 
 
@@ -135,12 +135,12 @@ async def test_what_comes_with_another_address_is_said_when_it_is_so(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(there)
-        await follow_addresses(supervisor, here)
+        await watchers_of(supervisor).addresses.follow(here)
         assert ("the hub has a new root" in said) is not waits
         if waits:
-            monkeypatch.setattr("lkhub.supervise.supervisor.count_people", nobody)
+            monkeypatch.setattr("lkhub.supervise.calls.count_participants", nobody)
             await supervisor.apply_pending()
-            assert supervisor.current is there
+            assert supervisor.in_force.hub is there
         assert said.count("the hub has a new root") == 1
 
 
@@ -156,13 +156,12 @@ async def test_change_of_the_operators_that_waits_is_what_follows(
         seen.append(hub)
         return moved
 
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, replace(QUICK, addresses_of_others=0.0)) as supervisor:
         await supervisor.apply(here)
         await supervisor.apply(wanted)
         monkeypatch.setattr(addresses, "prepare_again", prepare_again)
-        monkeypatch.setattr(addresses, "ASK_SECONDS", 0.0)
-        watch(supervisor, Addresses(supervisor).look)
-        await until(lambda: supervisor.pending is moved, "the address")
+        watch(supervisor, watchers_of(supervisor).addresses.look)
+        await until(lambda: supervisor.wanted is moved, "the address")
     assert seen[0] is wanted
 
 
@@ -174,12 +173,12 @@ async def test_machine_without_an_address_keeps_what_runs(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(MachineError("no LAN address on this machine"))
-        await follow_addresses(supervisor, here)
-        assert supervisor.as_json()["moved"] == "the hub's address is gone: no LAN address on this machine"
+        await watchers_of(supervisor).addresses.follow(here)
+        assert status_of(supervisor)["moved"] == "the hub's address is gone: no LAN address on this machine"
         assert supervisor.children["media"].state == "running"
         move(here)
-        await follow_addresses(supervisor, here)
-        assert supervisor.as_json()["moved"] == ""
+        await watchers_of(supervisor).addresses.follow(here)
+        assert status_of(supervisor)["moved"] == ""
 
 
 async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(
@@ -193,8 +192,8 @@ async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(SpecError(faults))
-        await follow_addresses(supervisor, here)
-        told = supervisor.as_json()
+        await watchers_of(supervisor).addresses.follow(here)
+        told = status_of(supervisor)
         assert told["moved"] == "the hub's address is gone: tls.mode: Tailscale is off; media: no"
         assert told["lost"] == ("sudo tailscale up",)
 
@@ -207,9 +206,9 @@ async def test_address_that_is_still_here_is_not_called_gone(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(MachineError("tailscaled does not answer"))
-        await follow_addresses(supervisor, here)
-        await follow_addresses(supervisor, here)
-        assert supervisor.as_json()["moved"] == ""
+        await watchers_of(supervisor).addresses.follow(here)
+        await watchers_of(supervisor).addresses.follow(here)
+        assert status_of(supervisor)["moved"] == ""
         doubt = "whether the hub's address has changed is not known: tailscaled does not answer"
         assert said.count(doubt) == 1
 
@@ -221,10 +220,10 @@ async def test_hub_that_does_not_start_at_its_new_address_runs_on_at_the_old_one
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         move(at(make_hub(media={"exit": 1, "say": "no luck"}), "192.168.1.77"))
-        await follow_addresses(supervisor, here)
+        await watchers_of(supervisor).addresses.follow(here)
         assert told(supervisor) == ["192.168.1.5"]
         assert any("could not follow its address to 192.168.1.77" in line for line in said)
-        assert supervisor.as_json()["moved"].startswith("clients are told 192.168.1.5")
+        assert status_of(supervisor)["moved"].startswith("clients are told 192.168.1.5")
 
 
 async def test_operator_who_was_faster_wins(
@@ -235,12 +234,12 @@ async def test_operator_who_was_faster_wins(
         await supervisor.apply(here)
 
         def prepare_again(_: PreparedHub) -> PreparedHub:
-            supervisor.current = newer
+            supervisor.in_force.hub = newer
             return at(here, "192.168.1.77")
 
         monkeypatch.setattr(addresses, "prepare_again", prepare_again)
-        await follow_addresses(supervisor, here)
-        assert supervisor.current is newer
+        await watchers_of(supervisor).addresses.follow(here)
+        assert supervisor.in_force.hub is newer
 
 
 async def test_address_is_not_followed_over_a_change_that_is_being_made(
@@ -254,8 +253,8 @@ async def test_address_is_not_followed_over_a_change_that_is_being_made(
         move(at(make_hub(media={"say": "moved"}), "192.168.1.77"))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(supervisor.apply, operators)
-            tasks.start_soon(follow_addresses, supervisor, here)
-        assert supervisor.current is operators
+            tasks.start_soon(watchers_of(supervisor).addresses.follow, here)
+        assert supervisor.in_force.hub is operators
         assert "moved" not in Path(paths.log("media")).read_text()
         assert not any("followed its address" in line for line in said)
 
@@ -265,11 +264,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every hub that was prepared again; the watch looks often and asks others never."""
     seen: list[Any] = []
 
-    async def follow(_: Supervisor, wanted: PreparedHub) -> None:
+    async def follow(_: Addresses, wanted: PreparedHub) -> None:
         seen.append(wanted)
 
-    monkeypatch.setattr(addresses, "follow_addresses", follow)
-    monkeypatch.setattr(addresses, "ASK_SECONDS", 1000.0)
+    monkeypatch.setattr(Addresses, "follow", follow)
     return seen
 
 
@@ -286,7 +284,7 @@ async def test_interfaces_that_change_are_a_reason_to_look(
     monkeypatch.setattr(addresses, "list_interfaces", list_interfaces)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(serve={}))
-        watch(supervisor, Addresses(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).addresses.look)
         await until(lambda: len(asked) > 10, "ten looks")
     assert len(looks) == 2, "once for each change"
 
@@ -296,9 +294,8 @@ async def test_others_are_asked_now_and_then(
 ) -> None:
     """A name in the DNS changes without a word."""
     monkeypatch.setattr(addresses, "list_interfaces", lambda: (LOOPBACK,))
-    monkeypatch.setattr(addresses, "ASK_SECONDS", 0.02)
-    async with supervising(paths, said) as supervisor:
-        watch(supervisor, Addresses(supervisor).look)
+    async with supervising(paths, said, replace(QUICK, addresses_of_others=0.02)) as supervisor:
+        watch(supervisor, watchers_of(supervisor).addresses.look)
         await supervisor.apply(make_hub(serve={}))
         await until(lambda: len(looks) >= 2, "two questions")
 
@@ -318,7 +315,7 @@ async def test_hub_that_is_stopped_does_not_wait_for_name_servers(
         hub = make_hub()
         await supervisor.apply(hub)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(follow_addresses, supervisor, hub)
+            tasks.start_soon(watchers_of(supervisor).addresses.follow, hub)
             await until(begun.is_set, "the name servers are asked")
             stopped = anyio.current_time()
             tasks.cancel_scope.cancel()
@@ -336,8 +333,8 @@ async def test_address_that_comes_back_is_not_told_as_no_change_where_a_process_
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
         await supervisor.apply(there)
-        assert supervisor.pending is there
+        assert supervisor.wanted is there
         move(back)
-        await follow_addresses(supervisor, there)
-        assert supervisor.current is back
+        await watchers_of(supervisor).addresses.follow(there)
+        assert supervisor.in_force.hub is back
         assert not any("nothing is changed" in line for line in said)

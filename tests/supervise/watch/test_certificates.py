@@ -14,10 +14,8 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.watch import certificates
-from lkhub.supervise.watch.certificates import Certificates
 from tests.machines import make_facts, make_installation
-from tests.supervise.conftest import MakeHub, supervising, watch
+from tests.supervise.conftest import QUICK, MakeHub, status_of, supervising, watch, watchers_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +24,11 @@ MakeFiles = Callable[..., PreparedHub]
 
 
 @pytest.fixture
-def make(make_hub: MakeHub, short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> MakeFiles:
+def make(make_hub: MakeHub, short_dir: Path) -> MakeFiles:
     """A hub of mode files, whose certificate and key are there."""
     cert, key = short_dir / "cert.pem", short_dir / "key.pem"
     cert.write_text("old certificate")
     key.write_text("old key")
-    monkeypatch.setattr(certificates, "LOOK_SECONDS", 0.01)
     edge = EdgePlan(("rtc.example.com",), (), 443, 80, TlsPlan("files", cert=str(cert), key=str(key)), None)
 
     def make_files(**configs: object) -> PreparedHub:
@@ -74,7 +71,7 @@ async def test_replaced_files_are_taken_over_without_a_restart(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
         before = supervisor.children["edge"].process
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         await until(lambda: looks, "the first look")
         replace_file(short_dir / "cert.pem", "new")
         replace_file(short_dir / "key.pem", "new")
@@ -91,7 +88,7 @@ async def test_files_that_rest_are_left_alone(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         await until(lambda: len(looks) > 5, "five looks")
         assert count_reloads(paths) == 0
 
@@ -102,7 +99,7 @@ async def test_certificate_that_is_refused_leaves_the_old_one_and_that_is_said(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
         Path(paths.render("caddy.json")).write_text('{"refuse": "key does not match"}')
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         await until(lambda: looks, "the first look")
         replace_file(short_dir / "key.pem", "wrong key")
         await until(lambda: said, "the refusal")
@@ -127,7 +124,7 @@ async def test_file_that_is_being_written_is_waited_for(
     monkeypatch.setattr(files, "stamp", look)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         await until(lambda: len(looks) > 12, "twelve looks")
         assert count_reloads(paths) == 1
 
@@ -137,7 +134,7 @@ async def test_missing_file_is_no_bug(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         await until(lambda: looks, "the first look")
         (short_dir / "cert.pem").unlink()
         await until(lambda: count_reloads(paths) == 1, "a look at what is there")
@@ -154,7 +151,7 @@ async def test_what_was_replaced_while_nobody_looked_is_taken_over_by_the_next_s
     async with supervising(paths, said) as second:
         await adopt(second)
         await second.apply(make())
-        watch(second, Certificates(second).look)
+        watch(second, watchers_of(second).certificates.look)
         await until(lambda: count_reloads(paths) == 1, "the reload")
         assert second.children["edge"].process == before
         await until(lambda: "the new certificate is in use" in said, "word of it")
@@ -171,7 +168,7 @@ async def test_what_was_taken_before_is_not_taken_again_by_the_next_supervisor(
         await adopt(second)
         await second.apply(make())
         seen = len(looks)
-        watch(second, Certificates(second).look)
+        watch(second, watchers_of(second).certificates.look)
         await until(lambda: len(looks) > seen + 5, "five looks")
         assert count_reloads(paths) == 1
 
@@ -182,13 +179,13 @@ async def test_what_was_refused_is_known_until_it_is_taken(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make())
         Path(paths.render("caddy.json")).write_text('{"refuse": "key does not match"}')
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         replace_file(short_dir / "cert.pem", "new")
-        await until(lambda: supervisor.as_json()["refused"], "the refusal")
-        assert supervisor.as_json()["refused"] == {"edge": "edge refuses its new configuration: key does not match"}
+        await until(lambda: status_of(supervisor)["refused"], "the refusal")
+        assert status_of(supervisor)["refused"] == {"edge": "edge refuses its new configuration: key does not match"}
         Path(paths.render("caddy.json")).write_text("{}")
         replace_file(short_dir / "key.pem", "new")
-        await until(lambda: not supervisor.as_json()["refused"], "the end of it")
+        await until(lambda: not status_of(supervisor)["refused"], "the end of it")
         assert count_reloads(paths) == 1
 
 
@@ -196,13 +193,12 @@ async def test_what_was_refused_is_tried_again_without_a_change(
     paths: StatePaths, said: list[str], make: MakeFiles, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder on the way to it was closed."""
-    monkeypatch.setattr(certificates, "AGAIN_SECONDS", 0.02)
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, replace(QUICK, certificates_again=0.02)) as supervisor:
         await supervisor.apply(make())
         Path(paths.render("caddy.json")).write_text('{"refuse": "permission denied"}')
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         replace_file(short_dir / "cert.pem", "new")
-        await until(lambda: supervisor.as_json()["refused"], "the refusal")
+        await until(lambda: status_of(supervisor)["refused"], "the refusal")
         Path(paths.render("caddy.json")).write_text("{}")
         await until(lambda: count_reloads(paths) == 1, "the reload")
         assert sum("permission denied" in line for line in said) == 1, "once, not at each try"
@@ -219,7 +215,7 @@ async def test_other_path_of_the_certificate_is_taken_over_by_a_reload(
         [edge] = wanted.plan.processes
         moved = replace(wanted, plan=replace(wanted.plan, processes=(replace(edge, watched=(str(other),)),)))
         assert (await supervisor.apply(moved)).reloaded == ("edge",)
-        watch(supervisor, Certificates(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
         replace_file(other, "new")
         await until(lambda: count_reloads(paths) == 2, "the look at the new path")
 

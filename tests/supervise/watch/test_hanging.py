@@ -3,50 +3,45 @@
 import os
 import signal
 import time
+from dataclasses import replace
 
 import anyio.abc
 import pytest
 
 from lkhub.host.processes import is_stopped
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import ending
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.supervise.watch import hanging
-from lkhub.supervise.watch.hanging import Hanging
-from tests.supervise.conftest import MakeHub, list_running, pids, supervising, watch
+from tests.supervise.conftest import QUICK, MakeHub, list_running, pids, status_of, supervising, watch, watchers_of
 from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hanging, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(hanging, "PATIENCE_SECONDS", 0.1)
+IMPATIENT = replace(QUICK, answer=0.3, hanging_patience=0.1)
 
 
 def shown(supervisor: Supervisor) -> dict[str, str]:
-    return {process["name"]: process["state"] for process in supervisor.as_json()["processes"]}
+    return {process["name"]: process["state"] for process in status_of(supervisor)["processes"]}
 
 
 async def test_process_that_was_stopped_is_not_running_until_it_goes_on(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, IMPATIENT) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
         media = pids(supervisor)["media"]
         assert media is not None
-        watch(supervisor, Hanging(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).hanging.look)
         os.kill(media, signal.SIGSTOP)
-        await until(lambda: supervisor.as_json()["hangs"], "the silence")
-        assert set(supervisor.as_json()["hangs"]) == {"media"}
-        assert f"pid {media} is stopped by a signal" in supervisor.as_json()["hangs"]["media"]
-        assert supervisor.as_json()["stopped"] == ["media"]
+        await until(lambda: status_of(supervisor)["hangs"], "the silence")
+        assert set(status_of(supervisor)["hangs"]) == {"media"}
+        assert f"pid {media} is stopped by a signal" in status_of(supervisor)["hangs"]["media"]
+        assert status_of(supervisor)["stopped"] == ["media"]
         assert shown(supervisor) == {"media": "hanging", "serve": "running"}
         assert pids(supervisor)["media"] == media, "told, and not ended"
         os.kill(media, signal.SIGCONT)
-        await until(lambda: not supervisor.as_json()["hangs"], "the answer")
-        assert supervisor.as_json()["stopped"] == []
+        await until(lambda: not status_of(supervisor)["hangs"], "the answer")
+        assert status_of(supervisor)["stopped"] == []
         assert shown(supervisor)["media"] == "running"
         assert said == ["media is there and does not answer", "media answers again"]
 
@@ -61,30 +56,29 @@ async def test_clock_that_is_set_makes_nobody_hang_and_hides_nobody(
     patience: float,
     hangs: bool,
 ) -> None:
-    monkeypatch.setattr(hanging, "PATIENCE_SECONDS", patience)
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, replace(IMPATIENT, hanging_patience=patience)) as supervisor:
         await supervisor.apply(make_hub(media={}))
         media = pids(supervisor)["media"]
         assert media is not None
         os.kill(media, signal.SIGSTOP)
-        looks, now = Hanging(supervisor), time.time()
+        looks, now = watchers_of(supervisor).hanging, time.time()
         await looks.look()
         monkeypatch.setattr(time, "time", lambda: now + jump)
         await looks.look()
         await looks.look()
-        assert (supervisor.children["media"].hangs != "") == hangs
+        assert (looks.find(supervisor.children["media"]) is not None) == hangs
 
 
 async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, IMPATIENT) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        watch(supervisor, Hanging(supervisor).look)
+        watch(supervisor, watchers_of(supervisor).hanging.look)
         os.unlink(paths.socket("media"))
-        await until(lambda: supervisor.as_json()["hangs"], "the silence")
+        await until(lambda: status_of(supervisor)["hangs"], "the silence")
         assert (
-            f"has not answered at its control socket {paths.socket('media')}" in supervisor.as_json()["hangs"]["media"]
+            f"has not answered at its control socket {paths.socket('media')}" in status_of(supervisor)["hangs"]["media"]
         )
-        assert supervisor.as_json()["stopped"] == []
+        assert status_of(supervisor)["stopped"] == []
 
 
 async def test_process_in_whose_place_another_one_answers_is_told_too(
@@ -96,26 +90,25 @@ async def test_process_in_whose_place_another_one_answers_is_told_too(
             body = b'{"state": "running", "pid": %d, "rooms": []}' % os.getpid()
             await stream.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
 
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, IMPATIENT) as supervisor:
         await supervisor.apply(make_hub(media={}))
         os.unlink(paths.socket("media"))
         listener = await anyio.create_unix_listener(paths.socket("media"))
         async with listener, anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, answer)
-            watch(supervisor, Hanging(supervisor).look)
-            await until(lambda: supervisor.as_json()["hangs"], "the silence")
-            assert await supervisor.ask("media") is None
-            assert await supervisor.count_people() is None, "a change waits"
+            watch(supervisor, watchers_of(supervisor).hanging.look)
+            await until(lambda: status_of(supervisor)["hangs"], "the silence")
+            assert await supervisor.children["media"].ask_status() is None
+            assert await supervisor.calls.count() is None, "a change waits"
             tasks.cancel_scope.cancel()
 
 
 async def test_short_silence_is_not_told(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hanging, "PATIENCE_SECONDS", 3600.0)
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, replace(IMPATIENT, hanging_patience=3600.0)) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        looks = Hanging(supervisor)
+        looks = watchers_of(supervisor).hanging
         os.unlink(paths.socket("media"))
         for _ in range(3):
             await looks.look()
@@ -123,9 +116,9 @@ async def test_short_silence_is_not_told(
 
 
 async def test_another_process_of_the_name_starts_anew(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
-    async with supervising(paths, said) as supervisor:
+    async with supervising(paths, said, IMPATIENT) as supervisor:
         await supervisor.apply(make_hub(media={}))
-        looks = Hanging(supervisor)
+        looks = watchers_of(supervisor).hanging
         os.unlink(paths.socket("media"))
         await looks.look()
         await supervisor.restart(["media"])
@@ -139,9 +132,8 @@ async def test_stopped_process_is_not_waited_for_when_the_hub_ends(
     paths: StatePaths, said: list[str], make_hub: MakeHub, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would hear of it only when it goes on."""
-    for seconds in ("STOP_GRACE_SECONDS", "SECOND_SIGNAL_SECONDS"):
-        monkeypatch.setattr(ending, seconds, DEADLINE_SECONDS)
-    async with supervising(paths, said) as supervisor:
+    patient = replace(QUICK, stop_grace=DEADLINE_SECONDS, second_signal=DEADLINE_SECONDS)
+    async with supervising(paths, said, patient) as supervisor:
         await supervisor.apply(make_hub(media={}))
         media = pids(supervisor)["media"]
         assert media is not None

@@ -15,7 +15,7 @@ from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise.watch.outside import Way, describe_ways, follow, load_sightings, load_ways, merge
 from tests.machines import INSTALLATION, MACHINES
-from tests.supervise.conftest import MakeHub, supervising, watch
+from tests.supervise.conftest import MakeHub, supervising, watch, watchers_of
 from tests.waiting import until
 
 LAN = "reach: lan\n"
@@ -138,7 +138,7 @@ async def test_use_that_media_may_have_opened_itself_is_kept_as_such(
     doubted = used("udp")["seen"]
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={"unproven": doubted, "seen": {}}, relay={})))
-        watch(supervisor, supervisor.look_outside)
+        watch(supervisor, watchers_of(supervisor).look_outside)
         await until(lambda: load_sightings(paths)["udp"] is not None, "its use")
         kept = load_sightings(paths)["udp"]
         assert kept == Sighting(doubted["udp"]["at"], "203.0.113.7", proven=False)
@@ -153,17 +153,17 @@ async def test_who_was_seen_is_kept_whatever_is_restarted(
     seen = on_lan(make_hub(media=used("udp"), relay=used("turn-tls", "2001:db8::7")))
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={}, relay={})))
-        await supervisor.look_outside()
+        await watchers_of(supervisor).look_outside()
         assert load_sightings(paths) == dict.fromkeys(ALL)
         assert os.stat(paths.outside).st_mode & 0o777 == 0o600
         await supervisor.apply(seen)
-        watch(supervisor, supervisor.look_outside)
+        watch(supervisor, watchers_of(supervisor).look_outside)
         await until(lambda: len(addresses(paths)) == 2, "both sightings")
         await supervisor.apply(on_lan(make_hub(media={}, relay={})))
         await supervisor.restart(["media", "relay"])
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={"say": "anew"}, relay={})))
-        await supervisor.look_outside()
+        await watchers_of(supervisor).look_outside()
         assert addresses(paths) == {"udp": "203.0.113.7", "turn-tls": "2001:db8::7"}
         await supervisor.apply(on_lan(make_hub(media={}, relay={}), LAN + "media: {udp: 7000}\n"))
         assert addresses(paths) == {"turn-tls": "2001:db8::7"}
@@ -176,7 +176,7 @@ async def test_answer_that_is_none_harms_nobody(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={"seen": seen}, relay=used("turn-udp"), serve={})))
-        await supervisor.look_outside()
+        await watchers_of(supervisor).look_outside()
         assert addresses(paths) == {"turn-udp": "203.0.113.7"}
 
 
@@ -186,5 +186,5 @@ async def test_hub_for_this_machine_alone_keeps_no_record(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media=used("udp"), relay={}))
-        await supervisor.look_outside()
+        await watchers_of(supervisor).look_outside()
         assert not Path(paths.outside).exists()

@@ -16,17 +16,18 @@ from lkhub.host import router as host_router
 from lkhub.host.control import ask
 from lkhub.plan.paths import StatePaths
 from lkhub.state.router import Mapping, RouterRecord, dump_record, hold_router, read_router, write_router
-from lkhub.supervise.guard import Guard
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Applied, Supervisor
-from lkhub.supervise.watch import router
-from lkhub.supervise.watch.router import ASK_SECONDS, Renewal, Trouble
+from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.timings import USUAL
+from lkhub.supervise.watch.guard import Guard
+from lkhub.supervise.watch.router import Renewal, Trouble
 from tests.supervise.conftest import MakeHub
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 NOW, LEASE = 1_000_000.0, 12 * 3600.0
+RARELY = replace(USUAL, router_first=1000.0, router_ceiling=1000.0)
 HOME = ("192.168.1.1", "192.168.1.5")
 
 
@@ -35,7 +36,7 @@ def lease(since: float) -> RouterRecord:
     return RouterRecord(*HOME, "pcp", "1.2.3.4", "aa", mappings)
 
 
-FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, ASK_SECONDS, LEASE / 2, LEASE))
+FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, USUAL.router_ask, LEASE / 2, LEASE))
 
 
 def change(record: RouterRecord, **changes: Any) -> RouterRecord:
@@ -79,14 +80,12 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Home:
     made = Home()
     monkeypatch.setattr(host_router, "find_local", made.find_local)
     monkeypatch.setattr(host_router, "renew", made.renew)
-    monkeypatch.setattr(router, "FIRST_SECONDS", 1000.0)
-    monkeypatch.setattr(router, "CEILING_SECONDS", 1000.0)
     return made
 
 
 @pytest.fixture
 def renewal(paths: StatePaths, said: list[str], home: Home) -> Renewal:
-    return Renewal(paths, said.append, clock=lambda: NOW)
+    return Renewal(paths, said.append, clock=lambda: NOW, timings=RARELY)
 
 
 async def test_nobody_is_asked_without_a_record_nor_before_it_is_time(
@@ -124,7 +123,7 @@ async def test_router_is_asked_again_soon_in_case_it_was_restarted_and_no_disk_i
     await renewal.look()
     assert home.asked == [written]
     assert read_router(paths) == written
-    renewal.clock = lambda: NOW + ASK_SECONDS
+    renewal.clock = lambda: NOW + USUAL.router_ask
     await renewal.look()
     assert home.asked == [written, grants]
 
@@ -232,10 +231,10 @@ async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal,
     """Not that of the file, which is older."""
     write_router(paths, OLD)
     await renewal.look()
-    renewal.clock = lambda: NOW + ASK_SECONDS
+    renewal.clock = lambda: NOW + USUAL.router_ask
     home.refuse(MachineError("it does not answer"))
     await renewal.look()
-    assert renewal.trouble == Trouble("it does not answer", NOW + ASK_SECONDS, FRESH.ends)
+    assert renewal.trouble == Trouble("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
 
 
 async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
@@ -248,7 +247,7 @@ async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, 
 async def test_what_works_again_is_said(
     renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(router, "FIRST_SECONDS", 0.0)
+    renewal.timings = replace(RARELY, router_first=0.0)
     write_router(paths, ENDED)
     home.refuse(MachineError("no"))
     await renewal.look()
@@ -360,7 +359,7 @@ async def test_hub_that_runs_tries_and_tells_status(
     home.refuse(MachineError("no"))
     told: list[object] = []
 
-    async def ready(supervisor: Supervisor, _: Applied | HubError) -> None:
+    async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         await until(lambda: home.asked, "the first try")
         told.append((await anyio.to_thread.run_sync(ask, paths.control, "status"))["router"])
         supervisor.tasks.cancel_scope.cancel()

@@ -5,7 +5,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -15,12 +15,13 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host.control import NotRunningError, ask
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise import guard, run
-from lkhub.supervise.guard import Guard
+from lkhub.supervise.answering import Answering
+from lkhub.supervise.pending import Pending
 from lkhub.supervise.run import run_hub
+from lkhub.supervise.shared import ignore
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.supervise.watch import addresses, certificates, hanging, router
-from tests.supervise.conftest import MakeHub, pids, states, supervising
+from lkhub.supervise.watch.guard import Guard
+from tests.supervise.conftest import QUICK, MakeHub, pids, states, supervising, watchers_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -28,10 +29,17 @@ pytestmark = pytest.mark.anyio
 SECRET = "correct horse battery staple"
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(guard, "CEILING_SECONDS", 0.02)
+IMPATIENT = replace(
+    QUICK,
+    guard_first=0.01,
+    guard_ceiling=0.02,
+    tick=0.01,
+    outside=0.01,
+    addresses=0.01,
+    certificates=0.01,
+    hanging=0.01,
+    router=0.01,
+)
 
 
 def fail(*_: object, **__: object) -> Any:
@@ -50,7 +58,7 @@ async def test_failing_look_is_said_once_and_looked_again_until_it_is_well(said:
         if len(looks) < 5:
             raise OSError(19, "No such device", "eth1")
 
-    watcher = Guard(said.append)
+    watcher = Guard(said.append, IMPATIENT)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.watch, "see it", look, 0.01)
         await until(lambda: len(looks) >= 2, "two looks")
@@ -72,7 +80,7 @@ async def test_another_failure_is_said_too_and_a_strangers_words_never(said: lis
         if errors:
             raise errors.pop(0)
 
-    watcher = Guard(said.append)
+    watcher = Guard(said.append, IMPATIENT)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.watch, "look", look, 0.01)
         await until(lambda: "can look again" in said, "the end")
@@ -86,8 +94,6 @@ async def test_another_failure_is_said_too_and_a_strangers_words_never(said: lis
 
 async def test_failing_look_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(guard, "FIRST_SECONDS", 0.5)
-    monkeypatch.setattr(guard, "CEILING_SECONDS", 60.0)
 
     class Enough(BaseException):
         pass
@@ -97,7 +103,7 @@ async def test_failing_look_is_repeated_less_and_less_often(monkeypatch: pytest.
         if len(waits) == 12:
             raise Enough
 
-    monkeypatch.setattr("lkhub.supervise.guard.anyio.sleep", sleep)
+    monkeypatch.setattr("lkhub.supervise.watch.guard.anyio.sleep", sleep)
     with pytest.raises(Enough):
         await Guard(lambda _: None).watch("look", fail_later, 2.0)
     assert waits[:3] == [2.0, 2.0, 2.0]
@@ -109,9 +115,9 @@ WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "see this machine's addresses": ("lkhub.supervise.watch.addresses", "list_interfaces", fail),
     "see whether the certificate was replaced": ("lkhub.host.files", "stamp", fail),
     "see whether processes answer": ("lkhub.supervise.watch.hanging", "_answers", fail_later),
-    "rotate logs": ("lkhub.supervise.supervisor", "rotate_logs", fail),
-    "make the change that waits": ("lkhub.supervise.supervisor", "count_people", fail_later),
-    "keep the state directory whole": ("lkhub.supervise.child", "read_record", fail),
+    "rotate logs": ("lkhub.supervise.watch.watchers", "rotate_logs", fail),
+    "make the change that waits": ("lkhub.supervise.calls", "count_participants", fail_later),
+    "keep the state directory whole": ("lkhub.supervise.recorded", "read_record", fail),
     "see who came from outside": ("lkhub.supervise.watch.outside", "merge", fail),
     "renew the router's port mappings": ("lkhub.supervise.watch.router", "read_router", fail),
     "answer commands": ("lkhub.supervise.answering", "identify", fail),
@@ -122,10 +128,6 @@ WATCHERS: dict[str, tuple[str, str, Callable[..., Any]]] = {
 async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_tells(
     paths: StatePaths, said: list[str], make_hub: MakeHub, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
-    monkeypatch.setattr(run, "OUTSIDE_SECONDS", 0.01)
-    for module in (addresses, certificates, hanging, router):
-        monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
     told: list[Any] = []
 
     async def status() -> Any:
@@ -134,7 +136,7 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
     async def ready(supervisor: Supervisor, _: object) -> None:
         before = pids(supervisor)
         if what == "make the change that waits":
-            supervisor.pending = make_hub(media={"say": "A"}, serve={})
+            supervisor.pending = Pending(make_hub(media={"say": "A"}, serve={}), ("media",), 2, ())
         with monkeypatch.context() as broken:
             broken.setattr("{}.{}".format(*WATCHERS[what][:2]), WATCHERS[what][2])
             await until(lambda: any(f"can't {what}" in line for line in said), "the failure")
@@ -147,7 +149,7 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
         supervisor.tasks.cancel_scope.cancel()
 
     with anyio.fail_after(30):
-        await run_hub(make_hub(media={}, serve={}), said.append, ready)
+        await run_hub(make_hub(media={}, serve={}), said.append, ready, IMPATIENT)
     assert all(set(troubles) == {what} for troubles in told)
     assert SECRET not in "\n".join(said)
 
@@ -157,12 +159,12 @@ async def test_bug_while_a_process_is_watched_ends_neither_it_nor_the_supervisor
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        monkeypatch.setattr(supervisor.children["media"], "returned", fail_later)
+        supervisor.shared.returned = fail_later
         before = pids(supervisor)
         assert before["media"] is not None
         os.kill(before["media"], signal.SIGKILL)
         await until(lambda: any("this is a bug in lkhub" in line for line in said), "the bug")
-        monkeypatch.undo()
+        supervisor.shared.returned = ignore
         await until(lambda: states(supervisor) == {"media": "running", "serve": "running"}, "media")
         second = pids(supervisor)["media"]
         assert second not in (None, before["media"])
@@ -216,14 +218,13 @@ async def test_log_that_cannot_be_written_does_not_end_the_hub(paths: StatePaths
         supervisor.tasks.cancel_scope.cancel()
 
     with anyio.fail_after(30):
-        await run_hub(make_hub(media={}), say, ready)
+        await run_hub(make_hub(media={}), say, ready, IMPATIENT)
     assert heard
 
 
 async def test_control_socket_that_is_gone_is_there_again(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "TICK_SECONDS", 0.01)
     answered: list[str] = []
 
     async def ready(supervisor: Supervisor, _: object) -> None:
@@ -237,14 +238,13 @@ async def test_control_socket_that_is_gone_is_there_again(
         supervisor.tasks.cancel_scope.cancel()
 
     with anyio.fail_after(30):
-        await run_hub(make_hub(media={}), said.append, ready)
+        await run_hub(make_hub(media={}), said.append, ready, IMPATIENT)
     assert answered
 
 
-def test_every_watcher_is_tried() -> None:
+async def test_every_watcher_is_tried(paths: StatePaths, said: list[str]) -> None:
     """One that is new belongs into the table above."""
-    source = Path(run.__file__).read_text()
-    assert source.count(".watch, ") == 2
-    assert all(f'"{what}"' in source for what in WATCHERS)
-    named = source.partition("for what, look, seconds in (")[2].partition("):\n")[0].count("\n")
-    assert named - 1 == len(WATCHERS) - 1
+    async with supervising(paths, said) as supervisor:
+        watchers = watchers_of(supervisor)
+        watchers._answering = Answering(paths.control, {}, supervisor.tasks, said.append)
+        assert {watcher.what for watcher in watchers.list()} == set(WATCHERS)

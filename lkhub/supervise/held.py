@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.control import is_served
-from lkhub.plan.model import Door
+from lkhub.plan.process import HeldSocket
 
 # As many as the kernel allows by default (net.core.somaxconn): a hub's worth of people reconnecting at once.
 BACKLOG = 4096
@@ -26,18 +26,18 @@ BACKLOG = 4096
 CONTROL_BACKLOG = 128
 
 
-class Doors:
+class HeldSockets:
     """The open sockets, by address and port, and control sockets by path."""
 
     def __init__(self) -> None:
-        self._sockets: dict[Door, socket.socket] = {}
+        self._sockets: dict[HeldSocket, socket.socket] = {}
         self._controls: dict[str, _Control] = {}
 
-    def open(self, doors: tuple[Door, ...]) -> list[int]:
-        """File descriptors that listen on `doors`, in their order; opened where they are not yet. One that only the
-        child may open is left to it: its program may have a file capability for ports below 1024. MachineError where
-        one can't be opened for another reason."""
-        opened = [self._open(door) for door in doors]
+    def open(self, wanted: tuple[HeldSocket, ...]) -> list[int]:
+        """File descriptors that listen on `wanted`, in their order; opened where they are not yet. A socket that only
+        the child may open is left to it: its program may have a file capability for ports below 1024. MachineError
+        where a socket can't be opened for another reason."""
+        opened = [self._open(held) for held in wanted]
         return [listener.fileno() for listener in opened if listener is not None]
 
     def open_control(self, path: str) -> int | None:
@@ -53,10 +53,10 @@ class Doors:
                 return None
         return control.socket.fileno()
 
-    def close_except(self, kept: set[Door], controls: Collection[str | None] = ()) -> None:
+    def close_except(self, kept: set[HeldSocket], controls: Collection[str | None] = ()) -> None:
         """Close every socket but those of `kept` and the control sockets at the paths `controls`."""
-        for door in [door for door in self._sockets if door not in kept]:
-            self._sockets.pop(door).close()
+        for held in [held for held in self._sockets if held not in kept]:
+            self._sockets.pop(held).close()
         for path in [path for path in self._controls if path not in controls]:
             self._close_control(path)
 
@@ -67,20 +67,20 @@ class Doors:
                 if files.identify(path) == control.file:
                     os.unlink(path)
 
-    def is_open(self, door: Door) -> bool:
-        return door in self._sockets
+    def is_open(self, held: HeldSocket) -> bool:
+        return held in self._sockets
 
-    def _open(self, door: Door) -> socket.socket | None:
-        if door not in self._sockets:
-            address, port = door
+    def _open(self, held: HeldSocket) -> socket.socket | None:
+        if held not in self._sockets:
+            address, port = held
             try:
-                self._sockets[door] = _listen(address, port)
+                self._sockets[held] = _listen(address, port)
             except PermissionError:
                 return None
             except OSError as error:
                 where = address or "every address"
                 raise MachineError(f"can't listen on {where} port {port}: {error.strerror}") from error
-        return self._sockets[door]
+        return self._sockets[held]
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,21 @@ from lkhub.host.processes import identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.state.applied import load_applied
-from lkhub.supervise import run
-from lkhub.supervise.record import read_record
+from lkhub.state.identity import read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.supervise.watch import home
-from tests.supervise.conftest import MakeHub, list_running, pids, states, supervising, watch
+from lkhub.supervise.watch import state_directory
+from tests.supervise.conftest import (
+    QUICK,
+    MakeHub,
+    list_running,
+    pids,
+    states,
+    status_of,
+    supervising,
+    watch,
+    watchers_of,
+)
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -37,11 +46,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "TICK_SECONDS", 0.02)
     monkeypatch.setattr(lock, "LOCK_SECONDS", 0.1)
 
 
-async def run_and(hub: PreparedHub, said: list[str], do: Callable[[Supervisor], Awaitable[None]]) -> None:
+async def run_and(
+    hub: PreparedHub, said: list[str], do: Callable[[Supervisor], Awaitable[None]], *, tick: float = 0.02
+) -> None:
     """Run a hub for as long as `do` takes."""
     done: list[bool] = []
 
@@ -51,7 +61,7 @@ async def run_and(hub: PreparedHub, said: list[str], do: Callable[[Supervisor], 
         supervisor.tasks.cancel_scope.cancel()
 
     with anyio.fail_after(60):
-        await run_hub(hub, said.append, ready)
+        await run_hub(hub, said.append, ready, replace(QUICK, tick=tick))
     assert done
 
 
@@ -80,12 +90,12 @@ async def test_directory_that_was_removed_is_there_again_and_nothing_was_restart
         assert {name: identity.process.pid for name in before if (identity := read_record(paths, name))} == before
         assert load_applied(paths) is not None
         assert os.stat(paths.root).st_mode & 0o777 == 0o700
-        assert supervisor.as_json()["removed"]["logs"] == ["media", "serve"]
+        assert (await ask_supervisor(paths))["removed"]["logs"] == ["media", "serve"]
         assert sum("was removed while the hub runs" in line for line in said) == 1, said
         with pytest.raises(MachineError, match="another lkhub"):
             await anyio.to_thread.run_sync(lambda: Lock(paths))
         await supervisor.restart(["media", "serve"])
-        assert supervisor.as_json()["removed"] is None
+        assert (await ask_supervisor(paths))["removed"] is None
         assert os.path.exists(paths.log("media"))
 
     await run_and(hub, said, remove)
@@ -95,7 +105,6 @@ async def test_command_that_comes_at_once_waits_for_the_directory(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So `status` does not say that nothing runs, `down` ends what runs, and `up` does not start another hub."""
-    monkeypatch.setattr(run, "TICK_SECONDS", 1.0)
     me = identify(os.getpid())
     monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
 
@@ -104,7 +113,7 @@ async def test_command_that_comes_at_once_waits_for_the_directory(
         status = await anyio.to_thread.run_sync(ask, paths.control, "status")
         assert status["pid"] == os.getpid()
 
-    await run_and(make_hub(media={}), said, remove)
+    await run_and(make_hub(media={}), said, remove, tick=1.0)
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -238,13 +247,13 @@ async def test_who_writes_a_log_that_is_gone_is_known_though_the_clock_was_set(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        supervisor.notice_removal(time.time() + 86_400, "")
-        assert supervisor.as_json()["removed"]["logs"] == ["media", "serve"]
+        watchers_of(supervisor).state_directory.notice_removal(time.time() + 86_400)
+        assert status_of(supervisor)["removed"]["logs"] == ["media", "serve"]
         serve = pids(supervisor)["serve"]
         assert serve is not None
         os.kill(serve, signal.SIGKILL)
         await until(lambda: pids(supervisor)["serve"] not in (None, serve), "the next one")
-        assert supervisor.as_json()["removed"]["logs"] == ["media"]
+        assert status_of(supervisor)["removed"]["logs"] == ["media"]
 
 
 def test_own_log_that_was_removed_is_written_anew_and_another_stays(tmp_path: Path) -> None:
@@ -255,7 +264,7 @@ def test_own_log_that_was_removed_is_written_anew_and_another_stays(tmp_path: Pa
             with path.open("w") as file:
                 os.dup2(file.fileno(), descriptor)
         removed.unlink()
-        home._reopen_log(str(new))
+        state_directory._reopen_log(str(new))
         os.write(1, b"to one")
         os.write(2, b"to the other")
     finally:
@@ -321,10 +330,10 @@ async def test_process_that_dies_on_a_full_disk_is_started_without_a_record_and_
             os.kill(media, signal.SIGKILL)
             await until(lambda: states(supervisor)["media"] == "running" and pids(supervisor)["media"] != media, "it")
             second = pids(supervisor)["media"]
-            assert supervisor.as_json()["unrecorded"] == {"media": "can't write it: the disk is full"}
+            assert status_of(supervisor)["unrecorded"] == {"media": "can't write it: the disk is full"}
             assert supervisor.children["media"].restarts == 1
         watch(supervisor, supervisor.write_missing)
-        await until(lambda: not supervisor.as_json()["unrecorded"], "the record")
+        await until(lambda: not status_of(supervisor)["unrecorded"], "the record")
         identity = read_record(paths, "media")
         assert identity is not None
         assert identity.process.pid == second == pids(supervisor)["media"]
@@ -341,9 +350,9 @@ async def test_record_that_could_not_be_read_for_a_moment_is_no_trouble_that_sta
             moment.setattr(files, "read_text", full)
             moment.setattr(files, "write_private", full)
             supervisor.children["media"].keep_record()
-            assert supervisor.as_json()["unrecorded"]
+            assert status_of(supervisor)["unrecorded"]
         await supervisor.write_missing()
-        assert supervisor.as_json()["unrecorded"] == {}
+        assert status_of(supervisor)["unrecorded"] == {}
         recorded = read_record(paths, "media")
         assert recorded is not None
         assert recorded.process.pid == pids(supervisor)["media"]
@@ -374,7 +383,7 @@ async def test_change_in_force_whose_record_could_not_be_written_is_recorded_lat
         await supervisor.apply(make_hub(serve={}))
         before = applied_at()
         with monkeypatch.context() as disk:
-            disk.setattr("lkhub.supervise.supervisor.write_applied", full)
+            disk.setattr("lkhub.supervise.in_force.write_applied", full)
             assert (await supervisor.apply(make_hub(serve={"say": "new"}))).changed == ("serve",)
         assert applied_at() == before
         await supervisor.write_missing()

@@ -10,15 +10,18 @@ import pytest
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.processes import ProcessId
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
-from lkhub.plan.model import Ready
+from lkhub.plan.process import Health
 from lkhub.secret import Secret
-from lkhub.supervise.people import count_people
+from lkhub.supervise.participants import count_participants
+from lkhub.supervise.timings import USUAL
 
 pytestmark = pytest.mark.anyio
 
 SECRET = Secret("XYZ" * 15)
 MEDIA = ProcessId(1, "a start")
 NOWHERE = "/nowhere/keys.yaml"
+
+SECONDS = USUAL.participants
 
 
 async def serve_once(listener: anyio.abc.Listener[anyio.abc.SocketStream], body: bytes, seen: list[str]) -> None:
@@ -36,7 +39,7 @@ async def count_with_engine(path: str, body: Any) -> int | None:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(serve_once, listener, text, [])
-        people = await count_people(Ready(socket=path), MEDIA, NOWHERE)
+        people = await count_participants(Health(socket=path), MEDIA, NOWHERE, SECONDS)
         tasks.cancel_scope.cancel()
     Path(path).unlink()
     return people
@@ -63,8 +66,8 @@ async def test_answer_that_cannot_be_read_is_unknown(short_dir: Path, body: Any)
 
 
 async def test_media_that_is_gone_is_unknown(short_dir: Path) -> None:
-    assert await count_people(Ready(socket=str(short_dir / "m.sock")), MEDIA, NOWHERE) is None
-    assert await count_people(Ready(url="http://127.0.0.1:1"), MEDIA, NOWHERE) is None
+    assert await count_participants(Health(socket=str(short_dir / "m.sock")), MEDIA, NOWHERE, SECONDS) is None
+    assert await count_participants(Health(url="http://127.0.0.1:1"), MEDIA, NOWHERE, SECONDS) is None
 
 
 async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir: Path) -> None:
@@ -77,7 +80,7 @@ async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(serve_once, listener, body, seen)
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
-        people = await count_people(Ready(url=f"http://127.0.0.1:{port}/"), MEDIA, str(keys))
+        people = await count_participants(Health(url=f"http://127.0.0.1:{port}/"), MEDIA, str(keys), SECONDS)
         tasks.cancel_scope.cancel()
     assert people == 2
     assert seen[0].startswith("POST /twirp/livekit.RoomService/ListRooms ")

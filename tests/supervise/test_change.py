@@ -19,7 +19,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.supervisor import Applied, Supervisor
+from lkhub.supervise.supervisor import Outcome, Supervisor
 from tests.kit.ports import free_port
 from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, supervising
 from tests.waiting import until
@@ -52,7 +52,7 @@ async def test_change_to_a_port_that_somebody_has_interrupts_nobody(
         await adopt(second)
         await refuse_taken(second, wanted, holder.pid, before)
         assert {path: Path(path).read_text() for path in good.files} == good.files
-        assert await second.apply(good) == Applied(())
+        assert await second.apply(good) == Outcome(())
 
 
 async def refuse_taken(supervisor: Supervisor, wanted: PreparedHub, holder: int, before: dict[str, int | None]) -> None:
@@ -136,7 +136,7 @@ async def test_port_that_a_process_of_the_hub_holds_is_free_for_the_next_one(
         media = supervisor.children["media"].process
         assert media is not None
         try:
-            require_free_ports([listener], but=supervisor.crew._is_own)
+            require_free_ports([listener], but=supervisor.fleet.is_own)
             with pytest.raises(MachineError):
                 require_free_ports([listener])
         finally:

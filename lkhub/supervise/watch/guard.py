@@ -9,10 +9,7 @@ import anyio
 
 from lkhub.errors import describe_error
 from lkhub.supervise.backoff import Backoff
-
-# A cause that stays is looked at less often, and never given up: an interface may come back, a disk be freed.
-FIRST_SECONDS = 0.5
-CEILING_SECONDS = 60.0
+from lkhub.supervise.timings import USUAL, Timings
 
 
 @dataclass(frozen=True)
@@ -26,13 +23,14 @@ class Trouble:
 class Guard:
     """The watchers of one hub. `say` hears of each trouble once, and of its end."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], timings: Timings = USUAL) -> None:
         self._say = say
+        self._timings = timings
         self._troubles: dict[str, Trouble] = {}
 
     async def watch(self, what: str, look: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Look again and again, `seconds` after each look. Never returns. `what` follows "can't"."""
-        backoff = Backoff(first=FIRST_SECONDS, ceiling=CEILING_SECONDS)
+        backoff = Backoff(self._timings.guard_first, self._timings.guard_ceiling)
         while True:
             delay = seconds
             try:

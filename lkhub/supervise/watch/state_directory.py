@@ -8,12 +8,15 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import anyio
 
 from lkhub.host.files import FILE_MODE, ensure_private_dir
 from lkhub.host.lock import Lock
+from lkhub.host.processes import ProcessId
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.supervisor import Supervisor
 
@@ -30,15 +33,35 @@ def _reopen_log(path: str) -> None:
                 os.close(log)
 
 
-class Home:
-    """The state directory of `supervisor`. `answering` keeps the control socket in it, `also` write what others keep
-    there."""
+@dataclass(frozen=True)
+class Removal:
+    """The state directory was removed at `at` (epoch seconds). `processes` have written since to a log that is gone;
+    `lost` is what can't be written again besides."""
 
-    def __init__(self, lock: Lock, supervisor: Supervisor, answering: Answering, *also: Callable[[], None]) -> None:
+    at: float
+    processes: frozenset[ProcessId | None]
+    lost: str
+
+
+class StateDirectory:
+    """The state directory of `supervisor`. `answering` keeps the control socket in it. Watchers that keep something
+    there have it written at each look, by `write_missing`, or when all is lost, by `write_again`."""
+
+    def __init__(
+        self,
+        lock: Lock,
+        supervisor: Supervisor,
+        answering: Answering,
+        *,
+        write_missing: Callable[[], None],
+        write_again: Callable[[], None],
+    ) -> None:
         self._lock = lock
         self._supervisor = supervisor
         self._answering = answering
-        self._also = also
+        self._write_missing = write_missing
+        self._write_again = write_again
+        self._removal: Removal | None = None
         self._rules = os.path.exists(supervisor.paths.firewall)
         self._looking = anyio.Lock()
 
@@ -53,6 +76,17 @@ class Home:
                 await self._come_back()
             self._rules = os.path.exists(self._supervisor.paths.firewall)
             await self._supervisor.write_missing()
+            self._write_missing()
+
+    def as_json(self) -> Mapping[str, Any] | None:
+        """When the state directory was removed, and which processes write to a log that is gone; None where none
+        does. For `status`."""
+        removal = self._removal
+        if removal is None:
+            return None
+        children = self._supervisor.children.values()
+        names = [child.plan.name for child in children if child.process in removal.processes]
+        return {"at": removal.at, "logs": names, "lost": removal.lost} if names else None
 
     async def _come_back(self) -> None:
         supervisor, paths = self._supervisor, self._supervisor.paths
@@ -64,6 +98,11 @@ class Home:
         self._lock.take_again()
         _reopen_log(paths.log("hub"))
         supervisor.say(f"{paths.root} was removed while the hub runs; it is written again")
-        supervisor.notice_removal(time.time(), "the record of this machine's firewall rules" if self._rules else "")
-        for write in self._also:
-            write()
+        self.notice_removal(time.time())
+        self._write_again()
+
+    def notice_removal(self, at: float) -> None:
+        """The processes that run now write to logs that are gone since `at`."""
+        without_log = frozenset(child.process for child in self._supervisor.children.values())
+        lost = "the record of this machine's firewall rules" if self._rules else ""
+        self._removal = Removal(at, without_log, lost)

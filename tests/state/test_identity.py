@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from lkhub.host.processes import ProcessId, identify
-from lkhub.plan.model import Fingerprint
 from lkhub.plan.paths import StatePaths
-from lkhub.supervise.record import Identity, read_record, remove_record, write_record
+from lkhub.plan.process import Fingerprint, HeldSocket
+from lkhub.state.identity import Identity, read_record, remove_record, write_record
 from tests.supervise.conftest import PRINT, plan_actor
 
 OLD, NEW = ProcessId(4711, "boot/1"), ProcessId(4711, "boot/2")
 
 
 def record(paths: StatePaths, process: ProcessId) -> Identity:
-    identity = Identity(process, plan_actor(paths, "media"), Fingerprint("program", "files"), 1.5, ("cert:1",))
+    identity = Identity(
+        process, paths.root, plan_actor(paths, "media"), Fingerprint("program", "files"), 1.5, ("cert:1",)
+    )
     write_record(paths, identity)
     return identity
 
@@ -46,6 +48,6 @@ def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
 def test_identity_is_read_as_it_was_written(paths: StatePaths) -> None:
     me = identify(os.getpid())
     assert me is not None
-    plan = replace(plan_actor(paths, "media"), doors=(("127.0.0.1", 7880), ("::1", 7880)))
-    identity = Identity(me, plan, PRINT, 12.5)
+    plan = replace(plan_actor(paths, "media"), listens=(HeldSocket("127.0.0.1", 7880), HeldSocket("::1", 7880)))
+    identity = Identity(me, paths.root, plan, PRINT, 12.5)
     assert Identity.parse(identity.dump()) == identity

@@ -1,0 +1,23 @@
+"""The variables of a process's environment, resolved at its start."""
+
+from collections.abc import Iterable, Mapping
+
+from lkhub.errors import MachineError
+from lkhub.host.secrets import read_source
+from lkhub.plan.process import Variable
+from lkhub.secret import SecretError, require_secret
+
+
+def resolve_variables(variables: Iterable[Variable], environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of variables; `environ` has those that other variables refer to. Raises MachineError with all that are
+    not there, and never with a value."""
+    values: dict[str, str] = {}
+    missing: list[str] = []
+    for variable in variables:
+        try:
+            values[variable.name] = require_secret(read_source(variable.source, "/", environ)).reveal()
+        except SecretError as error:
+            missing.append(f"{variable.name}: {error}")
+    if missing:
+        raise MachineError("its environment lacks " + "; ".join(missing))
+    return values

@@ -1,0 +1,141 @@
+"""What the supervisor does for a process, as data: its roles. No part of lkhub asks for a process by its name."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from lkhub.secret import FromEnv, FromFile
+from lkhub.spec.duration import Duration
+
+EngineProgram = Literal["media", "relay", "edge"]
+"""A program of lkhub-engine that runs for as long as the hub: its subcommand."""
+
+RestartPolicy = Literal["always", "on-failure"]
+"""When a process that has ended is started again. `on-failure`: one that ended with exit code 0 is done."""
+
+Role = Literal["carries-calls", "knows-participants"]
+"""What a finding has to know of a process, in messages."""
+
+# Names are those of files: sockets, records and logs. The supervisor has some of its own beside them.
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_TAKEN = frozenset({"hub", "control", "lock", "router"})
+
+
+class HeldSocket(NamedTuple):
+    """A listening TCP socket that the supervisor opens and keeps, and that a process inherits. `address` "": every
+    one."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a process tells that it is well: it answers on its control socket, or at a URL. With neither, it is well
+    while it lives."""
+
+    socket: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of a process's environment, and where its value is kept: the value is in no plan and on no record.
+    Resolved at each start. The path of a file is absolute."""
+
+    name: str
+    source: FromFile | FromEnv
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A process is told of the clients of another one, `of`, when that is another process than before: by `POST
+    /resume` on its control socket, with the content that `file` had for the process of before."""
+
+    of: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What tells two versions of a process apart: digests of the program with its arguments and its environment, and
+    of its files. "" stands for what is not known, and is like no version."""
+
+    program: str
+    files: str
+
+    def without_files(self) -> "Fingerprint":
+        """That of a process of which it is not known which files it has read."""
+        return Fingerprint(self.program, "")
+
+
+UNKNOWN = Fingerprint("", "")
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """One child of the supervisor, with all that is done for it.
+
+    How it is started: `argv`, in the working `folder` ("": the supervisor's), as `user` ("": the supervisor's own; any
+    other needs root), with the `variables` besides the supervisor's environment. `listens` are given to it as listening
+    sockets, each as `--listen-fd NUMBER`. `engine`: the program of lkhub-engine that it is, "" for any other.
+
+    When it is another process: `files` are read when it starts, so a change in one makes it another; `reloads`: it
+    takes that over without a restart. `watched` are files of the operator's that it reads too, and reads again when
+    they are replaced. `restart`: see RestartPolicy.
+
+    What it has to do with calls: `carries_calls`: its restart interrupts participants. `knows_participants`: it can be
+    asked who is in a call, at its control socket, or at the `health` URL of a livekit-server. `sees_clients`: it tells
+    which clients of other machines it has seen. `resumes`: see Resumed.
+
+    How it ends: in a stop in order the processes with the lowest `stop_order` first. `drain`: for how many seconds it
+    waits for participants to leave then; None: it ends at once.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    health: Health = Health()
+    engine: EngineProgram | Literal[""] = ""
+    files: tuple[str, ...] = ()
+    watched: tuple[str, ...] = ()
+    listens: tuple[HeldSocket, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    folder: str = ""
+    user: str = ""
+    restart: RestartPolicy = "always"
+    reloads: bool = False
+    carries_calls: bool = False
+    knows_participants: bool = False
+    sees_clients: bool = False
+    resumes: tuple[Resumed, ...] = ()
+    stop_order: int = 1
+    drain: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name in _TAKEN:
+            raise ValueError(f"{self.name!r} can't be the name of a process")
+
+    @property
+    def drain_limit(self) -> Duration:
+        """`drain` as people read it."""
+        return Duration(self.drain or 0)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Those that findings ask for."""
+        found: list[Role] = []
+        if self.carries_calls:
+            found.append("carries-calls")
+        if self.knows_participants:
+            found.append("knows-participants")
+        return tuple(found)
+
+
+def list_ways(restarted: Iterable[ProcessPlan]) -> tuple[str, ...]:
+    """The processes whose restart interrupts only those participants who came through them; () where it interrupts all
+    of them, since one that knows the participants is restarted, or none."""
+    carrying = [process for process in restarted if process.carries_calls]
+    if any(process.knows_participants for process in carrying):
+        return ()
+    return tuple(process.name for process in carrying)

@@ -1,0 +1,71 @@
+"""Who is in a call, as far as the processes of a hub tell, and what becomes of participants when one is another."""
+
+import contextlib
+import time
+from collections.abc import Collection, Mapping
+
+from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.plan.process import ProcessPlan
+from lkhub.supervise.fleet import Fleet
+from lkhub.supervise.participants import count_participants, resume_clients
+
+
+class Calls:
+    """The calls that the processes of a fleet carry."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._shared = fleet.shared
+        self._rejoined_by = 0.0
+
+    async def count(self) -> int | None:
+        """How many participants are in a call; None where a process that knows them can't be asked."""
+        total = 0
+        for child in list(self._fleet.children.values()):
+            if not child.plan.knows_participants or child.process is None or child.state != "running":
+                continue
+            # Not by the record of what is in force: one that is lost says nothing of whom a change would cut off.
+            keys, seconds = self._shared.paths.keys, self._shared.timings.participants
+            found = await count_participants(child.plan.health, child.process, keys, seconds)
+            if found is None:
+                return None
+            total += found
+        return None if total == 0 and time.monotonic() < self._rejoined_by else total
+
+    def expect_back(self) -> None:
+        """Participants were cut off, and their clients are about to be back."""
+        self._rejoined_by = time.monotonic() + self._shared.timings.rejoin
+
+    def read_resumed(self, names: Collection[str]) -> dict[str, str]:
+        """The configurations of those processes among `names` whose clients another process is told of."""
+        found: dict[str, str] = {}
+        for child in self._fleet.children.values():
+            for resumed in child.plan.resumes:
+                if resumed.of in names and resumed.of in self._fleet.children:
+                    with contextlib.suppress(MachineError):
+                        found[resumed.of] = files.read_text(resumed.file) or ""
+        return found
+
+    async def resume(self, configurations: Mapping[str, str]) -> None:
+        """Have the clients of processes that are gone connect again; `configurations` are as `read_resumed` had them.
+        Clients that lose a connection by that open it again; those of a relay would wait for ICE to give up the
+        path."""
+        for child in list(self._fleet.children.values()):
+            for of in [resumed.of for resumed in child.plan.resumes if configurations.get(resumed.of)]:
+                if child.state != "running" or not child.plan.health.socket:
+                    continue
+                try:
+                    seconds = self._shared.timings.participants
+                    if told := await resume_clients(child.plan.health.socket, configurations[of], seconds):
+                        told_them = f"{told} of its clients were told to connect again"
+                        self._shared.say(f"the {of} is another one: {told_them}")
+                except MachineError as error:
+                    failure = f"could not tell the {of}'s clients to connect again ({error.message})"
+                    self._shared.say(f"{child.plan.name} {failure}")
+
+    async def notice_return(self, plan: ProcessPlan) -> None:
+        """A process is there again, and knows nothing of the clients that the one before knew."""
+        if plan.knows_participants:
+            self.expect_back()
+        await self.resume(self.read_resumed([plan.name]))

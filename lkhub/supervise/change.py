@@ -1,0 +1,207 @@
+"""A change of what runs: a transaction, made as a whole or not at all."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from lkhub.errors import HubError, MachineError, describe_error
+from lkhub.host import files
+from lkhub.host.ports import require_free_ports
+from lkhub.plan.model import Listener
+from lkhub.plan.process import HeldSocket, ProcessPlan
+from lkhub.prepare.hub import PreparedHub
+from lkhub.supervise.child import Child
+from lkhub.supervise.fleet import Differences, Fleet
+from lkhub.supervise.reload import reload, take_back
+from lkhub.supervise.spawn import require_program
+
+Undo = Callable[[], Awaitable[None]]
+
+
+class UndoList:
+    """What takes back the steps of a change that were made or begun."""
+
+    def __init__(self) -> None:
+        self._undos: list[Undo] = []
+
+    def add(self, undo: Undo) -> None:
+        """Before its step begins: a step that fails may be half done."""
+        self._undos.append(undo)
+
+    async def run(self) -> list[str]:
+        """Take all back, the last step first; what could not be. A failure of one keeps no other from its turn."""
+        failures: list[str] = []
+        while self._undos:
+            try:
+                await self._undos.pop()()
+            except HubError as error:
+                failures.append(error.message)
+            except Exception as error:
+                failures.append(f"this is a bug in lkhub: {describe_error(error)} while a change was taken back")
+        return failures
+
+
+class FileChange:
+    """The files of a change, and what they were before. `readers` are the processes that may be started again with what
+    was there before."""
+
+    def __init__(self, fleet: Fleet, wanted: Mapping[str, str], readers: Collection[Child]) -> None:
+        self._fleet = fleet
+        self._wanted = wanted
+        self._readers = readers
+        self._before = {path: files.read_text(path) for path in wanted}
+        self._failure: MachineError | None = None
+        self._is_back = False
+
+    def write(self) -> None:
+        self._fleet.write(self._wanted)
+
+    def put_back(self) -> None:
+        """Write what was there before, once. Where that fails, a process that runs with the files of the change is
+        better than none, and the next `up` makes it another."""
+        if self._is_back:
+            return
+        self._is_back = True
+        try:
+            self._fleet.write({path: text for path, text in self._before.items() if text is not None})
+        except MachineError as error:
+            self._failure = error
+            for child in self._readers:
+                child.fingerprint = child.fingerprint.without_files()
+
+    def remove_new(self) -> None:
+        """Remove what was not there before. Raises MachineError, and removes nothing, where not all could be put
+        back."""
+        self.put_back()
+        if self._failure:
+            raise self._failure
+        for path in (path for path, text in self._before.items() if text is None):
+            files.remove(path)
+
+
+class Change:
+    """From what runs to `wanted`. Each step registers first what takes it back."""
+
+    def __init__(self, fleet: Fleet, wanted: PreparedHub, differences: Differences) -> None:
+        self._fleet = fleet
+        self._shared = fleet.shared
+        self._wanted = wanted
+        self._differences = differences
+        self._plans = {process.name: process for process in wanted.plan.processes}
+        self._old = {name: fleet.children[name] for name in differences.replaced if name in fleet.children}
+        self._needed = [listener for listener in wanted.plan.listeners if self._must_be_free(listener)]
+        self._undos = UndoList()
+
+    async def make(self) -> None:
+        """Where it fails, what ran before runs again, and the error says so. A bug stays one, with what ran before
+        running again."""
+        self._require_what_can_be_known()
+        self._texts = FileChange(self._fleet, self._wanted.files, self._old.values())
+        try:
+            self._write()
+            for name in self._differences.reloaded:
+                await self._reload(self._fleet.children[name], self._plans[name])
+            await self._stop_old()
+            self._close_sockets()
+            require_free_ports(self._needed, self._wanted.plan.processes)
+            await self._start_new()
+        except Exception as error:
+            if self._old:
+                self._shared.say(describe_error(error))
+            described = self._describe(error, await self._undos.run())
+            if described is error:
+                raise
+            raise described from error
+
+    def _describe(self, error: Exception, failures: list[str]) -> Exception:
+        if not isinstance(error, HubError):
+            for failure in failures:
+                self._shared.say(failure)
+            return error
+        if failures:
+            why = "\n".join(failures)
+            message = f"{error.message}\nand what ran before does not start again: {why}"
+        elif self._fleet.children:
+            runs = all(child.state == "running" or child.done for child in self._fleet.children.values())
+            those = "what ran before is running again" if runs else "`lkhub status` shows what does not run"
+            message = f"{error.message}\nthe change was not made; {those}"
+        else:
+            return error
+        return type(error)(message, hints=error.hints)
+
+    def _require_what_can_be_known(self) -> None:
+        """Raise MachineError where the change can't be made, before it interrupts anybody."""
+        try:
+            for name in self._differences.changed:
+                require_program(self._plans[name])
+            require_free_ports(self._needed, self._wanted.plan.processes, but=self._fleet.is_own)
+        except MachineError as error:
+            if not self._fleet.children:
+                raise
+            message = f"{error.message}\nthe change was not made, and nothing was interrupted"
+            raise MachineError(message, hints=error.hints) from error
+
+    def _must_be_free(self, listener: Listener) -> bool:
+        held = self._shared.held.is_open(HeldSocket(str(listener.address or ""), listener.ports.start))
+        return listener.process in self._differences.changed and not (listener.protocol == "tcp" and held)
+
+    # --- the steps
+
+    def _write(self) -> None:
+        environ = self._shared.environ
+
+        async def undo() -> None:
+            self._shared.use_environ(environ)
+            self._texts.put_back()
+            if self._fleet.children:  # else it is the first start, and its files show what was wrong
+                self._texts.remove_new()
+
+        self._undos.add(undo)
+        self._shared.use_environ(self._wanted.environ)
+        self._texts.write()
+
+    async def _reload(self, child: Child, plan: ProcessPlan) -> None:
+        before, fingerprint = child.plan, child.fingerprint
+
+        async def undo() -> None:
+            self._texts.put_back()
+            if child.fingerprint != fingerprint:
+                await take_back(child, before, fingerprint, self._fleet.tasks)
+
+        self._undos.add(undo)
+        await reload(child, plan, self._wanted.fingerprints[child.plan.name])
+
+    async def _stop_old(self) -> None:
+        async def undo() -> None:
+            self._texts.put_back()
+            there = [child for name, child in self._old.items() if self._fleet.children.get(name) is child]
+            await self._fleet.start((child for child in there if child.state == "stopped"), persist=True)
+
+        self._undos.add(undo)
+        for child in self._old.values():
+            await child.stop("replace")
+
+    def _close_sockets(self) -> None:
+        """Those that nothing of the wanted hub listens on. A process that runs again after a failure opens its own
+        anew."""
+        kept = self._wanted.plan.processes
+        controls = [process.health.socket for process in kept]
+        self._shared.held.close_except({held for process in kept for held in process.listens}, controls)
+
+    async def _start_new(self) -> None:
+        before = self._fleet.children
+        new = {
+            name: Child(self._plans[name], self._wanted.fingerprints[name], self._shared)
+            for name in self._differences.changed
+        }
+
+        async def undo() -> None:
+            failures = await self._fleet.stop((child, "replace") for child in new.values())
+            # One that can't be ended is still there, in the place of the one before it.
+            stays = {name: child for name, child in new.items() if child.process is not None}
+            self._fleet.children = before | stays
+            if failures:
+                raise MachineError("\n".join(failures))
+
+        self._undos.add(undo)
+        gone = self._differences.gone
+        self._fleet.children = {name: child for name, child in before.items() if name not in gone} | new
+        await self._fleet.start(new.values())

@@ -1,0 +1,105 @@
+"""The children of a supervisor: found, started, ended."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import anyio
+import anyio.abc
+
+from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.plan.process import ProcessPlan
+from lkhub.prepare.hub import PreparedHub
+from lkhub.supervise.child import Child
+from lkhub.supervise.ending import Ending
+from lkhub.supervise.reload import can_reload
+from lkhub.supervise.shared import Shared
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What distinguishes the children from those of a prepared hub, by name: `changed` are other processes, or are
+    missing, `reloaded` take their change over without a restart, `gone` are not wanted any more."""
+
+    changed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    reloaded: tuple[str, ...] = ()
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Those that run and end with the change, or are started by it."""
+        return (*self.changed, *self.gone)
+
+
+class Fleet:
+    """The processes in `tasks`, by their names."""
+
+    def __init__(self, shared: Shared, tasks: anyio.abc.TaskGroup) -> None:
+        self.shared = shared
+        self.tasks = tasks
+        self.children: dict[str, Child] = {}
+
+    def compare(self, wanted: PreparedHub) -> Differences:
+        def is_same(name: str) -> bool:
+            child = self.children.get(name)
+            is_there = child is not None and (child.state == "running" or child.done)
+            return child is not None and is_there and child.fingerprint == wanted.fingerprints[name]
+
+        differ = [process for process in wanted.plan.processes if not is_same(process.name)]
+        reloaded = tuple(process.name for process in differ if self._can_reload(process, wanted))
+        return Differences(
+            changed=tuple(process.name for process in differ if process.name not in reloaded),
+            gone=tuple(name for name in self.children if name not in wanted.fingerprints),
+            reloaded=reloaded,
+        )
+
+    def _can_reload(self, process: ProcessPlan, wanted: PreparedHub) -> bool:
+        child = self.children.get(process.name)
+        return child is not None and can_reload(child, process, wanted.fingerprints[process.name])
+
+    def list_plans(self, names: Iterable[str]) -> tuple[ProcessPlan, ...]:
+        """The plans of those that are there."""
+        return tuple(self.children[name].plan for name in names if name in self.children)
+
+    def is_own(self, pid: int) -> bool:
+        """Whether a process is one of ours, or was started by one: a port that it holds may be free in a moment."""
+        own = {child.process.pid for child in self.children.values() if child.process}
+        with contextlib.suppress(OSError):
+            return os.getsid(pid) in own or pid == os.getpid()
+        return True  # it has ended meanwhile
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """Write files, and make their folders. Raises MachineError."""
+        paths = self.shared.paths
+        for folder in {paths.run, paths.logs, *map(os.path.dirname, texts)}:
+            files.ensure_private_dir(folder)
+        for path, text in texts.items():
+            files.write_private(path, text)
+
+    async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
+        """Start all of them at once. Raises MachineError with every reason where some did not start."""
+        failures: list[str] = []
+
+        async def start(child: Child) -> None:
+            try:
+                await child.start(self.tasks, persist=persist)
+            except MachineError as error:
+                failures.append(error.message)
+
+        async with anyio.create_task_group() as starting:
+            for child in children:
+                starting.start_soon(start, child)
+        if failures:
+            raise MachineError("\n".join(failures))
+
+    async def stop(self, children: Iterable[tuple[Child, Ending]]) -> list[str]:
+        """End each of them; why some could not be ended."""
+        failures = []
+        for child, ending in children:
+            try:
+                await child.stop(ending)
+            except MachineError as error:
+                failures.append(error.message)
+        return failures

@@ -1,0 +1,81 @@
+"""What is in force in a hub that runs, and its files."""
+
+import contextlib
+from collections.abc import Callable
+
+from lkhub.errors import MachineError
+from lkhub.host import files
+from lkhub.plan.model import Plan
+from lkhub.prepare.hub import PreparedHub
+from lkhub.state.applied import load_applied, write_applied
+from lkhub.supervise.fleet import Fleet
+
+
+class InForce:
+    """`hub` is what the running processes were made from, None before the first change. `heard` are called with the
+    plan of each that comes into force."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.hub: PreparedHub | None = None
+        self.heard: list[Callable[[Plan], None]] = []
+        self._fleet = fleet
+        self._paths = fleet.shared.paths
+        self._say = fleet.shared.say
+        self._unwritten = False
+
+    def become(self, wanted: PreparedHub) -> None:
+        """`wanted` is in force from now on."""
+        self.hub = wanted
+        self._fleet.shared.use_environ(wanted.environ)
+        for process in wanted.plan.processes:
+            # Its roles are no part of the fingerprint, and of one that was taken over by its mark less is known.
+            if self._fleet.children[process.name].fingerprint == wanted.fingerprints[process.name]:
+                self._fleet.children[process.name].follow(process)
+        try:
+            # A secret that the spec no longer has must not stay behind.
+            files.remove_others(self._paths.rendered, wanted.files)
+        except MachineError as error:
+            self._say(error.message)
+        try:
+            write_applied(wanted)
+        except MachineError as error:
+            # It is in force all the same.
+            self._unwritten = True
+            self._say(f"{error.message}; commands tell of the hub as it was until it can be")
+        for hear in self.heard:
+            hear(wanted.plan)
+
+    def write_missing(self) -> None:
+        """Write again what was removed from the state directory or damaged there, or what could not be written. Raises
+        MachineError where it still can't be."""
+        if self.hub is None:
+            return
+        # This one is removed when people were told.
+        kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
+        self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
+        if self._unwritten or not self._is_readable():
+            write_applied(self.hub)
+            self._unwritten = False
+
+    def _is_damaged(self, path: str, text: str) -> bool:
+        """Whether a file is gone or empty, as after a crash of the machine. What is rendered is not edited: a process
+        that ends would be started with it."""
+        try:
+            found = files.read_text(path)
+        except MachineError:
+            return True
+        return found is None or (not found and text != "") or (path.startswith(self._paths.rendered) and found != text)
+
+    def _is_readable(self) -> bool:
+        """Whether commands find what is in force."""
+        with contextlib.suppress(MachineError):
+            return load_applied(self._paths) is not None
+        return False
+
+    def tell_notes(self, before: PreparedHub | None) -> None:
+        """Say what came with the change from `before` to what is in force, such as a new root that every device has to
+        trust."""
+        notes = self.hub.plan.notes if self.hub else ()
+        for note in notes:
+            if before is None or note not in before.plan.notes:
+                self._say(note)

@@ -1,0 +1,37 @@
+"""The record of a child on disk, kept as the child is."""
+
+from lkhub.errors import MachineError
+from lkhub.host.processes import ProcessId
+from lkhub.state.identity import Identity, read_record, remove_record, write_record
+from lkhub.supervise.shared import Shared
+
+
+class Recorded:
+    """`failure` is why the record can't be written, "" where it can. Without it the process runs on, and the next
+    supervisor knows it by its mark."""
+
+    def __init__(self, name: str, shared: Shared, process: ProcessId | None = None) -> None:
+        self.failure = ""
+        self._name = name
+        self._shared = shared
+        self._process = process
+
+    def write(self, identity: Identity) -> None:
+        try:
+            write_record(self._shared.paths, identity)
+            self._process, self.failure = identity.process, ""
+        except MachineError as error:
+            if not self.failure:
+                self._shared.say(f"{self._name} runs without a record: {error.message}")
+            self.failure = error.message
+
+    def write_missing(self, identity: Identity) -> None:
+        """Write the record again where it was removed or damaged, or where it could not be written."""
+        found = read_record(self._shared.paths, self._name)
+        if found is None or found.process != identity.process or self.failure:
+            self.write(identity)
+
+    def remove(self) -> None:
+        if self._process is not None:
+            remove_record(self._shared.paths, self._name, self._process)
+        self._process, self.failure = None, ""

@@ -1,0 +1,49 @@
+"""A process is started as its plan says."""
+
+import os
+import subprocess
+
+from lkhub.errors import MachineError
+from lkhub.host import processes
+from lkhub.host.engine import is_program, require_engine
+from lkhub.host.environ import tool_environ
+from lkhub.host.variables import resolve_variables
+from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.supervise.left import make_mark
+from lkhub.supervise.shared import Shared
+
+
+def require_program(plan: ProcessPlan) -> None:
+    """Raise MachineError where the program is not there that a process would be started with."""
+    if plan.engine:
+        require_engine(plan.argv[0])
+    elif not is_program(plan.argv[0]):
+        raise MachineError(f"the program of {plan.name}, {plan.argv[0]}, is missing")
+
+
+def spawn(plan: ProcessPlan, fingerprint: Fingerprint, shared: Shared, *, needs_log: bool) -> subprocess.Popen[bytes]:
+    """Start a process. Raises MachineError where this machine refuses it; a log that can't be written is a reason only
+    with `needs_log`."""
+    descriptors = shared.held.open(plan.listens)
+    argv = [*plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
+    control = shared.held.open_control(plan.health.socket) if plan.health.socket else None
+    if control is not None:
+        argv += ["--control-fd", str(control)]
+        descriptors.append(control)
+    try:
+        variables = resolve_variables(plan.variables, shared.environ)
+    except MachineError as error:
+        raise MachineError(f"can't start {plan.name}: {error.message}") from error
+    # Another user's program must not read what only ours may know.
+    ours = tool_environ() if plan.user else processes.child_environ()
+    environ = {**ours, **variables, **make_mark(shared.paths, plan, fingerprint)}
+    to = {"folder": plan.folder, "user": plan.user}
+    try:
+        return processes.start(argv, shared.paths.log(plan.name), environ, descriptors, **to)
+    except processes.UnwritableLogError as error:
+        if needs_log:
+            raise
+        # A disk that is full or worn out must not end the calls of a hub that runs.
+        popen = processes.start(argv, os.devnull, environ, descriptors, **to)
+        shared.say(f"{plan.name} runs without a log: {error.message}")
+        return popen

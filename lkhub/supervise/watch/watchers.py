@@ -1,0 +1,102 @@
+"""All watchers of a hub: what the supervisor looks at again and again. None writes into the supervisor: each has its
+own state, which `status` collects."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio.to_thread
+
+from lkhub.host.lock import Lock
+from lkhub.supervise.answering import Answering
+from lkhub.supervise.child import Child
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.supervise.watch.addresses import Addresses
+from lkhub.supervise.watch.certificates import Certificates
+from lkhub.supervise.watch.guard import Guard
+from lkhub.supervise.watch.hanging import Hanging
+from lkhub.supervise.watch.logs import rotate_logs
+from lkhub.supervise.watch.outside import Outside
+from lkhub.supervise.watch.router import Renewal
+from lkhub.supervise.watch.state_directory import StateDirectory
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """`look` is done again `seconds` after it ended. `what` follows "can't"."""
+
+    what: str
+    look: Callable[[], Awaitable[object]]
+    seconds: float
+
+
+class Watchers:
+    """The watchers of one hub, which nothing watches before `start`."""
+
+    def __init__(self, supervisor: Supervisor, lock: Lock, answering: Answering) -> None:
+        self._supervisor = supervisor
+        self._answering = answering
+        self.guard = Guard(supervisor.say, supervisor.shared.timings)
+        self.addresses = Addresses(supervisor)
+        self.certificates = Certificates(supervisor)
+        self.hanging = Hanging(supervisor)
+        self.router = Renewal(supervisor.paths, supervisor.say, timings=supervisor.shared.timings)
+        self.outside = Outside(supervisor.paths, time.time)
+        self.state_directory = StateDirectory(
+            lock,
+            supervisor,
+            answering,
+            write_missing=self.outside.write_missing,
+            write_again=self.router.write_again,
+        )
+        supervisor.in_force.heard.append(self.outside.follow)
+
+    def list(self) -> tuple[Watcher, ...]:
+        timings = self._supervisor.shared.timings
+        return (
+            Watcher("keep the state directory whole", self.state_directory.look, timings.tick),
+            Watcher("see whether processes answer", self.hanging.look, timings.hanging),
+            Watcher("rotate logs", self.rotate_logs, timings.tick),
+            Watcher("make the change that waits", self._supervisor.apply_pending, timings.tick),
+            Watcher("see who came from outside", self.look_outside, timings.outside),
+            Watcher("see this machine's addresses", self.addresses.look, timings.addresses),
+            Watcher("see whether the certificate was replaced", self.certificates.look, timings.certificates),
+            Watcher("renew the router's port mappings", self.router.keep, timings.router),
+            Watcher("answer commands", self._answering.look, timings.tick),
+        )
+
+    def start(self) -> None:
+        for watcher in self.list():
+            self._supervisor.tasks.start_soon(self.guard.watch, watcher.what, watcher.look, watcher.seconds)
+
+    async def look_outside(self) -> None:
+        """Bring the record of who has used which path up to date."""
+        await self.outside.look(self._supervisor.children)
+
+    async def rotate_logs(self) -> None:
+        """Move what large logs say out of the way."""
+        # In a thread: megabytes are copied, which takes long on a slow disk.
+        paths = [self._supervisor.paths.log(name) for name in (*self._supervisor.children, "hub")]
+        await anyio.to_thread.run_sync(rotate_logs, paths)
+
+    def as_json(self) -> Mapping[str, Any]:
+        """What they have seen, for `status`."""
+        children = list(self._supervisor.children.values())
+        silent = {child.plan.name: silence for child in children if (silence := self.hanging.find(child))}
+        move = self.addresses.move
+        return {
+            "processes": [self._describe(child) for child in children],
+            "removed": self.state_directory.as_json(),
+            "refused": self.certificates.refused,
+            "hangs": {name: silence.hangs for name, silence in silent.items()},
+            "stopped": [name for name, silence in silent.items() if silence.stopped],
+            "moved": move.what if move else "",
+            "lost": move.lost if move else None,
+            "router": self.router.as_json(),
+            "troubles": self.guard.as_json(),
+        }
+
+    def _describe(self, child: Child) -> Mapping[str, Any]:
+        """A process that hangs is not well, and is not ended either."""
+        return {**child.as_json(), **({"state": "hanging"} if self.hanging.find(child) else {})}
