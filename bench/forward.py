@@ -1,4 +1,4 @@
-"""CPU of the media process for each packet that it forwards, beside stock livekit-server of the same version."""
+"""CPU per forwarded packet of the media process, beside stock livekit-server of the same version."""
 
 import tempfile
 from collections.abc import Sequence

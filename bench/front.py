@@ -1,4 +1,4 @@
-"""What ends TLS in front of a hub, started by hand with the hub's own files: its edge, or stock Caddy."""
+"""Programs that end TLS in front of a hub, started by hand with the hub's own files: its edge, or stock Caddy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def run_edge(engine: str, files: Files, cpu: int | None = None) -> Iterator[psut
 @contextmanager
 def run_caddy(files: Files, cpu: int | None = None, port: int | None = None) -> Iterator[psutil.Popen]:
     """Debian's Caddy as its documents set it up: one `reverse_proxy`, with the edge's certificate, and on the edge's
-    port if no other is given."""
+    port unless another is given."""
     folder = files.folder / "stock-caddy"
     folder.mkdir(exist_ok=True)
     certificate, key = certificate_of(files)

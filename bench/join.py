@@ -12,7 +12,7 @@ from bench.stats import median, spread
 from bench.stock import build_stock
 from tests.kit.hub import make_hub
 
-# Audio alone, so that joining is what is measured and not the load of those who are in.
+# Audio only, so that the figures show joining and not the load of the participants in the room.
 AUDIO = ("--publishers", "1", "--video-kbps", "0", "--duration", "1s")
 LOAD = (*AUDIO, "--subscribers", "100")
 
@@ -20,7 +20,7 @@ QUANTILES = ("join_p50_ms", "join_p99_ms")
 
 
 def measure(engine: str, rounds: int) -> Result:
-    """`rounds` loads through each, in turn."""
+    """`rounds` loads through each server, in turn."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_hub() as hub, make_files() as files:
         stock = stock_candidate(build_stock(Path(folder)))
         hub.up("--no-verify")

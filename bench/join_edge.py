@@ -15,17 +15,17 @@ from tests.kit.links import root_of
 
 JOINS = 40
 
-# One at a time: with more, how they queue for this machine's cores would be measured.
+# One at a time: more would measure how they queue for this machine's cores.
 LOAD = (*AUDIO, "--subscribers", str(JOINS - 1), "--joins-at-once", "1")
 
 
 def measure(engine: str, rounds: int) -> Result:
-    """`rounds` loads by each way into one hub, in turn."""
+    """`rounds` loads by each route into one hub, in turn."""
     with make_hub() as hub:
         hub.write_spec(hub.tls_lines, reach="lan")
         hub.up("--no-verify")
         environ, port = hub.env(), free_ports()["https"]
-        # Behind an edge media's own port is on loopback, so the others are asked there as well.
+        # Behind an edge media's own port is on loopback, so the other routes use loopback as well.
         urls = {
             "direct (ws)": f"ws://127.0.0.1:{hub.ports['signal']}",
             "Caddy (wss)": f"wss://127.0.0.1:{port}",
@@ -34,20 +34,20 @@ def measure(engine: str, rounds: int) -> Result:
         load = (*LOAD, "--ca-file", str(root_of(hub)))
         measures = {name: partial(run_load, engine, load, environ | {"LIVEKIT_URL": url}) for name, url in urls.items()}
         with run_caddy(Files(hub, environ), port=port):
-            runs = alternate(rounds + 1, measures, QUANTILES)[len(urls) :]  # in the first round nothing is warm
+            runs = alternate(rounds + 1, measures, QUANTILES)[len(urls) :]  # in the first round all caches are cold
     return Result(
         "join-edge",
-        f"{rounds * JOINS} joins each way into one hub (`reach: lan`, `tls.mode: internal`), one at a time, in "
+        f"{rounds * JOINS} joins by each route into one hub (`reach: lan`, `tls.mode: internal`), one at a time, in "
         f"{rounds} alternating runs: milliseconds from the dial until ICE and DTLS are connected, server and clients "
-        "on the same cores. Medians and 99th percentiles of all joins; ratios are to the direct way.",
+        "on the same cores. Medians and 99th percentiles of all joins; ratios are to the direct route.",
         runs,
-        ("way in", "p50 ms", "ratio", "p99 ms", "ratio"),
+        ("route", "p50 ms", "ratio", "p99 ms", "ratio"),
         draw(runs, list(urls)),
     )
 
 
 def draw(runs: list[Run], ways: Sequence[str]) -> list[list[str]]:
-    """A row for each way; ratios are to the first."""
+    """A row for each route; ratios are to the first."""
     base, rows = pool(runs, ways[0]), []
     for name in ways:
         row = [name]
@@ -58,6 +58,6 @@ def draw(runs: list[Run], ways: Sequence[str]) -> list[list[str]]:
 
 
 def pool(runs: list[Run], name: str) -> tuple[float, float]:
-    """Median and 99th percentile of all joins of one way, milliseconds."""
+    """Median and 99th percentile of all joins by one route, milliseconds."""
     joins = [join for run in runs if run["server"] == name for join in run["joins_ms"]]
     return quantile(joins, 0.5), quantile(joins, 0.99)

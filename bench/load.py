@@ -1,4 +1,4 @@
-"""The load generator, and what servers use meanwhile."""
+"""The load generator, and the CPU that servers use meanwhile."""
 
 import json
 import os
@@ -19,13 +19,13 @@ def run_load(
     cpu: int | None = None,
 ) -> dict[str, Any]:
     """Run `lkhub-engine load` to its end: its report, with `cpu_s`, the CPU seconds that the processes `servers` used
-    together in the measured time. Raises RuntimeError where the load failed."""
+    together in the measured time. Raises RuntimeError if the load failed."""
     command = [*pin(cpu), engine, "load", *arguments]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env={**os.environ, **environ}, stdout=pipe, stderr=pipe, text=True) as load:
         assert load.stdout
         assert load.stderr
-        # It says when the measured time begins ("measuring …"), and when it ends ("measured").
+        # It prints when the measured time begins ("measuring …"), and when it ends ("measured").
         marks = [_cpu_seconds(servers) for line in load.stderr if line.startswith("measur")]
         report: dict[str, Any] = json.loads(load.stdout.read())
     if load.returncode != 0:

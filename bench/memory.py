@@ -1,4 +1,4 @@
-"""Memory of an idle hub, beside what would be started by hand instead."""
+"""Memory of an idle hub, beside the programs that a user would start by hand."""
 
 import tempfile
 import time
@@ -15,14 +15,14 @@ from bench.server import Files, make_files, run_server, stock_candidate
 from bench.stock import build_stock
 from tests.kit.hub import Hub, make_hub
 
-# Start-up leaves garbage; by then the runtime has given back what it will.
+# Start-up leaves garbage; after this time the runtime has returned all that it will return.
 SETTLE_SECONDS = 10
 MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Weight:
-    """Mebibytes of a process, or of several. `pss`: with shared pages divided among those who share them."""
+    """Mebibytes of a process, or of several. `pss`: with shared pages divided among the processes that share them."""
 
     process: str
     rss: float
@@ -40,7 +40,7 @@ def measure() -> Result:
 
 
 def measure_edge() -> Result:
-    """A hub for the network it is in, beside livekit-server with Caddy in front."""
+    """A hub for its network, beside livekit-server with Caddy in front."""
     with make_hub() as hub:
         hub.write_spec(hub.tls_lines, reach="lan")
         weights = weigh_hub(hub)
@@ -52,7 +52,7 @@ def measure_edge() -> Result:
 
 @contextmanager
 def stock_server(tls: bool = False) -> Iterator[tuple[psutil.Process, Files]]:
-    """livekit-server by hand, and the hub whose files it has."""
+    """livekit-server started by hand, and the hub whose files it uses."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_files(tls) as files:
         stock = stock_candidate(build_stock(Path(folder)))
         with run_server(stock, files) as process:
@@ -60,7 +60,7 @@ def stock_server(tls: bool = False) -> Iterator[tuple[psutil.Process, Files]]:
 
 
 def weigh_hub(hub: Hub) -> list[Weight]:
-    """Every process of a hub, some time after it was up and verified, and all together."""
+    """Every process of a hub, some time after it was up and verified, and the sum."""
     hub.up()
     time.sleep(SETTLE_SECONDS)
     pids = {**hub.pids(), "supervisor": hub.supervisor_pid()}
@@ -69,7 +69,7 @@ def weigh_hub(hub: Hub) -> list[Weight]:
 
 
 def weigh(name: str, pid: int) -> Weight:
-    """One process, now."""
+    """One process, measured now."""
     memory = psutil.Process(pid).memory_full_info()
     return Weight(name, memory.rss / MIB, memory.pss / MIB)
 
@@ -81,7 +81,7 @@ def add(name: str, weights: Sequence[Weight]) -> Weight:
 def draw(name: str, what: str, weights: Sequence[Weight]) -> Result:
     return Result(
         name,
-        f"{what}Resident memory, and the same with shared pages divided among those who share them (PSS), "
+        f"{what}Resident memory, and the same with shared pages divided among the processes that share them (PSS), "
         f"{SETTLE_SECONDS} s after start and verification. Nobody is in a call.",
         [asdict(each) for each in weights],
         ("process", "RSS", "PSS"),

@@ -1,4 +1,5 @@
-"""How soon everybody is back in a full room when a process dies, beside livekit-server and Caddy restarted at once."""
+"""How long it takes until all participants of a full room are back when a process dies, beside livekit-server and Caddy
+restarted at once."""
 
 import asyncio
 import json
@@ -30,10 +31,10 @@ from tests.kit.links import root_of
 
 PEOPLE, SHOWING, PROCESSES = 60, 12, 6
 
-# All people come from one address here, which may hold a part of the relay's ports only.
+# All participants come from one address here, which may hold only a part of the relay's ports.
 RELAY_PORTS = 2_000
 
-# How finely the moment is known at which somebody's signalling is back.
+# The resolution with which the return of signalling is measured.
 TELL_SECONDS = 0.25
 
 ROOM = "full"
@@ -49,7 +50,7 @@ Kill = Callable[[], None]
 
 
 def measure(rounds: int) -> Result:
-    """`rounds` deaths of each, in turn."""
+    """`rounds` deaths of each process, in turn."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, make_files(tls=True) as files, make_hub() as hub:
         hub.relay_ports = RELAY_PORTS
         hub.write_spec(hub.tls_lines)
@@ -63,9 +64,9 @@ def measure(rounds: int) -> Result:
     return Result(
         "outage",
         f"{PEOPLE} participants of the Python SDK in {PROCESSES} processes on the server's own cores, {SHOWING} of "
-        f"them showing small pictures to all, through TLS; each process in a session of its own. One is killed "
-        f"(SIGKILL) and started again at once: seconds until the last of them has a signalling connection and sees "
-        f"somebody again, and until half of them do; how many joined anew; how many are not back after "
+        f"them showing small pictures to all, through TLS; each process in its own session. One server process "
+        f"is killed (SIGKILL) and started again at once: seconds until the last participant has signalling and sees "
+        f"another one again, and until half of them do; how many joined anew; how many are not back after "
         f"{BACK_SECONDS:.0f} s. {rounds} deaths of each, in turn: median (lowest–highest). Stock is livekit-server "
         f"behind Caddy.",
         runs,
@@ -89,7 +90,7 @@ def draw(runs: list[Run]) -> list[list[str]]:
 
 
 def time_outage(start: Callable[[], AbstractContextManager[tuple["Place", Mapping[str, Kill]]]], what: str) -> Run:
-    """Fill a room, kill `media` or `edge`, and wait for everybody."""
+    """Fill a room, kill `media` or `edge`, and wait for all participants."""
     with start() as (place, kill), gather(place) as crowd, tell_all(place):
         missing = crowd.wait(lambda diary: diary.seen > 0, JOIN_SECONDS)
         if missing:
@@ -110,7 +111,7 @@ def time_outage(start: Callable[[], AbstractContextManager[tuple["Place", Mappin
 
 @dataclass(frozen=True)
 class Place:
-    """Where people meet: LIVEKIT_URL with its keys, the root that certifies it, and media's own address."""
+    """The server of a room: LIVEKIT_URL with its keys, the root that certifies it, and media's own address."""
 
     environ: Mapping[str, str]
     root: Path
@@ -119,7 +120,7 @@ class Place:
 
 @contextmanager
 def run_hub(hub: Hub) -> Iterator[tuple[Place, Mapping[str, Kill]]]:
-    """A hub that is up; its supervisor starts again what is killed."""
+    """A hub that is up; its supervisor restarts killed processes."""
     hub.up("--no-verify")
     try:
         yield (
@@ -153,21 +154,21 @@ def run_stock(program: str, files: Files) -> Iterator[tuple[Place, Mapping[str, 
 
 
 def media_of(hub: Hub) -> str:
-    """Where media answers on loopback, whatever becomes of the edge."""
+    """Media's own address on loopback, which does not depend on the edge."""
     return f"http://127.0.0.1:{hub.ports['signal']}"
 
 
 @contextmanager
 def tell_all(place: Place) -> Iterator[None]:
-    """Give the room the moment as its metadata, again and again, until the block ends: who reads a new one has a
-    signalling connection. RoomService is asked past the edge."""
+    """Set the room's metadata to the current time, again and again, until the block ends: a participant that reads a
+    new value has a signalling connection. The requests to RoomService bypass the edge."""
     over = threading.Event()
 
     async def tell() -> None:
         key, secret = place.environ["LIVEKIT_API_KEY"], place.environ["LIVEKIT_API_SECRET"]
         async with api.LiveKitAPI(place.media, key, secret) as livekit:
             while not over.is_set():
-                # It fails while media is away, and then until somebody has opened the room again.
+                # It fails while media is down, and then until a participant has opened the room again.
                 with suppress(api.TwirpError, aiohttp.ClientError):
                     now = str(time.monotonic())
                     await livekit.room.update_room_metadata(api.UpdateRoomMetadataRequest(room=ROOM, metadata=now))
@@ -188,8 +189,8 @@ def _kill(pid: int) -> None:
 
 @dataclass
 class Diary:
-    """When a participant was told something by the room and saw somebody again, and when its SDK said that it is
-    connected (0: not yet), and whether that is another session."""
+    """When a participant received metadata and saw another participant again, and when its SDK reported that it is
+    connected (0: not yet), and whether this is a new session."""
 
     told: float = 0.0
     seen: float = 0.0
@@ -197,7 +198,7 @@ class Diary:
     anew: bool = False
 
     def add(self, what: str, at: float) -> None:
-        """Take one line of `bench.people`."""
+        """Process one line of `bench.people`."""
         if what == "told":
             self.told = at
         elif what == "seen":
@@ -211,27 +212,27 @@ class Diary:
 
 @dataclass
 class Crowd:
-    """Everybody in the room."""
+    """All participants of the room."""
 
     diaries: dict[str, Diary]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def follow(self, lines: Iterator[str]) -> None:
-        """Read what one process tells of its people, to its end."""
+        """Read the lines of one process about its participants, until it ends."""
         for line in lines:
             event = json.loads(line)
             with self.lock:
                 self.diaries[event["identity"]].add(event["what"], event["at"])
 
     def turn_over(self) -> float:
-        """Forget what was until now, which is returned."""
+        """Reset the state and return the old one."""
         with self.lock:
             for identity in self.diaries:
                 self.diaries[identity] = Diary()
             return time.monotonic()
 
     def wait(self, well: Callable[[Diary], bool], seconds: float) -> int:
-        """Return when all are well, or when the time is over: how many are not."""
+        """Wait until all participants are well or the time is over, and return how many are not."""
         deadline = time.monotonic() + seconds
         while True:
             with self.lock:
@@ -243,13 +244,13 @@ class Crowd:
 
 @contextmanager
 def gather(place: Place) -> Iterator[Crowd]:
-    """People who join a room, in processes of their own, until the block ends."""
+    """Participants of a room, in separate processes, until the block ends."""
     identities = [f"p{number:02}" for number in range(PEOPLE)]
-    # In turn, so that somebody who looks sees a picture soon.
+    # In turn, so that a subscriber soon sees a picture.
     shows = {who: number / SHOWING for number, who in enumerate(identities[:SHOWING])}
     crowd = Crowd({identity: Diary() for identity in identities})
-    # At each connection the SDK reads all roots of the machine, a file each, and asks lsb_release, which is a shell
-    # script, what the machine is. A quarter of the clients' CPU time went there, which is the server's too here.
+    # At each connection the SDK reads all roots of the machine, a file each, and runs lsb_release, a shell script, to
+    # identify the machine. That took a quarter of the clients' CPU time, on cores that the server shares here.
     environ = {**os.environ, "SSL_CERT_FILE": str(place.root), "SSL_CERT_DIR": str(place.root.parent), "PATH": ""}
     processes = []
     try:

@@ -1,14 +1,13 @@
 """Participants of the Python SDK in one process: `python -m bench.people`.
 
-Two lines on stdin let them join: `{"url", "room", "key", "people": [{"identity", "shows"}]}`, and the secret of the
-key; `shows`: it publishes pictures, one in each second, this part of the second after its beginning (0 to 1; null: it
-publishes none). A JSON line on stdout tells each thing that happens to one of them:
-`{"at", "identity", "what"}`, `at` in seconds of the monotonic clock, which all processes of the machine share.
-
-`what` is `joined`, `reconnecting`, `anew` (it hears of a track that it knew: this is another session) or
-`disconnected`, each of which begins a new count of what follows: `told` (the room's metadata reach it, which are the
-moment at which they were set) and `seen` (a picture of another one, after that). `reconnected` is what the SDK says:
-after a session was resumed, always three seconds later (seen with 1.2.1).
+Two lines on stdin make them join: `{"url", "room", "key", "people": [{"identity", "shows"}]}`, and the secret of the
+key. `shows`: the participant publishes one picture each second, at this fraction of the second (0 to 1; null: it
+publishes none). A JSON line on stdout reports each event of a participant: `{"at", "identity", "what"}`, with `at` in
+seconds of the monotonic clock, which all processes of the machine share. `what` is `joined`, `reconnecting`, `anew` (a
+known track is announced again: this is a new session) or `disconnected`. After each of these, the next events are
+`told` (the room's metadata have arrived; they contain the time at which they were set) and `seen` (a picture of another
+participant has arrived after that). `reconnected` is the SDK's own event: after a resumed session it always comes three
+seconds late (seen with 1.2.1).
 """
 
 import asyncio
@@ -21,13 +20,13 @@ from livekit import api, rtc
 
 WIDTH, HEIGHT = 160, 90
 
-# So many join at once; before anything is measured, so that it does not matter how many.
+# So many join at once. They join before the measurement, so the number does not matter.
 JOINS_AT_ONCE = 2
 
 
 class Somebody:
-    """One participant, which looks at everybody who shows pictures: small and few ones, because sixty people who decode
-    twelve voices take four cores by themselves."""
+    """One participant, which subscribes to all published pictures. The pictures are small and few, because sixty
+    participants that decode twelve voices need four cores by themselves."""
 
     def __init__(self, url: str, identity: str, token: str, shows: float | None) -> None:
         self.url, self.identity, self.token, self.shows = url, identity, token, shows

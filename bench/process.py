@@ -1,4 +1,4 @@
-"""Programs started by hand: on one core if asked, waited for, and ended in the end."""
+"""Programs started by hand: optionally on one core, with a wait until they are ready, and ended afterwards."""
 
 import os
 import socket
@@ -11,14 +11,14 @@ from typing import Any
 
 import psutil
 
-# The server has one core to itself, and the load the other: what one of them does costs the other nothing.
+# The server has one core to itself, and the load the other, so they do not slow each other down.
 SERVER_CPU, LOAD_CPU = 0, 1
 
-# A start takes a tenth of a second; what is not there by then will not come.
+# A start takes a tenth of a second; a program that is not ready after this time will not become ready.
 START_SECONDS = 30.0
 POLL_SECONDS = 0.002
 
-# The engine writes its profile at an orderly stop; stock livekit-server may take for ever over one.
+# The engine writes its profile at an orderly stop; stock livekit-server may never finish one.
 STOP_SECONDS = 2.0
 
 
@@ -26,7 +26,7 @@ STOP_SECONDS = 2.0
 def run_process(
     command: Sequence[str], log: Path, cpu: int | None = None, environ: Mapping[str, str] | None = None
 ) -> Iterator[psutil.Popen]:
-    """A program for as long as the block runs; what it says goes into `log`."""
+    """A program for as long as the block runs; its output goes into `log`."""
     with log.open("wb") as output:
         process = psutil.Popen(
             [*pin(cpu), *command],
@@ -34,7 +34,7 @@ def run_process(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # as a service and as what `lkhub up` starts: the scheduler shares CPUs by session
+            start_new_session=True,  # as services and hubs: the scheduler shares CPUs by session
         )
     try:
         yield process
@@ -49,13 +49,13 @@ def run_process(
 
 
 def wait_http(where: int | Path, process: psutil.Popen | subprocess.Popen[Any] | None = None) -> None:
-    """Return at the first `200` from a port of 127.0.0.1, or at that of an engine's control socket, which it gives when
-    it is ready; RuntimeError if the process ends or none comes."""
+    """Return at the first `200` from a port of 127.0.0.1, or from an engine's control socket, which answers so when the
+    engine is ready. Raises RuntimeError if the process ends or no `200` comes."""
     _wait_for(lambda: _answers(where), f"200 from {where}", process)
 
 
 def wait_listening(port: int, process: psutil.Popen) -> None:
-    """Return when the process has bound the port; RuntimeError if it ends or never does."""
+    """Return when the process has bound the port. Raises RuntimeError if it ends or does not bind it."""
     _wait_for(lambda: any(bound.laddr.port == port for bound in _bound(process)), f"port {port}", process)
 
 
@@ -90,5 +90,5 @@ def _bound(process: psutil.Process) -> list[Any]:
 
 
 def pin(cpu: int | None) -> list[str]:
-    """What to put in front of a command to keep it on one core."""
+    """The prefix of a command that keeps it on one core."""
     return [] if cpu is None else ["taskset", "--cpu-list", str(cpu)]

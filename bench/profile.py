@@ -1,7 +1,7 @@
 """Records engine/default.pgo, the profile that the engine is built with; scripts/profile runs it.
 
-The profile is what the media process did under the repository's own load generator: the load of `bench.forward`,
-one of many small audio rooms, and many joins. `go build` finds the file by its name and optimizes what was hot.
+The profile records the media process under the repository's own load generator: the load of `bench.forward`, one of
+many small audio rooms, and many joins. `go build` finds the file by its name and optimizes the hot code.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from lkhub.host.engine import bundled_engine
 
 PROFILE = ENGINE_SOURCE / "default.pgo"
 
-# A checked-in file is cloned by everyone; a profile of this size already names all that is hot.
+# Everyone clones a checked-in file; a profile of this size already contains all hot code.
 MAX_BYTES = 1_000_000
 
-# About a hundred seconds of CPU time: with less, what is only warm is seen too seldom to be called hot.
+# About a hundred seconds of CPU time: with less, code that is only warm has too few samples to count as hot.
 LOADS = (
     ("--publishers", "3", "--subscribers", "60", "--duration", "90s"),
     ("--publishers", "10", "--subscribers", "40", "--rooms", "10", "--duration", "30s"),

@@ -1,4 +1,4 @@
-"""CPU for each packet that the hub's relay passes on, over UDP and over TLS, beside coturn and livekit-server's own."""
+"""CPU per packet of the hub's relay, over UDP and over TLS, beside coturn and livekit-server's own TURN server."""
 
 import tempfile
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def measure_once(
     """One run: the load's report with `packets_per_s` and `us_per_packet`, both ways."""
     with run(SERVER_CPU) as turn:
         urls = {"UDP": f"turn:127.0.0.1:{turn.udp}?transport=udp", "TLS": f"turns:127.0.0.1:{turn.tls}?transport=tcp"}
-        # The hub's relay reaches media's port alone, so that is where the peer is.
+        # The hub's relay reaches only media's port, so the peer uses that port.
         arguments = ["relay", "--server", urls[way], "--peer", f"127.0.0.1:{files.ports['udp']}"]
         arguments += ["--ca-file", str(root_of(files.hub)), "--allocations", str(ALLOCATIONS)]
         arguments += ["--rate", str(PACKETS), "--size", str(BYTES), "--duration", f"{seconds}s"]
@@ -66,7 +66,7 @@ def measure_once(
 
 
 def draw(runs: list[Run]) -> list[list[str]]:
-    """A row for each server and way."""
+    """A row for each server and transport."""
     rows = []
     for name in names(runs):
         cost = values(runs, name, "us_per_packet")

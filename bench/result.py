@@ -1,4 +1,4 @@
-"""What a benchmark found: every single run, and the table that is drawn from them."""
+"""The result of a benchmark: every single run, and the table made from them."""
 
 import json
 import os
@@ -14,15 +14,15 @@ import psutil
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
-# How busy the machine was with other things: read before anything is started here.
+# How busy the machine was with other work: read before the benchmark starts anything.
 LOAD_BEFORE = os.getloadavg()[0]
 QUIET = 1.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """`how` says in a sentence or two what was done; `runs` has the single measurements in their order;
-    `head` and `rows` are the table for readers."""
+    """`how` describes the benchmark in a sentence or two; `runs` has the single measurements in their order; `head` and
+    `rows` are the table for readers."""
 
     name: str
     how: str

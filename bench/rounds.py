@@ -1,4 +1,4 @@
-"""Alternating runs of what is compared, and what they say of each."""
+"""Alternating runs of the compared servers, and their results for each."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ Run = dict[str, Any]
 
 def alternate(rounds: int, measures: Mapping[str, Callable[[], Run]], show: Sequence[str]) -> list[Run]:
     """Take every measure once a round, under the name of its server; the order is reversed each time, so that drift
-    hits all alike. `show` are the keys that whoever waits is told."""
+    affects all alike. The values of the keys `show` are printed after each run."""
     runs = []
     for number in range(rounds):
         for name in measures if number % 2 == 0 else reversed(list(measures)):
@@ -25,5 +25,5 @@ def names(runs: Sequence[Run]) -> list[str]:
 
 
 def values(runs: Sequence[Run], name: str, key: str) -> list[float]:
-    """What one server's runs gave for a key."""
+    """The values of a key in one server's runs."""
     return [run[key] for run in runs if run["server"] == name]

@@ -16,7 +16,7 @@ from tests.kit.hub import Hub, make_hub
 
 @dataclass(frozen=True)
 class Candidate:
-    """One server to measure. `config` is laid over the livekit.yaml that all of them share."""
+    """One server to measure. `config` is merged into the livekit.yaml that all of them share."""
 
     name: str
     command: Sequence[str]
@@ -30,13 +30,13 @@ def engine_candidate(engine: str, folder: Path, **more: Any) -> Candidate:
 
 
 def stock_candidate(program: str, **more: Any) -> Candidate:
-    """livekit-server as it comes."""
+    """Unmodified livekit-server."""
     return Candidate("livekit-server", (program,), **more)
 
 
 @dataclass(frozen=True)
 class Files:
-    """A hub that has been up once and is down again: what it was given to run with, and how a client gets in."""
+    """A hub that has been up once and is down again: its files, and how a client connects."""
 
     hub: Hub
     environ: Mapping[str, str]
@@ -50,7 +50,7 @@ class Files:
         return self.hub.ports
 
     def rendered(self, name: str) -> Path:
-        """A configuration file, which may name keys, secrets and certificates beside it."""
+        """A configuration file. It may name files with keys, secrets and certificates beside it."""
         return self.hub.state / "rendered" / name
 
 
@@ -67,7 +67,7 @@ def make_files(tls: bool = False) -> Iterator[Files]:
 
 @contextmanager
 def run_server(candidate: Candidate, files: Files, cpu: int | None = None) -> Iterator[psutil.Popen]:
-    """A server that answers on its HTTP port, on one core if asked; killed in the end."""
+    """A server that answers on its HTTP port, optionally on one core; killed afterwards."""
     config = files.folder / "bench.yaml"
     yaml = YAML(typ="safe")
     with config.open("w") as file:

@@ -30,7 +30,7 @@ def measure(rounds: int) -> Result:
     return Result(
         "start",
         f"Seconds from the command to the first 200 on the signalling port, and until `up --detach` returns with its "
-        f"calls through every path made. {rounds} starts of each, in turn, keys and files there from an earlier one.",
+        f"verifying calls done. {rounds} starts of each, in turn, with the keys and files of an earlier start.",
         runs,
         ("what", "median", "p90"),
         rows,

@@ -1,5 +1,5 @@
 """livekit-server as its authors build it, from the modules that the engine is built from: without WARP, which is off by
-default and in modules that can't be had."""
+default and needs modules that the module proxy does not serve."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ PACKAGE = "github.com/livekit/livekit-server/cmd/server"
 def build_stock(folder: Path, *flags: str) -> str:
     """Build livekit-server into `folder`; its path. Versions are the engine's; upstream gives `go build` no flags."""
     ensure_webrtc()
-    # Its main package needs modules that the engine has no use for: a go.mod of its own takes them.
+    # Its main package needs modules that the engine does not use, so it gets a separate go.mod.
     for name in ("go.mod", "go.sum"):
         shutil.copy(ENGINE_SOURCE / name, folder / name)
     program = folder / "livekit-server"

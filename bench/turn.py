@@ -25,7 +25,7 @@ _BASE62 = string.ascii_uppercase + string.ascii_lowercase + string.digits
 
 @dataclass(frozen=True)
 class Turn:
-    """A TURN server that is running; `udp` and `tls` are its ports."""
+    """A running TURN server; `udp` and `tls` are its ports."""
 
     processes: Sequence[psutil.Process]
     udp: int
@@ -46,7 +46,7 @@ def run_own(engine: str, files: Files, cpu: int) -> Iterator[Turn]:
 
 @contextmanager
 def run_coturn(files: Files, cpu: int) -> Iterator[Turn]:
-    """Debian's coturn with the edge's certificate. It knows users as the hub's relay does."""
+    """Debian's coturn with the edge's certificate. It checks users as the hub's relay does."""
     ports = files.ports["turn"], files.ports["https"]
     login = f"use-auth-secret\nstatic-auth-secret={_secret(files)}\nallow-loopback-peers"
     command = coturn.command("127.0.0.1", ports, files.folder, login, *certificate_of(files))
@@ -66,7 +66,7 @@ def run_livekit(program: str, files: Files, cpu: int) -> Iterator[Turn]:
         "enabled": True,
         "udp_port": ports[0],
         "tls_port": ports[1],
-        "domain": "turn.example.com",  # it insists on one
+        "domain": "turn.example.com",  # livekit-server requires one
         "cert_file": str(certificate),
         "key_file": str(key),
         "bind_addresses": ["127.0.0.1"],
@@ -99,7 +99,7 @@ def _livekit_login(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _base62(data: bytes) -> str:
-    """Six bits to a letter from the last ones on; five, where six would have no letter."""
+    """Six bits for each letter, from the last bits on; five bits if no letter stands for the six."""
     value, bits, text = int.from_bytes(data, "big"), 8 * len(data), ""
     while bits > 0:
         digit, taken = value & 63, 6

@@ -1,7 +1,7 @@
 """Writes docs/reference and docs/findings.md from the code: every key of the spec, every command, every finding.
 
-Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale. The words are the code's own:
-docstrings of fields and of findings, help texts of commands. Only what stands around them is written here.
+Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale. The texts come from the code:
+docstrings of fields and of findings, help texts of commands. This script adds only the text around them.
 """
 
 import sys
@@ -29,7 +29,7 @@ from lkhub.spec.types import PortRange
 
 ROOT = Path(__file__).parent.parent
 
-# Lines of a help text stay whole in a code block of this width on GitHub, and in a terminal.
+# A help text of this width fits into a code block on GitHub, and into a terminal.
 HELP_WIDTH = 100
 
 REACHES: tuple[str, ...] = get_args(Spec.model_fields["reach"].annotation)
@@ -41,7 +41,8 @@ PATTERNS = {
 }
 FORMATS = {"ip": "an IP address", "hostname": "a DNS name", "email": "an e-mail address", "uri": "a URL"}
 
-# Defaults that the plan decides, by reach. A key without a default that is not here has none: it is left out.
+# Defaults that the plan decides, by reach. A key without a default here or in the model has none, and its line is left
+# out.
 PLANNED: dict[tuple[str, ...], Callable[[Plan], Any]] = {
     ("tls", "mode"): lambda plan: plan.edge and plan.edge.tls.mode,
     ("tls", "listen"): lambda plan: plan.edge and plan.edge.port,
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> int:
 
 
 def build_pages() -> dict[str, str]:
-    """The text of every page that is made here, by its path in the repository."""
+    """The text of every generated page, by its path in the repository."""
     return {
         "docs/reference/spec.md": build_spec_page(),
         "docs/reference/commands.md": build_commands_page(),
@@ -140,7 +141,8 @@ def build_spec_page() -> str:
 def walk_keys(
     model: type[BaseModel], prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo, Mapping[str, Any] | None]]:
-    """Each key below `model`: its path, its field, its JSON schema; None for a part that holds other keys."""
+    """Each key below `model`: its path, its field, its JSON schema; the schema is None for a part that contains other
+    keys."""
     schemas = model.model_json_schema()["properties"]
     for key, info in model.model_fields.items():
         inner = info.annotation
@@ -152,7 +154,7 @@ def walk_keys(
 
 
 def plan_hub(reach: str) -> Plan:
-    """What the defaults become on a machine with one network, or with a public address where others come to it."""
+    """The defaults on a machine with one network, or on one with a public address for `reach: public`."""
     address = "1.2.3.4" if reach == "public" else "192.168.1.5"
     network = NetworkFacts(
         interfaces=(
@@ -224,7 +226,7 @@ def describe_type(schema: Mapping[str, Any]) -> str:
 
 
 def list_choices(schema: Mapping[str, Any]) -> list[str]:
-    """Its values where it lists them, else the one thing that it takes."""
+    """Its values if it lists them, otherwise the type that it accepts."""
     return [f"`{value}`" for value in schema["enum"]] if "enum" in schema else [describe_type(schema)]
 
 
