@@ -3,7 +3,7 @@
 HubError
 ├── UnwellError    1   what was asked about is not well
 ├── InputError     2   what was given is wrong
-│   └── SpecError      every fault of a spec, all at once
+│   └── SpecError      every fault of a spec, all at once (lkhub.findings.fault)
 └── MachineError   3   this machine prevents it
 
 Anything else that escapes is a bug in lkhub: exit code 70.
@@ -11,7 +11,6 @@ Anything else that escapes is a bug in lkhub: exit code 70.
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -34,6 +33,10 @@ class HubError(Exception):
         super().__init__(message)
         self.message = message
         self.hints = tuple(hints)
+
+    def as_json(self) -> dict[str, object] | None:
+        """What a script gets on stdout where it asked for JSON; None where the message says all."""
+        return None
 
 
 class UnwellError(HubError):
@@ -101,35 +104,3 @@ def unpack_error(packed: Mapping[str, Any]) -> HubError:
     """The inverse of `pack_error`. Raises LookupError or TypeError for anything else."""
     kinds = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineError)}
     return kinds.get(packed["exit_code"], UnwellError)(str(packed["message"]), hints=list(packed["hints"]))
-
-
-@dataclass(frozen=True, order=True)
-class Fault:
-    """One thing that is wrong with a spec.
-
-    `line` is 1-based, None where the whole file is meant. `key` is dotted (`media.udp`), "" for the
-    document. `problem` says what is wrong and what is expected; `hint` what to write instead.
-    """
-
-    file: str
-    line: int | None
-    key: str
-    problem: str
-    hint: str = ""
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        what = f"{self.key}: {self.problem}" if self.key else self.problem
-        return f"{where}: {what}" + (f"\n    hint: {self.hint}" if self.hint else "")
-
-
-class SpecError(InputError):
-    """A spec with faults; `faults` has all of them, in the file's order."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        # What was found at one key stays in its order: lines of a key file, which text would sort as 1, 10, 2.
-        ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.key))
-        self.faults = tuple(ordered)
-        count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"
-        lines = "\n".join(str(fault) for fault in ordered)
-        super().__init__(f"{lines}\n{count} in the spec; nothing was changed")

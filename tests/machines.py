@@ -90,5 +90,5 @@ MACHINES = {
     "home-unnamed": replace(HOME, looked_up=resolved()),
     "home-misnamed": replace(HOME, looked_up=resolved("192.168.1.5", "fd00::5")),
     "home-seen": replace(HOME, looked_up=LookedUp(stun=ip_address("1.2.3.4"))),
-    "home-unseen": replace(HOME, looked_up=LookedUp(problem="no answer within 3 s")),
+    "home-unseen": replace(HOME, looked_up=LookedUp(stun_failure="no answer within 3 s")),
 }

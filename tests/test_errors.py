@@ -1,6 +1,8 @@
 import pytest
 
-from lkhub.errors import Fault, HubError, InputError, MachineError, SpecError, UnwellError
+from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.findings.fault import SpecError
+from tests.findings.make import fault
 
 
 @pytest.mark.parametrize(("error", "code"), [(HubError, 1), (UnwellError, 1), (InputError, 2), (MachineError, 3)])
@@ -15,16 +17,16 @@ def test_error_knows_its_exit_code_and_its_hints(error: type[HubError], code: in
 
 
 def test_fault_says_where_what_and_what_to_do() -> None:
-    assert str(Fault("hub.yaml", 3, "media.udp", "is wrong", "write 1")) == (
+    assert str(fault("hub.yaml", 3, "media.udp", "is wrong", "write 1")) == (
         "hub.yaml:3: media.udp: is wrong\n    hint: write 1"
     )
-    assert str(Fault("hub.yaml", None, "", "is wrong")) == "hub.yaml: is wrong"
+    assert str(fault("hub.yaml", None, "", "is wrong")) == "hub.yaml: is wrong"
 
 
 def test_spec_error_orders_its_faults_and_says_each_once() -> None:
-    third, first = Fault("f", 3, "c", "x"), Fault("f", 1, "b", "x")
-    whole = Fault("f", None, "", "x")
-    error = SpecError([third, first, first, whole, Fault("f", 1, "a", "x")])
+    third, first = fault("f", 3, "c", "x"), fault("f", 1, "b", "x")
+    whole = fault("f", None, "", "x")
+    error = SpecError([third, first, first, whole, fault("f", 1, "a", "x")])
     assert [(fault.line, fault.key) for fault in error.faults] == [(None, ""), (1, "a"), (1, "b"), (3, "c")]
     assert error.message.endswith("\n4 faults in the spec; nothing was changed")
     assert SpecError([first]).message.endswith("\n1 fault in the spec; nothing was changed")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.errors import SpecError
+from lkhub.findings.fault import SpecError
 from lkhub.plan.build import build_plan
 from lkhub.prepare.secrets import resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
@@ -68,7 +68,7 @@ def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
         files += render_proxy(plan, plan.edge)
     parts = {file.name: file.text for file in files}
     said = {"notes": plan.notes, "warnings": plan.warnings}
-    parts |= {name: "".join(f"{line}\n" for line in lines) for name, lines in said.items() if lines}
+    parts |= {name: "".join(f"{finding.sentence}\n" for finding in found) for name, found in said.items() if found}
     assert set(wanted) <= {*parts, *said}
     return {name: text for name, text in parts.items() if name in wanted or not wanted}
 

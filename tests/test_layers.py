@@ -1,4 +1,4 @@
-"""The direction of imports: errors ← source ← findings ← spec ← plan ← firewall, render; host acts; checks judge; hub
+"""The direction of imports: errors ← findings ← source ← spec ← plan ← firewall, render; host acts; checks judge; hub
 gathers; supervise and service stand beside each other; cli may use all, and nothing imports it.
 
 Each room says which rooms it may import, and why no more. Only direct imports are looked at, so every failure names the
@@ -52,8 +52,8 @@ ROOMS = {
     "shown": Room((), "how foreign text is shown is below everything"),
     "secret": Room((), "what hides itself is below everything"),
     "trust": Room((), "words about devices depend on no hub"),
-    "source": Room(("errors", "shown"), "reading text knows nothing of what the text is about"),
-    "findings": Room(TEXT, "what is wrong is data, whatever found it"),
+    "findings": Room(("errors", "shown"), "what is wrong is data, whatever found it, and a text that can't be read is"),
+    "source": Room(("errors", "shown", "findings"), "reading text knows nothing of what the text is about"),
     "spec": Room((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
     "plan": Room(SPEC, "a plan is decided from a spec and facts, and knows no file format"),
     "firewall": Room(PLAN, "a firewall is judged by what it says, and never looked at from here"),
@@ -77,7 +77,7 @@ ROOMS = {
         pure=False,
     ),
     "supervise": Room(
-        (*TEXT, "plan", "livekit", "log_lines", "wire", "state", "host", "prepare", ""),
+        (*TEXT, "findings", "plan", "livekit", "log_lines", "wire", "state", "host", "prepare", ""),
         "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
         pure=False,
     ),

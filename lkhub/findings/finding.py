@@ -93,6 +93,11 @@ class Finding:
         return Ref(self.code, self.subject)
 
     @property
+    def sentence(self) -> str:
+        """What it says, on one line: the title, and what to do."""
+        return "; ".join((self.title, *(fix.text for fix in self.fix)))
+
+    @property
     def is_note(self) -> bool:
         """Whether it is only worth knowing: nothing can be done about it, and nothing needs to be."""
         return self.severity == "info" and not self.fix

@@ -9,7 +9,21 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from lkhub.host.pem import CertificateProblem, PublicKey, UnusableFileError, dump_public, load_certificates, load_key
+from lkhub.findings.catalogue.files import (
+    certificate_expired,
+    certificate_expires_soon,
+    certificate_incomplete,
+    certificate_no_san,
+    certificate_not_for_servers,
+    certificate_not_yet_valid,
+    certificate_order,
+    certificate_self_signed,
+    certificate_wrong_name,
+    key_of_another_certificate,
+)
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Finding, Fix
+from lkhub.host.pem import PublicKey, UnusableFileError, dump_public, load_certificates, load_key
 
 # A certificate should have been renewed by then: certbot, lego and acme.sh do it with a third of the lifetime left.
 # Half of that is late, and never more than two weeks, for those that last a year.
@@ -24,22 +38,22 @@ Chain = Sequence[x509.Certificate]
 
 def judge_certificate(
     cert_path: str, key_path: str, names: tuple[str, ...], now: datetime | None = None
-) -> tuple[CertificateProblem, ...]:
+) -> tuple[Finding, ...]:
     """Everything that is wrong with a chain and its key for a server of these names; () where nothing is.
 
     Reads both files and nothing else; nobody is asked. `names` are DNS names and addresses.
     """
-    problems: list[CertificateProblem] = []
+    problems: list[Finding] = []
     chain: Chain = ()
     key: PublicKey | None = None
     try:
         chain = load_certificates(cert_path)
     except UnusableFileError as error:
-        problems.append(error.problem)
+        problems.append(error.finding)
     try:
         key = load_key(key_path)
     except UnusableFileError as error:
-        problems.append(error.problem)
+        problems.append(error.finding)
     if chain:
         path = _sort(chain, key)
         problems += _judge_leaf(cert_path, path[0], names)
@@ -48,7 +62,7 @@ def judge_certificate(
         if key is not None and dump_public(path[0].public_key()) != key:
             message = f"{key_path} is the key of another certificate"
             hint = "take both from one folder, where they were issued together"
-            problems.append(CertificateProblem("key-of-another-certificate", "key", "error", message, hint))
+            problems.append(key_of_another_certificate(message).about("tls.key", fix=(Fix(hint),)))
     return tuple(problems)
 
 
@@ -85,28 +99,28 @@ def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool
     return True
 
 
-def _judge_leaf(path: str, leaf: x509.Certificate, names: tuple[str, ...]) -> Iterator[CertificateProblem]:
+def _judge_leaf(path: str, leaf: x509.Certificate, names: tuple[str, ...]) -> Iterator[Finding]:
     own = _list_names(leaf)
     missing = [name for name in names if not any(_covers(pattern, name) for pattern in own)]
     if not own:
         common = ", ".join(str(part.value) for part in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         message = f"{path} names {common or 'nobody'} as its common name only, which no client looks at any more"
-        yield _error("certificate-no-san", message, f"get one with {', '.join(names)} as subject alternative name")
+        yield _error(certificate_no_san(message), f"get one with {', '.join(names)} as subject alternative name")
     elif missing:
         message = f"{path} is for {', '.join(own)}, not for {', '.join(missing)}"
         plain = next((name for name in own if "*" not in name and not _is_address(name)), None)
         other = f", or write domain: {plain}" if plain else ""
-        yield _error("certificate-wrong-name", message, f"get one for {', '.join(names)}{other}")
+        yield _error(certificate_wrong_name(message), f"get one for {', '.join(names)}{other}")
     try:
         usages = list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
         message = f"{path} does not say that it is for servers, which Apple's devices ask for"
         hint = "get one with the extended key usage serverAuth"
-        yield CertificateProblem("certificate-not-for-servers", "cert", "warning", message, hint)
+        yield _warning(certificate_not_for_servers(message), hint)
     else:
         if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usages):
             message = f"{path} is not for servers: serverAuth is not among its extended key usages"
-            yield _error("certificate-not-for-servers", message, "get one for a TLS server")
+            yield _error(certificate_not_for_servers(message), "get one for a TLS server")
 
 
 def _list_names(leaf: x509.Certificate) -> list[str]:
@@ -136,40 +150,40 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _judge_dates(path: str, chain: Chain, now: datetime) -> Iterator[CertificateProblem]:
+def _judge_dates(path: str, chain: Chain, now: datetime) -> Iterator[Finding]:
     for certificate in chain:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         which = path if certificate is chain[0] else f"{_show(certificate)} in {path}"
         if now > end:
-            yield _error("certificate-expired", f"{which} ended on {_date(end)}", _renewal(path))
+            yield _error(certificate_expired(f"{which} ended on {_date(end)}"), _renewal(path))
         elif now < begin:
             message = f"{which} begins on {_date(begin)}, and this machine believes that it is {_date(now)}"
-            yield _error("certificate-not-yet-valid", message, "see whether the clock is right: timedatectl")
+            yield _error(certificate_not_yet_valid(message), "see whether the clock is right: timedatectl")
         elif certificate is chain[0] and end - now < min(SOON, (end - begin) / SOON_PART):
             message = f"{path} ends on {_date(end)} and should have been renewed by now"
-            yield CertificateProblem("certificate-expires-soon", "cert", "warning", message, _renewal(path))
+            yield _warning(certificate_expires_soon(message), _renewal(path))
 
 
-def _judge_chain(path: str, given: Chain, chain: Chain) -> Iterator[CertificateProblem]:
+def _judge_chain(path: str, given: Chain, chain: Chain) -> Iterator[Finding]:
     leaf = chain[0]
     if _has_issued(leaf, leaf):
         message = f"{path} is self-signed: each client refuses it until somebody tells it otherwise"
         hint = "tls.mode internal makes certificates under a root that devices can trust once: lkhub trust"
-        yield CertificateProblem("certificate-self-signed", "cert", "warning", message, hint)
+        yield _warning(certificate_self_signed(message), hint)
     elif len(chain) == 1:
         yield _explain_incomplete(path, leaf)
     if given[0] is not leaf:
         message = f"the certificate of the hub is not the first one in {path}"
-        yield _error("certificate-order", message, "write it first, then who issued it, then who issued that")
+        yield _error(certificate_order(message), "write it first, then who issued it, then who issued that")
     elif list(given[: len(chain)]) != chain:
         message = f"the chain in {path} is not in order, which some clients refuse"
         hint = "each must stand behind the one that it issued"
-        yield CertificateProblem("certificate-order", "cert", "warning", message, hint)
+        yield _warning(certificate_order(message), hint)
 
 
-def _explain_incomplete(path: str, leaf: x509.Certificate) -> CertificateProblem:
+def _explain_incomplete(path: str, leaf: x509.Certificate) -> Finding:
     """A leaf alone. What a public authority issues comes through an intermediate, which clients must be sent."""
-    code, issuer = "certificate-incomplete", leaf.issuer.rfc4514_string()
+    issuer = leaf.issuer.rfc4514_string()
     folder, name = os.path.split(path)
     siblings = [file for file in _FULL_CHAINS if file != name and os.path.isfile(os.path.join(folder, file))]
     hint = "write the file with the whole chain, or make one: cat cert.pem chain.pem > fullchain.pem"
@@ -177,9 +191,9 @@ def _explain_incomplete(path: str, leaf: x509.Certificate) -> CertificateProblem
         hint = f"write tls.cert: {os.path.join(folder, siblings[0])}"
     if siblings or _names_its_issuers_file(leaf):
         message = f"{path} has no chain: {issuer}, which issued it, is missing"
-        return _error(code, f"{message}, and applications refuse that where browsers may not", hint)
+        return _error(certificate_incomplete(f"{message}, and applications refuse that where browsers may not"), hint)
     message = f"{path} has no chain: only clients that know {issuer} as a root accept it"
-    return CertificateProblem(code, "cert", "warning", message, hint)
+    return _warning(certificate_incomplete(message), hint)
 
 
 def _names_its_issuers_file(leaf: x509.Certificate) -> bool:
@@ -205,5 +219,11 @@ def _date(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
-def _error(code: str, message: str, hint: str) -> CertificateProblem:
-    return CertificateProblem(code, "cert", "error", message, hint)
+def _error(statement: Statement, hint: str) -> Finding:
+    """Clients refuse it, or the edge can't load it."""
+    return statement.about("tls.cert", severity="error", fix=(Fix(hint),))
+
+
+def _warning(statement: Statement, hint: str) -> Finding:
+    """Some clients refuse it, or soon will."""
+    return statement.about("tls.cert", severity="warning", fix=(Fix(hint),))

@@ -27,7 +27,7 @@ def look_up(spec: Spec, installation: Installation, *, ask_domain: bool) -> Look
     if spec.tls.mode == "tailscale":
         facts = ask_tailscale()
         for problem in judge_tailscale(facts, spec.domain, installation.user):
-            return replace(found, problem=problem.message, hint=problem.hint)
+            return replace(found, no_tailnet=problem)
         found = replace(found, tailnet=facts.name)
     return found
 
@@ -38,7 +38,7 @@ def _ask_stun(engine: str, server: str) -> LookedUp:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
         answer = parse_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        return LookedUp(problem=f"the engine did not ask it: {type(error).__name__}")
+        return LookedUp(stun_failure=f"the engine did not ask it: {type(error).__name__}")
     if "error" in answer:
-        return LookedUp(problem=answer["error"]["message"])
+        return LookedUp(stun_failure=answer["error"]["message"])
     return LookedUp(stun=ip_address(answer["address"]))

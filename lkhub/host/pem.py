@@ -1,7 +1,6 @@
 """Certificates and keys in files that a person gives: read, or said what they are instead."""
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
 from cryptography import x509
@@ -9,6 +8,17 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from lkhub.errors import InputError
+from lkhub.findings.catalogue.files import (
+    certificate_damaged,
+    certificate_not_pem,
+    certificate_unreadable,
+    key_damaged,
+    key_encrypted,
+    key_not_pem,
+    key_unreadable,
+)
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Fix
 from lkhub.host.files import read_input
 
 # What a key is compared by.
@@ -29,27 +39,12 @@ _INSTEAD = {
 }
 
 
-@dataclass(frozen=True)
-class CertificateProblem:
-    """One thing that is wrong with the files of a certificate.
-
-    `code` is kebab-case, `about` the file that is meant. `error`: clients refuse it, or the edge can't load it;
-    `warning`: some do, or soon will. `hint` is what to do.
-    """
-
-    code: str
-    about: Literal["cert", "key"]
-    severity: Literal["error", "warning"]
-    message: str
-    hint: str
-
-
 class UnusableFileError(Exception):
-    """A file that holds nothing that could be judged; `problem` says what it is instead."""
+    """A file that holds nothing that could be judged; `finding` says what it is instead."""
 
-    def __init__(self, code: str, about: Literal["cert", "key"], message: str, hint: str) -> None:
-        super().__init__(message)
-        self.problem = CertificateProblem(code, about, "error", message, hint)
+    def __init__(self, statement: Statement, about: Literal["cert", "key"], hint: str) -> None:
+        super().__init__(statement.title)
+        self.finding = statement.about(f"tls.{about}", fix=(Fix(hint),))
 
 
 def load_certificates(path: str) -> tuple[x509.Certificate, ...]:
@@ -66,9 +61,7 @@ def load_certificates(path: str) -> tuple[x509.Certificate, ...]:
             list(certificate.extensions)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         message = f"{path} holds a certificate that can't be read: {_first_line(error)}"
-        raise UnusableFileError(
-            "certificate-damaged", "cert", message, "copy it anew from where it came from"
-        ) from None
+        raise UnusableFileError(certificate_damaged(message), "cert", _COPY_ANEW) from None
     return found
 
 
@@ -78,21 +71,21 @@ def load_key(path: str) -> PublicKey:
     labels = _labels(raw)
     if not any(label.endswith("PRIVATE KEY") for label in labels):
         if "CERTIFICATE" in labels:
-            raise UnusableFileError("key-not-pem", "key", f"{path} is a certificate, not a key", _SWAPPED)
+            raise UnusableFileError(key_not_pem(f"{path} is a certificate, not a key"), "key", _SWAPPED)
         message = f"{path} holds no private key in PEM"
         hint = "write the file that has -----BEGIN PRIVATE KEY-----"
         if raw[:1] == b"\x30":  # DER: an ASN.1 SEQUENCE
             hint = f"convert it: openssl pkey -inform der -in {path} -out privkey.pem"
-        raise UnusableFileError("key-not-pem", "key", message, hint)
+        raise UnusableFileError(key_not_pem(message), "key", hint)
     try:
         key = serialization.load_pem_private_key(raw, None)
     except TypeError:
         message = f"{path} is encrypted, and nobody is there to type its password when the hub starts"
         hint = f"write an unencrypted copy that only this user can read: openssl pkey -in {path} -out privkey.pem"
-        raise UnusableFileError("key-encrypted", "key", message, hint) from None
+        raise UnusableFileError(key_encrypted(message), "key", hint) from None
     except (ValueError, UnsupportedAlgorithm) as error:
         message = f"{path} holds a key that can't be read: {_first_line(error)}"
-        raise UnusableFileError("key-damaged", "key", message, _COPY_ANEW) from None
+        raise UnusableFileError(key_damaged(message), "key", _COPY_ANEW) from None
     return dump_public(key.public_key())
 
 
@@ -109,8 +102,8 @@ def _read(path: str, about: Literal["cert", "key"]) -> bytes:
         hint = f"write the path of the file at tls.{about}"
         if isinstance(error.__cause__, PermissionError):
             hint = "run lkhub as root, or let this user read it; folders of certbot are root's alone"
-        code = "certificate-unreadable" if about == "cert" else "key-unreadable"
-        raise UnusableFileError(code, about, error.message, hint) from None
+        unreadable = certificate_unreadable if about == "cert" else key_unreadable
+        raise UnusableFileError(unreadable(error.message), about, hint) from None
 
 
 def _labels(raw: bytes) -> list[str]:
@@ -118,17 +111,16 @@ def _labels(raw: bytes) -> list[str]:
 
 
 def _explain_no_certificate(path: str, raw: bytes, labels: list[str]) -> UnusableFileError:
-    code = "certificate-not-pem"
     if any(label.endswith("PRIVATE KEY") for label in labels):
-        return UnusableFileError(code, "cert", f"{path} is a key, not a certificate", _SWAPPED)
+        return UnusableFileError(certificate_not_pem(f"{path} is a key, not a certificate"), "cert", _SWAPPED)
     for label, (what, hint) in _INSTEAD.items():
         if label in labels:
             message = f"{path} is {what}, not a certificate in PEM"
-            return UnusableFileError(code, "cert", message, hint.format(path=path))
+            return UnusableFileError(certificate_not_pem(message), "cert", hint.format(path=path))
     message, hint = f"{path} is no certificate in PEM", "write the file that has -----BEGIN CERTIFICATE-----"
     if raw[:1] == b"\x30":  # DER: an ASN.1 SEQUENCE
         message, hint = f"{path} is binary, not PEM", f"convert it: {_conversion(path, raw)}"
-    return UnusableFileError(code, "cert", message, hint)
+    return UnusableFileError(certificate_not_pem(message), "cert", hint)
 
 
 def _conversion(path: str, raw: bytes) -> str:

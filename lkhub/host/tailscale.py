@@ -13,6 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lkhub.findings.catalogue.tailnet import (
+    tailscale_https_off,
+    tailscale_no_daemon,
+    tailscale_no_permission,
+    tailscale_not_connected,
+    tailscale_silent,
+    tailscale_userspace,
+    tailscale_wrong_name,
+)
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Finding, Fix
 from lkhub.host.http import httpx
 
 # A daemon that runs answers its status in a millisecond; on a busy machine it may take seconds.
@@ -52,15 +63,6 @@ class TailscaleFacts:
     addresses: tuple[str, ...] = ()
     may_fetch: bool | None = None
     has_interface: bool = True
-
-
-@dataclass(frozen=True)
-class TailscaleProblem:
-    """One thing that keeps this hub from a certificate. `code` is kebab-case, `hint` what to type or where to click."""
-
-    code: str
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True)
@@ -155,36 +157,40 @@ _NOT_RUNNING = {
 }
 
 
-def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tuple[TailscaleProblem, ...]:
+def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tuple[Finding, ...]:
     """What keeps a hub named `domain` (None: by this node's name) and run by `user` from its certificate. Pure."""
     if facts.failure:
         return (_explain_failure(facts, user),)
     if facts.state != "Running":
         what, hint = _NOT_RUNNING.get(facts.state, (f"is {facts.state}", "see why: tailscale status"))
-        return (TailscaleProblem("tailscale-not-connected", f"Tailscale {what} on this machine", hint),)
+        return (_find(tailscale_not_connected(f"Tailscale {what} on this machine"), hint),)
     problems = []
     if not facts.has_interface:
         message = (
             "Tailscale runs without a network interface here (userspace networking), so media can't be reached by it"
         )
         hint = "start tailscaled without --tun=userspace-networking; it needs /dev/net/tun"
-        problems.append(TailscaleProblem("tailscale-userspace", message, hint))
+        problems.append(_find(tailscale_userspace(message), hint))
     if not facts.domains:
         problems.append(_explain_https_off(facts))
     elif domain is None and facts.name not in facts.domains:
         message = f"this node is {facts.name}, and Tailscale has certificates for {', '.join(facts.domains)} alone"
         hint = "if it was renamed just now: lkhub up again; else name it anew: sudo tailscale set --hostname=NAME"
-        problems.append(TailscaleProblem("tailscale-wrong-name", message, hint))
+        problems.append(_find(tailscale_wrong_name(message), hint))
     elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
         message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"
         hint = f"write domain: {facts.domains[0]}, or rename the node: tailscale set --hostname=NAME"
-        problems.append(TailscaleProblem("tailscale-wrong-name", message, hint))
+        problems.append(_find(tailscale_wrong_name(message), hint))
     if facts.may_fetch is False:
         problems.append(_explain_permission(f"tailscaled gives {user} no certificates", user))
     return tuple(problems)
 
 
-def _explain_https_off(facts: TailscaleFacts) -> TailscaleProblem:
+def _find(statement: Statement, hint: str) -> Finding:
+    return statement.about("tls.mode", fix=(Fix(hint),))
+
+
+def _explain_https_off(facts: TailscaleFacts) -> Finding:
     """Tailscale's own tailnets are below ts.net; others have a control server of somebody's own."""
     if facts.name.endswith(".ts.net"):
         message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
@@ -193,25 +199,25 @@ def _explain_https_off(facts: TailscaleFacts) -> TailscaleProblem:
         whose = facts.name or "its name"
         message = f"this tailnet gives out no certificates: {whose} is of a control server of its own, as headscale is"
         hint = "write tls.mode: internal, or files with a certificate of yours; media.interfaces: [tailscale0] stays"
-    return TailscaleProblem("tailscale-https-off", message, hint)
+    return _find(tailscale_https_off(message), hint)
 
 
-def _explain_failure(facts: TailscaleFacts, user: str) -> TailscaleProblem:
+def _explain_failure(facts: TailscaleFacts, user: str) -> Finding:
     match facts.failure:
         case "denied":
             return _explain_permission(f"{user} may not talk to tailscaled at {facts.where}", user)
         case "silent":
             message = f"tailscaled does not answer at {facts.where}"
-            return TailscaleProblem("tailscale-silent", message, _start(facts.where, "restart"))
+            return _find(tailscale_silent(message), _start(facts.where, "restart"))
         case "strange":
             message = f"what answers at {facts.where} is not tailscaled"
-            return TailscaleProblem("tailscale-silent", message, "unset TS_SOCKET, or update Tailscale")
+            return _find(tailscale_silent(message), "unset TS_SOCKET, or update Tailscale")
         case "refused":
             message = f"tailscaled is not running: nobody answers at {facts.where}"
-            return TailscaleProblem("tailscale-no-daemon", message, _start(facts.where))
+            return _find(tailscale_no_daemon(message), _start(facts.where))
     message = f"there is no tailscaled here: {facts.where} does not exist"
     hint = f"{_start(facts.where)}; or install Tailscale, then: sudo tailscale up"
-    return TailscaleProblem("tailscale-no-daemon", message, hint)
+    return _find(tailscale_no_daemon(message), hint)
 
 
 def _start(where: str, how: str = "start") -> str:
@@ -219,9 +225,9 @@ def _start(where: str, how: str = "start") -> str:
     return f"{how} the Tailscale application" if on_mac else f"{how} it: sudo systemctl {how} tailscaled"
 
 
-def _explain_permission(message: str, user: str) -> TailscaleProblem:
+def _explain_permission(message: str, user: str) -> Finding:
     hint = (
         f"sudo tailscale set --operator={user}; or, for certificates alone, TS_PERMIT_CERT_UID={user} in "
         "/etc/default/tailscaled and sudo systemctl restart tailscaled; or run lkhub as root"
     )
-    return TailscaleProblem("tailscale-no-permission", message, hint)
+    return _find(tailscale_no_permission(message), hint)

@@ -1,6 +1,8 @@
 """`Spec` + `NetworkFacts` + `Installation` → `Plan`. The one home of defaults that depend on `reach` or on the
 network."""
 
+from lkhub.findings.catalogue.choices import no_tls
+from lkhub.findings.finding import Finding
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
 from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
@@ -22,7 +24,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     Faults are added to `loaded`; None where there is no address to build on.
     """
     spec = loaded.spec
-    notes: list[str] = []
+    notes: list[Finding] = []
     media = plan_media(loaded, network, notes, has_edge=tls_mode(spec) != "off")
     edge = plan_edge(loaded, network, installation, media, notes)
     if media is None or (edge is None and tls_mode(spec) != "off"):
@@ -51,8 +53,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         at_home=_lead_home(media, edge),
         livekit=dict(spec.livekit),
         drain=spec.drain,
-        notes=tuple(notes),
-        warnings=_warn(spec, serve, edge),
+        findings=(*notes, *_warn(spec, serve, edge)),
     )
 
 
@@ -125,10 +126,7 @@ def _lead_home(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:
     return home
 
 
-def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> tuple[str, ...]:
+def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> tuple[Finding, ...]:
     if spec.reach == "local" or edge is not None:
         return ()
-    return (
-        "no TLS: browsers on other devices refuse camera and microphone on this hub; "
-        f"they work in a browser on this machine, at http://127.0.0.1:{serve.port}, and in native applications",
-    )
+    return (no_tls(serve.port).about("tls.mode"),)

@@ -1,5 +1,8 @@
 """The hub's front door: which names it has, where it listens, who certifies it."""
 
+from lkhub.findings.catalogue.choices import turn_tls_left_out
+from lkhub.findings.catalogue.spec import address_not_here, key_missing, key_unused, keys_conflict
+from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.media import LOOPBACK
@@ -11,6 +14,7 @@ from lkhub.spec.types import Address, TlsMode
 
 DEFAULT_MODES: dict[str, TlsMode] = {"local": "off", "lan": "internal", "public": "acme"}
 HTTPS_PORT, HTTP_PORT = 443, 80
+TURN_TLS_PORT = 5349  # IANA's
 BEHIND_PROXY_PORT = 7883
 
 
@@ -25,7 +29,7 @@ def listen_port(spec: Spec) -> int:
 
 
 def plan_edge(
-    loaded: LoadedSpec, facts: NetworkFacts, installation: Installation, media: MediaPlan | None, notes: list[str]
+    loaded: LoadedSpec, facts: NetworkFacts, installation: Installation, media: MediaPlan | None, notes: list[Finding]
 ) -> EdgePlan | None:
     """The edge; None where the hub runs without. Faults are added to `loaded`."""
     spec = loaded.spec
@@ -51,7 +55,7 @@ def plan_edge(
 
 
 def _plan_turn(
-    spec: Spec, media: MediaPlan, name: str, listen: tuple[Address, ...], notes: list[str]
+    spec: Spec, media: MediaPlan, name: str, listen: tuple[Address, ...], notes: list[Finding]
 ) -> TurnDoor | None:
     """TURN over TLS: on the hub's one port. Where a proxy has that, on a port of its own, if the spec names one."""
     if not (spec.turn.enabled and spec.turn.tls):
@@ -60,10 +64,7 @@ def _plan_turn(
     if tls_mode(spec) != "external":
         return TurnDoor(host, listen_port(spec), listen_port(spec), listen)
     if spec.turn.listen is None:
-        notes.append(
-            "TURN over TLS is not offered, since an HTTP proxy can't carry it: turn.listen names a port for it, and "
-            "`lkhub render proxy` shows how it is reached"
-        )
+        notes.append(turn_tls_left_out().about("turn-tls"))
         return None
     # Clients may come straight to it, wherever the proxy is.
     bind = (LOOPBACK,) if spec.reach == "local" else () if spec.reach == "public" else (*media.local, LOOPBACK)
@@ -77,33 +78,35 @@ def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
     is_nameless = spec.domain is None and not loaded.is_broken(("domain",))
     if spec.reach == "public" and is_nameless and mode != "tailscale":
         hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
-        loaded.add(("reach",), "a public hub needs the name that clients use", hint)
+        loaded.add(("reach",), key_missing("a public hub needs the name that clients use"), hint)
     if mode == "acme" and spec.reach == "local" and "://" not in spec.tls.issuer:
         hint = "write reach: public with domain: rtc.example.com; for this machine only write internal"
-        loaded.add(("tls", "mode"), "no public authority reaches a hub that is for this machine only", hint)
+        conflict = keys_conflict("no public authority reaches a hub that is for this machine only")
+        loaded.add(("tls", "mode"), conflict, hint)
     elif mode == "acme" and is_nameless and spec.reach != "public":
-        loaded.add(
-            ("tls", "mode"), "no authority certifies an address of this network", "write domain: NAME, or internal"
-        )
+        conflict = keys_conflict("no authority certifies an address of this network")
+        loaded.add(("tls", "mode"), conflict, "write domain: NAME, or internal", Edit("tls.mode", "internal"))
     if mode == "external" and is_nameless:
-        loaded.add(
-            ("tls", "mode"), "the name at which the proxy is reached is missing", "write domain: rtc.example.com"
-        )
+        missing = key_missing("the name at which the proxy is reached is missing")
+        loaded.add(("tls", "mode"), missing, "write domain: rtc.example.com")
     certifies_turn = mode == "external" and spec.turn.listen is not None
     for key in ("cert", "key"):
         given = getattr(spec.tls, key)
         if mode == "files" and given is None:
-            loaded.add(("tls", "mode"), f"mode files needs tls.{key}", f"write tls.{key}: the path of a PEM file")
+            missing = key_missing(f"mode files needs tls.{key}")
+            loaded.add(("tls", "mode"), missing, f"write tls.{key}: the path of a PEM file")
         if mode != "files" and not certifies_turn and given is not None:
             hint = "write tls.mode: files" if mode != "external" else "write turn.listen: it is for TURN over TLS"
-            loaded.add(("tls", key), f"mode {mode} does not use it", hint)
+            edit = Edit("tls.mode", "files") if mode != "external" else Edit("turn.listen", TURN_TLS_PORT)
+            loaded.add(("tls", key), key_unused(f"mode {mode} does not use it"), hint, edit)
     check_issuer(loaded, mode, http_port(spec))
     _check_turn(loaded, mode)
     if mode == "tailscale":
         _check_tailnet(loaded, facts)
     if mode in ("off", "tailscale") and spec.turn.domain is not None:
         why = "a node of a tailnet has one name" if mode == "tailscale" else "mode off has no TURN over TLS"
-        loaded.add(("turn", "domain"), f"{why}, so nothing is at {spec.turn.domain}", "leave it out")
+        unused = key_unused(f"{why}, so nothing is at {spec.turn.domain}")
+        loaded.add(("turn", "domain"), unused, "leave it out", Edit("turn.domain", None))
 
 
 def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
@@ -114,27 +117,32 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
         for key in ("listen", "port"):
             if getattr(turn, key) is not None:
                 hint = f"it is at tls.listen, port {listen_port(spec)}, like the rest"
-                loaded.add(("turn", key), f"mode {mode} has no port of its own for TURN over TLS", hint)
+                unused = key_unused(f"mode {mode} has no port of its own for TURN over TLS")
+                loaded.add(("turn", key), unused, hint, Edit(f"turn.{key}", None))
         return
     if turn.listen is None:
         if turn.port is not None:
-            loaded.add(("turn", "port"), "where TURN over TLS reaches the hub is missing", "write turn.listen: 5349")
+            missing = key_missing("where TURN over TLS reaches the hub is missing")
+            hint, edit = f"write turn.listen: {TURN_TLS_PORT}", Edit("turn.listen", TURN_TLS_PORT)
+            loaded.add(("turn", "port"), missing, hint, edit)
         return
     told = turn.port or turn.listen
     has_own_name = turn.domain is not None and turn.domain != spec.domain
     if told == HTTPS_PORT and not has_own_name:
         loaded.add(
             ("turn", "port" if turn.port else "listen"),
-            "port 443 of the hub's name is the proxy's, which can tell TURN over TLS only by another name",
+            keys_conflict(
+                "port 443 of the hub's name is the proxy's, which can tell TURN over TLS only by another name"
+            ),
             "write turn.domain: turn.example.com, or another port",
         )
     elif (tls.cert is None) != (tls.key is None):
-        missing = "cert" if tls.cert is None else "key"
-        loaded.add(("tls", "key" if tls.cert is None else "cert"), f"tls.{missing} is missing", f"write tls.{missing}")
+        given, other = ("key", "cert") if tls.cert is None else ("cert", "key")
+        loaded.add(("tls", given), key_missing(f"tls.{other} is missing"), f"write tls.{other}")
     elif tls.cert is None and told != HTTPS_PORT:
         loaded.add(
             ("turn", "listen"),
-            f"nobody certifies a name on port {told}, and TURN over TLS needs a certificate",
+            key_missing(f"nobody certifies a name on port {told}, and TURN over TLS needs a certificate"),
             "write tls.cert and tls.key, the proxy's own files; or turn.domain with turn.port: 443",
         )
 
@@ -142,12 +150,14 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
 def _check_tailnet(loaded: LoadedSpec, facts: NetworkFacts) -> None:
     looked_up, domain = facts.looked_up, loaded.spec.domain
     if loaded.spec.reach != "lan":
-        problem = "a tailnet's name leads its own devices to this machine, and nobody else"
-        loaded.add(("tls", "mode"), problem, "write reach: lan")
+        conflict = keys_conflict("a tailnet's name leads its own devices to this machine, and nobody else")
+        loaded.add(("tls", "mode"), conflict, "write reach: lan", Edit("reach", "lan"))
     elif looked_up.tailnet is None:
-        loaded.add(("tls", "mode"), looked_up.problem, looked_up.hint)
+        if looked_up.no_tailnet:
+            loaded.place(("tls", "mode"), looked_up.no_tailnet)
     elif domain is not None and domain != looked_up.tailnet:
-        loaded.add(("domain",), f"{domain} is not this node's name in the tailnet", f"it is {looked_up.tailnet}")
+        elsewhere = address_not_here(f"{domain} is not this node's name in the tailnet")
+        loaded.add(("domain",), elsewhere, f"it is {looked_up.tailnet}", Edit("domain", looked_up.tailnet))
 
 
 def _name(spec: Spec, facts: NetworkFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
@@ -185,11 +195,11 @@ def http_port(spec: Spec) -> int | None:
     return None if spec.tls.http == "off" else spec.tls.http
 
 
-def _plan_tls(spec: Spec, installation: Installation, mode: TlsMode, notes: list[str]) -> TlsPlan:
+def _plan_tls(spec: Spec, installation: Installation, mode: TlsMode, notes: list[Finding]) -> TlsPlan:
     for_turn = mode == "external" and spec.turn.listen is not None and spec.tls.cert is None
     asks = mode == "acme" or for_turn
-    issuers, why = choose_issuers(spec, mode, http_port(spec)) if asks else ((), "")
-    notes += [why] if why else []
+    issuers, why = choose_issuers(spec, mode, http_port(spec)) if asks else ((), None)
+    notes += [why.about("tls.issuer")] if why else []
     account = plan_account(spec, installation.paths) if asks else None
     cert, key = (installation.beside_spec(path) if path else "" for path in (spec.tls.cert, spec.tls.key))
     return TlsPlan(mode, spec.tls.email, issuers, cert, key, account)

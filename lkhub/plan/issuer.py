@@ -1,5 +1,9 @@
 """Who certifies the hub's name over ACME, and by which account."""
 
+from lkhub.findings.catalogue.choices import issuer_chosen
+from lkhub.findings.catalogue.spec import key_missing, key_unused, keys_conflict
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Edit
 from lkhub.plan.model import AcmeAccount
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.issuer import DIRECTORIES
@@ -17,14 +21,16 @@ def check_issuer(loaded: LoadedSpec, mode: TlsMode, http: int | None) -> None:
     if mode != "acme" and not certifies_turn:
         for key, default in (("issuer", "auto"), ("account", None)):
             if getattr(tls, key) != default:
-                loaded.add(("tls", key), f"mode {mode} does not use it", "write tls.mode: acme")
+                unused = key_unused(f"mode {mode} does not use it")
+                loaded.add(("tls", key), unused, "write tls.mode: acme", Edit("tls.mode", "acme"))
         return
     _check_account(loaded)
     if mode == "acme" and tls.issuer == "zerossl" and not tls.email and tls.account is None:
-        loaded.add(("tls", "issuer"), "zerossl gives no account without an address", "write tls.email")
+        loaded.add(("tls", "issuer"), key_missing("zerossl gives no account without an address"), "write tls.email")
     if mode == "acme" and tls.issuer == "zerossl" and http is None:
         hint = "write tls.http: 80, or issuer: letsencrypt"
-        loaded.add(("tls", "issuer"), "ZeroSSL proves a name on port 80 only, and tls.http is off", hint)
+        conflict = keys_conflict("ZeroSSL proves a name on port 80 only, and tls.http is off")
+        loaded.add(("tls", "issuer"), conflict, hint, Edit("tls.http", 80))
 
 
 def _check_account(loaded: LoadedSpec) -> None:
@@ -32,18 +38,19 @@ def _check_account(loaded: LoadedSpec) -> None:
     if tls.issuer == "google" and tls.account is None:
         loaded.add(
             ("tls", "issuer"),
-            "google certifies for accounts that it has given out before, and tls.account is missing",
+            key_missing("google certifies for accounts that it has given out before, and tls.account is missing"),
             f"`gcloud publicca external-account-keys create` makes one; write {_ACCOUNT_FORM}",
         )
     if tls.account is not None and tls.issuer == "auto":
         hint = "write tls.issuer: google, zerossl, or the https:// URL of its ACME directory"
-        loaded.add(("tls", "account"), "which issuer gave the account out is not said", hint)
+        loaded.add(("tls", "account"), key_missing("which issuer gave the account out is not said"), hint)
     if tls.account is not None and tls.issuer == "letsencrypt":
-        loaded.add(("tls", "account"), "letsencrypt gives no accounts out; the hub makes one", "leave it out")
+        unused = key_unused("letsencrypt gives no accounts out; the hub makes one")
+        loaded.add(("tls", "account"), unused, "leave it out", Edit("tls.account", None))
 
 
-def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[str, ...], str]:
-    """ACME directories, the first to be asked first, and what that means ("" where it is as the spec says).
+def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[str, ...], Statement | None]:
+    """ACME directories, the first to be asked first, and what that means (None where it is as the spec says).
 
     ZeroSSL where it can be had, since native applications refuse TURN/TLS with Let's Encrypt's certificates: libwebrtc
     verifies it against roots of its own, without ISRG's (measured). ZeroSSL proves names over HTTP only, and registers
@@ -51,19 +58,15 @@ def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[s
     """
     issuer = spec.tls.issuer
     if issuer != "auto":
-        return (DIRECTORIES.get(issuer, issuer),), ""
+        return (DIRECTORIES.get(issuer, issuer),), None
     lets_encrypt = DIRECTORIES["letsencrypt"]
     if not (spec.turn.enabled and spec.turn.tls):
-        return (lets_encrypt,), ""
+        return (lets_encrypt,), None
     # In mode external the proxy hands proofs on port 80 over (lkhub.render.proxy.all).
     if spec.tls.email and (http is not None or mode == "external"):
-        why = "the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS"
-        return (DIRECTORIES["zerossl"], lets_encrypt), why
+        return (DIRECTORIES["zerossl"], lets_encrypt), issuer_chosen(native=True)
     missing = "needs tls.http: 80" if spec.tls.email else "needs tls.email"
-    return (lets_encrypt,), (
-        "the certificate comes from Let's Encrypt: browsers accept it everywhere, native applications not for TURN "
-        f"over TLS; ZeroSSL's would do for both, and {missing}"
-    )
+    return (lets_encrypt,), issuer_chosen(native=False, missing=missing)
 
 
 def plan_account(spec: Spec, paths: StatePaths) -> AcmeAccount | None:

@@ -3,6 +3,16 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network
 
+from lkhub.findings.catalogue.choices import (
+    address_besides,
+    address_chosen,
+    address_not_learnt,
+    address_passed_over,
+    ipv4_left_out,
+)
+from lkhub.findings.catalogue.spec import address_missing, address_not_here, key_unused, keys_conflict, name_unled
+from lkhub.findings.declare import Statement
+from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.address import (
     AddressChoice,
     Candidate,
@@ -30,7 +40,7 @@ _TAILSCALE_MAKES_IT = (
 )
 
 
-def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str], *, has_edge: bool) -> MediaPlan | None:
+def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *, has_edge: bool) -> MediaPlan | None:
     """The SFU's part. Faults are added to `loaded`; None where there is no address to build on."""
     spec = loaded.spec
     _check_interfaces(loaded, facts)
@@ -41,7 +51,7 @@ def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str], *, has
         told = ", ".join(str(address.external) for address in addresses)
         loaded.add(
             ("media", "advertise"),
-            f"livekit-server advertises one address of each family, and here are {told}",
+            keys_conflict(f"livekit-server advertises one address of each family, and here are {told}"),
             "name one IPv4 and one IPv6, or use engine: bundled",
         )
     interfaces = spec.media.interfaces or _interfaces_of(facts, addresses)
@@ -76,18 +86,19 @@ def _check_interfaces(loaded: LoadedSpec, facts: NetworkFacts) -> None:
         if name not in known:
             loaded.add(
                 ("media", "interfaces", index),
-                f"this machine has no interface {printable(name)}",
+                address_not_here(f"this machine has no interface {printable(name)}"),
                 f"it has {', '.join(known)}" + (f"; {_TAILSCALE_MAKES_IT}" if name.startswith(_TAILSCALE) else ""),
             )
 
 
-def _choose_addresses(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_addresses(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -> tuple[Advertised, ...]:
     spec = loaded.spec
     if isinstance(spec.media.advertise, tuple) and not isinstance(spec.media.advertise, AskStun):
         return tuple(_check_advertised(loaded, facts, address, notes) for address in spec.media.advertise)
     if spec.reach == "local":
         if isinstance(spec.media.advertise, AskStun):
-            loaded.add(("media", "advertise"), "a hub for this machine only needs no STUN server", "write auto")
+            unused = key_unused("a hub for this machine only needs no STUN server")
+            loaded.add(("media", "advertise"), unused, "write auto", Edit("media.advertise", "auto"))
         return (Advertised(LOOPBACK, LOOPBACK),)
     if isinstance(spec.media.advertise, AskStun):
         return _ask_stun(spec.media.advertise, loaded, facts, notes)
@@ -96,7 +107,7 @@ def _choose_addresses(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str])
     return _choose_lan(loaded, facts, notes)
 
 
-def _choose_lan(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_lan(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -> tuple[Advertised, ...]:
     interfaces = loaded.spec.media.interfaces
     known = tuple(name for name in interfaces if any(name == interface.name for interface in facts.interfaces))
     choice = choose_lan_address(facts, known)
@@ -111,10 +122,11 @@ def _choose_lan(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tu
         tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)][:1]
         # Else a fault of its own says why: tailscaled gives no name, or an interface is missing.
         if not tailnet and facts.looked_up.tailnet is not None and len(known) == len(interfaces):
-            loaded.add(("tls", "mode"), "this machine has no address in a tailnet", "`tailscale up` connects it")
+            missing = address_missing("this machine has no address in a tailnet")
+            loaded.add(("tls", "mode"), missing, "`tailscale up` connects it")
         own = [candidate for candidate in tailnet if candidate.address not in addresses]
         addresses += [candidate.address for candidate in own]
-        notes += [f"clients are also told {c.address}, this machine's address in the tailnet" for c in own]
+        notes += [_tell_also(c.address, "this machine's address in the tailnet") for c in own]
     notes[:0] = _explain_choice(choice, addresses)
     return tuple(Advertised(address, address) for address in addresses)
 
@@ -124,17 +136,26 @@ def _is_tailnet(candidate: Candidate) -> bool:
     return candidate.address.version == 4 and candidate.address in IPV4_SHARED and bool(candidate.why_not)
 
 
-def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[str]:
-    notes = [f"clients are told {choice.address}, {choice.why}"]
-    notes += [f"clients are also told {c.address}, on {c.interface}, another network" for c in choice.further]
+def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[Finding]:
+    notes = [_tell(choice.address, choice.why)]
+    notes += [_tell_also(c.address, f"on {c.interface}, another network") for c in choice.further]
     for other in choice.others:
         if other.address in told:
             continue
         # An interface that the spec names is none that others are not in.
         why_not = other.why_not if other.interface != choice.interface else ""
         why_not = why_not or "set media.advertise to use it"
-        notes.append(f"not {other.address} on {other.interface}: {why_not}")
+        address = str(other.address)
+        notes.append(address_passed_over(address, other.interface, why_not).about(address))
     return notes
+
+
+def _tell(address: Address, why: str) -> Finding:
+    return address_chosen(str(address), why).about(str(address))
+
+
+def _tell_also(address: Address, why: str) -> Finding:
+    return address_besides(str(address), why).about(str(address))
 
 
 def needs_domain(spec: Spec, facts: NetworkFacts) -> bool:
@@ -151,7 +172,7 @@ def _lacks_public_v4(facts: NetworkFacts) -> bool:
     return bool(v4) and not any(c.address.is_global for c in v4)
 
 
-def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -> tuple[Advertised, ...]:
     """The machine's own public addresses, and behind a NAT the IPv4 address that the hub's name resolves to."""
     domain = loaded.spec.domain
     named = facts.looked_up.domain or ()
@@ -171,9 +192,9 @@ def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) ->
         return (*_tell_own(tunnels[:1], notes), *found)
     problem, hint = _explain_unled(domain, resolved, is_known=facts.looked_up.domain is not None)
     if found:
-        notes.append(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
+        notes.append(ipv4_left_out(problem, hint).about(domain))
     else:
-        loaded.add(("domain",), problem, hint)
+        loaded.add(("domain",), name_unled(problem), hint)
     return found
 
 
@@ -197,28 +218,27 @@ def _explain_unled(domain: str, resolved: Sequence[Address], *, is_known: bool) 
     )
 
 
-def _tell_own(own: Sequence[Candidate], notes: list[str]) -> tuple[Advertised, ...]:
+def _tell_own(own: Sequence[Candidate], notes: list[Finding]) -> tuple[Advertised, ...]:
     notes += [
-        f"clients are told {c.address}, the public address on {c.interface}" + (", a tunnel" if c.why_not else "")
-        for c in own
+        _tell(c.address, f"the public address on {c.interface}" + (", a tunnel" if c.why_not else "")) for c in own
     ]
     return tuple(Advertised(c.address, c.address) for c in own)
 
 
-def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NetworkFacts, notes: list[str]) -> tuple[Advertised, ...]:
+def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -> tuple[Advertised, ...]:
     seen = facts.looked_up.stun
     if seen is not None:
         return _translate([seen], loaded, facts, notes, f"what {asked.server} sees")
     # A hub without a network still starts, for those who can reach it; the address is asked again while it runs.
-    why = facts.looked_up.problem
+    why = facts.looked_up.stun_failure
     choice = choose_lan_address(facts, ())
     own = choice.address if choice else LOOPBACK
-    notes.append(f"{asked.server} did not say this hub's address ({why}); clients are told {own} until it does")
+    notes.append(address_not_learnt(asked.server, why, str(own)).about(asked.server))
     return (Advertised(own, own),)
 
 
 def _translate(
-    told: Sequence[Address], loaded: LoadedSpec, facts: NetworkFacts, notes: list[str], why: str
+    told: Sequence[Address], loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], why: str
 ) -> tuple[Advertised, ...]:
     """Each told address with the local one that it leads to."""
     found = []
@@ -230,33 +250,36 @@ def _translate(
             loaded.add(("reach",), *bare)
             return ()
         behind = "" if local == external else f", assuming that the router in front leads it to {local}"
-        notes.append(f"clients are told {external}, {why}{behind}")
+        notes.append(_tell(external, f"{why}{behind}"))
         found.append(Advertised(external, local))
     if not found:
         loaded.add(("reach",), *_explain_no_address(facts, "network"))
     return tuple(found)
 
 
-def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address, notes: list[str]) -> Advertised:
+def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address, notes: list[Finding]) -> Advertised:
     """An address that the spec names. What this machine does not have is a fault, but for a public one."""
     path = ("media", "advertise")
     reach = loaded.spec.reach
     if reach == "local" and not address.is_loopback:
-        loaded.add(path, f"{address} is not this machine only", "for other devices on this network, set reach: lan")
+        hint = "for other devices on this network, set reach: lan"
+        loaded.add(path, keys_conflict(f"{address} is not this machine only"), hint, Edit("reach", "lan"))
     elif reach != "local" and address.is_loopback:
-        loaded.add(path, f"{address} is this machine only; no other device can send to it", "write auto")
+        conflict = keys_conflict(f"{address} is this machine only; no other device can send to it")
+        loaded.add(path, conflict, "write auto", Edit("media.advertise", "auto"))
     elif facts.interface_of(address) is None and not address.is_loopback:
         if reach == "public" and address.is_global and (local := behind_nat(facts, address)):
-            notes.append(f"clients are told {address}, assuming that the router in front leads it to {local}")
+            notes.append(_tell(address, f"assuming that the router in front leads it to {local}"))
             return Advertised(address, local)
         own = ", ".join(str(candidate.address) for candidate in list_candidates(facts) if not candidate.why_not)
-        loaded.add(path, f"{address} is not an address of this machine", f"it has {own or 'no LAN address'}")
+        elsewhere = address_not_here(f"{address} is not an address of this machine")
+        loaded.add(path, elsewhere, f"it has {own or 'no LAN address'}")
     elif reach != "local" and (bare := _explain_loopback(facts, address)):
         loaded.add(path, *bare)
     return Advertised(address, address)
 
 
-def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[str, str] | None:
+def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[Statement, str] | None:
     """Problem and hint of an address for others that the loopback interface alone has, as hosts have it that announce
     theirs by a routing protocol: LiveKit takes nothing of that interface for others."""
     kinds = {interface.kind for interface in facts.interfaces if address in interface.addresses}
@@ -266,19 +289,20 @@ def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[str, str] 
     length = address.max_prefixlen
     card = next(iter(facts.default_routes), "eth0")
     move = f"`ip address delete {address}/{length} dev {name}`, then `ip address add {address}/{length} dev {card}`"
-    return f"{address} is on {name}, of which media can use nothing for others", f"move it to another interface: {move}"
+    problem = f"{address} is on {name}, of which media can use nothing for others"
+    return address_missing(problem), f"move it to another interface: {move}"
 
 
-def _explain_bare(names: Sequence[str]) -> tuple[str, str]:
+def _explain_bare(names: Sequence[str]) -> tuple[Statement, str]:
     """Of interfaces that carry link-local addresses alone, as that of a Tailscale that is not connected does."""
     problem = f"{', '.join(names)} has no address that clients could be told"
     connect = "`sudo tailscale up` connects it" if any(name.startswith(_TAILSCALE) for name in names) else ""
-    return problem, connect or "give it an address, or name another interface"
+    return address_missing(problem), connect or "give it an address, or name another interface"
 
 
-def _explain_no_address(facts: NetworkFacts, what: str) -> tuple[str, str]:
+def _explain_no_address(facts: NetworkFacts, what: str) -> tuple[Statement, str]:
     far = [c for c in list_candidates(facts) if not (c.address.is_loopback or c.address.is_link_local)]
     listed = [f"{c.address} on {c.interface} ({c.why_not or 'not usable'})" for c in far]
     found = "; ".join(listed) or "no address at all"
     hint = "connect it to a network; or name the interface in media.interfaces, or the address as media.advertise"
-    return f"no {what} address on this machine: {found}", hint
+    return address_missing(f"no {what} address on this machine: {found}"), hint

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from lkhub.findings.finding import Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
@@ -218,8 +219,8 @@ class Plan:
     """Everything decided about one hub on one machine, which has the `installation`.
 
     `turn_servers` are others'. `at_home` leads the hub's own programs to names and addresses that this machine may not
-    be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `notes`
-    are choices that the user should hear of; `warnings` what will not work, and why.
+    be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `findings`
+    are choices that the user should hear of, as notes, and what will not work, as warnings.
     """
 
     name: str
@@ -238,8 +239,17 @@ class Plan:
     at_home: dict[str, str]
     livekit: dict[str, object]
     drain: Duration
-    notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        """The choices that the user should hear of."""
+        return tuple(finding for finding in self.findings if finding.severity == "info")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What will not work."""
+        return tuple(finding for finding in self.findings if finding.severity != "info")
 
     @property
     def paths(self) -> StatePaths:

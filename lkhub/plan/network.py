@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lkhub.findings.finding import Finding
 from lkhub.spec.types import Address, Network
 
 # How clients relate to an interface, most useful first. `bridge` is one that a container or virtual machine manager
@@ -28,17 +29,17 @@ class Interface:
 
 @dataclass(frozen=True)
 class LookedUp:
-    """What others were asked because the spec says so. None: not asked, or no answer, and then `problem` says why.
+    """What others were asked because the spec says so. None: not asked, or no answer.
 
-    `domain` is what the name servers say of it, `stun` what the named STUN server saw, `tailnet` this node's name
-    in its tailnet.
+    `domain` is what the name servers say of it, `stun` what the named STUN server saw, and `stun_failure` why it saw
+    nothing; `tailnet` is this node's name in its tailnet, and `no_tailnet` says why there is none.
     """
 
     domain: tuple[Address, ...] | None = None
     stun: Address | None = None
     tailnet: str | None = None
-    problem: str = ""
-    hint: str = ""
+    stun_failure: str = ""
+    no_tailnet: Finding | None = None
 
 
 @dataclass(frozen=True)

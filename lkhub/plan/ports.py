@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 
+from lkhub.findings.catalogue.spec import port_collision
 from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan
 from lkhub.source.located import Path, dotted
 from lkhub.spec.load import LoadedSpec
@@ -84,7 +85,9 @@ def find_collisions(listeners: Iterable[Listener], loaded: LoadedSpec) -> None:
         other, blamed = sorted((first, second), key=lambda listener: loaded.document.lines.get(listener.key, 0))
         loaded.add(
             blamed.key,
-            f"{blamed.protocol} port {blamed.ports} is taken by {dotted(other.key)} ({other.purpose}, {other.ports})",
+            port_collision(
+                blamed.protocol, str(blamed.ports), dotted(other.key), other.purpose, others=str(other.ports)
+            ),
             f"give {dotted(blamed.key)} another port",
         )
 

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from lkhub.findings.catalogue.spec import server_is_media
+from lkhub.findings.finding import Edit
 from lkhub.plan.model import MediaPlan, RelayPlan, in_url
-from lkhub.source.located import Path
+from lkhub.source.located import Path, dotted
 from lkhub.spec.load import LoadedSpec
 
 # IANA's port of STUN and TURN.
@@ -35,12 +37,8 @@ def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
     own = {*map(str, media.advertise), loaded.spec.domain}
     for path, host, port in _list_servers(loaded):
         if _in_one_form(host) in own and port in media.udp:
-            loaded.add(
-                path,
-                f"{host}:{port}/udp is media's own port; browsers take what comes from a STUN or TURN server's address "
-                "for that server's answers, so that they would get no media from there",
-                "take it out: clients find media without it",
-            )
+            hint, edit = "take it out: clients find media without it", Edit(dotted(path), None)
+            loaded.add(path, server_is_media(f"{host}:{port}"), hint, edit)
 
 
 def _in_one_form(host: str) -> str:

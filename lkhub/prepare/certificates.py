@@ -7,6 +7,8 @@ import json
 import time
 from dataclasses import replace
 
+from lkhub.findings.catalogue.choices import root_new
+from lkhub.findings.finding import Finding
 from lkhub.plan.model import Plan
 from lkhub.spec.load import LoadedSpec
 
@@ -18,15 +20,15 @@ def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
         return plan
     from lkhub.host.certificates import judge_certificate
 
-    warnings = plan.warnings
+    warnings: list[Finding] = []
     # Behind a proxy it is for TURN alone; the proxy has one of its own for the rest.
     names = (edge.turn.host,) if edge.tls.mode == "external" and edge.turn else edge.names
-    for problem in judge_certificate(edge.tls.cert, edge.tls.key, names):
-        if problem.severity == "error":
-            loaded.add(("tls", problem.about), problem.message, problem.hint)
+    for found in judge_certificate(edge.tls.cert, edge.tls.key, names):
+        if found.severity == "error":
+            loaded.place(tuple(found.subject.split(".")), found)
         else:
-            warnings += (f"{problem.message}; {problem.hint}",)
-    return replace(plan, warnings=warnings)
+            warnings.append(found)
+    return replace(plan, findings=(*plan.findings, *warnings))
 
 
 def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
@@ -37,10 +39,8 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     from lkhub.host.ca import choose_ca
 
     root = choose_ca(plan.paths, plan.name, edge.names)
-    notes, files = plan.notes, dict(root.files)
+    findings, files = plan.findings, dict(root.files)
     if root.reason:
         files[plan.paths.root_change] = json.dumps({"at": time.time(), "reason": root.reason}) + "\n"
-        whose = "a new root" if root.created else "an earlier root again"
-        who = "every device has" if root.created else "devices that don't know it have"
-        notes += (f"the hub has {whose}, since {root.reason}: {who} to trust it anew (`lkhub trust`)",)
-    return replace(plan, edge=replace(edge, authority=root.authority), notes=notes), files
+        findings += (root_new(root.created, root.reason).about("root"),)
+    return replace(plan, edge=replace(edge, authority=root.authority), findings=findings), files

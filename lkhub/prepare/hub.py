@@ -9,6 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from lkhub import __version__
 from lkhub.errors import MachineError
+from lkhub.findings.catalogue.spec import (
+    engine_missing,
+    key_missing,
+    key_unknown,
+    livekit_refuses,
+)
+from lkhub.findings.finding import Edit
 from lkhub.host.engine import check_config, engine_build, is_program
 from lkhub.host.files import digest, ensure_state_dir, read_input
 from lkhub.host.installation import find_installation
@@ -116,7 +123,7 @@ def _prepare(
 def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:
     engine = loaded.spec.engine
     if engine != "bundled" and not is_program(installation.beside_spec(engine)):
-        loaded.add(("engine",), f"{engine} is not a program that this user can run", "write bundled, or the path")
+        loaded.add(("engine",), engine_missing(engine), "write bundled, or the path", Edit("engine", "bundled"))
 
 
 def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
@@ -133,9 +140,10 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
         if complaint.message not in without and not complaint.message.startswith("api_key is required to use webhooks"):
             path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
             if complaint.known:
-                loaded.add(path, "LiveKit has no such key", suggest(str(path[-1]), complaint.known))
+                unknown = key_unknown("LiveKit has no such key")
+                loaded.add(path, unknown, suggest(str(path[-1]), complaint.known))
             else:
-                loaded.add(path, complaint.message)
+                loaded.add(path, livekit_refuses(complaint.message))
 
 
 def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
@@ -150,7 +158,8 @@ def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
         "keys.source: {key: …, secret: …}"
     )
     path: Path = ("livekit", "webhook", "api_key") if "api_key" in webhook else ("livekit", "webhook")
-    loaded.add(path, "LiveKit signs webhooks with one of the hub's keys, and this names none", hint)
+    missing = key_missing("LiveKit signs webhooks with one of the hub's keys, and this names none")
+    loaded.add(path, missing, hint)
 
 
 def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:

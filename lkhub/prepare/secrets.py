@@ -8,6 +8,7 @@ file that a renderer makes with it. The process's fingerprint follows from its f
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from lkhub.findings.catalogue.spec import secret_unusable
 from lkhub.host.keyfile import Keys
 from lkhub.host.secrets import ensure_managed_keys, read_source
 from lkhub.plan.model import Plan
@@ -32,7 +33,7 @@ def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str])
     references = list_references(loaded.spec)
     unset = _find_unset(references, environ)
     for path, problem in unset.items():
-        loaded.add(path, problem)
+        loaded.add(path, secret_unusable(problem))
     for reference in references:
         try:
             text = read_source(reference.source, folder, environ)
@@ -40,7 +41,7 @@ def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str])
         except SecretError as error:
             if reference.fault_path not in unset:
                 for problem in error.problems:
-                    loaded.add(reference.fault_path, problem)
+                    loaded.add(reference.fault_path, secret_unusable(problem))
     return found
 
 
@@ -65,7 +66,7 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
         return _collect_keys(source, given)
     except SecretError as error:
         for problem in error.problems:
-            loaded.add(KEYS, problem)
+            loaded.add(KEYS, secret_unusable(problem))
         return {}
 
 

@@ -1,10 +1,12 @@
 """Plain data that remembers on which line each key stands. What reads it is `lkhub.source.yaml`: a command that only
 names keys does not load a YAML parser."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from lkhub.errors import Fault
+from lkhub.findings.declare import Statement
+from lkhub.findings.fault import Fault, make_fault
+from lkhub.findings.finding import Edit, Where
 from lkhub.shown import printable
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -28,9 +30,17 @@ class Document:
                 return self.lines[path[:length]]
         return None
 
-    def fault(self, path: Path, problem: str, hint: str = "") -> Fault:
-        """A fault at `path`, with its file and line."""
-        return Fault(self.file, self.line(path), dotted(path), problem, hint)
+    def fault(self, path: Path, statement: Statement, hint: str = "", edit: Edit | None = None) -> Fault:
+        """A fault at `path`, with its file and line. `hint` is what to write there instead, or anywhere else, and
+        `edit` the edit which that is."""
+        return make_fault(statement, self.where(path), hint, edit and self._place_edit(edit))
+
+    def where(self, path: Path) -> Where:
+        return Where(self.file, self.line(path), dotted(path))
+
+    def _place_edit(self, edit: Edit) -> Edit:
+        line = next((line for path, line in self.lines.items() if dotted(path) == edit.key), None)
+        return replace(edit, file=self.file, line=line)
 
 
 def dotted(path: Path) -> str:

@@ -10,7 +10,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from lkhub.errors import Fault
+from lkhub.findings.catalogue.spec import key_twice, spec_unreadable, value_wrong
+from lkhub.findings.declare import Statement
+from lkhub.findings.fault import make_fault
+from lkhub.findings.finding import Where
 from lkhub.source.located import Document, Path, dotted
 
 # A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in
@@ -38,7 +41,7 @@ def parse_plain(raw: bytes, file: str) -> tuple[Any, Document]:
         root = _compose(raw)
         data = None if root is None else _Reader(document).read(root, ())
     except _UnreadableError as error:
-        document.faults.append(Fault(file, error.line, "", error.problem, error.hint))
+        document.faults.append(make_fault(spec_unreadable(error.problem), Where(file, error.line), error.hint))
     return data, document
 
 
@@ -51,7 +54,7 @@ def parse_document(raw: bytes, file: str) -> Document:
             _Reader(document).read_root(root)
     except _UnreadableError as error:
         document.data.clear()
-        document.faults.append(Fault(file, error.line, "", error.problem, error.hint))
+        document.faults.append(make_fault(spec_unreadable(error.problem), Where(file, error.line), error.hint))
     return document
 
 
@@ -136,13 +139,13 @@ class _Reader:
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, ScalarNode):
-                self.fault(line, path, "a key must be plain text")
+                self.fault(line, path, spec_unreadable("a key must be plain text"))
                 continue
             key = str(key_node.value)
             below = (*path, key)
             if key in data:
                 first = self.document.lines[below]
-                self.fault(line, below, f"given twice, first on line {first}", "keep one of them")
+                self.fault(line, below, key_twice(first), "keep one of them")
                 continue
             self.document.lines[below] = line
             data[key] = self.read(value_node, below)
@@ -152,11 +155,12 @@ class _Reader:
         try:
             return self.constructor.construct_object(node)
         except (YAMLError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError):
-            self.fault(node.start_mark.line + 1, path, "not a value that YAML can read", "put text in quotes")
+            unreadable = value_wrong("not a value that YAML can read")
+            self.fault(node.start_mark.line + 1, path, unreadable, "put text in quotes")
             self.document.broken.add(path)
             return None
 
-    def fault(self, line: int, path: Path, problem: str, hint: str = "") -> None:
+    def fault(self, line: int, path: Path, statement: Statement, hint: str = "") -> None:
         # Below `keys` a mistyped key may be the secret itself.
         named = path[:1] if path[:1] == ("keys",) else path
-        self.document.faults.append(Fault(self.document.file, line, dotted(named), problem, hint))
+        self.document.faults.append(make_fault(statement, Where(self.document.file, line, dotted(named)), hint))

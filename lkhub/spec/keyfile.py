@@ -5,7 +5,9 @@ No message repeats any of it: in the most common mistakes the secret stands wher
 
 from typing import Any
 
-from lkhub.errors import Fault
+from lkhub.findings.catalogue.spec import secret_unusable
+from lkhub.findings.fault import Fault, make_fault
+from lkhub.findings.finding import Where
 from lkhub.secret import Secret, SecretError
 from lkhub.source.yaml import parse_plain
 from lkhub.spec.keys import check_pair
@@ -20,9 +22,7 @@ def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
     """
     data, document = parse_plain(raw, file)
     # The document's own faults name the key, which may be the secret.
-    faults = [
-        Fault(file, fault.line, "", f"{fault.problem}; {fault.hint or f'write {_FORM}'}") for fault in document.faults
-    ]
+    faults = [_fault(file, fault.line, f"{fault.title}; {fault.hint or f'write {_FORM}'}") for fault in document.faults]
     keys: dict[str, Secret] = {}
     if isinstance(data, dict) and data:
         for key, value in data.items():
@@ -31,12 +31,16 @@ def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
             try:
                 keys[key] = _read_pair(key, value)
             except ValueError as error:
-                faults.append(Fault(file, document.line((key,)), "", str(error)))
+                faults.append(_fault(file, document.line((key,)), str(error)))
     elif not faults:
-        faults.append(Fault(file, document.lines.get(()), "", _explain_other(data)))
+        faults.append(_fault(file, document.lines.get(()), _explain_other(data)))
     if faults:
         raise SecretError(*(str(fault) for fault in sorted(faults, key=lambda fault: fault.line or 0)))
     return keys
+
+
+def _fault(file: str, line: int | None, problem: str) -> Fault:
+    return make_fault(secret_unusable(problem), Where(file, line))
 
 
 def _read_pair(key: str, value: Any) -> Secret:

@@ -13,7 +13,10 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lkhub.errors import Fault, SpecError
+from lkhub.findings.catalogue.spec import key_unknown, value_wrong
+from lkhub.findings.declare import Statement
+from lkhub.findings.fault import Fault, SpecError, place_finding
+from lkhub.findings.finding import Edit, Finding
 from lkhub.shown import shown
 from lkhub.source.located import Document, Path
 from lkhub.source.yaml import parse_document
@@ -39,10 +42,16 @@ class LoadedSpec:
         """Whether the value at `path` is a default that stands in for a broken one."""
         return any(path[: len(broken)] == broken for broken in self.broken)
 
-    def add(self, path: Path, problem: str, hint: str = "") -> None:
-        """Add a fault at `path`, unless the value there is broken already."""
+    def add(self, path: Path, statement: Statement, hint: str = "", edit: Edit | None = None) -> None:
+        """Add a fault at `path`, unless the value there is broken already. `edit` is the edit that `hint` tells, where
+        the right value is known."""
         if not self.is_broken(path):
-            self.faults.append(self.document.fault(path, problem, hint))
+            self.faults.append(self.document.fault(path, statement, hint, edit))
+
+    def place(self, path: Path, finding: Finding) -> None:
+        """Add what was found out about the value at `path`, unless that is broken already."""
+        if not self.is_broken(path):
+            self.faults.append(place_finding(finding, self.document.where(path)))
 
     def require_sound(self) -> Spec:
         """The spec, or SpecError with all faults."""
@@ -57,12 +66,13 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
     faults = list(document.faults)
     broken = set(document.broken)
     bundled = document.data.get("engine", "bundled") == "bundled"
-    for path, problem, hint in find_refused(document.data.get("livekit"), bundled=bundled):
-        faults.append(document.fault(("livekit", *path), problem, hint))
+    for path, statement, hint in find_refused(document.data.get("livekit"), bundled=bundled):
+        faults.append(document.fault(("livekit", *path), statement, hint))
         broken.add(("livekit", *path))
     for path in _find_empty(document.data, Spec):
         if path not in document.broken:
-            faults.append(document.fault(path, "empty", "write a value, or leave the key out for its default"))
+            hint = "write a value, or leave the key out for its default"
+            faults.append(document.fault(path, value_wrong("empty"), hint))
             broken.add(path)
     # An unreadable item stays in its list for one round, so that the others are judged by their own numbers.
     data = _without(document.data, {path for path in broken if isinstance(path[-1], str)})
@@ -77,10 +87,13 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
                     continue
                 if path[:1] == ("keys",) and details["type"] != "value_error":
                     # A mistyped key in here may be the secret itself: neither key nor value is repeated.
-                    path, problem, hint = ("keys",), explain_keys(data["keys"]), ""
+                    path, statement, hint = ("keys",), value_wrong(explain_keys(data["keys"])), ""
+                elif details["type"] == "extra_forbidden":
+                    statement, hint = _explain_unknown(path)
                 else:
                     problem, hint = _explain(details, path)
-                faults.append(document.fault(path, problem, hint))
+                    statement = value_wrong(problem)
+                faults.append(document.fault(path, statement, hint))
                 broken.add(path)
             data = _without(data, broken)
 
@@ -137,8 +150,6 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
     """Problem and hint, in our words, of one pydantic error."""
     context = details.get("ctx", {})
     match details["type"]:
-        case "extra_forbidden":
-            return _explain_unknown(path)
         case "value_error":
             return str(context["error"]), ""
         case "literal_error":
@@ -161,13 +172,13 @@ def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
     return details["msg"], ""
 
 
-def _explain_unknown(path: Path) -> tuple[str, str]:
+def _explain_unknown(path: Path) -> tuple[Statement, str]:
     model = _model_at(path[:-1])
     assert model
     known = list(model.model_fields)
     if elsewhere := _find_field(str(path[-1]), Spec):
-        return "unknown key here", f"it belongs at {elsewhere}"
-    return "unknown key", suggest(str(path[-1]), known)
+        return key_unknown("unknown key here"), f"it belongs at {elsewhere}"
+    return key_unknown(), suggest(str(path[-1]), known)
 
 
 def suggest(given: str, known: Sequence[str]) -> str:

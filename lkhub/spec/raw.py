@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from lkhub.findings.catalogue.spec import key_refused, value_wrong
+from lkhub.findings.declare import Statement
 from lkhub.source.located import Path, dotted
 
 OWNED_LIVEKIT_KEYS: dict[Path, str] = {
@@ -35,7 +37,7 @@ _NOT_BUILT_IN: tuple[Path, ...] = (("rtc", "enable_warp"),)
 _REDIS: Path = ("redis", "address")
 
 
-def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, str]]:
+def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, Statement, str]]:
     """Path below `livekit`, problem and hint of every raw key that is not taken, by the `bundled` engine or another."""
     yield from _find_owned(livekit)
     address = _value(livekit, _REDIS)
@@ -47,13 +49,14 @@ def find_refused(livekit: Any, *, bundled: bool) -> Iterator[tuple[Path, str, st
         where = where or "HOST"
         where += "" if where.rpartition(":")[2].isdigit() else ":6379"
         tls = ", and redis.tls: {enabled: true}" if scheme == "rediss" else ""
-        yield _REDIS, "Redis is found by HOST:PORT alone, without a scheme", f"write address: {where}{tls}"
+        yield _REDIS, value_wrong("Redis is found by HOST:PORT alone, without a scheme"), f"write address: {where}{tls}"
     for path in _NOT_BUILT_IN if bundled else ():
         if _value(livekit, path) not in (None, False):
-            yield path, "this engine is built without it", "leave it out; LiveKit itself has it off by default"
+            hint = "leave it out; LiveKit itself has it off by default"
+            yield path, key_refused("this engine is built without it"), hint
 
 
-def _find_owned(livekit: Any) -> Iterator[tuple[Path, str, str]]:
+def _find_owned(livekit: Any) -> Iterator[tuple[Path, Statement, str]]:
     if not isinstance(livekit, dict):
         return
     for path, instead in OWNED_LIVEKIT_KEYS.items():
@@ -61,9 +64,10 @@ def _find_owned(livekit: Any) -> Iterator[tuple[Path, str, str]]:
         for step in path[:-1]:
             above = above.get(step, {})
         if not isinstance(above, dict):
-            yield path[:-1], "a mapping is expected; as it is, it would throw away what the spec says", ""
+            problem = "a mapping is expected; as it is, it would throw away what the spec says"
+            yield path[:-1], value_wrong(problem), ""
         elif path[-1] in above:
-            yield path, f"{dotted(path)} follows from the spec", f"set {instead} instead"
+            yield path, key_refused(f"{dotted(path)} follows from the spec"), f"set {instead} instead"
 
 
 def _value(data: Any, path: Path) -> Any:

@@ -78,4 +78,4 @@ class InForce:
         notes = self.hub.plan.notes if self.hub else ()
         for note in notes:
             if before is None or note not in before.plan.notes:
-                self._say(note)
+                self._say(note.sentence)

@@ -151,6 +151,23 @@ def test_half_a_character_can_be_printed(tmp_path: Path) -> None:
     assert b"\x1b" not in done.stderr
 
 
+def test_script_gets_the_faults_of_a_spec_as_findings(run: Run) -> None:
+    Path("hub.yaml").write_text("web: 0\nstun: [a.example:3478]\nmedia: {advertise: {stun: a.example:3478}}\n")
+    done = run("up", "--json")
+    assert done.code == 2
+    web, media = json.loads(done.out)["findings"]
+    assert (web["code"], web["subject"], web["severity"]) == ("value-wrong", "web", "error")
+    assert web["where"] == {"file": "hub.yaml", "line": 1, "key": "web"}
+    assert media["fix"] == [
+        {
+            "text": "write auto",
+            "edit": {"file": "hub.yaml", "line": 3, "key": "media.advertise", "value": "auto"},
+        }
+    ]
+    assert "2 faults in the spec; nothing was changed" in done.err
+    assert run("up").out == "", "nothing that a script did not ask for"
+
+
 def test_all_faults_are_printed_with_their_lines(run: Run) -> None:
     Path("hub.yaml").write_text("web: 0\nmedia:\n  upd: 1\nengine: ./nowhere\nkeys: {source: {file: nowhere.yaml}}\n")
     done = run("up")

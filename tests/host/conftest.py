@@ -35,8 +35,10 @@ class CertificateFiles:
     def judge(self, *names: str, cert: Path | None = None) -> str:
         """`SEVERITY CODE: MESSAGE; HINT`, a line for each problem, with the folder's path shown as DIR."""
         problems = judge_certificate(str(cert or self.cert), str(self.key), names or (NAME,), NOW)
-        assert [p.about for p in problems] == ["key" if p.code.startswith("key") else "cert" for p in problems]
-        lines = [f"{p.severity} {p.code}: {p.message}; {p.hint}" for p in problems]
+        assert [p.subject for p in problems] == [
+            "tls.key" if p.code.startswith("key") else "tls.cert" for p in problems
+        ]
+        lines = [f"{p.severity} {p.code}: {p.sentence}" for p in problems]
         return "\n".join(lines).replace(str(self.folder), "DIR")
 
 

@@ -152,8 +152,8 @@ def test_stun_server_that_does_not_answer_is_a_problem_that_is_told(
     script: str, problem: str, engine: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "STUN_SECONDS", 0.2)
-    assert ask(STUN, ask_domain=False, engine=engine(script)) == LookedUp(problem=problem)
+    assert ask(STUN, ask_domain=False, engine=engine(script)) == LookedUp(stun_failure=problem)
 
 
 def test_engine_that_is_missing_is_one_too() -> None:
-    assert ask(STUN, ask_domain=False) == LookedUp(problem="the engine did not ask it: FileNotFoundError")
+    assert ask(STUN, ask_domain=False) == LookedUp(stun_failure="the engine did not ask it: FileNotFoundError")

@@ -36,7 +36,7 @@ def ask(path: str) -> Ask:
 
 def judge(facts: TailscaleFacts, domain: str | None = NAME) -> list[str]:
     problems = judge_tailscale(replace(facts, where="/t.sock"), domain, "ann")
-    return [f"{problem.code}: {problem.message}; {problem.hint}" for problem in problems]
+    return [f"{problem.code}: {problem.sentence}" for problem in problems]
 
 
 def test_node_that_can_have_a_certificate(ask: Ask, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,4 +251,4 @@ def test_standalone_mac_application_is_asked_on_its_port_with_its_password(tmp_p
     assert (daemon.where, daemon.port, daemon.password) == ("localhost:41112", 41112, "secret-of-the-mac")
     assert "secret-of-the-mac" not in repr(daemon)
     stopped = judge_tailscale(TailscaleFacts(daemon.where, "refused"), NAME, "ann")
-    assert [problem.hint for problem in stopped] == ["start the Tailscale application"]
+    assert [problem.fix[0].text for problem in stopped] == ["start the Tailscale application"]

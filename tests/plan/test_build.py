@@ -7,6 +7,7 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.spec.load import LoadedSpec, load_spec
+from tests.findings.make import titles
 from tests.machines import (
     DOCKER,
     ETHERNET,
@@ -65,7 +66,7 @@ def test_lan_hub_without_tls_is_told_and_bound_by_its_address() -> None:
 
 
 def test_lan_hub_says_which_address_it_took_and_why_not_the_others() -> None:
-    notes = build("reach: lan").notes
+    notes = titles(build("reach: lan"))
     assert notes[0] == "clients are told 192.168.1.5, on eth0, which carries the default route"
     assert "not 172.17.0.1 on docker0: a bridge for containers or virtual machines" in notes
     assert "not 192.168.1.6 on wlan0: set media.advertise to use it" in notes
@@ -86,9 +87,9 @@ def test_lan_hub_is_behind_its_edge() -> None:
 
 def test_hub_without_tls_says_that_browsers_elsewhere_need_it() -> None:
     [warning] = build("reach: lan\ntls: {mode: off}\nweb: 9000").warnings
-    assert "no TLS" in warning
-    assert "camera and microphone" in warning
-    assert "127.0.0.1:9000" in warning
+    assert "no TLS" in warning.title
+    assert "camera and microphone" in warning.title
+    assert "127.0.0.1:9000" in warning.title
 
 
 def test_tokens_are_open_on_this_machine_alone() -> None:
@@ -153,20 +154,20 @@ def test_machine_without_a_lan_says_what_it_found() -> None:
     [fault] = loaded.faults
     assert (fault.line, fault.key) == (2, "reach")
     for shown in ("172.17.0.1 on docker0 (a bridge", "100.64.0.7 on tailscale0 (a VPN"):
-        assert shown in fault.problem
-    assert "()" not in fault.problem
-    assert "127.0.0.1" not in fault.problem, "nobody would look for a LAN there"
+        assert shown in fault.title
+    assert "()" not in fault.title
+    assert "127.0.0.1" not in fault.title, "nobody would look for a LAN there"
 
 
 def test_machine_without_any_address_says_so() -> None:
     [fault] = judge("reach: lan", make_facts(interface("eth0", "lan"))).faults
-    assert "no address at all" in fault.problem
+    assert "no address at all" in fault.title
 
 
 def test_interface_that_is_named_and_has_no_address_is_no_empty_reason() -> None:
     [fault] = judge("reach: lan\nmedia: {interfaces: [veth1a2b]}").faults
-    assert "()" not in fault.problem
-    assert "127.0.0.1" not in fault.problem, "nobody would look for a LAN there"
+    assert "()" not in fault.title
+    assert "127.0.0.1" not in fault.title, "nobody would look for a LAN there"
 
 
 def test_clients_are_never_left_without_a_stun_server_of_this_hub() -> None:

@@ -10,6 +10,7 @@ from lkhub.plan.edge import DEFAULT_MODES, list_authorities, tls_mode
 from lkhub.plan.model import EdgePlan, Plan
 from lkhub.plan.network import LookedUp, NetworkFacts
 from lkhub.spec.load import LoadedSpec, load_spec
+from tests.findings.make import NO_TAILSCALED
 from tests.machines import INSTALLATION, MACHINES
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"
@@ -276,8 +277,8 @@ def test_what_a_mode_lacks_or_does_not_use_is_a_fault_at_its_key(text: str, faul
     assert all(fault.hint for fault in found)
 
 
-def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NetworkFacts:
-    return replace(MACHINES["laptop"], looked_up=LookedUp(tailnet=name, problem=problem, hint=hint))
+def in_tailnet(name: str | None) -> NetworkFacts:
+    return replace(MACHINES["laptop"], looked_up=LookedUp(tailnet=name, no_tailnet=None if name else NO_TAILSCALED))
 
 
 @pytest.mark.parametrize(
@@ -285,9 +286,9 @@ def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NetworkFa
     [
         (
             "reach: lan\ntls: {mode: tailscale}",
-            in_tailnet(None, "tailscaled does not run", "start it"),
+            in_tailnet(None),
             "tls.mode",
-            "run",
+            "tailscaled is not running",
         ),
         ("reach: lan\ndomain: a.example.com\ntls: {mode: tailscale}", in_tailnet(TAILNET), "domain", "not this node's"),
         ("tls: {mode: tailscale}", in_tailnet(TAILNET), "tls.mode", "its own devices"),
@@ -308,7 +309,7 @@ def in_tailnet(name: str | None, problem: str = "", hint: str = "") -> NetworkFa
 )
 def test_tailnet_has_its_own_conditions(text: str, facts: NetworkFacts, key: str, said: str) -> None:
     faults = {fault.key: fault for fault in judge(text, facts).faults}
-    assert said in faults[key].problem
+    assert said in faults[key].title
     assert faults[key].hint
 
 

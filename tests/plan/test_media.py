@@ -10,6 +10,7 @@ from lkhub.plan.media import needs_domain
 from lkhub.plan.model import Plan
 from lkhub.plan.network import InterfaceKind, LookedUp, NetworkFacts
 from lkhub.spec.load import load_spec
+from tests.findings.make import NO_TAILSCALED, titles
 from tests.machines import (
     DOCKER,
     ETHERNET,
@@ -52,7 +53,7 @@ def refuse(text: str, facts: NetworkFacts) -> tuple[str, str, str]:
     loaded = load_spec(text.encode())
     build_plan(loaded, facts, INSTALLATION)
     [fault] = loaded.faults
-    return fault.key, fault.problem, fault.hint
+    return fault.key, fault.title, fault.hint
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_media_listens_where_the_told_addresses_lead(text: str, machine: str, in
     ],
 )
 def test_choice_is_explained(text: str, machine: str, said: str) -> None:
-    assert said in build(text, MACHINES[machine]).notes
+    assert said in titles(build(text, MACHINES[machine]))
 
 
 def test_machine_without_public_ipv4_says_who_is_left_out() -> None:
@@ -159,7 +160,7 @@ def test_machine_without_public_ipv4_says_who_is_left_out() -> None:
     facts = make_facts(LOOPBACK, PUBLIC_V6, WIFI, looked_up=resolved("2600::4"))
     plan = build(PUBLIC_HUB, facts)
     assert [str(address) for address in plan.media.advertise] == ["2600::4"]
-    assert any("clients without IPv6 can't reach this hub" in note for note in plan.notes)
+    assert any("clients without IPv6 can't reach this hub" in note for note in titles(plan))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_interface_that_tailscale_would_make_is_told_as_such() -> None:
 
 def test_tailscale_that_does_not_answer_is_one_fault() -> None:
     """That there is no address in the tailnet either is the same one."""
-    looked_up = LookedUp(problem="tailscaled is not running", hint="start it")
+    looked_up = LookedUp(no_tailnet=NO_TAILSCALED)
     facts = make_facts(LOOPBACK, WIFI, looked_up=looked_up)
     assert refuse("reach: lan\ntls: {mode: tailscale}", facts) == ("tls.mode", "tailscaled is not running", "start it")
 
@@ -249,10 +250,10 @@ def test_machine_in_a_tailnet_whose_interface_is_gone_says_what_connects_it() ->
 
 def test_hub_without_a_network_still_starts_where_stun_was_to_be_asked() -> None:
     """A machine that boots before its router."""
-    facts = make_facts(LOOPBACK, looked_up=LookedUp(problem="the network is unreachable"))
+    facts = make_facts(LOOPBACK, looked_up=LookedUp(stun_failure="the network is unreachable"))
     plan = build(PUBLIC_HUB + STUN, facts)
     assert [str(address) for address in plan.media.advertise] == ["127.0.0.1"]
-    assert any("the network is unreachable" in note for note in plan.notes)
+    assert any("the network is unreachable" in note for note in titles(plan))
     assert plan.edge is not None
     assert len(set(plan.edge.listen)) == len(plan.edge.listen), "one address is bound once"
     lan = build("reach: lan\n" + STUN, facts)
@@ -346,7 +347,7 @@ def test_public_address_of_a_tunnel_is_an_address(facts: NetworkFacts, told: lis
 def test_public_address_of_a_tunnel_is_asked_for_and_said() -> None:
     facts = make_facts(LOOPBACK, WG_PUBLIC, routes=("wg0",))
     assert needs_domain(load_spec(PUBLIC_HUB.encode()).spec, facts)
-    assert "clients are told 1.2.3.4, the public address on wg0, a tunnel" in build(PUBLIC_HUB, facts).notes
+    assert "clients are told 1.2.3.4, the public address on wg0, a tunnel" in titles(build(PUBLIC_HUB, facts))
 
 
 def test_address_behind_a_tunnel_leads_to_it() -> None:
@@ -360,20 +361,20 @@ def test_default_route_makes_any_bridge_the_lan(kind: InterfaceKind) -> None:
     facts = make_facts(LOOPBACK, interface("vmbr0", kind, "192.168.1.10/24"), WIFI, routes=("vmbr0",))
     plan = build("reach: lan", facts)
     assert [str(address) for address in plan.media.advertise] == ["192.168.1.10"]
-    assert plan.notes[0] == "clients are told 192.168.1.10, on vmbr0, which carries the default route"
+    assert titles(plan)[0] == "clients are told 192.168.1.10, on vmbr0, which carries the default route"
 
 
 def test_bridge_without_a_card_is_taken_where_nothing_else_is_left_and_that_is_said() -> None:
     vmbr0 = interface("vmbr0", "cardless", "192.168.1.10/24")
     plan = build("reach: lan", make_facts(LOOPBACK, DOCKER, TAILSCALE, vmbr0, routes=()))
     assert [str(address) for address in plan.media.advertise] == ["192.168.1.10"]
-    assert plan.notes[0] == (
+    assert titles(plan)[0] == (
         "clients are told 192.168.1.10, on vmbr0, a bridge without a network card: there is no other address that a "
         "LAN could reach"
     )
     beside = build("reach: lan", make_facts(LOOPBACK, vmbr0, WIFI, routes=()))
     assert [str(address) for address in beside.media.advertise] == ["192.168.1.6"]
-    assert "not 192.168.1.10 on vmbr0: a bridge without a network card" in beside.notes
+    assert "not 192.168.1.10 on vmbr0: a bridge without a network card" in titles(beside)
 
 
 def test_private_answer_for_the_domain_may_be_split_dns() -> None:

@@ -28,7 +28,7 @@ def list_outside(text: str, machine: str = "laptop") -> list[str]:
 
 
 def list_faults(text: str) -> list[tuple[int | None, str, str]]:
-    return [(fault.line, fault.key, fault.problem) for fault in plan(text)[1].faults]
+    return [(fault.line, fault.key, fault.title) for fault in plan(text)[1].faults]
 
 
 def test_local_hub_binds_loopback_alone() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.errors import SpecError
+from lkhub.findings.fault import SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.network import LookedUp

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.errors import SpecError
+from lkhub.findings.fault import SpecError
 from lkhub.host.ca import parse_root
 from tests.certificates import Made, make
 from tests.prepare.conftest import LAN, Run, refuse
@@ -30,11 +30,11 @@ def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> 
     first = run.apply(LAN)
     root = first.files[first.plan.paths.ca_root]
     assert run(LAN + "web: 9000").files[first.plan.paths.ca_root] == root
-    assert not any("new root" in note for note in first.plan.notes), "no device has trusted another one"
+    assert not any("new root" in note.title for note in first.plan.notes), "no device has trusted another one"
     assert first.plan.paths.root_change not in first.files
     moved = run(LAN + "domain: hub.example.com")
     assert moved.files[first.plan.paths.ca_root] != root
-    assert any("new root" in note and "lkhub trust" in note for note in moved.plan.notes)
+    assert any("new root" in note.title and "lkhub trust" in note.title for note in moved.plan.notes)
     change = json.loads(moved.files[moved.plan.paths.root_change])
     assert change["reason"] == "the earlier one is not good for hub.example.com"
     assert abs(change["at"] - time.time()) < 60
@@ -46,9 +46,9 @@ def test_root_that_comes_back_is_told_as_one_that_some_devices_know(run: Run) ->
     run.apply(LAN + "domain: b.example.com")
     back = run(LAN + "domain: a.example.com")
     assert back.files[first.plan.paths.ca_root] == first.files[first.plan.paths.ca_root]
-    (note,) = (note for note in back.plan.notes if "root" in note)
-    assert note.startswith("the hub has an earlier root again")
-    assert "devices that don't know it" in note
+    (note,) = (note for note in back.plan.notes if "root" in note.title)
+    assert note.title.startswith("the hub has an earlier root again")
+    assert "devices that don't know it" in note.title
 
 
 def test_hub_without_an_authority_has_no_root(run: Run) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lkhub.errors import InputError, MachineError, SpecError
+from lkhub.errors import InputError, MachineError
+from lkhub.findings.fault import SpecError
 from lkhub.host.engine import ConfigMessage
 from lkhub.host.kernel import require_load_figures
 from lkhub.plan.installation import Installation
@@ -156,7 +157,7 @@ def test_every_wrong_pair_of_a_key_file_is_a_fault_in_its_order(run: Run) -> Non
     with pytest.raises(SpecError) as refused:
         run("keys: {source: {file: keys.yaml}}")
     assert [fault.key for fault in refused.value.faults] == ["keys.source"] * 3
-    assert [fault.problem.split(": ")[0] for fault in refused.value.faults] == [
+    assert [fault.title.split(": ")[0] for fault in refused.value.faults] == [
         "keys.yaml:1",
         "keys.yaml:2",
         "keys.yaml:11",
@@ -197,7 +198,7 @@ def test_raw_key_that_livekit_has_not_comes_with_a_near_match(
         run(f"name: hub\nlivekit:\n  room: {{}}\n  {given}: {{}}\n")
     [fault] = refused.value.faults
     assert (fault.line, fault.key) == (4, f"livekit.{given}")
-    assert (fault.problem, fault.hint) == ("LiveKit has no such key", hint)
+    assert (fault.title, fault.hint) == ("LiveKit has no such key", hint)
 
 
 WEBHOOK = "livekit:\n  webhook:\n    urls: ['http://127.0.0.1:9/x']\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from lkhub.errors import SpecError
+from lkhub.findings.fault import SpecError
 from lkhub.host.keyfile import Keys
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
@@ -53,8 +53,8 @@ def explain(source: str, paths: StatePaths, **environ: str) -> str:
     assert not os.path.exists(paths.root), "bad input changes nothing"
     [fault] = loaded.faults
     assert (fault.key, fault.line) == ("keys.source", 1)
-    assert SECRET[:20] not in fault.problem
-    return fault.problem
+    assert SECRET[:20] not in fault.title
+    return fault.title
 
 
 def test_given_key_is_taken_as_it_is(paths: StatePaths) -> None:

@@ -50,7 +50,7 @@ def test_nothing_is_a_spec_of_defaults(text: str) -> None:
 def test_anything_but_a_mapping_is_refused(text: str) -> None:
     [fault] = parse(text).faults
     assert (fault.line, fault.key) == (1, "")
-    assert "mapping of keys" in fault.problem
+    assert "mapping of keys" in fault.title
 
 
 def test_scalars_are_those_of_yaml_1_2() -> None:
@@ -76,14 +76,14 @@ def test_key_given_twice_says_where_it_was_first() -> None:
 def test_invalid_utf_8_names_the_byte_and_its_line() -> None:
     [fault] = parse(b"name: hub\nweb: 80\n# caf\xe9\n").faults
     assert fault.line == 3
-    assert fault.problem == "byte 0xe9 is not valid UTF-8"
+    assert fault.title == "byte 0xe9 is not valid UTF-8"
     assert fault.hint == "save the file as UTF-8"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
 def test_other_encodings_are_refused(encoding: str) -> None:
     [fault] = parse("name: hub # é".encode(encoding)).faults
-    assert "UTF-8" in fault.problem
+    assert "UTF-8" in fault.title
 
 
 def test_byte_order_mark_is_no_fault() -> None:
@@ -94,7 +94,7 @@ def test_ten_megabytes_are_refused_at_once() -> None:
     began = time.process_time()
     [fault] = parse(b"name: hub\n" * 1_000_000).faults
     assert time.process_time() - began < 0.1
-    assert fault.problem.startswith("10,000,000 bytes is too large for a spec")
+    assert fault.title.startswith("10,000,000 bytes is too large for a spec")
     assert fault.line is None
     assert fault.hint
 
@@ -126,14 +126,14 @@ def test_greedy_text_ends_soon(name: str) -> None:
 def test_bomb_of_aliases_is_refused() -> None:
     document = parse(BOMB)
     [fault] = document.faults
-    assert fault.problem == f"more than {MAX_NODES:,} values, aliases counted"
+    assert fault.title == f"more than {MAX_NODES:,} values, aliases counted"
     assert document.data == {}
 
 
 @pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "&a {a: *a}"])
 def test_value_that_holds_itself_is_refused(text: str) -> None:
     [fault] = parse(text).faults
-    assert fault.problem == f"nested more than {MAX_DEPTH} levels deep"
+    assert fault.title == f"nested more than {MAX_DEPTH} levels deep"
 
 
 def test_depth_that_a_person_could_write_is_read() -> None:
@@ -189,9 +189,9 @@ def test_what_is_not_yaml_is_one_fault_with_its_line(text: str, line: int) -> No
     document = parse(text)
     [fault] = document.faults
     assert fault.line == line
-    assert fault.problem.startswith("not YAML: ")
-    assert "('<" not in fault.problem, "the parser's own data structures are no text for people"
-    assert "not YAML: but" not in fault.problem, "half a sentence"
+    assert fault.title.startswith("not YAML: ")
+    assert "('<" not in fault.title, "the parser's own data structures are no text for people"
+    assert "not YAML: but" not in fault.title, "half a sentence"
     assert document.data == {}
 
 
@@ -203,8 +203,8 @@ def test_tabs_have_a_hint() -> None:
 @pytest.mark.parametrize("control", ["\x00", "\x07", "\x1b", "\x7f"])
 def test_control_characters_are_refused(control: str) -> None:
     [fault] = parse(f"a: x{control}y\n").faults
-    assert fault.problem.startswith("not YAML: ")
-    assert control not in fault.problem
+    assert fault.title.startswith("not YAML: ")
+    assert control not in fault.title
 
 
 def test_item_after_one_that_cannot_be_read_keeps_its_number() -> None:

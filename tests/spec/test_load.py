@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel
 
-from lkhub.errors import SpecError
+from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.findings.fault import SpecError
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.types import PortRange
@@ -39,8 +40,8 @@ def test_empty_key_is_a_fault_and_no_default(key: str, null: str) -> None:
     text = "".join(f"{'  ' * depth}{step}:\n" for depth, step in enumerate(steps))
     [fault] = load(f"{text.rstrip()} {null}\n").faults
     assert (fault.line, fault.key) == (len(steps), key)
-    assert fault.problem.startswith("empty")
-    assert "leave" in f"{fault.problem}{fault.hint}" or key.startswith("keys")
+    assert fault.title.startswith("empty")
+    assert "leave" in f"{fault.title}{fault.hint}" or key.startswith("keys")
 
 
 def test_raw_keys_of_livekit_may_be_null() -> None:
@@ -88,10 +89,10 @@ def test_item_after_one_that_cannot_be_read_keeps_its_number() -> None:
 def test_fault_of_a_default_that_stands_in_is_not_added() -> None:
     loaded = load("web: x\nmedia: 5\n")
     before = list(loaded.faults)
-    loaded.add(("web",), "is taken")
-    loaded.add(("media", "udp"), "is taken")
+    loaded.add(("web",), value_wrong("is taken"))
+    loaded.add(("media", "udp"), value_wrong("is taken"))
     assert loaded.faults == before
-    loaded.add(("turn", "udp"), "is taken", "give another")
+    loaded.add(("turn", "udp"), value_wrong("is taken"), "give another")
     assert [(fault.line, fault.key, fault.hint) for fault in loaded.faults[len(before) :]] == [
         (None, "turn.udp", "give another")
     ]
@@ -113,7 +114,7 @@ def test_fault_of_a_default_that_stands_in_is_not_added() -> None:
 def test_unknown_key_has_a_way_out(text: str, hint: str) -> None:
     [fault] = load(text).faults
     assert fault.hint == hint
-    assert fault.problem.startswith("unknown key")
+    assert fault.title.startswith("unknown key")
 
 
 def test_unknown_key_stands_on_its_own_line_at_every_level() -> None:
@@ -154,12 +155,12 @@ def test_fault_is_one_line_a_person_can_read() -> None:
     for text in ('"a\\nb": 1', '"\\e[2J": 1', 'name: "a\\nb"', 'name: "\\e[2J"', 'media: {advertise: "\\e[2J"}'):
         [fault] = load(text).faults
         assert fault.key.isprintable() or not fault.key
-        assert fault.problem.isprintable()
+        assert fault.title.isprintable()
 
 
 def test_long_values_are_shortened() -> None:
     [fault] = load("reach: " + "x" * 1000).faults
-    assert len(fault.problem) < 120
+    assert len(fault.title) < 120
     [fault] = load("k" * 1000 + ": 1").faults
     assert len(str(fault)) < 400
 

@@ -14,7 +14,8 @@ import anyio.to_thread
 import pytest
 
 from lkhub.cli.shared import exits
-from lkhub.errors import EXIT_BUG, Fault, HubError, InputError, MachineError, SpecError, flatten
+from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, flatten
+from lkhub.findings.fault import SpecError
 from lkhub.host.control import SILENCE_SECONDS, NotRunningError, ask
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import identify
@@ -27,6 +28,7 @@ from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Outcome, Supervisor
+from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
 
@@ -176,7 +178,7 @@ def test_every_error_of_a_group_is_told() -> None:
 
 
 def test_single_error_of_a_group_stays_itself() -> None:
-    fault = SpecError([Fault("hub.yaml", 1, "media", "wrong")])
+    fault = SpecError([make_fault("hub.yaml", 1, "media", "wrong")])
     with pytest.raises(SpecError) as failed:
         raise_group(fault)
     assert failed.value is fault

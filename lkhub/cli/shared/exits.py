@@ -15,8 +15,10 @@ def run(command: Callable[[], object]) -> None:
     try:
         command()
     except HubError as error:
-        from lkhub.cli.shared.show import show_error
+        from lkhub.cli.shared.show import show_error, show_json
 
+        if "--json" in sys.argv[1:] and (data := error.as_json()):
+            show_json(data)
         show_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:

@@ -162,7 +162,7 @@ def show_findings(findings: Iterable["Finding"]) -> None:
     """Findings with cause and fix, on stderr. One that nothing can be done about is a note."""
     for finding in findings:
         if finding.is_note:
-            say(f"{finding.title}: {finding.cause} [{finding.code}]", "note", _COLOURS["info"])
+            say(f"{': '.join(filter(None, (finding.title, finding.cause)))} [{finding.code}]", "note", _COLOURS["info"])
             continue
         err.print()
         say(f"{finding.title} [{finding.code}]", finding.severity, _COLOURS[finding.severity])

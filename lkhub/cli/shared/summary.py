@@ -43,9 +43,9 @@ def show_summary(
     # Such as a new root, which is not the hub's before the change is made.
     about = "of the change that waits: " if pending else ""
     for note in plan.notes:
-        say(f"{about}{note}", "note", "cyan")
+        say(f"{about}{note.sentence}", "note", "cyan")
     for warning in plan.warnings:
-        say(f"{about}{warning}", "warning", "yellow")
+        say(f"{about}{warning.sentence}", "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
     called = replace(read_called(plan.paths), closed=around.closed_ports)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import anyio
 
-from lkhub.errors import HubError, SpecError
+from lkhub.errors import HubError
+from lkhub.findings.fault import SpecError
 from lkhub.host.network import list_interfaces
 from lkhub.prepare.hub import PreparedHub, prepare_again
 from lkhub.supervise.supervisor import Supervisor
@@ -88,7 +89,7 @@ class Addresses:
         """There is no plan for this machine as it is. Where it still has the hub's addresses, calls go on, and
         something else is amiss: a name server, a STUN server, tailscaled."""
         faults = error.faults if isinstance(error, SpecError) else ()
-        what = "; ".join(f"{fault.key}: {fault.problem}" for fault in faults) or error.message
+        what = "; ".join(f"{fault.key}: {fault.title}" for fault in faults) or error.message
         own = {str(address) for interface in list_interfaces() for address in interface.addresses}
         current = self._supervisor.in_force.hub
         if current is not None and all(str(told.local) in own for told in current.plan.media.addresses):

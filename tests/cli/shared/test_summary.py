@@ -17,6 +17,7 @@ from lkhub.plan.model import Plan, Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from tests.cli.conftest import SECRET
+from tests.findings.make import NO_TLS, note
 from tests.machines import make_facts, make_installation
 
 Captured = pytest.CaptureFixture[str]
@@ -105,7 +106,7 @@ def test_chain_that_native_applications_refuse_is_said_beside_the_success(plan: 
 
 
 def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: Captured) -> None:
-    lan = replace(plan, reach="lan", notes=("clients are told 192.168.1.5",), warnings=("no TLS yet",))
+    lan = replace(plan, reach="lan", findings=(NO_TLS, note("clients are told 192.168.1.5")))
     udp, tcp = (PathResult(path, True, "media", "", 12.0) for path in ("udp", "tcp"))
     outside = {"udp": None, "tcp": Sighting(time.time() - 150, "203.0.113.7")}
     show_summary(lan, Verified(1.0, (udp, tcp), outside))
@@ -113,15 +114,15 @@ def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: 
     assert re.search(r"verified udp +connected in 12 ms; outside: not seen\n", shown.out)
     assert re.search(r"verified tcp +connected in 12 ms; outside: 2 min ago from 203\.0\.113\.7\n", shown.out)
     assert "`lkhub verify --url ws://127.0.0.1:7880` on another machine" in shown.err
-    assert "note: clients are told 192.168.1.5\nwarning: no TLS yet\n" in shown.err
+    assert "note: clients are told 192.168.1.5\nwarning: no TLS: " in shown.err
 
 
 def test_what_a_change_that_waits_brings_is_not_told_as_if_it_were_there(plan: Plan, capsys: Captured) -> None:
     """A new root, for one: no device could trust it before the change is made."""
-    show_summary(replace(plan, notes=("the hub has a new root",), warnings=("no TLS yet",)), None, pending=True)
+    show_summary(replace(plan, findings=(NO_TLS, note("the hub has a new root"))), None, pending=True)
     shown = capsys.readouterr()
     assert "a change that waits" in shown.out
-    told = "note: of the change that waits: the hub has a new root\nwarning: of the change that waits: no TLS yet\n"
+    told = "note: of the change that waits: the hub has a new root\nwarning: of the change that waits: no TLS: "
     assert told in shown.err
 
 
@@ -155,7 +156,7 @@ def test_code_is_what_a_phone_can_use_and_stands_above_the_lines_that_everybody_
     record["reach"] = reach
     record["urls"] |= urls
     Path(plan.paths.applied).write_text(json.dumps(record))
-    show_summary(replace(plan, notes=("clients are told 192.168.1.5",)), Verified(1.0, ()), link=True)
+    show_summary(replace(plan, findings=(note("clients are told 192.168.1.5"),)), Verified(1.0, ()), link=True)
     shown = capsys.readouterr()
     assert len(scanned) == (wanted is not None)
     assert wanted is None or re.fullmatch(wanted, scanned[0])

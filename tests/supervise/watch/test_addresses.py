@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from lkhub.errors import Fault, HubError, MachineError, SpecError
+from lkhub.errors import HubError, MachineError
+from lkhub.findings.fault import SpecError
 from lkhub.plan.model import Advertised
 from lkhub.plan.network import Interface
 from lkhub.plan.paths import StatePaths
@@ -18,6 +19,7 @@ from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch import addresses
 from lkhub.supervise.watch.addresses import Addresses
+from tests.findings.make import fault, note
 from tests.machines import ETHERNET, LOOPBACK, WIFI
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, status_of, supervising, watch, watchers_of
 from tests.waiting import until
@@ -127,7 +129,7 @@ async def test_what_comes_with_another_address_is_said_when_it_is_so(
     """Such as a new root: no device has to trust one that a change which waits may never bring."""
     here = at(make_hub(media={"rooms": IN_A_CALL if waits else []}), "192.168.1.5")
     there = at(make_hub(media={"say": "new"}), "192.168.1.77")
-    there = replace(there, plan=replace(there.plan, notes=(*here.plan.notes, "the hub has a new root")))
+    there = replace(there, plan=replace(there.plan, findings=(*here.plan.findings, note("the hub has a new root"))))
 
     async def nobody(*_: object) -> int:
         return 0
@@ -186,8 +188,8 @@ async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(
 ) -> None:
     here = at(make_hub(media={}), "192.168.1.5")
     faults = [
-        Fault("hub.yaml", 4, "tls.mode", "Tailscale is off", "sudo tailscale up"),
-        Fault("hub.yaml", 6, "media", "no"),
+        fault("hub.yaml", 4, "tls.mode", "Tailscale is off", "sudo tailscale up"),
+        fault("hub.yaml", 6, "media", "no"),
     ]
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)

@@ -1,0 +1,121 @@
+"""Codes of what a plan has chosen, and of what will not work with it. `up` says them, and `status` as long as the hub
+runs by them."""
+
+from lkhub.findings.declare import Says, declare
+
+
+@declare("address-chosen", "info")
+def address_chosen(address: str, why: str) -> Says:
+    """Which address clients are told, and why. The subject is the address.
+
+    **Why.** Clients send media there. A machine has several addresses, and others can reach some of them only.
+
+    **What to do.** Nothing where it is the right one. Else name it as `media.advertise`.
+    """
+    return Says(f"clients are told {address}, {why}")
+
+
+@declare("address-besides", "info")
+def address_besides(address: str, why: str) -> Says:
+    """A further address that clients are told. The subject is the address.
+
+    **Why.** This machine is in several networks, and clients of each find media at its own address.
+
+    **What to do.** Nothing, or name the ones that are right as `media.advertise`.
+    """
+    return Says(f"clients are also told {address}, {why}")
+
+
+@declare("address-passed-over", "info")
+def address_passed_over(address: str, interface: str, why_not: str) -> Says:
+    """An address of this machine that clients are not told. The subject is the address.
+
+    **Why.** It leads to containers, a VPN or nobody; or another address came first. The note says which.
+
+    **What to do.** Nothing, or name it as `media.advertise`.
+    """
+    return Says(f"not {address} on {interface}: {why_not}")
+
+
+@declare("ipv4-left-out", "info")
+def ipv4_left_out(problem: str, hint: str) -> Says:
+    """A public hub is reached over IPv6 alone. The subject is its name.
+
+    **Why.** The machine has a public IPv6 address and no public IPv4 address, and the hub's name leads to none either.
+
+    **What to do.** What the note says, where clients without IPv6 are to get in.
+    """
+    return Says(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
+
+
+@declare("address-not-learnt", "info")
+def address_not_learnt(server: str, why: str, own: str) -> Says:
+    """The STUN server of `media.advertise` did not say this hub's address. The subject is the server.
+
+    **Why.** The note has the reason. Until it answers, clients are told an address of this machine, which means nothing
+    elsewhere.
+
+    **What to do.** Nothing: it is asked again while the hub runs. Or write the address as `media.advertise`.
+    """
+    return Says(f"{server} did not say this hub's address ({why}); clients are told {own} until it does")
+
+
+@declare("turn-tls-left-out", "info")
+def turn_tls_left_out() -> Says:
+    """Behind a proxy TURN over TLS is not offered. The subject is `turn-tls`.
+
+    **Why.** An HTTP proxy can't carry it, and the spec names no port for it.
+
+    **What to do.** Write `turn.listen`, and lead clients there: [behind a proxy](guides/behind-a-proxy.md).
+    """
+    return Says(
+        "TURN over TLS is not offered, since an HTTP proxy can't carry it: turn.listen names a port for it, and "
+        "`lkhub render proxy` shows how it is reached"
+    )
+
+
+@declare("issuer-chosen", "info")
+def issuer_chosen(native: bool, missing: str = "") -> Says:
+    """Which authority certifies the hub's name, where the spec leaves that open. The subject is `tls.issuer`.
+
+    **Why.** Browsers accept both Let's Encrypt's and ZeroSSL's certificates. Native applications accept only ZeroSSL's
+    for TURN over TLS ([native-refuses](#native-refuses)).
+
+    **What to do.** Nothing, or what the note says is missing.
+    """
+    if native:
+        return Says("the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS")
+    return Says(
+        "the certificate comes from Let's Encrypt: browsers accept it everywhere, native applications not for TURN "
+        f"over TLS; ZeroSSL's would do for both, and {missing}"
+    )
+
+
+@declare("root-new", "info")
+def root_new(created: bool, reason: str) -> Says:
+    """The hub certifies itself by another root than before. The subject is `root`. For a week
+    [root-changed](#root-changed) says so too.
+
+    **Why.** The note says why: the address or the name of the hub changed, or the root's time was nearly over.
+
+    **What to do.** Let devices trust it: `lkhub trust`.
+    """
+    root, devices = ("a new root", "every device has")
+    if not created:
+        root, devices = "an earlier root again", "devices that don't know it have"
+    return Says(f"the hub has {root}, since {reason}: {devices} to trust it anew (`lkhub trust`)")
+
+
+@declare("no-tls", "warning")
+def no_tls(port: int) -> Says:
+    """A hub for others has no TLS. The subject is `tls.mode`.
+
+    **Why.** Browsers give camera and microphone to pages with TLS alone, and to those of the machine itself.
+
+    **What to do.** Leave `tls.mode` out: its default makes certificates. Or put a proxy with TLS in front:
+    [behind a proxy](guides/behind-a-proxy.md).
+    """
+    return Says(
+        "no TLS: browsers on other devices refuse camera and microphone on this hub; "
+        f"they work in a browser on this machine, at http://127.0.0.1:{port}, and in native applications"
+    )

@@ -1,0 +1,111 @@
+"""One finding of every code about a spec, by reading and preparing it: faults, choices, the operator's certificate."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lkhub.findings.fault import SpecError
+from lkhub.findings.finding import Finding
+from lkhub.host.certificates import judge_certificate
+from lkhub.host.tailscale import TailscaleFacts, judge_tailscale
+from lkhub.plan.build import build_plan
+from lkhub.plan.network import LookedUp, NetworkFacts
+from lkhub.prepare.hub import PreparedHub
+from lkhub.spec.load import load_spec
+from tests.certificates import NOW, Made, dump_key, make
+from tests.host.conftest import INTERMEDIATE, NAME
+from tests.host.test_certificates import CLIENT, DAY, ENDED, leaf
+from tests.machines import LOOPBACK, MACHINES, make_facts, make_installation
+
+# What LiveKit's parser says of a line in these examples.
+COMPLAINTS = {"log_level: loud": "unrecognized level: loud"}
+
+FAULTY: tuple[tuple[str, NetworkFacts], ...] = (
+    ("- a list", make_facts()),
+    ("web: 1\nweb: 2", make_facts()),
+    ("wep: 1", make_facts()),
+    ("reach: near", make_facts()),
+    ("livekit: {port: 7880}", make_facts()),
+    ("reach: public", MACHINES["vps"]),
+    ("tls: {cert: a.pem}", make_facts()),
+    ("tls: {mode: acme}", make_facts()),
+    ("media: {signal: 8080}", make_facts()),
+    ("reach: lan", make_facts(LOOPBACK)),
+    ("reach: lan\nmedia: {advertise: 192.168.9.9}", make_facts()),
+    ("reach: public\ndomain: rtc.example.com", MACHINES["home-unnamed"]),
+    ("stun: [127.0.0.1:7882]", make_facts()),
+)
+
+CHOOSING: tuple[tuple[str, NetworkFacts], ...] = (
+    ("reach: lan\ntls: {mode: off}", make_facts()),
+    ("reach: lan", MACHINES["two-lans"]),
+    ("reach: public\ndomain: rtc.example.com", replace(MACHINES["home-dual"], looked_up=LookedUp(domain=()))),
+    ("reach: public\ndomain: rtc.example.com\nmedia: {advertise: {stun: stun.example:3478}}", MACHINES["home-unseen"]),
+    ("reach: lan\ndomain: rtc.example.com\ntls: {mode: external}", make_facts()),
+)
+
+
+def list_faults(prepare: Callable[[str], PreparedHub]) -> Iterator[Finding]:
+    """Everything that is wrong with specs in which each is wrong in one way. `prepare` raises SpecError."""
+    for text, network in FAULTY:
+        loaded = load_spec(text.encode())
+        build_plan(loaded, network, make_installation())
+        yield from loaded.faults
+    for text in ("engine: /no/such", "keys: {source: {file: no.keys}}", "livekit: {log_level: loud}"):
+        try:
+            prepare(text)
+        except SpecError as error:
+            yield from error.faults
+
+
+def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
+    """What plans say of their choices. `apply` also writes their files."""
+    for text, network in CHOOSING:
+        plan = build_plan(load_spec(text.encode()), network, make_installation())
+        assert plan
+        yield from plan.findings
+    apply("reach: lan\ndomain: a.example.com")
+    moved = apply("reach: lan\ndomain: b.example.com")
+    yield from (finding for finding in moved.plan.findings if finding.subject == "root")
+
+
+def list_tailnet() -> Iterator[Finding]:
+    """Each way in which Tailscale gives no certificate."""
+    up = TailscaleFacts("/t.sock", state="Running", name="a.t1.ts.net", domains=("a.t1.ts.net",), may_fetch=True)
+    for facts in (
+        TailscaleFacts("/t.sock", "refused"),
+        TailscaleFacts("/t.sock", "silent"),
+        replace(up, may_fetch=False),
+        replace(up, state="Stopped"),
+        replace(up, has_interface=False),
+        replace(up, domains=()),
+    ):
+        yield from judge_tailscale(facts, None, "ann")
+    yield from judge_tailscale(up, "b.t1.ts.net", "ann")
+
+
+def list_files(folder: Path) -> Iterator[Finding]:
+    """What is said of the files of certificate and key, each wrong in its way."""
+    good, cert, key = leaf(), folder / "fullchain.pem", folder / "privkey.pem"
+
+    def judge(*chain: Made, key_text: str = "", cert_text: str = "") -> Iterator[Finding]:
+        cert.write_text(cert_text or "".join(made.pem for made in chain))
+        key.write_text(key_text or chain[0].key_pem)
+        yield from judge_certificate(str(cert), str(key), (NAME,), NOW)
+
+    yield from judge_certificate(str(folder / "no.pem"), str(folder / "no.key"), (NAME,), NOW)
+    yield from judge(good, cert_text="nonsense")
+    yield from judge(good, cert_text=f"{good.pem[:100]}\n-----END CERTIFICATE-----\n")
+    yield from judge(good, INTERMEDIATE, key_text="nonsense")
+    yield from judge(good, INTERMEDIATE, key_text=dump_key(good.key, b"secret"))
+    yield from judge(good, INTERMEDIATE, key_text=f"{good.key_pem[:60]}\n-----END PRIVATE KEY-----\n")
+    yield from judge(good, INTERMEDIATE, key_text=leaf().key_pem)
+    yield from judge(make(NAME, INTERMEDIATE), INTERMEDIATE)
+    yield from judge(leaf("www.example.org"), INTERMEDIATE)
+    yield from judge(leaf(usages=[CLIENT]), INTERMEDIATE)
+    yield from judge(leaf(valid=ENDED), INTERMEDIATE)
+    yield from judge(leaf(valid=(NOW + DAY, NOW + 90 * DAY)), INTERMEDIATE)
+    yield from judge(leaf(valid=(NOW - 80 * DAY, NOW + 10 * DAY)), INTERMEDIATE)
+    yield from judge(make(NAME, names=[NAME]))
+    yield from judge(INTERMEDIATE, good, key_text=good.key_pem)
+    yield from judge(good)
