@@ -28,9 +28,9 @@ from lkhub.plan.model import Listener, Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
-from lkhub.service.api import TokenRequest
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
+from lkhub.service.models import Arrival, ErrorAnswer, Hub, TokenGrant, TokenRequest
 from lkhub.spec.load import load_spec
 from lkhub.state.router import Mapping, RouterRecord
 from lkhub.supervise.child import ShownState
@@ -170,13 +170,17 @@ def test_finding_is_the_one_of_the_code() -> None:
     assert shown == finding.as_json()
 
 
-def test_hub_and_token_requests_have_these_keys() -> None:
+def test_requests_and_answers_are_of_their_models() -> None:
     [hub] = find_json("docs/reference/http.md", "GET /api/hub")
     assert hub["version"] == __version__
     asked, answered = find_json("docs/reference/http.md", "POST /api/livekit/token")
     assert set(asked) == set(TokenRequest.model_fields)
     TokenRequest.model_validate(asked)
-    assert set(answered) == {"token", "url", "room", "identity", "expires_at"}
+    [arrival] = find_json("docs/reference/http.md", "GET /api/way")
+    [refused] = find_json("docs/reference/http.md", "Errors")
+    shown = ((hub, Hub), (arrival, Arrival), (answered, TokenGrant), (refused, ErrorAnswer))
+    for document, model in shown:
+        model.model_validate(document)
 
 
 def test_every_route_is_listed() -> None:

@@ -2,20 +2,20 @@
 
 import secrets
 import time
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
-from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME, Grant, find_unseen, join_grant, sign
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
 from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
+from lkhub.service.contract import Answered
 from lkhub.service.errors import ApiError
+from lkhub.service.models import Arrival, Health, Hub, TokenGrant, TokenRequest
 from lkhub.source.json_text import parse_json
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 
@@ -32,27 +32,6 @@ IDENTITY_BYTES = 8
 INSTANCE_BYTES = 16
 
 
-def _require_seen(text: str) -> str:
-    if unseen := find_unseen(text):
-        raise PydanticCustomError("unseen", "has {unseen}, which can't be seen", {"unseen": unseen})
-    return text
-
-
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_require_seen)]
-
-
-class TokenRequest(BaseModel):
-    """Body of `POST /api/livekit/token`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    room: Annotated[Name, Field(min_length=1)]
-    identity: Annotated[Name, Field(min_length=1)] | None = None
-    name: Name = ""
-    metadata: str = ""
-    attributes: dict[str, str] = Field(default_factory=dict)
-
-
 class Api:
     """The handlers of one hub."""
 
@@ -61,17 +40,16 @@ class Api:
         self._askers = Askers(config.askers)
         self._instance = secrets.token_hex(INSTANCE_BYTES)
 
-    async def hub(self, request: Request) -> Response:
+    async def hub(self, request: Request) -> Answered[Hub]:
         """What the web application must know of its hub."""
-        tokens = "open" if self.config.open_tokens and is_local(request) else "link"
-        body = {
-            "name": self.config.name,
-            "version": __version__,
-            "livekit_url": self._find_livekit(request),
-            "reach": self.config.reach,
-            "tokens": tokens,
-        }
-        return JSONResponse(body)
+        hub = Hub(
+            name=self.config.name,
+            version=__version__,
+            livekit_url=self._find_livekit(request),
+            reach=self.config.reach,
+            tokens="open" if self.config.open_tokens and is_local(request) else "link",
+        )
+        return Answered(hub)
 
     def _find_livekit(self, request: Request) -> str:
         """Where whoever asks finds LiveKit. Through the edge it is at the page's own origin, by the name that they
@@ -79,24 +57,24 @@ class Api:
         host = request.headers.get("host", "").lower()
         return f"wss://{host}" if host in self.config.authorities else self.config.livekit_url
 
-    async def health(self, _: Request) -> Response:
+    async def health(self, _: Request) -> Answered[Health]:
         """200 while media answers, else 503. No findings: anyone may ask."""
         try:
             async with local_client(HEALTH_SECONDS) as client:
                 healthy = (await client.get(self.config.media_url)).is_success
         except httpx.TransportError:
             healthy = False
-        return JSONResponse({"status": "ok" if healthy else "unavailable"}, 200 if healthy else 503)
+        return Answered(Health(status="ok")) if healthy else Answered(Health(status="unavailable"), 503)
 
-    async def way(self, request: Request) -> Response:
+    async def arrival(self, request: Request) -> Answered[Arrival]:
         """How a request got here: the address that the hub takes it to come from, and whether a proxy told it.
-        `instance` is this very process: two ways that give the same one lead to the same hub."""
+        `instance` is this very process: two addresses that give the same one lead to the same hub."""
         client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
         said = request.headers.get(FORWARDED_HEADER)
-        body = {"instance": self._instance, "client": client, "forwarded": None if said is None else said == "yes"}
-        return JSONResponse(body, headers={"cache-control": "no-store"})
+        arrival = Arrival(instance=self._instance, client=client, forwarded=None if said is None else said == "yes")
+        return Answered(arrival, headers={"cache-control": "no-store"})
 
-    async def token(self, request: Request) -> Response:
+    async def token(self, request: Request) -> Answered[TokenGrant]:
         """A token for a plain participant of one room."""
         require_open_tokens(request, self.config.open_tokens)
         wanted = _parse(await _read_body(request))
@@ -111,14 +89,14 @@ class Api:
             metadata=wanted.metadata,
             attributes=wanted.attributes,
         )
-        body = {
-            "token": sign(grant, key, secret, now),
-            "url": self._find_livekit(request),
-            "room": wanted.room,
-            "identity": identity,
-            "expires_at": int(now) + DEFAULT_TTL_SECONDS,
-        }
-        return JSONResponse(body, headers={"cache-control": "no-store"})
+        granted = TokenGrant(
+            token=sign(grant, key, secret, now),
+            url=self._find_livekit(request),
+            room=wanted.room,
+            identity=identity,
+            expires_at=int(now) + DEFAULT_TTL_SECONDS,
+        )
+        return Answered(granted, headers={"cache-control": "no-store"})
 
 
 async def _read_body(request: Request) -> bytes:

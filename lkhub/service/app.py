@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from lkhub.service.api import Api
+from lkhub.service.contract import ARRIVAL, HEALTH, HUB, TOKEN
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
@@ -24,10 +25,10 @@ def build_app(config: ServeConfig) -> Starlette:
         "permissions-policy": "camera=(self), microphone=(self), display-capture=(self)",
     }
     routes = [
-        Route("/api/hub", api.hub),
-        Route("/api/health", api.health),
-        Route("/api/way", api.way),
-        Route("/api/livekit/token", api.token, methods=["POST"]),
+        HUB.route(api.hub),
+        HEALTH.route(api.health),
+        ARRIVAL.route(api.arrival),
+        TOKEN.route(api.token),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
         Route("/join/{room:path}", show_page),

@@ -1,8 +1,9 @@
-"""The one shape of an error over HTTP: `{"error": {"code", "message", "hint"?}}`."""
+"""The one shape of an error over HTTP (`ErrorAnswer` in models.py)."""
 
 from collections.abc import Mapping
 
-from starlette.responses import JSONResponse, Response
+from lkhub.service.contract import Answered
+from lkhub.service.models import ErrorAnswer, ErrorDetail
 
 _CODES = {
     400: "bad-request",
@@ -29,8 +30,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.status, self.message, self.hint, self.headers = status, message, hint, headers or {}
 
-    def as_response(self) -> Response:
-        body = {"code": _CODES.get(self.status, "failed"), "message": self.message}
+    def as_response(self) -> Answered[ErrorAnswer]:
+        error = ErrorDetail(code=_CODES.get(self.status, "failed"), message=self.message)
         if self.hint:
-            body["hint"] = self.hint
-        return JSONResponse({"error": body}, self.status, {**self.headers, **BY_READER})
+            error.hint = self.hint
+        return Answered(ErrorAnswer(error=error), self.status, {**self.headers, **BY_READER})

@@ -1,6 +1,7 @@
 """The content of serve.json. Apart from the renderer, because the service needs no plan to read it."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lkhub.source.json_text import parse_json
 
@@ -17,7 +18,7 @@ class ServeConfig:
     last for a token, "" without `open_tokens`."""
 
     name: str
-    reach: str
+    reach: Literal["local", "lan", "public"]
     bind: list[str]
     port: int
     hosts: list[str]

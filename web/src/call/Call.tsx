@@ -8,7 +8,7 @@ import type { DisconnectReason } from 'livekit-client';
 import { ConnectionState, RoomEvent } from 'livekit-client';
 import { useEffect, useMemo } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import { Announcer } from '../lib/announcer';
 import { CallContext } from './callContext';
 import { CallView } from './CallView';

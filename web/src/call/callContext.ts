@@ -1,6 +1,6 @@
 import { createContext, useContext, useSyncExternalStore } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import type { Announcer } from '../lib/announcer';
 import type { Other } from './roomRoster';
 import type { CallSession } from './session';

@@ -1,20 +1,4 @@
-/** GET /api/hub. */
-export interface Hub {
-  name: string;
-  version: string;
-  livekit_url: string;
-  reach: 'local' | 'lan' | 'public';
-  /** "open": the page may ask for a token itself. "link": a join link carries it. */
-  tokens: 'open' | 'link';
-}
-
-/** POST /api/livekit/token, answered with 200. */
-export interface TokenGrant {
-  token: string;
-  url: string;
-  room: string;
-  identity: string;
-}
+import type { Contract, ErrorAnswer, Hub, TokenGrant } from './contract';
 
 /** The hub answered, and said no. */
 export class ApiError extends Error {
@@ -35,21 +19,26 @@ export class ApiError extends Error {
 // A hub that is up answers in milliseconds; a person should not stare at a spinner for longer than this.
 const ANSWER_WITHIN_MS = 10_000;
 
-export async function fetchHub(): Promise<Hub> {
-  return (await request('/api/hub', {})) as Hub;
+export function fetchHub(): Promise<Hub> {
+  return request('GET /api/hub', {});
 }
 
-export async function requestToken(room: string, name: string): Promise<TokenGrant> {
-  return (await request('/api/livekit/token', {
-    method: 'POST',
+export function requestToken(room: string, name: string): Promise<TokenGrant> {
+  const body: Contract['POST /api/livekit/token']['request'] = { room, name };
+  return request('POST /api/livekit/token', {
     headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ room, name }),
-  })) as TokenGrant;
+    body: JSON.stringify(body),
+  });
 }
 
-async function request(path: string, init: RequestInit): Promise<unknown> {
-  const response = await fetch(path, { ...init, cache: 'no-store', signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-  if (response.ok) return response.json();
+async function request<Address extends keyof Contract>(
+  address: Address,
+  init: RequestInit,
+): Promise<Contract[Address]['answer']> {
+  const [method, path] = address.split(' ') as [string, string];
+  const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+  const response = await fetch(path, { ...init, method, cache: 'no-store', signal });
+  if (response.ok) return (await response.json()) as Contract[Address]['answer'];
   throw readError(response.status, await response.text(), response.headers.get('Retry-After'));
 }
 
@@ -57,7 +46,7 @@ async function request(path: string, init: RequestInit): Promise<unknown> {
 export function readError(status: number, body: string, retryAfter: string | null): ApiError {
   const seconds = retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
   try {
-    const { error } = JSON.parse(body) as { error: { message: string; hint?: string } };
+    const { error } = JSON.parse(body) as ErrorAnswer;
     return new ApiError(status, error.message, error.hint, seconds);
   } catch {
     return new ApiError(status, `HTTP status ${status}`, undefined, seconds);

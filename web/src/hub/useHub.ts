@@ -2,7 +2,7 @@ import { useCallback, useEffect, useState } from 'react';
 
 import { hubAwaited } from '../texts/hubProblem';
 import type { Problem } from '../texts/problem';
-import type { Hub } from './api';
+import type { Hub } from './contract';
 import { fetchHub } from './api';
 import { whenWorthAsking } from './comeBack';
 

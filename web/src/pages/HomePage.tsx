@@ -2,7 +2,7 @@ import { ArrowRight, Link2 } from 'lucide-react';
 import type { SubmitEvent } from 'react';
 import { useId, useState } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import { destination } from '../lib/joinLink';
 import { navigate } from '../lib/navigation';
 import { Page } from '../ui/Page';

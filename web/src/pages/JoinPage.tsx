@@ -1,6 +1,6 @@
 import { useState } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import { isExpired, readClaims } from '../lib/claims';
 import { findToken, forgetToken, keepToken } from '../lib/joinLink';
 import { navigate, store } from '../lib/navigation';

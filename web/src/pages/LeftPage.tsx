@@ -1,6 +1,6 @@
 import { DoorOpen } from 'lucide-react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import type { Problem } from '../texts/problem';
 import { MessagePage } from '../ui/MessagePage';
 

@@ -2,7 +2,7 @@ import { usePersistentUserChoices } from '@livekit/components-react';
 import type { SubmitEvent } from 'react';
 import { useEffect, useId, useState } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import type { Invitation } from '../lib/claims';
 import { displayName } from '../lib/displayName';
 import type { Preview } from '../media/preview';

@@ -1,7 +1,7 @@
 import { Link2Off } from 'lucide-react';
 import type { ReactNode } from 'react';
 
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import { findToken, forgetToken } from '../lib/joinLink';
 import { navigate, store } from '../lib/navigation';
 import { joinPath } from '../lib/route';

@@ -3,7 +3,7 @@ import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react'
 
 import type { CallSession } from '../call/session';
 import { enterRoom } from '../call/session';
-import type { Hub } from '../hub/api';
+import type { Hub } from '../hub/contract';
 import { ApiError, requestToken } from '../hub/api';
 import type { Invitation } from '../lib/claims';
 import { part, PartMissingError } from '../lib/part';

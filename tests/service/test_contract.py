@@ -1,0 +1,144 @@
+"""Every answer of the JSON API is one of its models, and no address is outside of the contract."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+from pydantic import BaseModel, ValidationError
+from starlette.routing import Route
+
+from lkhub.service import models
+from lkhub.service.app import build_app
+from lkhub.service.contract import ENDPOINTS, HEALTH, HUB, Endpoint
+from lkhub.service.models import Answer, ErrorAnswer, ErrorDetail, Hub
+from lkhub.wire.serve_config import ServeConfig
+from tests.documents import ROOT
+from tests.service.conftest import Connect
+
+BODIES = {"/api/livekit/token": {"room": "lobby", "name": "Ann Ü."}}
+
+
+def load_generator() -> ModuleType:
+    """scripts/web_types.py."""
+    described = importlib.util.spec_from_file_location("lkhub_web_types", ROOT / "scripts/web_types.py")
+    assert described
+    assert described.loader
+    module = importlib.util.module_from_spec(described)
+    described.loader.exec_module(module)
+    return module
+
+
+async def ask(client: httpx.AsyncClient, endpoint: Endpoint[Answer]) -> httpx.Response:
+    return await client.request(endpoint.method, endpoint.path, json=BODIES.get(endpoint.path))
+
+
+def check_body(answer: httpx.Response, model: type[BaseModel]) -> None:
+    """The body is what the model says, and has no key besides."""
+    assert answer.headers["content-type"] == "application/json"
+    model.model_validate_json(answer.content)
+
+
+def test_every_address_below_api_is_in_the_contract(config: ServeConfig) -> None:
+    routes = [route for route in build_app(config).routes if isinstance(route, Route) and route.path.startswith("/api")]
+    named = {(endpoint.path, endpoint.method) for endpoint in ENDPOINTS}
+    assert {(route.path, method) for route in routes for method in (route.methods or set()) - {"HEAD"}} == named
+    assert len(routes) == len(ENDPOINTS)
+
+
+def test_every_model_of_an_answer_is_in_the_contract() -> None:
+    answers = {endpoint.answers for endpoint in ENDPOINTS} | {ErrorAnswer, ErrorDetail}
+    assert set(Answer.__subclasses__()) == answers
+    taken = {endpoint.takes for endpoint in ENDPOINTS if endpoint.takes}
+    own = {thing for thing in vars(models).values() if isinstance(thing, type) and issubclass(thing, BaseModel)}
+    assert own == answers | taken | {Answer, BaseModel}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+async def test_answer_is_the_model(connect: Connect, endpoint: Endpoint[Answer]) -> None:
+    async with connect() as client:
+        answer = await ask(client, endpoint)
+    assert answer.status_code == (503 if endpoint is HEALTH else 200)
+    check_body(answer, endpoint.answers)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
+async def test_refusal_is_the_model_of_errors(
+    connect: Connect, config: ServeConfig, endpoint: Endpoint[Answer]
+) -> None:
+    async with connect(replace(config, open_tokens=False)) as client:
+        check_body(await client.request("PUT", endpoint.path), ErrorAnswer)
+        foreign = await client.request(endpoint.method, endpoint.path, headers={"host": "evil.example"})
+    assert foreign.status_code == 421
+    check_body(foreign, ErrorAnswer)
+    assert "hint" in foreign.json()["error"]
+
+
+def test_hint_that_is_not_there_is_left_out() -> None:
+    assert json.loads(ErrorAnswer(error=ErrorDetail(code="c", message="m")).as_json()) == {
+        "error": {"code": "c", "message": "m"}
+    }
+
+
+def test_answer_with_another_key_or_type_is_not_made() -> None:
+    good = {"name": "hub", "version": "1", "livekit_url": "ws://a", "reach": "lan", "tokens": "open"}
+    Hub.model_validate(good)
+    for wrong in ({**good, "reach": "world"}, {**good, "more": 1}, {**good, "name": 5}):
+        with pytest.raises(ValidationError):
+            Hub.model_validate(wrong)
+
+
+# --- the types of the front end
+
+
+def test_types_of_the_front_end_are_of_these_models() -> None:
+    generator = load_generator()
+    head = generator.build_head(generator.build_schema())
+    assert (ROOT / generator.TYPES).read_text().startswith(head), "run scripts/web-types"
+
+
+class Wider(Hub):
+    """What a page must know of its hub, and one thing more."""
+
+    more: int
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        replace(HUB, answers=Wider),
+        replace(HUB, path="/api/other"),
+        replace(HUB, method="POST"),
+        replace(HUB, takes=ErrorDetail),
+    ],
+    ids=["model", "path", "method", "request"],
+)
+def test_check_fails_where_the_contract_changed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: Endpoint[Hub]
+) -> None:
+    generator = load_generator()
+    monkeypatch.setattr(generator, "ENDPOINTS", (endpoint, *ENDPOINTS[1:]))
+    assert generator.main(["--check"]) == 1
+    assert f"{generator.TYPES} is stale: run scripts/web-types" in capsys.readouterr().err
+
+
+def test_check_fails_where_the_file_was_changed_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = load_generator()
+    monkeypatch.setattr(generator, "ROOT", tmp_path)
+    monkeypatch.setattr(generator, "build_types", lambda schema: generator.build_head(schema) + "made\n")
+    file = tmp_path / generator.TYPES
+    file.parent.mkdir(parents=True)
+    assert generator.main(["--check"]) == 1
+    assert not file.exists()
+    assert generator.main([]) == 0
+    assert generator.main(["--check"]) == 0
+    file.write_text(file.read_text() + "by hand\n")
+    assert generator.main(["--check"]) == 1
+    assert "is stale" in capsys.readouterr().err

@@ -1,0 +1,88 @@
+// Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
+// Schema: 8f9edfb112ff2e9e
+
+/**
+ * What each address of the API takes, and what it answers with.
+ */
+export interface Contract {
+  'GET /api/hub': {
+    answer: Hub;
+    error: ErrorAnswer;
+  };
+  'GET /api/health': {
+    answer: Health;
+    error: ErrorAnswer;
+  };
+  'GET /api/way': {
+    answer: Arrival;
+    error: ErrorAnswer;
+  };
+  'POST /api/livekit/token': {
+    request: TokenRequest;
+    answer: TokenGrant;
+    error: ErrorAnswer;
+  };
+}
+/**
+ * What a page must know of its hub. `livekit_url` is at the name by which the page was asked for. `tokens`: with
+ * `open`, whoever asks may also ask for a token; with `link`, a join link carries it.
+ */
+export interface Hub {
+  name: string;
+  version: string;
+  livekit_url: string;
+  reach: 'local' | 'lan' | 'public';
+  tokens: 'open' | 'link';
+}
+/**
+ * What any address answers with when it refuses a request or fails at it.
+ */
+export interface ErrorAnswer {
+  error: ErrorDetail;
+}
+/**
+ * Why the hub did not do what it was asked for. `hint` says what to do about it.
+ */
+export interface ErrorDetail {
+  code: string;
+  message: string;
+  hint?: string;
+}
+/**
+ * Whether media answers: `ok` comes with status 200, `unavailable` with 503.
+ */
+export interface Health {
+  status: 'ok' | 'unavailable';
+}
+/**
+ * How a request came to the hub. `instance` is the process that answers: two addresses that give the same one lead
+ * to the same hub. `client` is the address from which the hub takes the request to come. `forwarded` says whether a
+ * proxy told that address, and is null where no proxy is expected.
+ */
+export interface Arrival {
+  instance: string;
+  client: string;
+  forwarded: boolean | null;
+}
+/**
+ * A request for a token of one room. Without `identity` the hub makes a new one for each request.
+ */
+export interface TokenRequest {
+  room: string;
+  identity?: string | null;
+  name?: string;
+  metadata?: string;
+  attributes?: {
+    [k: string]: string;
+  };
+}
+/**
+ * A token of a plain participant, and where to use it. `expires_at` is in seconds since 1970.
+ */
+export interface TokenGrant {
+  token: string;
+  url: string;
+  room: string;
+  identity: string;
+  expires_at: number;
+}
