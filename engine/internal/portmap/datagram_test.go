@@ -208,6 +208,18 @@ func TestNATPMPAsksForTheAddressFirstAndOnce(t *testing.T) {
 	}
 }
 
+func TestEndOfANATPMPMappingNamesNoOutsidePort(t *testing.T) {
+	asked := make(chan string, 1)
+	where, _ := startRouter(t, func(request []byte) []byte {
+		asked <- hex.EncodeToString(request)
+		return unhex("008200000000000701bb000000000000")
+	})
+	err := (&natpmp{places: where}).release(context.Background(), web)
+	if got := <-asked; err != nil || got != "0002000001bb000000000000" {
+		t.Error(got, err)
+	}
+}
+
 func TestSilenceAndNothingAtAllAreToldApart(t *testing.T) {
 	where, _ := startRouter(t, inTurn(""))
 	where.waits = []time.Duration{10 * time.Millisecond, 10 * time.Millisecond}

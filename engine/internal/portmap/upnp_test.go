@@ -309,6 +309,13 @@ func TestNothingButTheGatewayIsAsked(t *testing.T) {
 	_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
 	expect(t, err, NoAnswer, "307")
 
+	found := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/found", http.StatusFound))
+	defer found.Close()
+	router.locations = []string{router.base + "/description.xml"}
+	router.control = found.URL + "/control"
+	_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
+	expect(t, err, Refused, "302")
+
 	if answer, err := where.httpClient().Get(elsewhere.URL + "/direct"); err == nil {
 		answer.Body.Close()
 		t.Error("the client reaches others")
