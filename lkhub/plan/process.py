@@ -47,6 +47,11 @@ class Variable:
     name: str
     source: FromFile | FromEnv
 
+    @property
+    def path(self) -> str:
+        """The file that the value is kept in, "" where it is in the environment."""
+        return self.source.path if isinstance(self.source, FromFile) else ""
+
 
 @dataclass(frozen=True)
 class Resumed:

@@ -175,8 +175,10 @@ def fingerprint(process: ProcessPlan, files: Mapping[str, str], environ: Mapping
     """Digests of all that makes this process what it is: arguments, environment and the program's build; its files.
     Raises MachineError where a variable of its environment can't be resolved; `environ` has those that they refer
     to."""
-    variables = resolve_variables(process.variables, environ).items()
-    surroundings = (process.folder, process.user, *(f"{name}={value}" for name, value in variables))
+    # A file of the hub's own is written later.
+    own = {variable.name: files[path] for variable in process.variables if (path := variable.path) in files}
+    values = own | resolve_variables((each for each in process.variables if each.name not in own), environ)
+    surroundings = (process.folder, process.user, *(f"{name}={value}" for name, value in values.items()))
     program = [*process.argv, engine_build(process.argv[0]), __version__, *surroundings]
     return Fingerprint(_digest(program), _digest(files[path] for path in process.files))
 

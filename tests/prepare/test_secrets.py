@@ -9,14 +9,16 @@ from pydantic import Field
 
 from lkhub.findings.fault import SpecError
 from lkhub.host.keyfile import Keys
+from lkhub.host.variables import resolve_variables
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import NetworkFacts
 from lkhub.plan.paths import StatePaths
+from lkhub.plan.process import Variable
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.secrets import resolve_keys, resolve_secrets
-from lkhub.secret import Secret
+from lkhub.secret import FromFile, Secret
 from lkhub.source.located import Path as SpecPath
 from lkhub.spec import load
 from lkhub.spec.load import LoadedSpec, load_spec
@@ -193,6 +195,34 @@ def test_new_secret_is_in_the_fingerprint_of_its_process_alone(future: Run) -> N
     assert one.fingerprints["serve"].program == two.fingerprints["serve"].program
     assert none.fingerprints["serve"] not in (one.fingerprints["serve"], two.fingerprints["serve"])
     assert "one" not in repr(one.fingerprints)
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_new_secret_may_be_a_variable_of_a_process_whatever_its_form(
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """As an agent's would be: the consumer is one line, and does not ask in which form the spec has it."""
+
+    def plan_with_consumer(loaded: LoadedSpec, network: NetworkFacts, installation: Installation) -> Plan | None:
+        plan = build_plan(loaded, network, installation)
+        assert plan
+        variable = Variable("CLIENT_SECRET", FromFile(installation.paths.secret(CLIENT_SECRET)))
+        [*others, last] = plan.processes
+        return replace(plan, processes=(*others, replace(last, variables=(variable,))))
+
+    monkeypatch.setattr(load, "Spec", FutureSpec)
+    monkeypatch.setattr(prepare, "build_plan", plan_with_consumer)
+    text = f"login: {{client_secret: {given}}}\n"
+    Path("client.secret").write_text("XYZXYZ\n")
+    hub = run(text, CLIENT="XYZXYZ")
+    write_files(hub)
+    last = hub.plan.processes[-1]
+    assert resolve_variables(last.variables, {}) == {"CLIENT_SECRET": "XYZXYZ"}, "as the supervisor does at its start"
+    assert "XYZ" not in repr(hub)
+    Path("client.secret").write_text("ZYXZYX\n")
+    other = run(text.replace("XYZXYZ", "ZYXZYX"), CLIENT="ZYXZYX")
+    changed = {name for name, print in hub.fingerprints.items() if print != other.fingerprints[name]}
+    assert changed == {last.name}
 
 
 def test_new_secret_that_no_process_reads_is_in_no_file(future: Run) -> None:
