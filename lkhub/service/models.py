@@ -11,8 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from lkhub.livekit.tokens import MAX_NAME, find_unseen
 
-# A validator is built when the model is used for the first time. An idle hub needs one of them, for `GET /api/hub`.
-_STRICT = ConfigDict(extra="forbid", strict=True, defer_build=True)
+_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Answer(BaseModel):
