@@ -35,7 +35,7 @@ from tests.machines import INSTALLATION, MACHINES
 WEB_PACKAGES = ROOT / "web/node_modules"
 
 SPECS, SHELLS = ("yaml", "yaml hub.yaml"), ("sh", "sh elsewhere")
-LANGUAGES = {*SPECS, *SHELLS, "yaml keys", "python", "js", "json", "text"}
+LANGUAGES = {*SPECS, *SHELLS, "yaml keys", "python", "js", "json", "text", "diff"}
 
 # Folders of the repository that code in a sentence may name a path in.
 FOLDERS = ("lkhub", "engine", "web", "tests", "bench", "docs", "scripts", "requirements")
@@ -75,6 +75,16 @@ def test_every_block_names_a_language_that_is_checked(page: Path) -> None:
 
 
 # --- what is copied
+
+
+@blocks_of("diff")
+def test_diff_is_of_files_that_are_there(block: Block) -> None:
+    files = [line.removeprefix("--- a/") for line in block.text.splitlines() if line.startswith("--- ")]
+    assert files
+    assert not [name for name in files if not (ROOT / name).is_file()]
+    kept = [line for line in block.text.splitlines() if line.startswith("-") and not line.startswith("--- ")]
+    texts = "".join((ROOT / name).read_text() for name in files)
+    assert not [line for line in kept if line[1:] not in texts], "what a diff takes out has to be there"
 
 
 @blocks_of(*SPECS)

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,14 +18,9 @@ from lkhub.plan.network import Interface
 from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
-from lkhub.render.targets.target import Target
-from lkhub.shown import printable
 
-
-def _find_target(name: str) -> Target:
-    if name not in TARGETS:
-        raise typer.BadParameter(f"{printable(name)} is not one of {', '.join(TARGETS)}.")
-    return TARGETS[name]
+# mypy wants the members of an enum written out; these are the rows of a table.
+TargetName = StrEnum("TargetName", list(TARGETS))  # type: ignore[misc]
 
 
 def _list_forms(option: str) -> str:
@@ -32,15 +28,13 @@ def _list_forms(option: str) -> str:
     takes = {
         target.name: target.forms.names for target in TARGETS.values() if target.forms and target.forms.option == option
     }
-    return "; ".join(f"{name}: one form alone, of {', '.join(forms)}" for name, forms in takes.items())
+    return "; ".join(f"{name}: one alone, of {', '.join(forms)}" for name, forms in takes.items())
 
 
 def render(
     target: Annotated[
-        Target,
+        TargetName,
         typer.Argument(
-            parser=_find_target,
-            metavar=f"<{'|'.join(TARGETS)}>",
             help=" ".join(f"{target.name}: {target.help}" for target in TARGETS.values()),
         ),
     ],
@@ -61,13 +55,14 @@ def render(
 
     They hold no secrets: those stay in the state directory, which the files name.
     """
+    chosen = TARGETS[target]
     for option, given in (("--format", form), ("--for", proxy)):
-        target.require_form(option, given)
+        chosen.require_form(option, given)
     alone = form or proxy
-    if alone is None and output is None and target.forms:
-        alone = target.forms.first
-    plan, interfaces = _plan(spec, state, judges_keys=target.judges_keys)
-    files = target.render(plan, interfaces, alone)
+    if alone is None and output is None and chosen.forms:
+        alone = chosen.forms.first
+    plan, interfaces = _plan(spec, state, judges_keys=chosen.judges_keys)
+    files = chosen.render(plan, interfaces, alone)
     if output is None:
         if diff or len(files) > 1:
             raise InputError("-o DIR is missing", hints=(f"it is written as {' and '.join(f.name for f in files)}",))
