@@ -60,7 +60,7 @@ ROOMS = {
     "render": Room((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
     "livekit": Room((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
     "log_lines": Room((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
-    "wire": Room((*TEXT, "host"), "a message is data; the limit of an input is host's", pure=False),
+    "wire": Room((*TEXT, ""), "a message is data, and says which lkhub it is of"),
     "state": Room(
         (*PLAN, "firewall", "host", "prepare"), "a record is data, and read and written in one place", pure=False
     ),
@@ -70,7 +70,10 @@ ROOMS = {
         pure=False,
     ),
     "prepare": Room((*PLAN, "firewall", "render", "host", ""), "preparing a hub starts nothing", pure=False),
-    "checks": Room((*PLAN, "firewall", "livekit"), "facts are gathered once and judged purely"),
+    "checks": Room(
+        (*PLAN, "firewall", "livekit", "wire"),
+        "facts are gathered once, as other processes tell them, and judged purely",
+    ),
     "hub": Room(
         (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "supervise", ""),
         "what is known of a hub is for commands, the service and the dashboard: it knows none of them",

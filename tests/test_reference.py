@@ -38,6 +38,7 @@ from lkhub.wire.serve_config import parse_serve
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
 from tests.machines import INSTALLATION, LOOPBACK, MACHINES
+from tests.reports import hub_report
 
 
 @cache
@@ -133,7 +134,7 @@ PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restart
 def test_status_json_has_these_keys() -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub status --json")
     supervisor = {"processes": [PROCESS], "failures": {}, "pending": False}
-    status = HubStatus({}, supervisor, (), Verified(1.0, ()))
+    status = HubStatus({}, hub_report(supervisor), (), Verified(1.0, ()))
     assert shape(shown) == shape(status.as_json())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from lkhub.checks.edge import find_uncertified
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Finding, Ref
+from lkhub.wire.engine import EdgeStatus
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class CalledHub:
 
     @staticmethod
     def of(
-        applied: Mapping[str, Any] | None, edge: Mapping[str, Any] | None = None, now: datetime | None = None
+        applied: Mapping[str, Any] | None, edge: EdgeStatus | None = None, now: datetime | None = None
     ) -> "CalledHub":
         """By the record of what is in force, and what the edge answers on its control socket."""
         record = applied or {}
         front, tls = record.get("front", {}), record.get("tls", "")
-        missing = find_uncertified(edge or {}, now or datetime.now(UTC), tls)
+        missing = find_uncertified(edge, now or datetime.now(UTC), tls)
         return CalledHub(
             record.get("reach", ""),
             tls,
@@ -97,12 +98,9 @@ class CalledHub:
 _RECENT = timedelta(minutes=10)
 
 
-def _read_unannounced(edge: Mapping[str, Any] | None, now: datetime | None) -> str:
-    last = (edge or {}).get("unannounced")
-    if not last:
-        return ""
-    at = datetime.fromisoformat(last["at"])
-    return str(last["proxy"]) if (now or datetime.now(UTC)) - at < _RECENT else ""
+def _read_unannounced(edge: EdgeStatus | None, now: datetime | None) -> str:
+    last = edge.unannounced if edge else None
+    return last.proxy if last and (now or datetime.now(UTC)) - last.at < _RECENT else ""
 
 
 SOMEBODYS = CalledHub()

@@ -2,18 +2,18 @@
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from lkhub.findings.catalogue.hub import change_pending, no_supervisor, process_fails, spec_not_applied
 from lkhub.findings.catalogue.names import address_changed
 from lkhub.findings.finding import Finding, Fix, Where
+from lkhub.wire.control import PendingChange, ProcessReport
 
 
-def check_processes(processes: Iterable[Mapping[str, Any]], failures: Mapping[str, str]) -> Iterator[Finding]:
+def check_processes(processes: Iterable[ProcessReport], failures: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for every process that is not running as it should."""
     for process in processes:
-        if process["state"] in ("backoff", "failed"):
-            name = process["name"]
+        if process.state in ("backoff", "failed"):
+            name = process.name
             yield process_fails(name).about(
                 name,
                 detail=failures.get(name, ""),
@@ -41,16 +41,14 @@ def describe_cut(people: int, ways: Collection[str]) -> str:
     return f"{begin} and had to reconnect"
 
 
-def check_pending(pending: bool, waits: Mapping[str, Any] | None = None) -> Iterator[Finding]:
-    """A finding for a change that waits. `waits`: `{"restarts", "people", "ways"}`, the names of the processes, how
-    many were in a call at the last look, and lkhub.plan.process.list_ways of them; None of a supervisor that does not
-    tell."""
+def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
+    """A finding for a change that waits. `waits` is None of a supervisor that does not tell."""
     if not pending:
         return
-    people = waits["people"] if waits else None
-    restarts = ", ".join(waits["restarts"]) if waits else "processes that may carry calls"
+    people = waits.people if waits else None
+    restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"
     known = people is not None
-    ways = " or ".join(waits["ways"]) if waits else ""
+    ways = " or ".join(waits.ways) if waits else ""
     whom = f"whoever came through {ways}" if ways else "whoever is in a call"
     yield change_pending(known).about(
         "hub",

@@ -11,6 +11,7 @@ from lkhub.findings.catalogue.certificates import (
     root_changed,
 )
 from lkhub.findings.finding import Finding, Fix
+from lkhub.wire.engine import Certificate, EdgeStatus
 
 # Caddy renews with a third of the lifetime left, which is two days for those that live for six. With less than this
 # something keeps it from doing so.
@@ -147,37 +148,43 @@ _ISSUING: dict[str, tuple[str, tuple[Fix, ...]]] = {
 }
 
 
-def check_edge(status: Mapping[str, Any], now: datetime, tls: str = "") -> Iterator[Finding]:
+def check_edge(status: EdgeStatus | None, now: datetime, tls: str = "") -> Iterator[Finding]:
     """Findings from what the edge answers on its control socket: names without a certificate, and certificates that
     are not renewed. `tls` is the mode of the spec."""
-    for name in status.get("pending", ()):
+    if status is None:
+        return
+    for name in status.pending:
         cause, fix = _ISSUING.get(tls, _ISSUING[""])
         detail = "it was asked for, and neither it nor a refusal has come"
         yield certificate_pending(name).about(name, detail=detail, cause=cause, fix=fix)
     certified = _list_certified(status)
-    for failure in status.get("failures", ()):
-        cause, fix = _KINDS.get(failure["kind"], _UNKNOWN)
-        name, detail = failure["name"], f"{failure['issuer']}: {failure['error']}"
+    for failure in status.failures:
+        cause, fix = _KINDS.get(failure.kind, _UNKNOWN)
+        name, detail = failure.name, f"{failure.issuer}: {failure.error}"
         yield certificate_fails(name, renewal=name in certified).about(name, detail=detail, cause=cause, fix=fix)
-    for certificate in status.get("certificates", ()):
-        left = datetime.fromisoformat(certificate["not_after"]) - now
+    for certificate in status.certificates:
+        left = certificate.not_after - now
         if left > EXPIRES_SOON or (timedelta(0) < left < SHORT_LIVED and not _is_public(certificate)):
             continue
         yield certificate_expires(left).about(
-            next(iter(certificate["names"]), "hub"),
+            next(iter(certificate.names), "hub"),
             severity="error" if left <= timedelta(0) else "warning",
-            detail=f"valid until {certificate['not_after']}, issued by {certificate['issuer']}",
+            detail=f"valid until {_show(certificate.not_after)}, issued by {certificate.issuer}",
             fix=(Fix("see why", "lkhub logs edge"),),
         )
 
 
-def _list_certified(status: Mapping[str, Any]) -> set[str]:
-    return {name for certificate in status.get("certificates", ()) for name in certificate["names"]}
+def _show(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
-def find_uncertified(status: Mapping[str, Any], now: datetime, tls: str = "") -> tuple[Finding, ...]:
+def _list_certified(status: EdgeStatus) -> set[str]:
+    return {name for certificate in status.certificates for name in certificate.names}
+
+
+def find_uncertified(status: EdgeStatus | None, now: datetime, tls: str = "") -> tuple[Finding, ...]:
     """The findings about names that the edge has no certificate for at all, so that nobody can connect by them."""
-    certified = _list_certified(status)
+    certified = _list_certified(status) if status else set()
     codes = (certificate_pending.name, certificate_fails.name)
     return tuple(f for f in check_edge(status, now, tls) if f.code in codes and f.subject not in certified)
 
@@ -201,6 +208,6 @@ def check_root(change: Mapping[str, Any] | None, now: datetime) -> Iterator[Find
     )
 
 
-def _is_public(certificate: Mapping[str, Any]) -> bool:
+def _is_public(certificate: Certificate) -> bool:
     """Whether it comes from outside. Caddy's own authorities say so in their name (caddypki/ca.go)."""
-    return "ECC Intermediate" not in certificate["issuer"]
+    return "ECC Intermediate" not in certificate.issuer

@@ -1,13 +1,13 @@
 """How full the relay is → findings. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from lkhub.checks.limits import SOMEHOW, more_files
 from lkhub.findings.catalogue.limits import relay_address_full, relay_nearly_full
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.plan.host import RunsIn
+from lkhub.wire.engine import EdgeStatus, RefusedPorts, RelayPorts, RelayStatus
 
 # Above this share of the ports, those who hold some get next to none more (engine/internal/relay/bounds.go, lastShare).
 NEARLY_FULL = 0.75
@@ -23,22 +23,22 @@ _WAYS = {"turn-udp": "TURN over UDP", "turn-tls": "TURN over TLS"}
 
 
 def check_relay(
-    relay: Mapping[str, Any] | None,
-    edge: Mapping[str, Any] | None,
+    relay: RelayStatus | None,
+    edge: EdgeStatus | None,
     tls: str,
     now: datetime,
     runs_in: RunsIn = SOMEHOW,
 ) -> Iterator[Finding]:
     """Findings for each way to the relay. `relay` and `edge` are what these processes say of themselves; None where
     there is none, or where it does not say. `tls` is the hub's tls.mode."""
-    edges = (edge or {}).get("relay") or {}
-    for path, ports in (("turn-udp", (relay or {}).get("ports")), ("turn-tls", edges.get("ports"))):
+    streams = edge.relay if edge else None
+    for path, ports in (("turn-udp", relay.ports if relay else None), ("turn-tls", streams.ports if streams else None)):
         if ports:
             yield from _check_ports(path, ports, path == "turn-tls" and tls == "external", now.timestamp(), runs_in)
 
 
-def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float, runs_in: RunsIn) -> Iterator[Finding]:
-    held, size = ports["held"], ports["size"]
+def _check_ports(path: str, ports: RelayPorts, proxied: bool, now: float, runs_in: RunsIn) -> Iterator[Finding]:
+    held, size = ports.held, ports.size
     full = _last(ports, "full", now)
     if full or held >= size * NEARLY_FULL:
         yield relay_nearly_full(_WAYS[path], full=held >= size).about(
@@ -49,7 +49,7 @@ def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float,
         )
     refused = _last(ports, "address", now)
     if refused:
-        yield relay_address_full(refused.get("address", "one address"), _WAYS[path]).about(
+        yield relay_address_full(refused.address or "one address", _WAYS[path]).about(
             path,
             detail=_describe(ports, refused),
             fix=(
@@ -60,30 +60,30 @@ def _check_ports(path: str, ports: Mapping[str, Any], proxied: bool, now: float,
         )
 
 
-def _last(ports: Mapping[str, Any], reason: str, now: float) -> Mapping[str, Any] | None:
+def _last(ports: RelayPorts, reason: str, now: float) -> RefusedPorts | None:
     """The last refusal for this reason, if it was a short while ago."""
-    refused: Mapping[str, Any] | None = ports["refused"].get(reason)
-    return refused if refused and now - refused["at"] < RECENT_SECONDS else None
+    refused = ports.refused.get(reason)
+    return refused if refused and now - refused.at < RECENT_SECONDS else None
 
 
-def _describe(ports: Mapping[str, Any], refused: Mapping[str, Any] | None) -> str:
-    parts = [f"{ports['held']:,} of {ports['size']:,} relay ports are taken"]
-    if most := ports["most"]:
-        parts.append(f"{most['held']:,} of them by {most['address']}")
+def _describe(ports: RelayPorts, refused: RefusedPorts | None) -> str:
+    parts = [f"{ports.held:,} of {ports.size:,} relay ports are taken"]
+    if most := ports.most:
+        parts.append(f"{most.held:,} of them by {most.address}")
     if refused:
-        parts.append(f"{refused['count']:,} refused for that since the process started")
+        parts.append(f"{refused.count:,} refused for that since the process started")
     return ", ".join(parts)
 
 
-def _explain_most(ports: Mapping[str, Any]) -> tuple[Fix, ...]:
-    most = ports["most"]
-    if not most or most["held"] < ports["held"] * LARGE_SHARE:
+def _explain_most(ports: RelayPorts) -> tuple[Fix, ...]:
+    most = ports.most
+    if not most or most.held < ports.held * LARGE_SHARE:
         return ()
-    return (Fix(f"see who comes from {most['address']}, and in which room", "lkhub logs media"),)
+    return (Fix(f"see who comes from {most.address}, and in which room", "lkhub logs media"),)
 
 
-def _widen(ports: Mapping[str, Any], runs_in: RunsIn) -> tuple[Fix, ...]:
-    if ports["size"] < ports["range"]:
+def _widen(ports: RelayPorts, runs_in: RunsIn) -> tuple[Fix, ...]:
+    if ports.size < ports.range:
         return (
             Fix("the process may open too few files for its whole range, which is more ports"),
             *more_files(runs_in),

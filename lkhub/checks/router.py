@@ -1,11 +1,11 @@
 """What the supervisor says of the router's port mappings → findings. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from lkhub.findings.catalogue.names import router_mapping_ends
 from lkhub.findings.finding import Finding, Fix
+from lkhub.wire.control import RouterTrouble
 
 # A router that starts again, or a cable that is out for a moment, is nothing to tell as long as the mappings hold.
 LASTS = timedelta(minutes=5)
@@ -14,21 +14,19 @@ LASTS = timedelta(minutes=5)
 SOON = timedelta(hours=6)
 
 
-def check_router(trouble: Mapping[str, Any] | None, now: datetime) -> Iterator[Finding]:
-    """A finding where mappings that the operator asked for are not renewed. `trouble` is
-    lkhub.supervise.watch.router.Trouble."""
+def check_router(trouble: RouterTrouble | None, now: datetime) -> Iterator[Finding]:
+    """A finding where mappings that the operator asked for are not renewed."""
     if not trouble:
         return
-    ends: float | None = trouble["ends"]
-    left = None if ends is None else timedelta(seconds=ends - now.timestamp())
+    left = None if trouble.ends is None else timedelta(seconds=trouble.ends - now.timestamp())
     over = left is not None and left <= timedelta(0)
-    passing = timedelta(seconds=now.timestamp() - trouble["since"]) < LASTS or (left is not None and left > SOON)
+    passing = timedelta(seconds=now.timestamp() - trouble.since) < LASTS or (left is not None and left > SOON)
     if passing and not over:
         return
     yield router_mapping_ends(left).about(
         "router",
         severity="error" if over else "warning",
-        detail=trouble["detail"],
+        detail=trouble.detail,
         fix=(
             Fix("ask for them anew, and see what the router says", "lkhub firewall apply --router"),
             Fix(

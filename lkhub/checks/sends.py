@@ -7,13 +7,13 @@ firewall on the way dropped it. The engine counts these errors (engine/internal/
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.causes import Cause, Explain, undecided
 from lkhub.checks.paths import PathResult
 from lkhub.findings.catalogue.lines import sends_refused
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
+from lkhub.wire.control import HubReport
 
 # So many packets in a row, and none that left between them, are no chance: one client's address without a route is met
 # between packets to others. A call that is refused altogether makes 25 in its five seconds.
@@ -42,18 +42,19 @@ class _Refused:
         return {name: value for name, value in named.items() if value}
 
 
-def _read(told: Mapping[str, Any], process: str, now: float) -> _Refused | None:
-    sends = (told.get(process) or {}).get("sends")
-    if not sends or sends["row"] < MANY or now - sends["last"]["at"] > RECENT_SECONDS:
+def _read(told: HubReport, process: str, now: float) -> _Refused | None:
+    status = told.media if process == "media" else told.relay
+    sends = status.sends if status else None
+    last = sends.last if sends else None
+    if sends is None or last is None or sends.row < MANY or now - last.at > RECENT_SECONDS:
         return None
-    last = sends["last"]
-    return _Refused(process, sends["row"], last["at"], last["errno"], last["error"], last["to"])
+    return _Refused(process, sends.row, last.at, last.errno, last.error, last.to)
 
 
-def blame_sends(results: Iterable[PathResult], told: Mapping[str, Any], now: float) -> tuple[PathResult, ...]:
+def blame_sends(results: Iterable[PathResult], told: HubReport, now: float) -> tuple[PathResult, ...]:
     """The results; a path that got no answer over UDP, and whose answers this machine refused to send, says so.
 
-    `told` is what media and the relay say of themselves, by their names, right after the calls; `now` in epoch seconds.
+    `told` was asked for right after the calls; `now` in epoch seconds.
     """
     refused = {process: _read(told, process, now) for process in ("media", "relay")}
     return tuple(_blame(result, refused.get(_answers(result))) for result in results)
@@ -119,9 +120,8 @@ def _explain_errno(evidence: Mapping[str, str]) -> Cause:
 CAUSES: Mapping[str, Explain] = {REASON: _explain}
 
 
-def check_sends(told: Mapping[str, Any], paths: Iterable[PathResult], now: datetime) -> Iterator[Finding]:
-    """A finding for each process that is forbidden to send, unless the verified `paths` say it. `told` as for
-    `blame_sends`."""
+def check_sends(told: HubReport, paths: Iterable[PathResult], now: datetime) -> Iterator[Finding]:
+    """A finding for each process that is forbidden to send, unless the verified `paths` say it."""
     said = {result.evidence.get("process") for result in paths if result.reason == REASON}
     for process in ("media", "relay"):
         refused = _read(told, process, now.timestamp())

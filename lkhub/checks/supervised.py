@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from lkhub.findings.catalogue.certificates import certificate_not_taken
 from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
 from lkhub.findings.finding import Finding, Fix
+from lkhub.wire.control import Removal, Trouble
 
 
-def check_watchers(troubles: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
-    """A finding for everything that the supervisor does again and again, and can't do now. `troubles`: `{"detail",
-    "since"}` by what it can't do."""
+def check_watchers(troubles: Mapping[str, Trouble]) -> Iterator[Finding]:
+    """A finding for everything that the supervisor does again and again, and can't do now. `troubles`: by what it
+    can't do."""
     for what, trouble in troubles.items():
-        since = datetime.fromtimestamp(trouble["since"], UTC)
+        since = datetime.fromtimestamp(trouble.since, UTC)
         yield watch_fails(what).about(
             what,
-            detail=f"since {since:%Y-%m-%d %H:%M %Z}: {trouble['detail']}",
+            detail=f"since {since:%Y-%m-%d %H:%M %Z}: {trouble.detail}",
             fix=(Fix("read the supervisor's log", "lkhub logs hub"),),
         )
 
@@ -57,7 +57,7 @@ def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int]) -> Iterator[Finding]:
+def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int | None]) -> Iterator[Finding]:
     """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name.
     `stopped_pids`: those that were stopped by a signal."""
     for name, evidence in hangs.items():
@@ -73,17 +73,17 @@ def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int]) -> 
         )
 
 
-def check_removed(removed: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """A finding where the state directory was removed while the hub ran. `removed`: `{"at", "logs", "lost"}`."""
+def check_removed(removed: Removal | None) -> Iterator[Finding]:
+    """A finding where the state directory was removed while the hub ran."""
     if removed is None:
         return
-    at = datetime.fromtimestamp(removed["at"], UTC)
-    names = ", ".join(removed["logs"])
+    at = datetime.fromtimestamp(removed.at, UTC)
+    names = ", ".join(removed.logs)
     lost = [
         "logs up to then",
         *([f"what {names} write to their logs since"] if names else []),
         "what the edge keeps of issuers elsewhere",
-        *filter(None, [removed["lost"]]),
+        *filter(None, [removed.lost]),
     ]
     yield state_removed().about(
         "hub",

@@ -13,6 +13,7 @@ from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import load_applied
+from lkhub.wire.control import RestartRequest, StatusRequest, StopRequest
 
 if TYPE_CHECKING:
     from lkhub.supervise.ending import Ending
@@ -54,21 +55,22 @@ def restart(
     # Imported here: `down` of a hub that runs needs none of it.
     from lkhub.hub.gather import ask_running
 
-    running = [process["name"] for process in ask_running(paths, "status")["processes"]]
+    running = [process.name for process in ask_running(paths, StatusRequest()).processes]
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
-    answer = ask(paths.control, "restart", name=name)
-    people = answer["people"]
-    told = f"; {describe_cut(people, answer['ways'])}" if people else ""
-    err.print(f"restarted {', '.join(answer['restarted'])}{told}")
+    answer = ask(paths.control, RestartRequest(name))
+    told = f"; {describe_cut(answer.people, answer.ways)}" if answer.people else ""
+    err.print(f"restarted {', '.join(answer.restarted)}{told}")
 
 
 def _stop(paths: StatePaths, how: "Ending") -> bool:
     """Return when the hub is down: whether anything of it ran. One that is starting is waited for, and then stopped."""
     waits = "the hub is starting or stopping; waiting until it can be stopped"
-    options = {"drain": how == "drain", "on_progress": err.print}
+    request = StopRequest(drain=how == "drain")
     try:
-        ask_settled(paths.control, "stop", seconds=START_SECONDS, on_wait=lambda: err.print(waits), **options)
+        ask_settled(
+            paths.control, request, seconds=START_SECONDS, on_wait=lambda: err.print(waits), on_progress=err.print
+        )
     except NotRunningError as error:
         if error.busy:
             raise

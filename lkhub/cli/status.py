@@ -17,6 +17,7 @@ from lkhub.errors import EXIT_UNWELL
 from lkhub.hub.gather import read_status
 from lkhub.hub.locate import find_hub
 from lkhub.hub.status import HubStatus
+from lkhub.wire.control import ProcessReport
 
 
 def status(spec: HubSpec = None, state: State = None, json: Json = False) -> None:
@@ -39,7 +40,7 @@ def show_status(hub: HubStatus) -> None:
     out.print(f"{data['hub']['name'] or 'hub'} is {hub.state}")
     rows = {name: url for name, url in data["urls"].items() if url}
     for process in hub.processes:
-        rows[process["name"]] = _describe(process)
+        rows[process.name] = _describe(process)
     show_rows(rows)
     if verified := hub.current_verification:
         out.print(f"verified {lasting(verified.at)} ago, from this machine:")
@@ -52,9 +53,8 @@ def show_status(hub: HubStatus) -> None:
     show_findings(hub.find())
 
 
-def _describe(process: object) -> str:
-    assert isinstance(process, dict)
-    count = process["restarts"]
+def _describe(process: ProcessReport) -> str:
+    count = process.restarts
     restarts = "" if not count else ", 1 restart" if count == 1 else f", {count} restarts"
-    pid = f"pid {process['pid']}, " if process["pid"] else ""
-    return f"{process['state']} ({pid}for {lasting(process['since'])}{restarts})"
+    pid = f"pid {process.pid}, " if process.pid else ""
+    return f"{process.state} ({pid}for {lasting(process.since)}{restarts})"

@@ -1,7 +1,6 @@
 """`lkhub up`."""
 
 import os
-from dataclasses import MISSING, fields
 from typing import Annotated
 
 import typer
@@ -22,8 +21,8 @@ from lkhub.hub.locate import find_paths, find_spec, find_state
 from lkhub.hub.status import Verified
 from lkhub.hub.verify import is_well, verify_hub
 from lkhub.prepare.hub import prepare_hub
-from lkhub.supervise.supervisor import Outcome
 from lkhub.supervise.watch.outside import load_sightings
+from lkhub.wire.control import ApplyRequest, Outcome
 
 
 def up(
@@ -66,11 +65,7 @@ def up(
                 progress.tell("having the hub that another command has started take the spec over")
         else:
             progress.tell("having the running hub take the spec over")
-        told = {"spec": hub.spec, "environ": dict(hub.environ), "now": now}
-        answer = ask_running(paths, "apply", on_progress=progress.tell, **told)
-        # A supervisor of another version may tell more, and may not tell what has a default.
-        names = [field.name for field in fields(Outcome) if field.name in answer or field.default is MISSING]
-        outcome = Outcome(**{name: answer[name] for name in names})
+        outcome = ask_running(paths, ApplyRequest(hub.spec, hub.environ, now), on_progress=progress.tell)
         _report(outcome)
         if not no_verify:
             wait_for_certificates(paths, progress)

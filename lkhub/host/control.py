@@ -1,29 +1,38 @@
-"""What commands ask of the running supervisor. `lkhub.supervise.control_server` is its end.
+"""What commands ask of the running supervisor. `lkhub.supervise.control_server` is its end, `lkhub.wire.control` what
+is said.
 
-One connection carries one request and its answer, each a JSON object on a line, over a Unix socket that
-only this user can open. Request: `{"do": VERB, …}`. Answer: `{"ok": …, "version": …}` or
-`{"error": {"message", "hints", "exit_code"}, "version": …}`. Where the request has `"progress": true`, lines of
-`{"progress": TEXT}` come before the answer.
-
-The two ends may be of different versions: what one does not know is ignored, and what it misses is told with both
-versions.
+One connection carries one request and its answer, by HTTP/1.0: its answer ends with the connection, so reading it takes
+no library. http.client would take 13 ms and 6 MB, h11 7 ms and 1 MB (measured), of every command.
 """
 
 import contextlib
-import json
 import os
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 from lkhub import __version__
-from lkhub.errors import HubError, MachineError, UnwellError, unpack_error
+from lkhub.errors import HubError, MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
 from lkhub.source.json_text import parse_json
-from lkhub.wire.message import MAX_REQUEST_BYTES, RESTART, as_message, describe_too_long
+from lkhub.source.typed import MissingKeyError, unpack
+from lkhub.wire.control import (
+    JSON,
+    JSON_LINES,
+    MAX_REQUEST_BYTES,
+    RESTART,
+    Ping,
+    Progress,
+    Request,
+    describe_too_long,
+)
+from lkhub.wire.failure import FailureAnswer
+from lkhub.wire.message import dump_message
+
+Answer = TypeVar("Answer")
 
 # A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
 # looks whether it is still there.
@@ -40,44 +49,43 @@ HOME_LOOK_SECONDS = 0.1
 SETTLE_LOOK_SECONDS = 0.05
 
 
-def ask(path: str, do: str, *, on_progress: Callable[[str], None] | None = None, **fields: Any) -> Any:
+def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], None] | None = None) -> Answer:
     """Send a request to the supervisor and return its answer; `on_progress` hears what it does meanwhile.
 
     Blocks for as long as the work takes. Raises NotRunningError where no supervisor listens, UnresponsiveError where
-    it does not react within a few seconds, and the HubError that it answered. A key that the answer lacks is a
-    MachineError that names both versions when it is looked up, at any depth.
+    it does not react within a few seconds, and the HubError that it answered. An answer of another version of lkhub
+    that lacks something is a MachineError that names both versions.
     """
-    request = {"do": do, **fields} | ({"progress": True} if on_progress else {})
-    line = json.dumps(request).encode() + b"\n"
-    if len(line) > MAX_REQUEST_BYTES:
-        raise describe_too_long()
+    kind = cast(type[Answer], request.answer)
     with _connect(path) as connection:
         # What was said before the connection broke is read all the same.
         with contextlib.suppress(ConnectionError):
-            _send_all(connection, line)
-        for received in _receive_lines(connection, path):
-            answer = _read_answer(received)
-            if "progress" in answer:
-                if on_progress:
-                    on_progress(str(answer["progress"]))
-            elif "ok" in answer:
-                return answer["ok"]
-            else:
-                raise _read_failure(answer)
+            _send_all(connection, _write_request(request, JSON_LINES if on_progress else JSON))
+        for line in _skip_head(_receive_lines(connection, path)):
+            answer = _read_answer(kind, line)
+            if not isinstance(answer, Progress):
+                return answer
+            if on_progress:
+                on_progress(answer.progress)
     # It may live, and have its socket anew.
     gone = "the connection to the hub's supervisor ended before it answered"
     raise MachineError(gone, hints=("`lkhub logs hub` shows why",))
 
 
 def ask_settled(
-    path: str, do: str, *, seconds: float, on_wait: Callable[[], None] | None = None, **options: Any
-) -> Any:
+    path: str,
+    request: Request[Answer],
+    *,
+    seconds: float,
+    on_wait: Callable[[], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+) -> Answer:
     """`ask`, and ask again for up to `seconds` while a supervisor is starting or about to be gone. `on_wait` is called
     once, where it has to be waited for. NotRunningError is `busy` where that is not over in time."""
     deadline, waits = time.monotonic() + seconds, False
     while True:
         try:
-            return ask(path, do, **options)
+            return ask(path, request, on_progress=on_progress)
         except NotRunningError as error:
             if not error.busy or time.monotonic() > deadline:
                 raise
@@ -167,6 +175,28 @@ def _await_home(path: str) -> bool:
     return True
 
 
+def _write_request(request: Request[Any], accept: str) -> bytes:
+    body = dump_message(request).encode() if request.method == "POST" else b""
+    if len(body) > MAX_REQUEST_BYTES:
+        raise describe_too_long()
+    head = (
+        f"{request.method} {request.path} HTTP/1.0\r\n"
+        f"Host: control\r\nAccept: {accept}\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _skip_head(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of the body. What failed it says itself, whatever the status code."""
+    first = next(lines, b"HTTP/")
+    if not first.startswith(b"HTTP/"):
+        raise _describe_nonsense()
+    for line in lines:
+        if not line.strip():
+            break
+    yield from lines
+
+
 def _send_all(connection: socket.socket, line: bytes) -> None:
     try:
         connection.sendall(line)
@@ -201,7 +231,7 @@ def _require_reaction(path: str, pid: int | None) -> None:
     with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
         connection.settimeout(PING_SECONDS)
         try:
-            connection.sendall(b'{"do": "ping"}\n')
+            connection.sendall(_write_request(Ping(), JSON))
             connection.recv(1)
         except TimeoutError:
             raise UnresponsiveError(pid) from None
@@ -224,26 +254,24 @@ def is_stopped(pid: int) -> bool:
     return read_state(pid) in ("stopped", "tracing-stop")
 
 
-def _read_answer(line: bytes) -> Mapping[str, Any]:
+def _read_answer(kind: type[Answer], line: bytes) -> Answer | Progress:
+    """Raises the HubError that the answer is."""
+    version = "of an earlier version"
     try:
         answer = parse_json(line)
-        version = answer.get("version", "of an earlier version")
-
-        def complain(key: str) -> HubError:
-            message = f"the running supervisor (lkhub {version}) does not tell {key!r}, and this lkhub is {__version__}"
-            return MachineError(message, hints=RESTART)
-
-        completed = as_message(answer, complain)
+        version = answer.get("lkhub", version)
+        if "error" in answer:
+            raise unpack(FailureAnswer, answer).error.as_error()
+        return unpack(Progress, answer) if "progress" in answer else unpack(kind, answer)
+    except MissingKeyError as error:
+        message = f"the running supervisor (lkhub {version}) does not tell {error.key!r}, and this lkhub is"
+        raise MachineError(f"{message} {__version__}", hints=RESTART) from None
     except (ValueError, AttributeError):
-        raise MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART) from None
-    return completed  # type: ignore[no-any-return]
+        raise _describe_nonsense() from None
 
 
-def _read_failure(answer: Mapping[str, Any]) -> HubError:
-    try:
-        return unpack_error(answer["error"])
-    except TypeError:
-        return MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART)
+def _describe_nonsense() -> HubError:
+    return MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART)
 
 
 class NotRunningError(UnwellError):

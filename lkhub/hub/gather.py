@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
@@ -23,6 +23,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json
 from lkhub.state.applied import load_applied
 from lkhub.supervise.watch.outside import load_sightings
+from lkhub.wire.control import Answer, HubReport, ProcessReport, Request, StatusRequest
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0
@@ -43,7 +44,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
     limits = _read_limits(applied, supervisor)
-    edited, outside = _is_edited(supervisor or {}), load_sightings(paths)
+    edited, outside = _is_edited(supervisor), load_sightings(paths)
     change = _read_root_change(paths) if applied and applied["ca"] else None
     asker = load_asker(paths.asker)
     if around is None and (supervisor or left) and applied and applied.get("reach", "local") != "local":
@@ -52,7 +53,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
 
         around = look_around(paths, outside)
     around = around or UNSEEN
-    runs_in = read_runs_in(supervisor["pid"]) if supervisor else RunsIn()
+    runs_in = read_runs_in(supervisor.pid) if supervisor else RunsIn()
     verified = read_verified(paths)
     unknown = describe_unknown(paths) if applied is None else ""
     return HubStatus(
@@ -64,11 +65,11 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     )
 
 
-def _ask_settled(paths: StatePaths) -> dict[str, Any] | None:
+def _ask_settled(paths: StatePaths) -> HubReport | None:
     """What the supervisor says of itself; None where there is none. One that is starting or stopping is waited for:
     what runs there is neither stopped nor without a supervisor."""
     try:
-        return ask_settled(paths.control, "status", seconds=SETTLE_SECONDS)  # type: ignore[no-any-return]
+        return ask_settled(paths.control, StatusRequest(), seconds=SETTLE_SECONDS)
     except NotRunningError as error:
         if error.busy:
             raise
@@ -90,20 +91,18 @@ def _read_root_change(paths: StatePaths) -> Mapping[str, Any] | None:
         return None
 
 
-def _is_edited(supervisor: Mapping[str, Any]) -> bool:
+def _is_edited(supervisor: HubReport | None) -> bool:
     """Whether the spec says something else than when it was applied. One that can't be read says nothing."""
     with contextlib.suppress(HubError):
-        if path := supervisor.get("spec"):
-            return bool(digest(read_input(path)) != supervisor["digest"])
+        if supervisor and supervisor.spec:
+            return digest(read_input(supervisor.spec)) != supervisor.digest
     return False
 
 
-def _read_limits(applied: Mapping[str, Any] | None, supervisor: Mapping[str, Any] | None) -> KernelLimits:
+def _read_limits(applied: Mapping[str, Any] | None, supervisor: HubReport | None) -> KernelLimits:
     """Limits that hold for media. A hub for this machine alone carries no crowd."""
     pids = [
-        process["pid"]
-        for process in (supervisor or {}).get("processes", ())
-        if "knows-participants" in process["roles"]
+        process.pid for process in (supervisor.processes if supervisor else ()) if "knows-participants" in process.roles
     ]
     if not pids or not pids[0] or (applied or {}).get("reach", "local") == "local":
         return KernelLimits()
@@ -120,8 +119,8 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     began = heard = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         try:
-            if edge := ask(paths.control, "status")["edge"]:
-                missing, heard = set(edge["pending"]), time.monotonic()
+            if edge := ask(paths.control, StatusRequest()).edge:
+                missing, heard = set(edge.pending), time.monotonic()
         except NotRunningError as error:
             if not error.busy:
                 raise _describe_end(paths) from None
@@ -147,16 +146,18 @@ def _describe_end(paths: StatePaths) -> UnwellError:
 
 def _describe_left(paths: StatePaths) -> UnwellError | None:
     """What to say of a hub whose supervisor is gone; None where nothing of it runs."""
-    left = ", ".join(process["name"] for process in _find_left(paths))
+    left = ", ".join(process.name for process in _find_left(paths))
     ended = f"the hub's supervisor has ended; still running without it: {left}"
     hints = ("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",)
     return UnwellError(ended, hints=hints) if left else None
 
 
-def ask_running(paths: StatePaths, do: str, **options: Any) -> Any:
+def ask_running(
+    paths: StatePaths, request: Request[Answer], *, on_progress: Callable[[str], None] | None = None
+) -> Answer:
     """`ask` for what only a supervisor can do: where there is none, the error says what runs without it."""
     try:
-        return ask(paths.control, do, **options)
+        return ask(paths.control, request, on_progress=on_progress)
     except NotRunningError as error:
         raise (None if error.busy else _describe_left(paths)) or error from None
 
@@ -164,7 +165,7 @@ def ask_running(paths: StatePaths, do: str, **options: Any) -> Any:
 def is_running(paths: StatePaths) -> bool:
     """Whether a supervisor answers."""
     try:
-        ask(paths.control, "status")
+        ask(paths.control, StatusRequest())
     except NotRunningError:
         return False
     return True
@@ -183,19 +184,12 @@ def write_verified(paths: StatePaths, verified: Verified) -> None:
     write_private(paths.verified, json.dumps(verified.as_json(), indent=2) + "\n")
 
 
-def _find_left(paths: StatePaths) -> list[dict[str, Any]]:
+def _find_left(paths: StatePaths) -> list[ProcessReport]:
     """Processes that an earlier supervisor left running."""
     # Imported here: most of the time there is a supervisor to ask.
     from lkhub.supervise.left import find_running
 
     return [
-        {
-            "name": found.name,
-            "pid": found.process.pid,
-            "state": "running",
-            "since": found.identity.since,
-            "restarts": 0,
-            "roles": found.plan.roles,
-        }
+        ProcessReport(found.name, found.process.pid, "running", found.identity.since, roles=found.plan.roles)
         for found in find_running(paths)
     ]

@@ -18,6 +18,7 @@ from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json
 from lkhub.spec.types import Address
+from lkhub.wire.control import StatusRequest
 
 # What passes connections on does so at once.
 KNOCK_SECONDS = 1.0
@@ -94,7 +95,7 @@ def port_of(url: str) -> int:
 def list_leaves(paths: StatePaths) -> frozenset[str]:
     """The certificates that the hub's edge serves, as the SHA-256 of each in hex."""
     try:
-        edge = ask(paths.control, "status")["edge"] or {}
+        edge = ask(paths.control, StatusRequest()).edge
     except NotRunningError:
         return frozenset()
-    return frozenset(certificate["chain"][0] for certificate in edge.get("certificates", ()) if certificate["chain"])
+    return frozenset(each.chain[0] for each in (edge.certificates if edge else ()) if each.chain)

@@ -38,6 +38,7 @@ from lkhub.checks.web_findings import check_web
 from lkhub.findings.finding import Finding
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
+from lkhub.wire.control import NOT_TOLD, HubReport, ProcessReport
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
@@ -87,8 +88,8 @@ class HubStatus:
     are typed with, as in `Finding.with_options`."""
 
     applied: Mapping[str, Any] | None
-    supervisor: Mapping[str, Any] | None
-    left: tuple[Mapping[str, Any], ...]
+    supervisor: HubReport | None
+    left: tuple[ProcessReport, ...]
     verified: Verified | None
     limits: KernelLimits = field(default_factory=KernelLimits)
     edited: bool = False
@@ -101,26 +102,26 @@ class HubStatus:
     options: str = ""
 
     @property
-    def processes(self) -> tuple[Mapping[str, Any], ...]:
-        return tuple(self.supervisor["processes"]) if self.supervisor else self.left
+    def processes(self) -> tuple[ProcessReport, ...]:
+        return self.supervisor.processes if self.supervisor else self.left
 
     @property
     def state(self) -> HubState:
         if self.supervisor is None:
             return "unsupervised" if self.left else "stopped"
-        sound = bool(self.processes) and all(p["state"] == "running" or p.get("done") for p in self.processes)
+        sound = bool(self.processes) and all(process.state == "running" or process.done for process in self.processes)
         return "running" if sound else "degraded"
 
     @property
-    def _stopped(self) -> dict[str, int]:
+    def _stopped(self) -> dict[str, int | None]:
         """Pids of the processes that a signal has stopped, by their names."""
-        names = (self.supervisor or {}).get("stopped", ())
-        return {process["name"]: process["pid"] for process in self.processes if process["name"] in names}
+        names = self.supervisor.stopped if self.supervisor else ()
+        return {process.name: process.pid for process in self.processes if process.name in names}
 
     @property
     def current_verification(self) -> Verified | None:
         """The verification, if it is of the processes that run now, and of a hub that had the certificate it has."""
-        carrying = [process["since"] for process in self.processes if "carries-calls" in process["roles"]]
+        carrying = [process.since for process in self.processes if "carries-calls" in process.roles]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
         if self.is_certified_since:
@@ -130,7 +131,7 @@ class HubStatus:
     @property
     def is_certified_since(self) -> bool:
         """Whether what kept the last calls from the hub is over: it has a certificate now."""
-        edge = (self.supervisor or {}).get("edge") or {}
+        edge = self.supervisor.edge if self.supervisor else None
         return bool(self.verified and self.verified.uncertified and not CalledHub.of(self.applied, edge).uncertified)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
@@ -138,33 +139,32 @@ class HubStatus:
         return tuple(finding.with_options(self.options) for finding in self._find(now))
 
     def _find(self, now: datetime | None) -> tuple[Finding, ...]:
-        supervisor = self.supervisor or {}
         verified = self.current_verification
-        edge = supervisor.get("edge") or {}
+        told = self.supervisor or NOT_TOLD
         now = now or datetime.now(UTC)
-        called = replace(CalledHub.of(self.applied, edge, now), closed=self.around.closed_ports)
+        called = replace(CalledHub.of(self.applied, told.edge, now), closed=self.around.closed_ports)
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),
-            *check_processes(self.processes, supervisor.get("failures", {})),
-            *check_hanging(supervisor.get("hangs", {}), self._stopped),
-            *check_removed(supervisor.get("removed")),
-            *check_records(supervisor.get("unrecorded", {})),
-            *check_watchers(supervisor.get("troubles", {})),
-            *check_taken(supervisor.get("refused", {})),
-            *check_edge(edge, now, called.tls),
-            *check_connections(supervisor, now, self.runs_in),
-            *check_sends(supervisor, verified.paths if verified else (), now),
+            *check_processes(self.processes, told.failures),
+            *check_hanging(told.hangs, self._stopped),
+            *check_removed(told.removed),
+            *check_records(told.unrecorded),
+            *check_watchers(told.troubles),
+            *check_taken(told.refused),
+            *check_edge(told.edge, now, called.tls),
+            *check_connections(told, now, self.runs_in),
+            *check_sends(told, verified.paths if verified else (), now),
             *check_root(self.root_change, now),
-            *check_router(supervisor.get("router"), now),
-            *check_relay(supervisor.get("relay"), supervisor.get("edge"), called.tls, now, self.runs_in),
+            *check_router(told.router, now),
+            *check_relay(told.relay, told.edge, called.tls, now, self.runs_in),
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(supervisor.get("pending", False) and not supervisor.get("moved"), supervisor.get("waits")),
-            *check_edited(supervisor.get("spec") if self.edited else None),
+            *check_pending(told.pending and not told.moved, told.waits),
+            *check_edited(told.spec if self.edited else None),
             *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
-            *check_address(supervisor.get("moved", ""), supervisor.get("lost")),
+            *check_address(told.moved, told.lost),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class HubStatus:
                 "spec": applied.get("spec"),
             },
             "urls": {name: urls.get(name) for name in ("livekit", "web", "api")},
-            "processes": [{key: process[key] for key in _OF_A_PROCESS} for process in self.processes],
+            "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
         }
@@ -189,5 +189,5 @@ class HubStatus:
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
 
 
-def _names(processes: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [process["name"] for process in processes]
+def _names(processes: Iterable[ProcessReport]) -> list[str]:
+    return [process.name for process in processes]

@@ -1,10 +1,8 @@
 """A real call through each path of this hub, and what it proves."""
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.calls import needs_certificate
@@ -24,6 +22,7 @@ from lkhub.hub.web import verify_web
 from lkhub.hub.web_front import verify_front
 from lkhub.plan.model import ProbePath
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.control import NOT_TOLD, HubReport, StatusRequest
 
 
 def verify_hub(
@@ -63,14 +62,13 @@ def verify_hub(
 
 def read_called(paths: StatePaths) -> CalledHub:
     """What findings depend on, with what the edge says now."""
-    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).get("edge"))
+    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).edge)
 
 
-def _ask_supervisor(paths: StatePaths) -> Mapping[str, Any]:
-    answer: Mapping[str, Any] = {}
+def _ask_supervisor(paths: StatePaths) -> HubReport:
     with suppress(NotRunningError):
-        answer = ask(paths.control, "status")
-    return answer
+        return ask(paths.control, StatusRequest())
+    return NOT_TOLD
 
 
 def is_well(verified: Verified, around: Surroundings) -> bool:

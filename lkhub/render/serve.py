@@ -1,11 +1,8 @@
 """serve.json, read by `lkhub serve`."""
 
-import json
-from dataclasses import asdict
-
 from lkhub.plan.model import Plan
 from lkhub.render.files import RenderedFile
-from lkhub.wire.serve_config import ServeConfig
+from lkhub.wire.serve_config import ServeConfig, dump_serve
 
 
 def render_serve(plan: Plan) -> RenderedFile:
@@ -14,18 +11,15 @@ def render_serve(plan: Plan) -> RenderedFile:
     config = ServeConfig(
         name=plan.name,
         reach=plan.reach,
-        bind=[str(address) for address in serve.bind],
+        bind=tuple(map(str, serve.bind)),
         port=serve.port,
-        hosts=list(serve.hosts),
+        hosts=serve.hosts,
         open_tokens=serve.open_tokens,
         livekit_url=plan.urls.livekit,
         media_url=plan.urls.local_media,
         keys=plan.paths.keys,
-        authorities=list(serve.authorities),
+        authorities=serve.authorities,
         ca=plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else "",
         askers=plan.paths.asker if serve.open_tokens else "",
     )
-    values = asdict(config)
-    if not config.askers:
-        del values["askers"]
-    return RenderedFile("serve.json", json.dumps(values, indent=2) + "\n")
+    return RenderedFile("serve.json", dump_serve(config))

@@ -1,7 +1,7 @@
 """The supervisor's control socket is there for as long as the supervisor is."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -10,15 +10,13 @@ import anyio.abc
 from lkhub.errors import describe_error
 from lkhub.host.control import find_server
 from lkhub.host.files import identify
-from lkhub.supervise.control_server import Handler, serve_control
+from lkhub.supervise.control_server import Handlers, serve_control
 
 
 class Answering:
     """Serves the control socket `path`, again where it has ended or somebody has removed it."""
 
-    def __init__(
-        self, path: str, handlers: Mapping[str, Handler], tasks: anyio.abc.TaskGroup, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, path: str, handlers: Handlers, tasks: anyio.abc.TaskGroup, say: Callable[[str], None]) -> None:
         self._path = path
         self._handlers = handlers
         self._tasks = tasks

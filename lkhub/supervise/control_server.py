@@ -1,34 +1,56 @@
-"""The supervisor's end of its control socket. `lkhub.host.control` has the other one, and what is said."""
+"""The supervisor's end of its control socket. `lkhub.host.control` is the other one, `lkhub.wire.control` what is said.
+
+h11 reads and writes the HTTP. It is there already, as part of the client that asks the engine's processes.
+"""
 
 import contextlib
-import json
 import math
 import select
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import anyio
 import anyio.abc
+import h11
 from anyio.abc import SocketAttribute
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from lkhub import __version__
-from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, describe_error, is_refusal, pack_error
+from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError, describe_error, is_refusal
 from lkhub.host import files
-from lkhub.source.json_text import parse_json
-from lkhub.wire.message import MAX_REQUEST_BYTES, RESTART, Message, as_message, describe_too_long
+from lkhub.source.typed import MissingKeyError
+from lkhub.wire.control import (
+    JSON,
+    JSON_LINES,
+    MAX_REQUEST_BYTES,
+    Ping,
+    Pong,
+    Progress,
+    Request,
+    describe_missing,
+    describe_too_long,
+    describe_unknown,
+)
+from lkhub.wire.failure import Failure, FailureAnswer
+from lkhub.wire.message import dump_message, parse_message
 
 Tell = Callable[[str], None]
 """Hears what is being done, one line for people at a time."""
 
-Handler = Callable[[Mapping[str, Any], Tell], Awaitable[Any]]
+Handler = Callable[[Any, Tell], Awaitable[object]]
 """Answers one request. It may tell what it is doing."""
+
+# Each takes its own class of request, which the type of a mapping can't say.
+Handlers: TypeAlias = Mapping[type[Request[Any]], Handler]
 
 # A command reads what it asked for; one that doesn't (Ctrl-Z) must not keep the supervisor from ending.
 SEND_SECONDS = 5.0
 
+_CODES = {InputError.exit_code: 400, UnwellError.exit_code: 409, MachineError.exit_code: 503, EXIT_BUG: 500}
+"""The status of an answer that is a failure, by lkhub's exit code."""
 
-async def serve_control(path: str, handlers: Mapping[str, Handler], *, task_status: anyio.abc.TaskStatus[None]) -> None:
+
+async def serve_control(path: str, handlers: Handlers, *, task_status: anyio.abc.TaskStatus[None]) -> None:
     """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory,
     so a socket that is there is left over."""
     files.remove(path)
@@ -36,87 +58,160 @@ async def serve_control(path: str, handlers: Mapping[str, Handler], *, task_stat
     listener = await anyio.create_unix_listener(path, mode=0o600)
     task_status.started()
     async with listener:
-        await listener.serve(lambda stream: _answer(stream, {"ping": _ping, **handlers}))
+        await listener.serve(lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}))
 
 
-async def _ping(_: Mapping[str, Any], __: Tell) -> Any:
-    return {}
+async def _ping(_: Ping, __: Tell) -> Pong:
+    return Pong()
 
 
-async def _answer(stream: anyio.abc.SocketStream, handlers: Mapping[str, Handler]) -> None:
-    answer: dict[str, Any] | None = None
-    async with stream:
+@dataclass(frozen=True)
+class _Asked:
+    """A request as it came. `lines`: the command wants to hear what is done meanwhile."""
+
+    method: str
+    path: str
+    lines: bool
+    body: bytes
+
+
+@dataclass
+class _Exchange:
+    """One request over a connection, and its answer."""
+
+    stream: anyio.abc.SocketStream
+    lines: bool = False
+    _http: h11.Connection = field(default_factory=lambda: h11.Connection(h11.SERVER))
+    _begun: bool = False
+
+    async def receive(self) -> _Asked:
+        """Raises InputError where it is no request or too long, and EndOfStream where the command left before it said
+        what it wants."""
+        head, body = None, b""
+        while True:
+            try:
+                event = self._http.next_event()
+            except h11.RemoteProtocolError:
+                raise InputError("not a request that the supervisor knows") from None
+            if event is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                # Not the empty text that ends h11's reading: what is not whole is not asked for.
+                self._http.receive_data(await self.stream.receive())
+            elif isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > MAX_REQUEST_BYTES:
+                    raise describe_too_long()
+            else:
+                break
+        if head is None or not isinstance(event, h11.EndOfMessage):
+            raise anyio.EndOfStream
+        self.lines = JSON_LINES in dict(head.headers).get(b"accept", b"").decode("latin-1")
+        path = head.target.decode("latin-1").partition("?")[0]
+        return _Asked(head.method.decode("latin-1"), path, self.lines, body)
+
+    def has_left(self) -> bool:
+        """Whether the command does not wait for its answer any more. A command that has told its user that this
+        supervisor does not answer must not take effect when it goes on."""
+        poll = select.poll()
+        poll.register(self.stream.extra_attributes[SocketAttribute.raw_socket]().fileno(), 0)
+        return any(events & select.POLLHUP for _, events in poll.poll(0))
+
+    async def send_progress(self, texts: anyio.abc.ObjectReceiveStream[str]) -> None:
+        async for text in texts:
+            await self._begin(200)
+            await self._send(h11.Data(data=dump_message(Progress(text)).encode()))
+
+    async def finish(self, answer: "_Answer") -> None:
+        body = answer.text.encode()
+        await self._begin(answer.code, len(body))
+        await self._send(h11.Data(data=body))
+        await self._send(h11.EndOfMessage())
+
+    async def _begin(self, code: int, length: int | None = None) -> None:
+        """`length` in bytes; None where it is not known yet."""
+        if self._begun:
+            return
+        self._begun = True
+        headers = [("Content-Type", JSON_LINES if self.lines else JSON), ("Connection", "close")]
+        if length is not None:
+            headers.append(("Content-Length", str(length)))
+        await self._send(h11.Response(status_code=code, headers=headers))
+
+    async def _send(self, event: h11.Event) -> None:
+        # The command may not have waited for it.
+        with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, h11.LocalProtocolError):
+            if sent := self._http.send(event):
+                await self.stream.send(sent)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    text: str
+    code: int = 200
+
+
+async def _answer(exchange: _Exchange, handlers: Handlers) -> None:
+    answer: _Answer | None = None
+    async with exchange.stream:
         try:
-            line = await BufferedByteReceiveStream(stream).receive_until(b"\n", MAX_REQUEST_BYTES)
-            if _has_left(stream):
+            asked = await exchange.receive()
+            if exchange.has_left():
                 return
             sender, texts = anyio.create_memory_object_stream[str](math.inf)
             with texts:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_send_progress, stream, texts)
+                    tasks.start_soon(exchange.send_progress, texts)
                     with sender:
-                        answer = await _handle(line, handlers, sender.send_nowait)
-        except anyio.DelimiterNotFound:
-            answer = {"error": pack_error(describe_too_long())}
-        except (anyio.IncompleteRead, anyio.BrokenResourceError):
+                        answer = await _handle(asked, handlers, sender.send_nowait if asked.lines else _ignore)
+        except InputError as error:
+            answer = _fail(Failure.of(error))
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
             return  # the command left before it said what it wants
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
                 with anyio.move_on_after(SEND_SECONDS, shield=True):
-                    await _send(stream, {**answer, "version": __version__})
+                    await exchange.finish(answer)
 
 
-def _has_left(stream: anyio.abc.SocketStream) -> bool:
-    """Whether the command does not wait for its answer any more. A command that has told its user that this supervisor
-    does not answer must not take effect when it goes on."""
-    poll = select.poll()
-    poll.register(stream.extra_attributes[SocketAttribute.raw_socket]().fileno(), 0)
-    return any(events & select.POLLHUP for _, events in poll.poll(0))
-
-
-async def _send_progress(stream: anyio.abc.SocketStream, texts: anyio.abc.ObjectReceiveStream[str]) -> None:
-    async for text in texts:
-        await _send(stream, {"progress": text})
-
-
-async def _send(stream: anyio.abc.SocketStream, message: Mapping[str, Any]) -> None:
-    # The command may not have waited for it.
-    with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-        await stream.send(json.dumps(message).encode() + b"\n")
-
-
-async def _handle(line: bytes, handlers: Mapping[str, Handler], tell: Tell) -> dict[str, Any]:
+async def _handle(asked: _Asked, handlers: Handlers, tell: Tell) -> _Answer:
     try:
-        request = _read_request(line)
-        handler = handlers.get(request["do"])
-        if handler is None:
-            raise InputError(f"the running supervisor (lkhub {__version__}) can't do that", hints=RESTART)
-        return {"ok": await handler(request, tell if request.get("progress") is True else _ignore)}
+        request = _read_request(asked, handlers)
+        return _Answer(_dump(await handlers[type(request)](request, tell)))
     except HubError as error:
-        return {"error": pack_error(error)}
+        return _fail(Failure.of(error))
     except Exception as error:
         if is_refusal(error):
-            return {
-                "error": pack_error(MachineError(f"the hub's supervisor can't do that now: {describe_error(error)}"))
-            }
+            refused = f"the hub's supervisor can't do that now: {describe_error(error)}"
+            return _fail(Failure.of(MachineError(refused)))
         # A bug in one answer must not end the supervisor, and every call with it.
-        message = f"this is a bug in lkhub: {type(error).__name__} while answering"
-        return {"error": {"message": message, "hints": [], "exit_code": EXIT_BUG}}
+        bug = f"this is a bug in lkhub: {type(error).__name__} while answering"
+        return _fail(Failure(bug, exit_code=EXIT_BUG))
+
+
+def _fail(failure: Failure) -> _Answer:
+    return _Answer(_dump(FailureAnswer(failure)), _CODES[failure.exit_code])
+
+
+def _dump(answer: object) -> str:
+    """An answer says which lkhub gave it: a command of another version names both where it misses something."""
+    return dump_message(answer, lkhub=__version__)
 
 
 def _ignore(_: str) -> None:
     pass
 
 
-def _read_request(line: bytes) -> Mapping[str, Any]:
-    def complain(key: str) -> HubError:
-        return InputError(f"the running supervisor (lkhub {__version__}) needs to be told {key!r}", hints=RESTART)
-
+def _read_request(asked: _Asked, handlers: Handlers) -> Request[Any]:
+    kind = next((kind for kind in handlers if (kind.method, kind.path) == (asked.method, asked.path)), None)
+    if kind is None:
+        raise describe_unknown(f"{asked.method} {asked.path}")
     try:
-        request = as_message(parse_json(line), complain)
+        return parse_message(kind, asked.body or b"{}")
+    except MissingKeyError as error:
+        raise describe_missing(error.key) from None
     except ValueError:
-        request = None
-    if not isinstance(request, Message) or not isinstance(request["do"], str):
-        raise InputError("not a request that the supervisor knows")
-    return request
+        raise InputError("not a request that the supervisor knows") from None

@@ -2,8 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, get_args
 
 import anyio
@@ -16,14 +15,26 @@ from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import EngineProgram
 from lkhub.prepare.hub import PreparedHub, prepare_hub
+from lkhub.source.typed import unpack
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.child import Child
-from lkhub.supervise.control_server import Handler, Tell
+from lkhub.supervise.control_server import Handler, Handlers, Tell
 from lkhub.supervise.shared import Say
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL, Timings
 from lkhub.supervise.watch.watchers import Watchers
+from lkhub.wire.control import (
+    ApplyRequest,
+    HubReport,
+    Outcome,
+    Request,
+    Restarted,
+    RestartRequest,
+    StatusRequest,
+    Stopped,
+    StopRequest,
+)
 
 RUNS_ON = "what ran before runs on, without a supervisor, and calls go on"
 
@@ -44,7 +55,7 @@ async def run_hub(
         async with _supervision(paths, say, timings) as supervisor:
             supervisor.shared.use_environ(hub.environ)
             await adopt(supervisor, hub.plan.processes)
-            handlers: dict[str, Handler] = {}
+            handlers: dict[type[Request[Any]], Handler] = {}
             answering = Answering(paths.control, handlers, supervisor.tasks, say)
             watchers = Watchers(supervisor, lock, answering)
             handlers |= _make_handlers(supervisor, watchers)
@@ -155,11 +166,11 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope, say: Say) -> 
     scope.cancel()
 
 
-def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> dict[str, Handler]:
+def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
     # Changes are made in the order in which they were asked for: what was asked for last is what stays.
     changing = anyio.Lock()
 
-    async def status(_: Mapping[str, Any], __: Tell) -> Any:
+    async def status(_: StatusRequest, __: Tell) -> HubReport:
         answer: dict[str, Any] = {**supervisor.as_json(), **watchers.as_json()}
         # What the engine's programs tell, by program: each has a form of its own.
         answer |= dict.fromkeys(get_args(EngineProgram))
@@ -175,9 +186,9 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> dict[str, Hand
                 for child in supervisor.children.values():
                     if child.plan.engine:
                         tasks.start_soon(ask, child)
-        return answer
+        return unpack(HubReport, answer)
 
-    async def apply(request: Mapping[str, Any], tell: Tell) -> Any:
+    async def apply(request: ApplyRequest, tell: Tell) -> Outcome:
         if changing.locked():
             tell("another change is being made; waiting for its end")
         async with changing:
@@ -189,28 +200,28 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> dict[str, Hand
                 raise MachineError(f"{error.message}\nthe hub runs on as it is", hints=error.hints) from error
             # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
             # started again at once. A hub that is stopped does not wait for them either.
-            arguments = request["spec"], supervisor.paths.root, request["environ"]
+            arguments = request.spec, supervisor.paths.root, request.environ
             hub = await anyio.to_thread.run_sync(prepare_hub, *arguments, abandon_on_cancel=True)
             # This supervisor may have been started with a variable that the spec refers to only now.
             forget_variables(hub.environ)
-            return asdict(await supervisor.apply(hub, now=request["now"]))
+            return await supervisor.apply(hub, now=request.now)
 
-    async def restart(request: Mapping[str, Any], _: Tell) -> Any:
-        name, names = request["name"], list(supervisor.children)
+    async def restart(request: RestartRequest, _: Tell) -> Restarted:
+        name, names = request.name, list(supervisor.children)
         # Only what says so ends every call. One that the command has just seen may have been taken out by a change.
         if name is not None:
             if name not in names:
                 raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))
             names = [name]
-        return {"restarted": names, **asdict(await supervisor.restart(names))}
+        return await supervisor.restart(names)
 
-    async def stop(request: Mapping[str, Any], tell: Tell) -> Any:
+    async def stop(request: StopRequest, tell: Tell) -> Stopped:
         drain = _find_drain(supervisor)
-        if request["drain"] and drain and (people := await supervisor.calls.count()) != 0:
+        if request.drain and drain and (people := await supervisor.calls.count()) != 0:
             who = "whoever is" if people is None else "1 person" if people == 1 else f"{people} people"
             tell(f"waiting up to {drain} for {who} in a call to finish (`lkhub down --now` does not wait)")
-        await supervisor.stop("drain" if request["drain"] else "now")
+        await supervisor.stop("drain" if request.drain else "now")
         supervisor.tasks.cancel_scope.cancel()
-        return {}
+        return Stopped()
 
-    return {"status": status, "apply": apply, "restart": restart, "stop": stop}
+    return {StatusRequest: status, ApplyRequest: apply, RestartRequest: restart, StopRequest: stop}

@@ -6,7 +6,6 @@ on when the supervisor is killed; the next one adopts them by the identities tha
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -28,29 +27,7 @@ from lkhub.supervise.reload import reload
 from lkhub.supervise.shared import Say, Shared
 from lkhub.supervise.spawn import require_program
 from lkhub.supervise.timings import USUAL, Timings
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an apply did: the processes that it started, or the number of people it waits for (None: it
-    could not ask, so it waits as well). `cut` people lost their connection for a moment, `ways`: see
-    lkhub.plan.process.list_ways; `reloaded` are processes that took their change over without a restart."""
-
-    changed: tuple[str, ...]
-    pending: bool = False
-    people: int | None = 0
-    cut: int = 0
-    reloaded: tuple[str, ...] = ()
-    ways: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Restarted:
-    """How many participants were in a call (None: could not ask) when processes were restarted. `ways`: see
-    lkhub.plan.process.list_ways."""
-
-    people: int | None
-    ways: tuple[str, ...]
+from lkhub.wire.control import Outcome, Restarted
 
 
 class Supervisor:
@@ -128,7 +105,7 @@ class Supervisor:
                         await self.shared.returned(child.plan)
             if failures:
                 raise MachineError("\n".join(failures))
-            return Restarted(people, list_ways(plans))
+            return Restarted(tuple(plan.name for plan in plans), people, list_ways(plans))
 
     async def take_files(self, name: str) -> None:
         """Let a process read its files again, as one that it watches was replaced. MachineError where it refuses."""

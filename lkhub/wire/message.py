@@ -1,44 +1,33 @@
-"""JSON objects between lkhub and a supervisor that may be of another version."""
+"""What all messages have in common: JSON of a dataclass, and the version of the messages of this lkhub.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+The two ends may be of different versions, as after an upgrade with a call running: an end ignores a key that it does
+not know, and takes the default of one that it misses. So a new key needs a default, and a key never changes its
+meaning; a change that can't be made so raises VERSION, here and in engine/internal/process.
+"""
 
-from lkhub.errors import HubError, InputError
-from lkhub.host.files import MAX_INPUT_BYTES
+import json
+from typing import Any, TypeVar
 
-# A request names a path and has the variables that the spec refers to. A key file in one of them may be as long as
-# any file that a spec names.
-MAX_REQUEST_BYTES = MAX_INPUT_BYTES
+from lkhub.source.json_text import parse_json
+from lkhub.source.typed import pack, unpack
 
-RESTART = ("`lkhub down`, then `lkhub up`, starts the hub with this version",)
+T = TypeVar("T")
 
-Complain = Callable[[str], HubError]
-"""The error of a key that is missing."""
-
-
-class Message(dict[str, Any]):
-    """A JSON object of another version of lkhub: to look up a key that it lacks raises what `complain` makes of it."""
-
-    def __init__(self, items: Mapping[str, Any], complain: Complain) -> None:
-        super().__init__(items)
-        self._complain = complain
-
-    def __missing__(self, key: str) -> Any:
-        raise self._complain(key)
+VERSION = 1
 
 
-def as_message(value: Any, complain: Complain) -> Any:
-    """The JSON value with every object in it, at any depth, as a Message."""
-    if isinstance(value, dict):
-        return Message({key: as_message(item, complain) for key, item in value.items()}, complain)
-    if isinstance(value, list):
-        return [as_message(item, complain) for item in value]
-    return value
+def dump_message(message: object, *, indent: int | None = None, lkhub: str = "") -> str:
+    """JSON with the version, on one line or as it is easy to read. `lkhub`: the version of the program, where the other
+    end shows it."""
+    program = {"lkhub": lkhub} if lkhub else {}
+    return json.dumps({**pack_message(message), **program}, indent=indent) + "\n"
 
 
-def describe_too_long() -> InputError:
-    """The error of a request over MAX_REQUEST_BYTES."""
-    return InputError(
-        f"the variables that the spec refers to are too long: the supervisor takes {MAX_REQUEST_BYTES:,} bytes in all",
-        hints=("put what is long into a file, and name it with {file: PATH}",),
-    )
+def pack_message(message: object) -> dict[str, Any]:
+    """A message as JSON that is part of another document."""
+    return {"version": VERSION, **pack(message)}
+
+
+def parse_message(kind: type[T], text: str | bytes) -> T:
+    """The inverse of `dump_message`. Raises ValueError: MissingKeyError where the other end lacks a key."""
+    return unpack(kind, parse_json(text))

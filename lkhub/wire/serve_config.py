@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lkhub.source.json_text import parse_json
+from lkhub.wire.message import dump_message, parse_message
 
 # By this header the edge tells the service whether a proxy in front said where the client is: `yes` or `no`.
 FORWARDED_HEADER = "X-Lkhub-Forwarded"
@@ -19,18 +19,22 @@ class ServeConfig:
 
     name: str
     reach: Literal["local", "lan", "public"]
-    bind: list[str]
+    bind: tuple[str, ...]
     port: int
-    hosts: list[str]
+    hosts: tuple[str, ...]
     open_tokens: bool
     livekit_url: str
     media_url: str
     keys: str
-    authorities: list[str]
+    authorities: tuple[str, ...]
     ca: str
     askers: str = ""
 
 
+def dump_serve(config: ServeConfig) -> str:
+    return dump_message(config, indent=2)
+
+
 def parse_serve(text: str) -> ServeConfig:
-    """The inverse of `lkhub.render.serve.render_serve`."""
-    return ServeConfig(**parse_json(text))
+    """The inverse of `dump_serve`. Raises ValueError."""
+    return parse_message(ServeConfig, text)

@@ -1,18 +1,18 @@
-from typing import Any
-
 import pytest
 
 from lkhub.checks.checks import check_address, check_pending, check_processes, check_supervised
+from lkhub.wire.control import PendingChange
+from tests.reports import process_report
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "stopping", "stopped"])
 def test_process_that_is_on_its_way_is_no_finding(state: str) -> None:
-    assert list(check_processes([{"name": "media", "state": state}], {"media": "old"})) == []
+    assert list(check_processes([process_report(state=state)], {"media": "old"})) == []
 
 
 @pytest.mark.parametrize("state", ["backoff", "failed"])
 def test_process_that_does_not_stay_up_shows_its_end(state: str) -> None:
-    processes: list[dict[str, Any]] = [{"name": "media", "state": state}, {"name": "relay", "state": "running"}]
+    processes = [process_report(state=state), process_report(name="relay")]
     [finding] = check_processes(processes, {"media": "exit code 1"})
     assert (finding.code, finding.subject, finding.detail) == ("process-fails", "media", "exit code 1")
     assert [fix.command for fix in finding.fix] == ["lkhub logs media", "lkhub restart media"]
@@ -29,19 +29,19 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
     ("waits", "title", "detail", "cause"),
     [
         (
-            {"restarts": ["relay"], "people": 1, "ways": ["relay"]},
+            PendingChange(("relay",), 1, ("relay",)),
             "until nobody is in a call",
             "it restarts relay, which interrupts",
             "1 person is in a call",
         ),
         (
-            {"restarts": ["media", "serve"], "people": 12, "ways": []},
+            PendingChange(("media", "serve"), 12),
             "until nobody is in a call",
             "it restarts media, serve",
             "12 people are",
         ),
         (
-            {"restarts": ["media"], "people": None, "ways": []},
+            PendingChange(("media",), None),
             "until it is known that nobody is in a call",
             "would interrupt",
             "not known: media does not say",
@@ -55,14 +55,12 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
         ),
     ],
 )
-def test_change_that_waits_says_what_is_known(
-    waits: dict[str, Any] | None, title: str, detail: str, cause: str
-) -> None:
+def test_change_that_waits_says_what_is_known(waits: PendingChange | None, title: str, detail: str, cause: str) -> None:
     [finding] = check_pending(True, waits)
     assert title in finding.title
     assert detail in finding.detail
     assert cause in finding.cause
-    if waits and waits["restarts"] != ["media"]:
+    if waits and waits.restarts != ("media",):
         assert "not known" not in finding.cause
 
 
@@ -103,5 +101,5 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
     ],
 )
 def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], ways: list[str], whom: str) -> None:
-    [finding] = check_pending(True, {"restarts": restarts, "people": 2, "ways": ways})
+    [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(ways)))
     assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"

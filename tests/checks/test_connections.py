@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -5,15 +6,18 @@ import pytest
 
 from lkhub.checks.connections import check_connections
 from lkhub.findings.finding import RECENT_SECONDS
+from lkhub.wire.control import HubReport
+from tests.reports import hub_report
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 QUIET: dict[str, Any] = {"open": 3, "limit": 896, "refused": 0, "refusal": None, "failure": None}
 
 
-def told(process: str, kind: str, **changed: Any) -> dict[str, Any]:
+def told(process: str, kind: str, processes: Sequence[dict[str, Any]] = (), **changed: Any) -> HubReport:
     report = QUIET | changed
     media = {"ice_tcp": QUIET, "signalling": QUIET} | ({kind: report} if kind else {})
-    return {"media": {"connections": media}, "edge": {"connections": report if process == "edge" else QUIET}}
+    edge = {"connections": report if process == "edge" else QUIET}
+    return hub_report({"processes": processes, "media": {"connections": media}, "edge": edge})
 
 
 PLACES = [
@@ -53,9 +57,11 @@ def test_a_process_that_the_system_gives_no_connection_is_an_error(process: str,
 @pytest.mark.parametrize(
     "answers",
     [
-        {},
-        {"media": None, "edge": None},  # neither runs, or neither answered in time
-        {"media": {}, "edge": {"connections": {"open": 3, "waiting": 0, "refused": 7}}},  # an engine of before
+        hub_report({}),
+        hub_report({"media": None, "edge": None}),  # neither runs, or neither answered in time
+        hub_report(
+            {"media": {}, "edge": {"connections": {"open": 3, "waiting": 0, "refused": 7}}}
+        ),  # an engine of before
         told("edge", ""),
         told(
             "edge",
@@ -64,5 +70,5 @@ def test_a_process_that_the_system_gives_no_connection_is_an_error(process: str,
         ),
     ],
 )
-def test_nothing_is_said_of_what_is_over_or_not_known(answers: dict[str, Any]) -> None:
+def test_nothing_is_said_of_what_is_over_or_not_known(answers: HubReport) -> None:
     assert list(check_connections(answers, NOW)) == []

@@ -9,6 +9,7 @@ import pytest
 from lkhub.checks.edge import EXPIRES_SOON, ROOT_CHANGE_TOLD, check_edge, check_root, find_uncertified
 from lkhub.findings.finding import Finding
 from tests.documents import ROOT
+from tests.reports import edge_status
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 LETS_ENCRYPT = "CN=E8,O=Let's Encrypt,C=US"
@@ -33,7 +34,7 @@ def certificate(left: timedelta, issuer: str = LETS_ENCRYPT) -> dict[str, Any]:
 
 
 def judge(status: dict[str, Any]) -> list[Finding]:
-    return list(check_edge(status, NOW))
+    return list(check_edge(edge_status(**status), NOW))
 
 
 def test_edge_that_says_nothing_is_no_finding() -> None:
@@ -58,7 +59,7 @@ def test_every_kind_that_the_engine_tells_apart_is_judged() -> None:
 
 @pytest.mark.parametrize(("tls", "asked"), [("tailscale", "tailscaled"), ("acme", "issuer"), ("", "issuer")])
 def test_certificate_that_is_on_its_way_is_a_warning(tls: str, asked: str) -> None:
-    [finding] = check_edge({"pending": ["rtc.example.com"]}, NOW, tls)
+    [finding] = check_edge(edge_status(pending=["rtc.example.com"]), NOW, tls)
     assert (finding.code, finding.subject, finding.severity) == ("certificate-pending", "rtc.example.com", "warning")
     assert asked in finding.cause
     assert finding.fix
@@ -67,12 +68,12 @@ def test_certificate_that_is_on_its_way_is_a_warning(tls: str, asked: str) -> No
 def test_name_is_without_a_certificate_where_none_is_at_hand() -> None:
     failed, other = failure("dns"), failure("dns", "turn.example.com")
     at_hand = {"failures": [failed, other], "certificates": [certificate(timedelta(days=20))]}
-    assert [finding.subject for finding in find_uncertified(at_hand, NOW)] == ["turn.example.com"]
+    assert [finding.subject for finding in find_uncertified(edge_status(**at_hand), NOW)] == ["turn.example.com"]
     assert [finding.title for finding in judge(at_hand)] == [
         "there is no new certificate for rtc.example.com",
         "there is no certificate for turn.example.com",
     ]
-    assert [finding.code for finding in find_uncertified({"pending": ["a"]}, NOW)] == ["certificate-pending"]
+    assert [finding.code for finding in find_uncertified(edge_status(pending=["a"]), NOW)] == ["certificate-pending"]
 
 
 def test_causes_differ() -> None:

@@ -11,6 +11,7 @@ from lkhub.hub.status import HubStatus
 from lkhub.plan.host import KernelLimits, RunsIn
 from tests.checks.test_connections import told
 from tests.checks.test_relay import ports
+from tests.reports import hub_report, relay_status
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ def test_every_finding_of_open_files_names_the_way(runs_in: RunsIn, commands: li
         *check_connections(told("edge", "", failure=failure), NOW, runs_in),
         *check_connections(told("edge", "", refusal=refusal), NOW, runs_in),
         *check_connections(told("edge", "", refusal=refusal | {"full": False}), NOW, runs_in),
-        *check_relay({"ports": ports(880, size=900)}, None, "acme", NOW, runs_in),
+        *check_relay(relay_status(ports=ports(880, size=900)), None, "acme", NOW, runs_in),
     ]
     assert [finding.code for finding in found] == [
         *("open-files-few", "accept-fails", "connections-refused", "connections-refused", "relay-nearly-full")
@@ -63,12 +64,12 @@ def test_every_finding_of_open_files_names_the_way(runs_in: RunsIn, commands: li
 def test_what_the_hub_runs_in_reaches_the_findings() -> None:
     supervisor = {"processes": [{"name": "media", "state": "running", "since": 1.0, "roles": []}]}
     runs_in = RunsIn("hub.service")
-    status = HubStatus({}, supervisor, (), None, limits=KernelLimits(open_files=1024), runs_in=runs_in)
+    status = HubStatus({}, hub_report(supervisor), (), None, limits=KernelLimits(open_files=1024), runs_in=runs_in)
     assert [finding.fix for finding in status.find(NOW)] == [more_files(runs_in)]
 
 
 def test_limit_of_the_process_is_shown_and_not_that_of_the_shell() -> None:
     failure = {"at": NOW.timestamp() - 1, "error": "too many open files"}
     processes = {"processes": [{"name": "edge", "pid": 4711}]}
-    [finding] = check_connections(told("edge", "", failure=failure) | processes, NOW)
+    [finding] = check_connections(told("edge", "", failure=failure, **processes), NOW)
     assert finding.fix[0].command == "grep 'open files' /proc/4711/limits"

@@ -6,6 +6,7 @@ import pytest
 from lkhub.checks.relay import NEARLY_FULL, check_relay
 from lkhub.findings.finding import RECENT_SECONDS, Finding
 from lkhub.hub.status import HubStatus
+from tests.reports import edge_status, hub_report, relay_status
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -20,8 +21,8 @@ def refused(reason: str, ago: float = 0) -> dict[str, Any]:
 
 
 def find(udp: dict[str, Any] | None = None, tls: dict[str, Any] | None = None, mode: str = "acme") -> list[Finding]:
-    edge = {"relay": {"allocations": 0, "connections": 0, **({"ports": tls} if tls else {})}}
-    return list(check_relay({"ports": udp} if udp else None, edge, mode, NOW))
+    edge = edge_status(relay={"allocations": 0, "connections": 0, **({"ports": tls} if tls else {})})
+    return list(check_relay(relay_status(ports=udp) if udp else None, edge, mode, NOW))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,8 @@ def find(udp: dict[str, Any] | None = None, tls: dict[str, Any] | None = None, m
     ],
 )
 def test_relay_with_room_or_that_does_not_say_is_no_finding(relay: Any, edge: Any) -> None:
-    assert list(check_relay(relay, edge, "acme", NOW)) == []
+    said = relay_status(**relay) if relay is not None else None, edge_status(**edge) if edge is not None else None
+    assert list(check_relay(*said, "acme", NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,7 @@ def test_proxy_is_suspected_where_there_may_be_one(path: str, mode: str, names_p
 
 
 def test_what_the_relay_says_is_among_the_findings() -> None:
-    processes = [{"name": "relay", "state": "running", "since": 1.0, "roles": []}]
-    supervisor = {"processes": processes, "relay": {"ports": ports(5000)}}
-    assert [finding.code for finding in HubStatus({}, supervisor, (), None).find(NOW)] == ["relay-nearly-full"]
+    supervisor = {"processes": [{"name": "relay", "state": "running", "since": 1.0}], "relay": {"ports": ports(5000)}}
+    assert [finding.code for finding in HubStatus({}, hub_report(supervisor), (), None).find(NOW)] == [
+        "relay-nearly-full"
+    ]

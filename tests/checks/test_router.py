@@ -1,18 +1,18 @@
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from lkhub.checks.router import check_router
+from lkhub.wire.control import RouterTrouble
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 HOUR = 3600.0
 
 
-def trouble(since: float, ends: float | None) -> dict[str, Any]:
+def trouble(since: float, ends: float | None) -> RouterTrouble:
     """Since so many seconds ago, and ending in so many."""
     at = NOW.timestamp()
-    return {"detail": "it does not answer", "since": at - since, "ends": None if ends is None else at + ends}
+    return RouterTrouble("it does not answer", at - since, None if ends is None else at + ends)
 
 
 def test_mappings_that_are_renewed_are_no_finding() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,18 +9,22 @@ from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.checks.sends import MANY, blame_sends, check_sends
 from lkhub.findings.finding import RECENT_SECONDS
+from lkhub.wire.control import HubReport
+from tests.reports import hub_report
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 AT = NOW.timestamp()
 OWN = CalledHub("lan", "internal", ports={"udp": "7882/udp", "turn-udp": "3478/udp"})
 
 
-def refuse(process: str, row: int = 40, errno: str = "EPERM", error: str = "", ago: float = 1.0) -> dict[str, Any]:
-    last = {"at": AT - ago, "errno": errno, "error": error or "operation not permitted", "to": "192.168.1.5:40000"}
+def refuse(
+    process: str, row: int = 40, errno: str = "EPERM", error: str = "", ago: float = 1.0, to: str = "192.168.1.5:40000"
+) -> HubReport:
+    last = {"at": AT - ago, "errno": errno, "error": error or "operation not permitted", "to": to}
     quiet = {"left": 5, "refused": 0, "row": 0, "last": None}
     told: dict[str, Any] = {name: {"sends": quiet} for name in ("media", "relay")}
     told[process] = {"sends": {"left": 5, "refused": row, "row": row, "last": last}}
-    return told
+    return hub_report(told)
 
 
 def fail(path: str, reason: str = "no-reply", **evidence: str) -> PathResult:
@@ -59,8 +64,7 @@ def test_an_error_that_nobody_foresaw_is_told_in_its_words() -> None:
 
 
 def test_address_of_ipv6_is_read() -> None:
-    told = refuse("media", errno="ENETUNREACH")
-    told["media"]["sends"]["last"]["to"] = "[2001:db8::5]:40000"
+    told = refuse("media", errno="ENETUNREACH", to="[2001:db8::5]:40000")
     [finding] = check_paths(blame_sends([UDP], told, AT), OWN)
     assert finding.fix[0].command == "ip route get 2001:db8::5"
 
@@ -68,9 +72,8 @@ def test_address_of_ipv6_is_read() -> None:
 @pytest.mark.parametrize(
     ("result", "told"),
     [
-        (UDP, {}),
-        (UDP, {"media": None}),
-        (UDP, {"media": {"sends": None}}),
+        (UDP, hub_report({})),
+        (UDP, hub_report({"media": {"sends": None}})),
         (UDP, refuse("media", row=MANY - 1)),
         (UDP, refuse("media", ago=RECENT_SECONDS + 1)),
         (UDP, refuse("relay")),
@@ -81,12 +84,12 @@ def test_address_of_ipv6_is_read() -> None:
         (PathResult("udp", True, "media", "heard"), refuse("media")),
     ],
 )
-def test_what_is_not_known_to_be_so_is_not_said(result: PathResult, told: dict[str, Any]) -> None:
+def test_what_is_not_known_to_be_so_is_not_said(result: PathResult, told: HubReport) -> None:
     assert blame_sends([result], told, AT) == (result,)
 
 
 def test_one_cause_is_one_finding() -> None:
-    told = refuse("media") | {"relay": refuse("relay")["relay"]}
+    told = replace(refuse("media"), relay=refuse("relay").relay)
     [finding] = check_paths(blame_sends([UDP, SILENT, OVER_RELAY], told, AT), OWN)
     assert finding.title == "no call gets through on the paths udp, turn-udp and turn-tls"
     assert list(check_sends(told, blame_sends([UDP, SILENT], told, AT), NOW)) == []
@@ -101,7 +104,12 @@ def test_what_no_verification_has_seen_is_told_by_itself(process: str) -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [{}, refuse("media", row=MANY - 1), refuse("media", errno="ENETUNREACH"), refuse("media", ago=RECENT_SECONDS + 1)],
+    [
+        hub_report({}),
+        refuse("media", row=MANY - 1),
+        refuse("media", errno="ENETUNREACH"),
+        refuse("media", ago=RECENT_SECONDS + 1),
+    ],
 )
-def test_a_client_without_a_route_is_no_finding(told: dict[str, Any]) -> None:
+def test_a_client_without_a_route_is_no_finding(told: HubReport) -> None:
     assert list(check_sends(told, [], NOW)) == []

@@ -4,6 +4,8 @@ import pytest
 
 from lkhub.checks.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.hub.status import HubStatus
+from lkhub.wire.control import Removal, Trouble
+from tests.reports import hub_report
 
 
 def test_supervisor_that_is_well_is_no_finding() -> None:
@@ -11,7 +13,7 @@ def test_supervisor_that_is_well_is_no_finding() -> None:
 
 
 def test_watcher_that_fails_says_what_and_since_when() -> None:
-    [finding] = check_watchers({"rotate logs": {"detail": "OSError (No space left on device)", "since": 1.0}})
+    [finding] = check_watchers({"rotate logs": Trouble("OSError (No space left on device)", 1.0)})
     assert (finding.code, finding.subject, finding.severity) == ("watch-fails", "rotate logs", "warning")
     assert finding.title == "the supervisor can't rotate logs"
     assert finding.detail == "since 1970-01-01 00:00 UTC: OSError (No space left on device)"
@@ -49,7 +51,7 @@ def test_process_that_hangs_has_a_way_out_that_fits(evidence: str, stopped: dict
 
 def test_directory_that_was_removed_says_what_is_lost() -> None:
     assert not list(check_removed(None))
-    [finding] = check_removed({"at": 1.0, "logs": ["media", "edge"], "lost": "the record of firewall rules"})
+    [finding] = check_removed(Removal(1.0, ("media", "edge"), "the record of firewall rules"))
     assert (finding.code, finding.severity) == ("state-removed", "warning")
     assert "what media, edge write to their logs since" in finding.detail
     assert "the record of firewall rules" in finding.detail
@@ -74,7 +76,7 @@ def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:
         "refused": {"edge": "no"},
         "troubles": {"rotate logs": {"detail": "no", "since": 1.0}},
     }
-    status = HubStatus(None, supervisor, (), None)
+    status = HubStatus(None, hub_report(supervisor), (), None)
     assert status.state == "degraded"
     findings = json.loads(json.dumps(status.as_json()))["findings"]
     codes = [finding["code"] for finding in findings]

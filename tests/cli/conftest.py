@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import parse_headers
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,10 @@ class FakeSupervisor:
     def __init__(self, path: str) -> None:
         self.asked: list[dict[str, Any]] = []
         self.answers: dict[str, Any] = {
-            "status": {"ok": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}},
-            "apply": {"ok": {"changed": [], "pending": False, "people": 0, "cut": 0}},
-            "restart": {"ok": {"restarted": ["media"], "people": 0, "ways": []}},
-            "stop": {"ok": {}},
+            "status": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1},
+            "apply": {"changed": [], "pending": False, "people": 0, "cut": 0},
+            "restart": {"restarted": ["media"], "people": 0, "ways": []},
+            "stop": {},
         }
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -114,12 +115,13 @@ class FakeSupervisor:
             except OSError:
                 return
             with connection, connection.makefile("rb") as reader:
-                line = reader.readline()
+                line = reader.readline().decode()
                 if not line:  # it was only looked whether anything listens
                     continue
-                request = json.loads(line)
-                self.asked.append(request)
-                connection.sendall(json.dumps(self.answers[request["do"]]).encode() + b"\n")
+                do, headers = line.split()[1].strip("/"), parse_headers(reader)
+                body = reader.read(int(headers["content-length"]))
+                self.asked.append({"do": do, **json.loads(body or "{}")})
+                connection.sendall(b"HTTP/1.1 200 \r\n\r\n" + json.dumps(self.answers[do]).encode() + b"\n")
 
     def requests(self, do: str) -> list[dict[str, Any]]:
         return [request for request in self.asked if request["do"] == do]

@@ -12,14 +12,14 @@ from tests.cli.conftest import FakeSupervisor, Run
 
 def test_status_is_that_of_the_supervisor(run: Run, supervisor: FakeSupervisor) -> None:
     assert run("status").code == 0
-    supervisor.answers["status"]["ok"]["pending"] = True
+    supervisor.answers["status"]["pending"] = True
     found = run("status", "--json")
     assert (found.code, [finding["code"] for finding in found.json["findings"]]) == (0, ["change-pending"])
 
 
 def test_supervisor_that_tells_more_than_is_known_is_understood(run: Run, supervisor: FakeSupervisor) -> None:
     for do, more in (("apply", {"moved": ["x"]}), ("status", {"weather": {"a": 1}}), ("restart", {"why": "x"})):
-        supervisor.answers[do] = {"ok": {**supervisor.answers[do]["ok"], **more}, "version": "9.9.9", "also": 1}
+        supervisor.answers[do] = {**supervisor.answers[do], **more, "lkhub": "9.9.9", "also": 1}
     for command in (("up", "--no-verify"), ("status",), ("status", "--json"), ("restart",), ("down",)):
         done = run(*command)
         assert done.code == 0, done.err
@@ -38,8 +38,8 @@ def test_supervisor_that_tells_more_than_is_known_is_understood(run: Run, superv
 def test_what_a_supervisor_of_another_version_does_not_tell_is_told_and_no_bug(
     run: Run, supervisor: FakeSupervisor, do: str, lacks: str, command: tuple[str, ...]
 ) -> None:
-    less = {key: value for key, value in supervisor.answers[do]["ok"].items() if key != lacks}
-    supervisor.answers[do] = {"ok": less, "version": "0.0.9"}
+    less = {key: value for key, value in supervisor.answers[do].items() if key != lacks}
+    supervisor.answers[do] = {**less, "lkhub": "0.0.9"}
     done = run(*command)
     assert (done.code, done.out) == (3, "")
     assert f"supervisor (lkhub 0.0.9) does not tell '{lacks}'" in done.err
@@ -47,7 +47,7 @@ def test_what_a_supervisor_of_another_version_does_not_tell_is_told_and_no_bug(
 
 
 def test_what_has_a_default_need_not_be_told(run: Run, supervisor: FakeSupervisor) -> None:
-    supervisor.answers["apply"] = {"ok": {"changed": ["serve"]}}
+    supervisor.answers["apply"] = {"changed": ["serve"]}
     done = run("up", "--no-verify")
     assert done.code == 0
     assert "restarted serve" in done.err

@@ -15,6 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import Identity
 from tests.cli.conftest import Run
+from tests.reports import hub_report
 
 
 def leave_running(paths: StatePaths, name: str = "media") -> None:
@@ -104,7 +105,7 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
         PathResult("turn-udp", False, "connect", "timed out"),
     )
     outside = {"udp": Sighting(now - 30, "203.0.113.7"), "turn-udp": None}
-    show_status(HubStatus(None, supervisor, (), Verified(now - 60, results), outside=outside))
+    show_status(HubStatus(None, hub_report(supervisor), (), Verified(now - 60, results), outside=outside))
     shown = capsys.readouterr()
     assert "hub is running" in shown.out
     assert re.search(r"running \(pid 7, .*2 min.*, 2 restarts\)", shown.out)
@@ -141,7 +142,7 @@ def test_running_hub_is_well_unless_a_finding_is_an_error(
     processes = [{**media, "roles": ["carries-calls"]}]
     supervisor = {"processes": processes, "failures": {}, "pending": False, "spec": None, "pid": 1}
     paths = tuple(PathResult("udp", ok, "connect", "") for ok in results)
-    hub = HubStatus(None, supervisor, (), Verified(time.time(), paths) if paths else None)
+    hub = HubStatus(None, hub_report(supervisor), (), Verified(time.time(), paths) if paths else None)
     monkeypatch.setattr(status_module, "read_status", lambda _: hub)
     done = run("status")
     assert (done.code, done.out.splitlines()[0]) == (code, "hub is running")

@@ -13,10 +13,11 @@ from lkhub.cli import up as up_module
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import FakeSupervisor, Run
+from tests.reports import process_report
 
 
 def answer(supervisor: FakeSupervisor, **applied: Any) -> None:
-    supervisor.answers["apply"]["ok"] |= applied
+    supervisor.answers["apply"] |= applied
 
 
 def test_up_on_a_running_hub_applies_its_spec_and_returns(run: Run, supervisor: FakeSupervisor, tmp_path: Path) -> None:
@@ -180,7 +181,9 @@ def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_process
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(up_module, "is_running", lambda _: True)  # a moment ago
-    monkeypatch.setattr("lkhub.hub.gather._find_left", lambda _: [{"name": "media"}, {"name": "serve"}])
+    monkeypatch.setattr(
+        "lkhub.hub.gather._find_left", lambda _: [process_report(name=name) for name in ("media", "serve")]
+    )
     done = run(*arguments)
     assert done.code == 1
     assert "the hub's supervisor has ended; still running without it: media, serve" in done.err

@@ -30,7 +30,9 @@ from lkhub.plan.host import KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.spec.types import PortRange
+from lkhub.wire.control import PendingChange, Removal, RouterTrouble, Trouble
 from tests.checks.called import OWN, PROXIED
+from tests.reports import edge_status, hub_report, process_report, relay_status
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 AT = NOW.timestamp() - 60
@@ -67,7 +69,7 @@ def list_calls() -> Iterator[Finding]:
     ]
     yield from check_web(front, [good], PROXIED)
     last = {"at": AT, "errno": "EPERM", "error": "operation not permitted", "to": "203.0.113.7:50000"}
-    yield from check_sends({"media": {"sends": {"row": 12, "last": last}}}, [], NOW)
+    yield from check_sends(hub_report({"media": {"sends": {"row": 12, "last": last}}}), [], NOW)
 
 
 def list_surroundings() -> Iterator[Finding]:
@@ -85,25 +87,25 @@ def list_surroundings() -> Iterator[Finding]:
     yield from check_surroundings(Surroundings("lan", verdicts=(closed,)))
     yield from check_surroundings(Surroundings("lan", verdicts=(unknown,)))
     yield from check_address("192.168.1.5 is gone, and 192.168.1.6 is there")
-    yield from check_router({"detail": "it does not answer", "since": AT - 600, "ends": AT}, NOW)
+    yield from check_router(RouterTrouble("it does not answer", AT - 600, AT), NOW)
 
 
 def list_hub() -> Iterator[Finding]:
-    yield from check_processes([{"name": "media", "state": "backoff"}], {"media": "exit 1"})
+    yield from check_processes([process_report(state="backoff")], {"media": "exit 1"})
     yield from check_hanging({"relay": "no answer for 20 s"}, {"relay": 4711})
-    yield from check_pending(True, {"restarts": ["media"], "people": 2, "ways": []})
+    yield from check_pending(True, PendingChange(("media",), 2))
     yield from check_edited("hub.yaml")
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_supervised(False, ["media"])
-    yield from check_removed({"at": AT, "logs": ["media"], "lost": ""})
+    yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"})
-    yield from check_watchers({"rotate logs": {"detail": "No space left on device", "since": AT}})
+    yield from check_watchers({"rotate logs": Trouble("No space left on device", AT)})
     yield from check_asker({"at": AT, "user": "www", "pid": 9, "name": "nginx", "listens": ["*:80"]}, AT - 1)
-    edge = {
-        "pending": ["rtc.example.com"],
-        "failures": [{"name": "turn.example.com", "issuer": "acme", "kind": "dns", "error": "no such name"}],
-        "certificates": [{"names": ["a.example"], "issuer": "CN=R3", "not_after": f"{NOW - timedelta(1):%FT%TZ}"}],
-    }
+    edge = edge_status(
+        pending=["rtc.example.com"],
+        failures=[{"name": "turn.example.com", "issuer": "acme", "kind": "dns", "error": "no such name"}],
+        certificates=[{"names": ["a.example"], "issuer": "CN=R3", "not_after": f"{NOW - timedelta(1):%FT%TZ}"}],
+    )
     yield from check_edge(edge, NOW)
     yield from check_root({"at": AT, "reason": "192.168.1.6 is new"}, NOW)
     yield from check_taken({"edge": "the key is of another certificate"})
@@ -117,7 +119,7 @@ def list_limits() -> Iterator[Finding]:
         "most": {"address": "203.0.113.7", "held": 60},
         "refused": {"address": {"at": AT, "count": 3, "address": "203.0.113.7"}},
     }
-    yield from check_relay({"ports": ports}, None, "off", NOW)
+    yield from check_relay(relay_status(ports=ports), None, "off", NOW)
     yield from check_kernel(KernelLimits(212992, 212992, 1024, 65000, 65536))
     refusal = {"at": AT, "client": "203.0.113.7", "held": 448, "full": False}
     report = {"open": 500, "limit": 900, "refused": 7, "refusal": refusal}
@@ -127,4 +129,4 @@ def list_limits() -> Iterator[Finding]:
         "media": {"connections": {"ice_tcp": report}},
         "edge": {"connections": failure},
     }
-    yield from check_connections(told, NOW)
+    yield from check_connections(hub_report(told), NOW)

@@ -1,14 +1,16 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,18 @@ from lkhub.errors import HubError, InputError, MachineError
 from lkhub.host import control as control_module
 from lkhub.host.control import NotRunningError, UnresponsiveError, ask, ask_settled
 from lkhub.host.processes import read_state
-from lkhub.supervise.control_server import Tell
-from tests.supervise.talking import request, serving
+from lkhub.supervise.control_server import Tell, serve_control
+from lkhub.wire.control import (
+    ApplyRequest,
+    HubReport,
+    ProcessReport,
+    Request,
+    RestartRequest,
+    StatusRequest,
+    Stopped,
+    StopRequest,
+)
+from tests.supervise.talking import Said, Work, echo, request, serving
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
 pytestmark = pytest.mark.anyio
@@ -59,56 +71,76 @@ def test_supervisor_that_dies_while_it_is_asked_is_a_machine_error(
     path: str, serve: Callable[[socket.socket], None]
 ) -> None:
     with listening(path, serve), pytest.raises(MachineError, match="ended before it answered"):
-        ask(path, "status", padding="x" * 1000)
+        ask(path, ApplyRequest("x" * 1000, {}))
 
 
-@pytest.mark.parametrize("answer", [b"nonsense\n", b"[]\n", b"{}\n", b'{"ok": tr'], ids=repr)
+def answering(body: bytes, head: bytes = b"HTTP/1.1 200 \r\n\r\n") -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(head + body)
+
+    return serve
+
+
+NONSENSE = (b"nonsense\n", b"[]\n", b"{}\n", b'{"pid": 1, "processes": 3}\n', b'{"pid": tr', b'{"error": {}}\n')
+
+
+@pytest.mark.parametrize("answer", NONSENSE, ids=repr)
 def test_supervisor_that_answers_nonsense_is_a_hub_error(path: str, answer: bytes) -> None:
     """It was killed in the middle of its answer, or is of another version."""
-
-    def serve(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(answer)
-
-    with listening(path, serve), pytest.raises(HubError):
-        ask(path, "status")
+    with listening(path, answering(answer)), pytest.raises(HubError):
+        ask(path, StatusRequest())
 
 
-def test_answer_of_another_version_may_say_more_and_what_it_lacks_is_told_with_both_versions(path: str) -> None:
-    said = {"new": [1], "processes": [{"name": "media", "mood": "good"}]}
-
-    def serve(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(json.dumps({"ok": said, "version": "9.1.7", "feeling": "well"}).encode() + b"\n")
-
-    with listening(path, serve):
-        answer = ask(path, "status")
-    assert answer == said
-    said_so = rf"supervisor \(lkhub 9\.1\.7\) does not tell '\w+', and this lkhub is {__version__}"
-    for part, key in ((answer, "pid"), (answer["processes"][0], "state")):
-        with pytest.raises(MachineError, match=said_so) as raised:
-            part[key]
-        assert "`lkhub down`, then `lkhub up`" in raised.value.hints[0]
+@pytest.mark.parametrize("said", [b'{"ok": {}}\n', b"\xff\n"], ids=repr)
+def test_what_does_not_speak_http_is_a_hub_error(path: str, said: bytes) -> None:
+    with listening(path, answering(said, head=b"")), pytest.raises(MachineError, match="makes no sense"):
+        ask(path, StatusRequest())
 
 
-def test_supervisor_from_before_it_told_its_version_is_an_earlier_one(path: str) -> None:
-    def serve(connection: socket.socket) -> None:
-        connection.recv(4096)
-        connection.sendall(b'{"ok": {}}\n')
+def test_answer_of_another_version_may_say_more_and_less(path: str) -> None:
+    process = {"name": "media", "mood": "good", "pid": None, "state": "on holiday", "since": 1}
+    said = {"new": [1], "version": 9, "lkhub": "9.1.7", "pid": 5, "processes": [process]}
+    with listening(path, answering(json.dumps(said).encode() + b"\n")):
+        report = ask(path, StatusRequest())
+    assert report == HubReport(5, (ProcessReport("media", None, "on holiday", 1.0),))
 
-    with listening(path, serve), pytest.raises(MachineError, match="of an earlier version"):
-        ask(path, "status")["pid"]
+
+@pytest.mark.parametrize("lacking", [{"pid": 5}, {"pid": 5, "processes": [{"name": "media"}]}], ids=["top", "below"])
+@pytest.mark.parametrize("version", ["9.1.7", ""])
+def test_what_an_answer_lacks_is_told_with_both_versions(path: str, lacking: dict[str, Any], version: str) -> None:
+    said = {**lacking, **({"lkhub": version} if version else {})}
+    shown = re.escape(version) or "of an earlier version"
+    told = rf"supervisor \(lkhub {shown}\) does not tell '\w+', and this lkhub is {re.escape(__version__)}"
+    with listening(path, answering(json.dumps(said).encode())), pytest.raises(MachineError, match=told) as raised:
+        ask(path, StatusRequest())
+    assert "`lkhub down`, then `lkhub up`" in raised.value.hints[0]
+
+
+@dataclass(frozen=True)
+class Dance(Request[Said]):
+    path = "/dance"
+    answer = Said
+
+
+@dataclass(frozen=True)
+class OldEcho(Request[Said]):
+    """As another version asks, which lacks what this one needs."""
+
+    path = "/stop"
+    answer = Said
 
 
 async def test_request_of_another_version_that_lacks_something_is_no_bug(path: str) -> None:
-    async def apply(asked: Mapping[str, Any], _: Tell) -> Any:
-        return asked["spec"]
-
-    async with serving(path, apply=apply):
-        for do, said in (("apply", "needs to be told 'spec'"), ("dance", "can't do that")):
-            with pytest.raises(InputError, match=rf"supervisor \(lkhub {__version__}\) {said}") as raised:
-                await request(path, do)
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(serve_control, path, {StopRequest: echo})
+        asked = ((OldEcho(), "needs to be told 'drain'"), (Dance(), "can't do that: POST /dance"))
+        for dance, said in asked:
+            told = rf"supervisor \(lkhub {re.escape(__version__)}\) {said}"
+            with pytest.raises(InputError, match=told) as raised:
+                await request(path, dance)
             assert "`lkhub down`" in raised.value.hints[0]
+        tasks.cancel_scope.cancel()
 
 
 # --- one that does not answer
@@ -121,13 +153,13 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_short")
-@pytest.mark.parametrize("do", ["status", "apply", "restart", "stop"])
-def test_supervisor_that_does_nothing_does_not_answer_whatever_it_is_asked(path: str, do: str) -> None:
+@pytest.mark.parametrize("asked", [StatusRequest(), ApplyRequest(None, {}), RestartRequest(None), StopRequest(True)])
+def test_supervisor_that_does_nothing_does_not_answer_whatever_it_is_asked(path: str, asked: Request[Any]) -> None:
     with socket.socket(socket.AF_UNIX) as hung:
         hung.bind(path)
         hung.listen()
         with pytest.raises(UnresponsiveError, match=rf"does not answer \(pid {os.getpid()}, \w+\)") as raised:
-            ask(path, do)
+            ask(path, asked)
     assert raised.value.exit_code == 1
     assert f"`kill -9 {os.getpid()}`, then `lkhub up`" in raised.value.hints[0]
 
@@ -143,7 +175,7 @@ def test_supervisor_that_takes_nobody_up_does_not_answer(path: str) -> None:
                 waiting.setblocking(False)
                 waiting.connect(path)
         with pytest.raises(UnresponsiveError, match="does not answer"):
-            ask(path, "status")
+            ask(path, StatusRequest())
 
 
 @pytest.mark.usefixtures("_short")
@@ -152,19 +184,19 @@ def test_supervisor_that_reads_nothing_does_not_answer(path: str) -> None:
         hung.bind(path)
         hung.listen()
         with pytest.raises(UnresponsiveError, match="does not answer"):
-            ask(path, "apply", environ={"KEYS": "k" * 900_000})
+            ask(path, ApplyRequest(None, {"KEYS": "k" * 900_000}))
 
 
 @pytest.mark.usefixtures("_short")
 async def test_supervisor_that_works_for_long_is_waited_for(path: str) -> None:
     """For much longer than one that is silent."""
 
-    async def slow(_: Mapping[str, Any], __: Tell) -> Any:
+    async def slow(_: Work, __: Tell) -> Said:
         await anyio.sleep(4 * (control_module.SILENCE_SECONDS + control_module.PING_SECONDS))
-        return "done"
+        return Said("done")
 
-    async with serving(path, slow=slow):
-        assert await request(path, "slow") == "done"
+    async with serving(path, slow):
+        assert await request(path, Work()) == Said("done")
 
 
 @pytest.mark.usefixtures("_short")
@@ -180,12 +212,12 @@ def test_supervisor_of_an_earlier_version_that_works_for_long_is_waited_for(path
                 for _number in range(5):
                     with listener.accept()[0] as asked:
                         asked.recv(4096)
-                        asked.sendall(b'{"error": {"message": "not a request", "hints": [], "exit_code": 2}}\n')
-                first.sendall(b'{"ok": "done"}\n')
+                        asked.sendall(b'HTTP/1.0 404 \r\n\r\n{"error": {"message": "not a request"}}\n')
+                first.sendall(b"HTTP/1.0 200 \r\n\r\n{}\n")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert ask(path, "stop") == "done"
+        assert ask(path, StopRequest(drain=True)) == Stopped()
         thread.join(10)
 
 
@@ -200,7 +232,7 @@ def test_supervisor_that_was_stopped_is_told_within_seconds_with_the_way_on(path
             wait_until(lambda: read_state(process.pid) == "stopped", "it is stopped")
             before = time.monotonic()
             with pytest.raises(UnresponsiveError, match=rf"\(pid {process.pid}, stopped\)") as raised:
-                ask(path, "status")
+                ask(path, StatusRequest())
             assert time.monotonic() - before < control_module.SILENCE_SECONDS + control_module.PING_SECONDS
             assert raised.value.hints[0] == f"`kill -CONT {process.pid}` lets it go on"
         finally:
@@ -209,18 +241,18 @@ def test_supervisor_that_was_stopped_is_told_within_seconds_with_the_way_on(path
 
 def test_nobody_who_listens_is_a_hub_that_is_not_running(path: str) -> None:
     with pytest.raises(NotRunningError, match="not running") as raised:
-        ask(path, "status")
+        ask(path, StatusRequest())
     assert raised.value.exit_code == 1
     assert raised.value.hints == ("`lkhub up` starts it",)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
     with pytest.raises(NotRunningError):
-        ask(path, "status")
+        ask(path, StatusRequest())
 
 
 def test_path_that_no_socket_can_have_is_refused(short_dir: Path) -> None:
     with pytest.raises(MachineError, match="too long for a socket") as raised:
-        ask(f"{short_dir}/{'x' * 100}/control.sock", "status")
+        ask(f"{short_dir}/{'x' * 100}/control.sock", StatusRequest())
     assert "--state" in raised.value.hints[0]
 
 
@@ -242,11 +274,11 @@ def test_supervisor_that_is_stopped_while_it_starts_or_ends_is_not_waited_for(pa
         assert holder.stdout.readline() == b"held\n"
         try:
             with pytest.raises(NotRunningError) as starting:
-                ask(path, "status")
+                ask(path, StatusRequest())
             assert starting.value.busy
             holder.send_signal(signal.SIGSTOP)
             wait_until(lambda: control_module.is_stopped(holder.pid), "it is stopped")
             with pytest.raises(UnresponsiveError, match=rf"\(pid {holder.pid}, stopped\)"):
-                ask_settled(path, "status", seconds=DEADLINE_SECONDS)
+                ask_settled(path, StatusRequest(), seconds=DEADLINE_SECONDS)
         finally:
             holder.kill()

@@ -10,6 +10,8 @@ from lkhub.errors import UnwellError
 from lkhub.host.control import NotRunningError
 from lkhub.hub import gather as hub
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.control import HubReport
+from tests.reports import hub_report, process_report
 
 
 @pytest.mark.parametrize("certified", [["192.168.1.5", "127.0.0.1"], []])
@@ -22,8 +24,8 @@ def test_certificates_are_waited_for_as_long_as_the_edge_gets_one(
         {"pending": []},
     ]
 
-    def ask(*_: object) -> dict[str, Any]:
-        return {"edge": answers.pop(0)}
+    def ask(*_: object) -> HubReport:
+        return hub_report({"edge": answers.pop(0)})
 
     monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": certified})
     monkeypatch.setattr(hub, "ask", ask)
@@ -37,11 +39,11 @@ def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_as
 ) -> None:
     asked: list[str] = []
 
-    def ask(*_: object) -> dict[str, Any]:
+    def ask(*_: object) -> HubReport:
         asked.append("status")
         if len(asked) == 1:
             raise NotRunningError(busy=True)
-        return {"edge": {"pending": []}}
+        return hub_report({"edge": {"pending": []}})
 
     monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
     monkeypatch.setattr(hub, "ask", ask)
@@ -56,10 +58,10 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
     """As where another program took its port meanwhile."""
     clock = [0.0]
 
-    def ask(*_: object) -> dict[str, Any]:
+    def ask(*_: object) -> HubReport:
         clock[0] += 1
         assert clock[0] < hub.CERTIFICATE_SECONDS / 2
-        return {"edge": None}
+        return hub_report({})
 
     monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
     monkeypatch.setattr(hub, "ask", ask)
@@ -79,14 +81,14 @@ def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
     """`down` while `up` waits, or a supervisor that is killed."""
     answers = [{"edge": {"pending": ["rtc.example.com"]}}]
 
-    def ask(*_: object) -> dict[str, Any]:
+    def ask(*_: object) -> HubReport:
         if not answers:
             raise NotRunningError
-        return answers.pop()
+        return hub_report(answers.pop())
 
     monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
     monkeypatch.setattr(hub, "ask", ask)
-    monkeypatch.setattr(hub, "_find_left", lambda _: [{"name": name} for name in left])
+    monkeypatch.setattr(hub, "_find_left", lambda _: [process_report(name=name) for name in left])
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
     with pytest.raises(UnwellError, match=told):
         hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())

@@ -7,6 +7,8 @@ import pytest
 from lkhub.checks.paths import PathResult
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.model import Sighting
+from lkhub.wire.control import HubReport, ProcessReport
+from tests.reports import hub_report
 
 APPLIED = {
     "spec": "/etc/lkhub/hub.yaml",
@@ -23,20 +25,13 @@ APPLIED = {
 GOOD = Verified(at=200.0, paths=(PathResult("udp", True, "media", "", rtt_ms=0.4),))
 
 
-def process(name: str = "media", state: str = "running", since: float = 150.0) -> dict[str, Any]:
-    roles = {"media": ["carries-calls", "knows-participants"], "relay": ["carries-calls"], "edge": ["carries-calls"]}
-    return {
-        "name": name,
-        "pid": 1,
-        "state": state,
-        "since": since,
-        "restarts": 0,
-        "roles": roles.get(name, []),
-    }
+def process(name: str = "media", state: str = "running", since: float = 150.0) -> ProcessReport:
+    roles = {"media": ("carries-calls", "knows-participants"), "relay": ("carries-calls",), "edge": ("carries-calls",)}
+    return ProcessReport(name, 1, state, since, roles=roles.get(name, ()))
 
 
-def supervised(*processes: dict[str, Any], pending: bool = False) -> dict[str, Any]:
-    return {"processes": list(processes), "failures": {}, "pending": pending, "spec": None, "pid": 7}
+def supervised(*processes: ProcessReport, pending: bool = False, **said: Any) -> HubReport:
+    return replace(hub_report({"pending": pending, **said}), processes=processes)
 
 
 def test_hub_that_never_ran_is_stopped() -> None:
@@ -84,8 +79,9 @@ def test_processes_that_were_left_are_unsupervised_and_a_finding() -> None:
     status = HubStatus(APPLIED, None, (process(),), GOOD)
     assert status.state == "unsupervised"
     assert [finding.code for finding in status.find()] == ["no-supervisor"]
-    [shown] = status.as_json()["processes"]
-    assert shown == {key: value for key, value in process().items() if key != "roles"}
+    assert status.as_json()["processes"] == [
+        {"name": "media", "pid": 1, "state": "running", "since": 150.0, "restarts": 0}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_processes_that_were_left_are_unsupervised_and_a_finding() -> None:
         ([], False),
     ],
 )
-def test_verification_counts_for_the_processes_that_carried_it(processes: list[dict[str, Any]], counts: bool) -> None:
+def test_verification_counts_for_the_processes_that_carried_it(processes: list[ProcessReport], counts: bool) -> None:
     status = HubStatus(APPLIED, supervised(*processes), (), GOOD)
     assert (status.current_verification is not None) is counts
     assert (status.as_json()["verified"] is not None) is counts
@@ -156,7 +152,7 @@ def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
 
 def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() -> None:
     """One cause, one finding."""
-    supervisor = supervised(process(), pending=True) | {"moved": "clients are told a, and this machine is at b"}
+    supervisor = supervised(process(), pending=True, moved="clients are told a, and this machine is at b")
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["address-changed"]
     assert [finding.code for finding in HubStatus(APPLIED, supervised(process(), pending=True), (), GOOD).find()] == [
         "change-pending"
@@ -164,7 +160,7 @@ def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() ->
 
 
 def test_spec_that_was_edited_is_a_finding_with_its_command() -> None:
-    supervisor = supervised(process()) | {"spec": "/srv/my hub.yaml"}
+    supervisor = supervised(process(), spec="/srv/my hub.yaml")
     assert HubStatus(APPLIED, supervisor, (), GOOD).find() == ()
     (finding,) = HubStatus(APPLIED, supervisor, (), GOOD, edited=True).find()
     assert (finding.code, finding.severity) == ("spec-not-applied", "info")
@@ -173,7 +169,7 @@ def test_spec_that_was_edited_is_a_finding_with_its_command() -> None:
 
 @pytest.mark.parametrize("edge", [None, {}, {"failures": [], "certificates": []}])
 def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
-    assert HubStatus(APPLIED, supervised(process()) | {"edge": edge}, (), GOOD).find() == ()
+    assert HubStatus(APPLIED, supervised(process(), edge=edge), (), GOOD).find() == ()
 
 
 def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_has_one() -> None:
@@ -183,7 +179,7 @@ def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_h
     assert Verified.parse(json.dumps(verified.as_json())) == verified
 
     def look(edge: dict[str, Any], verified: Verified = verified) -> HubStatus:
-        return HubStatus(applied, supervised(process()) | {"edge": edge}, (), verified)
+        return HubStatus(applied, supervised(process(), edge=edge), (), verified)
 
     waiting = look({"pending": ["hub.tail1234.ts.net"]})
     assert [finding.code for finding in waiting.find()] == ["certificate-pending", "path-fails"]
@@ -196,5 +192,5 @@ def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_h
 
 def test_what_the_edge_says_is_among_the_findings() -> None:
     failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
-    supervisor = supervised(process()) | {"edge": {"failures": failures, "certificates": []}}
+    supervisor = supervised(process(), edge={"failures": failures, "certificates": []})
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]

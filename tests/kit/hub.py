@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from lkhub.host.control import ask
+from lkhub.wire.control import StatusRequest
 from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
@@ -87,7 +88,7 @@ class Hub:
         return self.run("token", "--room", room, "--identity", identity).stdout.strip()
 
     def supervisor_pid(self) -> int:
-        return int(ask(str(self.state / "run/control.sock"), "status")["pid"])
+        return int(ask(str(self.state / "run/control.sock"), StatusRequest()).pid)
 
     def log(self, name: str) -> str:
         path = self.state / "logs" / f"{name}.log"

@@ -32,6 +32,7 @@ from lkhub.host.processes import identify, is_alive, send_signal, start
 from lkhub.hub.gather import read_status
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.control import StatusRequest
 from tests.kit.hub import Hub, make_hub
 from tests.kit.people import Person
 from tests.kit.ports import free_port
@@ -280,7 +281,7 @@ class Luck:
         return {process["name"]: process["pid"] for process in (await self.status())["processes"]}
 
     def find_supervisor(self) -> int:
-        return int(ask(self.paths.control, "status")["pid"])
+        return int(ask(self.paths.control, StatusRequest()).pid)
 
     async def check(self) -> None:
         await self.settle()
@@ -301,19 +302,19 @@ class Luck:
 
     def find_strays(self) -> set[int]:
         """Processes of this hub that its supervisor does not know."""
-        status = ask(self.paths.control, "status")
-        return {each.pid for each in self.list_own()} - {each["pid"] for each in status["processes"]} - {status["pid"]}
+        status = ask(self.paths.control, StatusRequest())
+        return {each.pid for each in self.list_own()} - {each.pid for each in status.processes} - {status.pid}
 
     def find_differences(self) -> list[str]:
         """Processes that run and are on no record, or on a wrong one."""
         found = []
-        for process in ask(self.paths.control, "status")["processes"]:
+        for process in ask(self.paths.control, StatusRequest()).processes:
             try:
-                record = json.loads(Path(self.paths.record(process["name"])).read_text())
+                record = json.loads(Path(self.paths.record(process.name)).read_text())
             except OSError:
                 record = {"process": {"pid": None}}
-            if record["process"]["pid"] != process["pid"]:
-                found.append(f"{process['name']}: {process['pid']} runs, {record['process']['pid']} is on record")
+            if record["process"]["pid"] != process.pid:
+                found.append(f"{process.name}: {process.pid} runs, {record['process']['pid']} is on record")
         return found
 
     def check_strangers(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lkhub.host.control import ask
+from lkhub.wire.control import ApplyRequest, StatusRequest
 from tests.kit.hub import make_hub
 from tests.kit.netns import Namespace, connect, namespace
 from tests.namespaces.lan import PORTS
@@ -21,7 +22,7 @@ DOMAIN = "rtc.example.com"
 
 # Answers every question for an IPv4 address with 1.2.3.4, as late as the file says; a line for each question.
 _SERVER = """
-import socket, sys, threading
+from lkhub.wire.control import ApplyRequest, StatusRequest
 server = socket.socket(type=socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
 def answer(asked, sender):
@@ -74,16 +75,14 @@ def test_media_that_dies_while_a_name_server_is_slow_is_back_before_it_answers(t
             control, before = str(hub.state / "run/control.sock"), hub.pids()["media"]
             delay.write_text("4")
             said.clear()
-            changing = threading.Thread(
-                target=lambda: ask(control, "apply", spec=str(hub.spec), environ={}, now=False), daemon=True
-            )
+            changing = threading.Thread(target=lambda: ask(control, ApplyRequest(str(hub.spec), {})), daemon=True)
             changing.start()
             wait_until(lambda: "asked\n" in said, "the supervisor asks for its name")
             os.kill(before, signal.SIGKILL)
 
             def is_back() -> bool:
-                [media] = [each for each in ask(control, "status")["processes"] if each["name"] == "media"]
-                return bool(media["state"] == "running" and media["pid"] != before)
+                [media] = [each for each in ask(control, StatusRequest()).processes if each.name == "media"]
+                return bool(media.state == "running" and media.pid != before)
 
             wait_until(is_back, "media is there again")
             assert changing.is_alive(), "the name server has not answered yet"

@@ -19,21 +19,21 @@ def test_what_is_rendered_is_read_again() -> None:
     assert config == ServeConfig(
         name="my-hub",
         reach="lan",
-        bind=["192.168.1.5", "127.0.0.1"],
+        bind=("192.168.1.5", "127.0.0.1"),
         port=9000,
-        hosts=["localhost", "192.168.1.5", "127.0.0.1"],
+        hosts=("localhost", "192.168.1.5", "127.0.0.1"),
         open_tokens=False,
         livekit_url="ws://192.168.1.5:7880",
         media_url="http://127.0.0.1:7880",
         keys="/var/lib/lkhub/keys.yaml",
-        authorities=[],
+        authorities=(),
         ca="",
     )
 
 
 def test_behind_an_edge_the_service_is_on_loopback_and_knows_the_names_outside() -> None:
     config = parse_serve(render("reach: lan\ndomain: hub.example.com"))
-    assert (config.bind, config.hosts, config.open_tokens) == (["127.0.0.1"], ["localhost", "127.0.0.1"], False)
+    assert (config.bind, config.hosts, config.open_tokens) == (("127.0.0.1",), ("localhost", "127.0.0.1"), False)
     assert config.livekit_url == "wss://hub.example.com"
     assert {"hub.example.com", "hub.example.com:443", "192.168.1.5:80"} <= set(config.authorities)
     assert config.ca == "/var/lib/lkhub/ca/root.crt"

@@ -29,14 +29,14 @@ def config(tmp_path: Path) -> ServeConfig:
     return ServeConfig(
         name="my-hub",
         reach="local",
-        bind=["127.0.0.1"],
+        bind=("127.0.0.1",),
         port=8080,
-        hosts=["localhost", "127.0.0.1", "[::1]"],
+        hosts=("localhost", "127.0.0.1", "[::1]"),
         open_tokens=True,
         livekit_url="ws://127.0.0.1:7880",
         media_url="http://127.0.0.1:1",
         keys=str(keys),
-        authorities=[],
+        authorities=(),
         ca="",
     )
 
@@ -44,8 +44,8 @@ def config(tmp_path: Path) -> ServeConfig:
 @pytest.fixture
 def lan_config(config: ServeConfig) -> ServeConfig:
     """The service of a hub on a LAN."""
-    hosts = ["localhost", "192.168.1.5", "127.0.0.1"]
-    return replace(config, reach="lan", bind=["192.168.1.5", "127.0.0.1"], hosts=hosts, open_tokens=False)
+    hosts = ("localhost", "192.168.1.5", "127.0.0.1")
+    return replace(config, reach="lan", bind=("192.168.1.5", "127.0.0.1"), hosts=hosts, open_tokens=False)
 
 
 @pytest.fixture

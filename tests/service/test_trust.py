@@ -79,7 +79,7 @@ async def test_page_shows_the_fingerprint_to_compare(connect: Connect, own_confi
 async def test_page_ends_with_the_way_to_the_hub_over_tls(
     connect: Connect, own_config: ServeConfig, livekit_url: str, address: str, home: str
 ) -> None:
-    known = ["192.168.1.5", "192.168.1.5:8443", "192.168.1.5:8480", "10.0.0.5", "[fd00::5]", "hub.lan"]
+    known = ("192.168.1.5", "192.168.1.5:8443", "192.168.1.5:8480", "10.0.0.5", "[fd00::5]", "hub.lan")
     config = replace(own_config, livekit_url=livekit_url, authorities=known)
     async with connect(config, address) as client:
         page = (await client.get("/trust")).text

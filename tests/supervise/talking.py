@@ -2,28 +2,53 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from lkhub.host.control import ask
-from lkhub.supervise.control_server import Handler, Tell, serve_control
+from lkhub.supervise.control_server import Handler, Handlers, Tell, serve_control
+from lkhub.wire.control import Answer, Request
 
 
-async def echo(request: Mapping[str, Any], _: Tell) -> Any:
-    return dict(request)
+@dataclass(frozen=True)
+class Said:
+    text: str
+
+
+@dataclass(frozen=True)
+class Echo(Request[Said]):
+    path = "/echo"
+    answer = Said
+
+    text: str = ""
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work(Request[Said]):
+    """What a test wants done."""
+
+    path = "/work"
+    answer = Said
+
+
+async def echo(request: Echo, _: Tell) -> Said:
+    return Said(request.text or "".join(request.environ.values()))
 
 
 @asynccontextmanager
-async def serving(path: str, **handlers: Handler) -> AsyncIterator[None]:
+async def serving(path: str, work: Handler = echo) -> AsyncIterator[None]:
     """A supervisor's end of the control socket."""
+    handlers: Handlers = {Echo: echo, Work: work}
     async with anyio.create_task_group() as tasks:
-        await tasks.start(serve_control, path, {"echo": echo, **handlers})
+        await tasks.start(serve_control, path, handlers)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def request(path: str, do: str, **fields: Any) -> Any:
+async def request(path: str, asked: Request[Answer], **options: Any) -> Answer:
     with anyio.fail_after(10):
-        return await anyio.to_thread.run_sync(lambda: ask(path, do, **fields))
+        return await anyio.to_thread.run_sync(lambda: ask(path, asked, **options))

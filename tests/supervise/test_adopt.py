@@ -18,7 +18,7 @@ from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import read_record
 from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
 from lkhub.supervise.left import find_running, make_mark
-from lkhub.supervise.supervisor import Outcome
+from lkhub.wire.control import Outcome
 from tests.supervise.conftest import (
     ACTOR,
     IN_A_CALL,

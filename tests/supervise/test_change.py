@@ -19,7 +19,8 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
 from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, supervising
 from tests.waiting import until

@@ -14,7 +14,8 @@ from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.supervise import calls
 from lkhub.supervise.pending import Pending
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, pids, states, status_of, supervising, watch
 from tests.waiting import until
 

@@ -20,7 +20,8 @@ from lkhub.supervise.adopt import adopt
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.child import Child
 from lkhub.supervise.reload import reload
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until

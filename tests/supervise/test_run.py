@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -27,7 +27,8 @@ from lkhub.supervise import run as run_module
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Answer, ApplyRequest, Outcome, Request, RestartRequest, StatusRequest, StopRequest
 from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until
@@ -51,7 +52,7 @@ class Run:
                 if command.startswith("SIG"):
                     os.kill(os.getpid(), signal.Signals[command])
                 else:
-                    await anyio.to_thread.run_sync(lambda: ask(hub.plan.paths.control, "stop", drain=False))
+                    await anyio.to_thread.run_sync(lambda: ask(hub.plan.paths.control, StopRequest(drain=False)))
 
         with anyio.fail_after(20):
             await run_hub(hub, self.said.append, ready)
@@ -257,9 +258,9 @@ async def test_what_can_not_be_told_of_the_start_ends_no_hub(make_hub: MakeHub, 
         raise OSError(28, "No space left on device")
 
     async def go_on() -> None:
-        status = await anyio.to_thread.run_sync(lambda: ask(paths.control, "status"))
-        told.append(all(process["state"] == "running" for process in status["processes"]))
-        await anyio.to_thread.run_sync(lambda: ask(paths.control, "stop", drain=False))
+        status = await anyio.to_thread.run_sync(lambda: ask(paths.control, StatusRequest()))
+        told.append(all(process.state == "running" for process in status.processes))
+        await anyio.to_thread.run_sync(lambda: ask(paths.control, StopRequest(drain=False)))
 
     await run_hub(make_hub(), lambda _: None, ready)
     assert told == [True]
@@ -293,11 +294,11 @@ async def running(hub: PreparedHub) -> AsyncIterator[Supervisor]:
             await up.wait()
             yield held[0]
             with contextlib.suppress(NotRunningError):  # the test may have stopped it
-                await request(hub.plan.paths, "stop", drain=False)
+                await request(hub.plan.paths, StopRequest(drain=False))
 
 
-async def request(paths: StatePaths, do: str, **fields: Any) -> Any:
-    return await anyio.to_thread.run_sync(lambda: ask(paths.control, do, **fields))
+async def request(paths: StatePaths, asked: Request[Answer], **options: Any) -> Answer:
+    return await anyio.to_thread.run_sync(lambda: ask(paths.control, asked, **options))
 
 
 class SlowPreparing:
@@ -320,8 +321,8 @@ async def test_a_restart_of_what_is_no_process_restarts_nothing(
 ) -> None:
     async with running(make_hub()) as supervisor:
         before = [child.process for child in supervisor.children.values()]
-        with pytest.raises(InputError, match="there is no process"):
-            await request(paths, "restart", name=name)
+        with pytest.raises(InputError, match="there is no process" if isinstance(name, str) else "not a request"):
+            await request(paths, RestartRequest(cast(str, name)))
         assert [child.process for child in supervisor.children.values()] == before
 
 
@@ -332,14 +333,14 @@ async def test_process_that_dies_while_a_change_is_prepared_is_back_at_once(
     preparing = SlowPreparing({"slow": make_hub()})
     monkeypatch.setattr(run_module, "prepare_hub", preparing)
     async with running(make_hub()) as supervisor, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(request, paths, "apply", spec="slow", environ={}, now=False))
+        tasks.start_soon(partial(request, paths, ApplyRequest("slow", {})))
         await until(lambda: preparing.begun, "it prepares the change")
         first = supervisor.children["media"].process
         assert first is not None
         os.kill(first.pid, signal.SIGKILL)
         await until(lambda: supervisor.children["media"].process not in (None, first), "media is there again")
-        status = await request(paths, "status")
-        assert status["processes"][0]["restarts"] == 1
+        status = await request(paths, StatusRequest())
+        assert status.processes[0].restarts == 1
         preparing.may_end["slow"].set()
 
 
@@ -354,10 +355,9 @@ async def test_change_that_was_asked_for_last_is_what_stays(
     heard: list[str] = []
     async with running(make_hub(media={}, serve={})) as supervisor:
         async with anyio.create_task_group() as tasks:
-            apply = partial(request, paths, "apply", environ={}, now=False)
-            tasks.start_soon(partial(apply, spec="first"))
+            tasks.start_soon(partial(request, paths, ApplyRequest("first", {})))
             await until(lambda: preparing.begun, "it prepares the first")
-            tasks.start_soon(partial(apply, spec="second", on_progress=heard.append))
+            tasks.start_soon(partial(request, paths, ApplyRequest("second", {}), on_progress=heard.append))
             await until(lambda: heard, "the second waits")
             preparing.may_end["first"].set()
         assert preparing.begun == ["first", "second"]
@@ -373,7 +373,7 @@ async def test_hub_that_is_stopped_does_not_wait_for_a_change_that_is_prepared(
 
     async def ask_for_change() -> None:
         with pytest.raises(HubError, match="ended before it answered"):
-            await request(paths, "apply", spec="slow", environ={}, now=False)
+            await request(paths, ApplyRequest("slow", {}))
 
     async with anyio.create_task_group() as tasks, running(make_hub()):
         tasks.start_soon(ask_for_change)
@@ -390,10 +390,10 @@ async def test_status_is_answered_while_a_process_hangs(make_hub: MakeHub, paths
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
         before = time.monotonic()
-        answer = await request(paths, "status")
+        answer = await request(paths, StatusRequest())
         os.kill(process.pid, signal.SIGCONT)
         assert time.monotonic() - before < SILENCE_SECONDS, "nobody has to look whether the supervisor is there"
-        assert [process["name"] for process in answer["processes"]] == ["media", "relay", "serve"]
+        assert [process.name for process in answer.processes] == ["media", "relay", "serve"]
 
 
 @pytest.mark.parametrize(
@@ -411,5 +411,5 @@ async def test_stop_tells_whom_it_waits_for(
     heard: list[str] = []
     hub = make_hub(media={"rooms": rooms}, serve={})
     async with running(hub):
-        await request(hub.plan.paths, "stop", drain=not now, on_progress=heard.append)
+        await request(hub.plan.paths, StopRequest(drain=not now), on_progress=heard.append)
     assert heard == told

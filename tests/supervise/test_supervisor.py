@@ -23,9 +23,9 @@ from lkhub.state.identity import read_record
 from lkhub.supervise import change
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.supervisor import Outcome, Restarted
 from lkhub.supervise.timings import Timings
 from lkhub.supervise.watch import watchers
+from lkhub.wire.control import Outcome, Restarted
 from tests.supervise.conftest import (
     CONFIGS,
     IN_A_CALL,
@@ -378,8 +378,8 @@ async def test_restart_gives_new_processes_and_counts_who_noticed(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         before = pids(supervisor)
-        assert await supervisor.restart(["serve"]) == Restarted(0, ())
-        assert await supervisor.restart(["media"]) == Restarted(2, ())
+        assert await supervisor.restart(["serve"]) == Restarted(("serve",), 0)
+        assert await supervisor.restart(["media"]) == Restarted(("media",), 2)
         after = pids(supervisor)
         assert set(states(supervisor).values()) == {"running"}
         assert before["media"] != after["media"]

@@ -20,7 +20,8 @@ from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
 from lkhub.prepare.hub import PreparedHub
 from lkhub.source.json_text import parse_json
 from lkhub.supervise.run import calmly, run_hub
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Outcome
 
 
 def start_detached(hub: PreparedHub, progress: Progress) -> None:

@@ -15,8 +15,9 @@ from lkhub.hub.gather import read_status, wait_for_certificates
 from lkhub.hub.verify import verify_hub
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.outside import load_sightings
+from lkhub.wire.control import Outcome
 
 # A status line that is older than this is a lie; one that changes faster can't be read.
 REFRESH_SECONDS = 1.0

@@ -15,7 +15,7 @@ from lkhub.cli.shared import detached
 from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
 from lkhub.host.control import UnresponsiveError
 from lkhub.host.processes import read_state
-from lkhub.supervise.supervisor import Outcome
+from lkhub.wire.control import Outcome
 from tests.waiting import wait_until
 
 

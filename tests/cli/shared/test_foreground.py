@@ -1,7 +1,6 @@
 """`lkhub up` in the foreground: what is told of the hub is asked of the supervisor in this very process."""
 
 import threading
-from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +18,10 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.supervise.control_server import serve_control
-from lkhub.supervise.supervisor import Outcome
+from lkhub.wire.control import HubReport, Outcome, StatusRequest
 from tests.cli.conftest import PROCESSES
 from tests.machines import make_facts, make_installation
+from tests.reports import hub_report
 from tests.waiting import DEADLINE_SECONDS
 
 STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1}
@@ -43,24 +43,24 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
     asked: list[str] = []
 
-    async def status(_: Mapping[str, Any], __: object) -> Any:
+    async def status(_: StatusRequest, __: object) -> HubReport:
         asked.append("status")
-        return STATUS
+        return hub_report(STATUS)
 
     async def run_hub(hub: Any, say: object, ready: Any) -> None:
         """As the real one: commands are answered by the loop that `ready` is awaited in."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(partial(serve_control, applied.control, {"status": status}))
+            await tasks.start(partial(serve_control, applied.control, {StatusRequest: status}))
             await ready(SimpleNamespace(tasks=tasks, stopping=False), outcome)
             tasks.cancel_scope.cancel()
 
     def verify_hub(*_: object, **__: object) -> Verified:
-        ask(applied.control, "status")
+        ask(applied.control, StatusRequest())
         return Verified(1.0, ())
 
     monkeypatch.setattr(foreground, "run_hub", run_hub)
     monkeypatch.setattr(foreground, "verify_hub", verify_hub)
-    monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, "status"))
+    monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
     monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0

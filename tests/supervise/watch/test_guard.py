@@ -21,6 +21,7 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.shared import ignore
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.guard import Guard
+from lkhub.wire.control import HubReport, StatusRequest
 from tests.supervise.conftest import QUICK, MakeHub, pids, states, supervising, watchers_of
 from tests.waiting import until
 
@@ -130,8 +131,8 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
 ) -> None:
     told: list[Any] = []
 
-    async def status() -> Any:
-        return await anyio.to_thread.run_sync(ask, paths.control, "status")
+    async def status() -> HubReport:
+        return await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())
 
     async def ready(supervisor: Supervisor, _: object) -> None:
         before = pids(supervisor)
@@ -141,10 +142,10 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
             broken.setattr("{}.{}".format(*WATCHERS[what][:2]), WATCHERS[what][2])
             await until(lambda: any(f"can't {what}" in line for line in said), "the failure")
             if what != "see who came from outside":  # this one is asked for by `status` itself
-                told.append((await status())["troubles"])
+                told.append((await status()).troubles)
         supervisor.pending = None
         await until(lambda: any(f"can {what} again" in line for line in said), "the recovery")
-        assert (await status())["troubles"] == {}
+        assert (await status()).troubles == {}
         assert (pids(supervisor), set(states(supervisor).values())) == (before, {"running"})
         supervisor.tasks.cancel_scope.cancel()
 
@@ -231,7 +232,7 @@ async def test_control_socket_that_is_gone_is_there_again(
         os.unlink(paths.control)
         for _ in range(1000):
             with contextlib.suppress(NotRunningError):
-                assert (await anyio.to_thread.run_sync(ask, paths.control, "status"))["pid"] == os.getpid()
+                assert (await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())).pid == os.getpid()
                 answered.append(paths.control)
                 break
             await anyio.sleep(0.01)

@@ -17,10 +17,11 @@ from lkhub.host.control import ask
 from lkhub.plan.paths import StatePaths
 from lkhub.state.router import Mapping, RouterRecord, dump_record, hold_router, read_router, write_router
 from lkhub.supervise.run import run_hub
-from lkhub.supervise.supervisor import Outcome, Supervisor
+from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL
 from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.router import Renewal, Trouble
+from lkhub.wire.control import Outcome, RouterTrouble, StatusRequest
 from tests.supervise.conftest import MakeHub
 from tests.waiting import until
 
@@ -357,12 +358,12 @@ async def test_hub_that_runs_tries_and_tells_status(
 ) -> None:
     write_router(paths, DUE)
     home.refuse(MachineError("no"))
-    told: list[object] = []
+    told: list[RouterTrouble | None] = []
 
     async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         await until(lambda: home.asked, "the first try")
-        told.append((await anyio.to_thread.run_sync(ask, paths.control, "status"))["router"])
+        told.append((await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())).router)
         supervisor.tasks.cancel_scope.cancel()
 
     await run_hub(make_hub(serve={}), said.append, ready)
-    assert [row["detail"] for row in told if isinstance(row, dict)] == ["no"]
+    assert [trouble.detail for trouble in told if trouble] == ["no"]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -28,6 +27,7 @@ from lkhub.state.identity import read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch import state_directory
+from lkhub.wire.control import Answer, Request, StatusRequest
 from tests.supervise.conftest import (
     QUICK,
     MakeHub,
@@ -65,11 +65,11 @@ async def run_and(
     assert done
 
 
-async def ask_supervisor(paths: StatePaths, do: str = "status", **fields: Any) -> Any:
+async def ask_supervisor(paths: StatePaths, asked: Request[Answer]) -> Answer:
     """As a command does, which may come before the directory is there again."""
     for _ in range(500):
         with contextlib.suppress(NotRunningError):
-            return await anyio.to_thread.run_sync(lambda: ask(paths.control, do, **fields))
+            return await anyio.to_thread.run_sync(lambda: ask(paths.control, asked))
         await anyio.sleep(0.01)
     raise AssertionError("no answer")
 
@@ -83,19 +83,21 @@ async def test_directory_that_was_removed_is_there_again_and_nothing_was_restart
     async def remove(supervisor: Supervisor) -> None:
         before = pids(supervisor)
         shutil.rmtree(paths.root)
-        status = await ask_supervisor(paths)
-        assert {process["name"]: process["pid"] for process in status["processes"]} == before
+        status = await ask_supervisor(paths, StatusRequest())
+        assert {process.name: process.pid for process in status.processes} == before
         await until(lambda: all(map(os.path.exists, hub.files)), "its files")
         await until(lambda: read_record(paths, "serve"), "its records")
         assert {name: identity.process.pid for name in before if (identity := read_record(paths, name))} == before
         assert load_applied(paths) is not None
         assert os.stat(paths.root).st_mode & 0o777 == 0o700
-        assert (await ask_supervisor(paths))["removed"]["logs"] == ["media", "serve"]
+        removed = (await ask_supervisor(paths, StatusRequest())).removed
+        assert removed is not None
+        assert removed.logs == ("media", "serve")
         assert sum("was removed while the hub runs" in line for line in said) == 1, said
         with pytest.raises(MachineError, match="another lkhub"):
             await anyio.to_thread.run_sync(lambda: Lock(paths))
         await supervisor.restart(["media", "serve"])
-        assert (await ask_supervisor(paths))["removed"] is None
+        assert (await ask_supervisor(paths, StatusRequest())).removed is None
         assert os.path.exists(paths.log("media"))
 
     await run_and(hub, said, remove)
@@ -110,8 +112,8 @@ async def test_command_that_comes_at_once_waits_for_the_directory(
 
     async def remove(supervisor: Supervisor) -> None:
         shutil.rmtree(paths.root)
-        status = await anyio.to_thread.run_sync(ask, paths.control, "status")
-        assert status["pid"] == os.getpid()
+        status = await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())
+        assert status.pid == os.getpid()
 
     await run_and(make_hub(media={}), said, remove, tick=1.0)
 
@@ -127,8 +129,8 @@ async def test_directory_that_was_moved_or_replaced_is_there_again(
         os.rename(paths.root, short_dir / "moved")
         if replaced:
             shutil.copytree(short_dir / "moved", paths.root, ignore=shutil.ignore_patterns("*.sock"))
-        status = await ask_supervisor(paths)
-        assert {process["name"]: process["pid"] for process in status["processes"]} == before
+        status = await ask_supervisor(paths, StatusRequest())
+        assert {process.name: process.pid for process in status.processes} == before
         # Commands are answered a moment before.
         await until(lambda: lock.is_held(paths.lock), "the lock")
         with pytest.raises(MachineError, match="another lkhub"):
@@ -173,13 +175,13 @@ async def test_supervisor_that_can_not_write_it_again_is_named(
     monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
     monkeypatch.setattr(control, "HOME_SECONDS", 0.2)
     with pytest.raises(MachineError, match=f"pid {os.getpid()}.* does not write it again") as failed:
-        ask(paths.control, "status")
+        ask(paths.control, StatusRequest())
     assert f"`kill {os.getpid()}`" in failed.value.hints[0]
 
 
 async def test_hub_that_never_ran_is_not_waited_for(paths: StatePaths) -> None:
     with pytest.raises(NotRunningError):
-        ask(paths.control, "status")
+        ask(paths.control, StatusRequest())
 
 
 async def test_single_files_are_written_again(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:

@@ -1,0 +1,240 @@
+"""What commands ask of the running supervisor, and what it answers. Times are epoch seconds.
+
+HTTP over the Unix socket `control` of the state directory, as the engine's processes have it: `lkhub.host.control` is
+the client, `lkhub.supervise.control_server` the server. A request is the body of a POST, or has none and is a GET. The
+answer is one JSON object. With `Accept: application/x-ndjson` it is the last line of several, and before it come lines
+of `Progress`. An answer that is a failure has the key `error`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from lkhub import __version__
+from lkhub.errors import InputError
+from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
+
+Answer = TypeVar("Answer")
+
+# A request names a path and has the variables that the spec refers to. A key file in one of them may be as long as
+# any file that a spec names (lkhub.host.files.MAX_INPUT_BYTES).
+MAX_REQUEST_BYTES = 1024 * 1024
+
+JSON = "application/json"
+JSON_LINES = "application/x-ndjson"
+
+RESTART = ("`lkhub down`, then `lkhub up`, starts the hub with this version",)
+
+
+@dataclass(frozen=True)
+class Request(Generic[Answer]):
+    """A request; a subclass says how it is asked for and of which class the answer is."""
+
+    method: ClassVar[str] = "POST"
+    path: ClassVar[str]
+    answer: ClassVar[type]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the supervisor does meanwhile, one line for people."""
+
+    progress: str
+
+
+@dataclass(frozen=True)
+class Pong:
+    """The supervisor is there."""
+
+
+@dataclass(frozen=True)
+class Ping(Request[Pong]):
+    """Whether the supervisor answers at all. It does nothing for it."""
+
+    method = "GET"
+    path = "/ping"
+    answer = Pong
+
+
+@dataclass(frozen=True)
+class ProcessReport:
+    """One process. `state`: starting, running, hanging, backoff, stopping, stopped or failed. `since` when. `roles`:
+    what the supervisor does for it. `done`: it has ended, as it was meant to."""
+
+    name: str
+    pid: int | None
+    state: str
+    since: float
+    restarts: int = 0
+    roles: tuple[str, ...] = ()
+    done: bool = False
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a watcher can't do its work, and since when."""
+
+    detail: str
+    since: float
+
+
+@dataclass(frozen=True)
+class RouterTrouble:
+    """Port mappings that could not be renewed: why, since when, and when the first of them ends. `ends` 0: they lead to
+    where this machine no longer is; None: not known, as the router refuses what it had granted."""
+
+    detail: str
+    since: float
+    ends: float | None
+
+
+@dataclass(frozen=True)
+class Removal:
+    """The state directory was removed at `at`. `logs` are the processes that have written since to a log that is gone,
+    `lost` is what can't be written again."""
+
+    at: float
+    logs: tuple[str, ...] = ()
+    lost: str = ""
+
+
+@dataclass(frozen=True)
+class PendingChange:
+    """What a change that waits restarts, and how many participants were in a call at the last look; None: not known.
+    `ways`: the processes of which a restart cuts off only the participants that came through them; none where it is
+    all."""
+
+    restarts: tuple[str, ...]
+    people: int | None
+    ways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HubReport:
+    """What the supervisor knows. By a process's name: `failures` why it ended last, `refused` why it did not take the
+    operator's files, `unrecorded` why its record can't be written, `hangs` how it is seen that it does not answer;
+    `stopped` those that a signal has stopped. `moved` says that this machine's address is not the one that clients are
+    told, "" where it is; `lost`: it has none, and what to do about that. `spec` and `digest`: the spec's path, and the
+    SHA-256 of its text, as it was applied. `troubles`: by what a watcher can't do. `media`, `edge` and `relay` are what
+    these processes said last, None where there is none or where it does not say; `ages`: how many seconds ago that was,
+    by name."""
+
+    pid: int
+    processes: tuple[ProcessReport, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    unrecorded: Mapping[str, str] = field(default_factory=dict)
+    hangs: Mapping[str, str] = field(default_factory=dict)
+    stopped: tuple[str, ...] = ()
+    removed: Removal | None = None
+    pending: bool = False
+    waits: PendingChange | None = None
+    moved: str = ""
+    lost: tuple[str, ...] | None = None
+    spec: str | None = None
+    digest: str | None = None
+    router: RouterTrouble | None = None
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    media: MediaStatus | None = None
+    edge: EdgeStatus | None = None
+    relay: RelayStatus | None = None
+    ages: Mapping[str, float] = field(default_factory=dict)
+
+
+NOT_TOLD = HubReport(0, ())
+"""Where no supervisor runs."""
+
+
+@dataclass(frozen=True)
+class StatusRequest(Request[HubReport]):
+    """What the supervisor knows."""
+
+    method = "GET"
+    path = "/status"
+    answer = HubReport
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an apply did: the processes that it started, or the number of people it waits for (None: it could not ask,
+    so it waits as well). `cut` people lost their connection for a moment, `ways` as in PendingChange; `reloaded` are
+    processes that took their change over without a restart."""
+
+    changed: tuple[str, ...]
+    pending: bool = False
+    people: int | None = 0
+    cut: int = 0
+    reloaded: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ApplyRequest(Request[Outcome]):
+    """Make the machine match the spec at this path (None: no spec), with these variables that it refers to. `now`: also
+    where that interrupts calls."""
+
+    path = "/apply"
+    answer = Outcome
+
+    spec: str | None
+    environ: Mapping[str, str]
+    now: bool = False
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """The processes that were restarted, and how many people were in a call; None: not known. `ways` as in
+    PendingChange."""
+
+    restarted: tuple[str, ...]
+    people: int | None
+    ways: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestartRequest(Request[Restarted]):
+    """Restart a process, or with None all of them."""
+
+    path = "/restart"
+    answer = Restarted
+
+    name: str | None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The hub has ended, and the supervisor ends."""
+
+
+@dataclass(frozen=True)
+class StopRequest(Request[Stopped]):
+    """End the hub; with `drain` only when calls are over, or their time is."""
+
+    path = "/stop"
+    answer = Stopped
+
+    drain: bool
+
+
+_KINDS: tuple[type[Request[Any]], ...] = (Ping, StatusRequest, ApplyRequest, RestartRequest, StopRequest)
+
+REQUESTS = {(kind.method, kind.path): kind for kind in _KINDS}
+"""By method and path."""
+
+
+def describe_too_long() -> InputError:
+    """The error of a request over MAX_REQUEST_BYTES."""
+    return InputError(
+        f"the variables that the spec refers to are too long: the supervisor takes {MAX_REQUEST_BYTES:,} bytes in all",
+        hints=("put what is long into a file, and name it with {file: PATH}",),
+    )
+
+
+def describe_unknown(what: str) -> InputError:
+    """The error of a request that this version does not know."""
+    return InputError(f"the running supervisor (lkhub {__version__}) can't do that: {what}", hints=RESTART)
+
+
+def describe_missing(key: str) -> InputError:
+    """The error of a request that lacks a key."""
+    return InputError(f"the running supervisor (lkhub {__version__}) needs to be told {key!r}", hints=RESTART)

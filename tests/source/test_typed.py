@@ -1,0 +1,130 @@
+"""JSON ↔ dataclasses."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lkhub.source.typed import UNKNOWN, MissingKeyError, ShapeError, pack, unpack
+
+
+class Range(NamedTuple):
+    start: int
+    end: int
+
+
+ONE = Range(1, 2)
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    size: float = 0.0
+
+
+@dataclass(frozen=True)
+class Whole:
+    number: int
+    text: str | None
+    kind: Literal["a", "b"]
+    parts: tuple[Part, ...] = ()
+    by_name: Mapping[str, Part] = field(default_factory=dict)
+    by_address: Mapping[IPv4Address | IPv6Address, bool] = field(default_factory=dict)
+    pair: tuple[str, int] = ("", 0)
+    range: Range = ONE
+    network: IPv4Network | None = None
+    versions: frozenset[int] = frozenset()
+    at: datetime | None = None
+    anything: Any = None
+    rest: Mapping[str, Any] = field(default_factory=dict, metadata=UNKNOWN)
+
+
+FULL = Whole(
+    1,
+    "zażółć",
+    "b",
+    (Part("x", 0.5), Part("y")),
+    {"z": Part("z")},
+    {IPv4Address("192.0.2.1"): True, IPv6Address("2001:db8::1"): False},
+    ("a", 3),
+    Range(5, 6),
+    IPv4Network("192.0.2.0/24"),
+    frozenset({4, 6}),
+    datetime(2026, 11, 28, 12, tzinfo=UTC),
+    {"deep": [1, None]},
+    {"new": 1, "newer": {"x": []}},
+)
+
+
+def test_what_is_packed_is_unpacked() -> None:
+    packed = json.loads(json.dumps(pack(FULL)))
+    assert unpack(Whole, packed) == FULL
+    assert packed["at"] == "2026-11-28T12:00:00Z"
+    assert packed["versions"] == [4, 6]
+    assert packed["newer"] == {"x": []}, "what this version does not know is not lost"
+
+
+def test_what_is_missing_has_its_default_and_what_is_new_is_ignored() -> None:
+    assert unpack(Whole, {"number": 1, "text": None, "kind": "a"}) == Whole(1, None, "a")
+    assert unpack(Part, {"name": "x", "new": [1]}) == Part("x")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "key"),
+    [({"text": None, "kind": "a"}, "number"), ({"number": 1, "text": None, "kind": "a", "parts": [{}]}, "name")],
+)
+def test_key_without_a_default_is_named(lacking: object, key: str) -> None:
+    with pytest.raises(MissingKeyError) as raised:
+        unpack(Whole, lacking)
+    assert raised.value.key == key
+
+
+WRONG = [
+    {"number": True},
+    {"number": 1.5},
+    {"number": "1"},
+    {"text": 1},
+    {"kind": "c"},
+    {"kind": []},
+    {"parts": {}},
+    {"parts": [1]},
+    {"parts": [{"name": "x", "size": float("nan")}]},
+    {"parts": [{"name": "x", "size": float("inf")}]},
+    {"by_name": []},
+    {"by_address": {"nowhere": True}},
+    {"pair": ["a"]},
+    {"range": [1, 2, 3]},
+    {"network": "192.0.2.1/24"},
+    {"at": "soon"},
+    {"at": 5},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_another_type_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ShapeError):
+        unpack(Whole, {"number": 1, "text": None, "kind": "a", **wrong})
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_whatever_it_is_a_shape_error_says_so(value: Any) -> None:
+    for kind in (Whole, Part, Range):
+        with contextlib.suppress(ShapeError):
+            unpack(kind, value)
+
+
+def test_error_does_not_show_a_value() -> None:
+    with pytest.raises(ShapeError) as raised:
+        unpack(Whole, {"number": "s3cret", "text": None, "kind": "a"})
+    assert "s3cret" not in str(raised.value)
