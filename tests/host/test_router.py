@@ -4,11 +4,13 @@ What it asks of routers is tested in engine/internal/portmap; a real one is in t
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from lkhub.errors import MachineError
@@ -25,6 +27,7 @@ from lkhub.host.router import (
 from lkhub.plan.model import Protocol
 from lkhub.state.router import Mapping, RouterRecord
 from tests.host.test_engine import write_program
+from tests.waiting import until
 from tests.wire.test_portmap import GOLDEN, MEDIA, NONCE, WAY, WEB
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +164,18 @@ async def test_engine_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(router, "ENGINE_SECONDS", 0.2)
     with pytest.raises(MachineError, match=r"did not answer within 0\.2 s"):
         await map_ports(WANTED)
+
+
+async def test_engine_ends_with_the_hub_that_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    program = write_program(tmp_path / "engine", f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 600")
+    monkeypatch.setattr(router, "bundled_engine", lambda: program)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(renew, RECORD)
+        await until(pid.exists, "the engine")
+        tasks.cancel_scope.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 async def test_request_that_the_engine_does_not_take_is_told(engine: Engine, tmp_path: Path) -> None:
