@@ -106,7 +106,7 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 	})
 }
 
-// What the relay refuses it refuses here too; relay_test.go has all of it.
+// What the relay refuses it refuses here too; internal/relay/relay_test.go has all of it.
 func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()

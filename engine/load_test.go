@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lkhub/engine/internal/calltest"
 	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
@@ -19,7 +20,7 @@ import (
 func TestLoadIsForwardedWhole(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	cmd := engineCommand("load", "--publishers", "2", "--subscribers", "4", "--rooms", "2", "--joins-at-once", "2", "--duration", "500ms")
-	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.url, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET="+callSecret)
+	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.URL, "LIVEKIT_API_KEY="+calltest.Key, "LIVEKIT_API_SECRET="+calltest.Secret)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.Output()
@@ -66,7 +67,7 @@ func TestLoadNeedsItsEnvironment(t *testing.T) {
 func TestLoadReportsARefusedToken(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	cmd := engineCommand("load", "--duration", "1s")
-	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.url, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET=wrong")
+	cmd.Env = append(cmd.Env, "LIVEKIT_URL="+server.URL, "LIVEKIT_API_KEY="+calltest.Key, "LIVEKIT_API_SECRET=wrong")
 	stdout, _ := cmd.Output()
 	if got := cmd.ProcessState.ExitCode(); got != failure.ExitNotWell || bytes.Contains(stdout, []byte("eyJ")) {
 		t.Errorf("exit code %d: %s", got, stdout)
@@ -78,10 +79,10 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 func TestLoadBelievesWhomItIsTold(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	authority := certtest.NewAuthority(t, "Hub CA")
-	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.url[strings.LastIndex(server.url, ":")+1:]))
+	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
 	through := func(args ...string) ([]byte, error) {
 		cmd := engineCommand(append([]string{"load", "--video-kbps", "0", "--duration", "100ms"}, args...)...)
-		cmd.Env = append(cmd.Env, "LIVEKIT_URL=wss://127.0.0.1:"+front, "LIVEKIT_API_KEY="+callKey, "LIVEKIT_API_SECRET="+callSecret)
+		cmd.Env = append(cmd.Env, "LIVEKIT_URL=wss://127.0.0.1:"+front, "LIVEKIT_API_KEY="+calltest.Key, "LIVEKIT_API_SECRET="+calltest.Secret)
 		return cmd.Output()
 	}
 	if stdout, err := through("--ca-file", authority.File(t)); err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lkhub/engine/internal/calltest"
 	"lkhub/engine/internal/enginetest"
 )
 
@@ -78,7 +79,7 @@ func TestProbeMeasuresTheLine(t *testing.T) {
 			_, listen := startRelay(t, loopbackPort(t, udp), 24)
 			port := slowLine(t, listen, c.takes)
 			server := startSFU(t, udp, "0", turnServer(t, "127.0.0.1", port, "udp"))
-			results, _ := runProbeWith(t, hubRequest(server.url, "", enough), callSecret, 2, "turn-udp")
+			results, _ := runProbeWith(t, hubRequest(server.URL, "", enough), calltest.Secret, 2, "turn-udp")
 			result := results["turn-udp"]
 			if verdict(result) != "true media" || !strings.HasSuffix(*result.Relay, ":"+port+"?transport=udp") {
 				t.Fatalf("%+v", result)

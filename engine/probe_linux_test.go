@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"lkhub/engine/internal/calltest"
 	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
@@ -29,9 +30,9 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	servers := turnServer(t, "203.0.113.5", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
 	server := startSFU(t, udp, tcp, servers, "10.77.0.5=203.0.113.5")
 
-	request := hubRequest(server.url, authority.File(t), enough)
+	request := hubRequest(server.URL, authority.File(t), enough)
 	request.Resolve["203.0.113.5"] = "10.77.0.5"
-	results, code := runProbeWith(t, request, callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	results, code := runProbeWith(t, request, calltest.Secret, 2, "udp", "tcp", "turn-udp", "turn-tls")
 	if code != failure.ExitOK || len(results) != 4 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
@@ -46,7 +47,7 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	delete(request.Resolve, "203.0.113.5")
 	request.TimeoutMS = int(short.Milliseconds())
 	// Over UDP the server would find the client.
-	results, _ = runProbeWith(t, request, callSecret, 2, "tcp")
+	results, _ = runProbeWith(t, request, calltest.Secret, 2, "tcp")
 	if got := results["tcp"]; verdict(got) != "false connect" {
 		t.Errorf("there is a way to 203.0.113.5 by itself: %+v", got)
 	}
@@ -63,9 +64,9 @@ func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
 	front := startFrontAt(t, "[fd77::5]:0", authority.Issue(t, []string{hubName}, nil), toDoor(relay))
 	servers := turnServer(t, "[fd77::5]", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
 	server := startSFUAt(t, "fd77::5", udp, tcp, servers, "fd77::5=fd77::5")
-	request := hubRequest(server.url, authority.File(t), enough)
+	request := hubRequest(server.URL, authority.File(t), enough)
 	request.Resolve[hubName] = "fd77::5"
-	results, code := runProbeWith(t, request, callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	results, code := runProbeWith(t, request, calltest.Secret, 2, "udp", "tcp", "turn-udp", "turn-tls")
 	for path, got := range results {
 		if verdict(got) != "true media" || !strings.Contains(*got.Remote, "[fd77::5]") {
 			t.Errorf("%s: %+v", path, got)
@@ -84,7 +85,7 @@ func TestProbeFromAMachineWithoutIPv6(t *testing.T) {
 	for path, stage := range map[string]string{"turn-udp": "null gather", "turn-tls": "null gather"} {
 		protocol := strings.TrimPrefix(path, "turn-")
 		server := startSFU(t, enginetest.FreePort(t), "0", turnServer(t, "[2001:db8::9]", "3478", protocol))
-		results, code := runProbeOn(t, server.url, callSecret, 2, short, path)
+		results, code := runProbeOn(t, server.URL, calltest.Secret, 2, short, path)
 		got := results[path]
 		if code != failure.ExitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no way to IPv6 addresses, as [2001:db8::9]:3478 is one") {
 			t.Errorf("exit code %d: %+v", code, got)

@@ -11,35 +11,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/livekit/protocol/auth"
-
+	"lkhub/engine/internal/calltest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/probe"
 	"lkhub/engine/internal/turntest"
 )
 
-const (
-	callKey    = "APIcall"
-	callSecret = "the secret of those who make calls"
-)
-
-// callServer is the engine's own media process.
-type callServer struct{ url, control string }
-
 // startSFU starts it on loopback, with ICE over TCP unless tcp is "0", with these turn_servers and advertised addresses.
-func startSFU(t *testing.T, udp, tcp, turnServers string, advertise ...string) callServer {
+func startSFU(t *testing.T, udp, tcp, turnServers string, advertise ...string) calltest.Server {
 	t.Helper()
 	return startSFUAt(t, "127.0.0.1", udp, tcp, turnServers, advertise...)
 }
 
-func startSFUAt(t *testing.T, host, udp, tcp, turnServers string, advertise ...string) callServer {
+func startSFUAt(t *testing.T, host, udp, tcp, turnServers string, advertise ...string) calltest.Server {
 	t.Helper()
 	return startSFUOn(t, "lo", host, udp, tcp, turnServers, advertise...)
 }
 
 // startSFUOn starts it with media on these interfaces.
-func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, advertise ...string) callServer {
+func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, advertise ...string) calltest.Server {
 	t.Helper()
 	dir := t.TempDir()
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
@@ -48,7 +39,7 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 	yaml = strings.NewReplacer(
 		"[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host), "[lo]", "["+interfaces+"]",
 	).Replace(yaml)
-	enginetest.WritePrivate(t, map[string]string{keyFile: callKey + ": " + callSecret + "\n", configFile: yaml})
+	enginetest.WritePrivate(t, map[string]string{keyFile: calltest.Key + ": " + calltest.Secret + "\n", configFile: yaml})
 	var log bytes.Buffer
 	args := []string{"media", "--config", configFile, "--control", control, "--drain", "1ms"}
 	for _, address := range advertise {
@@ -67,7 +58,7 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 		}
 	})
 	enginetest.AskControl(t, control, "/ready")
-	return callServer{"ws://" + net.JoinHostPort(host, port), control}
+	return calltest.Server{URL: "ws://" + net.JoinHostPort(host, port), Control: control}
 }
 
 // turnEntry is a relay towards peer alone, as an entry of turn_servers.
@@ -95,16 +86,6 @@ func turnServer(t *testing.T, host, port, protocol string) string {
 	return fmt.Sprintf("{host: %q, port: %s, protocol: %s, secret_file: %s}", host, port, protocol, secretFile)
 }
 
-func callToken(t *testing.T, secret, room, identity string) string {
-	t.Helper()
-	token, err := auth.NewAccessToken(callKey, secret).SetIdentity(identity).SetValidFor(time.Minute).
-		SetVideoGrant(&auth.VideoGrant{RoomJoin: true, Room: room}).ToJWT()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
-}
-
 // runProbeOn probes paths with as many tokens each, and returns the results and the exit code.
 func runProbeOn(t *testing.T, url, secret string, tokens int, timeout time.Duration, paths ...string) (map[string]probe.Result, int) {
 	t.Helper()
@@ -116,7 +97,7 @@ func runProbeWith(t *testing.T, request probe.Request, secret string, tokens int
 	for _, path := range paths {
 		p := probe.PathRequest{Path: path}
 		for i := range tokens {
-			p.Tokens = append(p.Tokens, callToken(t, secret, t.Name()+path, fmt.Sprint(path, i)))
+			p.Tokens = append(p.Tokens, calltest.Token(t, secret, t.Name()+path, fmt.Sprint(path, i)))
 		}
 		request.Paths = append(request.Paths, p)
 	}
@@ -159,7 +140,7 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	servers, caFile := turnBothWays(t, udp)
 	server := startSFU(t, udp, tcp, servers)
-	results, code := runProbeWith(t, hubRequest(server.url, caFile, enough), callSecret, 2, "udp", "tcp", "turn-udp", "turn-tls")
+	results, code := runProbeWith(t, hubRequest(server.URL, caFile, enough), calltest.Secret, 2, "udp", "tcp", "turn-udp", "turn-tls")
 	if code != failure.ExitOK || len(results) != 4 {
 		t.Fatalf("exit code %d: %+v", code, results)
 	}
@@ -186,11 +167,11 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 
 // checkNobodyIsLeft gives media a moment to take in that they leave. Participants that only dropped their connections
 // would stay for longer.
-func checkNobodyIsLeft(t *testing.T, server callServer) {
+func checkNobodyIsLeft(t *testing.T, server calltest.Server) {
 	t.Helper()
 	for deadline := time.Now().Add(enginetest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		var status struct{ Rooms []struct{ Participants int } }
-		text, _ := json.Marshal(enginetest.AskControl(t, server.control, "/status"))
+		text, _ := json.Marshal(enginetest.AskControl(t, server.Control, "/status"))
 		if err := json.Unmarshal(text, &status); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +191,7 @@ func checkNobodyIsLeft(t *testing.T, server callServer) {
 func TestProbeOfAConnectionAlone(t *testing.T) {
 	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	server := startSFU(t, udp, tcp, turnEntry(t, udp))
-	results, code := runProbeOn(t, server.url, callSecret, 1, enough, "udp", "tcp", "turn-udp")
+	results, code := runProbeOn(t, server.URL, calltest.Secret, 1, enough, "udp", "tcp", "turn-udp")
 	for path, result := range results {
 		if verdict(result) != "null dtls" || result.ConnectMS == nil || !strings.Contains(result.Detail, "second token") {
 			t.Errorf("%s: %+v", path, result)
@@ -224,7 +205,7 @@ func TestProbeOfAConnectionAlone(t *testing.T) {
 
 func TestProbeSaysWhatIsNotOffered(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
-	results, code := runProbeOn(t, server.url, callSecret, 2, enough, "tcp", "turn-udp", "turn-tls")
+	results, code := runProbeOn(t, server.URL, calltest.Secret, 2, enough, "tcp", "turn-udp", "turn-tls")
 	if code != failure.ExitNotWell || verdict(results["tcp"]) != "null join" || verdict(results["turn-udp"]) != "null join" || verdict(results["turn-tls"]) != "null join" {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
@@ -242,9 +223,9 @@ func TestProbeNamesTheStageThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		url, secret, path, verdict, says string
 	}{
-		"nobody listens":    {"ws://127.0.0.1:" + enginetest.FreePort(t), callSecret, "udp", "false tcp", "connection refused"},
-		"wrong secret":      {server.url, strings.Repeat("x", 32), "udp", "false token", "signature is invalid"},
-		"a relay elsewhere": {server.url, callSecret, "turn-udp", "false connect", "to udp 127.0.0.1:" + udp + " without a reply"},
+		"nobody listens":    {"ws://127.0.0.1:" + enginetest.FreePort(t), calltest.Secret, "udp", "false tcp", "connection refused"},
+		"wrong secret":      {server.URL, strings.Repeat("x", 32), "udp", "false token", "signature is invalid"},
+		"a relay elsewhere": {server.URL, calltest.Secret, "turn-udp", "false connect", "to udp 127.0.0.1:" + udp + " without a reply"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			results, code := runProbeOn(t, c.url, c.secret, 2, short, c.path)
@@ -276,10 +257,10 @@ func TestProbeLeavesNothingBehind(t *testing.T) {
 	server := startSFU(t, udp, tcp, servers)
 	before := runtime.NumGoroutine()
 	request := fmt.Sprintf(`{"url": %q, "timeout_ms": %d, "media_ms": 20, "ca_file": %q, "resolve": {%q: "127.0.0.1"}, "paths": [`,
-		server.url, short.Milliseconds(), caFile, hubName)
+		server.URL, short.Milliseconds(), caFile, hubName)
 	for i, path := range []string{"udp", "tcp", "turn-udp", "turn-tls"} { // the last two fail
 		request += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"path": %q, "tokens": [%q, %q]}`,
-			path, callToken(t, callSecret, path, "a"), callToken(t, callSecret, path, "b"))
+			path, calltest.Token(t, calltest.Secret, path, "a"), calltest.Token(t, calltest.Secret, path, "b"))
 	}
 	parsed, err := probe.ReadRequest(strings.NewReader(request + "]}"))
 	if err != nil {

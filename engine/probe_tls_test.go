@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lkhub/engine/internal/calltest"
 	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/failure"
@@ -92,9 +93,9 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
 	tlsPort := startFront(t, certificate, toDoor(relay))
 	server := startSFU(t, udp, "0", turnServer(t, hubName, tlsPort, "tls"))
-	signal := startFront(t, certificate, toPort(server.url[strings.LastIndex(server.url, ":")+1:]))
+	signal := startFront(t, certificate, toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
 
-	results, code := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, authority.File(t), enough), callSecret, 2, "udp", "turn-tls")
+	results, code := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, authority.File(t), enough), calltest.Secret, 2, "udp", "turn-tls")
 	for path, result := range results {
 		if verdict(result) != "true media" {
 			t.Errorf("%s: %+v", path, result)
@@ -116,7 +117,7 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	checkNobodyIsLeft(t, server)
 
 	t.Run("which is not given", func(t *testing.T) {
-		results, _ := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, "", enough), callSecret, 2, "udp")
+		results, _ := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, "", enough), calltest.Secret, 2, "udp")
 		if got := results["udp"]; verdict(got) != "false tls" || !strings.Contains(got.Detail, "it leads to Hub CA, an authority that is unknown here") {
 			t.Errorf("%+v", got)
 		}
@@ -124,7 +125,7 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	t.Run("by another name", func(t *testing.T) {
 		request := hubRequest("wss://other.invalid:"+signal, authority.File(t), enough)
 		request.Resolve["other.invalid"] = "127.0.0.1"
-		results, _ := runProbeWith(t, request, callSecret, 2, "udp")
+		results, _ := runProbeWith(t, request, calltest.Secret, 2, "udp")
 		if got := results["udp"]; verdict(got) != "false tls" || !strings.Contains(got.Detail, "it is for hub.invalid, not for other.invalid") {
 			t.Errorf("%+v", got)
 		}
@@ -178,7 +179,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 			if byTime[c.name] {
 				patience = short
 			}
-			results, code := runProbeWith(t, hubRequest(server.url, caFile, patience), callSecret, 2, "turn-tls")
+			results, code := runProbeWith(t, hubRequest(server.URL, caFile, patience), calltest.Secret, 2, "turn-tls")
 			result := results["turn-tls"]
 			if code != failure.ExitNotWell || verdict(result) != c.verdict || !strings.Contains(result.Detail, c.says) {
 				t.Errorf("exit code %d: %+v", code, result)
@@ -203,7 +204,7 @@ func TestProbeOfTURNOverIPv6(t *testing.T) {
 		r.config.Listen = []netip.AddrPort{netip.MustParseAddrPort("[::1]:" + port)}
 	})
 	server := startSFU(t, udp, "0", turnServer(t, "[::1]", port, "udp"))
-	results, _ := runProbeOn(t, server.url, callSecret, 2, enough, "turn-udp")
+	results, _ := runProbeOn(t, server.URL, calltest.Secret, 2, enough, "turn-udp")
 	if got := results["turn-udp"]; verdict(got) != "true media" || *got.Relay != fmt.Sprintf("turn:[::1]:%s?transport=udp", port) {
 		t.Errorf("%+v", got)
 	}

@@ -66,7 +66,7 @@ func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
 // It would be on in the configuration, and off in every call.
 func TestMediaRefusesWhatItIsBuiltWithout(t *testing.T) {
 	media := engineCommand("media", "--config", "-", "--control", filepath.Join(t.TempDir(), "c"))
-	media.Stdin = strings.NewReader(goodKeys + "port: " + enginetest.FreePort(t) + "\nbind_addresses: [127.0.0.1]\nrtc: {node_ip: 127.0.0.1, enable_warp: true}\n")
+	media.Stdin = strings.NewReader(enginetest.GoodKeys + "port: " + enginetest.FreePort(t) + "\nbind_addresses: [127.0.0.1]\nrtc: {node_ip: 127.0.0.1, enable_warp: true}\n")
 	stdout, _ := media.Output()
 	if code := media.ProcessState.ExitCode(); code != failure.ExitUsage || !strings.Contains(string(stdout), "rtc.enable_warp: this engine is built without it") {
 		t.Errorf("exit code %d, %s", code, stdout)

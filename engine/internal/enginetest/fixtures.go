@@ -35,6 +35,7 @@ logging: {json: true, level: info}
 `, httpPort, keyFile, udpPort, turnServers)
 }
 
+// RelayJSON relays to one port of loopback.
 func RelayJSON(listen, secretFile string) string {
 	return fmt.Sprintf(`{"listen": [%q], "realm": "hub", "secret_file": %q,
 "relay_address": "127.0.0.1", "relay_ports": {"min": 30000, "max": 39999},

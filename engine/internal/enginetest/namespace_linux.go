@@ -40,6 +40,7 @@ func WithAddresses(t *testing.T, addresses ...string) bool {
 	return true
 }
 
+// RunIP runs iproute2's ip.
 func RunIP(t *testing.T, args ...string) {
 	t.Helper()
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {

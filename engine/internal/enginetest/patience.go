@@ -2,4 +2,5 @@ package enginetest
 
 import "time"
 
-const Patience = 5 * time.Second // for what must happen
+// Patience is for what must happen.
+const Patience = 5 * time.Second

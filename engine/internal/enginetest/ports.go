@@ -31,6 +31,7 @@ func FreePort(t *testing.T) string {
 	return FreePortAt(t, "127.0.0.1")
 }
 
+// FreePortAt is for another address than 127.0.0.1.
 func FreePortAt(t *testing.T, host string) string {
 	t.Helper()
 	for range 10 * (lastPort - firstPort) {

@@ -1,0 +1,61 @@
+package sfu
+
+import (
+	"os"
+	"unicode/utf8"
+)
+
+// maxLogged is how many characters of one value livekit-server logs: room for a stack trace. It logs the API key that a
+// token names before it has checked the token, and a header may have a key of a megabyte.
+const maxLogged = 2000
+
+// shortLines shortens the values of each line to maxLogged. One Write is one line: JSON, or text with JSON in it.
+type shortLines struct{ to *os.File }
+
+func (s shortLines) Write(line []byte) (int, error) {
+	if len(line) <= maxLogged {
+		return s.to.Write(line)
+	}
+	if _, err := s.to.Write(shorten(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+func (s shortLines) Sync() error { return s.to.Sync() }
+
+// shorten cuts each text between quotes, and each text outside them, after maxLogged characters. An escape counts as one
+// character, so that JSON stays JSON.
+func shorten(line []byte) []byte {
+	short := make([]byte, 0, 2*maxLogged)
+	written := 0
+	for len(line) > 0 {
+		size := characterSize(line)
+		quote := line[0] == '"' || line[0] == '\n'
+		if quote {
+			written = 0
+		} else {
+			written++
+		}
+		switch {
+		case quote || written <= maxLogged:
+			short = append(short, line[:size]...)
+		case written == maxLogged+1:
+			short = append(short, "…"...)
+		}
+		line = line[size:]
+	}
+	return short
+}
+
+// characterSize is how many bytes the first character of text has, or its first escape of JSON. text is not empty.
+func characterSize(text []byte) int {
+	_, size := utf8.DecodeRune(text)
+	if text[0] == '\\' {
+		size = 2
+		if len(text) > 1 && text[1] == 'u' {
+			size = 6
+		}
+	}
+	return min(size, len(text))
+}

@@ -1,0 +1,307 @@
+// Package sfu is livekit-server as an engine. It and what lies below it are the only importers of livekit-server.
+package sfu
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/livekit/livekit-server/pkg/config"
+	"github.com/livekit/livekit-server/pkg/routing"
+	"github.com/livekit/livekit-server/pkg/rtc"
+	"github.com/livekit/livekit-server/pkg/service"
+	"github.com/livekit/livekit-server/pkg/telemetry/prometheus"
+	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
+	"github.com/livekit/protocol/livekit"
+	"github.com/livekit/protocol/logger"
+	"github.com/livekit/protocol/logger/zaputil"
+
+	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/lans"
+	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/private"
+	"lkhub/engine/internal/roster"
+	"lkhub/engine/internal/seen"
+	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sfu/signal"
+)
+
+// Server is livekit-server as an engine. Its metrics are process-global upstream: one per process.
+type Server struct {
+	text   string // livekit.yaml
+	doors  doors
+	told   Advertised     // which addresses clients are told, if not as livekit.yaml says
+	seen   *seen.Record   // of clients at media's own ports
+	first  *firsts.Record // which clients sent before media did
+	iceTCP *places.Counter
+	signal *places.Counter // by the doors
+	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
+	roster *roster.Roster  // of who is in
+	server *service.LivekitServer
+	rooms  *roomsClient
+	up     chan struct{} // closed when server and rooms are set and clients are accepted
+	ended  chan struct{} // closed when Run returns
+}
+
+// New serves as livekit.yaml says. Where doors are opened clients come in by these; told is which addresses clients are told
+// instead of those that livekit.yaml names.
+func New(text string, opened []net.Listener, told Advertised) *Server {
+	record := seen.New(nil) // initialize knows what home is
+	return &Server{
+		text: text, doors: opened, told: told, seen: record, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
+		roster: roster.New(),
+		up:     make(chan struct{}), ended: make(chan struct{}),
+	}
+}
+
+func (s *Server) Run(ready func()) error {
+	defer close(s.ended)
+	conf, err := config.NewConfig(s.text, true, nil, nil)
+	if err != nil {
+		return failure.Config("%v", err)
+	}
+	if err := s.initialize(conf); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		if s.rooms.waitForAnswer(ctx) == nil {
+			serveDoors(s.server, s.doors, s.signal)
+			close(s.up)
+			ready()
+		}
+	}()
+	return s.server.Start()
+}
+
+// initLogger does what upstream's config.InitLoggerFromConfig does, with values of bounded length.
+func initLogger(conf *logger.Config) {
+	log, err := logger.NewZapLogger(conf)
+	if err != nil { // as upstream: its default goes on
+		return
+	}
+	short := log.WithComponentLeveler(zaputil.NewRootComponentLeveler(shortLines{os.Stderr}, conf))
+	logger.SetLogger(short, "livekit")
+	slog.SetDefault(slog.New(logger.ToSlogHandler(short)))
+}
+
+// initialize sets server and rooms, as upstream's own main does up to Start. The media ports are bound then.
+func (s *Server) initialize(conf *config.Config) error {
+	initLogger(&conf.Logging.Config)
+	if err := conf.ValidateKeys(); err != nil {
+		return err
+	}
+	if conf.RTC.EnableWarp {
+		return failure.Config("rtc.enable_warp: this engine is built without it")
+	}
+	if err := conf.LoadTURNSecrets(); err != nil {
+		return err
+	}
+	current, err := currentKey(conf)
+	if err != nil {
+		return err
+	}
+	if len(s.doors) > 0 {
+		// Clients come in by the doors; the listener that upstream opens itself is for nobody else.
+		if conf.Port, err = privatePort(); err != nil {
+			return err
+		}
+		conf.BindAddresses = []string{"127.0.0.1"}
+	}
+	// Start binds the same later. Asked here, so that somebody else's server on the port can't pass for ours when
+	// waitForAnswer hears it.
+	if err := checkFree(conf); err != nil {
+		return err
+	}
+	node, err := routing.NewLocalNode(conf)
+	if err != nil {
+		return err
+	}
+	if err := prometheus.Init(string(node.NodeID()), node.NodeType()); err != nil {
+		return err
+	}
+	if s.server, err = service.InitializeServer(conf, node); err != nil {
+		return err
+	}
+	transport := transportOf(s.server.RoomManager())
+	if _, err := batchWrites(transport, s.told, &s.sends, s.first); err != nil {
+		return err
+	}
+	if err := boundTCP(transport, s.iceTCP); err != nil {
+		return err
+	}
+	if err := s.told.apply(transport); err != nil {
+		return err
+	}
+	signal.HideReplaced(s.server, s.currentSession)
+	signal.HoldRequests(s.server)
+	signal.BoundRequests(s.server)
+	signal.AwaitOffers(s.server, s.resumeStalled) // outside of the bounds: an offer that waits there has been made
+	here := homeOf(conf, s.told)
+	s.seen.IsHome = here.Has
+	if len(here.Told) > 1 {
+		signal.TellByLAN(s.server, lans.New(here.Told, here.Interfaces))
+	}
+	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
+	keepRoster(s.server.RoomManager(), s.roster)
+	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
+	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
+	secret, ok := conf.Keys[current]
+	if !ok {
+		return failure.Config("key file %s: it changed while the server started", conf.KeyFile)
+	}
+	conf.Keys = map[string]string{current: secret}
+	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), current, secret)
+	return nil
+}
+
+// transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it; if it is renamed,
+// TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
+func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
+	return &(*private.Field[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
+}
+
+// currentSession returns the session that an identity has in a room of this node now, empty if it has none.
+func (s *Server) currentSession(ctx context.Context, name livekit.RoomName, identity livekit.ParticipantIdentity) livekit.ParticipantID {
+	room := s.server.RoomManager().GetRoom(ctx, name)
+	if room == nil {
+		return ""
+	}
+	participant := room.GetParticipant(identity)
+	if participant == nil {
+		return ""
+	}
+	return participant.ID()
+}
+
+// homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.
+func homeOf(conf *config.Config, told Advertised) *seen.Home {
+	h := seen.NewHome()
+	for _, text := range conf.RTC.IPs.Includes {
+		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.IsSingleIP() {
+			h.Served = append(h.Served, prefix.Addr())
+		}
+	}
+	for _, text := range conf.RTC.NodeIP.ToStringSlice() {
+		if address, err := netip.ParseAddr(text); err == nil {
+			h.Told = append(h.Told, address)
+		}
+	}
+	for _, address := range told {
+		h.Told = append(h.Told, address.externals...)
+	}
+	return h
+}
+
+// checkFree binds each HTTP address for a moment.
+func checkFree(conf *config.Config) error {
+	for _, address := range bindAddresses(conf) {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		listener.Close()
+	}
+	return nil
+}
+
+func bindAddresses(conf *config.Config) []string {
+	hosts := conf.BindAddresses
+	if hosts == nil {
+		hosts = []string{""}
+	}
+	addresses := make([]string, len(hosts))
+	for i, host := range hosts {
+		addresses[i] = net.JoinHostPort(host, strconv.Itoa(int(conf.Port)))
+	}
+	return addresses
+}
+
+// Busy counts whoever is in a room, agents and hidden participants too, as upstream's own drain does.
+func (s *Server) Busy() bool {
+	select {
+	case <-s.up:
+		return s.server.RoomManager().HasParticipants()
+	default:
+		return false
+	}
+}
+
+// Drain takes the node out of service, which other nodes heed; a node alone goes on letting participants in.
+// Stop(false) does that, and then asks every five seconds, without end, whether anyone is left: the caller asks
+// more often and sets the end with Stop.
+func (s *Server) Drain() {
+	select {
+	case <-s.up:
+		go s.server.Stop(false)
+	default:
+	}
+}
+
+// Stop waits for the start to be over: upstream's Stop does nothing until IsRunning, which Start says only a
+// tenth of a second after it serves.
+func (s *Server) Stop() {
+	select {
+	case <-s.up:
+	case <-s.ended:
+		return
+	}
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for !s.server.IsRunning() {
+		select {
+		case <-poll.C:
+		case <-s.ended:
+			return
+		}
+	}
+	s.server.Stop(true)
+}
+
+// Status tells the rooms that somebody is in, who on other machines has used a path, how many connections there are, and
+// what became of the packets that were sent.
+func (s *Server) Status(ctx context.Context) (map[string]any, error) {
+	type room struct {
+		Name         string `json:"name"`
+		Participants int    `json:"participants"`
+	}
+	rooms := []room{}
+	all, err := s.listRooms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		// The list's own numbers lag by up to a second and leave agents out.
+		if r.GetParticipantCount() > 0 {
+			rooms = append(rooms, room{string(r.Name()), r.GetParticipantCount()})
+		}
+	}
+	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
+	return map[string]any{
+		"rooms": rooms, "seen": s.seen.Proven(), "unproven": s.seen.Unproven(), "connections": connections, "sends": s.sends.Report(),
+	}, nil
+}
+
+func (s *Server) listRooms(ctx context.Context) ([]*rtc.Room, error) {
+	if !s.Busy() {
+		return nil, nil
+	}
+	names, err := s.rooms.names(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the rooms: %w", err)
+	}
+	var rooms []*rtc.Room
+	for _, name := range names {
+		if r := s.server.RoomManager().GetRoom(ctx, livekit.RoomName(name)); r != nil {
+			rooms = append(rooms, r)
+		}
+	}
+	return rooms, nil
+}

@@ -1,0 +1,59 @@
+package sfu
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/livekit/mediatransportutil/pkg/rtcconfig"
+	"github.com/livekit/mediatransportutil/pkg/transport"
+	"github.com/livekit/protocol/logger"
+	"github.com/livekit/protocol/logger/pionlogger"
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4/stdnet"
+
+	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/udpbatch"
+)
+
+// socketBuffer is what livekit-server asks of the kernel for each media socket (mediatransportutil's rtcconfig).
+const socketBuffer = 16 << 20
+
+// batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them, and
+// watched for who sends first: rtcconfig takes no socket from outside. To be called before the server starts. With a
+// range of ports each call has sockets of its own, which are watched alone. Returns how many it opened.
+func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sends.Counter, first *firsts.Record) (int, error) {
+	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
+	if !ok {
+		opener, err := stdnet.NewNet() // as upstream
+		if err != nil {
+			return 0, err
+		}
+		conf.SettingEngine.SetNet(firsts.Net{Net: opener, Record: first})
+		return 0, nil
+	}
+	// Its own method names one port of each address.
+	addrs, err := told.narrow(old.MultiUDPMuxDefault.GetListenAddresses())
+	if err := errors.Join(err, old.Close()); err != nil {
+		return 0, err
+	}
+	log := pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("udp_mux")
+	sendingAlone := func(refusal error) {
+		logger.Warnw("this machine refuses to send packets in batches (sendmmsg); each leaves by itself, for more CPU", refusal)
+	}
+	muxes := make([]ice.UDPMux, len(addrs))
+	for i, addr := range addrs {
+		conn, err := net.ListenUDP("udp", addr.(*net.UDPAddr))
+		if err != nil {
+			return i, fmt.Errorf("opening the media port again: %w", err)
+		}
+		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
+		_ = conn.SetWriteBuffer(socketBuffer)
+		batched := udpbatch.New(conn, counter, sendingAlone)
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: firsts.Watch(batched, first)})
+	}
+	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
+	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)
+	return len(muxes), nil
+}
