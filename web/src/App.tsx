@@ -7,7 +7,7 @@ import { HomePage } from './pages/HomePage';
 import { MessagePage } from './ui/MessagePage';
 import { Page } from './ui/Page';
 
-// livekit-client is most of the code, and the start page does without it.
+// livekit-client is most of the code, and the start page does not need it.
 const JoinPage = lazy(part(() => import('./pages/JoinPage')));
 
 export function App() {

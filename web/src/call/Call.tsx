@@ -21,14 +21,14 @@ interface CallProps {
   onLeft: (reason: DisconnectReason | undefined) => void;
 }
 
-/** The call, and what all of its parts share. */
+/** The call, with the context that all of its parts share. */
 export default function Call({ session, hub, onLeft }: CallProps) {
   const { room } = session;
   const layout = useCreateLayoutContext();
   const call = useMemo(() => ({ session, hub, announcer: new Announcer() }), [session, hub]);
 
   useEffect(() => {
-    // It may have ended while this page was being drawn.
+    // The call may have ended while this page was being drawn.
     if (room.state === ConnectionState.Disconnected) onLeft(undefined);
     room.on(RoomEvent.Disconnected, onLeft);
     return () => {

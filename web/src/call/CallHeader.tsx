@@ -14,12 +14,12 @@ interface CallHeaderProps {
   onPeople: (button: HTMLElement) => void;
 }
 
-/** Where one is, with how many, and how safely. */
+/** The room's name, the number of people, and the state of encryption. */
 export function CallHeader({ peopleOpen, onPeople }: CallHeaderProps) {
   const room = useRoomContext();
   const people = useOthers().length + 1;
   const title = useRef<HTMLHeadingElement>(null);
-  // The button that led here is gone: whoever goes by keyboard, or listens, begins at the name of the room.
+  // The button that opened this page is gone: keyboard and screen reader users start at the name of the room.
   useEffect(() => {
     title.current?.focus();
   }, []);

@@ -24,7 +24,7 @@ import { useUnread } from './useUnread';
 
 type PanelName = 'chat' | 'people';
 
-/** Stage, panels, controls, and everything that must be said. */
+/** Stage, panels, controls, and all announcements. */
 export function CallView() {
   const { session, hub } = useCall();
   const [panel, setPanel] = useState<PanelName>();
@@ -83,7 +83,7 @@ export function CallView() {
   );
 }
 
-/** What went wrong with devices on the way in, what goes wrong by itself later, and what works again. */
+/** Problems with devices before the call, problems that come up later, and what works again. */
 function useOwnProblems(show: (problem: Problem) => void, settle: (concern: Concern) => void): void {
   const { session } = useCall();
   useEffect(() => {

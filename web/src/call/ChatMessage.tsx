@@ -7,14 +7,14 @@ import { PLAIN_MESSAGE } from '../texts/chatText';
 
 interface MessageProps {
   message: ChatMessage;
-  /** It continues what the same person wrote just before. */
+  /** The same person wrote the message just before. */
   follows: boolean;
-  /** What became of it, where it is not simply sent. */
+  /** The message's state, unless it was simply sent. */
   way: string | undefined;
   onRetry: () => void;
 }
 
-/** One message, with what is known of its way and its secrecy. */
+/** One message, with its delivery state and its encryption. */
 export function Message({ message, follows, way, onRetry }: MessageProps) {
   const { from, text, delivery, plain } = message;
   const time = new Date(message.at);

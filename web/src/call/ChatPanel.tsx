@@ -12,7 +12,7 @@ import { useEncryption } from './encryptionContext';
 import { SidePanel } from './SidePanel';
 
 interface ChatPanelProps {
-  /** What is being written; it outlives the panel. */
+  /** The text being written; it outlives the panel. */
   draft: string;
   onDraft: (text: string) => void;
   mayWrite: boolean;
@@ -43,14 +43,14 @@ export function ChatPanel({ draft, onDraft, mayWrite, onClose }: ChatPanelProps)
     event.preventDefault();
     const trimmed = draft.trim();
     if (trimmed === '') return;
-    // From here on it stands in the log, with what became of it.
+    // From here on the message is in the log, with its state.
     chat.write(trimmed);
     onDraft('');
   };
 
   return (
     <SidePanel title="Chat" testId="chat-panel" onClose={onClose}>
-      {/* Said by the call's one live region; read here at will, by keyboard too. */}
+      {/* The call's one live region announces messages; here they can be read at any time, also by keyboard. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className="chat-log" ref={log} role="log" aria-live="off" aria-label="Messages" tabIndex={0}>
         <p className={entries.length === 0 ? 'chat-empty' : 'chat-audience'} data-testid="audience" data-privacy={privacy}>

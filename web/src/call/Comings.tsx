@@ -7,10 +7,10 @@ import { comingVerb } from '../texts/callText';
 import { listNames } from '../texts/listNames';
 import { useCall } from './callContext';
 
-/** Long enough to read a name and look up from something else. */
+/** Long enough to look up and read a name. */
 const SHOWN_MS = 5_000;
 
-/** Says for a moment who came and who left. */
+/** Shows for a moment the people who came and left. */
 export function Comings() {
   const { session, announcer } = useCall();
   const [shown, setShown] = useState<Coming[]>([]);

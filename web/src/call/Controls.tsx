@@ -14,7 +14,7 @@ interface ControlsProps {
   chatOpen: boolean;
   unread: number;
   onChat: (button: HTMLElement) => void;
-  /** What Escape closes; undefined where nothing is open. */
+  /** The element that Escape closes; undefined if nothing is open. */
   onEscape: (() => void) | undefined;
 }
 
@@ -29,7 +29,7 @@ export function Controls({ onProblem, chatOpen, unread, onChat, onEscape }: Cont
     onProblem(explainMedia('camera', error));
   });
   const screen = useSwitch(Track.Source.ScreenShare, (error) => {
-    // Closing the browser's picker is a "no" as well, and needs no explanation.
+    // Closing the browser's picker is a "no" as well, and needs no message.
     if (error.name !== 'NotAllowedError' || error.message.includes('system')) onProblem(explainMedia('screen', error));
   });
   const leave = useDisconnectButton({}).buttonProps;

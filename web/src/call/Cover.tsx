@@ -11,7 +11,7 @@ interface CoverProps {
   problem: 'mismatch' | 'locked-out' | undefined;
 }
 
-/** What a tile shows where there is no picture to show, and why. */
+/** The content of a tile without a picture, with the reason. */
 export function Cover({ participant, ownScreen, problem }: CoverProps) {
   const room = useRoomContext();
   const { name } = useParticipantInfo({ participant });

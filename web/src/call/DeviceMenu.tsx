@@ -22,7 +22,7 @@ interface DeviceMenuProps {
 /** Microphone, camera and speaker during the call. */
 export function DeviceMenu({ canPublish, onProblem }: DeviceMenuProps) {
   const { microphoneTrack } = useLocalParticipant();
-  // Without TLS the browser tells no devices.
+  // Without TLS the browser lists no devices.
   if (!window.isSecureContext) return null;
   const track = microphoneTrack?.track;
   return (
@@ -55,7 +55,7 @@ export function DeviceMenu({ canPublish, onProblem }: DeviceMenuProps) {
   );
 }
 
-/** Sends one's picture small: for a device that gets hot, or slow. */
+/** Sends this person's picture small, for a device that gets hot or slow. */
 function LowPowerSwitch() {
   const { lowPower } = useCall().session;
   const on = useSyncExternalStore(lowPower.subscribe, lowPower.snapshot);

@@ -9,7 +9,7 @@ import { useCall } from './callContext';
 import type { EncryptionState } from './encryptionContext';
 import { useEncryption } from './encryptionContext';
 
-/** Says whether the call is encrypted end to end, and what stands in the way of understanding each other. */
+/** Shows whether the call is encrypted end to end, and why some people can't decrypt each other's media. */
 export function EncryptionBadge() {
   const { announcer } = useCall();
   const encryption = useEncryption();

@@ -12,12 +12,12 @@ import { Tile } from './Tile';
 const GAP = 8;
 
 /**
- * Equal tiles, as large as the stage allows. The library's GridLayout knows fixed arrangements only, which leave much of a
- * phone or of a very wide screen empty; pages and the order of tiles are the library's.
+ * Equal tiles, as large as the stage allows. The library's GridLayout has only fixed arrangements, which leave much of
+ * a phone or of a very wide screen empty; pages and the order of tiles come from the library.
  */
 export function Grid({ tracks }: { tracks: TrackReferenceOrPlaceholder[] }) {
   const element = useRef<HTMLDivElement>(null);
-  // The libraries' types are older than React's: they read the element once it is there.
+  // The libraries' types are older than React's: they read the element once it exists.
   const grid = element as RefObject<HTMLDivElement>;
   const { width = 0, height = 0 } = useResizeObserver({ ref: grid });
   const fit = fitGrid(tracks.length, width, height, GAP);

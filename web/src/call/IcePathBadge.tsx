@@ -33,10 +33,10 @@ const TEXTS: Record<PathKind, PathText> = {
 
 const NONE: IcePaths = { shown: undefined, all: [] };
 
-/** Says how media travels, and with details on demand. */
+/** Shows the path of media, with details on demand. */
 export function IcePathBadge() {
   const found = useIcePath(useRoomContext());
-  // Statistics keep the way that was, and nothing goes there any more.
+  // Statistics still show the old path, which carries no media any more.
   const { shown, all } = useIsCutOff() ? NONE : found;
   const text = shown ? TEXTS[shown.kind] : undefined;
   const Icon = text?.Icon ?? Route;

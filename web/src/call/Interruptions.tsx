@@ -13,7 +13,7 @@ interface InterruptionsProps {
   onDismiss: (problem: Problem) => void;
 }
 
-/** What a person must know at once: a lost connection, a recording, blocked sound, a device that failed. */
+/** Messages that a person must see at once: a lost connection, a recording, blocked sound, a device that failed. */
 export function Interruptions({ problems, onDismiss }: InterruptionsProps) {
   const { announcer } = useCall();
   const state = useConnectionState();

@@ -2,7 +2,7 @@ import { useSyncExternalStore } from 'react';
 
 import { useCall } from './callContext';
 
-/** The one place from which a screen reader hears what happens in a call. */
+/** The only element from which screen readers read the events of a call. */
 export function LiveRegion() {
   const { announcer } = useCall();
   const announcements = useSyncExternalStore(announcer.subscribe, announcer.snapshot);

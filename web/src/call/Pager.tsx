@@ -7,7 +7,7 @@ interface PagerProps {
   onNext: () => void;
 }
 
-/** Leafs through the participants where not all fit at once. */
+/** Pages through the participants if not all fit at once. */
 export function Pager({ page, pages, onPrevious, onNext }: PagerProps) {
   if (pages < 2) return null;
   return (

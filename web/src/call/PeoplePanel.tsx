@@ -11,7 +11,7 @@ import { RoomAddress } from './RoomAddress';
 import { SidePanel } from './SidePanel';
 import { useIsSilent } from './useIsSilent';
 
-/** Everybody who is in the call, and how others get in. */
+/** All people in the call, and how others can join. */
 export function PeoplePanel({ onClose }: { onClose: () => void }) {
   const others = useOthers();
   const { localParticipant } = useLocalParticipant();

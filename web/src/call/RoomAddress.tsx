@@ -6,8 +6,8 @@ import { ADDRESS_NOTE, LINK_NOTE } from '../texts/callText';
 import { useCall } from './callContext';
 
 /**
- * How others get in. The address of the room is enough on a hub that gives tokens to whoever asks; one's own link is never
- * shown, because its token is one person: whoever else used it would throw its owner out.
+ * How others can join. On a hub that gives tokens to everyone, the address of the room is enough. This person's own
+ * join link is never shown, because its token is for one person: a second user of the link would disconnect its owner.
  */
 export function RoomAddress() {
   const { session, hub, announcer } = useCall();
@@ -28,7 +28,7 @@ export function RoomAddress() {
       setCopied(true);
       announcer.say('The address was copied.');
     } catch {
-      // Forbidden, or a page without TLS: it is selected, to be copied by hand.
+      // Forbidden, or a page without TLS: the address is selected, to be copied by hand.
       field.current?.select();
     }
   };

@@ -10,7 +10,7 @@ import { Tile } from './Tile';
 import { useAutoPin } from './useAutoPin';
 import { useHeld } from './useHeld';
 
-/** Everyone side by side, or one large and the others beside it. */
+/** All tiles side by side, or one large tile and the others beside it. */
 export function Stage() {
   const tracks = useStageTracks();
   const pinned = usePinnedTracks(useLayoutContext())[0];
@@ -39,7 +39,7 @@ export function Stage() {
   );
 }
 
-/** What there is to see, and a tile for each who was there a moment ago and may come back. */
+/** The tracks on the stage, and a tile for each person who was there a moment ago and may come back. */
 function useStageTracks(): TrackReferenceOrPlaceholder[] {
   const live = useTracks(STAGE_SOURCES, { onlySubscribed: false });
   const tiles = useHeld(useMemo(() => pickTiles(live), [live]));

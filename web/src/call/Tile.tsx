@@ -15,13 +15,13 @@ import { useIsAway } from './useIsAway';
 import { useIsSilent } from './useIsSilent';
 
 interface TileProps {
-  /** Left out where the track comes from a TrackLoop. */
+  /** Omitted when the track comes from a TrackLoop. */
   trackRef?: TrackReferenceOrPlaceholder;
-  /** The one in the middle of the stage. */
+  /** The large tile in the middle of the stage. */
   large?: boolean;
 }
 
-/** A participant's camera, a shared screen, or another picture that somebody sends. */
+/** A participant's camera, a shared screen, or another video track. */
 export function Tile({ trackRef, large }: TileProps) {
   const track = useEnsureTrackRef(trackRef);
   const { participant, source } = track;
@@ -46,7 +46,7 @@ export function Tile({ trackRef, large }: TileProps) {
   const mirrored = useHeld(flags['data-lk-facing-mode'] === 'user') && participant.isLocal;
   const ownScreen = isScreen && participant.isLocal;
   const off = useHeld(!isTrackReference(track) || flags['data-lk-video-muted'] === true, true);
-  // One's own camera goes on while the connection is made anew, though nobody is sent its picture.
+  // This person's own camera keeps running during a reconnect, although its picture is not sent.
   const own = useHeld(track.publication?.track);
   const mirror = away && participant.isLocal && !off && own instanceof LocalVideoTrack ? own : undefined;
   const covered = off || ownScreen || problem !== undefined || (away && !mirror);

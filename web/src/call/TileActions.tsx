@@ -4,12 +4,12 @@ import type { MouseEventHandler, RefObject } from 'react';
 interface TileActionsProps {
   tile: RefObject<HTMLDivElement | null>;
   pinned: boolean;
-  /** Whether it may fill the whole screen. */
+  /** Whether the tile may fill the whole screen. */
   mayGrow: boolean;
   onPin: MouseEventHandler<HTMLButtonElement> | undefined;
 }
 
-/** What can be done with a tile. */
+/** The buttons of a tile. */
 export function TileActions({ tile, pinned, mayGrow, onPin }: TileActionsProps) {
   return (
     <div className="tile-actions">

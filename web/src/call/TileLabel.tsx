@@ -11,7 +11,7 @@ interface TileLabelProps {
   participant: Participant;
   isScreen: boolean;
   muted: boolean;
-  /** Cut off for a moment. */
+  /** The participant's connection is interrupted. */
   away: boolean;
 }
 
@@ -23,11 +23,11 @@ const QUALITY: Record<ConnectionQuality, { bars: number; text: string }> = {
   [ConnectionQuality.Unknown]: { bars: 0, text: 'not known yet' },
 };
 
-/** Who it is, whether they can be heard, and how good their connection is. */
+/** The participant's name, whether they can be heard, and how good their connection is. */
 export function TileLabel({ participant, isScreen, muted, away }: TileLabelProps) {
   const info = useParticipantInfo({ participant });
   const encrypted = useHeld(useIsEncrypted(participant));
-  // Worth a sign only where the others are encrypted; someone who sends nothing has nothing to encrypt.
+  // Shown only if the others are encrypted; a participant who sends nothing has nothing to encrypt.
   const sends = useHeld(participant.trackPublications.size > 0, false);
   const plain = useEncryption().mine && !encrypted && sends;
   const { quality } = useConnectionQualityIndicator({ participant });

@@ -40,7 +40,7 @@ function setUp(kind: 'subscriber' | 'publisher' = 'subscriber') {
 test.each(['subscriber', 'publisher'] as const)('media over the %s may outlive signalling', (kind) => {
   const { arrival, be, media, told } = setUp(kind);
   be(ConnectionState.SignalReconnecting);
-  // ICE that is restarted is `connecting`, and what was connected before goes on meanwhile.
+  // During an ICE restart the state is `connecting`, and the earlier connection goes on meanwhile.
   for (const state of ['connected', 'connecting'] as const) {
     media(state);
     expect(arrival.snapshot()).toBe(false);

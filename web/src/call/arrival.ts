@@ -3,16 +3,16 @@ import { ConnectionState, RoomEvent } from 'livekit-client';
 
 import { Listeners } from '../lib/listeners';
 
-/** A browser says itself after 5 s that nothing answers; a quarter of a second more is not noticed. */
+/** A browser itself reports after 5 s that nothing answers; people do not notice a quarter of a second more. */
 export const LOOK_MS = 250;
 
-/** States in which a browser takes no media; in the others it may arrive. */
+/** States in which a browser receives no media; in the other states media may arrive. */
 const DEAD = new Set<RTCPeerConnectionState>(['disconnected', 'failed', 'closed']);
 
 /**
- * Whether it is known that nothing of the others arrives. While only signalling is lost, sound and picture may go on,
- * unless the connection for media has ended as well; livekit-client tells nothing of that (2.23.0, RTCEngine.ts,
- * `onStateChange`), so it is looked at again and again.
+ * Whether it is known that no media of the others arrives. While only signalling is lost, sound and picture may go on,
+ * unless the media connection has ended as well. livekit-client does not report that (2.23.0, RTCEngine.ts,
+ * `onStateChange`), so the state is polled.
  */
 export class Arrival {
   private ended = false;
@@ -37,14 +37,14 @@ export class Arrival {
 
   readonly subscribe = this.listeners.add;
 
-  /** True where nothing arrives. */
+  /** True if no media arrives. */
   readonly snapshot = (): boolean => this.ended;
 
   private look(): void {
     // `engine` is gone once a room is left, whatever its type says.
     const manager = (this.room.engine as Room['engine'] | undefined)?.pcManager;
     const state = (manager?.subscriber ?? manager?.publisher)?.getConnectionState() ?? 'closed';
-    // One that has ended and is being made anew brings nothing before it is there.
+    // A connection that has ended and is being replaced carries no media until it is connected.
     if (DEAD.has(state)) this.set(true);
     else if (state === 'connected') this.set(false);
   }

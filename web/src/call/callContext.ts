@@ -5,7 +5,7 @@ import type { Announcer } from '../lib/announcer';
 import type { Other } from './roomRoster';
 import type { CallSession } from './session';
 
-/** What the parts of a call share. */
+/** The state that the parts of a call share. */
 export interface CallValue {
   session: CallSession;
   hub: Hub;
@@ -20,13 +20,13 @@ export function useCall(): CallValue {
   return call;
 }
 
-/** Whether it is known that nothing of the others arrives just now. */
+/** Whether it is known that no media of the others arrives at present. */
 export function useIsCutOff(): boolean {
   const { arrival } = useCall().session;
   return useSyncExternalStore(arrival.subscribe, arrival.snapshot);
 }
 
-/** Everybody else, also those who are away for a moment. */
+/** All other participants, also those who are away for a moment. */
 export function useOthers(): Other[] {
   const { roster } = useCall().session;
   return useSyncExternalStore(roster.subscribe, roster.snapshot);

@@ -42,7 +42,7 @@ function setUp() {
   return { chat, emit, roster, sent };
 }
 
-/** The connection breaks off and is made anew, before the others have made theirs. */
+/** The connection breaks and is back before the others are back. */
 function comeBackFirst({ chat, emit, roster }: ReturnType<typeof setUp>): void {
   emit(RoomEvent.Reconnecting, ConnectionState.Reconnecting);
   expect(chat.held()).toBe('connection');
@@ -89,7 +89,7 @@ test.each(Object.values(DisconnectReason).filter((reason) => typeof reason === '
     chat.write('just now');
     await vi.advanceTimersByTimeAsync(0);
     emit(RoomEvent.Disconnected, ConnectionState.Disconnected, reason);
-    // Only whoever leaves by themselves was connected until then.
+    // Only a person who leaves deliberately was connected until then.
     expect(chat.unsent()).toEqual(reason === DisconnectReason.CLIENT_INITIATED ? [] : ['just now']);
   },
 );

@@ -7,7 +7,7 @@ import { displayName } from '../lib/displayName';
 import { ALL_COME_BACK_MS } from '../lib/roster';
 import type { RoomRoster } from './roomRoster';
 
-/** What LiveKit's components use: text streams, and data packets for SDKs that know no streams. */
+/** The topics of LiveKit's components: text streams, and data packets for SDKs without streams. */
 const TOPIC = 'lk.chat';
 const LEGACY_TOPIC = 'lk-chat-topic';
 
@@ -20,7 +20,7 @@ interface LegacyMessage {
   id: string;
   timestamp?: number;
   message: string;
-  /** It came as a stream, too. */
+  /** The message came as a stream, too. */
   ignoreLegacy?: boolean;
 }
 
@@ -37,10 +37,10 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
     const { id, encryptionType } = reader.info;
     reader.readAll().then(
       (text) => {
-        // When it came; the sender's clock is anybody's.
+        // The time of arrival; the sender's clock can't be trusted.
         chat.receive({ id, at: Date.now(), text, from: author(room, identity), plain: isPlain(encryptionType) });
       },
-      // Whoever sent it left in the middle, or it mixes encrypted and plain parts: it is no message.
+      // Its sender left in the middle, or it mixes encrypted and plain parts: it is no message.
       () => undefined,
     );
   });
@@ -73,7 +73,7 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
     anew = true;
     lose();
   });
-  // What is sent when the others are still under way reaches nobody.
+  // A message that is sent before the others are back reaches none of them.
   room.on(RoomEvent.Reconnected, () => {
     if (anew) {
       chat.awaitOthers();
@@ -84,7 +84,7 @@ export function openChat(room: Room, roster: RoomRoster): Chat {
   roster.subscribe(goOnWhenAllAreBack);
   room.on(RoomEvent.Disconnected, (reason) => {
     clearTimeout(patience);
-    // Whoever is thrown out is not told when the hub stopped listening to them.
+    // A person who is removed does not learn when the hub stopped receiving their messages.
     if (reason !== DisconnectReason.CLIENT_INITIATED) chat.lost();
   });
   return chat;
@@ -97,13 +97,13 @@ async function send(room: Room, id: string, text: string): Promise<void> {
   await writer.close();
   const legacy: LegacyMessage = { id, timestamp: Date.now(), message: text, ignoreLegacy: true };
   const payload = new TextEncoder().encode(JSON.stringify(legacy));
-  // For those who know no streams. The others have the message already, so a failure is none.
+  // For SDKs without streams. The others have the message already, so an error is ignored.
   await room.localParticipant.publishData(payload, { reliable: true, topic: LEGACY_TOPIC }).catch(() => undefined);
 }
 
 /**
- * Waits until livekit-client really sends. For a while after it has said that it is connected again it puts messages aside
- * for a resumption that never comes, and reports them as sent (2.23.0, ReliableDataChannel.ts, `send`; RTCEngine.ts,
+ * Waits until livekit-client really sends. For a while after it reports a reconnect, it queues messages for a
+ * resumption that never comes, and reports them as sent (2.23.0, ReliableDataChannel.ts, `send`; RTCEngine.ts,
  * `attemptReconnect`). Throws when the connection is lost meanwhile.
  */
 async function untilSent(room: Room): Promise<void> {

@@ -4,7 +4,7 @@ import { Encryption_Type } from 'livekit-client';
 /** The part of livekit-client's engine that is needed here. */
 export interface DataEngine {
   e2eeManager: BaseE2EEManager | undefined;
-  // Typed per event; whatever it is, it is handed on.
+  // Typed per event; every event is forwarded.
   emit: unknown;
 }
 
@@ -13,12 +13,12 @@ type Emit = (event: string, ...args: unknown[]) => boolean;
 const RECEIVED = 'dataPacketReceived';
 
 /**
- * Makes livekit-client tell which data came encrypted, and from whom.
+ * Makes livekit-client report which data arrived encrypted, and from which sender.
  *
- * It hands on what the sender's packet says of that, and packets of its own say nothing (2.23.0, RTCEngine.ts,
- * `sendDataPacket`): encrypted and plain text look alike, and a plain part in an encrypted stream is taken. What decides
- * is whether a packet was decrypted here. The engine reads the decrypted payload and emits the packet in one go
- * (`handleDataMessage`), so the packet that follows the reading is the decrypted one.
+ * livekit-client only forwards what the sender's packet says about that, and its own packets say nothing (2.23.0,
+ * RTCEngine.ts, `sendDataPacket`): encrypted and plain text look alike, and a plain part in an encrypted stream is
+ * accepted. So what counts is whether a packet was decrypted here. The engine reads the decrypted payload and emits the
+ * packet without a pause (`handleDataMessage`), so the packet that follows the reading is the decrypted one.
  */
 export function tellEncryptedData(engine: DataEngine, onData: (identity: string, decrypted: boolean) => void): void {
   const manager = engine.e2eeManager;
@@ -60,8 +60,8 @@ export function tellEncryptedData(engine: DataEngine, onData: (identity: string,
 }
 
 /**
- * Stands in the engine where a passphrase is missing, to tell whose data is encrypted: without it the engine drops the data
- * and tells nobody. It encrypts nothing.
+ * Takes the place of the engine's encryption when there is no passphrase, and reports whose data is encrypted:
+ * otherwise the engine would drop the data silently. It encrypts nothing.
  */
 function withoutPassphrase(onData: (identity: string) => void): BaseE2EEManager {
   const manager: Pick<BaseE2EEManager, 'isDataChannelEncryptionEnabled' | 'handleEncryptedData'> = {

@@ -8,8 +8,9 @@ interface Inbound {
 }
 
 /**
- * Of each encrypted track of a participant, by its SID, a number that grows while it is really decoded: frames, and sound
- * that isn't made up. Tracks that are muted are left out: the hub sends silence in their place, which is not encrypted.
+ * For each encrypted track of a participant, by SID, a number that grows while the track is really decoded: frames, and
+ * samples that are not concealed. Tracks that are muted are left out: the hub sends silence in their place, which is
+ * not encrypted.
  */
 export async function decodedAmounts(participant: RemoteParticipant): Promise<Map<string, number>> {
   const amounts = new Map<string, number>();

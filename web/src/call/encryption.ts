@@ -1,7 +1,7 @@
 import { ExternalE2EEKeyProvider } from 'livekit-client';
 import EncryptionWorker from 'livekit-client/e2ee-worker?worker';
 
-/** End-to-end encryption of one call. The passphrase goes into the key derivation here and nowhere else. */
+/** End-to-end encryption of one call. The passphrase is used only for the key derivation here. */
 export interface Encryption {
   keyProvider: ExternalE2EEKeyProvider;
   worker: Worker;

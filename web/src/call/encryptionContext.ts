@@ -1,6 +1,6 @@
 import { createContext, useContext } from 'react';
 
-/** Who can't be understood, and why, as far as it is known. */
+/** The participants whose data can't be decrypted, and the known reasons. */
 export interface EncryptionState {
   /** Whether this person's own media are encrypted end to end. */
   mine: boolean;

@@ -34,7 +34,7 @@ function setUp(hasPassphrase: boolean) {
   const roster = { onComing: (listener: typeof tellComing) => ((tellComing = listener), () => undefined) };
   const watch = new EncryptionWatch(room as unknown as Room, roster, hasPassphrase);
   const seen = (set: 'undecodable' | 'unreadable' | 'encrypting') => [...watch[set].snapshot()];
-  /** Bob is there, in a session of its own SID, and has published these tracks. */
+  /** Bob is in the room, with the given SID, and has published these tracks. */
   const bob = (sid: string, tracks: ReturnType<typeof track>[] = [], dataTracks: object[] = []) => {
     const participant = {
       identity: 'bob',
@@ -180,7 +180,7 @@ test('what was counted before somebody else was added is no proof', async () => 
   watch.dataCame('eve', false);
   answer([{ ...camera.inbound }]);
   await vi.advanceTimersByTimeAsync(0);
-  // The last of what was decoded before.
+  // The last frames that were decoded before.
   camera.inbound.framesDecoded++;
   camera.track.getRTCStatsReport = () => Promise.resolve([camera.inbound]);
   await vi.advanceTimersByTimeAsync(LONG_MS);

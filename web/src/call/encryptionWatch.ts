@@ -6,24 +6,24 @@ import { decodedAmounts } from './decodedAmounts';
 import type { RoomRoster } from './roomRoster';
 
 /**
- * How often somebody who can't be decrypted is looked at again. Of one track the worker reports a failure at most once a
- * second (livekit-client 2.23.0, ErrorRateLimiter.ts).
+ * How often a participant whose media can't be decrypted is checked again. The worker reports a failure of one track at
+ * most once a second (livekit-client 2.23.0, ErrorRateLimiter.ts).
  */
 export const LOOK_AGAIN_MS = 1_500;
 
-/** What the worker puts before the words of an error that says nothing of the passphrase. */
+/** The worker's prefix for errors that have nothing to do with the passphrase. */
 const NO_MATTER_OF_KEYS = 'InternalError';
 
 /**
- * Who encrypts what this person can't decrypt, as far as what they send tells. Followed from before the room is connected.
- * Each new session of a participant is judged anew: it may have another passphrase, or none.
+ * The participants whose media this person can't decrypt, as far as their packets show. Watched from before the room is
+ * connected. Each new session of a participant is judged separately: it may have another passphrase, or none.
  */
 export class EncryptionWatch {
-  /** Whose sound and picture don't decrypt with this person's passphrase. */
+  /** Participants whose sound and picture don't decrypt with this person's passphrase. */
   readonly undecodable = new IdentitySet();
-  /** Whose messages and other data don't. */
+  /** Participants whose messages and other data don't decrypt with it. */
   readonly unreadable = new IdentitySet();
-  /** Who encrypts, while this person has no passphrase. */
+  /** Participants who encrypt while this person has no passphrase. */
   readonly encrypting = new IdentitySet();
 
   private readonly sids = new Map<string, string>();
@@ -54,7 +54,7 @@ export class EncryptionWatch {
     roster.onComing(({ identity, came }) => {
       if (!came) this.forget(identity);
     });
-    // From the beginning each time somebody is added: what was decoded before that is no proof.
+    // Restarted each time a participant is added: frames that were decoded before prove nothing.
     const watch = () => {
       clearInterval(this.timer);
       this.amounts.clear();
@@ -71,7 +71,7 @@ export class EncryptionWatch {
     else this.unreadable.add(identity);
   }
 
-  /** This person has another passphrase now. Whoever sends just now is judged by what becomes of it. */
+  /** This person has another passphrase now. Each sender is judged by the media that arrive from now on. */
   passphraseChanged(): void {
     this.unreadable.clear();
     for (const identity of this.undecodable.snapshot()) {
@@ -100,7 +100,7 @@ export class EncryptionWatch {
     } else if (publications.length + dataTracks.length > 0) {
       this.encrypting.delete(participant.identity);
     }
-    // Undecrypted sound would be noise, and the picture a waste of the line.
+    // Undecrypted sound would be noise, and the picture a waste of bandwidth.
     for (const publication of encrypted) if (publication.isDesired) publication.setSubscribed(false);
   }
 
@@ -119,16 +119,16 @@ export class EncryptionWatch {
     return [...new Set([...this.undecodable.snapshot(), ...this.unreadable.snapshot()])];
   }
 
-  /** The worker tells of failures, seldom, and never of success. */
+  /** The worker reports failures, rarely, and never reports success. */
   private async lookAgain(): Promise<void> {
-    // Nobody is in the room's list while the connection is made anew.
+    // The room's list is empty during a reconnect.
     if (this.room.state !== ConnectionState.Connected) return;
     const { timer, amounts } = this;
     for (const identity of this.doubted()) {
       const participant = this.room.remoteParticipants.get(identity);
       if (!participant) continue;
       const decoded = await decodedAmounts(participant);
-      // It began anew meanwhile.
+      // The check was restarted meanwhile.
       if (timer !== this.timer) return;
       for (const [track, amount] of decoded) {
         if (amount > (amounts.get(track) ?? Infinity)) this.isUnderstood(identity);

@@ -6,8 +6,8 @@ export interface Screen {
 }
 
 /**
- * Keeps the screen on until the returned function is called. The system takes the lock away when the page is hidden; it
- * is asked for again when the page is back.
+ * Keeps the screen on until the returned function is called. The system releases the lock when the page is hidden; it
+ * is requested again when the page is visible.
  */
 export function keepAwake({ document, wakeLock }: Screen): () => void {
   if (!wakeLock) return () => undefined;
@@ -20,7 +20,7 @@ export function keepAwake({ document, wakeLock }: Screen): () => void {
       if (over) await given.release();
       else lock = given;
     } catch {
-      // Refused, to save power for one: the screen goes off as it always would.
+      // Refused, for example to save power: the screen turns off as usual.
     }
   };
   const onChange = () => void ask();

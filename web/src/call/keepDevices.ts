@@ -2,13 +2,13 @@ import type { AudioCaptureOptions, LocalTrackPublication, Room, VideoCaptureOpti
 import { ConnectionState, LocalAudioTrack, LocalVideoTrack, RoomEvent } from 'livekit-client';
 
 const TICK_MS = 1_000;
-/** A page in a call runs its timers; a longer pause means that the machine slept, and devices may not have woken. */
+/** A page in a call runs its timers; a longer pause means that the machine slept, and its devices may not work yet. */
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
  * Keeps camera and microphone open while a call reconnects. After a restart of the hub livekit-client closes and opens
- * them again, in case the machine slept. That costs about a second of black, and Chromium's camera, when two tabs
- * share it, now and then opens without ever giving a picture. So devices that work stay open, unless the machine did
+ * them again, in case the machine slept. That costs about a second of black picture. And when two tabs share Chromium's
+ * camera, it sometimes opens without ever giving a picture. So devices that work stay open, unless the machine did
  * sleep.
  */
 export function keepDevices(room: Room): void {

@@ -4,14 +4,13 @@ import { LocalVideoTrack, ParticipantEvent, RoomEvent, Track } from 'livekit-cli
 import { Listeners } from '../lib/listeners';
 
 /**
- * An encoder that starts, or a program that starts beside it, is short of the processor for a moment; only a lack that is
- * still there after this long is one.
+ * When an encoder or another program starts, CPU is scarce for a moment. Only a shortage that lasts this long counts.
  */
 export const LASTS_MS = 8_000;
 
 /**
- * Sends one's camera small and at half the rate: by hand, or by itself once this device can't keep up with encoding it.
- * Whoever turns it off by hand is not overruled.
+ * Sends the camera's picture small and at half the rate: when the person chooses it, or when this device can't keep up
+ * with encoding. If the person turns the mode off, it stays off.
  */
 export class LowPower {
   private on = false;
@@ -40,12 +39,12 @@ export class LowPower {
 
   readonly snapshot = (): boolean => this.on;
 
-  /** Calls back when the mode turns itself on. */
+  /** Calls the listener when the mode turns itself on. */
   onTurnedOn(listener: () => void): () => void {
     return this.turnedOnListeners.add(listener);
   }
 
-  /** Calls back with what the browser said when the camera, which is opened anew to be sent large again, does not open. */
+  /** Calls the listener with the browser's error when the camera can't be opened again for the large picture. */
   onCameraFailed(listener: (error: unknown) => void): () => void {
     return this.failedListeners.add(listener);
   }
@@ -81,7 +80,7 @@ export class LowPower {
     if (camera?.sender) await camera.prioritizePerformance();
   }
 
-  /** livekit-client has no way back for a track, so the camera is sent as a new one. */
+  /** livekit-client can't undo this for a track, so the camera is sent as a new track. */
   private async grow(): Promise<void> {
     const camera = this.camera();
     if (!camera) return;

@@ -16,7 +16,7 @@ const DEVICES: Record<MediaDeviceKind, Concern> = {
   audiooutput: 'speaker',
 };
 
-/** Calls back with what works again, or is over, until the returned function is called. */
+/** Calls `onWorks` with a part that works again or is over, until the returned function is called. */
 export function watchRecovery(
   room: Room,
   lowPower: Pick<LowPower, 'subscribe' | 'snapshot'>,

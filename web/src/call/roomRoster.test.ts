@@ -84,7 +84,7 @@ test('the same after this person’s own connection was made anew, and who stays
   expect(call.away()).toEqual(['Cleo']);
   await vi.advanceTimersByTimeAsync(ALL_COME_BACK_MS);
   expect(call.comings).toEqual(['Bob joined', 'Cleo joined', 'Cleo left']);
-  // Whoever comes later is somebody new.
+  // A participant that comes later is a new one.
   call.enter('Cleo', false);
   expect(call.away()).toEqual([]);
 });

@@ -6,25 +6,25 @@ import { Listeners } from '../lib/listeners';
 import type { Coming, Person } from '../lib/roster';
 import { Roster } from '../lib/roster';
 
-/** They left, or somebody made them: no connection broke off. */
+/** The participant left or was removed: no connection broke. */
 const FOR_GOOD = new Set<DisconnectReason | undefined>([
   DisconnectReason.CLIENT_INITIATED,
   DisconnectReason.PARTICIPANT_REMOVED,
 ]);
 
 export interface Other extends Person {
-  /** As livekit-client knew them last; of somebody who is away it says nothing about now. */
+  /** The last state from livekit-client; for a participant who is away it may be outdated. */
   participant: RemoteParticipant;
 }
 
-/** The others in a room, followed from before it is connected. */
+/** The other participants in a room, watched from before it is connected. */
 export class RoomRoster {
   private readonly roster = new Roster();
   private readonly participants = new Map<string, RemoteParticipant>();
   private readonly listeners = new Listeners();
   private readonly comingListeners = new Listeners<[Coming]>();
   private others: Other[] = [];
-  /** Who was away and is in the room again, but not yet ready to send and receive. */
+  /** Participants who were away and are in the room again, but not yet ready to send and receive. */
   private readonly returning = new Set<string>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly room: Room;
@@ -38,7 +38,7 @@ export class RoomRoster {
       .on(RoomEvent.ParticipantConnected, look)
       .on(RoomEvent.ParticipantNameChanged, look)
       .on(RoomEvent.ParticipantActive, () => {
-        // It is told before it is true (livekit-client 2.23.0, Participant.ts, `updateInfo`).
+        // The event comes before the state changes (livekit-client 2.23.0, Participant.ts, `updateInfo`).
         queueMicrotask(look);
       })
       .on(RoomEvent.ParticipantDisconnected, (participant, reason) => {
@@ -67,12 +67,12 @@ export class RoomRoster {
     return this.comingListeners.add(listener);
   }
 
-  /** The name of somebody who is or was there. */
+  /** The name of a participant who is or was in the room. */
   nameOf(identity: string): string {
     return displayName({ name: this.participants.get(identity)?.name, identity });
   }
 
-  /** Who is known and not there just now, or not yet ready for what is sent to them. */
+  /** Known participants who are away at present, or not yet ready to receive. */
   missing(): Other[] {
     return this.others.filter(({ away, participant }) => away || !participant.isActive);
   }

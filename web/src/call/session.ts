@@ -17,14 +17,14 @@ import { keepDevices } from './keepDevices';
 import { LowPower } from './lowPower';
 import { RoomRoster } from './roomRoster';
 
-/** Everything that it takes to enter a room. */
+/** Everything that is needed to enter a room. */
 export interface Entry {
   url: string;
   token: string;
   devices: { microphone: string; camera: string; speaker: string };
   /** End-to-end encryption with this passphrase; none without. */
   passphrase: string;
-  /** Called once connected: gives the devices that are open already, and gives them away. */
+  /** Called once connected: returns the devices that are open already, and hands them over. */
   takeTracks: () => (LocalAudioTrack | LocalVideoTrack | undefined)[];
 }
 
@@ -37,18 +37,18 @@ export interface CallSession {
   lowPower: LowPower;
   encryption: Encryption | undefined;
   encryptionWatch: EncryptionWatch;
-  /** Settles when the devices that were open before the call are on the air, with what went wrong. */
+  /** Settles with the problems when the devices that were open before the call are published. */
   publishing: Promise<Problem[]>;
 }
 
 setLogLevel(LogLevel.warn);
 
-// A chunk of its own: most calls do without.
+// A separate chunk: most calls do not need it.
 const loadEncryption = part(() => import('./encryption'));
 
 /**
- * Waits before each attempt to come back; livekit-client varies each by half. A hub that restarts is there again after
- * a tenth of a second, so the first tries follow each other closely; a network may take minutes.
+ * Waits before each attempt to come back; livekit-client varies each by half. A hub that restarts is back after a tenth
+ * of a second, so the first attempts follow each other closely; a network may take minutes.
  */
 const RECONNECT_DELAYS_MS = [60, 100, 150, 200, 250, 300, 400, 600, 1000, 1500, 2500, 4000, ...Array<number>(14).fill(7000)];
 
@@ -99,7 +99,7 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
 
 const ENCRYPTION_STARTS_WITHIN_MS = 5_000;
 
-/** Nothing may be said or sent before the worker has confirmed that it encrypts. */
+/** No media and no message may be sent before the worker has confirmed that it encrypts. */
 async function encryptionInForce(room: Room): Promise<void> {
   const deadline = AbortSignal.timeout(ENCRYPTION_STARTS_WITHIN_MS);
   const inForce = await new Promise<boolean>((resolve) => {
@@ -117,7 +117,10 @@ async function encryptionInForce(room: Room): Promise<void> {
   throw new ProblemError(ENCRYPTION_FAILED);
 }
 
-/** Sends what was opened before the call. Without one device the call goes on: what failed comes back as problems. */
+/**
+ * Publishes the devices that were opened before the call. If one fails, the call goes on, and the failure is returned
+ * as a problem.
+ */
 async function publish(room: Room, tracks: (LocalAudioTrack | LocalVideoTrack | undefined)[]): Promise<Problem[]> {
   const opened = tracks.filter((track) => track !== undefined);
   const problems = await Promise.all(opened.map((track) => publishOne(room, track)));

@@ -2,7 +2,7 @@ import type { TrackReferenceOrPlaceholder } from '@livekit/components-core';
 import { isEqualTrackRef, isTrackReference } from '@livekit/components-core';
 import { Track } from 'livekit-client';
 
-/** What `useTracks` is asked for. Programs often don't say what their picture is of. */
+/** The sources for `useTracks`. Programs often don't name the source of their picture. */
 export const STAGE_SOURCES = [
   { source: Track.Source.Camera, withPlaceholder: true },
   { source: Track.Source.ScreenShare, withPlaceholder: false },
@@ -18,8 +18,8 @@ export function pickTiles(tracks: TrackReferenceOrPlaceholder[]): TrackReference
 }
 
 /**
- * The pinned track as it is now: the pin remembers how it was, and a camera or a screen that was off for a while is
- * another track. Of pictures without a source one participant may send several.
+ * The current track of the pin: the pin stores the old one, and a camera or screen that was off for a while is a new
+ * track. One participant may send several pictures without a source.
  */
 export function findPinned(
   tracks: TrackReferenceOrPlaceholder[],

@@ -1,4 +1,4 @@
-/** As much of an event emitter as tests of a room need. */
+/** The part of an event emitter that tests of a room need. */
 export class Emitter {
   private listeners: [string, (...args: unknown[]) => void][] = [];
 

@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'react';
 
 import { findPinned } from './stageTracks';
 
-/** Someone else's new screen share comes to the front by itself, once; what is pinned and gone is let go. */
+/** Pins another participant's new screen share by itself, once, and unpins a track that is gone. */
 export function useAutoPin(
   tracks: TrackReferenceOrPlaceholder[],
   pinned: TrackReferenceOrPlaceholder | undefined,

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'react';
 
-/** Actions by the key that triggers them; undefined where there is none at the moment. */
+/** Actions by the key that triggers them; undefined if there is none at the moment. */
 export type Shortcuts = Record<string, (() => void) | undefined>;
 
 /** Listens for single keys, but not while a person types or holds a modifier. */
@@ -13,7 +13,7 @@ export function useCallShortcuts(shortcuts: Shortcuts): void {
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.repeat || event.ctrlKey || event.altKey || event.metaKey) return;
-      // Escape is for leaving a text field, too.
+      // Escape also leaves a text field.
       if (event.key !== 'Escape' && isTyping(event.target)) return;
       const action = latest.current[event.key.length === 1 ? event.key.toLowerCase() : event.key];
       if (!action) return;

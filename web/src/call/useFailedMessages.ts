@@ -5,7 +5,7 @@ import { notSent, NOT_SENT } from '../texts/chatText';
 import { useCall } from './callContext';
 import type { Problems } from './useProblems';
 
-/** Tells that a message of one's own was not sent: above the stage, unless the chat is open and shows it. */
+/** Reports above the stage that this person's own message was not sent, unless the chat is open and shows it. */
 export function useFailedMessages(open: boolean, { show, settle }: Problems): void {
   const { session, announcer } = useCall();
   const entries = useSyncExternalStore(session.chat.subscribe, session.chat.snapshot);

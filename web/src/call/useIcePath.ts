@@ -8,7 +8,7 @@ import { leastDirect, readIcePath } from '../lib/icePath';
 const REFRESH_MS = 2_000;
 
 export interface IcePaths {
-  /** The path to tell a person about; undefined until one is in use. */
+  /** The path to show; undefined until one is in use. */
   shown: IcePath | undefined;
   /** One per peer connection. */
   all: IcePath[];

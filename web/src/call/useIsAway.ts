@@ -2,7 +2,7 @@ import type { Participant } from 'livekit-client';
 
 import { useIsCutOff, useOthers } from './callContext';
 
-/** Whether a participant is cut off for a moment, so that nothing is known of how they are now. */
+/** Whether a participant's connection is interrupted, so that their current state is unknown. */
 export function useIsAway(participant: Participant): boolean {
   const others = useOthers();
   const cutOff = useIsCutOff();

@@ -7,11 +7,14 @@ export interface Problems {
   shown: Problem[];
   show: (problem: Problem) => void;
   dismiss: (problem: Problem) => void;
-  /** Takes away what is out of date. */
+  /** Removes outdated messages. */
   settle: (concern: Concern) => void;
 }
 
-/** Messages above the stage, each until it is dismissed or out of date; a newer one of the same title takes the older one's place. */
+/**
+ * Messages above the stage, each until it is dismissed or outdated; a newer message replaces an older one with the same
+ * title.
+ */
 export function useProblems(): Problems {
   const { announcer } = useCall();
   const [shown, setShown] = useState<Problem[]>([]);

@@ -6,7 +6,7 @@ import { useCallback, useSyncExternalStore } from 'react';
 
 import { useHeld, useIsRestarting } from './useHeld';
 
-// Sound of a shared tab goes along where the browser offers it.
+// The sound of a shared tab is sent too, if the browser offers it.
 const SCREEN_OPTIONS = { audio: true, selfBrowserSurface: 'include', surfaceSwitching: 'include' } as const;
 
 interface Switch {
@@ -16,7 +16,7 @@ interface Switch {
   toggle: () => void;
 }
 
-/** A device of this person as a switch. What goes wrong goes to `onError`. */
+/** A device of this person as a switch. Errors go to `onError`. */
 export function useSwitch(source: ToggleSource, onError: (error: Error) => void): Switch {
   const { localParticipant } = useRoomContext();
   const { toggle, enabled, pending } = useTrackToggle<ToggleSource>({
@@ -30,8 +30,8 @@ export function useSwitch(source: ToggleSource, onError: (error: Error) => void)
     LocalTrack | undefined;
   const muted = useIsMuted(device);
 
-  // While the connection is made anew the track is sent by nobody for a while, and livekit-client says that the device is
-  // off. It is not; and it can be turned off, which is what counts.
+  // During a reconnect the track is not published for a while, and livekit-client says that the device is off. The
+  // device is on, and the person must be able to turn it off.
   if (restarting && source !== Track.Source.ScreenShare) {
     return {
       on: device !== undefined && !muted,

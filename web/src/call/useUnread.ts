@@ -5,7 +5,10 @@ import { isGap, isUnreadable } from '../lib/chat';
 import { unreadable } from '../texts/chatText';
 import { useCall } from './callContext';
 
-/** How many messages of others came while the chat was closed; each is announced, open or not. */
+/**
+ * The number of messages from others that arrived while the chat was closed. Every message is announced, whether or not
+ * the chat is open.
+ */
 export function useUnread(open: boolean): number {
   const { session, announcer } = useCall();
   const entries = useSyncExternalStore(session.chat.subscribe, session.chat.snapshot);

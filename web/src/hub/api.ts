@@ -1,6 +1,6 @@
 import type { Contract, ErrorAnswer, Hub, TokenGrant } from './contract';
 
-/** The hub answered, and said no. */
+/** The hub refused the request. */
 export class ApiError extends Error {
   readonly status: number;
   readonly hint: string | undefined;

@@ -1,4 +1,4 @@
-/** A hub that restarts is back within two seconds; one that is down for long is not worth much traffic. */
+/** A hub that restarts is back within two seconds; a hub that is down for long should not cause much traffic. */
 const FIRST_MS = 1_000;
 const LONGEST_MS = 15_000;
 
@@ -7,8 +7,8 @@ export function delayMs(attempt: number): number {
 }
 
 /**
- * Calls back when it is time to ask again after `attempt` failures: after a while, or as soon as the network is there again
- * or the page is looked at. Call the returned function to give that up.
+ * Calls `ask` when it is time to ask again after `attempt` failures: after a while, or as soon as the network is back
+ * or the page becomes visible. The returned function cancels this.
  */
 export function whenWorthAsking(attempt: number, ask: () => void): () => void {
   const now = () => {

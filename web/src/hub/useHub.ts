@@ -8,7 +8,7 @@ import { whenWorthAsking } from './comeBack';
 
 export type HubState = { is: 'loading' } | { is: 'known'; hub: Hub } | { is: 'unreachable'; problem: Problem };
 
-/** Asks the hub about itself, and again by itself for as long as it does not answer; at once on `retry`. */
+/** Asks the hub about itself, and repeats that while the hub does not answer; `retry` asks at once. */
 export function useHub(): [HubState, () => void] {
   const [state, setState] = useState<HubState>({ is: 'loading' });
   const [attempt, setAttempt] = useState(0);

@@ -1,15 +1,15 @@
 import { Listeners } from './listeners';
 
-/** Something that just happened, for those who can't see it. */
+/** An event, for people who can't see it. */
 export interface Announcement {
   key: number;
   text: string;
 }
 
-/** A screen reader says what is added; a few are left for whoever reads them again. */
+/** A screen reader reads added entries; a few old ones remain to be read again. */
 const KEPT = 4;
 
-/** Everything that a call has to say by itself goes through here, to its one live region: two would talk at once. */
+/** All announcements of a call go through here, to its one live region: two regions would be read at the same time. */
 export class Announcer {
   private announcements: Announcement[] = [];
   private readonly listeners = new Listeners();

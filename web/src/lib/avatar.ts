@@ -1,4 +1,4 @@
-/** One or two letters that stand for a name where there is no picture. */
+/** One or two letters in place of a missing picture. */
 export function initials(name: string): string {
   const words = name
     .trim()
@@ -17,7 +17,7 @@ export function hue(identity: string): number {
   return Math.round(hash * 137.508) % 360;
 }
 
-/** The colour of a hue, dark enough for white letters at every one: yellow is the lightest. */
+/** The colour of a hue, dark enough for white letters with every hue: yellow is the lightest. */
 export function colour(hue: number): string {
   return `hsl(${String(hue)} 42% 32%)`;
 }

@@ -129,7 +129,7 @@ test('what may be lost when a call ends is told', async () => {
   line.open = false;
   chat.lost();
   expect(chat.unsent()).toEqual(['just now']);
-  // It is sent again, and breaks off again.
+  // The message is sent again, and the connection breaks again.
   line.fails = true;
   chat.back(true);
   await settle();

@@ -7,9 +7,9 @@ export interface ChatMessage {
   /** Milliseconds since 1970. */
   at: number;
   text: string;
-  /** What is known of the way of one's own message: waiting for the connection, given to it, or refused by it. */
+  /** The state of this person's own message: waiting for the connection, handed to it, or refused by it. */
   delivery: 'waiting' | 'sent' | 'failed';
-  /** Not encrypted, although this call is: it may be from anybody who can reach the hub. */
+  /** Not encrypted, although this call is: it may come from anyone who can reach the hub. */
   plain: boolean;
 }
 
@@ -19,14 +19,14 @@ export interface Author {
   mine: boolean;
 }
 
-/** A moment after which messages of others may be missing. */
+/** A moment after which messages from others may be missing. */
 export interface ChatGap {
   id: string;
   gap: true;
   at: number;
 }
 
-/** Something that somebody sent and that can't be decrypted here. It may have been a message. */
+/** Data from another participant that can't be decrypted here. It may have been a message. */
 export interface Unreadable {
   id: string;
   unreadable: true;
@@ -48,27 +48,27 @@ export function isMessage(entry: ChatEntry): entry is ChatMessage {
   return !isGap(entry) && !isUnreadable(entry);
 }
 
-/** A message comes in several packets. This is longer than they take. */
+/** A message comes in several packets. This is longer than all of them take to arrive. */
 const ONE_MESSAGE_MS = 2_000;
 
-/** What messages wait for before they go out: this person's own connection, or that the others are back on theirs. */
+/** What messages wait for before they are sent: this person's own connection, or the others' return. */
 export type ChatHold = 'connection' | 'others';
 
-/** The line that messages go out on. */
+/** The connection that sends messages. */
 export interface ChatLine {
   /** Whether there is a connection. */
   isOpen: () => boolean;
-  /** Sends a text under an id; whoever gets an id of one author again takes it for the same message. */
+  /** Sends a text with an id; a receiver treats the same id from the same author as the same message. */
   send: (id: string, text: string) => Promise<void>;
 }
 
 /**
- * The hub does not confirm a message. What was handed over so shortly before a connection was lost may have gone down
- * with it, since a loss is noticed only after this long; it is sent again, under its own id.
+ * The hub does not confirm a message. A loss of the connection is noticed only after this long, so messages that were
+ * handed over within this time before it may be lost. They are sent again, with the same ids.
  */
 export const UNSURE_MS = 20_000;
 
-/** What was written in a call, and what still waits to be sent. Kept outside React: it outlives the panel. */
+/** The messages of a call, and those that still wait to be sent. Kept outside React: it outlives the panel. */
 export class Chat {
   private entries: ChatEntry[] = [];
   private readonly listeners = new Listeners();
@@ -93,31 +93,34 @@ export class Chat {
 
   readonly snapshot = (): ChatEntry[] => this.entries;
 
-  /** What holds messages up; undefined where nothing does. */
+  /** Why messages wait; undefined if they don't. */
   readonly held = (): ChatHold | undefined => this.hold;
 
-  /** Takes a message of one's own: it is sent now, or as soon as the line is open. */
+  /** Adds this person's own message: it is sent now, or as soon as there is a connection. */
   write(text: string): void {
     const message = { id: this.newId(), from: this.me(), at: this.now(), text, delivery: 'waiting', plain: false } as const;
     this.set([...this.entries, message]);
     if (this.isOpen()) void this.send(message.id, text);
   }
 
-  /** Sends what failed before. */
+  /** Sends a failed message again. */
   retry(id: string): void {
     this.deliver((message) => message.id === id && message.delivery === 'failed');
   }
 
-  /** A message of somebody else. The same id of the same author is the same message, which came twice or was edited. */
+  /**
+   * A message from another participant. The same id from the same author is the same message, which came twice or was
+   * edited.
+   */
   receive(message: Omit<ChatMessage, 'delivery'>): void {
     const known = this.entries.some((entry) => isSame(entry, message));
     const taken: ChatMessage = { ...message, delivery: 'sent' };
-    // Who can't encrypt must not change what somebody wrote who can.
+    // A sender without encryption must not change a message that was encrypted.
     const replace = (entry: ChatEntry) => (isSame(entry, message) && !isMorePrivate(entry, message) ? taken : entry);
     this.set(known ? this.entries.map(replace) : [...this.entries, taken]);
   }
 
-  /** Something of somebody else that can't be decrypted. All that comes of one person in a row leaves one entry. */
+  /** Data from another participant that can't be decrypted. A series from one participant leaves one entry. */
   cannotRead(from: Author): void {
     const at = this.now();
     const last = this.entries.at(-1);
@@ -126,20 +129,22 @@ export class Chat {
     this.set([...this.entries, { id: this.newId(), unreadable: true, from, at }]);
   }
 
-  /** The connection is lost; told again while it is, the first time counts. */
+  /** The connection is lost. Of repeated calls, the first one counts. */
   lost(): void {
     this.lostAt ??= this.now();
     this.hold = 'connection';
     this.tell();
   }
 
-  /** The connection is back before the others are: what is sent now would reach nobody. `back` follows. */
+  /**
+   * The connection is back before the others are: a message that is sent now would reach none of them. `back` follows.
+   */
   awaitOthers(): void {
     this.hold = 'others';
     this.tell();
   }
 
-  /** Messages go out again. `anew`: by another connection, and nobody knows what was under way on the old one. */
+  /** Messages are sent again. `anew`: over a new connection, and it is unknown which messages the old one delivered. */
   back(anew: boolean): void {
     const unsureSince = (this.lostAt ?? this.now()) - UNSURE_MS;
     const wasLost = this.lostAt !== undefined;
@@ -152,7 +157,10 @@ export class Chat {
     );
   }
 
-  /** One's own texts that may not have arrived: not sent, or so shortly before a loss that they may be lost with it. */
+  /**
+   * This person's own texts that may not have arrived: not sent, or sent so shortly before a loss that they may be
+   * lost.
+   */
   unsent(): string[] {
     const unsureSince = this.lostAt === undefined ? Infinity : this.lostAt - UNSURE_MS;
     return this.entries.flatMap((entry) => {
@@ -181,7 +189,7 @@ export class Chat {
       await this.line.send(id, text);
       this.handedOver.set(id, this.now());
     } catch {
-      // Lost while it was sent: it waits for the line like the others.
+      // Lost while it was sent: it waits for the connection like the others.
       delivery = this.isOpen() ? 'failed' : 'waiting';
     }
     // An earlier attempt may end after this one, on a connection that is gone.

@@ -1,4 +1,4 @@
-/** What a join link's token says about its bearer. It is read for display only: the hub judges the signature. */
+/** The claims of a join link's token. They are read for display only: the hub checks the signature. */
 export interface Claims {
   identity: string;
   name: string | undefined;
@@ -9,7 +9,7 @@ export interface Claims {
   mayRename: boolean;
 }
 
-/** What a join link gives. */
+/** The grants of a join link. */
 export interface Invitation {
   token: string;
   claims: Claims;
@@ -22,7 +22,7 @@ interface Payload {
   video?: { room?: unknown; canPublish?: unknown; canUpdateOwnMetadata?: unknown };
 }
 
-/** Returns undefined for what is not a LiveKit token. */
+/** Returns undefined if the text is not a LiveKit token. */
 export function readClaims(token: string): Claims | undefined {
   const [, body, signature, ...rest] = token.split('.');
   if (!body || !signature || rest.length > 0) return undefined;
@@ -39,7 +39,7 @@ export function readClaims(token: string): Claims | undefined {
     name: typeof payload.name === 'string' && payload.name !== '' ? payload.name : undefined,
     room: grant.room,
     expiresAt: typeof payload.exp === 'number' ? payload.exp : undefined,
-    // LiveKit grants what a token leaves out.
+    // LiveKit allows what a token does not mention.
     mayPublish: grant.canPublish !== false,
     mayRename: grant.canUpdateOwnMetadata === true,
   };

@@ -23,7 +23,7 @@ test.each<[string[], [boolean, string[]][]]>([
       [false, ['Dan', 'Eve']],
     ],
   ],
-  // What was so a moment ago is not so any more.
+  // The earlier notice no longer applies.
   [['+Ann', '-Ann'], [[false, ['Ann']]]],
   [['-Ann', '+Bob', '+Ann'], [[true, ['Ann', 'Bob']]]],
 ])('%j', (comings, wanted) => {

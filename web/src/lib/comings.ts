@@ -1,14 +1,14 @@
 import type { Coming } from './roster';
 
-/** Who came, or who left, at about the same time. */
+/** The participants who came, or left, at about the same time. */
 export interface Comings {
   came: boolean;
   names: string[];
 }
 
 /**
- * All who came in one, and all who left in another: a crowd takes no more of the screen than one person. Of somebody who
- * came and went only the last is told.
+ * All arrivals in one notice, and all departures in another: a crowd takes no more of the screen than one person. If a
+ * participant came and went, only the last event is shown.
  */
 export function gatherComings(comings: Coming[]): Comings[] {
   const last = [...new Map(comings.map((coming) => [coming.identity, coming])).values()];

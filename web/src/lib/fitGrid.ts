@@ -1,13 +1,13 @@
-/** How tiles of one size stand on the stage. */
+/** How tiles of one size are arranged on the stage. */
 export interface GridFit {
-  /** How many fit on one page; the others go to the next. */
+  /** The number of tiles on one page; the others go to the next page. */
   perPage: number;
   columns: number;
   tileWidth: number;
   tileHeight: number;
 }
 
-/** Wider than a camera's picture would show bars, taller would cut shoulders off. */
+/** A tile wider than the camera's picture would show bars, a taller one would cut off shoulders. */
 const WIDEST = 16 / 9;
 const TALLEST = { landscape: 4 / 3, portrait: 3 / 4 };
 

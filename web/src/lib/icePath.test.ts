@@ -32,7 +32,7 @@ test.each([
   [{ candidateType: 'prflx' }, 'udp', 'prflx udp'],
   [{ candidateType: 'srflx' }, 'udp', 'srflx udp'],
   [{ protocol: 'tcp' }, 'tcp', 'host tcp'],
-  // A relay reached over TLS speaks UDP with the hub: it is the relay that counts, and how it is reached.
+  // A relay that is reached over TLS speaks UDP to the hub: what counts is the transport between client and relay.
   [{ candidateType: 'relay', protocol: 'udp', relayProtocol: 'tls' }, 'relay', 'relay tls'],
   [{ candidateType: 'relay', protocol: 'udp', relayProtocol: 'udp' }, 'relay', 'relay udp'],
 ])('%j is %s', (fields, kind, description) => {

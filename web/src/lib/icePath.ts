@@ -9,7 +9,7 @@ export interface IcePath {
   rttMs: number | undefined;
 }
 
-/** The fields of RTCStatsReport entries that are read here; browsers differ in which they fill. */
+/** The fields of RTCStatsReport entries that are read here; browsers fill different ones. */
 export interface StatsEntry {
   id: string;
   type: string;
@@ -18,7 +18,7 @@ export interface StatsEntry {
   remoteCandidateId?: string;
   currentRoundTripTime?: number;
   nominated?: boolean;
-  /** Firefox marks the pair in use so, and has no transport entry. */
+  /** Firefox marks the pair in use with this field, and has no transport entry. */
   selected?: boolean;
   state?: string;
   candidateType?: string;
@@ -43,7 +43,7 @@ export function readIcePath(entries: readonly StatsEntry[]): IcePath | undefined
 
 const COST: Record<PathKind, number> = { udp: 0, tcp: 1, relay: 2 };
 
-/** The least direct of the paths in use: what a person should know about. */
+/** The least direct of the paths in use, which is the one to show. */
 export function leastDirect(paths: readonly IcePath[]): IcePath | undefined {
   return paths.reduce<IcePath | undefined>(
     (worst, path) => (worst && COST[worst.kind] >= COST[path.kind] ? worst : path),
@@ -65,7 +65,7 @@ function kindOf(local: StatsEntry): PathKind {
 
 function describe(candidate: StatsEntry): string {
   const type = candidate.candidateType ?? 'unknown';
-  // A relayed candidate's own protocol is that between relay and hub; towards the relay another may be used.
+  // A relayed candidate's own protocol is the one between relay and hub; the client may use another one to the relay.
   const protocol = (type === 'relay' ? candidate.relayProtocol : undefined) ?? candidate.protocol ?? '';
   return `${type} ${protocol}`.trim();
 }

@@ -1,6 +1,6 @@
 import { Listeners } from './listeners';
 
-/** Identities of which one thing is known, to be followed from React. */
+/** A set of identities that React components can subscribe to. */
 export class IdentitySet {
   private identities: ReadonlySet<string> = new Set();
   private readonly listeners = new Listeners();

@@ -29,7 +29,7 @@ test.each([
   ['http://192.0.2.7:8080/join/standup#eyJ.a.b', '/join/standup#eyJ.a.b'],
   ['https://rtc.example.com/join/the%20room/#eyJ.a.b', '/join/the%20room#eyJ.a.b'],
   ['/join/standup', '/join/standup'],
-  // Another site's page is no place to go to; it is taken for a room's name.
+  // A page of another site is not opened; its address is used as a room's name.
   ['https://example.com/elsewhere', '/join/https%3A%2F%2Fexample.com%2Felsewhere'],
 ])('typing %j leads to %j', (typed, path) => {
   expect(destination(typed)).toBe(path);

@@ -7,11 +7,11 @@ export interface TokenStore {
   removeItem(key: string): void;
 }
 
-// The session store belongs to one tab and ends with it: a reload of the call page finds its token there,
-// another tab and a bookmark don't. The browser's history has the link as it was opened, whatever a page does.
+// The session store belongs to one tab and ends with it: a reload of the call page finds its token there, another tab
+// and a bookmark don't. The browser's history keeps the original link; a page can't prevent that.
 const storageKey = (room: string) => `lkhub.join.${room}`;
 
-/** Keeps the token of a join link (`/join/ROOM#TOKEN`); the caller takes it out of the address bar. */
+/** Stores the token of a join link (`/join/ROOM#TOKEN`); the caller removes it from the address bar. */
 export function keepToken(room: string, token: string, store: TokenStore): void {
   store.setItem(storageKey(room), token);
 }
@@ -31,8 +31,8 @@ export function tokenInFragment(hash: string): string | undefined {
 }
 
 /**
- * Where to go for what a person typed on the start page: the path of a pasted join link with its fragment,
- * or the path of a room with that name.
+ * The path for the text typed on the start page: that of a pasted join link with its fragment, or that of a room with
+ * this name.
  */
 export function destination(typed: string): string | undefined {
   const text = typed.trim();

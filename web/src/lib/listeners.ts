@@ -1,4 +1,4 @@
-/** Functions that are called when something changes. What `add` returns takes one out again. */
+/** Functions that are called on a change. `add` returns a function that removes the listener. */
 export class Listeners<News extends unknown[] = []> {
   private readonly all = new Set<(...news: News) => void>();
 

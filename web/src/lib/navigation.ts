@@ -17,7 +17,7 @@ export const store = tabStore();
 let place = arrive(0);
 const listeners = new Listeners();
 
-/** Reads the address, and takes a join token out of it before anything else can see it there. */
+/** Reads the address, and removes a join token from it before other code can read it there. */
 function arrive(visit: number): Place {
   const route = readRoute(location.pathname);
   const token = tokenInFragment(location.hash);
@@ -34,8 +34,8 @@ function changed(): void {
 }
 
 window.addEventListener('popstate', changed);
-// A join link pasted into the address bar of the page that it leads to. Taking the token out of it again
-// makes no event, so this does not go round.
+// A join link was pasted into the address bar of its own page. Removing the token fires no event, so this does not
+// loop.
 window.addEventListener('hashchange', () => {
   if (location.hash !== '') changed();
 });

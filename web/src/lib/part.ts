@@ -1,4 +1,4 @@
-/** A part of the pages that was to be loaded later did not come. */
+/** A part of the pages that is loaded on demand failed to load. */
 export class PartMissingError extends Error {
   constructor(cause: unknown) {
     super('a part of this page did not load', { cause });
@@ -6,7 +6,7 @@ export class PartMissingError extends Error {
   }
 }
 
-/** A part that is loaded when it is needed. Where that fails the hub is down, or has other files since an update. */
+/** A part that is loaded on demand. If that fails, the hub is down, or has new files since an update. */
 export function part<T>(load: () => Promise<T>): () => Promise<T> {
   return async () => {
     try {

@@ -1,8 +1,8 @@
 type Uuid = `${string}-${string}-${string}-${string}-${string}`;
 
 /**
- * Browsers offer crypto.randomUUID only to pages with TLS or on this machine, and livekit-client needs it to send
- * a chat message. On a hub in a network without TLS one can still listen, watch and chat.
+ * Browsers offer crypto.randomUUID only to pages with TLS or on this machine, and livekit-client needs it to send a
+ * chat message. On a LAN hub without TLS people can still listen, watch and chat.
  */
 export function ensureRandomUuid(target: Crypto): void {
   if (!('randomUUID' in target)) {

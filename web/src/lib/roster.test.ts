@@ -55,7 +55,7 @@ test('who does not come back has left', () => {
 test('a connection made anew makes nobody leave and come, however slowly they are back', () => {
   const roster = new Roster();
   roster.see([ann, bob], 0);
-  // livekit-client empties its list before it says why.
+  // livekit-client empties its list before it reports the reason.
   roster.see([bob], 10);
   roster.see([], 10);
   roster.lose();

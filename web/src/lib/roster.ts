@@ -1,24 +1,24 @@
-/** Somebody who is in the room, as the server tells it. */
+/** A participant in the room, as reported by the server. */
 export interface Guest {
   identity: string;
   name: string;
 }
 
 export interface Person extends Guest {
-  /** They are not there just now and may come back: their connection broke off, or this person's own did. */
+  /** The participant is away and may come back: their connection broke, or this person's own did. */
   away: boolean;
 }
 
-/** Somebody came or went. */
+/** A participant came or left. */
 export interface Coming extends Guest {
   key: number;
   came: boolean;
 }
 
-/** How long somebody who vanished may take to come back before they count as gone. */
+/** How long a participant who vanished may take to come back before they count as gone. */
 export const COMES_BACK_MS = 4_000;
 
-/** The same after this person's own connection was made anew: everybody else's may be under way, too. */
+/** The same after this person's own reconnect: the others may be reconnecting, too. */
 export const ALL_COME_BACK_MS = 15_000;
 
 interface Known extends Guest {
@@ -26,8 +26,8 @@ interface Known extends Guest {
 }
 
 /**
- * The others in a call. A connection that is made anew empties livekit-client's list and fills it one by one; whoever was
- * there is still shown meanwhile, as away, and is neither said to leave nor to come.
+ * The other participants in a call. A reconnect empties livekit-client's list and fills it one by one. Participants who
+ * were in it are still shown meanwhile, as away, and are reported neither as leaving nor as coming.
  */
 export class Roster {
   private readonly known = new Map<string, Known>();
@@ -37,19 +37,22 @@ export class Roster {
   private patientUntil = 0;
   private count = 0;
 
-  /** The connection is being made anew: what is known stays, and nothing can be learned. */
+  /** livekit-client is reconnecting: known participants stay, and there is no new information. */
   lose(): void {
     this.lost = true;
     for (const person of this.known.values()) person.awaySince = undefined;
   }
 
-  /** The connection is there again; `see` follows. */
+  /** The connection is back; `see` follows. */
   find(now: number): void {
     if (this.lost) this.patientUntil = now + ALL_COME_BACK_MS;
     this.lost = false;
   }
 
-  /** Takes over who is in the room now. The first ones were there before, so they don't come. */
+  /**
+   * Sets the participants that are in the room now. The first ones were there before this person, so they are not
+   * reported as coming.
+   */
   see(guests: Guest[], now: number): void {
     if (this.lost) return;
     const there = new Set(guests.map(({ identity }) => identity));
@@ -64,7 +67,7 @@ export class Roster {
     this.forget(now);
   }
 
-  /** Somebody left of their own will, or was removed. */
+  /** A participant left deliberately, or was removed. */
   leave(identity: string): void {
     const person = this.known.get(identity);
     if (!person || this.lost) return;
@@ -72,7 +75,7 @@ export class Roster {
     this.tell(person, false);
   }
 
-  /** When to look again, in milliseconds from now; undefined where nobody is away. */
+  /** When to check again, in milliseconds from now; undefined if no participant is away. */
   nextLook(now: number): number | undefined {
     if (this.lost) return undefined;
     const ends = [...this.known.values()].flatMap((person) => this.endOfPatience(person) ?? []);
@@ -87,7 +90,7 @@ export class Roster {
     }));
   }
 
-  /** Who came and went since this was asked last. */
+  /** The participants who came and left since the last call. */
   takeComings(): Coming[] {
     const taken = this.comings;
     this.comings = [];

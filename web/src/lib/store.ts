@@ -1,6 +1,6 @@
 import type { TokenStore } from './joinLink';
 
-/** The tab's session storage, or a map where the browser forbids storage: then a reload needs the link again. */
+/** The tab's session storage, or a map if the browser forbids storage: then a reload needs the link again. */
 export function tabStore(): TokenStore {
   try {
     const store = window.sessionStorage;

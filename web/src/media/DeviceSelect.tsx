@@ -9,7 +9,7 @@ interface DeviceSelectProps {
   disabled?: boolean;
 }
 
-/** A native list: it is the one that works everywhere, on phones and with screen readers too. */
+/** A native list, since it works everywhere, on phones and with screen readers too. */
 export function DeviceSelect({ label, testId, devices, value, onChange, disabled }: DeviceSelectProps) {
   const id = useId();
   const known = devices.some((device) => device.deviceId === value);

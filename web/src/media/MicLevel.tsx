@@ -3,7 +3,7 @@ import type { LocalAudioTrack } from 'livekit-client';
 
 const STEPS = 16;
 
-/** Shows that the microphone hears something. */
+/** Shows the microphone's level. */
 export function MicLevel({ track }: { track: LocalAudioTrack | undefined }) {
   const volume = useTrackVolume(track);
   // Speech is around a third of full scale: the square root spreads it over the meter.

@@ -1,7 +1,7 @@
 import type { LocalVideoTrack } from 'livekit-client';
 import { useEffect, useRef } from 'react';
 
-/** The picture of one's own camera, whether or not it is sent. */
+/** The picture of this person's own camera, whether or not it is sent. */
 export function TrackVideo({ track }: { track: LocalVideoTrack }) {
   const element = useRef<HTMLVideoElement>(null);
   useEffect(() => {

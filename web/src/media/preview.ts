@@ -22,7 +22,7 @@ export class Preview {
     void this.camera.start(() => createLocalVideoTrack(videoOptions(deviceId)));
   }
 
-  /** Opens both with a single question to the person; where that fails, each alone, to learn which one is at fault. */
+  /** Opens both with a single question to the person; if that fails, opens each alone, to learn which one failed. */
   startBoth(choice: DeviceChoice): void {
     const both = createLocalTracks({ audio: audioOptions(choice.microphone), video: videoOptions(choice.camera) });
     void this.microphone.start(async () => {

@@ -13,14 +13,14 @@ export type PreviewState<T> =
 export class PreviewTrack<T extends LocalAudioTrack | LocalVideoTrack> {
   private state: PreviewState<T> = { is: 'off' };
   private readonly listeners = new Listeners();
-  /** Tells an answer of the browser that came too late from the one that is waited for. */
+  /** Distinguishes a late answer of the browser from the expected one. */
   private run = 0;
 
   readonly subscribe = this.listeners.add;
 
   readonly snapshot = (): PreviewState<T> => this.state;
 
-  /** Opens a device in place of the one that is open. `open` asks the browser. */
+  /** Opens a device instead of the current one. `open` asks the browser. */
   async start(open: () => Promise<T>): Promise<void> {
     const run = ++this.run;
     this.drop();
@@ -46,7 +46,7 @@ export class PreviewTrack<T extends LocalAudioTrack | LocalVideoTrack> {
     this.set({ is: 'off' });
   }
 
-  /** Gives the running track away; this object forgets it. */
+  /** Hands the running track over; this object no longer has it. */
   release(): T | undefined {
     const track = this.state.is === 'live' ? this.state.track : undefined;
     this.run++;

@@ -1,6 +1,6 @@
 const STORAGE_KEY = 'lkhub.speaker';
 
-/** Whether the browser lets a page choose where sound comes out (Safari and older Firefox don't). */
+/** Whether the browser lets a page choose the speaker (Safari and older Firefox don't). */
 export function canChooseSpeaker(): boolean {
   return 'setSinkId' in HTMLMediaElement.prototype;
 }
@@ -31,7 +31,7 @@ const CHIME_SECONDS = 1;
 /** Plays a short chime through a speaker; resolves when it has ended. */
 export async function playChime(deviceId: string): Promise<void> {
   const context = new AudioContext();
-  // Through an audio element, because only that can be sent to a chosen speaker in every browser that has the choice.
+  // Through an audio element, because every browser with a choice of speakers supports it there.
   const output = context.createMediaStreamDestination();
   const audio = new Audio();
   audio.srcObject = output.stream;

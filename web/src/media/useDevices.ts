@@ -2,8 +2,8 @@ import { Room } from 'livekit-client';
 import { useEffect, useState } from 'react';
 
 /**
- * The devices of one kind. Browsers tell their names only once a page may use one: pass something as `known` that
- * changes then, and the list is read anew. It never asks for permission.
+ * The devices of one kind. Browsers give their names only once a page may use one of them: pass a value as `known` that
+ * changes then, and the list is read again. This never asks for permission.
  */
 export function useDevices(kind: MediaDeviceKind, known: unknown): MediaDeviceInfo[] {
   const [devices, setDevices] = useState<MediaDeviceInfo[]>([]);

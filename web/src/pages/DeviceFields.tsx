@@ -17,7 +17,7 @@ interface DeviceFieldsProps {
   onSpeaker: (deviceId: string) => void;
 }
 
-/** Which microphone, camera and speaker. */
+/** The choice of microphone, camera and speaker. */
 export function DeviceFields({ preview, saved, withDevices, speaker, onSpeaker }: DeviceFieldsProps) {
   const microphone = useSyncExternalStore(preview.microphone.subscribe, preview.microphone.snapshot);
   const camera = useSyncExternalStore(preview.camera.subscribe, preview.camera.snapshot);
@@ -80,7 +80,7 @@ export function DeviceFields({ preview, saved, withDevices, speaker, onSpeaker }
   );
 }
 
-/** The device that the browser really opened, which may not be the one that was asked for. */
+/** The device that the browser really opened, which may differ from the requested one. */
 function inUse(state: PreviewState<LocalAudioTrack | LocalVideoTrack>): string | undefined {
   return state.is === 'live' ? state.track.mediaStreamTrack.getSettings().deviceId : undefined;
 }

@@ -7,7 +7,7 @@ interface EncryptionFieldProps {
   onPassphrase: (passphrase: string) => void;
 }
 
-// Keys are derived by crypto.subtle, which a page has with TLS or on this machine only.
+// Keys are derived by crypto.subtle, which a page has only with TLS or on this machine.
 const POSSIBLE = window.isSecureContext && isE2EESupported();
 
 /** Optional end-to-end encryption: everyone types the same passphrase. */
@@ -38,7 +38,7 @@ export function EncryptionField({ passphrase, onPassphrase }: EncryptionFieldPro
               data-testid="passphrase-input"
               type={visible ? 'text' : 'password'}
               value={passphrase}
-              // Not an account: a password manager has no business here.
+              // Not an account: a password manager should not offer to save it.
               autoComplete="off"
               spellCheck={false}
               aria-describedby={`${id}-note`}

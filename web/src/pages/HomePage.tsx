@@ -14,7 +14,7 @@ const REACH: Record<Hub['reach'], string> = {
   public: 'This hub can be reached from the internet',
 };
 
-/** `/`: the hub's name and the way into a room. */
+/** `/`: the hub's name, and a field to enter a room. */
 export function HomePage({ hub }: { hub: Hub }) {
   const [typed, setTyped] = useState('');
   const inputId = useId();

@@ -14,11 +14,11 @@ interface JoinPageProps {
   room: string;
 }
 
-/** `/join/{room}`: judges the link that led here as far as a page can; the hub has the last word. */
+/** `/join/{room}`: checks the join link as far as a page can; the hub decides. */
 export default function JoinPage({ hub, room }: JoinPageProps) {
   const [token] = useState(() => findToken(room, store));
   const [expiryIgnored, setExpiryIgnored] = useState(false);
-  // Read once: a link that expires while its bearer is in the call doesn't throw them out.
+  // Read once: a link that expires during the call does not end the call.
   const [openedAt] = useState(() => Date.now());
 
   if (token === undefined) {

@@ -13,7 +13,7 @@ interface LeftPageProps {
   onRejoin: () => void;
 }
 
-/** After the call: why it ended, and the way back. */
+/** After the call: why it ended, and a button to join again. */
 export function LeftPage({ hub, room, problem, unsent, onRejoin }: LeftPageProps) {
   return (
     <MessagePage

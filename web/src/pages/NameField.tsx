@@ -1,13 +1,13 @@
 interface NameFieldProps {
   id: string;
   name: string;
-  /** A join link names its bearer. */
+  /** A join link contains the person's name. */
   fixed: boolean;
   missing: boolean;
   onName: (name: string) => void;
 }
 
-// What LiveKit takes is longer; a tile shows less.
+// LiveKit accepts longer names; a tile shows less.
 const LONGEST_NAME = 64;
 
 export function NameField({ id, name, fixed, missing, onName }: NameFieldProps) {

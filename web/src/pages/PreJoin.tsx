@@ -17,7 +17,7 @@ import { EncryptionField } from './EncryptionField';
 import { NameField } from './NameField';
 import { PreviewPane } from './PreviewPane';
 
-/** What a person chose before joining. */
+/** A person's choices before joining. */
 export interface Wish {
   name: string;
   devices: { microphone: string; camera: string; speaker: string };
@@ -38,7 +38,7 @@ interface PreJoinProps {
 
 const DEVICES_POSSIBLE = insecureContext(window.isSecureContext) === undefined;
 
-/** Devices, name and passphrase, and a look at oneself, before others see it. */
+/** Devices, name and passphrase, and a preview of this person's own picture. */
 export function PreJoin({
   hub,
   room,
@@ -71,7 +71,7 @@ export function PreJoin({
     return () => {
       preview.stop();
     };
-    // Only what was saved at the beginning starts by itself; later choices start what they choose.
+    // Only the devices that were saved earlier start by themselves; later choices start the chosen device.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [preview, withDevices]);
 

@@ -80,7 +80,7 @@ export function PreviewPane({ preview, saved, name, withDevices }: PreviewPanePr
 interface SwitchProps {
   device: 'microphone' | 'camera';
   on: boolean;
-  /** The one of a device that is on, and the one of a device that is off. */
+  /** The icon of a device that is on, and that of a device that is off. */
   icons: [LucideIcon, LucideIcon];
   onClick: () => void;
 }

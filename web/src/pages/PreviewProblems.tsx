@@ -13,7 +13,7 @@ interface PreviewProblemsProps {
   onBoth: () => void;
 }
 
-/** Which devices did not start, why, and another try; said once where one reason stopped both. */
+/** The devices that did not start, why, and a button to try again; one message if both failed for the same reason. */
 export function PreviewProblems({ microphone, camera, onMicrophone, onCamera, onBoth }: PreviewProblemsProps) {
   if (microphone.is === 'failed' && camera.is === 'failed' && isSameRefusal(microphone.error, camera.error)) {
     return <Failure kind="camera and microphone" testId="devices-problem" error={camera.error} onRetry={onBoth} />;

@@ -15,7 +15,7 @@ interface RefusedProps {
   children?: ReactNode;
 }
 
-/** A join link that leads nowhere, and the ways out. */
+/** A join link that does not work, and what to do. */
 export function Refused({ hub, room, problem, children }: RefusedProps) {
   const joinWithout = () => {
     forgetToken(room, store);

@@ -22,13 +22,13 @@ const Call = lazy(loadCall);
 interface VisitProps {
   hub: Hub;
   room: string;
-  /** Left out on a hub that lets its own page ask for tokens. */
+  /** Omitted on a hub that gives tokens to its own page. */
   invitation: Invitation | undefined;
 }
 
 type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem; unsent: string[] };
 
-/** One person's way through a room: pre-join, call, after it. */
+/** One person's visit of a room: pre-join, call, and the page after it. */
 export function Visit({ hub, room, invitation }: VisitProps) {
   const [phase, setPhase] = useState<Phase>({ at: 'prejoin' });
   const [busy, setBusy] = useState(false);
@@ -38,7 +38,7 @@ export function Visit({ hub, room, invitation }: VisitProps) {
   const session = useRef<CallSession>(undefined);
 
   useEffect(() => {
-    // While the person chooses devices, the code of the call arrives. Should it fail now, it is asked for again later.
+    // While the person chooses devices, the code of the call is loaded. If that fails now, it is loaded later.
     loadCall().catch(() => undefined);
     return () => {
       void session.current?.room.disconnect();
@@ -49,7 +49,7 @@ export function Visit({ hub, room, invitation }: VisitProps) {
     setBusy(true);
     setProblem(undefined);
     try {
-      // Nobody enters a room whose page can't be shown.
+      // Nobody joins a room while its page can't be shown.
       await loadCall();
       const grant = invitation ? { token: invitation.token, url: hub.livekit_url } : await askForToken(room, wish.name);
       const entered = await enterRoom({

@@ -25,7 +25,7 @@ export function peopleText(count: number): string {
   return count === 1 ? 'Only you are here' : `${count} people are here`;
 }
 
-/** Who can use the address of a room, on a hub that gives tokens to whoever asks. */
+/** Who can use the address of a room, on a hub that gives tokens to everyone. */
 export const ADDRESS_NOTE = {
   local: 'Whoever opens it on this machine can join. Other devices can’t reach it.',
   lan: 'Whoever opens it in this network can join.',

@@ -3,18 +3,18 @@ import { ALL_COME_BACK_MS } from '../lib/roster';
 import { listNames } from './listNames';
 import type { Problem } from './problem';
 
-/** How far what is written in a call is private. */
+/** How private the chat of a call is. */
 export type ChatPrivacy = 'plain' | 'encrypted' | 'locked-out';
 
 interface ChatText {
-  /** Whom messages reach, and who else could read them. */
+  /** Who receives messages, and who else could read them. */
   audience: string;
   placeholder: string;
 }
 
 export const CHAT_TEXTS: Record<ChatPrivacy, ChatText> = {
   plain: {
-    // Holds also where others encrypt: that is not known before they send something.
+    // Also true if others encrypt: that is unknown until they send something.
     audience:
       'What you write is not end-to-end encrypted. It reaches everyone who is here now; the hub could read it, and keeps ' +
       'none. What others encrypt does not reach you.',
@@ -49,7 +49,7 @@ export function notSent(text: string): string {
   return `Not sent: ${text}`;
 }
 
-/** What stands in the place of something that could not be read. `encrypts`: whether this person has a passphrase. */
+/** The text in place of data that could not be decrypted. `encrypts`: whether this person has a passphrase. */
 export function unreadable(name: string, encrypts: boolean): string {
   return encrypts
     ? `Something that ${name} sent could not be read: your passphrases differ, or it was changed on the way.`
@@ -60,7 +60,9 @@ export function undecryptable(names: string[]): string {
   return `What ${listNames(names)} sent can’t be decrypted: your passphrases differ, or it was changed on the way.`;
 }
 
-/** What became of one's own message, where it is not simply sent. `missing`: names of those who are not back yet. */
+/**
+ * The state of this person's own message, unless it was simply sent. `missing`: names of people who are not back yet.
+ */
 export function deliveryText(delivery: 'waiting' | 'failed', hold: ChatHold | undefined, missing: string[]): string {
   if (delivery === 'failed') return 'Not sent.';
   if (hold === 'connection') return 'Waits for the connection, and is sent then.';

@@ -1,4 +1,4 @@
-/** What is known of the encryption of a call, from this person's side. */
+/** The encryption of a call, as far as this person's page knows. */
 export type EncryptionStatus = 'off' | 'on' | 'mismatch' | 'locked-out';
 
 interface EncryptionText {
@@ -6,7 +6,7 @@ interface EncryptionText {
   text: string;
 }
 
-/** `others`: how many people stand in the way, where somebody does. */
+/** `others`: how many people can't be decrypted, if any. */
 export function encryptionText(status: EncryptionStatus, others: number): EncryptionText {
   const people = others === 1 ? 'One person' : `${others} people`;
   switch (status) {

@@ -17,7 +17,7 @@ export function hubUnreachable(error: unknown): Problem {
   };
 }
 
-/** The same on a page that does nothing but wait for the hub. */
+/** The same on a page that only waits for the hub. */
 export function hubAwaited(error: unknown): Problem {
   return {
     ...hubUnreachable(error),

@@ -33,7 +33,10 @@ export function wrongRoom(room: string, tokenRoom: string): Problem {
   };
 }
 
-/** Explains why livekit-client could not connect with a token. `answered`: whether the hub had let this person in by then. */
+/**
+ * Explains why livekit-client could not connect with a token. `answered`: whether the hub had already accepted this
+ * person.
+ */
 export function explainConnect(error: unknown, url: string, answered: boolean): Problem {
   const detail = messageOf(error);
   if (!(error instanceof ConnectionError))
@@ -57,7 +60,7 @@ export function explainConnect(error: unknown, url: string, answered: boolean): 
     case ConnectionErrorReason.LeaveRequest:
       return { ...roomFull(detail), title: 'The hub turned you away' };
     case ConnectionErrorReason.WebSocket:
-      // The token was found good, and the connection was closed all the same: a full room looks like this.
+      // The hub accepted the token but closed the connection: a full room looks like this.
       return {
         title: 'The hub did not take you in',
         text:

@@ -2,7 +2,7 @@ import { DisconnectReason } from 'livekit-client';
 
 import type { Problem } from './problem';
 
-/** What a person reads after a call has ended for them. */
+/** The text that a person sees after a call has ended for them. */
 export function explainLeft(reason: DisconnectReason | undefined): Problem {
   switch (reason) {
     case DisconnectReason.CLIENT_INITIATED:

@@ -8,7 +8,7 @@ export class UnpluggedError extends Error {
   override readonly name = 'UnpluggedError';
 }
 
-/** Why a browser gives a page no camera and microphone at all, or undefined where it does. */
+/** Why a browser gives a page no camera and microphone at all, or undefined if it does. */
 export function insecureContext(secure: boolean): Problem | undefined {
   if (secure) return undefined;
   return {

@@ -1,15 +1,15 @@
-/** What went wrong, in words for the person in front of the screen. */
+/** A problem, described for the person in front of the screen. */
 export interface Problem {
   title: string;
   /** What it means and what to do. */
   text: string;
-  /** The words of the part that failed, for whoever runs the hub. */
+  /** The message of the part that failed, for the hub's operator. */
   detail?: string;
-  /** What it says something of; once that works again the message is out of date. */
+  /** The part that failed; once it works again, the message is outdated. */
   about?: Concern;
 }
 
-/** What can go wrong during a call and come right again. */
+/** The parts that can fail during a call and recover. */
 export type Concern = 'microphone' | 'camera' | 'camera and microphone' | 'speaker' | 'screen' | 'low-power' | 'chat';
 
 /** Carries a Problem through code that throws. */

@@ -6,12 +6,12 @@ import { MessagePage } from './MessagePage';
 import { ReloadButton } from './ReloadButton';
 
 const RELOADED_KEY = 'lkhub.reloaded';
-/** A reload that was this short a time ago has not helped: another one would not either. */
+/** A reload this recently has not helped, so another one would not either. */
 const AGAIN_MS = 20_000;
 
 /**
- * Parts of the page did not load. A module that failed once stays failed until the page is loaded anew, so that is what
- * happens as soon as the hub answers; the address leads back to the same place.
+ * Parts of the page did not load. A module that failed once stays failed until the page is reloaded. So the page
+ * reloads as soon as the hub answers; its address opens the same place again.
  */
 export function ComingBack({ error }: { error: unknown }) {
   const [hub] = useHub();
@@ -34,7 +34,7 @@ function mayReload(): boolean {
     sessionStorage.setItem(RELOADED_KEY, String(Date.now()));
     return true;
   } catch {
-    // Storage is forbidden: nobody could say how often that was done.
+    // Storage is forbidden, so the page can't count its reloads.
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** The words of the part that failed, folded away: they help whoever runs the hub. */
+/** The message of the part that failed, folded away: it helps the hub's operator. */
 export function Detail({ text }: { text: string | undefined }) {
   if (!text) return null;
   return (

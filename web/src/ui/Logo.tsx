@@ -1,4 +1,4 @@
-/** A hub and those who meet there. */
+/** A hub and the people who meet there. */
 export function Logo() {
   return (
     <svg className="logo" viewBox="0 0 32 32" aria-hidden="true">

@@ -16,7 +16,7 @@ interface MessagePageProps {
   children?: ReactNode;
 }
 
-/** A page that has one thing to say. It takes the focus: whatever had it is gone, and the title is read out. */
+/** A page with one message. It takes the focus, since the focused element is gone, so that the title is read out. */
 export function MessagePage({ hubName, problem, testId, icon, more, children }: MessagePageProps) {
   useTitle(problem.title, hubName);
   const title = useRef<HTMLHeadingElement>(null);

@@ -8,7 +8,7 @@ interface NoticeProps {
   problem: Problem;
   tone?: 'problem' | 'info';
   testId?: string;
-  /** Something else announces it: it has no role of its own. */
+  /** The live region announces it, so it has no role. */
   quiet?: boolean;
   onClose?: () => void;
   /** Buttons that do what the text suggests. */

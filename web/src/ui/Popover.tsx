@@ -2,11 +2,11 @@ import type { ReactNode } from 'react';
 import { useEffect, useId, useRef, useState } from 'react';
 
 interface PopoverProps {
-  /** What the button shows. */
+  /** The content of the button. */
   button: ReactNode;
   buttonClass: string;
   buttonTitle: string;
-  /** Goes onto the button. */
+  /** Set on the button. */
   testId: string;
   data?: Record<`data-${string}`, string>;
   label: string;

@@ -11,7 +11,7 @@ interface SafetyState {
   error: unknown;
 }
 
-/** The last net: a page that breaks says so, and one that can't load its parts waits for the hub. */
+/** The last error boundary: a page that breaks says so, and a page that can't load its parts waits for the hub. */
 export class Safety extends Component<{ children: ReactNode }, SafetyState> {
   override state: SafetyState = { error: undefined };
 

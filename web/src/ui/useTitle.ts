@@ -1,6 +1,6 @@
 import { useEffect } from 'react';
 
-/** Names the tab after what it shows. */
+/** Sets the title of the tab. */
 export function useTitle(title: string, hubName: string | undefined): void {
   useEffect(() => {
     document.title = `${title} · ${hubName ?? 'lkhub'}`;
