@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from lkhub.service.contract import ENDPOINTS
 from lkhub.service.models import ErrorAnswer
@@ -40,13 +40,15 @@ class Untitled(GenerateJsonSchema):
 
 def build_schema() -> dict[str, Any]:
     """The JSON schema of one object, with a key for each address (`GET /api/hub`)."""
-    models: dict[type[BaseModel], None] = {}
+    models: dict[type, None] = {}
     for endpoint in ENDPOINTS:
         models |= dict.fromkeys(model for model in (endpoint.takes, endpoint.answers) if model)
     models[ErrorAnswer] = None
     # As what is read: a field with a default may be missing, in a request and in an answer.
-    references, definitions = models_json_schema(
-        [(model, "validation") for model in models], schema_generator=Untitled, ref_template="#/$defs/{model}"
+    references, definitions = TypeAdapter.json_schemas(
+        [(model, "validation", TypeAdapter(model)) for model in models],
+        schema_generator=Untitled,
+        ref_template="#/$defs/{model}",
     )
     addresses = {}
     for endpoint in ENDPOINTS:

@@ -31,7 +31,5 @@ class ApiError(Exception):
         self.status, self.message, self.hint, self.headers = status, message, hint, headers or {}
 
     def as_response(self) -> Answered[ErrorAnswer]:
-        error = ErrorDetail(code=_CODES.get(self.status, "failed"), message=self.message)
-        if self.hint:
-            error.hint = self.hint
+        error = ErrorDetail(code=_CODES.get(self.status, "failed"), message=self.message, hint=self.hint)
         return Answered(ErrorAnswer(error=error), self.status, {**self.headers, **BY_READER})

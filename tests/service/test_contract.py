@@ -2,19 +2,19 @@
 
 import importlib.util
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 import httpx
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter
 from starlette.routing import Route
 
 from lkhub.service import models
 from lkhub.service.app import build_app
 from lkhub.service.contract import ENDPOINTS, HEALTH, HUB, Endpoint
-from lkhub.service.models import Answer, ErrorAnswer, ErrorDetail, Hub
+from lkhub.service.models import Answer, ErrorAnswer, ErrorDetail, Hub, TokenRequest
 from lkhub.wire.serve_config import ServeConfig
 from tests.documents import ROOT
 from tests.service.conftest import Connect
@@ -36,10 +36,10 @@ async def ask(client: httpx.AsyncClient, endpoint: Endpoint[Answer]) -> httpx.Re
     return await client.request(endpoint.method, endpoint.path, json=BODIES.get(endpoint.path))
 
 
-def check_body(answer: httpx.Response, model: type[BaseModel]) -> None:
+def check_body(answer: httpx.Response, model: type[Answer]) -> None:
     """The body is what the model says, and has no key besides."""
     assert answer.headers["content-type"] == "application/json"
-    model.model_validate_json(answer.content)
+    TypeAdapter(model).validate_json(answer.content)
 
 
 def test_every_address_below_api_is_in_the_contract(config: ServeConfig) -> None:
@@ -53,7 +53,9 @@ def test_every_model_of_an_answer_is_in_the_contract() -> None:
     answers = {endpoint.answers for endpoint in ENDPOINTS} | {ErrorAnswer, ErrorDetail}
     assert set(Answer.__subclasses__()) == answers
     taken = {endpoint.takes for endpoint in ENDPOINTS if endpoint.takes}
-    own = {thing for thing in vars(models).values() if isinstance(thing, type) and issubclass(thing, BaseModel)}
+    own = {
+        thing for thing in vars(models).values() if isinstance(thing, type) and issubclass(thing, Answer | BaseModel)
+    }
     assert own == answers | taken | {Answer, BaseModel}
 
 
@@ -85,14 +87,6 @@ def test_hint_that_is_not_there_is_left_out() -> None:
     }
 
 
-def test_answer_with_another_key_or_type_is_not_made() -> None:
-    good = {"name": "hub", "version": "1", "livekit_url": "ws://a", "reach": "lan", "tokens": "open"}
-    Hub.model_validate(good)
-    for wrong in ({**good, "reach": "world"}, {**good, "more": 1}, {**good, "name": 5}):
-        with pytest.raises(ValidationError):
-            Hub.model_validate(wrong)
-
-
 # --- the types of the front end
 
 
@@ -102,6 +96,7 @@ def test_types_of_the_front_end_are_of_these_models() -> None:
     assert (ROOT / generator.TYPES).read_text().startswith(head), "run scripts/web-types"
 
 
+@dataclass(frozen=True)
 class Wider(Hub):
     """What a page must know of its hub, and one thing more."""
 
@@ -114,7 +109,7 @@ class Wider(Hub):
         replace(HUB, answers=Wider),
         replace(HUB, path="/api/other"),
         replace(HUB, method="POST"),
-        replace(HUB, takes=ErrorDetail),
+        replace(HUB, takes=TokenRequest),
     ],
     ids=["model", "path", "method", "request"],
 )
