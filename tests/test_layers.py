@@ -242,6 +242,19 @@ def test_a_plan_is_known_without_a_parser(graph: grimp.ImportGraph) -> None:
     assert "ruamel" not in graph.find_upstream_modules("lkhub.plan.model")
 
 
+def test_secrets_of_a_spec_are_read_in_one_place(graph: grimp.ImportGraph) -> None:
+    """Whatever the model says is a secret is found and read there: see the recipe of a secret in CONTRIBUTING.md."""
+    assert graph.find_modules_that_directly_import("lkhub.host.secrets") == {
+        "lkhub.prepare.secrets",
+        "lkhub.prepare.hub",  # for those that the hub makes itself
+        "lkhub.host.variables",  # for the environment of a process, at its start
+    }
+    assert graph.find_modules_that_directly_import("lkhub.spec.references") == {
+        "lkhub.prepare.secrets",
+        "lkhub.spec.load",  # for what a fault must not repeat
+    }
+
+
 def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) -> None:
     importers = graph.find_modules_that_directly_import("subprocess")
     assert importers <= {
