@@ -1,12 +1,13 @@
 """Which hub was called, as far as what is said about a failed call depends on it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lkhub.checks.edge import find_uncertified
 from lkhub.checks.paths import PathResult
+from lkhub.checks.surroundings import Surroundings
 from lkhub.findings.finding import Finding, Ref
 from lkhub.wire.engine import EdgeStatus
 
@@ -23,7 +24,8 @@ class CalledHub:
     others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
     `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
     `uncertified`: why it has no certificate for its name. `closed` are ports that this machine's own firewall closes to
-    clients, as `7882/udp`, each with the finding that says so.
+    clients, as `7882/udp`, each with the finding that says so. So are `astray` the names that lead to other machines
+    alone, `down` the processes that do not stay up, and `full` the paths whose relay has nothing left.
     """
 
     reach: str = ""
@@ -39,6 +41,9 @@ class CalledHub:
     unannounced: str = ""
     uncertified: tuple[Finding, ...] = ()
     closed: Mapping[str, Ref] = field(default_factory=dict)
+    astray: Mapping[str, Ref] = field(default_factory=dict)
+    down: Mapping[str, Ref] = field(default_factory=dict)
+    full: Mapping[str, Ref] = field(default_factory=dict)
 
     @staticmethod
     def of(
@@ -61,6 +66,10 @@ class CalledHub:
             unannounced=_read_unannounced(edge, now),
             uncertified=tuple(finding for finding in missing if finding.subject == front.get("name", "")),
         )
+
+    def within(self, around: Surroundings) -> "CalledHub":
+        """With what is known of the way to it."""
+        return replace(self, closed=around.closed_ports, astray=around.astray)
 
     @property
     def is_own(self) -> bool:

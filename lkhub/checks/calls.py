@@ -6,6 +6,7 @@ from itertools import groupby
 from lkhub.checks import causes_http, causes_media, causes_others, causes_way, sends
 from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.causes import Cause, explain, is_turn, undecided
+from lkhub.checks.consequences import explain_by_others, is_common
 from lkhub.checks.line import check_line
 from lkhub.checks.paths import PathResult
 from lkhub.findings.catalogue.calls import address_not_told, native_refuses, path_fails, path_not_tried
@@ -13,9 +14,6 @@ from lkhub.findings.catalogue.lines import path_lossy
 from lkhub.findings.finding import Finding, Fix, Ref
 
 _TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
-
-# Stages of what all paths have in common: the way to the server. The signalling has reasons of its own.
-_COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
 
 
 def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
@@ -47,11 +45,6 @@ def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
     if udp and relayed:
         udp += found.pop(_RELAY_KEY)
     yield from found.values()
-
-
-def is_common(result: PathResult) -> bool:
-    """Whether a path failed at what all paths and the web have in common: the way to the server, and the signalling."""
-    return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in causes_http.CAUSES)
 
 
 def _cause_key(result: PathResult) -> tuple[str, ...]:
@@ -152,12 +145,15 @@ def _find_failure(
         detail="; ".join(detail for detail, _ in groupby(_list_details(group))),
         cause=cause.why,
         fix=cause.fix,
-        depends_on=(lossy,) if lossy and by_loss else [hub.closed[port] for port in closed] or _depend(first, hub),
+        depends_on=(lossy,) if lossy and by_loss else [hub.closed[port] for port in closed] or _depend(group, hub),
     )
 
 
-def _depend(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
-    return tuple(finding.ref for finding in hub.uncertified) if needs_certificate(result, hub) else ()
+def _depend(group: Sequence[PathResult], hub: CalledHub) -> tuple[Ref, ...]:
+    if needs_certificate(group[0], hub):
+        return tuple(finding.ref for finding in hub.uncertified)
+    found = [explain_by_others(result, hub) for result in group]
+    return tuple(ref for refs in found for ref in refs) if all(found) else ()
 
 
 def _list_closed(group: Sequence[PathResult], hub: CalledHub) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from lkhub.findings.catalogue.certificates import (
     certificate_pending,
     root_changed,
 )
-from lkhub.findings.finding import Finding, Fix
+from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.wire.engine import Certificate, EdgeStatus
 
 # Caddy renews with a third of the lifetime left, which is two days for those that live for six. With less than this
@@ -158,6 +158,7 @@ def check_edge(status: EdgeStatus | None, now: datetime, tls: str = "") -> Itera
         detail = "it was asked for, and neither it nor a refusal has come"
         yield certificate_pending(name).about(name, detail=detail, cause=cause, fix=fix)
     certified = _list_certified(status)
+    failed = {failure.name for failure in status.failures}
     for failure in status.failures:
         cause, fix = _KINDS.get(failure.kind, _UNKNOWN)
         name, detail = failure.name, f"{failure.issuer}: {failure.error}"
@@ -171,6 +172,7 @@ def check_edge(status: EdgeStatus | None, now: datetime, tls: str = "") -> Itera
             severity="error" if left <= timedelta(0) else "warning",
             detail=f"valid until {_show(certificate.not_after)}, issued by {certificate.issuer}",
             fix=(Fix("see why", "lkhub logs edge"),),
+            depends_on=[Ref(certificate_fails.name, name) for name in certificate.names if name in failed],
         )
 
 

@@ -60,6 +60,13 @@ class Surroundings:
             port: Ref(port_closed.name, own[0]) for port in own
         }
 
+    @property
+    def astray(self) -> dict[str, Ref]:
+        """The names that lead to other machines alone, or nowhere, each with the finding that says so."""
+        lost = {lead.name for lead in self.leads if not lead.here and "hub" not in lead.answers.values()}
+        codes = (name_leads_elsewhere.name, name_leads_nowhere.name)
+        return {f.subject: f.ref for f in check_surroundings(self) if f.code in codes and f.subject in lost}
+
 
 UNSEEN = Surroundings()
 

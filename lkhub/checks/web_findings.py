@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 from lkhub.checks import causes_http
 from lkhub.checks.called import CalledHub
-from lkhub.checks.calls import is_common
 from lkhub.checks.causes import Cause, explain
 from lkhub.checks.causes_way import RENDER_FIX
+from lkhub.checks.consequences import explain_web, is_common
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.findings.catalogue.calls import api_fails, client_address_lost, http_not_redirected, page_fails
 from lkhub.findings.finding import Finding, Fix
@@ -24,11 +24,15 @@ def check_web(web: Iterable[WebResult], paths: Iterable[PathResult], hub: Called
         both = api is not None and api.reason == page.reason
         detail = f"{page.detail}; {api.detail}" if api and both else page.detail
         cause = _explain(page, hub)
-        yield page_fails(api_too=both).about("web", detail=detail, cause=cause.why, fix=cause.fix)
+        yield page_fails(api_too=both).about(
+            "web", detail=detail, cause=cause.why, fix=cause.fix, depends_on=explain_web(page, hub)
+        )
         api = None if both else api
     if api:
         cause = _explain(api, hub)
-        yield api_fails().about("web", detail=api.detail, cause=cause.why, fix=cause.fix)
+        yield api_fails().about(
+            "web", detail=api.detail, cause=cause.why, fix=cause.fix, depends_on=explain_web(api, hub)
+        )
     if any(result.what == "page" and result.ok for result in web):
         yield from (_find_redirect(result) for result in (failed.get("redirect"),) if result)
         yield from (_find_forwarded(result) for result in (failed.get("forwarded"),) if result)

@@ -14,6 +14,7 @@ from lkhub.cli.shared.show import (
     show_unseen,
 )
 from lkhub.errors import EXIT_UNWELL
+from lkhub.findings.fold import fold
 from lkhub.hub.gather import read_status
 from lkhub.hub.locate import find_hub
 from lkhub.hub.status import HubStatus
@@ -50,7 +51,7 @@ def show_status(hub: HubStatus) -> None:
     elif hub.state == "running":
         since = "has its certificate" if hub.is_certified_since else "started"
         out.print(f"not verified since it {since}: `lkhub verify{hub.options}`")
-    show_findings(hub.find())
+    show_findings(fold(hub.find()))
 
 
 def _describe(process: ProcessReport) -> str:

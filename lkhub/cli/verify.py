@@ -11,11 +11,12 @@ import typer
 
 from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.paths import PathResult, build_request, looks_swapped, read_result
-from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, show_detour, show_findings, show_json, show_paths, show_unseen
 from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
 from lkhub.hub.around import look_around
@@ -23,7 +24,7 @@ from lkhub.hub.gather import read_sightings
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.hub.probe import run_probe, verify_paths
 from lkhub.hub.status import Verified
-from lkhub.hub.verify import is_well, read_called, verify_hub
+from lkhub.hub.verify import find_in_calls, is_well, read_called, verify_hub
 from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
 from lkhub.shown import printable
@@ -82,10 +83,8 @@ def show_verified(
     verified: Verified, json: bool, url: str, called: CalledHub, around: Surroundings = UNSEEN, options: str = ""
 ) -> None:
     """The verification as a person or, with `json`, a program reads it. `options` is what commands about this hub are
-    typed with, as in `Finding.with_options`."""
-    ok, called = is_well(verified, around), replace(called, closed=around.closed_ports)
-    found = (*called.uncertified, *verified.find(called), *check_surroundings(around))
-    findings = [finding.with_options(options) for finding in found]
+    typed with, as in `with_options`."""
+    ok, findings = is_well(verified, around), find_in_calls(verified, called, around, options)
     if json:
         shown = verified.as_json()
         rows = [finding.as_json() for finding in findings]
@@ -93,7 +92,7 @@ def show_verified(
         return
     show_paths(verified)
     show_detour(verified)
-    show_findings(findings)
+    show_findings(fold(findings))
     if verified.outside:
         show_unseen(verified, url)
     elif ok:

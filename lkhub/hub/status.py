@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from lkhub import __version__
 from lkhub.checks.asker import check_asker
@@ -35,7 +35,8 @@ from lkhub.checks.supervised import (
 )
 from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
-from lkhub.findings.finding import Finding
+from lkhub.findings.finding import Finding, Ref
+from lkhub.hub.options import with_options
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.wire.control import NOT_TOLD, HubReport, ProcessReport
@@ -85,7 +86,7 @@ class HubStatus:
     became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
     alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
     seen that no hub has been up with this state directory; "" where one has. `options` is what commands about this hub
-    are typed with, as in `Finding.with_options`."""
+    are typed with, as in `with_options`."""
 
     applied: Mapping[str, Any] | None
     supervisor: HubReport | None
@@ -136,17 +137,21 @@ class HubStatus:
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""
-        return tuple(finding.with_options(self.options) for finding in self._find(now))
+        return with_options(self._find(now), self.options)
 
     def _find(self, now: datetime | None) -> tuple[Finding, ...]:
         verified = self.current_verification
         told = self.supervisor or NOT_TOLD
         now = now or datetime.now(UTC)
-        called = replace(CalledHub.of(self.applied, told.edge, now), closed=self.around.closed_ports)
+        down = tuple(check_processes(self.processes, told.failures))
+        called = CalledHub.of(self.applied, told.edge, now).within(self.around)
+        relay = tuple(check_relay(told.relay, told.edge, called.tls, now, self.runs_in))
+        full = (finding for finding in relay if finding.severity == "error")
+        called = replace(called, down=_name_refs(down), full=_name_refs(full))
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),
-            *check_processes(self.processes, told.failures),
+            *down,
             *check_hanging(told.hangs, self._stopped),
             *check_removed(told.removed),
             *check_records(told.unrecorded),
@@ -157,7 +162,7 @@ class HubStatus:
             *check_sends(told, verified.paths if verified else (), now),
             *check_root(self.root_change, now),
             *check_router(told.router, now),
-            *check_relay(told.relay, told.edge, called.tls, now, self.runs_in),
+            *relay,
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
@@ -165,6 +170,7 @@ class HubStatus:
             *check_edited(told.spec if self.edited else None),
             *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
             *check_address(told.moved, told.lost),
+            *(_read_findings(self.applied) if self.processes else ()),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -187,6 +193,18 @@ class HubStatus:
 
 # What programs are told of a process.
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
+
+
+def _read_findings(applied: Mapping[str, Any] | None) -> tuple[Finding, ...]:
+    """What was said of the plan that is in force; nothing where the record has something else."""
+    try:
+        return TypeAdapter(tuple[Finding, ...]).validate_python((applied or {}).get("findings", ()))
+    except ValidationError:
+        return ()
+
+
+def _name_refs(findings: Iterable[Finding]) -> dict[str, Ref]:
+    return {finding.subject: finding.ref for finding in findings}
 
 
 def _names(processes: Iterable[ProcessReport]) -> list[str]:

@@ -10,10 +10,12 @@ from lkhub.checks.paths import WayHome, WebResult, not_promised
 from lkhub.checks.sends import blame_sends
 from lkhub.checks.surroundings import Surroundings, check_surroundings
 from lkhub.errors import MachineError
+from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.gather import read_sightings, write_verified
+from lkhub.hub.options import with_options
 from lkhub.hub.probe import verify_paths
 from lkhub.hub.progress import Progress
 from lkhub.hub.status import Verified
@@ -58,6 +60,13 @@ def verify_hub(
             if progress:
                 progress.warn(f"`lkhub status` will not tell of these calls: {error.message}")
     return replace(verified, outside=read_sightings(paths))
+
+
+def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, options: str) -> tuple[Finding, ...]:
+    """What a person should know of calls that were made just now, and of the way to the hub. `options` as in
+    `with_options`."""
+    found = (*called.uncertified, *verified.find(called.within(around)), *check_surroundings(around))
+    return with_options(found, options)
 
 
 def read_called(paths: StatePaths) -> CalledHub:

@@ -13,6 +13,7 @@ import pytest
 from lkhub.cli.shared.show import show_findings
 from lkhub.findings.catalogue.all import CODES
 from lkhub.findings.finding import Finding, Severity
+from lkhub.findings.fold import Folded
 from tests.findings.examples import list_examples
 from tests.findings.examples_spec import COMPLAINTS, list_choices, list_faults, list_files, list_tailnet
 from tests.prepare.conftest import Run, complaints, run
@@ -42,7 +43,7 @@ def test_something_makes_every_code(examples: list[Finding]) -> None:
 
 
 def test_texts_are_the_golden_ones(examples: list[Finding], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_findings(examples)
+    show_findings([Folded(finding) for finding in examples])
     shown = capsys.readouterr().err.replace(str(tmp_path), "DIR")
     if os.environ.get("REWRITE_GOLDEN"):
         GOLDEN.write_text(shown)

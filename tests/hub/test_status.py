@@ -1,13 +1,16 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from lkhub.checks.paths import PathResult
 from lkhub.hub.status import HubStatus, Verified
+from lkhub.plan.build import build_plan
 from lkhub.plan.model import Sighting
+from lkhub.spec.load import load_spec
 from lkhub.wire.control import HubReport, ProcessReport
+from tests.machines import make_facts, make_installation
 from tests.reports import hub_report
 
 APPLIED = {
@@ -194,3 +197,27 @@ def test_what_the_edge_says_is_among_the_findings() -> None:
     failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
     supervisor = supervised(process(), edge={"failures": failures, "certificates": []})
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]
+
+
+def test_what_was_said_of_the_plan_in_force_is_told_as_long_as_the_hub_runs() -> None:
+    """`up` says it once; nothing of it makes a hub look ill."""
+    plan = build_plan(load_spec(b"reach: lan\ntls: {mode: off}"), make_facts(), make_installation())
+    assert plan
+    applied = {**APPLIED, "findings": json.loads(json.dumps([asdict(finding) for finding in plan.findings]))}
+    status = HubStatus(applied, supervised(process()), (), None)
+    assert status.find() == plan.findings
+    assert {finding.code for finding in plan.findings} == {"address-chosen", "address-passed-over", "no-tls"}
+    assert status.state == "running"
+    assert "error" not in {finding.severity for finding in status.find()}
+    assert HubStatus(applied, None, (), None).find() == (), "nothing is chosen where nothing runs"
+    strange = {**applied, "findings": [{"code": 1}]}
+    assert HubStatus(strange, supervised(process()), (), None).find() == ()
+
+
+def test_processes_that_are_down_are_the_causes_of_what_fails_without_them() -> None:
+    failed = replace(GOOD, paths=(PathResult("udp", False, "http", "HTTP 502", reason="hub-media-down"),))
+    applied = {**APPLIED, "reach": "lan", "tls": "internal"}
+    status = HubStatus(applied, supervised(process(state="backoff"), process("edge")), (), failed)
+    media, path = status.find()
+    assert (media.code, path.code, path.depends_on) == ("process-fails", "path-fails", (media.ref,))
+    assert status.as_json()["findings"][1]["depends_on"] == ["process-fails"]

@@ -16,7 +16,7 @@ from lkhub.errors import HubError
 
 if TYPE_CHECKING:
     from lkhub.checks.paths import PathResult
-    from lkhub.findings.finding import Finding
+    from lkhub.findings.fold import Folded
     from lkhub.hub.status import Verified
     from lkhub.plan.model import Sightings
 
@@ -158,9 +158,11 @@ def lasting(since: float) -> str:
     return f"{seconds} s"
 
 
-def show_findings(findings: Iterable["Finding"]) -> None:
-    """Findings with cause and fix, on stderr. One that nothing can be done about is a note."""
-    for finding in findings:
+def show_findings(findings: Iterable["Folded"]) -> None:
+    """Findings with cause and fix, on stderr, and below each a line for what follows from it. One that nothing can be
+    done about is a note."""
+    for folded in findings:
+        finding = folded.finding
         if finding.is_note:
             say(f"{': '.join(filter(None, (finding.title, finding.cause)))} [{finding.code}]", "note", _COLOURS["info"])
             continue
@@ -171,6 +173,8 @@ def show_findings(findings: Iterable["Finding"]) -> None:
                 say(text, label, indent="  ")
         for fix in finding.fix:
             say(fix.text + (f": `{fix.command}`" if fix.command else ""), "fix", indent="  ")
+        for other in folded.consequences:
+            say(f"{other.title} [{other.code}]", "so", _COLOURS[other.severity], indent="  ")
 
 
 def draw_qr(text: str) -> list[str]:

@@ -1,10 +1,9 @@
 """What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
 import sys
-from dataclasses import replace
 from typing import Any
 
-from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
+from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.show import (
     describe_briefly,
     describe_outside,
@@ -16,11 +15,12 @@ from lkhub.cli.shared.show import (
     show_rows,
     show_unseen,
 )
+from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
-from lkhub.hub.verify import read_called
+from lkhub.hub.verify import find_in_calls, read_called
 from lkhub.plan.model import Plan
 
 # The room of the first join link. Any other name is as good.
@@ -48,11 +48,10 @@ def show_summary(
         say(f"{about}{warning.sentence}", "warning", "yellow")
     show_unseen(verified, urls["livekit"])
     show_detour(verified)
-    called = replace(read_called(plan.paths), closed=around.closed_ports)
-    findings = [*called.uncertified, *verified.find(called), *check_surroundings(around)]
     # A command that is typed without it is about the hub of another state directory.
     here = name_state(plan.paths)
-    show_findings(finding.with_options(here) for finding in findings)
+    findings = find_in_calls(verified, read_called(plan.paths), around, here)
+    show_findings(fold(findings))
 
     rows = {
         f"verified {path.path}": describe_briefly(path) + describe_outside(path, verified.outside)

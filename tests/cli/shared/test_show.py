@@ -17,7 +17,8 @@ from lkhub.cli.shared.show import (
     show_qr,
     show_rows,
 )
-from lkhub.findings.finding import Finding, Fix
+from lkhub.findings.finding import Finding, Fix, Ref
+from lkhub.findings.fold import fold
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_summary_of_a_path_is_half_a_line() -> None:
 
 def test_finding_shows_what_why_and_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
     fixes = (Fix("look"), Fix("read [it]", "lkhub logs"))
-    show_findings([Finding("some-code", "media", "error", "it fails [so]", "exit 1", "no disk", fixes)])
+    show_findings(fold([Finding("some-code", "media", "error", "it fails [so]", "exit 1", "no disk", fixes)]))
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.split("\n") == [
@@ -122,9 +123,8 @@ def test_prose_wraps_between_words_and_commands_stay_whole(
 ) -> None:
     terminal(40, 24)
     command = "lkhub verify --path turn-tls --spec a/long/path/hub.yaml"
-    show_findings(
-        [Finding("some-code", "media", "error", "it fails", "one two three " * 5, "", (Fix("type", command),))]
-    )
+    found = Finding("some-code", "media", "error", "it fails", "one two three " * 5, "", (Fix("type", command),))
+    show_findings(fold([found]))
     shown = capsys.readouterr().err.splitlines()
     assert shown == [
         "",
@@ -137,6 +137,15 @@ def test_prose_wraps_between_words_and_commands_stay_whole(
     ]
 
 
+def test_what_follows_from_a_finding_is_a_line_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    cause = Finding("no-disk", "hub", "warning", "the disk is full", "", "", (Fix("free some"),))
+    because = (Ref("no-disk", "hub"),)
+    after = Finding("some-code", "media", "error", "it fails", "seen", "no disk", (Fix("wait"),), depends_on=because)
+    show_findings(fold([after, cause]))
+    shown = ["", "warning: the disk is full [no-disk]", "  fix: free some", "  so: it fails [some-code]"]
+    assert capsys.readouterr().err.splitlines() == shown
+
+
 def test_what_nothing_can_be_done_about_is_a_note(capsys: pytest.CaptureFixture[str]) -> None:
-    show_findings([Finding("some-code", "media", "info", "it is so", "seen", "that is how it works", ())])
+    show_findings(fold([Finding("some-code", "media", "info", "it is so", "seen", "that is how it works", ())]))
     assert capsys.readouterr().err == "note: it is so: that is how it works [some-code]\n"
