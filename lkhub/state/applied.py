@@ -42,6 +42,7 @@ _SINCE: dict[str, Any] = {
     "told": [],
     "firewall": None,
     "turn_of_others": [],
+    "findings": [],
 }
 _SINCE_TYPES: dict[str, tuple[type, ...]] = {"drain": (int, NoneType), "firewall": (dict, NoneType)}
 
@@ -71,11 +72,14 @@ def write_applied(hub: "PreparedHub") -> None:
     # Imported here: these bring the whole plan, and a command that only reads the record does without it.
     from pydantic import TypeAdapter
 
+    from lkhub.findings.catalogue.choices import root_new
     from lkhub.firewall.table import FirewallTable, firewall_table
     from lkhub.plan.front import describe_front, list_others, list_ports
     from lkhub.plan.leads import list_led_names
 
     plan = hub.plan
+    # Of a new root there is a record of its own, which ends.
+    lasting = [finding for finding in plan.findings if finding.code != root_new.name]
     record = {
         "spec": hub.spec,
         "name": plan.name,
@@ -93,6 +97,7 @@ def write_applied(hub: "PreparedHub") -> None:
         "front": describe_front(plan),
         "turn_of_others": list_others(plan),
         "names": list_led_names(plan),
+        "findings": [asdict(finding) for finding in lasting],
         "told": [[str(address.external), str(address.local)] for address in plan.media.addresses],
         "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan, hub.interfaces), mode="json"),
     }

@@ -38,7 +38,7 @@ def test_virtual_address_that_leads_here_is_told() -> None:
         done = on_client(hub, world.client).run("verify", "--url", f"wss://{DOMAIN}")
         assert done.returncode == 0, done.stdout + done.stderr
         # Who came that way is the proof, and the assumption is over.
-        assert "address-assumed" not in [finding["code"] for finding in hub.status()["findings"]]
+        assert "address-assumed" not in [finding["code"] for finding in hub.findings()]
 
 
 @pytest.mark.case("two-networks")

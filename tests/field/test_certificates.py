@@ -186,7 +186,7 @@ def test_files_of_certbot_are_used_and_its_renewals_taken_up(lan: Lan, tmp_path:
             wait_until(lambda: served() == second.pem.strip(), "the renewed certificate is served")
             _, reconnects = call.disturbance()
         assert (hub.pids(), reconnects) == (before, 0)
-        assert [finding["code"] for finding in hub.status()["findings"] if finding["severity"] == "error"] == []
+        assert [finding["code"] for finding in hub.findings() if finding["severity"] == "error"] == []
 
 
 @pytest.mark.case("certbot-files")

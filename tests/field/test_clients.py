@@ -74,7 +74,7 @@ def test_phone_that_changes_networks_is_back_in_its_call(lan: Lan) -> None:
             wait_until(lambda: used_from(hub, "udp") == MOVED, "they are back, from the new address", 90)
             call.watch()
             call.wait_connected("udp", "udp")
-        assert [finding["code"] for finding in hub.status()["findings"] if finding["severity"] == "error"] == []
+        assert [finding["code"] for finding in hub.findings() if finding["severity"] == "error"] == []
     lan.client.run("ip", "address", "delete", f"{MOVED}/24", "dev", "lan0")
     lan.client.add_address("lan0", f"{CLIENT}/24")
     lan.client.add_default_route(HUB)

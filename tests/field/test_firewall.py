@@ -27,7 +27,7 @@ table inet filter {
 
 
 def closed(hub: Hub) -> list[dict[str, Any]]:
-    return [finding for finding in hub.status()["findings"] if finding["code"] == "port-closed"]
+    return [finding for finding in hub.findings() if finding["code"] == "port-closed"]
 
 
 def call(hub: Hub, client: Namespace, *arguments: str) -> dict[str, Any]:

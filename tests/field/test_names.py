@@ -28,7 +28,7 @@ def server(named: Mapping[str, str]) -> Iterator[tuple[Lan, Hub]]:
 
 
 def findings(hub: Hub) -> dict[str, dict[str, Any]]:
-    return {finding["code"]: finding for finding in hub.status()["findings"] if finding["code"] != "native-refuses"}
+    return {finding["code"]: finding for finding in hub.findings() if finding["code"] != "native-refuses"}
 
 
 @pytest.mark.case("name-leads-elsewhere")

@@ -183,7 +183,7 @@ def test_media_that_dies_on_a_full_disk_is_back_once_and_on_record_when_there_is
         assert [process["restarts"] for process in status["processes"] if process["name"] == "media"] == [1]
         assert "no-record" in [finding["code"] for finding in status["findings"]]
         filler.unlink()
-        wait_until(lambda: hub.status()["findings"] == [], "the record")
+        wait_until(lambda: hub.findings() == [], "the record")
         kill_supervisor(hub)
         after = hub.pids()
         hub.up("--no-verify")
@@ -212,7 +212,7 @@ def test_all_that_die_on_a_file_system_that_became_read_only_are_back_once(hub: 
         assert set(found) == set(before)
         assert "the file system is read-only" in found["media"]["detail"]
         subprocess.run(["mount", "-o", "remount,bind,rw", hub.state], check=True)
-        wait_until(lambda: hub.status()["findings"] == [], "the records")
+        wait_until(lambda: hub.findings() == [], "the records")
     finally:
         hub.run("down", "--now")
         subprocess.run(["umount", "-l", hub.state], check=True)

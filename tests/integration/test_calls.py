@@ -128,7 +128,7 @@ async def test_a_change_of_media_waits_until_the_call_is_over(running: Hub) -> N
     wait_until(lambda: running.pids()["media"] not in (None, before["media"]), "media restarted with the new spec")
     after = running.pids()
     assert (after["relay"], after["serve"]) == (before["relay"], before["serve"])
-    assert running.status()["findings"] == []
+    assert running.findings() == []
 
 
 async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> None:

@@ -91,8 +91,8 @@ def test_files_that_were_replaced_while_nobody_watched_are_taken_over_by_the_nex
     wait_until(lambda: served(hub) == second.certificate.serial_number, "the new certificate")
     assert hub.pids() == before
     install(hub.folder, other, first)
-    wait_until(lambda: hub.status()["findings"], "the finding")
-    assert [finding["code"] for finding in hub.status()["findings"]] == ["certificate-not-taken"]
+    wait_until(lambda: hub.findings(), "the finding")
+    assert [finding["code"] for finding in hub.findings()] == ["certificate-not-taken"]
     install(hub.folder, other, other)
     wait_until(lambda: served(hub) == other.certificate.serial_number, "one that fits")
-    wait_until(lambda: hub.status()["findings"] == [], "the end of the finding")
+    wait_until(lambda: hub.findings() == [], "the end of the finding")

@@ -15,10 +15,14 @@ from typing import Any
 
 import psutil
 
+from lkhub.findings.catalogue import choices
+from lkhub.findings.catalogue.all import list_codes
 from lkhub.host.control import ask
 from lkhub.wire.control import StatusRequest
 from tests.kit.ports import free_port
 from tests.waiting import DEADLINE_SECONDS, wait_until
+
+CHOICES = list_codes([choices]).keys()
 
 
 @dataclass
@@ -77,6 +81,10 @@ class Hub:
 
     def status(self) -> dict[str, Any]:
         return json.loads(self.run("status", "--json").stdout)  # type: ignore[no-any-return]
+
+    def findings(self) -> list[dict[str, Any]]:
+        """What `status` says is wrong: without what the plan has chosen."""
+        return [finding for finding in self.status()["findings"] if finding["code"] not in CHOICES]
 
     def pids(self) -> dict[str, int]:
         return {process["name"]: process["pid"] for process in self.status()["processes"]}

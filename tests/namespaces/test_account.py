@@ -43,7 +43,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 def find_failures(hub: Hub) -> list[str]:
     """What is said of certificates that are not there: finding by finding, as one text."""
-    return [json.dumps(finding) for finding in hub.status()["findings"] if finding["code"] == "certificate-fails"]
+    return [json.dumps(finding) for finding in hub.findings() if finding["code"] == "certificate-fails"]
 
 
 def test_certificate_is_given_to_the_account_and_to_nobody_else(hub: Hub) -> None:

@@ -48,7 +48,7 @@ def lose(machine: Namespace) -> None:
 
 def findings(hub: Hub) -> dict[str, str]:
     """Code and detail of each."""
-    return {finding["code"]: finding["detail"] for finding in hub.status()["findings"]}
+    return {finding["code"]: finding["detail"] for finding in hub.findings()}
 
 
 def wait_followed(hub: Hub, *addresses: str) -> None:

@@ -166,7 +166,7 @@ def test_a_firewalld_that_does_not_answer_is_told_as_unknown(
 
     # It has a backlog now, and its time for an answer is short where the machine is busy.
     def is_known() -> bool:
-        codes = {finding["code"] for finding in hub.status()["findings"]}
+        codes = {finding["code"] for finding in hub.findings()}
         return "port-closed" in codes and "firewall-unknown" not in codes
 
     wait_until(is_known, "a firewalld that answers again")

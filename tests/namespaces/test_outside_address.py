@@ -70,7 +70,7 @@ def test_a_name_that_leads_to_another_address_is_followed() -> None:
         nudge(world.hub)
         wait_followed(hub, PUBLIC, NEXT_PUBLIC)
         assert_reached(world, hub, NEXT_PUBLIC)
-        assert hub.status()["findings"] == []
+        assert hub.findings() == []
 
 
 def test_what_a_stun_server_sees_is_told_as_soon_as_it_answers() -> None:

@@ -167,7 +167,7 @@ def grow_old(hub: Hub, seconds: float) -> None:
 
 
 def find_codes(hub: Hub) -> set[str]:
-    return {finding["code"] for finding in hub.status()["findings"]}
+    return {finding["code"] for finding in hub.findings()}
 
 
 @in_each_language

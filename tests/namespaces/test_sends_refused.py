@@ -23,7 +23,7 @@ def find(answer: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_sends(hub: Hub) -> list[str]:
-    return [finding["subject"] for finding in hub.status()["findings"] if finding["code"] == "sends-refused"]
+    return [finding["subject"] for finding in hub.findings() if finding["code"] == "sends-refused"]
 
 
 def test_what_the_machine_forbids_is_named(lan: Lan) -> None:

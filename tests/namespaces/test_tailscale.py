@@ -60,7 +60,7 @@ def test_first_certificate_is_waited_for(machine: Namespace) -> None:
 
 
 def errors(hub: Hub) -> list[dict[str, Any]]:
-    return [finding for finding in hub.status()["findings"] if finding["severity"] == "error"]
+    return [finding for finding in hub.findings() if finding["severity"] == "error"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,9 @@ import pytest
 
 from lkhub.findings.fault import SpecError
 from lkhub.host.ca import parse_root
+from lkhub.hub.status import HubStatus
+from lkhub.state.applied import load_applied, write_applied
+from lkhub.wire.control import ProcessReport
 from tests.certificates import Made, make
 from tests.prepare.conftest import LAN, Run, refuse
 
@@ -117,3 +120,17 @@ def test_key_of_an_account_that_is_not_there_is_a_fault_at_it(run: Run, environ:
         run(ACCOUNT, **environ)
     assert [(fault.key, fault.line) for fault in refused.value.faults] == [("tls.account", 4)]
     assert "XYZ" not in refused.value.message
+
+
+def test_choices_are_kept_with_what_is_in_force_and_a_new_root_is_not(run: Run) -> None:
+    """Of a new root there is a record of its own, which ends."""
+    run.apply(LAN + "domain: a.example.com")
+    moved = run(LAN + "domain: b.example.com")
+    assert "root-new" in [finding.code for finding in moved.plan.findings]
+    write_applied(moved)
+    applied = load_applied(moved.plan.paths)
+    assert applied
+    kept = [finding for finding in moved.plan.findings if finding.code != "root-new"]
+    left = ProcessReport("media", 1, "running", 1.0)
+    status = HubStatus(applied, None, (left,), None)
+    assert [finding for finding in status.find() if finding.code in ("address-chosen", "address-passed-over")] == kept
