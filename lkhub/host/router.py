@@ -12,7 +12,9 @@ from lkhub.errors import MachineError
 from lkhub.host.engine import ask_one_shot, bundled_engine
 from lkhub.plan.model import Protocol
 from lkhub.state.router import Mapping, RouterRecord
-from lkhub.wire.portmap import Answer, Port, Record, RecordedPort, Request, dump_request, parse_answer
+from lkhub.wire.failure import FailureAnswer
+from lkhub.wire.message import dump_message
+from lkhub.wire.portmap import Answer, Port, Record, RecordedPort, Request, parse_answer
 
 # Long enough that a supervisor's restart or a night without one loses nothing. Less than a day: some routers count
 # no further.
@@ -104,11 +106,14 @@ async def _record(request: Request, old: RouterRecord | None, clock: Callable[[]
 
 async def _ask(request: Request) -> Answer:
     engine = bundled_engine()
-    said = await ask_one_shot([engine, "portmap", "-"], dump_request(request), ENGINE_SECONDS)
+    said = await ask_one_shot([engine, "portmap", "-"], dump_message(request), ENGINE_SECONDS)
     try:
-        return parse_answer(said)
-    except (ValueError, LookupError, TypeError) as error:
+        answer = parse_answer(said)
+    except ValueError as error:
         raise MachineError(f"{engine} portmap did not answer: {error}") from error
+    if isinstance(answer, FailureAnswer):
+        raise MachineError(f"{engine} portmap failed: {answer.error.message}")
+    return answer
 
 
 def _check(answer: Answer, old: RouterRecord | None) -> None:

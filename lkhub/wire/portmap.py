@@ -3,13 +3,12 @@
 tests/golden/wire/portmap.json has examples, which the engine's own tests read too.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from lkhub.source.json_text import parse_json
-
-VERSION = 1
+from lkhub.source.typed import MissingKeyError
+from lkhub.wire.failure import Failure, FailureAnswer
+from lkhub.wire.message import parse_message
 
 Protocol = Literal["udp", "tcp"]
 Means = Literal["pcp", "nat-pmp", "upnp"]
@@ -52,7 +51,6 @@ class Request:
     seconds: int
     mappings: tuple[Port, ...]
     record: Record | None
-    version: int = VERSION
 
 
 @dataclass(frozen=True)
@@ -80,17 +78,10 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why nothing new is mapped, or what was to be given back still is."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Answer:
-    """`outside` is the router's own address. Without `error` every port was granted, or given back; `means` is "" where
-    no language was answered."""
+    """`outside` is the router's own address, and `means` is "" where it answered in no language. `error` is why nothing
+    new is mapped, or what was to be given back still is; its codes are those of whole requests in
+    engine/internal/portmap/message.go."""
 
     gateway: str
     local: str
@@ -99,25 +90,12 @@ class Answer:
     outside: str
     mappings: tuple[Result, ...]
     tried: tuple[Tried, ...]
-    error: Failure | None
+    error: Failure | None = None
 
 
-def dump_request(request: Request) -> str:
-    return json.dumps(asdict(request))
-
-
-def parse_answer(text: str) -> Answer:
-    """Raises ValueError, LookupError or TypeError where it is none. Of a request that the engine did not take there is
-    the error alone."""
-    said = parse_json(text)
-    error = Failure(said["error"]["code"], said["error"]["message"]) if "error" in said else None
-    if error and "version" not in said:
-        return Answer("", "", "", "", "", (), (), error)
-    mappings = tuple(_make(Result, row) for row in said["mappings"])
-    tried = tuple(_make(Tried, row) for row in said["tried"])
-    return Answer(said["gateway"], said["local"], said["means"], said["nonce"], said["outside"], mappings, tried, error)
-
-
-def _make(kind: Any, row: dict[str, Any]) -> Any:
-    """An object of the keys that the class knows: an engine of a later version may say more."""
-    return kind(**{name: row[name] for name in kind.__dataclass_fields__})
+def parse_answer(text: str) -> Answer | FailureAnswer:
+    """FailureAnswer where the engine did not take the request. Raises ValueError where it is neither."""
+    try:
+        return parse_message(Answer, text)
+    except MissingKeyError:
+        return parse_message(FailureAnswer, text)

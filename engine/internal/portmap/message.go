@@ -17,7 +17,7 @@ import (
 	"strings"
 )
 
-// Version is that of Request and Answer.
+// Version is that of all messages of lkhub (lkhub/wire/message.py).
 const Version = 1
 
 // What a request is for.
