@@ -1,2 +1,2 @@
-"""Tests. The folders mirror `lkhub/`; `golden/` holds specs with what they give, `integration/`,
-`namespaces/` and `browser/` need more than Python."""
+"""Tests. The folders mirror `lkhub/`; `golden/` contains specs with the expected results; `integration/`, `namespaces/`
+and `browser/` need more than Python."""

@@ -1,4 +1,4 @@
-"""Certificates of any shape, for tests: roots, intermediates, leaves, and what is wrong with them."""
+"""Certificates for tests: roots, intermediates and leaves, with any fault."""
 
 import ssl
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ class Made:
 
 
 def dump_key(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
-    """A key as PKCS #8, encrypted where there is a password."""
+    """A key as PKCS #8, encrypted if there is a password."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if password:
         encryption = serialization.BestAvailableEncryption(password)
@@ -44,7 +44,7 @@ def dump_key(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
 
 
 def load(certificate: str, key: str) -> Made:
-    """What was written elsewhere, to issue under it."""
+    """Read an authority from its files, to issue certificates under it."""
     loaded = serialization.load_pem_private_key(key.encode(), None)
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)
     return Made(x509.load_pem_x509_certificate(certificate.encode()), loaded)
@@ -62,7 +62,7 @@ def make(
     valid: tuple[datetime, datetime] = (NOW - timedelta(days=1), NOW + timedelta(days=89)),
     organization: str = "",
 ) -> Made:
-    """A certificate for `name`; its own issuer where none is given, for `names` as alternative names."""
+    """A certificate for `name`, with `names` as alternative names; self-signed if no issuer is given."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _name(name, organization)
     builder = (
@@ -98,7 +98,7 @@ def _name(common: str, organization: str) -> x509.Name:
 
 
 def alternative(name: str) -> x509.DNSName | x509.IPAddress:
-    """A DNS name or an address, as a certificate has it."""
+    """A DNS name or an address, in the form that certificates use."""
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
@@ -120,7 +120,7 @@ def _usage(ca: bool) -> x509.KeyUsage:
 
 
 def shake_hands(root: str, chain: Sequence[Made], name: str, folder: Path) -> str:
-    """Connect to a server with this chain, trusting `root` alone, as OpenSSL does; "" or why it was refused."""
+    """Connect to a server with this chain, trusting only `root`, as OpenSSL does; returns "" or why it was refused."""
     file = folder / "server.pem"
     file.write_text("".join([chain[0].key_pem, *(made.pem for made in chain)]))
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -143,7 +143,7 @@ def shake_hands(root: str, chain: Sequence[Made], name: str, folder: Path) -> st
 
 
 def ensure_ca(paths: StatePaths, hub: str, names: tuple[str, ...], now: datetime | None = None) -> Ca:
-    """The root of a hub with its files written, as the supervisor does it."""
+    """The root of a hub, with its files written as the supervisor writes them."""
     ca = choose_ca(paths, hub, names, now)
     ensure_private_dir(paths.ca)
     for path, text in ca.files.items():

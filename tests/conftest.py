@@ -1,4 +1,4 @@
-"""What tests share."""
+"""Fixtures and settings that all tests share."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from lkhub.plan.paths import StatePaths
 
-# A deadline that a loaded machine meets and a loop that does not end misses.
+# A deadline that even a loaded machine meets; only an endless loop misses it.
 settings.register_profile(
     "lkhub", deadline=timedelta(seconds=3), suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
@@ -22,7 +22,7 @@ settings.load_profile("lkhub")
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_environment() -> Iterator[None]:
-    """Nothing that the developer's shell says of a hub of theirs reaches a test."""
+    """Variables of the developer's shell about their own hub must not reach a test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.startswith(("LKHUB_", "LIVEKIT_")):
@@ -32,7 +32,7 @@ def _own_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_signals() -> None:
-    """A shell that starts the tests with `&` has them ignore Ctrl-C, and with them whatever they press it for."""
+    """A shell that starts the tests with `&` makes them and their child processes ignore Ctrl-C."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -44,7 +44,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def short_dir() -> Iterator[Path]:
-    """A private folder whose path leaves room for the name of a Unix socket; `tmp_path` may not."""
+    """A private folder whose path is short enough for a Unix socket; `tmp_path` may be too long."""
     folder = Path(tempfile.mkdtemp(prefix="lk-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

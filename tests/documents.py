@@ -40,7 +40,7 @@ def list_blocks(page: Path) -> Iterator[Block]:
 
 
 def list_inline(page: Path) -> Iterator[Token]:
-    """The parts of all sentences: text, code, links, images."""
+    """The inline parts of all sentences: text, code, links, images."""
     for token in parse(page):
         yield from token.children or ()
 
@@ -52,7 +52,7 @@ def list_anchors(page: Path) -> set[str]:
 
 
 def read_section(page: Path, title: str) -> list[Token]:
-    """What stands between this heading and the next one."""
+    """The tokens between this heading and the next one."""
     tokens = parse(page)
     [start] = [i for i, token in enumerate(tokens[1:], 1) if is_heading(tokens[i - 1]) and token.content == title]
     after = tokens[start + 1 :]

@@ -1,4 +1,4 @@
-"""Networks to plan for: what `lkhub.host.network` would have gathered on them."""
+"""Networks to plan for: the facts that `lkhub.host.network` would gather on them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from lkhub.spec.types import Address
 
 
 def interface(name: str, kind: InterfaceKind, *addresses: str) -> Interface:
-    """An interface with addresses written as text: `192.168.1.5/24` where the network is known too."""
+    """An interface with addresses written as text: `192.168.1.5/24` if the network is known too."""
     return Interface(
         name,
         kind,
@@ -28,18 +28,18 @@ VIRTUAL = interface("virbr0", "bridge", "192.168.122.1/24")
 TAILSCALE = interface("tailscale0", "vpn", "100.64.0.7/32", "fd7a:115c:a1e0::7/128")
 CONTAINER = interface("veth1a2b", "container", "fe80::99/64")
 
-# Nobody is asked for these: `is_global` alone is looked at, and no documentation address is global.
+# No packet goes to these addresses: only `is_global` is used, and no documentation address is global.
 PUBLIC = interface("eth0", "lan", "1.2.3.4/24", "2600::4/64", "fe80::5/64")
 PUBLIC_V4 = interface("eth0", "lan", "1.2.3.4/24")
 PUBLIC_V6 = interface("eth0", "lan", "2600::4/64", "fe80::5/64")
 
 
-# Nobody was asked.
+# No name server was asked.
 NOBODY = LookedUp()
 
 
 def make_installation(state: str = "/var/lib/lkhub", folder: str = "/etc/lkhub") -> Installation:
-    """An installation of nowhere in particular."""
+    """An installation at made-up paths."""
     return Installation(
         engine="/opt/lkhub/lkhub-engine", python="/usr/bin/python3", state=state, folder=folder, user="lkhub"
     )
@@ -53,7 +53,8 @@ def make_facts(
     routes: Iterable[str] = ("eth0",),
     looked_up: LookedUp = NOBODY,
 ) -> NetworkFacts:
-    """The network of a machine with these interfaces, by default a laptop's at home, with Docker and Tailscale."""
+    """The network of a machine with these interfaces, by default those of a laptop in a home network, with Docker and
+    Tailscale."""
     return NetworkFacts(
         interfaces=interfaces or (LOOPBACK, DOCKER, TAILSCALE, CONTAINER, ETHERNET, WIFI),
         default_routes=tuple(routes),
@@ -62,7 +63,7 @@ def make_facts(
 
 
 def resolved(*addresses: str) -> LookedUp:
-    """What name servers say of the hub's domain."""
+    """The name servers' answers about the hub's domain."""
     return LookedUp(domain=_addresses(addresses))
 
 
@@ -75,14 +76,14 @@ MACHINES = {
     "laptop": make_facts(),
     "offline": make_facts(LOOPBACK, DOCKER, TAILSCALE, routes=()),
     "two-lans": make_facts(LOOPBACK, WIFI, interface("eth1", "lan", "10.0.0.9/8"), routes=()),
-    # Everything that a developer's machine has, and it stands in two LANs.
+    # Every kind of interface of a developer's machine, in two LANs.
     "zoo": make_facts(LOOPBACK, DOCKER, VIRTUAL, TAILSCALE, CONTAINER, OTHER_LAN, ETHERNET),
     "tailnet": make_facts(looked_up=LookedUp(tailnet="laptop.tail1234.ts.net")),
     "lan-v6": make_facts(LOOPBACK, interface("eth0", "lan", "fd00::5/64", "fe80::5/64")),
     "vps": make_facts(LOOPBACK, DOCKER, PUBLIC),
     "vps-v4": make_facts(LOOPBACK, PUBLIC_V4),
     "vps-v6": make_facts(LOOPBACK, PUBLIC_V6),
-    # Behind a router: what the name leads to, and what somebody outside sees.
+    # Behind a router: the address of the name, and the address that a STUN server sees.
     "home": replace(HOME, looked_up=resolved("1.2.3.4")),
     "home-dual": make_facts(
         LOOPBACK, PUBLIC_V6, WIFI, routes=("eth0", "wlan0"), looked_up=resolved("1.2.3.4", "2600::4")

@@ -1,4 +1,4 @@
-"""What a reader relies on is there: every module, spec field and command says what it is."""
+"""Every module, spec field and command has a description."""
 
 import importlib
 import pkgutil

@@ -1,4 +1,4 @@
-"""Every case of the field is rebuilt by a test, or says why not."""
+"""Every case from the field has a test, or the reason why it has none."""
 
 import re
 

@@ -1,6 +1,5 @@
-"""Golden pairs: a spec, and exactly what it gives.
-
-A file of `golden/` is the text of a spec, then parts, each headed by a line `---------- NAME`:
+"""Golden pairs: a spec, and its exact results. A file of `golden/` is the text of a spec, then parts, each under a line
+`---------- NAME`:
 
 - `given machine`: a name of `tests.machines.MACHINES` (default: laptop)
 - `given env`: variables, one `NAME=VALUE` a line
@@ -40,12 +39,12 @@ def read_parts(text: str) -> tuple[str, dict[str, str]]:
 
 
 def join(parts: dict[str, str]) -> str:
-    """The text of parts, as it stands in a case."""
+    """The text of parts, in the form of a case."""
     return "".join(f"---------- {name}\n{text}" for name, text in parts.items())
 
 
 def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
-    """What lkhub makes of the spec: expected parts by name. Files of `given` are written to `folder`."""
+    """The results of lkhub for the spec: parts by name. Files of `given` are written to `folder`."""
     wanted = given.pop("parts", "").split()
     environ = dict(line.split("=", 1) for line in given.pop("env", "").splitlines())
     facts = MACHINES[given.pop("machine", "laptop").strip()]
@@ -61,7 +60,7 @@ def judge(spec: str, given: dict[str, str], folder: Path) -> dict[str, str]:
         return {"faults": error.message.replace(str(folder), "FOLDER") + "\n"}
     assert plan is not None
     if plan.edge and plan.edge.tls.mode == "internal":
-        # What prepare makes of the root that the hub generated.
+        # The value that `prepare` makes from the root that the hub generated.
         plan = replace(plan, edge=replace(plan.edge, authority="lkhub-0123456789ab"))
     files = [*render_all(plan)]
     if plan.edge and plan.edge.tls.mode == "external":
@@ -92,7 +91,7 @@ def test_golden_folders_have_cases() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.stem}")
 def test_no_case_shows_a_secret(case: Path) -> None:
-    """Secrets of the cases are words with SECRET in them: they stand in what is given, never in what comes out."""
+    """Secrets of the cases are words that contain SECRET: they are in the given parts, and never in the results."""
     _, parts = read_parts(case.read_text())
     expected = "".join(text for name, text in parts.items() if not name.startswith("given "))
     assert not re.findall(r"\S*SECRETSECRET\S*", expected)

@@ -1,4 +1,4 @@
-"""The reader of guides notices what is not as the guide says."""
+"""The reader of guides notices every difference from the guide."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The build hook: where an engine for another system may go, and where not; and the module that is made for it."""
+"""The build hook: where an engine for another system is placed, and the module that is made for it."""
 
 import re
 from pathlib import Path
@@ -41,7 +41,7 @@ MODULE = {
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What Go's cache has of pion/webrtc, read-only as there; the copy goes into a folder beside it."""
+    """The files of pion/webrtc in Go's cache, read-only as there; the copy goes into a folder beside them."""
     folder = tmp_path / "cache"
     for name, text in MODULE.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,6 @@
 """The direction of imports: errors ← findings ← source ← spec ← plan ← firewall, render; host acts; checks judge; hub
-gathers; supervise and service stand beside each other; cli may use all, and nothing imports it.
-
-Each room says which rooms it may import, and why no more. Only direct imports are looked at, so every failure names the
-line to move.
+gathers; supervise and service are independent; cli may import all, and no package imports it. Each package says which
+packages it may import, and why no others. Only direct imports are checked, so every failure names the line to move.
 """
 
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from dataclasses import dataclass, field
 import grimp
 import pytest
 
-# What touches the machine. Rooms that decide or judge get facts passed in.
+# Modules that touch the machine. Packages that decide or judge get facts passed in.
 MACHINE = (
     "anyio",
     "asyncio",
@@ -34,8 +32,8 @@ MACHINE = (
 
 @dataclass(frozen=True)
 class Room:
-    """A package or module of lkhub: the others that it may import, and why. `pure`: nothing of MACHINE. `allowed`:
-    single imports besides, from its modules."""
+    """A package or module of lkhub: the others that it may import, and why. `pure`: it imports nothing of MACHINE.
+    `allowed`: single further imports of its modules."""
 
     may: tuple[str, ...]
     reason: str
@@ -111,7 +109,7 @@ RULES = (
         ),
         ("lkhub.host.firewall", "lkhub.host.router", "lkhub.cli.firewall"),
         "a firewall is opened when the user says so, and never by the way",
-        # The router's mappings end by themselves: it renews those that the user asked for.
+        # The router's mappings expire: the supervisor renews those that the user requested.
         frozenset({("lkhub.supervise.watch.router", "lkhub.host.router")}),
     ),
     Rule(("lkhub.plan",), ("ruamel", "json", "yaml"), "a plan knows no file format"),
@@ -164,7 +162,7 @@ def list_imports(graph: grimp.ImportGraph, packages: tuple[str, ...]) -> Iterato
 
 
 def room_of(module: str) -> str:
-    """ "" for the package itself, which has the version."""
+    """ "" for `lkhub` itself, which has the version."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -182,7 +180,7 @@ def test_room_imports_only_what_it_may(name: str, graph: grimp.ImportGraph) -> N
 
 
 def test_every_room_has_its_rule(graph: grimp.ImportGraph) -> None:
-    """The command line may use all, and no room may import it."""
+    """The command line may import all packages, and no package may import it."""
     assert {room_of(module) for module in graph.modules if is_below(module, "lkhub")} == {*ROOMS, "", "cli", "__main__"}
     assert not any("cli" in room.may for room in ROOMS.values())
 
@@ -214,7 +212,7 @@ def test_no_two_modules_import_each_other(graph: grimp.ImportGraph) -> None:
 
 
 def test_service_carries_nothing_that_makes_a_plan(graph: grimp.ImportGraph) -> None:
-    """It runs as long as the hub does, and starts with it: what it imports costs memory and time for good."""
+    """This process runs as long as the hub does, and starts with it: its imports always cost memory and time."""
     carried = graph.find_upstream_modules("lkhub.service", as_package=True)
     carried |= graph.find_upstream_modules("lkhub.cli.serve")
     unused = ("lkhub.plan", "lkhub.prepare.hub", "lkhub.spec", "lkhub.supervise", "lkhub.health", "psutil", "ruamel")
@@ -233,12 +231,12 @@ def test_only_the_document_reader_knows_yaml(graph: grimp.ImportGraph) -> None:
 
 
 def test_httpx_is_loaded_in_one_place(graph: grimp.ImportGraph) -> None:
-    """Loaded elsewhere it brings its own command line along."""
+    """Loaded by another module, it would also load its own command line."""
     assert graph.find_modules_that_directly_import("httpx") == {"lkhub.host.http"}
 
 
 def test_a_plan_is_known_without_a_parser(graph: grimp.ImportGraph) -> None:
-    """Its model names keys of the spec, and most commands know the model: 30 ms each."""
+    """Its model names keys of the spec, and most commands load the model: 30 ms each."""
     assert "ruamel" not in graph.find_upstream_modules("lkhub.plan.model")
 
 
@@ -263,7 +261,7 @@ def test_only_host_and_the_supervisor_start_processes(graph: grimp.ImportGraph) 
         "lkhub.host.lookup",
         "lkhub.host.processes",
         "lkhub.hub.probe",
-        # For the type of what host started.
+        # For the type of a process that host started.
         "lkhub.supervise.child",
         "lkhub.supervise.spawn",
     }

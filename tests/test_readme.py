@@ -1,13 +1,12 @@
-"""What the documents say can be copied, typed and followed.
-
-Looked at are README.md, CONTRIBUTING.md, CHANGELOG.md and docs/. A fenced block names its language:
+"""The documents can be copied, typed and followed. Checked are README.md, CONTRIBUTING.md, CHANGELOG.md and docs/. A
+fenced block names its language:
 
 - `yaml` is a spec, and `yaml hub.yaml` the one that a guide's commands are typed with; `yaml keys` a key file
 - `sh` is for a shell, and each `lkhub` in it is a command with options that it has; `sh elsewhere` is typed on another
-  machine than the hub's. Those of guides are run as well (tests/namespaces/test_guides.py)
-- `python` runs, against a hub where it needs one; `js` fits the types of the SDK
+  machine than the hub's. The blocks of guides are run as well (tests/namespaces/test_guides.py)
+- `python` runs, against a hub if it needs one; `js` fits the types of the SDK
 - `json` parses (its keys are compared with the code's in test_reference.py)
-- `text` is looked at, not copied
+- `text` is read, not copied
 """
 
 import importlib.util
@@ -37,7 +36,7 @@ WEB_PACKAGES = ROOT / "web/node_modules"
 SPECS, SHELLS = ("yaml", "yaml hub.yaml"), ("sh", "sh elsewhere")
 LANGUAGES = {*SPECS, *SHELLS, "yaml keys", "python", "js", "json", "text", "diff"}
 
-# Folders of the repository that code in a sentence may name a path in.
+# Folders of the repository: code in a sentence may name a path in them.
 FOLDERS = ("lkhub", "engine", "web", "tests", "bench", "docs", "scripts", "requirements")
 
 # What ends a command in a shell line.
@@ -89,7 +88,7 @@ def test_diff_is_of_files_that_are_there(block: Block) -> None:
 
 @blocks_of(*SPECS)
 def test_yaml_is_a_spec_without_faults(block: Block) -> None:
-    # No address of documentation is one of the internet.
+    # Documentation addresses are not public addresses.
     loaded = load_spec(block.text.replace("203.0.113.", "1.2.3.").encode(), str(block))
     spec = loaded.spec
     machine = "tailnet" if spec.tls.mode == "tailscale" else "home" if spec.reach == "public" else "laptop"
@@ -144,7 +143,7 @@ def list_commands(text: str) -> Iterator[list[str]]:
 
 
 def run_parser(arguments: list[str]) -> None:
-    """Let the command line judge the arguments. Commands do nothing."""
+    """Parse the arguments with the command line. The commands do nothing."""
 
     def disarm(command: Any) -> Any:
         command.callback = lambda **_: None

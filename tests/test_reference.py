@@ -1,4 +1,4 @@
-"""The reference says what the code does: generated pages are current, written ones name what is there."""
+"""The reference matches the code: generated pages are current, written pages name what exists."""
 
 import importlib.util
 import json
@@ -120,7 +120,7 @@ def find_json(name: str, title: str) -> list[Any]:
 
 
 def shape(value: Any) -> Any:
-    """The keys of JSON, all the way down; lists by their first item."""
+    """All keys of a JSON value, nested ones too; of a list, those of its first item."""
     if isinstance(value, dict):
         return {key: shape(below) for key, below in value.items()}
     if isinstance(value, list):
@@ -224,7 +224,7 @@ def make_plan(reach: str) -> Plan:
 
 
 def describe(listener: Listener, plan: Plan) -> str:
-    """The start of its row in the guide."""
+    """The start of the listener's row in the guide."""
     if listener.address is None:
         address = "every"
     else:

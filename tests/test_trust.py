@@ -23,7 +23,7 @@ def test_every_system_of_the_issue_has_a_guide() -> None:
 
 @pytest.mark.parametrize("guide", [guide for guide in build_guides("home") if guide.key != "windows"])
 def test_commands_name_the_file_that_was_downloaded(guide: Guide) -> None:
-    """Nothing to replace by hand, and nothing that a shell would trip over."""
+    """No placeholder to replace by hand, and no character that a shell would misread."""
     for step in guide.steps:
         for command in step.commands:
             assert shlex.split(command)

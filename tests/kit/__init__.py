@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/kit`."""
+"""Parts that tests of a real hub share."""

@@ -1,4 +1,4 @@
-"""What axe-core says of a page, and whether fingers can hit what is on it."""
+"""Accessibility of a page: axe-core's findings, and whether fingers can hit its controls."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,10 +8,10 @@ from playwright.sync_api import Page
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-# The smallest side of what a finger has to hit, in CSS pixels.
+# The smallest side of a control that a finger can hit, in CSS pixels.
 TARGET = 44
 
-# What can be pressed and is smaller, but for links in the middle of a text; of a box the label is the target.
+# Controls that are smaller, except links in running text; the target of a checkbox is its label.
 SMALL = """
 target => [...document.querySelectorAll('button, a[href], input, select, summary, [role=button]')]
   .map(element => element.matches('input[type=checkbox]') ? element.closest('label') : element)
@@ -28,8 +28,9 @@ async tags => (await axe.run(document, {runOnly: tags})).violations
 
 
 def check(page: Page) -> None:
-    """Nothing that axe-core or a finger would complain about, on a phone by day and on a desk by night."""
-    # `scripts/setup` leaves what the build needs, and axe-core is what tests need.
+    """No finding of axe-core and no control that is too small, on a phone in light mode and on a desktop in dark
+    mode."""
+    # `scripts/setup` installs only the packages of the build; axe-core is for tests.
     assert AXE.exists(), "axe-core is not installed: (cd web && npm ci --ignore-scripts)"
     page.evaluate(AXE.read_text())
     _check_so(page, 390, "light")
@@ -39,7 +40,7 @@ def check(page: Page) -> None:
 def _check_so(page: Page, width: int, scheme: Literal["light", "dark"]) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     page.emulate_media(color_scheme=scheme)
-    # Colours are those of the end of every transition.
+    # Colours are compared after every transition has ended.
     page.wait_for_function("() => document.getAnimations().every(each => each.effect.getTiming().iterations > 1)")
     assert page.evaluate(CHECK, RULES) == []
     assert page.evaluate(SMALL, TARGET) == []

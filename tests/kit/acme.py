@@ -1,5 +1,5 @@
-"""Public authorities as a machine in a namespace meets them: Let's Encrypt and ZeroSSL by name, with an ACME server
-that proves names as they do. It is Caddy's own, of Debian's package."""
+"""Stand-ins for the public authorities Let's Encrypt and ZeroSSL in a namespace: their host names lead to an ACME
+server that proves names as they do. It is the ACME server of Debian's Caddy."""
 
 import os
 import subprocess
@@ -37,8 +37,8 @@ api.zerossl.com {
 
 @contextmanager
 def certifying(machine: Namespace, folder: Path) -> Iterator[Path]:
-    """The authorities run on a machine, which has to know the names that they certify. Yields the root of all that they
-    issue, and that they are known by."""
+    """The authorities run on a machine, which has to resolve the names that they certify. Yields the root of all their
+    certificates, also those of their own HTTPS."""
     (folder / "Caddyfile").write_text(_CADDYFILE)
     environ = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     argv = [find_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]

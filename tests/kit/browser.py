@@ -1,4 +1,4 @@
-"""Debian's Chromium on any machine of a test, with fake devices, and what it says of a call that it is in."""
+"""Debian's Chromium on any machine of a test, with fake devices, and its statistics of a call."""
 
 import os
 import shlex
@@ -21,9 +21,9 @@ ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
-    # A name that its owner has rebound to this machine.
+    # A name that resolves to this machine although it belongs to a stranger (DNS rebinding).
     "--host-resolver-rules=MAP rebound.test 127.0.0.1",
-    # What Chromium would ask of its maker's servers.
+    # Features with which Chromium would contact its maker's servers.
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -33,10 +33,11 @@ ARGUMENTS = (
 PAGE_MS = 20_000
 expect.set_options(timeout=PAGE_MS)
 
-# By then a connection that carries packets has the way that it keeps.
+# After this time a connection that carries packets keeps its path.
 SETTLED_SECONDS = 10.0
 
-# Runs in the page before its own code: keeps every connection, to say how media travels and what was opened anew.
+# Runs in the page before its own code: it records every connection, to report how media travels and which connections
+# are new.
 _KEEP = """
   window.connections = [];
   window.sockets = [];
@@ -65,8 +66,7 @@ async () => {
 }
 """
 
-# Measures the longest time, in ms, in which the count of packets stood still. Both ends of a gap are seen up to one
-# look late.
+# Measures the longest time, in ms, without a new packet. Both ends of a gap may be seen up to one interval late.
 _WATCH_GAP = """
 () => {
   window.longestGap = 0;
@@ -114,12 +114,12 @@ async () => {
 
 @dataclass(frozen=True)
 class Guest:
-    """Somebody who is in a call, in a tab of their own."""
+    """A participant of a call, in a separate tab."""
 
     page: Page
 
     def receives(self) -> bool:
-        """Whether packets of other people arrive just now."""
+        """Whether packets of other participants arrive at present."""
         return bool(self.page.evaluate(_RECEIVES))
 
     def wait_receiving(self) -> None:
@@ -130,11 +130,11 @@ class Guest:
         return {path for path, _ in self.page.evaluate(_ROUTES)}
 
     def ends(self) -> set[str]:
-        """Where the server is for the page, such as `udp 198.18.0.1:7882`."""
+        """The server's end of the connection as the page sees it, such as `udp 198.18.0.1:7882`."""
         return {end for _, end in self.page.evaluate(_ROUTES)}
 
     def candidates(self) -> set[str]:
-        """All that the server offered, as `ends`."""
+        """All candidates that the server offered, in the form of `ends`."""
         return set(self.page.evaluate(_CANDIDATES))
 
     def wait_connected(self, path: str, seconds: float = DEADLINE_SECONDS) -> None:
@@ -146,7 +146,7 @@ class Guest:
         return tuple(self.page.evaluate("() => [window.connections.length, window.sockets.length]"))
 
     def is_signalling(self) -> bool:
-        """Whether the WebSocket that was opened last is open."""
+        """Whether the newest WebSocket is open."""
         return bool(self.page.evaluate("() => window.sockets.at(-1).readyState === WebSocket.OPEN"))
 
     def watch_gap(self) -> None:
@@ -160,8 +160,8 @@ class Guest:
 
 @contextmanager
 def launching(folder: Path, prefix: Sequence[str] = (), root: Path | None = None) -> Iterator[Browser]:
-    """Chromium, which keeps its things in `folder` and trusts the authority `root` besides the usual ones. `prefix`
-    goes in front of its command line, to run it in a network namespace."""
+    """Chromium with its files in `folder`. It trusts the authority `root` besides the usual ones. `prefix` goes in
+    front of its command line, to run it in a network namespace."""
     if root is not None:
         _trust(folder, root)
     program = folder / "chromium"
@@ -177,7 +177,7 @@ def launching(folder: Path, prefix: Sequence[str] = (), root: Path | None = None
 
 @contextmanager
 def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """A profile of its own, with camera and microphone allowed."""
+    """A separate profile, with camera and microphone allowed."""
     made = browser.new_context(permissions=["camera", "microphone"], viewport={"width": 1440, "height": 900})
     made.set_default_timeout(PAGE_MS)
     made.add_init_script(_KEEP)
@@ -186,7 +186,7 @@ def profile(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def join(context: BrowserContext, link: str, name: str = "", *, camera: bool = True) -> Guest:
-    """Open a room and join as a person would, by a name where the link does not give one."""
+    """Open a room and join as a person would, with a name if the link contains none."""
     return _arrive(_press_join(context, link, name, camera))
 
 
@@ -208,7 +208,8 @@ def _arrive(page: Page) -> Guest:
 
 
 def _has_opened(page: Page, link: str) -> bool:
-    """Whether it could be opened. Chromium breaks off what it loads when an interface or an address comes or goes."""
+    """Whether the page could be opened. Chromium aborts loading when an interface or an address appears or
+    disappears."""
     try:
         page.goto(link)
     except Error as error:
@@ -219,8 +220,8 @@ def _has_opened(page: Page, link: str) -> bool:
 
 
 def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
-    """Two people in one room, a link for each, who hear each other; their cameras are off, which spares the machine."""
-    # Where most ways are closed, each takes seconds to find the one that is left: they look at the same time.
+    """Two participants in one room, a link for each, who hear each other; their cameras are off, which saves CPU."""
+    # If most paths are blocked, each page takes seconds to find the one that works, so both join at the same time.
     pages = [_press_join(context, link, "", camera=False) for link in links]
     ann, bob = (_arrive(page) for page in pages)
     for guest in (ann, bob):
@@ -229,10 +230,8 @@ def join_two(context: BrowserContext, *links: str) -> tuple[Guest, Guest]:
 
 
 def join_two_by(context: BrowserContext, path: str, *links: str) -> tuple[Guest, Guest]:
-    """`join_two`, and both are connected by `path`.
-
-    The server settles for what answers first. Where the machine is loaded, that may be a way that is second best, and a
-    connection keeps it: they join anew then.
+    """`join_two`, with both connected by `path`. The server uses the path that answers first. On a loaded machine that
+    may be the second-best path, and a connection keeps it: then both join again.
     """
 
     def join_and_look() -> tuple[Guest, Guest] | None:
@@ -250,9 +249,8 @@ def join_two_by(context: BrowserContext, path: str, *links: str) -> tuple[Guest,
 
 
 def _make_sound(folder: Path) -> Path:
-    """Two seconds of something like talking, played again and again.
-
-    Between Chromium's own beeps next to nothing is sent, and a tone that stays the same is filtered out as noise.
+    """Two seconds of sound that resembles speech, in a loop. Between Chromium's own beeps almost no packets are sent,
+    and a constant tone is filtered out as noise.
     """
     path = folder / "sound.wav"
     times = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE

@@ -1,7 +1,6 @@
-"""A call of two participants in a process of its own, which can run in another network namespace.
-
-The process is `python -m tests.kit.call`: one JSON line on stdin says where to call and with which tokens,
-then each line is a command, and each is answered by one JSON line on stdout. The end of stdin ends the call.
+"""A call of two participants in a separate process, which can run in another network namespace. The process is `python
+-m tests.kit.call`. One JSON line on stdin has the URL and the tokens. Each further line is a command, and the process
+answers each with one JSON line on stdout. The end of stdin ends the call.
 """
 
 import asyncio
@@ -25,19 +24,19 @@ from tests.waiting import until, wait_until
 
 SPEAKER, LISTENER = "speaker", "listener"
 
-# Longer than any one command takes on a loaded machine. The kernel ends a process that is silent for so long.
+# Longer than any command takes on a loaded machine. The kernel ends a process that is silent for so long.
 COMMAND_SECONDS = 45
 
 
 @dataclass
 class Call:
-    """A call that is going on."""
+    """A running call."""
 
     process: subprocess.Popen[str]
     errors: IO[str]
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Give a command and return its answer; AssertionError with the process's errors where it has none."""
+        """Send a command and return its answer. Raises AssertionError with the process's errors if there is none."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{command}\n")
         self.process.stdin.flush()
@@ -53,11 +52,11 @@ class Call:
         return json.loads(line)  # type: ignore[no-any-return]
 
     def force_tls(self) -> None:
-        """Have the SDK reconnect the listener over TLS; return when it hears the speaker again."""
+        """Make the SDK reconnect the listener over TLS; return when it hears the speaker again."""
         self.ask("force-tls")
 
     def wait_connected(self, speaker: str, listener: str) -> None:
-        """Return when the two are connected like that, as their own SDK sees it: by `udp`, `tcp` or `relay`."""
+        """Return when both are connected by this path, as their own SDK reports it: `udp`, `tcp` or `relay`."""
         wanted = {SPEAKER: speaker, LISTENER: listener}
         wait_until(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
 
@@ -72,7 +71,7 @@ class Call:
         return answer["gap"], answer["reconnects"]
 
     def candidates(self) -> set[str]:
-        """The candidates that the server offered and the two keep in mind, as `protocol address:port`."""
+        """The server's candidates that the two participants know, as `protocol address:port`."""
         return set(self.ask("candidates")["candidates"])
 
 
@@ -160,14 +159,14 @@ def _describe_path(stats: list[RtcStats]) -> str:
 
 def _list_offered(stats: list[RtcStats]) -> set[str]:
     candidates = [stat.remote_candidate.candidate for stat in stats if stat.HasField("remote_candidate")]
-    # Where the server was heard from without having said so is no offer: the way straight across a home, for one. The
-    # SDK hides that address.
+    # An address from which the server sent without having offered it does not count, for example the direct one inside
+    # a home network. The SDK hides that address.
     offered = [candidate for candidate in candidates if candidate.candidate_type != IceCandidateType.PRFLX]
     return {f"{candidate.protocol} {candidate.address}:{candidate.port}" for candidate in offered}
 
 
 async def _read_lines() -> Any:
-    """Lines of stdin; the time for the last command's answer is over when the next one is waited for."""
+    """Lines of stdin; the deadline of a command ends when the next line is awaited."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while True:

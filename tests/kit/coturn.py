@@ -1,4 +1,4 @@
-"""A real coturn: somebody else's TURN server."""
+"""A real coturn: a TURN server that is not the hub's."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ PORT, TLS_PORT = 3479, 5350
 
 @dataclass(frozen=True)
 class Coturn:
-    """A TURN server that is running."""
+    """A running TURN server."""
 
     folder: Path
 
@@ -26,8 +26,8 @@ class Coturn:
 def command(
     address: str, ports: tuple[int, int], folder: Path, more: str, certificate: Path, key: Path
 ) -> Sequence[str]:
-    """What starts coturn on `ports` of `address`, for UDP and TCP, and for TLS. `more` are further lines of its
-    configuration; all that it writes is in `folder`."""
+    """The command that starts coturn on `ports` of `address`, for UDP and TCP, and for TLS. `more` are further lines of
+    its configuration; it writes only into `folder`."""
     program = shutil.which("turnserver")
     assert program, "coturn is not installed: apt-get install coturn"
     config = folder / "coturn.conf"
@@ -45,7 +45,7 @@ def command(
 def coturn(
     machine: Namespace, address: str, folder: Path, login: str, certificate: Path, key: Path
 ) -> Iterator[Coturn]:
-    """coturn on UDP, TCP and TLS of `address`. `login` are the lines of its configuration that say who may use it."""
+    """coturn on UDP, TCP and TLS of `address`. `login` are the lines of its configuration for authentication."""
     argv = [*machine.prefix, *command(address, (PORT, TLS_PORT), folder, f"{login}\nverbose", certificate, key)]
     with (
         open(folder / "coturn.log", "w") as log,

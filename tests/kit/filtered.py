@@ -1,6 +1,5 @@
-"""Runs a program without one system call: `python filtered.py CALL ERRNO PROGRAM [ARGUMENT]…`.
-
-Service managers (`SystemCallFilter=`) and containers put such filters on programs and on all that these start.
+"""Runs a program with one system call disabled: `python filtered.py CALL ERRNO PROGRAM [ARGUMENT]…`. Service managers
+(`SystemCallFilter=`) and containers set such filters for programs and their children.
 """
 
 import ctypes
@@ -20,7 +19,7 @@ _ERRNO, _ALLOW = 0x0005_0000, 0x7FFF_0000
 
 
 def refuse(call: str, error: int) -> None:
-    """Let the kernel answer the call with an error, in this process and whatever it starts."""
+    """Make the kernel answer the call with an error, in this process and its children."""
     number = NUMBERS[call][platform.machine()]
     steps = [(_LOAD, 0, 0, 0), (_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | error), (_RETURN, 0, 0, _ALLOW)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))

@@ -1,4 +1,4 @@
-"""Fixtures of tests in network namespaces. A conftest takes over by name what its tests need."""
+"""Fixtures of tests in network namespaces. A conftest imports by name the fixtures that its tests need."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
 
 @pytest.fixture(scope="session", autouse=True)
 def means() -> None:
-    """Fail, and don't skip, where these tests can't be run: privacy that was not looked at is not there."""
+    """Fail instead of skipping if these tests can't run: untested privacy must not pass."""
     if obstacle := find_obstacle():
         pytest.fail(obstacle, pytrace=False)
     if not is_program(bundled_engine()):
@@ -36,6 +36,6 @@ def machine() -> Iterator[Namespace]:
 
 @pytest.fixture
 def hub(machine: Namespace) -> Iterator[Hub]:
-    """A hub on that machine, not yet up."""
+    """A hub on that machine, not up yet."""
     with make_hub(machine.prefix, PORTS) as made:
         yield made

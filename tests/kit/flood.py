@@ -1,4 +1,4 @@
-"""Somebody who joins without media and takes all that TURN gives for it: `python -m tests.kit.flood`."""
+"""A client that joins without media and takes as many TURN allocations as it can: `python -m tests.kit.flood`."""
 
 import asyncio
 import hashlib
@@ -26,13 +26,13 @@ UDP = b"\x11\0\0\0"
 
 ANSWER_SECONDS = 20.0
 
-# What a client takes at one TURN URL: two peer connections, three network interfaces.
+# The allocations of an ordinary client at one TURN URL: two peer connections, three network interfaces.
 USUAL = 6
 
 
 @dataclass(frozen=True)
 class Credential:
-    """What LiveKit hands a participant for TURN."""
+    """The TURN credentials that LiveKit gives a participant."""
 
     username: str
     password: str
@@ -40,7 +40,7 @@ class Credential:
 
 @dataclass
 class Guest:
-    """One join, with nothing but signalling."""
+    """One join, with signalling only."""
 
     session: aiohttp.ClientSession
     connection: aiohttp.ClientWebSocketResponse
@@ -68,7 +68,7 @@ class TurnClient:
     server: tuple[str, int]
     address: str
     sockets: list[socket.socket] = field(default_factory=list)
-    """Of its allocations, which go when the process ends, without a word to the server."""
+    """The sockets of its allocations. They close when the process ends, without a message to the server."""
 
     def allocate(self, credential: Credential) -> int:
         """Take one more allocation; 0, or the error that the server answered."""
@@ -137,7 +137,7 @@ async def _run() -> None:
             guests.append(await join(url, given["others"][number // turn]))
             others.update(other.allocate(guests[-1].credential) for _ in range(USUAL))
     print(json.dumps({"codes": codes, "others": others}), flush=True)
-    # Whoever ends the flood closes stdin. What was taken is not given back.
+    # The parent process closes stdin to end the flood. The allocations are not released.
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     for guest in guests:
         await guest.leave()
@@ -145,10 +145,10 @@ async def _run() -> None:
 
 @contextmanager
 def flooding(prefix: Sequence[str], **given: Any) -> Iterator[dict[str, dict[str, int]]]:
-    """A flood from another process. `given`: `url`; `tokens` to join with one after another, with `each` allocations a
-    join; `others`, tokens of people who come meanwhile and want what a client usually takes; `server` of TURN; and the
-    addresses of both, `address` and `other_address`. Says how often each error was answered to whom, 0 for none. All
-    stay in for as long as the server lets them."""
+    """A flood from another process. `given` has `url`; `tokens`, to join with one after another, with `each`
+    allocations for each join; `others`, tokens of ordinary clients that come meanwhile; `server` of TURN; and the
+    addresses of both groups, `address` and `other_address`. Returns for each group how often the server answered each
+    error, 0 for none. All clients stay connected for as long as the server allows it."""
     argv = [*prefix, sys.executable, "-m", "tests.kit.flood"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None

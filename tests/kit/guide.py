@@ -1,8 +1,7 @@
-"""A guide as its reader follows it: the commands of a page, typed in their order on the machines that it speaks of.
-
-`sh` is typed on the hub's machine, `sh elsewhere` on another one. `yaml hub.yaml` is written as hub.yaml before what
-follows is typed. The `text` after commands is what they print: each of its lines has to be among theirs, where `…`
-stands for anything and numbers may be others.
+"""Follows a guide as its reader does: types the commands of a page in their order on the machines that it names. `sh`
+is typed on the hub's machine, `sh elsewhere` on another one. `yaml hub.yaml` is written as hub.yaml before the next
+commands. The `text` after commands is their output: the commands must print each of its lines, where `…` stands for
+anything and numbers may differ.
 """
 
 import os
@@ -22,8 +21,8 @@ from tests.documents import ROOT, list_blocks
 from tests.kit.hub import make_hub
 from tests.kit.netns import Namespace
 
-# Programs that are called by name in a guide, and what stands for them: the package without an installation, and root
-# who needs nobody's leave. `logs -f` never ends by itself. A reader's stdout is a terminal, where `up` prints the link.
+# Replacements for programs that a guide calls by name: the package without an installation, and `sudo` for root, who
+# does not need it. `logs -f` never ends by itself. A reader's stdout is a terminal, where `up` prints the link.
 _PROGRAMS = {
     "lkhub": f"""
         case " $* " in *" logs "*" -f "*) timeout 3 {shlex.quote(sys.executable)} -m lkhub "$@"; exit 0;; esac
@@ -33,17 +32,17 @@ _PROGRAMS = {
     "sudo": 'exec "$@"',
 }
 
-# No address of documentation is one of the internet, so on a machine of a test the reader's is another: the hub's, and
-# that of somebody elsewhere.
+# Documentation addresses are not public ones, so tests replace them by other addresses: the hub's, and that of a client
+# elsewhere.
 PUBLIC, STRANGE = "1.2.3.4", "1.2.3.9"
 
-# The longest is a first start with its calls.
+# The slowest command is a first start with its calls.
 BLOCK_SECONDS = 120
 
 
 @dataclass
 class Desk:
-    """A shell on one machine that keeps its variables from block to block. `prefix` leads into the machine's
+    """A shell on one machine that keeps its variables from block to block. `prefix` runs it in the machine's
     namespace."""
 
     folder: Path
@@ -52,7 +51,7 @@ class Desk:
     programs: Mapping[str, str] = field(default_factory=dict)
 
     def type(self, text: str) -> str:
-        """All that the commands print. They must succeed."""
+        """The whole output of the commands. They must succeed."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("LKHUB_", "LIVEKIT_"))}
         path = f"{self._install()}:{os.environ['PATH']}"
         environ = {**clean, **self.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
@@ -86,7 +85,7 @@ def sit_down(
     environ: Mapping[str, str] = MappingProxyType({}),
     programs: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Desk]:
-    """A desk at the hub's machine. There is no spec yet, and what is started is ended."""
+    """A shell on the hub's machine. There is no spec yet, and all started processes are ended."""
     with make_hub(machine.prefix) as hub:
         hub.spec.unlink()
         yield Desk(hub.folder, machine.prefix, {"LKHUB_STATE": str(hub.state), **environ}, programs)
@@ -99,7 +98,7 @@ def sit_elsewhere(machine: Namespace, environ: Mapping[str, str] = MappingProxyT
 
 
 def follow(page: Path, hub: Desk, elsewhere: Desk | None = None, own: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Do what the page says, in its order. `own` are the reader's own addresses and names: by those of the page."""
+    """Do what the page says, in its order. `own` maps the page's addresses and names to the reader's own."""
     printed = ""
     for block in list_blocks(page):
         text = block.text
@@ -122,14 +121,14 @@ def follow(page: Path, hub: Desk, elsewhere: Desk | None = None, own: Mapping[st
 
 
 def _carry_files(here: Path, there: Path) -> None:
-    """What a reader copies to the other machine by hand."""
+    """The files that a reader copies to the other machine by hand."""
     for file in here.iterdir():
         if file.is_file() and not file.name.startswith(".") and file.name != "hub.yaml":
             shutil.copy(file, there)
 
 
 def is_among(line: str, printed: str) -> bool:
-    """Whether the line is among what was printed, apart from numbers, spaces and what `…` stands for."""
+    """Whether the line was printed, apart from numbers, spaces and the text that `…` stands for."""
     parts = [re.escape(part) for part in re.split(r"…|\d+|\s+", line.strip())]
     marks = [
         {"…": ".*"}.get(mark, r"\d+" if mark.isdigit() else r"\s+") for mark in re.findall(r"…|\d+|\s+", line.strip())

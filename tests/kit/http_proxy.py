@@ -1,5 +1,5 @@
-"""An HTTP proxy as offices have it: it opens connections for CONNECT, but to names on its list alone, and writes down
-all that it is asked for.
+"""An HTTP proxy as offices use it: it opens connections for CONNECT, but only to the names on its list, and logs every
+request.
 
 The process is `python -m tests.kit.http_proxy ADDRESS PORT NAME…`; each line of its output is a request's first line.
 """
@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 @contextmanager
 def http_proxy(machine: Namespace, address: str, port: int, log: Path, *names: str) -> Iterator[None]:
-    """The proxy on a machine; what it is asked for is in `log`, after a line `ready`."""
+    """The proxy on a machine; its requests are in `log`, after a line `ready`."""
     argv = [*machine.prefix, sys.executable, "-m", "tests.kit.http_proxy", address, str(port), *names]
     with log.open("w") as output, subprocess.Popen(argv, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
@@ -53,7 +53,7 @@ class _Proxy(http.server.BaseHTTPRequestHandler):
 
 
 def _carry(near: socket.socket, far: socket.socket) -> None:
-    """Both ways, until one of them ends."""
+    """Forward in both directions, until one of them ends."""
     while True:
         ready, _, _ = select.select([near, far], [], [])
         for end in ready:

@@ -1,4 +1,4 @@
-"""A real hub for a test, on ports and in a state directory of its own."""
+"""A real hub for a test, on its own ports and in its own state directory."""
 
 import json
 import os
@@ -57,7 +57,7 @@ class Hub:
 
     @property
     def tls_lines(self) -> str:
-        """For `write_spec`: the hub certifies itself, and has its front door on its own ports."""
+        """For `write_spec`: the hub certifies itself, and its edge listens on its own ports."""
         return f"tls: {{mode: internal, listen: {self.ports['https']}, http: {self.ports['http']}}}\n"
 
     def run(self, *arguments: str, timeout: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -110,7 +110,7 @@ class Hub:
 
 @contextmanager
 def make_hub(prefix: Sequence[str] = (), ports: dict[str, int] | None = None) -> Iterator[Hub]:
-    """A hub with a spec, not yet up. Whatever happens, nothing of it is left running."""
+    """A hub with a spec, not up yet. Whatever happens, none of its processes is left running."""
     # Not pytest's tmp_path: the name of a socket in there would be too long for the system.
     folder = Path(tempfile.mkdtemp(prefix="hub-"))
     hub = Hub(folder, ports or free_ports(), prefix)
@@ -123,13 +123,13 @@ def make_hub(prefix: Sequence[str] = (), ports: dict[str, int] | None = None) ->
 
 
 def kill_supervisor(hub: Hub) -> None:
-    """`kill -9` of the supervisor, which is gone then."""
+    """`kill -9` of the supervisor; returns when it is gone."""
     supervisor = psutil.Process(hub.supervisor_pid())
     supervisor.kill()
     wait_until(lambda: not supervisor.is_running() or supervisor.status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 def free_ports() -> dict[str, int]:
-    """Ports that are free, and a start of a hundred for the relay."""
+    """Free ports, and the first of a hundred for the relay."""
     ports = {name: free_port() for name in ("udp", "signal", "turn", "web", "https", "http")}
     return {**ports, "relay": 20000 + ports["udp"] % 100 * 100}

@@ -1,4 +1,4 @@
-"""What people and devices are given of a hub: links to its rooms, and the root that they trust."""
+"""Join links of a hub, and the root that devices trust."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from tests.kit.hub import Hub
 
 
 def root_of(hub: Hub) -> Path:
-    """The root of a hub that certifies itself, as `lkhub trust` hands it out."""
+    """The root of a hub that certifies itself, as `lkhub trust` prints it."""
     return hub.state / "ca" / "root.crt"
 
 
 def links_of(hub: Hub, room: str) -> list[str]:
-    """Links for two people to one room, as `lkhub token --link` makes them."""
+    """Links for two participants to one room, as `lkhub token --link` makes them."""
     key, secret = next(iter(load_keys(str(hub.state / "keys.yaml")).items()))
     web = json.loads((hub.state / "applied.json").read_text())["urls"]["web"]
     grants = (Grant(identity, join_grant(room)) for identity in ("ann", "bob"))

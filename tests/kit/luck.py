@@ -1,9 +1,7 @@
-"""Bad luck, again and again: `python -m tests.kit.luck --cycles 200 --seed 1`.
-
-One hub is brought up, changed, changed in vain, loses one or two of its processes to `kill -9`, is brought up again and
-taken down, in ways that the seed chooses, with a call running in most cycles. After each step everything that must hold
-is looked at: no process is left over or on no record, none is killed that is not the hub's, the keys stay, and no call
-is cut by a step that docs/concepts/processes.md does not name.
+"""Cycles of random failures: `python -m tests.kit.luck --cycles 200 --seed 1`. One hub is started, changed, changed
+with errors, loses one or two of its processes to `kill -9`, is started again and stopped. The seed chooses the steps,
+and a call runs in most cycles. After each step all invariants are checked: no process is left over or without a record,
+no foreign process is killed, the keys stay, and no step interrupts a call unless docs/concepts/processes.md says so.
 """
 
 import argparse
@@ -39,13 +37,13 @@ from tests.kit.ports import free_port
 from tests.kit.signals import Signals, noting_signals
 from tests.waiting import until
 
-# A client that was cut off by a process that is started again at once.
+# The time for a client to come back when a process is started again at once.
 BACK_SECONDS = 40.0
 
 
 @dataclass
 class Call:
-    """Ann, who speaks, and Bob, who hears her, with every cut that either of them has noticed."""
+    """Ann, who speaks, and Bob, who hears her, with every interruption that either of them has noticed."""
 
     ann: Person
     bob: Person
@@ -59,7 +57,7 @@ class Call:
 
 
 class Luck:
-    """One hub and all that happens to it. `say` hears of every step, and `signals` of what is sent to whom."""
+    """One hub and its random steps. `say` is called for every step; `signals` has the signals that processes got."""
 
     def __init__(self, hub: Hub, seed: int, signals: Signals) -> None:
         self.hub = hub
@@ -105,12 +103,12 @@ class Luck:
         hub = replace(self.hub, ports={**self.hub.ports, **ports})
         more = f"livekit: {{room: {{max_participants: {wanted['people']}}}}}\n"
         hub.write_spec((hub.tls_lines if wanted["tls"] else "") + more, reach="lan" if wanted["tls"] else "local")
-        # Of its own: media of a LAN takes 7881 else, which another hub may have.
+        # A separate port: otherwise media with `reach: lan` uses 7881, which another hub may have.
         text = self.hub.spec.read_text()
         self.hub.spec.write_text(text.replace("media: {", f"media: {{tcp: {self.tcp}, "))
 
     async def status(self) -> dict[str, Any]:
-        """What `lkhub status --json` prints, without the time that a command takes."""
+        """The document of `lkhub status --json`, without starting a command."""
         return await run_sync(lambda: read_status(self.paths).as_json())
 
     @property
@@ -126,7 +124,8 @@ class Luck:
         return done.stderr
 
     async def change(self) -> None:
-        """One that is taken: at once where it interrupts nobody, else when nobody is in a call, or now."""
+        """A change that is accepted: applied at once if it interrupts no call, otherwise when nobody is in a call, or
+        with `--now`."""
         kind = self.random.choice(["serve", "media", "media", "media now", "back and forth", "none"])
         before = await self.pids()
         if kind == "serve":
@@ -138,7 +137,7 @@ class Luck:
         with self.cut_allowed(kind == "media now"):
             said = await self.up(*(["--now"] if kind == "media now" else []))
             if kind == "back and forth":
-                # What was asked for last is what stays, and what waited before is not made behind it.
+                # The newest change wins; a change that was pending before must not be applied after it.
                 self.base["people"] -= 1
                 self.write()
                 await self.up()
@@ -150,7 +149,7 @@ class Luck:
         assert ("pending" in said) == self.waits or kind == "back and forth", said
 
     async def change_in_vain(self) -> None:
-        """One that is refused: by the spec, or by a port that somebody has."""
+        """A change that is refused: by a fault of the spec, or by a port that another program has."""
         kinds = ["spec", "web", *(["https"] if self.base["tls"] else [])]
         kind = self.random.choice(kinds)
         before = await self.pids()
@@ -164,14 +163,15 @@ class Luck:
             else:
                 self.write(https=port)
             with self.cut_allowed(False):
-                # What waits behind a call is not tried yet. Another TLS port is told by media too.
+                # A pending change has not been tried yet. Another TLS port also restarts media.
                 waits = self.waits or (kind == "https" and self.call is not None)
                 await self.up(fails=kind == "spec" or not waits)
                 await self.check()
         self.write()
         after = await self.pids()
         kept = set(before) - ({"serve"} if kind == "web" else set())
-        # A refused one may have been asked for while another waited; that one is made or dropped, and never both.
+        # A change may be refused while another one is pending; the pending one is either applied or dropped, never
+        # both.
         assert {name: after[name] for name in kept if name != "media"} == {
             name: before[name] for name in kept if name != "media"
         }
@@ -179,11 +179,11 @@ class Luck:
             assert after["media"] == before["media"]
 
     async def kill(self) -> None:
-        """`kill -9` of one or two processes, sometimes while an `up` is at work."""
+        """`kill -9` of one or two processes, sometimes while an `up` runs."""
         pids = {**await self.pids(), "supervisor": await run_sync(self.find_supervisor)}
         names = self.random.sample(sorted(pids), self.random.choice([1, 2]))
         busy = self.random.random() < 0.3
-        # Who they are now: by the time of the kill, the pid of one that has ended may be somebody else's.
+        # Identify the processes now: at the time of the kill, the pid of an ended one may belong to another program.
         chosen = {name: identify(pids[name]) for name in names}
         shown = " and ".join(f"{name} (pid {pids[name]})" for name in names)
         self.say(f"kill: {shown}{' during up' if busy else ''}")
@@ -206,7 +206,7 @@ class Luck:
                 await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the supervisor has started again what it lost."""
+        """Wait until the supervisor has restarted the lost processes."""
         deadline = time.monotonic() + 60
         while True:
             status = await self.status()
@@ -247,7 +247,7 @@ class Luck:
         self.say("call: begins")
 
     async def expect_call(self) -> None:
-        """Who was cut off is back, or could not be."""
+        """Participants that were interrupted are back, or could not come back."""
         if self.call is None:
             return
         heard = len(self.call.bob.ear_of("ann").heard)
@@ -267,7 +267,7 @@ class Luck:
 
     @contextmanager
     def cut_allowed(self, allowed: bool) -> Iterator[None]:
-        """Whether what is done may interrupt the call."""
+        """Whether the current step may interrupt the call."""
         before = (len(self.call.cuts), len(self.call.ended)) if self.call else (0, 0)
         yield
         after = (len(self.call.cuts), len(self.call.ended)) if self.call else (0, 0)
@@ -289,7 +289,7 @@ class Luck:
         assert status["hub"]["state"] == "running", status
         names = {"media", "relay", "serve", *(["edge"] if self.base["tls"] else [])}
         assert {process["name"] for process in status["processes"]} == names
-        # A process that was killed a moment ago may be another one since the status.
+        # A process that was killed a moment ago may have been replaced since the status.
         await until(lambda: self.find_differences() == [], f"the records; {self.find_differences()}", 20)
         await until(lambda: not self.find_strays(), f"the end of {self.find_strays()}", 20)
         keys = Path(self.paths.keys).read_text()
@@ -301,12 +301,12 @@ class Luck:
         self.check_strangers()
 
     def find_strays(self) -> set[int]:
-        """Processes of this hub that its supervisor does not know."""
+        """Processes of this hub that are unknown to its supervisor."""
         status = ask(self.paths.control, StatusRequest())
         return {each.pid for each in self.list_own()} - {each.pid for each in status.processes} - {status.pid}
 
     def find_differences(self) -> list[str]:
-        """Processes that run and are on no record, or on a wrong one."""
+        """Running processes without a record, or with a wrong one."""
         found = []
         for process in ask(self.paths.control, StatusRequest()).processes:
             try:
@@ -323,7 +323,7 @@ class Luck:
             raise AssertionError(f"somebody else's process has ended with {code}: {signals}; {self.steps[-6:]}")
 
     def check_other(self, other: Hub, before: dict[str, int]) -> None:
-        """Another hub on this machine is as it was."""
+        """Another hub on this machine is unchanged."""
         after = other.pids()
         gone = {name: pid for name, pid in before.items() if after.get(name) != pid}
         if gone:
@@ -332,7 +332,7 @@ class Luck:
             raise AssertionError(f"{found}\nafter {self.steps[-12:]}")
 
     def list_own(self) -> list[psutil.Process]:
-        """Every process that was started with this hub's state directory, commands that end among them."""
+        """Every process that was started with this hub's state directory, including short commands."""
         wanted, found = f"LKHUB_STATE={self.hub.state}".encode(), []
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:
@@ -346,7 +346,7 @@ class Luck:
 
 
 async def try_luck(cycles: int, seed: int) -> dict[str, int]:
-    """Run the cycles; how often what happened. AssertionError where something does not hold."""
+    """Run the cycles and return how often each step happened. Raises AssertionError if an invariant is broken."""
     with noting_signals() as signals, make_hub() as other, make_hub() as hub:
         await run_sync(lambda: other.up("--no-verify"))
         beside = await run_sync(other.pids)

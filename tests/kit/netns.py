@@ -1,6 +1,5 @@
-"""Network namespaces: machines of a test's own, with interfaces, routes, a firewall and a resolver.
-
-Names carry the test run's process, so that runs don't meet, and the next run can remove what a killed one left.
+"""Network namespaces: the machines of a test, with interfaces, routes, a firewall and a resolver. Their names contain
+the pid of the test run, so that runs don't collide, and a later run can remove the namespaces of a killed one.
 """
 
 import itertools
@@ -29,14 +28,14 @@ TOOLS = {
     "tcpdump": "tcpdump",
 }
 
-# Where `ip netns exec` takes a namespace's own files of /etc from.
+# The folder from which `ip netns exec` takes a namespace's own files of /etc.
 _ETC = Path("/etc/netns")
 
 _PREFIX = "lkhub"
 _numbers = itertools.count()
 
-# Without it the link-local address of every interface becomes usable a second or two later, and a browser breaks off
-# what it loads when an address changes.
+# Without this, the link-local address of every interface becomes usable a second or two later, and a browser aborts
+# loading when an address changes.
 _NO_DETECTION = "for each in all default; do echo 0 >/proc/sys/net/ipv6/conf/$each/accept_dad || true; done"
 
 # A tun interface has a carrier for as long as a program holds it open.
@@ -51,7 +50,7 @@ sys.stdin.read()
 
 
 def find_obstacle() -> str:
-    """Why namespaces can't be made here, in one line; "" where they can."""
+    """Why namespaces can't be made here, in one line; "" if they can."""
     if os.geteuid() != 0:
         return "namespace tests need root: run them as root, or leave them out with -m 'not namespaces'"
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -67,11 +66,11 @@ class Namespace:
 
     @property
     def prefix(self) -> list[str]:
-        """What goes in front of a command line to run it in here."""
+        """The prefix of a command line that runs it in this namespace."""
         return ["ip", "netns", "exec", self.name]
 
     def run(self, *argv: str, text: str | None = None) -> str:
-        """The output of a command that must succeed; `text` is its input."""
+        """Run a command that must succeed and return its output; `text` is its input."""
         return _run(*self.prefix, *argv, text=text)
 
     def add_address(self, interface: str, address: str) -> None:
@@ -80,37 +79,36 @@ class Namespace:
         _run("ip", "-n", self.name, "address", "add", address, "dev", interface, *(["nodad"] if ":" in address else []))
         link = ["ip", "-n", self.name, "-oneline", "link"]
         _run(*link, "set", interface, "up")
-        # The kernel takes up to a second to count it as running; before that programs do not see it.
+        # The kernel takes up to a second to report the interface as running; before that, programs do not see it.
         running = re.compile(r" state (UP|UNKNOWN) ")
         wait_until(lambda: running.search(_run(*link, "show", interface)), f"{interface} is up in {self.name}")
 
     def add_bridge(self, interface: str, address: str) -> None:
-        """A bridge, as container and virtual machine managers have them."""
+        """A bridge, as managers of containers and virtual machines make them."""
         _run("ip", "-n", self.name, "link", "add", interface, "type", "bridge")
         self.add_address(interface, address)
 
     def add_default_route(self, via: str, metric: int = 0) -> None:
-        """Everything else goes to this gateway. A lower metric goes first."""
+        """Set the default route to this gateway. The lowest metric is used."""
         _run("ip", "-n", self.name, "route", "add", "default", "via", via, "metric", str(metric))
 
     def name_hosts(self, addresses: Mapping[str, str]) -> None:
-        """Names that programs started in here from now on know, with their addresses. `lo` stays localhost."""
+        """Set the host names, with their addresses, for programs that are started in this namespace from now on. `lo`
+        stays localhost."""
         lines = ["127.0.0.1 localhost", "::1 localhost", *(f"{address} {name}" for name, address in addresses.items())]
         (_ETC / self.name).mkdir(parents=True, exist_ok=True)
         (_ETC / self.name / "hosts").write_text("\n".join(lines) + "\n")
 
     def pids(self) -> list[int]:
-        """Processes in here."""
+        """Processes in this namespace."""
         done = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True)
         return [int(pid) for pid in done.stdout.split()]
 
 
 @contextmanager
 def namespace(purpose: str, resolver: str | None = None) -> Iterator[Namespace]:
-    """A namespace for as long as the block runs; what runs in it then is killed.
-
-    `resolver` is the one name server of programs in it; without one they have the machine's own, which
-    can't be reached from in here.
+    """A namespace for as long as the block runs; then its processes are killed. `resolver` is the only name server of
+    programs in it; without it they have the machine's own, which can't be reached from the namespace.
     """
     made = Namespace(f"{_PREFIX}-{os.getpid()}-{_started(os.getpid())}-{next(_numbers)}-{purpose}")
     try:
@@ -121,7 +119,7 @@ def namespace(purpose: str, resolver: str | None = None) -> Iterator[Namespace]:
             folder = _ETC / made.name
             folder.mkdir(parents=True)
             (folder / "resolv.conf").write_text(f"nameserver {resolver}\noptions timeout:1 attempts:1\n")
-            # Else a resolver daemon of the machine would ask for us, out of another namespace.
+            # Otherwise a resolver daemon of the machine would send the queries, from another namespace.
             (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
         yield made
     finally:
@@ -139,7 +137,7 @@ def connect(one: Namespace, other: Namespace, interface: str, other_interface: s
 
 @contextmanager
 def tunnel(namespace: Namespace, interface: str, address: str) -> Iterator[None]:
-    """A tun interface with a program behind it, as VPNs have them."""
+    """A tun interface with a program behind it, as VPNs use them."""
     pipe = subprocess.PIPE
     argv = [*namespace.prefix, sys.executable, "-c", _HOLD_TUN, interface]
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
@@ -154,8 +152,8 @@ def tunnel(namespace: Namespace, interface: str, address: str) -> Iterator[None]
 
 @contextmanager
 def dropping(namespace: Namespace, *matches: str, verdict: str = "drop") -> Iterator[None]:
-    """A firewall in the namespace that drops arriving packets that one of `matches` (nftables) fits; or what else
-    `verdict` says."""
+    """A firewall in the namespace that drops arriving packets which fit one of `matches` (nftables), or applies another
+    `verdict` to them."""
     rules = "".join(f"  {match} counter {verdict}\n" for match in matches)
     chain = f"chain arriving {{\n  type filter hook input priority filter\n{rules}}}"
     namespace.run("nft", "-f", "-", text=f"table inet lkhub {{\n{chain}\n}}\n")
@@ -182,14 +180,14 @@ def _remove(namespace: Namespace) -> None:
         return not pids
 
     wait_until(kill_all, f"no process in {namespace.name}")
-    # Another test run may be removing what a killed one left, too.
+    # Another test run may be removing the same namespaces.
     subprocess.run(["ip", "netns", "delete", namespace.name], capture_output=True)
     assert not Path("/run/netns", namespace.name).exists(), f"{namespace.name} can't be removed"
     shutil.rmtree(_ETC / namespace.name, ignore_errors=True)
 
 
 def _started(pid: int) -> str:
-    """When the process started, in ticks since boot; "" where there is none."""
+    """When the process started, in ticks since boot; "" if there is no such process."""
     process = identify(pid)
     return process.started.rpartition("/")[2] if process else ""
 

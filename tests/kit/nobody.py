@@ -19,17 +19,15 @@ _HOME = Path(sys.base_prefix)
 
 @contextmanager
 def as_nobody(hub: Hub, folder: Path) -> Iterator[Path]:
-    """Everything of `hub` runs as nobody as long as the block does. Gives the engine's file, a copy in `folder` that
-    stands for the installed one.
-
-    The hub's prefix must bring a mount namespace of its own, as `ip netns exec` does: what is mounted is seen there
-    alone.
+    """All processes of `hub` run as the user nobody while the block runs. Yields the engine's file, a copy in `folder`
+    in place of the installed one. The hub's prefix must make a separate mount namespace, as `ip netns exec` does, so
+    that the mounts are visible only there.
     """
     engine = folder / "lkhub-engine"
     shutil.copy(bundled_engine(), engine)
     script = "\n".join(["set -e", *_mount(folder, engine), f'exec {_DROP} {_environ(hub)} "$@"'])
     before = hub.prefix
-    # Nobody is not let into pytest's own folders, which belong to who runs it.
+    # The user nobody may not enter pytest's own folders, which belong to the user that runs the tests.
     os.chown(hub.folder, NOBODY, NOBODY)
     hub.prefix = [*before, "sh", "-c", script, "sh"]
     try:
@@ -47,8 +45,8 @@ def _environ(hub: Hub) -> str:
 
 
 def _mount(folder: Path, engine: Path) -> Iterator[str]:
-    """Commands that lay the copy over the installed engine, and open the way to Python and to the source where it is a
-    developer's own."""
+    """Commands that mount the copy over the installed engine, and give access to Python and to the source if they are
+    in a developer's private folder."""
     yield f"mount --bind {engine} {bundled_engine()}"
     needed = [path for path in (_HOME, _ROOT) if _find_closed(path)]
     for number, path in enumerate(needed):
@@ -63,6 +61,6 @@ def _mount(folder: Path, engine: Path) -> Iterator[str]:
 
 
 def _find_closed(path: Path) -> Path | None:
-    """The first folder on the way to `path` that others may not pass."""
+    """The first folder of `path` that other users may not enter."""
     way: Sequence[Path] = [*reversed(path.parents), path]
     return next((part for part in way if not part.stat().st_mode & stat.S_IXOTH), None)

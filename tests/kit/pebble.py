@@ -1,7 +1,5 @@
-"""A real ACME server, Pebble, on a machine of a test's own.
-
-A proof that fails is refused at once, as Let's Encrypt does it; Caddy's own ACME server (tests.kit.acme) waits for it
-to come true.
+"""A real ACME server, Pebble, on a machine of the test. It refuses a failed proof at once, as Let's Encrypt does;
+Caddy's own ACME server (tests.kit.acme) tries again until it succeeds.
 """
 
 import json
@@ -21,12 +19,12 @@ PORT, _MANAGEMENT_PORT = 14000, 15000
 
 @dataclass(frozen=True)
 class Pebble:
-    """An authority that is running. It finds names where its machine does, and looks on ports 80 and 443."""
+    """A running authority. It resolves names as its machine does, and connects to ports 80 and 443."""
 
     machine: Namespace
 
     def read_root(self) -> str:
-        """The root of what it issues, PEM; a new one for each run."""
+        """The root of its certificates, PEM; a new one for each run."""
         return self.machine.run("curl", "-sSk", f"https://127.0.0.1:{_MANAGEMENT_PORT}/roots/0")
 
 
@@ -34,7 +32,8 @@ class Pebble:
 def running(
     machine: Namespace, folder: Path, certificate: Path, key: Path, accounts: Mapping[str, str] | None = None
 ) -> Iterator[Pebble]:
-    """Pebble, whose own HTTPS has this certificate. With `accounts`, MAC keys by id, it certifies for nobody else."""
+    """Pebble, with this certificate for its own HTTPS. With `accounts` (MAC keys by id) it certifies only for these
+    accounts."""
     program = shutil.which("pebble")
     assert program, "pebble is not installed: apt-get install pebble"
     config = {
@@ -48,7 +47,7 @@ def running(
         "externalAccountMACKeys": accounts or {},
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-    # Else it sleeps and refuses at random, to try clients out.
+    # Otherwise it sleeps and refuses at random, to test clients.
     environ = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"}
     argv = [*machine.prefix, program, "-config", str(folder / "pebble.json")]
     with (

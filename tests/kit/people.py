@@ -1,4 +1,4 @@
-"""Participants made with the `livekit` Python SDK: they speak and show, and notice every gap."""
+"""Participants of the `livekit` Python SDK: they publish sound and pictures, and notice every gap."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.waiting import until
 
 SAMPLE_RATE = 48_000
 FRAME_SAMPLES = 480  # 10 ms
-LOUD = 1_000  # of 32,767; the tone has 8,000, what the codec makes of silence is far below
+LOUD = 1_000  # of 32,767; the tone has 8,000, decoded silence is far below
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Ear:
 
 
 class Person:
-    """One participant of one room. `unnamed`: it does not say what its tracks are, as programs often do."""
+    """One participant of one room. `unnamed`: its tracks have no source, as those of many programs."""
 
     def __init__(self, url: str, token: str, *, unnamed: bool = False) -> None:
         self.url, self.token, self.unnamed = url, token, unnamed
@@ -88,7 +88,7 @@ async def _play(source: rtc.AudioSource) -> None:
         samples = np.arange(phase, phase + FRAME_SAMPLES)
         tone = (8_000 * np.sin(2 * np.pi * 440 * samples / SAMPLE_RATE)).astype(np.int16)
         phase += FRAME_SAMPLES
-        # Waits until there is room in the source's queue, which empties in real time.
+        # Waits until there is space in the source's queue, which empties in real time.
         await source.capture_frame(rtc.AudioFrame(tone.tobytes(), SAMPLE_RATE, 1, FRAME_SAMPLES))
 
 

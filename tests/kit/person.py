@@ -1,7 +1,7 @@
-"""A Python SDK participant in a process of its own: `python -m tests.kit.person`.
+"""A participant of the Python SDK in a separate process: `python -m tests.kit.person`.
 
-As `engine/internal/sdkperson`: `{"url", "token"}` on stdin; counts by `IDENTITY/audio` and `IDENTITY/video`
-on stdout, a JSON object a line; leaves when stdin ends. With `--unnamed` it does not say what its tracks are.
+As `engine/internal/sdkperson`: `{"url", "token"}` on stdin; counts by `IDENTITY/audio` and `IDENTITY/video` on stdout,
+a JSON object a line; leaves when stdin ends. With `--unnamed` its tracks have no source.
 """
 
 import asyncio

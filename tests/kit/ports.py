@@ -1,4 +1,4 @@
-"""Ports for tests that a test names before anything listens on them."""
+"""Ports that a test can name before a process listens on them."""
 
 import fcntl
 import os
@@ -8,13 +8,13 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-# Linux gives 32768 to 60999 to every socket that asks for no port in particular. A port from there that is free now may
-# be somebody's before it is bound. Relays of tests use 20000 and above.
+# Linux gives 32768 to 60999 to every socket that asks for no port in particular. A port from that range that is free
+# now may be taken before it is bound. Relays of tests use 20000 and above.
 RANGE = range(10_000, 20_000)
 
 
 def free_port() -> int:
-    """A port that is free over TCP and UDP on 127.0.0.1, and that no other test is given while this process lives."""
+    """A port that is free over TCP and UDP on 127.0.0.1, and that no other test gets while this process lives."""
     for port in random.sample(RANGE, len(RANGE)):
         if _reserve(port) and _is_free(port):
             return port

@@ -1,6 +1,6 @@
 """Real proxies in front of a hub: the snippets of `lkhub render proxy`, in the smallest configuration around them.
 
-Nothing of a snippet is changed but where a certificate lies and where nginx logs, which are the machine's own affair.
+A snippet is changed only in the paths of certificates and of nginx's log, which depend on the machine.
 """
 
 import os
@@ -21,7 +21,7 @@ _STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a proxy finds what it needs: its snippets, the certificate that it serves, a place for its own files."""
+    """The paths that a proxy needs: its snippets, its certificate, a folder for its own files."""
 
     snippets: Path
     certificate: Path
@@ -29,7 +29,7 @@ class Place:
     folder: Path
 
     def take(self, name: str, *changes: tuple[str, str]) -> str:
-        """The text of a snippet with each of `changes` made; what a change replaces must be in it."""
+        """The text of a snippet with each of `changes` made; the snippet must contain the replaced text."""
         text = (self.snippets / name).read_text()
         for old, new in changes:
             assert old in text, f"{old!r} is not in {name}"
@@ -44,18 +44,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy that is running."""
+    """A running proxy."""
 
     folder: Path
 
     def said(self) -> str:
-        """All that it has logged."""
+        """Its whole log."""
         return "".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
 
 def find_program(name: str) -> str:
-    """A proxy's program; AssertionError with what installs it where there is none."""
-    # Traefik is a package of PyPI's: in the environment that runs the tests.
+    """A proxy's program. Raises AssertionError with the command that installs it if it is missing."""
+    # Traefik is a package from PyPI, in the environment that runs the tests.
     found = shutil.which(name) or shutil.which(name, path=sysconfig.get_path("scripts"))
     how = f"apt-get install {PACKAGES[name]}" if name in PACKAGES else "scripts/setup dev"
     assert found, f"{name} is not installed: {how}"
@@ -135,7 +135,7 @@ def _prepare_caddy(place: Place) -> Sequence[str]:
 def _prepare_haproxy(place: Place) -> Sequence[str]:
     both = place.write("both.pem", place.certificate.read_text() + place.key.read_text())
     snippet = place.take("haproxy-lkhub.cfg", ("/etc/haproxy/certs/rtc.example.com.pem", both))
-    # As Debian's: everything is logged.
+    # As in Debian: every request is logged.
     main = "global\n    log stdout format raw local0\ndefaults\n    log global\n    option httplog\n"
     files = (place.write("haproxy.cfg", main), place.write("haproxy-lkhub.cfg", snippet))
     return [find_program("haproxy"), "-db", "-f", files[0], "-f", files[1]]

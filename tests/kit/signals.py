@@ -1,4 +1,4 @@
-"""Which process has killed which: the signals that end processes, as the kernel saw them being sent."""
+"""Which process killed which: the signals that end processes, as the kernel recorded them."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _PREFIX = "lkhub-signals-"
 # SIGHUP, SIGINT, SIGQUIT, SIGABRT, SIGKILL, SIGSEGV, SIGTERM.
 _ENDING = (1, 2, 3, 6, 9, 11, 15)
 
-# A few thousand events: what a loaded machine sends within minutes.
+# A few thousand events: the signals of a loaded machine within minutes.
 _BUFFER_KB = 512
 
 _SENT = re.compile(r"^\s*(?P<sender>.+)-(?P<by>\d+)\s+\[.* signal_generate: sig=(?P<number>\d+) .* pid=(?P<to>\d+) ")
@@ -21,7 +21,8 @@ _SENT = re.compile(r"^\s*(?P<sender>.+)-(?P<by>\d+)\s+\[.* signal_generate: sig=
 
 @dataclass(frozen=True)
 class Signals:
-    """What `noting_signals` has noted. `trace` is None where this machine does not tell, as without root."""
+    """The signals that `noting_signals` recorded. `trace` is None if this machine does not record them, for example
+    without root."""
 
     trace: Path | None
 
@@ -36,7 +37,8 @@ class Signals:
 
 @contextmanager
 def noting_signals() -> Iterator[Signals]:
-    """Have the kernel note which process sends which a signal that ends it (tracefs, `signal:signal_generate`)."""
+    """Make the kernel record which process sends which other one a signal that ends it (tracefs,
+    `signal:signal_generate`)."""
     _remove_left()
     instance = _INSTANCES / f"{_PREFIX}{os.getpid()}"
     try:
@@ -57,7 +59,7 @@ def noting_signals() -> Iterator[Signals]:
 
 
 def _remove_left() -> None:
-    """Remove what runs left that were killed themselves."""
+    """Remove what killed runs have left."""
     for instance in _INSTANCES.glob(f"{_PREFIX}*"):
         if not Path("/proc", instance.name.removeprefix(_PREFIX)).exists():
             with suppress(OSError):

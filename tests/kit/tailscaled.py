@@ -1,10 +1,8 @@
-"""A stand-in for tailscaled: its local API on a Unix socket, as far as a certificate needs it.
-
-Its answers are those that tailscaled 1.83 gave to the same requests, on a tailnet of headscale's and on one with
-certificates, in their order: whose request it is, what this user may do, then whether the name can have a certificate.
-Issuing takes `issuing` seconds, and ends with the request that asked for it.
-While an authority refuses for a while (429, 5xx) 1.83 answers nothing and goes on trying for as long as it is asked,
-which is a long `issuing`; 1.104 answers 429.
+"""A stand-in for tailscaled: the part of its local API on a Unix socket that certificates need. Its answers are those
+that tailscaled 1.83 gave to the same requests, on a tailnet of headscale and on one with certificates. It checks in the
+same order: which user sends the request, what this user may do, then whether the name can have a certificate. Issuing
+takes `issuing` seconds, and ends with the request that started it. While an authority temporarily refuses (429, 5xx),
+1.83 does not answer and keeps trying while the request is open, which is a long `issuing`; 1.104 answers 429.
 """
 
 import json
@@ -23,9 +21,9 @@ from tests.certificates import Made
 
 @dataclass
 class Tailscaled:
-    """What it says, and whom it allows what. `asked` are the paths of all requests, `pairs` the certificate chains
-    that it gives out, by name. `tun`: it has an interface; without one it has userspace networking. `refusal` is what
-    it answers for a name that could have a certificate."""
+    """Its state and permissions. `asked` are the paths of all requests, `pairs` the certificate chains that it issues,
+    by name. `tun`: it has an interface; without one it has userspace networking. `refusal` is its answer for a name
+    that could have a certificate."""
 
     state: str = "Running"
     name: str = "hub.tail1234.ts.net"
@@ -77,7 +75,7 @@ class Tailscaled:
 
 VERSION = "1.83.0-t1234567-g89abcde"
 
-# What every answer has that is not refused at the door.
+# The headers of every answer, except those to requests that are refused first.
 _HEADERS = {
     "Tailscale-Version": VERSION,
     "Tailscale-Cap": "113",
@@ -100,14 +98,14 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
             return "unix"
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Nothing: requests are in `daemon.asked`."""
+            """Log nothing: requests are in `daemon.asked`."""
 
         def do_GET(self) -> None:
             daemon.asked.append(self.path)
             known = not self._is_foreign()
             answer = self._answer(urlsplit(self.path).path) if known else (403, _PLAIN, "invalid localapi request\n")
             if answer is None:
-                return  # whoever asked has gone
+                return  # the client has gone
             status, kind, text = answer
             body = text.encode()
             self.send_response_only(status)
@@ -158,7 +156,7 @@ def run_tailscaled(path: str, daemon: Tailscaled) -> Iterator[None]:
             return 200, "text/plain", texts[kind]
 
         def _issue(self, name: str) -> bool:
-            """Wait as for an authority, once for each name; False where whoever asked did not."""
+            """Wait as for an authority, once for each name; False if the client went away meanwhile."""
             if name not in daemon.issued:
                 gone, _, _ = select.select([self.connection], [], [], daemon.issuing)
                 if gone:
