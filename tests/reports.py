@@ -1,4 +1,4 @@
-"""What a supervisor and the engine's processes say, as far as a test cares."""
+"""Reports of a supervisor and the engine's processes, as far as tests need them."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/bare`."""
+"""A machine that has only Python."""

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/browser`."""
+"""Tests with Chromium."""

@@ -1,4 +1,5 @@
-"""The pages for those who see little, hear them read out, use a keyboard alone, or hit small targets badly."""
+"""The pages for people with low vision, with screen readers, with only a keyboard, or with difficulty hitting small
+targets."""
 
 from playwright.sync_api import BrowserContext, Page, expect
 

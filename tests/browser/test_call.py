@@ -24,7 +24,7 @@ PYTHON = [sys.executable, "-m", "tests.kit.person"]
 ENGINE = Path(__file__).parents[2] / "engine"
 PICTURE = Path(__file__).parents[2] / "docs" / "images" / "call.png"
 
-# Frames that the page's video elements have shown. Zero for a tile whose picture stands still.
+# Frames that the page's video elements have shown. Zero for a tile with a still picture.
 FRAMES = "() => [...document.querySelectorAll('video')].map(v => v.getVideoPlaybackQuality().totalVideoFrames)"
 
 # Whether an audio element plays something that can be heard.
@@ -117,7 +117,7 @@ def test_tracks_that_do_not_say_what_they_are_are_seen_and_heard(context: Browse
 
 @pytest.mark.field
 def test_who_resumes_still_sees_somebody_who_has_left_and_come_back(context: BrowserContext, hub: Hub) -> None:
-    """livekit-server tells whoever resumes of the sessions that ended just before, also of those that were replaced."""
+    """livekit-server reports to a client that resumes all sessions that ended just before, also replaced ones."""
     link = f"http://127.0.0.1:{hub.ports['web']}/join/back#{hub.token('back', 'ann')}"
     ann = browser.join(context, link).page
     bob = browser.join(context, f"http://127.0.0.1:{hub.ports['web']}/join/back", "Bob")
@@ -141,7 +141,7 @@ def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext
         expect(page.locator("[data-testid=ice-path]")).to_have_attribute("data-path", "udp")
     if os.environ.get("TAKE_PICTURES"):
         ann.bring_to_front()
-        ann.mouse.move(5, 5)  # off the tiles, whose buttons would be seen
+        ann.mouse.move(5, 5)  # away from the tiles, whose buttons would appear
         expect(ann.get_by_test_id("comings")).to_have_text("")
         expect(ann.locator("[data-testid=quality][data-quality=excellent]")).to_have_count(2)
         wait_until(partial(both_move, ann), "both pictures are seen")
@@ -209,7 +209,8 @@ def test_the_own_page_gets_one(context: BrowserContext, hub: Hub) -> None:
     assert page.evaluate(ASK_FOR_TOKENS, origin) == ["200", "415"]
 
 
-# Asks the hub for a token as a page may: with a JSON body, and with one that needs no leave to be sent.
+# Asks the hub for a token in the two forms that a page can send: with a JSON body, and with a body that needs no CORS
+# preflight.
 ASK_FOR_TOKENS = """
 async origin => {
   const answers = [];

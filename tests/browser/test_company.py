@@ -1,4 +1,4 @@
-"""Who is in a call, who comes and goes, and what each should know of it."""
+"""The people in a call, how they come and go, and what the page shows of that."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ ENCODING = """
 """
 
 
-# Whether somebody sees it: nothing else is above its middle.
+# Whether the element is visible: no other element covers its middle.
 IS_ON_TOP = """
 element => {
   element.parentElement.style.pointerEvents = 'auto';
@@ -52,7 +52,7 @@ element => {
 }
 """
 
-# Notices of who comes and goes stay, also on a machine where the next one takes a while.
+# Notices about arrivals and departures stay, also on a slow machine where the next one takes a while.
 HOLD_NOTICES = """
 () => {
   const original = window.setTimeout.bind(window);
@@ -60,7 +60,7 @@ HOLD_NOTICES = """
 }
 """
 
-# Whether a notice lies over the picture or the initials of somebody.
+# Whether a notice covers a person's picture or initials.
 COVERS_A_FACE = """
 () => {
   const boxes = selector => [...document.querySelectorAll(selector)].map(each => each.getBoundingClientRect());
@@ -84,7 +84,7 @@ def enter(context: BrowserContext, hub: Hub, room: str, name: str, camera: bool 
 
 @contextmanager
 def recorder(hub: Hub, room: str) -> Iterator[None]:
-    """A program that records: nobody sees it, and the server tells everyone that it is there."""
+    """A program that records: it is hidden, and the server announces the recording to everyone."""
     env = hub.env()
     grants = api.VideoGrants(room_join=True, room=room, hidden=True, recorder=True)
     token = api.AccessToken(env["LIVEKIT_API_KEY"], env["LIVEKIT_API_SECRET"]).with_identity("tape").with_grants(grants)
@@ -207,7 +207,7 @@ def test_the_screen_stays_on_in_a_call_and_low_power_mode_sends_less(context: Br
     ann.get_by_test_id("low-power").uncheck()
     expect(ann.get_by_test_id("call-problem")).to_contain_text("The camera is busy")
     expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "false")
-    # What is told of it ends when it is no longer so.
+    # The notice disappears when it no longer applies.
     ann.evaluate("() => window.giveCameraBack()")
     ann.get_by_test_id("camera").click()
     expect(ann.get_by_test_id("camera")).to_have_attribute("aria-pressed", "true")

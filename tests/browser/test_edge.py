@@ -1,4 +1,4 @@
-"""Chromium in calls through the hub's front door, and what it notices when a process behind it is killed.
+"""Chromium in calls through the hub's edge, and what it notices when the edge or a process behind it is killed.
 
 Ten kills by hand: `KILLS=10 scripts/test tests/browser/test_edge.py -s`.
 """
@@ -26,7 +26,7 @@ UNDISTURBED_SECONDS = 0.5
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    """A hub for this machine with TLS and its front door, on ports of its own."""
+    """A hub for this machine with TLS and an edge, on its own ports."""
     with make_hub(ports=free_ports()) as made:
         made.write_spec(made.tls_lines)
         made.up("--no-verify")
@@ -87,7 +87,7 @@ def test_a_killed_edge_interrupts_no_sound_and_comes_back(
     assert [connections for connections, _ in before] == [guest.opened()[0] for guest in call], "media was set up anew"
     assert max(gaps) <= UNDISTURBED_SECONDS
     assert all(guest.receives() for guest in call)
-    # Who comes now comes in.
+    # New clients can join.
     other, _ = links_of(hub, "after")
     third = join(context, other, camera=False)
     third.page.close()

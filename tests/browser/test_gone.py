@@ -1,4 +1,4 @@
-"""What pages say while their hub is gone, and that they come back by themselves."""
+"""What pages show while their hub is gone, and that they come back by themselves."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.kit.hub import Hub, make_hub
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    """A hub whose operator opens its rooms."""
+    """A hub whose rooms only the operator opens."""
     with make_hub() as made:
         made.write_spec("livekit: {room: {auto_create: false}}\n")
         made.up("--no-verify")

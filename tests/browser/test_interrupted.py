@@ -1,4 +1,4 @@
-"""What a call claims, and what becomes of what is written, while its connection is made anew."""
+"""What a call shows, and what happens to messages, during a reconnect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 
 @contextmanager
 def media_gone(hub: Hub) -> Iterator[None]:
-    """Nobody answers calls for as long as this lasts, and nobody starts what would."""
+    """While this lasts, no server answers calls, and the supervisor starts none."""
     supervisor, media = psutil.Process(hub.supervisor_pid()), psutil.Process(hub.pids()["media"])
     supervisor.suspend()
     try:
@@ -38,7 +38,8 @@ HOLD = """
 """
 
 
-# Only signalling is being resumed, media has ended, and that is told: no picture stands for how somebody is now.
+# Only signalling is being resumed, the media connection has ended, and the page says so: no old picture is shown as
+# current.
 CUT_OFF = """
 () => {
   const banner = document.querySelector('[data-testid=reconnecting]');
@@ -103,10 +104,10 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
         expect_as_it_was(page, microphone=True)
         expect(page.get_by_test_id("muted")).to_have_count(0)
         expect(page.get_by_test_id("away")).to_have_count(2)
-    # Whoever wants to be heard no longer must not have to wait.
+    # A person must be able to turn off the microphone without waiting.
     ann.get_by_test_id("microphone").click()
     expect_as_it_was(ann, microphone=False)
-    # Whoever is back first waits for the others.
+    # The first one to return waits for the others.
     ann.evaluate("() => window.release()")
     expect(ann.get_by_test_id("delivery").last).to_contain_text("Waits for Bob to be connected again")
     expect(ann.get_by_test_id("away")).to_have_count(1)
@@ -204,7 +205,7 @@ SECRET, OTHER = "correct horse", "battery staple"
 
 @pytest.fixture
 def encrypted(context: BrowserContext, hub: Hub) -> Iterator[dict[str, Page]]:
-    """Two with the same passphrase, one with another, one without. Nobody sends anything yet."""
+    """Two with the same passphrase, one with another, one without. Nobody sends media or messages yet."""
     pages = {}
     for name, passphrase in (("Ann", SECRET), ("Bob", SECRET), ("Eve", ""), ("Mallory", OTHER)):
         page = context.new_page()
@@ -232,7 +233,7 @@ def test_in_an_encrypted_call_plain_messages_are_marked_and_labels_are_true(encr
     expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "plain")
     write(ann, "for who has the passphrase")
     expect(bob.get_by_test_id("chat-message")).to_have_attribute("data-plain", "false")
-    # Without a single track it is known now, to whoever has no passphrase, that somebody encrypts.
+    # A person without a passphrase now knows that another one encrypts, without a single track.
     expect(eve.get_by_test_id("audience")).to_have_attribute("data-privacy", "locked-out")
     expect(eve.get_by_test_id("encryption")).to_have_attribute("data-state", "locked-out")
     write(eve, "for everyone")
@@ -272,7 +273,7 @@ def test_a_passphrase_differs_until_it_is_changed(encrypted: dict[str, Page]) ->
     mallory.get_by_test_id("change-passphrase-input").fill(SECRET)
     mallory.get_by_test_id("change-passphrase").click()
     expect(mallory.get_by_test_id("encryption")).to_have_attribute("data-state", "on")
-    # Nobody told Ann of it: the first message that she can read does.
+    # Ann was not told of it; she learns it from the first message that she can read.
     expect(ann.get_by_test_id("undecryptable")).to_have_count(1)
     write(mallory, "with yours")
     expect(ann.get_by_test_id("chat-message").last).to_contain_text("with yours")

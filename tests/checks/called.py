@@ -1,4 +1,4 @@
-"""Hubs that were called, calls that failed, and what is said of them."""
+"""Hubs that were called, failed calls, and the findings about them."""
 
 from dataclasses import replace
 

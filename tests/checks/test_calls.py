@@ -124,7 +124,8 @@ def test_untried_paths_say_why_once() -> None:
 
 
 def test_way_that_the_server_alone_could_open_names_the_port_and_the_firewall() -> None:
-    """A firewall that knows connections lets in whom the server has sent to; a client behind a NAT can't be sent to."""
+    """A stateful firewall allows packets from clients that the server has sent to; the server can't send to a client
+    behind a NAT."""
     [finding] = check_paths([server_first("udp"), fail("turn-udp", "gather", "turn-silent", relay="turn:h:3478")], OWN)
     assert "7882/udp" in finding.cause
     assert "behind a NAT" in finding.cause

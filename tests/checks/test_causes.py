@@ -1,4 +1,4 @@
-"""Each reason of the probe has causes of its own, between which the evidence decides."""
+"""Each reason of the probe has its own causes, and the evidence decides between them."""
 
 import re
 from dataclasses import replace
@@ -60,7 +60,7 @@ def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
 
 @pytest.mark.parametrize("reason", ["tls-silent", "tls-closed", "tls-alert"])
 def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
-    """Not what listens at its port, nor the name that it was called by."""
+    """Neither the program that listens at its port, nor the name of the call."""
     record = {"reach": "lan", "tls": "tailscale", "front": {"name": "hub.tail1234.ts.net"}}
     failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
     hub = CalledHub.of(record, edge_status(failures=[failure]))

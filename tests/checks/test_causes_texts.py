@@ -33,7 +33,7 @@ HUBS: dict[str, CalledHub] = {
     "somebody's, with tokens that were given": GIVEN,
 }
 
-# What reasons are seen by; of one that is not here nothing more is seen. An empty set: the probe may have seen nothing.
+# The evidence for each reason; a reason that is not listed has none. An empty set: the probe may have seen nothing.
 _HTTP = {"address": "203.0.113.5:443"}
 EVIDENCE: dict[str, tuple[dict[str, str], ...]] = {
     "name-unknown": ({"name": "rtc.example.com"},),
@@ -64,7 +64,7 @@ ON_TURN_ALONE = ("turn-silent", "turn-login", "turn-refused", "turn-forbids", "t
 
 
 def list_results() -> Iterator[tuple[str, PathResult]]:
-    """A heading and the result, for all that is told apart."""
+    """A heading and the result, for every distinguished case."""
     for reason in TABLES:
         for evidence in EVIDENCE.get(reason, ({},)):
             seen = ", ".join(f"{name} {value}" for name, value in evidence.items())
@@ -134,7 +134,7 @@ def test_every_cause_stands_in_the_file_as_it_is_said() -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        # Nobody gives an own hub's verification an address, a key or a token.
+        # The verification of the own hub takes no address, key or token from the user.
         ("own", ["give ws://", "give wss://", "LIVEKIT_URL", "lkhub env", "somebody else"]),
         ("behind a proxy", ["give ws://", "give wss://", "lkhub env"]),
         # What is typed here says nothing of a machine elsewhere.

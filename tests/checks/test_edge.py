@@ -1,4 +1,4 @@
-"""What the edge says of its certificates, judged."""
+"""Checks of what the edge reports about its certificates."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -140,7 +140,7 @@ def test_row_that_is_no_row_is_a_value_error(row: Any) -> None:
 
 
 def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
-    """Somebody may have mixed up the two, and what is told is pasted into public places."""
+    """A user may have swapped the two, and pastes the output into public places."""
     secret = "s3cr3t" * 8
     for said in (f"invalid API key: {secret}", "invalid API key"):
         row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}

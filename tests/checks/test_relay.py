@@ -50,7 +50,7 @@ def test_relay_with_room_or_that_does_not_say_is_no_finding(relay: Any, edge: An
         (ports(int(5000 * NEARLY_FULL)), "warning", "TURN over UDP is nearly full"),
         (ports(5000), "error", "TURN over UDP is full"),
         (ports(4990, **refused("full")), "error", "TURN over UDP is nearly full"),
-        # Somebody was turned away a moment ago, and since then others have left.
+        # A client was refused a moment ago, and since then others have left.
         (ports(10, **refused("full")), "error", "TURN over UDP is nearly full"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What stands between clients and a hub, judged."""
+"""Checks of names, firewalls and proxies between clients and a hub."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_where_names_and_addresses_lead(seen: Surroundings, expected: list[tuple
     [("hub", "name-leads-through"), ("proxy", "name-leads-elsewhere"), ("nobody", "name-leads-elsewhere")],
 )
 def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: Answerer, code: str) -> None:
-    """Split DNS may lead there on purpose, and nobody outside is led there."""
+    """Split DNS may use this address on purpose, and clients outside do not get it."""
     seen = around(PUBLIC, resolved=["192.168.1.4"])
     [lead] = seen.leads
     [finding] = find(replace(seen, leads=(replace(lead, answers={ip_address("192.168.1.4"): answer}),)))

@@ -1,4 +1,5 @@
-"""What commands make of a supervisor's answers: of one of their own version, of another one, of one that is silent."""
+"""How commands handle the answers of a supervisor: of the same version, of another version, and one that does not
+answer."""
 
 import os
 import socket

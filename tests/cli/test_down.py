@@ -1,4 +1,4 @@
-"""What `down` and `restart` ask of a supervisor that runs, and what they say where none does."""
+"""What `down` and `restart` request from a running supervisor, and what they print without one."""
 
 import json
 import threading

@@ -1,5 +1,4 @@
-"""`lkhub firewall` and `lkhub render firewall`, with firewalls that a test makes up. Real ones are in
-tests/namespaces."""
+"""`lkhub firewall` and `lkhub render firewall`, with simulated firewalls. Real ones are in tests/namespaces."""
 
 import json
 import sys
@@ -239,7 +238,7 @@ def record(outside: str = "1.2.3.4", until: float | None = 1_900_000_000.0) -> R
 
 @pytest.fixture
 def router(monkeypatch: pytest.MonkeyPatch) -> list[RouterRecord]:
-    """The record that the router's answer gives; what it is asked for is not looked at."""
+    """The record made from the router's answer; the request is not checked."""
     answers = [record()]
 
     async def answer(wanted: list[object], old: RouterRecord | None) -> RouterRecord:

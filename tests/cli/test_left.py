@@ -1,4 +1,4 @@
-"""What commands make of processes that an earlier supervisor has left running."""
+"""How commands handle processes that an earlier supervisor has left running."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
         return child
 
     yield leave_one
-    # Only here are they waited for: until then nobody else has their pids.
+    # The processes are reaped only here: until then no other process gets their pids.
     for child in left:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Exit codes, and which words go where."""
+"""Exit codes, and which output goes to stdout or stderr."""
 
 import json
 import os

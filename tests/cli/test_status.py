@@ -19,7 +19,7 @@ from tests.reports import hub_report
 
 
 def leave_running(paths: StatePaths, name: str = "media") -> None:
-    """A record of a process that runs (this one) and that nobody supervises."""
+    """The record of a process that runs (this one) without a supervisor."""
     me = identify(os.getpid())
     assert me is not None
     plan = ProcessPlan(name, ("x", paths.render("livekit.yaml")), carries_calls=True)

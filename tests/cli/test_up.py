@@ -1,4 +1,4 @@
-"""What `up` asks of a supervisor that runs, and what it makes of its answers."""
+"""What `up` requests from a running supervisor, and how it handles the answers."""
 
 import json
 import time
@@ -159,7 +159,7 @@ def test_json_of_up_is_the_status(run: Run, supervisor: FakeSupervisor) -> None:
 def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
     run: Run, applied: StatePaths, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The firewall and the names are looked at once: two looks may differ, and each takes seconds."""
+    """The firewall and the names are checked once: two checks may differ, and each takes seconds."""
     looks: list[StatePaths] = []
 
     def look(paths: StatePaths, _: object) -> Surroundings:

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/field`."""
+"""Reports of self-hosters, rebuilt with real parts."""

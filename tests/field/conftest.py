@@ -1,4 +1,4 @@
-"""What self-hosters reported in public (cases.yaml), rebuilt with real parts, one file a subject."""
+"""Problems that self-hosters reported in public (cases.yaml), rebuilt with real parts, one file for each subject."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A real nginx in front of a hub, with the few lines that somebody wrote by hand."""
+"""A real nginx in front of a hub, with a few lines written by hand."""
 
 import subprocess
 from collections.abc import Iterator
@@ -23,9 +23,9 @@ REDIRECT = "return 308 https://$host$request_uri;"
 def nginx(
     machine: Namespace, folder: Path, certificate: str, body: str, stream: str = "", plain: str = REDIRECT
 ) -> Iterator[None]:
-    """nginx on ports 80 and 443 of a machine: `body` stands in its server for HTTPS, whose certificate and key are
-    `certificate`.pem and key.pem of `folder`. With `stream`, which has port 443 then, HTTPS is on 8443. `plain` stands
-    in its server for HTTP; "" for none."""
+    """nginx on ports 80 and 443 of a machine: `body` is put into its server block for HTTPS, with the certificate
+    `certificate`.pem and key.pem of `folder`. With `stream`, which has port 443 then, HTTPS is on 8443. `plain` is put
+    into its server block for HTTP; "" for no such block."""
     own = Path(folder, "nginx")
     own.mkdir(exist_ok=True)
     port = 8443 if stream else 443

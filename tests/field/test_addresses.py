@@ -1,4 +1,4 @@
-"""Machines whose addresses are elsewhere than on their one network card."""
+"""Machines with addresses that are not on their one network card."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ def test_virtual_address_that_leads_here_is_told() -> None:
         assert f"clients are told {PUBLIC}, assuming that the router in front leads it to {HUB_HOME}" in said
         done = on_client(hub, world.client).run("verify", "--url", f"wss://{DOMAIN}")
         assert done.returncode == 0, done.stdout + done.stderr
-        # Who came that way is the proof, and the assumption is over.
+        # A client used that address, so it is no longer an assumption.
         assert "address-assumed" not in [finding["code"] for finding in hub.findings()]
 
 

@@ -1,4 +1,4 @@
-"""Certificates that clients refuse: of the hub itself (tls.mode: files), and of a proxy in front of it."""
+"""Certificates that clients refuse: those of the hub itself (tls.mode: files), and those of a proxy in front of it."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ OVER = (NOW - timedelta(days=2), NOW - timedelta(days=1))
 _ROOT = make("My Root", ca=True, valid=VALID)
 _BETWEEN = make("My Issuer", _ROOT, ca=True, valid=VALID)
 
-# What the server sends, whether this machine has the root, the reason, and what a person is told.
+# The chain that the server sends, whether this machine has the root, the reason code, and the text.
 CHAINS: dict[str, tuple[list[Made], bool, str, list[str], list[str]]] = {
     "whole-and-private": (
         [make("", _BETWEEN, names=[NAME], valid=VALID), _BETWEEN],

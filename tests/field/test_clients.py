@@ -1,4 +1,4 @@
-"""Where clients are: in an office with an HTTP proxy, on a phone that changes networks."""
+"""Clients in an office with an HTTP proxy, and on a phone that changes networks."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ OFFICE, CLOUD = "rtc.example.com", "cloud.example.com"
 
 
 def proxy_of(address: str) -> dict[str, str]:
-    """What an office puts into everybody's environment."""
+    """The variables that an office sets in every user's environment."""
     names = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
     url = f"http://{address}:{PROXY_PORT}"
     return {spelt: url for name in names for spelt in (name, name.upper())}
@@ -25,7 +25,7 @@ def proxy_of(address: str) -> dict[str, str]:
 
 @pytest.mark.case("corporate-http-proxy")
 def test_http_proxy_of_an_office_is_in_nobodys_way(lan: Lan, tmp_path: Path) -> None:
-    """A hub is on this network or this machine; a proxy whose list does not have it refuses everything."""
+    """The hub is on this network or this machine; a proxy without it on its list refuses every request to it."""
     log = tmp_path / "asked"
     with http_proxy(lan.client, CLIENT, PROXY_PORT, log, CLOUD), make_hub(lan.hub.prefix, PORTS) as hub:
         # It works, and refuses: else nothing that follows would tell.

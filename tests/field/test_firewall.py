@@ -1,4 +1,4 @@
-"""A firewall on the hub's own machine, with the ports open that somebody opened out of habit."""
+"""A firewall on the hub's own machine, with only the usual ports open."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lines that lose packets, and lines that drop large ones."""
+"""Connections that lose packets, and connections that drop large ones."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A hub for this machine alone to which an nginx leads that says nothing of who asks."""
+"""A hub for this machine only, behind an nginx that adds no forwarding headers."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a hub's name leads: to another machine, to a CDN, to an address of the inside."""
+"""A hub's name that resolves to another machine, to a CDN, or to a private address."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -125,7 +125,8 @@ BALANCER = CLIENT
 
 @contextmanager
 def behind_balancer(folder: Path, stream: str, body: str = OTHER_SITE) -> Iterator[tuple[Lan, Hub]]:
-    """A server whose name leads to another machine, where nginx has `stream` on port 443, or `body` in its HTTPS."""
+    """A server whose name resolves to another machine, where nginx has `stream` on port 443, or `body` in its server
+    block for HTTPS."""
     with server({DOMAIN: BALANCER}) as (lan, hub):
         write_certificates(folder, DOMAIN)
         with nginx(lan.client, folder, "cert", body, stream):

@@ -1,4 +1,4 @@
-"""Other reports like those of cases.yaml, whose sources stand beside the tests."""
+"""Other reports like those of cases.yaml; each test names its source."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def test_path_that_the_spec_leaves_out_is_not_said_to_be_promised(without_turn: 
 
 
 def test_call_without_turn_goes_over_udp(lan: Lan, without_turn: Hub) -> None:
-    """libwebrtc drops media from an address that it was told as STUN server, and takes ICE/TCP, or nothing."""
+    """libwebrtc drops media from the address of a STUN server, and then uses ICE/TCP, or does not connect."""
     with call_from(on_client(without_turn, lan.client), "direct") as call:
         call.wait_connected(speaker="udp", listener="udp")
 
@@ -88,7 +88,7 @@ _LED = (WEBSOCKET, HOST, FORWARDED)
     [
         # New clients ask below /rtc, for /rtc/v1.
         (lead(DOOR, *_LED, location="= /rtc") + OTHER_SITE, "path-fails"),
-        # Signalling alone, and neither pages nor the API.
+        # Only signalling, without pages and API.
         (lead(DOOR, *_LED, location="/rtc") + "location / { return 404; }", "page-fails"),
         (lead(DOOR, *_LED) + "location /twirp { return 404; }", "api-fails"),
     ],
@@ -103,7 +103,7 @@ def test_proxy_that_leads_a_part_of_the_name(behind: Behind, body: str, code: st
 
 
 def test_router_that_leads_another_port_number_to_media() -> None:
-    """Only addresses are translated in what clients are told, and no port."""
+    """In the candidates for clients, only addresses are translated, and no ports."""
     forwards = (
         f"iifname {TO_CLIENT} ip daddr {PUBLIC} tcp dport {{443, 7881}} dnat to {HUB_HOME}\n "
         f"iifname {TO_CLIENT} ip daddr {PUBLIC} udp dport 20638 dnat to {HUB_HOME}:7882"

@@ -1,4 +1,4 @@
-"""Something else has the hub's ports: another hub, a web server, a socket that was left."""
+"""Another program has the hub's ports: another hub, a web server, a left-over socket."""
 
 import subprocess
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A hub behind an nginx that somebody configured by hand (tls.mode: external)."""
+"""A hub behind an nginx that was configured by hand (tls.mode: external)."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def lead(to: str, *lines: str, location: str = "/") -> str:
 
 @dataclass(frozen=True)
 class Behind:
-    """A hub for which somebody configures a proxy."""
+    """A hub for which the test configures a proxy."""
 
     lan: Lan
     hub: Hub
@@ -195,8 +195,8 @@ def test_stream_that_says_where_clients_are_to_a_web_server_that_does_not_expect
 
 
 def test_proxy_that_says_where_clients_are_to_the_door(behind: Behind) -> None:
-    """`send-proxy` to plain HTTP: nginx sends it out of a stream server alone. The door refuses and closes, and nginx
-    hands on the refusal, or says 502, or closes, by what it has read until then."""
+    """`send-proxy` to plain HTTP: nginx sends it out of a stream server alone. The edge refuses and closes. nginx
+    forwards the refusal, answers 502, or closes, depending on what it has read until then."""
     to_door = "server { listen 127.0.0.1:7884; proxy_pass 127.0.0.1:7883; proxy_protocol on; }"
     split = f"server {{ listen 443; proxy_pass 127.0.0.1:8443; }} {to_door}"
     code, text = behind.judge(lead("127.0.0.1:7884", WEBSOCKET, HOST), stream=split)

@@ -85,7 +85,7 @@ def list_tailnet() -> Iterator[Finding]:
 
 
 def list_files(folder: Path) -> Iterator[Finding]:
-    """What is said of the files of certificate and key, each wrong in its way."""
+    """The faults of certificate and key files, each with a different error."""
     good, cert, key = leaf(), folder / "fullchain.pem", folder / "privkey.pem"
 
     def judge(*chain: Made, key_text: str = "", cert_text: str = "") -> Iterator[Finding]:

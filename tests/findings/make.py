@@ -1,4 +1,4 @@
-"""Findings and faults for tests of what is done with them, whatever they say."""
+"""Findings and faults for tests in which their content does not matter."""
 
 from lkhub.findings.catalogue.choices import no_tls
 from lkhub.findings.catalogue.spec import value_wrong

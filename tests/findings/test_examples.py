@@ -1,6 +1,5 @@
-"""Every code of the catalogue is made by something, and says what stands in `examples.txt`.
-
-`REWRITE_GOLDEN=1 pytest tests/findings/test_examples.py` writes that anew; read the difference before it is committed.
+"""Every code of the catalogue has an example, with the text in `examples.txt`. `REWRITE_GOLDEN=1 pytest
+tests/findings/test_examples.py` rewrites that file; read the difference before you commit it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What tests of files of certificates share."""
+"""Fixtures for tests of certificate files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ INTERMEDIATE = make("R13", ROOT, ca=True, path_length=0, organization="Test")
 
 @dataclass(frozen=True)
 class CertificateFiles:
-    """The two files, in one folder, and what is said of them."""
+    """The two files, in one folder, and the faults found in them."""
 
     folder: Path
 

@@ -189,7 +189,7 @@ def test_supervisor_that_reads_nothing_does_not_answer(path: str) -> None:
 
 @pytest.mark.usefixtures("_short")
 async def test_supervisor_that_works_for_long_is_waited_for(path: str) -> None:
-    """For much longer than one that is silent."""
+    """For much longer than a silent supervisor."""
 
     async def slow(_: Work, __: Tell) -> Said:
         await anyio.sleep(4 * (control_module.SILENCE_SECONDS + control_module.PING_SECONDS))

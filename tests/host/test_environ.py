@@ -1,4 +1,4 @@
-"""Programs that are run to their end get no secret of our environment."""
+"""One-shot programs get no secret from lkhub's environment."""
 
 import ast
 from pathlib import Path

@@ -102,7 +102,7 @@ def test_state_directory_that_was_opened_to_others_is_closed_again(tmp_path: Pat
 
 @pytest.mark.parametrize(("bits", "name"), [(0o755, "thesis.txt"), (0o1777, "keys.yaml"), (0o1777, None)])
 def test_folder_that_is_somebody_elses_business_is_left_as_it_is(tmp_path: Path, bits: int, name: str | None) -> None:
-    """`--state /tmp`, as root, would take it from everybody."""
+    """`--state /tmp`, as root, would lock all other users out of /tmp."""
     if name:
         (tmp_path / name).write_text("")
     tmp_path.chmod(bits)

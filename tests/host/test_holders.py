@@ -1,4 +1,4 @@
-"""Who holds a port, and what is advised."""
+"""The process that holds a port, and the hint for it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ HERE = ip_address("127.0.0.1")
     [
         ("0::/system.slice/nginx.service\n", ("nginx.service", False, "")),
         ("0::/system.slice/system-caddy.slice/caddy@web.service\n", ("caddy@web.service", False, "")),
-        # A unit below a unit: the one that can be stopped is the last.
+        # A unit below a unit: the last one can be stopped.
         ("0::/system.slice/web.service/nginx.service/worker\n", ("nginx.service", False, "")),
         (
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/livekit.service\n",

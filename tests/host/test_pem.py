@@ -1,4 +1,4 @@
-"""What stands in the files of a certificate: through `judge_certificate`, as a user meets it."""
+"""The content of certificate files, checked through `judge_certificate`, as users see it."""
 
 import subprocess
 from pathlib import Path

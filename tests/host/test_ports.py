@@ -82,7 +82,7 @@ def test_wildcard_needs_the_port_on_every_address() -> None:
 
 
 def test_holder_is_the_one_on_our_address() -> None:
-    """Two processes may hold one number on different addresses; ending the wrong one helps nobody."""
+    """Two processes may hold the same port on different addresses; ending the wrong one does not help."""
     script = "import socket,sys; s=socket.create_server(('127.0.0.2', int(sys.argv[1]))); print(flush=True); input()"
     with (
         held() as port,

@@ -199,7 +199,7 @@ async def test_waiting_works_without_pidfds(run: Run, monkeypatch: pytest.Monkey
 
 @pytest.mark.anyio
 async def test_process_of_another_parent_is_waited_for(run: Run, tmp_path: Path) -> None:
-    """An adopted process is nobody's child here."""
+    """An adopted process is not a child of this process."""
     run(f"(sleep 60 & echo $! > {tmp_path}/pid); true").wait()
     grandchild = identify(int((tmp_path / "pid").read_text()))
     assert grandchild is not None

@@ -187,7 +187,7 @@ def answer(path: str) -> Iterator[Callable[[bytes | None], TailscaleFacts]]:
 
     def ask_one(raw: bytes | None) -> TailscaleFacts:
         def serve() -> None:
-            listener.accept()[0].close()  # who looks whether somebody is there
+            listener.accept()[0].close()  # a client that checks whether tailscaled is there
             connection, _ = listener.accept()
             connections.append(connection)
             if raw is not None:

@@ -1,4 +1,4 @@
-"""Whose certificate a port serves."""
+"""The certificate that a port serves."""
 
 import hashlib
 import socket
@@ -29,7 +29,7 @@ def made() -> Made:
 
 @contextmanager
 def serving(made: Made, folder: Path, says: bytes = b"") -> Iterator[tuple[int, list[str], list[bytes]]]:
-    """A TLS server: its port, the names that it is asked for, and what it is told after the handshake."""
+    """A TLS server: its port, the server names of its clients, and the data that it gets after the handshake."""
     (folder / "pair.pem").write_text(made.pem + made.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "pair.pem")

@@ -1,4 +1,4 @@
-"""What a command sees of the way to the hub, and where its own calls go by that."""
+"""What a command learns about names and proxies in front of the hub, and which addresses its own calls use."""
 
 import json
 import time
@@ -78,7 +78,7 @@ def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> N
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Address, ...] | None]:
-    """What the resolver says; a name that is missing is one that it does not answer for."""
+    """The resolver's answers; it does not answer for a missing name."""
     found: dict[str, tuple[Address, ...] | None] = {}
     monkeypatch.setattr(around, "ask_resolver", lambda name, seconds: found.get(name))
     monkeypatch.setattr(around, "list_interfaces", lambda: MACHINES["vps"].interfaces)
@@ -128,7 +128,8 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     ("leads", "holder", "proxies", "asked"),
     [
         (OWN, "nginx", "", True),
-        # Elsewhere, a container's port that another chain decides about, nobody yet, a proxy on another machine.
+        # Another machine, a container's port that another chain decides about, no client yet, a proxy on another
+        # machine.
         (BALANCER, "nginx", "", False),
         (OWN, "docker-proxy", "", False),
         (OWN, "dockerd", "", False),
@@ -147,7 +148,7 @@ def test_port_of_a_proxy_on_this_machine_is_judged_too(
     proxies: str,
     asked: bool,
 ) -> None:
-    """The proxy's calls come over loopback, and everybody comes by the proxy."""
+    """The proxy connects over loopback, and all clients use the proxy."""
     answers[NAME] = (ip_address(leads),)
     nft["said"] = json.dumps(DROPPING)
     monkeypatch.setattr(around, "find_holder", lambda *_: Holder(1 if holder else None, holder))
@@ -225,7 +226,7 @@ def test_who_answers_is_told_by_what_only_this_hub_knows(answered: Answered | No
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Who answers at addresses of others, and which of them were `asked`."""
+    """The servers at other addresses, and which of them were `asked`."""
     does: dict[str, Any] = {"answers": {}, "asked": [], "own": INSTANCE}
 
     def ask(address: Address, port: int, name: str, path: str, seconds: float) -> Answered | None:
@@ -260,7 +261,7 @@ def test_what_passes_connections_on_is_found(
         ([BALANCER, "151.101.1.2"], INSTANCE, PUBLIC_HUB, [BALANCER, "151.101.1.2"]),
         # Of the inside: split DNS, or a wrong record.
         (["10.0.0.9"], INSTANCE, PUBLIC_HUB, ["10.0.0.9"]),
-        # A known CDN, this machine, a hub that does not say who it is.
+        # A known CDN, this machine, a hub that does not identify itself.
         (["104.16.1.1"], INSTANCE, PUBLIC_HUB, []),
         ([OWN], INSTANCE, PUBLIC_HUB, []),
         ([BALANCER], "", PUBLIC_HUB, []),

@@ -1,4 +1,4 @@
-"""What a command sees of the hub that runs."""
+"""What a command learns about the running hub."""
 
 from pathlib import Path
 from typing import Any

@@ -22,7 +22,7 @@ HOME = WayHome(ca="", hosts={}, api="http://127.0.0.1:1")
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program that stands where the engine does; a test writes it. `seen` has what it was asked, `argv` how."""
+    """A program in place of the engine; the test writes it. `seen` has what it was asked, `argv` how."""
     path = tmp_path / "engine"
     monkeypatch.setattr(verify, "bundled_engine", lambda: str(path))
     return path

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/integration`."""
+"""Tests of real hubs."""

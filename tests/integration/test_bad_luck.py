@@ -1,4 +1,4 @@
-"""What happens to a hub, and to the call on it, when somebody removes what it needs, or kills its supervisor."""
+"""What happens to a hub and its call when files that it needs are removed, or its supervisor is killed."""
 
 import contextlib
 import os

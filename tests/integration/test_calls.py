@@ -1,6 +1,6 @@
 """Calls through a hub, and what they survive. Clients are the `livekit` Python SDK's.
 
-Commands run in threads: a participant whose event loop stands still falls silent.
+Commands run in threads, since a participant with a blocked event loop falls silent.
 """
 
 import os
@@ -25,7 +25,7 @@ UNDISTURBED_SECONDS = 0.25
 
 
 async def start_call(hub: Hub, room: str = "room") -> tuple[Person, Person]:
-    """Ann, who speaks and shows, and Bob, who has heard and seen her."""
+    """Ann, who publishes sound and pictures, and Bob, who has received them."""
     url = (await run_sync(hub.env))["LIVEKIT_URL"]
     ann = await Person(url, await run_sync(hub.token, room, "ann")).join()
     bob = await Person(url, await run_sync(hub.token, room, "bob")).join()
@@ -147,7 +147,7 @@ async def test_up_now_does_not_wait_and_says_how_many_it_cuts(running: Hub) -> N
 
 
 async def test_a_stop_waits_for_calls_for_as_long_as_the_spec_says(hub: Hub) -> None:
-    """And not a moment longer, with someone who does not leave. Another limit is in force without a restart."""
+    """And not longer, with a participant who does not leave. Another limit is in force without a restart."""
     hub.write_spec("drain: 5m")
     await run_sync(hub.up, "--no-verify")
     ann, bob = await start_call(hub)

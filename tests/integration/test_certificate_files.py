@@ -1,4 +1,4 @@
-"""tls.mode files: a certificate that somebody else renews is taken over while a call goes on."""
+"""tls.mode files: a certificate that another program renews is loaded while a call goes on."""
 
 import os
 import socket

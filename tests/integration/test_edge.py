@@ -1,4 +1,4 @@
-"""What is open on loopback is not open through the hub's front door, and no token gets into a log."""
+"""What is open on loopback is not open through the hub's edge, and no token gets into a log."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 CANARY = "CANARY0123456789"
 
-# What programs with these paths tell those who may know, and what the hub may tell nobody out there.
+# URL paths with internal information, which the hub must not give to clients outside.
 INSIDE = (
     "/metrics",
     "/api/metrics",
@@ -33,7 +33,7 @@ INSIDE = (
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
-    """A hub for this machine alone, with TLS, that gives tokens to nobody."""
+    """A hub for this machine only, with TLS, that gives out no tokens."""
     with make_hub(ports=free_ports()) as made:
         made.write_spec(made.tls_lines)
         made.up("--no-verify")
@@ -42,7 +42,7 @@ def hub() -> Iterator[Hub]:
 
 @pytest.fixture
 def door(hub: Hub) -> Iterator[httpx.Client]:
-    """Somebody who trusts the hub and comes in by its front door."""
+    """A client that trusts the hub and connects through its edge."""
     context = ssl.create_default_context(cafile=hub.state / "ca" / "root.crt")
     with httpx.Client(base_url=f"https://127.0.0.1:{hub.ports['https']}", verify=context, trust_env=False) as client:
         yield client
@@ -182,7 +182,7 @@ def test_nothing_of_the_hub_can_be_read_by_others(hub: Hub) -> None:
 
 
 def test_a_token_is_in_no_log(hub: Hub, door: httpx.Client) -> None:
-    """Neither of a request that is answered, nor of one that is refused, breaks off, or finds nobody."""
+    """Neither for an answered request, nor for one that is refused or aborted, or whose process is down."""
     plain = f"http://127.0.0.1:{hub.ports['http']}"
     asked = f"?access_token={CANARY}"
     for path in (f"/rtc{asked}", f"/rtc/v1{asked}", f"/join/r{asked}", f"/nothing{asked}", f"/twirp/x{asked}"):
@@ -194,7 +194,7 @@ def test_a_token_is_in_no_log(hub: Hub, door: httpx.Client) -> None:
         httpx.get(f"{plain}{path}", trust_env=False)
     shake_and_break_off(hub, f"GET /rtc{asked} HTTP/1.1\r\nHost: 127.0.0.1:{hub.ports['https']}\r\n".encode())
     shake_and_break_off(hub, f"{CANARY}\r\n\r\n".encode())
-    # Nobody behind the edge, and nobody who starts it again.
+    # No process behind the edge, and no supervisor that restarts one.
     os.kill(hub.supervisor_pid(), signal.SIGKILL)
     pids = hub.pids()
     os.kill(pids["media"], signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A hub whose programs may not use every system call of Linux."""
+"""A hub whose programs may not use some system calls of Linux."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a stranger sends does not drive out of the logs what was there."""
+"""A stranger's requests do not push earlier lines out of the logs."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A hub under bad luck. `python -m tests.kit.luck --cycles 200` is the long one."""
+"""A hub with random failures. `python -m tests.kit.luck --cycles 200` is the long version."""
 
 import pytest
 

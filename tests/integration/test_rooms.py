@@ -32,7 +32,7 @@ def test_hub_whose_rooms_are_opened_by_its_operator_is_verified_and_says_how(clo
     assert json.loads(closed.run("rooms", "create", "team", "--json").stdout) == {"room": "team", "empty_timeout": 300}
     assert closed.run("token", "--room", "team", "--link").stderr == ""
 
-    # Somebody else's LiveKit, as far as this command knows.
+    # A foreign LiveKit, as far as this command knows.
     url = closed.env()["LIVEKIT_URL"]
     foreign = Hub(closed.folder, closed.ports, environ={**os.environ, **closed.env()})
     verified = foreign.run("verify", "--url", url, "--path", "udp", "--json")

@@ -1,4 +1,4 @@
-"""`lkhub up` and what stands around it: twice is once, bad input loses nothing, the machine's refusals."""
+"""`lkhub up` and its surroundings: a second run changes nothing, bad input loses nothing, refusals of the machine."""
 
 import fcntl
 import json
@@ -130,7 +130,7 @@ def test_two_first_starts_at_once_are_one_hub_with_one_set_of_keys(hub: Hub, how
     keys = hub.env()["LIVEKIT_API_SECRET"]
     assert keys in (hub.state / "managed-keys.yaml").read_text()
     assert keys in (hub.state / "keys.yaml").read_text()
-    # The one that stays in front may be stopped before it has said so.
+    # The process in the foreground may be stopped before it has reported this.
     returned = [each for each in started if each.poll() is not None]
     hub.run("down")
     for each in started:
@@ -208,7 +208,7 @@ def test_data_commands_print_nothing_but_data(running: Hub) -> None:
 def test_secret_from_the_environment_is_in_that_of_no_process(hub: Hub, when: str) -> None:
     secret = "SECRETSECRET" * 4
     hub.environ = {"HUB_KEY": "APIhub", "HUB_SECRET": secret, "KEPT": "kept"}
-    if when == "later":  # what the spec does not speak of is none of lkhub's business
+    if when == "later":  # lkhub does not touch files that the spec does not name
         hub.up("--no-verify")
         assert psutil.Process(hub.pids()["media"]).environ()["HUB_SECRET"] == secret
     hub.write_spec("keys: {source: {env: [HUB_KEY, HUB_SECRET]}}\n")

@@ -1,4 +1,4 @@
-"""The room service of a LiveKit that only those reach who trust its root."""
+"""The room service of a LiveKit, for clients that trust its root."""
 
 import json
 import ssl
@@ -17,7 +17,7 @@ from tests.certificates import make
 
 
 class LiveKit(BaseHTTPRequestHandler):
-    """Answers every call as one that has opened a room."""
+    """Answers every call like a server that has opened a room."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -33,7 +33,7 @@ class LiveKit(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def livekit(tmp_path: Path) -> Iterator[str]:
-    """The wss:// address of one whose root is in root.pem."""
+    """The wss:// address of a server whose root is in root.pem."""
     now = datetime.now(UTC)
     valid = (now - timedelta(hours=1), now + timedelta(days=1))
     root = make("root", ca=True, valid=valid)

@@ -1,1 +1,1 @@
-"""Mirrors `lkhub/namespaces`."""
+"""Tests of hubs in network namespaces."""

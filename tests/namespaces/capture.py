@@ -1,4 +1,4 @@
-"""What leaves a machine, seen on the wire by tcpdump."""
+"""The packets that leave a machine, recorded on the wire by tcpdump."""
 
 import itertools
 import subprocess
@@ -40,7 +40,7 @@ class Capture:
         assert self.strangers(sender) != []
 
     def wait_for(self, text: str) -> None:
-        """Return when a new packet is seen whose line has `text` in it."""
+        """Return when a new packet is recorded whose line contains `text`."""
         wait_until(lambda: any(text in line for line in self._read()[self.seen :]), f"a packet with {text} on the wire")
 
     def strangers(self, sender: Namespace) -> list[str]:

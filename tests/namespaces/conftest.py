@@ -1,4 +1,4 @@
-"""What namespace tests share."""
+"""Fixtures of the namespace tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.namespaces.lan import Lan
 
 __all__ = ["hub", "lan", "machine", "means"]
 
-# What other people's programs make of a hub: minutes, and of no use to whoever works on something else.
+# Tests with other programs: they take minutes, and are useless for work on other parts.
 FIELD = (
     "test_account",
     "test_firewall_",

@@ -1,4 +1,4 @@
-"""A hub behind a real proxy, as clients on another machine meet it."""
+"""A hub behind a real proxy, and clients on another machine."""
 
 import contextlib
 import json

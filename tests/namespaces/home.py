@@ -1,4 +1,5 @@
-"""A home on the internet: the hub's machine behind a router that maps ports when it is asked, by a real miniupnpd."""
+"""A home network on the internet: the hub's machine behind a router that maps ports on request, with a real
+miniupnpd."""
 
 import shutil
 import subprocess
@@ -89,7 +90,7 @@ class Home:
 
     @contextmanager
     def routing(self, *, pcp: bool = True, upnp: bool = True, secure: bool = True) -> Iterator[None]:
-        """The router's port mapping runs, in these languages. `secure`: nobody may map for somebody else."""
+        """The router's port mapping runs, in these languages. `secure`: a machine may map ports only for itself."""
         words = {True: "yes", False: "no"}
         file = self.folder / "miniupnpd.conf"
         settings = {"pcp": words[pcp], "upnp": words[upnp], "secure": words[secure]}

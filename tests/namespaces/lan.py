@@ -1,4 +1,4 @@
-"""Two machines on one wire, and what a hub on one of them is asked from the other."""
+"""Two machines on one wire: a hub on one of them, and clients on the other."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from tests.kit.netns import Namespace, connect, namespace
 # A namespace is a machine for itself, so the hub has its default ports.
 PORTS = {"udp": 7882, "signal": 7880, "turn": 3478, "web": 8080, "relay": 30000}
 
-# A network for tests of devices (RFC 2544): nobody's LAN.
+# The network for tests of devices (RFC 2544), which no LAN uses.
 HUB, CLIENT = "198.18.0.1", "198.18.0.2"
 HUB_URL = f"wss://{HUB}"
 HUB_SPEC = f"reach: lan\nmedia: {{advertise: {HUB}}}\n"
@@ -24,14 +24,14 @@ PLAIN_SPEC = f"{HUB_SPEC}tls: {{mode: off}}\n"
 NO_UDP = "iifname lan0 meta l4proto udp"
 ONLY_443 = (NO_UDP, "iifname lan0 tcp dport != 443")
 
-# Nobody answers there (RFC 5737), so a look-up ends up on the wire of the machine's default route.
+# No name server answers there (RFC 5737), so queries appear on the wire of the machine's default route.
 NAME_SERVER = "192.0.2.53"
 
 
 @dataclass(frozen=True)
 class Lan:
-    """The hub's machine and a client's, each the other's default gateway: whatever one of them sends to anybody is on
-    the wire between them."""
+    """The hub's machine and a client's, each the other's default gateway: every packet that one of them sends is on the
+    wire between them."""
 
     hub: Namespace
     client: Namespace

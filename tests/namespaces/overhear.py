@@ -1,4 +1,4 @@
-"""What the hub's processes say to each other in plain text on their own machine."""
+"""The plain text that the hub's processes exchange on their own machine."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.waiting import wait_until
 
 @contextmanager
 def overhear(machine: Namespace, packets: str) -> Iterator[Callable[[], str]]:
-    """What is said in plain text inside a machine."""
+    """The plain text that is exchanged inside a machine."""
     argv = [*machine.prefix, "tcpdump", "-i", "lo", "-A", "-l", "-s", "0", packets]
     with tempfile.TemporaryFile("w+") as output, subprocess.Popen(argv, stdout=output, stderr=subprocess.PIPE) as dump:
 

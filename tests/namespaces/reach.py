@@ -1,4 +1,4 @@
-"""Which ports of one machine packets of another one reach, without waiting for what does not come.
+"""Which ports of a machine another one reaches, without waiting for packets that do not arrive.
 
 Everything is sent at once, and a datagram to a control port last, some times over. Packets on a wire stay in order:
 when the control port answers, what was let through before it has been answered too, and the rest was dropped.
@@ -109,6 +109,6 @@ def answering(machine: Namespace, *ports: Port) -> Iterator[None]:
 
 
 def reach(client: Namespace, host: str, *ports: Port) -> set[Port]:
-    """Those of the ports that packets from `client` get to."""
+    """The ports that packets from `client` reach."""
     said = client.run(sys.executable, "-c", _CLIENT, json.dumps([host, CONTROL, ports]))
     return {(protocol, port) for protocol, port in json.loads(said)}

@@ -1,4 +1,4 @@
-"""A LiveKit that lkhub had no part in: stock livekit-server with its own TURN, behind stock proxies."""
+"""A LiveKit without lkhub: stock livekit-server with its own TURN, behind stock proxies."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ keys: {{{key}: {secret}}}
 rtc: {{udp_port: 7882, tcp_port: 7881, node_ip: {node_ip}, use_external_ip: false{rtc}}}
 """
 
-# The ports of LiveKit's own documents. To the addresses of these tests LiveKit's TURN relays when it is told to: they
+# The ports of LiveKit's own documents. LiveKit's TURN relays to the addresses of these tests only with a setting: they
 # are of the range for benchmarks (pkg/service/turnrelay.go).
 TURN = """\
 turn: {{enabled: true, udp_port: 3478, tls_port: 5349, domain: {domain}, cert_file: {cert}, key_file: {key},
@@ -73,10 +73,9 @@ def serving(
     by_name: bool = False,
     peers: str = "198.18.0.0/15",
 ) -> Iterator[None]:
-    """livekit-server at NAME with the certificate of `folder`, which tells clients `node_ip`; `rtc` is what else stands
-    there. Without `turn_domain` it
-    has no TURN, and with `by_name` port 443 is shared by HAProxy. `peers` are what its TURN relays to besides public
-    addresses."""
+    """livekit-server at NAME with the certificate of `folder`. It tells clients `node_ip`; `rtc` has further keys of
+    that section. Without `turn_domain` it has no TURN, and with `by_name` port 443 is shared by HAProxy. `peers` are
+    what its TURN relays to besides public addresses."""
     livekit = LIVEKIT.format(key=KEY, secret=SECRET, node_ip=node_ip, rtc=rtc and f", {rtc}")
     if turn_domain:
         livekit += TURN.format(domain=turn_domain, cert=folder / "cert.pem", key=folder / "key.pem", peers=peers)
@@ -121,7 +120,7 @@ def _write(path: Path, text: str) -> str:
 
 
 def on_client(lan: Lan, folder: Path) -> Hub:
-    """`lkhub` on the client's machine, which knows of that LiveKit what anybody does who runs one."""
+    """`lkhub` on the client's machine, with the URL and keys of that LiveKit."""
     environ = {
         "SSL_CERT_FILE": str(folder / "root.pem"),
         "LIVEKIT_API_KEY": KEY,

@@ -1,4 +1,4 @@
-"""An issuer that certifies for accounts that it has given out before, as Google's does: a real Pebble."""
+"""An issuer that certifies only for accounts that it has given out before, as Google's does: a real Pebble."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 
 
 def find_failures(hub: Hub) -> list[str]:
-    """What is said of certificates that are not there: finding by finding, as one text."""
+    """The findings about missing certificates, as one text."""
     return [json.dumps(finding) for finding in hub.findings() if finding["code"] == "certificate-fails"]
 
 

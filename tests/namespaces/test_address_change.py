@@ -1,4 +1,4 @@
-"""The machine's address changes while the hub runs: it follows by itself, as soon as that interrupts nobody."""
+"""The machine's address changes while the hub runs: the hub uses the new one as soon as that interrupts no call."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,14 @@ OTHER_LAN, FAR_NEIGHBOUR = "10.9.0.2", "10.9.0.3"
 
 @pytest.fixture
 def neighbour(machine: Namespace) -> Iterator[Namespace]:
-    """Somebody on the LAN in which the hub's address will change."""
+    """A client on the LAN in which the hub's address will change."""
     with somebody_on(machine, "eth0", OLD, NEIGHBOUR) as made:
         yield made
 
 
 @pytest.fixture
 def far(machine: Namespace) -> Iterator[Namespace]:
-    """Somebody on another LAN, which does not change."""
+    """A client on another LAN, where the address does not change."""
     with somebody_on(machine, "eth1", OTHER_LAN, FAR_NEIGHBOUR) as made:
         yield made
 

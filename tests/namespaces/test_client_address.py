@@ -1,4 +1,4 @@
-"""Through its own front door the hub sees where a client is, and believes nothing that the client says of it."""
+"""Through its own edge the hub sees a client's address, and ignores every header in which the client states one."""
 
 from collections.abc import Iterator
 

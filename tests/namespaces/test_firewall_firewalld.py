@@ -1,4 +1,4 @@
-"""`lkhub firewall` with a real firewalld, in a namespace with a system bus and an /etc/firewalld of its own."""
+"""`lkhub firewall` with a real firewalld, in a namespace with its own system bus and its own /etc/firewalld."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuratio
 
 @pytest.fixture(scope="module")
 def firewalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lan, dict[str, str], int]]:
-    """A LAN whose hub's machine runs firewalld, the environment of its clients, and its pid."""
+    """A LAN whose hub's machine runs firewalld, with the environment of firewalld's clients, and firewalld's pid."""
     for program in ("firewalld", "dbus-daemon"):
         if shutil.which(program) is None:
             pytest.fail(f"not on PATH: {program} (apt-get install {program})", pytrace=False)
@@ -92,7 +92,7 @@ def test_apply_lets_clients_through_and_revert_leaves_nothing(
     firewalled: tuple[Lan, dict[str, str], int], hub: Hub
 ) -> None:
     lan, _, _ = firewalled
-    # What somebody has changed in the running configuration alone would be lost in a reload.
+    # Changes that the operator made only in the runtime configuration would be lost in a reload.
     firewall_cmd(hub, "--add-port=5000/tcp", "--add-port=8443/tcp")
     before = list_zones(hub)
     with answering(lan.hub, *OPEN, ("tcp", 7880)):

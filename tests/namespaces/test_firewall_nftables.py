@@ -1,5 +1,5 @@
-"""`lkhub firewall` with a real nftables: packets get through after `apply`, none after `revert`, and the rules of
-others are as they were, to the byte."""
+"""`lkhub firewall` with a real nftables: packets get through after `apply`, none after `revert`, and all other rules
+are unchanged, to the byte."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`lkhub firewall` with a real ufw, in a namespace with a copy of /etc/ufw of its own."""
+"""`lkhub firewall` with a real ufw, in a namespace with its own copy of /etc/ufw."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ OPEN: tuple[Port, ...] = (("udp", 7882), ("tcp", 7881), ("udp", 3478))
 
 @pytest.fixture
 def hub(lan: Lan) -> Iterator[Hub]:
-    """A hub that is not up, on a machine with an active ufw that has rules of somebody else."""
+    """A hub that is not up, on a machine with an active ufw that has other rules."""
     if shutil.which("ufw") is None:
         pytest.fail("not on PATH: ufw (apt-get install ufw)", pytrace=False)
     etc = Path("/etc/netns", lan.hub.name)

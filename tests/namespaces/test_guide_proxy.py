@@ -41,7 +41,7 @@ def with_nginx(machine: Namespace, folder: Path) -> Iterator[Namespace]:
 
 @dataclass(frozen=True)
 class _Mounted(Namespace):
-    """A namespace whose programs see other files, which `mount` puts in place."""
+    """A namespace whose programs see other files, which `mount` mounts."""
 
     mount: str
 
@@ -52,7 +52,7 @@ class _Mounted(Namespace):
 
 def test_a_reader_gets_behind_nginx(tmp_path: Path) -> None:
     write_certificates(tmp_path, NAME)
-    # What the reader looks at after copying: where certbot has its files.
+    # The lines that the reader checks after copying: the paths of certbot's files.
     copy = f"""
         /bin/cp "$@"
         sed -i -e 's#/etc/letsencrypt/live/{NAME}/fullchain.pem#{tmp_path}/cert.pem#' \\

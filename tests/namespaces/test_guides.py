@@ -1,7 +1,7 @@
 """Every command of every guide, typed by a reader on the machines that the guide is for.
 
-Each guide has a scene: the machines, what is installed on them, and what stands between them. A guide without one is
-read on a machine without a network, whose hub is up.
+Each guide has a scene: the machines, the programs on them, and the network between them. A guide without a scene is
+followed on a machine without a network, whose hub is up.
 """
 
 import tempfile
@@ -29,7 +29,7 @@ AT_HOME, BESIDE = "192.168.1.5", "192.168.1.7"
 
 TAILNET_NAME = "hub.tail1234.ts.net"
 
-# What a server that somebody has thought about lets in.
+# The firewall rules of a carefully configured server.
 FIREWALL = """
 table inet filter {
   chain input {
@@ -56,7 +56,7 @@ table inet office {
 
 @dataclass(frozen=True)
 class Scene:
-    """The desks, and the reader's own addresses by those of the guide."""
+    """The shells, and the reader's own addresses by those of the guide."""
 
     hub: Desk
     elsewhere: Desk | None = None
@@ -120,7 +120,7 @@ def server(leaving: str = "") -> Iterator[Scene]:
 
 @contextmanager
 def without_a_name() -> Iterator[Scene]:
-    """A rented machine that no name leads to, and somebody far away."""
+    """A rented machine without a name, and a client far away."""
     with make_lan(PUBLIC, STRANGE, "eth0") as lan, sit_down(lan.hub) as desk, sit_elsewhere(lan.client) as elsewhere:
         yield Scene(desk, elsewhere, {"203.0.113.5": PUBLIC})
 

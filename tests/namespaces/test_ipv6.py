@@ -16,7 +16,7 @@ from tests.namespaces.world import DOMAIN
 
 PATHS = ("udp", "tcp", "turn-udp", "turn-tls")
 
-# Of an address block for local use, and a public one of somebody else's, which stays in here.
+# One from a block for local use, and a foreign public one, which is used only inside the namespace.
 LOCAL, PUBLIC = "fd00:77::5", "2606:2800:220:1::5"
 NEIGHBOURS = {LOCAL: "fd00:77::9", PUBLIC: "2606:2800:220:1::9"}
 

@@ -1,4 +1,4 @@
-"""The tests' own machines: nothing of them is left behind, also where a run was killed."""
+"""The tests' own machines: they leave nothing behind, also after a killed run."""
 
 import signal
 import subprocess

@@ -19,7 +19,7 @@ VPN = "a VPN, which other devices here are not in"
 BRIDGE = "a bridge for containers or virtual machines"
 USABLE = "set media.advertise to use it"
 
-# Every other address of the machine, and what is said of it.
+# Every other address of the machine, with its note.
 OTHERS = {
     "192.168.50.77 on eth0": USABLE,
     "fd00:50::2 on eth0": USABLE,
@@ -44,7 +44,7 @@ def find_ways(signalling: str) -> set[str]:
 
 @pytest.fixture
 def far(machine: Namespace) -> Iterator[Namespace]:
-    """Somebody on the machine's other LAN."""
+    """A client on the machine's other LAN."""
     with somebody_on(machine, "eth1", OTHER_LAN, FAR_NEIGHBOUR) as made:
         yield made
 
@@ -52,7 +52,7 @@ def far(machine: Namespace) -> Iterator[Namespace]:
 # eth1 comes first: what is taken must not depend on the order in which the kernel lists interfaces.
 @pytest.fixture
 def neighbour(machine: Namespace, far: Namespace) -> Iterator[Namespace]:
-    """Somebody on the machine's LAN; there is no default route yet."""
+    """A client on the machine's LAN; there is no default route yet."""
     with somebody_on(machine, "eth0", LAN, NEIGHBOUR) as made:
         yield made
 
@@ -66,7 +66,7 @@ def crowd(machine: Namespace, neighbour: Namespace) -> Iterator[None]:
         ("services", "172.18.0.1/16"),
     ):
         machine.add_bridge(interface, address)
-    # Known by name; the one that has another name is known by what the kernel says of it.
+    # Recognised by name; an interface with another name is recognised by its type in the kernel.
     for interface, address in (
         ("veth1a2b3c", "10.88.0.1/24"),
         ("tailscale0", "100.101.102.103/32"),

@@ -1,4 +1,4 @@
-"""Nothing of a hub listens where its reach does not say so, also while people are in a call."""
+"""A hub listens only at the addresses of its reach, also during a call."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ RELAY_PORTS = range(30000, 40000)
 
 @pytest.fixture
 def neighbour(machine: Namespace) -> Iterator[Namespace]:
-    """Somebody on the same network as the machine."""
+    """A client on the same network as the machine."""
     with somebody_on(machine, "eth0", "192.168.50.2", "192.168.50.3") as made:
         yield made
 
@@ -56,7 +56,7 @@ def test_a_hub_on_the_lan_listens_there_and_on_loopback_and_for_ice_tcp_everywhe
         hub.up("--no-verify")
         with call_from(on_client(hub, lan.client), "room") as call:
             sockets = relaying_sockets(lan.hub, call)
-    # LiveKit binds ICE/TCP on every interface, whatever it is told.
+    # LiveKit always binds ICE/TCP on every interface.
     assert {socket for socket in sockets if socket[1] not in (HUB, "127.0.0.1")} == {("tcp", "*", 7881)}
     assert {socket for socket in sockets if socket[0] == "udp" and socket[1] != HUB} == set()
     assert {("udp", HUB, 7882), ("udp", HUB, 3478)} <= sockets

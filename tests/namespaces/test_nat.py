@@ -94,7 +94,7 @@ def assert_every_path_carries_media(client: Hub) -> dict[str, dict[str, Any]]:
     found = verify(client)
     assert {name: path["ok"] for name, path in found.items()} == dict.fromkeys(ENDS, True), found
     assert not any("not told" in path["detail"] for path in found.values()), found
-    # A room for each machine: whoever was forced to TLS stays there, by room and identity (LiveKit's own memory).
+    # A room for each machine: LiveKit remembers by room and identity that a participant was forced to TLS.
     with call_from(client, client.prefix[-1]) as call:
         call.wait_connected("udp", "udp")
         assert call.candidates() <= CANDIDATES
@@ -122,8 +122,8 @@ def test_a_client_behind_a_nat_has_every_path(rule: str, ports: int) -> None:
 def test_a_hub_behind_a_nat_is_reached_from_outside_and_proves_itself_without_hairpin(tmp_path: Path) -> None:
     with hub_behind_nat(hairpin=False) as world, up(world) as hub:
         assert {path["path"]: path["ok"] for path in hub.status()["verified"]["paths"]} == dict.fromkeys(ENDS, True)
-        # From inside nobody gets there by the outside address: this is what the hub spares itself. It takes verify some
-        # seconds to say so; others call meanwhile.
+        # The public address does not work from inside, so the hub does not use it for its own calls. It takes verify
+        # some seconds to say so; others call meanwhile.
         with on_client(hub, world.hub).start("verify", "--url", URL, "--json") as verifying:
             assert_reached_at_the_public_address(on_client(hub, world.client))
             stdout, _ = verifying.communicate(timeout=DEADLINE_SECONDS)
@@ -140,7 +140,7 @@ def test_a_hub_behind_a_nat_is_reached_from_outside_and_proves_itself_without_ha
             assert verify(on_client(hub, world.client), "--path", "turn-tls")["turn-tls"]["ok"] is True
             for guest in join_two(context, *links_of(hub, "relayed")):
                 guest.wait_connected("relay/tls")
-                # What was relayed to is the address that clients are told, not the one behind the router.
+                # The relayed packets went to the address that clients are told, not to the one behind the router.
                 assert guest.ends() == {f"udp {PUBLIC}:7882"}
                 assert not any(HUB_HOME in candidate for candidate in guest.candidates())
 

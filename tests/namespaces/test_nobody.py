@@ -22,7 +22,7 @@ def hub(lan: Lan) -> Iterator[Hub]:
 
 @pytest.fixture
 def engine(hub: Hub) -> Iterator[Path]:
-    """The engine as this user has it; whoever is root may give it rights."""
+    """This user's engine; only root may give it capabilities."""
     with tempfile.TemporaryDirectory(prefix="nobody-") as folder:
         Path(folder).chmod(0o755)
         with as_nobody(hub, Path(folder)) as file:

@@ -1,4 +1,4 @@
-"""A hub behind a router finds the address that it has outside, and follows it: by its name, and by a STUN server."""
+"""A hub behind a router finds its public address, and follows a change: by its name, and by a STUN server."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def answering_stun(machine: Namespace) -> Iterator[None]:
 
 
 def nudge(machine: Namespace) -> None:
-    """Have the hub look at once: it asks others once a minute, and whenever an interface changes."""
+    """Make the hub check at once: it asks other servers once a minute, and whenever an interface changes."""
     machine.add_bridge("docker0", "172.17.0.1/16")
 
 

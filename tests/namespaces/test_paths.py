@@ -112,7 +112,7 @@ def test_a_hub_says_from_where_its_paths_were_used(lan: Lan, hub: Hub) -> None:
         return seen_outside(verified) == used and all(path["outside"]["at"] > before for path in verified["paths"])
 
     wait_until(is_seen, "the client's calls are seen")
-    # Its own calls are none of another machine, and what was seen outlives whoever saw it.
+    # The hub's own calls do not count as another machine's, and the record outlives the process that wrote it.
     assert seen_outside(json.loads(hub.run("verify", "--json").stdout)) == used
     hub.run("restart", "relay")
     text = hub.run("verify", "--path", "turn-udp").stdout

@@ -1,4 +1,4 @@
-"""No packet goes to a third party: not from the hub, not from the people in a call, not to a name server."""
+"""No packet goes to a third party: not from the hub, not from the clients in a call, not to a name server."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ PROXIES = {f"{scheme}_proxy": "http://192.0.2.2:3128" for scheme in ("http", "ht
 
 @pytest.fixture
 def outside(machine: Namespace) -> Iterator[Namespace]:
-    """All the rest of the world: where default routes of both families lead to, and nobody answers."""
+    """The rest of the world: the default routes of both families lead there, and no machine answers."""
     with namespace("outside") as made:
         connect(machine, made, "eth0")
         for gateway, own in GATEWAY.items():
@@ -59,7 +59,7 @@ def test_a_third_party_that_a_spec_names_is_seen(machine: Namespace, outside: Na
 
 
 def live_through(hub: Hub, machine: Namespace) -> None:
-    """All that a hub does in its life, with people in a call who are on `machine`."""
+    """Everything that a hub does in its life, with a call of clients on `machine`."""
     hub.up()
     client = on_client(hub, machine)
     # From outside, a path that is not offered can't be tried; this is no failure.

@@ -1,4 +1,4 @@
-"""A hub behind each of the proxies that it has snippets for, and clients on another machine."""
+"""A hub behind each proxy that lkhub has snippets for, and clients on another machine."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ FORGED = "203.0.113.66"
 
 @pytest.fixture(scope="module")
 def lan() -> Iterator[Lan]:
-    """A LAN in whose DNS the hub has two names."""
+    """A LAN with two names for the hub in its DNS."""
     with make_lan() as made:
         made.name_hosts({NAME: HUB, TURN_NAME: HUB})
         yield made
@@ -74,7 +74,8 @@ def test_what_is_too_large_is_refused(front: Front, tmp_path: Path) -> None:
     asked = ["--http1.1", "-X", "POST", "--data-binary", f"@{tmp_path}/large", "-o", "/dev/null", "-w", "%{http_code}"]
 
     def ask() -> str:
-        # Who refuses while the body still comes closes the connection, and the answer may be lost (RFC 9112, 9.6).
+        # A server that refuses while the body still arrives closes the connection, and its answer may be lost (RFC
+        # 9112, 9.6).
         with contextlib.suppress(AssertionError):
             return front.curl(*asked, "/twirp/livekit.RoomService/ListRooms")
         return ""
@@ -83,7 +84,7 @@ def test_what_is_too_large_is_refused(front: Front, tmp_path: Path) -> None:
 
 
 def test_no_token_is_in_a_log(front: Front) -> None:
-    """Neither where it goes through, nor where the hub does not answer."""
+    """Neither if the request succeeds, nor if the hub does not answer."""
     ask = ("-o", "/dev/null", "-w", "%{http_code}", "/rtc/v1?access_token=CANARY")
     assert front.curl(*ask) == "401"
     with dropping(front.lan.hub, "iifname lo tcp dport 7883", verdict="reject with tcp reset"):

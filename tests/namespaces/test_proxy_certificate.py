@@ -18,7 +18,7 @@ ACME_NAME = "acme.example.com"
 
 @pytest.fixture(scope="module")
 def lan() -> Iterator[Lan]:
-    """A LAN in whose DNS the hub has two names, and an authority on the client's machine one."""
+    """A LAN with two names for the hub in its DNS, and one for an authority on the client's machine."""
     with make_lan() as made:
         made.name_hosts({NAME: HUB, TURN_NAME: HUB, ACME_NAME: CLIENT})
         yield made

@@ -1,4 +1,5 @@
-"""Whoever joins to use the relay up takes nothing from others: real joins, a real relay, and a call through it."""
+"""A client that joins to use up the relay takes nothing from others: real joins, a real relay, and a call through
+it."""
 
 import json
 import os
@@ -97,7 +98,8 @@ def test_one_address_with_many_people_leaves_some_for_others(lan: Lan, hub: Hub)
 def test_what_a_killed_media_process_leaves_behind_ends_and_the_call_goes_on(lan: Lan, hub: Hub) -> None:
     with dropping(lan.hub, *NO_MEDIA), call_from(on_client(hub, lan.client), "room") as call:
         call.wait_connected("relay", "relay")
-        # One that nobody gives back: its client is gone, and the media process that knew the participant too.
+        # An allocation that is never released: its client is gone, and so is the media process that knew the
+        # participant.
         with flood_with(lan, hub, tokens(hub, "lobby", *(f"lost-{number}" for number in range(5)))):
             os.kill(hub.pids()["media"], signal.SIGKILL)
             call.wait_connected("relay", "relay")

@@ -1,4 +1,4 @@
-"""What somebody who is relayed hears when the process that relays is killed with -9. Ten kills by hand: `KILLS=10`."""
+"""What a relayed participant hears when the relaying process is killed with -9. Ten kills by hand: `KILLS=10`."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("KILLS", "1"))
 
-# As for media, of which design and `tests/browser/test_edge.py` ask no less. Left to itself Chromium takes 16 s.
+# The same limit as for media, as in `tests/browser/test_edge.py`. Left to itself Chromium takes 16 s.
 LONGEST_GAP_SECONDS = 2.0
 
 NO_MEDIA = ("iifname lan0 udp dport 7882", "iifname lan0 tcp dport 7881")

@@ -1,4 +1,4 @@
-"""A certificate is renewed and the edge's configuration changed while everything of a call goes through the edge.
+"""A certificate is renewed and the edge's configuration changed while a whole call goes through the edge.
 
 Long by hand: `CALL_SECONDS=180 scripts/test tests/namespaces/test_renewal.py -s`.
 """
@@ -44,7 +44,7 @@ def hub(lan: Lan) -> Iterator[Hub]:
 
 @contextmanager
 def undisturbed_call(hub: Hub, browser: Browser, room: str) -> Iterator[tuple[Guest, Guest]]:
-    """Two people in a call who must not notice what the block does."""
+    """Two participants of a call, which the block must not interrupt."""
     with profile(browser) as context:
         guests = join_two(context, *links_of(hub, room))
         for guest in guests:

@@ -1,5 +1,5 @@
-"""`lkhub firewall apply --router` with a real miniupnpd: the router sends the ports here, and packets from outside
-arrive."""
+"""`lkhub firewall apply --router` with a real miniupnpd: the router forwards the ports to the hub, and packets from
+outside arrive."""
 
 import json
 import time

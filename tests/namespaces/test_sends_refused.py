@@ -1,4 +1,4 @@
-"""A machine that forbids its own hub to send."""
+"""A machine that forbids its own hub to send packets."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from tests.kit.hub import Hub
 from tests.namespaces.lan import Lan, hub_on
 
-# As somebody writes who wants to keep a machine from sending: the kernel tells the sender EPERM.
+# A typical rule that keeps a machine from sending: the kernel answers the sender with EPERM.
 FORBIDDEN = """
 table inet outgoing {
   chain output {
@@ -40,7 +40,7 @@ def test_what_the_machine_forbids_is_named(lan: Lan) -> None:
             assert code == "path-fails"
             assert "forbids media to send" in cause
             assert find(hub.status()) == [(code, cause)], "the same is told once"
-            # A verification of one path is not kept, nor is what it would say.
+            # A verification of one path is not recorded, and neither is its result.
             hub.run("restart")
             assert hub.run("verify", "--path", "udp").returncode == 1
             assert read_sends(hub) == ["media"]

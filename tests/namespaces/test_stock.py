@@ -15,7 +15,7 @@ from tests.namespaces.lan import HUB, Lan, make_lan
 from tests.namespaces.stock import SECRET, on_client, serving
 from tests.waiting import DEADLINE_SECONDS
 
-# Documentation's own (RFC 5737): nobody answers.
+# A documentation address (RFC 5737): no machine answers.
 NOWHERE = "198.51.100.9"
 
 # Another address of the server's machine.

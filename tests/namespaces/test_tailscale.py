@@ -1,4 +1,4 @@
-"""A hub in a tailnet, whose certificate tailscaled gets: at its own pace, or not at all."""
+"""A hub in a tailnet, whose certificate tailscaled gets: quickly, slowly or not at all."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A hub on the LAN where its ports or its address are not to be had."""
+"""A hub on the LAN whose ports or address are not available."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""A hub whose clients use somebody else's TURN server: a real coturn."""
+"""A hub whose clients use an external TURN server: a real coturn."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -35,7 +35,8 @@ def lan() -> Iterator[Lan]:
 
 @pytest.fixture
 def serve(lan: Lan, tmp_path: Path) -> Serve:
-    """`with serve(login)`: coturn on the hub's machine; `login` are lines of its configuration: who may use it."""
+    """`with serve(login)`: coturn on the hub's machine; `login` are the lines of its configuration for
+    authentication."""
     now = datetime.now(UTC)
     valid = (now - timedelta(hours=1), now + timedelta(days=1))
     root = make("root", ca=True, valid=valid)

@@ -1,4 +1,4 @@
-"""Whether a path is credited to a client whose way in the hub's own packets opened."""
+"""Whether a path counts as proven by a client for which the hub's own packets had opened a firewall."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MEDIA_TCP = "iifname lan0 tcp dport 7881"
 
 @pytest.fixture(params=["7882", "50000-50099"])
 def hub(lan: Lan, request: pytest.FixtureRequest) -> Iterator[Hub]:
-    """A hub for the LAN whose paths nobody has used: one UDP socket for all calls, and sockets for each."""
+    """A hub for the LAN whose paths no client has used: one UDP socket for all calls, and separate sockets."""
     with make_hub(lan.hub.prefix, PORTS) as made:
         made.spec.write_text(HUB_SPEC.replace("media: {", f"media: {{udp: {request.param}, "))
         made.up()

@@ -30,7 +30,7 @@ TO_HUB, TO_NEIGHBOUR, TO_CLIENT = "hub0", "neighbour0", "client0"
 
 MASQUERADE = f"oifname {TO_HUB} masquerade"
 
-# Every connection gets another port, so that nobody can say beforehand what it will be.
+# Every connection gets another port, so that the port can't be predicted.
 SYMMETRIC = f"{MASQUERADE} random,fully-random"
 
 
@@ -76,8 +76,8 @@ def _connect(router: Namespace, machine: Namespace, side: str, address: str) -> 
 
 @contextmanager
 def hub_behind_nat(*, hairpin: bool) -> Iterator[World]:
-    """The hub at home: the router has the public address, and the next one that its provider will give it, and leads
-    what comes to them on to the hub's own.
+    """The hub in a home network: the router has the public address, and the next one that its provider will give it,
+    and forwards packets for them to the hub's own address.
 
     `hairpin`: what comes from inside, too. Else the router answers that nothing is there.
     """

@@ -128,7 +128,7 @@ def tell(choice: AddressChoice) -> list[str]:
         # Where the network is not known, two addresses may be in one.
         ((ETHERNET, interface("eth1", "lan", "10.0.0.9")), ["192.168.1.5"]),
         ((interface("eth0", "lan", "192.168.1.5"), OTHER_LAN), ["192.168.1.5"]),
-        # IPv6 is told where there is nothing else; then of each LAN.
+        # IPv6 is told if there is no IPv4; then the address of each LAN.
         ((interface("eth0", "lan", "fd00::5/64"), interface("eth1", "lan", "fd01::9/64")), ["fd00::5", "fd01::9"]),
         ((ETHERNET, interface("eth1", "lan", "fd01::9/64")), ["192.168.1.5"]),
         ((ETHERNET, TAILSCALE, DOCKER, CONTAINER), ["192.168.1.5"]),
@@ -162,7 +162,7 @@ def test_named_interfaces_decide_which_lans_there_are() -> None:
     ],
 )
 def test_public_addresses_are_the_best_of_each_family(interfaces: tuple[Interface, ...], public: list[str]) -> None:
-    """Neither a VPN's, nor a carrier's NAT, nor one for documents."""
+    """No address of a VPN, of a carrier's NAT, or for documentation."""
     assert [str(found.address) for found in choose_public_addresses(make_facts(LOOPBACK, *interfaces))] == public
 
 

@@ -1,4 +1,4 @@
-"""The hub's front door in every mode: its names, its ports, who certifies it, and what each mode needs."""
+"""The hub's edge in every mode: its names, its ports, the issuer of its certificate, and what each mode needs."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -70,7 +70,7 @@ def test_hub_without_tls_has_no_edge() -> None:
             "laptop",
             ["192.168.1.5", "127.0.0.1", "turn.example.com"],
         ),
-        # Nobody else certifies an address.
+        # No other issuer certifies an address.
         (PUBLIC_HUB, "vps", ["rtc.example.com"]),
         (PUBLIC_HUB + "turn: {domain: turn.example.com}", "vps", ["rtc.example.com", "turn.example.com"]),
         (PUBLIC_HUB + "turn: {domain: rtc.example.com}", "vps", ["rtc.example.com"]),

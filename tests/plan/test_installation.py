@@ -1,4 +1,4 @@
-"""A plan for another machine: built and rendered from descriptions alone, without a look at this one."""
+"""A plan for another machine: built and rendered only from descriptions, without facts of this machine."""
 
 import os
 import socket

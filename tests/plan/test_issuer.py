@@ -1,4 +1,4 @@
-"""Who certifies a hub's name over ACME, and by which account."""
+"""The issuer of a hub's certificate over ACME, and its account."""
 
 import pytest
 
@@ -20,7 +20,7 @@ LETS_ENCRYPT, ZEROSSL = DIRECTORIES["letsencrypt"], DIRECTORIES["zerossl"]
         ("{email: a@example.com}", "{}", [ZEROSSL, LETS_ENCRYPT], "comes from ZeroSSL"),
         ("{email: a@example.com, http: off}", "{}", [LETS_ENCRYPT], "needs tls.http: 80"),
         ("{email: a@example.com, listen: 8443}", "{}", [LETS_ENCRYPT], "needs tls.http: 80"),
-        # Who offers no TURN over TLS loses nothing.
+        # A hub without TURN over TLS loses nothing.
         ("{}", "{tls: false}", [LETS_ENCRYPT], ""),
         ("{email: a@example.com}", "{enabled: false}", [LETS_ENCRYPT], ""),
         # What the spec says is not weighed.

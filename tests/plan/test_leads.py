@@ -1,4 +1,4 @@
-"""Where names lead, and which of them have to lead to this machine."""
+"""Where names lead, and which of them must lead to this machine."""
 
 from ipaddress import ip_address
 

@@ -1,4 +1,4 @@
-"""Which addresses clients are told on which machine, what they lead to there, and what is said of it."""
+"""The addresses that clients are told on each kind of machine, the local addresses behind them, and the notes."""
 
 from dataclasses import replace
 from ipaddress import ip_address
@@ -40,7 +40,7 @@ def build(text: str, facts: NetworkFacts) -> Plan:
 
 
 def tell(text: str, machine: str) -> list[str]:
-    """What clients are told, with `→` where it leads to another address."""
+    """The addresses that clients are told, with `→` and the local address if it differs."""
     addresses = build(text, MACHINES[machine]).media.addresses
     return [
         str(told) if told == local else f"{told} → {local}"
@@ -156,7 +156,7 @@ def test_choice_is_explained(text: str, machine: str, said: str) -> None:
 
 
 def test_machine_without_public_ipv4_says_who_is_left_out() -> None:
-    """A home with IPv6, whose name has no A record."""
+    """A home network with IPv6, whose name has no A record."""
     facts = make_facts(LOOPBACK, PUBLIC_V6, WIFI, looked_up=resolved("2600::4"))
     plan = build(PUBLIC_HUB, facts)
     assert [str(address) for address in plan.media.advertise] == ["2600::4"]
@@ -236,7 +236,7 @@ def test_tailscale_that_does_not_answer_is_one_fault() -> None:
 
 
 def test_ipv6_address_that_the_machine_does_not_have_is_not_told() -> None:
-    """Nobody translates IPv6: the STUN server was asked through something else."""
+    """IPv6 is not translated: the STUN server was asked through another interface."""
     facts = replace(MACHINES["home"], looked_up=LookedUp(stun=ip_address("2600::99")))
     assert refuse(PUBLIC_HUB + STUN, facts)[0] == "reach"
 
@@ -328,7 +328,7 @@ PPP_PUBLIC = interface("ppp0", "vpn", "1.2.3.4/32")
             make_facts(LOOPBACK, interface("eth0", "lan", "5.6.7.8/24"), WG_PUBLIC, looked_up=resolved("1.2.3.4")),
             ["1.2.3.4"],
         ),
-        # What a VPN gives for IPv6 is told to nobody whom the name does not lead there.
+        # A VPN's IPv6 address is told only if the name resolves to it.
         (make_facts(LOOPBACK, PUBLIC_V4, interface("wg0", "vpn", "2600::7/128")), ["1.2.3.4"]),
         (
             make_facts(

@@ -1,4 +1,4 @@
-"""Whatever the machine is like, clients are told addresses that lead to it."""
+"""On every kind of machine, clients are told addresses that lead to it."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -59,8 +59,8 @@ def test_whatever_the_machine_clients_are_told_what_leads_to_it(
 
 
 def leads_somewhere(local: Address, facts: NetworkFacts) -> bool:
-    """Clients reach a LAN, what carries the default route, and what the hub's name leads to; a tunnel, if its address
-    is public; and where there is nothing of that, perhaps a bridge without a card."""
+    """Clients reach a LAN, the interface of the default route, and the address of the hub's name; a tunnel, if its
+    address is public; and if there is none of these, perhaps a bridge without a card."""
     carrier = facts.interface_of(local)
     assert carrier
     match carrier.kind:

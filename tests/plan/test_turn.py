@@ -1,4 +1,4 @@
-"""TURN over TLS beside a proxy, and other people's TURN servers."""
+"""TURN over TLS beside a proxy, and external TURN servers."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Preparing a spec on a laptop, with an engine that is content and nobody to be asked."""
+"""Preparing a spec on a laptop, with an engine that accepts every file and without name servers."""
 
 import os
 from pathlib import Path
@@ -59,7 +59,7 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaints: dict[str, str]) -> Run:
-    """An engine that is content, a laptop, and nobody to be asked."""
+    """An engine that accepts every file, a laptop, and no name servers."""
 
     monkeypatch.setattr(prepare, "find_installation", make_installation)
     monkeypatch.setattr(prepare, "gather_network", make_facts)

@@ -69,7 +69,7 @@ def render(hub: str) -> dict[str, Any]:
 
 
 def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Every value, however deep, with where it stands."""
+    """Every value, at any depth, with its path."""
     yield path, value
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in below:

@@ -1,4 +1,4 @@
-"""What must hold of caddy.json in every mode. The whole text of each is in tests/golden/hubs."""
+"""Properties of caddy.json in every mode. The whole text for each mode is in tests/golden/hubs."""
 
 import re
 

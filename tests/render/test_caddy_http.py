@@ -1,4 +1,4 @@
-"""What caddy.json makes of requests, with TLS and on port 80."""
+"""How caddy.json handles requests, with TLS and on port 80."""
 
 import json
 from typing import Any
@@ -155,7 +155,7 @@ def find_location(routes: list[dict[str, Any]], host: str) -> str:
         ("reach: lan", "zoo", "10.0.0.9", "https://10.0.0.9"),
         ("reach: lan", "lan-v6", "fd00::5", "https://[fd00::5]"),
         ("reach: lan\ntls: {listen: 8443, http: 8081}", "lan-v6", "fd00::5", "https://[fd00::5]:8443"),
-        # Nobody is sent to a name that is not the hub's.
+        # No request is redirected to a name that is not the hub's.
         (PUBLIC_HUB, "vps", "evil.example", "https://rtc.example.com"),
         ("reach: lan\ndomain: hub.example.com", "laptop", "evil.example", "https://hub.example.com"),
     ],

@@ -1,4 +1,4 @@
-"""Who certifies the names of caddy.json."""
+"""The issuers for the names in caddy.json."""
 
 from typing import Any
 

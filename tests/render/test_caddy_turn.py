@@ -1,4 +1,4 @@
-"""The one port: what becomes of a connection to it."""
+"""The hub's one port: how a connection to it is handled."""
 
 import re
 from typing import Any
@@ -107,5 +107,5 @@ def test_no_http_request_is_turn(start: bytes) -> None:
     "start", [b"PRI * HTTP/2.0\r\n", b"GET /rtc HTTP/1.1", b"\x16\x03\x01", b"\x40\x00\x00\x04", b"PROXY "]
 )
 def test_what_else_comes_over_tls_is_not_turn(start: bytes) -> None:
-    """HTTP/2, TLS in TLS, data on a channel that nobody bound, a PROXY header from a client."""
+    """HTTP/2, TLS in TLS, data on an unbound channel, a PROXY header from a client."""
     assert not is_turn(start)

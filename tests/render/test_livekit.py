@@ -89,7 +89,7 @@ def test_address_of_a_turn_server_can_stand_in_a_url() -> None:
 
 
 def list_turn(text: str, machine: str = "laptop") -> list[str]:
-    """What clients are told of TURN, as the URLs that LiveKit makes of it."""
+    """The TURN URLs that LiveKit gives to clients."""
     servers = render(text, machine)["rtc"].get("turn_servers", [])
     for server in servers:
         assert server["secret_file"] == "/var/lib/lkhub/relay.secret"
@@ -131,10 +131,10 @@ def test_clients_are_told_the_relay_where_they_reach_it(text: str, machine: str,
         ("reach: lan", "laptop", "192.168.1.5", ["192.168.1.5/32"]),
         ("reach: lan", "lan-v6", "fd00::5", ["fd00::5/128"]),
         (PUBLIC_HUB, "vps", "1.2.3.4,2600::4", ["1.2.3.4/32", "2600::4/128"]),
-        # Behind a NAT: what clients are told, and where it leads.
+        # Behind a NAT: the address that clients are told, and the local one behind it.
         (PUBLIC_HUB, "home", "1.2.3.4", ["192.168.1.5/32"]),
         (PUBLIC_HUB, "home-dual", "1.2.3.4,2600::4", ["192.168.1.6/32", "2600::4/128"]),
-        # The file has words for one address of a family; the engine is told of the others by --advertise.
+        # The file can name one address of each family; the engine gets the others by --advertise.
         ("reach: lan", "zoo", "192.168.1.5", ["192.168.1.5/32", "10.0.0.9/32"]),
     ],
 )
@@ -164,7 +164,7 @@ def test_same_plan_gives_the_same_text() -> None:
     assert render_livekit(plan("reach: lan")) == render_livekit(plan("reach: lan"))
 
 
-# ruamel writes a few line separators as a plain space; nobody has one in a LiveKit setting.
+# ruamel writes a few line separators as a plain space; no LiveKit setting contains one.
 TEXT = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), max_size=10)
 AWKWARD = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT | st.sampled_from(["yes", "012", "1:2", "~", "#", "a: b", "*x"]),

@@ -114,7 +114,7 @@ def test_relay_is_in_the_process_that_clients_come_to(text: str, files: set[str]
     [
         ("reach: lan", "zoo", None, "192.168.1.5", ["192.168.1.5", "10.0.0.9"]),
         (PUBLIC_HUB, "vps", None, "1.2.3.4", ["1.2.3.4", "2600::4"]),
-        # Clients name the address that they were told; from inside nobody reaches it.
+        # Clients use the address that they were told; it can't be reached from inside.
         (PUBLIC_HUB, "home", {"1.2.3.4": "192.168.1.5"}, "192.168.1.5", ["1.2.3.4"]),
         (PUBLIC_HUB, "home-dual", {"1.2.3.4": "192.168.1.6"}, "192.168.1.6", ["1.2.3.4", "2600::4"]),
         (

@@ -1,4 +1,4 @@
-"""A service and who may talk to it."""
+"""The service and its clients."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -243,7 +243,7 @@ async def test_health_of_media_that_is_gone_is_503(connect: Connect) -> None:
 
 
 class Looks:
-    """In place of the look at the system's tables."""
+    """Instead of reading the system's tables."""
 
     def __init__(self, peer: Peer | Exception | None) -> None:
         self.peer, self.asked = peer, list[tuple[Any, Any]]()

@@ -1,4 +1,4 @@
-"""Whoever holds connections to the service without being of use takes nothing from others: real sockets."""
+"""A client that holds idle connections to the service takes nothing from others: real sockets."""
 
 import asyncio
 import contextlib
@@ -121,7 +121,7 @@ def test_who_does_not_take_an_answer_is_ended() -> None:
 
 
 def test_bounds_are_those_of_the_edge() -> None:
-    """They stand in two places, since the service carries no renderer."""
+    """The limits are in two places, since the service does not import the renderer."""
     assert f"{bounded.REQUEST_SECONDS:.0f}s" == caddy.BODY == caddy.HANDSHAKE
     assert f"{bounded.STALL_SECONDS:.0f}s" == caddy.STALL
     assert bounded.MOST_PER_CLIENT == caddy.CONNECTIONS_PER_ADDRESS

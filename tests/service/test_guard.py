@@ -1,4 +1,4 @@
-"""A foreign page, a name that was rebound to 127.0.0.1, a proxy in front: each gets nothing."""
+"""A foreign page, a name that was rebound to 127.0.0.1, a proxy in front: none of them gets a token."""
 
 from urllib.parse import urljoin
 

@@ -1,4 +1,4 @@
-"""One client of the service leaves as much as it takes."""
+"""One client of the service leaves as many connections free as it takes."""
 
 import pytest
 from hypothesis import given

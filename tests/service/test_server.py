@@ -1,4 +1,4 @@
-"""The service as the supervisor runs it: a process of its own, over real sockets."""
+"""The service as the supervisor runs it: a separate process, over real sockets."""
 
 import contextlib
 import json

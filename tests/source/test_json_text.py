@@ -21,7 +21,7 @@ def test_json_is_read() -> None:
 
 
 def test_everything_reads_json_by_it() -> None:
-    """Each file and answer may be damaged, and a RecursionError is what nobody expects."""
+    """Each file and answer may be damaged, and callers do not expect a RecursionError."""
     package = Path(lkhub.__file__).parent
     found = [path.name for path in package.rglob("*.py") if re.search(r"\bjson\.loads?\(", path.read_text())]
     assert found == ["json_text.py"]

@@ -9,7 +9,7 @@ SECRET = "XYZ" * 15
 
 
 def reject(text: str) -> tuple[str, ...]:
-    """What is said of a key file; that it repeats no secret is checked."""
+    """The faults of a key file; also checks that they repeat no secret."""
     with pytest.raises(SecretError) as refused:
         parse_key_file(text.encode(), "keys.yaml")
     assert SECRET[:20] not in str(refused.value)

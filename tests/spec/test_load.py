@@ -151,7 +151,7 @@ def test_odd_values_are_faults_that_can_be_printed(text: str) -> None:
 
 
 def test_fault_is_one_line_a_person_can_read() -> None:
-    """A key is repeated as it stands in the text: it must not break the line or command the terminal."""
+    """A key is repeated as it is in the text: it must not break the line or control the terminal."""
     for text in ('"a\\nb": 1', '"\\e[2J": 1', 'name: "a\\nb"', 'name: "\\e[2J"', 'media: {advertise: "\\e[2J"}'):
         [fault] = load(text).faults
         assert fault.key.isprintable() or not fault.key

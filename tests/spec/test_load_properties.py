@@ -1,4 +1,4 @@
-"""Whatever the text, loading it ends soon, with a spec or with faults, and repeats no secret."""
+"""Loading any text ends soon, with a spec or with faults, and repeats no secret."""
 
 import io
 import re
@@ -209,7 +209,7 @@ def test_valid_spec_builds_a_plan_that_renders_or_is_refused_by_the_machine(data
 
 
 def check_reach(plan: Plan) -> None:
-    """Nobody comes past the edge, and nothing that is for this machine alone is open to others."""
+    """No client bypasses the edge, and nothing that is for this machine only is open to others."""
     if plan.edge:
         assert plan.media.bind == plan.serve.bind == (ip_address("127.0.0.1"),)
         assert not plan.serve.open_tokens
@@ -228,7 +228,7 @@ def test_valid_spec_is_planned_the_same_every_time(data: dict[str, Any]) -> None
 
 
 def list_wrong_places(secret: str) -> list[Any]:
-    """Values of `keys` in which the secret stands where it should not, or is wrong as it is."""
+    """Values of `keys` in which the secret is in the wrong place, or is itself wrong."""
     return [
         *(secret, f"API:{secret}", [secret], [{"API": secret}], {"API": secret}, {secret: "API"}, {secret: secret}),
         *({"source": secret}, {"source": f"API:{secret}"}, {"source": [secret]}, {"source": {secret: "API"}}),

@@ -93,7 +93,7 @@ _watchers: WeakKeyDictionary[Supervisor, Watchers] = WeakKeyDictionary()
 
 
 def watchers_of(supervisor: Supervisor) -> Watchers:
-    """Those of a supervisor of `supervising`."""
+    """The children of a supervisor of `supervising`."""
     return _watchers[supervisor]
 
 
@@ -200,7 +200,7 @@ def pid(child: Child) -> int:
 
 @pytest.fixture(autouse=True)
 def _no_endless_wait() -> Iterator[None]:
-    """Who asks a supervisor that never answers fails, and does not hang."""
+    """A request to a supervisor that never answers fails, and does not hang."""
     socket.setdefaulttimeout(DEADLINE_SECONDS)
     yield
     socket.setdefaulttimeout(None)

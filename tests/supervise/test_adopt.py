@@ -1,4 +1,4 @@
-"""What a supervisor takes over from one that is gone, and what it ends."""
+"""Which processes a supervisor takes over from an earlier one, and which it ends."""
 
 import json
 import os
@@ -272,7 +272,7 @@ async def test_what_a_process_has_started_itself_is_its_own(
 async def test_program_whose_environment_is_hidden_is_known_by_all_its_words(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As that of an engine with a file capability, which may listen below 1024."""
+    """Like the environment of an engine with a file capability, which may listen below 1024."""
     hub = make_hub(media={})
     [actor] = hub.plan.processes
     engine = f"{paths.root}/engine"

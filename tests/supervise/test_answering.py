@@ -1,4 +1,4 @@
-"""The control socket, which ends while the supervisor goes on."""
+"""The control socket may fail while the supervisor goes on."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_socket_that_ends_by_an_error_is_opened_again(
     paths: StatePaths, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when no file descriptor is left for somebody who connects."""
+    """As when no file descriptor is left for a new connection."""
     lives: list[anyio.Event] = []
 
     async def serve(path: str, handlers: Any, *, task_status: anyio.abc.TaskStatus[None]) -> None:

@@ -62,7 +62,7 @@ async def test_record_that_is_no_text_is_none(paths: StatePaths, damaged: bytes)
 async def test_record_with_something_else_in_a_place_is_none_or_means_the_same_type(
     paths: StatePaths, said: list[str], make_hub: MakeHub, wrong: Any
 ) -> None:
-    """Another version's, or one that somebody has edited. Commands look keys up without asking what they are."""
+    """The record of another version, or an edited one. Commands look keys up without asking what they are."""
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub())
     whole = load_applied(paths)

@@ -1,4 +1,4 @@
-"""A change of what runs, made as a whole or not at all."""
+"""A change of the running processes, made completely or not at all."""
 
 import os
 import signal
@@ -122,7 +122,7 @@ async def test_change_to_an_engine_that_is_not_there_interrupts_nobody(
 async def test_port_that_a_process_of_the_hub_holds_is_free_for_the_next_one(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
-    """Also one that such a process has started, as a script that is `engine`."""
+    """Also a child of such a process, for example of a script as `engine`."""
     port = free_port()
     listener = Listener("media", "udp", ip_address("127.0.0.1"), PortRange(port, port), "media", ("media", "udp"))
     hub = make_hub(media={})

@@ -196,7 +196,7 @@ async def test_child_that_is_never_ready_is_ended(
 async def test_child_that_became_ready_while_its_supervisor_was_stopped_is_not_ended(
     make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-Z, and `fg` a minute later: whoever has reconnected meanwhile must not be cut off again."""
+    """Ctrl-Z, and `fg` a minute later: clients that have reconnected meanwhile must not be interrupted again."""
     first = True
 
     def stand_still() -> None:
@@ -221,7 +221,7 @@ async def test_child_that_became_ready_while_its_supervisor_was_stopped_is_not_e
 async def test_child_that_cannot_be_looked_at_is_ended_and_tried_again(
     make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a free descriptor it looks as if it were gone. To wait for its end would be to stand still for ever."""
+    """Without a free descriptor it looks as if it were gone. Waiting for its end would block for ever."""
     child = make_child()
     async with tasks() as group:
         monkeypatch.setattr("lkhub.host.processes.identify", lambda _: None)
@@ -246,7 +246,7 @@ async def test_process_that_is_started_again_has_no_log_rather_than_not_to_be_th
         await child.stop("now")
         await child.start(group, persist=True)
         assert (child.state, child.restarts) == ("running", 0)
-        # Nor is it a bug that its end can't be told.
+        # It is no bug either that its end can't be detected.
         before = pid(child)
         os.kill(before, signal.SIGKILL)
         await until(lambda: child.state == "running" and pid(child) != before, "the restart")
@@ -286,7 +286,7 @@ async def refuse_end(*_: object) -> None:
 async def test_child_that_cannot_be_ended_is_watched_over_as_before(
     make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was neither ended nor started again, whatever became of it."""
+    """It was neither ended nor started again."""
     child = make_child()
     async with tasks() as group:
         await child.start(group)

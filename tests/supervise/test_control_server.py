@@ -288,7 +288,7 @@ async def test_what_was_asked_by_one_who_has_left_before_it_was_heard_is_not_don
         assert await request(path, Echo())
         await anyio.wait_all_tasks_blocked()
         assert asked == []
-        # One that has no more to say may still listen.
+        # A client that has finished sending may still read.
         assert (await send(path, http("/work")))[0] == 200
         assert len(asked) == 1
 

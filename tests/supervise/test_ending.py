@@ -1,4 +1,4 @@
-"""How a process ends: told to drain, by signals, killed."""
+"""How a process ends: by a drain, by signals, by a kill."""
 
 import json
 import os

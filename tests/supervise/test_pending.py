@@ -1,4 +1,4 @@
-"""Changes that wait until nobody is in a call."""
+"""Pending changes: they wait until nobody is in a call."""
 
 import os
 import signal
@@ -198,7 +198,7 @@ async def test_people_who_come_while_it_is_looked_are_not_cut(
 async def test_people_who_are_on_their_way_back_are_not_cut_again(
     paths: StatePaths, said: list[str], make_hub: MakeHub, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Media that was another one a moment ago knows of nobody yet."""
+    """A media process that has just been replaced knows no participant yet."""
     async with supervising(paths, said, replace(QUICK, rejoin=3600.0)) as supervisor:
         await supervisor.apply(make_hub(media={"rooms": IN_A_CALL}, serve={}))
         before = pids(supervisor)["media"]

@@ -172,7 +172,7 @@ async def test_url_that_another_process_answers_is_not_that_of_the_process(monke
 async def test_url_of_a_process_that_can_not_be_seen_to_listen_is_believed_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As that of a container which a script has started."""
+    """Like the process of a container that a script has started."""
     port = free_port()
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=port)
     with another_process(SILENT) as process:

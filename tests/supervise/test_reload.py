@@ -1,4 +1,4 @@
-"""A process that takes a change of its files over without a restart, as the edge does."""
+"""A process that reloads its files without a restart, as the edge does."""
 
 import os
 import signal
@@ -317,5 +317,6 @@ async def test_edge_that_ends_while_it_is_asked_to_reload_is_what_it_was(
             with pytest.raises(MachineError, match="what ran before is running again"):
                 await supervisor.apply(make_hub(edge={"say": "new"}))
         assert (edge.state, edge.fingerprint) == ("running", good.fingerprints["edge"])
-        # What nobody had taken up waits in the control socket for the next one, which reads the same files twice then.
+        # A request that was not accepted waits in the control socket for the next process, which then reads the same
+        # files twice.
         assert read_log(paths)[-1].removeprefix("reloaded ") == "old"

@@ -1,4 +1,4 @@
-"""Who was relayed hears of it when the relay is another one."""
+"""Relayed participants are told when the relay is a new process."""
 
 import os
 import signal

@@ -360,7 +360,7 @@ async def test_stop_in_which_one_cannot_be_ended_says_so_and_ends_it_the_next_ti
 async def test_what_ran_before_a_failed_change_is_tried_again_until_it_runs(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever took its port in between may leave."""
+    """The program that took its port in between may end."""
     broken = Path(paths.root) / "broken"
     good = make_hub(media={"die_when": str(broken)}, serve={})
     async with supervising(paths, said) as supervisor:

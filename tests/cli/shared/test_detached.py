@@ -55,7 +55,7 @@ def test_hub_runs_on_where_the_command_that_started_it_has_gone(
 def test_command_hears_how_the_start_went_though_no_log_can_be_written(
     monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
-    """A full disk is told, and ends no hub."""
+    """A full disk is reported, and ends no hub."""
 
     async def run_hub(hub: object, say: object, ready: Any) -> None:
         if fails:

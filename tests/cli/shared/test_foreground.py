@@ -1,4 +1,4 @@
-"""`lkhub up` in the foreground: what is told of the hub is asked of the supervisor in this very process."""
+"""`lkhub up` in the foreground: the status comes from the supervisor in the same process."""
 
 import threading
 from functools import partial

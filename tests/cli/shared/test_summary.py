@@ -61,7 +61,7 @@ def test_token_is_not_written_to_what_keeps_it(plan: Plan, capsys: Captured) -> 
 def test_commands_are_about_the_hub_that_is_up_as_they_are_typed(
     plan: Plan, capsys: Captured, monkeypatch: pytest.MonkeyPatch, opens: bool
 ) -> None:
-    """A hub of `up --state DIR` is not the one that a plain command finds."""
+    """A command without `--state` does not find a hub of `up --state DIR`."""
     monkeypatch.setenv("LKHUB_STATE", "/another")
     record = json.loads(Path(plan.paths.applied).read_text()) | {"auto_create": opens}
     Path(plan.paths.applied).write_text(json.dumps(record))

@@ -1,6 +1,5 @@
-"""What all snippets have in common.
-
-Their whole text is in tests/golden/hubs/proxy-*; the real proxies read and run them in tests/namespaces/test_proxy.py.
+"""Properties of all snippets. Their whole text is in tests/golden/hubs/proxy-*; the real proxies run them in
+tests/namespaces/test_proxy.py.
 """
 
 import pytest

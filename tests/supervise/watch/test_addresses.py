@@ -126,7 +126,7 @@ async def test_what_comes_with_another_address_is_said_when_it_is_so(
     waits: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Such as a new root: no device has to trust one that a change which waits may never bring."""
+    """For example a new root: no device has to trust the root of a pending change that may never be applied."""
     here = at(make_hub(media={"rooms": IN_A_CALL if waits else []}), "192.168.1.5")
     there = at(make_hub(media={"say": "new"}), "192.168.1.77")
     there = replace(there, plan=replace(there.plan, findings=(*here.plan.findings, note("the hub has a new root"))))
@@ -170,7 +170,7 @@ async def test_change_of_the_operators_that_waits_is_what_follows(
 async def test_machine_without_an_address_keeps_what_runs(
     paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
 ) -> None:
-    """The cable is out: who is on this machine goes on, and the address may come back."""
+    """The cable is unplugged: calls on this machine go on, and the address may come back."""
     here = at(make_hub(media={}), "192.168.1.5")
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(here)
@@ -328,7 +328,7 @@ async def test_hub_that_is_stopped_does_not_wait_for_name_servers(
 async def test_address_that_comes_back_is_not_told_as_no_change_where_a_process_took_one_over(
     paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
 ) -> None:
-    """The operator's change waits with the address, and a part of it interrupts nobody."""
+    """The operator's change is pending together with the address, and a part of it interrupts no call."""
     here = at(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "old"}), "192.168.1.5")
     there = at(make_hub(media={"rooms": IN_A_CALL, "say": "new"}, edge={"say": "new"}), "192.168.1.77")
     back = at(make_hub(media={"rooms": IN_A_CALL}, edge={"say": "new"}), "192.168.1.5")

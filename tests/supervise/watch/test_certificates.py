@@ -25,7 +25,7 @@ MakeFiles = Callable[..., PreparedHub]
 
 @pytest.fixture
 def make(make_hub: MakeHub, short_dir: Path) -> MakeFiles:
-    """A hub of mode files, whose certificate and key are there."""
+    """A hub of mode files, with a certificate and a key."""
     cert, key = short_dir / "cert.pem", short_dir / "key.pem"
     cert.write_text("old certificate")
     key.write_text("old key")

@@ -1,4 +1,4 @@
-"""What goes on for ever, and what happens when a look fails."""
+"""Watchers run for ever; what happens when a check fails."""
 
 import contextlib
 import errno
@@ -244,7 +244,7 @@ async def test_control_socket_that_is_gone_is_there_again(
 
 
 async def test_every_watcher_is_tried(paths: StatePaths, said: list[str]) -> None:
-    """One that is new belongs into the table above."""
+    """A new watcher belongs into the table above."""
     async with supervising(paths, said) as supervisor:
         watchers = watchers_of(supervisor)
         watchers._answering = Answering(paths.control, {}, supervisor.tasks, said.append)

@@ -1,4 +1,4 @@
-"""A process that is there and does not answer."""
+"""A process that runs and does not answer."""
 
 import os
 import signal

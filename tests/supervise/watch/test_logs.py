@@ -79,7 +79,7 @@ def test_every_large_log_is_rotated_and_all_that_could_not_be_are_told(tmp_path:
 
 
 class Full:
-    """A disk with `size` bytes, of which the files in the folder take what they have."""
+    """A disk with `size` bytes, partly used by the files in the folder."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.folder, self.size, self.eaten = folder, 0, 0

@@ -1,4 +1,4 @@
-"""Which paths clients on other machines have used: what is kept of it, and when it is forgotten."""
+"""Which paths clients on other machines have used: what is recorded, and when it is forgotten."""
 
 import os
 import time
@@ -91,7 +91,7 @@ def test_the_last_use_is_kept(told: dict[str, Sighting], kept: Sighting) -> None
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_use_that_proves_nothing_hides_none_that_does(first: int) -> None:
-    """A way in that is proven stays proven, whoever comes later, and in whatever order it is told."""
+    """A proven path stays proven, whichever clients come later, in any order of the reports."""
     later = Sighting(300.0, "198.51.100.1", proven=False)
     told = [("udp", SEEN), ("udp", later)]
     ways = merge(merge({"udp": Way("7882", 100.0)}, told[first:] + told[:first]), [("udp", DOUBTED)])

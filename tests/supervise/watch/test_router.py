@@ -189,7 +189,7 @@ async def test_another_address_of_this_machine_is_told_to_the_router_at_once(
 async def test_mappings_of_another_router_have_ended(
     written: RouterRecord, local: str, renewal: Renewal, paths: StatePaths, home: Home
 ) -> None:
-    """The operator asked the one at home, and not that of a café, which the engine does not ask."""
+    """The operator asked the router at home. The engine does not ask that of a café."""
     write_router(paths, written)
     home.way = ("10.0.0.1", local)
     await renewal.look()
@@ -229,7 +229,7 @@ async def test_failure_is_said_once_and_tried_less_and_less_often(
 
 
 async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal, paths: StatePaths, home: Home) -> None:
-    """Not that of the file, which is older."""
+    """Not the record of the file, which is older."""
     write_router(paths, OLD)
     await renewal.look()
     renewal.clock = lambda: NOW + USUAL.router_ask

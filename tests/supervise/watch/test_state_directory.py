@@ -142,7 +142,8 @@ async def test_directory_that_was_moved_or_replaced_is_there_again(
 async def test_supervisor_whose_hub_is_another_ones_leaves_it_the_processes(
     paths: StatePaths, said: list[str], make_hub: MakeHub, short_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that was started between the removal and the next look: two would start what ends, each on the same ports."""
+    """A supervisor that was started between the removal and the next check: two supervisors would restart ended
+    processes on the same ports."""
     before: dict[str, int | None] = {}
     served = Path(paths.control)
 
