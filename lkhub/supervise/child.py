@@ -20,7 +20,8 @@ from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import Identity
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.ready import read_own, wait_ready
+from lkhub.supervise.life import watch_life
+from lkhub.supervise.ready import read_own
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.spawn import spawn
@@ -251,45 +252,18 @@ class Child:
 
     async def _live(self, process: ProcessId) -> float | None:
         """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
-        timings = self.shared.timings
-        ready_at: float | None = None
-        adopted = self._popen is None
-        answers = ""
 
-        def note(another: str) -> None:
-            nonlocal answers
-            answers = another
+        async def settle() -> None:
+            self._set("running")
+            if self._settled.is_set():
+                await self.shared.returned(self.plan)
+            self._settled.set()
 
-        async def watch_ready() -> None:
-            nonlocal ready_at
-            limit, away = timings.answer if adopted else timings.ready, True
-            while ready_at is None and away:
-                began = time.monotonic()
-                with anyio.move_on_after(limit):
-                    await wait_ready(self.plan.health, process, note, believed=timings.believed)
-                    ready_at = time.monotonic()
-                away = time.monotonic() - began > limit + timings.away
-            because = f": {answers}" if answers else ""
-            if ready_at is None and adopted:
-                ready_at = time.monotonic()
-                who = f"{self.plan.name} (pid {process.pid})"
-                self.shared.say(f"{who} is there and does not answer{because}; it is not ended")
-            if ready_at is not None:
-                self._set("running")
-                if self._settled.is_set():
-                    await self.shared.returned(self.plan)
-                self._settled.set()
-            else:
-                self.last_failure = f"{self.plan.name} was not ready within {timings.ready:.0f} s{because}"
-                processes.send_signal(process, signal.SIGKILL)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch_ready)
-            await processes.wait_until_gone(process)
-            tasks.cancel_scope.cancel()
+        life = await watch_life(self.plan, process, self.shared, adopted=self._popen is None, on_ready=settle)
+        self.last_failure = life.failure or self.last_failure
         if self._popen is not None:
             self._popen.wait()
-        return None if ready_at is None else time.monotonic() - ready_at
+        return life.seconds
 
     def _report_end(self) -> str:
         return report_end(self.plan.name, self._popen.poll() if self._popen else None, self.shared.paths)

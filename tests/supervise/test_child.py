@@ -22,6 +22,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, HeldSocket
 from lkhub.state.identity import Identity
 from lkhub.supervise import child as child_module
+from lkhub.supervise import life
 from lkhub.supervise.child import Child
 from lkhub.supervise.left import find_running
 from lkhub.supervise.reload import reload
@@ -209,7 +210,7 @@ async def test_child_that_became_ready_while_its_supervisor_was_stopped_is_not_e
             stand_still()
             await anyio.sleep_forever()
 
-    monkeypatch.setattr(child_module, "wait_ready", wait_ready)
+    monkeypatch.setattr(life, "wait_ready", wait_ready)
     child = make_child()
     child.shared.timings = replace(QUICK, ready=0.2, away=0.2)
     async with tasks() as group:
@@ -443,7 +444,7 @@ async def test_answers_of_another_process_are_told_where_none_came_of_its_own(
         note("another process answers at its control socket")
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(child_module, "wait_ready", hear)
+    monkeypatch.setattr(life, "wait_ready", hear)
     child = make_child()
     child.shared.timings = replace(QUICK, ready=0.05)
     async with tasks() as group:

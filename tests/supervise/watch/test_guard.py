@@ -194,7 +194,7 @@ async def test_what_this_machine_refuses_while_a_process_is_watched_is_no_bug(
 async def test_bug_in_a_first_start_is_an_error_and_leaves_nothing(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lkhub.supervise.child.wait_ready", fail_later)
+    monkeypatch.setattr("lkhub.supervise.life.wait_ready", fail_later)
     async with supervising(paths, said) as supervisor:
         with pytest.raises(MachineError, match="this is a bug in lkhub: RuntimeError"):
             await supervisor.apply(make_hub(media={}))
