@@ -37,7 +37,7 @@ MACHINE = (
 
 
 @dataclass(frozen=True)
-class Room:
+class Package:
     """A package or module of lkhub: the others that it may import, and why. `pure`: it imports nothing of MACHINE.
     `allowed`: single further imports of its modules."""
 
@@ -51,44 +51,46 @@ TEXT = ("errors", "shown", "secret", "source")
 SPEC = (*TEXT, "findings", "spec")
 PLAN = (*SPEC, "plan")
 
-ROOMS = {
-    "errors": Room((), "errors are below everything"),
-    "shown": Room((), "how foreign text is shown is below everything"),
-    "secret": Room((), "what hides itself is below everything"),
-    "trust": Room((), "words about devices depend on no hub"),
-    "findings": Room(("errors", "shown"), "what is wrong is data, whatever found it, and a text that can't be read is"),
-    "source": Room(("errors", "shown", "findings"), "reading text knows nothing of what the text is about"),
-    "spec": Room((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
-    "plan": Room(SPEC, "a plan is decided from a spec and facts, and knows no file format"),
-    "firewall": Room(PLAN, "a firewall is judged by what it says, and never looked at from here"),
-    "render": Room((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
-    "livekit": Room((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
-    "log_lines": Room((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
-    "wire": Room((*TEXT, ""), "a message is data, and says which lkhub it is of"),
-    "state": Room(
+PACKAGES = {
+    "errors": Package((), "errors are below everything"),
+    "shown": Package((), "how foreign text is shown is below everything"),
+    "secret": Package((), "what hides itself is below everything"),
+    "trust": Package((), "words about devices depend on no hub"),
+    "findings": Package(
+        ("errors", "shown"), "what is wrong is data, whatever found it, and a text that can't be read is"
+    ),
+    "source": Package(("errors", "shown", "findings"), "reading text knows nothing of what the text is about"),
+    "spec": Package((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
+    "plan": Package(SPEC, "a plan is decided from a spec and facts, and knows no file format"),
+    "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
+    "render": Package((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
+    "livekit": Package((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
+    "log_lines": Package((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
+    "wire": Package((*TEXT, ""), "a message is data, and says which lkhub it is of"),
+    "state": Package(
         (*PLAN, "firewall", "host", "prepare"), "a record is data, and read and written in one place", pure=False
     ),
-    "host": Room(
+    "host": Package(
         (*PLAN, "firewall", "state", "wire", ""),
         "the machine is touched for others: host knows their data, not their decisions",
         pure=False,
     ),
-    "prepare": Room((*PLAN, "firewall", "render", "host", ""), "preparing a hub starts nothing", pure=False),
-    "checks": Room(
+    "prepare": Package((*PLAN, "firewall", "render", "host", ""), "preparing a hub starts nothing", pure=False),
+    "checks": Package(
         (*PLAN, "firewall", "livekit", "wire"),
         "facts are gathered once, as other processes tell them, and judged purely",
     ),
-    "hub": Room(
+    "hub": Package(
         (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "supervise", ""),
         "what is known of a hub is for commands, the service and the dashboard: it knows none of them",
         pure=False,
     ),
-    "supervise": Room(
+    "supervise": Package(
         (*TEXT, "findings", "plan", "livekit", "log_lines", "wire", "state", "host", "prepare", ""),
         "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
         pure=False,
     ),
-    "service": Room(
+    "service": Package(
         (*TEXT, "livekit", "wire", "host", "trust", ""),
         "what strangers talk to reads its configuration and its key file, and nothing else",
         pure=False,
@@ -144,7 +146,7 @@ RULES = (
         "what strangers talk to reads its configuration and its key file, and nothing else",
     ),
     Rule(
-        tuple(f"lkhub.{room}" for room in ROOMS),
+        tuple(f"lkhub.{name}" for name in PACKAGES),
         ("typer", "rich", "segno"),
         "nothing below the command line prints",
     ),
@@ -167,28 +169,33 @@ def list_imports(graph: grimp.ImportGraph, packages: tuple[str, ...]) -> Iterato
                 yield module, imported
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     """ "" for `lkhub` itself, which has the version."""
     return module.split(".")[1] if "." in module else ""
 
 
-@pytest.mark.parametrize("name", ROOMS)
-def test_room_imports_only_what_it_may(name: str, graph: grimp.ImportGraph) -> None:
-    room = ROOMS[name]
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_imports_only_what_it_may(name: str, graph: grimp.ImportGraph) -> None:
+    package = PACKAGES[name]
     broken = [
         f"{module} imports {imported}"
         for module, imported in list_imports(graph, (f"lkhub.{name}",))
-        if (is_below(imported, "lkhub") and room_of(imported) not in (name, *room.may))
-        or (room.pure and any(is_below(imported, outside) for outside in MACHINE))
-        if (module, imported) not in room.allowed
+        if (is_below(imported, "lkhub") and package_of(imported) not in (name, *package.may))
+        or (package.pure and any(is_below(imported, outside) for outside in MACHINE))
+        if (module, imported) not in package.allowed
     ]
-    assert not broken, f"{room.reason}: {broken}"
+    assert not broken, f"{package.reason}: {broken}"
 
 
-def test_every_room_has_its_rule(graph: grimp.ImportGraph) -> None:
+def test_every_package_has_its_rule(graph: grimp.ImportGraph) -> None:
     """The command line may import all packages, and no package may import it."""
-    assert {room_of(module) for module in graph.modules if is_below(module, "lkhub")} == {*ROOMS, "", "cli", "__main__"}
-    assert not any("cli" in room.may for room in ROOMS.values())
+    assert {package_of(module) for module in graph.modules if is_below(module, "lkhub")} == {
+        *PACKAGES,
+        "",
+        "cli",
+        "__main__",
+    }
+    assert not any("cli" in package.may for package in PACKAGES.values())
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.packages[-1]}-not-{rule.forbidden[0]}")
