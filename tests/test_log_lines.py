@@ -47,7 +47,7 @@ def media(**fields: object) -> str:
         (media(msg="never seen"), "never seen"),
     ],
 )
-def test_what_media_writes_is_told_in_words(line: str, text: str) -> None:
+def test_lines_of_media_are_shown_in_words(line: str, text: str) -> None:
     assert read_entry("media", line) == Entry(1795821993.1, "media", "info", text)
 
 
@@ -74,7 +74,7 @@ def test_what_the_supervisor_quotes_is_told_once_by_the_process_that_wrote_it() 
     assert read_entry("serve", f"{QUOTED}of a traceback") == Entry(None, "serve", "info", "  | of a traceback")
 
 
-def test_of_the_edge_only_events_and_troubles_are_told() -> None:
+def test_of_the_edge_only_events_and_errors_are_shown() -> None:
     def edge(level: str, msg: str, **fields: str) -> Entry | None:
         return read_entry("edge", media(level=level, msg=msg, **fields))
 

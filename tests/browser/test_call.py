@@ -116,7 +116,7 @@ def test_tracks_that_do_not_say_what_they_are_are_seen_and_heard(context: Browse
 
 
 @pytest.mark.field
-def test_who_resumes_still_sees_somebody_who_has_left_and_come_back(context: BrowserContext, hub: Hub) -> None:
+def test_resuming_client_still_sees_a_participant_who_left_and_came_back(context: BrowserContext, hub: Hub) -> None:
     """livekit-server reports to a client that resumes all sessions that ended just before, also replaced ones."""
     link = f"http://127.0.0.1:{hub.ports['web']}/join/back#{hub.token('back', 'ann')}"
     ann = browser.join(context, link).page

@@ -101,7 +101,7 @@ def recorder(hub: Hub, room: str) -> Iterator[None]:
             process.wait(DEADLINE_SECONDS)
 
 
-def test_people_are_listed_and_their_coming_and_going_is_told(context: BrowserContext, hub: Hub) -> None:
+def test_people_are_listed_and_their_coming_and_going_is_announced(context: BrowserContext, hub: Hub) -> None:
     ann = enter(context, hub, "company", "Ann")
     ann.get_by_test_id("people").click()
     expect(ann.get_by_test_id("person")).to_have_count(1)
@@ -172,7 +172,7 @@ def test_the_address_of_the_room_is_offered_where_it_is_enough_and_a_token_never
     linked.close()
 
 
-def test_a_recording_is_told_for_as_long_as_it_runs(context: BrowserContext, hub: Hub) -> None:
+def test_a_recording_is_shown_for_as_long_as_it_runs(context: BrowserContext, hub: Hub) -> None:
     ann = enter(context, hub, "taped", "Ann")
     expect(ann.get_by_test_id("recording")).to_have_count(0)
     with recorder(hub, "taped"):

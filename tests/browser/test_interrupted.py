@@ -132,7 +132,7 @@ def test_a_call_that_is_made_anew_claims_nothing_false_and_loses_nothing_that_wa
     bob.close()
 
 
-def test_what_nobody_got_is_told_when_the_call_ends(context: BrowserContext, hub: Hub) -> None:
+def test_undelivered_messages_are_reported_when_the_call_ends(context: BrowserContext, hub: Hub) -> None:
     page = enter(context, hub, "alone", "Ann")
     page.get_by_test_id("chat").click()
     with media_gone(hub):
@@ -149,7 +149,7 @@ SHORTEN = """
 """
 
 
-def test_whoever_joins_while_nothing_answers_calls_is_told_so_and_no_firewall_is_blamed(
+def test_person_who_joins_while_media_is_down_is_told_so_and_no_firewall_is_blamed(
     context: BrowserContext, hub: Hub
 ) -> None:
     page = context.new_page()
@@ -179,7 +179,7 @@ REFUSE = """
 """
 
 
-def test_a_message_that_was_not_sent_is_told_also_where_the_chat_is_closed(context: BrowserContext, hub: Hub) -> None:
+def test_a_message_that_was_not_sent_is_reported_also_if_the_chat_is_closed(context: BrowserContext, hub: Hub) -> None:
     page = enter(context, hub, "refused", "Ann")
     page.get_by_test_id("chat").click()
     page.evaluate(REFUSE)

@@ -123,7 +123,7 @@ def test_untried_paths_say_why_once() -> None:
     assert "single token" in found[0].cause
 
 
-def test_way_that_the_server_alone_could_open_names_the_port_and_the_firewall() -> None:
+def test_path_that_only_the_server_could_open_names_the_port_and_the_firewall() -> None:
     """A stateful firewall allows packets from clients that the server has sent to; the server can't send to a client
     behind a NAT."""
     [finding] = check_paths([server_first("udp"), fail("turn-udp", "gather", "turn-silent", relay="turn:h:3478")], OWN)

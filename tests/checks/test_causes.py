@@ -143,14 +143,14 @@ def test_a_range_of_ports_may_be_used_up() -> None:
         (fail("udp", "token", "no-grant"), ["Authorization"]),
     ],
 )
-def test_behind_a_proxy_its_line_and_the_hubs_door_are_named(result: PathResult, named: list[str]) -> None:
+def test_behind_a_proxy_its_line_and_the_upstream_address_are_named(result: PathResult, named: list[str]) -> None:
     text = say(find(result, PROXIED))
     assert [name for name in named if name not in text] == [], text
     assert "status` shows" not in text, "the address is the right one"
 
 
 @pytest.mark.parametrize("reason", sorted(causes_http.CAUSES))
-def test_of_somebody_elses_proxy_no_door_is_known(reason: str) -> None:
+def test_upstream_address_of_a_foreign_proxy_is_unknown(reason: str) -> None:
     assert "None" not in say(find(fail("udp", "http", reason), SOMEBODYS))
 
 
@@ -223,7 +223,7 @@ def test_signalling_that_answers_now_and_then_is_no_server_that_hangs(hub: Calle
     assert "on another path" not in finding.cause
 
 
-def test_proxy_on_another_machine_can_not_reach_a_door_on_loopback() -> None:
+def test_proxy_on_another_machine_can_not_reach_an_upstream_address_on_loopback() -> None:
     result = fail("udp", "http", "gateway", status="502")
     assert "tls.trusted_proxies" in say(find(result, PROXIED))
     assert "tls.trusted_proxies" not in say(find(result, replace(PROXIED, door="192.168.1.5:7883")))

@@ -6,7 +6,7 @@ from tests.reports import process_report
 
 
 @pytest.mark.parametrize("state", ["starting", "running", "stopping", "stopped"])
-def test_process_that_is_on_its_way_is_no_finding(state: str) -> None:
+def test_starting_process_is_no_finding(state: str) -> None:
     assert list(check_processes([process_report(state=state)], {"media": "old"})) == []
 
 
@@ -100,6 +100,6 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
         (["relay", "edge"], ["relay", "edge"], "whoever came through relay or edge"),
     ],
 )
-def test_change_that_waits_says_whom_it_interrupts(restarts: list[str], ways: list[str], whom: str) -> None:
+def test_pending_change_says_how_many_people_it_interrupts(restarts: list[str], ways: list[str], whom: str) -> None:
     [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(ways)))
     assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"

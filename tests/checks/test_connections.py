@@ -38,7 +38,7 @@ def test_an_address_that_is_kept_within_bounds_is_named(process: str, kind: str,
     assert "198.51.100.7" in finding.fix[0].text
 
 
-def test_nobody_is_to_blame_where_every_place_is_taken() -> None:
+def test_no_address_is_named_if_all_connections_together_reach_the_limit() -> None:
     refusal = {"at": NOW.timestamp() - 60, "client": "198.51.100.7", "held": 1, "full": True}
     [finding] = check_connections(told("edge", "", open=896, refused=1, refusal=refusal), NOW)
     assert finding.title == "the edge refuses connections: every place was taken"

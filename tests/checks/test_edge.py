@@ -42,7 +42,7 @@ def test_edge_that_says_nothing_is_no_finding() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_failure_has_a_cause_and_a_way_out(kind: str) -> None:
+def test_every_kind_of_failure_has_a_cause_and_a_remedy(kind: str) -> None:
     [finding] = judge({"failures": [failure(kind)]})
     assert (finding.code, finding.subject, finding.severity) == ("certificate-fails", "rtc.example.com", "error")
     assert finding.detail == "acme.example.com: the words of the issuer"
@@ -58,7 +58,7 @@ def test_every_kind_that_the_engine_tells_apart_is_judged() -> None:
 
 
 @pytest.mark.parametrize(("tls", "asked"), [("tailscale", "tailscaled"), ("acme", "issuer"), ("", "issuer")])
-def test_certificate_that_is_on_its_way_is_a_warning(tls: str, asked: str) -> None:
+def test_pending_certificate_is_a_warning(tls: str, asked: str) -> None:
     [finding] = check_edge(edge_status(pending=["rtc.example.com"]), NOW, tls)
     assert (finding.code, finding.subject, finding.severity) == ("certificate-pending", "rtc.example.com", "warning")
     assert asked in finding.cause
@@ -108,7 +108,9 @@ def test_each_name_is_a_finding_of_its_own() -> None:
         (timedelta(minutes=-1), OWN, "error"),
     ],
 )
-def test_certificate_that_was_not_renewed_is_told_in_time(left: timedelta, issuer: str, severity: str | None) -> None:
+def test_certificate_that_was_not_renewed_is_reported_in_time(
+    left: timedelta, issuer: str, severity: str | None
+) -> None:
     found = judge({"certificates": [certificate(left, issuer)]})
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     for finding in found:
@@ -117,7 +119,7 @@ def test_certificate_that_was_not_renewed_is_told_in_time(left: timedelta, issue
         assert issuer in finding.detail
 
 
-def test_certificate_without_a_name_is_still_told() -> None:
+def test_certificate_without_a_name_is_still_reported() -> None:
     [finding] = judge({"certificates": [{**certificate(timedelta(0)), "names": []}]})
     assert finding.subject == "hub"
 
@@ -126,7 +128,7 @@ def changed(ago: timedelta) -> dict[str, Any]:
     return {"at": (NOW - ago).timestamp(), "reason": "the earlier one is not good for 192.168.1.77"}
 
 
-def test_another_root_is_told_for_a_week() -> None:
+def test_another_root_is_reported_for_a_week() -> None:
     [finding] = check_root(changed(timedelta(hours=2)), NOW)
     assert (finding.code, finding.subject, finding.severity) == ("root-changed", "root", "warning")
     assert finding.detail == "since 2026-11-21 10:00 UTC, as the earlier one is not good for 192.168.1.77"

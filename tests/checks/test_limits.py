@@ -44,7 +44,7 @@ def test_limit_is_raised_where_the_hub_gets_it_from(runs_in: RunsIn, commands: l
 
 
 @pytest.mark.parametrize(("runs_in", "commands", "said"), WAYS)
-def test_every_finding_of_open_files_names_the_way(runs_in: RunsIn, commands: list[str], said: str) -> None:
+def test_every_finding_of_open_files_names_the_remedy(runs_in: RunsIn, commands: list[str], said: str) -> None:
     failure = {"at": NOW.timestamp() - 1, "error": "too many open files"}
     refusal = {"at": NOW.timestamp() - 1, "client": "198.51.100.7", "held": 1, "full": True}
     found: list[Finding] = [

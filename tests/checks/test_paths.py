@@ -65,7 +65,7 @@ def test_probe_is_known_as_one_and_calls_no_agent() -> None:
         assert claims(token)["roomConfig"]["agents"], "an empty list would call every unnamed agent"
 
 
-def test_probe_tokens_are_of_use_to_nobody_afterwards() -> None:
+def test_probe_tokens_are_useless_afterwards() -> None:
     [room] = open_rooms(("udp",), "API", SECRET)
     for token in room.tokens:
         person = claims(token)

@@ -54,7 +54,7 @@ def test_relay_with_room_or_that_does_not_say_is_no_finding(relay: Any, edge: An
         (ports(10, **refused("full")), "error", "TURN over UDP is nearly full"),
     ],
 )
-def test_range_that_runs_low_is_told_with_figures(told: dict[str, Any], severity: str, title: str) -> None:
+def test_range_that_runs_low_is_reported_with_figures(told: dict[str, Any], severity: str, title: str) -> None:
     [finding] = find(udp=told)
     assert (finding.code, finding.subject, finding.severity) == ("relay-nearly-full", "turn-udp", severity)
     assert finding.title == title
@@ -62,7 +62,7 @@ def test_range_that_runs_low_is_told_with_figures(told: dict[str, Any], severity
     assert "turn.relay" in finding.fix[-1].text
 
 
-def test_each_way_is_told_apart() -> None:
+def test_each_path_is_distinguished() -> None:
     assert [finding.subject for finding in find(udp=ports(5000), tls=ports(4000))] == ["turn-udp", "turn-tls"]
 
 
@@ -81,7 +81,7 @@ def test_range_that_cant_be_used_for_want_of_files_is_not_to_be_widened() -> Non
     assert "ulimit -Hn 65536" in [fix.command for fix in finding.fix]
 
 
-def test_address_that_is_refused_is_named_with_a_way_out() -> None:
+def test_address_that_is_refused_is_named_with_a_remedy() -> None:
     [finding] = find(udp=ports(2000, ("203.0.113.7", 1600), **refused("address")))
     assert (finding.code, finding.subject, finding.severity) == ("relay-address-full", "turn-udp", "warning")
     assert finding.title == "203.0.113.7 gets no more of TURN over UDP"

@@ -20,7 +20,7 @@ def test_mappings_that_are_renewed_are_no_finding() -> None:
 
 
 @pytest.mark.parametrize(("since", "ends"), [(60, 5 * HOUR), (60, None), (5.5 * HOUR, 6.5 * HOUR)])
-def test_failure_that_may_pass_is_not_told_as_long_as_the_mappings_hold(since: float, ends: float | None) -> None:
+def test_temporary_failure_is_not_reported_as_long_as_the_mappings_hold(since: float, ends: float | None) -> None:
     assert list(check_router(trouble(since, ends), NOW)) == []
 
 

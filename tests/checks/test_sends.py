@@ -38,7 +38,7 @@ SILENT = fail("turn-udp", "turn-silent", relay="turn:192.168.1.5:3478")
 
 
 @pytest.mark.parametrize(("process", "result"), [("media", UDP), ("media", OVER_RELAY), ("relay", SILENT)])
-def test_what_the_machine_forbids_is_no_firewall_on_the_way(process: str, result: PathResult) -> None:
+def test_refusal_of_the_machine_is_no_firewall_in_between(process: str, result: PathResult) -> None:
     [blamed] = blame_sends([result], refuse(process), AT)
     [finding] = check_paths([blamed], OWN)
     assert finding.code == "path-fails"
@@ -57,7 +57,7 @@ def test_a_missing_route_is_named_with_the_address(errno: str, error: str) -> No
     assert finding.fix[0].command == "ip route get 192.168.1.5"
 
 
-def test_an_error_that_nobody_foresaw_is_told_in_its_words() -> None:
+def test_an_unforeseen_error_is_reported_in_its_own_words() -> None:
     [finding] = check_paths(blame_sends([UDP], refuse("media", errno="", error="odd"), AT), OWN)
     assert finding.detail.endswith("the last to 192.168.1.5:40000: odd")
     assert finding.cause == "this machine does not send what media gives it"
@@ -96,7 +96,7 @@ def test_one_cause_is_one_finding() -> None:
 
 
 @pytest.mark.parametrize("process", ["media", "relay"])
-def test_what_no_verification_has_seen_is_told_by_itself(process: str) -> None:
+def test_unverified_path_is_reported_separately(process: str) -> None:
     [finding] = check_sends(refuse(process, ago=60), [UDP], NOW)
     assert (finding.code, finding.subject, finding.severity) == ("sends-refused", process, "error")
     assert "at 11:59:00 UTC" in finding.detail

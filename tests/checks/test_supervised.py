@@ -42,7 +42,7 @@ def test_certificate_that_was_not_taken_is_an_error() -> None:
         ("pid 4711 is stopped by a signal: no fix is read out of words", {"relay": 5}, "top"),
     ],
 )
-def test_process_that_hangs_has_a_way_out_that_fits(evidence: str, stopped: dict[str, int], command: str) -> None:
+def test_process_that_hangs_has_a_fitting_remedy(evidence: str, stopped: dict[str, int], command: str) -> None:
     [finding] = check_hanging({"media": evidence}, stopped)
     assert (finding.code, finding.subject, finding.severity) == ("process-hangs", "media", "error")
     assert [fix.command for fix in finding.fix] == [command, "lkhub restart media"]

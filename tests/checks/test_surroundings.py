@@ -150,7 +150,7 @@ def test_what_passes_connections_on_to_this_hub_is_a_note(here: bool, seen_as: s
     assert ("is at 10.0.0.3" in finding.cause) is bool(seen_as)
 
 
-def test_what_passes_on_is_told_apart_from_what_does_not() -> None:
+def test_forwarding_proxy_is_distinguished_from_other_servers() -> None:
     through, elsewhere = find(answering("hub", "stranger"))
     assert (through.code, elsewhere.code) == ("name-leads-through", "name-leads-elsewhere")
     assert elsewhere.title == f"{NAME} also leads to 151.101.1.2, and this machine is {PUBLIC}"
@@ -253,7 +253,7 @@ NO_NFT_HERE = Unread("nftables", f"{NO_NFT}, which tells what the kernel drops",
         ((), "a rule of ufw may refuse it", ["sudo lkhub firewall status"]),
     ],
 )
-def test_firewall_that_is_not_known_is_told_once(unread: tuple[Unread, ...], said: str, commands: list[str]) -> None:
+def test_unknown_firewall_is_reported_once(unread: tuple[Unread, ...], said: str, commands: list[str]) -> None:
     why = str(unread[0]) if unread else "a rule of ufw may refuse it"
     verdicts = [verdict("udp", 7882, "media.udp", None, why), verdict("tcp", 443, "tls.listen", None, why)]
     seen = Surroundings("public", (), told(PUBLIC), tuple(verdicts), unread=unread, tells="sudo lkhub firewall status")
@@ -307,7 +307,7 @@ def test_port_whose_client_was_sent_to_first_is_unknown_still() -> None:
     assert "to 7882/udp is" in finding.title
 
 
-def test_finding_says_from_whom_a_port_is_closed() -> None:
+def test_finding_says_for_which_clients_a_port_is_closed() -> None:
     row = replace(verdict("udp", 7882, "media.udp", False).row, sources=(ip_network("192.168.1.0/24"),))
     [finding] = find(Surroundings("lan", (), told("192.168.1.5"), (Verdict(row, False, "ufw's default"),)))
     assert "192.168.1.0/24" in finding.cause

@@ -36,7 +36,7 @@ def test_supervisor_that_tells_more_than_is_known_is_understood(run: Run, superv
         ("apply", "changed", ("up", "--no-verify")),
     ],
 )
-def test_what_a_supervisor_of_another_version_does_not_tell_is_told_and_no_bug(
+def test_missing_keys_of_another_version_are_reported_and_no_bug(
     run: Run, supervisor: FakeSupervisor, do: str, lacks: str, command: tuple[str, ...]
 ) -> None:
     less = {key: value for key, value in supervisor.answers[do].items() if key != lacks}
@@ -55,7 +55,7 @@ def test_what_has_a_default_need_not_be_told(run: Run, supervisor: FakeSuperviso
 
 
 @pytest.mark.parametrize("command", [("up", "--no-verify"), ("status",), ("restart",), ("down",)])
-def test_supervisor_that_does_not_answer_is_told_by_every_command(
+def test_supervisor_that_does_not_answer_is_reported_by_every_command(
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr(control, "SILENCE_SECONDS", 0.05)

@@ -64,7 +64,7 @@ def test_restart_of_what_carries_some_of_them_cuts_off_those(run: Run, superviso
     assert run("restart", "relay").err == said
 
 
-def test_restart_of_nobody_names_who_there_is(run: Run, supervisor: FakeSupervisor) -> None:
+def test_restart_of_an_unknown_process_names_the_existing_ones(run: Run, supervisor: FakeSupervisor) -> None:
     done = run("restart", "nobody")
     assert done.code == 2
     assert "one of: media, relay, serve" in done.err

@@ -74,7 +74,7 @@ def spec(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 Spec = Callable[[str], None]
 
 
-def test_a_hub_for_this_machine_asks_nobody(run: Run, machine: Machine) -> None:
+def test_a_hub_for_this_machine_asks_no_server(run: Run, machine: Machine) -> None:
     machine.found = [NotPermittedError("only root may do that")]
     done = run("firewall", "status")
     assert (done.code, done.out) == (0, "no port has to be open for reach: local\n")
@@ -269,7 +269,7 @@ def test_mappings_are_asked_for_shown_and_given_back(
     assert not Path(paths.router).exists()
 
 
-def test_who_renews_the_mappings_is_said_where_nobody_does(
+def test_missing_renewal_of_mappings_is_explained(
     run: Run, machine: Machine, spec: Spec, router: list[RouterRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec(PUBLIC)
@@ -310,7 +310,7 @@ def test_what_a_router_can_not_do_is_refused(
     assert (done.code, "media.udp is 50000-60000" in done.err) == (2, True)
 
 
-def test_a_damaged_record_of_the_router_is_told(run: Run, machine: Machine, spec: Spec, paths: StatePaths) -> None:
+def test_a_damaged_record_of_the_router_is_reported(run: Run, machine: Machine, spec: Spec, paths: StatePaths) -> None:
     spec(LAN)
     Path(paths.root).mkdir(mode=0o700, exist_ok=True)
     Path(paths.router).write_text(dump_record(record())[:20])

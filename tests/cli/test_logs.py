@@ -40,7 +40,7 @@ def joins(at: float, who: str, room: str = "team") -> str:
     )
 
 
-def test_what_happened_is_told_in_order_of_time(run: Run, log: Path, paths: StatePaths) -> None:
+def test_events_are_shown_in_order_of_time(run: Run, log: Path, paths: StatePaths) -> None:
     now = time.time()
     log.write_text(joins(now - 4, "ann") + joins(now - 3, "x", "lkhub-verify-udp") + joins(now - 1, "[b]ben[/b]"))
     said = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now - 2))

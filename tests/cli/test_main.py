@@ -52,7 +52,7 @@ def test_bug_is_exit_70_and_shows_where_but_not_what(run: Run, monkeypatch: pyte
     assert "test_main.py" in done.err
 
 
-def test_error_that_wraps_others_is_still_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_that_wraps_others_is_still_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise ExceptionGroup("group", [RuntimeError("JQZJQZ")])
 
@@ -101,7 +101,7 @@ def test_wrong_usage_is_exit_2_and_changes_nothing(run: Run, paths: StatePaths, 
 
 
 @pytest.mark.parametrize("command", ["env", "verify", "token"])
-def test_hub_that_was_never_up_has_a_way_out(run: Run, command: str) -> None:
+def test_hub_that_was_never_up_has_a_remedy(run: Run, command: str) -> None:
     done = run(command, *(["--room", "a", "--identity", "b"] if command == "token" else []))
     assert (done.code, done.out) == (3, "")
     assert "`lkhub up` starts it" in done.err

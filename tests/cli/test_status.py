@@ -52,7 +52,7 @@ def test_stopped_hub_keeps_its_name_and_addresses(run: Run, applied: StatePaths)
     assert done.json["findings"] == []
 
 
-def test_processes_that_nobody_watches_are_a_finding(run: Run, applied: StatePaths) -> None:
+def test_processes_without_a_supervisor_are_a_finding(run: Run, applied: StatePaths) -> None:
     leave_running(applied)
     done = run("status")
     assert done.code == 1
@@ -118,7 +118,7 @@ def test_people_read_what_was_proved(capsys: pytest.CaptureFixture[str]) -> None
     assert "[change-pending]" in shown.err
 
 
-def test_people_read_who_used_a_way_that_the_hub_may_have_opened_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_shows_a_client_for_which_the_hub_may_have_opened_a_firewall(capsys: pytest.CaptureFixture[str]) -> None:
     from lkhub.cli.shared.show import show_paths, show_unseen
 
     results = tuple(PathResult(path, True, "media", "") for path in ("udp", "tcp"))

@@ -56,7 +56,7 @@ def test_hub_is_verified_by_what_it_promises_and_that_is_kept(
     assert [path["path"] for path in kept["paths"]] == ["udp", "turn-udp"]
 
 
-def test_what_was_seen_is_told_where_it_can_not_be_kept(
+def test_result_is_printed_if_it_can_not_be_recorded(
     run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk is no reason to say nothing of a hub."""
@@ -106,7 +106,7 @@ def test_hub_whose_page_or_api_is_not_there_is_not_well(
     assert (done.code, done.json["ok"]) == (code, code == 0)
 
 
-def test_foreign_livekit_is_reached_by_nobodys_shortcut(
+def test_foreign_livekit_is_reached_without_resolve_overrides(
     run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVEKIT_API_KEY", "API")
@@ -135,7 +135,7 @@ def test_path_that_the_hub_does_not_offer_has_failed(
     assert finding["cause"].startswith("media.tcp of the spec, or its reach, leave the path out")
 
 
-def test_key_and_secret_that_are_swapped_are_told_and_not_shown(
+def test_key_and_secret_that_are_swapped_are_reported_and_not_shown(
     run: Run, monkeypatch: pytest.MonkeyPatch, requests: list[dict[str, Any]]
 ) -> None:
     """A token made with them would carry the secret as its key, for the server and its log to read."""
@@ -211,7 +211,7 @@ def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
     write_private(paths.outside, json.dumps(ways))
 
 
-def test_use_by_clients_elsewhere_is_told_of_the_own_hub_alone(
+def test_use_by_clients_elsewhere_is_reported_of_the_own_hub_only(
     run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = Sighting(time.time() - 7200, "2001:db8::7")

@@ -30,7 +30,7 @@ def up(hub: Hub) -> str:
 
 
 @pytest.mark.case("vip-in-front")
-def test_virtual_address_that_leads_here_is_told() -> None:
+def test_virtual_address_that_leads_here_is_reported() -> None:
     spec = f"{PUBLIC_SPEC}media: {{advertise: {PUBLIC}}}\n"
     with hub_behind_nat(hairpin=False) as world, hub_of(world.hub, spec) as hub:
         said = up(hub)

@@ -24,7 +24,7 @@ def proxy_of(address: str) -> dict[str, str]:
 
 
 @pytest.mark.case("corporate-http-proxy")
-def test_http_proxy_of_an_office_is_in_nobodys_way(lan: Lan, tmp_path: Path) -> None:
+def test_http_proxy_of_an_office_does_not_disturb_calls(lan: Lan, tmp_path: Path) -> None:
     """The hub is on this network or this machine; a proxy without it on its list refuses every request to it."""
     log = tmp_path / "asked"
     with http_proxy(lan.client, CLIENT, PROXY_PORT, log, CLOUD), make_hub(lan.hub.prefix, PORTS) as hub:

@@ -36,7 +36,7 @@ def call(hub: Hub, client: Namespace, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.case("host-firewall-closed")
-def test_closed_ports_are_told_and_opened() -> None:
+def test_closed_ports_are_reported_and_opened() -> None:
     with make_lan(PUBLIC, CLIENT, "eth0") as lan, make_hub(lan.hub.prefix, PORTS) as hub:
         lan.name_hosts({DOMAIN: PUBLIC})
         lan.hub.run("nft", "-f", "-", text=HABIT)

@@ -33,7 +33,7 @@ def findings(hub: Hub) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.case("name-leads-elsewhere")
 @pytest.mark.parametrize(("leads", "cause"), [(STALE, "the record is of another machine"), (CDN, "Cloudflare")])
-def test_name_that_leads_elsewhere_is_told_beside_what_was_proved(leads: str, cause: str) -> None:
+def test_name_that_leads_elsewhere_is_reported_beside_the_proved_paths(leads: str, cause: str) -> None:
     with server({DOMAIN: leads}) as (_, hub):
         done = hub.run("up", "--detach")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -164,7 +164,7 @@ def test_balancer_that_passes_connections_on_is_no_fault(tmp_path: Path) -> None
     ],
     ids=["ends-tls", "another-site", "leads-nowhere"],
 )
-def test_what_answers_where_the_name_leads_is_told_apart(
+def test_servers_that_the_name_resolves_to_are_distinguished(
     tmp_path: Path, stream: str, body: str, cause: str, fix: str
 ) -> None:
     with behind_balancer(tmp_path, stream, body) as (_, hub):

@@ -194,7 +194,7 @@ def test_stream_that_says_where_clients_are_to_a_web_server_that_does_not_expect
     assert "nginx `listen 8443 ssl proxy_protocol;`" in text, text
 
 
-def test_proxy_that_says_where_clients_are_to_the_door(behind: Behind) -> None:
+def test_proxy_that_sends_the_proxy_protocol_to_the_upstream_address(behind: Behind) -> None:
     """`send-proxy` to plain HTTP: nginx sends it out of a stream server alone. The edge refuses and closes. nginx
     forwards the refusal, answers 502, or closes, depending on what it has read until then."""
     to_door = "server { listen 127.0.0.1:7884; proxy_pass 127.0.0.1:7883; proxy_protocol on; }"

@@ -11,7 +11,7 @@ OPEN, CLOSED = ruleset(), ruleset(policy="drop")
 TABLE = make_table()
 
 
-def test_nobody_in_charge_is_open_and_nothing_to_do() -> None:
+def test_without_a_firewall_ports_are_open_and_there_is_nothing_to_do() -> None:
     found = Found(ruleset=OPEN)
     assert list_firewalls(found, TABLE) == ()
     assert [verdict.open for verdict in judge_found(found, TABLE)] == [True]

@@ -72,7 +72,7 @@ def test_networks_get_rich_rules() -> None:
     assert judge_firewalld(Firewalld((zone,)), table)[0].open is True
 
 
-def test_what_somebody_else_added_is_theirs() -> None:
+def test_rules_of_others_are_left_alone() -> None:
     steps, recorded = plan_firewalld(make_firewalld("7882/udp"), make_table(), NOTHING)
     assert (steps, recorded) == ((), NOTHING)
     assert unplan_firewalld(make_firewalld("7882/udp"), recorded) == ()

@@ -48,7 +48,7 @@ def test_interfaces(pattern: str, fit: Fit) -> None:
     assert LAN.fit_interface(pattern) == fit
 
 
-def test_an_interface_that_nobody_knows_is_unknown() -> None:
+def test_an_unknown_interface_stays_unknown() -> None:
     unknown = Packets("udp", PortRange(1, 1), 4, (), ())
     assert unknown.fit_interface("eth0") == Fit.UNKNOWN
     assert unknown.fit_interface("lo") == Fit.NONE

@@ -114,7 +114,7 @@ def test_a_rule_about_others(statements: list[Any]) -> None:
     ],
     ids=str,
 )
-def test_a_rule_against_abuse_is_neither_in_the_way_nor_a_doubt(statements: list[Any]) -> None:
+def test_a_rule_against_abuse_neither_closes_a_port_nor_makes_it_unknown(statements: list[Any]) -> None:
     bans = {"name": "bans", "type": "ipv4_addr", "elem": ["203.0.113.9", PREFIX]}
     rules = ruleset(statements, sets=[bans])
     assert (outcome(rules), doubts(rules)) == (("accept", 1), ())
@@ -173,7 +173,7 @@ def test_chains_that_are_jumped_to(below: list[Row], expected: tuple[str, int]) 
     assert outcome(ruleset([jump("below")], policy="drop", others={"below": below})) == expected
 
 
-def test_nobody_comes_back_from_goto() -> None:
+def test_packets_do_not_return_from_goto() -> None:
     rules = ruleset([{"goto": {"target": "below"}}], [ACCEPT], policy="drop", others={"below": [[dport(22), ACCEPT]]})
     assert outcome(rules) == ("drop", 0)
 

@@ -84,7 +84,7 @@ def test_relay_ports_are_closed_and_it_says_why(reach: str) -> None:
     assert behind["7880/tcp"] == behind["8080/tcp"] == "on this machine only, behind the hub's one port 443"
 
 
-def test_a_proxy_on_another_machine_is_the_only_one_who_reaches_the_hub() -> None:
+def test_only_the_proxy_on_another_machine_reaches_the_hub() -> None:
     spec = """
         reach: public
         domain: rtc.example.com

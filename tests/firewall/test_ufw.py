@@ -89,7 +89,7 @@ def test_networks_are_named() -> None:
     assert told == [f"ufw allow proto udp from {net} to any port 7882" for net in ("192.168.1.0/24", "10.0.0.0/8")]
 
 
-def test_what_is_denied_stays_denied_and_is_told() -> None:
+def test_denied_ports_stay_denied_and_are_reported() -> None:
     ufw = make_ufw("deny udp 7882 0.0.0.0/0 any 0.0.0.0/0 in", OURS)
     [verdict] = judge_ufw(ufw, make_table())
     assert (verdict.open, "deny 7882/udp from 0.0.0.0/0" in verdict.why) == (False, True)

@@ -108,7 +108,9 @@ def test_answer_of_another_version_may_say_more_and_less(path: str) -> None:
 
 @pytest.mark.parametrize("lacking", [{"pid": 5}, {"pid": 5, "processes": [{"name": "media"}]}], ids=["top", "below"])
 @pytest.mark.parametrize("version", ["9.1.7", ""])
-def test_what_an_answer_lacks_is_told_with_both_versions(path: str, lacking: dict[str, Any], version: str) -> None:
+def test_missing_keys_of_an_answer_are_reported_with_both_versions(
+    path: str, lacking: dict[str, Any], version: str
+) -> None:
     said = {**lacking, **({"lkhub": version} if version else {})}
     shown = re.escape(version) or "of an earlier version"
     told = rf"supervisor \(lkhub {shown}\) does not tell '\w+', and this lkhub is {re.escape(__version__)}"
@@ -165,7 +167,7 @@ def test_supervisor_that_does_nothing_does_not_answer_whatever_it_is_asked(path:
 
 
 @pytest.mark.usefixtures("_short")
-def test_supervisor_that_takes_nobody_up_does_not_answer(path: str) -> None:
+def test_supervisor_that_accepts_no_connection_does_not_answer(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as hung, contextlib.ExitStack() as others:
         hung.bind(path)
         hung.listen(0)
@@ -221,7 +223,7 @@ def test_supervisor_of_an_earlier_version_that_works_for_long_is_waited_for(path
         thread.join(10)
 
 
-def test_supervisor_that_was_stopped_is_told_within_seconds_with_the_way_on(path: str) -> None:
+def test_supervisor_that_was_stopped_is_reported_within_seconds_with_a_remedy(path: str) -> None:
     listen = "s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()"
     code = f"import socket, sys, time\n{listen}\nprint(flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
@@ -239,7 +241,7 @@ def test_supervisor_that_was_stopped_is_told_within_seconds_with_the_way_on(path
             process.kill()
 
 
-def test_nobody_who_listens_is_a_hub_that_is_not_running(path: str) -> None:
+def test_without_a_listening_process_the_hub_is_not_running(path: str) -> None:
     with pytest.raises(NotRunningError, match="not running") as raised:
         ask(path, StatusRequest())
     assert raised.value.exit_code == 1

@@ -101,7 +101,7 @@ def test_state_directory_that_was_opened_to_others_is_closed_again(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("bits", "name"), [(0o755, "thesis.txt"), (0o1777, "keys.yaml"), (0o1777, None)])
-def test_folder_that_is_somebody_elses_business_is_left_as_it_is(tmp_path: Path, bits: int, name: str | None) -> None:
+def test_folder_of_another_program_is_left_as_it_is(tmp_path: Path, bits: int, name: str | None) -> None:
     """`--state /tmp`, as root, would lock all other users out of /tmp."""
     if name:
         (tmp_path / name).write_text("")
@@ -236,7 +236,7 @@ def test_tail_of_what_is_not_text_or_not_there_is_shown_as_far_as_it_goes(tmp_pa
     assert read_tail(str(tmp_path / "nowhere"), 5) == []
 
 
-def test_files_that_nobody_names_are_removed_and_folders_are_not(tmp_path: Path) -> None:
+def test_unused_files_are_removed_and_folders_are_not(tmp_path: Path) -> None:
     for name in ("kept", "old", ".old.x1y2"):
         (tmp_path / name).write_text(name)
     (tmp_path / "folder").mkdir()

@@ -105,7 +105,7 @@ def test_a_firewalld_that_is_not_running_is_none(machine: Machine) -> None:
         ("--get-default-zone", 253, "", "Authorization failed.\n    Make sure polkit agent is running"),
     ],
 )
-def test_what_only_root_may_know_is_told_as_such(machine: Machine, answer: tuple[str, int, str, str]) -> None:
+def test_facts_only_root_may_read_are_reported_as_such(machine: Machine, answer: tuple[str, int, str, str]) -> None:
     machine("nft", "firewall-cmd")
     with pytest.raises(NotPermittedError, match="only root may do that"):
         gather_firewalls((), run=Programs(answer, ("nft", 0, RULESET, "")))
@@ -132,7 +132,9 @@ def late(command: Command) -> Done:
         (late, ["firewalld: it did not answer within 4 s"]),
     ],
 )
-def test_a_look_takes_what_it_can_get(machine: Machine, run: Callable[[Command], Done], expected: list[str]) -> None:
+def test_a_check_uses_the_facts_that_it_can_get(
+    machine: Machine, run: Callable[[Command], Done], expected: list[str]
+) -> None:
     machine("nft", "firewall-cmd", "ufw", ufw="ENABLED=yes\n", tables="nat\n")
     found = look_at_firewalls((), run)
     assert list(map(str, found.unread)) == expected
@@ -141,7 +143,7 @@ def test_a_look_takes_what_it_can_get(machine: Machine, run: Callable[[Command],
     assert not found.legacy
 
 
-def test_a_look_tells_a_ufw_that_is_off_from_one_whose_rules_are_roots(
+def test_an_inactive_ufw_is_distinguished_from_one_that_only_root_can_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = machine("nft", "ufw", ufw="ENABLED=no\n")
@@ -209,7 +211,7 @@ def test_a_record_comes_back_and_nothing_added_leaves_none(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"firewalld": [{"zone": "public"}]}', '{"firewalld": 1}'])
-def test_a_damaged_record_is_told(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "record").write_text(text)
     with pytest.raises(MachineError, match="damaged"):
         read_record(str(tmp_path / "record"))

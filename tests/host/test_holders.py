@@ -103,13 +103,13 @@ NGINX = Holder(12, "nginx", unit="nginx.service")
         (Holder(), ["web"], ["see whose it is as root: `sudo ss -lntup`; or give web another port"]),
     ],
 )
-def test_each_holder_has_its_own_way_out(holder: Holder, keys: list[str], said: list[str]) -> None:
+def test_each_holder_has_its_own_remedy(holder: Holder, keys: list[str], said: list[str]) -> None:
     hints = advise({holder: keys})
     assert list(hints) == said
     assert not any("kill" in hint for hint in hints), "what somebody keeps up comes back, and cuts what it carries"
 
 
-def test_processes_of_one_hub_have_one_way_out() -> None:
+def test_processes_of_one_hub_have_one_remedy() -> None:
     held = {Holder(12, "lkhub-engine", hub="/srv/hub"): ["media.udp"], Holder(13, "python3", hub="/srv/hub"): ["web"]}
     assert advise(held) == (
         "`lkhub down --state /srv/hub` stops that hub; or give these keys other ports: media.udp, web",

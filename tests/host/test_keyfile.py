@@ -35,14 +35,14 @@ def test_secret_of_digits_stays_text(path: Path) -> None:
     assert load_keys(str(path)) == parse_key_file(path.read_bytes(), "keys.yaml") == keys
 
 
-def test_keys_of_a_hub_that_never_ran_have_a_way_out(tmp_path: Path) -> None:
+def test_keys_of_a_hub_that_never_ran_have_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="no keys yet") as refused:
         load_keys(str(tmp_path / "keys.yaml"))
     assert refused.value.hints == ("`lkhub up` makes them",)
 
 
 @pytest.mark.parametrize("text", ["", "\n", f"API: {SECRET}", f'"API": "{SECRET}', '"API": 5\n', '"API":\n', "}{"])
-def test_damaged_keys_have_a_way_out_and_are_not_repeated(path: Path, text: str) -> None:
+def test_damaged_keys_have_a_remedy_and_are_not_repeated(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(MachineError, match="damaged") as refused:
         load_keys(str(path))

@@ -109,7 +109,7 @@ def test_resolver_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("text", ["", "reach: lan", PUBLIC_HUB, "reach: lan\ndomain: hub.example.com"])
-def test_nobody_is_asked_unless_the_plan_needs_it(
+def test_no_server_is_asked_unless_the_plan_needs_it(
     text: str, names: dict[str, list[str]], engine: Callable[[str], str]
 ) -> None:
     program = engine("exit 1")
@@ -148,7 +148,7 @@ def test_only_the_named_stun_server_is_asked(names: dict[str, list[str]], engine
         ("exec sleep 5", "the engine did not ask it: TimeoutExpired"),
     ],
 )
-def test_stun_server_that_does_not_answer_is_a_problem_that_is_told(
+def test_stun_server_that_does_not_answer_is_reported(
     script: str, problem: str, engine: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "STUN_SECONDS", 0.2)

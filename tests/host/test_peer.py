@@ -55,14 +55,14 @@ def test_program_that_listens_for_others_is_known(ours: str, listens: str, shown
 
 
 @pytest.mark.parametrize("listens", ["127.0.0.1", "::1", "127.0.0.2"])
-def test_program_that_listens_for_this_machine_alone_listens_for_nobody_else(listens: str) -> None:
+def test_program_on_loopback_does_not_listen_for_other_machines(listens: str) -> None:
     with asked_by(listens) as (here, there, _, pid):
         found = find_peer(here, there)
     assert found is not None
     assert (found.pid, found.listens) == (pid, ())
 
 
-def test_connection_that_is_not_there_is_nobodys() -> None:
+def test_missing_connection_has_no_owner() -> None:
     assert find_peer(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 
 
@@ -77,7 +77,7 @@ def test_connection_that_is_not_there_is_nobodys() -> None:
         (33, 33, False),
     ],
 )
-def test_process_that_cant_be_looked_at_is_known_by_its_user_alone(
+def test_process_that_cant_be_examined_is_known_by_its_user_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: int, ours: int, service: bool
 ) -> None:
     row = "0: 0100007F:C350 0100007F:1F90 01 00000000:00000000 00:00000000 00000000 {} 0 4242 1"

@@ -57,13 +57,13 @@ def test_port_in_use_names_who_holds_it_and_what_to_do(protocol: Protocol) -> No
     assert error.hints[0].endswith("or give media.signal another port")
 
 
-def test_all_ports_in_use_are_told_at_once() -> None:
+def test_all_ports_in_use_are_reported_at_once() -> None:
     with held() as one, held() as other, held(protocol="udp") as third:
         message = refuse(listener(one), listener(other), listener(third, "udp")).message
     assert [line.split()[2] for line in message.splitlines()] == [str(port) for port in (one, other, third)]
 
 
-def test_port_that_is_wanted_on_several_addresses_is_told_once() -> None:
+def test_port_that_is_wanted_on_several_addresses_is_reported_once() -> None:
     with held(address="0.0.0.0") as port:
         error = refuse(listener(port), listener(port, address="127.0.0.2"), listener(port, address=None))
     assert len(error.message.splitlines()) == len(error.hints) == 1
@@ -104,7 +104,7 @@ def test_udp_port_is_not_held_by_who_has_the_tcp_one() -> None:
         require_free_ports([listener(port, "udp")])
 
 
-def test_range_is_not_looked_at() -> None:
+def test_range_is_not_examined() -> None:
     with held(protocol="udp") as port:
         require_free_ports([listener(port, "udp", end=min(port + 10, 65535))])
 

@@ -70,20 +70,20 @@ def test_process_is_the_same_for_as_long_as_it_lives(run: Run) -> None:
     assert not is_alive(first)
 
 
-def test_two_processes_of_one_pid_are_told_apart() -> None:
+def test_two_processes_of_one_pid_are_distinguished() -> None:
     me = identify(os.getpid())
     assert me is not None
     assert me.started
     assert me != identify(os.getppid())
 
 
-def test_zombie_is_nobody(run: Run) -> None:
+def test_zombie_counts_as_gone(run: Run) -> None:
     child = run("exit 0")
     wait_until(lambda: identify(child.pid) is None, "a zombie")
     assert child.poll() == 0
 
 
-def test_pid_that_nobody_has_is_nobody() -> None:
+def test_unused_pid_is_no_process() -> None:
     assert identify(2**22 + 1) is None
 
 
@@ -210,7 +210,7 @@ async def test_process_of_another_parent_is_waited_for(run: Run, tmp_path: Path)
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no pidfd")
 @pytest.mark.anyio
-async def test_process_that_can_not_be_looked_at_is_not_taken_for_gone(
+async def test_process_that_can_not_be_examined_does_not_count_as_gone(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last descriptor was taken for the look itself."""

@@ -101,7 +101,7 @@ async def test_shorter_lease_is_renewed_sooner_and_a_permanent_one_never(engine:
     assert (await map_ports(WANTED, clock=lambda: NOW)).renew_at is None
 
 
-async def test_refusal_is_told(engine: Engine) -> None:
+async def test_refusal_is_reported(engine: Engine) -> None:
     for code in ("refused", "other-port"):
         engine("refused", 1, error={"code": code, "message": "the router at 192.168.1.1 refused 443/tcp: so"})
         with pytest.raises(RefusedError, match="refused 443/tcp: so") as failed:
@@ -109,7 +109,7 @@ async def test_refusal_is_told(engine: Engine) -> None:
         assert failed.value.hints == ("nothing of it was left mapped",)
 
 
-async def test_silence_is_told_with_what_to_do(engine: Engine) -> None:
+async def test_silence_is_reported_with_a_remedy(engine: Engine) -> None:
     engine("no-answer", 1)
     with pytest.raises(MachineError, match=r"does not take requests .*upnp: it does not answer a search") as failed:
         await map_ports(WANTED)
@@ -117,7 +117,7 @@ async def test_silence_is_told_with_what_to_do(engine: Engine) -> None:
     assert not isinstance(failed.value, RefusedError | OtherRouterError)
 
 
-async def test_another_router_or_none_is_told_apart(engine: Engine) -> None:
+async def test_another_router_or_none_is_distinguished(engine: Engine) -> None:
     for code in ("other-router", "no-router"):
         engine("no-answer", 3, error={"code": code, "message": "this machine has no router"})
         with pytest.raises(OtherRouterError, match="this machine has no router"):
@@ -141,7 +141,9 @@ async def test_where_nothing_is_ours_no_router_is_asked(engine: Engine) -> None:
     ("protocols", "hint"),
     [(("udp",), "they end by themselves"), (("udp", "tcp"), "remove them on the router's own pages")],
 )
-async def test_what_a_router_keeps_is_told_with_how_long(protocols: tuple[str, ...], hint: str, engine: Engine) -> None:
+async def test_mappings_that_a_router_keeps_are_reported_with_their_time(
+    protocols: tuple[str, ...], hint: str, engine: Engine
+) -> None:
     engine("granted", 1, **kept(*protocols))
     with pytest.raises(MachineError, match="keeps them") as failed:
         await unmap_ports(RECORD)
@@ -178,7 +180,7 @@ async def test_engine_ends_with_the_hub_that_asks(tmp_path: Path, monkeypatch: p
         os.kill(int(pid.read_text()), 0)
 
 
-async def test_request_that_the_engine_does_not_take_is_told(engine: Engine, tmp_path: Path) -> None:
+async def test_request_that_the_engine_refuses_is_reported(engine: Engine, tmp_path: Path) -> None:
     engine("granted", 2)
     (tmp_path / "answer").write_text(
         '{"error": {"code": "usage", "message": "version is 1, and this program speaks 2"}}'

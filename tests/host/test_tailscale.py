@@ -121,12 +121,12 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_each_reason_for_no_certificate_has_its_way_out(ask: Ask, case: str) -> None:
+def test_each_reason_for_no_certificate_has_its_remedy(ask: Ask, case: str) -> None:
     daemon, said = PROBLEMS[case]
     assert judge(ask(daemon)) == [said]
 
 
-def test_node_without_a_certificate_for_its_own_name_is_told(ask: Ask) -> None:
+def test_node_without_a_certificate_for_its_own_name_is_reported(ask: Ask) -> None:
     """A control server may rename a node by halves. Nothing in the spec says a name, so nothing in it can be mended."""
     facts = ask(Tailscaled(domains=("studio.tail1234.ts.net",)))
     assert judge(facts, None) == [

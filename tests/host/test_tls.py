@@ -75,7 +75,7 @@ def test_what_answers_is_asked_by_the_hubs_name(
     assert b"uthorization" not in told[0]
 
 
-def test_what_answers_without_http_or_not_at_all_is_nobody(made: Made, tmp_path: Path) -> None:
+def test_server_without_http_or_answer_is_unknown(made: Made, tmp_path: Path) -> None:
     with serving(made, tmp_path, b"220 mail.example.com ESMTP\r\n") as (port, _, _):
         assert ask_over_tls(HERE, port, NAME, "/api/way", 5.0) is None
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -106,7 +106,7 @@ OWN, BALANCER = "1.2.3.4", "151.101.1.1"
 Answers = dict[str, tuple[Address, ...] | None]
 
 
-def test_hub_for_this_machine_alone_asks_nobody(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+def test_hub_for_this_machine_alone_asks_no_server(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
     assert look_around(paths, {}) == UNSEEN, "never up"
     record(paths, "")
     assert look_around(paths, {}) == UNSEEN
@@ -158,7 +158,7 @@ def test_port_of_a_proxy_on_this_machine_is_judged_too(
     assert {verdict.open for verdict in verdicts} == {False}
 
 
-def test_what_is_not_known_is_told_as_such(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
+def test_unknown_facts_are_reported_as_unknown(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
     """A resolver that is silent, a firewall that only root may read, or that takes too long."""
     record(paths, PUBLIC_HUB)
     nft["code"] = 1
@@ -220,7 +220,7 @@ def say_way(instance: str, client: str = "93.184.216.5") -> str:
         (Answered(LEAF, '{"instance": null}'), "stranger"),
     ],
 )
-def test_who_answers_is_told_by_what_only_this_hub_knows(answered: Answered | None, expected: str) -> None:
+def test_hub_is_recognised_by_its_instance(answered: Answered | None, expected: str) -> None:
     assert knock.judge_answer(answered, INSTANCE, frozenset({LEAF})) == expected
 
 
@@ -269,7 +269,7 @@ def test_what_passes_connections_on_is_found(
         ([BALANCER], INSTANCE, f"{PUBLIC_HUB}tls: {{mode: off}}\n", []),
     ],
 )
-def test_nobody_is_asked_in_vain(
+def test_no_server_is_asked_in_vain(
     paths: StatePaths,
     answers: Answers,
     nft: dict[str, Any],
@@ -316,7 +316,7 @@ def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
         (["93.184.216.5", "151.101.1.1"], True, "it leads to 151.101.1.1 here, which is not the hub's"),
     ],
 )
-def test_calls_go_where_the_name_leads_if_that_is_home(
+def test_calls_go_where_the_name_leads_if_that_is_this_hub(
     paths: StatePaths,
     monkeypatch: pytest.MonkeyPatch,
     resolved: list[str] | None,

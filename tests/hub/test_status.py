@@ -52,7 +52,7 @@ def test_hub_that_never_ran_is_stopped() -> None:
     [(None, (), True), (supervised(process()), (), False), (None, (process(),), False)],
     ids=["stopped", "running", "without a supervisor"],
 )
-def test_that_no_hub_is_known_is_told_where_nothing_runs(supervisor: Any, left: Any, told: bool) -> None:
+def test_without_a_hub_commands_say_that_none_is_known(supervisor: Any, left: Any, told: bool) -> None:
     """The record of a hub that runs may be lost with its directory."""
     codes = [finding.code for finding in HubStatus(None, supervisor, left, None, unknown="/s does not exist").find()]
     assert ("no-hub-here" in codes) == told
@@ -115,7 +115,7 @@ def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_ve
     assert [path["outside_unproven"] for path in shown["paths"]] == [None, None, None]
 
 
-def test_use_that_the_hub_may_have_opened_itself_is_told_apart() -> None:
+def test_use_that_the_hub_may_have_made_possible_is_reported_separately() -> None:
     outside = {"udp": Sighting(300.5, "2001:db8::7", proven=False), "tcp": Sighting(300.5, "2001:db8::7")}
     verified = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in outside), outside)
     udp, tcp = verified.as_json()["paths"]
@@ -153,7 +153,7 @@ def test_record_that_is_not_ours_is_a_value_error(text: str) -> None:
         Verified.parse(text)
 
 
-def test_address_that_moved_is_told_and_the_change_that_waits_for_it_is_not() -> None:
+def test_address_that_moved_is_reported_and_the_change_pending_for_it_is_not() -> None:
     """One cause, one finding."""
     supervisor = supervised(process(), pending=True, moved="clients are told a, and this machine is at b")
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["address-changed"]
@@ -199,7 +199,7 @@ def test_what_the_edge_says_is_among_the_findings() -> None:
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]
 
 
-def test_what_was_said_of_the_plan_in_force_is_told_as_long_as_the_hub_runs() -> None:
+def test_notes_of_the_plan_in_force_are_shown_as_long_as_the_hub_runs() -> None:
     """`up` says it once; nothing of it makes a hub look ill."""
     plan = build_plan(load_spec(b"reach: lan\ntls: {mode: off}"), make_facts(), make_installation())
     assert plan

@@ -39,7 +39,7 @@ def hub_error(code: str) -> str:
         (Answer(502, {}, hub_error("unavailable")), "hub-media-down"),
     ],
 )
-def test_page_is_told_from_what_else_answers(answer: Answer, reason: str) -> None:
+def test_page_is_distinguished_from_other_servers(answer: Answer, reason: str) -> None:
     result = judge_page(URL, answer, PARTS)
     assert (result.ok, result.reason) == (not reason, reason)
     assert "<" not in result.detail
@@ -98,7 +98,7 @@ def test_page_without_a_part_does_not_open() -> None:
         (Answer(200, {}, "<html>My cloud</html>"), "another-page"),
     ],
 )
-def test_api_is_told_from_what_else_answers(answer: Answer, reason: str) -> None:
+def test_api_is_distinguished_from_other_servers(answer: Answer, reason: str) -> None:
     result = judge_api("https://rtc.example.com/twirp/livekit.RoomService/ListRooms", answer)
     assert (result.ok, result.reason) == (not reason, reason)
 

@@ -152,7 +152,7 @@ def test_down_without_a_supervisor_ends_all_also_what_is_on_no_record(running: H
 
 
 @pytest.mark.field  # it waits until the supervisor has lost its patience
-def test_media_that_was_stopped_is_shown_with_the_way_out(running: Hub) -> None:
+def test_media_that_was_stopped_is_shown_with_the_remedy(running: Hub) -> None:
     media = running.pids()["media"]
     os.kill(media, signal.SIGSTOP)
     try:
@@ -219,7 +219,7 @@ def test_all_that_die_on_a_file_system_that_became_read_only_are_back_once(hub: 
 
 
 @pytest.mark.field
-def test_supervisor_that_was_stopped_is_told_and_goes_on_or_is_replaced(running: Hub) -> None:
+def test_supervisor_that_was_stopped_is_reported_and_goes_on_or_is_replaced(running: Hub) -> None:
     before, supervisor = running.pids(), running.supervisor_pid()
     os.kill(supervisor, signal.SIGSTOP)
     try:

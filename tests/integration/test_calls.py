@@ -92,7 +92,7 @@ async def test_killed_media_is_back_within_a_second(running: Hub) -> None:
 
 
 @pytest.mark.timing
-async def test_a_killed_supervisor_interrupts_nobody_and_the_next_adopts_its_processes(running: Hub) -> None:
+async def test_a_killed_supervisor_interrupts_no_call_and_the_next_adopts_its_processes(running: Hub) -> None:
     before = await run_sync(running.pids)
     ann, bob = await start_call(running)
     try:

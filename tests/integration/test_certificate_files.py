@@ -80,7 +80,7 @@ def test_replaced_files_are_taken_over_without_a_restart(hub: Hub) -> None:
 
 
 @pytest.mark.field
-def test_files_that_were_replaced_while_nobody_watched_are_taken_over_by_the_next_up(hub: Hub) -> None:
+def test_files_that_were_replaced_without_a_supervisor_are_loaded_by_the_next_up(hub: Hub) -> None:
     first, second, other = make_leaf(), make_leaf(), make_leaf()
     install(hub.folder, first, first)
     hub.up("--no-verify")

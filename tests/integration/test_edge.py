@@ -129,7 +129,7 @@ def check_told_in_words(door: httpx.Client, status: int) -> None:
     assert api.json()["error"]["code"] == "unavailable"
 
 
-def test_a_service_that_is_gone_is_told_in_words(hub: Hub, door: httpx.Client) -> None:
+def test_a_service_that_is_gone_is_reported_in_words(hub: Hub, door: httpx.Client) -> None:
     serve = psutil.Process(hub.pids()["serve"])
     with nobody_brings_back(hub):
         serve.kill()
@@ -138,7 +138,7 @@ def test_a_service_that_is_gone_is_told_in_words(hub: Hub, door: httpx.Client) -
 
 
 @pytest.mark.field  # it waits until the edge has lost its patience
-def test_a_service_that_hangs_is_told_in_words(hub: Hub, door: httpx.Client) -> None:
+def test_a_service_that_hangs_is_reported_in_words(hub: Hub, door: httpx.Client) -> None:
     serve = psutil.Process(hub.pids()["serve"])
     serve.suspend()
     try:
@@ -164,7 +164,7 @@ def test_another_name_is_not_this_hub(door: httpx.Client, path: str, host: str) 
     assert door.get(path, headers={"Host": host}).status_code == 421
 
 
-def test_plain_http_leads_nobody_elsewhere(hub: Hub) -> None:
+def test_plain_http_redirects_to_no_other_name(hub: Hub) -> None:
     url = f"http://127.0.0.1:{hub.ports['http']}/join/a"
     answer = httpx.get(url, trust_env=False)
     assert (answer.status_code, answer.headers["location"]) == (

@@ -294,7 +294,7 @@ def _fill(path: Path) -> None:
             pass
 
 
-def test_raw_key_that_livekit_does_not_have_is_told_with_its_line_and_a_near_match(hub: Hub) -> None:
+def test_unknown_raw_key_is_reported_with_its_line_and_a_near_match(hub: Hub) -> None:
     hub.write_spec("livekit:\n  room: {auto_create: true}\n  rooms:\n    max_participants: 3\n")
     done = hub.run("up", "--detach")
     line = hub.spec.read_text().splitlines().index("  rooms:") + 1

@@ -149,7 +149,7 @@ def test_a_single_address_is_the_same_when_it_is_read_again(hub: Hub) -> None:
     assert hub.run("firewall", "revert").returncode == 0
 
 
-def test_a_firewalld_that_does_not_answer_is_told_as_unknown(
+def test_a_firewalld_that_does_not_answer_is_reported_as_unknown(
     firewalled: tuple[Lan, dict[str, str], int], hub: Hub
 ) -> None:
     _, _, pid = firewalled

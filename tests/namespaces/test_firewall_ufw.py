@@ -69,7 +69,7 @@ def test_a_rule_that_the_administrator_has_already_is_not_taken_over(lan: Lan, h
     assert read_rules(lan.hub) == before
 
 
-def test_what_the_administrator_denies_stays_denied_and_is_told(lan: Lan, hub: Hub) -> None:
+def test_ports_the_administrator_denies_stay_denied_and_are_reported(lan: Lan, hub: Hub) -> None:
     lan.hub.run("ufw", "deny", "7881/tcp")
     done = hub.run("firewall", "apply")
     assert done.returncode == 1

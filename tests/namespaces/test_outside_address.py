@@ -73,7 +73,7 @@ def test_a_name_that_leads_to_another_address_is_followed() -> None:
         assert hub.findings() == []
 
 
-def test_what_a_stun_server_sees_is_told_as_soon_as_it_answers() -> None:
+def test_stun_address_is_reported_as_soon_as_the_server_answers() -> None:
     with hub_behind_nat(hairpin=False) as world, make_hub(world.hub.prefix, PORTS) as hub:
         hub.spec.write_text(f"{SPEC}media: {{advertise: {{stun: '{STRANGER}:3478'}}}}\n")
         done = hub.run("up", "--detach", "--no-verify")

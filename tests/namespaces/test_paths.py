@@ -63,7 +63,7 @@ def seen_outside(verified: dict[str, Any]) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("name", FIREWALLS)
-def test_verify_tells_paths_apart_and_calls_take_the_one_that_is_left(
+def test_verify_distinguishes_paths_and_calls_use_the_remaining_one(
     lan: Lan, hub: Hub, browser: Browser, name: str
 ) -> None:
     firewall = FIREWALLS[name]
@@ -128,7 +128,7 @@ def test_a_closed_port_is_the_stage_tcp(lan: Lan, hub: Hub) -> None:
     assert f"error: no call gets through on {all_of_them} [path-fails]" in " ".join(done.stderr.split())
 
 
-def test_who_does_not_trust_the_hub_is_told_so(lan: Lan, hub: Hub) -> None:
+def test_client_that_does_not_trust_the_hub_is_told_so(lan: Lan, hub: Hub) -> None:
     client = on_client(hub, lan.client)
     del client.environ["SSL_CERT_FILE"]
     done = client.run("verify", "--url", HUB_URL, "--path", "udp", "--json")

@@ -27,7 +27,7 @@ def outside(machine: Namespace) -> Iterator[Namespace]:
         yield made
 
 
-def test_a_hub_for_this_machine_and_its_people_speak_to_nobody_else(
+def test_a_hub_for_this_machine_and_its_clients_contact_no_other_address(
     machine: Namespace, outside: Namespace, hub: Hub
 ) -> None:
     hub.spec.unlink()

@@ -111,7 +111,7 @@ def test_nat_pmp_maps_and_gives_back(home: Home) -> None:
         assert home.leases() == set()
 
 
-def test_a_port_that_somebody_else_has_is_named_and_nothing_is_left(home: Home, hub: Hub) -> None:
+def test_a_port_of_another_machine_is_named_and_no_mapping_is_left(home: Home, hub: Hub) -> None:
     with home.routing(pcp=False, secure=False):
         with neighbouring(home.hub):
             ask(home.hub, "map", "upnp", NEIGHBOUR, ("udp", 3478), "a game")
@@ -131,7 +131,7 @@ def test_a_mapping_that_the_user_made_is_used_and_left(home: Home, hub: Hub) -> 
         assert home.leases() == before
 
 
-def test_a_router_that_does_nothing_of_it_is_told(home: Home, hub: Hub) -> None:
+def test_a_router_without_port_mapping_is_reported(home: Home, hub: Hub) -> None:
     done = hub.run("firewall", "apply", "--router")
     assert done.returncode == 3
     assert f"the router at {ROUTER} does not take requests" in done.stderr

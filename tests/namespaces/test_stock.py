@@ -102,7 +102,7 @@ def test_address_that_leads_nowhere_is_named(lan: Lan, program: str, folder: Pat
     assert "rtc.node_ip" in text, text
 
 
-def test_media_that_nobody_asked_for_does_not_hide_that_address(lan: Lan, program: str, folder: Path) -> None:
+def test_unrequested_media_does_not_hide_that_address(lan: Lan, program: str, folder: Path) -> None:
     """This client has no NAT: LiveKit's own packets reach it."""
     with serving(lan.hub, program, folder, node_ip=NOWHERE, turn_domain=""):
         paths, text = verify(lan, folder, 0, ["udp"])

@@ -70,7 +70,7 @@ def errors(hub: Hub) -> list[dict[str, Any]]:
         ((500, "acme.GetReg: dial tcp: i/o timeout"), "its words are above", "acme.GetReg: dial tcp: i/o timeout"),
     ],
 )
-def test_certificate_that_tailscaled_does_not_get_is_told_in_its_words_and_asked_for_again(
+def test_certificate_that_tailscaled_does_not_get_is_reported_in_its_words_and_requested_again(
     machine: Namespace, refusal: tuple[int, str], cause: str, words: str
 ) -> None:
     with tailnet(machine, Tailscaled(refusal=refusal)) as made:

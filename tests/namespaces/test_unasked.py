@@ -31,7 +31,7 @@ def uses_of_udp(hub: Hub) -> tuple[Any, Any]:
     return tuple(udp[key] and udp[key]["address"] for key in ("outside", "outside_unproven"))
 
 
-def test_a_way_that_media_opened_itself_proves_nothing(lan: Lan, hub: Hub) -> None:
+def test_a_client_that_media_sent_to_first_proves_no_path(lan: Lan, hub: Hub) -> None:
     assert uses_of_udp(hub) == (None, None)
     client = on_client(hub, lan.client)
     with dropping(lan.hub, UNASKED, MEDIA_TCP), call_from(client, "opened") as call:

@@ -227,7 +227,7 @@ def test_relay_over_tls_alone_listens_nowhere_itself() -> None:
     assert (relay.listen, relay.udp) == ((), None)
 
 
-def test_proxy_may_say_where_clients_are_and_nobody_else_may() -> None:
+def test_only_the_proxy_may_say_where_clients_are() -> None:
     assert edge_of(EXTERNAL).trusted_proxies == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
     told = edge_of("domain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.1]}")
     assert told.trusted_proxies == (ip_network("10.0.0.1/32"),)
@@ -341,7 +341,7 @@ def test_name_of_the_node_may_stand_in_the_spec() -> None:
         (PUBLIC_HUB + "tls: {mode: off}", "home", {"1.2.3.4": "192.168.1.5"}),
     ],
 )
-def test_names_and_outside_addresses_lead_home(text: str, machine: str, home: dict[str, str]) -> None:
+def test_names_and_public_addresses_resolve_to_this_machine(text: str, machine: str, home: dict[str, str]) -> None:
     """A router may not let its own network's packets back in."""
     assert build(text, machine).at_home == home
 

@@ -17,7 +17,7 @@ def test_each_path_that_the_hub_offers_has_its_port(text: str, ports: dict[str, 
     assert list_ports(build(text)) == ports
 
 
-def test_hub_without_an_edge_has_no_door() -> None:
+def test_hub_without_an_edge_has_no_upstream_address() -> None:
     assert describe_front(build("reach: local")) == {"web": "127.0.0.1:8080"}
 
 
@@ -29,7 +29,7 @@ def test_hub_without_an_edge_has_no_door() -> None:
         ("{mode: external, trusted_proxies: [127.0.0.1, 10.0.0.2]}", "127.0.0.1:7883"),
     ],
 )
-def test_door_is_where_the_proxy_finds_it(tls: str, door: str) -> None:
+def test_upstream_address_is_reachable_for_the_proxy(tls: str, door: str) -> None:
     front = describe_front(build(f"reach: lan\ndomain: rtc.example.com\ntls: {tls}"))
     assert front == {"web": "127.0.0.1:8080", "name": "rtc.example.com", "door": door}
 
@@ -40,7 +40,7 @@ def test_turn_over_tls_has_what_clients_are_told_and_where_it_arrives() -> None:
     assert (front["turn"], front["turn_door"]) == ("turn.example.com:443", "127.0.0.1:5349")
 
 
-def test_for_a_proxy_on_another_machine_the_door_is_at_this_ones_address() -> None:
+def test_for_a_proxy_on_another_machine_the_upstream_address_is_this_machines() -> None:
     plan = build("reach: lan\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.2]}")
     assert describe_front(plan)["door"] == f"{plan.media.local[0]}:7883"
 

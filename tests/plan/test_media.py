@@ -185,7 +185,7 @@ def test_address_that_nobody_can_reach_is_a_fault(text: str, machine: str, key: 
 
 
 @pytest.mark.parametrize("advertise", ["auto", "1.2.3.4"])
-def test_public_address_on_loopback_alone_is_refused_with_the_way_out(advertise: str) -> None:
+def test_public_address_on_loopback_alone_is_refused_with_the_remedy(advertise: str) -> None:
     """As hosts have it that announce their address by BGP. Media would start, and offer nothing."""
     announced = interface("lo", "loopback", "127.0.0.1/8", "1.2.3.4/32")
     facts = make_facts(announced, ETHERNET, looked_up=resolved("1.2.3.4"))
@@ -388,7 +388,7 @@ def test_private_answer_for_the_domain_may_be_split_dns() -> None:
     assert [tuple(map(str, address)) for address in plan.media.addresses] == [("1.2.3.4", "192.168.1.5")]
 
 
-def test_machine_without_a_usable_address_names_both_ways_out() -> None:
+def test_machine_without_a_usable_address_names_both_remedies() -> None:
     _, _, hint = refuse("reach: lan", MACHINES["offline"])
     assert "media.interfaces" in hint
     assert "media.advertise" in hint

@@ -35,7 +35,7 @@ RESOLVED = st.none() | st.lists(
 @example(
     [interface("if0", "lan", "192.168.1.5/24"), interface("if1", "cardless", "1.2.3.4/24")], PUBLIC_HUB, ["1.2.3.4"]
 )
-def test_whatever_the_machine_clients_are_told_what_leads_to_it(
+def test_on_every_machine_clients_are_told_addresses_that_lead_to_it(
     interfaces: list[Interface], text: str, names: list[str] | None
 ) -> None:
     looked_up = LookedUp() if names is None else resolved(*names)

@@ -211,7 +211,7 @@ def test_one_pair_on_many_addresses_is_one_fault() -> None:
     assert len(list_faults(text)) == 1
 
 
-def test_three_things_on_one_port_are_told_in_pairs() -> None:
+def test_three_things_on_one_port_are_reported_in_pairs() -> None:
     keys = [
         (key, problem.split()[6])
         for _, key, problem in list_faults("media: {udp: 9000}\nturn: {udp: 9000, relay: 9000}")

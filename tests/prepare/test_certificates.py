@@ -44,7 +44,7 @@ def test_root_is_kept_for_as_long_as_it_fits_and_a_new_one_is_said(run: Run) -> 
     assert Path(first.plan.paths.ca_root).read_text() == root, "it is in use until the change is applied"
 
 
-def test_root_that_comes_back_is_told_as_one_that_some_devices_know(run: Run) -> None:
+def test_root_that_comes_back_is_reported_as_known_to_some_devices(run: Run) -> None:
     first = run.apply(LAN + "domain: a.example.com")
     run.apply(LAN + "domain: b.example.com")
     back = run(LAN + "domain: a.example.com")

@@ -270,9 +270,7 @@ def test_new_secrets_that_are_not_there_are_faults_at_their_own_lines_all_at_onc
         ("webhooks:\n- url: a\n  secret:\n", 3, "webhooks[0].secret"),
     ],
 )
-def test_new_secret_that_is_written_wrongly_is_told_and_not_repeated(
-    future: Run, text: str, line: int, key: str
-) -> None:
+def test_malformed_new_secret_is_reported_and_not_repeated(future: Run, text: str, line: int, key: str) -> None:
     with pytest.raises(SpecError) as refused:
         future(text)
     assert [(fault.line, fault.key) for fault in refused.value.faults] == [(line, key)]

@@ -45,7 +45,7 @@ def test_it_puts_no_root_into_anybodys_store(hub: str) -> None:
 
 
 @EVERY
-def test_it_asks_nobody_but_the_issuers_of_the_plan(hub: str) -> None:
+def test_edge_asks_only_the_issuers_of_the_plan(hub: str) -> None:
     config = render(hub)
     edge = plan_of(hub).edge
     assert edge is not None

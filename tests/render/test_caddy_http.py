@@ -102,7 +102,7 @@ def test_what_restarts_is_waited_for(hub: str) -> None:
 
 
 @EVERY
-def test_what_does_not_come_back_is_told_in_words(hub: str) -> None:
+def test_process_that_does_not_come_back_is_reported_in_words(hub: str) -> None:
     """To people on a page that asks again by itself, to programs in the one shape of errors."""
     for server in render(hub)["apps"]["http"]["servers"].values():
         if not list_handlers(server["routes"], "reverse_proxy"):

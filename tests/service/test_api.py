@@ -40,7 +40,7 @@ async def test_hub_tells_the_page_what_it_must_know(connect: Connect) -> None:
         }
 
 
-async def test_way_tells_a_process_from_another_and_how_one_got_there(connect: Connect) -> None:
+async def test_api_way_identifies_the_process_and_the_route(connect: Connect) -> None:
     async with connect() as client:
         first = (await client.get("/api/way")).json()
         again = await client.get("/api/way", headers={"x-forwarded-for": "198.51.100.7", FORWARDED_HEADER: "yes"})
@@ -109,7 +109,7 @@ async def test_wrong_body_names_what_is_wrong(connect: Connect, body: Any, named
     assert '{"room": "NAME"}' in error["hint"]
 
 
-async def test_everything_that_is_wrong_is_told_at_once(connect: Connect) -> None:
+async def test_all_faults_are_reported_at_once(connect: Connect) -> None:
     async with connect() as client:
         error = check_error(await client.post(TOKEN, json={"room": "", "name": 5, "x": 1}), 422, "invalid")
     assert all(name in error["message"] for name in ("room", "name", "x"))
@@ -194,7 +194,7 @@ async def test_unknown_address_has_the_one_shape(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\xff", b"API: short"], ids=repr)
-async def test_keys_that_are_gone_or_damaged_are_told_in_the_one_shape(
+async def test_keys_that_are_gone_or_damaged_are_reported_in_the_one_shape(
     connect: Connect, config: ServeConfig, damage: bytes | None
 ) -> None:
     keys = Path(config.keys)
@@ -281,7 +281,7 @@ async def test_asker_that_listens_for_others_is_kept_and_answered(
     assert path.exists() is told
 
 
-async def test_nobody_is_looked_at_who_is_given_nothing(
+async def test_clients_that_get_no_token_are_not_examined(
     connect: Connect, lan_config: ServeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = Looks(None)

@@ -227,7 +227,7 @@ async def test_machine_without_descriptors_is_told_in_a_line_and_everybody_gets_
     assert told == ["no more connections can be taken: too many open files; tried again every second"]
 
 
-def test_other_errors_of_asyncio_are_told_in_full() -> None:
+def test_other_errors_of_asyncio_are_reported_in_full() -> None:
     error = OSError(errno.EIO, "Input/output error")
     record = logging.LogRecord("asyncio", logging.ERROR, "", 1, "a task", (), (OSError, error, None))
     rare = RareExhaustion()

@@ -161,7 +161,7 @@ async def test_ipv6_loopback_is_local(connect: Connect) -> None:
         assert (await client.get("/api/hub")).json()["tokens"] == "open"
 
 
-async def test_lan_hub_gives_tokens_to_nobody_who_asks(connect: Connect, lan_config: ServeConfig) -> None:
+async def test_lan_hub_gives_out_no_tokens(connect: Connect, lan_config: ServeConfig) -> None:
     async with connect(lan_config) as here, connect(lan_config, url=LAN, come_from="192.168.1.77") as there:
         for client in (here, there):
             error = check_error(await client.post(TOKEN, json={"room": "lobby"}), 403, "not-allowed")

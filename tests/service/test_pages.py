@@ -84,7 +84,7 @@ async def test_front_end_that_is_not_built_says_so(connect: Connect, web: Path) 
         assert "scripts/up" in check_error(await client.get("/"), 404, "not-found")["hint"]
 
 
-async def test_page_may_talk_to_the_hub_and_to_nobody_else(connect: Connect, config: ServeConfig) -> None:
+async def test_page_may_connect_to_the_hub_only(connect: Connect, config: ServeConfig) -> None:
     async with connect() as client:
         header = (await client.get("/")).headers["content-security-policy"]
     policy = dict(rule.strip().split(" ", 1) for rule in header.split(";"))

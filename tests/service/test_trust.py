@@ -76,7 +76,7 @@ async def test_page_shows_the_fingerprint_to_compare(connect: Connect, own_confi
         ("wss://hub.lan", "http://[fd00::5]", "https://[fd00::5]"),
     ],
 )
-async def test_page_ends_with_the_way_to_the_hub_over_tls(
+async def test_page_ends_with_the_hubs_address_over_tls(
     connect: Connect, own_config: ServeConfig, livekit_url: str, address: str, home: str
 ) -> None:
     known = ("192.168.1.5", "192.168.1.5:8443", "192.168.1.5:8480", "10.0.0.5", "[fd00::5]", "hub.lan")
@@ -87,7 +87,7 @@ async def test_page_ends_with_the_way_to_the_hub_over_tls(
     assert page.rindex(home) > page.rindex("<details")
 
 
-async def test_page_needs_no_script_and_nobody_else(connect: Connect, own_config: ServeConfig) -> None:
+async def test_page_needs_no_script_and_no_other_server(connect: Connect, own_config: ServeConfig) -> None:
     async with connect(own_config, LAN) as client:
         answer = await client.get("/trust")
     assert "<script" not in answer.text

@@ -57,7 +57,7 @@ def test_wrong_key_file_is_explained_at_its_line(text: str, said: str) -> None:
     assert problem.startswith(said)
 
 
-def test_every_wrong_pair_is_told_with_its_line() -> None:
+def test_every_wrong_pair_is_reported_with_its_line() -> None:
     good = "".join(f"API{number}: {SECRET}\n" for number in range(8))
     text = f"API: short\n{SECRET}: API\n{good}APIempty:\nAPInumber: {'5' * 40}\nAPI: {SECRET}\nAPIodd: !!bool x\n"
     problems = reject(text)

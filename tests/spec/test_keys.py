@@ -85,7 +85,7 @@ FIVE_WRONG_WAYS = {
 }
 
 
-def test_five_wrong_ways_have_five_messages() -> None:
+def test_five_wrong_forms_have_five_messages() -> None:
     messages = {name: explain_keys(value) for name, value in FIVE_WRONG_WAYS.items()}
     assert len(set(messages.values())) == 5, messages
     assert all("write" in message for message in messages.values())

@@ -111,7 +111,7 @@ def test_fault_of_a_default_that_stands_in_is_not_added() -> None:
         ("turn: {xyz: 1}", "known here: enabled, udp, domain, tls, listen, port, relay, external"),
     ],
 )
-def test_unknown_key_has_a_way_out(text: str, hint: str) -> None:
+def test_unknown_key_has_a_remedy(text: str, hint: str) -> None:
     [fault] = load(text).faults
     assert fault.hint == hint
     assert fault.title.startswith("unknown key")

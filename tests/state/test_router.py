@@ -35,7 +35,7 @@ def test_a_record_comes_back(paths: StatePaths) -> None:
     assert os.stat(paths.router).st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_record_is_told(paths: StatePaths) -> None:
+def test_malformed_record_is_reported(paths: StatePaths) -> None:
     for wrong in ("", "[]", "{}", '{"mappings": [{}]}'):
         with pytest.raises((ValueError, LookupError, TypeError)):
             parse_record(wrong)

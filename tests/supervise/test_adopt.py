@@ -64,7 +64,7 @@ async def test_change_after_taking_over_restarts_only_what_changed(
         assert pids(second)["media"] == before["media"]
 
 
-async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
+async def test_process_that_died_meanwhile_is_started_by_the_next_apply(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     async with supervising(paths, said, leave=True) as first:
@@ -78,7 +78,7 @@ async def test_one_that_died_meanwhile_is_started_by_the_next_apply(
         assert (await second.apply(make_hub())).changed == ("serve",)
 
 
-async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
+async def test_process_that_died_too_runs_again_though_a_change_is_pending(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     hub = make_hub(media={"rooms": IN_A_CALL}, serve={})
@@ -105,7 +105,7 @@ async def test_one_that_died_too_runs_again_though_a_change_waits_for_a_call(
 
 
 @pytest.mark.parametrize("ends", [False, True])
-async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
+async def test_hanging_process_is_taken_over_and_reported_like_an_own_one(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """It may go on, and its calls with it."""
@@ -139,7 +139,7 @@ async def test_one_that_hangs_is_taken_over_and_told_about_as_one_of_its_own(
 
 
 @pytest.mark.parametrize("draining", [True, False])
-async def test_one_that_was_being_stopped_is_told_to_wait_for_its_calls(
+async def test_stopping_process_is_told_to_wait_for_its_calls(
     paths: StatePaths, said: list[str], make_hub: MakeHub, draining: bool
 ) -> None:
     """The supervisor died while the hub was going down, and `up` says that the hub is up."""
@@ -156,7 +156,7 @@ async def test_one_that_was_being_stopped_is_told_to_wait_for_its_calls(
         assert pids(second) == before
 
 
-async def test_one_that_is_being_stopped_and_can_not_be_told_is_taken_over_all_the_same(
+async def test_stopping_process_that_can_not_be_reached_is_taken_over_all_the_same(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     hub = make_hub(media={"draining": True, "rooms": IN_A_CALL})
@@ -170,7 +170,7 @@ async def test_one_that_is_being_stopped_and_can_not_be_told_is_taken_over_all_t
 
 
 @pytest.mark.parametrize("record", [None, "", "{}", "nonsense", b"\xff"], ids=repr)
-async def test_one_whose_record_is_lost_is_known_by_its_mark_and_taken_over(
+async def test_process_whose_record_is_lost_is_recognised_by_its_mark_and_taken_over(
     paths: StatePaths, said: list[str], make_hub: MakeHub, record: Any
 ) -> None:
     """It may carry a call."""

@@ -63,7 +63,7 @@ async def test_two_that_miss_it_open_it_once(
         tasks.cancel_scope.cancel()
 
 
-async def test_socket_that_can_not_be_opened_is_an_error_of_the_look(short_dir: Any, said: list[str]) -> None:
+async def test_socket_that_can_not_be_opened_is_an_error_of_the_check(short_dir: Any, said: list[str]) -> None:
     async with anyio.create_task_group() as tasks:
         with pytest.raises((MachineError, OSError)):
             await Answering(f"{short_dir}/nowhere/control.sock", {}, tasks, said.append).look()

@@ -36,7 +36,7 @@ def test_each_half_second_makes_up_for_one_end() -> None:
     assert backoff.next_delay(3 * FORGIVE_SECONDS) == pytest.approx(0.8)
 
 
-def test_one_that_is_killed_again_and_again_while_it_is_well_never_waits() -> None:
+def test_healthy_process_that_is_killed_repeatedly_restarts_without_delay() -> None:
     """Ten in a row, each as soon as the call is back."""
     backoff = make_backoff()
     assert [backoff.next_delay(0.6) for _ in range(10)] == [0.0] * 10

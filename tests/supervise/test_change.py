@@ -33,7 +33,7 @@ HOLD += "; int(sys.argv[2]) == 1 and s.listen(); print('holds', flush=True); sig
 
 @pytest.mark.parametrize("adopted", [False, True])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
-async def test_change_to_a_port_that_somebody_has_interrupts_nobody(
+async def test_change_to_a_taken_port_interrupts_no_call(
     paths: StatePaths, said: list[str], make_hub: MakeHub, protocol: Any, adopted: bool
 ) -> None:
     """It is refused before media is stopped, also with --now."""
@@ -100,7 +100,7 @@ async def test_port_that_the_hub_itself_has_is_no_reason_to_refuse_a_change(
         assert "new" in Path(paths.log("media")).read_text()
 
 
-async def test_change_to_an_engine_that_is_not_there_interrupts_nobody(
+async def test_change_to_a_missing_engine_interrupts_no_call(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     async with supervising(paths, said) as supervisor:

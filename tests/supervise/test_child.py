@@ -321,7 +321,7 @@ def refuse(*_: object) -> bool:
     raise MachineError("the disk is full")
 
 
-async def test_record_that_cannot_be_written_leaves_no_process_that_nobody_knows(
+async def test_unwritable_record_leaves_no_unknown_process(
     make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would hold the port of the next one."""
@@ -396,7 +396,7 @@ async def test_child_is_not_told_what_a_livekit_server_would_obey(
         await child.stop("now")
 
 
-async def test_doors_are_given_as_listening_descriptors(make_child: MakeChild, said: list[str]) -> None:
+async def test_held_sockets_are_given_as_listening_descriptors(make_child: MakeChild, said: list[str]) -> None:
     child = make_child()
     port = free_port()
     child.plan = replace(child.plan, listens=(HeldSocket("127.0.0.1", port),))
@@ -437,7 +437,7 @@ async def test_control_socket_is_the_same_after_a_restart(make_child: MakeChild,
         await child.stop("now")
 
 
-async def test_answers_of_another_process_are_told_where_none_came_of_its_own(
+async def test_answers_of_another_process_are_reported_if_the_process_gave_none(
     make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hear(_: object, __: object, note: Callable[[str], None], **___: object) -> None:

@@ -103,7 +103,7 @@ async def test_error_arrives_as_it_was_raised(path: str, error: HubError) -> Non
 
 
 @pytest.mark.parametrize("error", [ValueError("XYZ"), KeyError("XYZ"), RuntimeError("XYZ")], ids=repr)
-async def test_bug_in_one_answer_is_told_and_ends_nothing(path: str, error: Exception) -> None:
+async def test_bug_in_one_answer_is_reported_and_ends_nothing(path: str, error: Exception) -> None:
     async with serving(path, failing(error)):
         with pytest.raises(HubError, match="bug in lkhub") as raised:
             await request(path, Work())
@@ -194,7 +194,7 @@ async def test_request_that_does_not_end_has_no_effect_and_ends_nothing(path: st
     assert asked == []
 
 
-async def test_one_that_takes_long_keeps_nobody_waiting(path: str) -> None:
+async def test_slow_request_keeps_no_other_waiting(path: str) -> None:
     go_on = anyio.Event()
 
     async def slow(_: Work, __: Tell) -> Said:
@@ -272,7 +272,7 @@ async def test_work_goes_on_when_who_asked_for_it_has_left(path: str) -> None:
         assert await request(path, Echo())
 
 
-async def test_what_was_asked_by_one_who_has_left_before_it_was_heard_is_not_done(path: str) -> None:
+async def test_request_of_a_client_that_left_early_is_not_executed(path: str) -> None:
     """As of a command that has told its user that the supervisor, which was stopped, does not answer."""
     asked: list[Work] = []
 
@@ -293,7 +293,7 @@ async def test_what_was_asked_by_one_who_has_left_before_it_was_heard_is_not_don
         assert len(asked) == 1
 
 
-async def test_one_who_does_not_read_keeps_nobody_from_ending(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_does_not_read_prevents_no_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "SEND_SECONDS", 0.05)
     told = anyio.Event()
 

@@ -84,7 +84,7 @@ async def test_drain_is_told_and_no_signal_ends_it_before(make_child: MakeChild,
         await child.stop("now")
 
 
-async def test_one_that_can_not_be_told_to_drain_gets_a_signal(make_child: MakeChild) -> None:
+async def test_process_that_can_not_be_told_to_drain_gets_a_signal(make_child: MakeChild) -> None:
     """As engines of the first version."""
     child = make_child()
     async with tasks() as group:

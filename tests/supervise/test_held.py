@@ -51,7 +51,7 @@ def test_socket_is_for_those_who_are_given_it(held: HeldSockets) -> None:
     assert not os.get_inheritable(number)
 
 
-def test_socket_that_somebody_holds_is_a_machine_error(held: HeldSockets) -> None:
+def test_taken_socket_is_a_machine_error(held: HeldSockets) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         wanted = HeldSocket("127.0.0.1", holder.getsockname()[1])
         with pytest.raises(MachineError, match=f"can't listen on 127.0.0.1 port {wanted[1]}"):

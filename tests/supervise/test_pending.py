@@ -33,7 +33,7 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
         assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": 2, "ways": ()}
 
 
-async def test_change_that_interrupts_nobody_does_not_wait(
+async def test_change_that_interrupts_no_call_is_not_pending(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     async with supervising(paths, said) as supervisor:
@@ -69,7 +69,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
         assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": None, "ways": ()}
 
 
-async def test_waiting_change_is_made_when_nobody_is_left(
+async def test_pending_change_is_made_when_nobody_is_left(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     busy = make_hub(media={"rooms": IN_A_CALL}, serve={})
@@ -87,7 +87,7 @@ async def test_waiting_change_is_made_when_nobody_is_left(
         assert any("the change that waited is in force: media" in line for line in said)
 
 
-async def test_waiting_change_that_fails_is_told_and_forgotten(
+async def test_pending_change_that_fails_is_reported_and_forgotten(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     async with supervising(paths, said) as supervisor:
@@ -182,7 +182,7 @@ async def test_change_that_waited_is_dropped_by_a_refused_one_and_that_is_said(
         assert status_of(supervisor)["pending"] is False
 
 
-async def test_people_who_come_while_it_is_looked_are_not_cut(
+async def test_people_who_join_during_the_check_are_not_interrupted(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervising(paths, said) as supervisor:

@@ -75,7 +75,7 @@ async def test_process_that_answers_is_ready(short_dir: Path) -> None:
         (f'{{"state": "running", "pid": {10**30}}}', f"another process (pid {10**30}) answers"),
     ],
 )
-async def test_answer_of_another_one_is_not_the_processs_and_is_told(short_dir: Path, body: str, says: str) -> None:
+async def test_answer_of_another_process_does_not_count_and_is_reported(short_dir: Path, body: str, says: str) -> None:
     path = str(short_dir / "x.sock")
     seen: list[str] = []
     ready = anyio.Event()

@@ -49,7 +49,7 @@ async def test_media_tells_the_relays_clients_to_connect_again(
         await until(lambda: TOLD in "\n".join(said), "the word about it")
 
 
-async def test_those_of_the_relay_as_it_was_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+async def test_clients_of_the_earlier_relay_are_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     """Their packets came from where it was, and not from where it is."""
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, relay={"say": "before"}, serve={}))

@@ -170,7 +170,7 @@ def raise_group(*errors: BaseException) -> None:
         raise BaseExceptionGroup("x", [errors[0], BaseExceptionGroup("y", errors[1:])] if errors[1:] else errors)
 
 
-def test_every_error_of_a_group_is_told() -> None:
+def test_every_error_of_a_group_is_reported() -> None:
     errors = [MachineError("one", hints=("a",)), InputError("two", hints=("a", "b")), MachineError("one")]
     with pytest.raises(MachineError) as failed:
         raise_group(*errors)
@@ -249,7 +249,7 @@ async def _note_nothing(_: Supervisor, __: Outcome | HubError) -> None:
     pass
 
 
-async def test_what_can_not_be_told_of_the_start_ends_no_hub(make_hub: MakeHub, paths: StatePaths) -> None:
+async def test_failing_report_of_the_start_ends_no_hub(make_hub: MakeHub, paths: StatePaths) -> None:
     """A disk that is full, or a reader that has gone."""
     told: list[bool] = []
 
@@ -405,7 +405,7 @@ async def test_status_is_answered_while_a_process_hangs(make_hub: MakeHub, paths
     ],
     ids=["nobody", "at once", "in a call"],
 )
-async def test_stop_tells_whom_it_waits_for(
+async def test_stop_reports_how_many_it_waits_for(
     make_hub: MakeHub, rooms: list[dict[str, Any]], now: bool, told: list[str]
 ) -> None:
     heard: list[str] = []

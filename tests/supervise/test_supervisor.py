@@ -140,7 +140,7 @@ async def test_hub_that_does_not_start_leaves_nothing_running(
         assert load_applied(paths) is None
 
 
-async def test_every_process_that_fails_is_told(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+async def test_every_process_that_fails_is_reported(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     async with supervising(paths, said) as supervisor:
         with pytest.raises(MachineError) as failed:
             await supervisor.apply(make_hub(media={"exit": 1, "say": "one"}, serve={"exit": 2, "say": "two"}))
@@ -258,7 +258,7 @@ async def test_nothing_is_changed_any_more_once_the_hub_stops(
         assert list_running(paths) == []
 
 
-async def test_port_that_is_taken_is_told_before_anything_starts(
+async def test_taken_port_is_reported_before_anything_starts(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:

@@ -54,6 +54,6 @@ def test_request_that_the_engine_does_not_take_has_an_error_alone() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"error": {}}', '{"version": 1, "mappings": [{}]}', "7"])
-def test_what_is_no_answer_is_told(text: str) -> None:
+def test_malformed_answer_is_reported(text: str) -> None:
     with pytest.raises(ValueError):
         parse_answer(text)

@@ -72,7 +72,7 @@ def test_supervisor_answers_while_it_is_told_what_runs(
 
 
 @pytest.mark.parametrize("when", ["certificates", "calls"])
-def test_hub_that_is_stopped_does_not_wait_until_all_is_told_of_it(
+def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     applied: StatePaths, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`down` or Ctrl-C while `up` waits for a certificate, or calls itself: the next `up` needs the lock."""

@@ -41,7 +41,7 @@ def test_summary_of_a_path_is_half_a_line() -> None:
     assert describe_briefly(replace(result, loss=0.125)) == "connected in 13 ms, round trip 0.4 ms, loss 12%"
 
 
-def test_finding_shows_what_why_and_the_way_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_finding_shows_what_why_and_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     fixes = (Fix("look"), Fix("read [it]", "lkhub logs"))
     show_findings(fold([Finding("some-code", "media", "error", "it fails [so]", "exit 1", "no disk", fixes)]))
     shown = capsys.readouterr()

@@ -117,7 +117,7 @@ def test_lan_hub_says_what_was_not_seen_and_what_was_chosen(plan: Plan, capsys: 
     assert "note: clients are told 192.168.1.5\nwarning: no TLS: " in shown.err
 
 
-def test_what_a_change_that_waits_brings_is_not_told_as_if_it_were_there(plan: Plan, capsys: Captured) -> None:
+def test_pending_change_is_not_reported_as_if_it_were_in_force(plan: Plan, capsys: Captured) -> None:
     """A new root, for one: no device could trust it before the change is made."""
     show_summary(replace(plan, findings=(NO_TLS, note("the hub has a new root"))), None, pending=True)
     shown = capsys.readouterr()

@@ -56,7 +56,7 @@ def told(supervisor: Supervisor) -> list[str]:
     return [str(address) for address in supervisor.in_force.hub.plan.media.advertise]
 
 
-async def test_hub_follows_its_address_where_that_interrupts_nobody(
+async def test_hub_follows_its_address_if_that_interrupts_no_call(
     paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
 ) -> None:
     here = at(make_hub(media={"say": "old"}), "192.168.1.5")

@@ -141,7 +141,7 @@ async def test_missing_file_is_no_bug(
         assert supervisor.children["edge"].state == "running"
 
 
-async def test_what_was_replaced_while_nobody_looked_is_taken_over_by_the_next_supervisor(
+async def test_file_that_was_replaced_without_a_supervisor_is_loaded_by_the_next_one(
     paths: StatePaths, said: list[str], make: MakeFiles, short_dir: Path
 ) -> None:
     async with supervising(paths, said, leave=True) as first:

@@ -51,7 +51,7 @@ async def fail_later(*_: object, **__: object) -> Any:
     raise RuntimeError(SECRET)
 
 
-async def test_failing_look_is_said_once_and_looked_again_until_it_is_well(said: list[str]) -> None:
+async def test_failing_check_is_reported_once_and_repeated_until_it_succeeds(said: list[str]) -> None:
     looks: list[int] = []
 
     async def look() -> None:
@@ -93,7 +93,7 @@ async def test_another_failure_is_said_too_and_a_strangers_words_never(said: lis
     assert SECRET not in "\n".join(said)
 
 
-async def test_failing_look_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failing_check_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
 
     class Enough(BaseException):

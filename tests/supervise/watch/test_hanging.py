@@ -47,7 +47,7 @@ async def test_process_that_was_stopped_is_not_running_until_it_goes_on(
 
 
 @pytest.mark.parametrize(("jump", "patience", "hangs"), [(86_400.0, 60.0, False), (-86_400.0, 0.05, True)])
-async def test_clock_that_is_set_makes_nobody_hang_and_hides_nobody(
+async def test_setting_the_clock_neither_makes_a_process_hang_nor_hides_one(
     paths: StatePaths,
     said: list[str],
     make_hub: MakeHub,
@@ -69,7 +69,9 @@ async def test_clock_that_is_set_makes_nobody_hang_and_hides_nobody(
         assert (looks.find(supervisor.children["media"]) is not None) == hangs
 
 
-async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
+async def test_process_without_its_socket_is_reported_too(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
     async with supervising(paths, said, IMPATIENT) as supervisor:
         await supervisor.apply(make_hub(media={}))
         watch(supervisor, watchers_of(supervisor).hanging.look)
@@ -81,7 +83,7 @@ async def test_process_without_its_socket_is_told_too(paths: StatePaths, said: l
         assert status_of(supervisor)["stopped"] == []
 
 
-async def test_process_in_whose_place_another_one_answers_is_told_too(
+async def test_process_whose_socket_another_one_answers_is_reported_too(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
     async def answer(stream: anyio.abc.SocketStream) -> None:
@@ -103,7 +105,7 @@ async def test_process_in_whose_place_another_one_answers_is_told_too(
             tasks.cancel_scope.cancel()
 
 
-async def test_short_silence_is_not_told(
+async def test_short_silence_is_not_reported(
     paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with supervising(paths, said, replace(IMPATIENT, hanging_patience=3600.0)) as supervisor:

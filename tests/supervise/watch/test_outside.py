@@ -60,12 +60,12 @@ def test_paths_that_can_be_seen_are_those_that_others_take_by_the_bundled_engine
         ("reach: public\ndomain: rtc.example.com\ntls: {email: a@example.com}\n", "vps", ALL),
     ],
 )
-def test_another_port_or_address_is_another_way(text: str, machine: str, changed: set[str]) -> None:
+def test_another_port_or_address_starts_a_new_record(text: str, machine: str, changed: set[str]) -> None:
     before, after = describe_ways(plan(LAN)), describe_ways(plan(text, machine))
     assert {path for path in after if after[path] != before[path]} == changed
 
 
-def test_what_was_seen_of_a_way_that_changed_is_forgotten() -> None:
+def test_use_of_a_changed_path_is_forgotten() -> None:
     ways = {"udp": Way("7882", 100.0, SEEN), "tcp": Way("7881", 100.0, SEEN), "turn-udp": Way("3478", 100.0, SEEN)}
     told = {"udp": "7882", "tcp": "7000", "turn-tls": "443"}
     assert follow(ways, told, 300.0) == {
@@ -171,7 +171,7 @@ async def test_who_was_seen_is_kept_whatever_is_restarted(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seen", ["nobody", [], {"udp": {"at": "soon"}}, None], ids=str)
-async def test_answer_that_is_none_harms_nobody(
+async def test_malformed_answer_does_no_harm(
     paths: StatePaths, said: list[str], make_hub: MakeHub, seen: object
 ) -> None:
     async with supervising(paths, said) as supervisor:

@@ -89,7 +89,7 @@ def renewal(paths: StatePaths, said: list[str], home: Home) -> Renewal:
     return Renewal(paths, said.append, clock=lambda: NOW, timings=RARELY)
 
 
-async def test_nobody_is_asked_without_a_record_nor_before_it_is_time(
+async def test_router_is_not_asked_without_a_record_nor_before_it_is_time(
     renewal: Renewal, paths: StatePaths, home: Home
 ) -> None:
     await renewal.look()

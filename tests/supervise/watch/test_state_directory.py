@@ -231,9 +231,7 @@ async def test_key_that_the_operator_has_written_stays(paths: StatePaths, said: 
         assert Path(paths.managed_keys).read_text() == "API: y\n"
 
 
-async def test_word_of_a_new_root_is_not_brought_back_once_people_were_told(
-    paths: StatePaths, said: list[str], make_hub: MakeHub
-) -> None:
+async def test_note_about_a_new_root_does_not_come_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
     hub = make_hub(media={})
     hub = replace(hub, files={**hub.files, paths.root_change: "{}"})
     async with supervising(paths, said) as supervisor:
