@@ -64,7 +64,7 @@ export function explainConnect(error: unknown, url: string, answered: boolean): 
       return {
         title: 'The hub did not take you in',
         text:
-          'It knows your link and closed the door: the room is probably full, unless the hub was restarting just now. Try ' +
+          'It accepted your link, then closed the connection: the room is probably full, or the hub was restarting. Try ' +
           'again in a moment, or when someone has left.',
         detail,
       };
