@@ -15,7 +15,7 @@ func TestCheckConfigCommand(t *testing.T) {
 		want string
 	}{
 		{enginetest.GoodKeys, failure.ExitOK, `{"messages":[],"ok":true}`},
-		{"port: x\n" + enginetest.GoodKeys, failure.ExitUsage, "{\"messages\":[{\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
+		{"port: x\n" + enginetest.GoodKeys, failure.ExitUsage, "{\"messages\":[{\"code\":\"wrong-type\",\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
 	} {
 		cmd := engineCommand("check-config", "-")
 		cmd.Stdin = strings.NewReader(c.text)

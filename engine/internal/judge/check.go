@@ -19,6 +19,7 @@ import (
 
 // Message is one thing that is wrong with a livekit.yaml.
 type Message struct {
+	Code  Code     `json:"code"`
 	Line  *int     `json:"line"` // 1-based; null where it is about what is not there
 	Text  string   `json:"message"`
 	Known []string `json:"known,omitempty"` // the keys that there are where this one is not known
@@ -34,7 +35,7 @@ func Check(text string) Messages {
 	found := Messages{}
 	var document yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
-		return append(found, parseMessages(err)...)
+		return append(found, parseMessages(err, Syntax)...)
 	}
 	root := &document
 	if len(document.Content) > 0 {
@@ -45,7 +46,7 @@ func Check(text string) Messages {
 	conf, err := config.DecodeStrict(text)
 	var typeErrors *yaml.TypeError
 	if err != nil && (len(custom) == 0 || errors.As(err, &typeErrors)) {
-		found = append(found, parseMessages(err)...)
+		found = append(found, parseMessages(err, BadValue)...)
 	}
 	if conf != nil {
 		found = append(found, judge(conf, root)...)
@@ -67,23 +68,24 @@ var unknownField = regexp.MustCompile(`^field .* not found in type (\S+)$`)
 
 var lineNumber = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
-// parseMessages takes a YAML error apart. Type errors and unknown keys come all at once, a syntax error alone.
-func parseMessages(err error) Messages {
-	texts := []string{err.Error()}
+// parseMessages takes a YAML error apart. Type errors and unknown keys come all at once; any other error comes alone, and
+// alone says what it is.
+func parseMessages(err error, alone Code) Messages {
+	texts, code := []string{err.Error()}, alone
 	var several *yaml.TypeError
 	if errors.As(err, &several) {
-		texts = several.Errors
+		texts, code = several.Errors, WrongType
 	}
 	var found Messages
 	for _, text := range texts {
-		m := Message{Text: strings.TrimPrefix(failure.Redact(text), "yaml: ")}
+		m := Message{Code: code, Text: strings.TrimPrefix(failure.Redact(text), "yaml: ")}
 		if match := lineNumber.FindStringSubmatch(text); match != nil {
 			line, _ := strconv.Atoi(match[1])
 			m.Line = &line
 			m.Text = failure.Redact(text[len(match[0]):])
 		}
 		if match := unknownField.FindStringSubmatch(m.Text); match != nil {
-			m.Known = knownKeys[match[1]]
+			m.Code, m.Known = UnknownKey, knownKeys[match[1]]
 		}
 		found = append(found, m)
 	}
@@ -105,7 +107,7 @@ func checkCustomScalars(text string, root *yaml.Node) (string, Messages) {
 			continue
 		}
 		if err := decode(node); err != nil {
-			found = append(found, at(node, "rtc.%s: %v", key, err))
+			found = append(found, at(node, BadValue, "rtc.%s: %v", key, err))
 			takeOut(lines, node)
 		}
 	}

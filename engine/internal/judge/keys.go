@@ -28,7 +28,7 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 			conf.Keys, err = readKeys(conf.KeyFile)
 		}
 		if err != nil {
-			m := at(source, "key_file: %s", failure.Redact(err.Error()))
+			m := at(source, BadKeyFile, "key_file: %s", failure.Redact(err.Error()))
 			m.cause = err
 			return Messages{m}
 		}
@@ -37,7 +37,7 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 	// Keys that are there and not decoded have their message from the parser already.
 	empty := source == nil || len(source.Content) == 0 && source.Value == ""
 	if len(conf.Keys) == 0 && (empty || conf.KeyFile != "") && !conf.Development {
-		found = append(found, at(source, "one of key-file or keys must be provided; the form is `keys: {APIkey: secret}`"))
+		found = append(found, at(source, NoKeys, "one of key-file or keys must be provided; the form is `keys: {APIkey: secret}`"))
 	}
 	if !conf.Development {
 		for _, key := range slices.Sorted(maps.Keys(conf.Keys)) {
@@ -46,12 +46,12 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 				if node == nil {
 					node = source
 				}
-				found = append(found, at(node, "%s: %s", where, problem))
+				found = append(found, at(node, WeakKey, "%s: %s", where, problem))
 			}
 		}
 	}
 	if len(conf.WebHook.URLs) > 0 && conf.Keys[conf.WebHook.APIKey] == "" {
-		found = append(found, at(lookup(root, "webhook"), "api_key is required to use webhooks, and must be one of the keys"))
+		found = append(found, at(lookup(root, "webhook"), NoWebhookKey, "api_key is required to use webhooks, and must be one of the keys"))
 	}
 	return found
 }

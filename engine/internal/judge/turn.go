@@ -26,8 +26,8 @@ func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 			node = list.Content[i]
 		}
 		// What is wrong with the file of a key stands where the key does.
-		add := func(key string, err error) {
-			m := at(cmp.Or(lookup(node, key), node), "rtc.turn_servers: %v", err)
+		add := func(key string, code Code, err error) {
+			m := at(cmp.Or(lookup(node, key), node), code, "rtc.turn_servers: %v", err)
 			m.cause = err
 			found = append(found, m)
 		}
@@ -35,18 +35,18 @@ func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 		if !hasSecret && server.SecretFile != "" {
 			hasSecret = true // if it has none, that is said once
 			if _, err := input.ReadSecret(server.SecretFile); err != nil {
-				add("secret_file", err)
+				add("secret_file", BadTURNSecret, err)
 			}
 		}
 		if server.CredentialsFile != "" && server.Username == "" && server.Credential == "" {
 			var err error
 			if server.Username, server.Credential, err = readCredentials(server.CredentialsFile); err != nil {
-				add("credentials_file", err)
+				add("credentials_file", BadTURNSecret, err)
 				continue
 			}
 		}
 		if !hasSecret && (server.Username == "" || server.Credential == "") {
-			add("", errNoCredentials)
+			add("", NoTURNCredentials, errNoCredentials)
 		}
 	}
 	return found
@@ -77,36 +77,36 @@ func judgeTURN(conf *config.Server, root *yaml.Node) Messages {
 		return nil
 	}
 	var found Messages
-	add := func(key, format string, args ...any) {
+	add := func(key string, code Code, format string, args ...any) {
 		node := lookup(root, "turn", key)
 		if node == nil {
 			node = lookup(root, "turn")
 		}
-		found = append(found, at(node, format, args...))
+		found = append(found, at(node, code, format, args...))
 	}
 	if turn.TLSPort <= 0 && turn.UDPPort <= 0 {
-		add("enabled", "invalid TURN ports: turn.enabled needs turn.udp_port or turn.tls_port")
+		add("enabled", NoTURNPort, "invalid TURN ports: turn.enabled needs turn.udp_port or turn.tls_port")
 	}
 	if turn.TLSPort > 0 {
 		switch {
 		case turn.Domain == "":
-			add("tls_port", "TURN domain required: turn.tls_port needs turn.domain")
+			add("tls_port", NoTURNDomain, "TURN domain required: turn.tls_port needs turn.domain")
 		case !config.IsValidDomain(turn.Domain):
-			add("domain", "TURN domain is not correct: %q is no domain name", turn.Domain)
+			add("domain", BadTURNDomain, "TURN domain is not correct: %q is no domain name", turn.Domain)
 		}
 		if turn.ProxyProtocol && len(turn.ProxyProtocolTrustedCIDRs) == 0 {
-			add("proxy_protocol", "turn.proxy_protocol needs an entry in turn.proxy_protocol_trusted_cidrs")
+			add("proxy_protocol", NoTrustedProxy, "turn.proxy_protocol needs an entry in turn.proxy_protocol_trusted_cidrs")
 		}
 		if !turn.ExternalTLS {
 			if _, err := tls.LoadX509KeyPair(turn.CertFile, turn.KeyFile); err != nil {
-				add("cert_file", "TURN tls cert required: %v", err)
+				add("cert_file", BadTURNCertificate, "TURN tls cert required: %v", err)
 			}
 		}
 	}
 	checkCIDRs := func(key string, cidrs []string) {
 		for _, cidr := range cidrs {
 			if _, _, err := net.ParseCIDR(cidr); err != nil {
-				add(key, "turn.%s: %v", key, err)
+				add(key, BadCIDR, "turn.%s: %v", key, err)
 			}
 		}
 	}
@@ -122,7 +122,7 @@ func judgeTURN(conf *config.Server, root *yaml.Node) Messages {
 		return conf.RTC.NodeIP.V6 == ""
 	}
 	if i := slices.IndexFunc(turn.BindAddresses, noNodeIP); i >= 0 {
-		add("bind_addresses", "no matching node IP for relay: turn.bind_addresses has %q, rtc.node_ip no address of its family", turn.BindAddresses[i])
+		add("bind_addresses", NoNodeIP, "no matching node IP for relay: turn.bind_addresses has %q, rtc.node_ip no address of its family", turn.BindAddresses[i])
 	}
 	return found
 }

@@ -24,8 +24,8 @@ func lookup(node *yaml.Node, path ...string) *yaml.Node {
 }
 
 // at is a message about a node; nil stands for what is not in the file.
-func at(node *yaml.Node, format string, args ...any) Message {
-	m := Message{Text: fmt.Sprintf(format, args...)}
+func at(node *yaml.Node, code Code, format string, args ...any) Message {
+	m := Message{Code: code, Text: fmt.Sprintf(format, args...)}
 	if node != nil {
 		m.Line = &node.Line
 	}
