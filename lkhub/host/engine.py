@@ -51,9 +51,12 @@ def engine_build(path: str) -> str:
 
 @dataclass(frozen=True)
 class ConfigMessage:
-    """One complaint of LiveKit's own parser. `line` is 1-based in the text that was checked. `known` are the keys that
-    there are where it is about one that LiveKit does not know."""
+    """One complaint of LiveKit's own parser. `code` is what is wrong (engine/internal/judge/codes.go), `line` is
+    1-based in the text that was checked. `known` are the keys that there are where it is about one that LiveKit does
+    not know.
+    """
 
+    code: str
     line: int | None
     message: str
     known: tuple[str, ...] = ()
@@ -63,7 +66,10 @@ def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
     """What livekit-server would refuse in this livekit.yaml; () where it would start with it."""
     require_engine(engine)
     answer = _run_one_shot([engine, "check-config", "-"], text)
-    return tuple(ConfigMessage(row["line"], row["message"], tuple(row.get("known", ()))) for row in answer["messages"])
+    return tuple(
+        ConfigMessage(row["code"], row["line"], row["message"], tuple(row.get("known", ())))
+        for row in answer["messages"]
+    )
 
 
 async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:

@@ -132,12 +132,13 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
         return
     engine = plan.installation.engine
     # Without the raw keys nothing is wrong but that files which it names are not there before the first start.
-    without = {complaint.message for complaint in check_config(engine, render_livekit(replace(plan, livekit={})).text)}
+    before = check_config(engine, render_livekit(replace(plan, livekit={})).text)
+    without = {(complaint.code, complaint.message) for complaint in before}
     text = render_livekit(plan).text
     lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
     for complaint in check_config(engine, text):
         # Of webhooks `_check_webhook` says more.
-        if complaint.message not in without and not complaint.message.startswith("api_key is required to use webhooks"):
+        if (complaint.code, complaint.message) not in without and complaint.code != "no-webhook-key":
             path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
             if complaint.known:
                 unknown = key_unknown("LiveKit has no such key")

@@ -266,9 +266,11 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ConfigMessage:
-    """One complaint of LiveKit's own parser. `line` is 1-based in the text that was checked, None where it is about
-    what is not there. `known` are the keys that there are where it is about one that LiveKit does not know."""
+    """One complaint of LiveKit's own parser. `code` is what is wrong, `line` is 1-based in the text that was checked,
+    None where it is about what is not there. `known` are the keys that there are where it is about one that LiveKit
+    does not know."""
 
+    code: str
     line: int | None
     message: str
     known: tuple[str, ...] = ()

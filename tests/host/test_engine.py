@@ -38,11 +38,12 @@ def test_another_build_is_another_program(tmp_path: Path) -> None:
 
 
 def test_complaints_come_with_their_lines(tmp_path: Path) -> None:
-    answer = '{"ok": false, "messages": [{"line": 3, "message": "a"}, {"line": null, "message": "b", "known": ["c"]}]}'
+    messages = '{"code": "x", "line": 3, "message": "a"}, {"code": "y", "line": null, "message": "b", "known": ["c"]}'
+    answer = f'{{"ok": false, "messages": [{messages}]}}'
     engine = write_program(
         tmp_path / "engine", f"test \"$1 $2\" = 'check-config -' && cat >/dev/null && echo '{answer}'; exit 2"
     )
-    assert check_config(engine, "port: 1") == (ConfigMessage(3, "a"), ConfigMessage(None, "b", ("c",)))
+    assert check_config(engine, "port: 1") == (ConfigMessage("x", 3, "a"), ConfigMessage("y", None, "b", ("c",)))
 
 
 def test_text_is_given_on_stdin(tmp_path: Path) -> None:

@@ -45,13 +45,13 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
     def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
         lines = [
-            ConfigMessage(number, found[line.strip()])
+            ConfigMessage("bad-value", number, found[line.strip()])
             for number, line in enumerate(text.splitlines(), 1)
             if line.strip() in found
         ]
         # As on a machine where the hub has never been up.
         key_file = next(number for number, line in enumerate(text.splitlines(), 1) if "key_file" in line)
-        return (ConfigMessage(key_file, "key_file: no such file or directory"), *lines)
+        return (ConfigMessage("bad-key-file", key_file, "key_file: no such file or directory"), *lines)
 
     monkeypatch.setattr(prepare, "check_config", check)
     return found

@@ -191,7 +191,9 @@ def test_raw_key_that_livekit_has_not_comes_with_a_near_match(
     def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
         lines = text.splitlines()
         found = [number for number, line in enumerate(lines, 1) if line.startswith(f"{given}:")]
-        return tuple(ConfigMessage(line, "field x not found in type config.Config", known) for line in found)
+        return tuple(
+            ConfigMessage("unknown-key", line, "field x not found in type config.Config", known) for line in found
+        )
 
     monkeypatch.setattr(prepare, "check_config", check)
     with pytest.raises(SpecError) as refused:
@@ -222,6 +224,16 @@ def test_webhook_that_is_signed_with_no_key_of_the_hub_is_a_fault(
     assert (fault.line, fault.key) == (line, key)
     assert hint in fault.hint
     assert not os.path.exists("state"), "a spec that is wrong changes nothing"
+
+
+def test_engines_own_complaint_of_it_is_not_told_beside_in_whatever_words(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(engine: str, text: str) -> tuple[ConfigMessage, ...]:
+        return (ConfigMessage("no-webhook-key", None, "reworded"),) if "webhook" in text else ()
+
+    monkeypatch.setattr(prepare, "check_config", check)
+    assert refuse(run, WEBHOOK) == [(2, "livekit.webhook")]
 
 
 def test_webhook_that_is_signed_with_a_key_of_the_hub_is_none(run: Run) -> None:
