@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lkhub.source.typed import unpack
+from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import HubReport, ProcessReport
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
@@ -38,3 +39,12 @@ def hub_report(said: Mapping[str, Any]) -> HubReport:
     rest = {name: value for name, value in said.items() if name not in (*made, "processes")}
     report = unpack(HubReport, {"pid": 7, **rest, "processes": processes})
     return HubReport(**{**vars(report), **typed})
+
+
+_URLS = dict.fromkeys(("livekit", "web", "api", "local_media"), "http://127.0.0.1:1")
+
+
+def applied_record(**said: Any) -> AppliedRecord:
+    """The record of what is in force."""
+    urls = {**_URLS, **said.pop("urls", {})}
+    return unpack(AppliedRecord, {"name": "hub", "at": 1.0, "probes": ["udp"], "urls": urls, **said})

@@ -68,14 +68,19 @@ PACKAGES = {
     "log_lines": Package((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
     "wire": Package((*TEXT, ""), "a message is data, and says which lkhub it is of"),
     "state": Package(
-        (*PLAN, "firewall", "host", "prepare"), "a record is data, and read and written in one place", pure=False
+        (*PLAN, "firewall", "host"),
+        "a record is data, and read and written in one place; of the machine it needs files",
+        pure=False,
+        allowed=frozenset({("lkhub.state.verified", "lkhub.checks.paths")}),
     ),
     "host": Package(
         (*PLAN, "firewall", "state", "wire", ""),
         "the machine is touched for others: host knows their data, not their decisions",
         pure=False,
     ),
-    "prepare": Package((*PLAN, "firewall", "render", "host", ""), "preparing a hub starts nothing", pure=False),
+    "prepare": Package(
+        (*PLAN, "firewall", "render", "state", "host", ""), "preparing a hub starts nothing", pure=False
+    ),
     "checks": Package(
         (*PLAN, "firewall", "livekit", "wire"),
         "facts are gathered once, as other processes tell them, and judged purely",
@@ -94,7 +99,12 @@ PACKAGES = {
         (*TEXT, "livekit", "wire", "host", "trust", ""),
         "what strangers talk to reads its configuration and its key file, and nothing else",
         pure=False,
-        allowed=frozenset({("lkhub.service.refusals", "lkhub.render.message_page")}),
+        allowed=frozenset(
+            {
+                ("lkhub.service.refusals", "lkhub.render.message_page"),
+                ("lkhub.service.askers", "lkhub.state.asker"),
+            }
+        ),
     ),
 }
 
@@ -206,6 +216,15 @@ def test_layer_does_not_import_what_is_not_its_business(rule: Rule, graph: grimp
         if any(is_below(imported, forbidden) for forbidden in rule.forbidden) and (module, imported) not in rule.allowed
     ]
     assert not broken, f"{rule.reason}: {broken}"
+
+
+def test_records_need_nothing_of_the_machine_but_files(graph: grimp.ImportGraph) -> None:
+    """A process on record is named as host names it."""
+    used = {imported for _, imported in list_imports(graph, ("lkhub.state",)) if is_below(imported, "lkhub.host")}
+    assert used <= {"lkhub.host.files", "lkhub.host.processes"}
+    assert {
+        module for module, imported in list_imports(graph, ("lkhub.state",)) if imported == "lkhub.host.processes"
+    } <= {"lkhub.state.identity"}
 
 
 def test_every_rule_speaks_of_packages_that_exist(graph: grimp.ImportGraph) -> None:

@@ -135,7 +135,7 @@ PROCESS = {"name": "media", "pid": 1, "state": "running", "since": 0.0, "restart
 def test_status_json_has_these_keys() -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub status --json")
     supervisor = {"processes": [PROCESS], "failures": {}, "pending": False}
-    status = HubStatus({}, hub_report(supervisor), (), Verified(1.0, ()))
+    status = HubStatus(None, hub_report(supervisor), (), Verified(1.0, ()))
     assert shape(shown) == shape(status.as_json())
 
 

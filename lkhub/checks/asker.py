@@ -1,25 +1,40 @@
 """A hub for this machine alone whose tokens may reach others → finding. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
 
 from lkhub.findings.catalogue.hub import open_behind_proxy
 from lkhub.findings.finding import Finding, Fix
 
 
-def check_asker(asker: Mapping[str, Any] | None, since: float) -> Iterator[Finding]:
-    """A finding where a program that listens for others was given a token after `since` (epoch seconds). `asker`:
-    `{"at", "user", "pid", "name", "listens"}`."""
-    if asker is None or asker["at"] < since:
+class Asker(Protocol):
+    """The program: when it asked last (epoch seconds), whose it is, and at which addresses others reach it; `pid` None
+    and the rest empty where that can't be seen."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def listens(self) -> tuple[str, ...]: ...
+
+
+def check_asker(asker: Asker | None, since: float) -> Iterator[Finding]:
+    """A finding where a program that listens for others was given a token after `since` (epoch seconds)."""
+    if asker is None or asker.at < since:
         return
-    at = f"{datetime.fromtimestamp(asker['at'], UTC):%Y-%m-%d %H:%M:%S %Z}"
-    if asker["listens"]:
-        where = ", ".join(asker["listens"])
-        detail = f"{asker['name']} (pid {asker['pid']}), which listens at {where}, was given a token at {at}"
+    at = f"{datetime.fromtimestamp(asker.at, UTC):%Y-%m-%d %H:%M:%S %Z}"
+    if asker.listens:
+        where = ", ".join(asker.listens)
+        detail = f"{asker.name} (pid {asker.pid}), which listens at {where}, was given a token at {at}"
     else:
         detail = (
-            f"a program of the user {asker['user']} was given a token at {at}; whether it listens for others only that "
+            f"a program of the user {asker.user} was given a token at {at}; whether it listens for others only that "
             "user and root can see"
         )
     yield open_behind_proxy().about(

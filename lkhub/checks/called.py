@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from lkhub.checks.edge import find_uncertified
 from lkhub.checks.paths import PathResult
 from lkhub.checks.surroundings import Surroundings
 from lkhub.findings.finding import Finding, Ref
-from lkhub.wire.engine import EdgeStatus
 
 
 @dataclass(frozen=True)
@@ -45,28 +41,6 @@ class CalledHub:
     down: Mapping[str, Ref] = field(default_factory=dict)
     full: Mapping[str, Ref] = field(default_factory=dict)
 
-    @staticmethod
-    def of(
-        applied: Mapping[str, Any] | None, edge: EdgeStatus | None = None, now: datetime | None = None
-    ) -> "CalledHub":
-        """By the record of what is in force, and what the edge answers on its control socket."""
-        record = applied or {}
-        front, tls = record.get("front", {}), record.get("tls", "")
-        missing = find_uncertified(edge, now or datetime.now(UTC), tls)
-        return CalledHub(
-            record.get("reach", ""),
-            tls,
-            front.get("name", ""),
-            front.get("door", ""),
-            front.get("web", ""),
-            record.get("ports", {}),
-            front.get("turn", ""),
-            front.get("turn_door", ""),
-            tuple(record.get("turn_of_others", ())),
-            unannounced=_read_unannounced(edge, now),
-            uncertified=tuple(finding for finding in missing if finding.subject == front.get("name", "")),
-        )
-
     def within(self, around: Surroundings) -> "CalledHub":
         """With what is known of the way to it."""
         return replace(self, closed=around.closed_ports, astray=around.astray)
@@ -101,15 +75,6 @@ class CalledHub:
         if end:
             return f"{end.rpartition(':')[2]}/{protocol}"
         return self.ports.get(result.path, "")
-
-
-# After so long a proxy may have been mended.
-_RECENT = timedelta(minutes=10)
-
-
-def _read_unannounced(edge: EdgeStatus | None, now: datetime | None) -> str:
-    last = edge.unannounced if edge else None
-    return last.proxy if last and (now or datetime.now(UTC)) - last.at < _RECENT else ""
 
 
 SOMEBODYS = CalledHub()

@@ -1,8 +1,7 @@
 """What the edge says of its certificates → findings. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from lkhub.findings.catalogue.certificates import (
     certificate_expires,
@@ -195,16 +194,17 @@ def find_uncertified(status: EdgeStatus | None, now: datetime, tls: str = "") ->
 ROOT_CHANGE_TOLD = timedelta(days=7)
 
 
-def check_root(change: Mapping[str, Any] | None, now: datetime) -> Iterator[Finding]:
-    """A finding where devices have to trust a root that they don't know yet. `change`: `{"at", "reason"}`."""
-    if change is None or timedelta(seconds=now.timestamp() - change["at"]) > ROOT_CHANGE_TOLD:
+def check_root(at: float, reason: str, now: datetime) -> Iterator[Finding]:
+    """A finding where devices have to trust a root that they don't know yet. It became another
+    one at `at` (epoch seconds); `reason` follows "as"."""
+    if timedelta(seconds=now.timestamp() - at) > ROOT_CHANGE_TOLD:
         return
-    at = datetime.fromtimestamp(change["at"], now.tzinfo)
+    since = datetime.fromtimestamp(at, now.tzinfo)
     yield root_changed().about(
         "root",
-        detail=f"since {at:%Y-%m-%d %H:%M %Z}, as {change['reason']}",
+        detail=f"since {since:%Y-%m-%d %H:%M %Z}, as {reason}",
         fix=(
-            Fix("trust it on each device; this shows how, and ends this warning", "lkhub trust"),
+            Fix("trust it on each device; this shows how. The warning ends a week after the change", "lkhub trust"),
             Fix("give this machine a fixed address in the router's DHCP settings, so that it stays"),
         ),
     )

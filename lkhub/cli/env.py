@@ -34,7 +34,7 @@ def env(
     The secret is among them.
     """
     paths = find_hub(spec, state)
-    url = require_applied(paths)["urls"]["livekit"]
+    url = require_applied(paths).urls.livekit
     key, secret = next(iter(load_keys(paths.keys).items()))
     variables = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": key, "LIVEKIT_API_SECRET": secret.reveal()}
     if json or format is Format.json:

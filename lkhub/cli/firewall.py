@@ -15,10 +15,11 @@ from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.firewall.change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.firewall.table import FirewallTable, make_tag
 from lkhub.host.files import ensure_state_dir
-from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls, read_record, write_record
+from lkhub.host.firewall import NotPermittedError, carry_out, gather_firewalls
 from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import find_hub, find_paths, find_spec
 from lkhub.plan.paths import StatePaths
+from lkhub.state.firewall import read_added, write_added
 from lkhub.state.router import read_router
 
 app = make_app(help="What stands between clients and the hub, and letting them through.", no_args_is_help=True)
@@ -56,7 +57,7 @@ def apply(
         return
     again = as_root("apply", *_name_spec(spec), "--state", paths.root)
     found = _gather(table, paths, again)
-    change = plan_apply(found, table, read_record(paths.firewall))
+    change = plan_apply(found, table, read_added(paths.firewall))
     if dry_run:
         show_commands([*(step.do for step in change.steps), *change.by_hand], json)
         return
@@ -84,7 +85,7 @@ def revert(
         unmap_router(paths, dry_run=dry_run, json=json)
         return
     again = as_root("revert", "--state", paths.root)
-    recorded = read_record(paths.firewall)
+    recorded = read_added(paths.firewall)
     try:
         found = gather_firewalls((), recorded)
     except NotPermittedError as error:
@@ -107,7 +108,7 @@ def _name_spec(given: Path | None) -> tuple[str, ...]:
 
 def _gather(table: FirewallTable, paths: StatePaths, again: str) -> Found:
     """This machine's firewalls; where no port has to be open and none was opened, nobody is asked."""
-    recorded = read_record(paths.firewall)
+    recorded = read_added(paths.firewall)
     try:
         return gather_firewalls(table.interfaces, recorded)
     except NotPermittedError as error:
@@ -117,20 +118,20 @@ def _gather(table: FirewallTable, paths: StatePaths, again: str) -> Found:
 
 
 def _carry_out(change: Change, paths: StatePaths, again: str) -> None:
-    before = read_record(paths.firewall)
+    before = read_added(paths.firewall)
     if change.recorded - before:
         # Written first: what is added must be known to `revert` even if this process dies on the way.
         if not Path(paths.root).exists():
             ensure_state_dir(paths.root)
-        write_record(paths.firewall, before | change.recorded)
+        write_added(paths.firewall, before | change.recorded)
     try:
         carry_out(change.steps)
     except MachineError as error:
-        write_record(paths.firewall, before)
+        write_added(paths.firewall, before)
         if isinstance(error, NotPermittedError):
             raise NotPermittedError(error.message, hints=(f"run `{again}`",)) from error
         raise
-    write_record(paths.firewall, change.recorded)
+    write_added(paths.firewall, change.recorded)
     for step in change.steps:
         err.print(f"done: {step.do}")
     if not change.steps:

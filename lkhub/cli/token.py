@@ -59,7 +59,7 @@ def token(
     now = time.time()
     made = make_token(paths, room, identity, name, ttl_seconds, now)
     if json:
-        url = require_applied(paths)["urls"]["livekit"]
+        url = require_applied(paths).urls.livekit
         answer = {"token": made, "url": url, "room": room, "identity": identity, "expires_at": int(now) + ttl_seconds}
         show_json(answer)
     else:
@@ -68,7 +68,7 @@ def token(
 
 def _warn_of_no_room(paths: StatePaths, room: str) -> None:
     """A link leads into an open room where joining opens none. A hub that can't be asked says nothing of it."""
-    if require_applied(paths)["auto_create"]:
+    if require_applied(paths).auto_create:
         return
     # Imported here: it brings an HTTP client (30 ms), which other tokens do without.
     from lkhub.hub.rooms import open_service

@@ -1,20 +1,18 @@
 """`lkhub trust`: the root certificate of a hub that certifies itself, and how devices are told to trust it."""
 
-import contextlib
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import out, show_json, show_qr
-from lkhub.errors import InputError, MachineError, UnwellError
-from lkhub.host.files import remove
+from lkhub.errors import InputError, UnwellError
 from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub
 from lkhub.plan.paths import StatePaths
-from lkhub.state.applied import load_applied
+from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.trust import Guide, build_guides, file_name, show_fingerprint, split_fingerprint
 
 if TYPE_CHECKING:
@@ -42,9 +40,7 @@ def trust(
     root = read_root(paths)
     if root is None:
         raise UnwellError(f"the root certificate is missing at {paths.ca_root}", hints=("`lkhub up` makes it",))
-    with contextlib.suppress(MachineError):
-        remove(paths.root_change)  # whoever asks knows of it now
-    urls: list[str] = applied["urls"]["trust"]
+    urls: list[str] = list(applied.urls.trust)
     fingerprint = show_fingerprint(root.fingerprint_sha256)
     if pem:
         sys.stdout.write(root.pem)
@@ -61,10 +57,10 @@ def trust(
         )
     else:
         _show_root(root, paths.ca_root, urls)
-        _show_steps(applied["name"], urls[0])
+        _show_steps(applied.name, urls[0])
 
 
-def _require_own_authority(paths: StatePaths) -> dict[str, Any]:
+def _require_own_authority(paths: StatePaths) -> AppliedRecord:
     """The record of what is in force, of a hub that certifies itself."""
     applied = load_applied(paths)
     if applied is None:
@@ -72,7 +68,7 @@ def _require_own_authority(paths: StatePaths) -> dict[str, Any]:
             f"this hub has not been up yet: {describe_unknown(paths)}",
             hints=("`lkhub up` starts it, and makes the root", ANOTHER),
         )
-    if not applied["urls"].get("trust"):
+    if not applied.urls.trust:
         hints = ("tls.mode: internal in the spec makes one; certificates of other modes come from elsewhere",)
         raise UnwellError("this hub has no certificate authority of its own", hints=hints)
     return applied

@@ -21,7 +21,7 @@ from lkhub.hub.locate import find_paths, find_spec, find_state
 from lkhub.hub.status import Verified
 from lkhub.hub.verify import is_well, verify_hub
 from lkhub.prepare.hub import prepare_hub
-from lkhub.supervise.watch.outside import load_sightings
+from lkhub.state.outside import read_sightings
 from lkhub.wire.control import ApplyRequest, Outcome
 
 
@@ -69,7 +69,7 @@ def up(
         _report(outcome)
         if not no_verify:
             wait_for_certificates(paths, progress)
-        around = look_around(paths, load_sightings(paths))
+        around = look_around(paths, read_sightings(paths))
         verified = None if no_verify else verify_hub(paths, around, progress=progress)
         require_running(paths)  # else what was just seen is told of a hub that somebody has stopped
     if json:

@@ -4,7 +4,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -20,16 +20,14 @@ from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
 from lkhub.hub.around import look_around
-from lkhub.hub.gather import read_sightings
+from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.hub.probe import run_probe, verify_paths
 from lkhub.hub.status import Verified
 from lkhub.hub.verify import find_in_calls, is_well, read_called, verify_hub
-from lkhub.plan.model import ProbePath
+from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.secret import Secret
 from lkhub.shown import printable
-
-ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 
 
 def verify(
@@ -66,9 +64,9 @@ def verify(
         hub = find_hub(spec, state)
         applied = require_applied(hub)
         with Progress() as progress:
-            around = look_around(hub, read_sightings(hub))
+            around = look_around(hub, refresh_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
-        url, called, options = applied["urls"]["livekit"], read_called(hub), name_state(hub)
+        url, called, options = applied.urls.livekit, read_called(hub), name_state(hub)
     elif token_file is not None:
         called = replace(SOMEBODYS, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))

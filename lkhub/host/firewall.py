@@ -1,6 +1,5 @@
 """The firewalls of this machine: what is there, and carrying out a change of it."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -14,7 +13,6 @@ from lkhub.firewall.ruleset import Ruleset, parse_ruleset
 from lkhub.firewall.table import Command, Step
 from lkhub.firewall.ufw import Ufw, parse_ufw
 from lkhub.host.commands import Done, has_program, run_command
-from lkhub.host.files import explain_os_errors, read_text, remove, write_private
 from lkhub.source.json_text import parse_json
 
 Run = Callable[[Command], Done]
@@ -25,9 +23,6 @@ _UFW_RULES = (Path("/etc/ufw/user.rules"), Path("/etc/ufw/user6.rules"))
 
 # Names of the tables that the old iptables has loaded, one a line; only root may read them.
 _LEGACY = (Path("/proc/net/ip_tables_names"), Path("/proc/net/ip6_tables_names"))
-
-# What was added says nothing that the firewall itself does not say; root writes it and others may look.
-_RECORD_MODE = 0o644
 
 
 class NotPermittedError(MachineError):
@@ -170,35 +165,3 @@ def _undo(steps: list[Step], run: Run) -> list[Step]:
         if not good:
             left.append(step)
     return left
-
-
-def read_record(path: str) -> frozenset[Added]:
-    """What this hub has added to firewalld."""
-    text = read_text(path)
-    if text is None:
-        return frozenset()
-    _require_own(path)
-    try:
-        return frozenset(Added(**item) for item in parse_json(text)["firewalld"])
-    except (ValueError, LookupError, TypeError):
-        raise MachineError(f"{path} is damaged", hints=("compare `firewall-cmd --list-all`, then remove it",)) from None
-
-
-def _require_own(path: str) -> None:
-    """A record decides what root removes from a firewall: one that another user could have written is not believed."""
-    if os.geteuid() == 0 and _owner(path) != 0:
-        raise MachineError(f"{path} was not written by root", hints=("remove it, and what it lists by hand",))
-
-
-def _owner(path: str) -> int:
-    with explain_os_errors(path, "read"):
-        return Path(path).stat().st_uid
-
-
-def write_record(path: str, recorded: frozenset[Added]) -> None:
-    """Keep it for `revert`."""
-    if not recorded:
-        remove(path)
-        return
-    rows = [item._asdict() for item in sorted(recorded)]
-    write_private(path, json.dumps({"firewalld": rows}, indent=2) + "\n", _RECORD_MODE)

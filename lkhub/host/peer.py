@@ -5,18 +5,13 @@ memory for as long as the hub runs.
 """
 
 import contextlib
-import json
 import os
 import pwd
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
-
-from lkhub.host.files import read_text, write_private
-from lkhub.source.json_text import parse_json
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
@@ -66,20 +61,6 @@ def find_peer(ours: End, theirs: End) -> Peer | None:
         if not ip_address(host).is_loopback
     )
     return Peer(user, service, pid, _read_name(pid), tuple(listens))
-
-
-def note_asker(path: str, peer: Peer, at: float) -> None:
-    """Keep the program that asked last, for `load_asker`."""
-    write_private(path, json.dumps({"at": at, **asdict(peer)}) + "\n")
-
-
-def load_asker(path: str) -> dict[str, Any] | None:
-    """`{"at", "user", "service", "pid", "name", "listens"}` of the program that asked last, if it is on record."""
-    try:
-        found = parse_json(read_text(path) or "null")
-        return {"at": float(found.pop("at")), **asdict(Peer(**found))} if found else None
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
 
 
 def _list_sockets() -> Iterator[_Socket]:

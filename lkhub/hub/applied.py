@@ -1,15 +1,14 @@
 """What is in force in a hub. Light to import: most commands need no more."""
 
 import os
-from typing import Any
 
 from lkhub.errors import MachineError
 from lkhub.host.control import is_served
 from lkhub.plan.paths import StatePaths
-from lkhub.state.applied import load_applied
+from lkhub.state.applied import AppliedRecord, load_applied
 
 
-def require_applied(paths: StatePaths) -> dict[str, Any]:
+def require_applied(paths: StatePaths) -> AppliedRecord:
     """The record of what is in force. MachineError before the first `up`, and where the record of a hub that runs is
     lost."""
     applied = load_applied(paths)

@@ -1,13 +1,10 @@
 """What a command sees of the way to the hub: its names in the DNS, and this machine's firewall. Changes nothing."""
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
+from ipaddress import ip_address
 
 from lkhub.checks.surroundings import PROXY_KEY, UNSEEN, Surroundings
 from lkhub.errors import MachineError
@@ -25,7 +22,8 @@ from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import Address, PortRange
-from lkhub.state.applied import load_applied
+from lkhub.state.applied import AppliedRecord, load_applied
+from lkhub.state.describe import find_table
 
 # What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
 LOOK_SECONDS = 4.0
@@ -37,23 +35,23 @@ _NO_PROXIES = ("", "docker-proxy", "dockerd", "conmon")
 def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
     """By the record of what is in force. What can't be known, or not in time, is left out."""
     applied = load_applied(paths)
-    if applied is None or applied.get("reach", "local") == "local":
+    if applied is None or applied.reach == "local":
         return UNSEEN
-    told = TypeAdapter(tuple[Advertised, ...]).validate_python(applied["told"])
+    told = tuple(Advertised(ip_address(external), ip_address(local)) for external, local in applied.told)
     with ThreadPoolExecutor() as at_once:
         judged = at_once.submit(_judge_ports, applied)
         leads = _find_leads(paths, applied, told)
-        options = (*(("--spec", applied["spec"]) if applied["spec"] else ()), "--state", paths.root)
+        options = (*(("--spec", applied.spec) if applied.spec else ()), "--state", paths.root)
         opens, tells = as_root("apply", *options), as_root("status", *options)
         verdicts, unread = judged.result()
-        url = applied["urls"]["livekit"]
-        return Surroundings(applied["reach"], leads, told, verdicts, opens, outside, unread, tells, url)
+        url = applied.urls.livekit
+        return Surroundings(applied.reach, leads, told, verdicts, opens, outside, unread, tells, url)
 
 
-def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
-    names = applied["names"]
+def _find_leads(paths: StatePaths, applied: AppliedRecord, told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
+    names = applied.names
     own: list[Address] = [address.local for address in told]
-    if applied["reach"] == "public":  # where its edge listens on every interface
+    if applied.reach == "public":  # where its edge listens on every interface
         own += [address for interface in list_interfaces() for address in interface.addresses]
     if not names:
         return ()
@@ -63,29 +61,27 @@ def _find_leads(paths: StatePaths, applied: Mapping[str, Any], told: tuple[Adver
     leads = [
         judge_lead(name, found, external, own)
         for name, found in zip(names, answers, strict=True)
-        if found is not None and (found or applied["tls"] != "tailscale")
+        if found is not None and (found or applied.tls != "tailscale")
     ]
     return ask_around(paths, applied, leads)
 
 
-def _judge_ports(applied: Mapping[str, Any]) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
-    with contextlib.suppress(ValidationError):
-        table = TypeAdapter(FirewallTable).validate_python(applied["firewall"])
-        rows = (*table.rows, *_list_proxy_rows(applied, table))
-        if rows:
-            found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
-            return judge_found(found, replace(table, rows=rows)), found.unknown
-    return (), ()
+def _judge_ports(applied: AppliedRecord) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
+    table = find_table(applied)
+    rows = (*table.rows, *_list_proxy_rows(applied, table)) if table else ()
+    if table is None or not rows:
+        return (), ()
+    found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
+    return judge_found(found, replace(table, rows=rows)), found.unknown
 
 
-def _list_proxy_rows(applied: Mapping[str, Any], table: FirewallTable) -> Iterator[FirewallRow]:
+def _list_proxy_rows(applied: AppliedRecord, table: FirewallTable) -> Iterator[FirewallRow]:
     """The port of a proxy in front, where it is on this machine: it comes over loopback, the name leads here, and it is
     the one that listens."""
-    front = applied["front"]
-    if applied["tls"] != "external" or not front.get("door", "").startswith(("127.", "[::1]")):
+    if applied.tls != "external" or not applied.met_at.upstream.startswith(("127.", "[::1]")):
         return
     own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
-    led = own & set(ask_resolver(front.get("name", ""), LOOK_SECONDS) or ())
+    led = own & set(ask_resolver(applied.met_at.name, LOOK_SECONDS) or ())
     if led and find_holder("tcp", None, HTTPS_PORT).name not in _NO_PROXIES:
         sources = next((row.sources for row in table.rows), ())
         versions = frozenset(address.version for address in led)

@@ -1,17 +1,14 @@
 """What commands know of the hub in a state directory: its record, its processes, its last verification."""
 
 import contextlib
-import json
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
-from lkhub.errors import HubError, MachineError, UnwellError
+from lkhub.errors import HubError, UnwellError
 from lkhub.host.control import NotRunningError, ask, ask_settled
-from lkhub.host.files import digest, read_input, read_text, write_private
+from lkhub.host.files import digest, read_input
 from lkhub.host.kernel import read_limits
-from lkhub.host.peer import load_asker
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown, require_applied
 from lkhub.hub.locate import name_state
@@ -20,9 +17,11 @@ from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
-from lkhub.source.json_text import parse_json
-from lkhub.state.applied import load_applied
-from lkhub.supervise.watch.outside import load_sightings
+from lkhub.state.applied import AppliedRecord, load_applied
+from lkhub.state.asker import read_asker
+from lkhub.state.outside import read_sightings
+from lkhub.state.root_change import read_root_change
+from lkhub.state.verified import read_verified
 from lkhub.wire.control import Answer, HubReport, ProcessReport, Request, StatusRequest
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
@@ -44,17 +43,17 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
     limits = _read_limits(applied, supervisor)
-    edited, outside = _is_edited(supervisor), load_sightings(paths)
-    change = _read_root_change(paths) if applied and applied["ca"] else None
-    asker = load_asker(paths.asker)
-    if around is None and (supervisor or left) and applied and applied.get("reach", "local") != "local":
+    edited, outside = _is_edited(supervisor), read_sightings(paths)
+    change = read_root_change(paths) if applied and applied.ca else None
+    asker = read_asker(paths.asker)
+    if around is None and (supervisor or left) and applied and applied.reach != "local":
         # Imported here: a hub for this machine alone needs no names and no firewall.
         from lkhub.hub.around import look_around
 
         around = look_around(paths, outside)
     around = around or UNSEEN
     runs_in = read_runs_in(supervisor.pid) if supervisor else RunsIn()
-    verified = read_verified(paths)
+    verified = find_verified(paths)
     unknown = describe_unknown(paths) if applied is None else ""
     return HubStatus(
         *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
@@ -76,19 +75,10 @@ def _ask_settled(paths: StatePaths) -> HubReport | None:
         return None
 
 
-def read_sightings(paths: StatePaths) -> Sightings:
+def refresh_sightings(paths: StatePaths) -> Sightings:
     """Which paths clients on other machines have used. A supervisor brings its record up to date before it answers."""
     is_running(paths)
-    return load_sightings(paths)
-
-
-def _read_root_change(paths: StatePaths) -> Mapping[str, Any] | None:
-    """When and why the hub's own root became another one; None where it did not, or the record can't be read."""
-    try:
-        change = parse_json(read_text(paths.root_change) or "{}")
-        return {"at": float(change["at"]), "reason": str(change["reason"])}
-    except (ValueError, LookupError, TypeError, MachineError):
-        return None
+    return read_sightings(paths)
 
 
 def _is_edited(supervisor: HubReport | None) -> bool:
@@ -99,12 +89,12 @@ def _is_edited(supervisor: HubReport | None) -> bool:
     return False
 
 
-def _read_limits(applied: Mapping[str, Any] | None, supervisor: HubReport | None) -> KernelLimits:
+def _read_limits(applied: AppliedRecord | None, supervisor: HubReport | None) -> KernelLimits:
     """Limits that hold for media. A hub for this machine alone carries no crowd."""
     pids = [
         process.pid for process in (supervisor.processes if supervisor else ()) if "knows-participants" in process.roles
     ]
-    if not pids or not pids[0] or (applied or {}).get("reach", "local") == "local":
+    if not pids or not pids[0] or applied is None or applied.reach == "local":
         return KernelLimits()
     return read_limits(pids[0])
 
@@ -115,7 +105,7 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     A call before that proves nothing. An edge that does not run gets none. UnwellError where the hub is stopped
     meanwhile.
     """
-    missing = set(require_applied(paths)["certified"])
+    missing = set(require_applied(paths).certified)
     began = heard = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         try:
@@ -171,17 +161,10 @@ def is_running(paths: StatePaths) -> bool:
     return True
 
 
-def read_verified(paths: StatePaths) -> Verified | None:
+def find_verified(paths: StatePaths) -> Verified | None:
     """The last verification, None before the first and where the record can't be read."""
-    try:
-        text = read_text(paths.verified)
-        return Verified.parse(text) if text else None
-    except (ValueError, MachineError):
-        return None
-
-
-def write_verified(paths: StatePaths, verified: Verified) -> None:
-    write_private(paths.verified, json.dumps(verified.as_json(), indent=2) + "\n")
+    record = read_verified(paths)
+    return Verified.of(record) if record else None
 
 
 def _find_left(paths: StatePaths) -> list[ProcessReport]:

@@ -3,10 +3,9 @@
 Clients are sent there. So it is asked one harmless question: which hub it is. Known CDNs are not asked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from lkhub.host.control import NotRunningError, ask
@@ -18,24 +17,25 @@ from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json
 from lkhub.spec.types import Address
+from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import StatusRequest
 
 # What passes connections on does so at once.
 KNOCK_SECONDS = 1.0
 
 
-def ask_around(paths: StatePaths, applied: Mapping[str, Any], leads: Iterable[Lead]) -> tuple[Lead, ...]:
+def ask_around(paths: StatePaths, applied: AppliedRecord, leads: Iterable[Lead]) -> tuple[Lead, ...]:
     """The leads, with what answers at addresses that are not this machine's. A hub without TLS is not asked for:
     nothing would tell it from another."""
     leads = tuple(leads)
     asked = {lead.name: _list_asked(lead) for lead in leads}
-    serve = applied["urls"].get("local_serve")
-    if not any(asked.values()) or not applied["urls"]["livekit"].startswith("wss:") or not serve:
+    serve = applied.urls.local_serve
+    if not any(asked.values()) or not applied.urls.livekit.startswith("wss:") or not serve:
         return leads
     instance, leaves = _ask_own(serve), list_leaves(paths)
     if not instance:
         return leads
-    port = port_of(applied["urls"]["livekit"])
+    port = port_of(applied.urls.livekit)
     return tuple(_ask_each(lead, asked[lead.name], port, instance, leaves) for lead in leads)
 
 

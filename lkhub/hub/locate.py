@@ -41,9 +41,9 @@ def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
     """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
     paths = find_paths(state)
     applied = load_applied(paths)
-    if spec is None or applied is None or applied["spec"] == str(spec.absolute()):
+    if spec is None or applied is None or applied.spec == str(spec.absolute()):
         return paths
-    running = applied["spec"] or "no spec"
+    running = applied.spec or "no spec"
     raise InputError(
         f"the hub in {paths.root} runs by {running}, not by {spec}",
         hints=(f"`lkhub up --spec {spec}` makes it run by that", "--state names the directory of another hub"),

@@ -1,11 +1,9 @@
 """What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
-
-from pydantic import TypeAdapter, ValidationError
 
 from lkhub import __version__
 from lkhub.checks.asker import check_asker
@@ -36,9 +34,15 @@ from lkhub.checks.supervised import (
 from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
 from lkhub.findings.finding import Finding, Ref
+from lkhub.hub.called import describe_called
 from lkhub.hub.options import with_options
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
+from lkhub.state.applied import AppliedRecord
+from lkhub.state.asker import AskerRecord
+from lkhub.state.describe import list_findings
+from lkhub.state.root_change import RootChange
+from lkhub.state.verified import VerifiedRecord
 from lkhub.wire.control import NOT_TOLD, HubReport, ProcessReport
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
@@ -73,9 +77,12 @@ class Verified:
         return (*check_paths(self.paths, called), *check_web(self.web, self.paths, called))
 
     @staticmethod
-    def parse(text: str) -> "Verified":
-        """The inverse of `as_json`, dumped, but for `outside`. Raises ValueError where the text is not one of ours."""
-        return TypeAdapter(Verified).validate_json(text)
+    def of(record: VerifiedRecord) -> "Verified":
+        """As it is on record, which has no `outside`."""
+        return Verified(record.at, record.paths, {}, record.note, record.web, record.uncertified)
+
+    def as_record(self) -> VerifiedRecord:
+        return VerifiedRecord(self.at, self.paths, self.note, self.web, self.uncertified)
 
 
 @dataclass(frozen=True)
@@ -88,15 +95,15 @@ class HubStatus:
     seen that no hub has been up with this state directory; "" where one has. `options` is what commands about this hub
     are typed with, as in `with_options`."""
 
-    applied: Mapping[str, Any] | None
+    applied: AppliedRecord | None
     supervisor: HubReport | None
     left: tuple[ProcessReport, ...]
     verified: Verified | None
     limits: KernelLimits = field(default_factory=KernelLimits)
     edited: bool = False
     outside: Sightings = field(default_factory=dict)
-    root_change: Mapping[str, Any] | None = None
-    asker: Mapping[str, Any] | None = None
+    root_change: RootChange | None = None
+    asker: AskerRecord | None = None
     around: Surroundings = UNSEEN
     runs_in: RunsIn = field(default_factory=RunsIn)
     unknown: str = ""
@@ -133,7 +140,7 @@ class HubStatus:
     def is_certified_since(self) -> bool:
         """Whether what kept the last calls from the hub is over: it has a certificate now."""
         edge = self.supervisor.edge if self.supervisor else None
-        return bool(self.verified and self.verified.uncertified and not CalledHub.of(self.applied, edge).uncertified)
+        return bool(self.verified and self.verified.uncertified and not describe_called(self.applied, edge).uncertified)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
         """What a person should know."""
@@ -144,7 +151,7 @@ class HubStatus:
         told = self.supervisor or NOT_TOLD
         now = now or datetime.now(UTC)
         down = tuple(check_processes(self.processes, told.failures))
-        called = CalledHub.of(self.applied, told.edge, now).within(self.around)
+        called = describe_called(self.applied, told.edge, now).within(self.around)
         relay = tuple(check_relay(told.relay, told.edge, called.tls, now, self.runs_in))
         full = (finding for finding in relay if finding.severity == "error")
         called = replace(called, down=_name_refs(down), full=_name_refs(full))
@@ -160,7 +167,7 @@ class HubStatus:
             *check_edge(told.edge, now, called.tls),
             *check_connections(told, now, self.runs_in),
             *check_sends(told, verified.paths if verified else (), now),
-            *check_root(self.root_change, now),
+            *(check_root(self.root_change.at, self.root_change.reason, now) if self.root_change else ()),
             *check_router(told.router, now),
             *relay,
             *check_kernel(self.limits, self.runs_in),
@@ -168,23 +175,22 @@ class HubStatus:
             *check_surroundings(self.around),
             *check_pending(told.pending and not told.moved, told.waits),
             *check_edited(told.spec if self.edited else None),
-            *check_asker(self.asker, (self.applied or {}).get("at", 0.0)),
+            *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(told.moved, told.lost),
-            *(_read_findings(self.applied) if self.processes else ()),
+            *(list_findings(self.applied) if self.applied and self.processes else ()),
         )
 
     def as_json(self) -> dict[str, Any]:
-        applied = self.applied or {}
-        urls = applied.get("urls", {})
+        applied = self.applied
         verified = self.current_verification
         return {
             "hub": {
-                "name": applied.get("name"),
+                "name": applied.name if applied else None,
                 "version": __version__,
                 "state": self.state,
-                "spec": applied.get("spec"),
+                "spec": applied.spec if applied else None,
             },
-            "urls": {name: urls.get(name) for name in ("livekit", "web", "api")},
+            "urls": {name: getattr(applied.urls, name) if applied else None for name in ("livekit", "web", "api")},
             "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],
@@ -193,14 +199,6 @@ class HubStatus:
 
 # What programs are told of a process.
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
-
-
-def _read_findings(applied: Mapping[str, Any] | None) -> tuple[Finding, ...]:
-    """What was said of the plan that is in force; nothing where the record has something else."""
-    try:
-        return TypeAdapter(tuple[Finding, ...]).validate_python((applied or {}).get("findings", ()))
-    except ValidationError:
-        return ()
 
 
 def _name_refs(findings: Iterable[Finding]) -> dict[str, Ref]:

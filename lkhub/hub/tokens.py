@@ -22,4 +22,4 @@ def make_link(
 ) -> str:
     """A join link with a token of its own. Without `identity` the participant gets one that no other link has."""
     token = make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl_seconds, time.time())
-    return join_link(require_applied(paths)["urls"]["web"], room, token)
+    return join_link(require_applied(paths).urls.web, room, token)

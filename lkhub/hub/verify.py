@@ -14,7 +14,8 @@ from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
-from lkhub.hub.gather import read_sightings, write_verified
+from lkhub.hub.called import describe_called
+from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.options import with_options
 from lkhub.hub.probe import verify_paths
 from lkhub.hub.progress import Progress
@@ -22,8 +23,9 @@ from lkhub.hub.status import Verified
 from lkhub.hub.way import choose_way
 from lkhub.hub.web import verify_web
 from lkhub.hub.web_front import verify_front
-from lkhub.plan.model import ProbePath
+from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.plan.paths import StatePaths
+from lkhub.state.verified import write_verified
 from lkhub.wire.control import NOT_TOLD, HubReport, StatusRequest
 
 
@@ -33,33 +35,33 @@ def verify_hub(
     """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
     it covers all that the spec promises."""
     applied = require_applied(paths)
-    promised = tuple(applied["probes"])
+    promised = tuple(path for path in ALL_PATHS if path in applied.probes)
     if progress:
         progress.tell(f"calling itself through {', '.join(only or promised)}")
     key, secret = next(iter(load_keys(paths.keys).items()))
     at_home, notes = choose_way(paths, applied, around)
-    home = WayHome(applied["ca"], at_home, applied["urls"]["local_media"])
+    home = WayHome(applied.ca, at_home, applied.urls.local_media)
     called = read_called(paths)
     tried = tuple(path for path in only or promised if path in promised)
-    results = verify_paths(applied["urls"]["livekit"], tried, key, secret, home=home) if tried else ()
+    results = verify_paths(applied.urls.livekit, tried, key, secret, home=home) if tried else ()
     results += tuple(not_promised(path) for path in only if path not in promised)
     if any(result.ok is False for result in results):
         results = blame_sends(results, _ask_supervisor(paths), time.time())
     web: tuple[WebResult, ...] = ()
-    urls = applied["urls"]
-    if not only and urls.get("local_serve"):
-        web = verify_web(urls["web"], urls["local_serve"], urls["livekit"], key, secret, home)
-        if applied["tls"] == "external":
-            web += verify_front(urls["web"], home)
+    urls = applied.urls
+    if not only and urls.local_serve:
+        web = verify_web(urls.web, urls.local_serve, urls.livekit, key, secret, home)
+        if applied.tls == "external":
+            web += verify_front(urls.web, home)
     uncertified = any(needs_certificate(result, called) for result in results)
     verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
     if not only:
         try:
-            write_verified(paths, verified)
+            write_verified(paths, verified.as_record())
         except MachineError as error:  # what was seen is told all the same
             if progress:
                 progress.warn(f"`lkhub status` will not tell of these calls: {error.message}")
-    return replace(verified, outside=read_sightings(paths))
+    return replace(verified, outside=refresh_sightings(paths))
 
 
 def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, options: str) -> tuple[Finding, ...]:
@@ -71,7 +73,7 @@ def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, o
 
 def read_called(paths: StatePaths) -> CalledHub:
     """What findings depend on, with what the edge says now."""
-    return CalledHub.of(require_applied(paths), _ask_supervisor(paths).edge)
+    return describe_called(require_applied(paths), _ask_supervisor(paths).edge)
 
 
 def _ask_supervisor(paths: StatePaths) -> HubReport:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.findings.finding import Finding
 from lkhub.plan.installation import Installation
@@ -14,6 +14,7 @@ from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Address, Network, PortRange, Reach, TlsMode
 
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
+ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
 Protocol = Literal["tcp", "udp"]
 
 

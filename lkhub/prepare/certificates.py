@@ -3,7 +3,6 @@
 Both need the `cryptography` library (35 ms, 10 MB), which no other mode has to pay for.
 """
 
-import json
 import time
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from lkhub.findings.catalogue.choices import root_new
 from lkhub.findings.finding import Finding
 from lkhub.plan.model import Plan
 from lkhub.spec.load import LoadedSpec
+from lkhub.state.root_change import RootChange, dump_root_change
 
 
 def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
@@ -41,6 +41,6 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     root = choose_ca(plan.paths, plan.name, edge.names)
     findings, files = plan.findings, dict(root.files)
     if root.reason:
-        files[plan.paths.root_change] = json.dumps({"at": time.time(), "reason": root.reason}) + "\n"
+        files[plan.paths.root_change] = dump_root_change(RootChange(time.time(), root.reason))
         findings += (root_new(root.created, root.reason).about("root"),)
     return replace(plan, edge=replace(edge, authority=root.authority), findings=findings), files

@@ -10,7 +10,8 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from lkhub.errors import MachineError
-from lkhub.host.peer import find_peer, note_asker
+from lkhub.host.peer import find_peer
+from lkhub.state.asker import AskerRecord, write_asker
 
 # A look costs some ten milliseconds where many programs run. It is mostly the same program that asks, all day.
 LOOK_SECONDS = 10.0
@@ -36,6 +37,6 @@ class Askers:
         try:
             peer = find_peer(ours, theirs)
             if peer and (peer.listens or (peer.pid is None and peer.service)):
-                note_asker(self._path, peer, time.time())
+                write_asker(self._path, AskerRecord(time.time(), **vars(peer)))
         except (OSError, ValueError, LookupError, MachineError):
             return  # it is not known, and a token is no worse for that

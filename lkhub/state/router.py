@@ -2,18 +2,17 @@
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Any, Literal
+from typing import Literal
 
 from lkhub.errors import MachineError
-from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text, write_private
+from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
-from lkhub.source.json_text import parse_json
+from lkhub.state.document import parse_record, write_record
 
 Means = Literal["pcp", "nat-pmp", "upnp"]
 
@@ -72,13 +71,13 @@ def read_router(paths: StatePaths) -> RouterRecord | None:
     """What the router was asked for, None where it was not. Raises MachineError where the file is damaged."""
     text = read_text(paths.router)
     try:
-        return parse_record(text) if text else None
-    except (ValueError, LookupError, TypeError):
+        return parse_record(RouterRecord, text) if text else None
+    except ValueError:
         raise MachineError(f"{paths.router} is damaged", hints=("remove it; mappings end by themselves",)) from None
 
 
 def write_router(paths: StatePaths, record: RouterRecord) -> None:
-    write_private(paths.router, dump_record(record))
+    write_record(record, paths.router)
 
 
 @contextlib.contextmanager
@@ -103,14 +102,3 @@ def _lock(handle: int, wait: bool) -> bool:
         return True
     except BlockingIOError:
         return False
-
-
-def dump_record(record: RouterRecord) -> str:
-    return json.dumps(asdict(record), indent=2) + "\n"
-
-
-def parse_record(text: str) -> RouterRecord:
-    """The inverse of `dump_record`. Raises ValueError, LookupError or TypeError for anything else."""
-    values: dict[str, Any] = parse_json(text)
-    mappings = tuple(Mapping(**item) for item in values.pop("mappings"))
-    return RouterRecord(**values, mappings=mappings)

@@ -1,6 +1,7 @@
 """What is in force in a hub that runs, and its files."""
 
 import contextlib
+import time
 from collections.abc import Callable
 
 from lkhub.errors import MachineError
@@ -8,6 +9,7 @@ from lkhub.host import files
 from lkhub.plan.model import Plan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.state.applied import load_applied, write_applied
+from lkhub.state.describe import describe_applied
 from lkhub.supervise.fleet import Fleet
 
 
@@ -37,7 +39,7 @@ class InForce:
         except MachineError as error:
             self._say(error.message)
         try:
-            write_applied(wanted)
+            self._write(wanted)
         except MachineError as error:
             # It is in force all the same.
             self._unwritten = True
@@ -54,8 +56,11 @@ class InForce:
         kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
         self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
         if self._unwritten or not self._is_readable():
-            write_applied(self.hub)
+            self._write(self.hub)
             self._unwritten = False
+
+    def _write(self, hub: PreparedHub) -> None:
+        write_applied(self._paths, describe_applied(hub.plan, hub.spec, hub.interfaces, time.time()))
 
     def _is_damaged(self, path: str, text: str) -> bool:
         """Whether a file is gone or empty, as after a crash of the machine. What is rendered is not edited: a process

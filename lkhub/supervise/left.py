@@ -102,8 +102,9 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
 
 def _find_drain(paths: StatePaths, plan: ProcessPlan) -> int | None:
     """What is in force: another limit is no reason to start a process again, so its mark may have an earlier one."""
-    drain = (load_applied(paths) or {}).get("drain")
-    return drain if plan.drain is not None and isinstance(drain, int) and drain >= 0 else plan.drain
+    applied = load_applied(paths)
+    drain = applied.drain if applied else None
+    return drain if plan.drain is not None and drain is not None and drain >= 0 else plan.drain
 
 
 def _without_descriptors(argv: tuple[str, ...]) -> tuple[str, ...]:

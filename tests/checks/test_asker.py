@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from lkhub.checks.asker import check_asker
+from lkhub.state.asker import AskerRecord
 
-NGINX: dict[str, Any] = {"at": 200.0, "user": "root", "pid": 7, "name": "nginx", "listens": ["0.0.0.0:80", "[::]:80"]}
+NGINX = AskerRecord(200.0, "root", True, 7, "nginx", ("0.0.0.0:80", "[::]:80"))
 
 
 def test_program_that_listens_for_others_is_named_with_where_it_listens() -> None:
@@ -15,7 +16,7 @@ def test_program_that_listens_for_others_is_named_with_where_it_listens() -> Non
 
 
 def test_of_a_program_that_cannot_be_looked_at_no_more_is_said_than_is_known() -> None:
-    [finding] = check_asker({**NGINX, "user": "www-data", "pid": None, "name": "", "listens": []}, 100.0)
+    [finding] = check_asker(AskerRecord(200.0, "www-data", True), 100.0)
     assert "a program of the user www-data" in finding.detail
     assert "only that user and root can see" in finding.detail
 

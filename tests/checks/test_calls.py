@@ -8,8 +8,10 @@ from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Finding, Ref
+from lkhub.hub.called import describe_called
 from lkhub.plan.model import ProbePath
 from tests.checks.called import OWN, fail, find, say
+from tests.reports import applied_record
 
 # --- one cause, one finding
 
@@ -183,9 +185,10 @@ def test_path_that_works_is_no_finding() -> None:
 
 
 def test_what_is_known_of_a_hub_is_what_is_in_force() -> None:
-    record = {"reach": "lan", "tls": "external", "ports": {"udp": "7882/udp"}, "front": {"name": "a", "door": "b:1"}}
-    assert CalledHub.of(record) == CalledHub("lan", "external", "a", "b:1", ports={"udp": "7882/udp"})
-    assert CalledHub.of(None) == CalledHub.of({}) == SOMEBODYS
+    met_at = {"name": "a", "upstream": "b:1"}
+    record = applied_record(reach="lan", tls="external", ports={"udp": "7882/udp"}, met_at=met_at)
+    assert describe_called(record) == CalledHub("lan", "external", "a", "b:1", ports={"udp": "7882/udp"})
+    assert describe_called(None) == SOMEBODYS
     assert not SOMEBODYS.is_own
 
 
@@ -259,9 +262,9 @@ def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
     ],
 )
 def test_turn_server_of_others_is_known_by_where_it_is(relay: str | None, of_others: bool) -> None:
-    record = {"reach": "lan", "turn_of_others": ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]}
-    hub = CalledHub.of(record)
+    others = ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]
+    hub = describe_called(applied_record(reach="lan", turn_of_others=others))
     assert hub.is_of_others(PathResult("turn-udp", False, "gather", "", relay=relay)) is of_others
     in_evidence = PathResult("turn-udp", False, "gather", "", evidence={"relay": relay} if relay else {})
     assert hub.is_of_others(in_evidence) is of_others
-    assert not CalledHub.of({"reach": "lan"}).is_of_others(in_evidence), "a record of an older version"
+    assert not describe_called(applied_record(reach="lan")).is_of_others(in_evidence), "a record of an older version"

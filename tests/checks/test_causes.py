@@ -12,11 +12,12 @@ from lkhub.checks.called import SOMEBODYS, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Ref
+from lkhub.hub.called import describe_called
 from lkhub.plan.model import ProbePath
 from lkhub.spec.load import load_spec
 from tests.checks.called import GIVEN, OWN, PROXIED, TABLES, fail, find, say
 from tests.documents import ROOT
-from tests.reports import edge_status
+from tests.reports import applied_record, edge_status
 
 PROBE = ROOT / "engine/internal/probe"
 # What stops a path without saying anything against the server, or has no more to say than its stage.
@@ -61,21 +62,21 @@ def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
 @pytest.mark.parametrize("reason", ["tls-silent", "tls-closed", "tls-alert"])
 def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
     """Neither the program that listens at its port, nor the name of the call."""
-    record = {"reach": "lan", "tls": "tailscale", "front": {"name": "hub.tail1234.ts.net"}}
+    record = applied_record(reach="lan", tls="tailscale", met_at={"name": "hub.tail1234.ts.net"})
     failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
-    hub = CalledHub.of(record, edge_status(failures=[failure]))
+    hub = describe_called(record, edge_status(failures=[failure]))
     finding = find(fail("udp", "tls", reason), hub)
     assert finding.depends_on == (Ref("certificate-fails", "hub.tail1234.ts.net"),)
     assert finding.cause.endswith(
         "no certificate for hub.tail1234.ts.net, so that nobody can connect: certificate-fails says why"
     )
     assert finding.fix == ()
-    pending = CalledHub.of(record, edge_status(pending=["hub.tail1234.ts.net"]))
+    pending = describe_called(record, edge_status(pending=["hub.tail1234.ts.net"]))
     assert find(fail("udp", "tls", reason), pending).depends_on == (Ref("certificate-pending", "hub.tail1234.ts.net"),)
     assert (
         find(fail("udp", "tls", "expired"), hub).depends_on == find(fail("udp", "tcp", "refused"), hub).depends_on == ()
     )
-    certified = CalledHub.of(record, edge_status(failures=[{**failure, "name": "turn.example.com"}]))
+    certified = describe_called(record, edge_status(failures=[{**failure, "name": "turn.example.com"}]))
     assert find(fail("udp", "tls", reason), certified).depends_on == ()
 
 
@@ -261,9 +262,9 @@ def test_key_that_is_named_is_one_that_the_spec_has(path: ProbePath, hub: Called
 def test_proxy_that_was_seen_to_hide_clients_is_named() -> None:
     now = datetime(2026, 11, 28, 0, 0, tzinfo=UTC)
     edge = {"unannounced": {"proxy": "127.0.0.1", "at": "2026-11-27T23:59:30Z", "count": 2}}
-    assert CalledHub.of({}, edge_status(**edge), now).unannounced == "127.0.0.1"
-    assert CalledHub.of({}, edge_status(**edge), now + timedelta(hours=1)).unannounced == ""
-    assert CalledHub.of({}, edge_status(unannounced=None), now).unannounced == ""
+    assert describe_called(applied_record(), edge_status(**edge), now).unannounced == "127.0.0.1"
+    assert describe_called(applied_record(), edge_status(**edge), now + timedelta(hours=1)).unannounced == ""
+    assert describe_called(applied_record(), edge_status(unannounced=None), now).unannounced == ""
     result = fail("turn-tls", "tls", "tls-closed", turn_url="turns:turn.example.com:443?transport=tcp")
     finding = find(result, replace(PROXIED, unannounced="127.0.0.1"))
     assert "not decided" not in finding.cause

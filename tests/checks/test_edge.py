@@ -124,14 +124,12 @@ def test_certificate_without_a_name_is_still_reported() -> None:
     assert finding.subject == "hub"
 
 
-def changed(ago: timedelta) -> dict[str, Any]:
-    return {"at": (NOW - ago).timestamp(), "reason": "the earlier one is not good for 192.168.1.77"}
+REASON = "the earlier one is not good for 192.168.1.77"
 
 
 def test_another_root_is_reported_for_a_week() -> None:
-    [finding] = check_root(changed(timedelta(hours=2)), NOW)
+    [finding] = check_root((NOW - timedelta(hours=2)).timestamp(), REASON, NOW)
     assert (finding.code, finding.subject, finding.severity) == ("root-changed", "root", "warning")
     assert finding.detail == "since 2026-11-21 10:00 UTC, as the earlier one is not good for 192.168.1.77"
     assert finding.fix[0].command == "lkhub trust"
-    assert list(check_root(changed(ROOT_CHANGE_TOLD + timedelta(minutes=1)), NOW)) == []
-    assert list(check_root(None, NOW)) == []
+    assert list(check_root((NOW - ROOT_CHANGE_TOLD - timedelta(minutes=1)).timestamp(), REASON, NOW)) == []

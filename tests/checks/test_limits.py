@@ -64,7 +64,7 @@ def test_every_finding_of_open_files_names_the_remedy(runs_in: RunsIn, commands:
 def test_what_the_hub_runs_in_reaches_the_findings() -> None:
     supervisor = {"processes": [{"name": "media", "state": "running", "since": 1.0, "roles": []}]}
     runs_in = RunsIn("hub.service")
-    status = HubStatus({}, hub_report(supervisor), (), None, limits=KernelLimits(open_files=1024), runs_in=runs_in)
+    status = HubStatus(None, hub_report(supervisor), (), None, limits=KernelLimits(open_files=1024), runs_in=runs_in)
     assert [finding.fix for finding in status.find(NOW)] == [more_files(runs_in)]
 
 

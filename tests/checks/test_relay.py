@@ -99,6 +99,6 @@ def test_proxy_is_suspected_where_there_may_be_one(path: str, mode: str, names_p
 
 def test_what_the_relay_says_is_among_the_findings() -> None:
     supervisor = {"processes": [{"name": "relay", "state": "running", "since": 1.0}], "relay": {"ports": ports(5000)}}
-    assert [finding.code for finding in HubStatus({}, hub_report(supervisor), (), None).find(NOW)] == [
+    assert [finding.code for finding in HubStatus(None, hub_report(supervisor), (), None).find(NOW)] == [
         "relay-nearly-full"
     ]

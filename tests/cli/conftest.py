@@ -79,7 +79,7 @@ def applied(paths: StatePaths) -> StatePaths:
     media = "http://127.0.0.1:7880"
     urls = {"livekit": "ws://127.0.0.1:7880", "web": web, "api": f"{web}/api", "local_media": media}
     record = {"spec": None, "name": "hub", "at": 1.0, "urls": urls, "probes": ["udp", "turn-udp"]}
-    record |= {"at_home": {}, "ca": ""}
+    record |= {"resolve": {}, "ca": ""}
     write_private(paths.applied, json.dumps(record))
     write_private(paths.keys, dump_keys({"APIcurrent": SECRET, "APIold": Secret("OLD" * 15)}))
     return paths

@@ -13,11 +13,13 @@ from lkhub.errors import MachineError
 from lkhub.firewall.change import Found
 from lkhub.firewall.firewalld import Added, Firewalld, Zone
 from lkhub.firewall.table import Step
-from lkhub.host.firewall import NotPermittedError, write_record
+from lkhub.host.firewall import NotPermittedError
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare import hub as prepare
 from lkhub.render.firewall.all import FORMS
-from lkhub.state.router import Mapping, RouterRecord, dump_record
+from lkhub.state.document import dump_record
+from lkhub.state.firewall import write_added
+from lkhub.state.router import Mapping, RouterRecord
 from tests.cli.conftest import Run
 from tests.machines import MACHINES
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
@@ -209,7 +211,7 @@ def test_a_failure_keeps_the_record_of_before(run: Run, machine: Machine, spec: 
 
 def test_revert_needs_the_firewalld_that_it_added_to(run: Run, machine: Machine, paths: StatePaths) -> None:
     Path(paths.root).mkdir(mode=0o700)
-    write_record(paths.firewall, frozenset({Added(True, "public", "port", "443/tcp")}))
+    write_added(paths.firewall, frozenset({Added(True, "public", "port", "443/tcp")}))
     done = run("firewall", "revert")
     assert done.code == 3
     assert "does not run" in done.err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lkhub.checks.edge import ROOT_CHANGE_TOLD
 from lkhub.host.ca import Ca
 from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
@@ -60,7 +61,7 @@ def test_root_is_shown_with_its_fingerprint_and_where_it_is(run: Run, root: Ca) 
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("--pem",)], ids=str)
-def test_another_root_is_a_finding_until_it_was_shown(
+def test_another_root_is_a_finding_for_a_week_and_reading_about_it_changes_nothing(
     run: Run, root: Ca, applied: StatePaths, options: tuple[str, ...]
 ) -> None:
     def find() -> list[str]:
@@ -72,6 +73,9 @@ def test_another_root_is_a_finding_until_it_was_shown(
     Path(applied.root_change).write_text(json.dumps({"at": time.time(), "reason": "the earlier one ends"}))
     assert find() == ["root-changed"]
     assert run("trust", *options).code == 0
+    assert find() == ["root-changed"]
+    long_ago = time.time() - ROOT_CHANGE_TOLD.total_seconds() - 60
+    Path(applied.root_change).write_text(json.dumps({"at": long_ago, "reason": "the earlier one ends"}))
     assert find() == []
 
 

@@ -77,7 +77,7 @@ def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_insid
     """Whether or not this machine knows the name, trusts the root, or gets past its router."""
     record = json.loads(Path(applied.applied).read_text())
     record["urls"]["livekit"] = "wss://rtc.example.com"
-    record |= {"probes": ["udp", "turn-tls"], "ca": applied.ca_root, "at_home": {"rtc.example.com": "127.0.0.1"}}
+    record |= {"probes": ["udp", "turn-tls"], "ca": applied.ca_root, "resolve": {"rtc.example.com": "127.0.0.1"}}
     Path(applied.applied).write_text(json.dumps(record))
     assert run("verify").code == 0
     assert requests[0]["url"] == "wss://rtc.example.com"
@@ -208,7 +208,7 @@ def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
         path.replace("_", "-"): {"told": "", "since": 1.0, "seen": sighting.as_json() if sighting else None}
         for path, sighting in seen.items()
     }
-    write_private(paths.outside, json.dumps(ways))
+    write_private(paths.outside, json.dumps({"paths": ways}))
 
 
 def test_use_by_clients_elsewhere_is_reported_of_the_own_hub_only(

@@ -30,6 +30,7 @@ from lkhub.plan.host import KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.spec.types import PortRange
+from lkhub.state.asker import AskerRecord
 from lkhub.wire.control import PendingChange, Removal, RouterTrouble, Trouble
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
@@ -100,14 +101,14 @@ def list_hub() -> Iterator[Finding]:
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"})
     yield from check_watchers({"rotate logs": Trouble("No space left on device", AT)})
-    yield from check_asker({"at": AT, "user": "www", "pid": 9, "name": "nginx", "listens": ["*:80"]}, AT - 1)
+    yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(
         pending=["rtc.example.com"],
         failures=[{"name": "turn.example.com", "issuer": "acme", "kind": "dns", "error": "no such name"}],
         certificates=[{"names": ["a.example"], "issuer": "CN=R3", "not_after": f"{NOW - timedelta(1):%FT%TZ}"}],
     )
     yield from check_edge(edge, NOW)
-    yield from check_root({"at": AT, "reason": "192.168.1.6 is new"}, NOW)
+    yield from check_root(AT, "192.168.1.6 is new", NOW)
     yield from check_taken({"edge": "the key is of another certificate"})
 
 

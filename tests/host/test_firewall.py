@@ -15,15 +15,12 @@ from lkhub.host.firewall import (
     carry_out,
     gather_firewalls,
     look_at_firewalls,
-    read_record,
-    write_record,
 )
 
 RULESET = json.dumps(
     {"nftables": [{"chain": {"family": "inet", "table": "t", "name": "in", "hook": "input", "type": "filter"}}]}
 )
 LIST_ALL = "{}\n  target: default\n  services: ssh\n  ports: 22/tcp\n  rich rules:\n"
-ADDED = frozenset({Added(False, "public", "port", "443/tcp"), Added(True, "public", "port", "443/tcp")})
 
 
 class Programs:
@@ -198,34 +195,6 @@ def test_what_can_not_be_undone_is_left_to_the_user_with_the_command() -> None:
 def test_a_missing_permission_stays_one() -> None:
     with pytest.raises(NotPermittedError):
         carry_out([step("a")], Programs(("do a", 1, "", "ERROR: You need to be root to run this script")))
-
-
-def test_a_record_comes_back_and_nothing_added_leaves_none(tmp_path: Path) -> None:
-    path = str(tmp_path / "firewall.json")
-    assert read_record(path) == frozenset()
-    write_record(path, ADDED)
-    assert read_record(path) == ADDED
-    write_record(path, frozenset())
-    assert not Path(path).exists()
-    write_record(path, frozenset())
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"firewalld": [{"zone": "public"}]}', '{"firewalld": 1}'])
-def test_a_damaged_record_is_reported(tmp_path: Path, text: str) -> None:
-    (tmp_path / "record").write_text(text)
-    with pytest.raises(MachineError, match="damaged"):
-        read_record(str(tmp_path / "record"))
-
-
-def test_root_believes_no_record_that_another_user_may_have_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = str(tmp_path / "record")
-    write_record(path, ADDED)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(firewall, "_owner", lambda path: 1000)
-    with pytest.raises(MachineError, match="was not written by root"):
-        read_record(path)
 
 
 def test_programs_are_run_with_their_text() -> None:

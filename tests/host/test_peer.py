@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lkhub.host import peer as peer_module
-from lkhub.host.peer import Peer, find_peer, load_asker, note_asker
+from lkhub.host.peer import find_peer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="from Linux' tables")
 
@@ -97,15 +97,3 @@ def test_ipv4_on_an_ipv6_socket_is_ipv4(monkeypatch: pytest.MonkeyPatch, tmp_pat
     table.write_text(f"sl local\n0: {mapped}:C350 {mapped}:1F90 01 0:0 0:0 0 33 0 4242 1\n")
     monkeypatch.setattr(peer_module, "_TABLES", (str(table),))
     assert find_peer(("127.0.0.1", 8080), ("127.0.0.1", 50000)) is not None
-
-
-def test_asker_is_kept(tmp_path: Path) -> None:
-    path = str(tmp_path / "asker.json")
-    assert load_asker(path) is None
-    note_asker(path, Peer("www-data", True, 7, "nginx", ("0.0.0.0:80",)), 1.5)
-    assert os.stat(path).st_mode & 0o777 == 0o600
-    who = {"user": "www-data", "service": True, "pid": 7, "name": "nginx", "listens": ["0.0.0.0:80"]}
-    assert load_asker(path) == {"at": 1.5, **who}
-    for damage in ("", "null", "[]", "1", "{}", '{"at": "x"}', "nonsense"):
-        Path(path).write_text(damage)
-        assert load_asker(path) is None

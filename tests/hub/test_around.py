@@ -2,18 +2,16 @@
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import MachineError
-from lkhub.firewall.table import Command, FirewallTable, firewall_table
+from lkhub.firewall.table import Command
 from lkhub.host.commands import Done
 from lkhub.host.holders import Holder
 from lkhub.host.tls import Answered
@@ -21,13 +19,15 @@ from lkhub.hub import around, knock, way
 from lkhub.hub.around import look_around
 from lkhub.hub.way import choose_way
 from lkhub.plan.build import build_plan
-from lkhub.plan.front import describe_front
-from lkhub.plan.leads import judge_lead, list_led_names
+from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.spec.types import Address
+from lkhub.state.describe import describe_applied
+from lkhub.state.document import dump_record
 from tests.machines import INSTALLATION, MACHINES
+from tests.reports import applied_record
 
 NAME = "rtc.example.com"
 PUBLIC_HUB = f"reach: public\ndomain: {NAME}\n"
@@ -60,20 +60,8 @@ def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> N
     """What is on record of a hub with this spec."""
     plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan
-    applied = {
-        "reach": plan.reach,
-        "tls": plan.edge.tls.mode if plan.edge else "off",
-        "spec": None,
-        "name": plan.name,
-        "at": 1.0,
-        "probes": plan.probes,
-        "names": list_led_names(plan),
-        "told": [list(map(str, pair)) for pair in plan.media.addresses],
-        "urls": asdict(plan.urls),
-        "front": describe_front(plan),
-        "firewall": TypeAdapter(FirewallTable).dump_python(firewall_table(plan), mode="json"),
-    }
-    Path(paths.applied).write_text(json.dumps(applied | more))
+    applied = describe_applied(plan, None, (), 1.0)
+    Path(paths.applied).write_text(json.dumps(json.loads(dump_record(applied)) | more))
 
 
 @pytest.fixture
@@ -334,11 +322,8 @@ def test_calls_go_where_the_name_leads_if_that_is_this_hub(
     monkeypatch.setattr(way, "list_leaves", lambda paths: frozenset({"ab"}))
     told = (Advertised(TOLD, LOCAL),)
     leads = () if resolved is None else (judge_lead(NAME, map(ip_address, resolved), [TOLD], [LOCAL]),)
-    applied: Mapping[str, Any] = {
-        "names": [NAME],
-        "at_home": {NAME: "127.0.0.1", str(TOLD): str(LOCAL)},
-        "urls": {"livekit": f"wss://{NAME}"},
-    }
+    resolve = {NAME: "127.0.0.1", str(TOLD): str(LOCAL)}
+    applied = applied_record(names=[NAME], resolve=resolve, urls={"livekit": f"wss://{NAME}"})
     home, notes = choose_way(paths, applied, replace(Surroundings("public"), leads=leads, told=told))
     assert home[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
     assert (NAME in home) is (why is not None)

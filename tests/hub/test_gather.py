@@ -11,7 +11,7 @@ from lkhub.host.control import NotRunningError
 from lkhub.hub import gather as hub
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.control import HubReport
-from tests.reports import hub_report, process_report
+from tests.reports import applied_record, hub_report, process_report
 
 
 @pytest.mark.parametrize("certified", [["192.168.1.5", "127.0.0.1"], []])
@@ -27,7 +27,7 @@ def test_certificates_are_waited_for_as_long_as_the_edge_gets_one(
     def ask(*_: object) -> HubReport:
         return hub_report({"edge": answers.pop(0)})
 
-    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": certified})
+    monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=certified))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
@@ -45,7 +45,7 @@ def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_as
             raise NotRunningError(busy=True)
         return hub_report({"edge": {"pending": []}})
 
-    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
@@ -63,7 +63,7 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
         assert clock[0] < hub.CERTIFICATE_SECONDS / 2
         return hub_report({})
 
-    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
     monkeypatch.setattr("lkhub.hub.gather.time.monotonic", lambda: clock[0])
@@ -86,7 +86,7 @@ def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
             raise NotRunningError
         return hub_report(answers.pop())
 
-    monkeypatch.setattr(hub, "require_applied", lambda _: {"certified": ["rtc.example.com"]})
+    monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "_find_left", lambda _: [process_report(name=name) for name in left])
     monkeypatch.setattr(hub, "LOOK_SECONDS", 0)

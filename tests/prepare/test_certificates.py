@@ -12,6 +12,7 @@ from lkhub.findings.fault import SpecError
 from lkhub.host.ca import parse_root
 from lkhub.hub.status import HubStatus
 from lkhub.state.applied import load_applied, write_applied
+from lkhub.state.describe import describe_applied
 from lkhub.wire.control import ProcessReport
 from tests.certificates import Made, make
 from tests.prepare.conftest import LAN, Run, refuse
@@ -127,7 +128,7 @@ def test_choices_are_kept_with_what_is_in_force_and_a_new_root_is_not(run: Run) 
     run.apply(LAN + "domain: a.example.com")
     moved = run(LAN + "domain: b.example.com")
     assert "root-new" in [finding.code for finding in moved.plan.findings]
-    write_applied(moved)
+    write_applied(moved.plan.paths, describe_applied(moved.plan, moved.spec, moved.interfaces, 1.0))
     applied = load_applied(moved.plan.paths)
     assert applied
     kept = [finding for finding in moved.plan.findings if finding.code != "root-new"]

@@ -25,6 +25,7 @@ from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Part, Spec
 from lkhub.spec.types import SecretValue
 from lkhub.state.applied import write_applied
+from lkhub.state.describe import describe_applied
 from tests.prepare.conftest import Run, write_files
 
 SECRET = "XYZ" * 15
@@ -176,7 +177,7 @@ def test_new_secret_reaches_its_process_in_a_private_file_and_nothing_else(futur
     assert hub.files[file] == "XYZXYZ\n"
     assert hub.environ == ({"CLIENT": "XYZXYZ"} if "env" in given else {})
     write_files(hub)
-    write_applied(hub)
+    write_applied(hub.plan.paths, describe_applied(hub.plan, hub.spec, hub.interfaces, 1.0))
     assert os.stat(file).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(file)).st_mode & 0o777 == 0o700
     holders = [

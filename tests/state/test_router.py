@@ -9,12 +9,11 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
+from lkhub.state.document import dump_record, parse_record
 from lkhub.state.router import (
     Mapping,
     RouterRecord,
-    dump_record,
     hold_router,
-    parse_record,
     read_router,
     write_router,
 )
@@ -38,7 +37,7 @@ def test_a_record_comes_back(paths: StatePaths) -> None:
 def test_malformed_record_is_reported(paths: StatePaths) -> None:
     for wrong in ("", "[]", "{}", '{"mappings": [{}]}'):
         with pytest.raises((ValueError, LookupError, TypeError)):
-            parse_record(wrong)
+            parse_record(RouterRecord, wrong)
     Path(paths.root).mkdir()
     Path(paths.router).write_text(dump_record(RECORD)[:20])
     with pytest.raises(MachineError, match="is damaged"):

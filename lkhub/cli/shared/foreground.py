@@ -14,9 +14,9 @@ from lkhub.hub.around import look_around
 from lkhub.hub.gather import read_status, wait_for_certificates
 from lkhub.hub.verify import verify_hub
 from lkhub.prepare.hub import PreparedHub
+from lkhub.state.outside import read_sightings
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.supervise.watch.outside import load_sightings
 from lkhub.wire.control import Outcome
 
 # A status line that is older than this is a lie; one that changes faster can't be read.
@@ -37,7 +37,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         paths = hub.plan.paths
         if verify:
             wait_for_certificates(paths, progress)
-        around = look_around(paths, load_sightings(paths))
+        around = look_around(paths, read_sightings(paths))
         verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
         progress.clear()
         if supervisor.stopping:

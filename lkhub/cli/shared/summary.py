@@ -1,7 +1,6 @@
 """What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
 
 import sys
-from typing import Any
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.show import (
@@ -22,6 +21,7 @@ from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
 from lkhub.hub.verify import find_in_calls, read_called
 from lkhub.plan.model import Plan
+from lkhub.state.applied import AppliedRecord
 
 # The room of the first join link. Any other name is as good.
 FIRST_ROOM = "lobby"
@@ -39,14 +39,14 @@ def show_summary(
     verified = verified or Verified(0.0, ())
     # Of what is in force: a change that waits may have other addresses.
     applied = require_applied(plan.paths)
-    urls = applied["urls"]
+    urls = applied.urls
     # Such as a new root, which is not the hub's before the change is made.
     about = "of the change that waits: " if pending else ""
     for note in plan.notes:
         say(f"{about}{note.sentence}", "note", "cyan")
     for warning in plan.warnings:
         say(f"{about}{warning.sentence}", "warning", "yellow")
-    show_unseen(verified, urls["livekit"])
+    show_unseen(verified, urls.livekit)
     show_detour(verified)
     # A command that is typed without it is about the hub of another state directory.
     here = name_state(plan.paths)
@@ -58,10 +58,10 @@ def show_summary(
         for path in verified.paths
         if path.ok
     }
-    rows |= {"LIVEKIT_URL": urls["livekit"], "web": urls["web"]}
-    if urls.get("trust"):
-        rows["trust"] = f"{urls['trust'][0]}, once on each device"
-    opens = applied["auto_create"]
+    rows |= {"LIVEKIT_URL": urls.livekit, "web": urls.web}
+    if urls.trust:
+        rows["trust"] = f"{urls.trust[0]}, once on each device"
+    opens = applied.auto_create
     address = make_link(plan.paths, FIRST_ROOM) if opens and (link or sys.stdout.isatty()) else ""
     first = "" if opens else f"lkhub rooms create {FIRST_ROOM}{here}; "
     rows["join"] = address or f"{first}lkhub token --room {FIRST_ROOM} --link{here}"
@@ -74,14 +74,14 @@ def show_summary(
     show_rows(rows)
 
 
-def _choose_scanned(applied: dict[str, Any], link: str) -> str | None:
+def _choose_scanned(applied: AppliedRecord, link: str) -> str | None:
     """What a phone gets to by the QR code: the join link, and before that the root of a hub that certifies itself.
 
     None where a phone can't join: not on this machine's loopback, and browsers give no camera to a page without TLS.
     """
-    if trust := applied["urls"].get("trust"):
-        return str(trust[0])
-    return link if applied.get("reach") != "local" and link.startswith("https:") else None
+    if applied.urls.trust:
+        return applied.urls.trust[0]
+    return link if applied.reach != "local" and link.startswith("https:") else None
 
 
 def _count_lines(rows: dict[str, str]) -> int:

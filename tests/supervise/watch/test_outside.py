@@ -13,7 +13,8 @@ from lkhub.plan.model import Plan, Sighting, find_proven
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
-from lkhub.supervise.watch.outside import Way, describe_ways, follow, load_sightings, load_ways, merge
+from lkhub.state.outside import PathUse, read_sightings, read_uses
+from lkhub.supervise.watch.outside import describe_paths, follow, merge
 from tests.machines import INSTALLATION, MACHINES
 from tests.supervise.conftest import MakeHub, supervising, watch, watchers_of
 from tests.waiting import until
@@ -43,7 +44,7 @@ def plan(text: str, machine: str = "laptop") -> Plan:
     ],
 )
 def test_paths_that_can_be_seen_are_those_that_others_take_by_the_bundled_engine(text: str, seen: set[str]) -> None:
-    assert set(describe_ways(plan(text))) == seen
+    assert set(describe_paths(plan(text))) == seen
 
 
 @pytest.mark.parametrize(
@@ -61,17 +62,21 @@ def test_paths_that_can_be_seen_are_those_that_others_take_by_the_bundled_engine
     ],
 )
 def test_another_port_or_address_starts_a_new_record(text: str, machine: str, changed: set[str]) -> None:
-    before, after = describe_ways(plan(LAN)), describe_ways(plan(text, machine))
+    before, after = describe_paths(plan(LAN)), describe_paths(plan(text, machine))
     assert {path for path in after if after[path] != before[path]} == changed
 
 
 def test_use_of_a_changed_path_is_forgotten() -> None:
-    ways = {"udp": Way("7882", 100.0, SEEN), "tcp": Way("7881", 100.0, SEEN), "turn-udp": Way("3478", 100.0, SEEN)}
+    ways = {
+        "udp": PathUse("7882", 100.0, SEEN),
+        "tcp": PathUse("7881", 100.0, SEEN),
+        "turn-udp": PathUse("3478", 100.0, SEEN),
+    }
     told = {"udp": "7882", "tcp": "7000", "turn-tls": "443"}
     assert follow(ways, told, 300.0) == {
-        "udp": Way("7882", 100.0, SEEN),
-        "tcp": Way("7000", 300.0),
-        "turn-tls": Way("443", 300.0),
+        "udp": PathUse("7882", 100.0, SEEN),
+        "tcp": PathUse("7000", 300.0),
+        "turn-tls": PathUse("443", 300.0),
     }
 
 
@@ -86,7 +91,7 @@ def test_use_of_a_changed_path_is_forgotten() -> None:
     ],
 )
 def test_the_last_use_is_kept(told: dict[str, Sighting], kept: Sighting) -> None:
-    assert merge({"udp": Way("7882", 100.0, SEEN)}, told.items()) == {"udp": Way("7882", 100.0, kept)}
+    assert merge({"udp": PathUse("7882", 100.0, SEEN)}, told.items()) == {"udp": PathUse("7882", 100.0, kept)}
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -94,15 +99,15 @@ def test_use_that_proves_nothing_hides_none_that_does(first: int) -> None:
     """A proven path stays proven, whichever clients come later, in any order of the reports."""
     later = Sighting(300.0, "198.51.100.1", proven=False)
     told = [("udp", SEEN), ("udp", later)]
-    ways = merge(merge({"udp": Way("7882", 100.0)}, told[first:] + told[:first]), [("udp", DOUBTED)])
-    assert ways == {"udp": Way("7882", 100.0, SEEN, later)}
+    ways = merge(merge({"udp": PathUse("7882", 100.0)}, told[first:] + told[:first]), [("udp", DOUBTED)])
+    assert ways == {"udp": PathUse("7882", 100.0, SEEN, later)}
     assert ways["udp"].best == SEEN
-    assert Way("7882", 100.0, None, later).best == later
+    assert PathUse("7882", 100.0, None, later).best == later
 
 
 def test_use_from_before_a_change_is_none() -> None:
     """The relay goes on where another process has another port now, and remembers."""
-    ways = {"turn-tls": Way("443", 300.0)}
+    ways = {"turn-tls": PathUse("443", 300.0)}
     assert merge(ways, [("turn-tls", SEEN), ("turn-tls", DOUBTED)]) == ways
 
 
@@ -111,7 +116,7 @@ def test_use_from_before_a_change_is_none() -> None:
 )
 def test_record_that_is_not_ours_is_none(paths: StatePaths, text: str) -> None:
     Path(paths.outside).write_bytes(text.encode("latin-1"))
-    assert load_ways(paths) == {}
+    assert read_uses(paths) == {}
 
 
 def on_lan(hub: PreparedHub, text: str = LAN) -> PreparedHub:
@@ -128,7 +133,7 @@ def used(path: str, address: str = "203.0.113.7", after: float = 0.0) -> dict[st
 
 
 def addresses(paths: StatePaths) -> dict[str, str]:
-    return {path: seen.address for path, seen in find_proven(load_sightings(paths)).items()}
+    return {path: seen.address for path, seen in find_proven(read_sightings(paths)).items()}
 
 
 @pytest.mark.anyio
@@ -139,8 +144,8 @@ async def test_use_that_media_may_have_opened_itself_is_kept_as_such(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={"unproven": doubted, "seen": {}}, relay={})))
         watch(supervisor, watchers_of(supervisor).look_outside)
-        await until(lambda: load_sightings(paths)["udp"] is not None, "its use")
-        kept = load_sightings(paths)["udp"]
+        await until(lambda: read_sightings(paths)["udp"] is not None, "its use")
+        kept = read_sightings(paths)["udp"]
         assert kept == Sighting(doubted["udp"]["at"], "203.0.113.7", proven=False)
         await supervisor.apply(on_lan(make_hub(media={"seen": doubted, "unproven": doubted}, relay={})))
         await until(lambda: addresses(paths) == {"udp": "203.0.113.7"}, "the proof")
@@ -154,7 +159,7 @@ async def test_who_was_seen_is_kept_whatever_is_restarted(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(on_lan(make_hub(media={}, relay={})))
         await watchers_of(supervisor).look_outside()
-        assert load_sightings(paths) == dict.fromkeys(ALL)
+        assert read_sightings(paths) == dict.fromkeys(ALL)
         assert os.stat(paths.outside).st_mode & 0o777 == 0o600
         await supervisor.apply(seen)
         watch(supervisor, watchers_of(supervisor).look_outside)

@@ -15,7 +15,8 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host import router as host_router
 from lkhub.host.control import ask
 from lkhub.plan.paths import StatePaths
-from lkhub.state.router import Mapping, RouterRecord, dump_record, hold_router, read_router, write_router
+from lkhub.state.document import dump_record
+from lkhub.state.router import Mapping, RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL

@@ -378,7 +378,7 @@ async def test_change_in_force_whose_record_could_not_be_written_is_recorded_lat
     def applied_at() -> float:
         record = load_applied(paths)
         assert record is not None
-        return float(record["at"])
+        return record.at
 
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(serve={}))

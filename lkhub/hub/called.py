@@ -1,0 +1,35 @@
+"""The hub that is called, by its record and by what its edge says."""
+
+from datetime import UTC, datetime, timedelta
+
+from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.edge import find_uncertified
+from lkhub.state.applied import AppliedRecord
+from lkhub.wire.engine import EdgeStatus
+
+# After so long a proxy may have been mended.
+_RECENT = timedelta(minutes=10)
+
+
+def describe_called(
+    applied: AppliedRecord | None, edge: EdgeStatus | None = None, now: datetime | None = None
+) -> CalledHub:
+    """This machine's own hub, by the record of what is in force, and what the edge says on its control socket."""
+    if applied is None:
+        return SOMEBODYS
+    now = now or datetime.now(UTC)
+    met_at, last = applied.met_at, edge.unannounced if edge else None
+    missing = find_uncertified(edge, now, applied.tls)
+    return CalledHub(
+        applied.reach,
+        applied.tls,
+        met_at.name,
+        met_at.upstream,
+        met_at.web,
+        applied.ports,
+        met_at.turn,
+        met_at.turn_upstream,
+        applied.turn_of_others,
+        unannounced=last.proxy if last and now - last.at < _RECENT else "",
+        uncertified=tuple(finding for finding in missing if finding.subject == met_at.name),
+    )

@@ -1,0 +1,89 @@
+"""A plan → the record of what is in force."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import asdict
+
+from lkhub.findings.catalogue.choices import root_new
+from lkhub.findings.finding import Finding
+from lkhub.firewall.table import FirewallTable, firewall_table
+from lkhub.plan.front import describe_front, list_others, list_ports
+from lkhub.plan.leads import list_led_names
+from lkhub.plan.model import Plan
+from lkhub.plan.network import Interface
+from lkhub.source.typed import ShapeError, pack, unpack
+from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint
+
+
+def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
+    """The record of a plan that is in force since `at` (epoch seconds). `spec` is the path of its spec."""
+    front = describe_front(plan)
+    # Of a new root there is a record of its own, which ends.
+    lasting = [finding for finding in plan.findings if finding.code != root_new.name]
+    return AppliedRecord(
+        spec=spec,
+        name=plan.name,
+        reach=plan.reach,
+        tls=plan.edge.tls.mode if plan.edge else "off",
+        at=at,
+        urls=AppliedUrls(**asdict(plan.urls)),
+        probes=tuple(plan.probes),
+        resolve=plan.at_home,
+        ca=_find_authority(plan),
+        certified=list_certified(plan),
+        auto_create=_opens_by_joining(plan),
+        drain=int(plan.drain),
+        ports=list_ports(plan),
+        met_at=MeetingPoint(
+            name=front.get("name", ""),
+            web=front.get("web", ""),
+            upstream=front.get("door", ""),
+            turn=front.get("turn", ""),
+            turn_upstream=front.get("turn_door", ""),
+        ),
+        turn_of_others=tuple(list_others(plan)),
+        names=list_led_names(plan),
+        told=tuple((str(address.external), str(address.local)) for address in plan.media.addresses),
+        firewall=pack(firewall_table(plan, interfaces)),
+        findings=tuple(pack(finding) for finding in lasting),
+    )
+
+
+def find_table(record: AppliedRecord) -> FirewallTable | None:
+    """The firewall's table of what is in force; None where the record does not tell."""
+    try:
+        return unpack(FirewallTable, record.firewall)
+    except ShapeError:
+        return None
+
+
+def list_findings(record: AppliedRecord) -> tuple[Finding, ...]:
+    """What the plan that is in force says to people, as far as this version can read it."""
+    found = []
+    for each in record.findings:
+        with contextlib.suppress(ShapeError):
+            found.append(unpack(Finding, each))
+    return tuple(found)
+
+
+def _opens_by_joining(plan: Plan) -> bool:
+    """Whether joining opens a room that is not there: LiveKit's room.auto_create, which is on unless it is turned
+    off."""
+    room = plan.livekit.get("room")
+    return not (isinstance(room, dict) and room.get("auto_create") is False)
+
+
+def _find_authority(plan: Plan) -> str:
+    """The root certificate that the hub's own programs must trust besides the system's; "" where there is none."""
+    return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
+
+
+def list_certified(plan: Plan) -> tuple[str, ...]:
+    """The names for which the edge gets or makes a certificate. An authority takes seconds the first time, and the
+    hub's own takes more than one where the machine is busy."""
+    edge = plan.edge
+    if edge is None or edge.tls.cert or edge.tls.mode == "off":
+        return ()
+    if edge.tls.mode == "external":
+        return (edge.turn.host,) if edge.turn else ()
+    return edge.names

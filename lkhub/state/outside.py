@@ -1,0 +1,54 @@
+"""The record of which paths clients on other machines have used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lkhub.plan.model import Sighting, Sightings
+from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import UNKNOWN
+from lkhub.state.document import find_record, write_record
+
+
+@dataclass(frozen=True)
+class PathUse:
+    """A path: its addresses and ports (`told`), since when they are these (epoch seconds), and since then the last use
+    that proves the way in (`seen`) and the last one that does not (`unproven`)."""
+
+    told: str
+    since: float
+    seen: Sighting | None = None
+    unproven: Sighting | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, metadata=UNKNOWN)
+
+    @property
+    def best(self) -> Sighting | None:
+        """The last use that proves the way in, else the last one of all."""
+        return self.seen or self.unproven
+
+
+PathUses = Mapping[str, PathUse]
+"""By path."""
+
+
+@dataclass(frozen=True)
+class _Record:
+    paths: Mapping[str, PathUse]
+    more: Mapping[str, Any] = field(default_factory=dict, metadata=UNKNOWN)
+
+
+def read_uses(paths: StatePaths) -> PathUses:
+    """What is on record; nothing where that can't be read."""
+    record = find_record(_Record, paths.outside)
+    return record.paths if record else {}
+
+
+def write_uses(paths: StatePaths, uses: PathUses) -> None:
+    """Raises MachineError where they can't be written."""
+    record = find_record(_Record, paths.outside)
+    write_record(_Record(uses, record.more if record else {}), paths.outside)
+
+
+def read_sightings(paths: StatePaths) -> Sightings:
+    """What is on record of each path whose use can be seen."""
+    return {path: use.best for path, use in read_uses(paths).items()}

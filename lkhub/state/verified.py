@@ -1,0 +1,27 @@
+"""The record of the last verification."""
+
+from dataclasses import dataclass
+
+from lkhub.checks.paths import PathResult, WebResult
+from lkhub.plan.paths import StatePaths
+from lkhub.state.document import find_record, write_record
+
+
+@dataclass(frozen=True)
+class VerifiedRecord:
+    """See lkhub.hub.status.Verified."""
+
+    at: float
+    paths: tuple[PathResult, ...]
+    note: str = ""
+    web: tuple[WebResult, ...] = ()
+    uncertified: bool = False
+
+
+def read_verified(paths: StatePaths) -> VerifiedRecord | None:
+    """None before the first, and where the record can't be read."""
+    return find_record(VerifiedRecord, paths.verified)
+
+
+def write_verified(paths: StatePaths, record: VerifiedRecord) -> None:
+    write_record(record, paths.verified)
