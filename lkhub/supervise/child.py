@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -154,18 +153,6 @@ class Child:
         """Make a drain that is under way end at once."""
         if self.process is not None:
             processes.send_signal(self.process, signal.SIGTERM)
-
-    def as_json(self) -> Mapping[str, Any]:
-        """For `status`."""
-        return {
-            "name": self.plan.name,
-            "pid": self.process.pid if self.process else None,
-            "state": self.state,
-            "since": self.since,
-            "restarts": self.restarts,
-            "roles": self.plan.roles,
-            "done": self.done,
-        }
 
     async def _keep_running(self) -> None:
         try:

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -13,13 +13,12 @@ from lkhub.errors import HubError, InputError, MachineError, describe_error, fla
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import EngineProgram
 from lkhub.prepare.hub import PreparedHub, prepare_hub
-from lkhub.source.typed import unpack
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.child import Child
 from lkhub.supervise.control_server import Handler, Handlers, Tell
+from lkhub.supervise.report import report_hub
 from lkhub.supervise.shared import Say
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL, Timings
@@ -171,13 +170,11 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
     changing = anyio.Lock()
 
     async def status(_: StatusRequest, __: Tell) -> HubReport:
-        answer: dict[str, Any] = {**supervisor.as_json(), **watchers.as_json()}
-        # What the engine's programs tell, by program: each has a form of its own.
-        answer |= dict.fromkeys(get_args(EngineProgram))
+        told: dict[str, object] = {}
 
         async def ask(child: Child) -> None:
-            if told := await child.ask_status():
-                answer[child.plan.engine] = told
+            if answer := await child.ask_status():
+                told[child.plan.engine] = answer
 
         # A process that hangs must not keep `status` from saying so.
         with anyio.move_on_after(supervisor.shared.timings.status):
@@ -186,16 +183,15 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
                 for child in supervisor.children.values():
                     if child.plan.engine:
                         tasks.start_soon(ask, child)
-        return unpack(HubReport, answer)
+        return report_hub(supervisor, watchers).with_told(told)
 
     async def apply(request: ApplyRequest, tell: Tell) -> Outcome:
         if changing.locked():
             tell("another change is being made; waiting for its end")
         async with changing:
             try:
-                await (
-                    watchers.state_directory.look()
-                )  # else keys are made that nobody has, and everything restarts with them
+                # Else keys are made that no application has, and everything restarts with them.
+                await watchers.state_directory.look()
             except MachineError as error:
                 raise MachineError(f"{error.message}\nthe hub runs on as it is", hints=error.hints) from error
             # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be

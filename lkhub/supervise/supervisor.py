@@ -4,15 +4,12 @@ What survives the death of what: children are in sessions of their own and write
 on when the supervisor is killed; the next one adopts them by the identities that it finds on disk.
 """
 
-import os
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import anyio
 import anyio.abc
 
 from lkhub.errors import HubError, MachineError
-from lkhub.host import files
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan, list_ways
 from lkhub.prepare.hub import PreparedHub
@@ -27,7 +24,7 @@ from lkhub.supervise.reload import reload
 from lkhub.supervise.shared import Say, Shared
 from lkhub.supervise.spawn import require_program
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import Outcome, Restarted
+from lkhub.wire.control import Outcome, PendingChange, Restarted
 
 
 class Supervisor:
@@ -172,19 +169,6 @@ class Supervisor:
     async def _notice_return(self, plan: ProcessPlan) -> None:
         await self.calls.notice_return(plan)
 
-    def as_json(self) -> Mapping[str, Any]:
-        """Processes and pending change, for `status`."""
-        children, wanted = self.children.values(), self.wanted
-        return {
-            "failures": {child.plan.name: child.last_failure for child in children},
-            "unrecorded": {child.plan.name: child.unrecorded for child in children if child.unrecorded},
-            "pending": self.pending is not None,
-            "waits": self.pending.as_json() if self.pending else None,
-            "spec": wanted.spec if wanted else None,
-            "digest": files.digest(wanted.raw) if wanted else None,
-            "pid": os.getpid(),
-        }
-
     # --- how
 
     def _require_going_on(self) -> None:
@@ -204,7 +188,7 @@ class Supervisor:
         if any(plan.carries_calls for plan in plans):
             people = await self.calls.count()
             if people != 0 and not now:
-                self.pending = Pending(wanted, replaced, people, list_ways(plans))
+                self.pending = Pending(wanted, PendingChange(replaced, people, list_ways(plans)))
                 return Outcome(replaced, pending=True, people=people)
             if people != 0:
                 self.calls.expect_back()

@@ -7,11 +7,12 @@ of `Progress`. An answer that is a failure has the key `error`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lkhub import __version__
 from lkhub.errors import InputError
+from lkhub.source.typed import unpack
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
 Answer = TypeVar("Answer")
@@ -139,6 +140,15 @@ class HubReport:
     edge: EdgeStatus | None = None
     relay: RelayStatus | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
+
+    def with_told(self, told: Mapping[str, object]) -> "HubReport":
+        """With what the programs of the engine have answered, by program. Raises ValueError as `unpack` does."""
+        return replace(
+            self,
+            media=unpack(MediaStatus, told["media"]) if "media" in told else None,
+            edge=unpack(EdgeStatus, told["edge"]) if "edge" in told else None,
+            relay=unpack(RelayStatus, told["relay"]) if "relay" in told else None,
+        )
 
 
 NOT_TOLD = HubReport(0, ())

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -26,6 +26,7 @@ from lkhub.spec.load import load_spec
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.child import Child
 from lkhub.supervise.held import HeldSockets
+from lkhub.supervise.report import report_hub
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import Timings
@@ -99,7 +100,7 @@ def watchers_of(supervisor: Supervisor) -> Watchers:
 
 def status_of(supervisor: Supervisor) -> dict[str, Any]:
     """What `status` tells, without what processes say of themselves."""
-    return {**supervisor.as_json(), **watchers_of(supervisor).as_json()}
+    return asdict(report_hub(supervisor, watchers_of(supervisor)))
 
 
 def close_controls(held: HeldSockets) -> None:

@@ -45,7 +45,7 @@ async def test_drain_waits_for_the_process_and_can_be_cut_short(
         assert process is not None
         group.start_soon(drain)
         await anyio.wait_all_tasks_blocked()
-        assert child.as_json()["state"] == "stopping"
+        await until(lambda: child.state == "stopping", "the drain")
         child.stop_now()
         assert is_alive(process)
         os.kill(process.pid, signal.SIGKILL)

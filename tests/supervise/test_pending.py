@@ -15,7 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.supervise import calls
 from lkhub.supervise.pending import Pending
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.wire.control import Outcome
+from lkhub.wire.control import Outcome, PendingChange
 from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, pids, states, status_of, supervising, watch
 from tests.waiting import until
 
@@ -92,7 +92,7 @@ async def test_pending_change_that_fails_is_reported_and_forgotten(
 ) -> None:
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
-        supervisor.pending = Pending(make_hub(media={"exit": 1}, serve={}), ("media",), 2, ())
+        supervisor.pending = Pending(make_hub(media={"exit": 1}, serve={}), PendingChange(("media",), 2))
         watch(supervisor, supervisor.apply_pending)
         await until(lambda: supervisor.pending is None, "the failure")
         await until(lambda: states(supervisor)["media"] == "running", "the old one")

@@ -391,8 +391,6 @@ async def test_status_is_what_other_commands_are_told(paths: StatePaths, said: l
         await supervisor.apply(make_hub())
         status = json.loads(json.dumps(status_of(supervisor)))
     assert [process["name"] for process in status["processes"]] == ["media", "relay", "serve"]
-    troubles = {"failures", "removed", "refused", "unrecorded", "hangs", "stopped", "router", "troubles"}
-    assert set(status) == {"processes", "pending", "waits", "moved", "lost", "spec", "digest", "pid"} | troubles
     assert status["pid"] == os.getpid()
 
 

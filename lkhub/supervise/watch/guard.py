@@ -1,23 +1,14 @@
 """What goes on for ever, and must not end by an error: neither the watcher, nor the hub and every call with it."""
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 
 from lkhub.errors import describe_error
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.timings import USUAL, Timings
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a watcher can't do its work, and since when (epoch seconds)."""
-
-    detail: str
-    since: float
+from lkhub.wire.control import Trouble
 
 
 class Guard:
@@ -43,9 +34,10 @@ class Guard:
                 backoff.failures = 0.0
             await anyio.sleep(delay)
 
-    def as_json(self) -> dict[str, Any]:
-        """By what can't be done, for `status`."""
-        return {what: asdict(trouble) for what, trouble in self._troubles.items()}
+    @property
+    def troubles(self) -> Mapping[str, Trouble]:
+        """By what can't be done."""
+        return dict(self._troubles)
 
     def _note(self, what: str, detail: str) -> None:
         known = self._troubles.get(what)

@@ -6,8 +6,7 @@ asked for anything else, nor another router than that one.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -16,16 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.router import RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.timings import USUAL, Timings
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Mappings that could not be renewed: why, since when, and when the first of them ends; Unix time. `ends` 0: they
-    lead to where this machine no longer is; None: not known, as the router refuses what it had granted."""
-
-    detail: str
-    since: float
-    ends: float | None
+from lkhub.wire.control import RouterTrouble
 
 
 @dataclass
@@ -37,7 +27,7 @@ class Renewal:
     say: Callable[[str], None]
     clock: Callable[[], float] = time.time
     timings: Timings = USUAL
-    trouble: Trouble | None = None
+    trouble: RouterTrouble | None = None
     _answers: dict[RouterRecord, RouterRecord] = field(default_factory=dict)
     _tried: tuple[RouterRecord, str | None] | None = None
     _again: float = 0.0
@@ -107,14 +97,10 @@ class Renewal:
             elsewhere = isinstance(error, OtherRouterError) or local != record.local
             self._fail(told, 0.0 if elsewhere else None if isinstance(error, RefusedError) else record.ends)
 
-    def as_json(self) -> dict[str, Any] | None:
-        """What keeps the mappings from being renewed, for `status`."""
-        return asdict(self.trouble) if self.trouble else None
-
     def _fail(self, detail: str, ends: float | None) -> None:
         if self.trouble is None:
             self.say(f"the router's port mappings were not renewed: {detail}")
-        self.trouble = Trouble(detail, self.trouble.since if self.trouble else self.clock(), ends)
+        self.trouble = RouterTrouble(detail, self.trouble.since if self.trouble else self.clock(), ends)
 
     def _recover(self) -> None:
         if self.trouble:

@@ -8,9 +8,8 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 
@@ -19,6 +18,7 @@ from lkhub.host.lock import Lock
 from lkhub.host.processes import ProcessId
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.wire.control import Removal
 
 
 def _reopen_log(path: str) -> None:
@@ -34,7 +34,7 @@ def _reopen_log(path: str) -> None:
 
 
 @dataclass(frozen=True)
-class Removal:
+class _Removed:
     """The state directory was removed at `at` (epoch seconds). `processes` have written since to a log that is gone;
     `lost` is what can't be written again besides."""
 
@@ -61,7 +61,7 @@ class StateDirectory:
         self._answering = answering
         self._write_missing = write_missing
         self._write_again = write_again
-        self._removal: Removal | None = None
+        self._removed: _Removed | None = None
         self._rules = os.path.exists(supervisor.paths.firewall)
         self._looking = anyio.Lock()
 
@@ -78,15 +78,16 @@ class StateDirectory:
             await self._supervisor.write_missing()
             self._write_missing()
 
-    def as_json(self) -> Mapping[str, Any] | None:
+    @property
+    def removal(self) -> Removal | None:
         """When the state directory was removed, and which processes write to a log that is gone; None where none
-        does. For `status`."""
-        removal = self._removal
-        if removal is None:
+        does."""
+        removed = self._removed
+        if removed is None:
             return None
         children = self._supervisor.children.values()
-        names = [child.plan.name for child in children if child.process in removal.processes]
-        return {"at": removal.at, "logs": names, "lost": removal.lost} if names else None
+        names = tuple(child.plan.name for child in children if child.process in removed.processes)
+        return Removal(removed.at, names, removed.lost) if names else None
 
     async def _come_back(self) -> None:
         supervisor, paths = self._supervisor, self._supervisor.paths
@@ -105,4 +106,4 @@ class StateDirectory:
         """The processes that run now write to logs that are gone since `at`."""
         without_log = frozenset(child.process for child in self._supervisor.children.values())
         lost = "the record of this machine's firewall rules" if self._rules else ""
-        self._removal = Removal(at, without_log, lost)
+        self._removed = _Removed(at, without_log, lost)

@@ -1,16 +1,14 @@
 """All watchers of a hub: what the supervisor looks at again and again. None writes into the supervisor: each has its
-own state, which `status` collects."""
+own state, which the report collects."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import anyio.to_thread
 
 from lkhub.host.lock import Lock
 from lkhub.supervise.answering import Answering
-from lkhub.supervise.child import Child
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.addresses import Addresses
 from lkhub.supervise.watch.certificates import Certificates
@@ -79,24 +77,3 @@ class Watchers:
         # In a thread: megabytes are copied, which takes long on a slow disk.
         paths = [self._supervisor.paths.log(name) for name in (*self._supervisor.children, "hub")]
         await anyio.to_thread.run_sync(rotate_logs, paths)
-
-    def as_json(self) -> Mapping[str, Any]:
-        """What they have seen, for `status`."""
-        children = list(self._supervisor.children.values())
-        silent = {child.plan.name: silence for child in children if (silence := self.hanging.find(child))}
-        move = self.addresses.move
-        return {
-            "processes": [self._describe(child) for child in children],
-            "removed": self.state_directory.as_json(),
-            "refused": self.certificates.refused,
-            "hangs": {name: silence.hangs for name, silence in silent.items()},
-            "stopped": [name for name, silence in silent.items() if silence.stopped],
-            "moved": move.what if move else "",
-            "lost": move.lost if move else None,
-            "router": self.router.as_json(),
-            "troubles": self.guard.as_json(),
-        }
-
-    def _describe(self, child: Child) -> Mapping[str, Any]:
-        """A process that hangs is not well, and is not ended either."""
-        return {**child.as_json(), **({"state": "hanging"} if self.hanging.find(child) else {})}

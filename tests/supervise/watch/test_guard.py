@@ -21,7 +21,7 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.shared import ignore
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.guard import Guard
-from lkhub.wire.control import HubReport, StatusRequest
+from lkhub.wire.control import HubReport, PendingChange, StatusRequest
 from tests.supervise.conftest import QUICK, MakeHub, pids, states, supervising, watchers_of
 from tests.waiting import until
 
@@ -63,11 +63,11 @@ async def test_failing_check_is_reported_once_and_repeated_until_it_succeeds(sai
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.watch, "see it", look, 0.01)
         await until(lambda: len(looks) >= 2, "two looks")
-        assert watcher.as_json()["see it"]["detail"] == "OSError (No such device: eth1)"
+        assert watcher.troubles["see it"].detail == "OSError (No such device: eth1)"
         await until(lambda: len(looks) > 6, "more looks")
         tasks.cancel_scope.cancel()
     assert said == ["can't see it: OSError (No such device: eth1)", "can see it again"]
-    assert watcher.as_json() == {}
+    assert watcher.troubles == {}
 
 
 async def test_another_failure_is_said_too_and_a_strangers_words_never(said: list[str]) -> None:
@@ -137,7 +137,7 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
     async def ready(supervisor: Supervisor, _: object) -> None:
         before = pids(supervisor)
         if what == "make the change that waits":
-            supervisor.pending = Pending(make_hub(media={"say": "A"}, serve={}), ("media",), 2, ())
+            supervisor.pending = Pending(make_hub(media={"say": "A"}, serve={}), PendingChange(("media",), 2))
         with monkeypatch.context() as broken:
             broken.setattr("{}.{}".format(*WATCHERS[what][:2]), WATCHERS[what][2])
             await until(lambda: any(f"can't {what}" in line for line in said), "the failure")

@@ -36,12 +36,12 @@ async def test_process_that_was_stopped_is_not_running_until_it_goes_on(
         await until(lambda: status_of(supervisor)["hangs"], "the silence")
         assert set(status_of(supervisor)["hangs"]) == {"media"}
         assert f"pid {media} is stopped by a signal" in status_of(supervisor)["hangs"]["media"]
-        assert status_of(supervisor)["stopped"] == ["media"]
+        assert status_of(supervisor)["stopped"] == ("media",)
         assert shown(supervisor) == {"media": "hanging", "serve": "running"}
         assert pids(supervisor)["media"] == media, "told, and not ended"
         os.kill(media, signal.SIGCONT)
         await until(lambda: not status_of(supervisor)["hangs"], "the answer")
-        assert status_of(supervisor)["stopped"] == []
+        assert status_of(supervisor)["stopped"] == ()
         assert shown(supervisor)["media"] == "running"
         assert said == ["media is there and does not answer", "media answers again"]
 
@@ -80,7 +80,7 @@ async def test_process_without_its_socket_is_reported_too(
         assert (
             f"has not answered at its control socket {paths.socket('media')}" in status_of(supervisor)["hangs"]["media"]
         )
-        assert status_of(supervisor)["stopped"] == []
+        assert status_of(supervisor)["stopped"] == ()
 
 
 async def test_process_whose_socket_another_one_answers_is_reported_too(

@@ -21,7 +21,7 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL
 from lkhub.supervise.watch.guard import Guard
-from lkhub.supervise.watch.router import Renewal, Trouble
+from lkhub.supervise.watch.router import Renewal
 from lkhub.wire.control import Outcome, RouterTrouble, StatusRequest
 from tests.supervise.conftest import MakeHub
 from tests.waiting import until
@@ -108,7 +108,7 @@ async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
     await renewal.look()
     assert home.asked == [DUE]
     assert read_router(paths) == FRESH
-    assert (said, renewal.as_json()) == ([], None)
+    assert (said, renewal.trouble) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,12 @@ async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
     write_router(paths, FRESH)
     home.way = None
     await renewal.look()
-    assert renewal.as_json() == {"detail": "this machine has no router", "since": NOW, "ends": 0.0}
+    assert renewal.trouble == RouterTrouble("this machine has no router", NOW, 0.0)
     home.way = HOME
     home.asked.clear()
     await renewal.look()
     assert home.asked == [FRESH]
-    assert renewal.as_json() is None
+    assert renewal.trouble is None
     assert said[-1] == "the router's port mappings are in order again"
 
 
@@ -225,7 +225,7 @@ async def test_failure_is_said_once_and_tried_less_and_less_often(
         await renewal.look()
     assert home.asked == [DUE] * 2, "at once, and again after a while"
     assert said == ["the router's port mappings were not renewed: the router stopped answering"]
-    assert renewal.as_json() == {"detail": "the router stopped answering", "since": NOW, "ends": DUE.ends}
+    assert renewal.trouble == RouterTrouble("the router stopped answering", NOW, DUE.ends)
     assert read_router(paths) == DUE
 
 
@@ -236,14 +236,14 @@ async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal,
     renewal.clock = lambda: NOW + USUAL.router_ask
     home.refuse(MachineError("it does not answer"))
     await renewal.look()
-    assert renewal.trouble == Trouble("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
+    assert renewal.trouble == RouterTrouble("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
 
 
 async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
     write_router(paths, OLD)
     home.refuse(host_router.RefusedError("the port is taken"))
     await renewal.look()
-    assert renewal.trouble == Trouble("the port is taken", NOW, None)
+    assert renewal.trouble == RouterTrouble("the port is taken", NOW, None)
 
 
 async def test_what_works_again_is_said(

@@ -249,12 +249,12 @@ async def test_who_writes_a_log_that_is_gone_is_known_though_the_clock_was_set(
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_hub(media={}, serve={}))
         watchers_of(supervisor).state_directory.notice_removal(time.time() + 86_400)
-        assert status_of(supervisor)["removed"]["logs"] == ["media", "serve"]
+        assert status_of(supervisor)["removed"]["logs"] == ("media", "serve")
         serve = pids(supervisor)["serve"]
         assert serve is not None
         os.kill(serve, signal.SIGKILL)
         await until(lambda: pids(supervisor)["serve"] not in (None, serve), "the next one")
-        assert status_of(supervisor)["removed"]["logs"] == ["media"]
+        assert status_of(supervisor)["removed"]["logs"] == ("media",)
 
 
 def test_own_log_that_was_removed_is_written_anew_and_another_stays(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""What the supervisor knows of a hub, collected from where each thing is known."""
+
+import os
+
+from lkhub.host import files
+from lkhub.supervise.child import Child, ShownState
+from lkhub.supervise.supervisor import Supervisor
+from lkhub.supervise.watch.watchers import Watchers
+from lkhub.wire.control import HubReport, ProcessReport
+
+
+def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
+    """All but what the processes say of themselves."""
+    children = tuple(supervisor.children.values())
+    silent = {child.plan.name: silence for child in children if (silence := watchers.hanging.find(child))}
+    move, pending, wanted = watchers.addresses.move, supervisor.pending, supervisor.wanted
+    return HubReport(
+        pid=os.getpid(),
+        processes=tuple(_report_process(child, child.plan.name in silent) for child in children),
+        failures={child.plan.name: child.last_failure for child in children},
+        refused=watchers.certificates.refused,
+        unrecorded={child.plan.name: child.unrecorded for child in children if child.unrecorded},
+        hangs={name: silence.hangs for name, silence in silent.items()},
+        stopped=tuple(name for name, silence in silent.items() if silence.stopped),
+        removed=watchers.state_directory.removal,
+        pending=pending is not None,
+        waits=pending.change if pending else None,
+        moved=move.what if move else "",
+        lost=move.lost if move else None,
+        spec=wanted.spec if wanted else None,
+        digest=files.digest(wanted.raw) if wanted else None,
+        router=watchers.router.trouble,
+        troubles=watchers.guard.troubles,
+    )
+
+
+def _report_process(child: Child, hangs: bool) -> ProcessReport:
+    state: ShownState = "hanging" if hangs else child.state
+    return ProcessReport(
+        name=child.plan.name,
+        pid=child.process.pid if child.process else None,
+        state=state,
+        since=child.since,
+        restarts=child.restarts,
+        roles=child.plan.roles,
+        done=child.done,
+    )
