@@ -69,7 +69,7 @@ def _recognise(paths: StatePaths, running: Running) -> Left | None:
     mark = _read_words(paths, running.argv) if running.mark is None else _read_mark(running.mark)
     if mark is None or not _is_of(paths, mark.root):
         return None
-    plan = replace(mark.plan, drain=_find_drain(paths, mark.plan))
+    plan = replace(mark.plan, drain=_find_drain(paths, mark))
     identity = Identity(running.process, paths.root, plan, mark.fingerprint, running.since, unknown=mark.unknown)
     return Left(identity, adoptable=running.session == running.process.pid)
 
@@ -100,11 +100,13 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
     return Mark(paths.root, keep_calls(plan), UNKNOWN, unknown)
 
 
-def _find_drain(paths: StatePaths, plan: ProcessPlan) -> int | None:
-    """What is in force: another limit is no reason to start a process again, so its mark may have an earlier one."""
+def _find_drain(paths: StatePaths, mark: Mark) -> int | None:
+    """What is in force: another limit is no reason to start a process again, so its mark may have an earlier one. The
+    limit of the spec is that of the process that knows the participants."""
     applied = load_applied(paths)
     drain = applied.drain if applied else None
-    return drain if plan.drain is not None and drain is not None and drain >= 0 else plan.drain
+    is_the_specs = mark.plan.knows_participants or "knows_participants" in mark.unknown
+    return drain if is_the_specs and drain is not None and drain >= 0 else mark.plan.drain
 
 
 def _without_descriptors(argv: tuple[str, ...]) -> tuple[str, ...]:
