@@ -4,16 +4,16 @@ The configuration is JSON, every key optional:
     say         a line for its log
     exit        end at once with this code
     deaf        ignore SIGTERM
-    drains      be told for how long to drain, and write it down: without, as engines of the first version
+    drains      accept and print the time limit of a drain; without it, act as an engine of the first version
     binds       a TCP port at 127.0.0.1
-    draining    say that an earlier supervisor was stopping it
+    draining    report that an earlier supervisor was stopping it
     never_ready bind no control socket
-    rooms       what `/status` tells: `[{"name", "participants"}]`
-    seen        what it tells of clients on other machines: `{path: {"at", "address"}}`
-    unproven    what it tells, in the same form, of clients whom it sent to first
-    relayed     how many people it tells to connect again
-    refuse      answer a `/reload` that finds this with 422 and this message
-    garble      answer a `/reload` that finds this with these words
+    rooms       the rooms in `/status`: `[{"name", "participants"}]`
+    seen        the clients on other machines in `/status`: `{path: {"at", "address"}}`
+    unproven    the clients that it sent to first, in the same form
+    relayed     how many participants it tells to connect again
+    refuse      answer a `/reload` that reads this key with 422 and this message
+    garble      answer a `/reload` that reads this key with this text
     die_when    a path: end with code 7 as soon as it exists
 """
 
@@ -91,7 +91,7 @@ def main() -> None:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            with contextlib.suppress(ConnectionError):  # whoever asked did not wait
+            with contextlib.suppress(ConnectionError):  # the client did not wait
                 config = answer(connection, config, arguments["--config"])
     sys.exit(7)
 

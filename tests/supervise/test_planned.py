@@ -1,4 +1,4 @@
-"""Processes that no part of lkhub knows by name: all that is done for them stands in their plans."""
+"""Processes with names that are unknown to lkhub: the supervisor acts only on their plans."""
 
 import json
 import os
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 CANARY, FROM_FILE = "canary-7f3e9a-of-the-environment", "canary-51bd02-of-a-file"
 
-# It answers at its URL with where and as whom it runs, and with what it was told by its environment.
+# At its URL it reports its folder, its user and its environment.
 SERVER = """
 import http.server, json, os, signal, sys
 
