@@ -11,16 +11,25 @@ from lkhub.errors import describe_error
 from lkhub.host.control import find_server
 from lkhub.host.files import identify
 from lkhub.supervise.control_server import Handlers, serve_control
+from lkhub.supervise.timings import USUAL, Timings
 
 
 class Answering:
     """Serves the control socket `path`, again where it has ended or somebody has removed it."""
 
-    def __init__(self, path: str, handlers: Handlers, tasks: anyio.abc.TaskGroup, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        handlers: Handlers,
+        tasks: anyio.abc.TaskGroup,
+        say: Callable[[str], None],
+        timings: Timings = USUAL,
+    ) -> None:
         self._path = path
         self._handlers = handlers
         self._tasks = tasks
         self._say = say
+        self._timings = timings
         self._served: tuple[int, int] | None = None
         self._looking = anyio.Lock()
 
@@ -40,7 +49,7 @@ class Answering:
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         started = _Started(task_status)
         try:
-            await serve_control(self._path, self._handlers, task_status=started)
+            await serve_control(self._path, self._handlers, self._timings, task_status=started)
         except Exception as error:
             if not started.told:
                 raise

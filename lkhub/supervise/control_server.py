@@ -19,6 +19,7 @@ from lkhub import __version__
 from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError, describe_error, is_refusal
 from lkhub.host import files
 from lkhub.source.typed import MissingKeyError
+from lkhub.supervise.timings import USUAL, Timings
 from lkhub.wire.control import (
     JSON,
     JSON_LINES,
@@ -43,14 +44,13 @@ Handler = Callable[[Any, Tell], Awaitable[object]]
 # Each takes its own class of request, which the type of a mapping can't say.
 Handlers: TypeAlias = Mapping[type[Request[Any]], Handler]
 
-# A command reads what it asked for; one that doesn't (Ctrl-Z) must not keep the supervisor from ending.
-SEND_SECONDS = 5.0
-
 _CODES = {InputError.exit_code: 400, UnwellError.exit_code: 409, MachineError.exit_code: 503, EXIT_BUG: 500}
 """The status of an answer that is a failure, by lkhub's exit code."""
 
 
-async def serve_control(path: str, handlers: Handlers, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+async def serve_control(
+    path: str, handlers: Handlers, timings: Timings = USUAL, *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
     """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory,
     so a socket that is there is left over."""
     files.remove(path)
@@ -58,7 +58,7 @@ async def serve_control(path: str, handlers: Handlers, *, task_status: anyio.abc
     listener = await anyio.create_unix_listener(path, mode=0o600)
     task_status.started()
     async with listener:
-        await listener.serve(lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}))
+        await listener.serve(lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}, timings.send))
 
 
 async def _ping(_: Ping, __: Tell) -> Pong:
@@ -153,7 +153,7 @@ class _Answer:
     code: int = 200
 
 
-async def _answer(exchange: _Exchange, handlers: Handlers) -> None:
+async def _answer(exchange: _Exchange, handlers: Handlers, seconds: float) -> None:
     answer: _Answer | None = None
     async with exchange.stream:
         try:
@@ -173,7 +173,7 @@ async def _answer(exchange: _Exchange, handlers: Handlers) -> None:
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
-                with anyio.move_on_after(SEND_SECONDS, shield=True):
+                with anyio.move_on_after(seconds, shield=True):
                     await exchange.finish(answer)
 
 

@@ -55,7 +55,7 @@ async def run_hub(
             supervisor.shared.use_environ(hub.environ)
             await adopt(supervisor, hub.plan.processes)
             handlers: dict[type[Request[Any]], Handler] = {}
-            answering = Answering(paths.control, handlers, supervisor.tasks, say)
+            answering = Answering(paths.control, handlers, supervisor.tasks, say, timings)
             watchers = Watchers(supervisor, lock, answering)
             handlers |= _make_handlers(supervisor, watchers)
             try:

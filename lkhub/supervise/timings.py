@@ -20,6 +20,9 @@ class Timings:
     # and within this where the machine is busy.
     answer: float = 5.0
 
+    # A command reads what it asked for. One that doesn't (Ctrl-Z) must not keep the supervisor from ending.
+    send: float = 5.0
+
     # What a process that is ready may take to say how it is. One that is well answers in milliseconds.
     status: float = 2.0
 

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from lkhub.host.control import ask
 from lkhub.supervise.control_server import Handler, Handlers, Tell, serve_control
+from lkhub.supervise.timings import USUAL, Timings
 from lkhub.wire.control import Answer, Request
 
 
@@ -40,11 +41,11 @@ async def echo(request: Echo, _: Tell) -> Said:
 
 
 @asynccontextmanager
-async def serving(path: str, work: Handler = echo) -> AsyncIterator[None]:
+async def serving(path: str, work: Handler = echo, timings: Timings = USUAL) -> AsyncIterator[None]:
     """A supervisor's end of the control socket."""
     handlers: Handlers = {Echo: echo, Work: work}
     async with anyio.create_task_group() as tasks:
-        await tasks.start(serve_control, path, handlers)
+        await tasks.start(serve_control, path, handlers, timings)
         yield
         tasks.cancel_scope.cancel()
 

@@ -11,6 +11,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.supervise import answering
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.control_server import serve_control
+from lkhub.supervise.timings import Timings
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -22,10 +23,10 @@ async def test_socket_that_ends_by_an_error_is_opened_again(
     """As when no file descriptor is left for a new connection."""
     lives: list[anyio.Event] = []
 
-    async def serve(path: str, handlers: Any, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def serve(path: str, handlers: Any, timings: Timings, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         lives.append(anyio.Event())
         async with anyio.create_task_group() as tasks:
-            await tasks.start(serve_control, path, handlers)
+            await tasks.start(serve_control, path, handlers, timings)
             task_status.started()
             await lives[-1].wait()
             raise OSError(24, "Too many open files")
@@ -49,9 +50,9 @@ async def test_two_that_miss_it_open_it_once(
 ) -> None:
     opened: list[str] = []
 
-    async def serve(path: str, handlers: Any, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    async def serve(path: str, handlers: Any, timings: Timings, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         opened.append(path)
-        await serve_control(path, handlers, task_status=task_status)
+        await serve_control(path, handlers, timings, task_status=task_status)
 
     monkeypatch.setattr(answering, "serve_control", serve)
     async with anyio.create_task_group() as tasks:

@@ -19,10 +19,11 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.change import Change
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 from tests.kit.ports import free_port
-from tests.supervise.conftest import IN_A_CALL, MakeHub, pids, supervising
+from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, pids, states, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -143,3 +144,52 @@ async def test_port_that_a_process_of_the_hub_holds_is_free_for_the_next_one(
         finally:
             await supervisor.stop("replace")
             os.killpg(media.pid, signal.SIGKILL)
+
+
+STEPS = ["_write", "_reload", "_stop_old", "_close_sockets", "_start_new"]
+
+
+@pytest.mark.parametrize("error", [MachineError("no luck"), RuntimeError("a bug"), OSError(28, "full")], ids=repr)
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("step", STEPS)
+async def test_failure_in_any_step_is_undone_as_a_whole(
+    paths: StatePaths,
+    said: list[str],
+    make_hub: MakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    begun: bool,
+    error: Exception,
+) -> None:
+    """Whether the step has done its work or not: what ran before runs, with its files and its environment."""
+    good = replace(make_hub(media={}, serve={}, edge={"say": "old"}), environ={"TOKEN": "old"})
+    wanted = make_hub(media={"say": "new"}, relay={}, edge={"say": "new"})
+    wanted = replace(wanted, environ={"TOKEN": "new"}, files={**wanted.files, paths.render("new"): "x"})
+    take_step = getattr(Change, step)
+
+    def fail(change: Change, *given: Any) -> Any:
+        async def fail_later() -> None:
+            if begun:
+                await take_step(change, *given)
+            raise error
+
+        if step not in ("_write", "_close_sockets"):
+            return fail_later()
+        if begun:
+            take_step(change, *given)
+        raise error
+
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(good)
+        edge = pids(supervisor)["edge"]
+        with monkeypatch.context() as failing:
+            failing.setattr(Change, step, fail)
+            with pytest.raises(type(error)):
+                await supervisor.apply(wanted, now=True)
+        assert states(supervisor) == {"media": "running", "serve": "running", "edge": "running"}
+        assert pids(supervisor)["edge"] == edge, "it was reloaded at most"
+        assert {path: Path(path).read_text() for path in good.files} == good.files
+        assert not os.path.exists(paths.render("new"))
+        assert supervisor.shared.environ == {"TOKEN": "old"}
+        assert {process.pid for process in list_running(paths)} == set(pids(supervisor).values())
+        assert await supervisor.apply(good) == Outcome(())

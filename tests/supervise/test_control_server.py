@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+from dataclasses import replace
 from http.client import HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import MAX_INPUT_BYTES
-from lkhub.supervise import control_server as server_module
 from lkhub.supervise.control_server import Handler, Tell, serve_control
+from lkhub.supervise.timings import USUAL
 from lkhub.wire.control import JSON_LINES, MAX_REQUEST_BYTES, Ping, Pong
 from lkhub.wire.message import VERSION
 from tests.supervise.talking import Echo, Said, Work, request, serving
@@ -293,8 +294,8 @@ async def test_request_of_a_client_that_left_early_is_not_executed(path: str) ->
         assert len(asked) == 1
 
 
-async def test_client_that_does_not_read_prevents_no_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "SEND_SECONDS", 0.05)
+async def test_client_that_does_not_read_prevents_no_end(path: str) -> None:
+    quick = replace(USUAL, send=0.05)
     told = anyio.Event()
 
     async def work(_: Work, __: Tell) -> Said:
@@ -302,7 +303,7 @@ async def test_client_that_does_not_read_prevents_no_end(path: str, monkeypatch:
         return Said("x" * 10_000_000)
 
     with anyio.fail_after(10):
-        async with serving(path, work), await anyio.connect_unix(path) as connection:
+        async with serving(path, work, quick), await anyio.connect_unix(path) as connection:
             await connection.send(http("/work"))
             await told.wait()
 
