@@ -247,7 +247,16 @@ def test_service_carries_nothing_that_makes_a_plan(graph: grimp.ImportGraph) -> 
     """This process runs as long as the hub does, and starts with it: its imports always cost memory and time."""
     carried = graph.find_upstream_modules("lkhub.service", as_package=True)
     carried |= graph.find_upstream_modules("lkhub.cli.serve")
-    unused = ("lkhub.plan", "lkhub.prepare.hub", "lkhub.spec", "lkhub.supervise", "lkhub.health", "psutil", "ruamel")
+    unused = (
+        "lkhub.findings",
+        "lkhub.plan",
+        "lkhub.prepare.hub",
+        "lkhub.spec",
+        "lkhub.supervise",
+        "lkhub.checks",
+        "psutil",
+        "ruamel",
+    )
     found = {module for module in carried for package in unused if is_below(module, package)}
     assert found <= {"lkhub.spec", "lkhub.secret"}
 

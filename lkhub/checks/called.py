@@ -13,15 +13,16 @@ class CalledHub:
     """The hub that was called: this machine's own, by the record of what is in force, or somebody else's, of which
     nothing is known.
 
-    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is where
-    the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application does. `ports`
-    are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told for TURN over TLS,
-    and `turn_door` the edge's own port for it, which a proxy may lead to (mode external). `others` are TURN servers of
-    others that its spec names (turn.external), as `host:port`. `given_tokens`: they were not made here and now.
-    `unannounced`: the address of a proxy that lately led TURN over TLS to the hub without saying where its clients are.
-    `uncertified`: why it has no certificate for its name. `closed` are ports that this machine's own firewall closes to
-    clients, as `7882/udp`, each with the finding that says so. So are `astray` the names that lead to other machines
-    alone, `down` the processes that do not stay up, and `full` the paths whose relay has nothing left.
+    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is
+    where the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application
+    does. `ports` are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told
+    for TURN over TLS, and `turn_door` the edge's own port for it, which a proxy may lead to (mode external).
+    `others` are TURN servers of others that its spec names (turn.external), as `host:port`. `given_tokens`: they
+    were not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub
+    without saying where its clients are. `uncertified`: why it has no certificate for its name. `closed` are ports
+    that this machine's own firewall closes to clients, as `7882/udp`, each with the finding that says so. So are
+    `astray` the names that lead to other machines alone, `down` the processes that do not stay up, `hanging` those
+    that did not answer when the calls were made, and `full` the paths whose relay has nothing left.
     """
 
     reach: str = ""
@@ -39,6 +40,7 @@ class CalledHub:
     closed: Mapping[str, Ref] = field(default_factory=dict)
     astray: Mapping[str, Ref] = field(default_factory=dict)
     down: Mapping[str, Ref] = field(default_factory=dict)
+    hanging: Mapping[str, Ref] = field(default_factory=dict)
     full: Mapping[str, Ref] = field(default_factory=dict)
 
     def within(self, around: Surroundings) -> "CalledHub":

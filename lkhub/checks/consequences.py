@@ -27,12 +27,24 @@ _GONE = ("refused", "gateway")
 # What is seen of media that is down, through the edge that answers for it, or by a call that had begun.
 _NO_MEDIA = ("hub-media-down", "http-closed", "signal-ended", "no-reply")
 
+# What is seen of a process that hangs: its connections are accepted by the kernel.
+_HANGS = {
+    "media": ("http-silent", "signal-silent", "hub-media-down", "no-reply"),
+    "edge": ("tls-silent", "http-silent"),
+    "relay": ("turn-silent",),
+}
+
 
 def explain_by_others(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
     """The findings of which the failure of one path is a consequence."""
     if hub.is_of_others(result):
         return ()
-    return _explain_name(result, hub) or _explain_process(result, hub) or _explain_full(result, hub)
+    return (
+        _explain_name(result, hub)
+        or _explain_process(result, hub)
+        or _explain_silence(result, hub)
+        or _explain_full(result, hub)
+    )
 
 
 def _explain_name(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
@@ -54,6 +66,12 @@ def _explain_process(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
     if result.reason == "gateway" and hub.is_proxied:
         return _pick(hub.down, "edge")
     return _pick(hub.down, "media") if result.reason in _NO_MEDIA else ()
+
+
+def _explain_silence(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
+    if hub.is_proxied and result.reason == "tls-silent" and not is_turn(result):
+        return ()  # the proxy ends TLS
+    return tuple(ref for name, ref in hub.hanging.items() if result.reason in _HANGS.get(name, ()))[:1]
 
 
 def _explain_full(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:

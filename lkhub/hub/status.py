@@ -154,12 +154,15 @@ class HubStatus:
         called = describe_called(self.applied, told.edge, now).within(self.around)
         relay = tuple(check_relay(told.relay, told.edge, called.tls, now, self.runs_in))
         full = (finding for finding in relay if finding.severity == "error")
-        called = replace(called, down=_name_refs(down), full=_name_refs(full))
+        hanging = tuple(check_hanging(told.hangs, self._stopped))
+        # What began after the calls does not explain them.
+        before = (f for f in hanging if verified and told.silent.get(f.subject, verified.at) < verified.at)
+        called = replace(called, down=_name_refs(down), hanging=_name_refs(before), full=_name_refs(full))
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *down,
-            *check_hanging(told.hangs, self._stopped),
+            *hanging,
             *check_removed(told.removed),
             *check_records(told.unrecorded),
             *check_watchers(told.troubles),

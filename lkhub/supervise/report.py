@@ -21,6 +21,7 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
         refused=watchers.certificates.refused,
         unrecorded={child.plan.name: child.unrecorded for child in children if child.unrecorded},
         hangs={name: silence.hangs for name, silence in silent.items()},
+        silent={name: silence.at for name, silence in silent.items()},
         stopped=tuple(name for name, silence in silent.items() if silence.stopped),
         removed=watchers.state_directory.removal,
         pending=pending is not None,

@@ -52,6 +52,26 @@ def test_process_that_is_down_explains_what_is_seen_of_it_alone(
     assert causes(result, replace(hub, down=others)) == []
 
 
+HANGING = {name: Ref("process-hangs", name) for name in ("media", "edge", "relay")}
+
+
+@pytest.mark.parametrize(
+    ("hub", "result", "process"),
+    [
+        (OWN, fail("udp", "http", "hub-media-down"), "media"),
+        (BARE, fail("udp", "http", "http-silent"), "media"),
+        (OWN, fail("udp", "tls", "tls-silent"), "edge"),
+        (OWN, fail("turn-udp", "connect", "turn-silent"), "relay"),
+        (PROXIED, fail("udp", "tls", "tls-silent"), None),
+        (OWN, fail("udp", "tcp", "refused"), None),
+        (OWN, fail("udp", "tls", "expired"), None),
+    ],
+)
+def test_process_that_hangs_explains_silence_alone(hub: CalledHub, result: PathResult, process: str | None) -> None:
+    hanging = {process: HANGING[process]} if process else HANGING
+    assert causes(result, replace(hub, hanging=hanging)) == ([f"process-hangs {process}"] if process else [])
+
+
 def test_name_that_leads_elsewhere_explains_calls_that_went_by_it() -> None:
     astray = {name: Ref("name-leads-elsewhere", name) for name in ("rtc.example.com", "turn.example.com")}
     own = {"rtc.example.com": astray["rtc.example.com"]}

@@ -207,3 +207,12 @@ def test_processes_that_are_down_are_the_causes_of_what_fails_without_them() -> 
     media, path = status.find()
     assert (media.code, path.code, path.depends_on) == ("process-fails", "path-fails", (media.ref,))
     assert status.as_json()["findings"][1]["depends_on"] == ["process-fails"]
+
+
+@pytest.mark.parametrize(("silent", "causes"), [(199.0, ["process-hangs"]), (201.0, [])])
+def test_process_explains_calls_only_if_it_hung_before_them(silent: float, causes: list[str]) -> None:
+    failed = replace(GOOD, paths=(PathResult("udp", False, "http", "no answer", reason="http-silent"),))
+    told = supervised(process(), hangs={"media": "it is stopped"}, silent={"media": silent})
+    status = HubStatus(replace(APPLIED, tls="off", reach="local"), told, (), failed)
+    [path] = [finding for finding in status.find() if finding.code == "path-fails"]
+    assert [ref.code for ref in path.depends_on] == causes

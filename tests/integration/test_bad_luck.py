@@ -160,6 +160,12 @@ def test_media_that_was_stopped_is_shown_with_the_remedy(running: Hub) -> None:
         [finding] = status["findings"]
         assert (finding["code"], finding["fix"][0]["command"]) == ("process-hangs", f"kill -CONT {media}")
         assert status["hub"]["state"] == "degraded"
+        assert running.run("verify").returncode == 1
+        by_code = {finding["code"]: finding for finding in running.findings()}
+        assert by_code["path-fails"]["depends_on"] == ["process-hangs"]
+        shown = running.run("status").stderr
+        assert "error: media is there and does not answer [process-hangs]" in shown
+        assert "\n  so: no call gets through on the paths udp and turn-udp [path-fails]" in shown
     finally:
         os.kill(media, signal.SIGCONT)
     wait_until(lambda: running.status()["hub"]["state"] == "running", "its answer")
