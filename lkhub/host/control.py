@@ -18,7 +18,7 @@ from lkhub.errors import HubError, MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
 from lkhub.source.json_text import parse_json
-from lkhub.source.typed import MissingKeyError, unpack
+from lkhub.source.typed import MissingKeyError, pack, unpack
 from lkhub.wire.control import (
     JSON,
     JSON_LINES,
@@ -176,11 +176,13 @@ def _await_home(path: str) -> bool:
 
 
 def _write_request(request: Request[Any], accept: str) -> bytes:
-    body = dump_message(request).encode() if request.method == "POST" else b""
+    body, path = (dump_message(request).encode() if request.method == "POST" else b""), request.path
     if len(body) > MAX_REQUEST_BYTES:
         raise describe_too_long()
+    if request.method == "GET" and (query := "&".join(f"{key}={value}" for key, value in pack(request).items())):
+        path = f"{path}?{query}"
     head = (
-        f"{request.method} {request.path} HTTP/1.0\r\n"
+        f"{request.method} {path} HTTP/1.0\r\n"
         f"Host: control\r\nAccept: {accept}\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

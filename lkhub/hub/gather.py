@@ -22,7 +22,7 @@ from lkhub.state.asker import read_asker
 from lkhub.state.outside import read_sightings
 from lkhub.state.root_change import read_root_change
 from lkhub.state.verified import read_verified
-from lkhub.wire.control import Answer, HubReport, ProcessReport, Request, StatusRequest
+from lkhub.wire.control import Answer, HubReport, Ping, ProcessReport, Request, StatusRequest
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0
@@ -77,7 +77,8 @@ def _ask_settled(paths: StatePaths) -> HubReport | None:
 
 def refresh_sightings(paths: StatePaths) -> Sightings:
     """Which paths clients on other machines have used. A supervisor brings its record up to date before it answers."""
-    is_running(paths)
+    with contextlib.suppress(NotRunningError):
+        ask(paths.control, StatusRequest(max_age=0.0))
     return read_sightings(paths)
 
 
@@ -109,7 +110,7 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
     began = heard = time.monotonic()
     while missing and (waited := time.monotonic() - began) < CERTIFICATE_SECONDS:
         try:
-            if edge := ask(paths.control, StatusRequest()).edge:
+            if edge := ask(paths.control, StatusRequest(max_age=0.0)).edge:
                 missing, heard = set(edge.pending), time.monotonic()
         except NotRunningError as error:
             if not error.busy:
@@ -155,7 +156,7 @@ def ask_running(
 def is_running(paths: StatePaths) -> bool:
     """Whether a supervisor answers."""
     try:
-        ask(paths.control, StatusRequest())
+        ask(paths.control, Ping())
     except NotRunningError:
         return False
     return True

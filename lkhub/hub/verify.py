@@ -78,7 +78,7 @@ def read_called(paths: StatePaths) -> CalledHub:
 
 def _ask_supervisor(paths: StatePaths) -> HubReport:
     with suppress(NotRunningError):
-        return ask(paths.control, StatusRequest())
+        return ask(paths.control, StatusRequest(max_age=0.0))
     return NOT_TOLD
 
 

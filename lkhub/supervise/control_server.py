@@ -4,6 +4,7 @@ h11 reads and writes the HTTP. It is there already, as part of the client that a
 """
 
 import contextlib
+import json
 import math
 import select
 from collections.abc import Awaitable, Callable, Mapping
@@ -71,8 +72,17 @@ class _Asked:
 
     method: str
     path: str
+    query: str
     lines: bool
     body: bytes
+
+    @property
+    def request(self) -> str | bytes:
+        """The request as JSON. That of a GET is in its query, as numbers."""
+        if self.method != "GET":
+            return self.body or "{}"
+        pairs = (part.partition("=") for part in self.query.split("&") if part)
+        return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, _, value in pairs) + "}"
 
 
 @dataclass
@@ -109,8 +119,8 @@ class _Exchange:
         if head is None or not isinstance(event, h11.EndOfMessage):
             raise anyio.EndOfStream
         self.lines = JSON_LINES in dict(head.headers).get(b"accept", b"").decode("latin-1")
-        path = head.target.decode("latin-1").partition("?")[0]
-        return _Asked(head.method.decode("latin-1"), path, self.lines, body)
+        path, _, query = head.target.decode("latin-1").partition("?")
+        return _Asked(head.method.decode("latin-1"), path, query, self.lines, body)
 
     def has_left(self) -> bool:
         """Whether the command does not wait for its answer any more. A command that has told its user that this
@@ -210,7 +220,7 @@ def _read_request(asked: _Asked, handlers: Handlers) -> Request[Any]:
     if kind is None:
         raise describe_unknown(f"{asked.method} {asked.path}")
     try:
-        return parse_message(kind, asked.body or b"{}")
+        return parse_message(kind, asked.request)
     except MissingKeyError as error:
         raise describe_missing(error.key) from None
     except ValueError:

@@ -7,10 +7,11 @@ from lkhub.supervise.child import Child, ShownState
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.watchers import Watchers
 from lkhub.wire.control import HubReport, ProcessReport
+from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
 
 def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
-    """All but what the processes say of themselves."""
+    """What is in memory. What the processes say of themselves is as old as `ages` says."""
     children = tuple(supervisor.children.values())
     silent = {child.plan.name: silence for child in children if (silence := watchers.hanging.find(child))}
     move, pending, wanted = watchers.addresses.move, supervisor.pending, supervisor.wanted
@@ -32,6 +33,10 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
         digest=files.digest(wanted.raw) if wanted else None,
         router=watchers.router.trouble,
         troubles=watchers.guard.troubles,
+        media=watchers.reports.find(MediaStatus),
+        edge=watchers.reports.find(EdgeStatus),
+        relay=watchers.reports.find(RelayStatus),
+        ages=watchers.reports.list_ages(),
     )
 
 

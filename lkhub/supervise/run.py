@@ -16,7 +16,6 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
-from lkhub.supervise.child import Child
 from lkhub.supervise.control_server import Handler, Handlers, Tell
 from lkhub.supervise.report import report_hub
 from lkhub.supervise.shared import Say
@@ -169,21 +168,11 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
     # Changes are made in the order in which they were asked for: what was asked for last is what stays.
     changing = anyio.Lock()
 
-    async def status(_: StatusRequest, __: Tell) -> HubReport:
-        told: dict[str, object] = {}
-
-        async def ask(child: Child) -> None:
-            if answer := await child.ask_status():
-                told[child.plan.engine] = answer
-
+    async def status(request: StatusRequest, _: Tell) -> HubReport:
         # A process that hangs must not keep `status` from saying so.
         with anyio.move_on_after(supervisor.shared.timings.status):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(watchers.look_outside)
-                for child in supervisor.children.values():
-                    if child.plan.engine:
-                        tasks.start_soon(ask, child)
-        return report_hub(supervisor, watchers).with_told(told)
+            await watchers.look_outside(request.max_age)
+        return report_hub(supervisor, watchers)
 
     async def apply(request: ApplyRequest, tell: Tell) -> Outcome:
         if changing.locked():

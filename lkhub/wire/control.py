@@ -1,18 +1,17 @@
 """What commands ask of the running supervisor, and what it answers. Times are epoch seconds.
 
 HTTP over the Unix socket `control` of the state directory, as the engine's processes have it: `lkhub.host.control` is
-the client, `lkhub.supervise.control_server` the server. A request is the body of a POST, or has none and is a GET. The
-answer is one JSON object. With `Accept: application/x-ndjson` it is the last line of several, and before it come lines
-of `Progress`. An answer that is a failure has the key `error`.
+the client, `lkhub.supervise.control_server` the server. A request is the JSON body of a POST, or the query of a GET, as
+`/status?max_age=0`. The answer is one JSON object. With `Accept: application/x-ndjson` it is the last line of several,
+and before it come lines of `Progress`. An answer that is a failure has the key `error`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lkhub import __version__
 from lkhub.errors import InputError
-from lkhub.source.typed import unpack
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
 Answer = TypeVar("Answer")
@@ -142,15 +141,6 @@ class HubReport:
     relay: RelayStatus | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
 
-    def with_told(self, told: Mapping[str, object]) -> "HubReport":
-        """With what the programs of the engine have answered, by program. Raises ValueError as `unpack` does."""
-        return replace(
-            self,
-            media=unpack(MediaStatus, told["media"]) if "media" in told else None,
-            edge=unpack(EdgeStatus, told["edge"]) if "edge" in told else None,
-            relay=unpack(RelayStatus, told["relay"]) if "relay" in told else None,
-        )
-
 
 NOT_TOLD = HubReport(0, ())
 """Where no supervisor runs."""
@@ -158,11 +148,14 @@ NOT_TOLD = HubReport(0, ())
 
 @dataclass(frozen=True)
 class StatusRequest(Request[HubReport]):
-    """What the supervisor knows."""
+    """What the supervisor knows. What the processes say of themselves it has in memory; it asks them again where that
+    is older than `max_age` seconds, and waits two seconds at most for it."""
 
     method = "GET"
     path = "/status"
     answer = HubReport
+
+    max_age: float = 1.0
 
 
 @dataclass(frozen=True)

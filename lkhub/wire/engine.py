@@ -89,14 +89,21 @@ class MediaConnections:
 
 
 @dataclass(frozen=True)
-class MediaStatus:
-    """`GET /status` of media. `seen` are uses of paths that prove the way in, `unproven` those that do not."""
+class ProcessStatus:
+    """`GET /status` of any process of the engine. `seen` are uses of paths that prove the way in, `unproven` those that
+    do not."""
 
     pid: int
     state: str
-    rooms: tuple[Room, ...] = ()
     seen: Uses = field(default_factory=dict)
     unproven: Uses = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MediaStatus(ProcessStatus):
+    """Media's."""
+
+    rooms: tuple[Room, ...] = ()
     connections: MediaConnections = field(default_factory=MediaConnections)
     sends: Sends | None = None
 
@@ -132,15 +139,11 @@ class RelayPorts:
 
 
 @dataclass(frozen=True)
-class RelayStatus:
-    """`GET /status` of the relay, which knows of TURN over UDP."""
+class RelayStatus(ProcessStatus):
+    """The relay's, which knows of TURN over UDP."""
 
-    pid: int
-    state: str
     allocations: int = 0
     ports: RelayPorts | None = None
-    seen: Uses = field(default_factory=dict)
-    unproven: Uses = field(default_factory=dict)
     sends: Sends | None = None
 
 
@@ -186,11 +189,9 @@ class StreamRelay:
 
 
 @dataclass(frozen=True)
-class EdgeStatus:
-    """`GET /status` of the edge. `pending` are names for which there is neither a certificate nor a failure yet."""
+class EdgeStatus(ProcessStatus):
+    """The edge's. `pending` are names for which there is neither a certificate nor a failure yet."""
 
-    pid: int
-    state: str
     loaded_at: datetime | None = None
     certificates: tuple[Certificate, ...] = ()
     failures: tuple[CertificateFailure, ...] = ()
@@ -198,11 +199,10 @@ class EdgeStatus:
     connections: Connections | None = None
     unannounced: Unannounced | None = None
     relay: StreamRelay | None = None
-    seen: Uses = field(default_factory=dict)
-    unproven: Uses = field(default_factory=dict)
 
 
-EngineStatus = MediaStatus | RelayStatus | EdgeStatus
+STATUSES: Mapping[str, type[ProcessStatus]] = {"media": MediaStatus, "relay": RelayStatus, "edge": EdgeStatus}
+"""By the engine's program (lkhub.plan.process.EngineProgram)."""
 
 
 @dataclass(frozen=True)

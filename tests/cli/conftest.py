@@ -101,6 +101,7 @@ class FakeSupervisor:
             "apply": {"changed": [], "pending": False, "people": 0, "cut": 0},
             "restart": {"restarted": ["media"], "people": 0, "ways": []},
             "stop": {},
+            "ping": {},
         }
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -118,7 +119,7 @@ class FakeSupervisor:
                 line = reader.readline().decode()
                 if not line:  # it was only looked whether anything listens
                     continue
-                do, headers = line.split()[1].strip("/"), parse_headers(reader)
+                do, headers = line.split()[1].partition("?")[0].strip("/"), parse_headers(reader)
                 body = reader.read(int(headers["content-length"]))
                 self.asked.append({"do": do, **json.loads(body or "{}")})
                 connection.sendall(b"HTTP/1.1 200 \r\n\r\n" + json.dumps(self.answers[do]).encode() + b"\n")

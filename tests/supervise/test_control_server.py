@@ -135,6 +135,8 @@ NONSENSE = (
     (http("/echo", b"\xff"), 400),
     (http("/echo", b"[" * 5000), 400),
     (http("/echo", b'{"text": 1}'), 400),
+    (http("/ping?x", method="GET"), 400),
+    (http("/ping?x=y", method="GET"), 400),
     (http("/nope"), 400),
     (http("/echo", method="GET"), 400),
     (http("/ping", method="POST"), 400),

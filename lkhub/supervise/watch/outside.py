@@ -8,16 +8,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from lkhub.errors import MachineError
 from lkhub.plan.model import Plan, Sighting
 from lkhub.plan.paths import StatePaths
-from lkhub.source.typed import unpack
 from lkhub.state.outside import PathUse, PathUses, read_uses, write_uses
-
-if TYPE_CHECKING:  # it brings an HTTP client, and commands read the record without one
-    from lkhub.supervise.child import Child
+from lkhub.wire.engine import ProcessStatus
 
 
 def describe_paths(plan: Plan) -> dict[str, str]:
@@ -81,11 +77,10 @@ class Outside:
         if self.uses and not os.path.exists(self._paths.outside):
             self._write()
 
-    async def look(self, children: Mapping[str, "Child"]) -> None:
-        """Ask those who see clients."""
-        for child in list(children.values()):
-            if child.plan.sees_clients:
-                self._keep(merge(self.uses, _read_seen(await child.ask_status())))
+    def note(self, statuses: Iterable[ProcessStatus]) -> None:
+        """Keep which clients processes have seen."""
+        for status in statuses:
+            self._keep(merge(self.uses, _list_uses(status)))
 
     def _keep(self, uses: PathUses) -> None:
         if uses == self.uses:
@@ -98,11 +93,7 @@ class Outside:
             write_uses(self._paths, self.uses)
 
 
-def _read_seen(status: Any) -> list[tuple[str, Sighting]]:
-    """The uses of paths that a process tells of, as far as this version can read them."""
-    seen: list[tuple[str, Sighting]] = []
-    for key, proven in (("seen", True), ("unproven", False)):
-        with contextlib.suppress(ValueError, LookupError, TypeError):
-            told = unpack(dict[str, Sighting], status[key])
-            seen += [(path, replace(sighting, proven=proven)) for path, sighting in told.items()]
-    return seen
+def _list_uses(status: ProcessStatus) -> list[tuple[str, Sighting]]:
+    """The uses of paths that a process tells of."""
+    proven = [(path, Sighting(use.at, use.address)) for path, use in status.seen.items()]
+    return [*proven, *((path, Sighting(use.at, use.address, proven=False)) for path, use in status.unproven.items())]

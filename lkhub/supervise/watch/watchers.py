@@ -16,6 +16,7 @@ from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.hanging import Hanging
 from lkhub.supervise.watch.logs import rotate_logs
 from lkhub.supervise.watch.outside import Outside
+from lkhub.supervise.watch.reports import Reports
 from lkhub.supervise.watch.router import Renewal
 from lkhub.supervise.watch.state_directory import StateDirectory
 
@@ -39,6 +40,7 @@ class Watchers:
         self.addresses = Addresses(supervisor)
         self.certificates = Certificates(supervisor)
         self.hanging = Hanging(supervisor)
+        self.reports = Reports(supervisor, self.hanging)
         self.router = Renewal(supervisor.paths, supervisor.say, timings=supervisor.shared.timings)
         self.outside = Outside(supervisor.paths, time.time)
         self.state_directory = StateDirectory(
@@ -68,9 +70,10 @@ class Watchers:
         for watcher in self.list():
             self._supervisor.tasks.start_soon(self.guard.watch, watcher.what, watcher.look, watcher.seconds)
 
-    async def look_outside(self) -> None:
-        """Bring the record of who has used which path up to date."""
-        await self.outside.look(self._supervisor.children)
+    async def look_outside(self, max_age: float = 0.0) -> None:
+        """Bring what the engine's processes say up to date, and the record of who has used which path."""
+        await self.reports.refresh(max_age)
+        self.outside.note(self.reports.list_statuses())
 
     async def rotate_logs(self) -> None:
         """Move what large logs say out of the way."""
