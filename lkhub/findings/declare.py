@@ -6,7 +6,6 @@ The function's docstring is the documentation of the code, without its severity.
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, ParamSpec
 
 from lkhub.findings.finding import Finding, Fix, Ref, Severity, Where
@@ -23,8 +22,7 @@ class Says(NamedTuple):
     cause: str = ""
 
 
-@dataclass(frozen=True)
-class Statement:
+class Statement(NamedTuple):
     """A code with its facts filled in. What it is about makes it a finding."""
 
     code: str
@@ -54,14 +52,13 @@ class Statement:
         )
 
 
-@dataclass(frozen=True)
 class Code(Generic[Facts]):
     """A kind of finding. Called with its facts it says what is wrong. `severities` says when it has which, the usual
-    one first; "" needs no condition."""
+    one first; "" needs no condition. No data class: every command loads this module, and making one takes a
+    millisecond."""
 
-    name: str
-    severities: Mapping[Severity, str]
-    says: Callable[Facts, Says]
+    def __init__(self, name: str, severities: Mapping[Severity, str], says: Callable[Facts, Says]) -> None:
+        self.name, self.severities, self.says = name, severities, says
 
     def __call__(self, *args: Facts.args, **kwargs: Facts.kwargs) -> Statement:
         title, cause = self.says(*args, **kwargs)

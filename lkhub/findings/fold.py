@@ -1,13 +1,12 @@
 """Causes are shown, and what follows from them folds under them. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lkhub.findings.finding import Finding, Ref
 
 
-@dataclass(frozen=True)
-class Folded:
+class Folded(NamedTuple):
     """A finding that no other explains, and those that it does explain."""
 
     finding: Finding
