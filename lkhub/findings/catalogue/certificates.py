@@ -90,7 +90,7 @@ def certificate_expires(left: timedelta) -> Says:
 @declare("root-changed", "warning")
 def root_changed() -> Says:
     """The hub certifies itself (`tls.mode: internal`), and its root is another one: devices that don't trust it yet
-    are kept out. It is shown for a week, or until `lkhub trust` was typed.
+    are kept out. It is shown for a week.
 
     **Why.** The root is good for the hub's own names and addresses alone. When this machine's address in the LAN
     changes, or `domain` in the spec, a new one is made, and also a good year before its end. The detail says which. An
