@@ -13,10 +13,10 @@ class CalledHub:
     """The hub that was called: this machine's own, by the record of what is in force, or somebody else's, of which
     nothing is known.
 
-    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `door` is
-    where the edge listens for the proxy in front (`host:port`, mode external), `web` where its web application
+    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `upstream` is
+    where the edge listens for the proxy (`host:port`, mode external), `web` where its web application
     does. `ports` are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told
-    for TURN over TLS, and `turn_door` the edge's own port for it, which a proxy may lead to (mode external).
+    for TURN over TLS, and `turn_upstream` the edge's own port for it, which a proxy may lead to (mode external).
     `others` are TURN servers of others that its spec names (turn.external), as `host:port`. `given_tokens`: they
     were not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub
     without saying where its clients are. `uncertified`: why it has no certificate for its name. `closed` are ports
@@ -28,11 +28,11 @@ class CalledHub:
     reach: str = ""
     tls: str = ""
     name: str = ""
-    door: str = ""
+    upstream: str = ""
     web: str = ""
     ports: Mapping[str, str] = field(default_factory=dict)
     turn: str = ""
-    turn_door: str = ""
+    turn_upstream: str = ""
     others: tuple[str, ...] = ()
     given_tokens: bool = False
     unannounced: str = ""
@@ -59,7 +59,7 @@ class CalledHub:
     @property
     def has_split(self) -> bool:
         """Whether a proxy is expected to lead TURN over TLS to the hub, too."""
-        return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_door.rpartition(":")[2]
+        return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_upstream.rpartition(":")[2]
 
     @property
     def turn_name(self) -> str:

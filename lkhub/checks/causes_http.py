@@ -29,7 +29,7 @@ _ADDRESS_FIX = Fix("give the address that `lkhub env` shows on the hub's machine
 def lead_fix(hub: CalledHub) -> Fix:
     """The one line of a proxy that leads to the hub."""
     return Fix(
-        f"lead everything of {hub.name} to the hub's door, http://{hub.door}: nginx `proxy_pass http://{hub.door};`"
+        f"lead everything of {hub.name} to the hub's door, http://{hub.upstream}: nginx `proxy_pass http://{hub.upstream};`"
     )
 
 
@@ -65,7 +65,7 @@ def _http_failed(result: PathResult, hub: CalledHub) -> Cause:
 
 def _announces(hub: CalledHub) -> str:
     """The door refuses that by HTTP 400 and closes, of which a proxy may see no more than the end."""
-    return f"the proxy sends the PROXY protocol to the hub's door, {hub.door}, which does not expect it there"
+    return f"the proxy sends the PROXY protocol to the hub's door, {hub.upstream}, which does not expect it there"
 
 
 _PLAIN_FIX = Fix(
@@ -130,7 +130,7 @@ def _to_tls(result: PathResult, hub: CalledHub) -> Cause:
 def _wants_tls(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_proxied:
         return Cause(
-            f"the proxy speaks TLS to the hub's door, or leads to another port: {hub.door} speaks plain HTTP",
+            f"the proxy speaks TLS to the hub's door, or leads to another port: {hub.upstream} speaks plain HTTP",
             (lead_fix(hub), RENDER_FIX),
         )
     if hub.is_own:
@@ -141,11 +141,11 @@ def _wants_tls(result: PathResult, hub: CalledHub) -> Cause:
 def _gateway(result: PathResult, hub: CalledHub) -> Cause:
     status = result.evidence.get("status", "502")
     if hub.is_proxied:
-        why = f"the proxy answers {status} itself: it does not reach the hub, whose door is {hub.door}"
+        why = f"the proxy answers {status} itself: it does not reach the hub, whose door is {hub.upstream}"
         # 502 is also what is not understood there.
         plain = (_PLAIN_FIX,) if status == "502" else ()
         # What is on loopback is not reached from elsewhere.
-        elsewhere = (_ELSEWHERE_FIX,) if hub.door.startswith(("127.", "[::1]")) else ()
+        elsewhere = (_ELSEWHERE_FIX,) if hub.upstream.startswith(("127.", "[::1]")) else ()
         return Cause(why, (lead_fix(hub), *plain, *elsewhere, STATUS_FIX, RENDER_FIX))
     return Cause(
         f"a proxy in front of LiveKit answers {status}: what it leads to does not run, or is elsewhere",
@@ -187,7 +187,7 @@ def _hub_not_trusted(result: PathResult, hub: CalledHub) -> Cause:
 def _hub_without_media(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_proxied:
         why = f"the proxy leads to the hub's web application ({hub.web}), where there is no signalling"
-        return Cause(f"{why}: the door for all of it is {hub.door}", (lead_fix(hub), RENDER_FIX))
+        return Cause(f"{why}: the door for all of it is {hub.upstream}", (lead_fix(hub), RENDER_FIX))
     leads = (
         "a proxy leads to the hub's web application instead of the hub's door",
         "a proxy leads to the hub from below a path, and does not take the path away",

@@ -170,7 +170,7 @@ def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
         fixes = (LISTENERS_FIX, STATUS_FIX)
     if hub.has_split:
         name = hub.turn_name
-        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door} as it is, by its name"), RENDER_FIX)
+        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_upstream} as it is, by its name"), RENDER_FIX)
     why = f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on"
     if not hub.is_own and _end(result, "told_port") == "443":
         # A constant in livekit-server's pkg/service/roommanager.go.

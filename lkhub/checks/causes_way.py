@@ -74,7 +74,7 @@ def _refused(result: PathResult, hub: CalledHub) -> Cause:
         return Cause(
             why,
             (
-                Fix(f"start the proxy, and have it lead {hub.name} to http://{hub.door}"),
+                Fix(f"start the proxy, and have it lead {hub.name} to http://{hub.upstream}"),
                 RENDER_FIX,
                 lookup_fix(hub),
             ),
@@ -118,7 +118,7 @@ def _silent(result: PathResult, hub: CalledHub) -> Cause:
 def _turn_refused_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
     """Nothing listens, so that there is nothing to open."""
     if hub.has_split:
-        lead = f"have the proxy pass TLS for {hub.turn_name} on to {hub.turn_door}, as it is"
+        lead = f"have the proxy pass TLS for {hub.turn_name} on to {hub.turn_upstream}, as it is"
         return (Fix(f"start the proxy, and {lead}"), RENDER_FIX)
     if hub.is_own:
         named = f"{_port(result)}, which turn.listen names" if hub.is_proxied else _port(result)
@@ -142,7 +142,8 @@ def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
         why = f"{why}, and clients are told that TURN over TLS is there"
         if hub.has_split:
             name = hub.turn_name
-            return Cause(why, (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_door}, as it is"), RENDER_FIX))
+            lead = f"have the proxy pass TLS for {name} on to {hub.turn_upstream}, as it is"
+            return Cause(why, (Fix(lead), RENDER_FIX))
         if not hub.is_own:
             return Cause(why, (Fix("give the TURN server a certificate, or don't tell clients turns: for that port"),))
     if (hub.is_own and not hub.is_proxied) or is_turn(result):
@@ -172,12 +173,12 @@ def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
         name = hub.turn_name
         if hub.unannounced:
             why = (
-                f"the proxy at {hub.unannounced} leads {name} to {hub.turn_door} without the PROXY protocol, by which "
-                "it says where clients are, and the hub hangs up"
+                f"the proxy at {hub.unannounced} leads {name} to {hub.turn_upstream} without the PROXY protocol, by "
+                "which it says where clients are, and the hub hangs up"
             )
             return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX))
         why = undecided(
-            f"the proxy leads {name} to {hub.turn_door} without the PROXY protocol, and the hub hangs up",
+            f"the proxy leads {name} to {hub.turn_upstream} without the PROXY protocol, and the hub hangs up",
             f"the proxy leads {name} elsewhere",
             f"there is no certificate of {name} yet",
         )

@@ -111,16 +111,18 @@ def _open_room(path: ProbePath, key: str, secret: Secret) -> ProbeRoom:
 
 
 @dataclass(frozen=True)
-class WayHome:
+class Overrides:
     """How a hub's own machine gets to it: `ca` is the path of a root certificate to trust besides the system's,
-    `hosts` leads names and outside addresses to where they are on this machine, `api` is where rooms are deleted."""
+    `resolve` leads names and outside addresses to where they are on this machine, `api` is where rooms are deleted."""
 
     ca: str
-    hosts: Mapping[str, str]
+    resolve: Mapping[str, str]
     api: str
 
 
-def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]], home: WayHome | None = None) -> dict[str, Any]:
+def build_request(
+    url: str, tokens: Mapping[ProbePath, Sequence[str]], overrides: Overrides | None = None
+) -> dict[str, Any]:
     """What `lkhub-engine probe` reads on stdin: for each path the tokens of one or two participants."""
     request: dict[str, Any] = {
         "url": url,
@@ -128,10 +130,10 @@ def build_request(url: str, tokens: Mapping[ProbePath, Sequence[str]], home: Way
         "media_ms": MEDIA_MS,
         "paths": [{"path": path, "tokens": list(pair)} for path, pair in tokens.items()],
     }
-    if home and home.ca:
-        request["ca_file"] = home.ca
-    if home and home.hosts:
-        request["resolve"] = dict(home.hosts)
+    if overrides and overrides.ca:
+        request["ca_file"] = overrides.ca
+    if overrides and overrides.resolve:
+        request["resolve"] = dict(overrides.resolve)
     return request
 
 

@@ -108,7 +108,7 @@ def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> Firewall
     everybody = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
     rows: dict[tuple[Protocol, PortRange, Path], FirewallRow] = {}
     for listener in plan.listeners if plan.reach != "local" else ():
-        if listener.outside:
+        if listener.client_facing:
             at = (listener.protocol, listener.ports, listener.key)
             known = rows[at].versions if at in rows else frozenset()
             rows[at] = FirewallRow(

@@ -12,7 +12,7 @@ from lkhub.host.control import NotRunningError, ask
 from lkhub.host.http import httpx
 from lkhub.host.network import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
-from lkhub.hub.web_front import WAY
+from lkhub.hub.web_proxy import WAY
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json

@@ -9,9 +9,9 @@ from typing import Any
 from lkhub.checks.paths import (
     PROBE_TIMEOUT_MS,
     ROOM_SETTINGS,
+    Overrides,
     PathResult,
     ProbeRoom,
-    WayHome,
     build_request,
     open_rooms,
     read_result,
@@ -32,17 +32,17 @@ BEFORE_JOINING = ("dns", "tcp", "tls", "http", "token")
 
 
 def verify_paths(
-    url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, home: WayHome | None = None
+    url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, overrides: Overrides | None = None
 ) -> tuple[PathResult, ...]:
     """Call ourselves through each of `paths` of the LiveKit at `url` (ws or wss), all at once.
 
-    With `home` it is this machine's own hub, whose spec promises them: one that is not offered has failed.
+    With `overrides` it is this machine's own hub, whose spec promises them: one that is not offered has failed.
     """
     rooms = open_rooms(paths, key, secret)
-    with RoomService(home.api if home else url, key, secret) as service:
+    with RoomService(overrides.api if overrides else url, key, secret) as service:
         made = _create_rooms(service, rooms)
         try:
-            rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, home))
+            rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, overrides))
             # The same stages come again on the way to a TURN server, once the room is there.
             before = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING and not row["relay"]}
             made |= {room.room for room in rooms if room.path not in before}
@@ -51,7 +51,7 @@ def verify_paths(
             raise
         finally:
             _delete_rooms(service, made)
-    results = {row["path"]: read_result(row, promised=home is not None) for row in rows}
+    results = {row["path"]: read_result(row, promised=overrides is not None) for row in rows}
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.calls import needs_certificate
-from lkhub.checks.paths import WayHome, WebResult, not_promised
+from lkhub.checks.paths import Overrides, WebResult, not_promised
 from lkhub.checks.sends import blame_sends
 from lkhub.checks.surroundings import Surroundings, check_surroundings
 from lkhub.errors import MachineError
@@ -17,12 +17,12 @@ from lkhub.hub.applied import require_applied
 from lkhub.hub.called import describe_called
 from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.options import with_options
+from lkhub.hub.overrides import choose_overrides
 from lkhub.hub.probe import verify_paths
 from lkhub.hub.progress import Progress
 from lkhub.hub.status import Verified
-from lkhub.hub.way import choose_way
 from lkhub.hub.web import verify_web
-from lkhub.hub.web_front import verify_front
+from lkhub.hub.web_proxy import verify_proxy
 from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.state.verified import write_verified
@@ -39,20 +39,20 @@ def verify_hub(
     if progress:
         progress.tell(f"calling itself through {', '.join(only or promised)}")
     key, secret = next(iter(load_keys(paths.keys).items()))
-    at_home, notes = choose_way(paths, applied, around)
-    home = WayHome(applied.ca, at_home, applied.urls.local_media)
+    resolve, notes = choose_overrides(paths, applied, around)
+    overrides = Overrides(applied.ca, resolve, applied.urls.local_media)
     called = read_called(paths)
     tried = tuple(path for path in only or promised if path in promised)
-    results = verify_paths(applied.urls.livekit, tried, key, secret, home=home) if tried else ()
+    results = verify_paths(applied.urls.livekit, tried, key, secret, overrides=overrides) if tried else ()
     results += tuple(not_promised(path) for path in only if path not in promised)
     if any(result.ok is False for result in results):
         results = blame_sends(results, _ask_supervisor(paths), time.time())
     web: tuple[WebResult, ...] = ()
     urls = applied.urls
     if not only and urls.local_serve:
-        web = verify_web(urls.web, urls.local_serve, urls.livekit, key, secret, home)
+        web = verify_web(urls.web, urls.local_serve, urls.livekit, key, secret, overrides)
         if applied.tls == "external":
-            web += verify_front(urls.web, home)
+            web += verify_proxy(urls.web, overrides)
     uncertified = any(needs_certificate(result, called) for result in results)
     verified = Verified(time.time(), results, note="; ".join(notes), web=web, uncertified=uncertified)
     if not only:

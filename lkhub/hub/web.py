@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from lkhub.checks.paths import WayHome, WebPart, WebResult
+from lkhub.checks.paths import Overrides, WebPart, WebResult
 from lkhub.host.http import httpx
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
@@ -36,45 +36,47 @@ class Answer:
     body: str
 
 
-def verify_web(web: str, own: str, livekit: str, key: str, secret: Secret, home: WayHome) -> tuple[WebResult, ...]:
+def verify_web(
+    web: str, own: str, livekit: str, key: str, secret: Secret, overrides: Overrides
+) -> tuple[WebResult, ...]:
     """Ask for the page and the API at the hub's own address, as its clients do. `own` is where the service listens on
     this machine: what comes from there is what has to come."""
-    with open_client(home) as client:
-        return (_verify_page(client, web, own, home), _verify_api(client, livekit, key, secret, home))
+    with open_client(overrides) as client:
+        return (_verify_page(client, web, own, overrides), _verify_api(client, livekit, key, secret, overrides))
 
 
-def open_client(home: WayHome) -> httpx.Client:
+def open_client(overrides: Overrides) -> httpx.Client:
     """A client that trusts what the hub's clients trust, and asks no proxy of the environment."""
-    context = ssl.create_default_context(cafile=home.ca or None)
-    if home.ca:
+    context = ssl.create_default_context(cafile=overrides.ca or None)
+    if overrides.ca:
         context.load_default_certs()
     return httpx.Client(timeout=SECONDS, trust_env=False, verify=context)
 
 
-def _verify_page(client: httpx.Client, web: str, own: str, home: WayHome) -> WebResult:
+def _verify_page(client: httpx.Client, web: str, own: str, overrides: Overrides) -> WebResult:
     url = web + PAGE
     try:
-        page = ask(client, own + PAGE, WayHome("", {}, ""))
-        wanted = {part: ask(client, own + part, WayHome("", {}, "")).body for part in _PARTS.findall(page.body)}
+        page = ask(client, own + PAGE, Overrides("", {}, ""))
+        wanted = {part: ask(client, own + part, Overrides("", {}, "")).body for part in _PARTS.findall(page.body)}
     except httpx.HTTPError as error:
         return WebResult("page", None, url, detail=f"the service on this machine does not answer: {error}")
     if page.status != 200 or not wanted:
         return WebResult("page", None, url, detail="this hub has no web application")
     try:
-        result = judge_page(url, ask(client, url, home), wanted)
+        result = judge_page(url, ask(client, url, overrides), wanted)
         for part, body in wanted.items() if result.ok else ():
-            result = judge_part(result, web + part, ask(client, web + part, home), body)
+            result = judge_part(result, web + part, ask(client, web + part, overrides), body)
     except httpx.HTTPError as error:
         return _judge_silence("page", url, error)
     return result
 
 
-def _verify_api(client: httpx.Client, livekit: str, key: str, secret: Secret, home: WayHome) -> WebResult:
+def _verify_api(client: httpx.Client, livekit: str, key: str, secret: Secret, overrides: Overrides) -> WebResult:
     url = re.sub("^ws", "http", livekit) + _API
     token = sign(Grant("lkhub", {"roomList": True}, ttl_seconds=60), key, secret)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
-        return judge_api(url, ask(client, url, home, headers))
+        return judge_api(url, ask(client, url, overrides, headers))
     except httpx.HTTPError as error:
         return _judge_silence("api", url, error)
 
@@ -86,11 +88,11 @@ def _judge_silence(what: WebPart, url: str, error: httpx.HTTPError) -> WebResult
     return WebResult(what, False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
 
 
-def ask(client: httpx.Client, url: str, home: WayHome, post: Mapping[str, str] | None = None) -> Answer:
-    """GET, or with headers `post` a POST of an empty JSON object. The host is reached where `home` says."""
+def ask(client: httpx.Client, url: str, overrides: Overrides, post: Mapping[str, str] | None = None) -> Answer:
+    """GET, or with headers `post` a POST of an empty JSON object. The host is reached where `overrides` says."""
     parts = urlsplit(url)
     host = parts.hostname or ""
-    here = home.hosts.get(host, host)
+    here = overrides.resolve.get(host, host)
     port = f":{parts.port}" if parts.port else ""
     at = parts._replace(netloc=f"[{here}]{port}" if ":" in here else f"{here}{port}").geturl()
     headers = {"Host": parts.netloc, "Accept-Encoding": "identity", **(post or {})}

@@ -50,7 +50,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         processes=plan_processes(spec, installation, media, urls, relay, edge, turn_servers, listeners),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
-        at_home=_lead_home(media, edge),
+        resolve=_override_addresses(media, edge),
         livekit=dict(spec.livekit),
         drain=spec.drain,
         findings=(*notes, *_warn(spec, serve, edge)),
@@ -116,14 +116,14 @@ def _plan_probes(spec: Spec, media: MediaPlan, relay: RelayPlan | None) -> tuple
     return tuple(paths)
 
 
-def _lead_home(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:
+def _override_addresses(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:
     """Names and outside addresses of this hub, and where they are on this machine: a router may not lead its own
     network's packets to its outside address back in, and a name may not be known here."""
-    home = {str(a.external): str(a.local) for a in media.addresses if a.external != a.local}
+    overrides = {str(a.external): str(a.local) for a in media.addresses if a.external != a.local}
     if edge is not None and edge.tls.mode != "external":
         here = str(LOOPBACK if LOOPBACK in edge.listen or not edge.listen else edge.listen[0])
-        home |= {name: here for name in edge.names if name not in home and not is_literal(name)}
-    return home
+        overrides |= {name: here for name in edge.names if name not in overrides and not is_literal(name)}
+    return overrides
 
 
 def _warn(spec: Spec, serve: ServePlan, edge: EdgePlan | None) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""The hub's front door: which names it has, where it listens, who certifies it."""
+"""The edge of a hub: its names, the addresses where it listens, and the source of its certificate."""
 
 from lkhub.findings.catalogue.choices import turn_tls_left_out
 from lkhub.findings.catalogue.spec import address_not_here, key_missing, key_unused, keys_conflict
@@ -6,7 +6,7 @@ from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.media import LOOPBACK
-from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnDoor, as_host
+from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnEndpoint, as_host
 from lkhub.plan.network import NetworkFacts
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
@@ -56,19 +56,19 @@ def plan_edge(
 
 def _plan_turn(
     spec: Spec, media: MediaPlan, name: str, listen: tuple[Address, ...], notes: list[Finding]
-) -> TurnDoor | None:
+) -> TurnEndpoint | None:
     """TURN over TLS: on the hub's one port. Where a proxy has that, on a port of its own, if the spec names one."""
     if not (spec.turn.enabled and spec.turn.tls):
         return None
     host = spec.turn.domain or name
     if tls_mode(spec) != "external":
-        return TurnDoor(host, listen_port(spec), listen_port(spec), listen)
+        return TurnEndpoint(host, listen_port(spec), listen_port(spec), listen)
     if spec.turn.listen is None:
         notes.append(turn_tls_left_out().about("turn-tls"))
         return None
     # Clients may come straight to it, wherever the proxy is.
     bind = (LOOPBACK,) if spec.reach == "local" else () if spec.reach == "public" else (*media.local, LOOPBACK)
-    return TurnDoor(host, spec.turn.port or spec.turn.listen, spec.turn.listen, bind)
+    return TurnEndpoint(host, spec.turn.port or spec.turn.listen, spec.turn.listen, bind)
 
 
 def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:

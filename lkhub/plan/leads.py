@@ -41,7 +41,7 @@ class Lead:
         return bool(self.here or self.loopback or self.private or self.elsewhere)
 
     @property
-    def is_home(self) -> bool:
+    def leads_here(self) -> bool:
         """Whether all of its addresses are the hub's, or were seen to pass connections on to it."""
         passed = [address for address in self.others if self.answers.get(address) == "hub"]
         return bool(self.here or passed) and not self.loopback and len(passed) == len(self.others)

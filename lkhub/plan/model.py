@@ -45,7 +45,7 @@ def find_proven(sightings: Sightings) -> dict[str, Sighting]:
 @dataclass(frozen=True)
 class Listener:
     """Ports that `process`, a name, will bind. `address` None is every interface. `key` is the spec's key for it.
-    `outside`: clients connect to it, so a firewall has to let them."""
+    `client_facing`: clients connect to it, so a firewall has to let them."""
 
     process: str
     protocol: Protocol
@@ -53,7 +53,7 @@ class Listener:
     ports: PortRange
     purpose: str
     key: Path
-    outside: bool = False
+    client_facing: bool = False
 
 
 class Advertised(NamedTuple):
@@ -138,7 +138,7 @@ class TurnServer:
     username: str | None
 
 
-class TurnDoor(NamedTuple):
+class TurnEndpoint(NamedTuple):
     """TURN over TLS: `host` and `port` are what clients are told, `listen` the edge's port for it and `bind` where it
     binds that (empty: on every interface). Without TLS (mode external) that port is its own."""
 
@@ -171,7 +171,7 @@ class TlsPlan:
 
 @dataclass(frozen=True)
 class EdgePlan:
-    """The hub's front door: TLS, the one origin, and TURN over TLS on the same port.
+    """The process that ends TLS: the hub's one origin, and TURN over TLS on the same port.
 
     `names` are the DNS names and addresses of the certificate, the hub's own first; `listen` where it binds (empty:
     on every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS (mode
@@ -184,7 +184,7 @@ class EdgePlan:
     port: int
     http: int | None
     tls: TlsPlan
-    turn: TurnDoor | None
+    turn: TurnEndpoint | None
     trusted_proxies: tuple[Network, ...] = ()
     authority: str = ""
 
@@ -219,7 +219,7 @@ class Urls:
 class Plan:
     """Everything decided about one hub on one machine, which has the `installation`.
 
-    `turn_servers` are others'. `at_home` leads the hub's own programs to names and addresses that this machine may not
+    `turn_servers` are others'. `resolve` leads the hub's own programs to names and addresses that this machine may not
     be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `findings`
     are choices that the user should hear of, as notes, and what will not work, as warnings.
     """
@@ -237,7 +237,7 @@ class Plan:
     processes: tuple[ProcessPlan, ...]
     listeners: tuple[Listener, ...]
     probes: tuple[ProbePath, ...]
-    at_home: dict[str, str]
+    resolve: dict[str, str]
     livekit: dict[str, object]
     drain: Duration
     findings: tuple[Finding, ...]

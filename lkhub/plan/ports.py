@@ -48,9 +48,7 @@ def list_listeners(
         Listener("serve", "tcp", address, _one(serve.port), "web application", ("web",), edge is None)
         for address in serve.bind
     ]
-    return tuple(
-        row if row.address is None or not row.address.is_loopback else replace(row, outside=False) for row in found
-    )
+    return tuple(replace(row, client_facing=False) if row.address and row.address.is_loopback else row for row in found)
 
 
 def _list_turn(edge: EdgePlan) -> list[Listener]:
@@ -59,10 +57,10 @@ def _list_turn(edge: EdgePlan) -> list[Listener]:
     assert turn
     is_direct = turn.port == turn.listen
     what = "TURN over TLS" if is_direct else f"TURN over TLS, from port {turn.port}"
-    outside = is_direct or not all(network.is_loopback for network in edge.trusted_proxies)
+    client_facing = is_direct or not all(network.is_loopback for network in edge.trusted_proxies)
     key = ("turn", "listen")
     port = _one(turn.listen)
-    return [Listener("edge", "tcp", address, port, what, key, outside) for address in _everywhere(turn.bind)]
+    return [Listener("edge", "tcp", address, port, what, key, client_facing) for address in _everywhere(turn.bind)]
 
 
 def _one(port: int) -> PortRange:

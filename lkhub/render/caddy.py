@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from lkhub.plan.model import EdgePlan, Plan, TurnDoor, as_host, in_url
+from lkhub.plan.model import EdgePlan, Plan, TurnEndpoint, as_host, in_url
 from lkhub.render.caddy_errors import render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
@@ -132,7 +132,7 @@ def _front(edge: EdgePlan) -> _Json:
     return {"listen": _listen(edge.listen, edge.port), "routes": [{"handle": handlers}]}
 
 
-def _beside_proxy(edge: EdgePlan, turn: TurnDoor) -> _Json:
+def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> _Json:
     """Mode external: a port where TURN over TLS comes in past the proxy, or through it as it is.
 
     Such a proxy says where the client is by the PROXY protocol. Nobody else may: REJECT, since under caddy-l4's other

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from lkhub.findings.catalogue.choices import root_new
 from lkhub.findings.finding import Finding
 from lkhub.firewall.table import FirewallTable, firewall_table
-from lkhub.plan.front import describe_front, list_others, list_ports
+from lkhub.plan.endpoints import describe_endpoints, list_others, list_ports
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
@@ -17,7 +17,7 @@ from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint
 
 def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
     """The record of a plan that is in force since `at` (epoch seconds). `spec` is the path of its spec."""
-    front = describe_front(plan)
+    endpoints = describe_endpoints(plan)
     # Of a new root there is a record of its own, which ends.
     lasting = [finding for finding in plan.findings if finding.code != root_new.name]
     return AppliedRecord(
@@ -28,18 +28,18 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         at=at,
         urls=AppliedUrls(**asdict(plan.urls)),
         probes=tuple(plan.probes),
-        resolve=plan.at_home,
+        resolve=plan.resolve,
         ca=_find_authority(plan),
         certified=list_certified(plan),
         auto_create=_opens_by_joining(plan),
         drain=int(plan.drain),
         ports=list_ports(plan),
         met_at=MeetingPoint(
-            name=front.get("name", ""),
-            web=front.get("web", ""),
-            upstream=front.get("door", ""),
-            turn=front.get("turn", ""),
-            turn_upstream=front.get("turn_door", ""),
+            name=endpoints.get("name", ""),
+            web=endpoints.get("web", ""),
+            upstream=endpoints.get("upstream", ""),
+            turn=endpoints.get("turn", ""),
+            turn_upstream=endpoints.get("turn_upstream", ""),
         ),
         turn_of_others=tuple(list_others(plan)),
         names=list_led_names(plan),

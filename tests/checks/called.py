@@ -15,9 +15,11 @@ OWN = CalledHub(
     web="127.0.0.1:8080",
     ports={"udp": "7882/udp", "tcp": "7881/tcp", "turn-udp": "3478/udp", "turn-tls": "443/tcp"},
     turn="rtc.example.com:443",
-    turn_door="127.0.0.1:443",
+    turn_upstream="127.0.0.1:443",
 )
-PROXIED = replace(OWN, tls="external", door="127.0.0.1:7883", turn="turn.example.com:443", turn_door="127.0.0.1:5349")
+PROXIED = replace(
+    OWN, tls="external", upstream="127.0.0.1:7883", turn="turn.example.com:443", turn_upstream="127.0.0.1:5349"
+)
 GIVEN = replace(SOMEBODYS, given_tokens=True)
 # Lost packets have a finding of their own.
 TABLES = {**causes_way.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}

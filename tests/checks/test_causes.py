@@ -227,7 +227,7 @@ def test_signalling_that_answers_now_and_then_is_no_server_that_hangs(hub: Calle
 def test_proxy_on_another_machine_can_not_reach_an_upstream_address_on_loopback() -> None:
     result = fail("udp", "http", "gateway", status="502")
     assert "tls.trusted_proxies" in say(find(result, PROXIED))
-    assert "tls.trusted_proxies" not in say(find(result, replace(PROXIED, door="192.168.1.5:7883")))
+    assert "tls.trusted_proxies" not in say(find(result, replace(PROXIED, upstream="192.168.1.5:7883")))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ FILE = Path(__file__).parent / "causes.txt"
 HUBS: dict[str, CalledHub] = {
     "own": OWN,
     "own, tls.mode files": replace(OWN, tls="files"),
-    "behind a proxy": replace(PROXIED, turn="turn.example.com:5349", turn_door=":5349"),
+    "behind a proxy": replace(PROXIED, turn="turn.example.com:5349", turn_upstream=":5349"),
     "behind a proxy that splits by name": PROXIED,
     "that proxy, seen without the PROXY protocol": replace(PROXIED, unannounced="192.0.2.7"),
     "own, at a TURN server of others": replace(OWN, others=("turn.example.com:443", "203.0.113.5:3478")),

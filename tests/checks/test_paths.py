@@ -10,7 +10,7 @@ from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import (
     PROBE_TIMEOUT_MS,
     TOKEN_SECONDS,
-    WayHome,
+    Overrides,
     build_request,
     looks_swapped,
     open_rooms,
@@ -90,17 +90,17 @@ def test_request_is_the_contract_with_the_engine() -> None:
 
 
 def test_request_to_the_own_hub_says_how_to_get_there() -> None:
-    home = WayHome("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
-    request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, home)
+    overrides = Overrides("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
+    request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, overrides)
     assert request["ca_file"] == "/var/lib/lkhub/ca/root.crt"
     assert request["resolve"] == {"rtc.example.com": "127.0.0.1"}
     assert "7880" not in json.dumps(request), "the probe goes the way of a client"
 
 
-@pytest.mark.parametrize("home", [None, WayHome("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
-def test_request_names_neither_root_nor_ways_where_there_are_none(home: WayHome | None) -> None:
+@pytest.mark.parametrize("overrides", [None, Overrides("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
+def test_request_names_neither_root_nor_overrides_where_there_are_none(overrides: Overrides | None) -> None:
     """An empty path would be read as a file."""
-    assert set(build_request("ws://127.0.0.1:7880", {}, home)) == {"url", "timeout_ms", "media_ms", "paths"}
+    assert set(build_request("ws://127.0.0.1:7880", {}, overrides)) == {"url", "timeout_ms", "media_ms", "paths"}
 
 
 def test_row_of_the_probe_is_read() -> None:

@@ -68,7 +68,7 @@ def test_domain_that_is_none_is_refused_and_nothing_is_written(run: Run, domain:
 def test_single_port_hub_opens_443_and_nothing_else(run: Run, arguments: tuple[str, ...], machine: str) -> None:
     assert run("init", "--single-port", *arguments).code == 0
     plan = plan_written(machine)
-    open_to_others = {(listener.protocol, listener.ports) for listener in plan.listeners if listener.outside}
+    open_to_others = {(listener.protocol, listener.ports) for listener in plan.listeners if listener.client_facing}
     assert open_to_others == {("tcp", PortRange(443, 443)), ("udp", PortRange(443, 443))}
     assert plan.probes == ("udp", "turn-tls")
 

@@ -15,9 +15,9 @@ from lkhub.firewall.table import Command
 from lkhub.host.commands import Done
 from lkhub.host.holders import Holder
 from lkhub.host.tls import Answered
-from lkhub.hub import around, knock, way
+from lkhub.hub import around, knock, overrides
 from lkhub.hub.around import look_around
-from lkhub.hub.way import choose_way
+from lkhub.hub.overrides import choose_overrides
 from lkhub.plan.build import build_plan
 from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised
@@ -237,7 +237,7 @@ def test_what_passes_connections_on_is_found(
     asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE, seen_as))}
     record(paths, PUBLIC_HUB)
     [lead] = look_around(paths, {}).leads
-    assert (lead.answers, lead.is_home) == ({ip_address(BALANCER): "hub"}, True)
+    assert (lead.answers, lead.leads_here) == ({ip_address(BALANCER): "hub"}, True)
     own = [str(address) for interface in MACHINES["vps"].interfaces for address in interface.addresses]
     assert lead.seen_as == ("" if seen_as in own else seen_as)
 
@@ -318,14 +318,14 @@ def test_calls_go_where_the_name_leads_if_that_is_this_hub(
         knocked.append(address)
         return leads_back
 
-    monkeypatch.setattr(way, "serves_certificate", serves)
-    monkeypatch.setattr(way, "list_leaves", lambda paths: frozenset({"ab"}))
+    monkeypatch.setattr(overrides, "serves_certificate", serves)
+    monkeypatch.setattr(overrides, "list_leaves", lambda paths: frozenset({"ab"}))
     told = (Advertised(TOLD, LOCAL),)
     leads = () if resolved is None else (judge_lead(NAME, map(ip_address, resolved), [TOLD], [LOCAL]),)
     resolve = {NAME: "127.0.0.1", str(TOLD): str(LOCAL)}
     applied = applied_record(names=[NAME], resolve=resolve, urls={"livekit": f"wss://{NAME}"})
-    home, notes = choose_way(paths, applied, replace(Surroundings("public"), leads=leads, told=told))
-    assert home[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
-    assert (NAME in home) is (why is not None)
+    chosen, notes = choose_overrides(paths, applied, replace(Surroundings("public"), leads=leads, told=told))
+    assert chosen[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
+    assert (NAME in chosen) is (why is not None)
     assert notes == ((f"not where {NAME} leads, but to 127.0.0.1: {why}",) if why else ())
     assert set(knocked) <= {TOLD}, "a stranger is not knocked at"

@@ -10,14 +10,14 @@ import anyio.to_thread
 import jwt
 import pytest
 
-from lkhub.checks.paths import WayHome
+from lkhub.checks.paths import Overrides
 from lkhub.errors import MachineError
 from lkhub.hub import probe as verify
 from lkhub.secret import Secret
 
 SECRET = Secret("XYZ" * 15)
 NOWHERE = "ws://127.0.0.1:1"
-HOME = WayHome(ca="", hosts={}, api="http://127.0.0.1:1")
+OVERRIDES = Overrides(ca="", resolve={}, api="http://127.0.0.1:1")
 
 
 @pytest.fixture
@@ -44,27 +44,27 @@ def row(path: str, ok: bool | None = True, stage: str = "media") -> dict[str, An
 
 def test_every_path_gets_its_result_in_the_order_it_was_asked(engine: Path) -> None:
     write(engine, row("turn-udp"), row("udp", False, "connect"), exit_code=1)
-    results = verify.verify_paths(NOWHERE, ("udp", "turn-udp"), "API", SECRET, home=HOME)
+    results = verify.verify_paths(NOWHERE, ("udp", "turn-udp"), "API", SECRET, overrides=OVERRIDES)
     assert [(result.path, result.ok) for result in results] == [("udp", False), ("turn-udp", True)]
 
 
 def test_path_of_which_nothing_is_said_is_unknown(engine: Path) -> None:
     write(engine, row("udp"))
-    results = verify.verify_paths(NOWHERE, ("udp", "tcp"), "API", SECRET, home=HOME)
+    results = verify.verify_paths(NOWHERE, ("udp", "tcp"), "API", SECRET, overrides=OVERRIDES)
     assert (results[1].path, results[1].ok) == ("tcp", None)
     assert results[1].detail
 
 
 def test_path_that_the_own_hub_does_not_offer_has_failed_and_a_foreign_one_has_not(engine: Path) -> None:
     write(engine, row("turn-tls", None, "join"))
-    for home, ok in ((HOME, False), (None, None)):
-        [result] = verify.verify_paths(NOWHERE, ("turn-tls",), "API", SECRET, home=home)
+    for overrides, ok in ((OVERRIDES, False), (None, None)):
+        [result] = verify.verify_paths(NOWHERE, ("turn-tls",), "API", SECRET, overrides=overrides)
         assert result.ok is ok
 
 
 def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
     write(engine, row("udp"))
-    verify.verify_paths(NOWHERE, ("udp",), "API", SECRET, home=HOME)
+    verify.verify_paths(NOWHERE, ("udp",), "API", SECRET, overrides=OVERRIDES)
     assert (engine.parent / "argv").read_text() == "probe\n"
     asked = json.loads((engine.parent / "seen").read_text())
     assert asked["url"] == NOWHERE
@@ -92,7 +92,7 @@ def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "at home"])
+@pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "its own"])
 async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
     """The own hub's on loopback: its address for clients may lead nowhere from here."""
     write(engine, "nonsense")
@@ -107,9 +107,10 @@ async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path,
             await stream.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
 
     def run(port: int) -> None:
-        home = replace(HOME, api=f"http://127.0.0.1:{port}") if where == "at home" else None
+        overrides = replace(OVERRIDES, api=f"http://127.0.0.1:{port}") if where == "its own" else None
+        url = NOWHERE if overrides else where.format(port)
         with pytest.raises(MachineError):
-            verify.verify_paths(NOWHERE if home else where.format(port), ("udp", "tcp"), "API", SECRET, home=home)
+            verify.verify_paths(url, ("udp", "tcp"), "API", SECRET, overrides=overrides)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)

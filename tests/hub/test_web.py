@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lkhub.checks.called import CalledHub
-from lkhub.checks.paths import PathResult, WayHome, WebPart, WebResult
+from lkhub.checks.paths import Overrides, PathResult, WebPart, WebResult
 from lkhub.checks.web_findings import check_web
 from lkhub.host.http import httpx
 from lkhub.hub import web
@@ -56,9 +56,9 @@ def test_page_that_takes_too_long_is_none_that_was_cut_off(monkeypatch: pytest.M
         return Answer(200, {}, PAGE)
 
     monkeypatch.setattr(web, "ask", ask)
-    home = WayHome("", {}, "")
+    overrides = Overrides("", {}, "")
     results = verify_web(
-        "https://rtc.example.com", "http://own", "wss://rtc.example.com", "API", Secret("x" * 40), home
+        "https://rtc.example.com", "http://own", "wss://rtc.example.com", "API", Secret("x" * 40), overrides
     )
     assert [(result.what, result.reason) for result in results] == [("page", "http-silent"), ("api", "http-silent")]
     assert "does not answer within 5 s" in results[0].detail

@@ -322,7 +322,7 @@ def test_name_of_the_node_may_stand_in_the_spec() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "machine", "home"),
+    ("text", "machine", "overrides"),
     [
         ("", "laptop", {}),
         ("reach: lan", "laptop", {}),
@@ -341,9 +341,9 @@ def test_name_of_the_node_may_stand_in_the_spec() -> None:
         (PUBLIC_HUB + "tls: {mode: off}", "home", {"1.2.3.4": "192.168.1.5"}),
     ],
 )
-def test_names_and_public_addresses_resolve_to_this_machine(text: str, machine: str, home: dict[str, str]) -> None:
+def test_names_and_public_addresses_resolve_to_this_machine(text: str, machine: str, overrides: dict[str, str]) -> None:
     """A router may not let its own network's packets back in."""
-    assert build(text, machine).at_home == home
+    assert build(text, machine).resolve == overrides
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_addresses_of_a_name_are_sorted_by_what_they_are_here(resolved: list[str
     found = {kind: list(getattr(lead, kind)) for kind in ("here", "loopback", "private", "elsewhere", "cdns")}
     assert found == {kind: [ip_address(kinds[kind])] if kind in kinds else [] for kind in found}
     assert lead.is_known is bool(resolved)
-    assert lead.is_home is (set(kinds) == {"here"})
+    assert lead.leads_here is (set(kinds) == {"here"})
 
 
 @pytest.mark.parametrize(

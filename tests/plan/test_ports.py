@@ -24,7 +24,7 @@ def list_listening(text: str, machine: str = "laptop") -> list[str]:
 def list_outside(text: str, machine: str = "laptop") -> list[str]:
     built, loaded = plan(text, machine)
     assert loaded.faults == []
-    return [show(listener) for listener in built.listeners if listener.outside]
+    return [show(listener) for listener in built.listeners if listener.client_facing]
 
 
 def list_faults(text: str) -> list[tuple[int | None, str, str]]:
@@ -142,7 +142,7 @@ def test_relay_ports_and_loopback_are_never_for_the_outside() -> None:
     for text in ("reach: lan", "reach: lan\ntls: {mode: off}", f"{EXTERNAL}}}"):
         for listener in plan(text)[0].listeners:
             if listener.key == ("turn", "relay") or (listener.address and listener.address.is_loopback):
-                assert not listener.outside, listener
+                assert not listener.client_facing, listener
 
 
 def test_lan_hub_without_tls_binds_its_address_and_loopback_and_ice_tcp_everywhere() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from lkhub.plan.build import build_plan
-from lkhub.plan.model import Plan, TurnDoor
+from lkhub.plan.model import Plan, TurnEndpoint
 from lkhub.spec.load import load_spec
 from tests.machines import INSTALLATION, make_facts
 
@@ -18,7 +18,7 @@ def plan(text: str) -> Plan:
     return built
 
 
-def door(text: str) -> TurnDoor:
+def endpoint(text: str) -> TurnEndpoint:
     edge = plan(text).edge
     assert edge is not None
     assert edge.turn is not None
@@ -26,14 +26,14 @@ def door(text: str) -> TurnDoor:
 
 
 def test_with_tls_of_its_own_the_hub_has_one_port() -> None:
-    built = door("tls: {mode: internal, listen: 8443}")
+    built = endpoint("tls: {mode: internal, listen: 8443}")
     assert (built.host, built.port, built.listen) == ("127.0.0.1", 8443, 8443)
 
 
 def test_beside_a_proxy_clients_are_told_the_port_that_is_open_to_them() -> None:
-    built = door(PROXIED + "turn: {listen: 5349}")
+    built = endpoint(PROXIED + "turn: {listen: 5349}")
     assert (built.host, built.port, built.listen) == ("rtc.example.com", 5349, 5349)
-    built = door(PROXIED + "turn: {listen: 5349, port: 443, domain: turn.example.com}")
+    built = endpoint(PROXIED + "turn: {listen: 5349, port: 443, domain: turn.example.com}")
     assert (built.host, built.port, built.listen) == ("turn.example.com", 443, 5349)
 
 
@@ -49,7 +49,7 @@ def test_firewalls_open_turns_port_to_those_who_come_to_it(turn: str, proxies: s
     tls = f"{{mode: external, trusted_proxies: {proxies}, cert: a, key: b}}"
     built = plan(f"reach: lan\ndomain: rtc.example.com\ntls: {tls}\nturn: {turn}")
     rows = [row for row in built.listeners if row.key == ("turn", "listen") and str(row.address) == "192.168.1.5"]
-    assert [(row.process, str(row.ports), row.outside) for row in rows] == [("edge", "5349", is_open)]
+    assert [(row.process, str(row.ports), row.client_facing) for row in rows] == [("edge", "5349", is_open)]
 
 
 def test_behind_a_proxy_the_hubs_own_port_is_not_443() -> None:

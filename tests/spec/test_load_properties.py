@@ -214,9 +214,9 @@ def check_reach(plan: Plan) -> None:
         assert plan.media.bind == plan.serve.bind == (ip_address("127.0.0.1"),)
         assert not plan.serve.open_tokens
     if plan.reach == "local":
-        assert not [listener for listener in plan.listeners if listener.outside]
+        assert not [listener for listener in plan.listeners if listener.client_facing]
     for listener in plan.listeners:
-        assert not (listener.outside and listener.address and listener.address.is_loopback)
+        assert not (listener.client_facing and listener.address and listener.address.is_loopback)
     assert all(not address.is_loopback for address in plan.media.advertise) or plan.reach == "local" or plan.notes
 
 

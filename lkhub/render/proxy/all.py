@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from lkhub.plan.front import door, turn_door
-from lkhub.plan.model import EdgePlan, Plan, TurnDoor
+from lkhub.plan.endpoints import turn_upstream_address, upstream_address
+from lkhub.plan.model import EdgePlan, Plan, TurnEndpoint
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.caddy import render_caddyfile
 from lkhub.render.proxy.haproxy import render_haproxy
@@ -32,13 +32,13 @@ def describe_site(plan: Plan, edge: EdgePlan) -> ProxySite:
     return ProxySite(
         hub=plan.name,
         domain=edge.names[0],
-        upstream=door(plan.media, edge),
+        upstream=upstream_address(plan.media, edge),
         certificate=(edge.tls.cert, edge.tls.key) if covers_name else None,
         turn=_describe_turn(plan, edge, edge.turn) if edge.turn else None,
     )
 
 
-def _describe_turn(plan: Plan, edge: EdgePlan, turn: TurnDoor) -> TurnRoute:
+def _describe_turn(plan: Plan, edge: EdgePlan, turn: TurnEndpoint) -> TurnRoute:
     is_split = turn.port != turn.listen
-    upstream = turn_door(plan.media, edge, turn)
+    upstream = turn_upstream_address(plan.media, edge, turn)
     return TurnRoute(turn.host, turn.port, upstream, is_split, proves_name=bool(edge.tls.issuers))

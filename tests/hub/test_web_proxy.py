@@ -5,7 +5,7 @@ import pytest
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.web_findings import check_web
 from lkhub.hub.web import Answer
-from lkhub.hub.web_front import judge_forwarded, judge_redirect
+from lkhub.hub.web_proxy import judge_forwarded, judge_redirect
 from tests.checks.called import PROXIED, say
 
 PLAIN, PAGE = "http://rtc.example.com/join/lobby", "https://rtc.example.com/join/lobby"

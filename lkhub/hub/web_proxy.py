@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from lkhub.checks.paths import WayHome, WebResult
+from lkhub.checks.paths import Overrides, WebResult
 from lkhub.host.http import httpx
 from lkhub.hub.web import PAGE, Answer, ask, open_client, quote
 from lkhub.source.json_text import parse_json
@@ -11,18 +11,18 @@ from lkhub.source.json_text import parse_json
 WAY = "/api/way"
 
 
-def verify_front(web: str, home: WayHome) -> tuple[WebResult, ...]:
+def verify_proxy(web: str, overrides: Overrides) -> tuple[WebResult, ...]:
     """Ask the proxy at the hub's own address, `web` (https)."""
     plain = f"http://{urlsplit(web).hostname}{PAGE}"
-    with open_client(home) as client:
+    with open_client(overrides) as client:
         try:
-            redirect = judge_redirect(plain, ask(client, plain, home), web + PAGE)
+            redirect = judge_redirect(plain, ask(client, plain, overrides), web + PAGE)
         except httpx.HTTPError as error:
             detail = f"nothing answers at {plain}: {str(error) or type(error).__name__}"
             redirect = WebResult("redirect", False, plain, "not-redirected", detail, {"said": "nothing"})
         way = web + WAY
         try:
-            forwarded = judge_forwarded(way, ask(client, way, home))
+            forwarded = judge_forwarded(way, ask(client, way, overrides))
         except httpx.HTTPError as error:
             forwarded = WebResult("forwarded", None, way, detail=f"{way}: {str(error) or type(error).__name__}")
     return redirect, forwarded

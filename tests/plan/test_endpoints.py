@@ -1,6 +1,6 @@
 import pytest
 
-from lkhub.plan.front import describe_front, list_others, list_ports
+from lkhub.plan.endpoints import describe_endpoints, list_others, list_ports
 from tests.plan.test_edge import build
 
 
@@ -18,31 +18,31 @@ def test_each_path_that_the_hub_offers_has_its_port(text: str, ports: dict[str, 
 
 
 def test_hub_without_an_edge_has_no_upstream_address() -> None:
-    assert describe_front(build("reach: local")) == {"web": "127.0.0.1:8080"}
+    assert describe_endpoints(build("reach: local")) == {"web": "127.0.0.1:8080"}
 
 
 @pytest.mark.parametrize(
-    ("tls", "door"),
+    ("tls", "upstream"),
     [
         ("{mode: external}", "127.0.0.1:7883"),
         ("{mode: external, listen: 9000}", "127.0.0.1:9000"),
         ("{mode: external, trusted_proxies: [127.0.0.1, 10.0.0.2]}", "127.0.0.1:7883"),
     ],
 )
-def test_upstream_address_is_reachable_for_the_proxy(tls: str, door: str) -> None:
-    front = describe_front(build(f"reach: lan\ndomain: rtc.example.com\ntls: {tls}"))
-    assert front == {"web": "127.0.0.1:8080", "name": "rtc.example.com", "door": door}
+def test_upstream_address_is_reachable_for_the_proxy(tls: str, upstream: str) -> None:
+    endpoints = describe_endpoints(build(f"reach: lan\ndomain: rtc.example.com\ntls: {tls}"))
+    assert endpoints == {"web": "127.0.0.1:8080", "name": "rtc.example.com", "upstream": upstream}
 
 
 def test_turn_over_tls_has_what_clients_are_told_and_where_it_arrives() -> None:
     turn = "turn: {domain: turn.example.com, listen: 5349, port: 443}\n"
-    front = describe_front(build(f"reach: lan\ndomain: rtc.example.com\ntls: {{mode: external}}\n{turn}"))
-    assert (front["turn"], front["turn_door"]) == ("turn.example.com:443", "127.0.0.1:5349")
+    endpoints = describe_endpoints(build(f"reach: lan\ndomain: rtc.example.com\ntls: {{mode: external}}\n{turn}"))
+    assert (endpoints["turn"], endpoints["turn_upstream"]) == ("turn.example.com:443", "127.0.0.1:5349")
 
 
 def test_for_a_proxy_on_another_machine_the_upstream_address_is_this_machines() -> None:
     plan = build("reach: lan\ndomain: rtc.example.com\ntls: {mode: external, trusted_proxies: [10.0.0.2]}")
-    assert describe_front(plan)["door"] == f"{plan.media.local[0]}:7883"
+    assert describe_endpoints(plan)["upstream"] == f"{plan.media.local[0]}:7883"
 
 
 def test_turn_servers_of_others_are_where_clients_are_told_that_they_are() -> None:
