@@ -59,6 +59,8 @@ func TestMediaFromStartToDrain(t *testing.T) {
 
 	if status := enginetest.AskControl(t, control, "/ready"); status["state"] != string(process.Running) || fmt.Sprint(status["rooms"]) != "[]" {
 		t.Fatalf("ready: %v", status)
+	} else {
+		checkKeys(t, "media-status", status)
 	}
 	// One signing key in three is the right one by chance; six times in a row it is not.
 	var guests []*websocket.Conn

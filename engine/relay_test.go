@@ -25,6 +25,8 @@ func TestRelayProcess(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	if status := enginetest.AskControl(t, control, "/ready"); status["state"] != string(process.Running) || status["allocations"] != 0.0 {
 		t.Errorf("ready: %v", status)
+	} else {
+		checkKeys(t, "relay-status", status)
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, cmd, ended)

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import anyio
 from lkhub.errors import MachineError, describe_error
 from lkhub.host.environ import tool_environ
 from lkhub.source.json_text import parse_json
+from lkhub.source.typed import ShapeError, unpack
+from lkhub.wire.engine import ConfigAnswer, ConfigMessage
 
 # check-config parses a file and exits; a machine under load still does that well within this.
 ONE_SHOT_SECONDS = 20
@@ -49,27 +50,14 @@ def engine_build(path: str) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
-@dataclass(frozen=True)
-class ConfigMessage:
-    """One complaint of LiveKit's own parser. `code` is what is wrong (engine/internal/judge/codes.go), `line` is
-    1-based in the text that was checked. `known` are the keys that there are where it is about one that LiveKit does
-    not know.
-    """
-
-    code: str
-    line: int | None
-    message: str
-    known: tuple[str, ...] = ()
-
-
 def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
     """What livekit-server would refuse in this livekit.yaml; () where it would start with it."""
     require_engine(engine)
-    answer = _run_one_shot([engine, "check-config", "-"], text)
-    return tuple(
-        ConfigMessage(row["code"], row["line"], row["message"], tuple(row.get("known", ())))
-        for row in answer["messages"]
-    )
+    argv = [engine, "check-config", "-"]
+    try:
+        return unpack(ConfigAnswer, _run_one_shot(argv, text)).messages
+    except ShapeError as error:
+        raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
 
 
 async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:

@@ -10,8 +10,11 @@ from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
 from lkhub.source.json_text import parse_json
+from lkhub.source.typed import unpack
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
+from lkhub.wire.engine import StunAnswer
+from lkhub.wire.failure import FailureAnswer
 
 # The engine gives a STUN server 3 s; this is for an engine that hangs.
 STUN_SECONDS = 6.0
@@ -37,8 +40,8 @@ def _ask_stun(engine: str, server: str) -> LookedUp:
     try:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
         answer = parse_json(done.stdout)
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        if "error" in answer:
+            return LookedUp(stun_failure=unpack(FailureAnswer, answer).error.message)
+        return LookedUp(stun=ip_address(unpack(StunAnswer, answer).address))
+    except (OSError, subprocess.TimeoutExpired, ValueError, TypeError) as error:
         return LookedUp(stun_failure=f"the engine did not ask it: {type(error).__name__}")
-    if "error" in answer:
-        return LookedUp(stun_failure=answer["error"]["message"])
-    return LookedUp(stun=ip_address(answer["address"]))

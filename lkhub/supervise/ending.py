@@ -13,6 +13,8 @@ from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import UNKNOWN_DRAIN
 from lkhub.supervise.ready import read_own
 from lkhub.supervise.timings import USUAL, Timings
+from lkhub.wire.engine import DrainRequest
+from lkhub.wire.message import pack_message
 
 Ending = Literal["drain", "now", "replace"]
 """How a process ends. `drain`: people in a call may finish, up to a limit. `now`: they are told that the hub
@@ -68,7 +70,7 @@ async def tell_to_drain(process: ProcessId, plan: ProcessPlan, seconds: int, tim
         async with local_client(timings.status, socket=plan.health.socket) as client:
             # The socket may be that of another one by now.
             read_own(await client.get("http://control/status"), process)
-            answer = await client.post("http://control/drain", json={"seconds": seconds})
+            answer = await client.post("http://control/drain", json=pack_message(DrainRequest(seconds)))
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return False
     return answer.is_success

@@ -7,7 +7,9 @@ from lkhub.host.processes import ProcessId
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, sign
 from lkhub.plan.process import Health
 from lkhub.source.json_text import parse_json
+from lkhub.source.typed import unpack
 from lkhub.supervise.ready import read_own
+from lkhub.wire.engine import MediaStatus, ResumeAnswer
 
 TOKEN_SECONDS = 60
 
@@ -40,7 +42,7 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
         relay = parse_json(config)
         async with local_client(seconds, socket=socket) as client:
             answer = await client.post("http://control/resume", json=relay)
-        participants: int = answer.raise_for_status().json()["participants"]
+        participants = unpack(ResumeAnswer, answer.raise_for_status().json()).participants
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise MachineError(str(error)) from error
     return participants
@@ -49,7 +51,7 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
 async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tuple[str, int]]:
     async with local_client(seconds, socket=path) as client:
         answer = read_own((await client.get("http://control/status")).raise_for_status(), process)
-    return [(room["name"], room["participants"]) for room in answer["rooms"]]
+    return [(room.name, room.participants) for room in unpack(MediaStatus, answer).rooms]
 
 
 async def _ask_server(url: str, keys: str, seconds: float) -> list[tuple[str, int]]:

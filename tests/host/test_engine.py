@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host.engine import ConfigMessage, bundled_engine, check_config, engine_build, is_program, require_engine
+from lkhub.host.engine import bundled_engine, check_config, engine_build, is_program, require_engine
+from lkhub.wire.engine import ConfigMessage
 
 
 def write_program(path: Path, script: str) -> str:

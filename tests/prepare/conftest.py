@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from lkhub.findings.fault import SpecError
-from lkhub.host.engine import ConfigMessage
 from lkhub.host.files import ensure_private_dir, write_private
 from lkhub.plan.network import LookedUp
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import PreparedHub, prepare_hub
 from lkhub.secret import Secret
 from lkhub.spec.keyfile import parse_key_file
+from lkhub.wire.engine import ConfigMessage
 from tests.machines import make_facts, make_installation
 
 SECRET = "XYZ" * 15

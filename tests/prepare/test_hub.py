@@ -10,7 +10,6 @@ import pytest
 
 from lkhub.errors import InputError, MachineError
 from lkhub.findings.fault import SpecError
-from lkhub.host.engine import ConfigMessage
 from lkhub.host.kernel import require_load_figures
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
@@ -18,6 +17,7 @@ from lkhub.prepare import hub as prepare
 from lkhub.prepare.hub import plan_hub, prepare_again, prepare_hub
 from lkhub.secret import Secret
 from lkhub.spec.model import Spec
+from lkhub.wire.engine import ConfigMessage
 from tests.machines import LOOPBACK, MACHINES, OTHER_LAN, make_facts
 from tests.prepare.conftest import LAN, SECRET, Run, keys_of, refuse
 

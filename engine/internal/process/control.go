@@ -111,6 +111,9 @@ func (p *process) serveControl(listener net.Listener) error {
 	return nil
 }
 
+// messageVersion is that of what the control socket answers: lkhub/wire/message.py says when it becomes another.
+const messageVersion = 1
+
 // maxDrainSeconds is a year: more than any hub waits, and far from the end of a time.Duration.
 const maxDrainSeconds = 365 * 24 * 3600
 
@@ -162,6 +165,6 @@ func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {
 		failure.Report(w, err)
 		return
 	}
-	status["state"], status["pid"] = p.getState(), os.Getpid()
+	status["version"], status["state"], status["pid"] = messageVersion, p.getState(), os.Getpid()
 	failure.WriteJSON(w, status)
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+
+	"lkhub/engine/internal/edge"
+	"lkhub/engine/internal/judge"
+	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/probe"
+	"lkhub/engine/internal/seen"
+	"lkhub/engine/internal/sends"
+)
+
+// readMessage returns a message that tests/wire/test_golden.py reads too. A change of one side alone fails here or there.
+func readMessage(t *testing.T, name string) map[string]any {
+	t.Helper()
+	text, err := os.ReadFile("../tests/golden/wire/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var message map[string]any
+	if err := json.Unmarshal(text, &message); err != nil {
+		t.Fatal(err)
+	}
+	return message
+}
+
+// checkMessage reads a part of a message into value, a pointer, and compares what that becomes in JSON.
+func checkMessage(t *testing.T, part, value any) {
+	t.Helper()
+	text, _ := json.Marshal(part)
+	if err := json.Unmarshal(text, value); err != nil {
+		t.Error(err)
+	}
+	written, _ := json.Marshal(value)
+	var got any
+	if json.Unmarshal(written, &got) != nil || !reflect.DeepEqual(got, part) {
+		t.Errorf("%s\nis not\n%s", written, text)
+	}
+}
+
+func TestMessagesAreThoseThatPythonTests(t *testing.T) {
+	media, server := readMessage(t, "media-status"), readMessage(t, "edge-status")
+	checkMessage(t, media["connections"].(map[string]any)["ice_tcp"], &places.Report{})
+	checkMessage(t, media["sends"], &sends.Report{})
+	checkMessage(t, media["seen"], &map[string]seen.Sighting{})
+	checkMessage(t, media["unproven"], &map[string]seen.Sighting{})
+	for _, key := range []string{"version", "state", "pid", "relay", "seen"} {
+		delete(server, key)
+	}
+	checkMessage(t, server, &edge.Status{})
+	for _, name := range []string{"probe-request", "probe-result", "probe-failure", "config-answer"} {
+		value := map[string]any{
+			"probe-request": &probe.Request{}, "probe-result": &probe.Result{}, "probe-failure": &probe.Result{},
+			"config-answer": &struct {
+				OK       bool           `json:"ok"`
+				Messages judge.Messages `json:"messages"`
+			}{},
+		}[name]
+		checkMessage(t, readMessage(t, name), value)
+	}
+}
+
+// checkKeys compares the keys of a real status with those of the message that Python tests.
+func checkKeys(t *testing.T, name string, status map[string]any) {
+	t.Helper()
+	compareKeys(t, name, readMessage(t, name), status)
+}
+
+// compareKeys looks into objects whose keys are fixed.
+func compareKeys(t *testing.T, where string, want, got map[string]any) {
+	t.Helper()
+	for key := range got {
+		if _, known := want[key]; !known {
+			t.Errorf("%s: Python does not know %q", where, key)
+		}
+	}
+	for key, value := range want {
+		found, there := got[key]
+		if !there {
+			t.Errorf("%s: %q is missing", where, key)
+		}
+		below, is := value.(map[string]any)
+		if found, isToo := found.(map[string]any); is && isToo && slices.Contains(
+			[]string{"connections", "ice_tcp", "signalling", "sends", "relay", "ports"}, key,
+		) {
+			compareKeys(t, where+"."+key, below, found)
+		}
+	}
+}
