@@ -51,7 +51,10 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
 async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tuple[str, int]]:
     async with local_client(seconds, socket=path) as client:
         answer = read_own((await client.get("http://control/status")).raise_for_status(), process)
-    return [(room.name, room.participants) for room in unpack(MediaStatus, answer).rooms]
+    rooms = unpack(MediaStatus, answer).rooms
+    if rooms is None:  # which does not mean that there are none
+        raise ValueError("no rooms in the answer")
+    return [(room.name, room.participants) for room in rooms]
 
 
 async def _ask_server(url: str, keys: str, seconds: float) -> list[tuple[str, int]]:

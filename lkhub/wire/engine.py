@@ -101,9 +101,9 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class MediaStatus(ProcessStatus):
-    """Media's."""
+    """Media's. `rooms` are those with participants; None: it does not tell."""
 
-    rooms: tuple[Room, ...] = ()
+    rooms: tuple[Room, ...] | None = None
     connections: MediaConnections = field(default_factory=MediaConnections)
     sends: Sends | None = None
 

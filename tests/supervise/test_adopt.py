@@ -150,7 +150,7 @@ async def test_stopping_process_is_told_to_wait_for_its_calls(
     async with supervising(paths, said) as second:
         await adopt(second)
         asked = re.findall(r"^drain (.*)$", Path(paths.log("media")).read_text(), re.MULTILINE)
-        assert [json.loads(line) for line in asked] == [{"seconds": FOREVER_SECONDS}] * draining
+        assert [json.loads(line) for line in asked] == [{"version": 1, "seconds": FOREVER_SECONDS}] * draining
         assert any("was being stopped; it goes on" in line for line in said) == draining
         await second.apply(hub)
         assert pids(second) == before

@@ -79,7 +79,7 @@ async def test_drain_is_told_and_no_signal_ends_it_before(make_child: MakeChild,
                 await end_process(process, "drain", child.plan, QUICK)
         log = Path(paths.log("media"))
         await until(lambda: log.read_text().count("drain {") == 2, "both")
-        assert log.read_text().splitlines()[1:] == ['drain {"seconds":3600}'] * 2
+        assert log.read_text().splitlines()[1:] == ['drain {"version":1,"seconds":3600}'] * 2
         assert is_alive(process), "SIGTERM ends an actor"
         await child.stop("now")
 

@@ -58,7 +58,16 @@ async def test_people_in_all_rooms_are_counted_and_probes_are_not(short_dir: Pat
 
 @pytest.mark.parametrize(
     "body",
-    [b"nonsense", {}, [], {"pid": 1, "rooms": [{}]}, {"pid": 1, "rooms": None}, {"pid": 2, "rooms": []}, {"rooms": []}],
+    [
+        b"nonsense",
+        {},
+        {"state": "running", "pid": 1},
+        [],
+        {"pid": 1, "rooms": [{}]},
+        {"pid": 1, "rooms": None},
+        {"pid": 2, "rooms": []},
+        {"rooms": []},
+    ],
     ids=repr,
 )
 async def test_answer_that_cannot_be_read_is_unknown(short_dir: Path, body: Any) -> None:
