@@ -19,16 +19,7 @@ from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
 from lkhub.source.json_text import parse_json
 from lkhub.source.typed import MissingKeyError, pack, unpack
-from lkhub.wire.control import (
-    JSON,
-    JSON_LINES,
-    MAX_REQUEST_BYTES,
-    RESTART,
-    Ping,
-    Progress,
-    Request,
-    describe_too_long,
-)
+from lkhub.wire.exchange import JSON, JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Progress, Request, describe_too_long
 from lkhub.wire.failure import FailureAnswer
 from lkhub.wire.message import dump_message
 

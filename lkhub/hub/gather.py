@@ -22,7 +22,8 @@ from lkhub.state.asker import read_asker
 from lkhub.state.outside import read_sightings
 from lkhub.state.root_change import read_root_change
 from lkhub.state.verified import read_verified
-from lkhub.wire.control import Answer, HubReport, Ping, ProcessReport, Request, StatusRequest
+from lkhub.wire.control import HubReport, ProcessReport, StatusRequest
+from lkhub.wire.exchange import Answer, Ping, Request
 
 # ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0

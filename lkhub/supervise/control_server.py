@@ -21,7 +21,7 @@ from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellErr
 from lkhub.host import files
 from lkhub.source.typed import MissingKeyError
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import (
+from lkhub.wire.exchange import (
     JSON,
     JSON_LINES,
     MAX_REQUEST_BYTES,

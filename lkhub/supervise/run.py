@@ -26,13 +26,13 @@ from lkhub.wire.control import (
     ApplyRequest,
     HubReport,
     Outcome,
-    Request,
     Restarted,
     RestartRequest,
     StatusRequest,
     Stopped,
     StopRequest,
 )
+from lkhub.wire.exchange import Request
 
 RUNS_ON = "what ran before runs on, without a supervisor, and calls go on"
 

@@ -8,52 +8,9 @@ and before it come lines of `Progress`. An answer that is a failure has the key 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
 
-from lkhub import __version__
-from lkhub.errors import InputError
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
-
-Answer = TypeVar("Answer")
-
-# A request names a path and has the variables that the spec refers to. A key file in one of them may be as long as
-# any file that a spec names (lkhub.host.files.MAX_INPUT_BYTES).
-MAX_REQUEST_BYTES = 1024 * 1024
-
-JSON = "application/json"
-JSON_LINES = "application/x-ndjson"
-
-RESTART = ("`lkhub down`, then `lkhub up`, starts the hub with this version",)
-
-
-@dataclass(frozen=True)
-class Request(Generic[Answer]):
-    """A request; a subclass says how it is asked for and of which class the answer is."""
-
-    method: ClassVar[str] = "POST"
-    path: ClassVar[str]
-    answer: ClassVar[type]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What the supervisor does meanwhile, one line for people."""
-
-    progress: str
-
-
-@dataclass(frozen=True)
-class Pong:
-    """The supervisor is there."""
-
-
-@dataclass(frozen=True)
-class Ping(Request[Pong]):
-    """Whether the supervisor answers at all. It does nothing for it."""
-
-    method = "GET"
-    path = "/ping"
-    answer = Pong
+from lkhub.wire.exchange import Request
 
 
 @dataclass(frozen=True)
@@ -218,27 +175,3 @@ class StopRequest(Request[Stopped]):
     answer = Stopped
 
     drain: bool
-
-
-_KINDS: tuple[type[Request[Any]], ...] = (Ping, StatusRequest, ApplyRequest, RestartRequest, StopRequest)
-
-REQUESTS = {(kind.method, kind.path): kind for kind in _KINDS}
-"""By method and path."""
-
-
-def describe_too_long() -> InputError:
-    """The error of a request over MAX_REQUEST_BYTES."""
-    return InputError(
-        f"the variables that the spec refers to are too long: the supervisor takes {MAX_REQUEST_BYTES:,} bytes in all",
-        hints=("put what is long into a file, and name it with {file: PATH}",),
-    )
-
-
-def describe_unknown(what: str) -> InputError:
-    """The error of a request that this version does not know."""
-    return InputError(f"the running supervisor (lkhub {__version__}) can't do that: {what}", hints=RESTART)
-
-
-def describe_missing(key: str) -> InputError:
-    """The error of a request that lacks a key."""
-    return InputError(f"the running supervisor (lkhub {__version__}) needs to be told {key!r}", hints=RESTART)

@@ -27,12 +27,12 @@ from lkhub.wire.control import (
     ApplyRequest,
     HubReport,
     ProcessReport,
-    Request,
     RestartRequest,
     StatusRequest,
     Stopped,
     StopRequest,
 )
+from lkhub.wire.exchange import Request
 from tests.supervise.talking import Said, Work, echo, request, serving
 from tests.waiting import DEADLINE_SECONDS, wait_until
 

@@ -11,7 +11,7 @@ import anyio.to_thread
 from lkhub.host.control import ask
 from lkhub.supervise.control_server import Handler, Handlers, Tell, serve_control
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import Answer, Request
+from lkhub.wire.exchange import Answer, Request
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import MAX_INPUT_BYTES
 from lkhub.supervise.control_server import Handler, Tell, serve_control
 from lkhub.supervise.timings import USUAL
-from lkhub.wire.control import JSON_LINES, MAX_REQUEST_BYTES, Ping, Pong
+from lkhub.wire.exchange import JSON_LINES, MAX_REQUEST_BYTES, Ping, Pong
 from lkhub.wire.message import VERSION
 from tests.supervise.talking import Echo, Said, Work, request, serving
 

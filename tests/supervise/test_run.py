@@ -28,7 +28,8 @@ from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.wire.control import Answer, ApplyRequest, Outcome, Request, RestartRequest, StatusRequest, StopRequest
+from lkhub.wire.control import ApplyRequest, Outcome, RestartRequest, StatusRequest, StopRequest
+from lkhub.wire.exchange import Answer, Request
 from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
 from tests.waiting import until

@@ -27,7 +27,8 @@ from lkhub.state.identity import read_record
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch import state_directory
-from lkhub.wire.control import Answer, Request, StatusRequest
+from lkhub.wire.control import StatusRequest
+from lkhub.wire.exchange import Answer, Request
 from tests.supervise.conftest import (
     QUICK,
     MakeHub,
