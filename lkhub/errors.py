@@ -22,7 +22,7 @@ EXIT_BUG = 70
 
 
 class HubError(Exception):
-    """A failure with its way out.
+    """A failure, with what the user can do about it.
 
     `hints` are what to do about it, one sentence or command each, printed after the message.
     """
@@ -35,7 +35,7 @@ class HubError(Exception):
         self.hints = tuple(hints)
 
     def as_json(self) -> dict[str, object] | None:
-        """What a script gets on stdout where it asked for JSON; None where the message says all."""
+        """The JSON for a script that asked for it, on stdout; None where the message is enough."""
         return None
 
 
@@ -73,14 +73,15 @@ def describe_error(error: BaseException) -> str:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether this machine refused something, as a file or a free descriptor; of a group, whether that is all."""
+    """Whether the machine refused something, such as a file or a free descriptor. For a group: whether that is true of
+    every error in it."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_refusal(each) for each in error.exceptions)
     return isinstance(error, OSError)
 
 
 def flatten(group: BaseExceptionGroup[BaseException]) -> tuple[list[HubError], list[BaseException]]:
-    """Every error of a group, those of its groups included: what the user can be told, and the rest."""
+    """Every error of a group and of the groups in it: first those that the user can be told, then the rest."""
     errors: list[HubError] = []
     rest: list[BaseException] = []
     for each in group.exceptions:

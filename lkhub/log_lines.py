@@ -1,4 +1,4 @@
-"""A line of a process's log → when, and what happened, for a person. Pure.
+"""A line of a process's log → the time and the event, as a person reads them. Pure.
 
 Each process writes in its own way: livekit-server and Caddy a JSON object a line, Go's and pion's loggers a date and
 text, `lkhub serve` what uvicorn prints, the supervisor an ISO date and text.
@@ -77,7 +77,7 @@ def _read_number(value: object) -> float | None:
 
 
 def _describe(process: str, record: Mapping[str, Any]) -> str:
-    """ "" for what is left out."""
+    """ "" for a message that is left out."""
     message = record["msg"]
     known = _EVENTS.get(process, {})
     if message in known:
@@ -106,7 +106,7 @@ def _tell(form: str) -> Callable[[_Fields], str]:
 
 
 def _tell_published(fields: _Fields) -> str:
-    """Of a picture that is sent in several sizes each has a line. The first has the names of them all."""
+    """A video that is sent in several sizes has a line for each. The first line has the names of all sizes."""
     names = fields.get("sdpRids")
     if fields.get("rid") and isinstance(names, list) and not any(names):
         return ""
@@ -117,7 +117,7 @@ _PAIRS = ("existingPair", "newPair")
 
 
 def _tell_switched(fields: _Fields) -> str:
-    """At most joins the browser's end is known better a moment later, and that is no other way."""
+    """After most joins, the browser's address is known more precisely a moment later. That is not another path."""
     pairs = [_Fields(pair) if isinstance(pair, dict) else _Fields() for pair in map(fields.get, _PAIRS)]
     before, after = ([pair[key] for key in ("localProtocol", "remoteAddress", "remotePort")] for pair in pairs)
     if before == after:
@@ -155,9 +155,9 @@ _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
         "using explicit node IP for NAT1To1Ips": None,
         "failed reading cgroup specific cpu stats, falling back to system wide implementation": None,
         "failed reading cgroup specific memory stats, falling back to system wide implementation": None,
-        # Of a track and one who gets it, when it begins.
+        # Written for each subscriber of a track when the track begins.
         "dependencyDescriptorExtID mismatch": None,
-        # At every leave, of each data channel.
+        # Written for each data channel when a participant leaves.
         "error reading data channel": None,
     },
     "edge": {

@@ -40,7 +40,7 @@ class FromFile:
 
 @dataclass(frozen=True)
 class WholeFile(FromFile):
-    """The content of a file that is more than one secret, with every line end."""
+    """The secret is the whole content of a file, with every line end: the file holds more than one secret."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def require_secret(text: str) -> Secret:
 
 @dataclass(frozen=True)
 class Reading:
-    """In the annotation of a SecretSource: how its text becomes the secret that programs take. `read` raises
+    """In the annotation of a SecretSource: how the given text becomes the secret that programs take. `read` raises
     SecretError. Without an annotation it is `require_secret`."""
 
     read: Callable[[str], Secret]

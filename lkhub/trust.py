@@ -16,8 +16,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Guide:
-    """What to do on one kind of device. `key` is short and stable; `ordered`: one step after the other, else whatever
-    of it there is on the device."""
+    """What to do on one kind of device. `key` is short and stable; `ordered`: the steps follow each other; otherwise
+    only those that fit the device are needed."""
 
     key: str
     title: str
@@ -42,7 +42,7 @@ def split_fingerprint(sha256: str) -> tuple[str, ...]:
 
 
 def build_guides(hub: str) -> tuple[Guide, ...]:
-    """Every kind of device, for the hub of this name. The first step is always to have the file."""
+    """The guides for every kind of device, for the hub of this name. The first step always gets the file."""
     file, name = file_name(hub), f"lkhub-{hub}"
     look = f"openssl x509 -in {file} -noout -fingerprint -sha256"
     return (

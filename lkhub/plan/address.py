@@ -15,7 +15,8 @@ _WHY_NOT: dict[InterfaceKind, str] = {
 }
 
 
-# Where one of these carries the default route, it is the way to everybody else and not to guests of this machine.
+# Where an interface of these kinds carries the default route, it leads to the rest of the network and not to guests of
+# this machine.
 _GUESTS: tuple[InterfaceKind, ...] = ("cardless", "bridge", "container")
 
 
@@ -29,19 +30,21 @@ class Candidate:
 
     @property
     def is_public_on_vpn(self) -> bool:
-        """A tunnel that brings a public address: PPPoE, or a server elsewhere that leads its own address here."""
+        """Whether it is a public address on a tunnel: PPPoE, or another server that forwards its own address to this
+        machine."""
         return self.why_not == _WHY_NOT["vpn"] and self.address.is_global
 
     @property
     def is_last_resort(self) -> bool:
-        """Usable where nothing else is: what is behind a bridge without a card is not known."""
+        """Whether it is used only where there is no other: it is not known what a bridge without a network card leads
+        to."""
         return self.why_not == _WHY_NOT["cardless"]
 
 
 @dataclass(frozen=True)
 class AddressChoice:
-    """The address on the LAN and the reason; `further` are those of this machine's other LANs, `others` the ones that
-    were not taken."""
+    """The address on the LAN and the reason; `further` are the addresses on this machine's other LANs, `others` the
+    candidates that were not taken."""
 
     address: Address
     interface: str
@@ -79,7 +82,7 @@ def _why_not(interface: Interface, address: Address, routes: Container[str]) -> 
 def choose_lan_address(facts: NetworkFacts, allowed: tuple[str, ...] = ()) -> AddressChoice | None:
     """The LAN address to advertise, None where no interface carries one.
 
-    `allowed` are interface names that the spec insists on; they overrule what kind they look like.
+    `allowed` are the interfaces that the spec names; they are taken whatever kind they seem to be.
     """
     candidates = list_candidates(facts)
     usable = [
@@ -97,7 +100,7 @@ def choose_lan_address(facts: NetworkFacts, allowed: tuple[str, ...] = ()) -> Ad
 
 
 def _on_other_networks(facts: NetworkFacts, best: Candidate, usable: list[Candidate]) -> tuple[Candidate, ...]:
-    """One address of the same family on each further LAN. Cable and Wi-Fi on one LAN are one."""
+    """One address of the same family on each further LAN. Cable and Wi-Fi on the same LAN count once."""
     taken = {best.interface: _network_of(facts, best)}
     further = []
     for candidate in usable:
@@ -117,8 +120,8 @@ def _network_of(facts: NetworkFacts, candidate: Candidate) -> Network | None:
 def choose_public_addresses(facts: NetworkFacts, named: Container[Address] = ()) -> tuple[Candidate, ...]:
     """Public addresses that this machine itself carries: the best of each family.
 
-    `named` are those that the hub's name leads to, and come first. One of a tunnel is taken where it is among them, or
-    where clients could be led to no other address of this machine.
+    `named` are the addresses that the hub's name leads to; they come first. A tunnel's address is taken if it is one of
+    these, or if this machine has no other address that clients could be led to.
     """
     candidates = list_candidates(facts)
     has_other = any(not candidate.why_not for candidate in candidates)
@@ -139,7 +142,8 @@ def list_public_on_vpn(facts: NetworkFacts) -> tuple[Candidate, ...]:
 
 
 def behind_nat(facts: NetworkFacts, external: Address) -> Address | None:
-    """The address of this machine that packets to `external` arrive at: its own, or the one on the default route."""
+    """The address of this machine at which packets to `external` arrive: `external` itself, or the address on the
+    default route."""
     if facts.interface_of(external) is not None:
         return external
     candidates = [c for c in list_candidates(facts) if c.address.version == external.version]

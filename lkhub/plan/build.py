@@ -1,5 +1,5 @@
-"""`Spec` + `NetworkFacts` + `Installation` → `Plan`. The one home of defaults that depend on `reach` or on the
-network."""
+"""`Spec` + `NetworkFacts` + `Installation` → `Plan`. Defaults that depend on `reach` or on the network are decided here
+alone."""
 
 from lkhub.findings.catalogue.choices import no_tls
 from lkhub.findings.finding import Finding
@@ -19,7 +19,7 @@ from lkhub.spec.turn import Login
 
 
 def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installation) -> Plan | None:
-    """Decide everything, for the machine that is in this network and has this installation: this one or another.
+    """Decide everything for one machine, this one or another, from its network and its installation.
 
     Faults are added to `loaded`; None where there is no address to build on.
     """
@@ -75,7 +75,7 @@ def _plan_turn_servers(spec: Spec, paths: StatePaths) -> tuple[TurnServer, ...]:
 
 
 def _plan_serve(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> ServePlan:
-    # Without an edge people come here by what they are told, which behind a NAT is not what is bound.
+    # Without an edge, browsers use the advertised address here. Behind a NAT that is not the bound address.
     told = () if edge else (*map(in_url, media.advertise), *_name_of(spec))
     return ServePlan(
         bind=media.bind,
@@ -87,7 +87,7 @@ def _plan_serve(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> ServePla
 
 
 def _name_of(spec: Spec) -> tuple[str, ...]:
-    """The hub's name, where others use it."""
+    """The hub's name, if other machines use it."""
     return (spec.domain,) if spec.domain and spec.reach != "local" else ()
 
 
@@ -117,8 +117,8 @@ def _plan_probes(spec: Spec, media: MediaPlan, relay: RelayPlan | None) -> tuple
 
 
 def _override_addresses(media: MediaPlan, edge: EdgePlan | None) -> dict[str, str]:
-    """Names and outside addresses of this hub, and where they are on this machine: a router may not lead its own
-    network's packets to its outside address back in, and a name may not be known here."""
+    """The resolve overrides: the hub's names and public addresses, each with this machine's own address. A router may
+    not lead packets from its own network back in (hairpin), and this machine may not be able to resolve a name."""
     overrides = {str(a.external): str(a.local) for a in media.addresses if a.external != a.local}
     if edge is not None and edge.tls.mode != "external":
         here = str(LOOPBACK if LOOPBACK in edge.listen or not edge.listen else edge.listen[0])

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 from lkhub.spec.types import Address, Network
 
-# What Cloudflare publishes at https://www.cloudflare.com/ips/, as several public repositories have it alike, the newest
-# of them dated 2026-09-13. The list changes rarely: an address that is not in it is only not known to be Cloudflare's.
+# What Cloudflare publishes at https://www.cloudflare.com/ips/, taken from several public repositories that agree, the
+# newest dated 2026-09-13. The list changes rarely. An address that is not in it may still be Cloudflare's.
 _CLOUDFLARE: tuple[Network, ...] = tuple(
     ip_network(text)
     for text in (
@@ -19,5 +19,5 @@ _CLOUDFLARE: tuple[Network, ...] = tuple(
 
 
 def find_cdn(address: Address) -> str:
-    """The name of the network that an address is known to be of, "" for none."""
+    """The name of the network that an address is known to belong to, "" for none."""
     return "Cloudflare" if any(address in network for network in _CLOUDFLARE) else ""

@@ -19,19 +19,19 @@ BEHIND_PROXY_PORT = 7883
 
 
 def tls_mode(spec: Spec) -> TlsMode:
-    """The mode that the spec asks for, by its reach where it says nothing."""
+    """The mode that the spec asks for, else the default for its reach."""
     return spec.tls.mode or DEFAULT_MODES[spec.reach]
 
 
 def listen_port(spec: Spec) -> int:
-    """The hub's one port. Behind a proxy, which has 443, another one."""
+    """The port of the edge: 443, or another port behind a proxy, which has 443 itself."""
     return spec.tls.listen or (BEHIND_PROXY_PORT if tls_mode(spec) == "external" else HTTPS_PORT)
 
 
 def plan_edge(
     loaded: LoadedSpec, facts: NetworkFacts, installation: Installation, media: MediaPlan | None, notes: list[Finding]
 ) -> EdgePlan | None:
-    """The edge; None where the hub runs without. Faults are added to `loaded`."""
+    """The edge; None for a hub without one. Faults are added to `loaded`."""
     spec = loaded.spec
     mode = tls_mode(spec)
     _check_keys(loaded, facts, mode)
@@ -57,7 +57,7 @@ def plan_edge(
 def _plan_turn(
     spec: Spec, media: MediaPlan, name: str, listen: tuple[Address, ...], notes: list[Finding]
 ) -> TurnEndpoint | None:
-    """TURN over TLS: on the hub's one port. Where a proxy has that, on a port of its own, if the spec names one."""
+    """TURN over TLS is on the edge's port. Behind a proxy it has a port of its own, if the spec names one."""
     if not (spec.turn.enabled and spec.turn.tls):
         return None
     host = spec.turn.domain or name
@@ -66,15 +66,15 @@ def _plan_turn(
     if spec.turn.listen is None:
         notes.append(turn_tls_left_out().about("turn-tls"))
         return None
-    # Clients may come straight to it, wherever the proxy is.
+    # Clients may connect to it directly, wherever the proxy is.
     bind = (LOOPBACK,) if spec.reach == "local" else () if spec.reach == "public" else (*media.local, LOOPBACK)
     return TurnEndpoint(host, spec.turn.port or spec.turn.listen, spec.turn.listen, bind)
 
 
 def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
-    """Keys that a mode needs, and keys that it has no use for."""
+    """Add faults for keys that a mode needs, and for keys that it does not use."""
     spec = loaded.spec
-    # One that is there and wrong has a fault of its own.
+    # A domain that is given but wrong has a fault of its own.
     is_nameless = spec.domain is None and not loaded.is_broken(("domain",))
     if spec.reach == "public" and is_nameless and mode != "tailscale":
         hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
@@ -161,8 +161,9 @@ def _check_tailnet(loaded: LoadedSpec, facts: NetworkFacts) -> None:
 
 
 def _name(spec: Spec, facts: NetworkFacts, media: MediaPlan, mode: TlsMode) -> tuple[str, ...]:
-    """The hub's name first. Addresses too, where the hub certifies itself for a network in which it may have no name.
-    On the internet it has one, and providers change addresses, which devices must not notice by a new root."""
+    """The hub's names, its own first. They include addresses where the hub certifies itself for a network in which it
+    may have no name. On the internet it has a name; there a provider may change the address, which must not cost
+    devices a new root."""
     if mode == "tailscale":
         return (facts.looked_up.tailnet,) if facts.looked_up.tailnet else ()
     named = [spec.domain] if spec.domain else []
@@ -178,7 +179,8 @@ def _name(spec: Spec, facts: NetworkFacts, media: MediaPlan, mode: TlsMode) -> t
 
 
 def _bind(spec: Spec, media: MediaPlan, mode: TlsMode) -> tuple[Address, ...]:
-    """Where the edge listens. A public hub's address may change under it, so that one listens everywhere."""
+    """Where the edge listens. The address of a public hub may change while it runs, so its edge listens on every
+    address."""
     if spec.reach == "local" or (
         mode == "external" and all(network.is_loopback for network in spec.tls.trusted_proxies)
     ):
@@ -189,7 +191,7 @@ def _bind(spec: Spec, media: MediaPlan, mode: TlsMode) -> tuple[Address, ...]:
 
 
 def http_port(spec: Spec) -> int | None:
-    """The port of the way to HTTPS and of ACME's HTTP challenge; None: none."""
+    """The port of the redirect to HTTPS and of ACME's HTTP challenge; None: no such port."""
     if spec.tls.http is None:
         return HTTP_PORT if listen_port(spec) == HTTPS_PORT else None
     return None if spec.tls.http == "off" else spec.tls.http
@@ -216,7 +218,7 @@ def list_authorities(edge: EdgePlan) -> tuple[str, ...]:
     """What a request that came through the edge may say as its `Host`."""
     ports = {HTTPS_PORT if edge.tls.mode == "external" else edge.port, *([edge.http] if edge.http else [])}
     found = []
-    # The name of TURN alone is no name of the web application.
+    # A name that is only for TURN is not a name of the web application.
     served = [name for name in edge.names if name == edge.names[0] or not edge.turn or name != edge.turn.host]
     for name in map(as_host, served):
         found += [f"{name}:{port}" for port in sorted(ports)]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KernelLimits:
-    """What holds for the hub's processes; None where it is not known. Buffers in bytes, `open_files` descriptors of one
-    process, `connections` entries of the connection tracking table, now and at most."""
+    """The kernel's limits for the hub's processes; None where a limit is not known. Buffers are in bytes. `open_files`
+    is how many descriptors a process may have, `connections` how many entries the connection tracking table has, now
+    and at most."""
 
     receive_buffer: int | None = None
     send_buffer: int | None = None
@@ -18,9 +19,9 @@ class KernelLimits:
 
 @dataclass(frozen=True)
 class RunsIn:
-    """What started the hub, as far as it decides where limits are set: the systemd `unit` that it is part of, whether
-    that is a user's own (`user_unit`), whether it runs in a `container`, whether its user `is_root`. With neither unit
-    nor container it was started from a shell, or by something that is not known."""
+    """What started the hub, since that decides where its limits are set: the systemd `unit` that it is part of, whether
+    a user's own systemd runs that unit (`user_unit`), whether the hub runs in a `container`, and whether its user
+    `is_root`. With neither unit nor container, the hub was started from a shell or by an unknown program."""
 
     unit: str = ""
     user_unit: bool = False

@@ -9,8 +9,8 @@ from lkhub.plan.paths import StatePaths
 @dataclass(frozen=True)
 class Installation:
     """All paths are absolute. `engine` is the bundled engine, `python` the interpreter that runs lkhub, `state` the
-    state directory, `folder` the spec's own, which relative paths in it start from. `user` is the name of the user that
-    the hub runs as."""
+    state directory, `folder` the spec's folder, from which the spec's relative paths start. `user` is the name of the
+    user that the hub runs as."""
 
     engine: str
     python: str
@@ -24,5 +24,5 @@ class Installation:
         return StatePaths(self.state)
 
     def beside_spec(self, path: str) -> str:
-        """A path as the spec has it, absolute."""
+        """The absolute form of a path in the spec."""
         return str(PurePosixPath(self.folder, path))

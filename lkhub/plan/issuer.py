@@ -50,7 +50,8 @@ def _check_account(loaded: LoadedSpec) -> None:
 
 
 def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[str, ...], Statement | None]:
-    """ACME directories, the first to be asked first, and what that means (None where it is as the spec says).
+    """The ACME directories in the order in which they are asked, and a note about the choice (None where the spec names
+    the issuer).
 
     ZeroSSL where it can be had, since native applications refuse TURN/TLS with Let's Encrypt's certificates: libwebrtc
     verifies it against roots of its own, without ISRG's (measured). ZeroSSL proves names over HTTP only, and registers
@@ -70,6 +71,6 @@ def choose_issuers(spec: Spec, mode: TlsMode, http: int | None) -> tuple[tuple[s
 
 
 def plan_account(spec: Spec, paths: StatePaths) -> AcmeAccount | None:
-    """The account that the spec names, with its key in a file of ours."""
+    """The account that the spec names; its key is in a file of the state directory."""
     account = spec.tls.account
     return AcmeAccount(account.key_id, paths.account_key) if account else None

@@ -9,17 +9,18 @@ from lkhub.plan.model import EdgePlan, Plan
 from lkhub.spec.types import Address
 
 Answerer = Literal["hub", "proxy", "stranger", "nobody"]
-"""What answers by TLS at an address of a name that is not this machine's. `hub`: this very hub with its own
-certificate, since connections are passed on as they are. `proxy`: this hub, behind something that ends TLS. `stranger`:
+"""What answers by TLS at an address that a name leads to and that is not this machine's. `hub`: this hub with its own
+certificate, since connections are forwarded unchanged. `proxy`: this hub, behind a program that ends TLS. `stranger`:
 something else. `nobody`: nothing."""
 
 
 @dataclass(frozen=True)
 class Lead:
-    """A name, and the addresses that this machine's resolver has for it, by what they are here: `here` are the hub's,
-    `loopback` means nothing on other machines, `private` nothing outside of this network, `elsewhere` is another
-    machine's as far as is known. `cdns` are those of `elsewhere` that are a CDN's, with its name; `answers` is who
-    answered at addresses that were asked. `seen_as` is the address that the hub saw such a question come from."""
+    """A name, and the addresses that this machine's resolver gives for it, sorted: `here` are the hub's, `loopback`
+    addresses mean nothing on other machines, `private` addresses nothing outside this network, and `elsewhere` belong
+    to other machines as far as is known. `cdns` are the addresses of `elsewhere` that belong to a CDN, with the CDN's
+    name. `answers` says what answered at the addresses that were asked. `seen_as` is the address from which the hub saw
+    such a request arrive."""
 
     name: str
     here: tuple[Address, ...] = ()
@@ -32,17 +33,17 @@ class Lead:
 
     @property
     def others(self) -> tuple[Address, ...]:
-        """What is another machine's as far as is known, here or elsewhere."""
+        """The addresses that belong to other machines as far as is known, in this network or elsewhere."""
         return (*self.elsewhere, *self.private)
 
     @property
     def is_known(self) -> bool:
-        """Whether the resolver has anything to say of it."""
+        """Whether the resolver knows any address of the name."""
         return bool(self.here or self.loopback or self.private or self.elsewhere)
 
     @property
     def leads_here(self) -> bool:
-        """Whether all of its addresses are the hub's, or were seen to pass connections on to it."""
+        """Whether all addresses of the name are the hub's, or were seen to forward connections to the hub."""
         passed = [address for address in self.others if self.answers.get(address) == "hub"]
         return bool(self.here or passed) and not self.loopback and len(passed) == len(self.others)
 
@@ -60,8 +61,8 @@ def judge_lead(name: str, resolved: Iterable[Address], told: Iterable[Address], 
 
 
 def list_led_names(plan: Plan) -> tuple[str, ...]:
-    """The DNS names that have to lead to this machine. Behind a proxy the hub's own leads to that, and only the one of
-    TURN over TLS comes here, where clients come straight to it."""
+    """The DNS names that have to lead to this machine. Behind a proxy the hub's own name leads to the proxy. Then only
+    the name of TURN over TLS leads here, if clients connect to that directly."""
     edge = plan.edge
     if edge is None:
         host = plan.urls.livekit.partition("://")[2].rpartition(":")[0]
@@ -77,5 +78,5 @@ def _list_edge_names(edge: EdgePlan) -> tuple[str, ...]:
 
 
 def is_literal(name: str) -> bool:
-    """Whether it is an address and no name."""
+    """Whether `name` is an address, not a DNS name."""
     return ":" in name or name.strip("[]").replace(".", "").isdigit()

@@ -33,7 +33,7 @@ IPV4_SHARED = IPv4Network("100.64.0.0/10")
 LOOPBACK: Address = IPv4Address("127.0.0.1")
 DEFAULT_ICE_TCP = 7881
 
-# The interface that tailscaled makes, and takes away when it ends.
+# The interface that tailscaled creates, and removes when it ends.
 _TAILSCALE = "tailscale"
 _TAILSCALE_MAKES_IT = (
     "Tailscale makes that one while it runs (`tailscale status`), and none at all with userspace networking"
@@ -41,7 +41,7 @@ _TAILSCALE_MAKES_IT = (
 
 
 def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *, has_edge: bool) -> MediaPlan | None:
-    """The SFU's part. Faults are added to `loaded`; None where there is no address to build on."""
+    """The plan of media. Faults are added to `loaded`; None where there is no address to build on."""
     spec = loaded.spec
     _check_interfaces(loaded, facts)
     addresses = _choose_addresses(loaded, facts, notes)
@@ -62,8 +62,8 @@ def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *,
     local = tuple(dict.fromkeys(address.local for address in addresses))
     return MediaPlan(
         addresses=addresses,
-        # The hub's own programs reach media and the service on loopback, whatever clients are told. Behind an edge
-        # nobody else does.
+        # The hub's own programs reach media and the service on loopback, whatever clients are told. Behind an edge no
+        # other program does.
         bind=(LOOPBACK,) if has_edge else local if LOOPBACK in local else (*local, LOOPBACK),
         interfaces=interfaces,
         loopback=all(address.is_loopback for address in local),
@@ -120,7 +120,7 @@ def _choose_lan(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -
     addresses = [choice.address, *(candidate.address for candidate in choice.further)]
     if loaded.spec.tls.mode == "tailscale":
         tailnet = [candidate for candidate in list_candidates(facts) if _is_tailnet(candidate)][:1]
-        # Else a fault of its own says why: tailscaled gives no name, or an interface is missing.
+        # Otherwise another fault says why: tailscaled gives no name, or an interface is missing.
         if not tailnet and facts.looked_up.tailnet is not None and len(known) == len(interfaces):
             missing = address_missing("this machine has no address in a tailnet")
             loaded.add(("tls", "mode"), missing, "`tailscale up` connects it")
@@ -142,7 +142,7 @@ def _explain_choice(choice: AddressChoice, told: Sequence[Address]) -> list[Find
     for other in choice.others:
         if other.address in told:
             continue
-        # An interface that the spec names is none that others are not in.
+        # The spec names this interface, so a reason against its kind does not count.
         why_not = other.why_not if other.interface != choice.interface else ""
         why_not = why_not or "set media.advertise to use it"
         address = str(other.address)
@@ -166,14 +166,14 @@ def needs_domain(spec: Spec, facts: NetworkFacts) -> bool:
 
 
 def _lacks_public_v4(facts: NetworkFacts) -> bool:
-    """Whether the machine has an IPv4 address to be led to, and none that is public. IPv6 has no such case: nobody
-    translates it."""
+    """Whether the machine has an IPv4 address but no public one. For IPv6 the question does not arise: it is not
+    translated."""
     v4 = [c for c in list_candidates(facts) if c.address.version == 4 and not c.why_not]
     return bool(v4) and not any(c.address.is_global for c in v4)
 
 
 def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]) -> tuple[Advertised, ...]:
-    """The machine's own public addresses, and behind a NAT the IPv4 address that the hub's name resolves to."""
+    """The machine's own public addresses; behind a NAT, also the IPv4 address that the hub's name resolves to."""
     domain = loaded.spec.domain
     named = facts.looked_up.domain or ()
     own = choose_public_addresses(facts, named)
@@ -199,7 +199,8 @@ def _choose_public(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding]
 
 
 def _explain_unled(domain: str, resolved: Sequence[Address], *, is_known: bool) -> tuple[str, str]:
-    """Problem and hint of a name that leads to no address that clients could be told. `is_known`: the resolver said."""
+    """The problem and a hint for a name that leads to no address that clients could be told. `is_known`: the resolver
+    answered."""
     if resolved:
         return (
             f"{domain} resolves to {', '.join(map(str, resolved))}, which nobody outside this network can reach",
@@ -229,7 +230,7 @@ def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NetworkFacts, notes: li
     seen = facts.looked_up.stun
     if seen is not None:
         return _translate([seen], loaded, facts, notes, f"what {asked.server} sees")
-    # A hub without a network still starts, for those who can reach it; the address is asked again while it runs.
+    # A hub without a network still starts, for clients that can reach it. The address is asked for again while it runs.
     why = facts.looked_up.stun_failure
     choice = choose_lan_address(facts, ())
     own = choice.address if choice else LOOPBACK
@@ -240,7 +241,7 @@ def _ask_stun(asked: AskStun, loaded: LoadedSpec, facts: NetworkFacts, notes: li
 def _translate(
     told: Sequence[Address], loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], why: str
 ) -> tuple[Advertised, ...]:
-    """Each told address with the local one that it leads to."""
+    """Each advertised address with the local address that it leads to."""
     found = []
     for external in told:
         local = behind_nat(facts, external)
@@ -258,7 +259,7 @@ def _translate(
 
 
 def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address, notes: list[Finding]) -> Advertised:
-    """An address that the spec names. What this machine does not have is a fault, but for a public one."""
+    """Check an address that the spec names. It is a fault if this machine does not have it, unless it is public."""
     path = ("media", "advertise")
     reach = loaded.spec.reach
     if reach == "local" and not address.is_loopback:
@@ -280,8 +281,9 @@ def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address,
 
 
 def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[Statement, str] | None:
-    """Problem and hint of an address for others that the loopback interface alone has, as hosts have it that announce
-    theirs by a routing protocol: LiveKit takes nothing of that interface for others."""
+    """The problem and a hint for an address that only the loopback interface carries although other machines should use
+    it. Hosts that announce their addresses by a routing protocol have such addresses. LiveKit ignores that interface
+    for other machines."""
     kinds = {interface.kind for interface in facts.interfaces if address in interface.addresses}
     if address.is_loopback or kinds != {"loopback"}:
         return None
@@ -294,7 +296,8 @@ def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[Statement,
 
 
 def _explain_bare(names: Sequence[str]) -> tuple[Statement, str]:
-    """Of interfaces that carry link-local addresses alone, as that of a Tailscale that is not connected does."""
+    """The problem and a hint for interfaces that carry only link-local addresses, such as Tailscale's while it is not
+    connected."""
     problem = f"{', '.join(names)} has no address that clients could be told"
     connect = "`sudo tailscale up` connects it" if any(name.startswith(_TAILSCALE) for name in names) else ""
     return address_missing(problem), connect or "give it an address, or name another interface"

@@ -20,8 +20,8 @@ Protocol = Literal["tcp", "udp"]
 
 @dataclass(frozen=True)
 class Sighting:
-    """A use of a path by a client on another machine: when (epoch seconds), and its address. `proven`: the client was
-    the first to send, so a firewall lets others in. Otherwise the hub's own packets may have opened the firewall, for
+    """A use of a path by a client on another machine: when (epoch seconds), and its address. `proven`: the client sent
+    the first packet, so the firewall lets clients in. Otherwise the hub's own packets may have opened the firewall, for
     this client alone."""
 
     at: float
@@ -33,19 +33,19 @@ class Sighting:
 
 
 Sightings: TypeAlias = Mapping[str, Sighting | None]
-"""By path, the last use that proves the way in, else the last one of all; None: not seen yet. Paths whose use can't be
-seen are missing."""
+"""By path, the last use that proves that clients get in, else the last use; None: not seen yet. Paths whose use can't
+be seen are missing."""
 
 
 def find_proven(sightings: Sightings) -> dict[str, Sighting]:
-    """By path, the last use that proves the way in; paths without one are missing."""
+    """By path, the last use that proves that clients get in; paths without such a use are missing."""
     return {path: seen for path, seen in sightings.items() if seen and seen.proven}
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Ports that `process`, a name, will bind. `address` None is every interface. `key` is the spec's key for it.
-    `client_facing`: clients connect to it, so a firewall has to let them."""
+    """Ports that the process named `process` will bind. `address` None means every interface. `key` is the spec's key
+    for the ports. `client_facing`: clients connect to these ports, so a firewall has to allow them."""
 
     process: str
     protocol: Protocol
@@ -57,7 +57,8 @@ class Listener:
 
 
 class Advertised(NamedTuple):
-    """An address that clients are told, and the address of this machine that it leads to: another one behind a NAT."""
+    """An address that clients are told, and the address of this machine that it leads to. Behind a NAT the two
+    differ."""
 
     external: Address
     local: Address
@@ -65,8 +66,8 @@ class Advertised(NamedTuple):
 
 @dataclass(frozen=True)
 class MediaPlan:
-    """The SFU. `addresses` are what clients are told, `bind` where signalling listens, `interfaces` limits
-    where media does; `loopback`: media is for this machine only."""
+    """The plan of media. `addresses` are what clients are told, `bind` are the addresses on which signalling listens,
+    `interfaces` are those that media may use. `loopback`: media is for this machine only."""
 
     addresses: tuple[Advertised, ...]
     bind: tuple[Address, ...]
@@ -91,7 +92,7 @@ class MediaPlan:
 
     @property
     def one_of_each_family(self) -> bool:
-        """Whether livekit.yaml's node_ip can say it."""
+        """Whether livekit.yaml's node_ip can hold the addresses: it takes one of each family."""
         versions = [address.external.version for address in self.addresses]
         return len(versions) == len(set(versions))
 
@@ -100,7 +101,7 @@ class MediaPlan:
 class RelayPlan:
     """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP, and no process for
     it. `tls` is the host and port that clients are told for TURN over TLS, which is part of the edge; None: not
-    offered. Two processes can't count one range together: each has a half of it."""
+    offered. Two processes can't share one range of ports, so each has half of it."""
 
     listen: tuple[Address, ...]
     udp: int | None
@@ -128,8 +129,8 @@ class RelayPlan:
 
 @dataclass(frozen=True)
 class TurnServer:
-    """A TURN server of somebody else's: `secret_file` is where the secret that it shares with us is kept. Or it takes
-    `username` with a credential, which is not in the plan. An IPv6 `host` is in brackets."""
+    """A TURN server of another operator. `secret_file` holds the secret that it shares with the hub. Or it takes
+    `username` and a credential, which is not in the plan. An IPv6 `host` is in brackets."""
 
     host: str
     port: int
@@ -139,8 +140,8 @@ class TurnServer:
 
 
 class TurnEndpoint(NamedTuple):
-    """TURN over TLS: `host` and `port` are what clients are told, `listen` the edge's port for it and `bind` where it
-    binds that (empty: on every interface). Without TLS (mode external) that port is its own."""
+    """TURN over TLS: clients are told `host` and `port`. The edge listens for it on port `listen` of the addresses
+    `bind` (empty: every interface). In mode external this port is not shared with HTTPS."""
 
     host: str
     port: int
@@ -150,7 +151,7 @@ class TurnEndpoint(NamedTuple):
 
 @dataclass(frozen=True)
 class AcmeAccount:
-    """An account that the issuer has given out before. Its MAC key is in `key_file`."""
+    """An account that exists at the issuer already. Its MAC key is in `key_file`."""
 
     key_id: str
     key_file: str
@@ -158,8 +159,8 @@ class AcmeAccount:
 
 @dataclass(frozen=True)
 class TlsPlan:
-    """Where the certificate comes from. `issuers` are ACME directories, the first that answers is taken. `cert`
-    and `key` are absolute paths (mode files). In mode external the certificate is for TURN alone."""
+    """Where the certificate comes from. `issuers` are ACME directories; the first that answers is used. `cert` and
+    `key` are absolute paths (mode files). In mode external the certificate is for TURN alone."""
 
     mode: TlsMode
     email: str | None = None
@@ -173,10 +174,10 @@ class TlsPlan:
 class EdgePlan:
     """The process that ends TLS: the hub's one origin, and TURN over TLS on the same port.
 
-    `names` are the DNS names and addresses of the certificate, the hub's own first; `listen` where it binds (empty:
-    on every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS (mode
-    external) `trusted_proxies` may say where a client is. `authority` is the id of the hub's own one (mode internal),
-    known once it is there.
+    `names` are the DNS names and addresses of the certificate, the hub's own first; `listen` the addresses that it
+    binds (empty: every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS
+    (mode external) the edge believes what `trusted_proxies` say about a client's address. `authority` is the id of the
+    hub's own certificate authority (mode internal), once that exists.
     """
 
     names: tuple[str, ...]
@@ -191,8 +192,8 @@ class EdgePlan:
 
 @dataclass(frozen=True)
 class ServePlan:
-    """`lkhub serve`: where it listens, the names it answers to there, what requests through the edge say as their
-    `Host`, and whether it gives tokens away."""
+    """`lkhub serve`: where it listens, the names that it answers to there (`hosts`), the `Host` of requests through the
+    edge (`authorities`), and whether it gives tokens to every program of this machine."""
 
     bind: tuple[Address, ...]
     port: int
@@ -203,9 +204,9 @@ class ServePlan:
 
 @dataclass(frozen=True)
 class Urls:
-    """What people and applications type (`livekit`, `web`, `api`), where a device finds the root that it has to trust
-    (`trust`, mode internal), and where the hub's own programs find media and the service: on loopback, whatever clients
-    are told."""
+    """What people and applications type (`livekit`, `web`, `api`), where a device finds the root certificate that it
+    has to trust (`trust`, mode internal), and where the hub's own programs find media and the service: on loopback,
+    whatever clients are told."""
 
     livekit: str
     web: str
@@ -217,11 +218,12 @@ class Urls:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything decided about one hub on one machine, which has the `installation`.
+    """Everything decided about one hub on one machine, where lkhub has this `installation`.
 
-    `turn_servers` are others'. `resolve` leads the hub's own programs to names and addresses that this machine may not
-    be able to reach from inside: host → address of this machine. `drain` is how long a stop waits for calls. `findings`
-    are choices that the user should hear of, as notes, and what will not work, as warnings.
+    `turn_servers` belong to other operators. `resolve` are the resolve overrides for the hub's own calls, host →
+    address of this machine, since this machine may not be able to reach its own names and public addresses. `drain` is
+    how long a stop waits for calls. `findings` are choices that the user should hear of, as notes, and what will not
+    work, as warnings.
     """
 
     name: str

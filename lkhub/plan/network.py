@@ -7,8 +7,8 @@ from typing import Literal
 from lkhub.findings.finding import Finding
 from lkhub.spec.types import Address, Network
 
-# How clients relate to an interface, most useful first. `bridge` is one that a container or virtual machine manager
-# made, `cardless` any other without a network card: it may lead to a LAN in ways that are not seen here.
+# What clients are on an interface, the most useful kind first. `bridge` was created by a container or virtual machine
+# manager. `cardless` is any other interface without a network card: it may lead to a LAN, but that is not seen here.
 InterfaceKind = Literal["lan", "loopback", "vpn", "cardless", "bridge", "container"]
 
 
@@ -23,16 +23,17 @@ class Interface:
     networks: tuple[Network, ...] = ()
 
     def network_of(self, address: Address) -> Network | None:
-        """The network that `address` of this interface is directly in."""
+        """The network that this interface's `address` is directly in."""
         return next((network for network in self.networks if address in network), None)
 
 
 @dataclass(frozen=True)
 class LookedUp:
-    """What others were asked because the spec says so. None: not asked, or no answer.
+    """What other servers answered, which were asked because the spec says so. None: not asked, or no answer.
 
-    `domain` is what the name servers say of it, `stun` what the named STUN server saw, and `stun_failure` why it saw
-    nothing; `tailnet` is this node's name in its tailnet, and `no_tailnet` says why there is none.
+    `domain` are the addresses that name servers have for the spec's domain. `stun` is the address that the STUN server
+    saw, and `stun_failure` why there is none. `tailnet` is this node's name in its tailnet, and `no_tailnet` says why
+    there is none.
     """
 
     domain: tuple[Address, ...] | None = None

@@ -1,4 +1,4 @@
-"""Where everything of a hub lives inside its state directory. The one place that names these files."""
+"""Where the files of a hub are in its state directory. These files are named here alone."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -24,27 +24,27 @@ class StatePaths:
 
     @property
     def relay_secret(self) -> str:
-        """What LiveKit and the relay share to make and check TURN credentials."""
+        """The secret with which LiveKit makes TURN credentials and the relay checks them."""
         return f"{self.root}/relay.secret"
 
     def secret(self, path: Path) -> str:
-        """A secret of the spec, by its place there, as a process reads it."""
+        """The file from which a process reads a secret of the spec. `path` is the secret's place in the spec."""
         match path:
             case ("turn", "external", int(index), "secret"):
                 return self.turn_secret(index)
             case ("tls", "account", "mac_key"):
                 return self.account_key
-        # A key of the spec may have any characters where the spec takes any keys.
+        # Where the spec takes any key, a key may have any characters.
         steps = [str(step + 1) if isinstance(step, int) else quote(step, safe="") for step in path]
         return self.render(".".join(step.replace(".", "%2E") for step in steps) + ".secret")
 
     def turn_secret(self, index: int) -> str:
-        """What LiveKit shares with one of `turn.external`, counted from 0."""
+        """The secret that LiveKit shares with a server of `turn.external`, counted from 0."""
         return self.render(f"turn-{index + 1}.secret")
 
     @property
     def account_key(self) -> str:
-        """What proves to the issuer of the certificate that `tls.account` is ours."""
+        """The key that proves to the issuer that `tls.account` belongs to this operator."""
         return self.render("account.key")
 
     @property
@@ -54,7 +54,7 @@ class StatePaths:
 
     @property
     def ca_root(self) -> str:
-        """Its root, which devices trust."""
+        """The root certificate of the authority, which devices trust."""
         return f"{self.ca}/root.crt"
 
     @property
@@ -63,7 +63,7 @@ class StatePaths:
 
     @property
     def root_change(self) -> str:
-        """When and why the root became another one, until people were told how to trust it."""
+        """When and why the root was replaced, until people were told how to trust the new root."""
         return f"{self.ca}/changed.json"
 
     @property
@@ -83,7 +83,7 @@ class StatePaths:
 
     @property
     def asker(self) -> str:
-        """The program that listens for others and was given a token last, on a hub for this machine alone."""
+        """The last program that got a token although it listens for other machines, on a hub for this machine alone."""
         return f"{self.root}/asker.json"
 
     @property
@@ -121,12 +121,12 @@ class StatePaths:
 
     @property
     def lock(self) -> str:
-        """Held by the supervisor for as long as it lives."""
+        """The lock that the supervisor holds for as long as it lives."""
         return f"{self.run}/lock"
 
     @property
     def router_lock(self) -> str:
-        """Held by whoever asks the router for something."""
+        """The lock of the process that asks the router for something."""
         return f"{self.run}/router.lock"
 
     def render(self, name: str) -> str:
@@ -136,7 +136,7 @@ class StatePaths:
         return f"{self.run}/{process}.sock"
 
     def record(self, process: str) -> str:
-        """Who the process is: pid, start time, fingerprint."""
+        """The identity of a process: pid, start time, fingerprint."""
         return f"{self.run}/{process}.json"
 
     def log(self, process: str) -> str:

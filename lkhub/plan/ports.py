@@ -1,4 +1,4 @@
-"""Every port that a hub binds, and the ones that collide."""
+"""Every port that a hub binds, and collisions between them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -42,7 +42,7 @@ def list_listeners(
     for address in media.local if relay else ():
         assert relay
         process: str = "relay" if relay.udp else "edge"
-        # Half of them are the edge's where both relay. Nobody outside meets either.
+        # Where relay and edge both relay, half of the ports are the edge's. No client connects to either half.
         found.append(Listener(process, "udp", address, relay.relay, "relaying to media", ("turn", "relay"), False))
     found += [
         Listener("serve", "tcp", address, _one(serve.port), "web application", ("web",), edge is None)
@@ -72,7 +72,7 @@ def _everywhere(listen: tuple[Address, ...]) -> tuple[Address | None, ...]:
 
 
 def find_collisions(listeners: Iterable[Listener], loaded: LoadedSpec) -> None:
-    """Add a fault for every two things on one port."""
+    """Add a fault for each pair of listeners on the same port."""
     seen: set[frozenset[Path]] = set()
     for first, second in combinations(listeners, 2):
         pair = frozenset({first.key, second.key})

@@ -12,19 +12,19 @@ EngineProgram = Literal["media", "relay", "edge"]
 """A program of lkhub-engine that runs for as long as the hub: its subcommand."""
 
 RestartPolicy = Literal["always", "on-failure"]
-"""When a process that has ended is started again. `on-failure`: one that ended with exit code 0 is done."""
+"""When a process that has ended is started again. `on-failure`: exit code 0 means that the process is done."""
 
 Role = Literal["carries-calls", "knows-participants"]
-"""What a finding has to know of a process, in messages."""
+"""The roles that findings need to know; messages carry them."""
 
-# Names are those of files: sockets, records and logs. The supervisor has some of its own beside them.
+# Names are those of files: sockets, records and logs. The supervisor has files of its own beside them.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _TAKEN = frozenset({"hub", "control", "lock", "router"})
 
 
 class HeldSocket(NamedTuple):
     """A listening TCP socket that the supervisor opens and keeps, and that a process inherits. `address` "": every
-    one."""
+    address."""
 
     address: str
     port: int
@@ -32,8 +32,8 @@ class HeldSocket(NamedTuple):
 
 @dataclass(frozen=True)
 class Health:
-    """How a process tells that it is well: it answers on its control socket, or at a URL. With neither, it is well
-    while it lives."""
+    """How a process shows that it is well: it answers on its control socket, or at a URL. With neither, it is well
+    while it runs."""
 
     socket: str | None = None
     url: str | None = None
@@ -55,8 +55,8 @@ class Variable:
 
 @dataclass(frozen=True)
 class Resumed:
-    """A process is told of the clients of another one, `of`, when that is another process than before: by `POST
-    /resume` on its control socket, with the content that `file` had for the process of before."""
+    """A process that is told when the process `of` was replaced by a new one, so that it can resume that process's
+    clients: by `POST /resume` on its control socket, with the content that `file` had for the old process."""
 
     of: str
     file: str
@@ -64,14 +64,14 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells two versions of a process apart: digests of the program with its arguments and its environment, and
-    of its files. "" stands for what is not known, and is like no version."""
+    """What tells two versions of a process apart: digests of the program with its arguments and its environment, and of
+    its files. "" means not known, and is equal to no version."""
 
     program: str
     files: str
 
     def without_files(self) -> "Fingerprint":
-        """That of a process of which it is not known which files it has read."""
+        """The fingerprint of a process of which it is not known which files it has read."""
         return Fingerprint(self.program, "")
 
 
@@ -80,7 +80,7 @@ UNKNOWN = Fingerprint("", "")
 
 @dataclass(frozen=True)
 class ProcessPlan:
-    """One child of the supervisor, with all that is done for it.
+    """One child of the supervisor, and its roles.
 
     How it is started: `argv`, in the working `folder` ("": the supervisor's), as `user` ("": the supervisor's own; any
     other needs root), with the `variables` besides the supervisor's environment. `listens` are given to it as listening
@@ -128,7 +128,7 @@ class ProcessPlan:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """Those that findings ask for."""
+        """The roles that findings need to know."""
         found: list[Role] = []
         if self.carries_calls:
             found.append("carries-calls")
@@ -138,8 +138,8 @@ class ProcessPlan:
 
 
 def list_ways(restarted: Iterable[ProcessPlan]) -> tuple[str, ...]:
-    """The processes whose restart interrupts only those participants who came through them; () where it interrupts all
-    of them, since one that knows the participants is restarted, or none."""
+    """The processes whose restart interrupts only participants that are connected through them. (): the restart
+    interrupts all participants, since it includes the process that knows them, or it interrupts none."""
     carrying = [process for process in restarted if process.carries_calls]
     if any(process.knows_participants for process in carrying):
         return ()

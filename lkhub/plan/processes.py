@@ -8,7 +8,7 @@ from lkhub.plan.process import EngineProgram, Health, HeldSocket, ProcessPlan, R
 from lkhub.spec.model import Spec
 
 PROCESS_NAMES = ("media", "relay", "serve", "edge")
-"""Those that hubs may have, for what is told of a hub that does not run."""
+"""The names of the processes that a hub may have, for commands about a hub that does not run."""
 
 
 def plan_processes(
@@ -21,7 +21,7 @@ def plan_processes(
     turn_servers: Iterable[TurnServer],
     listeners: Iterable[Listener],
 ) -> tuple[ProcessPlan, ...]:
-    """All of them, in the order in which they are told about."""
+    """All processes of a hub, in the order in which they are shown."""
     secrets = tuple(server.secret_file for server in turn_servers if server.secret_file)
     processes = [_plan_media(spec, installation, media, urls, secrets)]
     if relay is not None and relay.udp:
@@ -41,7 +41,7 @@ def _plan_media(
     if bundled:
         argv, health = _engine_command(installation, "media", livekit_yaml)
         if not media.one_of_each_family:
-            # What livekit.yaml has no words for.
+            # livekit.yaml can't say this.
             for address in media.addresses:
                 argv += ("--advertise", f"{address.local}={address.external}")
     else:
@@ -57,10 +57,10 @@ def _plan_media(
         carries_calls=True,
         knows_participants=True,
         sees_clients=bundled,
-        # Those of the edge lose a connection when it ends, and open it again.
+        # The edge's clients lose their connection when the edge ends, and connect again by themselves.
         resumes=(Resumed("relay", paths.render("relay.json")),) if bundled else (),
-        # Those who are relayed or come through the edge stay connected while media drains. Once its calls are over,
-        # the relay's allocations and the edge's pages are of no use.
+        # Participants that are relayed, or connected through the edge, stay connected while media drains. Once its
+        # calls are over, the relay's allocations and the edge's pages are of no use.
         stop_order=0,
         drain=int(spec.drain),
     )
@@ -111,8 +111,8 @@ def _plan_edge(
         engine="edge",
         files=(config, *secrets),
         watched=tuple(filter(None, (edge.tls.cert, edge.tls.key))),
-        # While the edge restarts, clients wait instead of being refused: one that is refused gives its session up and
-        # joins anew (the Python SDK 1.2.1), and all of them together cost seconds.
+        # While the edge restarts, clients wait instead of being refused. A client that is refused gives up its session
+        # and joins anew (the Python SDK 1.2.1), and many such joins at once take seconds.
         listens=tuple(
             HeldSocket(str(listener.address or ""), listener.ports.start)
             for listener in listeners

@@ -1,4 +1,4 @@
-"""The STUN servers that clients are told of, and the servers of a spec that would take the path over UDP from them."""
+"""The STUN servers that clients are told of, and faults for servers that would block their path over UDP."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> 
     ask Google and Twilio (roommanager.go, iceServersForParticipant). So without a relay the hub's own address is
     listed, with a port that media does not use. Nothing answers there, which costs a client nothing (measured).
 
-    A server of the spec that is media's own port is a fault.
+    A server of the spec at media's own port is a fault.
     """
     spec = loaded.spec
     _refuse_media_ports(loaded, media)
@@ -32,7 +32,7 @@ def plan_stun(loaded: LoadedSpec, media: MediaPlan, relay: RelayPlan | None) -> 
 
 def _refuse_media_ports(loaded: LoadedSpec, media: MediaPlan) -> None:
     """Add a fault for each STUN or TURN server that is media's own port. libwebrtc takes every packet from a server's
-    address for an answer of that server, and drops it if it is none (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for
+    address for an answer of that server, and drops any other packet (p2p/base/stun_port.cc, UDPPort::OnReadPacket; for
     TURN turn_port.cc, TurnPort::HandleIncomingPacket). So browsers and SDKs built on it would get no media over UDP."""
     own = {*map(str, media.advertise), loaded.spec.domain}
     for path, host, port in _list_servers(loaded):

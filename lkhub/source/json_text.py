@@ -1,12 +1,12 @@
-"""JSON that somebody else may have written or damaged."""
+"""JSON that another program may have written or damaged."""
 
 import json
 from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What `text` says. Raises ValueError for everything that is no JSON, also where it is nested too deep to be read:
-    json.loads ends in a RecursionError there, which nobody expects of a file."""
+    """What `text` says. Raises ValueError for all that is not JSON, and for JSON that is nested too deep to be read:
+    json.loads raises a RecursionError there, which callers do not expect."""
     try:
         return json.loads(text)
     except RecursionError:

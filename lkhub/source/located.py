@@ -1,5 +1,5 @@
-"""Plain data that remembers on which line each key stands. What reads it is `lkhub.source.yaml`: a command that only
-names keys does not load a YAML parser."""
+"""Plain data that remembers on which line each key stands. `lkhub.source.yaml` makes it; the two are apart so that a
+command that only names keys loads no YAML parser."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -31,8 +31,8 @@ class Document:
         return None
 
     def fault(self, path: Path, statement: Statement, hint: str = "", edit: Edit | None = None) -> Fault:
-        """A fault at `path`, with its file and line. `hint` is what to write there instead, or anywhere else, and
-        `edit` the edit which that is."""
+        """A fault at `path`, with its file and line. `hint` says what to write, there or elsewhere, and `edit` is the
+        same as an edit of the spec."""
         return make_fault(statement, self.where(path), hint, edit and self._place_edit(edit))
 
     def where(self, path: Path) -> Where:

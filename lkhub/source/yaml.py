@@ -16,15 +16,15 @@ from lkhub.findings.fault import make_fault
 from lkhub.findings.finding import Where
 from lkhub.source.located import Document, Path, dotted
 
-# A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in
-# a second. MAX_NODES counts what aliases repeat, so that a bomb of aliases ends there too.
+# A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in a
+# second. MAX_NODES also counts the nodes that aliases repeat, so it stops a bomb of aliases too.
 MAX_BYTES = 64 * 1024
 MAX_NODES = 10_000
 MAX_DEPTH = 40
 
 
 class PlainYAML(YAML):
-    """ruamel's reader and writer without the plug-ins that it searches its folder for, each time that it is made."""
+    """ruamel's reader and writer without plug-ins: by default each new instance searches a folder for them."""
 
     def official_plug_ins(self) -> list[str]:
         return []
@@ -95,7 +95,7 @@ def _compose(raw: bytes) -> Node | None:
 
 
 def _explain_syntax(problem: str) -> tuple[str, str]:
-    """Problem and hint, without the names of aliases and tags: a secret may begin with `*`, `&` or `!`."""
+    """The problem and a hint, without the names of aliases and tags: a secret may begin with `*`, `&` or `!`."""
     for sign, name in (("*", "alias"), ("!", "tag"), ("&", "anchor")):
         if name in problem:
             return f"an {name} that means nothing here", f"put text that begins with {sign} in quotes"

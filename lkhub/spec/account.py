@@ -23,13 +23,13 @@ from lkhub.secret import (
 
 FORM = "write {key_id: ID, mac_key: SECRET}, where SECRET may be {file: PATH} or {env: NAME}"
 
-# As issuers make them: UUIDs, hex, base64url, URLs. Braces would be placeholders to Caddy.
+# The forms that issuers use: UUIDs, hex, base64url, URLs. Caddy would take braces for placeholders.
 _KEY_ID = re.compile(r"[!-z|~]+")
 
 
 def parse_mac_key(text: str) -> Secret:
     """The key as acmez takes it, base64url without padding (acme/account.go); issuers also give other forms of base64.
-    Raises SecretError for what is none."""
+    Raises SecretError for anything else."""
     plain = text.rstrip("=").translate(str.maketrans("+/", "-_"))
     try:
         key = base64.b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
@@ -46,7 +46,7 @@ def _read_mac_key(text: str) -> Secret:
 
 @dataclass(frozen=True)
 class ExternalAccount:
-    """`key_id` names the account, `mac_key` proves that it is ours."""
+    """`key_id` names the account, `mac_key` proves that it belongs to this operator."""
 
     key_id: str
     mac_key: Annotated[SecretSource, Reading(_read_mac_key)]

@@ -18,10 +18,10 @@ _FORM = "one line `NAME: SECRET`, with a space after the colon"
 def parse_key_file(raw: bytes, file: str) -> dict[str, Secret]:
     """The keys of a key file, the current one first. Raises SecretError with every problem, each at its line.
 
-    `file` is what the messages call it.
+    `file` is the name of the file in the messages.
     """
     data, document = parse_plain(raw, file)
-    # The document's own faults name the key, which may be the secret.
+    # The document's own faults repeat the key, which may be the secret.
     faults = [_fault(file, fault.line, f"{fault.title}; {fault.hint or f'write {_FORM}'}") for fault in document.faults]
     keys: dict[str, Secret] = {}
     if isinstance(data, dict) and data:

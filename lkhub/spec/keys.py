@@ -18,7 +18,7 @@ PAIR_FORM = "source: {key: NAME, secret: AT_LEAST_32_CHARACTERS}"
 _FORMS = "write managed, {key: NAME, secret: SECRET}, {file: PATH} or {env: [KEY_VARIABLE, SECRET_VARIABLE]}"
 
 
-# What is wrong with a key is said of the whole pair, or of the file.
+# A fault of a key is reported for the whole pair, or for the file.
 _AS_IT_IS = Reading(Secret)
 
 
@@ -92,7 +92,7 @@ def _parse_given(key: Any, secret: Any) -> GivenKey:
 
 
 def check_pair(key: str, secret: str, form: str = PAIR_FORM) -> None:
-    """Raise SecretError where LiveKit would refuse the pair, or serve with one that can be guessed."""
+    """Raise SecretError for a pair that LiveKit would refuse, or would accept although its secret can be guessed."""
     if not key.strip():
         raise SecretError(f"the key is empty; write `{form}`")
     if not secret.strip():

@@ -1,7 +1,7 @@
 """Text of a spec → `Spec`, with every fault at once.
 
-A spec with faults still yields a `Spec` in which what is wrong has its default, so that later checks
-(ports that collide, files that are missing) can add their faults to the same list.
+A spec with faults still becomes a `Spec`, with the default in place of each wrong value. So later checks (ports that
+collide, files that are missing) can add their faults to the same list.
 """
 
 import difflib
@@ -43,13 +43,13 @@ class LoadedSpec:
         return any(path[: len(broken)] == broken for broken in self.broken)
 
     def add(self, path: Path, statement: Statement, hint: str = "", edit: Edit | None = None) -> None:
-        """Add a fault at `path`, unless the value there is broken already. `edit` is the edit that `hint` tells, where
-        the right value is known."""
+        """Add a fault at `path`, unless the value there is broken already. `edit` is what `hint` says, as an edit of
+        the spec, where the right value is known."""
         if not self.is_broken(path):
             self.faults.append(self.document.fault(path, statement, hint, edit))
 
     def place(self, path: Path, finding: Finding) -> None:
-        """Add what was found out about the value at `path`, unless that is broken already."""
+        """Add a finding about the value at `path` as a fault, unless the value is broken already."""
         if not self.is_broken(path):
             self.faults.append(place_finding(finding, self.document.where(path)))
 
@@ -74,7 +74,7 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
             hint = "write a value, or leave the key out for its default"
             faults.append(document.fault(path, value_wrong("empty"), hint))
             broken.add(path)
-    # An unreadable item stays in its list for one round, so that the others are judged by their own numbers.
+    # An unreadable item stays in its list for one round, so that the other items keep their numbers.
     data = _without(document.data, {path for path in broken if isinstance(path[-1], str)})
     while True:
         try:
@@ -99,9 +99,9 @@ def load_spec(raw: bytes, file: str = "hub.yaml") -> LoadedSpec:
 
 
 def _find_empty(data: Any, model: type[BaseModel], above: Path = ()) -> Iterator[Path]:
-    """Every key that stands there without a value, `keys` apart, which says itself what it takes.
+    """Every key without a value, except `keys`, which has a message of its own.
 
-    In the model None is what was not given, so without this an empty key would be a default that nobody chose.
+    In the model None means "not given", so without this check an empty key would silently become the default.
     """
     for key, info in model.model_fields.items():
         if not isinstance(data, dict) or key not in data or key == "keys":
@@ -115,7 +115,7 @@ def _find_empty(data: Any, model: type[BaseModel], above: Path = ()) -> Iterator
 
 
 def _part_in(annotation: Any) -> type[BaseModel] | None:
-    """The part that a value of this type is, or that it is a list of."""
+    """The class of the spec's part that this type is, or is a list of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((part for inner in get_args(annotation) if (part := _part_in(inner))), None)
@@ -134,8 +134,8 @@ def _path_in(data: Any, loc: Path) -> Path:
 
 
 def _without(data: Any, broken: set[Path]) -> Any:
-    """`data` without the broken paths. A list with a broken item goes as a whole: what is left of it would have
-    other numbers than in the text."""
+    """`data` without the broken paths. A list with a broken item is removed as a whole: the items that remain would
+    have other numbers than in the text."""
     removed = {tuple(takewhile(lambda step: isinstance(step, str), path)) for path in broken}
 
     def copy(value: Any, path: Path) -> Any:
@@ -147,7 +147,7 @@ def _without(data: Any, broken: set[Path]) -> Any:
 
 
 def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
-    """Problem and hint, in our words, of one pydantic error."""
+    """The problem and a hint for one pydantic error, in lkhub's words."""
     context = details.get("ctx", {})
     match details["type"]:
         case "value_error":
@@ -202,14 +202,14 @@ def _model_at(path: Path) -> type[BaseModel] | None:
 
 
 def _takes_secret(path: Path) -> bool:
-    """Whether the value at a path is a mapping that has a secret in it, at one of its own keys."""
+    """Whether the value at a path is a mapping with a secret at one of its keys."""
     model = _model_at(path)
     fields = [info.annotation for info in model.model_fields.values()] if model else []
     return any(map(may_be_secret, (_annotation_at(path), *fields)))
 
 
 def _find_field(name: str, model: type[BaseModel], prefix: str = "") -> str | None:
-    """Where a key of this name exists, dotted: people put media's keys at the top level, and back."""
+    """The dotted place of a key of this name: people write media's keys at the top level, and the reverse."""
     for key, info in model.model_fields.items():
         if key == name:
             return prefix + key

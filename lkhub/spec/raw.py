@@ -1,8 +1,8 @@
 """The raw keys of livekit.yaml that a spec may not carry.
 
-Those that it decides itself: set in both places, the plan and the server would disagree about where media is. What
-the bundled engine is built without (docs/adr/0009-webrtc-copy.md): it would be set and do nothing. And an address that
-LiveKit's parser takes and media ends with.
+First, keys that the spec decides: set in both places, the plan and livekit-server would disagree about where media is.
+Second, keys of features that the bundled engine is built without (docs/adr/0009-webrtc-copy.md): they would have no
+effect. Third, an address that LiveKit's parser accepts although media can't run with it.
 """
 
 import re
@@ -30,7 +30,7 @@ OWNED_LIVEKIT_KEYS: dict[Path, str] = {
 }
 
 
-# Set to anything but off.
+# Refused unless they are off.
 _NOT_BUILT_IN: tuple[Path, ...] = (("rtc", "enable_warp"),)
 
 
@@ -71,7 +71,7 @@ def _find_owned(livekit: Any) -> Iterator[tuple[Path, Statement, str]]:
 
 
 def _value(data: Any, path: Path) -> Any:
-    """What is at a path, None where the path leads nowhere."""
+    """The value at a path, None where there is none."""
     for step in path:
         data = data.get(step) if isinstance(data, dict) else None
     return data

@@ -1,4 +1,4 @@
-"""Every secret that a spec refers to, found by walking its model: what is a secret there needs no second list.
+"""Every secret that a spec refers to, found by walking its model: no second list of secrets is needed.
 
 A key of the model is a secret where its type is `lkhub.spec.types.SecretValue`, or a dataclass with a `SecretSource`
 in it, at any depth.
@@ -19,8 +19,9 @@ _DEFAULT = Reading(require_secret)
 
 @dataclass(frozen=True)
 class Reference:
-    """One secret of a spec. `path` is its place there. `fault_path` is where faults of it are told: a value with a form
-    of its own, such as a TURN server, is judged as a whole. `reading` makes of its text what programs take."""
+    """One secret of a spec. `path` is its place in the spec. `fault_path` is where its faults are reported: a value
+    with a form of its own, such as a TURN server, is judged as a whole. `reading` turns its text into what programs
+    take."""
 
     path: Path
     fault_path: Path
@@ -29,12 +30,12 @@ class Reference:
 
 
 def list_references(spec: BaseModel) -> tuple[Reference, ...]:
-    """All of them, in the order of the model."""
+    """All references, in the order of the model."""
     return tuple(_walk(spec, (), None, _DEFAULT))
 
 
 def list_variables(references: Iterable[Reference]) -> tuple[str, ...]:
-    """Names of the environment variables among them, each once."""
+    """The environment variables that the references name, each once."""
     sources = (reference.source for reference in references)
     return tuple(dict.fromkeys(source.name for source in sources if isinstance(source, FromEnv)))
 
@@ -45,8 +46,8 @@ def may_be_secret(annotation: Any) -> bool:
 
 
 def _walk(value: Any, path: Path, fault_path: Path | None, reading: Reading) -> Iterator[Reference]:
-    """`fault_path` is that of the dataclass that the value is in, None outside of one. The name of a field that is a
-    dataclass itself is no key of the spec."""
+    """`fault_path` is the path of the dataclass that contains the value, None outside a dataclass. A field that is
+    itself a dataclass has no key of its own in the spec."""
     if isinstance(value, Secret | FromFile | FromEnv):
         yield Reference(path, fault_path or path, value, reading)
     elif isinstance(value, BaseModel):
@@ -72,7 +73,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _find_reading(annotation: Any) -> Reading:
-    """What the annotation of a field says of its secret, in an optional or a list of them too."""
+    """How a field's annotation says its secret is read, also in an optional field or a list."""
     return next(_list_readings(annotation), _DEFAULT)
 
 

@@ -1,4 +1,4 @@
-"""TURN servers of others, as the spec names them: coturn's REST secret, or a user name and its credential.
+"""TURN servers of other operators, as the spec names them, with coturn's REST secret or a user name and credential.
 
 No message repeats what was given but the names of keys: a secret may stand anywhere in an entry that is wrong.
 """
@@ -24,14 +24,15 @@ _FORM = "write {url: turns:HOST:PORT, secret: SECRET}, or {url: …, username: N
 
 @dataclass(frozen=True)
 class SharedSecret:
-    """A secret that the TURN server knows too (coturn's `static-auth-secret`). Credentials that end are made of it."""
+    """A secret that the TURN server knows too (coturn's `static-auth-secret`). Credentials with an expiry are made from
+    it."""
 
     secret: SecretSource
 
 
 @dataclass(frozen=True)
 class Login:
-    """One user name and credential for everybody."""
+    """One user name and credential for all clients."""
 
     username: str
     credential: SecretSource
@@ -48,7 +49,7 @@ class ExternalTurn:
 
     @property
     def secret(self) -> SecretSource:
-        """What must not be seen of it, in either form."""
+        """The secret part, in either form."""
         return self.auth.secret if isinstance(self.auth, SharedSecret) else self.auth.credential
 
     @property

@@ -1,4 +1,4 @@
-"""Values of a spec that YAML has no type for. Each says what was expected when it is given something else."""
+"""Values of a spec that YAML has no type for. For any other value, each error says what was expected."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from lkhub.spec.duration import Duration, parse_drain
 
 T = TypeVar("T")
 
-# Of a long list that is all wrong, the first few say it.
+# Of a long list whose items are all wrong, only the first few are reported.
 MAX_PROBLEMS = 2
 
 Off: TypeAlias = Literal["off"]
@@ -29,7 +29,7 @@ _OFF_SCHEMA = {"const": "off"}
 
 
 class PortRange(NamedTuple):
-    """UDP or TCP ports from `start` to `end`, both included. One port is a range of one."""
+    """UDP or TCP ports from `start` to `end`, both included. A single port is a range of length one."""
 
     start: int
     end: int
@@ -174,7 +174,7 @@ def _is_ip(text: str) -> bool:
 
 
 def parse_email(value: Any) -> str:
-    """An e-mail address, as far as a typing error is seen; whether it exists is for others to find out."""
+    """An e-mail address; only typing errors are found, not whether the address exists."""
     if isinstance(value, str) and re.fullmatch(r"[^@\s]+@[^@\s]+", value):
         return value
     raise ValueError(f"{shown(value)} is not an e-mail address")
@@ -189,7 +189,7 @@ def parse_file_path(value: Any) -> str:
 
 def parse_network(value: Any) -> Network:
     """`10.0.0.0/8`, or one address. A network of IPv4 that is written as IPv6 (`::ffff:192.0.2.1`) becomes one of IPv4,
-    by which all programs here know who connects."""
+    since all programs here see IPv4 clients by their IPv4 addresses."""
     try:
         if isinstance(value, str | IPv4Network | IPv6Network):
             network = ip_network(value, strict=False)
