@@ -82,9 +82,9 @@ func newIssuer(t *testing.T, trusted *authority, certificate, key string, option
 	responder := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { i.asked.Add(1) }))
 	t.Cleanup(responder.Close)
 	profiles := map[string]ca.Profile{"default": {ValidityPeriod: uint64(options.validity.Seconds())}}
-	front := wfe.New(quiet, store, va.New(quiet, httpPort, tlsPort, false, resolver, store),
+	handlers := wfe.New(quiet, store, va.New(quiet, httpPort, tlsPort, false, resolver, store),
 		ca.New(quiet, store, responder.URL, "ecdsa", 0, 1, profiles), []string{"pebble.test"}, false, options.eab != nil, 0, 0)
-	handler := front.Handler()
+	handler := handlers.Handler()
 	i.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		recorded := httptest.NewRecorder()
 		handler.ServeHTTP(recorded, r)

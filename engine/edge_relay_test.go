@@ -79,7 +79,7 @@ func TestARelayThatIsWrongChangesNothing(t *testing.T) {
 		"caddy.json: apps.lkhub.relay: quota must be":     func(config map[string]any) { relayOf(config)["quota"] = 0 },
 		"caddy.json: apps.lkhub.relay: listen is for UDP": func(config map[string]any) { relayOf(config)["listen"] = []string{"127.0.0.1:3478"} },
 		"relay: secret_file: stat ":                       func(config map[string]any) { relayOf(config)["secret_file"] = e.path("none") },
-		`unknown field "lisen"`:                           func(config map[string]any) { relayOf(config)["quota"] = 1; frontOf(config)["lisen"] = 1 },
+		`unknown field "lisen"`:                           func(config map[string]any) { relayOf(config)["quota"] = 1; layer4Of(config)["lisen"] = 1 },
 	} {
 		e.configure(change)
 		if code, answer := e.reload(); code != http.StatusUnprocessableEntity || !strings.Contains(strings.ReplaceAll(answer, `\"`, `"`), says) {

@@ -167,16 +167,16 @@ func TestAWrongConfigurationLeavesTheOldOneRunning(t *testing.T) {
 		change func(config map[string]any)
 		says   string
 	}{
-		{"unknown key", func(config map[string]any) { frontOf(config)["lisen"] = 1 }, "lisen"},
+		{"unknown key", func(config map[string]any) { layer4Of(config)["lisen"] = 1 }, "lisen"},
 		{"bad value", func(config map[string]any) { plain(config)["idle_timeout"] = "soon" }, "soon"},
 		// The first address is open by the time that the second fails.
 		{"a port that is taken", func(config map[string]any) {
-			frontOf(config)["listen"] = []string{"bounded/127.0.0.1:" + e.port, "bounded/127.0.0.1:" + taken}
-			frontOf(config)["routes"] = []any{}
+			layer4Of(config)["listen"] = []string{"bounded/127.0.0.1:" + e.port, "bounded/127.0.0.1:" + taken}
+			layer4Of(config)["routes"] = []any{}
 		}, "address already in use"},
 		{"a server that takes nothing over", func(config map[string]any) {
 			plain(config)["listen"] = []string{"bounded/127.0.0.1:" + taken}
-			frontOf(config)["routes"] = []any{}
+			layer4Of(config)["routes"] = []any{}
 		}, "address already in use"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

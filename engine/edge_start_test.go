@@ -41,7 +41,7 @@ type edgeTest struct {
 	ca     *authority
 	media  *neighbour
 	serve  *neighbour
-	doors  []*os.File // listening sockets that it inherits
+	held   []*os.File // listening sockets that it inherits
 	cmd    *exec.Cmd
 	stdout lockedBuffer
 	log    lockedBuffer
@@ -126,10 +126,10 @@ func (e *edgeTest) path(name string) string { return filepath.Join(e.dir, name) 
 func (e *edgeTest) start(prefix ...string) map[string]any {
 	e.Helper()
 	e.cmd = engineCommand("edge", "--config", e.path("caddy.json"), "--control", e.path("c"))
-	for i := range e.doors {
+	for i := range e.held {
 		e.cmd.Args = append(e.cmd.Args, "--listen-fd", strconv.Itoa(3+i))
 	}
-	e.cmd.ExtraFiles = e.doors
+	e.cmd.ExtraFiles = e.held
 	if len(prefix) > 0 {
 		e.cmd.Args = append(prefix, e.cmd.Args...)
 		e.cmd.Path = prefix[0]

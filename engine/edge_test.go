@@ -169,15 +169,15 @@ func TestEdgeThatCannotStart(t *testing.T) {
 			t.Cleanup(func() { listener.Close() })
 		}, failure.ExitMachine, "address-in-use", "address already in use"},
 		{"not our address", func(_ *edgeTest, config map[string]any) {
-			frontOf(config)["listen"] = []string{"bounded/192.0.2.1:443"}
+			layer4Of(config)["listen"] = []string{"bounded/192.0.2.1:443"}
 		}, failure.ExitMachine, "address-not-available", "192.0.2.1:443"},
-		{"unknown key", func(_ *edgeTest, config map[string]any) { frontOf(config)["lisen"] = 1 }, failure.ExitUsage, "config", `unknown field "lisen"`},
+		{"unknown key", func(_ *edgeTest, config map[string]any) { layer4Of(config)["lisen"] = 1 }, failure.ExitUsage, "config", `unknown field "lisen"`},
 		{"unknown module", func(_ *edgeTest, config map[string]any) {
 			config["apps"].(map[string]any)["dynamic_dns"] = map[string]any{}
 		}, failure.ExitUsage, "config", "dynamic_dns"},
 		{"no CA", func(e *edgeTest, _ map[string]any) { os.Remove(e.path("ca/root.key")) }, failure.ExitUsage, "config", "root.key"},
 		{"no limit", func(e *edgeTest, config map[string]any) {
-			frontOf(config)["routes"] = []any{map[string]any{"handle": []any{map[string]any{"handler": "lkhub_limit"}}}}
+			layer4Of(config)["routes"] = []any{map[string]any{"handle": []any{map[string]any{"handler": "lkhub_limit"}}}}
 		}, failure.ExitUsage, "config", "per_address"},
 		{"trust stores unguarded", func(_ *edgeTest, config map[string]any) {
 			delete(config["apps"].(map[string]any), "lkhub")
@@ -204,8 +204,8 @@ func TestEdgeThatCannotStart(t *testing.T) {
 	}
 }
 
-// frontOf is the layer4 server of a configuration.
-func frontOf(config map[string]any) map[string]any {
+// layer4Of is the layer4 server of a configuration.
+func layer4Of(config map[string]any) map[string]any {
 	servers := config["apps"].(map[string]any)["layer4"].(map[string]any)["servers"].(map[string]any)
 	return servers["edge"].(map[string]any)
 }

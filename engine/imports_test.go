@@ -25,22 +25,22 @@ var homes = map[string][]string{
 
 // What a package may import of the others. A package that has no line imports none: it is about its one noun.
 var imports = map[string]struct{ packages, reason string }{
-	".": {"edge failure input judge load places portmap probe process relay roots sfu stun",
+	".": {"connlimit edge failure input judge load portmap probe process relay roots sfu stun",
 		"flags, subcommands and exit codes: what each subcommand does is in one package"},
 	"internal/process": {"failure", "it runs any engine: what media, the relay and the edge answer besides they say themselves"},
 	"internal/input":   {"failure", "what can't be read is a failure"},
 	"internal/roster":  {"failure recent", "media keeps it and the relay asks for it, so it knows neither"},
 	"internal/seen":    {"firsts", "the SFU and the relay both record, so it knows neither"},
-	"internal/relay":   {"failure input places reads recent roster seen sends", "it knows media by the roster's answers alone, and of Caddy nothing"},
-	"internal/edge":    {"failure input places relay", "TURN over TLS is within the edge's process"},
-	"internal/sfu":     {"failure firsts lans places private process roster seen sends sfu/config sfu/signal udpbatch", "all of livekit-server, and no other server of the hub"},
+	"internal/relay":   {"failure input connlimit reads recent roster seen sendcount", "it knows media by the roster's answers alone, and of Caddy nothing"},
+	"internal/edge":    {"failure input connlimit relay", "TURN over TLS is within the edge's process"},
+	"internal/sfu":     {"failure firsts lans connlimit private process roster seen sendcount sfu/config sfu/signal udpbatch", "all of livekit-server, and no other server of the hub"},
 	"internal/sfu/signal": {"lans private recent",
 		"what stands between signalling and media; sockets, rooms and the process are the server's"},
 	"internal/judge":    {"failure input sfu/config", "it reads livekit.yaml as the server does, and starts nothing"},
 	"internal/probe":    {"participant roots", "it comes to a hub from outside, as a client does"},
 	"internal/load":     {"participant", "as the probe"},
 	"internal/firsts":   {"reads udpbatch", "a socket that is watched still reads and writes as those do"},
-	"internal/udpbatch": {"reads sends", "as firsts"},
+	"internal/udpbatch": {"reads sendcount", "as firsts"},
 	"internal/calltest": {"enginetest participant roster", "for tests"},
 }
 

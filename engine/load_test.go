@@ -79,10 +79,10 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 func TestLoadBelievesWhomItIsTold(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	authority := certtest.NewAuthority(t, "Hub CA")
-	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
+	tlsPort := startTLS(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
 	through := func(args ...string) ([]byte, error) {
 		cmd := engineCommand(append([]string{"load", "--video-kbps", "0", "--duration", "100ms"}, args...)...)
-		cmd.Env = append(cmd.Env, "LIVEKIT_URL=wss://127.0.0.1:"+front, "LIVEKIT_API_KEY="+calltest.Key, "LIVEKIT_API_SECRET="+calltest.Secret)
+		cmd.Env = append(cmd.Env, "LIVEKIT_URL=wss://127.0.0.1:"+tlsPort, "LIVEKIT_API_KEY="+calltest.Key, "LIVEKIT_API_SECRET="+calltest.Secret)
 		return cmd.Output()
 	}
 	if stdout, err := through("--ca-file", authority.File(t)); err != nil {
@@ -98,7 +98,7 @@ func TestLoadThroughARelay(t *testing.T) {
 	peer := loopbackPort(t, enginetest.FreePort(t))
 	relay, listen := startRelay(t, peer, 4)
 	authority := certtest.NewAuthority(t, "Hub CA")
-	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toDoor(relay))
+	tlsPort := startTLS(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toRelay(relay))
 	who := turntest.CredentialFor("PA_load", time.Hour)
 	through := func(server, password string) []byte {
 		t.Helper()
@@ -109,7 +109,7 @@ func TestLoadThroughARelay(t *testing.T) {
 		return stdout
 	}
 	for name, server := range map[string]string{
-		"udp": "turn:" + listen + "?transport=udp", "tls": "turns:127.0.0.1:" + front + "?transport=tcp",
+		"udp": "turn:" + listen + "?transport=udp", "tls": "turns:127.0.0.1:" + tlsPort + "?transport=tcp",
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout := through(server, who.Password)
@@ -139,8 +139,8 @@ func TestLoadThroughAProxy(t *testing.T) {
 	backEnd := "127.0.0.1:" + enginetest.FreePort(t)
 	authority := certtest.NewAuthority(t, "Hub CA")
 	_, port, _ := net.SplitHostPort(backEnd)
-	front := startFront(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(port))
-	cmd := engineCommand("load", "signal", "--url", "wss://127.0.0.1:"+front+"/rtc", "--back-end", backEnd,
+	tlsPort := startTLS(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(port))
+	cmd := engineCommand("load", "signal", "--url", "wss://127.0.0.1:"+tlsPort+"/rtc", "--back-end", backEnd,
 		"--ca-file", authority.File(t), "--connections", "3", "--duration", "200ms")
 	stdout, err := cmd.Output()
 	if err != nil {

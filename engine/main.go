@@ -22,7 +22,7 @@ type command struct {
 
 var commands = []command{
 	{"media", "run the SFU (livekit-server)", runMedia},
-	{"edge", "run the hub's front: TLS, certificates, routing (Caddy), and TURN over TLS", runEdge},
+	{"edge", "run the hub's edge: TLS, certificates, routing (Caddy), and TURN over TLS", runEdge},
 	{"relay", "run the hub's TURN and STUN server over UDP", runRelay},
 	{"check-config", "judge a livekit.yaml as the server would, without any network access", runCheckConfig},
 	{"probe", "make a real call through each ICE path", runProbe},

@@ -12,56 +12,56 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// slowLine is a way to a UDP server that every packet takes so long, there and back; it returns the port where it begins.
+// slowLine is a line to a UDP server that every packet takes so long, there and back; it returns the port where it begins.
 func slowLine(t *testing.T, to string, takes func(number int64) time.Duration) string {
 	t.Helper()
-	front, err := net.ListenPacket("udp", "127.0.0.1:0")
+	near, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { front.Close() })
+	t.Cleanup(func() { near.Close() })
 	var number atomic.Int64
 	later := func(packet []byte, write func([]byte)) {
 		packet = append([]byte(nil), packet...)
 		time.AfterFunc(takes(number.Add(1)), func() { write(packet) })
 	}
 	var mu sync.Mutex
-	ways := map[string]net.Conn{}
+	conns := map[string]net.Conn{}
 	t.Cleanup(func() {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, way := range ways {
-			way.Close()
+		for _, conn := range conns {
+			conn.Close()
 		}
 	})
-	wayOf := func(client net.Addr) net.Conn {
+	connOf := func(client net.Addr) net.Conn {
 		mu.Lock()
 		defer mu.Unlock()
-		if way := ways[client.String()]; way != nil {
-			return way
+		if conn := conns[client.String()]; conn != nil {
+			return conn
 		}
-		way, err := net.Dial("udp", to)
+		conn, err := net.Dial("udp", to)
 		if err != nil {
 			return nil
 		}
-		ways[client.String()] = way
+		conns[client.String()] = conn
 		go func() {
 			buffer := make([]byte, 2048)
-			for n, err := way.Read(buffer); err == nil; n, err = way.Read(buffer) {
-				later(buffer[:n], func(p []byte) { _, _ = front.WriteTo(p, client) })
+			for n, err := conn.Read(buffer); err == nil; n, err = conn.Read(buffer) {
+				later(buffer[:n], func(p []byte) { _, _ = near.WriteTo(p, client) })
 			}
 		}()
-		return way
+		return conn
 	}
 	go func() {
 		buffer := make([]byte, 2048)
-		for n, client, err := front.ReadFrom(buffer); err == nil; n, client, err = front.ReadFrom(buffer) {
-			if way := wayOf(client); way != nil {
-				later(buffer[:n], func(p []byte) { _, _ = way.Write(p) })
+		for n, client, err := near.ReadFrom(buffer); err == nil; n, client, err = near.ReadFrom(buffer) {
+			if conn := connOf(client); conn != nil {
+				later(buffer[:n], func(p []byte) { _, _ = conn.Write(p) })
 			}
 		}
 	}()
-	_, port, _ := net.SplitHostPort(front.LocalAddr().String())
+	_, port, _ := net.SplitHostPort(near.LocalAddr().String())
 	return port
 }
 

@@ -26,8 +26,8 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 		r.config.Listen[0] = netip.AddrPortFrom(local, r.config.Listen[0].Port())
 	})
 	_, relayPort, _ := net.SplitHostPort(relayAddress)
-	front := startFront(t, authority.Issue(t, []string{hubName}, nil), toDoor(hubRelay))
-	servers := turnServer(t, "203.0.113.5", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
+	tlsPort := startTLS(t, authority.Issue(t, []string{hubName}, nil), toRelay(hubRelay))
+	servers := turnServer(t, "203.0.113.5", relayPort, "udp") + ", " + turnServer(t, hubName, tlsPort, "tls")
 	server := startSFU(t, udp, tcp, servers, "10.77.0.5=203.0.113.5")
 
 	request := hubRequest(server.URL, authority.File(t), enough)
@@ -61,8 +61,8 @@ func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
 	udp, tcp := enginetest.FreePortAt(t, "fd77::5"), enginetest.FreePortAt(t, "fd77::5")
 	relay, relayAddress := startRelay(t, net.UDPAddrFromAddrPort(netip.MustParseAddrPort("[fd77::5]:"+udp)), 24)
 	_, relayPort, _ := net.SplitHostPort(relayAddress)
-	front := startFrontAt(t, "[fd77::5]:0", authority.Issue(t, []string{hubName}, nil), toDoor(relay))
-	servers := turnServer(t, "[fd77::5]", relayPort, "udp") + ", " + turnServer(t, hubName, front, "tls")
+	tlsPort := startTLSAt(t, "[fd77::5]:0", authority.Issue(t, []string{hubName}, nil), toRelay(relay))
+	servers := turnServer(t, "[fd77::5]", relayPort, "udp") + ", " + turnServer(t, hubName, tlsPort, "tls")
 	server := startSFUAt(t, "fd77::5", udp, tcp, servers, "fd77::5=fd77::5")
 	request := hubRequest(server.URL, authority.File(t), enough)
 	request.Resolve[hubName] = "fd77::5"

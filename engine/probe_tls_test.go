@@ -24,13 +24,13 @@ const hubName = "hub.invalid"
 
 func anotherSecret(r *testRelay) { r.secret = "another" }
 
-// startFront ends TLS with a certificate and sends what comes on to where dial leads, as the edge does. Returns its port.
-func startFront(t *testing.T, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
+// startTLS ends TLS with a certificate and sends what comes on to where dial leads, as the edge does. Returns its port.
+func startTLS(t *testing.T, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
 	t.Helper()
-	return startFrontAt(t, "127.0.0.1:0", certificate, dial)
+	return startTLSAt(t, "127.0.0.1:0", certificate, dial)
 }
 
-func startFrontAt(t *testing.T, at string, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
+func startTLSAt(t *testing.T, at string, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
 	t.Helper()
 	listener, err := tls.Listen("tcp", at, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	if err != nil {
@@ -58,8 +58,8 @@ func startFrontAt(t *testing.T, at string, certificate tls.Certificate, dial fun
 	return port
 }
 
-// toDoor is the way to a relay, TLS ended.
-func toDoor(r *testRelay) func(net.Conn) (net.Conn, error) {
+// toRelay is the way to a relay, TLS ended.
+func toRelay(r *testRelay) func(net.Conn) (net.Conn, error) {
 	return func(client net.Conn) (net.Conn, error) { return r.streams.Dial(client.RemoteAddr()) }
 }
 
@@ -73,9 +73,9 @@ func turnBothWays(t *testing.T, udp string) (servers, caFile string) {
 	t.Helper()
 	authority := certtest.NewAuthority(t, "Hub CA")
 	hubRelay, listen := startRelay(t, loopbackPort(t, udp), 24)
-	front := startFront(t, authority.Issue(t, []string{hubName}, nil), toDoor(hubRelay))
+	tlsPort := startTLS(t, authority.Issue(t, []string{hubName}, nil), toRelay(hubRelay))
 	_, port, _ := net.SplitHostPort(listen)
-	return turnServer(t, "127.0.0.1", port, "udp") + ", " + turnServer(t, hubName, front, "tls"), authority.File(t)
+	return turnServer(t, "127.0.0.1", port, "udp") + ", " + turnServer(t, hubName, tlsPort, "tls"), authority.File(t)
 }
 
 // hubRequest is for a hub that is known by its name to TLS alone.
@@ -91,9 +91,9 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	certificate := authority.Issue(t, []string{hubName}, nil)
 	udp := enginetest.FreePort(t)
 	relay, _ := startRelay(t, loopbackPort(t, udp), 24)
-	tlsPort := startFront(t, certificate, toDoor(relay))
+	tlsPort := startTLS(t, certificate, toRelay(relay))
 	server := startSFU(t, udp, "0", turnServer(t, hubName, tlsPort, "tls"))
-	signal := startFront(t, certificate, toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
+	signal := startTLS(t, certificate, toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))
 
 	results, code := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, authority.File(t), enough), calltest.Secret, 2, "udp", "turn-tls")
 	for path, result := range results {
@@ -156,18 +156,18 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 		{"no such name", "nowhere..invalid", "443", "false dns", "nowhere..invalid has no address", false}, // asks no resolver
 		{"nobody listens", hubName, enginetest.FreePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
 		{"silent", hubName, silent, "false tls", "did not answer the TLS handshake", false},
-		{"expired", hubName, startFront(t, authority.Issue(t, right, certtest.Expired), toDoor(relay)), "false tls", "it expired on", true},
-		{"another name", hubName, startFront(t, authority.Issue(t, []string{"turn.invalid"}, nil), toDoor(relay)),
+		{"expired", hubName, startTLS(t, authority.Issue(t, right, certtest.Expired), toRelay(relay)), "false tls", "it expired on", true},
+		{"another name", hubName, startTLS(t, authority.Issue(t, []string{"turn.invalid"}, nil), toRelay(relay)),
 			"false tls", "it is for turn.invalid, not for hub.invalid", true},
-		{"an unknown authority", hubName, startFront(t, stranger.Issue(t, right, nil), toDoor(relay)), "false tls", "it leads to Stranger", true},
-		{"an incomplete chain", hubName, startFront(t, issuer.Issue(t, right, certtest.Fetchable), toDoor(relay)),
+		{"an unknown authority", hubName, startTLS(t, stranger.Issue(t, right, nil), toRelay(relay)), "false tls", "it leads to Stranger", true},
+		{"an incomplete chain", hubName, startTLS(t, issuer.Issue(t, right, certtest.Fetchable), toRelay(relay)),
 			"false tls", "the chain is incomplete: the server doesn't send the certificate of its issuer Hub Issuer", true},
-		{"no TURN behind TLS", hubName, startFront(t, authority.Issue(t, right, nil), toPort(silent)), "false gather", "no answer from the TURN server turns:hub.invalid:", true},
-		{"a web server", hubName, startFront(t, authority.Issue(t, right, nil), toPort(strings.TrimPrefix(web.URL, "http://127.0.0.1:"))), "false gather", " speaks HTTP, not TURN: ", true},
-		{"no allocation", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(full)),
+		{"no TURN behind TLS", hubName, startTLS(t, authority.Issue(t, right, nil), toPort(silent)), "false gather", "no answer from the TURN server turns:hub.invalid:", true},
+		{"a web server", hubName, startTLS(t, authority.Issue(t, right, nil), toPort(strings.TrimPrefix(web.URL, "http://127.0.0.1:"))), "false gather", " speaks HTTP, not TURN: ", true},
+		{"no allocation", hubName, startTLS(t, authority.Issue(t, right, nil), toRelay(full)),
 			"false gather", "gave no relay address: the participant's allocations are used up", true},
-		{"another secret", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(foreign)), "false gather", "it refuses the name and password that LiveKit gave out", true},
-		{"a relay elsewhere", hubName, startFront(t, authority.Issue(t, right, nil), toDoor(elsewhere)),
+		{"another secret", hubName, startTLS(t, authority.Issue(t, right, nil), toRelay(foreign)), "false gather", "it refuses the name and password that LiveKit gave out", true},
+		{"a relay elsewhere", hubName, startTLS(t, authority.Issue(t, right, nil), toRelay(elsewhere)),
 			"false connect", "to udp 127.0.0.1:" + udp + " without a reply", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"io"
 	"math"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/process"
 	"lkhub/engine/internal/relay"
 )
@@ -16,6 +16,6 @@ func runRelay(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if err != nil {
 			return nil, err
 		}
-		return relay.New(config, secret, nil, relay.NewBounds(places.ForFiles(1, math.MaxUint16))), nil
+		return relay.New(config, secret, nil, relay.NewBounds(connlimit.ForFiles(1, math.MaxUint16))), nil
 	})
 }

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
+	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/edge"
 	"lkhub/engine/internal/judge"
-	"lkhub/engine/internal/places"
 	"lkhub/engine/internal/probe"
 	"lkhub/engine/internal/seen"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // readMessage returns a message that tests/wire/test_golden.py reads too. A change of one side alone fails here or there.
@@ -45,8 +45,8 @@ func checkMessage(t *testing.T, part, value any) {
 
 func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 	media, server := readMessage(t, "media-status"), readMessage(t, "edge-status")
-	checkMessage(t, media["connections"].(map[string]any)["ice_tcp"], &places.Report{})
-	checkMessage(t, media["sends"], &sends.Report{})
+	checkMessage(t, media["connections"].(map[string]any)["ice_tcp"], &connlimit.Report{})
+	checkMessage(t, media["sends"], &sendcount.Report{})
 	checkMessage(t, media["seen"], &map[string]seen.Sighting{})
 	checkMessage(t, media["unproven"], &map[string]seen.Sighting{})
 	for _, key := range []string{"version", "state", "pid", "relay", "seen"} {

@@ -1,7 +1,7 @@
 """What media and the relay could not send → why calls failed, and a finding where nothing else says so. Pure.
 
 An error of `sendto` reaches no one in WebRTC: the packet counts as lost, and a call that gets no answer looks as if a
-firewall on the way dropped it. The engine counts these errors (engine/internal/sends).
+firewall on the way dropped it. The engine counts these errors (engine/internal/sendcount).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Connections counted, so that no client takes all: the rule of engine/internal/places. Pure."""
+"""Connections counted, so that no client takes all: the rule of engine/internal/connlimit. Pure."""
 
 from collections import Counter
 from ipaddress import ip_address, ip_network

@@ -13,7 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 )
 
 // boundedNetwork is TCP for whoever faces the internet: `"listen": ["bounded/:443"]`.
@@ -34,10 +34,10 @@ const (
 func init() { caddy.RegisterNetwork(boundedNetwork, listenBounded) }
 
 // maxPlaces is what the limit of descriptors carries.
-var maxPlaces = sync.OnceValue(func() int { return places.ForFiles(descriptorsPerConnection, maxOpen) })
+var maxPlaces = sync.OnceValue(func() int { return connlimit.ForFiles(descriptorsPerConnection, maxOpen) })
 
 // connected counts connections through all bounded listeners, by the address at the other end of the socket.
-var connected = sync.OnceValue(func() *places.Counter { return places.New(maxPlaces()) })
+var connected = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
 // proxies are those in front: each speaks for many clients.
 var proxies atomic.Pointer[[]netip.Prefix]
@@ -46,7 +46,7 @@ func mostOf(peer netip.Addr) int {
 	if trusted := proxies.Load(); trusted != nil {
 		for _, network := range *trusted {
 			if network.Contains(peer) {
-				return places.Exempt
+				return connlimit.Exempt
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 				return nil, err
 			}
 		}
-		s = &socket{address: address, listener: &places.Listener{
+		s = &socket{address: address, listener: &connlimit.Listener{
 			Listener: listener, Counter: connected(), Most: mostOf,
 			Failed: func(err error) {
 				caddy.Log().Error("accepting connections", zap.String("address", address), zap.Error(err))

@@ -7,7 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/mholt/caddy-l4/layer4"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 )
 
 func init() { caddy.RegisterModule(new(Limit)) }
@@ -33,7 +33,7 @@ func (l *Limit) Validate() error {
 
 // Handle counts the connection for as long as it is open.
 func (l *Limit) Handle(cx *layer4.Connection, next layer4.Handler) error {
-	client := places.ClientOf(cx.RemoteAddr())
+	client := connlimit.ClientOf(cx.RemoteAddr())
 	if !streaming().Enter(client, l.PerAddress) {
 		return nil
 	}
@@ -42,7 +42,7 @@ func (l *Limit) Handle(cx *layer4.Connection, next layer4.Handler) error {
 }
 
 // streaming is not a field of Limit: connections outlive the configuration that they came in under.
-var streaming = sync.OnceValue(func() *places.Counter { return places.New(maxPlaces()) })
+var streaming = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
 var (
 	_ caddy.Validator    = (*Limit)(nil)

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 )
 
 func init() { caddy.RegisterModule(new(Requests)) }
@@ -49,13 +49,13 @@ func (r *Requests) Validate() error {
 }
 
 // asking is not a field of Requests: WebSockets outlive the configuration that they came in under.
-var asking = sync.OnceValue(func() *places.Counter { return places.New(maxPlaces()) })
+var asking = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
 // ServeHTTP counts the request for as long as it is answered.
 func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next caddyhttp.Handler) error {
 	said, _ := caddyhttp.GetVar(request.Context(), caddyhttp.ClientIPVarKey).(string)
 	ip, _ := netip.ParseAddr(said) // what is no address counts as one client
-	client := places.ClientOfIP(ip)
+	client := connlimit.ClientOfIP(ip)
 	connection := http.NewResponseController(w)
 	body := &timedBody{ReadCloser: request.Body, connection: connection, began: time.Now(), grace: time.Duration(r.Body)}
 	if request.ContentLength != 0 { // -1: chunked. Body says nothing, which Caddy has wrapped.

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 )
 
 // Status is what is known of the edge at a moment.
@@ -24,7 +24,7 @@ type Status struct {
 
 // Connections counts clients' connections since the start.
 type Connections struct {
-	places.Report
+	connlimit.Report
 	Waiting int `json:"waiting"` // of those, not known yet for a client: TLS not ended, or nothing said after it
 }
 
@@ -32,7 +32,7 @@ type Connections struct {
 func countConnections() Connections {
 	report := connected().Report()
 	report.Refused += cut.Load()
-	for _, other := range []places.Report{streaming().Report(), asking().Report()} {
+	for _, other := range []connlimit.Report{streaming().Report(), asking().Report()} {
 		report.Refused += other.Refused
 		if other.Refusal != nil && (report.Refusal == nil || report.Refusal.At < other.Refusal.At) {
 			report.Refusal = other.Refusal

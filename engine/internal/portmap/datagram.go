@@ -12,7 +12,7 @@ import (
 var datagramWaits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
 // ask sends a datagram, again a few times, and returns the answer. A connected socket hears the gateway alone.
-func (p places) ask(ctx context.Context, request []byte) ([]byte, error) {
+func (p endpoints) ask(ctx context.Context, request []byte) ([]byte, error) {
 	conn, err := net.DialUDP("udp4",
 		net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0)),
 		net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.gateway, p.port)))

@@ -44,7 +44,7 @@ var (
 type reply func(request []byte) []byte
 
 // startRouter is a router on loopback that speaks PCP or NAT-PMP. heard is how many datagrams came.
-func startRouter(t *testing.T, answer reply) (where places, heard func() int) {
+func startRouter(t *testing.T, answer reply) (where endpoints, heard func() int) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -74,7 +74,7 @@ func startRouter(t *testing.T, answer reply) (where places, heard func() int) {
 		<-done
 	})
 	port := conn.LocalAddr().(*net.UDPAddr).AddrPort().Port()
-	return places{way: way{loopback, loopback}, port: port, waits: []time.Duration{time.Minute}}, func() int {
+	return endpoints{uplink: uplink{loopback, loopback}, port: port, waits: []time.Duration{time.Minute}}, func() int {
 		lock.Lock()
 		defer lock.Unlock()
 		return count
@@ -188,7 +188,7 @@ func FuzzNoAnswerIsTooOdd(f *testing.F) {
 func TestLostDatagramIsSentAgain(t *testing.T) {
 	where, heard := startRouter(t, inTurn("", pcpAnswer))
 	where.waits = []time.Duration{10 * time.Millisecond, time.Minute}
-	got, err := (&pcp{places: where, secret: nonceText}).request(context.Background(), media, 43200)
+	got, err := (&pcp{endpoints: where, secret: nonceText}).request(context.Background(), media, 43200)
 	if err != nil || got.port != 7882 || heard() != 2 {
 		t.Error(got, err, heard())
 	}
@@ -196,7 +196,7 @@ func TestLostDatagramIsSentAgain(t *testing.T) {
 
 func TestNATPMPAsksForTheAddressFirstAndOnce(t *testing.T) {
 	where, heard := startRouter(t, inTurn(addressAnswer, tcpAnswer))
-	router := &natpmp{places: where}
+	router := &natpmp{endpoints: where}
 	for range 2 {
 		got, err := router.request(context.Background(), web, 7200)
 		if err != nil || got.address.String() != "11.0.0.1" || *got.seconds != 3600 {
@@ -214,7 +214,7 @@ func TestEndOfANATPMPMappingNamesNoOutsidePort(t *testing.T) {
 		asked <- hex.EncodeToString(request)
 		return unhex("008200000000000701bb000000000000")
 	})
-	err := (&natpmp{places: where}).release(context.Background(), web)
+	err := (&natpmp{endpoints: where}).release(context.Background(), web)
 	if got := <-asked; err != nil || got != "0002000001bb000000000000" {
 		t.Error(got, err)
 	}
@@ -225,10 +225,10 @@ func TestSilenceAndNothingAtAllAreToldApart(t *testing.T) {
 	where.waits = []time.Duration{10 * time.Millisecond, 10 * time.Millisecond}
 	_, err := where.ask(context.Background(), []byte{0})
 	expect(t, err, NoAnswer, "it does not answer")
-	nothing := places{way: way{loopback, loopback}, port: 1, waits: []time.Duration{time.Minute}}
+	nothing := endpoints{uplink: uplink{loopback, loopback}, port: 1, waits: []time.Duration{time.Minute}}
 	_, err = nothing.ask(context.Background(), []byte{0})
 	expect(t, err, NoAnswer, "nothing listens there")
-	elsewhere := places{way: way{loopback, netip.MustParseAddr("192.0.2.1")}, port: 1, waits: nothing.waits}
+	elsewhere := endpoints{uplink: uplink{loopback, netip.MustParseAddr("192.0.2.1")}, port: 1, waits: nothing.waits}
 	_, err = elsewhere.ask(context.Background(), []byte{0})
 	expect(t, err, NoAnswer, "nothing listens there")
 }

@@ -16,13 +16,13 @@ import (
 	"strings"
 )
 
-// way is a router and this machine's address towards it, both IPv4.
-type way struct {
+// uplink is a router and this machine's address towards it, both IPv4.
+type uplink struct {
 	gateway, local netip.Addr
 }
 
 // findGateways lists the gateways of this machine's IPv4 default routes, the one that is used first. No library: those
-// for Go either take the first route of the table (jackpal/gateway) or ask the kernel for the way to some address
+// for Go either take the first route of the table (jackpal/gateway) or ask the kernel for the route to some address
 // (libp2p/go-netroute), which a VPN answers instead of the router at home.
 func findGateways() []netip.Addr {
 	if runtime.GOOS == "darwin" {
@@ -83,17 +83,17 @@ func readRouteGet(said string) []netip.Addr {
 	return []netip.Addr{gateway}
 }
 
-// findWay is the way to the first of the gateways.
-func findWay(gateways []netip.Addr) (way, *Failure) {
+// findUplink is the uplink to the first of the gateways.
+func findUplink(gateways []netip.Addr) (uplink, *Failure) {
 	if len(gateways) == 0 {
-		return way{}, &Failure{NoRouter, "this machine has no router: there is no IPv4 default route"}
+		return uplink{}, &Failure{NoRouter, "this machine has no router: there is no IPv4 default route"}
 	}
 	gateway := gateways[0]
-	// Sends nothing, only asks the kernel which way it would send.
+	// Sends nothing, only asks the kernel which address it would send from.
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(gateway, 9)))
 	if err != nil {
-		return way{}, &Failure{NoRouter, fmt.Sprintf("this machine does not reach its router at %s: %v", gateway, err)}
+		return uplink{}, &Failure{NoRouter, fmt.Sprintf("this machine does not reach its router at %s: %v", gateway, err)}
 	}
 	defer conn.Close()
-	return way{gateway, conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()}, nil
+	return uplink{gateway, conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()}, nil
 }

@@ -45,10 +45,10 @@ func TestGatewayOfMacOS(t *testing.T) {
 }
 
 func TestMachineWithoutARouterSaysSo(t *testing.T) {
-	if _, failure := findWay(nil); failure == nil || failure.Code != NoRouter {
+	if _, failure := findUplink(nil); failure == nil || failure.Code != NoRouter {
 		t.Error(failure)
 	}
-	found, failure := findWay(addresses("127.0.0.1"))
+	found, failure := findUplink(addresses("127.0.0.1"))
 	if failure != nil || found.local != netip.MustParseAddr("127.0.0.1") {
 		t.Error(found, failure)
 	}

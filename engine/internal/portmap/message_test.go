@@ -35,7 +35,7 @@ func TestEverythingThatIsWrongWithARequestIsSaid(t *testing.T) {
 // TestListsAreNeverNull is for the program that reads them.
 func TestListsAreNeverNull(t *testing.T) {
 	for _, answer := range []Answer{
-		fail(Answer{}, &Failure{NoRouter, "x"}), realPlaces(way{}).answer(&upnp{}), realPlaces(way{}).silent(Answer{}, nil),
+		fail(Answer{}, &Failure{NoRouter, "x"}), realEndpoints(uplink{}).answer(&upnp{}), realEndpoints(uplink{}).silent(Answer{}, nil),
 	} {
 		text, _ := json.Marshal(answer)
 		if !strings.Contains(string(text), `"mappings":[],"tried":[]`) {

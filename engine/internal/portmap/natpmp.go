@@ -18,7 +18,7 @@ var natpmpResults = map[uint16]string{
 }
 
 type natpmp struct {
-	places
+	endpoints
 	address netip.Addr // the router's own; not valid before it was asked
 }
 

@@ -35,7 +35,7 @@ var pcpResults = map[byte]string{
 }
 
 type pcp struct {
-	places
+	endpoints
 	secret string // the nonce, in hex
 }
 

@@ -10,45 +10,45 @@ import (
 
 // Do asks this machine's router for what the request says.
 func Do(ctx context.Context, request Request) Answer {
-	return asker{findGateways, realPlaces}.do(ctx, request)
+	return asker{findGateways, realEndpoints}.do(ctx, request)
 }
 
 // asker knows where routers are and how they are asked.
 type asker struct {
-	gateways func() []netip.Addr
-	places   func(way) places
+	gateways  func() []netip.Addr
+	endpoints func(uplink) endpoints
 }
 
 func (a asker) do(ctx context.Context, request Request) Answer {
 	if request.Action == ActionUnmap {
 		return a.unmap(ctx, *request.Record)
 	}
-	way, failure := findWay(a.gateways())
+	uplink, failure := findUplink(a.gateways())
 	if failure != nil {
 		return fail(Answer{}, failure)
 	}
 	record := request.Record
-	if request.Action == ActionRenew && record.Gateway != way.gateway {
-		return fail(Answer{Gateway: way.gateway.String(), Local: way.local.String()}, &Failure{OtherRouter, fmt.Sprintf(
-			"they are those of the router at %s, and this machine's is now %s", record.Gateway, way.gateway)})
+	if request.Action == ActionRenew && record.Gateway != uplink.gateway {
+		return fail(Answer{Gateway: uplink.gateway.String(), Local: uplink.local.String()}, &Failure{OtherRouter, fmt.Sprintf(
+			"they are those of the router at %s, and this machine's is now %s", record.Gateway, uplink.gateway)})
 	}
 	wanted := request.Mappings
 	if request.Action == ActionRenew {
 		wanted = record.ports()
 	}
-	places := a.places(way)
-	if record != nil && record.Gateway == way.gateway && record.Local == way.local {
-		answer := places.mapAgain(ctx, *record, wanted, request.Seconds)
+	endpoints := a.endpoints(uplink)
+	if record != nil && record.Gateway == uplink.gateway && record.Local == uplink.local {
+		answer := endpoints.mapAgain(ctx, *record, wanted, request.Seconds)
 		// Another router at this address may speak another language.
 		if request.Action == ActionRenew || answer.Error == nil || answer.Error.Code != NoAnswer {
 			return answer
 		}
 	}
-	return places.mapFirst(ctx, wanted, request.Seconds)
+	return endpoints.mapFirst(ctx, wanted, request.Seconds)
 }
 
 // mapFirst asks in each language until the router answers.
-func (p places) mapFirst(ctx context.Context, wanted []Port, seconds uint32) Answer {
+func (p endpoints) mapFirst(ctx context.Context, wanted []Port, seconds uint32) Answer {
 	var tried []Tried
 	for _, router := range p.routers() {
 		answer := p.mapAll(ctx, router, wanted, seconds, nil)
@@ -61,7 +61,7 @@ func (p places) mapFirst(ctx context.Context, wanted []Port, seconds uint32) Ans
 }
 
 // mapAgain asks for these ports in the language of the record, in place of its own.
-func (p places) mapAgain(ctx context.Context, record Record, wanted []Port, seconds uint32) Answer {
+func (p endpoints) mapAgain(ctx context.Context, record Record, wanted []Port, seconds uint32) Answer {
 	answer := p.mapAll(ctx, p.open(record), wanted, seconds, record.Mappings)
 	if answer.Error != nil {
 		return answer
@@ -78,7 +78,7 @@ func (p places) mapAgain(ctx context.Context, record Record, wanted []Port, seco
 }
 
 // mapAll asks a router for each port in turn, and gives all back where one is not granted. Those of before stay.
-func (p places) mapAll(ctx context.Context, router router, wanted []Port, seconds uint32, before []Recorded) Answer {
+func (p endpoints) mapAll(ctx context.Context, router router, wanted []Port, seconds uint32, before []Recorded) Answer {
 	answer := p.answer(router)
 	answer.Mappings = unasked(wanted)
 	for i, port := range wanted {
@@ -114,7 +114,7 @@ func (p places) mapAll(ctx context.Context, router router, wanted []Port, second
 }
 
 // takeBack gives back what was not there before. What the router keeps ends with its lease.
-func (p places) takeBack(ctx context.Context, router router, made []Result, before []Recorded) {
+func (p endpoints) takeBack(ctx context.Context, router router, made []Result, before []Recorded) {
 	for i := range made {
 		result := &made[i]
 		known := slices.ContainsFunc(before, func(old Recorded) bool { return old.key() == result.key() })
@@ -130,12 +130,12 @@ func (p places) takeBack(ctx context.Context, router router, made []Result, befo
 // unmap gives back the ports of a record, to the router that it names. That need not be the one that is used first, but
 // has to be a gateway of this machine.
 func (a asker) unmap(ctx context.Context, record Record) Answer {
-	places := a.places(way{record.Gateway, record.Local})
+	endpoints := a.endpoints(uplink{record.Gateway, record.Local})
 	gateways := a.gateways()
 	if slices.Contains(gateways, record.Gateway) {
-		return places.giveBack(ctx, record)
+		return endpoints.giveBack(ctx, record)
 	}
-	answer := places.answer(places.open(record))
+	answer := endpoints.answer(endpoints.open(record))
 	reason, text := NoRouter, "this machine has no router"
 	if len(gateways) > 0 {
 		reason, text = OtherRouter, fmt.Sprintf("this machine's router is now %s", gateways[0])
@@ -145,11 +145,11 @@ func (a asker) unmap(ctx context.Context, record Record) Answer {
 			answer.Mappings = append(answer.Mappings, Result{Port: mapping.Port, Reason: reason, Text: text, Own: true})
 		}
 	}
-	return places.kept(answer)
+	return endpoints.kept(answer)
 }
 
 // giveBack gives back the ports of a record that are ours.
-func (p places) giveBack(ctx context.Context, record Record) Answer {
+func (p endpoints) giveBack(ctx context.Context, record Record) Answer {
 	router := p.open(record)
 	answer := p.answer(router)
 	for _, mapping := range record.Mappings {
@@ -169,7 +169,7 @@ func (p places) giveBack(ctx context.Context, record Record) Answer {
 }
 
 // kept fails an answer in which a port was not given back.
-func (p places) kept(answer Answer) Answer {
+func (p endpoints) kept(answer Answer) Answer {
 	var kept []string
 	for _, result := range answer.Mappings {
 		if result.Reason != GivenBack {
@@ -183,7 +183,7 @@ func (p places) kept(answer Answer) Answer {
 		"the router at %s keeps %s", p.gateway, strings.Join(kept, ", "))})
 }
 
-func (p places) silent(answer Answer, tried []Tried) Answer {
+func (p endpoints) silent(answer Answer, tried []Tried) Answer {
 	answer.Gateway, answer.Local, answer.Tried = p.gateway.String(), p.local.String(), tried
 	said := make([]string, 0, len(tried))
 	for _, t := range tried {
@@ -194,7 +194,7 @@ func (p places) silent(answer Answer, tried []Tried) Answer {
 }
 
 // answer is one without ports.
-func (p places) answer(router router) Answer {
+func (p endpoints) answer(router router) Answer {
 	return Answer{
 		Version: Version, Gateway: p.gateway.String(), Local: p.local.String(), Means: router.means(),
 		Nonce: router.nonce(), Outside: netip.IPv4Unspecified().String(), Mappings: []Result{}, Tried: []Tried{},

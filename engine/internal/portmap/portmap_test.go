@@ -74,11 +74,11 @@ func (r *pcpRouter) start(t *testing.T) asker {
 	return askerAt(where)
 }
 
-func askerAt(where places) asker {
+func askerAt(where endpoints) asker {
 	return asker{
 		func() []netip.Addr { return []netip.Addr{loopback} },
-		func(way way) places {
-			where.way = way
+		func(uplink uplink) endpoints {
+			where.uplink = uplink
 			return where
 		},
 	}

@@ -41,9 +41,9 @@ func isSilence(err error) bool {
 	return errors.As(err, &known) && known.reason == NoAnswer
 }
 
-// places is where a router is asked: ports and waits are fixed, but in tests.
-type places struct {
-	way
+// endpoints is where a router is asked: ports and waits are fixed, but in tests.
+type endpoints struct {
+	uplink
 	port     uint16          // of PCP and NAT-PMP
 	waits    []time.Duration // for an answer to each datagram
 	searches []search        // for UPnP, one after the other
@@ -55,15 +55,15 @@ type search struct {
 	wait   time.Duration
 }
 
-func realPlaces(way way) places {
-	return places{
-		way:   way,
-		port:  5351,
-		waits: datagramWaits,
+func realEndpoints(uplink uplink) endpoints {
+	return endpoints{
+		uplink: uplink,
+		port:   5351,
+		waits:  datagramWaits,
 		// The gateway alone first, as UPnP Device Architecture 1.1 has it: the network is left in peace by most renewals.
 		// Searches get lost, so the network is asked twice.
 		searches: []search{
-			{netip.AddrPortFrom(way.gateway, multicast.Port()), unicastWait},
+			{netip.AddrPortFrom(uplink.gateway, multicast.Port()), unicastWait},
 			{multicast, multicastWait},
 			{multicast, multicastWait},
 		},
@@ -71,18 +71,18 @@ func realPlaces(way way) places {
 }
 
 // routers lists the languages, the one that says most first.
-func (p places) routers() []router {
-	return []router{&pcp{places: p, secret: newNonce()}, &natpmp{places: p}, &upnp{places: p}}
+func (p endpoints) routers() []router {
+	return []router{&pcp{endpoints: p, secret: newNonce()}, &natpmp{endpoints: p}, &upnp{endpoints: p}}
 }
 
 // open is the router of a record, in the language that it was asked in.
-func (p places) open(record Record) router {
+func (p endpoints) open(record Record) router {
 	switch record.Means {
 	case meansPCP:
-		return &pcp{places: p, secret: record.Nonce}
+		return &pcp{endpoints: p, secret: record.Nonce}
 	case meansNATPMP:
-		return &natpmp{places: p}
+		return &natpmp{endpoints: p}
 	default:
-		return &upnp{places: p}
+		return &upnp{endpoints: p}
 	}
 }

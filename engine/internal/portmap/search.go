@@ -33,7 +33,7 @@ var multicast = netip.MustParseAddrPort("239.255.255.250:1900")
 
 // search is the URL of the gateway's description. Another device that says it is a router is not listened to. Not
 // goupnp's search: that one always takes the whole wait, and asks by every interface.
-func (p places) search(ctx context.Context) (*url.URL, error) {
+func (p endpoints) search(ctx context.Context) (*url.URL, error) {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0)))
 	if err != nil {
 		return nil, noSearch(err)
@@ -59,7 +59,7 @@ func (p places) search(ctx context.Context) (*url.URL, error) {
 }
 
 // hear waits until the gateway says where its description is.
-func (p places) hear(conn net.Conn) (*url.URL, error) {
+func (p endpoints) hear(conn net.Conn) (*url.URL, error) {
 	buffer := make([]byte, 1<<16)
 	for {
 		length, err := conn.Read(buffer)
@@ -79,7 +79,7 @@ func (p places) hear(conn net.Conn) (*url.URL, error) {
 
 // httpClient reaches the gateway and nothing else, whatever a description, a redirection or a proxy of the environment
 // says.
-func (p places) httpClient() *http.Client {
+func (p endpoints) httpClient() *http.Client {
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0))}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		if host, _, err := net.SplitHostPort(address); err != nil || host != p.gateway.String() {

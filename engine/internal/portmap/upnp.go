@@ -33,7 +33,7 @@ type connection interface {
 }
 
 type upnp struct {
-	places
+	endpoints
 	service connection // nil before it was searched for
 	address netip.Addr // the router's own; not valid before it was asked
 }

@@ -30,7 +30,7 @@ type igd struct {
 	base      string
 }
 
-func startIGD(t *testing.T) (*igd, places) {
+func startIGD(t *testing.T) (*igd, endpoints) {
 	t.Helper()
 	router := &igd{
 		service: "WANIPConnection:1", control: "/control", outside: "1.2.3.4", table: map[string]entry{},
@@ -54,8 +54,8 @@ func startIGD(t *testing.T) (*igd, places) {
 		<-done
 	})
 	target := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	return router, places{
-		way: way{loopback, loopback}, searches: []search{{target, time.Minute}, {target, time.Minute}},
+	return router, endpoints{
+		uplink: uplink{loopback, loopback}, searches: []search{{target, time.Minute}, {target, time.Minute}},
 	}
 }
 
@@ -156,7 +156,7 @@ func TestUPnPMapsAndGivesBack(t *testing.T) {
 	for _, service := range []string{"WANIPConnection:2", "WANIPConnection:1", "WANPPPConnection:1"} {
 		router, where := startIGD(t)
 		router.service = service
-		asked := &upnp{places: where}
+		asked := &upnp{endpoints: where}
 		got, err := asked.request(context.Background(), media, 43200)
 		if err != nil || got.port != 7882 || got.address.String() != "1.2.3.4" || *got.seconds != 43200 || !got.own {
 			t.Fatalf("%s: %v %v", service, got, err)
@@ -185,13 +185,13 @@ func TestUPnPMapsAndGivesBack(t *testing.T) {
 func TestMappingOfSomebodyElseIsUsedWhereItLeadsHere(t *testing.T) {
 	router, where := startIGD(t)
 	router.table["UDP 7882"] = entry{7882, "127.0.0.1", "my own", 0}
-	got, err := (&upnp{places: where}).request(context.Background(), media, 43200)
+	got, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 	if err != nil || got.own || got.seconds != nil || strings.Contains(router.verbs(), "AddPortMapping") {
 		t.Error(got, err, router.verbs())
 	}
 	for _, other := range []entry{{7882, "127.0.0.9", "a game", 0}, {9, "127.0.0.1", "a game", 0}} {
 		router.table["UDP 7882"] = other
-		_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
+		_, err = (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 		expect(t, err, Refused, "port 7882 goes to "+other.client)
 	}
 }
@@ -199,7 +199,7 @@ func TestMappingOfSomebodyElseIsUsedWhereItLeadsHere(t *testing.T) {
 func TestMappingOfOursIsMovedToAnotherAddress(t *testing.T) {
 	router, where := startIGD(t)
 	router.table["UDP 7882"] = entry{7882, "127.0.0.9", media.Name, 60}
-	if _, err := (&upnp{places: where}).request(context.Background(), media, 43200); err != nil {
+	if _, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200); err != nil {
 		t.Fatal(err)
 	}
 	if router.table["UDP 7882"].client != "127.0.0.1" || !strings.Contains(router.verbs(), "DeletePortMapping AddPort") {
@@ -215,7 +215,7 @@ func TestRouterWithoutLeasesMapsForGood(t *testing.T) {
 		}
 		return 0
 	}
-	got, err := (&upnp{places: where}).request(context.Background(), media, 43200)
+	got, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 	if err != nil || got.seconds != nil || len(router.table) != 1 {
 		t.Error(got, err, router.table)
 	}
@@ -240,7 +240,7 @@ func TestRefusalsOfUPnPAreTold(t *testing.T) {
 			}
 			return 0
 		}
-		_, err := (&upnp{places: where}).request(context.Background(), media, 43200)
+		_, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 		expect(t, err, Refused, c.text)
 	}
 }
@@ -249,7 +249,7 @@ func TestRouterThatIsNotConnectedHasNoAddress(t *testing.T) {
 	for _, said := range []string{"", "none", "2001:db8::1"} {
 		router, where := startIGD(t)
 		router.outside = said
-		got, err := (&upnp{places: where}).request(context.Background(), media, 43200)
+		got, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 		if err != nil || got.address.String() != "0.0.0.0" {
 			t.Error(got, err)
 		}
@@ -300,20 +300,20 @@ func TestNothingButTheGatewayIsAsked(t *testing.T) {
 	router, where := startIGD(t)
 	router.locations = []string{elsewhere.URL + "/location", "ftp://127.0.0.1/x", router.base + "/description.xml"}
 	router.control = elsewhere.URL + "/control"
-	_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
+	_, err = (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 	expect(t, err, NoAnswer, "offers no port mapping")
 
 	redirecting := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/redirected", http.StatusTemporaryRedirect))
 	defer redirecting.Close()
 	router.locations = []string{redirecting.URL + "/x"}
-	_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
+	_, err = (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 	expect(t, err, NoAnswer, "307")
 
 	found := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/found", http.StatusFound))
 	defer found.Close()
 	router.locations = []string{router.base + "/description.xml"}
 	router.control = found.URL + "/control"
-	_, err = (&upnp{places: where}).request(context.Background(), media, 43200)
+	_, err = (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 	expect(t, err, Refused, "302")
 
 	if answer, err := where.httpClient().Get(elsewhere.URL + "/direct"); err == nil {
@@ -336,7 +336,7 @@ func TestAnswerWithoutEndIsEnded(t *testing.T) {
 		}
 	}))
 	defer endless.Close()
-	answer, err := places{way: way{loopback, loopback}}.httpClient().Get(endless.URL)
+	answer, err := endpoints{uplink: uplink{loopback, loopback}}.httpClient().Get(endless.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +347,7 @@ func TestAnswerWithoutEndIsEnded(t *testing.T) {
 }
 
 func TestGatewayIsSearchedForAloneFirst(t *testing.T) {
-	searches := realPlaces(way{netip.MustParseAddr("192.168.1.1"), loopback}).searches
+	searches := realEndpoints(uplink{netip.MustParseAddr("192.168.1.1"), loopback}).searches
 	if len(searches) != 3 || searches[0].target.String() != "192.168.1.1:1900" || searches[1].target != multicast {
 		t.Error(searches)
 	}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lkhub/engine/internal/reads"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 	"lkhub/engine/internal/udpbatch"
 )
 
@@ -19,7 +19,7 @@ func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 	for name, wrap := range map[string]func(*net.UDPConn) net.PacketConn{
 		"alone": func(c *net.UDPConn) net.PacketConn { return reads.Conn{UDPConn: c} },
 		"in batches": func(c *net.UDPConn) net.PacketConn {
-			return udpbatch.New(c, new(sends.Counter), func(refusal error) { t.Error(refusal) })
+			return udpbatch.New(c, new(sendcount.Counter), func(refusal error) { t.Error(refusal) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

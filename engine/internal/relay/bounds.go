@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/recent"
 	"lkhub/engine/internal/roster"
 )
@@ -47,7 +47,7 @@ type holder struct {
 }
 
 func newHolder(participant string, client net.Addr) holder {
-	return holder{participant, places.ClientOf(client)}
+	return holder{participant, connlimit.ClientOf(client)}
 }
 
 func (h holder) String() string { return h.participant + " " + h.network.String() }
@@ -162,7 +162,7 @@ func (b *Bounds) take(h holder) error {
 	}
 	p.held++
 	b.networks[h.network]++
-	if site, isOfSite := places.SiteOf(h.network); isOfSite {
+	if site, isOfSite := connlimit.SiteOf(h.network); isOfSite {
 		b.sites[site]++
 	}
 	b.held++
@@ -173,9 +173,9 @@ func (b *Bounds) giveBack(h holder) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held--
-	places.Release(b.networks, h.network)
-	if site, isOfSite := places.SiteOf(h.network); isOfSite {
-		places.Release(b.sites, site)
+	connlimit.Release(b.networks, h.network)
+	if site, isOfSite := connlimit.SiteOf(h.network); isOfSite {
+		connlimit.Release(b.sites, site)
 	}
 	if p := b.participants[h.participant]; p != nil {
 		if p.held--; p.held == 0 {
@@ -188,14 +188,14 @@ func (b *Bounds) giveBack(h holder) {
 func (b *Bounds) check(h holder, replaces bool) error {
 	err := b.reason(h, replaces)
 	if err != nil {
-		b.refused[err] = refusal{b.refused[err].Count + 1, float64(b.clock().UnixMilli()) / 1000, places.Name(h.network)}
+		b.refused[err] = refusal{b.refused[err].Count + 1, float64(b.clock().UnixMilli()) / 1000, connlimit.Name(h.network)}
 	}
 	return err
 }
 
 func (b *Bounds) reason(h holder, replaces bool) error {
 	p := b.participants[h.participant]
-	site, isOfSite := places.SiteOf(h.network)
+	site, isOfSite := connlimit.SiteOf(h.network)
 	share := networkShare(b.size, b.size-b.held, b.quota)
 	switch {
 	case b.gone.Has(h.participant):
@@ -314,7 +314,7 @@ func (b *Bounds) status() map[string]any {
 	largest := 0
 	for network, held := range b.networks {
 		if held > largest {
-			largest, most = held, map[string]any{"address": places.Name(network), "held": held}
+			largest, most = held, map[string]any{"address": connlimit.Name(network), "held": held}
 		}
 	}
 	refused := map[string]refusal{}

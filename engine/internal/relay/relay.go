@@ -14,7 +14,7 @@ import (
 
 	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/seen"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // Server is the hub's own TURN and STUN server: pion/turn, which LiveKit uses too, towards the SFU's media ports and
@@ -28,8 +28,8 @@ type Server struct {
 	log       *boundedLog
 	draining  atomic.Bool
 	limits    streamLimits
-	door      *door         // to streams
-	sends     sends.Counter // to clients over UDP
+	listener  *streamListener   // to streams
+	sends     sendcount.Counter // to clients over UDP
 	server    atomic.Pointer[turn.Server]
 	stop      context.CancelFunc
 	stopped   context.Context
@@ -105,9 +105,9 @@ func (r *Server) listen(config *turn.ServerConfig) error {
 	if r.streams == nil {
 		return nil
 	}
-	r.door = newDoor(r.streams, r.config, r.limits)
+	r.listener = newStreamListener(r.streams, r.config, r.limits)
 	config.ListenerConfigs = []turn.ListenerConfig{{
-		Listener:              r.door,
+		Listener:              r.listener,
 		RelayAddressGenerator: r.addresses,
 		PermissionHandler:     r.addresses.permit,
 	}}
@@ -127,9 +127,9 @@ func closeAll(config turn.ServerConfig) error {
 
 // retire accepts no more streams, and stops the relay when the last one has ended.
 func (r *Server) retire() {
-	_ = r.door.retire()
+	_ = r.listener.retire()
 	go func() {
-		<-r.door.gone
+		<-r.listener.gone
 		r.Stop()
 	}()
 }
@@ -141,14 +141,14 @@ func (r *Server) admit(user, _ string, _ net.Addr) bool {
 
 func (r *Server) allocated(client, _ net.Addr, _, _, _ string, relayed net.Addr, _ int) {
 	r.addresses.clients.allocated(client, relayed)
-	if r.door != nil {
-		r.door.allocated(client)
+	if r.listener != nil {
+		r.listener.allocated(client)
 	}
 }
 
 func (r *Server) deallocated(client, _ net.Addr, _, _, _ string) {
-	if r.door != nil {
-		r.door.released(client)
+	if r.listener != nil {
+		r.listener.released(client)
 	}
 }
 

@@ -30,19 +30,19 @@ var errNotTURN = errors.New("neither STUN nor ChannelData, or larger than any pa
 // some lengths it spins for ever, and nests one call in another for each piece that a message arrives in.
 type stream struct {
 	net.Conn
-	client *net.TCPAddr
-	door   *door
-	idle   *time.Timer
-	reader *bufio.Reader
-	err    error // of the last Read
+	client   *net.TCPAddr
+	listener *streamListener
+	idle     *time.Timer
+	reader   *bufio.Reader
+	err      error // of the last Read
 
 	closing sync.Once
 }
 
-// newStream is called under the door's lock: the timer may strike before it is known here.
-func newStream(conn net.Conn, client *net.TCPAddr, door *door) *stream {
-	s := &stream{Conn: conn, client: client, door: door, reader: bufio.NewReaderSize(conn, maxFrame)}
-	s.idle = time.AfterFunc(door.limits.idle, func() { _ = s.Close() })
+// newStream is called under the listener's lock: the timer may strike before it is known here.
+func newStream(conn net.Conn, client *net.TCPAddr, listener *streamListener) *stream {
+	s := &stream{Conn: conn, client: client, listener: listener, reader: bufio.NewReaderSize(conn, maxFrame)}
+	s.idle = time.AfterFunc(listener.limits.idle, func() { _ = s.Close() })
 	return s
 }
 
@@ -86,7 +86,7 @@ func readFrame(r *bufio.Reader, into []byte) (int, error) {
 // Write doesn't tell that the client has gone, which clients do: pion would log an error for each packet until Read has
 // told it.
 func (s *stream) Write(packet []byte) (int, error) {
-	_ = s.SetWriteDeadline(time.Now().Add(s.door.limits.write))
+	_ = s.SetWriteDeadline(time.Now().Add(s.listener.limits.write))
 	if _, err := s.Conn.Write(packet); err != nil {
 		_ = s.Close() // after half a message nothing has a meaning any more
 	}
@@ -97,16 +97,16 @@ func (s *stream) Write(packet []byte) (int, error) {
 func (s *stream) RemoteAddr() net.Addr { return s.client }
 
 // LocalAddr has the relay address's family, for the reason that sameFamily has it.
-func (s *stream) LocalAddr() net.Addr { return s.door.local }
+func (s *stream) LocalAddr() net.Addr { return s.listener.local }
 
 func (s *stream) allocated() { s.idle.Stop() }
 
-func (s *stream) released() { s.idle.Reset(s.door.limits.idle) }
+func (s *stream) released() { s.idle.Reset(s.listener.limits.idle) }
 
 // Close tells no failure, since none can be mended: TLS can't say goodbye to a client that has gone.
 func (s *stream) Close() error {
 	s.closing.Do(func() {
-		s.door.left(s)
+		s.listener.left(s)
 		_ = s.Conn.Close()
 	})
 	return nil

@@ -122,12 +122,12 @@ func (gone) SetWriteDeadline(time.Time) error { return nil }
 func (gone) Close() error                     { return syscall.ECONNRESET }
 
 func TestAClientThatHasGoneIsNoError(t *testing.T) {
-	door := newDoor(turntest.NewHanded(), Config{RelayPorts: PortRange{1, 2}}, usualLimits)
-	stream := door.admit(turntest.As(gone{}, &net.TCPAddr{}))
+	listener := newStreamListener(turntest.NewHanded(), Config{RelayPorts: PortRange{1, 2}}, usualLimits)
+	stream := listener.admit(turntest.As(gone{}, &net.TCPAddr{}))
 	if n, err := stream.Write(make([]byte, 100)); n != 100 || err != nil {
 		t.Errorf("Write: %d, %v", n, err)
 	}
-	if door.connections() != 0 {
+	if listener.connections() != 0 {
 		t.Error("it is still counted")
 	}
 	if err := stream.Close(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"sync"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/seen"
 )
 
@@ -36,7 +36,7 @@ type StreamConfig struct {
 // NewStreams is for one process: its bounds are kept until that ends.
 func NewStreams() *Streams {
 	// A descriptor is the client's connection, and one the relay port.
-	bounds := NewBounds(places.ForFiles(2, math.MaxUint16))
+	bounds := NewBounds(connlimit.ForFiles(2, math.MaxUint16))
 	go bounds.run(context.Background())
 	return &Streams{seen: map[string]seen.Sighting{}, Open: (*Server).open, bounds: bounds}
 }
@@ -176,7 +176,7 @@ func (s *Streams) Status() map[string]any {
 	allocations, connections := 0, 0
 	for _, r := range s.running {
 		allocations += r.Allocations()
-		connections += r.door.connections()
+		connections += r.listener.connections()
 		s.remember(r)
 	}
 	told := map[string]any{"allocations": allocations, "connections": connections}

@@ -44,9 +44,9 @@ func TestAChangeThatIsGivenUpLeavesTheRelayAsItWas(t *testing.T) {
 func noStreams() net.Listener { return turntest.NewHanded() }
 
 func isRetired(r *Server) bool {
-	r.door.mu.Lock()
-	defer r.door.mu.Unlock()
-	return r.door.done
+	r.listener.mu.Lock()
+	defer r.listener.mu.Unlock()
+	return r.listener.done
 }
 
 func testStreams(t *testing.T, secret string) StreamConfig {

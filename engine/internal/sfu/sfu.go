@@ -21,28 +21,28 @@ import (
 	"github.com/livekit/protocol/logger"
 	"github.com/livekit/protocol/logger/zaputil"
 
+	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/firsts"
 	"lkhub/engine/internal/lans"
-	"lkhub/engine/internal/places"
 	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
 	"lkhub/engine/internal/seen"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 	"lkhub/engine/internal/sfu/signal"
 )
 
 // Server is livekit-server as an engine. Its metrics are process-global upstream: one per process.
 type Server struct {
 	text   string // livekit.yaml
-	doors  doors
+	held   heldSockets
 	told   Advertised     // which addresses clients are told, if not as livekit.yaml says
 	seen   *seen.Record   // of clients at media's own ports
 	first  *firsts.Record // which clients sent before media did
-	iceTCP *places.Counter
-	signal *places.Counter // by the doors
-	sends  sends.Counter   // from media's own ports; with a range of ports nothing is counted
-	roster *roster.Roster  // of who is in
+	iceTCP *connlimit.Counter
+	signal *connlimit.Counter // over the held sockets
+	sends  sendcount.Counter  // from media's own ports; with a range of ports nothing is counted
+	roster *roster.Roster     // of who is in
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
@@ -51,10 +51,10 @@ type Server struct {
 
 // New serves as livekit.yaml says. Where doors are opened clients come in by these; told is which addresses clients are told
 // instead of those that livekit.yaml names.
-func New(text string, opened []net.Listener, told Advertised) *Server {
+func New(text string, held []net.Listener, told Advertised) *Server {
 	record := seen.New(nil) // initialize knows what home is
 	return &Server{
-		text: text, doors: opened, told: told, seen: record, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
+		text: text, held: held, told: told, seen: record, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
 		roster: roster.New(),
 		up:     make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -73,7 +73,7 @@ func (s *Server) Run(ready func()) error {
 	defer cancel()
 	go func() {
 		if s.rooms.waitForAnswer(ctx) == nil {
-			serveDoors(s.server, s.doors, s.signal)
+			serveHeld(s.server, s.held, s.signal)
 			close(s.up)
 			ready()
 		}
@@ -108,7 +108,7 @@ func (s *Server) initialize(conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if len(s.doors) > 0 {
+	if len(s.held) > 0 {
 		// Clients come in by the doors; the listener that upstream opens itself is for nobody else.
 		if conf.Port, err = privatePort(); err != nil {
 			return err
@@ -283,7 +283,7 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 			rooms = append(rooms, room{string(r.Name()), r.GetParticipantCount()})
 		}
 	}
-	connections := map[string]places.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
+	connections := map[string]connlimit.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
 	return map[string]any{
 		"rooms": rooms, "seen": s.seen.Proven(), "unproven": s.seen.Unproven(), "connections": connections, "sends": s.sends.Report(),
 	}, nil

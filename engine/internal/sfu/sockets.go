@@ -13,7 +13,7 @@ import (
 	"github.com/pion/transport/v4/stdnet"
 
 	"lkhub/engine/internal/firsts"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 	"lkhub/engine/internal/udpbatch"
 )
 
@@ -23,7 +23,7 @@ const socketBuffer = 16 << 20
 // batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them, and
 // watched for who sends first: rtcconfig takes no socket from outside. To be called before the server starts. With a
 // range of ports each call has sockets of its own, which are watched alone. Returns how many it opened.
-func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sends.Counter, first *firsts.Record) (int, error) {
+func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcount.Counter, first *firsts.Record) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
 		opener, err := stdnet.NewNet() // as upstream

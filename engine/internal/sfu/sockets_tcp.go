@@ -11,7 +11,7 @@ import (
 	"github.com/livekit/protocol/logger/pionlogger"
 	"github.com/pion/ice/v4"
 
-	"lkhub/engine/internal/places"
+	"lkhub/engine/internal/connlimit"
 )
 
 const (
@@ -39,7 +39,7 @@ const (
 // boundTCP gives ICE over TCP a listener with bounds, in place of one that any address can fill alone, and whose first
 // error ends it for good: the accept loop of pion's mux returns then (pion/ice, tcp_mux.go, start). To be called before the
 // server starts. Without ICE over TCP there is nothing to do.
-func boundTCP(conf *rtcconfig.WebRTCConfig, counter *places.Counter) error {
+func boundTCP(conf *rtcconfig.WebRTCConfig, counter *connlimit.Counter) error {
 	old := conf.TCPMuxListener
 	if old == nil {
 		return nil
@@ -69,13 +69,13 @@ func boundTCP(conf *rtcconfig.WebRTCConfig, counter *places.Counter) error {
 
 // bound caps connections to a listener, all of them and those of each client. Behind the edge everybody comes from this
 // machine, and is counted there.
-func bound(listener net.Listener, of string, counter *places.Counter, behindEdge bool) net.Listener {
-	return &places.Listener{
+func bound(listener net.Listener, of string, counter *connlimit.Counter, behindEdge bool) net.Listener {
+	return &connlimit.Listener{
 		Listener: listener,
 		Counter:  counter,
 		Most: func(client netip.Addr) int {
 			if behindEdge && client.IsLoopback() {
-				return places.Exempt
+				return connlimit.Exempt
 			}
 			return clientConnections
 		},
@@ -83,6 +83,6 @@ func bound(listener net.Listener, of string, counter *places.Counter, behindEdge
 	}
 }
 
-func newPlaces() *places.Counter {
-	return places.New(places.ForFiles(kindsOfConnections, maxConnections))
+func newPlaces() *connlimit.Counter {
+	return connlimit.New(connlimit.ForFiles(kindsOfConnections, maxConnections))
 }

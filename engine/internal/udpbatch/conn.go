@@ -11,7 +11,7 @@ import (
 	"github.com/pion/ice/v4"
 
 	"lkhub/engine/internal/reads"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // Conn queues what is written, and one goroutine sends the queue, all of it with few system calls. It never waits for a
@@ -46,7 +46,7 @@ type sender interface {
 
 // New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns one that counts
 // nothing. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
-func New(conn *net.UDPConn, counter *sends.Counter, tell func(refusal error)) Socket {
+func New(conn *net.UDPConn, counter *sendcount.Counter, tell func(refusal error)) Socket {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
 		return reads.Conn{UDPConn: conn}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // patience is what a packet on this machine may take.
@@ -31,7 +31,7 @@ func listen(t *testing.T) *net.UDPConn {
 
 func open(t *testing.T) *Conn {
 	t.Helper()
-	c, ok := New(listen(t), new(sends.Counter), func(refusal error) { t.Error(refusal) }).(*Conn)
+	c, ok := New(listen(t), new(sendcount.Counter), func(refusal error) { t.Error(refusal) }).(*Conn)
 	if !ok {
 		t.Skip("no batches on this system")
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // maxRefusals is how often in a row sendmmsg may refuse a packet that sendto then takes, before it is given up. Once is
@@ -34,7 +34,7 @@ type mmsgSender struct {
 	refusals int         // in a row
 	givenUp  bool        // sendmmsg, for good
 	tell     func(error) // of that, once
-	counter  *sends.Counter
+	counter  *sendcount.Counter
 }
 
 // batchWriter is x/net's sendmmsg. Of what it doesn't send the error is about the first.
@@ -46,12 +46,12 @@ type plainWriter interface {
 	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
 }
 
-func newSender(conn *net.UDPConn, counter *sends.Counter, tell func(error)) sender {
+func newSender(conn *net.UDPConn, counter *sendcount.Counter, tell func(error)) sender {
 	// ipv4's sendmmsg is the same for IPv6.
 	return newMmsgSender(conn, ipv4.NewPacketConn(conn), canCut(conn), counter, tell)
 }
 
-func newMmsgSender(plain plainWriter, batches batchWriter, cut bool, counter *sends.Counter, tell func(error)) *mmsgSender {
+func newMmsgSender(plain plainWriter, batches batchWriter, cut bool, counter *sendcount.Counter, tell func(error)) *mmsgSender {
 	s := &mmsgSender{
 		plain: plain, batches: batches, grouper: grouper{alone: !cut}, counter: counter, tell: tell,
 		messages: make([]ipv4.Message, maxPackets), addrs: make([]net.UDPAddr, maxPackets),

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
 // kernel takes what is sent by sendmmsg as answer says, which is asked with how many messages there are, and by sendto
@@ -57,7 +57,7 @@ func wrapped(err error) error {
 // was told of it.
 func sendRounds(t *testing.T, k *kernel, rounds, count int, together bool) (told []error) {
 	t.Helper()
-	counter := new(sends.Counter)
+	counter := new(sendcount.Counter)
 	s := newMmsgSender(k, k, true, counter, func(err error) { told = append(told, err) })
 	defer func() {
 		report, all := counter.Report(), int64(rounds*count)
@@ -159,7 +159,7 @@ func TestSenderEndsWithItsSocket(t *testing.T) {
 		"in a batch": {answer: func(int) (int, error) { return -1, net.ErrClosed }},
 		"alone":      {answer: func(int) (int, error) { return -1, unix.ENOSYS }, refuses: net.ErrClosed},
 	} {
-		s, b := newMmsgSender(k, k, true, new(sends.Counter), func(error) {}), newBatch()
+		s, b := newMmsgSender(k, k, true, new(sendcount.Counter), func(error) {}), newBatch()
 		b.add([]byte{1}, destination(1))
 		if err := s.send(b); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: %v", name, err)
@@ -177,7 +177,7 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 		}
 		refuseCalls(t, uint32(errno), unix.SYS_SENDMMSG)
 		var told []error
-		c, to := New(listen(t), new(sends.Counter), func(err error) { told = append(told, err) }).(*Conn), listen(t)
+		c, to := New(listen(t), new(sendcount.Counter), func(err error) { told = append(told, err) }).(*Conn), listen(t)
 		for i := range 200 {
 			if _, err := c.WriteToAddrPort(numbered(i, 1200), addressOf(to)); err != nil {
 				t.Fatal(err)
@@ -218,7 +218,7 @@ func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
 		}
 		return
 	}
-	counter := new(sends.Counter)
+	counter := new(sendcount.Counter)
 	c, to := New(listen(t), counter, func(refusal error) { t.Error(refusal) }).(*Conn), listen(t)
 	if _, err := c.WriteToAddrPort(numbered(0, 1200), addressOf(to)); err != nil {
 		t.Fatal(err)

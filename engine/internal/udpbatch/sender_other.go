@@ -5,7 +5,7 @@ package udpbatch
 import (
 	"net"
 
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/sendcount"
 )
 
-func newSender(*net.UDPConn, *sends.Counter, func(error)) sender { return nil }
+func newSender(*net.UDPConn, *sendcount.Counter, func(error)) sender { return nil }

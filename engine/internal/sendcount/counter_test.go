@@ -1,4 +1,4 @@
-package sends
+package sendcount
 
 import (
 	"encoding/json"

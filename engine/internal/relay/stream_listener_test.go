@@ -111,9 +111,9 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 
 func waitForConnections(t *testing.T, r *Server, want int) {
 	t.Helper()
-	for deadline := time.Now().Add(enginetest.Patience); r.door.connections() != want; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(enginetest.Patience); r.listener.connections() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d connections, want %d", r.door.connections(), want)
+			t.Fatalf("%d connections, want %d", r.listener.connections(), want)
 		}
 	}
 }
@@ -249,21 +249,21 @@ func (l *scarce) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-func TestTheDoorOutlivesAFailureToAccept(t *testing.T) {
+func TestTheListenerOutlivesAFailureToAccept(t *testing.T) {
 	streams := turntest.NewHanded()
 	config := Config{RelayPorts: PortRange{1, 2}, RelayAddress: netip.MustParseAddr("127.0.0.1")}
-	door := newDoor(&scarce{streams, 1}, config, usualLimits)
-	defer door.Close()
+	listener := newStreamListener(&scarce{streams, 1}, config, usualLimits)
+	defer listener.Close()
 	go func() {
 		if conn, err := streams.Dial(&net.TCPAddr{}); err == nil {
 			t.Cleanup(func() { conn.Close() })
 		}
 	}()
-	if _, err := door.Accept(); err != nil {
+	if _, err := listener.Accept(); err != nil {
 		t.Error(err)
 	}
-	door.Close()
-	if _, err := door.Accept(); !errors.Is(err, net.ErrClosed) {
+	listener.Close()
+	if _, err := listener.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -1,6 +1,6 @@
-// Package places counts the connections of each client, and keeps any one of them, and running out of descriptors, from
+// Package connlimit counts the connections of each client, and keeps any one of them, and running out of descriptors, from
 // shutting the others out.
-package places
+package connlimit
 
 import (
 	"maps"

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"lkhub/engine/internal/places"
-	"lkhub/engine/internal/sends"
+	"lkhub/engine/internal/connlimit"
+	"lkhub/engine/internal/sendcount"
 )
 
 // acceptPause is for a machine that has no file descriptor left, as net/http does it.
@@ -24,14 +24,14 @@ type streamLimits struct {
 // has lost its call long before.
 var usualLimits = streamLimits{idle: 10 * time.Second, write: 5 * time.Second}
 
-// door accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
+// streamListener accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
 // theirs that a connection has to tell.
-type door struct {
+type streamListener struct {
 	net.Listener
-	most   int // connections at a time
-	places *places.Counter
-	limits streamLimits
-	local  *net.TCPAddr
+	most    int // connections at a time
+	counter *connlimit.Counter
+	limits  streamLimits
+	local   *net.TCPAddr
 
 	mu   sync.Mutex
 	open map[*stream]struct{}
@@ -41,14 +41,14 @@ type door struct {
 	byClient map[net.Addr]*stream
 }
 
-// newDoor has no place for more connections than relay ports: they could not all have an allocation. No address
+// newStreamListener has no place for more connections than relay ports: they could not all have an allocation. No address
 // has them all.
-func newDoor(listener net.Listener, config Config, limits streamLimits) *door {
+func newStreamListener(listener net.Listener, config Config, limits streamLimits) *streamListener {
 	most := int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
-	return &door{
+	return &streamListener{
 		Listener: listener,
 		most:     most,
-		places:   places.New(most),
+		counter:  connlimit.New(most),
 		limits:   limits,
 		local:    &net.TCPAddr{IP: config.RelayAddress.AsSlice()},
 		open:     map[*stream]struct{}{},
@@ -59,97 +59,97 @@ func newDoor(listener net.Listener, config Config, limits streamLimits) *door {
 
 // Accept ends when the listener is closed and the last stream has left: pion takes any error for the end of all that
 // came in, and would accept nobody any more.
-func (d *door) Accept() (net.Conn, error) {
+func (l *streamListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := d.Listener.Accept()
+		conn, err := l.Listener.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			<-d.gone
+			<-l.gone
 			return nil, err
 		case err != nil:
 			time.Sleep(acceptPause)
 			continue
 		}
-		if stream := d.admit(conn); stream != nil {
+		if stream := l.admit(conn); stream != nil {
 			return stream, nil
 		}
 		_ = conn.Close()
 	}
 }
 
-func (d *door) admit(conn net.Conn) *stream {
+func (l *streamListener) admit(conn net.Conn) *stream {
 	client, ok := conn.RemoteAddr().(*net.TCPAddr)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !ok || d.done || !d.places.Enter(places.ClientOf(client), d.most) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !ok || l.done || !l.counter.Enter(connlimit.ClientOf(client), l.most) {
 		return nil
 	}
-	s := newStream(conn, client, d)
-	d.open[s] = struct{}{}
-	d.byClient[client] = s
+	s := newStream(conn, client, l)
+	l.open[s] = struct{}{}
+	l.byClient[client] = s
 	return s
 }
 
 // retire lets nobody in any more; who is there stays.
-func (d *door) retire() error {
-	err := d.Listener.Close()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.done {
-		d.done = true
-		d.closeIfGone()
+func (l *streamListener) retire() error {
+	err := l.Listener.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.done {
+		l.done = true
+		l.closeIfGone()
 	}
 	return err
 }
 
 // closeIfGone is called under the lock when there may be nobody for the first time.
-func (d *door) closeIfGone() {
-	if d.done && len(d.open) == 0 {
-		close(d.gone)
+func (l *streamListener) closeIfGone() {
+	if l.done && len(l.open) == 0 {
+		close(l.gone)
 	}
 }
 
 // Close ends the connections too; pion's own Close leaves them.
-func (d *door) Close() error {
-	err := d.retire()
-	d.mu.Lock()
-	streams := make([]*stream, 0, len(d.open))
-	for s := range d.open {
+func (l *streamListener) Close() error {
+	err := l.retire()
+	l.mu.Lock()
+	streams := make([]*stream, 0, len(l.open))
+	for s := range l.open {
 		streams = append(streams, s)
 	}
-	d.mu.Unlock()
+	l.mu.Unlock()
 	for _, s := range streams {
 		_ = s.Close()
 	}
 	return err
 }
 
-func (d *door) connections() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.open)
+func (l *streamListener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
 }
 
 // left is called when a stream has closed.
-func (d *door) left(s *stream) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (l *streamListener) left(s *stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	s.idle.Stop()
-	delete(d.open, s)
-	d.places.Leave(places.ClientOf(s.client))
-	delete(d.byClient, s.client)
-	d.closeIfGone()
+	delete(l.open, s)
+	l.counter.Leave(connlimit.ClientOf(s.client))
+	delete(l.byClient, s.client)
+	l.closeIfGone()
 }
 
 // allocated and released are pion's reports, of UDP clients too.
-func (d *door) allocated(client net.Addr) { d.withStream(client, (*stream).allocated) }
+func (l *streamListener) allocated(client net.Addr) { l.withStream(client, (*stream).allocated) }
 
-func (d *door) released(client net.Addr) { d.withStream(client, (*stream).released) }
+func (l *streamListener) released(client net.Addr) { l.withStream(client, (*stream).released) }
 
-func (d *door) withStream(client net.Addr, do func(*stream)) {
-	d.mu.Lock()
-	s := d.byClient[client]
-	d.mu.Unlock()
+func (l *streamListener) withStream(client net.Addr, do func(*stream)) {
+	l.mu.Lock()
+	s := l.byClient[client]
+	l.mu.Unlock()
 	if s != nil {
 		do(s)
 	}
@@ -162,10 +162,10 @@ func (d *door) withStream(client net.Addr, do func(*stream)) {
 type sameFamily struct {
 	net.PacketConn
 	local *net.UDPAddr
-	sends *sends.Counter
+	sends *sendcount.Counter
 }
 
-func inFamilyOf(address netip.Addr, conn net.PacketConn, counter *sends.Counter) net.PacketConn {
+func inFamilyOf(address netip.Addr, conn net.PacketConn, counter *sendcount.Counter) net.PacketConn {
 	return sameFamily{conn, &net.UDPAddr{IP: address.AsSlice(), Port: conn.LocalAddr().(*net.UDPAddr).Port}, counter}
 }
 

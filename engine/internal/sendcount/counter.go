@@ -1,6 +1,6 @@
-// Package sends counts the packets that a process sends, and those that its machine refuses to send. Code that sends
+// Package sendcount counts the packets that a process sends, and those that its machine refuses to send. Code that sends
 // media never looks at such an error: the packet counts as lost. Where every packet ends so, nothing else would say why.
-package sends
+package sendcount
 
 import (
 	"errors"

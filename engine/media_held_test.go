@@ -17,20 +17,20 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// A request made while no server is there is answered by the next one, and the configured port stays the door's.
+// A request made while no server is there is answered by the next one, and the configured port stays the held socket's.
 func TestMediaServesInheritedListener(t *testing.T) {
 	dir := t.TempDir()
-	door, err := net.Listen("tcp", "127.0.0.1:0")
+	held, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer door.Close()
-	inherited, err := door.(*net.TCPListener).File()
+	defer held.Close()
+	inherited, err := held.(*net.TCPListener).File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer inherited.Close()
-	port := strconv.Itoa(door.Addr().(*net.TCPAddr).Port)
+	port := strconv.Itoa(held.Addr().(*net.TCPAddr).Port)
 	keyFile, configFile, control := filepath.Join(dir, "keys.yaml"), filepath.Join(dir, "livekit.yaml"), filepath.Join(dir, "c")
 	enginetest.WritePrivate(t, map[string]string{
 		keyFile: "APIkey: " + strings.Repeat("s", 32), configFile: enginetest.LiveKitYAML(port, enginetest.FreePort(t), keyFile, ""),
@@ -49,7 +49,7 @@ func TestMediaServesInheritedListener(t *testing.T) {
 		go func() { ended <- media.Wait() }()
 		enginetest.AskControl(t, control, "/ready")
 		if got := <-answered; got != "OK" {
-			t.Errorf("who waited at the door was answered %q", got)
+			t.Errorf("the request that waited was answered %q", got)
 		}
 		_ = media.Process.Signal(syscall.SIGTERM)
 		waitForExit(t, media, ended)

@@ -15,17 +15,17 @@ import (
 func (e *edgeTest) inherit() {
 	e.Helper()
 	for _, port := range []string{e.port, e.http} {
-		door, err := net.Listen("tcp", "127.0.0.1:"+port)
+		held, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			e.Fatal(err)
 		}
-		file, err := door.(*net.TCPListener).File()
+		file, err := held.(*net.TCPListener).File()
 		if err != nil {
 			e.Fatal(err)
 		}
-		door.Close() // the file is a copy
+		held.Close() // the file is a copy
 		e.Cleanup(func() { file.Close() })
-		e.doors = append(e.doors, file)
+		e.held = append(e.held, file)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestEdgeLeavesInheritedListeners(t *testing.T) {
 	e := newEdge(t, nil)
 	e.inherit()
 	e.start()
-	for _, file := range e.doors { // the supervisor closes its own
+	for _, file := range e.held { // the supervisor closes its own
 		file.Close()
 	}
 	before := e.port
@@ -96,7 +96,7 @@ func TestEdgeClosesWhatItHasNoUseFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, port, _ := net.SplitHostPort(other.Addr().String())
-	e.doors = []*os.File{file}
+	e.held = []*os.File{file}
 	e.start()
 	other.Close()
 	file.Close()
