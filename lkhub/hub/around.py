@@ -23,7 +23,7 @@ from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import Address, PortRange
 from lkhub.state.applied import AppliedRecord, load_applied
-from lkhub.state.describe import find_table
+from lkhub.state.contents import find_table
 
 # What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
 LOOK_SECONDS = 4.0

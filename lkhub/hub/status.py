@@ -40,7 +40,7 @@ from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
 from lkhub.state.applied import AppliedRecord
 from lkhub.state.asker import AskerRecord
-from lkhub.state.describe import list_findings
+from lkhub.state.contents import list_findings
 from lkhub.state.root_change import RootChange
 from lkhub.state.verified import VerifiedRecord
 from lkhub.wire.control import NOT_TOLD, HubReport, ProcessReport

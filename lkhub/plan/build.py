@@ -6,9 +6,9 @@ from lkhub.findings.finding import Finding
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
 from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
-from lkhub.plan.media import LOOPBACK, plan_media
+from lkhub.plan.media import plan_media
 from lkhub.plan.model import EdgePlan, MediaPlan, Plan, ProbePath, RelayPlan, ServePlan, TurnServer, Urls, in_url
-from lkhub.plan.network import NetworkFacts
+from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.ports import find_collisions, list_listeners
 from lkhub.plan.processes import plan_processes

@@ -5,9 +5,8 @@ from lkhub.findings.catalogue.spec import address_not_here, key_missing, key_unu
 from lkhub.findings.finding import Edit, Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
-from lkhub.plan.media import LOOPBACK
 from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnEndpoint, as_host
-from lkhub.plan.network import NetworkFacts
+from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.types import Address, TlsMode

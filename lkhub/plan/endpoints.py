@@ -1,7 +1,7 @@
 """Where a hub is reached: the ports of its paths, and the addresses that clients and a proxy use."""
 
-from lkhub.plan.media import LOOPBACK
 from lkhub.plan.model import EdgePlan, MediaPlan, Plan, TurnEndpoint, as_host, in_url
+from lkhub.plan.network import LOOPBACK
 
 
 def list_ports(plan: Plan) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Which addresses clients are told, and what they lead to on this machine."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from lkhub.findings.catalogue.choices import (
     address_besides,
@@ -23,14 +23,13 @@ from lkhub.plan.address import (
     list_public_on_vpn,
 )
 from lkhub.plan.model import Advertised, MediaPlan
-from lkhub.plan.network import NetworkFacts
+from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.shown import printable
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.types import Address, AskStun
 
 IPV4_SHARED = IPv4Network("100.64.0.0/10")
-LOOPBACK: Address = IPv4Address("127.0.0.1")
 DEFAULT_ICE_TCP = 7881
 
 # The interface that tailscaled creates, and removes when it ends.

@@ -2,10 +2,13 @@
 `address`."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Literal
 
 from lkhub.findings.finding import Finding
 from lkhub.spec.types import Address, Network
+
+LOOPBACK: Address = IPv4Address("127.0.0.1")
 
 # What clients are on an interface, the most useful kind first. `bridge` was created by a container or virtual machine
 # manager. `cardless` is any other interface without a network card: it may lead to a LAN, but that is not seen here.

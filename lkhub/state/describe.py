@@ -1,17 +1,15 @@
 """A plan → the record of what is in force."""
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict
 
 from lkhub.findings.catalogue.choices import root_new
-from lkhub.findings.finding import Finding
-from lkhub.firewall.table import FirewallTable, firewall_table
+from lkhub.firewall.table import firewall_table
 from lkhub.plan.endpoints import describe_endpoints, list_others, list_ports
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
-from lkhub.source.typed import ShapeError, pack, unpack
+from lkhub.source.typed import pack
 from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint
 
 
@@ -47,23 +45,6 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         firewall=pack(firewall_table(plan, interfaces)),
         findings=tuple(pack(finding) for finding in lasting),
     )
-
-
-def find_table(record: AppliedRecord) -> FirewallTable | None:
-    """The firewall's table of what is in force; None where the record does not tell."""
-    try:
-        return unpack(FirewallTable, record.firewall)
-    except ShapeError:
-        return None
-
-
-def list_findings(record: AppliedRecord) -> tuple[Finding, ...]:
-    """What the plan that is in force says to people, as far as this version can read it."""
-    found = []
-    for each in record.findings:
-        with contextlib.suppress(ShapeError):
-            found.append(unpack(Finding, each))
-    return tuple(found)
 
 
 def _opens_by_joining(plan: Plan) -> bool:

@@ -11,7 +11,8 @@ from lkhub.plan.paths import StatePaths
 from lkhub.source.typed import pack
 from lkhub.spec.load import load_spec
 from lkhub.state.applied import load_applied
-from lkhub.state.describe import find_table, list_certified
+from lkhub.state.contents import find_table
+from lkhub.state.describe import list_certified
 from tests.machines import INSTALLATION, MACHINES
 from tests.supervise.conftest import MakeHub, supervising
 
