@@ -1,8 +1,8 @@
 """The hub's own certificate authority, for tls.mode internal.
 
-Its root goes into people's trust stores, so it is worth as little as possible to whoever steals its key: it
-vouches for web servers at this hub's own names and addresses and for nothing else. Caddy makes an intermediate
-and the certificates under it.
+Its root goes into people's trust stores, so a thief of its key must gain as little as possible: the root vouches for
+web servers at this hub's own names and addresses, and for nothing else. Caddy makes an intermediate and the
+certificates under it.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from lkhub.plan.paths import StatePaths
 # A new root is work on every device, so it lasts as long as a hub may.
 ROOT_LIFETIME = timedelta(days=3650)
 
-# And it is replaced more than a year before its end, at a start of the hub, not on the day when all calls fail.
+# A start of the hub replaces the root more than a year before it expires, so that calls never fail on that day.
 RENEW_BEFORE = timedelta(days=400)
 
-# Clocks of devices that are a little behind must not call it not yet valid.
+# The root must be valid already on devices whose clocks are a little behind.
 BACKDATED = timedelta(days=1)
 
-# X.509 ends a common name at 64 characters (RFC 5280, ub-common-name); the date in it is what must stay.
+# X.509 ends a common name at 64 characters (RFC 5280, ub-common-name); the date in the name must not be cut off.
 _MAX_COMMON_NAME = 64
 
 # All IP addresses, both families.
@@ -36,11 +36,11 @@ _EVERY_NETWORK = ("0.0.0.0/0", "::/0")
 
 @dataclass(frozen=True)
 class Ca:
-    """The root to use, and its files as they have to be: path → text.
+    """The root to use, and the files that it needs: path → text.
 
-    `fingerprint_sha256` is of the certificate's DER, 64 lower-case hex digits. `created`: no device can have
-    trusted this root yet. `reason` says why it is another root than before, so that people must trust it anew;
-    "" where it is the same, or the first.
+    `fingerprint_sha256` is of the certificate's DER, 64 lower-case hex digits. `created`: no device can have trusted
+    this root yet. `reason` says why the root was replaced, so that people must trust the new one; "" where it is the
+    same as before, or the first.
     """
 
     cert_path: str
@@ -52,9 +52,9 @@ class Ca:
 
     @property
     def authority(self) -> str:
-        """The id to give Caddy, another for each root.
+        """The id for Caddy, different for each root.
 
-        What Caddy keeps under an id (an intermediate, certificates) it serves again without looking who signed
+        Caddy serves what it keeps under an id (an intermediate, certificates) again without checking which root signed
         it (caddypki/ca.go, loadOrGenIntermediate), and no device would accept what an earlier root signed.
         """
         return f"lkhub-{self.fingerprint_sha256[:12]}"
@@ -81,11 +81,11 @@ class _Pair:
 
 
 def choose_ca(paths: StatePaths, hub: str, names: tuple[str, ...], now: datetime | None = None) -> Ca:
-    """A root that is good for `names` (DNS names in ASCII, and addresses), for the hub named `hub`. Writes nothing: a
+    """A root that vouches for `names` (DNS names in ASCII, and addresses), for the hub named `hub`. Writes nothing: a
     root in use is replaced together with what it signs, when a change is applied.
 
-    A root that covers them is kept. When it is replaced, the one before it is put aside and comes back when it
-    fits again: a machine that moves between two networks does not ask anybody to trust it a third time.
+    A root that covers them is kept. A root that is replaced is put aside, and comes back when it fits again: people
+    need not trust a third root when a machine moves between two networks.
     """
     now = now or datetime.now(UTC)
     current, aside = _read(paths.ca_root, paths.ca_key), _read(*_aside(paths))
@@ -96,7 +96,7 @@ def choose_ca(paths: StatePaths, hub: str, names: tuple[str, ...], now: datetime
         created = bool(_judge(aside, names, now))
         pair = _generate(hub, names, now) if created else aside
     assert pair is not None
-    # What a crash leaves between two of these does not fit together, and is made anew.
+    # After a crash between two of these writes the files do not fit together. Then they are made anew.
     files: dict[str, str] = {}
     if current and pair is not current and _is_sound(current):
         files |= dict(zip(_aside(paths), (current.certificate, current.key), strict=True))
@@ -106,7 +106,7 @@ def choose_ca(paths: StatePaths, hub: str, names: tuple[str, ...], now: datetime
 
 
 def read_root(paths: StatePaths) -> Root | None:
-    """The root as it is kept; None where there is none, or none that can be read."""
+    """The root on disk; None where there is none that can be read."""
     text = read_text(paths.ca_root)
     try:
         return parse_root(text) if text else None
@@ -140,7 +140,7 @@ def _aside(paths: StatePaths) -> tuple[str, str]:
 
 
 def _read(certificate_path: str, key_path: str) -> _Pair | None:
-    """What is there; None where neither file is. A missing half is an empty text."""
+    """The pair on disk; None where both files are missing. A missing half is an empty text."""
     certificate, key = read_text(certificate_path), read_text(key_path)
     return None if certificate is None and key is None else _Pair(certificate or "", key or "")
 
@@ -159,7 +159,7 @@ def _judge(pair: _Pair | None, names: tuple[str, ...], now: datetime) -> str:
 
 
 def _is_sound(pair: _Pair) -> bool:
-    """Whether both halves can be read and belong together."""
+    """Whether certificate and key can be read and belong together."""
     try:
         parse_root(pair.certificate)
         certified = x509.load_pem_x509_certificate(pair.certificate.encode()).public_key()
@@ -173,7 +173,7 @@ def _normalize(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _general_name(name: str) -> x509.DNSName | x509.IPAddress:
-    """A name as a subtree that holds it; an address is a network of one."""
+    """A name as a subtree that contains it. An address is a network of one address."""
     try:
         return x509.IPAddress(ip_network(ip_address(name)))
     except ValueError:
@@ -183,9 +183,9 @@ def _general_name(name: str) -> x509.DNSName | x509.IPAddress:
 def _constrain(names: tuple[str, ...]) -> x509.NameConstraints:
     """Exactly these names.
 
-    A constraint limits the kinds of names that it speaks of and no others (RFC 5280, section 4.2.1.10): with
-    addresses alone the root could vouch for every DNS name. So a kind that the hub does not use is excluded whole,
-    as the CA/Browser Forum asks of limited authorities (Baseline Requirements, section 7.1.2.5.2).
+    A constraint limits only the kinds of names that it mentions (RFC 5280, section 4.2.1.10): with addresses alone the
+    root could vouch for every DNS name. So a kind that the hub does not use is excluded whole, as the CA/Browser Forum
+    asks of limited authorities (Baseline Requirements, section 7.1.2.5.2).
     """
     permitted = [_general_name(name) for name in _normalize(names)]
     kinds = {type(name) for name in permitted}
@@ -200,7 +200,7 @@ def _constrain(names: tuple[str, ...]) -> x509.NameConstraints:
 def _generate(hub: str, names: tuple[str, ...], now: datetime) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     date = f" {now:%Y-%m-%d}"
-    # What a person sees in a list of a hundred authorities.
+    # People find the root by this name in a list of a hundred authorities.
     common_name = f"lkhub {hub}"[: _MAX_COMMON_NAME - len(date)] + date
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     usage = x509.KeyUsage(
@@ -225,7 +225,7 @@ def _generate(hub: str, names: tuple[str, ...], now: datetime) -> _Pair:
         .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(_constrain(names), critical=True)
-        # Names do not limit what Windows lets a root sign besides servers: programs, mail.
+        # Constraints on names do not keep Windows from accepting a root for programs and mail, too.
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())

@@ -25,12 +25,12 @@ from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Finding, Fix
 from lkhub.host.pem import PublicKey, UnusableFileError, dump_public, load_certificates, load_key
 
-# A certificate should have been renewed by then: certbot, lego and acme.sh do it with a third of the lifetime left.
+# By then a certificate should have been renewed: certbot, lego and acme.sh renew it with a third of the lifetime left.
 # Half of that is late, and never more than two weeks, for those that last a year.
 SOON = timedelta(days=14)
 SOON_PART = 6
 
-# What tools call the file with the whole chain, beside the one with the leaf alone.
+# The name that tools give the file with the whole chain, beside the file with the leaf alone.
 _FULL_CHAINS = ("fullchain.pem", "fullchain.cer", "fullchain.crt")
 
 Chain = Sequence[x509.Certificate]
@@ -41,7 +41,7 @@ def judge_certificate(
 ) -> tuple[Finding, ...]:
     """Everything that is wrong with a chain and its key for a server of these names; () where nothing is.
 
-    Reads both files and nothing else; nobody is asked. `names` are DNS names and addresses.
+    Reads both files and nothing else; asks no server. `names` are DNS names and addresses.
     """
     problems: list[Finding] = []
     chain: Chain = ()
@@ -67,7 +67,7 @@ def judge_certificate(
 
 
 def _sort(chain: Chain, key: PublicKey | None) -> list[x509.Certificate]:
-    """The leaf and then whoever issued the one before, as far as the file goes."""
+    """The leaf, then each certificate's issuer in turn, as far as the file has them."""
     path = [_find_leaf(chain, key)]
     rest = [certificate for certificate in chain if certificate is not path[0]]
     while issuer := next((other for other in rest if _has_issued(other, path[-1])), None):
@@ -77,7 +77,7 @@ def _sort(chain: Chain, key: PublicKey | None) -> list[x509.Certificate]:
 
 
 def _find_leaf(chain: Chain, key: PublicKey | None) -> x509.Certificate:
-    """The one that the key is of, else the first that is no authority, else the first."""
+    """The certificate that the key belongs to, else the first that is not an authority's, else the first."""
     for certificate in chain:
         if key is not None and dump_public(certificate.public_key()) == key:
             return certificate
@@ -182,7 +182,8 @@ def _judge_chain(path: str, given: Chain, chain: Chain) -> Iterator[Finding]:
 
 
 def _explain_incomplete(path: str, leaf: x509.Certificate) -> Finding:
-    """A leaf alone. What a public authority issues comes through an intermediate, which clients must be sent."""
+    """The finding for a leaf alone. Public authorities issue through an intermediate, which the server must send to
+    clients."""
     issuer = leaf.issuer.rfc4514_string()
     folder, name = os.path.split(path)
     siblings = [file for file in _FULL_CHAINS if file != name and os.path.isfile(os.path.join(folder, file))]
@@ -197,7 +198,8 @@ def _explain_incomplete(path: str, leaf: x509.Certificate) -> Finding:
 
 
 def _names_its_issuers_file(leaf: x509.Certificate) -> bool:
-    """Whether it says where its issuer's certificate can be had, which is for issuers that nobody has."""
+    """Whether it says where its issuer's certificate can be fetched, as certificates of issuers do that clients do not
+    have."""
     try:
         access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except x509.ExtensionNotFound:
@@ -220,10 +222,10 @@ def _date(moment: datetime) -> str:
 
 
 def _error(statement: Statement, hint: str) -> Finding:
-    """Clients refuse it, or the edge can't load it."""
+    """An error: clients refuse the certificate, or the edge can't load it."""
     return statement.about("tls.cert", severity="error", fix=(Fix(hint),))
 
 
 def _warning(statement: Statement, hint: str) -> Finding:
-    """Some clients refuse it, or soon will."""
+    """A warning: some clients refuse the certificate, or soon will."""
     return statement.about("tls.cert", severity="warning", fix=(Fix(hint),))

@@ -12,13 +12,13 @@ from lkhub.host.environ import tool_environ
 # firewall-cmd takes two seconds on a slow machine, and waits for a firewalld that is loading.
 COMMAND_SECONDS = 60
 
-# Where programs of administrators are, which not every user has on the path (Debian).
+# Folders of programs for administrators, which are not on every user's PATH (Debian).
 _ADMIN_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 @dataclass(frozen=True)
 class Done:
-    """How a command ended, and what it said."""
+    """A command's exit code and output."""
 
     code: int
     out: str
@@ -26,7 +26,7 @@ class Done:
 
     @property
     def said(self) -> str:
-        """The first line, which explains a failure."""
+        """The first line of the output, which explains a failure."""
         lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
         return lines[0] if lines else f"exit code {self.code}"
 
@@ -41,12 +41,12 @@ def _search_path() -> str:
 
 
 def run_command(command: Command, seconds: float = COMMAND_SECONDS) -> Done:
-    """Run it. Raises MachineError where it can't be run or does not end in time."""
+    """Run a command. Raises MachineError where it can't be run or does not end in time."""
     program = command.argv[0]
     try:
         done = subprocess.run(
             command.argv,
-            # What it says is read: in no other language than this.
+            # Its output is parsed, so it must be in English.
             env={**tool_environ(), "PATH": _search_path(), "LC_ALL": "C"},
             input=command.text,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""The engine program: where it is, which build it is, and its one-shot subcommands."""
+"""The engine program: its path, its build, and its one-shot subcommands."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ def is_program(path: str) -> bool:
 
 
 def engine_build(path: str) -> str:
-    """What changes when the program does. "" where it is missing."""
+    """A text that changes when the engine program changes. "" where the engine is missing."""
     try:
         status = os.stat(path)
     except OSError:
@@ -51,7 +51,7 @@ def engine_build(path: str) -> str:
 
 
 def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
-    """What livekit-server would refuse in this livekit.yaml; () where it would start with it."""
+    """What livekit-server would refuse in this livekit.yaml; () where it would start with this file."""
     require_engine(engine)
     argv = [engine, "check-config", "-"]
     try:
@@ -61,7 +61,7 @@ def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
 
 
 async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
-    """What a subcommand answers to `text`, whatever its exit code. To cancel it ends it."""
+    """The output of a subcommand for the input `text`, whatever its exit code. Cancelling this ends the subcommand."""
     require_engine(argv[0])
     try:
         with anyio.fail_after(seconds):
@@ -70,7 +70,10 @@ async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
             )
     except TimeoutError:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer within {seconds:g} s") from None
-    except (OSError, ExceptionGroup) as error:  # a group where the engine ends before it has read everything
+    except (
+        OSError,
+        ExceptionGroup,
+    ) as error:  # a group where the engine ends before it has read all
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {describe_error(error)}") from error
     return done.stdout.decode(errors="replace")
 

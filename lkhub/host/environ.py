@@ -1,9 +1,9 @@
-"""What of our own environment a program gets that is run to its end."""
+"""The part of our own environment that a one-shot program gets."""
 
 import os
 
-# firewall-cmd and Tailscale's programs speak to their daemons; Go reads those of certificates and proxies; NixOS and
-# the like find libraries by theirs.
+# firewall-cmd and Tailscale's programs speak to their daemons; Go reads the variables of certificates and proxies;
+# NixOS and similar systems find libraries by variables.
 _NEEDED = {
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TERM", "TZ", "LANG", "LANGUAGE", "LD_LIBRARY_PATH"),
     *("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"),
@@ -12,9 +12,10 @@ _NEEDED = {
 
 
 def tool_environ() -> dict[str, str]:
-    """What a program that is run to its end needs of our own environment: where programs and files are, its language,
-    and the way to other programs.
+    """The variables of our own environment that a one-shot program needs: where programs and files are, the language,
+    and how to reach other programs.
 
-    Anything else may be a secret, one that the spec refers to among them: which those are is known when it was read.
+    Any other variable may be a secret. Some are secrets of the spec, but which ones is known only once the spec was
+    read.
     """
     return {name: value for name, value in os.environ.items() if name in _NEEDED or name.startswith("LC_")}

@@ -15,7 +15,7 @@ from lkhub.errors import InputError, MachineError
 DIR_MODE = 0o700
 FILE_MODE = 0o600
 
-# What a state directory may contain when it is found open to others (lkhub.plan.paths).
+# What may be in a state directory that is found open to other users (lkhub.plan.paths).
 _STATE_NAMES = {
     *("keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json", "outside.json", "asker.json"),
     *("rendered", "run", "logs", "ca", "caddy", "firewall.json", "router.json"),
@@ -48,12 +48,12 @@ def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
 
 
 def digest(content: bytes) -> str:
-    """Tells one content from another."""
+    """A digest that tells one content from another."""
     return hashlib.sha256(content).hexdigest()
 
 
 def stamp(paths: Collection[str]) -> tuple[str, ...]:
-    """What changes when one of the files is replaced, written, or given to somebody else."""
+    """A text that changes when one of the files is replaced, written, or gets another owner."""
     found = []
     for path in paths:
         try:
@@ -65,7 +65,7 @@ def stamp(paths: Collection[str]) -> tuple[str, ...]:
 
 
 def identify(path: str) -> tuple[int, int] | None:
-    """Which file it is; None where there is none."""
+    """The identity of a file; None where there is none."""
     try:
         status = os.stat(path)
     except OSError:
@@ -74,7 +74,7 @@ def identify(path: str) -> tuple[int, int] | None:
 
 
 def ensure_private_dir(path: str) -> None:
-    """Make `path` a folder of this user with mode 0700. Raises MachineError where it is somebody else's."""
+    """Make `path` a folder of this user with mode 0700. Raises MachineError where it belongs to another user."""
     with explain_os_errors(path, "create"):
         os.makedirs(path, mode=DIR_MODE, exist_ok=True)
         status = os.stat(path)
@@ -90,8 +90,8 @@ def ensure_private_dir(path: str) -> None:
 
 
 def ensure_state_dir(path: str) -> None:
-    """`ensure_private_dir` for a state directory: refuses to close a folder to others that has anything else
-    in it, such as /tmp or somebody's home."""
+    """`ensure_private_dir` for a state directory: refuses to close a folder that has anything else in it, such as /tmp
+    or a home directory."""
     with explain_os_errors(path, "read"):
         foreign = Path(path).is_dir() and _is_foreign(Path(path))
     if foreign:
@@ -121,7 +121,7 @@ def check_socket_path(path: str) -> None:
 
 
 def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
-    """Write `text` to `path` in one step, readable by this user alone. False where it already said so."""
+    """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         if Path(path).read_text() == text and os.stat(path).st_mode & 0o777 == mode:
             return False
@@ -131,8 +131,8 @@ def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
 
 
 def create_private(path: str, text: str) -> bool:
-    """Write `text` to `path` in one step where nothing is there yet; whether it was written. Of several who do this at
-    once only one succeeds."""
+    """Write `text` to `path` in one step where nothing is there yet; whether it was written. If several processes do
+    this at once, only one succeeds."""
     with _written_beside(path, text, FILE_MODE) as temporary:
         try:
             os.link(temporary, path)
@@ -147,7 +147,7 @@ def create_private(path: str, text: str) -> bool:
 
 @contextlib.contextmanager
 def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
-    """A new file with this text in the folder of `path`; it is gone afterwards, if it still has its name."""
+    """A new file with this text in the folder of `path`; afterwards it is removed, unless it was renamed."""
     temporary = None
     try:
         with explain_os_errors(path, "write"):
@@ -209,10 +209,10 @@ def remove_others(folder: str, kept: Collection[str]) -> None:
 
 
 def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 * 1024) -> list[str]:
-    """The last `lines` lines of a log up to byte `end` (None: its end); [] where there is none. Raises MachineError
+    """The last `lines` lines of a log up to byte `end` (None: its end); [] where there is no log. Raises MachineError
     where it can't be read.
 
-    No more than the last `limit` bytes are looked at.
+    No more than the last `limit` bytes are read.
     """
     with explain_os_errors(path, "read"):
         try:

@@ -1,4 +1,4 @@
-"""The firewalls of this machine: what is there, and carrying out a change of it."""
+"""The firewalls of this machine: reading them, and carrying out changes."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ T = TypeVar("T")
 _UFW_CONF, _UFW_DEFAULTS = Path("/etc/ufw/ufw.conf"), Path("/etc/default/ufw")
 _UFW_RULES = (Path("/etc/ufw/user.rules"), Path("/etc/ufw/user6.rules"))
 
-# Names of the tables that the old iptables has loaded, one a line; only root may read them.
+# The names of the tables that the old iptables has loaded, one on each line; only root may read this file.
 _LEGACY = (Path("/proc/net/ip_tables_names"), Path("/proc/net/ip6_tables_names"))
 
 
@@ -30,8 +30,8 @@ class NotPermittedError(MachineError):
 
 
 def gather_firewalls(interfaces: Iterable[str], recorded: Iterable[Added] = (), run: Run = run_command) -> Found:
-    """What decides over packets that arrive on these interfaces (none: on any), and what this hub has `recorded`.
-    Raises NotPermittedError where only root may know."""
+    """The firewalls that decide about packets arriving on these interfaces (none: on any), and the changes that this
+    hub has `recorded`. Raises NotPermittedError where only root may know."""
     ruleset, problem = _read_nftables(run)
     return Found(
         ufw=_read_ufw(),
@@ -43,7 +43,7 @@ def gather_firewalls(interfaces: Iterable[str], recorded: Iterable[Added] = (), 
 
 
 def look_at_firewalls(interfaces: Iterable[str], run: Run = run_command) -> Found:
-    """As much of `gather_firewalls` as this user may know and `run` tells in time; the rest is `unread`."""
+    """As much of `gather_firewalls` as this user may know and as `run` finds out in time; the rest is in `unread`."""
     unread: list[Unread] = []
 
     def attempt(name: str, read: Callable[[], T], instead: T) -> T:
@@ -82,7 +82,7 @@ def _read_ufw() -> Ufw | None:
         return None
     settings = _read(_UFW_CONF)
     if not (off := parse_ufw(settings, "", "", "")).active and os.geteuid() != 0:
-        return off  # everybody may know that, and only root the rules
+        return off  # every user may know that; the rules are for root alone
     return parse_ufw(settings, _read(_UFW_DEFAULTS), *map(_read, _UFW_RULES))
 
 
@@ -103,7 +103,7 @@ def _read_firewalld(interfaces: tuple[str, ...], known: set[str], run: Run) -> F
     if not has_program("firewall-cmd") or run(Command(("firewall-cmd", "--state"))).code != 0:
         return None
     default = _ask_firewalld(run, "--get-default-zone").strip()
-    # Where an interface has no zone of its own, its packets are judged by the default one.
+    # Packets of an interface without a zone of its own are judged by the default zone.
     found = [run(Command(("firewall-cmd", f"--get-zone-of-interface={name}"))) for name in interfaces]
     names = {done.out.strip() if done.code == 0 else default for done in found} or {default}
     zones, others = (
@@ -137,7 +137,7 @@ def _require_permission(done: Done) -> None:
 
 
 def carry_out(steps: Iterable[Step], run: Run = run_command) -> None:
-    """Run every step. Where one fails, the ones before it are undone, and MachineError says how that went."""
+    """Run every step. If a step fails, the earlier ones are undone, and MachineError says how that went."""
     done: list[Step] = []
     for step in steps:
         try:
@@ -155,7 +155,7 @@ def carry_out(steps: Iterable[Step], run: Run = run_command) -> None:
 
 
 def _undo(steps: list[Step], run: Run) -> list[Step]:
-    """Undo steps, the last first; those that could not be."""
+    """Undo the steps, the last first. Returns those that could not be undone."""
     left = []
     for step in reversed(steps):
         try:

@@ -1,6 +1,6 @@
-"""Which process holds a port of this machine, and how it is made to let go.
+"""Which process holds a port of this machine, and how to make it let go.
 
-Never by killing what something else keeps up.
+Never by killing a process that another program would start again.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.types import Address
 
-# Programs that have 443 because they serve web sites there, and can lead a hub's name to it.
+# Programs that have port 443 to serve web sites, and that can forward a hub's name to the hub.
 _WEB_SERVERS = ("nginx", "angie", "openresty", "caddy", "apache2", "httpd", "haproxy", "traefik", "lighttpd", "envoy")
 
 # The keys of the hub's own web ports.
@@ -28,9 +28,9 @@ _WEB_KEYS = ("tls.listen", "tls.http")
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds a port. `pid` None: it is another user's, or can't be seen from here. `unit` is the systemd
-    unit that it is part of, `user_unit` that the user's own systemd runs it, `container` the short id of a container,
-    `hub` the state directory of the hub that it belongs to; "" for none."""
+    """A process that holds a port. `pid` None: the process is another user's, or can't be seen from here. `unit` is the
+    systemd unit that it is part of, `user_unit` that the user's own systemd runs it, `container` the short id of a
+    container, `hub` the state directory of the hub that it belongs to; "" for none."""
 
     pid: int | None = None
     name: str = ""
@@ -55,7 +55,7 @@ def find_holder(protocol: Protocol, address: Address | None, port: int) -> Holde
 
 
 def _list_waiting(protocol: Protocol) -> Iterator[tuple[int, str, int]]:
-    """Pid, address and port of every socket that waits for others."""
+    """Pid, address and port of every listening socket."""
     # AccessDenied on macOS; OSError where /proc shows processes alone (ProcSubset=pid of systemd.exec(5)).
     with contextlib.suppress(psutil.AccessDenied, OSError):
         for connection in psutil.net_connections(protocol):
@@ -104,8 +104,8 @@ def _read(path: str) -> str:
 
 
 def _find_hub(pid: int, argv: Sequence[str]) -> str:
-    """The state directory of the hub whose process this is: one that it was given a rendered file of, or whose lock it
-    holds."""
+    """The state directory of the hub that this process belongs to: its arguments name a rendered file there, or it
+    holds the lock."""
     roots = [root for argument in argv if (root := argument.partition("/rendered/")[0]) != argument]
     with contextlib.suppress(OSError):
         for descriptor in os.scandir(f"/proc/{pid}/fd"):
@@ -116,8 +116,8 @@ def _find_hub(pid: int, argv: Sequence[str]) -> str:
 
 
 def advise(held: Mapping[Holder, Iterable[str]]) -> tuple[str, ...]:
-    """What to do about holders of ports, by the spec's keys of those: once for each holder, and for a hub as a whole.
-    Pure."""
+    """What to do about the holders of ports, given the ports' keys in the spec. Each holder, and each hub as a whole,
+    is told about once. Pure."""
     merged: dict[Holder, list[str]] = {}
     for holder, keys in held.items():
         merged.setdefault(Holder(hub=holder.hub) if holder.hub else holder, []).extend(keys)
@@ -136,7 +136,7 @@ def _advise(holder: Holder, keys: tuple[str, ...]) -> Iterator[str]:
 
 
 def _stop(holder: Holder) -> str:
-    """How it lets go."""
+    """How to stop the holder."""
     if holder.hub:
         return f"`lkhub down --state {shlex.quote(holder.hub)}` stops that hub"
     if holder.pid is None:

@@ -1,10 +1,10 @@
-"""HTTP to the hub's own processes on this machine. The rest of lkhub has httpx from here."""
+"""HTTP to the hub's own processes on this machine. All of lkhub imports httpx from here."""
 
 import sys
 from collections.abc import Mapping
 
 # Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
-# of its own. It does without where that can't be imported (httpx/__init__.py, 0.28).
+# of its own. If that can't be imported, httpx works without it (httpx/__init__.py, 0.28).
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402

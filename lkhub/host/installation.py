@@ -9,7 +9,7 @@ from lkhub.plan.installation import Installation
 
 
 def find_installation(state: str, folder: str) -> Installation:
-    """This one. `state` is the state directory, `folder` the spec's."""
+    """This machine's installation. `state` is the state directory, `folder` the spec's folder."""
     return Installation(
         engine=bundled_engine(),
         python=sys.executable,

@@ -1,4 +1,4 @@
-"""Limits of the kernel that a busy hub runs into, and what media must be able to read of it."""
+"""The kernel's limits that a busy hub may reach, and the kernel's files that media must be able to read."""
 
 import re
 import sys
@@ -22,7 +22,7 @@ def require_load_figures(proc: Path = Path("/proc")) -> None:
 
 
 def read_limits(pid: int, proc: Path = Path("/proc")) -> KernelLimits:
-    """The limits that hold for the process `pid`. What can't be read (another system, no conntrack) is None."""
+    """The limits that hold for the process `pid`. A limit that can't be read (another system, no conntrack) is None."""
     return KernelLimits(
         receive_buffer=_read_number(proc / "sys/net/core/rmem_max"),
         send_buffer=_read_number(proc / "sys/net/core/wmem_max"),

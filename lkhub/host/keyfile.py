@@ -1,7 +1,7 @@
 """The hub's own key file: LiveKit's key_file, as lkhub writes it.
 
-Reading it needs no YAML, because the service does it for every token that it signs. A key file that a person wrote
-is `lkhub.spec.keyfile`'s.
+Reading it needs no YAML parser, because the service reads it for every token that it signs. `lkhub.spec.keyfile` reads
+key files that people wrote.
 """
 
 import json

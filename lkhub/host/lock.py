@@ -1,4 +1,4 @@
-"""The lock of a state directory: there is one supervisor."""
+"""The lock of a state directory, so that it has only one supervisor."""
 
 import contextlib
 import errno
@@ -33,7 +33,8 @@ class Lock:
         return (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino)
 
     def take_again(self) -> None:
-        """Hold the lock of the state directory that is there now, made anew. MachineError where another one has it."""
+        """Hold the lock of the state directory that is there now, with a new lock file. Raises MachineError where
+        another process has it."""
         handle = _open(self._paths, 0.0)
         os.close(self._handle)
         self._handle = handle
@@ -43,7 +44,7 @@ class Lock:
 
 
 def is_held(path: str) -> bool:
-    """Whether a process holds this lock: a supervisor, or a command in its place. Changes nothing."""
+    """Whether a process holds this lock: a supervisor, or a command that stands in for it. Changes nothing."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -64,7 +65,7 @@ def find_holder(path: str) -> int | None:
         rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         return None
-    # "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF" (proc_locks(5)); one that waits has "->" after its number.
+    # "1: FLOCK ADVISORY WRITE 1234 08:01:5678 0 EOF" (proc_locks(5)); a waiting lock has "->" after its number.
     held = ["FLOCK", "ADVISORY", "WRITE"]
     name = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
     pids = [int(row[4]) for row in rows if row[1:4] == held and row[5] == name]
@@ -73,8 +74,8 @@ def find_holder(path: str) -> int | None:
 
 @contextlib.contextmanager
 def hold_lock(paths: StatePaths) -> Iterator[Lock]:
-    """Be the one supervisor of this state directory; MachineError where another is, also one whose directory was moved
-    away and is not written again yet."""
+    """Hold the lock as the only supervisor of this state directory. Raises MachineError where there is another one,
+    even one whose directory was moved away and is not written again yet."""
     # Imported here: most commands ask for no lock, and this module is loaded by all.
     from lkhub.host.processes import find_listener
 
@@ -106,7 +107,7 @@ def _open_file(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        # `lkhub down` has to end what runs there all the same.
+        # `lkhub down` must still end what runs there.
         if error.errno != errno.EROFS or not os.path.exists(path):
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""What others are asked because the spec says so: the name servers, a STUN server, the tailnet."""
+"""Questions to other servers that the spec asks for: the name servers, a STUN server, the tailnet."""
 
 import subprocess
 from dataclasses import replace
@@ -21,7 +21,7 @@ STUN_SECONDS = 6.0
 
 
 def look_up(spec: Spec, installation: Installation, *, ask_domain: bool) -> LookedUp:
-    """Ask the servers that the spec names, and no others. A failure is told, never raised."""
+    """Ask the servers that the spec names, and no others. A failure is part of the result, never raised."""
     found = LookedUp()
     if isinstance(spec.media.advertise, AskStun):
         found = _ask_stun(installation.engine, spec.media.advertise.server)

@@ -12,8 +12,8 @@ import psutil
 from lkhub.plan.network import Interface, InterfaceKind, NetworkFacts
 from lkhub.spec.types import Address, Network
 
-# Names that these programs give their interfaces. The kernel's own word (below) comes first; names decide
-# where it says nothing, as on macOS.
+# Names that these programs give their interfaces. What the kernel says (below) comes first; names decide where the
+# kernel says nothing, as on macOS.
 _CONTAINER_NAMES = (
     *("docker", "br-", "veth", "virbr", "vnet", "vboxnet", "vmnet", "lxc", "lxd", "incus", "podman"),
     *("cni", "flannel", "cali", "cilium", "kube", "nodelocaldns", "vxlan"),
@@ -29,13 +29,13 @@ _ARPHRD_NONE = "65534"  # linux/if_arp.h: no link layer, as WireGuard and tun ha
 _ROUTES_V4, _ROUTES_V6 = Path("/proc/self/net/route"), Path("/proc/self/net/ipv6_route")
 _RTF_UP, _RTF_REJECT = 0x1, 0x200  # linux/route.h
 
-# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only asks the
-# kernel which way it would send.
+# Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing, it only asks the kernel for the
+# route.
 _SOMEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 def gather_network() -> NetworkFacts:
-    """What a plan must know of it. Nothing is looked up yet: see `lkhub.host.lookup`."""
+    """The facts of this network that a plan needs. Nothing is looked up yet: see `lkhub.host.lookup`."""
     interfaces = list_interfaces()
     return NetworkFacts(interfaces, _gather_default_routes(interfaces))
 
@@ -75,7 +75,7 @@ def _list_networks(entries: Iterable[Any]) -> tuple[Network, ...]:
 
 
 def judge_interface(name: str, addresses: tuple[Address, ...], sys_net: Path = _SYS_NET) -> InterfaceKind:
-    """What kind of interface this is, by what the kernel says of it and then by its name."""
+    """The kind of an interface, by what the kernel says about it, else by its name."""
     if any(address.is_loopback for address in addresses):
         return "loopback"
     folder = sys_net / name
@@ -117,9 +117,9 @@ def _read(path: Path) -> str:
 
 
 def _gather_default_routes(interfaces: tuple[Interface, ...]) -> tuple[str, ...]:
-    """Interfaces with a default route: the one that the kernel would take first, then the others by metric.
+    """Interfaces with a default route: first the one that the kernel would use, then the others by metric.
 
-    The others matter where a VPN has the first one.
+    The others matter where a VPN has the first.
     """
     names: list[str] = []
     for family, somewhere in _SOMEWHERE:

@@ -1,7 +1,8 @@
-"""Which program of this machine is at the other end of a connection over loopback, and whether it listens for others.
+"""Which program of this machine is at the other end of a connection over loopback, and whether it listens for other
+machines.
 
-From Linux' own tables (proc(5)); elsewhere nothing is known. psutil could tell as much, and would stay in the service's
-memory for as long as the hub runs.
+Read from Linux's own tables (proc(5)); on other systems nothing is known. psutil could tell as much, and would stay in
+the service's memory for as long as the hub runs.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTEN = "0A"
 
-# Accounts that no person has (login.defs(5), UID_MIN): those of services.
+# Accounts of services, which no person has (login.defs(5), UID_MIN).
 _FIRST_PERSON = 1000
 
 End = tuple[str, int]
@@ -25,8 +26,9 @@ End = tuple[str, int]
 
 @dataclass(frozen=True)
 class Peer:
-    """The program: `pid` None, and `name` and `listens` empty, where it is another user's and can't be looked at.
-    `listens` are the addresses and ports at which others reach it; `service`: its user is no person."""
+    """The program at the other end. Where it belongs to another user and can't be looked at, `pid` is None, and `name`
+    and `listens` are empty. `listens` are the addresses and ports at which other machines reach it; `service`: its user
+    is an account of a service."""
 
     user: str
     service: bool
@@ -45,7 +47,7 @@ class _Socket:
 
 
 def find_peer(ours: End, theirs: End) -> Peer | None:
-    """The program that connected from `theirs` to `ours`; None where that can't be told."""
+    """The program that connected from `theirs` to `ours`; None where that is not known."""
     sockets = list(_list_sockets())
     asking = next((each for each in sockets if (each.local, each.remote) == (_plain(theirs), _plain(ours))), None)
     if asking is None:
@@ -94,7 +96,7 @@ def _find_holder(inode: str) -> int | None:
 
 
 def _list_inodes(pid: int) -> set[str]:
-    """The sockets that a process holds; none where it is gone, or another user's."""
+    """The sockets that a process holds; none where it has ended, or belongs to another user."""
     folder, targets = f"/proc/{pid}/fd", []
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):

@@ -1,4 +1,4 @@
-"""Certificates and keys in files that a person gives: read, or said what they are instead."""
+"""Reads certificates and keys from files that people provide, or says what these files are instead."""
 
 import re
 from typing import Literal
@@ -21,7 +21,7 @@ from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Fix
 from lkhub.host.files import read_input
 
-# What a key is compared by.
+# The form in which keys are compared.
 PublicKey = bytes
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
@@ -29,7 +29,7 @@ _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _COPY_ANEW = "copy it anew from where it came from"
 _SWAPPED = "are tls.cert and tls.key swapped?"
 
-# What is given in place of a certificate, by the label of its first block.
+# What people give in place of a certificate, by the label of the file's first block.
 _INSTEAD = {
     "CERTIFICATE REQUEST": ("a request for a certificate", "write the file that the authority sent back"),
     "NEW CERTIFICATE REQUEST": ("a request for a certificate", "write the file that the authority sent back"),
@@ -40,7 +40,7 @@ _INSTEAD = {
 
 
 class UnusableFileError(Exception):
-    """A file that holds nothing that could be judged; `finding` says what it is instead."""
+    """A file without a certificate or key that could be judged; `finding` says what it is instead."""
 
     def __init__(self, statement: Statement, about: Literal["cert", "key"], hint: str) -> None:
         super().__init__(statement.title)
@@ -56,7 +56,7 @@ def load_certificates(path: str) -> tuple[x509.Certificate, ...]:
     try:
         found = tuple(x509.load_pem_x509_certificates(raw))
         for certificate in found:
-            # Both are parsed no sooner than they are asked for.
+            # Both are parsed only when they are needed.
             certificate.public_key()
             list(certificate.extensions)
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and what keeps us from the ones that are not."""
+"""Ports of this machine: which are free, and which processes hold the others."""
 
 import errno
 import os
@@ -24,11 +24,11 @@ def require_free_ports(
     *,
     but: Callable[[int], bool] | None = None,
 ) -> None:
-    """Raise MachineError naming every port that can't be bound, a line each, who holds it, and what to do.
+    """Raise MachineError naming every port that can't be bound, on a line each, with its holder, and saying what to do.
 
-    `processes` are those that will bind them: a program of the engine may have the right to what is refused to us.
-    Ranges are left out: what uses them takes the ports that are free. With `but`, a port is passed over where it is
-    true for the pid of the holder, or where the holder is not known.
+    `processes` are those that will bind them: a program of the engine may have rights that this process lacks. Ranges
+    are left out, since their users take the ports that are free. With `but`, a port is skipped if `but` is true for the
+    pid of its holder, or if the holder is not known.
     """
     engines = {process.name: process.argv[0] for process in processes if process.engine}
     problems: list[str] = []
@@ -42,7 +42,7 @@ def require_free_ports(
         key = dotted(listener.key)
         what = f"{listener.protocol} port {port} ({listener.purpose})"
         match _try_bind(listener, port):
-            # A port is listened to on several addresses, and said once.
+            # A port may have listeners on several addresses, but is reported once.
             case errno.EADDRINUSE if (listener.protocol, port) not in taken:
                 taken.add((listener.protocol, port))
                 holder = find_holder(listener.protocol, listener.address, port)
@@ -81,7 +81,7 @@ def _try_bind(listener: Listener, port: int) -> int:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, _KINDS[listener.protocol]) as probe:
         if listener.protocol == "tcp":
-            # As Go and uvicorn do: connections of the last run that linger are no obstacle.
+            # As Go and uvicorn do, so that lingering connections of the last run are no obstacle.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))

@@ -1,4 +1,4 @@
-"""Processes that outlive us: started apart from our terminal, known again by pid and start time."""
+"""Processes that outlive their parent: they are detached from the terminal, and recognized by pid and start time."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from lkhub.host.files import FILE_MODE, explain_os_errors
 # which media must be back.
 POLL_SECONDS = 0.05
 
-# The variable that a process of a hub has in its environment, and no program of somebody else's.
+# Every process of a hub has this variable in its environment; no other program has it.
 MARK = "LKHUB_PROCESS"
 
 # livekit-server reads these over its configuration file (cmd/server/main.go): what a shell happens to hold
@@ -31,9 +31,9 @@ _KEPT_BACK = ("LIVEKIT_", "NODE_IP", "UDP_PORT", "REDIS_HOST", "REDIS_PASSWORD",
 
 @dataclass(frozen=True)
 class ProcessId:
-    """One process for certain: the system gives its pid to another one day, but not its start time.
+    """Identifies a process for certain: the system may reuse a pid, but not together with the start time.
 
-    `started` is a text that only equality is defined for.
+    `started` may only be compared for equality.
     """
 
     pid: int
@@ -41,7 +41,7 @@ class ProcessId:
 
 
 def identify(pid: int) -> ProcessId | None:
-    """The process that runs as `pid` now; None where there is none, or a zombie alone."""
+    """The process that runs as `pid` now; None where there is none, or only a zombie."""
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -67,14 +67,15 @@ def _started_at(process: psutil.Process) -> float:
     """In epoch seconds."""
     if sys.platform != "linux":
         return process.create_time()
-    # psutil asks /proc/stat when the machine was started, which is not there with ProcSubset=pid (systemd.exec(5)).
+    # psutil reads the machine's start time from /proc/stat, which is missing with ProcSubset=pid (systemd.exec(5)).
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return booted + _read_start_ticks(process.pid) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_same(process: ProcessId) -> bool:
-    """Whether the pid is still that process, a zombie included. Raises OSError where we can't look, as without a free
-    descriptor: one that is taken for gone is started a second time."""
+    """Whether the pid still belongs to that process, which may be a zombie. Raises OSError where this can't be
+    determined, as without a free descriptor: a process that is wrongly believed to have ended would be started a second
+    time."""
     try:
         return _start_time(psutil.Process(process.pid)) == process.started
     except (psutil.NoSuchProcess, psutil.AccessDenied, ValueError):
@@ -96,15 +97,16 @@ def is_alive(process: ProcessId) -> bool:
 
 
 def leads_session_of(leader: int, pid: int) -> bool:
-    """Whether `pid` belongs to the session that `leader` leads: a script leads that of the programs it has started."""
+    """Whether `pid` belongs to the session that `leader` leads: a script leads the session of the programs that it has
+    started."""
     try:
         return os.getsid(pid) == leader
-    except (OSError, OverflowError):  # it is gone, or no pid
+    except (OSError, OverflowError):  # the process has ended, or this is not a pid
         return False
 
 
 def read_state(pid: int) -> str:
-    """What the process is doing in psutil's words (`sleeping`, `stopped`, …); "" where that can't be told."""
+    """What the process is doing in psutil's words (`sleeping`, `stopped`, …); "" where that is not known."""
     try:
         return str(psutil.Process(pid).status())
     except (psutil.Error, OSError):
@@ -117,16 +119,17 @@ def is_stopped(process: ProcessId) -> bool:
 
 
 def forget_variables(names: Iterable[str]) -> None:
-    """Take variables out of our own environment, and so out of that of all that we start from now on.
+    """Remove variables from our own environment, and so from the environment of every program that we start from now
+    on.
 
-    What the system shows of us (/proc/PID/environ, to this user and root) stays as it was when we were started.
+    /proc/PID/environ, which this user and root can read, stays as it was when we were started.
     """
     for name in names:
         os.environ.pop(name, None)
 
 
 def child_environ() -> dict[str, str]:
-    """Our own environment without what livekit-server and Caddy would obey."""
+    """Our own environment without the variables that livekit-server and Caddy would obey."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_KEPT_BACK)}
 
 
@@ -145,9 +148,9 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to the file `log` (`os.devnull`: to nowhere).
 
-    A file, not a pipe: the process must not die of a reader that is gone, and a terminal's Ctrl-C is for
-    lkhub alone. `inherited` file descriptors keep their numbers in the process. It runs in `folder`, as `user` ("": in
-    ours, as ours). Raises MachineError.
+    A file, not a pipe: the process must not die because a reader has ended, and Ctrl-C in a terminal is for lkhub
+    alone. `inherited` file descriptors keep their numbers in the process. It runs in `folder`, as `user`. "" means our
+    own folder, and our own user. Raises MachineError.
     """
     rights = _find_rights(user)
     try:
@@ -170,7 +173,7 @@ def start(
             extra_groups=rights.groups,
         )
     except OSError as error:
-        what = error.filename if error.filename == folder else argv[0]  # of both it may be the one that is not there
+        what = error.filename if error.filename == folder else argv[0]  # either of the two may be missing
         raise MachineError(f"can't start {what}: {(error.strerror or str(error)).lower()}") from error
     finally:
         os.close(handle)
@@ -178,7 +181,8 @@ def start(
 
 @dataclass(frozen=True)
 class _Rights:
-    """As which user a process runs; None: as ours. `environ` is what a program learns of that user there."""
+    """The user and groups that a process runs as; None: as ours. `environ` are the variables that describe this
+    user."""
 
     user: int | None = None
     group: int | None = None
@@ -202,10 +206,10 @@ def _find_rights(name: str) -> _Rights:
 
 
 async def wait_until_gone(process: ProcessId) -> None:
-    """Return when the process has ended, whoever its parent is, and has let go of its ports.
+    """Return when the process has ended, whichever process is its parent, and has released its ports.
 
-    A zombie may not have: it is one as soon as its first thread has ended, while others still hold its
-    sockets. A pidfd tells when all have ended (pidfd_open(2)).
+    A zombie may still hold ports: a process becomes a zombie when its first thread has ended, while other threads still
+    hold its sockets. A pidfd tells when all threads have ended (pidfd_open(2)).
     """
     if hasattr(os, "pidfd_open"):
         try:
@@ -229,8 +233,8 @@ def send_signal(process: ProcessId, number: signal.Signals) -> None:
             if is_alive(process):
                 os.kill(process.pid, number)
             return
-        # We may be stopped for minutes between a look and a signal, and the pid be somebody else's by then. A pidfd
-        # stays with the process that had it when it was opened.
+        # We may be stopped for minutes between the check and the signal, and the pid may belong to another process by
+        # then. A pidfd stays with the process that had it when it was opened.
         descriptor = os.pidfd_open(process.pid)
         try:
             if _is_same(process):
@@ -241,7 +245,7 @@ def send_signal(process: ProcessId, number: signal.Signals) -> None:
 
 @dataclass(frozen=True)
 class Running:
-    """A process of this user's. `mark` is the value of its variable MARK, None where its environment can't be read;
+    """A process of this user. `mark` is the value of its variable MARK, None where its environment can't be read;
     `session` the pid of its session's first process, `since` its start in epoch seconds."""
 
     process: ProcessId
@@ -252,8 +256,8 @@ class Running:
 
 
 def list_running() -> list[Running]:
-    """This user's processes that have a mark, or of which the system does not tell whether they do. Not those of other
-    users: anybody can give a process of their own a mark of ours."""
+    """This user's processes that have a mark, or for which the system does not tell. Processes of other users are left
+    out: any user can give a process this mark."""
     found: list[Running] = []
     for pid in _list_candidates():
         try:
@@ -267,12 +271,12 @@ def list_running() -> list[Running]:
                     argv, session = tuple(process.cmdline()), os.getsid(pid)
                     found.append(Running(identity, argv, mark, session, _started_at(process)))
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-            continue  # it has ended meanwhile, or is none of ours
+            continue  # it has ended meanwhile, or belongs to another user
     return found
 
 
 def _has_our_root(pid: int) -> bool:
-    """Whether it has our root directory. In a container that this machine runs it has not."""
+    """Whether the process has our root directory. A process in a container has another one."""
     try:
         return sys.platform != "linux" or os.path.samefile(f"/proc/{pid}/root", "/")
     except OSError:
@@ -280,8 +284,9 @@ def _has_our_root(pid: int) -> bool:
 
 
 def means_the_same(path: str, pid: int) -> bool:
-    """Whether the absolute `path` is the same file for the process as for us. Under another mount it is not, as in
-    /tmp of a unit with PrivateTmp (systemd.exec(5)). Of one that is gone the nearest folder that is there tells."""
+    """Whether the absolute `path` is the same file for the process as for us. It is not where the process has another
+    mount there, as /tmp of a unit with PrivateTmp (systemd.exec(5)). For a file that no longer exists, the nearest
+    existing folder decides."""
     if sys.platform != "linux":
         return True
     there = f"/proc/{pid}/root"
@@ -298,7 +303,8 @@ def means_the_same(path: str, pid: int) -> bool:
 
 
 def _list_candidates() -> list[int]:
-    """The processes to look at: all, or on Linux, which tells it a hundred times sooner, those that may have a mark."""
+    """The processes to look at: all of them, or on Linux those that may have a mark, which is a hundred times
+    faster."""
     if sys.platform != "linux":
         return psutil.pids()
     found = []
@@ -315,7 +321,7 @@ def _list_candidates() -> list[int]:
 
 
 def _read_mark(process: psutil.Process) -> str | None:
-    """ "" where it has none."""
+    """ "" for a process without a mark."""
     try:
         return process.environ().get(MARK, "")
     except psutil.AccessDenied:
@@ -323,8 +329,8 @@ def _read_mark(process: psutil.Process) -> str | None:
 
 
 def find_holder_of_removed(path: str) -> ProcessId | None:
-    """The Python program of this user's that holds the file `path` open though it was removed; None where there is
-    none, or where the system does not tell."""
+    """This user's Python program that holds the removed file `path` open; None where there is none, or where the system
+    does not tell."""
     return _find_python_with({f"{path} (deleted)"}, path)
 
 
@@ -333,8 +339,8 @@ _LISTENS = 0x10000
 
 
 def find_listener(path: str) -> ProcessId | None:
-    """The Python program of this user's that listens on a Unix socket which it has bound at `path`, wherever that file
-    is by now; None where there is none, or where the system does not tell."""
+    """This user's Python program that listens on a Unix socket that was bound at `path`, wherever that file is now;
+    None where there is none, or where the system does not tell."""
     try:
         # Num, RefCount, Protocol, Flags, Type, St, Inode, Path (proc_pid_net(5)).
         rows = [line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()]
@@ -345,7 +351,7 @@ def find_listener(path: str) -> ProcessId | None:
 
 
 def _find_python_with(targets: set[str], path: str) -> ProcessId | None:
-    """The Python program that has one of these open, and for which `path` is what it is for us."""
+    """The Python program that has one of these inodes open, and for which `path` is the same file as for us."""
     for exe in Path("/proc").glob("[0-9]*/exe"):
         with contextlib.suppress(OSError):
             if "python" not in os.path.basename(os.readlink(exe)) or int(exe.parent.name) == os.getpid():

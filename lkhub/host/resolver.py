@@ -8,15 +8,16 @@ from typing import Any
 
 from lkhub.spec.types import Address
 
-# A name server that has not answered by then is not going to.
+# A name server that has not answered by then will not answer.
 RESOLVE_SECONDS = 5.0
 
-# A name server has said that there is none (getaddrinfo(3)); all other errors say nothing of the name.
+# These errors mean that a name server has said that there is no address (getaddrinfo(3)); other errors say nothing
+# about the name.
 _NO_ADDRESS = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
 def ask_resolver(name: str, seconds: float) -> tuple[Address, ...] | None:
-    """The addresses of a DNS name, () where it has none; None where this machine's resolver did not say in time."""
+    """The addresses of a DNS name, () where it has none; None where this machine's resolver did not answer in time."""
     answers: Queue[list[Any] | None] = Queue()
 
     def ask() -> None:
@@ -27,7 +28,8 @@ def ask_resolver(name: str, seconds: float) -> tuple[Address, ...] | None:
         except (OSError, UnicodeError):
             answers.put(None)
 
-    # The resolver has no deadline to set; one that hangs is left behind, and holds nobody up at the end.
+    # The resolver has no deadline that could be set. A hanging call is left behind, and does not delay the end of the
+    # program.
     Thread(target=ask, daemon=True).start()
     try:
         found = answers.get(timeout=seconds)

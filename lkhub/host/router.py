@@ -1,7 +1,7 @@
-"""Port mappings of a home router: asked for, renewed, given back. What works is remembered with each mapping.
+"""Port mappings of a home router: asked for, renewed, given back. Each mapping remembers the protocol that worked.
 
 The engine asks, by PCP, NAT-PMP or UPnP; only the machine's own default gateway, and only when the user says so. A
-mapping ends by itself when nothing renews it, so that a hub that is gone leaves no open port behind.
+mapping expires unless it is renewed, so a hub that has ended leaves no open port behind.
 """
 
 import socket
@@ -16,11 +16,11 @@ from lkhub.wire.failure import FailureAnswer
 from lkhub.wire.message import dump_message
 from lkhub.wire.portmap import Answer, Port, Record, RecordedPort, Request, parse_answer
 
-# Long enough that a supervisor's restart or a night without one loses nothing. Less than a day: some routers count
-# no further.
+# Long enough that a supervisor's restart or a night without one loses nothing. Less than a day, since some routers
+# can't count further.
 LEASE_SECONDS = 12 * 3600
 
-# The engine ends each exchange with a router by itself; this is for one that hangs.
+# The engine ends each exchange with a router by itself; this is for an engine that hangs.
 ENGINE_SECONDS = 120.0
 
 Wanted = tuple[Protocol, int, str]
@@ -37,11 +37,11 @@ _HINTS = {
 
 
 class RefusedError(MachineError):
-    """The router answers, and does not give a mapping, or gives another one."""
+    """The router answers, but gives no mapping, or another one than was asked for."""
 
 
 class OtherRouterError(MachineError):
-    """The router of a record is not this machine's any more: it has another one, or none."""
+    """The router of a record is not this machine's any more: the machine has another router, or none."""
 
 
 _KINDS = {
@@ -53,10 +53,10 @@ _KINDS = {
 
 
 def find_local(gateway: str) -> str | None:
-    """This machine's IPv4 address towards a gateway, None where there is no way to it."""
+    """This machine's IPv4 address towards a gateway, None where there is no route to the gateway."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((gateway, 9))  # sends nothing, only asks the kernel which way it would send
+            probe.connect((gateway, 9))  # sends nothing, only asks the kernel for the route
             return str(probe.getsockname()[0])
     except OSError:
         return None
@@ -67,8 +67,8 @@ async def map_ports(
 ) -> RouterRecord:
     """Ask for exactly these mappings, each to the same port outside.
 
-    Those of `old` that are no longer among them are given back. Raises MachineError where the router does not do it;
-    then none of the new ones is left.
+    Mappings in `old` that are no longer wanted are given back. Raises MachineError where the router refuses; then none
+    of the new mappings is left.
     """
     mappings = tuple(Port(*wanted) for wanted in ports)
     return await _record(Request("map", LEASE_SECONDS, mappings, _pack(old) if old else None), old, clock)
@@ -77,8 +77,8 @@ async def map_ports(
 async def renew(record: RouterRecord, clock: Callable[[], float] = time.time) -> RouterRecord:
     """The same mappings for another lease; also after the router has lost them, or this machine has another address.
 
-    A router that has not moved is asked in its own language alone, and another router not at all. Raises MachineError,
-    RefusedError and OtherRouterError among them.
+    A router at the same address is asked by the protocol that worked before, and another router not at all. Raises
+    MachineError, RefusedError and OtherRouterError among them.
     """
     return await _record(Request("renew", LEASE_SECONDS, (), _pack(record)), record, clock)
 
@@ -91,7 +91,8 @@ async def unmap_ports(record: RouterRecord) -> None:
 
 
 async def _record(request: Request, old: RouterRecord | None, clock: Callable[[], float]) -> RouterRecord:
-    # Of before it was asked: the router counts from when it answers, and no lease is to be taken for longer than it is.
+    # The time before the request: the router counts from its answer, and a lease must not be taken for longer than it
+    # is.
     now = clock()
     answer = await _ask(request)
     _check(answer, old)
@@ -117,7 +118,7 @@ async def _ask(request: Request) -> Answer:
 
 
 def _check(answer: Answer, old: RouterRecord | None) -> None:
-    """Raise what the answer says that failed."""
+    """Raise the failure that the answer reports."""
     if answer.error is None:
         return
     hints = _hint_kept(answer, old) if answer.error.code == "kept" and old else _HINTS.get(answer.error.code, ())
@@ -125,7 +126,7 @@ def _check(answer: Answer, old: RouterRecord | None) -> None:
 
 
 def _hint_kept(answer: Answer, old: RouterRecord) -> tuple[str, ...]:
-    """What becomes of mappings that the router did not take back."""
+    """A hint about mappings that the router did not remove."""
     kept = {(row.protocol, row.port) for row in answer.mappings if row.reason not in ("granted", "given-back")}
     for_ever = any(each.until is None for each in old.mappings if (each.protocol, each.port) in kept)
     return ("remove them on the router's own pages" if for_ever else "they end by themselves",)

@@ -1,4 +1,4 @@
-"""What a process was started by and runs in, from Linux' own files."""
+"""What started a process, and what it runs in, from Linux's own files."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from lkhub.plan.host import RunsIn
 _UNIT = re.compile(r"^(?:0:|\d+:name=systemd):(?P<path>/.*)$", re.MULTILINE)
 _CONTAINER = re.compile(r"(?:docker|libpod|cri-containerd|crio)[-/](?P<id>[0-9a-f]{12})[0-9a-f]{52}")
 
-# What Docker, Podman and systemd-nspawn put into a container, for programs that want to know.
+# What Docker, Podman and systemd-nspawn put into a container, for programs that ask.
 _MARKS = (".dockerenv", "run/.containerenv", "run/systemd/container")
 
 # systemd answers within milliseconds.
@@ -20,8 +20,8 @@ _ASK_SECONDS = 1.0
 
 
 def read_runs_in(pid: int, root: Path = Path("/")) -> RunsIn:
-    """What the supervisor `pid` runs in. A unit counts where this is its main process: a shell that somebody logged in
-    with may be part of a unit, too."""
+    """What the supervisor `pid` runs in. A unit counts where this is its main process: a login shell may be part of a
+    unit, too."""
     proc = root / "proc" / str(pid)
     try:
         unit, user_unit, container = read_cgroup((proc / "cgroup").read_text())
@@ -47,13 +47,13 @@ def _main_pid(unit: str, user_unit: bool) -> int | None:
 
 
 def read_cgroup(text: str) -> tuple[str, bool, str]:
-    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. A session of
-    somebody who logged in is no unit that could be stopped."""
+    """Systemd unit, whether the user's own systemd runs it, and container, of a /proc/PID/cgroup. The session of a
+    logged-in user is not a unit that could be stopped."""
     container = _CONTAINER.search(text)
     for found in _UNIT.finditer(text):
         parts = found["path"].split("/")
         units = [part for part in parts if part.endswith(".service")]
-        # What a user's systemd runs is below user@UID.service.
+        # Units of a user's own systemd are below user@UID.service.
         if units and not units[-1].startswith("user@"):
             return units[-1], any(part.startswith("user@") for part in parts), container["id"] if container else ""
     return "", False, container["id"] if container else ""

@@ -24,7 +24,7 @@ def ensure_managed_keys(paths: StatePaths) -> Keys:
     if keys := read_managed_keys(paths):
         return keys
     keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
-    # Where two start at once, both go on with the keys of the one that was faster.
+    # If two processes start at once, both use the keys of the faster one.
     return keys if create_private(paths.managed_keys, dump_keys(keys)) else read_managed_keys(paths)
 
 
@@ -41,7 +41,7 @@ def read_managed_keys(paths: StatePaths) -> Keys:
 
 def read_source(source: SecretSource, folder: str, environ: Mapping[str, str]) -> str:
     """The text of a secret, from where the spec says: the spec itself, a file (relative to `folder`), or the
-    environment. Raises SecretError where it is not there."""
+    environment. Raises SecretError where the secret is missing."""
     match source:
         case Secret():
             return source.reveal()
@@ -63,7 +63,7 @@ def ensure_secret(path: str) -> str:
     if create_private(path, made):
         return made
     text = read_text(path)
-    if not text:  # a damaged file, and not one that was made meanwhile
+    if not text:  # the file is damaged, not just created by another process
         write_private(path, made)
     return text or made
 

@@ -26,14 +26,14 @@ from lkhub.findings.declare import Statement
 from lkhub.findings.finding import Finding, Fix
 from lkhub.host.http import httpx
 
-# A daemon that runs answers its status in a millisecond; on a busy machine it may take seconds.
+# A running daemon reports its status within a millisecond; on a busy machine that may take seconds.
 ASK_SECONDS = 10.0
 
 # The only Host that tailscaled answers to (localapi.go, validHost).
 _HOST = "local-tailscaled.sock"
 
-# Has no dot, so tailscaled refuses it before it asks anybody (ipnlocal/cert.go, validLookingCertDomain), but not before
-# it has looked whether we may have certificates at all (localapi/cert.go).
+# A name without a dot: tailscaled refuses it before it asks any server (ipnlocal/cert.go, validLookingCertDomain), but
+# only after it has checked whether we may have certificates at all (localapi/cert.go).
 _NO_DOMAIN = "lkhub"
 
 _LINUX_SOCKET = "/var/run/tailscale/tailscaled.sock"
@@ -47,12 +47,12 @@ Failure = Literal["missing", "refused", "denied", "silent", "strange"]
 
 @dataclass(frozen=True)
 class TailscaleFacts:
-    """What tailscaled said. `failure` None: it answered; else nothing below is known.
+    """What tailscaled answered. `failure` None: it answered; otherwise no other field is known.
 
-    `where` is the socket or port that was asked. `state` is Tailscale's BackendState, `name` this node's name without
-    a dot at the end, `domains` the names that it can get certificates for, `may_fetch` whether this user can (None:
-    it did not say), `has_interface` whether this machine has an interface in the tailnet, which it has not with
-    userspace networking.
+    `where` is the socket or port that was asked. `state` is Tailscale's BackendState, `name` this node's name without a
+    dot at the end, `domains` the names that it can get certificates for, `may_fetch` whether this user can (None: it
+    did not say), `has_interface` whether this machine has an interface in the tailnet, which is missing with userspace
+    networking.
     """
 
     where: str
@@ -67,7 +67,7 @@ class TailscaleFacts:
 
 @dataclass(frozen=True)
 class _Daemon:
-    """Where it answers: a Unix socket, or a port of loopback with a password."""
+    """Where tailscaled answers: a Unix socket, or a port of loopback with a password."""
 
     where: str
     port: int = 0
@@ -75,7 +75,7 @@ class _Daemon:
 
 
 def ask_tailscale(environ: Mapping[str, str] = os.environ) -> TailscaleFacts:
-    """Ask the tailscaled of this machine. Never raises: what it did not say is part of the answer."""
+    """Ask the tailscaled of this machine. Never raises: a failure is part of the result."""
     daemon = find_daemon(environ)
     if failure := _knock(daemon):
         return TailscaleFacts(daemon.where, failure)
@@ -118,7 +118,8 @@ def _connect(daemon: _Daemon) -> httpx.Client:
 
 
 def _knock(daemon: _Daemon) -> Failure | None:
-    """Why nobody is there. httpx would say less, and leaves its socket open then (httpcore, _backends/sync.py)."""
+    """Why no daemon answers there. httpx would say less, and would leave its socket open (httpcore,
+    _backends/sync.py)."""
     family = socket.AF_INET if daemon.port else socket.AF_UNIX
     with socket.socket(family) as visitor:
         visitor.settimeout(ASK_SECONDS)
@@ -136,7 +137,7 @@ def _knock(daemon: _Daemon) -> Failure | None:
 
 
 def _read_status(where: str, status: Mapping[str, Any]) -> TailscaleFacts:
-    """ipnstate.Status; what there is nothing of is null in it."""
+    """ipnstate.Status; missing values are null in it."""
     return TailscaleFacts(
         where=where,
         state=str(status["BackendState"]),
@@ -158,7 +159,7 @@ _NOT_RUNNING = {
 
 
 def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tuple[Finding, ...]:
-    """What keeps a hub named `domain` (None: by this node's name) and run by `user` from its certificate. Pure."""
+    """What prevents a certificate for a hub named `domain` (None: by this node's name) that `user` runs. Pure."""
     if facts.failure:
         return (_explain_failure(facts, user),)
     if facts.state != "Running":
@@ -191,7 +192,7 @@ def _find(statement: Statement, hint: str) -> Finding:
 
 
 def _explain_https_off(facts: TailscaleFacts) -> Finding:
-    """Tailscale's own tailnets are below ts.net; others have a control server of somebody's own."""
+    """Tailscale's own tailnets are below ts.net; other tailnets have a control server of their own."""
     if facts.name.endswith(".ts.net"):
         message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
         hint = "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates"

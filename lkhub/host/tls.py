@@ -1,4 +1,5 @@
-"""Which certificate a port serves, and what answers there. No name but the hub's is said to it, and no token."""
+"""Which certificate a port serves, and what answers there. The server there learns no name but the hub's, and no
+token."""
 
 import hashlib
 import socket
@@ -12,7 +13,7 @@ from lkhub.spec.types import Address
 
 
 def serves_certificate(address: Address, port: int, name: str, leaves: Container[str], seconds: float) -> bool:
-    """Whether what answers there in time serves one of the certificates `leaves` (SHA-256 of each, in hex)."""
+    """Whether a server answers there in time with one of the certificates `leaves` (SHA-256 of each, in hex)."""
     context = _any_certificate()
     try:
         with (
@@ -27,7 +28,8 @@ def serves_certificate(address: Address, port: int, name: str, leaves: Container
 
 @dataclass(frozen=True)
 class Answered:
-    """What was there: the SHA-256 of its certificate in hex, and the body of its answer, "" where it was no success."""
+    """What a server answered: the SHA-256 of its certificate in hex, and the body of the response, "" unless that was a
+    success."""
 
     leaf: str
     body: str
@@ -47,7 +49,7 @@ def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: flo
             ) as answer,
         ):
             leaf = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
-            # A stranger's page may be of any length.
+            # A page of another server may have any length.
             start = next(answer.iter_bytes(_ANSWER_BYTES), b"") if answer.status_code == 200 else b""
     except (httpx.HTTPError, OSError, ValueError):
         return None
@@ -58,7 +60,7 @@ _ANSWER_BYTES = 4096
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """Takes any certificate: the question is which one it is, and not whether to trust it."""
+    """Accepts any certificate: the question is which certificate it is, not whether to trust it."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -9,8 +9,8 @@ from lkhub.secret import SecretError, require_secret
 
 
 def resolve_variables(variables: Iterable[Variable], environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of variables; `environ` has those that other variables refer to. Raises MachineError with all that are
-    not there, and never with a value."""
+    """The values of variables; `environ` has the variables that these refer to. Raises MachineError that names all
+    missing variables, and never a value."""
     values: dict[str, str] = {}
     missing: list[str] = []
     for variable in variables:
