@@ -17,13 +17,14 @@ from lkhub.firewall.ruleset import Chain, Ruleset, list_marked
 from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Step, Verdict, show_network
 from lkhub.firewall.ufw import Ufw, judge_ufw, plan_ufw, unplan_ufw
 
-# Why nftables could not be read, where something has to be installed for it.
+# Why nftables could not be read if a program has to be installed first.
 NO_NFT = "nft is not on this machine"
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A firewall that may be there and could not be read, and why. `again`: as root, or with more time, it may be."""
+    """A firewall that may be there and could not be read, and why. `again`: a second try may succeed, as root or with
+    more time."""
 
     firewall: str
     why: str
@@ -36,8 +37,8 @@ class Unread:
 @dataclass(frozen=True)
 class Found:
     """The firewalls of this machine. `firewalld` None: it does not run. `ruleset` None: nftables could not be asked,
-    and `problem` says why. `legacy`: the kernel has tables of the iptables from before nftables. `unread` are others
-    that could not be asked.
+    and `problem` says why. `legacy`: the kernel has tables of the iptables from before nftables. `unread` are firewalls
+    that could not be read.
     """
 
     ufw: Ufw | None = None
@@ -49,7 +50,7 @@ class Found:
 
     @property
     def unknown(self) -> tuple[Unread, ...]:
-        """All that could not be read."""
+        """All firewalls that could not be read."""
         nftables = [Unread("nftables", self.problem, again=False)] if self.problem else []
         legacy = (
             [Unread("iptables-legacy", "it has rules, which lkhub does not read", again=False)] if self.legacy else []
@@ -59,8 +60,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Change:
-    """`steps` in order, none where nothing is to do; `recorded` is what this hub then has in firewalld. `by_hand` are
-    commands for a firewall that lkhub does not write to."""
+    """`steps` in order, none where there is nothing to do; `recorded` is what this hub then has in firewalld. `by_hand`
+    are commands for a firewall that lkhub does not write to."""
 
     steps: tuple[Step, ...]
     recorded: frozenset[Added]
@@ -68,7 +69,7 @@ class Change:
 
 
 def list_firewalls(found: Found, table: FirewallTable) -> tuple[str, ...]:
-    """Which firewalls decide over the table's rows; () where none does."""
+    """The firewalls that decide about the table's rows; () where there are none."""
     names = []
     if found.ufw and found.ufw.active:
         names.append("ufw")
@@ -91,7 +92,7 @@ def _native_chains(found: Found) -> list[Chain]:
 
 
 def _iptables_chains(found: Found) -> list[Chain]:
-    """The chains of iptables, where ufw is not the one who writes them."""
+    """The chains of iptables, unless ufw writes them."""
     if found.ruleset is None or (found.ufw and found.ufw.active):
         return []
     return [chain for chain in found.ruleset.input_chains() if is_iptables(chain)]
@@ -116,7 +117,7 @@ def _least(verdicts: tuple[Verdict, ...]) -> Verdict:
 
 
 def plan_apply(found: Found, table: FirewallTable, recorded: frozenset[Added]) -> Change:
-    """Let exactly the table's rows through."""
+    """The change that lets exactly the table's rows through."""
     steps: list[Step] = []
     if found.ufw and found.ufw.active:
         steps += plan_ufw(found.ufw, table)
@@ -129,7 +130,7 @@ def plan_apply(found: Found, table: FirewallTable, recorded: frozenset[Added]) -
 
 
 def plan_revert(found: Found, tag: str, recorded: frozenset[Added]) -> Change:
-    """Take out what this hub has in the firewalls, and nothing else."""
+    """The change that removes what this hub has in the firewalls, and nothing else."""
     steps: list[Step] = []
     if found.ufw:
         steps += unplan_ufw(found.ufw, tag)

@@ -1,7 +1,8 @@
 """A hub's rows in firewalld: ports of a zone, or rich rules where only some networks may come in.
 
-Both in the running configuration and in the permanent one, without a reload: that would throw away what others have
-changed in the running one alone. Rules carry no comment there, so what was added has to be remembered.
+They are added to both the running and the permanent configuration, without a reload: a reload would drop changes that
+other programs made in the running configuration alone. Rules in firewalld carry no comment, so a record must say what
+was added.
 """
 
 import re
@@ -14,7 +15,7 @@ from lkhub.spec.types import PortRange
 
 
 class Added(NamedTuple):
-    """One thing that was added to a zone: a port such as `443/tcp`, or a rich rule."""
+    """What was added to a zone: a port such as `443/tcp`, or a rich rule."""
 
     permanent: bool
     zone: str
@@ -93,7 +94,7 @@ def _covers(port: str, row: FirewallRow) -> bool:
 
 
 def _list_entries(row: FirewallRow) -> Iterator[tuple[Literal["port", "rich-rule"], str]]:
-    """What has to stand in a zone so that it lets the row in."""
+    """The entries that a zone needs to let the row in."""
     if not row.sources:
         yield "port", str(row)
     for source in row.sources:
@@ -101,14 +102,14 @@ def _list_entries(row: FirewallRow) -> Iterator[tuple[Literal["port", "rich-rule
 
 
 def write_rich_rule(source: str, version: int, ports: PortRange, protocol: str) -> str:
-    """As firewalld itself writes it (firewalld.richlanguage(5))."""
+    """A rich rule in the form in which firewalld itself writes it (firewalld.richlanguage(5))."""
     return f'rule family="ipv{version}" source address="{source}" port port="{ports}" protocol="{protocol}" accept'
 
 
 def plan_firewalld(
     firewalld: Firewalld, table: FirewallTable, recorded: frozenset[Added]
 ) -> tuple[tuple[Step, ...], frozenset[Added]]:
-    """What to add and to remove so that every zone has the rows, and what this hub then has in there."""
+    """The steps after which every zone has the rows, and what this hub then has in firewalld."""
     there = _list_there(firewalld)
     wanted = frozenset(
         Added(zone.permanent, zone.name, option, value)
@@ -118,12 +119,12 @@ def plan_firewalld(
         for option, value in _list_entries(row)
     )
     steps = [*_list_steps((recorded & there) - wanted, "remove"), *_list_steps(wanted - there, "add")]
-    # What is there and not recorded was put in by somebody else, and stays theirs.
+    # An entry that is there but not recorded was added by somebody else, and stays.
     return tuple(steps), (wanted & recorded) | (wanted - there)
 
 
 def unplan_firewalld(firewalld: Firewalld, recorded: frozenset[Added]) -> tuple[Step, ...]:
-    """Everything that this hub added is removed, and nothing else."""
+    """The steps that remove all that this hub added, and nothing else."""
     return tuple(_list_steps(recorded & _list_there(firewalld), "remove"))
 
 
@@ -149,7 +150,7 @@ def _without(zone: Zone, recorded: frozenset[Added]) -> Zone:
 
 
 def _list_steps(added: Iterable[Added], verb: Literal["add", "remove"]) -> Iterator[Step]:
-    """One command for each zone and kind: each takes a second."""
+    """One command for each zone and kind, since each takes a second."""
     groups: dict[tuple[bool, str, Literal["port", "rich-rule"]], list[str]] = {}
     for item in sorted(added):
         groups.setdefault((item.permanent, item.zone, item.option), []).append(item.value)

@@ -1,7 +1,7 @@
-"""Which rules an nftables ruleset of somebody else's needs so that it lets a hub's rows through, and where.
+"""The rules that an existing nftables ruleset needs to let a hub's rows through, and their places.
 
-An accept in a table of our own would help nobody: a packet goes through every input chain, and a drop in any of
-them is final (nft(8), VERDICT STATEMENTS). So the rules go into the chains that would drop.
+An accept in a table of our own would have no effect: a packet goes through every input chain, and a drop in any of them
+is final (nft(8), VERDICT STATEMENTS). So the rules go into the chains that would drop.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from lkhub.spec.types import Network
 # nftables keeps 128 bytes of a comment (libnftnl, udata).
 _COMMENT = 120
 
-# The chains of these are made anew by their own programs, which know nothing of rules that others put in.
+# The programs of these tables rewrite their chains, and so delete rules that other programs added.
 _OWNED_TABLES = {"firewalld"}
 _IPTABLES_CHAIN = ("filter", "INPUT")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A rule that has to be in `chain`, in front of the rule with this handle; None: at the end."""
+    """A rule that has to be in `chain`, before the rule with this handle; None: at the end."""
 
     chain: ChainName
     before: int | None
@@ -37,7 +37,7 @@ class Wanted:
 
 
 def match_rows(row: FirewallRow, family: str = "inet") -> Iterator[str]:
-    """The row as conditions of nftables, one a rule, for a chain of this family."""
+    """The row as conditions of nftables for a chain of this family, one condition for each rule."""
     ports = f"{row.protocol} dport {row.ports}"
     if not row.sources:
         yield ports
@@ -49,7 +49,7 @@ def match_rows(row: FirewallRow, family: str = "inet") -> Iterator[str]:
 
 
 def comment_row(row: FirewallRow, tag: str) -> str:
-    """The mark of a row's rules: it says the whole row, so that rules with the same mark do the same."""
+    """The comment that marks a row's rules. It contains the whole row, so that rules with the same mark do the same."""
     text = f"{tag} {row.key} {row} from {row.source}"
     if len(text) <= _COMMENT:
         return text
@@ -57,12 +57,12 @@ def comment_row(row: FirewallRow, tag: str) -> str:
 
 
 def is_native(chain: Chain) -> bool:
-    """Whether nobody but the administrator writes to this chain."""
+    """Whether only the administrator writes to this chain."""
     return not is_iptables(chain) and chain.name.table not in _OWNED_TABLES
 
 
 def is_iptables(chain: Chain) -> bool:
-    """Whether the chain is that of iptables, which runs on nftables everywhere today."""
+    """Whether the chain belongs to iptables, which runs on nftables everywhere today."""
     return chain.name.family in ("ip", "ip6") and (chain.name.table, chain.name.chain) == _IPTABLES_CHAIN
 
 
@@ -96,7 +96,7 @@ def _list_packets(row: FirewallRow, table: FirewallTable, chain: Chain) -> list[
 
 
 def plan_nftables(ruleset: Ruleset, table: FirewallTable, chains: list[Chain]) -> tuple[Step, ...]:
-    """The one script that puts missing rules in and takes this hub's others out; none where nothing is to do."""
+    """One script that adds missing rules and removes this hub's other rules; none where there is nothing to do."""
     marked = list(list_marked(ruleset, table.tag))
     wanted = [rule for chain in chains for rule in _list_wanted(ruleset, table, chain)]
     as_wanted = sorted(
@@ -112,7 +112,7 @@ def plan_nftables(ruleset: Ruleset, table: FirewallTable, chains: list[Chain]) -
 
 
 def unplan_nftables(ruleset: Ruleset, tag: str) -> tuple[Step, ...]:
-    """The script that takes every rule of this hub out, and nothing else."""
+    """The script that removes every rule of this hub, and nothing else."""
     return _script(_deletions(list(list_marked(ruleset, tag))))
 
 
@@ -121,12 +121,12 @@ def _deletions(marked: list[tuple[ChainName, Rule]]) -> list[str]:
 
 
 def _script(lines: list[str]) -> tuple[Step, ...]:
-    # nft carries out a file whole or not at all, so there is nothing to undo.
+    # nft applies a file completely or not at all, so there is nothing to undo.
     return (Step(Command(("nft", "-f", "-"), "".join(f"{line}\n" for line in lines))),) if lines else ()
 
 
 def _list_wanted(ruleset: Ruleset, table: FirewallTable, chain: Chain) -> Iterator[Wanted]:
-    """The rules that `chain` needs, judged as if this hub had none in it yet."""
+    """The rules that `chain` needs, determined as if it had no rule of this hub yet."""
     others = Chain(
         *(chain.name, chain.hook, chain.kind, chain.policy),
         rules=tuple(rule for rule in chain.rules if rule.comment.split(" ")[0] != table.tag),
@@ -145,7 +145,7 @@ def _list_wanted(ruleset: Ruleset, table: FirewallTable, chain: Chain) -> Iterat
 
 
 def _find_place(ruleset: Ruleset, chain: Chain, drop: int, packets: Packets) -> int:
-    """The index to put a rule at: before what drops, and before what logs it as dropped."""
+    """The index for a new rule: before the rule that drops, and before the rule that logs the drop."""
     while drop > 0 and is_log(ruleset, chain, chain.rules[drop - 1], packets):
         drop -= 1
     return drop

@@ -1,4 +1,4 @@
-"""The packets of clients that a firewall row is about, and how a rule of anybody's firewall fits them."""
+"""The packets of clients that a firewall row is about, and whether the rule of a firewall matches them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from lkhub.spec.types import Network, PortRange
 
 
 class Fit(IntEnum):
-    """Which of the packets a condition takes. Of conditions that must all hold, the least fit counts.
+    """Which of the packets a condition matches. If several conditions must hold, the least fit counts.
 
-    FEW is what rules against abuse take (lists of addresses, more than so many a second): nobody's business here.
-    UNKNOWN may be all of them; PART is a certain part of them, such as some of the ports.
+    FEW are the packets that rules against abuse match (lists of addresses, more than so many a second); such rules are
+    ignored here. UNKNOWN may be all packets; PART is a known part of them, such as some of the ports.
     """
 
     NONE = 0
@@ -25,7 +25,7 @@ class Fit(IntEnum):
     ALL = 4
 
     def negate(self) -> "Fit":
-        """Those that the condition does not take."""
+        """The packets that the condition does not match."""
         return {Fit.NONE: Fit.ALL, Fit.ALL: Fit.NONE, Fit.FEW: Fit.UNKNOWN}.get(self, self)
 
 

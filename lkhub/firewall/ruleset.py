@@ -17,7 +17,7 @@ _PROTOCOL_NUMBERS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "ipv6-icmp": 
 _VERSIONS = {"ip": 4, "ip6": 6, "icmp": 4, "icmpv6": 6, "ipv4": 4, "ipv6": 6}
 _TRANSPORTS = {"tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "ah", "esp", "comp"}
 
-# Comparisons of a port, as the range that they leave.
+# Comparisons of a port, as the range of ports for which they hold.
 _RANGES: dict[str, Callable[[int], tuple[int, int]]] = {
     "<": lambda port: (0, port - 1),
     "<=": lambda port: (0, port),
@@ -25,7 +25,7 @@ _RANGES: dict[str, Callable[[int], tuple[int, int]]] = {
     ">=": lambda port: (port, 65535),
 }
 
-# Statements that decide nothing.
+# Statements that do not decide about a packet.
 _SILENT = {"counter", "log", "comment", "mangle", "notrack", "ct helper", "secmark"}
 _XT_FITS = {"comment": Fit.ALL, "LOG": Fit.ALL, "NFLOG": Fit.ALL, "conntrack": Fit.FEW, "state": Fit.FEW}
 _VERDICTS = {"accept", "drop", "reject", "return", "continue", "jump", "goto", "queue"}
@@ -51,7 +51,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain with its rules. `hook` "" for one that is only jumped to."""
+    """A chain with its rules. `hook` is "" for a chain that is only jumped to."""
 
     name: ChainName
     hook: str
@@ -62,8 +62,8 @@ class Chain:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of packets in a chain. `at` is the index of the rule that decides, the number of rules for the
-    policy. `doubts` are rules that may drop them before."""
+    """What happens to packets in a chain. `at` is the index of the rule that decides; for the policy, it is the number
+    of rules. `doubts` are earlier rules that may drop the packets."""
 
     verdict: Literal["accept", "drop", "return"]
     at: int
@@ -72,7 +72,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """All chains, and the elements of named sets and maps; None for one whose elements come and go."""
+    """All chains, and the elements of named sets and maps; None for a set or map whose elements come and go."""
 
     chains: Mapping[ChainName, Chain]
     sets: Mapping[ChainName, tuple[Any, ...] | None] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Ruleset:
 
 
 def parse_ruleset(document: Mapping[str, Any]) -> Ruleset:
-    """The answer of `nft -j list ruleset`. Raises LookupError or TypeError for anything else."""
+    """Read the output of `nft -j list ruleset`. Raises LookupError or TypeError for anything else."""
     chains: dict[ChainName, dict[str, Any]] = {}
     rules: dict[ChainName, list[Rule]] = {}
     sets: dict[ChainName, tuple[Any, ...] | None] = {}
@@ -132,7 +132,7 @@ def follow(ruleset: Ruleset, chain: Chain, packets: Packets, depth: int = 0) -> 
                     doubts += below.doubts
             final = verdict if below is None else below.verdict
             if verdict == "goto" and final == "return":
-                # What goes to another chain does not come back: the policy decides.
+                # After `goto` the packet does not come back to this chain: the policy decides.
                 final = end
             elif below is None and verdict == "return":
                 if fit == Fit.ALL:
@@ -162,7 +162,7 @@ def _read_rule(ruleset: Ruleset, chain: Chain, rule: Rule, packets: Packets) -> 
         if kind == "match":
             fit = min(fit, _fit_match(ruleset, chain, value["op"], value["left"], value["right"], packets))
         elif kind == "limit":
-            # Up to so many a second is everybody's first packet; over that is what abuse is.
+            # The first packets of clients are within such a rate; packets above it are treated as abuse.
             fit = min(fit, Fit.FEW) if value.get("inv") else fit
         elif kind == "ct count":
             fit = min(fit, Fit.FEW if value.get("inv") else Fit.UNKNOWN)
@@ -172,7 +172,7 @@ def _read_rule(ruleset: Ruleset, chain: Chain, rule: Rule, packets: Packets) -> 
             over = any(limit.get(name, {}).get("inv") for limit in limits for name in ("limit", "ct count"))
             fit = min(fit, Fit.FEW if over else Fit.UNKNOWN if limits else fit)
         elif kind == "xt":
-            # A part that iptables wrote and nft has only the name of.
+            # A match that iptables wrote and of which nft shows only the name.
             name = str((value or {}).get("name", ""))
             if name in ("DROP", "REJECT"):
                 yield fit, "drop", ""
@@ -208,7 +208,7 @@ def _list_elements(ruleset: Ruleset, chain: Chain, value: Any) -> tuple[Any, ...
 
 def _read_element(item: Any) -> Any:
     match item:
-        case {"elem": {"val": value}}:  # one with a comment or a counter of its own
+        case {"elem": {"val": value}}:  # an element with a comment or a counter of its own
             return value
     return item
 
@@ -228,7 +228,7 @@ def _fit_match(ruleset: Ruleset, chain: Chain, op: str, left: Any, right: Any, p
 def _fit_any(ruleset: Ruleset, chain: Chain, left: Any, right: Any, packets: Packets) -> Fit:
     values = _list_elements(ruleset, chain, right)
     if values is None:
-        # A set that rules fill by themselves: bans, counts of connections.
+        # A set that rules fill: bans, counts of connections.
         return Fit.FEW
     return max((_fit_one(left, value, packets) for value in values), default=Fit.NONE)
 

@@ -1,4 +1,4 @@
-"""What a firewall in front of a hub has to let through, from whom, and what stays closed and why."""
+"""What a firewall in front of a hub has to let through and from which networks, and what stays closed and why."""
 
 import hashlib
 import shlex
@@ -17,7 +17,7 @@ _PRIVATE: tuple[Network, ...] = (
     IPv6Network("fc00::/7"),
 )
 
-# What a home or an office has where nothing else is known.
+# The network of a typical home or office, where nothing else is known.
 _USUAL_PREFIX = {4: 24, 6: 64}
 
 
@@ -36,7 +36,7 @@ class FirewallRow:
 
     @property
     def source(self) -> str:
-        """From whom, in words."""
+        """The sources, in words."""
         return ", ".join(map(show_network, self.sources)) or "anyone"
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ def show_network(network: Network) -> str:
 
 @dataclass(frozen=True)
 class ClosedRow:
-    """Ports that a process binds and nobody outside needs; `why` says so."""
+    """Ports that a process binds and that no other machine needs; `why` says why."""
 
     protocol: Protocol
     ports: PortRange
@@ -63,8 +63,8 @@ class ClosedRow:
 
 @dataclass(frozen=True)
 class FirewallTable:
-    """All ports of a hub. Packets of clients arrive on `interfaces` (empty: on any). `tag` marks this hub's rules in
-    a firewall that others have rules in, too."""
+    """All ports of a hub. Packets of clients arrive on `interfaces` (empty: on any). `tag` marks this hub's rules in a
+    firewall that also has other rules."""
 
     hub: str
     reach: Reach
@@ -88,7 +88,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Step:
-    """One change of a firewall. `undo` takes it back where a later one fails; none for one that is the only one."""
+    """One change of a firewall. `undo` reverts it if a later step fails; None for a step that is the only one."""
 
     do: Command
     undo: Command | None = None
@@ -104,7 +104,7 @@ class Verdict:
 
 
 def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> FirewallTable:
-    """The table of a plan. `interfaces` are this machine's: they say which network `reach: lan` is."""
+    """The table of a plan. `interfaces` are this machine's: they determine the networks of `reach: lan`."""
     everybody = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
     rows: dict[tuple[Protocol, PortRange, Path], FirewallRow] = {}
     for listener in plan.listeners if plan.reach != "local" else ():
@@ -158,7 +158,8 @@ def _list_proxies(plan: Plan) -> tuple[Network, ...]:
 
 
 def _list_versions(listener: Listener, plan: Plan) -> frozenset[int]:
-    """IP versions on which clients reach a listener. One on every address is reached on those that they are told."""
+    """IP versions on which clients reach a listener. A listener on every address is reached at the advertised
+    addresses."""
     addresses = plan.media.local if listener.address is None else (listener.address,)
     return frozenset(address.version for address in addresses)
 
@@ -175,7 +176,7 @@ def _list_closed(plan: Plan, rows: tuple[FirewallRow, ...]) -> Iterable[ClosedRo
 
 def _explain_closed(listener: Listener, plan: Plan) -> str:
     if listener.key == ("turn", "relay"):
-        # The relay sends from these ports to media on the same machine. Clients meet the relay's own port alone.
+        # The relay sends from these ports to media on the same machine. Clients connect only to the relay's own port.
         return "towards media on this machine only; clients reach the relay through its own port"
     if plan.reach == "local":
         return "reach: local is this machine only"

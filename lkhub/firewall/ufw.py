@@ -34,8 +34,8 @@ class UfwRule:
 
 @dataclass(frozen=True)
 class Ufw:
-    """What ufw does with packets that no rule takes, and its rules in order. Not active: it does nothing yet. Without
-    `ipv6` it drops everything of IPv6, and takes no rule for it."""
+    """What ufw does with packets that no rule takes, and its rules in order. While not `active` it filters nothing.
+    Without `ipv6` it drops all IPv6 packets, and accepts no rule for IPv6."""
 
     policy: str
     rules: tuple[UfwRule, ...]
@@ -44,7 +44,7 @@ class Ufw:
 
 
 def parse_ufw(settings: str, defaults: str, rules: str, rules6: str) -> Ufw:
-    """From the texts of ufw.conf, /etc/default/ufw, user.rules and user6.rules."""
+    """Read the texts of ufw.conf, /etc/default/ufw, user.rules and user6.rules."""
     policy = _POLICY.search(defaults)
     found = [*_parse_rules(rules, 4), *_parse_rules(rules6, 6)]
     return Ufw(
@@ -127,7 +127,7 @@ def _show(rule: UfwRule) -> str:
 
 
 def plan_ufw(ufw: Ufw, table: FirewallTable) -> tuple[Step, ...]:
-    """Rules that are missing are added, and this hub's others deleted."""
+    """The steps that add missing rules, and delete this hub's other rules."""
     comments = {comment_row(row, table.tag) for row in table.rows}
     marked = _list_marked(ufw, table.tag)
     there = {(rule.comment, rule.source) for rule in marked}
@@ -135,7 +135,7 @@ def plan_ufw(ufw: Ufw, table: FirewallTable) -> tuple[Step, ...]:
     steps = [_delete(rule) for rule in marked if rule.comment not in comments]
     for row in table.rows:
         for packets in list_packets(row, table):
-            # Where a rule of somebody else does it already, ufw would take that one for ours and mark it.
+            # If an existing rule of somebody else does the same, ufw would change its comment to our mark.
             if _judge_packets(others, row, packets).open is not True and (packets.version == 4 or ufw.ipv6):
                 sources = [*map(show_network, packets.sources)] or [_ANYWHERE[packets.version]]
                 missing = [source for source in sources if (comment_row(row, table.tag), source) not in there]
@@ -144,7 +144,7 @@ def plan_ufw(ufw: Ufw, table: FirewallTable) -> tuple[Step, ...]:
 
 
 def unplan_ufw(ufw: Ufw, tag: str) -> tuple[Step, ...]:
-    """Every rule of this hub is deleted, and nothing else."""
+    """The steps that delete every rule of this hub, and nothing else."""
     return tuple(_delete(rule) for rule in _list_marked(ufw, tag))
 
 

@@ -70,10 +70,7 @@ async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
             )
     except TimeoutError:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer within {seconds:g} s") from None
-    except (
-        OSError,
-        ExceptionGroup,
-    ) as error:  # a group where the engine ends before it has read all
+    except (OSError, ExceptionGroup) as error:  # a group where the engine ends before it has read everything
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {describe_error(error)}") from error
     return done.stdout.decode(errors="replace")
 

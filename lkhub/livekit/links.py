@@ -2,7 +2,7 @@
 
 from urllib.parse import quote
 
-# A link is passed on by hand and used soon after.
+# People pass on a link by hand and use it soon.
 LINK_TTL_SECONDS = 24 * 3600
 
 

@@ -1,4 +1,4 @@
-"""LiveKit's RoomService, as far as lkhub uses it: rooms that are opened and deleted.
+"""The part of LiveKit's RoomService that lkhub uses: opening and deleting rooms.
 
 The interface is twirp (livekit/protocol, protobufs/livekit_room.proto): a POST of JSON for each method, with a token
 that grants it.
@@ -13,14 +13,14 @@ from lkhub.host.http import httpx
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 
-# The server answers in milliseconds; somebody else's may be far away.
+# A server answers in milliseconds, but another operator's server may be far away.
 ANSWER_SECONDS = 3.0
 TOKEN_SECONDS = 60
 
 
 class RoomService:
-    """The rooms of the LiveKit at `url` (ws, wss, http or https). Every method raises MachineError where the server
-    does not do it, with its reason."""
+    """The rooms of the LiveKit at `url` (ws, wss, http or https). Every method raises MachineError, with the server's
+    reason, where the server refuses."""
 
     def __init__(self, url: str, key: str, secret: Secret) -> None:
         parts = urlsplit(url)
@@ -38,12 +38,13 @@ class RoomService:
         self._client.close()
 
     def create(self, room: str, **settings: object) -> int:
-        """Open a room, or leave it as it is where it is open; for how many seconds it stays when nobody is in it.
+        """Open a room, or leave an open room as it is. Returns for how many seconds the room stays open without
+        participants.
 
         `settings` are further fields of CreateRoomRequest.
         """
         answer = self._call("CreateRoom", "roomCreate", {"name": room, **settings})
-        # What is zero is left out.
+        # LiveKit leaves out a field that is zero.
         return int(answer.get("empty_timeout", 0))
 
     def exists(self, room: str) -> bool:
@@ -51,7 +52,7 @@ class RoomService:
         return bool(self._call("ListRooms", "roomList", {"names": [room]}).get("rooms"))
 
     def delete(self, room: str) -> None:
-        """Close a room, and have everybody in it leave."""
+        """Close a room, which makes all of its participants leave."""
         self._call("DeleteRoom", "roomCreate", {"room": room})
 
     def _call(self, method: str, grant: str, body: dict[str, Any]) -> dict[str, Any]:

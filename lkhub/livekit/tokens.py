@@ -28,26 +28,26 @@ DEFAULT_TTL_SECONDS = 6 * 3600
 # LiveKit's own limit for names of rooms and participants (limit.max_room_name_length and its neighbours).
 MAX_NAME = 256
 
-# What can't be seen in a name, or changes how the rest of it is read: control characters, line ends, marks of
-# direction. Two names that look alike would be different people, and one line of a log would become two.
+# Characters that can't be seen in a name, or that change how the rest of it is read: control characters, line ends,
+# marks of direction. Two names that look alike would be different people, and one line of a log would become two.
 _UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 # Letters, marks and symbols that show nothing: fillers of Hangul, vowels of Khmer that are never written, a joiner of
 # marks (Unicode's Default_Ignorable_Code_Point has them), and an empty pattern of Braille.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
-# But these decide how the characters around them join, in Persian, in many scripts of India, and in emoji of several
-# people, or which form the one before has, in emoji, Mongolian and Japanese.
+# But these characters decide how the characters around them join (Persian, many scripts of India, emoji of several
+# people), or which form the character before them has (emoji, Mongolian, Japanese).
 _JOINERS = frozenset("\u200c\u200d")
 _SELECTORS = frozenset(map(chr, (*range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
-# Scripts whose letters none of them changes.
+# Scripts whose letters these characters never change.
 _UNCHANGED = ("LATIN ", "GREEK ", "CYRILLIC ")
 
-# A digit in a box: the one use of a selector after ASCII.
+# A digit in a box (keycap emoji): the only use of a selector after an ASCII character.
 _KEYCAP = "\u20e3"
 
-# Rooms of lkhub's own verification: who is in there is a probe, not a person.
+# Rooms of lkhub's own verification. Their participants are probes, not people.
 PROBE_ROOM_PREFIX = "lkhub-verify-"
 
 
@@ -81,7 +81,7 @@ def find_unseen(text: str) -> str:
 
 
 def _changes(character: str) -> bool:
-    """Whether a joiner or a selector after it may be seen."""
+    """Whether a joiner or a selector after this character may be visible."""
     if character.isascii() or character.isspace() or character in _JOINERS or character in _SELECTORS:
         return False
     return not unicodedata.name(character, "").startswith(_UNCHANGED)

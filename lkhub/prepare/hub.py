@@ -1,6 +1,6 @@
 """From a spec file and this machine to everything that a hub needs: the plan, and its files in memory.
 
-Nothing is changed here but that secrets are generated the first time.
+Nothing is changed here, except that secrets are generated the first time.
 """
 
 import os
@@ -45,9 +45,9 @@ class PreparedHub:
     """A plan with the text of all its files.
 
     `spec` is the spec's absolute path, None for the defaults, `raw` its text. `files` maps absolute paths to texts and
-    includes the ones with secrets. `fingerprints` tell two versions of a process apart. `environ` has the
-    variables that the spec refers to, for a supervisor whose own environment is another. `interfaces` are those that
-    the plan was made for.
+    includes the ones with secrets. `fingerprints` tell versions of a process apart. `environ` has the variables that
+    the spec refers to, for a supervisor whose own environment is another. `interfaces` are the interfaces that the plan
+    was made for.
     """
 
     plan: Plan
@@ -114,7 +114,7 @@ def _prepare(
     plan, authority = establish_authority(plan)
     files = _collect_files(plan, keys, secrets) | authority
     if loaded.spec.keys.source == "managed":
-        files[plan.paths.managed_keys] = dump_keys(keys)  # it is there already, unless somebody removes it
+        files[plan.paths.managed_keys] = dump_keys(keys)  # the file exists already, unless a user removed it
     fingerprints = {process.name: fingerprint(process, files, environ) for process in plan.processes}
     referenced = list_referenced(loaded.spec, environ)
     return PreparedHub(plan, path, raw, files, fingerprints, referenced, network.interfaces)
@@ -127,7 +127,7 @@ def _check_engine(loaded: LoadedSpec, installation: Installation) -> None:
 
 
 def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
-    """Let LiveKit's own parser judge the raw keys, and say where in the spec each complaint comes from."""
+    """Let LiveKit's own parser judge the raw keys, and add each of its messages as a fault at its place in the spec."""
     if not plan.livekit:
         return
     engine = plan.installation.engine
@@ -137,7 +137,7 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
     text = render_livekit(plan).text
     lines = {line: path for path, line in parse_document(text.encode(), "livekit.yaml").lines.items()}
     for complaint in check_config(engine, text):
-        # Of webhooks `_check_webhook` says more.
+        # `_check_webhook` says more about webhooks.
         if (complaint.code, complaint.message) not in without and complaint.code != "no-webhook-key":
             path: Path = ("livekit", *lines.get(complaint.line or 0, ()))
             if complaint.known:
@@ -148,7 +148,7 @@ def _check_raw_livekit(loaded: LoadedSpec, plan: Plan) -> None:
 
 
 def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
-    """LiveKit does not start where webhooks are signed with a key that it does not have."""
+    """Add a fault for webhooks that are signed with an unknown key: LiveKit does not start with it."""
     webhook = loaded.spec.livekit.get("webhook")
     if not isinstance(webhook, dict) or not webhook.get("urls") or webhook.get("api_key") in (names := list(keys)):
         return
@@ -174,8 +174,8 @@ def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:
 
 def fingerprint(process: ProcessPlan, files: Mapping[str, str], environ: Mapping[str, str]) -> Fingerprint:
     """Digests of all that makes this process what it is: arguments, environment and the program's build; its files.
-    Raises MachineError where a variable of its environment can't be resolved; `environ` has those that they refer
-    to."""
+    Raises MachineError where a variable of its environment can't be resolved; `environ` has the variables that these
+    refer to."""
     # A file of the hub's own is written later.
     own = {variable.name: files[path] for variable in process.variables if (path := variable.path) in files}
     values = own | resolve_variables((each for each in process.variables if each.name not in own), environ)

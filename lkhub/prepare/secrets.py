@@ -1,4 +1,4 @@
-"""The secrets of a spec: what its references lead to, and the API keys.
+"""The secrets of a spec: the values of its references, and the API keys.
 
 There is one mechanism for all of them. `lkhub.spec.references` finds a reference by walking the model, it is read here,
 and its text stands in a file of the state directory (`StatePaths.secret`) where a process reads that file, or in the
@@ -22,13 +22,13 @@ from lkhub.spec.model import Spec
 from lkhub.spec.references import Reference, list_references, list_variables
 
 Secrets: TypeAlias = Mapping[Path, Secret]
-"""By their place in the spec. One that can't be read is missing."""
+"""Secrets by their place in the spec. A secret that can't be read is missing."""
 
 KEYS: Path = ("keys", "source")
 
 
 def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str]) -> Secrets:
-    """Read all of them; `folder` is the spec's. What is wrong is a fault at its place."""
+    """Read all secrets; `folder` is the spec's folder. A secret that can't be read is a fault at its place."""
     found: dict[Path, Secret] = {}
     references = list_references(loaded.spec)
     unset = _find_unset(references, environ)
@@ -46,7 +46,8 @@ def resolve_secrets(loaded: LoadedSpec, folder: str, environ: Mapping[str, str])
 
 
 def _find_unset(references: Iterable[Reference], environ: Mapping[str, str]) -> dict[Path, str]:
-    """Values of the spec that refer to several variables, with those that are not set: they are told together."""
+    """Values of the spec that refer to several variables, with the variables that are not set: one fault names them
+    all."""
     named: dict[Path, list[str]] = {}
     for reference in references:
         if isinstance(reference.source, FromEnv):
@@ -59,7 +60,7 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
     """The API keys of a spec, the current one first. What is wrong with them is a fault at `keys.source`."""
     source = loaded.spec.keys.source
     if source == "managed":
-        # Keys are made for a spec that will run.
+        # Keys are generated only for a spec without faults.
         return {} if loaded.faults else ensure_managed_keys(paths)
     given = {str(path[-1]): secret.reveal() for path, secret in secrets.items() if path[:-1] == KEYS}
     try:
@@ -71,7 +72,7 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
 
 
 def _collect_keys(source: GivenKey | KeyFile | KeyFromEnv, given: Mapping[str, str]) -> Keys:
-    """`given` has the texts of the source's references by their names; what is missing has a fault already."""
+    """`given` has the values of the source's references by their names; a missing value has a fault already."""
     match source, given:
         case GivenKey(key), {"secret": secret}:
             check_pair(key, secret)
@@ -85,7 +86,7 @@ def _collect_keys(source: GivenKey | KeyFile | KeyFromEnv, given: Mapping[str, s
 
 
 def list_referenced(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the spec refers to, as far as they are set."""
+    """The variables that the spec refers to, without those that are not set."""
     return {name: environ[name] for name in list_variables(list_references(spec)) if name in environ}
 
 

@@ -11,18 +11,19 @@ from lkhub.render.relay import describe_tls_relay
 from lkhub.spec.types import Address
 from lkhub.wire.serve_config import FORWARDED_HEADER
 
-# What a TLS handshake, and the header of a request, may take to come.
+# How long a TLS handshake, and the header of a request, may take to arrive.
 HANDSHAKE = "10s"
 
-# Open connections from one address. Behind the router of an office many people share one, with about six each.
+# Open connections from one address. Behind an office's router many people share one address, with about six connections
+# each.
 CONNECTIONS_PER_ADDRESS = 1000
 
-# Requests of one client at once, its WebSockets among them. Behind a proxy, which has one address for all, the client
-# is the one that the proxy names.
+# Requests of one client at once, its WebSockets among them. Behind a proxy, which has one address for all clients, the
+# client is the address that the proxy names.
 REQUESTS_PER_ADDRESS = 1000
 
-# What a body may take to come, besides a second for each 4 KiB of it; and for how long a client may take nothing of an
-# answer. WebSockets and streams have no end by these.
+# How long a body may take to arrive, besides a second for each 4 KiB; and for how long a client may read nothing of a
+# response. Neither ends WebSockets and streams.
 BODY = "10s"
 STALL = "30s"
 
@@ -33,25 +34,25 @@ STREAM_CLOSE_DELAY = "24h"
 # two for the service.
 _PATIENCE = {"try_duration": "5s", "try_interval": "50ms"}
 
-# When a service that took a request and says nothing is given up: it answers in milliseconds.
+# How long a service that has taken a request may stay silent: it answers in milliseconds.
 _SERVE_ANSWERS_WITHIN = "8s"
 
 # LiveKit's API takes small messages; metadata is limited to 64 KiB each (livekit-server, pkg/config/config.go).
 MAX_API_BODY = 1 << 20
 
-# Whatever clients say of where they come from, in every spelling that LiveKit or the service would believe.
+# Headers in which clients name their own address, in every spelling that LiveKit or the service would believe.
 FORWARDING_HEADERS = (
     *("CF-Connecting-IP", "True-Client-IP", "X-Real-IP", "X-Client-IP", "Forwarded", "Via", FORWARDED_HEADER),
     "X-Forwarded-*",
 )
 
-# A browser that knows it goes to HTTPS by itself.
+# A browser that knows this header uses HTTPS by itself.
 STRICT_TRANSPORT = {"Strict-Transport-Security": ["max-age=31536000"]}
 
 MEDIA_PATHS = ["/rtc", "/rtc/*", "/twirp/*", "/agent", "/agent/*", "/whip", "/whip/*"]
 
 # How a TURN client begins: with a STUN request of a method below 16 (RFC 8489, section 5; RFC 8656, section 17). No
-# HTTP request begins so.
+# HTTP request begins like this.
 STUN_START = r"^\x00[\x00-\x0f]"
 
 _Json = dict[str, Any]
@@ -81,11 +82,11 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
 
 
 def _shortened(characters: int) -> _Json:
-    """A filter that keeps the first `characters` of a field: a stranger may make it as long as a header may be."""
+    """A filter that keeps the first `characters` of a field: a client may make it as long as a header may be."""
     return {"filter": "regexp", "regexp": f"(?s)^(.{{{characters}}}).+", "value": "${1}…"}
 
 
-# Signalling URLs carry a token. What a flood of bad clients makes Caddy say is not worth a disk.
+# Signalling URLs carry a token. Messages about a flood of bad clients must not fill the disk.
 _LOG = {
     "level": "INFO",
     "writer": {"output": "stderr"},
@@ -101,25 +102,27 @@ _LOG = {
     "sampling": {"interval": 1_000_000_000, "first": 10, "thereafter": 1000},
 }
 
-# Why a request failed is told at this level where a page of ours is the answer (caddyhttp/server.go, ServeHTTP).
+# The reason why a request failed is logged at this level if the answer is a page of ours (caddyhttp/server.go,
+# ServeHTTP).
 _ERRORS = "http.log.error"
 _ERROR_LOG = {"level": "DEBUG", "include": [_ERRORS]}
 
 
 def _relay(plan: Plan) -> _Json:
-    """Who comes over TLS is relayed within the edge, which has to read each packet anyway."""
+    """Clients over TLS are relayed within the edge, which has to read each packet anyway."""
     return {"relay": describe_tls_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
 
 
 def _proxies(edge: EdgePlan) -> _Json:
-    """Each of them speaks for many clients."""
+    """Addresses of proxies, each of which speaks for many clients."""
     return {"proxies": [str(network) for network in edge.trusted_proxies]} if edge.tls.mode == "external" else {}
 
 
 def _front(edge: EdgePlan) -> _Json:
     """The one port: TLS, then TURN by its first bytes, HTTP otherwise.
 
-    caddy-l4's tls handler has no deadline of its own, so ours stands in front of it and is taken away behind it.
+    caddy-l4's tls handler has no deadline of its own, so a handler of ours sets a deadline before it, and another
+    removes the deadline after it.
     """
     streams: list[_Json] = [_turn_stream()] if edge.turn else []
     streams.append({"handle": _hand_over("hub")})
@@ -133,10 +136,11 @@ def _front(edge: EdgePlan) -> _Json:
 
 
 def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> _Json:
-    """Mode external: a port where TURN over TLS comes in past the proxy, or through it as it is.
+    """Mode external: a port where TURN over TLS arrives directly, or unchanged through the proxy.
 
-    Such a proxy says where the client is by the PROXY protocol. Nobody else may: REJECT, since under caddy-l4's other
-    policies (0.1.2, l4proxyprotocol/handler.go) a header is believed whoever sends it.
+    Such a proxy tells the client's address by the PROXY protocol. From any other address the header is refused
+    (REJECT), since under caddy-l4's other policies (0.1.2, l4proxyprotocol/handler.go) a header is believed from every
+    sender.
     """
     trusted = [str(network) for network in edge.trusted_proxies]
     handlers = [
@@ -151,7 +155,7 @@ def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> _Json:
 
 
 def _policies(edge: EdgePlan) -> list[_Json]:
-    # Who connects to an address sends no name (RFC 6066, section 3).
+    # Clients that connect to an address send no name (RFC 6066, section 3).
     return [{"alpn": ["http/1.1", "stun.turn"], "default_sni": edge.names[0]}]
 
 
@@ -187,10 +191,11 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
             "trusted_proxies_strict": 1,
         }
         return {"hub": hub}
-    servers = {"hub": hub | {"listen": ["handover/hub"]}}  # the front hands its connections over inside the process
+    # The layer-4 server hands its connections over inside the process.
+    servers = {"hub": hub | {"listen": ["handover/hub"]}}
     if edge.http:
         servers["plain"] = {**common, "listen": _listen(edge.listen, edge.http), "routes": _plain_routes(plan, edge)}
-        if edge.tls.mode == "internal":  # it has /trust from the service, and in the other modes nothing from anybody
+        if edge.tls.mode == "internal":  # /trust comes from the service, which may not answer
             servers["plain"]["errors"] = render_error_routes()
     return servers
 
@@ -198,11 +203,11 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
 def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     routes: list[_Json] = [_bounded()]
     if edge.tls.mode != "external":
-        # Nothing that a client says of its address reaches the hub; the connection itself says it.
+        # No header in which a client names its address reaches the hub; the connection itself tells the address.
         routes.append({"handle": [{"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}]})
     else:
         routes += _from_proxies_only(edge)
-    # The service looks at its requests' names itself; LiveKit does not.
+    # The service checks the Host of its requests itself; LiveKit does not.
     foreign = {"path": MEDIA_PATHS, "not": [{"host": list(edge.names)}]}
     refuse = _refuse(421, "wrong-host", "this is not the name of this hub: it was asked for {http.request.hostport}")
     routes.append({"match": [foreign], "handle": [refuse], "terminal": True})
@@ -221,7 +226,7 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
 
 
 def _refuse(status: int, code: str, message: str) -> _Json:
-    """An answer in the hub's one shape of an error, by whose code `verify` knows it from a stranger's. What Go's server
+    """An answer in the hub's one shape of an error, by whose code `verify` recognizes it as the hub's. What Go's server
     lets through as a host can't end a string of JSON (golang.org/x/net/http/httpguts, ValidHostHeader)."""
     body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
     headers = {"Content-Type": ["application/json"]}
@@ -232,15 +237,15 @@ def _is_https_for_good(edge: EdgePlan) -> bool:
     """Whether browsers may be told to use HTTPS alone for the hub's name, on all of its ports, for a year.
 
     Not in mode internal: a device that has to fetch a new root would be kept from http://NAME/trust. Not in mode
-    tailscale: the name is the machine's, with whatever else runs on it. Not on another port: 443 may be somebody
-    else's. Behind a proxy it is the proxy's to say.
+    tailscale: the name is the machine's, with whatever else runs on it. Not on another port: 443 may be another
+    program's. Behind a proxy the proxy decides.
     """
     return edge.tls.mode in ("acme", "files") and edge.port == 443
 
 
 def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
-    """Mode external: this port is the proxy's. Of what it says only X-Forwarded-* is read; the rest may be the client's
-    own, handed on."""
+    """Mode external: this port is the proxy's. Of its headers only X-Forwarded-* is read; other headers may be the
+    client's own, forwarded."""
     trusted = [str(network) for network in edge.trusted_proxies]
     text = "this port is for the proxy in front; {http.request.remote.host} is not in tls.trusted_proxies"
     refuse = {**_refuse(403, "not-from-proxy", text), "close": True}
@@ -273,7 +278,7 @@ def _to_serve(plan: Plan, more: _Json) -> _Json:
 
 
 def _secure(edge: EdgePlan) -> _Json:
-    """TLS ended one step before the server, which therefore believes itself to be plain HTTP."""
+    """TLS ends before Caddy's HTTP server, which therefore takes its requests for plain HTTP."""
     if edge.tls.mode == "external":
         # LiveKit takes the whole header for the address (pkg/service/utils.go), and Caddy would append the proxy's.
         return {"headers": {"request": {"set": {"X-Forwarded-For": ["{http.vars.client_ip}"]}}}}
@@ -290,13 +295,13 @@ def _tell_serve() -> list[_Json]:
 
 
 def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
-    """Port 80: the way to HTTPS, and the root certificate for a device that does not trust the hub yet."""
+    """Port 80: the redirect to HTTPS, and the root certificate for a device that does not trust the hub yet."""
     routes: list[_Json] = [_bounded()]
     if edge.tls.mode == "internal":
         strip = {"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}
         handlers = [strip, _to_serve(plan, {})]
         routes.append({"match": [{"path": ["/trust", "/trust/*"]}], "handle": handlers, "terminal": True})
-    # To the name that was asked for, if it is one of the hub's: whoever asks for another gets the first of them.
+    # The redirect goes to the name that was asked for if it is one of the hub's, else to the hub's first name.
     routes += [{"match": [{"host": [name]}], **_send_to(name, edge), "terminal": True} for name in edge.names]
     return [*routes, _send_to(edge.names[0], edge)]
 
@@ -323,7 +328,8 @@ def _tls(plan: Plan, edge: EdgePlan) -> _Json:
         issuers = [_acme(edge, directory) for directory in edge.tls.issuers]
     return {
         "certificates": {"automate": names},
-        # Once for what is automated, once for what is loaded (caddytls/tls.go): nobody else is asked of a certificate.
+        # Once for what is automated, once for what is loaded (caddytls/tls.go): no other server is asked about a
+        # certificate.
         "automation": {"policies": [{"subjects": names, "issuers": issuers, "disable_ocsp_stapling": True}]},
         "disable_ocsp_stapling": True,
     }
@@ -336,10 +342,10 @@ def _acme(edge: EdgePlan, directory: str) -> _Json:
     if account := edge.tls.account:
         # Caddy puts the file's content there when it loads the configuration (caddytls/acmeissuer.go, Provision).
         issuer["external_account"] = {"key_id": account.key_id, "mac_key": f"{{file.{account.key_file}}}"}
-    # Named, since they would open 443 and 80 themselves otherwise.
+    # Set explicitly, since otherwise these challenges would open 443 and 80 themselves.
     http, tls = edge.http, edge.port
     if edge.tls.mode == "external" and edge.turn:
-        http, tls = edge.port, edge.turn.listen  # the proxy hands both on
+        http, tls = edge.port, edge.turn.listen  # the proxy forwards both
     issuer["challenges"] = {
         "tls-alpn": {"alternate_port": tls},
         "http": {"alternate_port": http} if http else {"disabled": True},

@@ -1,11 +1,11 @@
-"""What the edge answers while the process behind it does not."""
+"""The edge's answers while the process behind it does not answer."""
 
 import json
 from typing import Any
 
 from lkhub.render.message_page import render_message_page
 
-# When a browser asks again, and what a program is told to wait.
+# After how many seconds a browser asks again, and how long programs are told to wait.
 AGAIN_SECONDS = 2
 
 # Caddy's own words for an upstream that can't be reached, is not there, or does not answer in time.
@@ -37,7 +37,7 @@ def _answer(body: str, media_type: str) -> dict[str, Any]:
     return {
         "handler": "static_response",
         "status_code": "{http.error.status_code}",
-        # Caddy leaves braces alone that name nothing it knows (staticresp.go, ReplaceKnown).
+        # Caddy leaves braces alone if it does not know the name in them (staticresp.go, ReplaceKnown).
         "body": body,
         "headers": headers,
     }

@@ -12,13 +12,13 @@ from lkhub.source.located import Path
 from lkhub.source.yaml import PlainYAML
 from lkhub.spec.types import Address
 
-# What stands for a credential where the file is only to be read.
+# The placeholder for a credential in a file that is only for people to read.
 _HIDDEN = Secret("***")
 
 
-# Of one message this many lines a second, and of the rest each thousandth. LiveKit logs every request to its API, also
-# without a token: unbounded, one connection makes 6 MB of log a second, and nothing else is left in it. The names with
-# `item` are the ones that count (livekit/protocol 1.50, logger/logger.go, FromZapLogger).
+# For each message this many lines a second, and of further lines every thousandth. LiveKit logs every request to its
+# API, also without a token: unbounded, one connection makes 6 MB of log a second, and nothing else is left in it. The
+# names with `item` are those that LiveKit reads (livekit/protocol 1.50, logger/logger.go, FromZapLogger).
 _LINES, _EACH = 50, 1000
 _SAMPLING = {
     "sample": True,
@@ -77,7 +77,7 @@ def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Any]]:
     if relay.tls:
         host, port = relay.tls
         told = [str(address) for address in plan.media.advertise]
-        # A name leads everywhere; from another LAN there is no way to this one's address.
+        # A name works everywhere; clients on another LAN can't reach this LAN's address.
         for each in told if host in told else [host]:
             yield {"host": as_host(each), "port": port, "protocol": "tls", **common}
 
@@ -93,7 +93,7 @@ def _render_others_turn(plan: Plan, secrets: Mapping[Path, Secret]) -> Iterator[
 
 
 def _one_of_each_family(addresses: Iterable[Address]) -> list[Address]:
-    """What node_ip takes; where there are more, the engine is told all of them by --advertise."""
+    """What node_ip takes. If there are more addresses, the engine is told all of them by --advertise."""
     firsts: dict[int, Address] = {}
     for address in addresses:
         firsts.setdefault(address.version, address)

@@ -1,4 +1,4 @@
-"""A page with one thing to say, for where the web application can't be shown. It loads nothing."""
+"""A page with a single message, for where the web application can't be shown. It loads no other file."""
 
 import re
 from html import escape
@@ -35,7 +35,7 @@ code {{ font-family: ui-monospace, monospace; }}
 
 
 def render_message_page(title: str, text: str, reload_seconds: int = 0) -> str:
-    """HTML. `text` may name commands in backticks; with `reload_seconds` the page asks for its address again."""
+    """HTML of the page. `text` may name commands in backticks; with `reload_seconds` the page reloads itself."""
     reload = f'<meta http-equiv="refresh" content="{reload_seconds}">\n' if reload_seconds else ""
     shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
     return _PAGE.format(title=escape(title), text=shown, reload=reload)

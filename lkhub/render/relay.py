@@ -1,5 +1,5 @@
-"""What the relay is told: relay.json for TURN over UDP, and within caddy.json for TURN over TLS, which is part of the
-edge. The keys are in engine/internal/relay/config.go."""
+"""The relay's configuration: relay.json for TURN over UDP, and a part of caddy.json for TURN over TLS, which the edge
+serves. The keys are in engine/internal/relay/config.go."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def describe_tls_relay(plan: Plan, relay: RelayPlan) -> dict[str, Any]:
 
 
 def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Any]:
-    """What is so whichever way clients come: it reaches media's UDP ports and nothing else."""
+    """What both have in common: the relay reaches media's UDP ports and nothing else."""
     media = plan.media
     config: dict[str, Any] = {
         "realm": plan.name,

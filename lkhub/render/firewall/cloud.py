@@ -21,7 +21,7 @@ def render_aws(table: FirewallTable) -> tuple[RenderedFile, ...]:
 
 def _aws_permission(row: FirewallRow, table: FirewallTable) -> dict[str, Any]:
     four, six = _split(row)
-    # Of letters, digits, spaces and ._-:/()#,@[]+=&;{}!$*, as EC2 demands.
+    # EC2 allows letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* here.
     told = f"lkhub {table.hub}: {row.key}"
     permission: dict[str, Any] = {
         "IpProtocol": row.protocol,

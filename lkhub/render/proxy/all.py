@@ -1,4 +1,4 @@
-"""What goes into the configuration of a proxy in front of the hub (tls.mode external), for this very spec."""
+"""The snippets for the configuration of a proxy (tls.mode external), made for this spec."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -20,14 +20,14 @@ PROXIES: Mapping[str, Callable[[ProxySite], tuple[RenderedFile, ...]]] = {
 
 
 def render_proxy(plan: Plan, edge: EdgePlan, names: Iterable[str] = PROXIES) -> tuple[RenderedFile, ...]:
-    """The files of these proxies. `edge` is the plan's, in mode external."""
+    """The files for these proxies. `edge` is the plan's edge, in mode external."""
     site = describe_site(plan, edge)
     return tuple(file for name in names for file in PROXIES[name](site))
 
 
 def describe_site(plan: Plan, edge: EdgePlan) -> ProxySite:
-    """What a proxy has to know of this hub."""
-    # Files that the spec names are for the name of TURN over TLS.
+    """What a proxy has to know about this hub."""
+    # The certificate files that the spec names are for the name of TURN over TLS.
     covers_name = bool(edge.turn and edge.tls.cert and edge.turn.host == edge.names[0])
     return ProxySite(
         hub=plan.name,

@@ -1,4 +1,4 @@
-"""Caddy: a site for a Caddyfile. Stock Caddy speaks HTTP alone, so TURN over TLS goes past it."""
+"""Caddy: a site for a Caddyfile. Stock Caddy speaks HTTP alone, so TURN over TLS does not pass through it."""
 
 from lkhub.render.files import RenderedFile
 from lkhub.render.proxy.site import ProxySite, explain_turn, fill, snippet

@@ -86,7 +86,7 @@ def _split(turn: TurnRoute) -> str:
 
 
 def _secure(site: ProxySite) -> str:
-    # Two sockets: of one for both families HAProxy would tell IPv4 clients as ::ffff:192.0.2.1.
+    # Two sockets: with one for both families, HAProxy would report IPv4 clients as ::ffff:192.0.2.1.
     addresses = [":443", ":::443 v6only"]
     if site.turn and site.turn.is_split:
         addresses = ["abns@lkhub-https accept-proxy"]

@@ -1,4 +1,4 @@
-"""What the snippets for all proxies have in common: the facts that stand in them, and how their text is made."""
+"""What the snippets for all proxies have in common: the facts in them, and how their text is made."""
 
 import string
 import textwrap
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from lkhub.render.files import RenderedFile
 
-# After what silence a proxy may cut a connection. Signalling pings every few seconds, and TURN is refreshed every few
-# minutes.
+# After how long a silence a proxy may cut a connection. Signalling pings every few seconds, and TURN is refreshed every
+# few minutes.
 SILENCE = "1h"
 
-# The same limit as at the hub, so that nothing larger is carried that far (lkhub.render.caddy, MAX_API_BODY).
+# The same limit as at the hub, so that the proxy stops larger requests already (lkhub.render.caddy, MAX_API_BODY).
 BODY_LIMIT_BYTES = 1 << 20
 
-# Where a proxy that splits port 443 by server name hands HTTPS on to itself.
+# The port at which a proxy that splits port 443 by server name forwards HTTPS to itself.
 HTTPS_BEHIND_SPLIT = 8443
 
 _SNIPPET_MODE = 0o644
@@ -24,8 +24,8 @@ _SNIPPET_MODE = 0o644
 class TurnRoute:
     """TURN over TLS: clients are told `host` and `port`; `upstream` (`host:port`) is the hub's own port for it.
 
-    `is_split`: the proxy leads them there by the name that they ask for; else they come past it. `proves_name`: the hub
-    gets the certificate of `host` itself.
+    `is_split`: the proxy forwards clients there by the server name that they ask for; otherwise they connect directly.
+    `proves_name`: the hub gets the certificate of `host` itself.
     """
 
     host: str
@@ -48,7 +48,8 @@ class ProxySite:
 
 
 class Text(string.Template):
-    """A text with `@name` to be filled in: proxies have `$`, `%` and braces for themselves."""
+    """A text with `@name` to be filled in: in configurations of proxies, `$`, `%` and braces have meanings of their
+    own."""
 
     delimiter = "@"
 
@@ -59,7 +60,7 @@ def fill(template: str, **values: object) -> str:
 
 
 def fill_yaml(template: str, **values: object) -> str:
-    """The template filled in, with its indentation: in YAML that has a meaning."""
+    """The template filled in, with its indentation: in YAML the indentation has a meaning."""
     return Text(template.strip("\n")).substitute(values)
 
 
@@ -73,7 +74,7 @@ def indent(text: str, spaces: int) -> str:
 
 
 def explain_turn(site: ProxySite, *, can_split: bool) -> str:
-    """What becomes of TURN over TLS, as a comment."""
+    """A comment that says how TURN over TLS reaches the hub."""
     turn = site.turn
     if turn is None:
         return fill(

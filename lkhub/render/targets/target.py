@@ -13,7 +13,7 @@ from lkhub.shown import printable
 @dataclass(frozen=True)
 class Forms:
     """The forms of a target, one of which may be asked for alone. `option` is how, as `--format`; `first` is the form
-    that a terminal gets where none is asked for, None: they can only be written into a folder."""
+    that a terminal gets by default; None: the forms can only be written into a folder."""
 
     option: str
     names: tuple[str, ...]
