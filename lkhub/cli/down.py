@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lkhub.supervise.ending import Ending
 
 
-# A hub whose processes don't start is given up after 30 s, and one that was taken over is asked before.
+# A hub whose processes don't start is given up after 30 s; a hub that was taken over answers earlier.
 START_SECONDS = 60.0
 
 
@@ -37,7 +37,7 @@ def down(
     if _stop(paths, "now" if now else "drain") or load_applied(paths) is not None:
         err.print("the hub is down")
     else:
-        # Not "the hub is down": the one that is meant may run.
+        # Not "the hub is down": the hub that the user means may run elsewhere.
         err.print(f"nothing to stop: {describe_unknown(paths)}")
         show_hints((ANOTHER,))
 
@@ -52,7 +52,7 @@ def restart(
     Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
-    # Imported here: `down` of a hub that runs needs none of it.
+    # Imported here: `down` of a running hub needs none of these modules.
     from lkhub.hub.gather import ask_running
 
     running = [process.name for process in ask_running(paths, StatusRequest()).processes]
@@ -64,7 +64,8 @@ def restart(
 
 
 def _stop(paths: StatePaths, how: "Ending") -> bool:
-    """Return when the hub is down: whether anything of it ran. One that is starting is waited for, and then stopped."""
+    """Return when the hub is down. Returns whether any part of it ran. A hub that is starting is waited for, and then
+    stopped."""
     waits = "the hub is starting or stopping; waiting until it can be stopped"
     request = StopRequest(drain=how == "drain")
     try:
@@ -79,8 +80,8 @@ def _stop(paths: StatePaths, how: "Ending") -> bool:
 
 
 def _stop_left(paths: StatePaths, how: "Ending") -> bool:
-    """End what an earlier supervisor left running; False where that was nothing."""
-    # Imported here: a hub that has a supervisor, which is nearly every one, needs none of it.
+    """End what an earlier supervisor left running; False where there was nothing."""
+    # Imported here: a hub that has a supervisor, as nearly all hubs have, needs none of these modules.
     import anyio
 
     from lkhub.host.lock import hold_lock
@@ -91,7 +92,7 @@ def _stop_left(paths: StatePaths, how: "Ending") -> bool:
     if not find_running(paths):
         return False
     with hold_lock(paths):
-        # Twice: what a process has started itself, as a script that is `engine`, may go on without it.
+        # Twice: programs that a process has started, such as a script that is `engine`, may outlive it.
         for _ in range(2):
             for found, ending in order_ends(find_running(paths), lambda found: found.plan, how):
                 anyio.run(end_process, found.process, ending, found.plan)

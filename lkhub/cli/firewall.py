@@ -107,7 +107,7 @@ def _name_spec(given: Path | None) -> tuple[str, ...]:
 
 
 def _gather(table: FirewallTable, paths: StatePaths, again: str) -> Found:
-    """This machine's firewalls; where no port has to be open and none was opened, nobody is asked."""
+    """This machine's firewalls. They are not read if no port has to be open and none was opened."""
     recorded = read_added(paths.firewall)
     try:
         return gather_firewalls(table.interfaces, recorded)
@@ -120,7 +120,7 @@ def _gather(table: FirewallTable, paths: StatePaths, again: str) -> Found:
 def _carry_out(change: Change, paths: StatePaths, again: str) -> None:
     before = read_added(paths.firewall)
     if change.recorded - before:
-        # Written first: what is added must be known to `revert` even if this process dies on the way.
+        # Written first: `revert` must know what is added even if this process dies before the end.
         if not Path(paths.root).exists():
             ensure_state_dir(paths.root)
         write_added(paths.firewall, before | change.recorded)

@@ -25,7 +25,7 @@ class Reach(StrEnum):
     public = "public"
 
 
-# The hub is 443/tcp and 443/udp and nothing else.
+# The hub uses 443/tcp and 443/udp and no other port.
 _SINGLE_PORT: dict[str, Any] = {"tls": {"http": "off"}, "media": {"udp": 443, "tcp": "off"}, "turn": {"udp": "off"}}
 
 

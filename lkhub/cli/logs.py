@@ -20,10 +20,10 @@ from lkhub.log_lines import Entry, read_entry
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.processes import PROCESS_NAMES
 
-# How soon `-f` shows a new line: at once, as a person sees it.
+# How soon `-f` shows a new line: for a person, at once.
 FOLLOW_SECONDS = 0.2
 
-# Of a busy media few lines tell a person something, and its lines are long: this much of each log is looked at.
+# How much of each log is read: of a busy media only few lines matter to a person, and its lines are long.
 LOOKED_AT_BYTES = 2 * 1024 * 1024
 
 _COLOURS = {"info": "", "warning": "yellow", "error": "bold red"}
@@ -66,7 +66,7 @@ def logs(
 
 
 def _list_names(paths: StatePaths) -> list[str]:
-    """Those of the processes that a hub may have, and of whatever else has a log."""
+    """The names of the processes that a hub may have, and of all others that have a log."""
     written = sorted(file.stem for file in Path(paths.logs).glob("*.log"))
     return [*PROCESS_NAMES, *(name for name in written if name not in (*PROCESS_NAMES, "hub")), "hub"]
 
@@ -79,11 +79,11 @@ class Tail:
         self.at = Path(path).stat().st_size if Path(path).exists() else 0
 
     def read_last(self, lines: int | None) -> list[str]:
-        """The last lines before the end, all that are looked at where `lines` is None."""
+        """The last lines of the log; all that are read where `lines` is None."""
         return read_tail(self.path, lines or sys.maxsize, end=self.at, limit=LOOKED_AT_BYTES)
 
     def read_new(self) -> list[str]:
-        """The whole lines that were written since."""
+        """The complete lines that were written since the last call."""
         with explain_os_errors(self.path, "read"):
             if not Path(self.path).exists():
                 return []
@@ -97,7 +97,7 @@ class Tail:
 
 
 def read_entries(name: str, lines: Iterable[str]) -> Iterator[Entry]:
-    """What lines of one log tell a person. A line without a time has that of the line before."""
+    """The entries for people from the lines of one log. A line without a time gets the time of the line before."""
     at: float | None = None
     for line in lines:
         if entry := read_entry(name, line):

@@ -1,6 +1,6 @@
 """The parser: every command, imported when it is asked for.
 
-All of them together cost half a second, and one is asked for at a time. This is click's own way to do it ("Lazily
+Importing all commands takes half a second, and only one runs at a time. This is click's own way to do it ("Lazily
 Loading Subcommands" in its documentation).
 """
 
@@ -60,7 +60,7 @@ class Commands(TyperGroup):
 
 
 def list_below(command: Any) -> dict[str, Any]:
-    """The commands of a group by their names, all of them imported; of a command, nothing."""
+    """The commands of a group by name, all imported; nothing for a command that is not a group."""
     names = command.list_commands(None) if hasattr(command, "list_commands") else ()
     return {name: command.get_command(None, name) for name in names}
 

@@ -19,12 +19,12 @@ from lkhub.prepare.hub import plan_hub, prepare_hub
 from lkhub.render.files import RenderedFile
 from lkhub.render.targets.all import TARGETS
 
-# mypy wants the members of an enum written out; these are the rows of a table.
+# mypy wants the members of an enum written out; these come from a table.
 TargetName = StrEnum("TargetName", list(TARGETS))  # type: ignore[misc]
 
 
 def _list_forms(option: str) -> str:
-    """The help of an option that asks for one form alone."""
+    """The help text of an option that selects a single form."""
     takes = {
         target.name: target.forms.names for target in TARGETS.values() if target.forms and target.forms.option == option
     }

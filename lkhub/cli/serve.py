@@ -1,7 +1,7 @@
 """`lkhub serve`: the service, as the supervisor starts it.
 
-It has a command line of its own, because it runs as long as the hub does and what the other commands import
-would stay in its memory.
+It has a command line of its own, because it runs as long as the hub does and the modules of other commands would stay
+in its memory.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ app = make_app()
 
 @app.callback()
 def _group() -> None:
-    """Makes `serve` the name of a command, as it is one among others for `lkhub`."""
+    """Makes `serve` a subcommand, as it is of `lkhub`."""
 
 
 @app.command()

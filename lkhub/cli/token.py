@@ -67,10 +67,11 @@ def token(
 
 
 def _warn_of_no_room(paths: StatePaths, room: str) -> None:
-    """A link leads into an open room where joining opens none. A hub that can't be asked says nothing of it."""
+    """Warn if the link's room is not open although joining opens no rooms. If the hub can't be asked, there is no
+    warning."""
     if require_applied(paths).auto_create:
         return
-    # Imported here: it brings an HTTP client (30 ms), which other tokens do without.
+    # Imported here: it loads an HTTP client (30 ms), which other tokens do not need.
     from lkhub.hub.rooms import open_service
 
     with contextlib.suppress(MachineError), open_service(paths) as service:

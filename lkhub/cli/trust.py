@@ -34,7 +34,7 @@ def trust(
         raise InputError("--pem and --json exclude each other")
     paths = find_hub(spec, state)
     applied = _require_own_authority(paths)
-    # Loads cryptography, which costs other commands a twentieth of a second.
+    # This loads cryptography, which takes a twentieth of a second; other commands must not pay for it.
     from lkhub.host.ca import read_root
 
     root = read_root(paths)
@@ -61,7 +61,7 @@ def trust(
 
 
 def _require_own_authority(paths: StatePaths) -> AppliedRecord:
-    """The record of what is in force, of a hub that certifies itself."""
+    """The applied record of a hub that certifies itself."""
     applied = load_applied(paths)
     if applied is None:
         raise UnwellError(
@@ -75,7 +75,7 @@ def _require_own_authority(paths: StatePaths) -> AppliedRecord:
 
 
 def _show_root(root: "Root", path: str, urls: list[str]) -> None:
-    """Aligned rows; a value of many lines has its name beside the first."""
+    """Aligned rows; a value of several lines has its name beside the first line."""
     rows = {
         "name": [root.subject],
         "good for": [f"{', '.join(root.names)}, and nothing else"],
@@ -96,7 +96,7 @@ def _show_steps(hub: str, url: str) -> None:
     show_qr(url)
     file = file_name(hub)
     out.print("On the device, open that address and follow it, or fetch the file in a terminal:\n")
-    # Over HTTPS it can't be verified yet. The fingerprint is what tells whether it is the right one.
+    # Over HTTPS the hub can't be verified yet. The fingerprint tells whether it is the right root.
     flags = "-kfo" if url.startswith("https:") else "-fo"
     out.print(f"    curl {flags} {file} {url}/root.crt")
     for guide in build_guides(hub):

@@ -50,7 +50,7 @@ def up(
         # First: a supervisor whose state directory was removed writes its keys there again, and they are not made anew.
         running = is_running(find_paths(state))
         hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
-        # The secrets among them are in the hub's files from here on.
+        # From here on, the secrets among the variables are in the hub's files.
         forget_variables(hub.environ)
         paths = hub.plan.paths
         if not running:
@@ -71,7 +71,7 @@ def up(
             wait_for_certificates(paths, progress)
         around = look_around(paths, read_sightings(paths))
         verified = None if no_verify else verify_hub(paths, around, progress=progress)
-        require_running(paths)  # else what was just seen is told of a hub that somebody has stopped
+        require_running(paths)  # otherwise this would report on a hub that was stopped meanwhile
     if json:
         show_json(read_status(paths, around=around).as_json())
     else:
@@ -94,7 +94,7 @@ def _report(outcome: Outcome) -> None:
 
 
 def _has_failed(verified: Verified | None, around: Surroundings) -> bool:
-    """Whether a path is not proved, or something keeps clients from it. Without a verification nothing was asked."""
+    """Whether a path is not proved, or clients are kept from it. False without a verification."""
     if verified is None:
         return False
     return any(path.ok is not True for path in verified.paths) or not is_well(verified, around)

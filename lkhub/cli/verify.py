@@ -125,7 +125,7 @@ def _key_from_environ() -> tuple[str, Secret]:
             hints=("export LIVEKIT_API_KEY and LIVEKIT_API_SECRET, or give --token-file",),
         )
     if looks_swapped(key, secret):
-        # A token made with them would carry the secret as its key, for the server and its log to read.
+        # A token made with swapped values would carry the secret as its key, which the server and its log could read.
         raise InputError(
             "LIVEKIT_API_KEY is as long as a secret and LIVEKIT_API_SECRET as short as a key: they look swapped",
             hints=("set LIVEKIT_API_KEY to the short one, which mostly begins with API",),
@@ -134,7 +134,7 @@ def _key_from_environ() -> tuple[str, Secret]:
 
 
 def _verify_with_tokens(url: str, file: Path, paths: tuple[ProbePath, ...]) -> tuple[PathResult, ...]:
-    """Tokens join the room that they were made for, so their paths are tried one after the other."""
+    """Given tokens all join the room that they were made for, so the paths are tried one after the other."""
     tokens = read_input(str(file)).decode(errors="replace").split()
     if len(tokens) not in (1, 2):
         raise InputError(f"{file} has {len(tokens)} tokens; one or two are needed, one a line")

@@ -25,10 +25,10 @@ MAX_BODY_BYTES = 64 * 1024
 # Media answers its health in a millisecond; one that takes longer than this is not well.
 HEALTH_SECONDS = 2.0
 
-# An identity nobody chose: long enough that two people never get the same and throw each other out.
+# A random identity: long enough that two people never get the same identity, which would end the first one's call.
 IDENTITY_BYTES = 8
 
-# Random, so that only a server which has asked this process can give the same.
+# Random, so that another server can only repeat it after it has asked this process.
 INSTANCE_BYTES = 16
 
 
@@ -41,7 +41,7 @@ class Api:
         self._instance = secrets.token_hex(INSTANCE_BYTES)
 
     async def hub(self, request: Request) -> Answered[Hub]:
-        """What the web application must know of its hub."""
+        """What the web application must know about its hub."""
         hub = Hub(
             name=self.config.name,
             version=__version__,
@@ -52,13 +52,13 @@ class Api:
         return Answered(hub)
 
     def _find_livekit(self, request: Request) -> str:
-        """Where whoever asks finds LiveKit. Through the edge it is at the page's own origin, by the name that they
-        came by: a hub with several LANs has an address in each."""
+        """The URL at which the client finds LiveKit. Through the edge this is the page's own origin, with the name that
+        the client used: a hub with several LANs has an address in each."""
         host = request.headers.get("host", "").lower()
         return f"wss://{host}" if host in self.config.authorities else self.config.livekit_url
 
     async def health(self, _: Request) -> Answered[Health]:
-        """200 while media answers, else 503. No findings: anyone may ask."""
+        """200 while media answers, else 503. The answer has no findings, since every client may ask."""
         try:
             async with local_client(HEALTH_SECONDS) as client:
                 healthy = (await client.get(self.config.media_url)).is_success
@@ -67,8 +67,8 @@ class Api:
         return Answered(Health(status="ok")) if healthy else Answered(Health(status="unavailable"), 503)
 
     async def arrival(self, request: Request) -> Answered[Arrival]:
-        """How a request got here: the address that the hub takes it to come from, and whether a proxy told it.
-        `instance` is this very process: two addresses that give the same one lead to the same hub."""
+        """How a request got here: the address that the hub takes for the client's, and whether a proxy told it.
+        `instance` identifies this process: two addresses with the same `instance` lead to the same hub."""
         client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
         said = request.headers.get(FORWARDED_HEADER)
         arrival = Arrival(instance=self._instance, client=client, forwarded=None if said is None else said == "yes")

@@ -13,12 +13,12 @@ from lkhub.errors import MachineError
 from lkhub.host.peer import find_peer
 from lkhub.state.asker import AskerRecord, write_asker
 
-# A look costs some ten milliseconds where many programs run. It is mostly the same program that asks, all day.
+# Finding the program costs about ten milliseconds where many programs run, and mostly the same program asks all day.
 LOOK_SECONDS = 10.0
 
 
 class Askers:
-    """`path` is the file of the program that asked last and listens for others; "" where it is not looked for."""
+    """`path` is the file that records the last such program; "" where programs are not looked for."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -39,4 +39,4 @@ class Askers:
             if peer and (peer.listens or (peer.pid is None and peer.service)):
                 write_asker(self._path, AskerRecord(time.time(), **vars(peer)))
         except (OSError, ValueError, LookupError, MachineError):
-            return  # it is not known, and a token is no worse for that
+            return  # the program is not known; the token is given all the same

@@ -1,7 +1,8 @@
 """Connections with bounds. Where no edge runs, browsers connect to this service itself.
 
 uvicorn has a deadline for the pause between two requests alone. A client that connects and says nothing, or half of a
-request, or does not take its answer, would keep a descriptor for ever, and shut all others out with enough of them.
+request, or does not take its answer, would keep a descriptor for ever, and with enough of them shut out all other
+clients.
 """
 
 import asyncio
@@ -15,8 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lkhub.service.places import Places, client_of, files_for, places_for
 
-# As at the edge (lkhub/render/caddy.py): what a whole request may take to come, and for how long an answer may wait for
-# its client.
+# As at the edge (lkhub/render/caddy.py): how long a whole request may take to arrive, and how long a response may wait
+# for its client.
 REQUEST_SECONDS = 10.0
 STALL_SECONDS = 30.0
 
@@ -24,16 +25,16 @@ STALL_SECONDS = 30.0
 MOST_PER_CLIENT = 1000
 MOST_OPEN = 4096
 
-# How often it is told that clients are refused, or that no connection can be taken.
+# How often the log says that clients are refused, or that no connection can be accepted.
 _TOLD_EVERY_SECONDS = 60.0
 
 
-# More than the service has to say that is well.
+# More lines than a healthy service writes.
 LOG_LINES = 20
 
 
 class FewLines(logging.Filter):
-    """At most LOG_LINES a second: uvicorn tells of each request that is none, whoever sends it."""
+    """At most LOG_LINES a second: uvicorn logs every invalid request, from every client."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,8 +76,8 @@ class RareExhaustion(logging.Filter):
 
 
 def raise_file_limit() -> int:
-    """Have as many open files as the service needs, if it may; how many it has. Most systems start programs with 1,024
-    and let them have more."""
+    """Raise the limit of open files to what the service needs, if allowed. Returns the limit. Most systems start
+    programs with 1,024 and let them have more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = files_for(MOST_OPEN)
     may_have = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -89,7 +90,7 @@ def raise_file_limit() -> int:
 
 
 def make_places(files: int) -> Places:
-    """The places that a limit of open files carries."""
+    """The places for which a limit of open files is enough."""
     return Places(places_for(files, MOST_OPEN), MOST_PER_CLIENT)
 
 
@@ -122,7 +123,7 @@ def bind_protocol(bounds: Bounds) -> type[H11Protocol]:
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection. It is ended without a word where it breaks a bound."""
+    """One connection. If it breaks a bound, it is closed without a response."""
 
     bounds: Bounds
     _place: str | None = None
@@ -159,7 +160,7 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        # The last of it may wait in a buffer that is too small for `pause_writing`.
+        # The end of a response may wait in a buffer that is too short to trigger `pause_writing`.
         self._await_reader()
 
     def pause_writing(self) -> None:

@@ -19,7 +19,7 @@ _CODES = {
 }
 
 
-# People get a page in place of it, by what they say that they accept.
+# Browsers get a page instead, recognized by their `Accept` header.
 BY_READER = {"vary": "accept"}
 
 

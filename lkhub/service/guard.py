@@ -1,7 +1,7 @@
-"""What every request must pass: the hub's own name, and no foreign page behind it.
+"""Checks for every request: it names the hub itself, and no foreign page sent it.
 
-A name that an attacker rebinds to 127.0.0.1 arrives with a foreign `Host`; a page elsewhere that posts to
-the hub arrives with a foreign `Origin`, and can't set `application/json` without asking first.
+A name that an attacker rebinds to 127.0.0.1 arrives with a foreign `Host`; a page elsewhere that posts to the hub
+arrives with a foreign `Origin`, and can't set `application/json` without a CORS preflight.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lkhub.service.errors import ApiError
 from lkhub.service.refusals import answer
 
-# What a proxy adds, besides `X-Forwarded-*`. Nothing on this machine that talks to the hub directly sends one.
+# What a proxy adds, besides `X-Forwarded-*`. No program on this machine that talks to the hub directly sends them.
 FORWARDING_HEADERS = ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip")
 
 
@@ -49,12 +49,12 @@ class HostGuard:
 
 
 def _stay_here(name: bytes, value: bytes, host: str) -> tuple[bytes, bytes]:
-    """A header; a redirect to this hub without scheme and host. The service does not know whether a browser came to
-    it by TLS, which ends at the edge or at a proxy."""
+    """A header, with scheme and host removed from a redirect to this hub. The service does not know whether a browser
+    uses TLS, which ends at the edge or at a proxy."""
     url = urlsplit(value.decode("latin-1")) if name == b"location" else None
     if url is None or url.netloc.lower() != host:
         return name, value
-    # One slash: two would make a host of what follows.
+    # One slash: after two, a browser would take the next part for a host.
     return name, urlunsplit(("", "", f"/{url.path.lstrip('/')}", url.query, url.fragment)).encode("latin-1")
 
 
@@ -70,7 +70,7 @@ def require_own_page(headers: Headers) -> None:
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
     origin, host = headers.get("origin"), headers.get("host", "").lower()
-    # `null` is what a sandboxed frame or a file sends; it is nobody's own.
+    # A sandboxed frame or a local file sends `null`, which is never the hub's own origin.
     if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
         raise ApiError(403, "this endpoint answers the hub's own pages only")
 

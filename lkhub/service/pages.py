@@ -15,7 +15,7 @@ from lkhub.service.errors import ApiError
 
 WEB = Path(__file__).parent.parent / "web"
 
-# What the build wrote beside each file, the smallest first (web/vite.config.ts).
+# The compressed forms that the build writes beside each file, the smallest first (web/vite.config.ts).
 _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 
 # A name with a digest of its content, as the build gives most of its files.
@@ -28,7 +28,8 @@ _ASK_AGAIN = "no-cache"
 
 class WholeFile(FileResponse):
     """A file that is always sent whole, as a server may do with every request for a range (RFC 9110, section 14.2). The
-    largest has half a megabyte, and Starlette answers a range also where it must not: to HEAD, and in unknown units."""
+    largest file has half a megabyte, and Starlette also answers ranges where it must not: for HEAD, and in unknown
+    units."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
@@ -36,10 +37,11 @@ class WholeFile(FileResponse):
 
 
 class BuiltFiles(StaticFiles):
-    """The files of a folder, compressed where the browser takes that. Those with a digest in their name are kept."""
+    """The files of a folder, compressed if the browser accepts it. Browsers may cache files with a digest in their
+    name."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """What the build compressed is a form of a file and has no address of its own."""
+        """A compressed form of a file has no address of its own."""
         for suffix in _ENCODINGS.values():
             if path.endswith(suffix) and super().lookup_path(path.removesuffix(suffix))[1] is not None:
                 return "", None
@@ -87,8 +89,8 @@ def send_built(request: Request, name: str, status: int = 200) -> Response:
 
 
 def _choose_encoding(path: Path, accepted: str) -> str:
-    """The encoding that is there and that the browser likes best, of several the smallest; "" for none, which is also
-    the answer to a browser that refuses everything (RFC 9110, section 12.5.3)."""
+    """The existing encoding that the browser prefers, the smallest of several; "" for no encoding, also for a browser
+    that refuses everything (RFC 9110, section 12.5.3)."""
     qualities = _read_qualities(accepted)
     best, quality_of_best = "", qualities.get("identity", 0.0)
     for name, suffix in reversed(_ENCODINGS.items()):
@@ -98,13 +100,14 @@ def _choose_encoding(path: Path, accepted: str) -> str:
     return best
 
 
-# RFC 9110, section 12.4.2. What is written otherwise counts as a refusal: what is sent can always be understood.
+# RFC 9110, section 12.4.2. Any other form counts as a refusal, so that the browser can always read what is sent.
 _QUALITY = re.compile(r"\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 _ALIASES = {"x-gzip": "gzip"}
 
 
 def _read_qualities(header: str) -> dict[str, float]:
-    """How much each encoding is wanted, from 0 (not at all) to 1. One that is named twice, by the lower."""
+    """How much each encoding is wanted, from 0 (not at all) to 1. For an encoding that is named twice, the lower
+    one."""
     found: dict[str, float] = {}
     for part in header.lower().split(","):
         name, semicolon, parameter = part.strip().partition(";")
@@ -116,7 +119,7 @@ def _read_qualities(header: str) -> dict[str, float]:
 
 
 def content_security_policy(livekit_url: str) -> str:
-    """What the pages may load and talk to: the hub, and nobody else."""
+    """What the pages may load and talk to: only the hub."""
     http_url = livekit_url.replace("ws", "http", 1)
     rules = {
         "default-src": "'self'",

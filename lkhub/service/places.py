@@ -3,7 +3,7 @@
 from collections import Counter
 from ipaddress import ip_address, ip_network
 
-# What the service keeps for files, its log, and connections that are being refused.
+# Descriptors that the service reserves for files, its log, and connections that are being refused.
 _RESERVED = 256
 
 # The client's connection, and the file that is sent to it.
@@ -25,7 +25,7 @@ class Places:
         self._sites = Counter[str]()
 
     def enter(self, client: str) -> bool:
-        """Take a place for a client, or say that it gets none."""
+        """Take a place for a client. Returns whether it got one."""
         free = self._total - self._held.total()
         site = _site_of(client)
         if free <= 0 or (not _speaks_for_many(client) and self._held[client] >= min(self._most, free)):
@@ -49,15 +49,16 @@ class Places:
 
 
 def client_of(address: str) -> str:
-    """What an address is counted under: itself, or the /64 of an IPv6 address, what one subscriber is given."""
+    """The client that an address is counted for: the address itself, or the /64 of an IPv6 address, since a subscriber
+    is given one."""
     plain = ip_address(address.partition("%")[0])
     mapped = getattr(plain, "ipv4_mapped", None) or plain
     return str(mapped) if mapped.version == 4 or mapped.is_loopback else str(ip_network((mapped, 64), strict=False))
 
 
 def _site_of(client: str) -> str:
-    """The /48 of a client that is a network of IPv6: the most that one home or office is given (RFC 6177). An address
-    is of no site: ""."""
+    """The /48 of a client that is a network of IPv6: the most that one home or office is given (RFC 6177). An IPv4
+    address belongs to no site: ""."""
     return str(ip_network(client).supernet(new_prefix=48)) if "/" in client else ""
 
 
@@ -78,7 +79,7 @@ def places_for(files: int, most: int) -> int:
 
 
 def burst_for(files: int) -> int:
-    """How many connections may be open at a time that have not been looked at yet: they come out of what is kept."""
+    """How many connections may be open before they are checked: they use the reserved descriptors."""
     return max(1, _kept(files) // 2)
 
 

@@ -10,13 +10,13 @@ from lkhub.service.pages import is_built, send_built
 
 
 async def answer_api_error(request: Request, error: Exception) -> Response:
-    """What a handler refused."""
+    """The response to a request that a handler refused."""
     assert isinstance(error, ApiError)
     return answer(request, error)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: unknown addresses, wrong methods."""
+    """The response to what Starlette itself refuses: unknown addresses, wrong methods."""
     assert isinstance(error, HTTPException)
     if error.status_code == 404 and is_built() and _is_opened_by_a_person(request):
         # The application reads its own address, and says that there is no such page.
@@ -25,7 +25,7 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
-    """Everything else. The cause is in the log, not in the answer."""
+    """The response to any other error. The cause is in the log, not in the response."""
     return answer(request, ApiError(500, "the hub could not answer this", "`lkhub logs serve` shows why"))
 
 

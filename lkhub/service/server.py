@@ -26,16 +26,16 @@ def run_service(config: ServeConfig) -> None:
     settings = uvicorn.Config(
         build_app(config),
         http=bind_protocol(Bounds(make_places(files))),
-        # asyncio accepts as many in one go, before a protocol can refuse the first of them. Out of descriptors it would
-        # accept nobody for a second (asyncio/selector_events.py, _accept_connection).
+        # asyncio accepts as many in one go, before a protocol can refuse the first of them. Without free descriptors it
+        # would accept no client for a second (asyncio/selector_events.py, _accept_connection).
         backlog=burst_for(files),
-        # A connection that became a WebSocket would be out of these bounds, and there is none.
+        # The service has no WebSockets; a connection that became a WebSocket would escape these bounds.
         ws="none",
         log_level="warning",
         log_config=None,  # uvicorn's own form has no time
-        # Paths of join links name rooms; what people call their rooms is no business of a log.
+        # Paths of join links name rooms, and names of rooms do not belong into a log.
         access_log=False,
-        # Nobody is in front of this listener, so nobody's word on the client's address counts.
+        # No proxy is before this listener, so headers that tell the client's address are ignored.
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -1,7 +1,7 @@
 """`/trust`: the root of a hub that certifies itself, and how each device is told to trust it.
 
 Served over plain HTTP as well, since a device that does not trust the root yet can't come over HTTPS; so it needs no
-script, and what it says has to be compared with what `lkhub trust` prints on the hub.
+script, and people must compare its fingerprint with the one that `lkhub trust` prints on the hub.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from lkhub.wire.serve_config import ServeConfig
 
 _PAGE = Path(__file__).with_name("trust.html")
 
-# A device's own words, in the order in which they exclude each other: Android says Linux too.
+# Words that devices use for themselves. The order matters: Android says Linux, too.
 _DEVICES = (
     ("iPhone", "ios"),
     ("iPad", "ios"),
@@ -38,7 +38,7 @@ _DEVICES = (
 
 @dataclass(frozen=True)
 class _Root:
-    """The root as it is now: another one is served as soon as it is there."""
+    """The current root: a new one is served as soon as it is there."""
 
     pem: str
     der: bytes
@@ -64,7 +64,7 @@ class Trust:
         ]
 
     async def page(self, request: Request) -> Response:
-        """The fingerprint, the files, and the steps; those of the device that asks are open."""
+        """The fingerprint, the files, and the steps; the steps for the device that asks are unfolded."""
         root = self._load()
         agent = request.headers.get("user-agent", "")
         device = next((key for word, key in _DEVICES if word in agent), "")
@@ -78,7 +78,8 @@ class Trust:
         return Response(text, media_type="text/html", headers={"cache-control": "no-cache"})
 
     async def style(self, request: Request) -> Response:
-        """The look of the page, by the front end's style sheets. The edge leads nothing but /trust here without TLS."""
+        """The look of the page, by the front end's style sheets. Without TLS the edge forwards nothing but /trust to
+        the service."""
         return send_built(request, "trust.css")
 
     async def certificate(self, _: Request) -> Response:
@@ -86,7 +87,7 @@ class Trust:
         return self._send(self._load().pem.encode(), "application/x-x509-ca-cert", "crt")
 
     async def pem(self, _: Request) -> Response:
-        """The same, for who does not want it installed but kept."""
+        """The same file, to be saved instead of installed."""
         return self._send(self._load().pem.encode(), "application/x-pem-file", "pem")
 
     async def profile(self, _: Request) -> Response:
@@ -95,8 +96,8 @@ class Trust:
         return self._send(body, "application/x-apple-aspen-config", "mobileconfig")
 
     def _find_home(self, host: str) -> str:
-        """Where the web application is, over TLS: at the address that the device came by, which is the one that it
-        reaches, else at the hub's own."""
+        """The web application's URL over TLS: at the address that the device used, since it reaches that one, else at
+        the hub's own name."""
         origin = urlsplit(self.config.livekit_url)._replace(scheme="https")
         port = f":{origin.port}" if origin.port else ""
         known = {urlsplit(f"//{authority}").hostname for authority in self.config.authorities}
@@ -119,8 +120,8 @@ class Trust:
 def build_profile(hub: str, der: bytes) -> bytes:
     """A configuration profile for iOS, iPadOS and macOS with this root in it.
 
-    Its identity follows from the certificate: installing it twice leaves one, and a new root does not take the place
-    of another hub's.
+    Its identity is derived from the certificate: installing it twice leaves one profile, and a new root does not
+    replace another hub's.
     """
     fingerprint = hashlib.sha256(der).hexdigest()
     identifier = f"lkhub.root.{fingerprint[:16]}"

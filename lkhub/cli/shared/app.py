@@ -9,7 +9,7 @@ def make_app(**settings: Any) -> typer.Typer:
     """A parser; `settings` are typer's own."""
     return typer.Typer(
         add_completion=False,
-        # Boxes break what is copied, and keep the line breaks of docstrings.
+        # Boxes spoil copied text, and keep the line breaks of docstrings.
         rich_markup_mode=None,
         # A traceback with local variables would print secrets.
         pretty_exceptions_enable=False,

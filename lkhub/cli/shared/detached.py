@@ -27,7 +27,7 @@ from lkhub.wire.control import Outcome
 def start_detached(hub: PreparedHub, progress: Progress) -> None:
     """Start the supervisor and return when the hub is up. Raises the HubError with which it ended.
 
-    A fork, not a new program: all that it needs is loaded already, which saves a third of a second.
+    This forks instead of starting a new program: all modules are loaded already, which saves a third of a second.
     """
     paths = hub.plan.paths
     ensure_private_dir(paths.logs)
@@ -53,16 +53,16 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
 
 
 def _await_answer(reader: int, pid: int) -> None:
-    """Return when the supervisor tells how its start went, or has ended. UnresponsiveError where a signal has stopped
-    it: that may be for ever."""
+    """Return when the supervisor has reported its start, or has ended. Raises UnresponsiveError where a signal has
+    stopped it, possibly for ever."""
     while not select.select([reader], [], [], SILENCE_SECONDS)[0]:
         if is_stopped(pid):
             raise UnresponsiveError(pid)
 
 
 def _leave_caller(log: int) -> None:
-    """Be in a session of our own, with the log for everything that is said, and let go of the caller's files: a hub
-    would hold the lock of a script for as long as it is up, and keep the reader of a pipe waiting."""
+    """Be in a session of our own, with all output in the log, and close the caller's files: a hub would hold the lock
+    of a script for as long as it is up, and keep the reader of a pipe waiting."""
     os.setsid()
     _close_inherited()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -76,13 +76,13 @@ def _close_inherited() -> None:
     # What this program has opened itself is not inheritable (PEP 446), what it was started with is.
     with contextlib.suppress(OSError):  # where there is no /dev/fd
         for fd in map(int, os.listdir("/dev/fd")):
-            with contextlib.suppress(OSError):  # the one of the listing is closed by now
+            with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
                 if fd > 2 and os.get_inheritable(fd):
                     os.close(fd)
 
 
 def _run(hub: PreparedHub, writer: int) -> NoReturn:
-    """The supervisor's process: tell once by `writer` how the start went, and run until the hub is stopped."""
+    """The supervisor's process: report the start once through `writer`, and run until the hub is stopped."""
 
     def write(text: str) -> None:
         err.print(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {text}")
@@ -91,7 +91,7 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
 
     async def ready(_: Supervisor, outcome: Outcome | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")
-        with contextlib.suppress(OSError):  # the command has gone, and what it has taken over may carry calls
+        with contextlib.suppress(OSError):  # the command has ended; adopted processes may carry calls
             os.write(writer, b"{}")
         os.close(writer)
 
@@ -101,13 +101,13 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
     except HubError as error:
         code = error.exit_code
         say(error.message)
-        with contextlib.suppress(OSError):  # it was up, and nobody waits for the answer any more
+        with contextlib.suppress(OSError):  # the hub was up, and the command no longer waits for the report
             os.write(writer, json.dumps(pack_error(error)).encode())
     except BaseException as error:
         code = EXIT_BUG
         show_bug(error)
     finally:
-        # Not a return: what is above us on the stack belongs to the process that was forked.
+        # Not a return: the callers on the stack belong to the parent process.
         sys.stderr.flush()
         os._exit(code)
 

@@ -11,7 +11,8 @@ from lkhub.errors import EXIT_BUG, HubError, flatten
 def run(command: Callable[[], object]) -> None:
     """Run a command line and exit."""
     _open_closed_streams()
-    # What shows an error is imported when there is one: the service comes through here and carries what is imported.
+    # Modules that show errors are imported only for an error: the service runs through here too, and would keep them in
+    # memory.
     try:
         command()
     except HubError as error:
@@ -22,7 +23,7 @@ def run(command: Callable[[], object]) -> None:
         show_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone (`lkhub logs | head`); there is nobody left to tell.
+        # The program that read our output has ended (`lkhub logs | head`), so there is nothing to report to.
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
@@ -31,8 +32,8 @@ def run(command: Callable[[], object]) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Lead standard streams that were closed when we were started, as by `2>&-`, to nowhere. What is opened next would
-    take their places, and what we say would fail."""
+    """Open /dev/null for standard streams that were closed when we were started, as by `2>&-`. Otherwise the next files
+    that are opened would take their descriptors, and our output would fail."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -43,8 +44,8 @@ def _open_closed_streams() -> None:
 
 
 def show_bug(error: BaseException) -> None:
-    """Say where in lkhub it was, of every error of a group, without what it says: that may hold a secret. What the user
-    can be told stands before it."""
+    """Show where in lkhub each error of a group was raised, but not its text, which may hold a secret. Errors that the
+    user can be told come first."""
     from lkhub.cli.shared.show import err, show_error
 
     group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])

@@ -19,7 +19,8 @@ MAX_PORTS = 32
 
 
 def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: bool, json: bool) -> None:
-    """Ask the router for the table's ports. Exits 1 where it grants them and can't be reached itself."""
+    """Ask the router for the table's ports. Exits 1 where the router grants them but can't be reached from the internet
+    itself."""
     wanted = _list_wanted(table, plan)
     if dry_run:
         texts = [f"{port}/{protocol}" for protocol, port, _ in wanted]
@@ -70,11 +71,11 @@ def _is_behind_nat(plan: Plan) -> bool:
 
 
 def unmap_router(paths: StatePaths, *, dry_run: bool, json: bool) -> None:
-    """Give back what the router was asked for."""
+    """Remove the mappings that the router was asked for."""
     record = read_router(paths)
     if record and not dry_run:
         with hold_router(paths, wait=True):
-            # As it is now: the hub may just have renewed it.
+            # The current record: the hub may just have renewed the mappings.
             record = read_router(paths)
             if record:
                 anyio.run(unmap_ports, record)

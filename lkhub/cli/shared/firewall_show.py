@@ -14,7 +14,7 @@ _MARKS = {True: ("open", "green"), False: ("CLOSED", "bold red"), None: ("unknow
 
 
 def show_commands(commands: Iterable[Command], json: bool) -> None:
-    """What would be run."""
+    """Show the commands that would run."""
     texts = [str(command) for command in commands]
     if json:
         show_json({"commands": texts})
@@ -47,7 +47,7 @@ def show_verdicts(table: FirewallTable, firewalls: tuple[str, ...], verdicts: tu
 
 
 def show_router(record: RouterRecord) -> None:
-    """The mappings, until when, and whether they can be of use."""
+    """Show the mappings, until when they last, and whether they can work."""
     out.print(f"router: {record.gateway}, by {record.means}; its own address is {record.outside}")
     for mapping in record.mappings:
         until = "for good"

@@ -19,12 +19,12 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
 
-# A status line that is older than this is a lie; one that changes faster can't be read.
+# An older status line would be wrong; a line that changes faster can't be read.
 REFRESH_SECONDS = 1.0
 
 
 def describe_start(hub: PreparedHub) -> str:
-    """The step that begins the processes of a hub."""
+    """The text of the step that starts the processes of a hub."""
     return f"starting {', '.join(process.name for process in hub.plan.processes)}"
 
 
@@ -41,7 +41,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
         progress.clear()
         if supervisor.stopping:
-            return  # nothing is told of a hub that is not there any more
+            return  # the hub is gone, so there is nothing to report
         if json:
             show_json(read_status(paths, around=around).as_json())
         else:
@@ -49,10 +49,10 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
             show_summary(hub.plan, verified, around, link=link, pending=pending)
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
-        # The hub is up, and people may be in a call: nothing that is only told may end it.
+        # The hub is up, and people may be in a call: a failure to report must not end it.
         try:
-            # In a thread, all of it: it asks this very supervisor, which answers in this loop. A hub that is stopped
-            # does not wait for it.
+            # All of it runs in a thread, since it asks this supervisor, which answers in this loop. A hub that is being
+            # stopped does not wait for it.
             await anyio.to_thread.run_sync(tell, supervisor, outcome, abandon_on_cancel=True)
         except HubError as error:
             progress.clear()
@@ -71,10 +71,11 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
 
 
 async def _show_live(supervisor: Supervisor) -> None:
-    """Keep one line at the bottom of the terminal up to date. Elsewhere: nothing, lines are printed as they come."""
+    """Keep one line at the bottom of the terminal up to date. Without a terminal this does nothing: lines are printed
+    as they come."""
     if not is_screen(err):
         return
-    # A terminal that is gone ends the line, and not the hub.
+    # If the terminal is closed, the status line ends, and the hub goes on.
     with contextlib.suppress(OSError), Live(console=err, auto_refresh=False, transient=True) as live:
         while True:
             live.update(_describe(supervisor), refresh=True)

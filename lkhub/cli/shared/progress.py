@@ -20,7 +20,7 @@ class Progress:
         self.clear()
 
     def tell(self, step: str, detail: str = "") -> None:
-        """Show the step that begins now. `detail` may change while it goes on, and is for terminals alone."""
+        """Show the step that begins now. `detail` may change during the step, and is shown on terminals alone."""
         if not is_screen(err):
             if step != self._step:
                 err.print(f"{step} …")
@@ -34,12 +34,12 @@ class Progress:
         self._step = step
 
     def warn(self, text: str) -> None:
-        """Say something that stays, in place of the line."""
+        """Print a warning that stays, in place of the line."""
         self.clear()
         say(text, "warning", "yellow")
 
     def clear(self) -> None:
-        """Take the line away. The next step shows it again."""
+        """Remove the line. The next step shows it again."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from lkhub.hub.status import Verified
     from lkhub.plan.model import Sightings
 
-# Never wrapped or coloured by guess: what is piped must arrive as it is.
+# Never wrapped or coloured by a guess: piped output must arrive unchanged.
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def is_screen(console: Console) -> bool:
-    """Whether a line can be drawn over an earlier one. To rich a log is a terminal, too, where FORCE_COLOR is set."""
+    """Whether a line can be drawn over an earlier one. With FORCE_COLOR, rich takes even a log for a terminal."""
     return console.is_terminal and console.file.isatty()
 
 
@@ -72,7 +72,7 @@ def _wrap(line: str, width: int) -> list[str]:
     return [part.replace(_NO_BREAK, " ") for part in words.wrap(kept)] or [""]
 
 
-# Stands for a space within a command, where a line must not end: what is copied must be what is typed.
+# Stands for a space within a command, where a line must not break, so that a copied command is complete.
 _NO_BREAK = "\0"
 
 
@@ -125,13 +125,14 @@ def describe_outside(result: "PathResult", outside: "Sightings") -> str:
 
 
 def show_detour(verified: "Verified") -> None:
-    """Of names that the calls did not go where they lead."""
+    """Show the names whose calls did not go where the names lead."""
     if verified.note:
         say(f"the calls went {verified.note}", "note", "cyan")
 
 
 def show_unseen(verified: "Verified", url: str) -> None:
-    """What to do about paths that no client on another machine has used, or none that proves the way in."""
+    """Say what to do about paths that no client on another machine has used, or whose uses do not prove that clients
+    get in."""
     shown = {result.path: verified.outside[result.path] for result in verified.paths if result.path in verified.outside}
     asking = f"`lkhub verify --url {url}` on another machine, with the key of `lkhub env`"
     if None in shown.values():
@@ -159,8 +160,8 @@ def lasting(since: float) -> str:
 
 
 def show_findings(findings: Iterable["Folded"]) -> None:
-    """Findings with cause and fix, on stderr, and below each a line for what follows from it. One that nothing can be
-    done about is a note."""
+    """Findings with cause and fix, on stderr, and below each a line for what follows from it. A finding without a fix
+    is shown as a note."""
     for folded in findings:
         finding = folded.finding
         if finding.is_note:
@@ -196,7 +197,8 @@ _HALVES = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
 
 
 def show_qr(text: str, *, below: int = 0) -> bool:
-    """Draw a QR code on stdout where that is a terminal with room for it and `below` more lines; whether it was."""
+    """Draw a QR code on stdout if that is a terminal with room for it and `below` more lines. Returns whether it was
+    drawn."""
     if not out.is_terminal:
         return False
     lines = draw_qr(text)

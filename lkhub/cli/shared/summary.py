@@ -1,4 +1,4 @@
-"""What `lkhub up` ends with: what a person should know, a QR code, and last the few lines that they need."""
+"""The last output of `lkhub up`: findings, a QR code, and at the end the few lines that everybody needs."""
 
 import sys
 
@@ -37,10 +37,10 @@ def show_summary(
     24 rows; the QR code stands above them.
     """
     verified = verified or Verified(0.0, ())
-    # Of what is in force: a change that waits may have other addresses.
+    # The addresses of the spec in force: a pending change may have others.
     applied = require_applied(plan.paths)
     urls = applied.urls
-    # Such as a new root, which is not the hub's before the change is made.
+    # Such as a new root, which the hub has only after the change is made.
     about = "of the change that waits: " if pending else ""
     for note in plan.notes:
         say(f"{about}{note.sentence}", "note", "cyan")
@@ -48,7 +48,7 @@ def show_summary(
         say(f"{about}{warning.sentence}", "warning", "yellow")
     show_unseen(verified, urls.livekit)
     show_detour(verified)
-    # A command that is typed without it is about the hub of another state directory.
+    # A command without these options is about the hub of another state directory.
     here = name_state(plan.paths)
     findings = find_in_calls(verified, read_called(plan.paths), around, here)
     show_findings(fold(findings))
