@@ -27,7 +27,8 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An engine that writes its environment down; where."""
     program = tmp_path / "engine"
-    program.write_text(f'#!/bin/sh\nenv > {tmp_path}/environ\necho \'{{"messages": [], "address": "192.0.2.1"}}\'\n')
+    answer = '{"ok": true, "messages": [], "address": "192.0.2.1"}'
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environ\necho '{answer}'\n")
     program.chmod(0o700)
     for module in (engine, router, verify):
         monkeypatch.setattr(module, "bundled_engine", lambda: str(program))
