@@ -14,7 +14,7 @@ import (
 
 // Where alone an upstream may be imported: a bump of it should be read in one place. unsafe is an upstream here: what
 // reaches around a type breaks with a bump without a word from the compiler.
-var homes = map[string][]string{
+var importers = map[string][]string{
 	"github.com/livekit/livekit-server": {"internal/sfu"},
 	"github.com/pion/turn":              {"internal/relay", "internal/load/flow.go", "internal/turntest"},
 	"github.com/caddyserver":            {"internal/edge"},
@@ -49,12 +49,12 @@ const own = "lkhub/engine/"
 // isForTests says whether a package is imported by tests alone.
 func isForTests(imported string) bool { return strings.HasSuffix(imported, "test") }
 
-func TestUpstreamsAreImportedInTheirHomes(t *testing.T) {
+func TestUpstreamsAreImportedInOnePlace(t *testing.T) {
 	eachImport(t, func(file, imported string) {
-		for upstream, places := range homes {
-			isHome := func(place string) bool { return isBelow(file, place) }
-			if isBelow(imported, upstream) && !slices.ContainsFunc(places, isHome) {
-				t.Errorf("%s imports %s; only %s may", file, imported, strings.Join(places, ", "))
+		for upstream, allowed := range importers {
+			isAllowed := func(place string) bool { return isBelow(file, place) }
+			if isBelow(imported, upstream) && !slices.ContainsFunc(allowed, isAllowed) {
+				t.Errorf("%s imports %s; only %s may", file, imported, strings.Join(allowed, ", "))
 			}
 		}
 	})

@@ -16,7 +16,7 @@ func client(i int) netip.Prefix {
 	return ClientOfIP(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
 }
 
-// fill enters as often as the counter lets a client.
+// fill calls Enter until the counter refuses the client.
 func fill(c *Counter, who netip.Prefix, most int) (got int) {
 	for c.Enter(who, most) {
 		got++
@@ -38,7 +38,7 @@ func TestOneClientLeavesAsMuchAsItTakes(t *testing.T) {
 	}
 }
 
-// A site of IPv6 has thousands of networks, each of which is a client.
+// One IPv6 site has thousands of networks, and each of them is a client.
 func TestOneSiteGetsHalfHoweverManyNetworksItHas(t *testing.T) {
 	network := func(site, number int) netip.Prefix {
 		return ClientOfIP(netip.MustParseAddr(fmt.Sprintf("2001:db8:%x:%x::1", site, number)))
@@ -73,8 +73,8 @@ func TestOneSiteGetsHalfHoweverManyNetworksItHas(t *testing.T) {
 	}
 }
 
-// 50 people behind one router, each with two connections on each of two interfaces, at the smallest limit of
-// descriptors that systems come with beyond 1,024.
+// 50 people behind one router, each with two connections on each of two interfaces. The limit of descriptors is the
+// smallest above 1,024 that systems come with.
 func TestAnOfficeFits(t *testing.T) {
 	c := New(forFiles(2048, 2, 32768))
 	if got := fill(c, client(1), 1000); got < 50*2*2 {
@@ -152,7 +152,7 @@ func TestAClientIsNamedByItsAddressOrNetwork(t *testing.T) {
 	}
 }
 
-// from is a connection of this address.
+// from is a connection from this address.
 type from struct {
 	net.Conn
 	addr address
@@ -160,7 +160,7 @@ type from struct {
 
 func (f from) RemoteAddr() net.Addr { return f.addr }
 
-// arriving gives these connections, and is closed then.
+// arriving accepts these connections, and is closed after the last.
 type arriving struct {
 	net.Listener
 	conns []net.Conn
@@ -175,8 +175,8 @@ func (a *arriving) Accept() (net.Conn, error) {
 	return conn, nil
 }
 
-// What a client may hold is asked by its own address, as a proxy is named by, and not by the network that it is counted
-// under: a neighbour in that network is another.
+// Most is called with the client's own address, by which a proxy is named, and not with the network that the client is
+// counted under: a neighbour of the proxy in that network is another client.
 func TestMostIsAskedByTheAddressItself(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.1:1000":              "192.0.2.1",
@@ -202,7 +202,7 @@ func TestMostIsAskedByTheAddressItself(t *testing.T) {
 	}
 }
 
-// failing gives errors before each connection.
+// failing returns errors before each connection.
 type failing struct {
 	net.Listener
 	errs []error

@@ -1,5 +1,5 @@
-// Package connlimit counts the connections of each client, and keeps any one of them, and running out of descriptors, from
-// shutting the others out.
+// Package connlimit counts the connections of each client. It keeps one client, or a lack of descriptors, from shutting
+// out the other clients.
 package connlimit
 
 import (
@@ -12,34 +12,34 @@ import (
 	"time"
 )
 
-// Exempt is the cap of a client that speaks for many, as a proxy does: it gets what is free.
+// Exempt is the cap of a client that stands for many others, such as a proxy: it may take whatever is free.
 const Exempt = -1
 
-// Counter gives out places. One more is given to a client that holds fewer than are still free: alone it gets half of
-// all, two get a third each, and there is always one left for another client. The clients of one IPv6 site together get no
-// more than that either. No connection is ended for that.
+// Counter has a number of places for connections. A client gets another place if it holds fewer than are still free. So
+// a single client gets half of all places, two clients get a third each, and one place is always left for another
+// client. The clients of one IPv6 site together get no more than one client does. No connection is ended to make room.
 type Counter struct {
 	total int
 
 	mu      sync.Mutex
-	held    map[netip.Prefix]int // by client
-	sites   map[netip.Prefix]int // by site
+	held    map[netip.Prefix]int // places held by each client
+	sites   map[netip.Prefix]int // places held by each IPv6 site
 	taken   int
 	refused int64
 	refusal *Refusal
 	failure *Failure
 }
 
-// Report is what a Counter tells.
+// Report is the state of a Counter.
 type Report struct {
 	Open    int      `json:"open"`
 	Limit   int      `json:"limit"`
 	Refused int64    `json:"refused"` // since the start
-	Refusal *Refusal `json:"refusal"` // the last one; of its minute that of the client which held most
-	Failure *Failure `json:"failure"` // the last time that the system gave no connection
+	Refusal *Refusal `json:"refusal"` // the last refusal; within the same minute, the refusal of the client that held the most
+	Failure *Failure `json:"failure"` // the last time that the system could not accept a connection
 }
 
-// Refusal is of a client that held as much as it may, or of one for which no place was left.
+// Refusal is one refused connection: the client held as many as it may, or no place was left.
 type Refusal struct {
 	At     float64 `json:"at"` // seconds since 1970
 	Client string  `json:"client"`
@@ -53,13 +53,13 @@ type Failure struct {
 	Error string  `json:"error"`
 }
 
-// New makes a Counter of so many places.
+// New makes a Counter with this many places.
 func New(total int) *Counter {
 	return &Counter{total: total, held: map[netip.Prefix]int{}, sites: map[netip.Prefix]int{}}
 }
 
-// ForFiles is how many connections the process's limit of descriptors carries at `each` of them for one, with a share
-// kept for all else; at most `most`. Go has raised the soft limit to the hard one by now.
+// ForFiles is how many connections the process's limit of descriptors allows, if each takes `each` descriptors: at most
+// `most`. Some descriptors are kept for all else. Go has already raised the soft limit to the hard one.
 func ForFiles(each, most int) int {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
@@ -68,7 +68,8 @@ func ForFiles(each, most int) int {
 	return forFiles(files.Cur, each, most)
 }
 
-// reserved descriptors are for certificates, logs, control, media's own sockets, and connections that are being refused.
+// reserved is the number of descriptors for certificates, logs, the control socket, media's own sockets, and
+// connections that are being refused.
 const reserved = 256
 
 func forFiles(files uint64, each, most int) int {
@@ -79,7 +80,7 @@ func forFiles(files uint64, each, most int) int {
 	return max(1, (int(files)-kept)/each)
 }
 
-// Enter takes a place for a client that may hold `most`, or says that it gets none. Leave gives it back.
+// Enter takes a place for a client that may hold `most`, or returns false. Leave gives the place back.
 func (c *Counter) Enter(client netip.Prefix, most int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +102,7 @@ func (c *Counter) Enter(client netip.Prefix, most int) bool {
 	return true
 }
 
-// refuse wants c.mu.
+// refuse needs c.mu.
 func (c *Counter) refuse(client netip.Prefix, held int, full bool) {
 	c.refused++
 	now := seconds(time.Now())
@@ -110,7 +111,7 @@ func (c *Counter) refuse(client netip.Prefix, held int, full bool) {
 	}
 }
 
-// Leave gives a place back.
+// Leave gives one place back.
 func (c *Counter) Leave(client netip.Prefix) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,28 +122,28 @@ func (c *Counter) Leave(client netip.Prefix) {
 	}
 }
 
-// Release counts one less, and forgets what holds none.
+// Release lowers a count by one, and deletes it at zero.
 func Release(held map[netip.Prefix]int, of netip.Prefix) {
 	if held[of]--; held[of] == 0 {
 		delete(held, of)
 	}
 }
 
-// Report tells how it stands.
+// Report returns the present state.
 func (c *Counter) Report() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Report{c.taken, c.total, c.refused, c.refusal, c.failure}
 }
 
-// Clients are those that hold a place, for tests.
+// Clients returns the clients that hold places, for tests.
 func (c *Counter) Clients() []netip.Prefix {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Collect(maps.Keys(c.held))
 }
 
-// noteFailure says whether there was none for a while.
+// noteFailure says whether this is the first failure for a while.
 func (c *Counter) noteFailure(err error) (isNews bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,11 +152,11 @@ func (c *Counter) noteFailure(err error) (isNews bool) {
 	return before == nil || c.failure.At-before.At > quiet.Seconds()
 }
 
-// ClientOf is the client that an address counts as: an IPv4 address or an IPv6 /64, what one subscriber is given. What is
-// no IP address, which only a test has, counts as one client.
+// ClientOf is the client that an address counts as: an IPv4 address, or an IPv6 /64, which is what one subscriber is
+// given. All addresses that are not IP addresses, which only tests have, count as one client.
 func ClientOf(addr net.Addr) netip.Prefix { return ClientOfIP(ipOf(addr)) }
 
-// ClientOfIP is ClientOf without a port.
+// ClientOfIP is ClientOf for an address without a port.
 func ClientOfIP(ip netip.Addr) netip.Prefix {
 	ip = plain(ip)
 	bits := 32
@@ -166,11 +167,11 @@ func ClientOfIP(ip netip.Addr) netip.Prefix {
 	return prefix
 }
 
-// siteBits of an IPv6 address are the most that one home or office is given (RFC 6177): 65,536 networks, each of which
-// counts as a client.
+// siteBits is the prefix length of the largest network that one home or office is given (RFC 6177). It has 65,536
+// networks, each of which counts as a client.
 const siteBits = 48
 
-// SiteOf is the site of a client that is a network of IPv6; an IPv4 address is of none.
+// SiteOf is the site of an IPv6 client. An IPv4 address has no site.
 func SiteOf(client netip.Prefix) (site netip.Prefix, isOfSite bool) {
 	if !client.Addr().Is6() || client.Bits() < siteBits {
 		return netip.Prefix{}, false
@@ -179,13 +180,13 @@ func SiteOf(client netip.Prefix) (site netip.Prefix, isOfSite bool) {
 	return site, err == nil
 }
 
-// ipOf is the address alone; the zero Addr for what is none.
+// ipOf is the IP address of addr, or the zero Addr if addr has none.
 func ipOf(addr net.Addr) netip.Addr {
 	port, _ := netip.ParseAddrPort(addr.String())
 	return plain(port.Addr())
 }
 
-// plain is an address as networks are written: a netip.Prefix contains neither a mapped IPv4 address nor one with a zone.
+// plain is the address without a zone, and IPv4 if it was mapped: a netip.Prefix contains no other form.
 func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
 // Name is a client as people know it: its address, or the network that it is counted under.

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// pause is how long to wait after Accept failed; descriptors come back as connections end.
+// pause is how long to wait after Accept has failed. Descriptors become free as connections end.
 const pause = 50 * time.Millisecond
 
-// quiet is for how long errors that follow each other are told once.
+// quiet is how long no further error is reported after the last one.
 const quiet = 10 * time.Second
 
 // Listener is a listener whose Accept fails only when it is closed. A connection that gets no place is closed at once.
@@ -19,14 +19,14 @@ type Listener struct {
 	net.Listener
 	// Counter may be shared by several listeners.
 	Counter *Counter
-	// Most is what the client of this address may hold. It is the address itself, and not the network that the client is
-	// counted under: a proxy has one address, and its neighbours are not it.
+	// Most returns how many places the client with this address may hold. It gets the address itself, and not the
+	// network that the client is counted under: a proxy has one address, and its neighbours are other clients.
 	Most func(netip.Addr) int
-	// Failed hears of errors of the system.
+	// Failed is called with errors of the system.
 	Failed func(error)
 }
 
-// Accept waits for a connection that gets a place, whatever happens.
+// Accept waits until a connection gets a place, through all errors.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -34,7 +34,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if err != nil {
-			// Running out of descriptors is one of them, and it passes.
+			// A lack of descriptors is one of these errors, and it passes.
 			if l.Counter.noteFailure(err) {
 				l.Failed(err)
 			}
@@ -51,7 +51,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// placed holds its place until it is closed.
+// placed is a connection that holds a place until it is closed.
 type placed struct {
 	net.Conn
 	counter *Counter

@@ -10,13 +10,13 @@ import (
 	"lkhub/engine/internal/udpbatch"
 )
 
-// Conn is a UDP socket whose checks are recorded.
+// Conn is a UDP socket whose ICE checks are recorded.
 type Conn struct {
 	udpbatch.Socket
 	record *Record
 }
 
-// Watch returns a socket that notes in record what it sends and receives.
+// Watch returns a socket that records the ICE checks that it sends and receives.
 func Watch(conn udpbatch.Socket, record *Record) Conn { return Conn{conn, record} }
 
 // ReadFrom reads one packet.
@@ -51,13 +51,13 @@ func (c Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return c.Socket.WriteToAddrPort(b, to)
 }
 
-// Net opens sockets that are watched, where each call has sockets of its own.
+// Net opens watched sockets, for a media server in which each call has its own sockets.
 type Net struct {
 	transport.Net
 	Record *Record
 }
 
-// ListenUDP opens a socket, and watches it unless it is one for mDNS: no client sends there, and pion's reader of mDNS
+// ListenUDP opens a socket and watches it, except a socket for mDNS: no client sends there, and pion's mDNS reader
 // needs the plain socket.
 func (n Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, local)

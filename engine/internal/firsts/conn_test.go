@@ -29,8 +29,8 @@ func listen(t *testing.T) *net.UDPConn {
 
 func endOf(conn net.PacketConn) netip.AddrPort { return conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
-// Whichever way pion reads and writes, what passes is taken down, and arrives.
-func TestWatchedSocketsTakeDownWhoIsFirst(t *testing.T) {
+// All of pion's ways to read and write are recorded, and the packets arrive.
+func TestWatchedSocketsRecordWhichEndIsFirst(t *testing.T) {
 	opener, err := stdnet.NewNet()
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestWatchedSocketsTakeDownWhoIsFirst(t *testing.T) {
 	}
 }
 
-// The reader of mDNS, golang.org/x/net's ipv4.PacketConn, takes a *net.UDPConn alone.
+// The mDNS reader, golang.org/x/net's ipv4.PacketConn, accepts only a *net.UDPConn.
 func TestSocketForMulticastIsLeftAlone(t *testing.T) {
 	opener, err := stdnet.NewNet()
 	if err != nil {
@@ -106,7 +106,7 @@ func TestSocketForMulticastIsLeftAlone(t *testing.T) {
 	}
 }
 
-// pion goes by these where it can: without them each packet costs an allocation.
+// pion uses these interfaces where it can. Without them each packet costs an allocation.
 var (
 	_ ice.AddrPortReaderWriter = Conn{}
 	_ ice.AddrPortReaderWriter = udpConn{}

@@ -1,5 +1,5 @@
-// Package firsts records which clients sent to a socket before the socket sent to them. A packet that leaves opens a
-// firewall for its receiver, so only a client that was first shows that the firewall lets others in.
+// Package firsts records which clients sent to a socket before the socket sent to them. A packet that leaves may open a
+// firewall for its receiver. So only a client that sent first shows that the firewall lets clients in.
 package firsts
 
 import (
@@ -11,43 +11,44 @@ import (
 )
 
 const (
-	// remembered is how long a client is known, at least, after its last check. Firewalls forget an exchange of UDP
-	// packets sooner: Linux after 3 minutes, Google Cloud, the slowest that is known, after 10.
+	// remembered is how long, at least, a client is remembered after its last check. Firewalls forget an exchange of
+	// UDP packets sooner: Linux after 3 minutes, and Google Cloud, the slowest known, after 10.
 	remembered = 20 * time.Minute
-	// maxCame bounds what strangers can make the record remember, as anybody can send a check; maxAsked bounds what
-	// participants can, who may name any address for media to send checks to. Each is more than a hub has in that time.
+	// maxCame limits what strangers can make the record remember, as every program can send a check. maxAsked limits
+	// what participants can, as they may name any address for media to send checks to. Both are more than a hub has in
+	// that time.
 	maxCame  = 1 << 16
 	maxAsked = 1 << 18
 )
 
-// Record knows of each client, by its address and port, whether its first check came before one was sent to it. Only
-// checks of ICE are looked at: they come before every other packet.
+// Record knows for each client, by address and port, which came first: its first check, or the first check to it. It
+// looks at ICE checks only, as they come before all other packets.
 type Record struct {
 	mu sync.Mutex
-	// The current period, which began at since, and the one before it.
+	// The current period, which began at since, and the previous one.
 	now, before period
 	since       time.Time
 	clock       func() time.Time
 }
 
-// period has the clients of a while. No client is both.
+// period has the clients of a span of time. No client is in both maps.
 type period struct {
-	came  map[netip.AddrPort]struct{} // who were first
-	asked map[netip.AddrPort]struct{} // who were sent to first
-	full  bool                        // more were sent to than are recorded
+	came  map[netip.AddrPort]struct{} // clients that sent first
+	asked map[netip.AddrPort]struct{} // clients that were sent to first
+	full  bool                        // some clients that were sent to are not recorded
 }
 
 func newPeriod() period {
 	return period{came: map[netip.AddrPort]struct{}{}, asked: map[netip.AddrPort]struct{}{}}
 }
 
-// NewRecord returns an empty one.
+// NewRecord returns an empty record.
 func NewRecord() *Record {
 	return &Record{now: newPeriod(), before: newPeriod(), since: time.Now(), clock: time.Now}
 }
 
 // CameFirst reports whether the first check between client and the sockets of this record came from the client. It is
-// also false for a client that is not known.
+// also false for an unknown client.
 func (r *Record) CameFirst(client netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,21 +59,21 @@ func (r *Record) CameFirst(client netip.AddrPort) bool {
 	return now || before
 }
 
-// sends notes a packet that is about to leave.
+// sends records a packet that is about to leave.
 func (r *Record) sends(packet []byte, to netip.AddrPort) {
 	if isCheck(packet) {
 		r.note(to, false)
 	}
 }
 
-// receives notes a packet that has come.
+// receives records a packet that has arrived.
 func (r *Record) receives(packet []byte, from netip.AddrPort) {
 	if isCheck(packet) {
 		r.note(from, true)
 	}
 }
 
-// note records whether a client was first, unless it is known already.
+// note records whether a client was first, unless the client is already known.
 func (r *Record) note(client netip.AddrPort, came bool) {
 	client = plain(client)
 	r.mu.Lock()
@@ -87,7 +88,7 @@ func (r *Record) note(client netip.AddrPort, came bool) {
 	switch {
 	case !came:
 		r.now.addAsked(client)
-	case !r.now.full && !r.before.full: // else it may have been sent to
+	case !r.now.full && !r.before.full: // otherwise the client may have been sent to
 		r.now.addCame(client)
 	}
 }
@@ -98,8 +99,8 @@ func (p *period) knows(client netip.AddrPort) bool {
 	return came || asked
 }
 
-// addCame forgets any other client that came first where there are too many. Each matters for seconds only, and a flood
-// that is over hides nobody who comes after it.
+// addCame drops a random client that came first when there are too many. Each matters for seconds only, and after a
+// flood of checks new clients are recorded again.
 func (p *period) addCame(client netip.AddrPort) {
 	if len(p.came) >= maxCame {
 		for other := range p.came {
@@ -110,8 +111,8 @@ func (p *period) addCame(client netip.AddrPort) {
 	p.came[client] = struct{}{}
 }
 
-// addAsked forgets nobody: a forgotten client would seem to be first the next time. Where there are too many, no new
-// client is said to be first in this period and the next.
+// addAsked drops no client, since a forgotten client would seem to be first the next time. When there are too many, no
+// new client counts as first in this period and the next.
 func (p *period) addAsked(client netip.AddrPort) {
 	if len(p.asked) >= maxAsked {
 		p.full = true
@@ -120,7 +121,7 @@ func (p *period) addAsked(client netip.AddrPort) {
 	p.asked[client] = struct{}{}
 }
 
-// forget begins a new period where the current one is over, and drops the one before it.
+// forget begins a new period when the current one is over, and drops the previous one.
 func (r *Record) forget() {
 	now := r.clock()
 	age := now.Sub(r.since)
@@ -133,7 +134,7 @@ func (r *Record) forget() {
 	r.now, r.since = newPeriod(), now
 }
 
-// plain is an address and port as candidates write them: IPv4 as such, and no zone.
+// plain is an address and port as candidates write them: IPv4 unmapped, and without a zone.
 func plain(address netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(address.Addr().Unmap().WithZone(""), address.Port())
 }

@@ -58,7 +58,7 @@ func TestZonesAreNoPartOfAnEnd(t *testing.T) {
 	}
 }
 
-// A firewall remembers for a while where packets were sent, and the record remembers it for longer.
+// A firewall remembers for a while where packets were sent. The record remembers it for longer.
 func TestEndsAreForgottenLate(t *testing.T) {
 	now := time.Now()
 	record := NewRecord()
@@ -94,8 +94,8 @@ func stranger(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(address), 4000)
 }
 
-// Strangers who send from many addresses cost bounded memory, make nobody seem first, and hide nobody who comes after
-// them.
+// Strangers that send from many addresses cost bounded memory, make no client seem first, and hide no client that comes
+// later.
 func TestAFloodOfChecksThatCome(t *testing.T) {
 	now := time.Now()
 	record := NewRecord()
@@ -124,8 +124,8 @@ func TestAFloodOfChecksThatCome(t *testing.T) {
 	}
 }
 
-// A participant can have checks sent to any number of addresses. That costs bounded memory, and where it is not known any
-// more who was sent to, nobody new is said to be first until it is of no matter.
+// A participant can have checks sent to any number of addresses. That costs bounded memory. While the record does not
+// have all clients that were sent to, no new client counts as first.
 func TestAFloodOfChecksThatAreSent(t *testing.T) {
 	now := time.Now()
 	record := NewRecord()

@@ -20,7 +20,7 @@ func (h Hidden) has(text string) bool {
 	return err == nil && slices.Contains(h, address)
 }
 
-// inCandidate takes a candidate as in SDP (RFC 8839, section 5.1), with or without the a= of its line.
+// inCandidate takes a candidate as it is in SDP (RFC 8839, section 5.1), with or without its "a=".
 func (h Hidden) inCandidate(text string) bool {
 	fields := strings.Fields(text)
 	return len(fields) > 4 && strings.HasPrefix(strings.TrimPrefix(fields[0], "a="), "candidate:") && h.has(fields[4])
@@ -32,8 +32,8 @@ func (h Hidden) inURL(text string) bool {
 	return err == nil && h.has(uri.Host)
 }
 
-// NarrowSDP returns a description without the candidates that are hidden, or as it is if none would be left. Upstream
-// puts candidates into each description after the first.
+// NarrowSDP returns a description without the hidden candidates. If none would be left, it returns the description
+// unchanged. Upstream puts candidates into each description after the first.
 func (h Hidden) NarrowSDP(sdp string) string {
 	isCandidate := func(line string) bool { return strings.HasPrefix(line, "a=candidate:") }
 	lines := slices.DeleteFunc(strings.SplitAfter(sdp, "\n"), h.inCandidate)
@@ -43,7 +43,7 @@ func (h Hidden) NarrowSDP(sdp string) string {
 	return strings.Join(lines, "")
 }
 
-// NarrowServers returns ICE servers without the URLs that are hidden, or as they are if none would be left.
+// NarrowServers returns ICE servers without the hidden URLs, or the servers unchanged if no URL would be left.
 func (h Hidden) NarrowServers(all []*livekit.ICEServer) []*livekit.ICEServer {
 	var left []*livekit.ICEServer
 	for _, server := range all {
@@ -58,18 +58,18 @@ func (h Hidden) NarrowServers(all []*livekit.ICEServer) []*livekit.ICEServer {
 	return left
 }
 
-// Filter is what one connection's messages to the client go through.
+// Filter changes the messages of one connection to its client.
 type Filter struct {
 	hidden   Hidden
-	gathered map[livekit.SignalTarget][]*livekit.SignalResponse // candidates so far, until the last of them is there
+	gathered map[livekit.SignalTarget][]*livekit.SignalResponse // candidates of a gathering, until its last one is there
 }
 
-// NewFilter is for one connection.
+// NewFilter makes the filter of one connection.
 func NewFilter(h Hidden) *Filter {
 	return &Filter{h, map[livekit.SignalTarget][]*livekit.SignalResponse{}}
 }
 
-// Pass returns what the client gets instead of a message of upstream's. Messages that could change are copied.
+// Pass returns what the client gets instead of a message from upstream. It copies messages before it changes them.
 func (f *Filter) Pass(message proto.Message) []proto.Message {
 	response, ok := message.(*livekit.SignalResponse)
 	if !ok {
@@ -94,9 +94,9 @@ func (f *Filter) Pass(message proto.Message) []proto.Message {
 	return []proto.Message{response}
 }
 
-// trickle keeps candidates until the last one of a gathering, which says that it is the last: if that one is hidden,
-// another has to say so. They come within milliseconds, as media gathers on this machine alone, and upstream starts no
-// gathering before the last has ended.
+// trickle keeps candidates until the last one of a gathering, which is marked as the last. If that one is hidden,
+// another must have the mark. They come within milliseconds, since media gathers on this machine alone, and upstream
+// starts no gathering before the previous one has ended.
 func (f *Filter) trickle(response *livekit.SignalResponse) []proto.Message {
 	target := response.GetTrickle().Target
 	f.gathered[target] = append(f.gathered[target], response)

@@ -77,7 +77,7 @@ func TestServersOfOtherLANsAreLeftOut(t *testing.T) {
 			t.Errorf("upstream's message was changed: %v", c.given)
 		}
 	}
-	// With no server at all some clients ask somebody else's.
+	// Without any server some clients ask a third party's.
 	if got := farLAN.NarrowServers(given[1:2]); !slices.Equal(got, given[1:2]) {
 		t.Errorf("%v", got)
 	}
@@ -90,7 +90,7 @@ func TestDescriptionsNameNoOtherLAN(t *testing.T) {
 		head + far + near + far + tail: head + near + tail,
 		head + near + tail:             head + near + tail,
 		head + tail:                    head + tail,
-		head + far + tail:              head + far + tail, // nothing else would be left
+		head + far + tail:              head + far + tail, // otherwise nothing would be left
 		"":                             "",
 	} {
 		filter := NewFilter(farLAN)
@@ -119,8 +119,8 @@ func TestOtherMessagesPassAsTheyAre(t *testing.T) {
 	}
 }
 
-// Of any gathering of both sides at once the near candidates arrive, in order, the last as the last; where there are none,
-// all arrive.
+// Whatever both sides gather at the same time, the near candidates arrive in order, and the last one has the mark. If
+// none is near, all arrive.
 func TestCandidatesOfOtherLANsAreLeftOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
@@ -138,7 +138,7 @@ func TestCandidatesOfOtherLANsAreLeftOut(t *testing.T) {
 					near = append(near, enginetest.Candidate(address))
 				}
 				all = append(all, enginetest.Candidate(address))
-				// The two sides' messages are mixed, each in its own order.
+				// The messages of the two sides are mixed, and each side keeps its order.
 				at := random.IntN(len(given) + 1)
 				if i > 0 {
 					at = max(at, 1+slices.IndexFunc(given, func(r *livekit.SignalResponse) bool { return r == lastOf(given, target) }))

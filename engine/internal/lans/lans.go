@@ -1,4 +1,4 @@
-// Package lans has each client told the addresses of its own LAN alone, on a machine that is in several.
+// Package lans tells each client only the addresses of its own LAN, on a machine that is in several.
 package lans
 
 import (
@@ -6,20 +6,20 @@ import (
 	"slices"
 )
 
-// Networks are the networks in which clients are told an address of this machine. Upstream tells all addresses to everybody,
-// but who is in one LAN can't reach the address in the other.
+// Networks are the networks in which clients are told an address of this machine. Upstream tells every client all
+// addresses, but a client in one LAN can't reach the address in another.
 type Networks struct {
-	told       []netip.Addr                     // to all clients together
+	told       []netip.Addr                     // the addresses that all clients together are told
 	interfaces func() ([][]netip.Prefix, error) // the addresses of each interface, with the network's length
 }
 
-// New is for these addresses; interfaces lists the addresses of each interface, with the network's length.
+// New takes the told addresses. interfaces lists the addresses of each interface, with the network's length.
 func New(told []netip.Addr, interfaces func() ([][]netip.Prefix, error)) Networks {
 	return Networks{told, interfaces}
 }
 
-// HiddenFrom says which of the told addresses a client is not to be told. Where its own is no single address, or the
-// interfaces can't be listed, it is told everything.
+// HiddenFrom returns the told addresses that this client must not be told. It hides nothing if the client's address is
+// not a single one, or if the interfaces can't be listed.
 func (l Networks) HiddenFrom(client string) Hidden {
 	address, err := netip.ParseAddr(client)
 	if err != nil {
@@ -32,10 +32,10 @@ func (l Networks) HiddenFrom(client string) Hidden {
 	return hide(address.Unmap().WithZone(""), interfaces, l.told)
 }
 
-// hide returns those of the told addresses that are on other interfaces than the one in whose network the client is: of
-// overlapping networks the longest, and of equal ones, such as cable and Wi-Fi in one LAN, each. Nothing is hidden from
-// this machine itself, nor where no told address is on the client's interface: whom somebody reaches who comes through
-// a router or a VPN is not known here.
+// hide returns the told addresses that are not on the client's interface. The client's interface is the one in whose
+// network the client is: of overlapping networks the longest. Equal networks, such as cable and Wi-Fi in one LAN, all
+// count. Nothing is hidden from this machine itself. Nothing is hidden either if no told address is on the client's
+// interface: the client comes through a router or a VPN, and which addresses it reaches is not known here.
 func hide(client netip.Addr, interfaces [][]netip.Prefix, told []netip.Addr) Hidden {
 	longest := 0
 	for _, prefix := range slices.Concat(interfaces...) {

@@ -28,7 +28,7 @@ func TestWhatIsHiddenFromAClient(t *testing.T) {
 		{"::ffff:192.168.1.20", both, "10.9.0.2"},
 		{"fd00:1::20", both, "10.9.0.2"},
 		{"10.9.0.3", both, lan},
-		{"fd00:2::20", both, lan}, // is told no address of its own family, but the one of its LAN
+		{"fd00:2::20", both, lan}, // gets no address of its own family, but the address of its LAN
 		{"192.168.1.20", "192.168.1.5 192.168.1.6 10.9.0.2", "10.9.0.2"},
 		{"192.168.1.20", "192.168.1.6 10.9.0.2", "10.9.0.2"},
 		{"192.168.1.20", "192.168.1.5 100.101.102.103", "100.101.102.103"},
@@ -38,9 +38,9 @@ func TestWhatIsHiddenFromAClient(t *testing.T) {
 		{"198.51.100.7", both, ""},
 		{"2001:db8:1::7", both, ""},
 		{"127.0.0.1", both, ""},
-		{"192.168.1.5", both, ""}, // this machine reaches itself anywhere
+		{"192.168.1.5", both, ""}, // this machine reaches itself at every address
 		{"192.168.1.77", both, ""},
-		{"fe80::20", both, ""}, // could be in each
+		{"fe80::20", both, ""}, // may be in any of the networks
 		{"fe80::20%eth0", both, ""},
 		{"192.168.1.20", lan, ""},
 		{"192.168.1.20", "192.168.1.5 198.51.100.1", ""}, // the router's address is in no LAN
@@ -63,8 +63,8 @@ func TestNothingIsHiddenWhereInterfacesAreUnknown(t *testing.T) {
 	}
 }
 
-// Whatever the machine looks like: something is left, the order of the interfaces does not matter, and what is hidden is
-// told, of this machine, and not in the client's own network.
+// For every machine: some address is left, the order of the interfaces does not matter, and every hidden address is a
+// told address of this machine that is not in the client's own network.
 func TestSomethingIsAlwaysLeft(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	address := func() netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(random.IntN(3)), byte(random.IntN(4))}) }

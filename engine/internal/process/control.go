@@ -14,29 +14,29 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// reloader is an engine that can take a changed configuration while it runs.
+// reloader is an engine that can apply a changed configuration while it runs.
 type reloader interface {
-	// Reload reads the configuration anew. After an error the one before is still in force.
+	// Reload reads the configuration again. After an error the previous one stays in force.
 	Reload() error
 }
 
-// Controlled is an engine that answers more than every engine does.
+// Controlled is an engine that answers additional requests.
 type Controlled interface {
-	// Controls are what may be sent to its control socket besides (POST), by path.
+	// Controls are the additional POST requests, by path.
 	Controls() map[string]Control
 }
 
-// Control answers one request. An error that is a failure with exit code 2 says what is wrong with the request's body.
+// Control answers one request. A failure with exit code 2 means that the request's body is wrong.
 type Control func(ctx context.Context, body io.Reader) (answer any, err error)
 
 // maxBody has room for the SIDs of more participants than there are ports.
 const maxBody = 4 << 20
 
-// controlPoll is how often the control socket is looked at: a command waits no longer for one that was removed.
+// controlPoll is how often the control socket is checked: if it was removed, a command waits no longer than this.
 const controlPoll = time.Second
 
-// keepControl answers on the control socket until over is closed, and binds it again when it was removed,
-// perhaps with the whole state directory. Another process's socket in its place is left alone.
+// keepControl answers on the control socket until over is closed. It binds the socket again if it was removed, perhaps
+// with the whole state directory. It leaves another process's socket in its place alone.
 func (p *process) keepControl(path string, listener net.Listener, over <-chan struct{}) {
 	p.answerOn(listener)
 	poll := time.NewTicker(controlPoll)
@@ -53,7 +53,7 @@ func (p *process) keepControl(path string, listener net.Listener, over <-chan st
 		}
 		again, err := listenControl(path)
 		if err != nil {
-			continue // its directory is not there yet
+			continue // the directory does not exist yet
 		}
 		forget(listener)
 		listener = again
@@ -75,7 +75,7 @@ func exists(path string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
-// forget closes a listener whose socket is gone. By then there may be another one of that name.
+// forget closes a listener whose socket is gone. By now another socket may have its name.
 func forget(listener net.Listener) {
 	if unix, ok := listener.(*net.UnixListener); ok {
 		unix.SetUnlinkOnClose(false)
@@ -83,8 +83,8 @@ func forget(listener net.Listener) {
 	listener.Close()
 }
 
-// serveControl answers GET /status, GET /ready, POST /drain, for an engine that can POST /reload, and what else it answers,
-// until the listener is closed.
+// serveControl answers requests until the listener is closed: GET /status, GET /ready, POST /drain, POST /reload if the
+// engine can, and the engine's own.
 func (p *process) serveControl(listener net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", p.handleStatus)
@@ -111,10 +111,10 @@ func (p *process) serveControl(listener net.Listener) error {
 	return nil
 }
 
-// messageVersion is that of what the control socket answers: lkhub/wire/message.py says when it becomes another.
+// messageVersion is the version of the control socket's answers. lkhub/wire/message.py says when it changes.
 const messageVersion = 1
 
-// maxDrainSeconds is a year: more than any hub waits, and far from the end of a time.Duration.
+// maxDrainSeconds is a year: longer than any hub waits, and far below the limit of time.Duration.
 const maxDrainSeconds = 365 * 24 * 3600
 
 func (p *process) handleDrain(w http.ResponseWriter, request *http.Request) {

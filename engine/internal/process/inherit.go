@@ -23,7 +23,7 @@ func (l *FDs) Set(text string) error {
 	return nil
 }
 
-// Inherit takes the listening sockets over whose descriptors the supervisor has named in --listen-fd.
+// Inherit returns the listening sockets whose descriptors the supervisor has named in --listen-fd.
 func Inherit(process string, fds []int) ([]net.Listener, error) {
 	var opened []net.Listener
 	for _, fd := range fds {
@@ -36,14 +36,15 @@ func Inherit(process string, fds []int) ([]net.Listener, error) {
 	return opened, nil
 }
 
-// inheritOne takes a descriptor over, and closes it.
+// inheritOne makes a listener of a descriptor, and closes the descriptor.
 func inheritOne(fd int) (net.Listener, error) {
 	file := os.NewFile(uintptr(fd), "inherited")
-	defer file.Close() // FileListener holds a copy
+	defer file.Close() // FileListener has its own copy
 	return net.FileListener(file)
 }
 
-// InheritControl takes the control socket over that the supervisor has bound, the last one of fds. nil: it has bound none.
+// InheritControl returns the control socket that the supervisor has bound: the last one of fds, or nil if there is
+// none.
 func InheritControl(process string, fds []int) (net.Listener, error) {
 	if len(fds) == 0 {
 		return nil, nil

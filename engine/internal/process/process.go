@@ -1,5 +1,5 @@
-// Package process runs one server in this process, from its start through a drain to its end, and answers for it on the
-// control socket.
+// Package process runs one server in this process, from its start through a drain to its end, and answers for the
+// server on the control socket.
 package process
 
 import (
@@ -16,15 +16,15 @@ import (
 
 // Engine is one server inside this process: the SFU, the relay or the edge.
 type Engine interface {
-	// Run starts the server and serves until Stop; it calls ready, once, when clients are accepted.
+	// Run starts the server and serves until Stop. It calls ready once, when clients are accepted.
 	Run(ready func()) error
-	// Busy says whether Stop would cut anyone off.
+	// Busy says whether Stop would end any client's connection.
 	Busy() bool
-	// Drain lets no new client in where the server can refuse them; who is there stays.
+	// Drain refuses new clients if the server can do so. Connected clients stay.
 	Drain()
-	// Stop makes Run return now, also while it is still starting. It may block until then.
+	// Stop makes Run return now, even while the server is starting. It may block until Run has returned.
 	Stop()
-	// Status gives what GET /status tells beyond state and pid, from the first moment on.
+	// Status is what GET /status tells besides state and pid. It is called from the start on.
 	Status(ctx context.Context) (map[string]any, error)
 }
 
@@ -36,25 +36,25 @@ const (
 	draining state = "draining"
 )
 
-// emptyPoll is how often a draining engine is asked whether it is empty: cheap, and short beside a restart.
+// emptyPoll is how often a draining engine is asked whether it is empty. This is cheap, and short beside a restart.
 const emptyPoll = 100 * time.Millisecond
 
-// process carries an engine from start to stop and answers for it on the control socket.
+// process takes an engine from start to stop, and answers for it on the control socket.
 type process struct {
 	engine Engine
 	ready  chan struct{}      // closed once clients are accepted
-	limits chan time.Duration // POST /drain: the newest limit that is not taken yet
+	limits chan time.Duration // POST /drain: the newest limit that is not applied yet
 
 	mu    sync.Mutex
 	state state
 }
 
-// Serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long that may take
-// where POST /drain does not say it. A second signal ends the drain, and one more does not wait for an orderly stop
-// either. inherited listens at controlPath; where it is nil the socket is bound here.
+// Serve runs an engine until it fails, or until a signal or POST /drain has drained it. limit is how long a drain may
+// take if POST /drain names no limit. A second signal ends the drain, and a third one ends the process without an
+// orderly stop. inherited listens at controlPath; if it is nil, Serve binds the socket.
 func Serve(e Engine, controlPath string, inherited net.Listener, limit time.Duration, signals <-chan os.Signal) error {
 	p := &process{engine: e, ready: make(chan struct{}), limits: make(chan time.Duration, 1), state: starting}
-	// Bound before the engine starts, so that whoever waits for it has something to wait on.
+	// The socket is bound before the engine starts, so that a command that waits for the engine can connect to it.
 	control := inherited
 	if control == nil {
 		var err error
@@ -92,8 +92,8 @@ func Serve(e Engine, controlPath string, inherited net.Listener, limit time.Dura
 	}
 }
 
-// waitWhileBusy returns when the engine is empty, when the limit has passed, or at a signal. A limit that is told
-// meanwhile counts from then on.
+// waitWhileBusy returns when the engine is empty, when the limit has passed, or at a signal. A new limit counts from
+// the moment at which it arrives.
 func (p *process) waitWhileBusy(limit time.Duration, signals <-chan os.Signal) {
 	deadline := time.After(limit)
 	poll := time.NewTicker(emptyPoll)
@@ -111,7 +111,7 @@ func (p *process) waitWhileBusy(limit time.Duration, signals <-chan os.Signal) {
 	}
 }
 
-// drain begins a stop that waits for clients for as long as limit, or changes the limit of one that goes on.
+// drain begins a stop that waits up to limit for clients, or changes the limit of a drain that goes on.
 func (p *process) drain(limit time.Duration) {
 	for {
 		select {
@@ -120,7 +120,7 @@ func (p *process) drain(limit time.Duration) {
 		default:
 		}
 		select {
-		case <-p.limits: // an older one
+		case <-p.limits: // an older limit
 		default:
 		}
 	}
@@ -147,7 +147,7 @@ func (p *process) getState() state {
 	return p.state
 }
 
-// runGuarded makes a panic in Run a failure with its own exit code. A panic in a goroutine that upstream started
+// runGuarded turns a panic in Run into a failure with its own exit code. A panic in a goroutine that upstream started
 // can't be caught here: Go then ends the process with a stack trace and exit code 2.
 func runGuarded(e Engine, ready func()) (err error) {
 	defer func() {
@@ -159,7 +159,7 @@ func runGuarded(e Engine, ready func()) (err error) {
 	return e.Run(ready)
 }
 
-// unasked is the error of an engine that ended though nobody stopped it.
+// unasked is the error of an engine that ended although it was not stopped.
 func unasked(err error) error {
 	if err == nil {
 		return failure.New(failure.ExitNotWell, "stopped", "the server stopped by itself; its log says why")

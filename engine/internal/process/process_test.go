@@ -17,10 +17,10 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// fakeEngine does what its test tells it.
+// fakeEngine does what its test says.
 type fakeEngine struct {
 	fail    error         // what Run returns
-	starts  chan struct{} // Run is ready when this is closed; nil is at once
+	starts  chan struct{} // Run is ready when this is closed; nil: at once
 	busy    atomic.Bool
 	drained atomic.Bool
 	stopped chan struct{} // Run returns when this is closed
@@ -52,7 +52,7 @@ func (f *fakeEngine) Status(context.Context) (map[string]any, error) {
 	return map[string]any{"busy": f.busy.Load()}, nil
 }
 
-// served is a fake engine under serve, with the test as its supervisor.
+// served is a fake engine under Serve, with the test as its supervisor.
 type served struct {
 	*fakeEngine
 	path    string
@@ -197,7 +197,7 @@ func TestPanicInRunIsABug(t *testing.T) {
 	}
 }
 
-// tellToDrain answers with the HTTP status of POST /drain.
+// tellToDrain returns the HTTP status of POST /drain.
 func tellToDrain(t *testing.T, path, body string) int {
 	t.Helper()
 	response, err := enginetest.ControlClient(path).Post("http://control/drain", "application/json", strings.NewReader(body))
@@ -243,7 +243,7 @@ func answers(path string) bool {
 	return true
 }
 
-// The supervisor has bound the socket, in a directory that can't be written any more.
+// The supervisor has bound the socket, in a directory that is no longer writable.
 func TestInheritedControlSocketIsUsedAndLeftInPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c")
 	bound, err := net.Listen("unix", path)
@@ -286,7 +286,7 @@ func TestControlDescriptorThatIsNoSocketIsRefused(t *testing.T) {
 	}
 }
 
-// duplicate gives a descriptor of its own to what closes it.
+// duplicate returns a copy of the descriptor, for a function that closes it.
 func duplicate(t *testing.T, file *os.File) int {
 	t.Helper()
 	fd, err := syscall.Dup(int(file.Fd()))

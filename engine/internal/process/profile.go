@@ -8,8 +8,8 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// StartProfile records where this process spends its CPU time until stop is called; path "" records nothing.
-// scripts/profile makes default.pgo of such records, which `go build` takes by itself.
+// StartProfile records where this process spends its CPU time until stop is called; an empty path records nothing.
+// scripts/profile makes default.pgo of such records, and `go build` uses that file.
 func StartProfile(path string) (stop func(), err error) {
 	if path == "" {
 		return func() {}, nil

@@ -11,11 +11,11 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// maxSocketPath is what sockaddr_un holds on this system without the closing NUL: 107 on Linux, 103 on macOS.
+// maxSocketPath is the length of sockaddr_un on this system without its closing NUL: 107 on Linux, 103 on macOS.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// listenControl binds the Unix socket at path for its owner alone. The socket that a dead process left behind is
-// replaced; one that somebody answers on is not.
+// listenControl binds the Unix socket at path for its owner alone. It replaces the socket of a dead process, but not
+// one on which a process answers.
 func listenControl(path string) (net.Listener, error) {
 	listener, err := listenUnix(path)
 	if err != nil {
@@ -58,13 +58,13 @@ func lockDirectory(path string) (unlock func(), err error) {
 	return func() { directory.Close() }, nil
 }
 
-// listenPrivately binds under a umask: a chmod afterwards would leave a moment in which anyone may connect.
+// listenPrivately binds under a umask: with a chmod afterwards, any user could connect for a moment.
 func listenPrivately(path string) (net.Listener, error) {
 	defer syscall.Umask(syscall.Umask(0o177))
 	return net.Listen("unix", path)
 }
 
-// removeStale removes a socket that nobody answers on, and nothing else: a wrong --control must not cost a file.
+// removeStale removes a socket on which no process answers, and nothing else: a wrong --control must not delete a file.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {

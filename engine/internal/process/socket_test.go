@@ -63,7 +63,7 @@ func TestControlSocketTakesNothingFromOthers(t *testing.T) {
 	}
 }
 
-// leaveStale leaves a socket that nobody listens on, as a killed process does.
+// leaveStale leaves a socket on which no process listens, as a killed process does.
 func leaveStale(t *testing.T, path string) {
 	t.Helper()
 	listener, err := net.Listen("unix", path)

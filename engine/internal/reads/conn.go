@@ -1,5 +1,5 @@
-// Package reads keeps a UDP socket readable. pion takes the first error of a read for the end of the socket, and a port that
-// is not read any more is dead until its process is started again.
+// Package reads keeps a UDP socket readable. pion takes the first error of a read for the end of the socket, and a port
+// that is no longer read is dead until its process is restarted.
 package reads
 
 import (
@@ -13,14 +13,15 @@ import (
 )
 
 const (
-	// pause keeps a machine that refuses every read from being kept busy by them. It is short beside a lost packet.
+	// pause keeps a machine that refuses every read from spending all its time on reads. It is short beside a lost
+	// packet.
 	pause = time.Millisecond
-	// quiet is how long nothing more is said of refused reads.
+	// quiet is how long no further refused read is reported.
 	quiet = time.Minute
 )
 
-// Conn is a UDP socket that is read again after an error that does not end it, as when the kernel has no memory for a
-// moment (recvmsg(2)).
+// Conn is a UDP socket that is read again after an error that does not end it: for example, when the kernel has no
+// memory for a moment (recvmsg(2)).
 type Conn struct {
 	*net.UDPConn
 }
@@ -50,7 +51,7 @@ func (c Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	return c.WriteToUDPAddrPort(b, to)
 }
 
-// Again says whether to read once more after err, and waits a moment before it does.
+// Again says whether to read again after err. If so, it first waits a moment.
 func Again(err error) bool {
 	if !passes(err) {
 		return false
@@ -62,10 +63,10 @@ func Again(err error) bool {
 	return true
 }
 
-// told is when that was last said, in seconds since 1970.
+// told is when a refused read was last reported, in seconds since 1970.
 var told atomic.Int64
 
-// passes is false for a socket that was closed, a deadline, and what no further read will change.
+// passes is false if the socket was closed, if a deadline has passed, and if another read can't help.
 func passes(err error) bool {
 	var errno syscall.Errno
 	if errors.Is(err, net.ErrClosed) || !errors.As(err, &errno) || errno.Timeout() {

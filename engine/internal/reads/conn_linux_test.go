@@ -14,7 +14,8 @@ import (
 	"lkhub/engine/internal/udpbatch"
 )
 
-// With IP_RECVERR the kernel tells a socket that a packet of its own met nobody: a read that fails, and no end.
+// With IP_RECVERR the kernel reports to a socket that one of its own packets was refused. The read fails, and the
+// socket goes on.
 func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 	for name, wrap := range map[string]func(*net.UDPConn) net.PacketConn{
 		"alone": func(c *net.UDPConn) net.PacketConn { return reads.Conn{UDPConn: c} },

@@ -1,4 +1,4 @@
-// Package recent has a set that forgets by and by.
+// Package recent has a set that forgets old members.
 package recent
 
 import (
@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// Kept is how long something is remembered at least: LiveKit's credentials for TURN are good for 4 hours.
+	// Kept is how long a member is remembered at least: LiveKit's TURN credentials are valid for 4 hours.
 	Kept = 4 * time.Hour
 
-	// Most bounds what is remembered, however many come in that time: at most twice as many.
+	// Most limits how many members are remembered, however many are added in that time: at most twice this number.
 	Most = 50_000
 
-	// Forever is for members that are forgotten for others alone.
+	// Forever is for members that are forgotten only when there are too many others.
 	Forever time.Duration = math.MaxInt64
 )
 
-// Set is a set whose members are forgotten by and by. It has no lock.
+// Set is a set that forgets old members. It has no lock.
 type Set[T comparable] struct {
 	current, before map[T]struct{}
 	turned          time.Time
@@ -25,7 +25,8 @@ type Set[T comparable] struct {
 	kept            time.Duration
 }
 
-// New keeps a member for the time at least, unless as many others came meanwhile: at most twice as many are kept.
+// New keeps each member for at least this time, unless `most` others are added meanwhile. At most twice as many are
+// kept.
 func New[T comparable](most int, kept time.Duration) Set[T] {
 	return Set[T]{current: map[T]struct{}{}, before: map[T]struct{}{}, most: most, kept: kept}
 }
@@ -51,7 +52,7 @@ func (r *Set[T]) Has(member T) bool {
 	return ok
 }
 
-// CountFresh is how many of the members, each counted once, are not in the set.
+// CountFresh is how many different members are not yet in the set.
 func (r *Set[T]) CountFresh(members []T) int {
 	fresh := map[T]struct{}{}
 	for _, member := range members {
@@ -62,5 +63,5 @@ func (r *Set[T]) CountFresh(members []T) int {
 	return len(fresh)
 }
 
-// Len is how many there are at most: what is in both halves is counted twice.
+// Len is the highest number of members that there can be: a member in both halves is counted twice.
 func (r *Set[T]) Len() int { return len(r.current) + len(r.before) }

@@ -15,8 +15,8 @@ import (
 	"lkhub/engine/internal/reads"
 )
 
-// addresses gives allocations their sockets: on the relay address, within the relay ports, and with nobody
-// but the peers at the other end.
+// addresses opens the sockets of allocations. Each is on the relay address and within the relay ports, and exchanges
+// packets with the peers only.
 type addresses struct {
 	turn.RelayAddressGeneratorPortRange
 	peers     Peers
@@ -25,7 +25,7 @@ type addresses struct {
 	clients   *clients
 }
 
-// portTries is how many ports are tried for an allocation: other programs of the machine may have some of them.
+// portTries is how many ports are tried for an allocation, since other programs of the machine may use some of them.
 const portTries = 50
 
 var (
@@ -51,11 +51,11 @@ func newAddresses(config Config, bounds *Bounds) *addresses {
 func (a *addresses) permit(_ net.Addr, peer net.IP) bool { return a.peers.allowIP(peer) }
 
 func (a *addresses) AllocatePacketConn(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
-	// A client names a port through EVEN-PORT and its reservation for the port after that.
+	// A client names a port only through EVEN-PORT: the reservation is for the port after it.
 	if want.RequestedPort != 0 && (want.RequestedPort < int(a.MinPort) || want.RequestedPort > int(a.MaxPort)) {
 		return nil, nil, fmt.Errorf("port %d is not a relay port", want.RequestedPort)
 	}
-	// To find an even port pion takes a socket without a user, and closes it at once.
+	// To find an even port, pion opens a socket without a user and closes it at once.
 	h := parseHolder(want.UserID)
 	if h != (holder{}) {
 		if err := a.bounds.take(h); err != nil {
@@ -70,7 +70,7 @@ func (a *addresses) AllocatePacketConn(want turn.AllocateListenerConfig) (net.Pa
 		return nil, nil, err
 	}
 	opened := &peerConn{
-		UDPConn: conn.(*net.UDPConn), peers: a.peers, homes: newPeerHomes(a.peers, a.translate), holder: h, made: time.Now(),
+		UDPConn: conn.(*net.UDPConn), peers: a.peers, addresses: newPeerAddresses(a.peers, a.translate), holder: h, made: time.Now(),
 	}
 	opened.note = func() bool { return a.clients.note(opened) }
 	opened.close = sync.OnceValue(func() error {
@@ -83,8 +83,8 @@ func (a *addresses) AllocatePacketConn(want turn.AllocateListenerConfig) (net.Pa
 	return opened, address, nil
 }
 
-// open binds a relay port: the one that is wanted, or one that is free. With pion's own tries at random an Allocate would
-// fail by chance long before the last port is taken.
+// open binds a relay port: the wanted one, or a free one. pion itself tries ports at random, so an Allocate would
+// sometimes fail long before the last port is taken.
 func (a *addresses) open(want turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	if want.RequestedPort != 0 {
 		return a.RelayAddressGeneratorPortRange.AllocatePacketConn(want)
@@ -107,7 +107,8 @@ func (a *addresses) open(want turn.AllocateListenerConfig) (net.PacketConn, net.
 	return nil, nil, err
 }
 
-// With TCP allocations (RFC 6062) a relay is a proxy to any TCP service at a peer's address, permissions or not.
+// With TCP allocations (RFC 6062) a relay would be a proxy to every TCP service at a peer's address, whatever the
+// permissions are.
 func (a *addresses) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
 	return nil, nil, errNoTCP
 }
@@ -116,27 +117,27 @@ func (a *addresses) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
 	return nil, errNoTCP
 }
 
-// peerConn is the relay socket of one allocation. A permission opens all ports of an address to it; here only the
-// peers' own ports remain. To pion the peers have the addresses that clients name.
+// peerConn is the relay socket of one allocation. A permission opens all ports of an address; peerConn lets through
+// only the ports of the peers. pion sees the peers at the addresses that clients name.
 type peerConn struct {
 	*net.UDPConn
-	peers  Peers
-	homes  peerHomes
-	holder holder
-	made   time.Time
-	close  func() error
-	note   func() bool // relayClients' look at carried
+	peers     Peers
+	addresses peerAddresses
+	holder    holder
+	made      time.Time
+	close     func() error
+	note      func() bool // relayClients looks at carried
 
-	from *net.UDPAddr // of the last packet: one peer sends most of them
+	from *net.UDPAddr // source of the last packet, since most packets come from one peer
 
 	client  net.Addr     // guarded by relayClients
-	carried atomic.Bool  // packets of the client's to media, since relayClients looked
-	noted   atomic.Int64 // when it was last seen that something had been carried; 0: never
+	carried atomic.Bool  // the client has sent packets to media since relayClients last looked
+	noted   atomic.Int64 // when packets were last found to have been carried; 0: never
 }
 
 func (c *peerConn) port() int { return c.LocalAddr().(*net.UDPAddr).Port }
 
-// ReadFrom has one caller, pion's loop for the allocation.
+// ReadFrom has one caller: pion's loop for the allocation.
 func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 	for {
 		n, at, err := c.ReadFromUDPAddrPort(buffer)
@@ -146,7 +147,7 @@ func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 		if err != nil {
 			return n, nil, err
 		}
-		at = netip.AddrPortFrom(c.homes.name(at.Addr().Unmap()), at.Port())
+		at = netip.AddrPortFrom(c.addresses.name(at.Addr().Unmap()), at.Port())
 		if !c.peers.allow(at) {
 			continue
 		}
@@ -170,11 +171,11 @@ func (c *peerConn) WriteTo(packet []byte, to net.Addr) (int, error) {
 	if !c.carried.Load() && isMedia(packet) {
 		c.carried.Store(true)
 	}
-	return c.WriteToUDPAddrPort(packet, netip.AddrPortFrom(c.homes.reach(at.Addr()), at.Port()))
+	return c.WriteToUDPAddrPort(packet, netip.AddrPortFrom(c.addresses.reach(at.Addr()), at.Port()))
 }
 
-// lastCarried is when the client was last known to send media, to within the time between two looks. The zero time: it
-// never has.
+// lastCarried is when the client last sent media, as exact as the time between two looks. It is the zero time if the
+// client never did.
 func (c *peerConn) lastCarried(now time.Time) time.Time {
 	if c.note() {
 		c.noted.Store(now.UnixNano())
@@ -185,5 +186,5 @@ func (c *peerConn) lastCarried(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// Close ends the allocation, if it is not pion that closes the socket because the allocation has ended.
+// Close ends the allocation, unless pion closes the socket because the allocation has ended.
 func (c *peerConn) Close() error { return c.close() }

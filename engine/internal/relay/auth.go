@@ -12,12 +12,12 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// restAuth accepts the credentials that LiveKit makes for a TURN server with a secret (the TURN REST scheme):
-// the username is `expiry:participantSid`, the password its HMAC-SHA1 under the secret. The user is a holder.
+// restAuth accepts the credentials that LiveKit makes for a TURN server with a secret (the TURN REST scheme): the
+// username is `expiry:participantSid`, and the password is its HMAC-SHA1 under the secret. The user is a holder.
 //
-// pion's handler for the scheme refuses everything once the credential has expired, and so ends a call that outlasts it.
-// LiveKit's own TURN server refuses Allocate alone, and so lets allocations go on for ever. Here it is outlives that says
-// whether an expired credential is still good.
+// pion's handler for this scheme refuses every request once the credential has expired, so it ends a call that lasts
+// longer. LiveKit's own TURN server then refuses only Allocate, so allocations can go on for ever. Here outlives
+// decides whether an expired credential is still good.
 func restAuth(secret, realm string, outlives func(participant string, allocates bool) bool) turn.AuthHandler {
 	return func(request *turn.RequestAttributes) (userID string, key []byte, ok bool) {
 		expiryText, participant, found := strings.Cut(request.Username, ":")

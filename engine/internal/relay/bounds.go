@@ -14,24 +14,25 @@ import (
 )
 
 const (
-	// officePeople may all be behind one NAT, each with a quota of their own.
+	// officePeople is how many people behind one NAT have a full quota each.
 	officePeople = 50
 
-	// identityQuotas is how many participants' quotas one identity has in all rooms together. In one room there is never
-	// more than one participant of an identity.
+	// identityQuotas is how many quotas one identity may use in all rooms together. One room never has more than one
+	// participant with the same identity.
 	identityQuotas = 8
 
-	// lastShare of the relay ports, one in so many, goes to participants and addresses that hold next to none.
+	// lastShare is the part of the relay ports, 1/lastShare, that is kept for participants and addresses that hold
+	// almost none.
 	lastShare = 4
 
 	// An allocation is spare when it is older than any gathering of candidates, and has carried nothing for as long.
 	spareAfter = 30 * time.Second
 
-	// A call sends something every few seconds, so one whose allocation has carried nothing for so long is over.
+	// A call sends something every few seconds. If the allocation has carried nothing for this long, the call is over.
 	callOverAfter = 10 * time.Minute
 )
 
-// Why an allocation is not made.
+// The reasons for which an allocation is refused.
 var (
 	errGone     = errors.New("the participant has left")
 	errQuota    = errors.New("the participant has its quota of allocations")
@@ -40,7 +41,7 @@ var (
 	errFull     = errors.New("every relay port is taken")
 )
 
-// holder is the participant and the address that an allocation is for: what pion calls the user.
+// holder is the participant and the address that an allocation is for. pion calls it the user.
 type holder struct {
 	participant string
 	network     netip.Prefix // an IPv4 address, or an IPv6 /64
@@ -52,7 +53,7 @@ func newHolder(participant string, client net.Addr) holder {
 
 func (h holder) String() string { return h.participant + " " + h.network.String() }
 
-// parseHolder returns the zero holder for what String has not made.
+// parseHolder returns the zero holder for a text that String did not make.
 func parseHolder(user string) holder {
 	participant, text, _ := strings.Cut(user, " ")
 	network, err := netip.ParsePrefix(text)
@@ -62,46 +63,46 @@ func parseHolder(user string) holder {
 	return holder{participant, network}
 }
 
-// Bounds know which participant holds which relay ports, and say which may have one more. A process has one of
-// them, for all the relays that come and go in it.
+// Bounds knows which participant holds which relay ports, and decides who may have another one. A process has one
+// Bounds for all its relays, the former and the present.
 type Bounds struct {
 	clock func() time.Time
-	most  int           // of allocations, whatever the range: each has a descriptor
-	woken chan struct{} // a participant has come
+	most  int           // allocations, whatever the range is: each needs a descriptor
+	woken chan struct{} // receives when a participant has come
 
 	mu           sync.Mutex
-	size         int // relay ports, or as many of them as can be used
-	ports        int // of the range
-	quota        int // allocations of one participant
+	size         int // usable relay ports: those of the range, or fewer
+	ports        int // ports of the range
+	quota        int // allocations that one participant may have
 	roster       *roster.Client
 	held         int
 	open         map[int]*peerConn // by port
 	participants map[string]*participant
 	networks     map[netip.Prefix]int
-	sites        map[netip.Prefix]int // of IPv6: what may be one home's or office's
+	sites        map[netip.Prefix]int // IPv6 prefixes that one home or office may have
 	gone         recent.Set[string]   // participants that have left
 	refused      map[error]refusal
 	asked        time.Time // when the roster last answered
 }
 
-// participant is one that holds relay ports.
+// participant is a participant that holds relay ports.
 type participant struct {
 	held     int
 	conns    map[*peerConn]struct{}
 	since    time.Time
-	in       bool // media has said so, and nothing else since
+	in       bool // media has said that it is in, and nothing else since
 	identity string
 	unknown  time.Time // since when media says that it doesn't know the participant
 }
 
-// refusal is how often something was refused, and when and to which address last.
+// refusal is how often one reason applied, and when and for which address it last did.
 type refusal struct {
 	Count   int     `json:"count"`
 	At      float64 `json:"at"` // seconds since 1970
 	Address string  `json:"address,omitempty"`
 }
 
-// NewBounds are for as many allocations at most.
+// NewBounds allows at most this many allocations.
 func NewBounds(most int) *Bounds {
 	return &Bounds{
 		clock:        time.Now,
@@ -116,7 +117,7 @@ func NewBounds(most int) *Bounds {
 	}
 }
 
-// Use makes the bounds those of a relay with this configuration.
+// Use applies the range and the quota of a relay's configuration.
 func (b *Bounds) Use(config Config) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,8 +129,8 @@ func (b *Bounds) Use(config Config) {
 	}
 }
 
-// admit says whether a holder may have one more allocation. A participant that has its quota gets another for the one
-// that it has used the least lately: after each change of network it has some that it can't give back any more.
+// admit says whether a holder may have one more allocation. A participant with a full quota gets another in place of
+// its least recently used one: after each change of network it has some that it can't give back any more.
 func (b *Bounds) admit(h holder) error {
 	b.mu.Lock()
 	var spare *peerConn
@@ -144,7 +145,7 @@ func (b *Bounds) admit(h holder) error {
 	return err
 }
 
-// take counts an allocation that is about to be made; giveBack is for when it has ended, or was not made.
+// take counts an allocation that is about to be made. giveBack follows when it has ended or was not made.
 func (b *Bounds) take(h holder) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,7 +185,7 @@ func (b *Bounds) giveBack(h holder) {
 	}
 }
 
-// check is called under the lock.
+// check needs the lock.
 func (b *Bounds) check(h holder, replaces bool) error {
 	err := b.reason(h, replaces)
 	if err != nil {
@@ -214,9 +215,9 @@ func (b *Bounds) reason(h holder, replaces bool) error {
 	return nil
 }
 
-// networkShare is how many relay ports one address may hold, or all those of one IPv6 site. An office of fifty is never
-// turned away for its address while there is room; one address alone gets no more than half of what is left; and the last
-// quarter of the ports is for those who hold next to none.
+// networkShare is how many relay ports one address or one IPv6 site may hold. An office of fifty people is never
+// refused because of its address while there is room. A single address gets at most half of what is left. The last
+// quarter of the ports is for participants and addresses that hold almost none.
 func networkShare(size, free, quota int) int {
 	office := min(officePeople*quota, (size+1)/2)
 	if free > size/lastShare {
@@ -235,7 +236,7 @@ func (b *Bounds) heldBy(identity string) int {
 	return held
 }
 
-// freePort returns one that is not taken and was not tried in vain, looking onwards from start.
+// freePort returns a port that is neither taken nor tried before. It searches upwards from start.
 func (b *Bounds) freePort(ports PortRange, start int, tried map[int]bool) (int, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -260,7 +261,7 @@ func (b *Bounds) opened(conn *peerConn) {
 
 func (b *Bounds) closed(conn *peerConn) {
 	b.mu.Lock()
-	// The port may be another socket's by now.
+	// By now the port may belong to another socket.
 	if b.open[conn.port()] == conn {
 		delete(b.open, conn.port())
 	}
@@ -273,8 +274,8 @@ func (b *Bounds) closed(conn *peerConn) {
 	}
 }
 
-// outlives says whether what a participant holds goes on after its credential has expired: for as long as it is in, or
-// in a call as far as can be seen where media does not say. A new allocation wants the former.
+// outlives says whether a participant's allocations go on after its credential has expired. They do while media says
+// that it is in. Where media doesn't say, they do while they carry a call; that is not enough for a new allocation.
 func (b *Bounds) outlives(participant string, allocates bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -290,7 +291,7 @@ func (b *Bounds) outlives(participant string, allocates bool) bool {
 	return false
 }
 
-// spare is the allocation that a participant can do without the best, if any.
+// spare is the allocation that a participant needs least, or nil.
 func (p *participant) spare(now time.Time) *peerConn {
 	var spare *peerConn
 	var since time.Time
@@ -306,7 +307,7 @@ func (p *participant) spare(now time.Time) *peerConn {
 	return spare
 }
 
-// status tells how much of the range is taken, who holds the most of it, and what was refused.
+// status tells how much of the range is taken, which participant and address hold the most, and what was refused.
 func (b *Bounds) status() map[string]any {
 	b.mu.Lock()
 	defer b.mu.Unlock()

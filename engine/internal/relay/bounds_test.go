@@ -17,7 +17,7 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// boundsOf has a range and a quota, and a clock that a test sets.
+// boundsOf returns bounds with a range and a quota, and a clock that the test sets.
 func boundsOf(size, quota int) (*Bounds, *time.Time) {
 	now := time.Unix(1_800_000_000, 0)
 	b := NewBounds(math.MaxUint16)
@@ -30,7 +30,7 @@ func holderAt(participant, address string) holder {
 	return newHolder(participant, &net.UDPAddr{IP: net.ParseIP(address), Port: 5000})
 }
 
-// takeUpTo takes allocations until one is refused, or there are so many; how many there are, and why not more.
+// takeUpTo takes up to most allocations, and returns how many it got and the error that stopped it.
 func (b *Bounds) takeUpTo(most int, h func(i int) holder) (int, error) {
 	for i := range most {
 		if err := b.admit(h(i)); err != nil {
@@ -43,7 +43,7 @@ func (b *Bounds) takeUpTo(most int, h func(i int) holder) (int, error) {
 	return most, nil
 }
 
-// One participant after another, each with its quota.
+// peopleAt returns the holders of one participant after another, each with its quota.
 func peopleAt(address, name string, quota int) func(i int) holder {
 	return func(i int) holder { return holderAt(fmt.Sprint("PA_", name, i/quota), address) }
 }
@@ -54,7 +54,7 @@ func TestAnOfficeBehindOneAddressFits(t *testing.T) {
 	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "first", turntest.Quota)); err != nil {
 		t.Fatalf("%d of %d: %v", n, all, err)
 	}
-	// Everybody loses the connection at once and joins again, before anything of the first time has ended.
+	// All lose the connection at once and join again, before any of their first allocations has ended.
 	if n, err := b.takeUpTo(all, peopleAt("203.0.113.7", "again", turntest.Quota)); err != nil {
 		t.Fatalf("the second time %d of %d: %v", n, all, err)
 	}
@@ -73,7 +73,7 @@ func TestOneAddressLeavesPortsForOthers(t *testing.T) {
 	}
 }
 
-// A site of IPv6 has thousands of networks.
+// One IPv6 site has thousands of networks.
 func TestOneSiteLeavesPortsForOthers(t *testing.T) {
 	for _, size := range []int{2 * turntest.UsualPorts, 600, 100} {
 		b, _ := boundsOf(size, turntest.Quota)
@@ -167,7 +167,7 @@ func mustAllocateFor(t *testing.T, addresses *addresses, h holder) *peerConn {
 	return conn
 }
 
-// ownAddress is one where no other test binds ports.
+// ownAddress is an address on which no other test binds ports.
 const ownAddress = "127.77.13.1"
 
 func testAddresses(t *testing.T, ports PortRange, quota int) (*addresses, *time.Time) {
@@ -178,7 +178,7 @@ func testAddresses(t *testing.T, ports PortRange, quota int) (*addresses, *time.
 	return addresses, &now
 }
 
-// Somebody who walks from network to network leaves allocations behind that are not given back.
+// A participant that walks from network to network leaves allocations behind, which it does not give back.
 func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 	addresses, now := testAddresses(t, PortRange{21000, 21999}, 3)
 	h := holderAt("PA_walks", "127.0.0.1")
@@ -207,7 +207,7 @@ func TestAParticipantsUnusedAllocationMakesRoomForAnother(t *testing.T) {
 	}
 }
 
-// freePorts is a range of ports of which none is in use.
+// freePorts is a range of unused ports.
 func freePorts(t *testing.T, size int) PortRange {
 	t.Helper()
 	for first := 20000; first+size < 32768; first += size {
@@ -258,7 +258,7 @@ func TestBoundsAreGivenBack(t *testing.T) {
 	}
 	for _, conn := range conns {
 		for range 2 {
-			if err := conn.Close(); err != nil { // pion closes what is closed, and logs an error of that
+			if err := conn.Close(); err != nil { // pion closes a socket twice, and logs an error of the second time
 				t.Error(err)
 			}
 		}
@@ -269,12 +269,12 @@ func TestBoundsAreGivenBack(t *testing.T) {
 	}
 }
 
-// To find an even port pion takes sockets without a user.
-func TestSocketsForNobodyAreNotCounted(t *testing.T) {
+// To find an even port, pion opens sockets without a user.
+func TestSocketsWithoutAUserAreNotCounted(t *testing.T) {
 	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 1)
 	for i := range 20 {
-		who := turntest.CredentialFor(fmt.Sprint("PA_", i), time.Hour)
-		if code := newRawClient(t, r, dialUDP).Ask(stun.MethodAllocate, who, turntest.RequestUDP, turntest.RequestedEven); code != 0 {
+		credential := turntest.CredentialFor(fmt.Sprint("PA_", i), time.Hour)
+		if code := newRawClient(t, r, dialUDP).Ask(stun.MethodAllocate, credential, turntest.RequestUDP, turntest.RequestedEven); code != 0 {
 			t.Fatalf("Allocate with an even port: %d", code)
 		}
 	}

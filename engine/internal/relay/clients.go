@@ -8,8 +8,8 @@ import (
 	"lkhub/engine/internal/seen"
 )
 
-// clients know whom each relay socket is for: what a client has sent to media through one proves its way in.
-// An allocation alone proves little, since clients make them on every way and most use none.
+// clients knows which client each relay socket is for. A client that has sent media through its relay socket has proved
+// that it can reach this machine. An allocation alone proves little: clients make one on every path and use few.
 type clients struct {
 	outside *seen.Record
 
@@ -18,7 +18,7 @@ type clients struct {
 }
 
 func newClients(config Config) *clients {
-	at := seen.NewHome()
+	at := seen.NewInside()
 	for _, peer := range config.Peers {
 		at.Told = append(at.Told, peer.Address)
 		at.Served = append(at.Served, config.Translate.local(peer.Address))
@@ -32,7 +32,7 @@ func (c *clients) opened(conn *peerConn) {
 	c.open[conn.port()] = conn
 }
 
-// allocated is pion's report of whom a relayed address was given to.
+// allocated is called by pion with the client and its relayed address.
 func (c *clients) allocated(client, relayed net.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *clients) allocated(client, relayed net.Addr) {
 
 func (c *clients) closed(conn *peerConn) {
 	c.mu.Lock()
-	// The port may be another socket's by now.
+	// By now the port may belong to another socket.
 	if c.open[conn.port()] == conn {
 		delete(c.open, conn.port())
 	}
@@ -51,7 +51,7 @@ func (c *clients) closed(conn *peerConn) {
 	c.note(conn)
 }
 
-// seen tells who has used a path, up to now.
+// seen tells which client has last used each path.
 func (c *clients) seen() map[string]seen.Sighting {
 	c.mu.Lock()
 	conns := make([]*peerConn, 0, len(c.open))
@@ -65,7 +65,7 @@ func (c *clients) seen() map[string]seen.Sighting {
 	return c.outside.Proven()
 }
 
-// note takes down a client if its packets have reached media since the last time, and tells whether they have.
+// note records a client if its packets have reached media since the last call, and tells whether they have.
 func (c *clients) note(conn *peerConn) bool {
 	if !conn.carried.Swap(false) {
 		return false
@@ -82,8 +82,8 @@ func (c *clients) note(conn *peerConn) bool {
 	return true
 }
 
-// isMedia tells DTLS, RTP and RTCP from the checks of ICE by a packet's first byte (RFC 7983, section 7): only for the
-// pair that both ends have agreed on is there any.
+// isMedia tells DTLS, RTP and RTCP from ICE's checks by the first byte of a packet (RFC 7983, section 7). Media is only
+// sent on the pair that both ends have agreed on.
 func isMedia(packet []byte) bool {
 	return len(packet) > 0 && (20 <= packet[0] && packet[0] <= 63 || 128 <= packet[0] && packet[0] <= 191)
 }

@@ -9,7 +9,7 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// What a client's checks and its media begin with.
+// The first bytes of a client's ICE checks and of its media.
 const (
 	check = "\x00\x01 a binding request"
 	dtls  = "\x16\xfe\xfd a handshake"
@@ -31,8 +31,8 @@ func TestRelaySeesWhoHasSentMedia(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			peer := turntest.ListenUDP(t)
 			r, _ := startRelay(t, peer.LocalAddr(), 24)
-			r.addresses.clients.outside.IsHome = func(netip.Addr) bool { return false }
-			_, relayed := newTURNClient(t, r, ways[way])
+			r.addresses.clients.outside.IsInside = func(netip.Addr) bool { return false }
+			_, relayed := newTURNClient(t, r, dialers[way])
 			send(t, relayed, peer.LocalAddr(), check)
 			receive(t, peer, check)
 			if got := seenBy(t, r); len(got) > 0 {
@@ -48,8 +48,8 @@ func TestRelaySeesWhoHasSentMedia(t *testing.T) {
 	}
 }
 
-// It may be over before anybody asks.
-func TestRelayRemembersWhoHasLeft(t *testing.T) {
+// The allocation may be over before the status is asked for.
+func TestRelayRemembersClientsThatHaveLeft(t *testing.T) {
 	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
 	_, relayed := newTURNClient(t, r, dialStream)
@@ -89,14 +89,14 @@ func TestMediaIsToldFromChecks(t *testing.T) {
 	}
 }
 
-// Clients are told the outside address of a 1:1 NAT, and come to the local one.
-func TestRelayKnowsItsHomeByItsPeers(t *testing.T) {
+// Clients are told the public address of a 1:1 NAT, and arrive at the local one.
+func TestRelayKnowsItsOwnAddressesByItsPeers(t *testing.T) {
 	local, told := netip.MustParseAddr("10.77.0.5"), netip.MustParseAddr("203.0.113.5")
 	config := Config{Translate: Translations{{told, local}}, Peers: Peers{{told, PortRange{7882, 7882}}}}
 	clients := newClients(config)
 	for address, want := range map[string]bool{"203.0.113.5": true, "127.0.0.1": true, "203.0.113.9": false} {
-		if got := clients.outside.IsHome(netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s is home: %v", address, got)
+		if got := clients.outside.IsInside(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s is inside: %v", address, got)
 		}
 	}
 }

@@ -12,17 +12,17 @@ import (
 	"lkhub/engine/internal/input"
 )
 
-// Config is relay.json, and in caddy.json the setting `relay` of the app `lkhub`.
+// Config is relay.json, and the setting `relay` of the app `lkhub` in caddy.json.
 type Config struct {
 	Listen       []netip.AddrPort `json:"listen"` // UDP
 	Realm        string           `json:"realm"`
 	SecretFile   string           `json:"secret_file"`
-	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here and are answered to here
+	RelayAddress netip.Addr       `json:"relay_address"` // relayed packets leave from here, and their answers arrive here
 	RelayPorts   PortRange        `json:"relay_ports"`
-	Peers        Peers            `json:"peers"` // by the addresses that clients name
+	Peers        Peers            `json:"peers"` // at the addresses that clients name
 	Translate    Translations     `json:"translate"`
 	Quota        int              `json:"quota"`                   // allocations of one participant at a time
-	MediaControl string           `json:"media_control,omitempty"` // socket of the media process that knows who is in
+	MediaControl string           `json:"media_control,omitempty"` // control socket of media, which knows the participants in its rooms
 }
 
 // PortRange includes both ends.
@@ -35,8 +35,8 @@ func (r PortRange) contains(port uint16) bool { return r.Min <= port && port <= 
 
 func (r PortRange) valid() bool { return 0 < r.Min && r.Min <= r.Max }
 
-// ReadConfig reads the file of the secret too. where is what the text is called in an error. Clients come over UDP,
-// or over streams that somebody else listens for.
+// ReadConfig also reads the file with the secret. where names the text in errors. udp says whether clients come over
+// UDP; otherwise they come over streams that another part of the process accepts.
 func ReadConfig(where, text string, udp bool) (Config, string, error) {
 	config, err := parseConfig(where, text, udp)
 	if err != nil {
@@ -86,7 +86,7 @@ func (c Config) faults(udp bool) []string {
 	for _, peer := range c.Peers {
 		add(!peer.Address.IsValid(), "peers: an address is missing")
 		add(!peer.valid(), "peers: %s: min and max must be ports, min not above max", peer.Address)
-		// Else participants could send to one another's relay sockets.
+		// Otherwise participants could send to each other's relay sockets.
 		add(c.Translate.local(peer.Address) == c.RelayAddress && peer.Min <= c.RelayPorts.Max && c.RelayPorts.Min <= peer.Max,
 			"relay_ports %d-%d share ports with the peer %s", c.RelayPorts.Min, c.RelayPorts.Max, peer.Address)
 	}

@@ -31,7 +31,7 @@ func TestRelayConfigSaysWhatIsWrong(t *testing.T) {
 		{"a peer behind a NAT", good, behind(`{"advertised": "127.0.0.1", "local": "192.168.1.2"}`), nil},
 		{"half a translation", good, behind(`{"advertised": "127.0.0.1"}`), []string{"translate: each entry needs"}},
 		{"two families", good, behind(`{"advertised": "127.0.0.1", "local": "::1"}`), []string{"127.0.0.1 and ::1 are of different families"}},
-		{"a translation of nobody, twice, to itself", good,
+		{"a translation of no peer, twice, to itself", good,
 			behind(`{"advertised": "1.1.1.1", "local": "1.1.1.1"}, {"advertised": "1.1.1.1", "local": "1.1.1.2"}`),
 			[]string{"1.1.1.1 is no peer", "1.1.1.1 is given twice", "1.1.1.1 is translated to itself"}},
 		{"a peer that is translated among the relay ports", good,

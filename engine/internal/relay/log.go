@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// logLines a second are more than a relay has to say that is well.
+// A relay without trouble logs fewer lines a second than logLines.
 const logLines = 20
 
-// boundedLog lets so many lines through each second, and says how many it left out. Each packet of a stranger's, whose
-// address may be forged, can make pion log a line several times as long: without a bound a second of that drives out of
-// the log whatever was in it. One Write is one line.
+// boundedLog writes a limited number of lines a second, and says how many it left out. Any packet, even with a forged
+// address, can make pion log a line that is several times as long. Without a limit, one second of such packets would
+// push everything else out of the log. Each Write is one line.
 type boundedLog struct {
 	to    io.Writer
 	clock func() time.Time

@@ -41,7 +41,7 @@ func TestAFloodOfLinesIsLeftOutAndCounted(t *testing.T) {
 	}
 }
 
-// Packets that nobody has a credential for, of any address.
+// Packets without a valid credential, from any address.
 func TestPacketsOfStrangersDontFillTheRelaysLog(t *testing.T) {
 	var written bytes.Buffer
 	bounded := newBoundedLog(&written)
@@ -55,7 +55,7 @@ func TestPacketsOfStrangersDontFillTheRelaysLog(t *testing.T) {
 	answer := make([]byte, 1500)
 	began := time.Now()
 	for range 1000 {
-		// One is answered, and logged by then, before the next is sent.
+		// Each packet is answered, and so logged, before the next is sent.
 		_ = client.SetReadDeadline(time.Now().Add(20 * time.Second))
 		if _, err := client.Write(bad.Raw); err != nil {
 			t.Fatal(err)

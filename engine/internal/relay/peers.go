@@ -8,16 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// Peers are the only addresses and ports that relayed packets go to and come from.
+// Peers are the only addresses and ports that relayed packets may go to and come from.
 type Peers []Peer
 
-// Peer is one address with some of its ports.
+// Peer is one address and a range of its ports.
 type Peer struct {
 	Address netip.Addr `json:"address"`
 	PortRange
 }
 
-// allow is asked for every relayed packet, both ways.
+// allow is called for every relayed packet, in both directions.
 func (p Peers) allow(at netip.AddrPort) bool {
 	for _, peer := range p {
 		if peer.Address == at.Addr() && peer.contains(at.Port()) {
@@ -27,7 +27,7 @@ func (p Peers) allow(at netip.AddrPort) bool {
 	return false
 }
 
-// allowIP is asked for permissions, which in TURN have no port.
+// allowIP is called for permissions, which have no port in TURN.
 func (p Peers) allowIP(ip net.IP) bool {
 	address, ok := netip.AddrFromSlice(ip)
 	if !ok {
@@ -41,15 +41,15 @@ func (p Peers) allowIP(ip net.IP) bool {
 	return false
 }
 
-// Translations are the peers behind a 1:1 NAT: clients are told the advertised address, and this machine reaches the
-// peer at the local one. Permissions and channels hold for what the client named, so what comes back from the local
-// address has to bear the advertised one again.
+// Translations are for peers behind a 1:1 NAT. Clients are told the advertised address, and this machine reaches the
+// peer at the local address. Permissions and channels are for the address that the client named, so packets that come
+// back from the local address must have the advertised one again.
 type Translations []struct {
 	Advertised netip.Addr `json:"advertised"`
 	Local      netip.Addr `json:"local"`
 }
 
-// local is where a peer is reached.
+// local is the address at which this machine reaches a peer.
 func (t Translations) local(peer netip.Addr) netip.Addr {
 	for _, translation := range t {
 		if translation.Advertised == peer {
@@ -82,27 +82,28 @@ func (t Translations) faults(p Peers) []string {
 	return wrong
 }
 
-// peerHomes leads one allocation's packets to where the peers are, and names who answers as the client named them.
-type peerHomes struct {
-	at []peerHome
+// peerAddresses sends the packets of one allocation to the peers' local addresses, and gives answers the address that the
+// client named.
+type peerAddresses struct {
+	at []peerAddress
 }
 
-// peerHome is an address that peers are reached at, by at least one name. A machine that advertises a public address and
-// its own for one socket has two.
-type peerHome struct {
+// peerAddress is a local address of peers, and the names that clients have for it. A machine that advertises both a public
+// address and its own for one socket has two names.
+type peerAddress struct {
 	local netip.Addr
 	names []netip.Addr
 	last  *atomic.Int32 // index of the name that the client used last
 }
 
-func newPeerHomes(p Peers, t Translations) peerHomes {
-	var h peerHomes
+func newPeerAddresses(p Peers, t Translations) peerAddresses {
+	var h peerAddresses
 	for _, peer := range p {
 		local := t.local(peer.Address)
-		i := slices.IndexFunc(h.at, func(h peerHome) bool { return h.local == local })
+		i := slices.IndexFunc(h.at, func(h peerAddress) bool { return h.local == local })
 		if i < 0 {
 			i = len(h.at)
-			h.at = append(h.at, peerHome{local: local, last: new(atomic.Int32)})
+			h.at = append(h.at, peerAddress{local: local, last: new(atomic.Int32)})
 		}
 		if !slices.Contains(h.at[i].names, peer.Address) {
 			h.at[i].names = append(h.at[i].names, peer.Address)
@@ -111,24 +112,24 @@ func newPeerHomes(p Peers, t Translations) peerHomes {
 	return h
 }
 
-// reach is the address behind a name.
-func (h peerHomes) reach(name netip.Addr) netip.Addr {
-	for _, home := range h.at {
-		if i := slices.Index(home.names, name); i >= 0 {
-			if len(home.names) > 1 {
-				home.last.Store(int32(i))
+// reach is the local address for a name.
+func (h peerAddresses) reach(name netip.Addr) netip.Addr {
+	for _, address := range h.at {
+		if i := slices.Index(address.names, name); i >= 0 {
+			if len(address.names) > 1 {
+				address.last.Store(int32(i))
 			}
-			return home.local
+			return address.local
 		}
 	}
 	return name
 }
 
-// name is what the client calls the address that a packet came from.
-func (h peerHomes) name(local netip.Addr) netip.Addr {
-	for _, home := range h.at {
-		if home.local == local {
-			return home.names[home.last.Load()]
+// name is what the client calls a packet's source address.
+func (h peerAddresses) name(local netip.Addr) netip.Addr {
+	for _, address := range h.at {
+		if address.local == local {
+			return address.names[address.last.Load()]
 		}
 	}
 	return local

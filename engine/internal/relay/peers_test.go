@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	publicPeer = "203.0.113.80" // of nobody on this machine
+	publicPeer = "203.0.113.80" // not an address of this machine
 	localPeer  = "127.0.0.1"
 )
 
@@ -45,19 +45,19 @@ func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
 	})
 }
 
-// The local address is no name for the peer; a channel carries both ways.
+// The local address is not a name of the peer. A channel carries packets in both directions.
 func TestTranslatedChannels(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		peer := turntest.ListenUDP(t)
 		port := peer.LocalAddr().(*net.UDPAddr).Port
 		r, _ := startRelay(t, peer.LocalAddr(), 24, behindNAT)
-		who, client := turntest.CredentialFor("PA_one", time.Hour), newRawClient(t, r, dial)
-		relayed := client.AllocateAt(who)
+		credential, client := turntest.CredentialFor("PA_one", time.Hour), newRawClient(t, r, dial)
+		relayed := client.AllocateAt(credential)
 		local, named := turntest.PeerAddress{IP: net.ParseIP(localPeer), Port: port}, turntest.PeerAddress{IP: net.ParseIP(publicPeer), Port: port}
-		if code := client.Ask(stun.MethodCreatePermission, who, local); code != stun.CodeForbidden {
+		if code := client.Ask(stun.MethodCreatePermission, credential, local); code != stun.CodeForbidden {
 			t.Errorf("CreatePermission for the local address: %d", code)
 		}
-		if code := client.Ask(stun.MethodChannelBind, who, turntest.FirstChannel, named); code != 0 {
+		if code := client.Ask(stun.MethodChannelBind, credential, turntest.FirstChannel, named); code != 0 {
 			t.Fatalf("ChannelBind: %d", code)
 		}
 		if _, err := client.Conn.WriteTo(channelData(0x4000, "to the peer"), nil); err != nil {
@@ -69,19 +69,19 @@ func TestTranslatedChannels(t *testing.T) {
 	})
 }
 
-func TestPeerHomes(t *testing.T) {
+func TestPeerAddresses(t *testing.T) {
 	address := netip.MustParseAddr
 	public, lan, other := address("203.0.113.80"), address("192.168.1.2"), address("192.168.1.3")
-	h := newPeerHomes(
+	h := newPeerAddresses(
 		Peers{{public, PortRange{1, 2}}, {lan, PortRange{1, 2}}, {other, PortRange{1, 2}}, {lan, PortRange{5, 6}}},
 		Translations{{public, lan}},
 	)
 	for _, step := range []struct{ named, reached, answers netip.Addr }{
 		{public, lan, public},
-		{lan, lan, lan}, // one socket by two names: whoever is named is who answers
+		{lan, lan, lan}, // one socket with two names: the answer has the name that was used
 		{public, lan, public},
 		{other, other, other},
-		{address("10.0.0.1"), address("10.0.0.1"), address("10.0.0.1")}, // what nobody knows is not allowed elsewhere
+		{address("10.0.0.1"), address("10.0.0.1"), address("10.0.0.1")}, // an unknown address does not lead to another one
 	} {
 		if got := h.reach(step.named); got != step.reached {
 			t.Errorf("%s is reached at %s, want %s", step.named, got, step.reached)
@@ -92,7 +92,7 @@ func TestPeerHomes(t *testing.T) {
 	}
 }
 
-// What is relayed costs no memory for each packet.
+// Relaying a packet allocates no memory.
 func TestRelayedPacketsAllocateNothing(t *testing.T) {
 	peer := turntest.ListenUDP(t).(*net.UDPConn)
 	port := uint16(peer.LocalAddr().(*net.UDPAddr).Port)

@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// askEvery is how often media is asked who is in, while anybody holds a relay port.
+	// askEvery is how often media is asked which participants are in, while any of them holds a relay port.
 	askEvery = time.Second
 
-	// askPause is for what comes together: a participant makes its allocations within milliseconds.
+	// askPause collects requests that come together: a participant makes all its allocations within milliseconds.
 	askPause = 100 * time.Millisecond
 
-	// unknownFor is how long a participant may be unknown to a media process that answers. It knows all
-	// that it lets in within milliseconds, and those of the process before it can't go on without joining again.
+	// unknownFor is how long media may answer that it doesn't know a participant. It knows every participant within
+	// milliseconds of letting it in, and participants of an earlier media process must join again.
 	unknownFor = 30 * time.Second
 )
 
-// run asks media who is in, and ends the allocations of those who have left. Where media can't be asked nothing is known,
-// and what there is stays.
+// run asks media which participants are in, and ends the allocations of those that have left. While media can't be
+// asked, nothing is known, and all allocations stay.
 func (b *Bounds) run(ctx context.Context) {
 	for {
 		var again <-chan time.Time
@@ -64,7 +64,7 @@ func (b *Bounds) isHeld() bool {
 	return len(b.participants) > 0
 }
 
-// list is the media process to ask, and the participants to ask it about. Meanwhile it notes which allocations were used.
+// list returns the media process to ask and the participants to ask about. It also notes which allocations were used.
 func (b *Bounds) list() (*roster.Client, []string) {
 	b.mu.Lock()
 	participants := make([]string, 0, len(b.participants))
@@ -81,7 +81,7 @@ func (b *Bounds) list() (*roster.Client, []string) {
 	return roster, participants
 }
 
-// judge takes in what media has said of those that it was asked about, and returns the allocations that are to end.
+// judge applies media's answer about the participants in asked, and returns the allocations that must end.
 func (b *Bounds) judge(asked []string, said roster.Presence) []*peerConn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -114,8 +114,8 @@ func (b *Bounds) judge(asked []string, said roster.Presence) []*peerConn {
 	return append(ending, b.crowding()...)
 }
 
-// crowding is what identities hold over their bounds: the newest participants' first, and nothing that has carried a
-// call. They were given it before media was asked.
+// crowding returns the allocations by which identities exceed their bounds: those of the newest participants, and only
+// such as have carried no call. They were made before media was asked.
 func (b *Bounds) crowding() []*peerConn {
 	byIdentity := map[string][]*participant{}
 	for _, p := range b.participants {

@@ -33,7 +33,7 @@ func newMedia(t *testing.T) *mediaTest {
 	return m
 }
 
-// start serves a roster; restarting with another one is a new process.
+// start serves a roster. Starting again with another roster stands for a new process.
 func (m *mediaTest) start() {
 	m.Helper()
 	t := m.T
@@ -56,14 +56,14 @@ func (m *mediaTest) start() {
 
 func (m *mediaTest) stop() { _ = m.server.Close() }
 
-// waitAsked returns when the relay has asked so many times more. By then it has judged all answers but the last.
+// waitAsked returns after this many more requests of the relay. By then it has judged all answers but the last.
 func (m *mediaTest) waitAsked(more int32) {
 	m.Helper()
 	want := m.asked.Load() + more
 	enginetest.Eventually(m.T, "the relay asks", func() bool { return m.asked.Load() >= want })
 }
 
-// startAskingRelay asks m; skew is how far ahead its clock is.
+// startAskingRelay makes a relay that asks m; skew is how far ahead the relay's clock is.
 func startAskingRelay(t *testing.T, m *mediaTest) (r *Server, skew *atomic.Int64) {
 	t.Helper()
 	skew = &atomic.Int64{}
@@ -83,10 +83,10 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		m.roster.Join("PA_leaves", "two", "RM_one")
 		staying := newRawClient(t, r, dial)
 		for _, c := range []struct {
-			client *turntest.Client
-			who    turntest.Credential
+			client     *turntest.Client
+			credential turntest.Credential
 		}{{staying, stays}, {newRawClient(t, r, dial), leaves}, {newRawClient(t, r, dial), leaves}} {
-			if code := c.client.Allocate(c.who); code != 0 {
+			if code := c.client.Allocate(c.credential); code != 0 {
 				t.Fatalf("Allocate: %d", code)
 			}
 		}
@@ -97,15 +97,15 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		m.roster.Leave("PA_leaves")
 		enginetest.Eventually(t, "the end of what it held", func() bool { return r.Allocations() == 1 })
 		if code := newRawClient(t, r, dial).Allocate(leaves); code != stun.CodeAllocQuotaReached {
-			t.Errorf("Allocate of who has left: %d", code)
+			t.Errorf("Allocate of a participant that has left: %d", code)
 		}
 		if code := staying.Ask(stun.MethodRefresh, stays); code != 0 {
-			t.Errorf("Refresh of who is in: %d", code)
+			t.Errorf("Refresh of a participant that is in: %d", code)
 		}
 	})
 }
 
-// Each join has a SID of its own, and LiveKit ends the one before.
+// Each join has its own SID, and LiveKit ends the session before it.
 func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
@@ -129,7 +129,7 @@ func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 		r, _ := startAskingRelay(t, m)
 		valid, expired := turntest.CredentialFor("PA_one", time.Hour), turntest.CredentialFor("PA_one", -time.Hour)
 		if code := newRawClient(t, r, dial).Allocate(expired); code == 0 {
-			t.Fatal("Allocate with an expired credential, of nobody knows whom, succeeded")
+			t.Fatal("Allocate of an unknown participant, with an expired credential, succeeded")
 		}
 		m.roster.Join("PA_one", "one", "RM_one")
 		client := newRawClient(t, r, dial)
@@ -150,14 +150,14 @@ func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
 				t.Errorf("%s with an expired credential: %d", c.method, code)
 			}
 		}
-		// It goes to another network, hours after it joined.
+		// The participant changes its network, hours after it joined.
 		if code := newRawClient(t, r, dial).Allocate(expired); code != 0 {
-			t.Errorf("Allocate with an expired credential of who is in: %d", code)
+			t.Errorf("Allocate of a participant that is in, with an expired credential: %d", code)
 		}
 	})
 }
 
-// A livekit-server of the user's doesn't say who is in. Then a call is what goes on.
+// A livekit-server of the operator's own doesn't say who is in. Then the relay goes by whether a call goes on.
 func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		peer := turntest.ListenUDP(t)
@@ -213,7 +213,7 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 		t.Errorf("with media away: Allocate %d", code)
 	}
 
-	// Another process knows none of the participants. They have to join again; what they held is given some time.
+	// Another process knows none of the participants. They have to join again; their allocations stay for a while.
 	m.roster = roster.New()
 	m.start()
 	m.waitAsked(2)
@@ -223,22 +223,22 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	m.roster.Join("PA_two", "two", "RM_one")
 	m.waitAsked(2)
 	skew.Store(int64(time.Hour + unknownFor))
-	enginetest.Eventually(t, "the end of what nobody holds", func() bool { return r.Allocations() == 1 })
+	enginetest.Eventually(t, "the end of allocations without a participant", func() bool { return r.Allocations() == 1 })
 	if !r.bounds.outlives("PA_two", true) {
-		t.Error("who has joined meanwhile is not in")
+		t.Error("the participant that has joined meanwhile is not in")
 	}
 }
 
 func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
-	client, who := newRawClient(t, r, dialUDP), turntest.CredentialFor("PA_one", time.Hour)
+	client, credential := newRawClient(t, r, dialUDP), turntest.CredentialFor("PA_one", time.Hour)
 	m.roster.Join("PA_one", "one", "RM_one")
-	if code := client.Allocate(who); code != 0 {
+	if code := client.Allocate(credential); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	m.waitAsked(1)
-	if code := client.Deallocate(who); code != 0 {
+	if code := client.Deallocate(credential); code != 0 {
 		t.Fatalf("deallocation: %d", code)
 	}
 	r.bounds.look(t.Context())

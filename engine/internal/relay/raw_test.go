@@ -10,14 +10,14 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// dialer opens a way to the relay, for one client.
+// dialer opens a connection to the relay for one client.
 type dialer func(t *testing.T, r *Server) net.PacketConn
 
-// ways are all that lead to a relay. What it refuses on one, it has to refuse on every one.
-var ways = map[string]dialer{"udp": dialUDP, "stream": dialStream}
+// dialers are all transports to a relay. What the relay refuses on one, it must refuse on all.
+var dialers = map[string]dialer{"udp": dialUDP, "stream": dialStream}
 
 func overEveryWay(t *testing.T, test func(t *testing.T, dial dialer)) {
-	for name, dial := range ways {
+	for name, dial := range dialers {
 		t.Run(name, func(t *testing.T) { test(t, dial) })
 	}
 }

@@ -1,5 +1,5 @@
-// Package relay is the hub's TURN and STUN server: pion/turn, which LiveKit uses too, towards the SFU's media ports and
-// nowhere else. It says who may have which relay ports.
+// Package relay is the hub's TURN and STUN server. It uses pion/turn, as LiveKit does, and relays to the SFU's media
+// ports only. It decides which participant may have which relay ports.
 package relay
 
 import (
@@ -17,25 +17,25 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// Server is the hub's own TURN and STUN server: pion/turn, which LiveKit uses too, towards the SFU's media ports and
-// nowhere else. Over UDP it is an engine; over TLS it is within the edge's process (streams.go).
+// Server is the hub's TURN and STUN server. Over UDP it is an engine of its own; over TLS it is part of the edge's
+// process (streams.go).
 type Server struct {
 	config    Config
 	secret    string
-	streams   net.Listener // of TURN over byte streams; nil: none
+	streams   net.Listener // accepts TURN over byte streams; nil: none
 	addresses *addresses
 	bounds    *Bounds
 	log       *boundedLog
 	draining  atomic.Bool
 	limits    streamLimits
-	listener  *streamListener   // to streams
+	listener  *streamListener   // for streams
 	sends     sendcount.Counter // to clients over UDP
 	server    atomic.Pointer[turn.Server]
 	stop      context.CancelFunc
 	stopped   context.Context
 }
 
-// New relays for clients that come over UDP, or over streams, whose TLS has been ended; nil: there are none.
+// New makes a relay for clients over UDP or over streams without TLS; streams is nil if there are none.
 func New(config Config, secret string, streams net.Listener, bounds *Bounds) *Server {
 	stopped, stop := context.WithCancel(context.Background())
 	return &Server{
@@ -61,7 +61,7 @@ func (r *Server) Run(ready func()) error {
 	return r.serve()
 }
 
-// open accepts clients from now on.
+// open starts to accept clients.
 func (r *Server) open() error {
 	logs := logging.NewDefaultLoggerFactory()
 	logs.Writer = r.log
@@ -89,7 +89,7 @@ func (r *Server) serve() error {
 	return r.server.Load().Close()
 }
 
-// listen binds every address, or none.
+// listen binds all addresses or none.
 func (r *Server) listen(config *turn.ServerConfig) error {
 	for _, address := range r.config.Listen {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
@@ -125,7 +125,7 @@ func closeAll(config turn.ServerConfig) error {
 	return failed
 }
 
-// retire accepts no more streams, and stops the relay when the last one has ended.
+// retire accepts no more streams. The relay stops when the last stream has ended.
 func (r *Server) retire() {
 	_ = r.listener.retire()
 	go func() {
@@ -134,7 +134,7 @@ func (r *Server) retire() {
 	}()
 }
 
-// admit says whether a participant may have one more allocation; a refusal tells the client that its quota is used up.
+// admit says whether a participant may have one more allocation. A refusal tells the client that its quota is used up.
 func (r *Server) admit(user, _ string, _ net.Addr) bool {
 	return !r.draining.Load() && r.bounds.admit(parseHolder(user)) == nil
 }
@@ -152,7 +152,7 @@ func (r *Server) deallocated(client, _ net.Addr, _, _, _ string) {
 	}
 }
 
-// Allocations is how many there are.
+// Allocations is the number of allocations.
 func (r *Server) Allocations() int {
 	if server := r.server.Load(); server != nil {
 		return server.AllocationCount()
@@ -166,7 +166,7 @@ func (r *Server) Drain() { r.draining.Store(true) }
 
 func (r *Server) Stop() { r.stop() }
 
-// Status tells the allocations, how full the relay is, and who on other machines has used it.
+// Status tells the allocations, how full the relay is, and which clients on other machines have used it.
 func (r *Server) Status(context.Context) (map[string]any, error) {
 	return map[string]any{
 		"allocations": r.Allocations(), "ports": r.bounds.status(), "seen": r.seen(), "sends": r.sends.Report(),

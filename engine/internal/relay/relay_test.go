@@ -16,8 +16,8 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// startRelay runs a relay on 127.0.0.1, over UDP and over streams, whose only peer is the given address, and returns
-// where it listens. change, if any, has the last word on its configuration.
+// startRelay runs a relay on 127.0.0.1, over UDP and over streams. Its only peer is the given address. It returns the
+// relay and where it listens. change, if any, may change its configuration.
 func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*Server)) (*Server, string) {
 	t.Helper()
 	allowed := peer.(*net.UDPAddr).AddrPort()
@@ -56,13 +56,13 @@ func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*Server))
 	return r, address.String()
 }
 
-// newTURNClient is pion's client with an allocation.
+// newTURNClient returns a client of pion's with an allocation.
 func newTURNClient(t *testing.T, r *Server, dial dialer) (*turn.Client, net.PacketConn) {
 	t.Helper()
-	who := turntest.CredentialFor("PA_one", time.Hour)
-	const server = "127.0.0.1:1" // not asked: each way leads to the relay alone
+	credential := turntest.CredentialFor("PA_one", time.Hour)
+	const server = "127.0.0.1:1" // not used: each dialer leads to the relay alone
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: server, TURNServerAddr: server, Username: who.Username, Password: who.Password, Conn: dial(t, r),
+		STUNServerAddr: server, TURNServerAddr: server, Username: credential.Username, Password: credential.Password, Conn: dial(t, r),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -88,9 +88,10 @@ func TestRelayReachesThePeerAndNoOtherPort(t *testing.T) {
 			t.Errorf("STUN binding: %v", err)
 		}
 
-		// Twice, since the client goes from Send indications to a channel as soon as the server has bound one.
+		// Twice, since the client changes from Send indications to a channel as soon as the server has bound one.
 		for _, round := range []string{"first", "second"} {
-			// The packet to the other port goes first: when the peer has its own, the other's would have arrived.
+			// The packet to the other port goes first: once the peer has its own packet, the other one would have
+			// arrived.
 			send(t, relayed, other.LocalAddr(), "to the other port")
 			send(t, relayed, peer.LocalAddr(), round)
 			receive(t, peer, round)
@@ -127,9 +128,9 @@ func TestRelayRefusesEveryOtherAddress(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		peer := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3), Port: 7882}
 		r, _ := startRelay(t, peer, 24)
-		who := turntest.CredentialFor("PA_one", time.Hour)
+		credential := turntest.CredentialFor("PA_one", time.Hour)
 		client := newRawClient(t, r, dial)
-		if code := client.Allocate(who); code != 0 {
+		if code := client.Allocate(credential); code != 0 {
 			t.Fatalf("Allocate: %d", code)
 		}
 		for _, refused := range []string{
@@ -137,17 +138,17 @@ func TestRelayRefusesEveryOtherAddress(t *testing.T) {
 			"192.0.2.1", "224.0.0.1", "255.255.255.255", "::1", "::ffff:10.0.0.1",
 		} {
 			at := turntest.PeerAddress{IP: net.ParseIP(refused), Port: peer.Port}
-			if code := client.Ask(stun.MethodCreatePermission, who, at); code != stun.CodeForbidden && code != stun.CodePeerAddrFamilyMismatch {
+			if code := client.Ask(stun.MethodCreatePermission, credential, at); code != stun.CodeForbidden && code != stun.CodePeerAddrFamilyMismatch {
 				t.Errorf("CreatePermission for %s: %d", refused, code)
 			}
-			if code := client.Ask(stun.MethodChannelBind, who, turntest.FirstChannel, at); code == 0 {
+			if code := client.Ask(stun.MethodChannelBind, credential, turntest.FirstChannel, at); code == 0 {
 				t.Errorf("ChannelBind to %s succeeded", refused)
 			}
-			if code := client.Ask(stun.MethodConnect, who, at); code == 0 {
+			if code := client.Ask(stun.MethodConnect, credential, at); code == 0 {
 				t.Errorf("Connect to %s succeeded", refused)
 			}
 		}
-		if code := client.Ask(stun.MethodCreatePermission, who, turntest.PeerAddress(*peer)); code != 0 {
+		if code := client.Ask(stun.MethodCreatePermission, credential, turntest.PeerAddress(*peer)); code != 0 {
 			t.Errorf("CreatePermission for the peer: %d", code)
 		}
 	})
@@ -162,15 +163,15 @@ func TestRelayHasNoTCP(t *testing.T) {
 		defer listener.Close()
 		service := listener.Addr().(*net.TCPAddr)
 		r, address := startRelay(t, &net.UDPAddr{IP: service.IP, Port: service.Port}, 24)
-		who := turntest.CredentialFor("PA_one", time.Hour)
+		credential := turntest.CredentialFor("PA_one", time.Hour)
 		client := newRawClient(t, r, dial)
-		if code := client.Ask(stun.MethodAllocate, who, turntest.RequestTCP); code == 0 {
+		if code := client.Ask(stun.MethodAllocate, credential, turntest.RequestTCP); code == 0 {
 			t.Error("Allocate with TCP succeeded")
 		}
-		if code := client.Allocate(who); code != 0 {
+		if code := client.Allocate(credential); code != 0 {
 			t.Fatalf("Allocate: %d", code)
 		}
-		if code := client.Ask(stun.MethodConnect, who, turntest.PeerAddress{IP: service.IP, Port: service.Port}); code == 0 {
+		if code := client.Ask(stun.MethodConnect, credential, turntest.PeerAddress{IP: service.IP, Port: service.Port}); code == 0 {
 			t.Error("Connect to the peer's address succeeded")
 		}
 		_ = listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Millisecond))
@@ -199,21 +200,21 @@ func TestRelayAsksForTheSecret(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
 		valid := turntest.CredentialFor("PA_one", time.Hour)
-		for name, who := range map[string]turntest.Credential{
+		for name, credential := range map[string]turntest.Credential{
 			"another password":          {Username: valid.Username, Password: "guess"},
 			"another participant":       {Username: strings.Replace(valid.Username, "PA_one", "PA_two", 1), Password: valid.Password},
 			"a later expiry":            {Username: "9" + valid.Username, Password: valid.Password},
 			"no participant":            turntest.CredentialFor("", time.Hour),
 			"a username without expiry": {Username: "PA_one", Password: valid.Password},
 		} {
-			if code := newRawClient(t, r, dial).Allocate(who); code == 0 {
+			if code := newRawClient(t, r, dial).Allocate(credential); code == 0 {
 				t.Errorf("Allocate with %s succeeded", name)
 			}
 		}
 	})
 }
 
-// A participant's allocations count together, whichever way they come.
+// A participant's allocations over all transports count together.
 func TestQuotaIsPerParticipant(t *testing.T) {
 	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 2)
 	one, again, two := turntest.CredentialFor("PA_one", time.Hour), turntest.CredentialFor("PA_one", 2*time.Hour), turntest.CredentialFor("PA_two", time.Hour)
@@ -223,7 +224,7 @@ func TestQuotaIsPerParticipant(t *testing.T) {
 			t.Fatalf("Allocate within the quota: %d", code)
 		}
 	}
-	for name, dial := range ways {
+	for name, dial := range dialers {
 		if code := newRawClient(t, r, dial).Allocate(again); code != stun.CodeAllocQuotaReached {
 			t.Errorf("a third Allocate (%s), with another credential of the participant: %d", name, code)
 		}
@@ -239,7 +240,7 @@ func TestQuotaIsPerParticipant(t *testing.T) {
 	}
 }
 
-// The answer to a client comes from the quota handler; this is the gate that several listeners share.
+// The quota handler answers the client. This check is the one that several listeners share.
 func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
 	addresses := newTestAddresses(t, Config{RelayAddress: netip.MustParseAddr("127.0.0.1"), RelayPorts: PortRange{20000, 29999}, Quota: 1})
 	want := turn.AllocateListenerConfig{Network: "udp4", UserID: newHolder("PA_one", &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1)}).String()}
@@ -251,7 +252,7 @@ func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
 		t.Errorf("a second socket: %v", err)
 	}
 	conn.Close()
-	conn.Close() // a second Close gives nothing back
+	conn.Close() // a second Close gives back nothing
 	if conn, _, err = addresses.AllocatePacketConn(want); err != nil {
 		t.Fatal(err)
 	}
@@ -264,19 +265,19 @@ func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
 func TestDrainKeepsAllocationsAndMakesNoMore(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
-		who := turntest.CredentialFor("PA_one", time.Hour)
+		credential := turntest.CredentialFor("PA_one", time.Hour)
 		client := newRawClient(t, r, dial)
-		if code := client.Allocate(who); code != 0 {
+		if code := client.Allocate(credential); code != 0 {
 			t.Fatalf("Allocate: %d", code)
 		}
 		r.Drain()
-		if code := newRawClient(t, r, dial).Allocate(who); code != stun.CodeAllocQuotaReached {
+		if code := newRawClient(t, r, dial).Allocate(credential); code != stun.CodeAllocQuotaReached {
 			t.Errorf("Allocate while draining: %d", code)
 		}
-		if code := client.Ask(stun.MethodRefresh, who); code != 0 || !r.Busy() {
+		if code := client.Ask(stun.MethodRefresh, credential); code != 0 || !r.Busy() {
 			t.Errorf("Refresh while draining: %d, busy %v", code, r.Busy())
 		}
-		if code := client.Deallocate(who); code != 0 || r.Busy() {
+		if code := client.Deallocate(credential); code != 0 || r.Busy() {
 			t.Errorf("deallocation while draining: %d, busy %v", code, r.Busy())
 		}
 	})

@@ -11,21 +11,21 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// acceptPause is for a machine that has no file descriptor left, as net/http does it.
+// acceptPause is for a machine without free file descriptors, as in net/http.
 const acceptPause = 50 * time.Millisecond
 
-// streamLimits are how long a connection may go on without being of use.
+// streamLimits are how long a connection may be of no use.
 type streamLimits struct {
-	idle  time.Duration // without an allocation, from its first moment and after each
+	idle  time.Duration // without an allocation: from the start, and after each allocation
 	write time.Duration // without taking what is sent to it
 }
 
-// A client that means it asks for an allocation within two round trips, and whose connection takes nothing for seconds
-// has lost its call long before.
+// A real client asks for an allocation within two round trips. A client whose connection takes nothing for seconds has
+// already lost its call.
 var usualLimits = streamLimits{idle: 10 * time.Second, write: 5 * time.Second}
 
-// streamListener accepts TURN over byte streams, whose TLS has been ended. TURN knows clients by their address, so it is
-// theirs that a connection has to tell.
+// streamListener accepts TURN over byte streams, after TLS has been removed. TURN knows clients by their address, so
+// each connection must report the client's address.
 type streamListener struct {
 	net.Listener
 	most    int // connections at a time
@@ -35,14 +35,14 @@ type streamListener struct {
 
 	mu   sync.Mutex
 	open map[*stream]struct{}
-	done bool          // nobody is let in any more
-	gone chan struct{} // closed when that is so and the last stream has left
-	// Streams by the very address that pion was given for them, since it reports allocations by address.
+	done bool          // accepts no more connections
+	gone chan struct{} // closed when done is set and the last stream has ended
+	// Streams by the address that pion was given for them, since pion reports allocations by address.
 	byClient map[net.Addr]*stream
 }
 
-// newStreamListener has no place for more connections than relay ports: they could not all have an allocation. No address
-// has them all.
+// newStreamListener allows no more connections than relay ports, since more could not all have an allocation. A single
+// address can't take all of them.
 func newStreamListener(listener net.Listener, config Config, limits streamLimits) *streamListener {
 	most := int(config.RelayPorts.Max-config.RelayPorts.Min) + 1
 	return &streamListener{
@@ -57,8 +57,8 @@ func newStreamListener(listener net.Listener, config Config, limits streamLimits
 	}
 }
 
-// Accept ends when the listener is closed and the last stream has left: pion takes any error for the end of all that
-// came in, and would accept nobody any more.
+// Accept returns an error only when the listener is closed and the last stream has ended. pion takes any error for the
+// end of all accepted connections, and would accept no more.
 func (l *streamListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -90,7 +90,7 @@ func (l *streamListener) admit(conn net.Conn) *stream {
 	return s
 }
 
-// retire lets nobody in any more; who is there stays.
+// retire accepts no more connections; open ones stay.
 func (l *streamListener) retire() error {
 	err := l.Listener.Close()
 	l.mu.Lock()
@@ -102,14 +102,14 @@ func (l *streamListener) retire() error {
 	return err
 }
 
-// closeIfGone is called under the lock when there may be nobody for the first time.
+// closeIfGone needs the lock. It is called whenever the last stream may have ended.
 func (l *streamListener) closeIfGone() {
 	if l.done && len(l.open) == 0 {
 		close(l.gone)
 	}
 }
 
-// Close ends the connections too; pion's own Close leaves them.
+// Close also ends the connections, which pion's own Close does not.
 func (l *streamListener) Close() error {
 	err := l.retire()
 	l.mu.Lock()
@@ -141,7 +141,7 @@ func (l *streamListener) left(s *stream) {
 	l.closeIfGone()
 }
 
-// allocated and released are pion's reports, of UDP clients too.
+// pion calls allocated and released, also for UDP clients.
 func (l *streamListener) allocated(client net.Addr) { l.withStream(client, (*stream).allocated) }
 
 func (l *streamListener) released(client net.Addr) { l.withStream(client, (*stream).released) }
@@ -155,10 +155,11 @@ func (l *streamListener) withStream(client net.Addr, do func(*stream)) {
 	}
 }
 
-// sameFamily is a listening socket as pion sees it: with the family of the relay address. pion gives a client that asks
-// for no family the one of the address that it came to, and no relay socket has another than the relay address's.
+// sameFamily is a listening socket that reports the family of the relay address to pion. If a client asks for no
+// family, pion gives it the family of the socket that it came to, and all relay sockets have the relay address's
+// family.
 //
-// What it sends is counted.
+// It also counts what it sends.
 type sameFamily struct {
 	net.PacketConn
 	local *net.UDPAddr

@@ -19,12 +19,12 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// impatient makes a relay whose limits a test can wait for.
+// impatient makes a relay with limits short enough to wait for.
 func impatient(r *Server) {
 	r.limits = streamLimits{idle: 50 * time.Millisecond, write: 50 * time.Millisecond}
 }
 
-// checkEnds wants the relay to end a connection, with no word to who is on it.
+// checkEnds expects the relay to end a connection without an answer.
 func checkEnds(t *testing.T, what string, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(enginetest.Patience))
@@ -36,7 +36,7 @@ func checkEnds(t *testing.T, what string, conn net.Conn) {
 
 func TestStreamsOfClientsAreToldApart(t *testing.T) {
 	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
-	who := turntest.CredentialFor("PA_one", time.Hour)
+	credential := turntest.CredentialFor("PA_one", time.Hour)
 	for _, address := range []string{"203.0.113.1:1", "203.0.113.1:2", "203.0.113.2:1", "[2001:db8::2]:1"} {
 		as := func(t *testing.T, r *Server) net.PacketConn {
 			return turn.NewSTUNConn(dialAs(t, r, netip.MustParseAddrPort(address)))
@@ -46,7 +46,7 @@ func TestStreamsOfClientsAreToldApart(t *testing.T) {
 		if err := seen.GetFrom(client.Exchange(stun.TransactionID, stun.BindingRequest)); err != nil || seen.String() != address {
 			t.Errorf("%s is told that it is %s, %v", address, seen, err)
 		}
-		if code := client.Allocate(who); code != 0 { // of an IPv6 client too: the relay address is IPv4, and that's what it gets
+		if code := client.Allocate(credential); code != 0 { // also for an IPv6 client: the relay address is IPv4, so the client gets IPv4
 			t.Errorf("Allocate of %s: %d", address, code)
 		}
 	}
@@ -79,11 +79,11 @@ func TestAnIPv6ClientOverUDPIsRelayedToo(t *testing.T) {
 
 func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24, impatient)
-	who := turntest.CredentialFor("PA_one", time.Hour)
+	credential := turntest.CredentialFor("PA_one", time.Hour)
 
 	mute := dialAs(t, r, turntest.NextClient())
 	busy := dialAs(t, r, turntest.NextClient())
-	go func() { // valid all the time, and of no use
+	go func() { // always valid, and of no use
 		answers := make([]byte, 1500)
 		for {
 			if _, err := busy.Write(stunMessage(t, 0)); err != nil {
@@ -94,16 +94,16 @@ func TestStreamsWithoutAnAllocationEnd(t *testing.T) {
 		}
 	}()
 	inCall := newRawClient(t, r, dialStream)
-	if code := inCall.Allocate(who); code != 0 {
+	if code := inCall.Allocate(credential); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	checkEnds(t, "without a word", mute)
 	waitForConnections(t, r, 1)
-	time.Sleep(2 * r.limits.idle) // nothing to wait for: it is to stay
-	if code := inCall.Ask(stun.MethodRefresh, who); code != 0 {
+	time.Sleep(2 * r.limits.idle) // a fixed wait, since the connection must stay
+	if code := inCall.Ask(stun.MethodRefresh, credential); code != 0 {
 		t.Errorf("Refresh after the limit: %d", code)
 	}
-	if code := inCall.Deallocate(who); code != 0 {
+	if code := inCall.Deallocate(credential); code != 0 {
 		t.Fatalf("deallocation: %d", code)
 	}
 	waitForConnections(t, r, 0)
@@ -133,10 +133,10 @@ func TestStreamsAreCounted(t *testing.T) {
 func TestAStreamThatTakesNothingEnds(t *testing.T) {
 	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24, impatient)
-	who, at := turntest.CredentialFor("PA_one", time.Hour), turntest.PeerAddress(*peer.LocalAddr().(*net.UDPAddr))
+	credential, at := turntest.CredentialFor("PA_one", time.Hour), turntest.PeerAddress(*peer.LocalAddr().(*net.UDPAddr))
 	client := newRawClient(t, r, dialStream)
-	relayed := client.AllocateAt(who)
-	if code := client.Ask(stun.MethodChannelBind, who, turntest.FirstChannel, at); code != 0 {
+	relayed := client.AllocateAt(credential)
+	if code := client.Ask(stun.MethodChannelBind, credential, turntest.FirstChannel, at); code != 0 {
 		t.Fatalf("ChannelBind: %d", code)
 	}
 	packet := make([]byte, 1400)
@@ -151,7 +151,7 @@ func TestAStreamThatTakesNothingEnds(t *testing.T) {
 	waitForConnections(t, r, 0)
 }
 
-// Whatever comes, the relay stays up, a call goes on, and what a connection costs is bounded.
+// Whatever arrives, the relay stays up, a call goes on, and the cost of a connection is bounded.
 func TestStreamsOfNoSense(t *testing.T) {
 	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
@@ -182,7 +182,7 @@ func TestStreamsOfNoSense(t *testing.T) {
 	const crowd = 500
 	for range crowd {
 		conn := dialAs(t, r, turntest.NextClient())
-		for _, b := range claiming(stunMessage(t, 0), 1500)[:12] { // the rest never comes
+		for _, b := range claiming(stunMessage(t, 0), 1500)[:12] { // the rest never arrives
 			if _, err := conn.Write([]byte{b}); err != nil {
 				t.Fatal(err)
 			}
@@ -210,7 +210,7 @@ func TestStoppingTheRelayEndsItsStreams(t *testing.T) {
 	checkEnds(t, "after a stop", conn)
 }
 
-// Who is in a call stays, however long that is, and takes the relay with it.
+// A client in a call stays on its relay for as long as the call lasts. Then the relay ends.
 func TestARetiredRelayEndsWithItsLastClient(t *testing.T) {
 	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
@@ -268,7 +268,7 @@ func TestTheListenerOutlivesAFailureToAccept(t *testing.T) {
 	}
 }
 
-// A client that asks for no allocation has its connection for ten seconds; one address must not have them all.
+// A client without an allocation keeps its connection for ten seconds. One address must not take all connections.
 func TestOneAddressLeavesConnectionsForOthers(t *testing.T) {
 	const size = 40
 	r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 4, func(r *Server) { r.config.RelayPorts = PortRange{26000, 26000 + size - 1} })

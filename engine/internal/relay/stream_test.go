@@ -17,7 +17,7 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// stunMessage is a binding request with so many bytes after its header, and a header that says so.
+// stunMessage is a binding request with this many bytes after its header. The header has the same length.
 func stunMessage(t testing.TB, length int) []byte {
 	t.Helper()
 	request, err := stun.Build(stun.TransactionID, stun.BindingRequest)
@@ -27,7 +27,7 @@ func stunMessage(t testing.TB, length int) []byte {
 	return claiming(append(request.Raw, make([]byte, length)...), length)
 }
 
-// claiming is a message whose header claims another length.
+// claiming returns the message with another length in its header.
 func claiming(message []byte, length int) []byte {
 	message = bytes.Clone(message)
 	binary.BigEndian.PutUint16(message[2:4], uint16(length))
@@ -41,7 +41,7 @@ func channelData(number uint16, data string) []byte {
 	return append(message, make([]byte, (4-len(data)%4)%4)...)
 }
 
-// What follows is the next message, which must come out whole as well.
+// The next message in the stream must come out whole as well.
 func TestReadFrame(t *testing.T) {
 	next := stunMessage(t, 8)
 	noCookie := bytes.Clone(next)
@@ -49,7 +49,7 @@ func TestReadFrame(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		bytes []byte
-		err   error // nil: it is one message
+		err   error // nil: the text is one message
 	}{
 		{"STUN", stunMessage(t, 0), nil},
 		{"STUN with attributes", stunMessage(t, 100), nil},
@@ -107,14 +107,14 @@ func FuzzReadFrame(f *testing.F) {
 			if err != nil {
 				return
 			}
-			if n < channelHeader || n > maxFrame { // 0 without an error would never end
+			if n < channelHeader || n > maxFrame { // 0 without an error would loop for ever
 				t.Fatalf("a message of %d bytes", n)
 			}
 		}
 	})
 }
 
-// gone is a connection whose other end is not there any more.
+// gone is a connection whose other end has gone.
 type gone struct{ net.Conn }
 
 func (gone) Write([]byte) (int, error)        { return 0, syscall.EPIPE }

@@ -13,9 +13,9 @@ import (
 	"lkhub/engine/internal/seen"
 )
 
-// Streams are the relay for TURN over TLS, which is in the edge's process: another one would cost each packet two
-// more copies and two more system calls. A changed configuration makes another relay, and who has come to the one
-// before stays with it.
+// Streams is the relay for TURN over TLS. It is in the edge's process, since a process of its own would cost two more
+// copies and two more system calls for each packet. A changed configuration makes a new relay, and connected clients
+// stay with the old one.
 type Streams struct {
 	mu      sync.Mutex
 	current StreamConfig
@@ -23,26 +23,26 @@ type Streams struct {
 	running []*Server // the newest, and older ones until their last client has left
 	seen    map[string]seen.Sighting
 	Open    func(*Server) error
-	bounds  *Bounds // of all of them together
+	bounds  *Bounds // for all relays together
 }
 
-// StreamConfig is what makes a relay another one.
+// StreamConfig is the configuration of a relay. A different one makes a new relay.
 type StreamConfig struct {
-	text   string // of its setting in caddy.json
+	text   string // the setting in caddy.json
 	relay  Config
 	secret string
 }
 
-// NewStreams is for one process: its bounds are kept until that ends.
+// NewStreams is called once in a process, which keeps the bounds until it ends.
 func NewStreams() *Streams {
-	// A descriptor is the client's connection, and one the relay port.
+	// One descriptor is for the client's connection, one for the relay port.
 	bounds := NewBounds(connlimit.ForFiles(2, math.MaxUint16))
 	go bounds.run(context.Background())
 	return &Streams{seen: map[string]seen.Sighting{}, Open: (*Server).open, bounds: bounds}
 }
 
-// ReadStreams reads the setting of a relay, and its secret. where is what the setting is called in an error. Without a
-// setting there is no relay.
+// ReadStreams reads the setting of a relay and its secret. where names the setting in errors. Without a setting there
+// is no relay.
 func ReadStreams(where string, setting []byte) (StreamConfig, error) {
 	if setting == nil {
 		return StreamConfig{}, nil
@@ -51,7 +51,7 @@ func ReadStreams(where string, setting []byte) (StreamConfig, error) {
 	return StreamConfig{string(setting), config, secret}, err
 }
 
-// Prepare makes the relay for wanted; it takes no connection before commit. After an error nothing has changed.
+// Prepare makes the relay for wanted. It accepts no connection before Commit. After an error nothing has changed.
 func (s *Streams) Prepare(wanted StreamConfig) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,16 +70,16 @@ func (s *Streams) Prepare(wanted StreamConfig) (*Change, error) {
 	return change, nil
 }
 
-// Change is a relay on its way in; relays is nil where there is nothing to change.
+// Change is a relay that is about to replace another; relays is nil if nothing changes.
 type Change struct {
 	relays   *Streams
 	wanted   StreamConfig
-	next     *Server // nil: TURN over TLS is not offered any more
+	next     *Server // nil: no more TURN over TLS
 	listener *lateListener
 }
 
-// Commit gives the connections of a listener to the changed relay; listen makes it where there is a relay. It can't fail:
-// the edge runs its configuration by then.
+// Commit gives the connections of a listener to the changed relay. listen makes the listener, if there is a relay.
+// Commit can't fail, since the edge already runs its new configuration.
 func (c *Change) Commit(listen func() net.Listener) {
 	s := c.relays
 	if s == nil {
@@ -99,7 +99,7 @@ func (c *Change) Commit(listen func() net.Listener) {
 	s.current, s.newest = c.wanted, c.next
 }
 
-// Discard gives the change up: the edge refused the rest of its configuration.
+// Discard drops the change, because the edge refused another part of its configuration.
 func (c *Change) Discard() {
 	if c.next != nil {
 		c.next.retire()
@@ -107,7 +107,7 @@ func (c *Change) Discard() {
 	}
 }
 
-// lateListener takes no connection before it is told which listener they come from.
+// lateListener accepts no connection until it is told the listener that they come from.
 type lateListener struct {
 	told   chan struct{} // closed when inner is there
 	inner  net.Listener
@@ -169,7 +169,7 @@ func (s *Streams) remember(r *Server) {
 	}
 }
 
-// Status tells of all that run, as the status of a relay does, and how many connections they have.
+// Status is the status of all running relays together, and the number of their connections.
 func (s *Streams) Status() map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()

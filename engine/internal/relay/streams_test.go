@@ -33,14 +33,14 @@ func TestAChangeThatIsGivenUpLeavesTheRelayAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	none.Commit(noStreams)
-	enginetest.Eventually(t, "nobody is left", func() bool {
+	enginetest.Eventually(t, "no client is left", func() bool {
 		relays.mu.Lock()
 		defer relays.mu.Unlock()
 		return len(relays.running) == 0
 	})
 }
 
-// noStreams is a listener that nobody connects to.
+// noStreams is a listener without connections.
 func noStreams() net.Listener { return turntest.NewHanded() }
 
 func isRetired(r *Server) bool {

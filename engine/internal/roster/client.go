@@ -11,19 +11,19 @@ import (
 	"time"
 )
 
-// Client asks for it.
+// Client asks media for its roster.
 type Client struct {
 	Socket string
 	http   *http.Client
 }
 
-// rosterPatience is more than media takes for anything. A hung one must not keep the relay from looking again.
+// rosterPatience is more than media takes for any answer. If media hangs, the relay must still be able to ask again.
 const rosterPatience = 2 * time.Second
 
 // maxAnswer has room for the identities of more participants than there are ports.
 const maxAnswer = 16 << 20
 
-// NewClient returns nil where there is nothing to ask, as with a livekit-server of the user's.
+// NewClient returns nil if there is no socket, as with a livekit-server of the operator's own.
 func NewClient(socket string) *Client {
 	if socket == "" {
 		return nil

@@ -1,4 +1,5 @@
-// Package roster is who is in the rooms of a hub: media keeps it, and the relay asks for it over the control socket of media.
+// Package roster has the participants in the rooms of a hub. Media keeps the roster, and the relay asks for it over
+// media's control socket.
 package roster
 
 import (
@@ -12,18 +13,19 @@ import (
 	"lkhub/engine/internal/recent"
 )
 
-// request is about these participants, by their SIDs: POST /participants.
+// request names participants by their SIDs: POST /participants.
 type request struct {
 	Participants []string `json:"participants"`
 }
 
-// Presence is what is known of them. A participant in neither part has not been here, or too long ago.
+// Presence is what is known of these participants. A participant in neither field was never here, or long ago.
 type Presence struct {
 	In   map[string]string `json:"in"` // identity by SID
 	Left []string          `json:"left"`
 }
 
-// Roster is who is in, by the SID that a participant has from joining until it leaves, however often it resumes.
+// Roster has the participants that are in a room, by SID. A participant keeps its SID from joining until it leaves,
+// also when it resumes.
 type Roster struct {
 	mu   sync.Mutex
 	in   map[string]entry
@@ -32,13 +34,13 @@ type Roster struct {
 
 type entry struct{ identity, room string }
 
-// New is of nobody.
+// New returns an empty roster.
 func New() *Roster {
 	return &Roster{in: map[string]entry{}, left: recent.New[string](recent.Most, recent.Kept)}
 }
 
-// Join notes that a participant, by its SID, is in a room. One that has left is not in again: its end may be heard of
-// first.
+// Join records that a participant, by its SID, is in a room. A participant that has left does not come back: the end of
+// a session may be reported before its start.
 func (r *Roster) Join(participant, identity, room string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +56,7 @@ func (r *Roster) Leave(participant string) {
 	r.remove(participant)
 }
 
-// End says that a room, by its SID, is no more, and with it whoever was in it.
+// End records that a room, by its SID, has ended, and so has every participant in it.
 func (r *Roster) End(room string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -65,13 +67,13 @@ func (r *Roster) End(room string) {
 	}
 }
 
-// remove wants r.mu.
+// remove needs r.mu.
 func (r *Roster) remove(participant string) {
 	delete(r.in, participant)
 	r.left.Add(participant, time.Now())
 }
 
-// Answer says of the participants of a request, in JSON, what is known of them.
+// Answer answers a request, in JSON.
 func (r *Roster) Answer(_ context.Context, body io.Reader) (any, error) {
 	var asked request
 	if err := json.NewDecoder(body).Decode(&asked); err != nil {
@@ -80,7 +82,7 @@ func (r *Roster) Answer(_ context.Context, body io.Reader) (any, error) {
 	return r.Presence(asked.Participants), nil
 }
 
-// Presence tells of participants by their SID.
+// Presence returns what is known of these participants, by SID.
 func (r *Roster) Presence(participants []string) Presence {
 	r.mu.Lock()
 	defer r.mu.Unlock()

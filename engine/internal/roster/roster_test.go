@@ -84,7 +84,7 @@ func TestAsManyAreAskedAboutAsThereArePorts(t *testing.T) {
 		kept.Join(participants[i], strings.Repeat("long ", 20), "RM_one")
 	}
 	client := NewClient(socket)
-	client.http.Timeout = time.Minute // it is about the size, and this machine may be slow
+	client.http.Timeout = time.Minute // the test is about the size, and this machine may be slow
 	said, err := client.Ask(t.Context(), participants)
 	if err != nil || len(said.In) != len(participants) {
 		t.Errorf("%d of %d: %v", len(said.In), len(participants), err)

@@ -11,17 +11,17 @@ import (
 	"lkhub/engine/internal/firsts"
 )
 
-// looks are when a pair is looked at after a check of it. The first packet that is no check comes a round trip after the
-// one that nominates the pair: soon, for who asks right after a short call, and once more for slow networks. What a call
-// has left in its pair outlasts it.
+// looks are the times after an ICE check at which its pair is examined. The first packet that is not a check comes one
+// round trip after the check that nominates the pair. The early time is for readers of the status right after a short
+// call, the late one for slow networks. The counts of a pair remain after its call has ended.
 var looks = []time.Duration{200 * time.Millisecond, 2 * time.Second}
 
-// WatchICE notes who uses the paths udp and tcp in calls that are made with these settings. Checks prove nothing, since
-// clients check every way that there may be. So each of them, and clients send one every few seconds for as long as a
-// call lasts, is only the occasion to look whether the pair carries something.
+// WatchICE records which clients use the paths udp and tcp in calls that are made with these settings. A check alone
+// proves nothing, since clients check every possible pair. So each check is only the occasion to see whether the pair
+// carries packets. Clients send one every few seconds during a call.
 func WatchICE(settings *webrtc.SettingEngine, seen *Record, first *firsts.Record) {
 	settings.SetICEBindingRequestHandler(func(_ *stun.Message, local, remote ice.Candidate, pair *ice.CandidatePair) bool {
-		// What comes by a relay of others: its address is no client's.
+		// A relay candidate is the address of another relay, not the client's own.
 		address, err := netip.ParseAddr(remote.Address())
 		if err == nil && remote.Type() != ice.CandidateTypeRelay {
 			client := netip.AddrPortFrom(address, uint16(remote.Port()))
@@ -30,19 +30,19 @@ func WatchICE(settings *webrtc.SettingEngine, seen *Record, first *firsts.Record
 				time.AfterFunc(after, func() { noteUse(seen, first, path, client, pair) })
 			}
 		}
-		return false // which pair is selected is not ours to say
+		return false // which pair is selected is not decided here
 	})
 }
 
-// noteUse notes a pair that carries something. Over TCP the client always opens the connection, which proves the way in.
-// Over UDP both ends send checks, and a check that media sends opens a firewall for the client that it goes to. So a
-// client whose check came first proves the way in; for another one it may have been open for that reason alone.
+// noteUse records a pair that carries packets. Over TCP the client always opens the connection, which proves that
+// clients get in. Over UDP both ends send checks, and a check from media may open a firewall for the client that it
+// goes to. So a client proves something only if its check came first.
 func noteUse(seen *Record, first *firsts.Record, path string, client netip.AddrPort, pair *ice.CandidatePair) {
 	at := pair.LastPacketReceivedAt()
 	if at.IsZero() {
 		return
 	}
-	// pion's clock is the one of the process's start, which may have been set right since.
+	// pion counts from the clock at the process's start, and the clock may have been corrected since.
 	used := time.Now().Add(-time.Since(at))
 	if path == "tcp" || first.CameFirst(client) {
 		seen.Note(path, client.Addr(), used)

@@ -14,7 +14,7 @@ import (
 )
 
 func TestChecksAloneAreNoUse(t *testing.T) {
-	seen, client := New(noHome), netip.MustParseAddrPort("203.0.113.7:4000")
+	seen, client := New(neverInside), netip.MustParseAddrPort("203.0.113.7:4000")
 	var pair ice.CandidatePair
 	pair.UpdateRequestReceived()
 	pair.UpdateRoundTripTime(time.Millisecond)
@@ -38,9 +38,9 @@ func TestChecksAloneAreNoUse(t *testing.T) {
 	}
 }
 
-// Two real ends agree on a pair. Who is first is decided by who is told where the other one is: an end that is not told
-// sends nothing until something comes.
-func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
+// Two real ends agree on a pair. The end that does not know where the other is sends nothing until a packet arrives. So
+// the test decides which end is first.
+func TestAUseIsProvenByAClientThatCameUnasked(t *testing.T) {
 	for name, c := range map[string]struct {
 		serverFirst      bool
 		proven, unproven int
@@ -49,7 +49,7 @@ func TestAUseIsProvenByWhoCameUnasked(t *testing.T) {
 		"server first": {true, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen, first := New(noHome), firsts.NewRecord()
+			seen, first := New(neverInside), firsts.NewRecord()
 			opener, err := stdnet.NewNet()
 			if err != nil {
 				t.Fatal(err)
@@ -93,7 +93,7 @@ func newPeer(t *testing.T, settings webrtc.SettingEngine) *webrtc.PeerConnection
 	return peer
 }
 
-// describe gives both ends a description. With candidates it is told after all of them are in it.
+// describe gives both ends a description. With candidates, the description is sent once it has all of them.
 func describe(
 	t *testing.T, from, to *webrtc.PeerConnection, description webrtc.SessionDescription, err error, candidates bool,
 ) {

@@ -1,4 +1,5 @@
-// Package seen is who has used a path to this machine from outside, and when. Nothing on this machine can prove a way in.
+// Package seen records which client has used a path to this machine from outside, and when. Nothing on this machine
+// itself can prove that clients get in.
 package seen
 
 import (
@@ -8,14 +9,14 @@ import (
 	"time"
 )
 
-// Record tells when and from where clients on other machines last used each path. Nothing on this machine can prove a
-// way in: packets to one's own address meet neither the router nor the cloud's firewall.
+// Record has when and from where clients on other machines last used each path. Nothing on this machine can prove that
+// clients get in: packets to one's own address pass neither the router nor the cloud's firewall.
 type Record struct {
-	IsHome func(netip.Addr) bool // whether a client proves nothing about the way in
+	IsInside func(netip.Addr) bool // whether a client proves nothing
 
 	mu       sync.Mutex
-	last     map[string]Sighting // by path, of clients that were first to send
-	doubtful map[string]Sighting // by path, of clients that were sent to first: the way may have been open to them alone
+	last     map[string]Sighting // by path, of clients that sent first
+	doubtful map[string]Sighting // by path, of clients that were sent to first, which may have opened a firewall for them alone
 }
 
 // Sighting is the last use of one path.
@@ -24,12 +25,12 @@ type Sighting struct {
 	Address netip.Addr `json:"address"`
 }
 
-// New records the uses of clients that isHome does not know.
-func New(isHome func(netip.Addr) bool) *Record {
-	return &Record{IsHome: isHome, last: map[string]Sighting{}, doubtful: map[string]Sighting{}}
+// New ignores clients for which isInside is true.
+func New(isInside func(netip.Addr) bool) *Record {
+	return &Record{IsInside: isInside, last: map[string]Sighting{}, doubtful: map[string]Sighting{}}
 }
 
-// Note records the use of a path by a client that was the first to send, which proves that others get in.
+// Note records the use of a path by a client that sent first, which proves that clients get in.
 func (s *Record) Note(path string, client netip.Addr, at time.Time) {
 	s.keep(s.last, path, client, at)
 }
@@ -41,7 +42,7 @@ func (s *Record) noteUnproven(path string, client netip.Addr, at time.Time) {
 
 func (s *Record) keep(last map[string]Sighting, path string, client netip.Addr, at time.Time) {
 	client = client.Unmap().WithZone("")
-	if s.IsHome(client) {
+	if s.IsInside(client) {
 		return
 	}
 	s.mu.Lock()
@@ -51,14 +52,14 @@ func (s *Record) keep(last map[string]Sighting, path string, client netip.Addr, 
 	}
 }
 
-// Proven are the last uses that prove the way in, by path.
+// Proven has the last use of each path that proves that clients get in.
 func (s *Record) Proven() map[string]Sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.last)
 }
 
-// Unproven are the last uses that do not, by path.
+// Unproven has the last use of each path that does not prove it.
 func (s *Record) Unproven() map[string]Sighting {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func noHome(netip.Addr) bool { return false }
+func neverInside(netip.Addr) bool { return false }
 
 func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 	interfaces := map[string][]string{
@@ -29,7 +29,7 @@ func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 	served := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("10.9.0.2")}
 	for _, c := range []struct {
 		client        string
-		near, unknown bool // what is said where it is not known which address serves, too
+		near, unknown bool // near; and near if it is not known which address serves
 	}{
 		{"192.168.1.5", true, true},
 		{"172.17.0.1", true, true},
@@ -38,8 +38,8 @@ func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 		{"10.6.0.3", true, false},
 		{"192.168.1.20", false, false},
 		{"2001:db8::20", false, false},
-		{"fe80::20", false, false}, // of two networks alike the one that serves
-		{"10.9.0.3", false, false}, // by the longer of two
+		{"fe80::20", false, false}, // of two equal networks, the network that serves
+		{"10.9.0.3", false, false}, // the longer of two networks
 		{"203.0.113.7", false, false},
 		{"2001:db8:1::7", false, false},
 	} {
@@ -54,7 +54,7 @@ func TestHomeIsThisMachineAndItsNetworksThatClientsAreNotToldOf(t *testing.T) {
 }
 
 func TestHomeAsksThisMachine(t *testing.T) {
-	h := NewHome()
+	h := NewInside()
 	h.Told = []netip.Addr{netip.MustParseAddr("203.0.113.5")}
 	own, err := interfacePrefixes()
 	if err != nil {
@@ -104,7 +104,7 @@ func TestTheLastUseOfEachPathIsKept(t *testing.T) {
 	}{
 		{"udp", "198.51.100.1", 0},
 		{"udp", "::ffff:203.0.113.7", 2 * time.Second},
-		{"udp", "198.51.100.2", time.Second}, // told later than it was
+		{"udp", "198.51.100.2", time.Second}, // reported after a later use
 		{"udp", "::ffff:192.168.1.5", 3 * time.Second},
 		{"tcp", "fe80::7%eth0", 0},
 	} {

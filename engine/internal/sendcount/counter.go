@@ -1,5 +1,6 @@
-// Package sendcount counts the packets that a process sends, and those that its machine refuses to send. Code that sends
-// media never looks at such an error: the packet counts as lost. Where every packet ends so, nothing else would say why.
+// Package sendcount counts the packets that a process sends, and those that the machine refuses to send. Code that
+// sends media ignores such an error and treats the packet as lost. If every packet is refused, nothing else would tell
+// the reason.
 package sendcount
 
 import (
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Counter is for all sockets of a process. Its zero value is ready.
+// Counter counts for all sockets of a process. Its zero value is ready.
 type Counter struct {
 	left atomic.Int64
 	row  atomic.Int64
@@ -23,18 +24,18 @@ type Counter struct {
 	last    *Refusal
 }
 
-// Report is what a Counter tells.
+// Report is the state of a Counter.
 type Report struct {
 	Left    int64    `json:"left"`    // packets that the kernel took, since the start
-	Refused int64    `json:"refused"` // that it did not
-	Row     int64    `json:"row"`     // of these, since the last one that left
+	Refused int64    `json:"refused"` // packets that the kernel refused, since the start
+	Row     int64    `json:"row"`     // refused packets since the last one that left
 	Last    *Refusal `json:"last"`
 }
 
-// Refusal is of one packet.
+// Refusal is one refused packet.
 type Refusal struct {
 	At    float64 `json:"at"`    // seconds since 1970
-	Errno string  `json:"errno"` // its name; "" where it has none
+	Errno string  `json:"errno"` // its name; "" if it has none
 	Error string  `json:"error"`
 	To    string  `json:"to"` // address and port
 }
@@ -47,7 +48,7 @@ func (c *Counter) Leave(packets int) {
 	}
 }
 
-// Refuse counts a packet that has not.
+// Refuse counts a packet that was refused.
 func (c *Counter) Refuse(err error, to netip.AddrPort) {
 	errno, text := syscall.Errno(0), err.Error()
 	if errors.As(err, &errno) {
@@ -64,7 +65,7 @@ func (c *Counter) Refuse(err error, to netip.AddrPort) {
 	c.last = refusal
 }
 
-// Report is nil where nothing was sent, or nothing is counted on this system.
+// Report is nil if nothing was sent, or if nothing is counted on this system.
 func (c *Counter) Report() *Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,12 +13,12 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// Advertised says which address clients are told for each address of this machine that media is on. livekit.yaml's
-// node_ip can say one of each family, for all of them.
+// Advertised says which address clients are told for each address of this machine that media is on. With node_ip,
+// livekit.yaml can name only one address of each family for all of them.
 type Advertised []advertisement
 
-// advertisement is one address with what it is called: more than one for a machine that is reached by its own address
-// from within, and by a router's from without.
+// advertisement is one address and the address that clients are told for it. An address can have several
+// advertisements: for example its own, for clients within, and a router's, for clients outside.
 type advertisement struct {
 	local     netip.Addr
 	externals []netip.Addr
@@ -34,7 +34,7 @@ func (a *Advertised) String() string {
 	return strings.Join(all, " ")
 }
 
-// Set takes LOCAL=EXTERNAL, once for each address, or more than once.
+// Set takes LOCAL=EXTERNAL. It may be called more than once for the same address.
 func (a *Advertised) Set(text string) error {
 	before, after, ok := strings.Cut(text, "=")
 	if !ok {
@@ -74,8 +74,8 @@ func parseHost(text string) (netip.Addr, error) {
 	return address, nil
 }
 
-// apply makes the candidates of every call exactly these, of ICE over UDP and TCP, and no others: it replaces what
-// livekit.yaml says about addresses. To be called before the server starts; a UDP port for all calls needs narrow, too.
+// apply makes these the only candidates of every call, for ICE over UDP and TCP. It replaces what livekit.yaml says
+// about addresses, and must be called before the server starts. A UDP port that all calls share also needs narrow.
 func (a Advertised) apply(conf *rtcconfig.WebRTCConfig) error {
 	if len(a) == 0 {
 		return nil
@@ -94,13 +94,13 @@ func (a Advertised) apply(conf *rtcconfig.WebRTCConfig) error {
 		return failure.Usage("media: --advertise: %v", err)
 	}
 	conf.SettingEngine.SetIPFilter(a.allows)
-	// Through these LiveKit would ask others for its address, and tell some clients another one.
+	// With these LiveKit would ask other servers for its address, and tell some clients another one.
 	conf.Configuration.ICEServers = nil
 	conf.NAT1To1IPs = nil
 	return nil
 }
 
-// narrow leaves the addresses that are named out of those that media would listen on; pion offers every address of a
+// narrow returns those of the addresses that media would listen on that are advertised. pion offers every address of a
 // common UDP socket, whatever the filter says.
 func (a Advertised) narrow(listening []net.Addr) ([]net.Addr, error) {
 	if len(a) == 0 {

@@ -8,11 +8,11 @@ import (
 	"lkhub/engine/internal/private"
 )
 
-// heldSockets are listening sockets that the supervisor opened and keeps: while this process restarts, who connects
-// waits in their queue instead of being refused.
+// heldSockets are listening sockets that the supervisor opened and keeps. While this process restarts, new connections
+// wait in the queues of these sockets instead of being refused.
 type heldSockets []net.Listener
 
-// privatePort finds a port on loopback for the listener that livekit-server insists on opening itself.
+// privatePort finds a port on loopback for the listener that livekit-server always opens itself.
 func privatePort() (uint32, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -22,8 +22,8 @@ func privatePort() (uint32, error) {
 	return uint32(listener.Addr().(*net.TCPAddr).Port), nil
 }
 
-// serveHeld lets the HTTP server of a *service.LivekitServer accept from the held sockets too; its Stop then closes them with the
-// rest. The server opens its listeners by itself and exports no way to give it one; if the field is renamed,
+// serveHeld lets the HTTP server of a *service.LivekitServer also accept from the held sockets. The server's Stop then
+// closes them too. The server opens its own listeners and can't be given any. If the field is renamed,
 // TestMediaServesInheritedListener fails.
 func serveHeld(server any, held heldSockets, counter *connlimit.Counter) {
 	httpServer := *private.Field[*http.Server](server, "httpServer")

@@ -10,8 +10,8 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// currentKey is the API key to sign with: the first in the key file's order, which a decoded map has lost. Keys
-// that stand in livekit.yaml itself come from hand-written files and have no order: any one signs.
+// currentKey is the API key to sign with: the first in the order of the key file, which a decoded map does not keep.
+// Keys in livekit.yaml itself come from hand-written files and have no order, so any of them signs.
 func currentKey(conf *config.Server) (string, error) {
 	if conf.KeyFile == "" {
 		for key := range conf.Keys {

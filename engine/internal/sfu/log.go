@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxLogged is how many characters of one value livekit-server logs: room for a stack trace. It logs the API key that a
-// token names before it has checked the token, and a header may have a key of a megabyte.
+// maxLogged is how many characters of one value livekit-server logs: enough for a stack trace. It logs the API key that
+// a token names before it has checked the token, and in a header that key may have a megabyte.
 const maxLogged = 2000
 
-// shortLines shortens the values of each line to maxLogged. One Write is one line: JSON, or text with JSON in it.
+// shortLines shortens the values of each line to maxLogged. Each Write is one line: JSON, or text that contains JSON.
 type shortLines struct{ to *os.File }
 
 func (s shortLines) Write(line []byte) (int, error) {
@@ -24,8 +24,8 @@ func (s shortLines) Write(line []byte) (int, error) {
 
 func (s shortLines) Sync() error { return s.to.Sync() }
 
-// shorten cuts each text between quotes, and each text outside them, after maxLogged characters. An escape counts as one
-// character, so that JSON stays JSON.
+// shorten cuts every text in quotes, and every text outside them, after maxLogged characters. An escape counts as one
+// character, so that JSON stays valid.
 func shorten(line []byte) []byte {
 	short := make([]byte, 0, 2*maxLogged)
 	written := 0
@@ -48,7 +48,7 @@ func shorten(line []byte) []byte {
 	return short
 }
 
-// characterSize is how many bytes the first character of text has, or its first escape of JSON. text is not empty.
+// characterSize is the number of bytes of text's first character or JSON escape. text is not empty.
 func characterSize(text []byte) int {
 	_, size := utf8.DecodeRune(text)
 	if text[0] == '\\' {

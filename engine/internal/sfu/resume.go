@@ -23,13 +23,13 @@ type relayPlace struct {
 	} `json:"relay_ports"`
 }
 
-// Controls are what media answers besides: POST /resume with a relayPlace has the clients of a relay that has restarted
-// connect again, POST /participants says which of these are in.
+// Controls are media's own requests. POST /resume with a relayPlace makes the clients of a restarted relay connect
+// again. POST /participants says which of the named participants are in.
 func (s *Server) Controls() map[string]process.Control {
 	return map[string]process.Control{"/resume": s.answerResume, "/participants": s.roster.Answer}
 }
 
-// answerResume says how many participants were told.
+// answerResume answers how many participants were told.
 func (s *Server) answerResume(ctx context.Context, body io.Reader) (any, error) {
 	var by relayPlace
 	if err := json.NewDecoder(body).Decode(&by); err != nil {
@@ -39,8 +39,8 @@ func (s *Server) answerResume(ctx context.Context, body io.Reader) (any, error) 
 	return map[string]int{"participants": participants}, err
 }
 
-// resume ends signalling with the reason that upstream gives where a transport has failed (participant.go,
-// onAnyTransportFailed): clients open it again and go through ICE anew, without leaving the room.
+// resume ends signalling with the reason that upstream gives when a transport has failed (participant.go,
+// onAnyTransportFailed). Clients then open signalling again and restart ICE, without leaving the room.
 func (s *Server) resume(ctx context.Context, by relayPlace) (int, error) {
 	rooms, err := s.listRooms(ctx)
 	told := 0
@@ -55,8 +55,8 @@ func (s *Server) resume(ctx context.Context, by relayPlace) (int, error) {
 	return told, err
 }
 
-// resumeStalled lets one participant resume, as resume does. Upstream ends a session whose signalling ends before its
-// transport is connected (participant.go, HandleSignalSourceClose), so that has to be waited for.
+// resumeStalled makes one participant resume, as resume does. It returns false while the transport is not connected,
+// because upstream would end a session whose signalling ends then (participant.go, HandleSignalSourceClose).
 func (s *Server) resumeStalled(name livekit.RoomName, identity livekit.ParticipantIdentity) bool {
 	room := s.server.RoomManager().GetRoom(context.Background(), name)
 	if room == nil {
@@ -70,8 +70,8 @@ func (s *Server) resumeStalled(name livekit.RoomName, identity livekit.Participa
 	return true
 }
 
-// isSelected goes by the address of the client's candidate. Upstream's Type is not to be had from the checks that come
-// before the client has told its candidates.
+// isSelected compares the address of the client's candidate. Upstream's Type can't be used: checks may arrive before
+// the client has told its candidates.
 func (p relayPlace) isSelected(info *types.ICEConnectionInfo) bool {
 	last := &types.ICECandidateExtended{}
 	for _, remote := range info.Remote {

@@ -12,7 +12,7 @@ import (
 	"github.com/twitchtv/twirp"
 )
 
-// roomsClient asks our own server over HTTP: upstream exports no list of its rooms in process.
+// roomsClient asks this process's own server over HTTP, as upstream exports no list of its rooms in process.
 type roomsClient struct {
 	url    string
 	key    string
@@ -36,7 +36,7 @@ func (c *roomsClient) waitForAnswer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	retry := time.NewTicker(2 * time.Millisecond) // a refused connection on this machine costs less than that
+	retry := time.NewTicker(2 * time.Millisecond) // longer than a refused connection on this machine takes
 	defer retry.Stop()
 	for {
 		response, err := c.http.Do(request)
@@ -76,7 +76,7 @@ func (c *roomsClient) names(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// reachable turns a bind address into one to connect to.
+// reachable is the address to connect to for a bind address.
 func reachable(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

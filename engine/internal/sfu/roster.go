@@ -13,25 +13,25 @@ import (
 	"lkhub/engine/internal/roster"
 )
 
-// rosterTelemetry hears of upstream's room manager who joins and who leaves. Its rooms are no way to know: one that is
-// closed takes the next one of its name off the list (roommanager.go, deleteRoom).
+// rosterTelemetry learns from upstream's room manager which participants join and leave. The room manager's list of
+// rooms is not reliable: a room that is closed also removes the next room of its name (roommanager.go, deleteRoom).
 type rosterTelemetry struct {
 	telemetry.TelemetryService
 	roster *roster.Roster
 	find   findRoom
 }
 
-// findRoom returns the room of a name that is on the list now, nil if there is none.
+// findRoom returns the room with this name that is on the list now, or nil.
 type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
-// keepRoster is to be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
+// keepRoster must be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
 func keepRoster(rooms *service.RoomManager, kept *roster.Roster) {
 	heard := private.Field[telemetry.TelemetryService](rooms, "telemetry")
 	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}
 }
 
-// ParticipantJoined comes from the room manager with shouldSendEvent, and without from the statistics of each connection
-// for signalling, as ParticipantLeft does.
+// ParticipantJoined is called by the room manager with shouldSendEvent, and without it by the statistics of each
+// signalling connection. So is ParticipantLeft.
 func (t rosterTelemetry) ParticipantJoined(
 	ctx context.Context, room *livekit.Room, participant *livekit.ParticipantInfo, client *livekit.ClientInfo,
 	meta *livekit.AnalyticsClientMeta, shouldSendEvent bool, guard *telemetry.ReferenceGuard,
@@ -43,8 +43,8 @@ func (t rosterTelemetry) ParticipantJoined(
 	t.TelemetryService.ParticipantJoined(ctx, room, participant, client, meta, shouldSendEvent, guard)
 }
 
-// hearEnd does not rely on the room manager for the end: what it has called then may never be. Where the room is not on
-// the list, that it ends is all that can be heard (RoomEnded).
+// hearEnd does not rely on the room manager to report the end, since what the room manager has registered may never be
+// called. If the room is not on the list, only the room's own end is reported (RoomEnded).
 func (t rosterTelemetry) hearEnd(ctx context.Context, told *livekit.Room, participant livekit.ParticipantID) {
 	room := t.find(ctx, livekit.RoomName(told.Name))
 	if room == nil || string(room.ID()) != told.Sid {
@@ -52,12 +52,12 @@ func (t rosterTelemetry) hearEnd(ctx context.Context, told *livekit.Room, partic
 	}
 	if session := room.GetParticipantByID(participant); session != nil {
 		leaveAtEnd(t.roster, session)
-	} else { // it was taken out of its room since it joined
+	} else { // it was removed from its room since it joined
 		t.roster.Leave(string(participant))
 	}
 }
 
-// session is what is asked of upstream's participant.
+// session has the methods of upstream's participant that are used here.
 type session interface {
 	ID() livekit.ParticipantID
 	AddOnClose(key string, callback func(types.LocalParticipant))
@@ -66,9 +66,9 @@ type session interface {
 
 const rosterCloseKey = "lkhub-roster"
 
-// leaveAtEnd takes a session off when it is closed, at whatever moment that is. Upstream first looks whether it is closed,
-// and then adds what is to be called; a Close in between has called all that was there (participant.go, AddOnClose,
-// Close). So it is looked at again afterwards.
+// leaveAtEnd removes a session from the roster when it is closed, at whatever moment that is. Upstream's AddOnClose
+// first checks whether the session is closed, and then adds the callback. A Close in between misses the callback
+// (participant.go, AddOnClose, Close). So leaveAtEnd checks again afterwards.
 func leaveAtEnd(r *roster.Roster, s session) {
 	participant := string(s.ID())
 	s.AddOnClose(rosterCloseKey, func(types.LocalParticipant) { r.Leave(participant) })
@@ -86,7 +86,7 @@ func (t rosterTelemetry) ParticipantLeft(
 	t.TelemetryService.ParticipantLeft(ctx, room, participant, shouldSendEvent, guard)
 }
 
-// RoomEnded comes after all of its participants have been closed.
+// RoomEnded is called after all participants of the room have been closed.
 func (t rosterTelemetry) RoomEnded(ctx context.Context, room *livekit.Room, reason livekit.RoomEndReason) {
 	t.roster.End(room.Sid)
 	t.TelemetryService.RoomEnded(ctx, room, reason)

@@ -20,13 +20,13 @@ import (
 	"lkhub/engine/internal/roster"
 )
 
-// closingSession adds callbacks and closes as upstream's participant does (participant.go, AddOnClose, Close). It is closed
-// at one of the moments in between: `at` counts them down.
+// closingSession adds callbacks and closes as upstream's participant does (participant.go, AddOnClose, Close). It
+// closes at one of the moments in between, to which `at` counts down.
 type closingSession struct {
 	mu      sync.Mutex
 	closed  bool
 	onClose map[string]func(types.LocalParticipant)
-	late    sync.WaitGroup // callbacks that are added when it is closed
+	late    sync.WaitGroup // callbacks that are added when it is already closed
 	at      int
 }
 
@@ -78,7 +78,7 @@ func hasLeft(r *roster.Roster, participant string) bool {
 	return len(r.Presence([]string{participant}).Left) == 1
 }
 
-// A session may be closed at any moment while it joins, also where upstream calls nobody any more.
+// A session may be closed at any moment while it joins, even if upstream calls no callback any more.
 func TestASessionThatClosesWhileItJoinsHasLeft(t *testing.T) {
 	for at := range 8 {
 		r, s := roster.New(), &closingSession{at: at, onClose: map[string]func(types.LocalParticipant){}}
@@ -97,11 +97,11 @@ func TestASessionThatClosesWhileItJoinsHasLeft(t *testing.T) {
 	}
 }
 
-// deaf is upstream's telemetry where the room manager's own call at the end is lost.
+// deaf is upstream's telemetry without the room manager's own call at the end.
 type deaf struct {
 	rosterTelemetry
 	left   chan string
-	listed *atomic.Bool // whether rooms are
+	listed *atomic.Bool // whether rooms are listed
 }
 
 func (d deaf) ParticipantLeft(
@@ -149,8 +149,8 @@ func startDeaf(t *testing.T) (calltest.Server, *Server, deaf) {
 	return calltest.Server{URL: "ws://127.0.0.1:" + port}, server, lost
 }
 
-// With the real server: whoever leaves has left though the room manager's call is lost, and whoever is found on no list
-// has when the room ends.
+// With the real server: a participant that leaves has left, though the room manager's call is lost. A participant in a
+// room that is on no list has left when the room ends.
 func TestWhoLeavesIsSeenWithoutTheRoomManager(t *testing.T) {
 	server, media, lost := startDeaf(t)
 	lost.listed.Store(true)
@@ -173,7 +173,7 @@ func TestWhoLeavesIsSeenWithoutTheRoomManager(t *testing.T) {
 	}
 }
 
-// drain takes what is there.
+// drain returns what the channel has.
 func drain(c chan string) (got []string) {
 	for {
 		select {

@@ -1,4 +1,4 @@
-// Package sfu is livekit-server as an engine. It and what lies below it are the only importers of livekit-server.
+// Package sfu is livekit-server as an engine. Only it and the packages below it import livekit-server.
 package sfu
 
 import (
@@ -32,27 +32,27 @@ import (
 	"lkhub/engine/internal/sfu/signal"
 )
 
-// Server is livekit-server as an engine. Its metrics are process-global upstream: one per process.
+// Server is livekit-server as an engine. A process can have one only, since upstream's metrics are global.
 type Server struct {
 	text   string // livekit.yaml
 	held   heldSockets
-	told   Advertised     // which addresses clients are told, if not as livekit.yaml says
-	seen   *seen.Record   // of clients at media's own ports
+	told   Advertised     // which addresses clients are told, if not those of livekit.yaml
+	seen   *seen.Record   // clients at media's own ports
 	first  *firsts.Record // which clients sent before media did
 	iceTCP *connlimit.Counter
-	signal *connlimit.Counter // over the held sockets
-	sends  sendcount.Counter  // from media's own ports; with a range of ports nothing is counted
-	roster *roster.Roster     // of who is in
+	signal *connlimit.Counter // connections over the held sockets
+	sends  sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
+	roster *roster.Roster     // the participants in the rooms
 	server *service.LivekitServer
 	rooms  *roomsClient
 	up     chan struct{} // closed when server and rooms are set and clients are accepted
 	ended  chan struct{} // closed when Run returns
 }
 
-// New serves as livekit.yaml says. Where doors are opened clients come in by these; told is which addresses clients are told
-// instead of those that livekit.yaml names.
+// New serves as livekit.yaml says. If there are held sockets, clients connect to these. told has the addresses that
+// clients are told instead of those of livekit.yaml.
 func New(text string, held []net.Listener, told Advertised) *Server {
-	record := seen.New(nil) // initialize knows what home is
+	record := seen.New(nil) // initialize sets which clients are inside
 	return &Server{
 		text: text, held: held, told: told, seen: record, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
 		roster: roster.New(),
@@ -81,10 +81,10 @@ func (s *Server) Run(ready func()) error {
 	return s.server.Start()
 }
 
-// initLogger does what upstream's config.InitLoggerFromConfig does, with values of bounded length.
+// initLogger does what upstream's config.InitLoggerFromConfig does, but limits the length of values.
 func initLogger(conf *logger.Config) {
 	log, err := logger.NewZapLogger(conf)
-	if err != nil { // as upstream: its default goes on
+	if err != nil { // as upstream does: its default logger stays
 		return
 	}
 	short := log.WithComponentLeveler(zaputil.NewRootComponentLeveler(shortLines{os.Stderr}, conf))
@@ -92,7 +92,7 @@ func initLogger(conf *logger.Config) {
 	slog.SetDefault(slog.New(logger.ToSlogHandler(short)))
 }
 
-// initialize sets server and rooms, as upstream's own main does up to Start. The media ports are bound then.
+// initialize sets server and rooms, as upstream's own main does before Start. After it the media ports are bound.
 func (s *Server) initialize(conf *config.Config) error {
 	initLogger(&conf.Logging.Config)
 	if err := conf.ValidateKeys(); err != nil {
@@ -109,14 +109,14 @@ func (s *Server) initialize(conf *config.Config) error {
 		return err
 	}
 	if len(s.held) > 0 {
-		// Clients come in by the doors; the listener that upstream opens itself is for nobody else.
+		// Clients connect to the held sockets. No client is told of the listener that upstream opens itself.
 		if conf.Port, err = privatePort(); err != nil {
 			return err
 		}
 		conf.BindAddresses = []string{"127.0.0.1"}
 	}
-	// Start binds the same later. Asked here, so that somebody else's server on the port can't pass for ours when
-	// waitForAnswer hears it.
+	// Start binds the same addresses later. They are checked here, so that waitForAnswer can't take another program's
+	// server on the port for ours.
 	if err := checkFree(conf); err != nil {
 		return err
 	}
@@ -143,16 +143,16 @@ func (s *Server) initialize(conf *config.Config) error {
 	signal.HideReplaced(s.server, s.currentSession)
 	signal.HoldRequests(s.server)
 	signal.BoundRequests(s.server)
-	signal.AwaitOffers(s.server, s.resumeStalled) // outside of the bounds: an offer that waits there has been made
-	here := homeOf(conf, s.told)
-	s.seen.IsHome = here.Has
+	signal.AwaitOffers(s.server, s.resumeStalled) // before the bounds: an offer that waits there has already been made
+	here := insideOf(conf, s.told)
+	s.seen.IsInside = here.Has
 	if len(here.Told) > 1 {
 		signal.TellByLAN(s.server, lans.New(here.Told, here.Interfaces))
 	}
 	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
 	keepRoster(s.server.RoomManager(), s.roster)
-	// From here on the key provider holds its own map, with every key; conf.Keys is read for one purpose: its first
-	// key, in Go's random order, signs refresh tokens. Before Start nobody reads it, so there is no race.
+	// From here on the key provider has its own map with every key. conf.Keys is used for one purpose only: its first
+	// key, in Go's random order, signs refresh tokens. Nothing reads it before Start, so there is no race.
 	secret, ok := conf.Keys[current]
 	if !ok {
 		return failure.Config("key file %s: it changed while the server started", conf.KeyFile)
@@ -162,13 +162,13 @@ func (s *Server) initialize(conf *config.Config) error {
 	return nil
 }
 
-// transportOf is what every call's sockets and candidates are made from. Upstream lets nobody at it; if it is renamed,
-// TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
+// transportOf has the settings of every call's sockets and candidates. Upstream does not export them. If the field is
+// renamed, TestMediaBatchesWrites and TestMediaTellsTheAdvertisedAddresses fail.
 func transportOf(rooms *service.RoomManager) *rtcconfig.WebRTCConfig {
 	return &(*private.Field[*rtc.WebRTCConfig](rooms, "rtcConfig")).WebRTCConfig
 }
 
-// currentSession returns the session that an identity has in a room of this node now, empty if it has none.
+// currentSession returns the session that an identity now has in a room of this node, or "".
 func (s *Server) currentSession(ctx context.Context, name livekit.RoomName, identity livekit.ParticipantIdentity) livekit.ParticipantID {
 	room := s.server.RoomManager().GetRoom(ctx, name)
 	if room == nil {
@@ -181,9 +181,9 @@ func (s *Server) currentSession(ctx context.Context, name livekit.RoomName, iden
 	return participant.ID()
 }
 
-// homeOf goes by what is rendered: rtc.ips names the addresses that media is on, where it is not on loopback alone.
-func homeOf(conf *config.Config, told Advertised) *seen.Home {
-	h := seen.NewHome()
+// insideOf reads what lkhub renders: rtc.ips names the addresses that media is on, unless media is on loopback alone.
+func insideOf(conf *config.Config, told Advertised) *seen.Inside {
+	h := seen.NewInside()
 	for _, text := range conf.RTC.IPs.Includes {
 		if prefix, err := netip.ParsePrefix(text); err == nil && prefix.IsSingleIP() {
 			h.Served = append(h.Served, prefix.Addr())
@@ -224,7 +224,7 @@ func bindAddresses(conf *config.Config) []string {
 	return addresses
 }
 
-// Busy counts whoever is in a room, agents and hidden participants too, as upstream's own drain does.
+// Busy counts all participants, including agents and hidden ones, as upstream's own drain does.
 func (s *Server) Busy() bool {
 	select {
 	case <-s.up:
@@ -234,9 +234,9 @@ func (s *Server) Busy() bool {
 	}
 }
 
-// Drain takes the node out of service, which other nodes heed; a node alone goes on letting participants in.
-// Stop(false) does that, and then asks every five seconds, without end, whether anyone is left: the caller asks
-// more often and sets the end with Stop.
+// Drain takes the node out of service. Other nodes respect that, but a single node goes on letting participants in.
+// Stop(false) would do the same, and then ask every five seconds, without a limit, whether a participant is left. The
+// caller asks more often and ends the drain with Stop.
 func (s *Server) Drain() {
 	select {
 	case <-s.up:
@@ -245,8 +245,8 @@ func (s *Server) Drain() {
 	}
 }
 
-// Stop waits for the start to be over: upstream's Stop does nothing until IsRunning, which Start says only a
-// tenth of a second after it serves.
+// Stop waits until the start is over: upstream's Stop does nothing before IsRunning, which becomes true only a tenth of
+// a second after the server serves.
 func (s *Server) Stop() {
 	select {
 	case <-s.up:
@@ -265,8 +265,8 @@ func (s *Server) Stop() {
 	s.server.Stop(true)
 }
 
-// Status tells the rooms that somebody is in, who on other machines has used a path, how many connections there are, and
-// what became of the packets that were sent.
+// Status tells which rooms have participants, which clients on other machines have used a path, how many connections
+// there are, and whether packets were sent or refused.
 func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 	type room struct {
 		Name         string `json:"name"`
@@ -278,7 +278,7 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 		return nil, err
 	}
 	for _, r := range all {
-		// The list's own numbers lag by up to a second and leave agents out.
+		// The list's own numbers lag by up to a second and do not count agents.
 		if r.GetParticipantCount() > 0 {
 			rooms = append(rooms, room{string(r.Name()), r.GetParticipantCount()})
 		}

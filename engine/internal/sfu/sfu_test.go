@@ -9,7 +9,7 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// As it is rendered for a network, and behind a 1:1 NAT.
+// The configurations are as lkhub renders them, for a network and behind a 1:1 NAT.
 func TestMediaKnowsItsHomeByItsConfiguration(t *testing.T) {
 	yaml := strings.Replace(enginetest.LiveKitYAML("7880", "7882", "keys.yaml", ""), "  node_ip: 127.0.0.1",
 		"  ips: {includes: [10.77.0.5/32, \"fd77::5/128\"]}\n  node_ip: 203.0.113.5,2001:db8::5", 1)
@@ -21,7 +21,7 @@ func TestMediaKnowsItsHomeByItsConfiguration(t *testing.T) {
 	if err := told.Set("10.77.0.5=203.0.113.6"); err != nil {
 		t.Fatal(err)
 	}
-	h := homeOf(conf, told)
+	h := insideOf(conf, told)
 	if got := fmt.Sprint(h.Served, h.Told); got != "[10.77.0.5 fd77::5] [203.0.113.5 2001:db8::5 203.0.113.6]" {
 		t.Error(got)
 	}

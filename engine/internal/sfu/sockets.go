@@ -20,20 +20,21 @@ import (
 // socketBuffer is what livekit-server asks of the kernel for each media socket (mediatransportutil's rtcconfig).
 const socketBuffer = 16 << 20
 
-// batchWrites opens the UDP media sockets anew, on those addresses that clients are told, with udpbatch around them, and
-// watched for who sends first: rtcconfig takes no socket from outside. To be called before the server starts. With a
-// range of ports each call has sockets of its own, which are watched alone. Returns how many it opened.
+// batchWrites opens the UDP media sockets again, on those addresses that clients are told. It wraps them in udpbatch,
+// and records which side sends first. rtcconfig takes no sockets from outside, so this must be called before the server
+// starts. With a range of ports each call has its own sockets, which are only watched. It returns how many sockets it
+// opened.
 func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcount.Counter, first *firsts.Record) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
-		opener, err := stdnet.NewNet() // as upstream
+		opener, err := stdnet.NewNet() // as upstream does
 		if err != nil {
 			return 0, err
 		}
 		conf.SettingEngine.SetNet(firsts.Net{Net: opener, Record: first})
 		return 0, nil
 	}
-	// Its own method names one port of each address.
+	// pion's own method names one port for each address.
 	addrs, err := told.narrow(old.MultiUDPMuxDefault.GetListenAddresses())
 	if err := errors.Join(err, old.Close()); err != nil {
 		return 0, err
@@ -48,7 +49,7 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcou
 		if err != nil {
 			return i, fmt.Errorf("opening the media port again: %w", err)
 		}
-		_ = conn.SetReadBuffer(socketBuffer) // as upstream: what the kernel grants will do
+		_ = conn.SetReadBuffer(socketBuffer) // as upstream does: whatever the kernel grants is enough
 		_ = conn.SetWriteBuffer(socketBuffer)
 		batched := udpbatch.New(conn, counter, sendingAlone)
 		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: firsts.Watch(batched, first)})

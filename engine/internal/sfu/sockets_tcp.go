@@ -15,36 +15,36 @@ import (
 )
 
 const (
-	// clientConnections is what one client may hold of each kind, as at the edge: behind the router of an office many
-	// people share one address, each with a connection for each of two peer connections on each of their interfaces,
-	// and those of before a reconnect.
+	// clientConnections is how many connections of each kind one client may hold, as at the edge. Behind an office's
+	// router many people share one address. Each has a connection for each of two peer connections on each of its
+	// interfaces, and may still have those from before a reconnect.
 	clientConnections = 1000
 
-	// maxConnections of each kind bounds memory where descriptors are plenty.
+	// maxConnections of each kind limits memory where there are plenty of descriptors.
 	maxConnections = 32768
 
 	// kindsOfConnections share the descriptors: ICE over TCP and signalling. Neither can take the other's.
 	kindsOfConnections = 2
 
-	// stunPatience is how long a connection may take to say for which peer connection it is. pion gives it 30 s, and as
-	// long again where there is none of that name. Clients say it at once, of one that was made before they were told
-	// of the port.
+	// stunPatience is how long a connection may take to say which peer connection it is for. pion allows 30 s, and
+	// another 30 s if there is no such peer connection. Clients say it at once, and they are told the port only after
+	// their peer connection was made.
 	stunPatience = 5 * time.Second
 
-	// As upstream's own mux (mediatransportutil's rtcconfig): packets, and bytes that wait for a slow client.
+	// As in upstream's own mux (mediatransportutil's rtcconfig): packets, and bytes that wait for a slow client.
 	tcpReadBuffer  = 50
 	tcpWriteBuffer = 4 << 20
 )
 
-// boundTCP gives ICE over TCP a listener with bounds, in place of one that any address can fill alone, and whose first
-// error ends it for good: the accept loop of pion's mux returns then (pion/ice, tcp_mux.go, start). To be called before the
-// server starts. Without ICE over TCP there is nothing to do.
+// boundTCP gives ICE over TCP a listener with bounds. A single address could fill upstream's listener, and its first
+// error ends it for good: the accept loop of pion's mux returns (pion/ice, tcp_mux.go, start). boundTCP must be called
+// before the server starts. It does nothing without ICE over TCP.
 func boundTCP(conf *rtcconfig.WebRTCConfig, counter *connlimit.Counter) error {
 	old := conf.TCPMuxListener
 	if old == nil {
 		return nil
 	}
-	// The same socket, so that the port is never anybody else's; closing the old listener ends the old mux.
+	// The new listener has the same socket, so that the port is never free. Closing the old listener ends the old mux.
 	file, err := old.File()
 	if err != nil {
 		return fmt.Errorf("taking over the port of ICE over TCP: %w", err)
@@ -55,7 +55,7 @@ func boundTCP(conf *rtcconfig.WebRTCConfig, counter *connlimit.Counter) error {
 		return fmt.Errorf("taking over the port of ICE over TCP: %w", err)
 	}
 	_ = old.Close()
-	conf.TCPMuxListener = listener.(*net.TCPListener) // which upstream closes when it stops
+	conf.TCPMuxListener = listener.(*net.TCPListener) // upstream closes it when it stops
 	conf.SettingEngine.SetICETCPMux(ice.NewTCPMuxDefault(ice.TCPMuxParams{
 		Logger:                       pionlogger.NewLoggerFactory(logger.GetLogger()).NewLogger("tcp_mux"),
 		Listener:                     bound(listener, "ICE over TCP", counter, false),
@@ -67,8 +67,8 @@ func boundTCP(conf *rtcconfig.WebRTCConfig, counter *connlimit.Counter) error {
 	return nil
 }
 
-// bound caps connections to a listener, all of them and those of each client. Behind the edge everybody comes from this
-// machine, and is counted there.
+// bound limits a listener's connections: all together, and those of each client. Behind the edge all connections come
+// from this machine, and the edge counts clients.
 func bound(listener net.Listener, of string, counter *connlimit.Counter, behindEdge bool) net.Listener {
 	return &connlimit.Listener{
 		Listener: listener,

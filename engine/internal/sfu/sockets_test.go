@@ -11,7 +11,7 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// The reach into livekit-server still finds its socket, and clients are told the same address as before.
+// The field of livekit-server is still found, and clients are told the same address as before.
 func TestMediaBatchesWrites(t *testing.T) {
 	keyFile, port := filepath.Join(t.TempDir(), "keys.yaml"), enginetest.FreePort(t)
 	enginetest.WritePrivate(t, map[string]string{keyFile: "APIkey: " + strings.Repeat("s", 32)})
@@ -25,7 +25,7 @@ func TestMediaBatchesWrites(t *testing.T) {
 	}
 	transport := transportOf(server.server.RoomManager())
 	t.Cleanup(func() { _ = transport.UDPMux.Close() })
-	opened, err := batchWrites(transport, nil, &server.sends, server.first) // once more: it works on what it made itself, too
+	opened, err := batchWrites(transport, nil, &server.sends, server.first) // a second time, since it must also work on its own sockets
 	if err != nil || opened != 1 {
 		t.Errorf("%d sockets on %s: %v", opened, runtime.GOOS, err)
 	}

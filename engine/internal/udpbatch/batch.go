@@ -9,7 +9,7 @@ const (
 	maxBytes   = maxPackets * 1500
 )
 
-// batch is packets in the order of their writing, their bytes in one piece of memory.
+// batch has packets in the order in which they were written, with their bytes in one piece of memory.
 type batch struct {
 	bytes   []byte
 	packets []packet

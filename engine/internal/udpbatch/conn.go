@@ -1,5 +1,5 @@
-// Package udpbatch is a UDP socket whose writes leave in batches: what an SFU sends for one packet that it received
-// is a packet to each subscriber, and the system call for each of them is the largest single cost of forwarding.
+// Package udpbatch is a UDP socket whose writes leave in batches. For each packet that an SFU receives it sends one
+// packet to every subscriber, and the system calls for these are the largest single cost of forwarding.
 package udpbatch
 
 import (
@@ -14,12 +14,12 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// Conn queues what is written, and one goroutine sends the queue, all of it with few system calls. It never waits for a
-// batch to fill: what it finds is what was written while it was sending, so batches are as large as the load makes
-// them, and a packet on an idle hub leaves at once. Packets for one destination keep their order.
+// Conn queues what is written, and one goroutine sends the whole queue with few system calls. It never waits for a
+// batch to fill: a batch is what was written during the last send. So batches are as large as the load makes them, and
+// on an idle hub a packet leaves at once. Packets for one destination keep their order.
 //
-// An error of the network (no route, refused by a firewall) can't reach the writer any more. It costs the packet that
-// met it, none of the others, as with a plain socket, whose callers in pion ignore it too. It is counted.
+// A network error (no route, refused by a firewall) can no longer reach the writer. It costs only the packet that met
+// it. With a plain socket the callers in pion ignore such errors too. The error is counted.
 type Conn struct {
 	reads.Conn
 	sender sender
@@ -39,13 +39,14 @@ type Socket interface {
 	ice.AddrPortReaderWriter
 }
 
-// sender sends a batch. What can't be sent is dropped.
+// sender sends a batch. It drops what can't be sent.
 type sender interface {
 	send(packets *batch) error // only when the socket is closed
 }
 
-// New takes conn over, and counts what leaves. On systems where a batch gains nothing it returns one that counts
-// nothing. tell hears, at most once, that this machine refuses to send batches; each packet leaves by itself then.
+// New takes conn over and counts what leaves. On systems where batches gain nothing, it returns a socket that counts
+// nothing. tell is called at most once, if this machine refuses to send batches; from then on each packet leaves by
+// itself.
 func New(conn *net.UDPConn, counter *sendcount.Counter, tell func(refusal error)) Socket {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
@@ -66,10 +67,11 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return c.WriteToAddrPort(b, udp.AddrPort())
 }
 
-// WriteToAddrPort is WriteTo without an allocation: with ReadFromAddrPort it makes Conn an ice.AddrPortReaderWriter.
+// WriteToAddrPort is WriteTo without an allocation. Together with ReadFromAddrPort it makes Conn an
+// ice.AddrPortReaderWriter.
 func (c *Conn) WriteToAddrPort(b []byte, addr netip.AddrPort) (int, error) {
 	if len(b) > maxDatagram {
-		return c.WriteToUDPAddrPort(b, addr) // the kernel has the words for it
+		return c.WriteToUDPAddrPort(b, addr) // the kernel's error says what is wrong
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,7 +87,7 @@ func (c *Conn) WriteToAddrPort(b []byte, addr netip.AddrPort) (int, error) {
 	return len(b), nil
 }
 
-// SetWriteDeadline does nothing: pion sets it to break off one writer's wait, and here no writer waits for the network.
+// SetWriteDeadline does nothing: pion uses it to end one writer's wait, and here no writer waits for the network.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // Close drops what is queued.
@@ -110,7 +112,7 @@ func (c *Conn) run() {
 	}
 }
 
-// take waits for something to send; nil once closed.
+// take waits for something to send. It returns nil once the queue is closed.
 func (c *Conn) take() *batch {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// patience is what a packet on this machine may take.
+// patience is how long a packet on this machine may take.
 const patience = 10 * time.Second
 
 func listen(t *testing.T) *net.UDPConn {
@@ -46,7 +46,7 @@ func numbered(number, size int) []byte {
 	return binary.BigEndian.AppendUint32(make([]byte, size-4), uint32(number))
 }
 
-// expectNumbers reads packets 0 to count-1 of the sizes that sizeOf names.
+// expectNumbers reads packets 0 to count-1, of the sizes that sizeOf returns.
 func expectNumbers(t *testing.T, conn *net.UDPConn, count int, sizeOf func(int) int) {
 	for want := range count {
 		if !expectNumber(t, conn, want, sizeOf(want)) {
@@ -71,13 +71,13 @@ func expectNumber(t *testing.T, conn *net.UDPConn, want, size int) bool {
 
 func TestPacketsArriveInOrder(t *testing.T) {
 	c := open(t)
-	// The size falls at every seventh, as at the end of a frame, and now and then rises.
+	// Every seventh packet is smaller, as at the end of a frame, and now and then one is larger.
 	sizeOf := func(i int) int { return 1200 - 500*(i%7/6) + 100*(i%31/30) }
 	const writers, packets, ahead = 8, 2000, 50
 	var all sync.WaitGroup
 	for range writers {
 		to := listen(t)
-		window := make(chan struct{}, ahead) // the receiver's buffer has its limits
+		window := make(chan struct{}, ahead) // the receiver's buffer is limited
 		all.Go(func() {
 			for i := range packets {
 				window <- struct{}{}
@@ -85,7 +85,7 @@ func TestPacketsArriveInOrder(t *testing.T) {
 				if _, err := c.WriteToAddrPort(packet, addressOf(to)); err != nil {
 					t.Error(err)
 				}
-				clear(packet) // the caller's memory is its own again
+				clear(packet) // the caller may reuse its memory
 			}
 		})
 		all.Go(func() {
@@ -98,7 +98,7 @@ func TestPacketsArriveInOrder(t *testing.T) {
 	all.Wait()
 }
 
-// A client without a route must not cost the others a packet: that is what is wrong with pion/transport's batches.
+// A client without a route must not cost others a packet, which is the fault of pion/transport's batches.
 func TestRefusedPacketsCostNoOther(t *testing.T) {
 	c := open(t)
 	to := listen(t)
@@ -117,7 +117,7 @@ func TestRefusedPacketsCostNoOther(t *testing.T) {
 	expectNumbers(t, to, packets, func(int) int { return 1200 })
 }
 
-// Where packets are larger than the way is wide, the kernel refuses to cut and fragments instead.
+// For packets larger than the link's MTU, the kernel refuses to segment and fragments them instead.
 func TestPacketsLargerThanTheLinkArrive(t *testing.T) {
 	const inside = "LKHUB_TEST_SMALL_LINK"
 	if os.Getenv(inside) == "" {

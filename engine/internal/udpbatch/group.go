@@ -7,8 +7,8 @@ const (
 	maxMessageBytes = 65000 // a message is one IP packet until the kernel cuts it
 )
 
-// message is packets for one destination that leave as one: all as long as the first, but for the last, which may be
-// shorter.
+// message has packets for one destination that leave together. All are as long as the first, except the last, which may
+// be shorter.
 type message struct {
 	packets []int // indices into a batch
 	bytes   int
@@ -16,14 +16,14 @@ type message struct {
 	full    bool
 }
 
-// grouper finds the messages of a batch. Its memory is kept for the next.
+// grouper finds the messages of a batch. It reuses its memory for the next batch.
 type grouper struct {
 	alone    bool // a message for each packet
 	messages []message
 	open     map[netip.AddrPort]int // the last message of each destination
 }
 
-// group returns the batch's messages in an order in which each destination's packets keep theirs. Valid until the
+// group returns the batch's messages. Packets for the same destination keep their order. The result is valid until the
 // next call.
 func (g *grouper) group(b *batch) []message {
 	if g.open == nil {

@@ -10,8 +10,8 @@ func destination(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 7882)
 }
 
-// Whatever is written: each packet is in one message, those of a destination in their order, and each message is one
-// that the kernel can cut back into the same packets.
+// For all inputs: each packet is in one message, packets for the same destination keep their order, and the kernel can
+// cut each message back into the same packets.
 func TestGroupKeepsEveryPacketAndItsOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var g grouper

@@ -14,30 +14,32 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// maxRefusals is how often in a row sendmmsg may refuse a packet that sendto then takes, before it is given up. Once is
-// no proof: a firewall that drops some of the packets that leave says EPERM, as a filter of system calls does.
+// maxRefusals is how often in a row sendmmsg may refuse a packet that sendto then takes, before sendmmsg is no longer
+// used. One refusal proves nothing: a firewall that drops some of the outgoing packets causes EPERM, as a system call
+// filter does.
 const maxRefusals = 8
 
-// mmsgSender sends with sendmmsg(2), and packets of one length for one destination as one message that the kernel cuts
-// (UDP_SEGMENT in udp(7), Linux 4.18): they walk through its network stack once.
+// mmsgSender sends with sendmmsg(2). Packets of the same length for the same destination go as one message, which the
+// kernel cuts (UDP_SEGMENT in udp(7), Linux 4.18), so that they pass through its network stack once.
 //
-// Not every system that calls itself Linux lets a program use sendmmsg: filters of system calls (seccomp) refuse it,
-// and what emulates a kernel may lack it. There each packet leaves by itself.
+// Not every system that calls itself Linux allows sendmmsg: system call filters (seccomp) refuse it, and programs that
+// emulate a kernel may lack it. There each packet leaves by itself.
 type mmsgSender struct {
 	plain    plainWriter
 	batches  batchWriter
 	grouper  grouper
 	messages []ipv4.Message
-	addrs    []net.UDPAddr // of messages
-	cuts     [][]byte      // the UDP_SEGMENT control message of each of messages
+	addrs    []net.UDPAddr // of the messages
+	cuts     [][]byte      // the UDP_SEGMENT control message of each message
 
 	refusals int         // in a row
-	givenUp  bool        // sendmmsg, for good
-	tell     func(error) // of that, once
+	givenUp  bool        // sendmmsg is no longer used
+	tell     func(error) // called once, when sendmmsg is given up
 	counter  *sendcount.Counter
 }
 
-// batchWriter is x/net's sendmmsg. Of what it doesn't send the error is about the first.
+// batchWriter is x/net's sendmmsg. If it sends only some messages, its error is about the first one that it did not
+// send.
 type batchWriter interface {
 	WriteBatch(messages []ipv4.Message, flags int) (int, error)
 }
@@ -47,7 +49,7 @@ type plainWriter interface {
 }
 
 func newSender(conn *net.UDPConn, counter *sendcount.Counter, tell func(error)) sender {
-	// ipv4's sendmmsg is the same for IPv6.
+	// For IPv6, ipv4's sendmmsg is the same.
 	return newMmsgSender(conn, ipv4.NewPacketConn(conn), canCut(conn), counter, tell)
 }
 
@@ -103,8 +105,8 @@ func (s *mmsgSender) send(b *batch) error {
 		case errors.Is(err, net.ErrClosed):
 			return err
 		}
-		// It is about the first message that was not sent. Its packets get their chance one by one: where the kernel or
-		// a card can't cut this one after all (EINVAL, EMSGSIZE, EIO), and where it is the call itself that is refused.
+		// The error is about the first message that was not sent. Its packets are sent one by one: perhaps the kernel
+		// or a network card can't cut this message (EINVAL, EMSGSIZE, EIO), or the call itself is refused.
 		went, closed := s.sendAlone(b, groups[sent].packets)
 		if closed != nil {
 			return closed
@@ -150,7 +152,7 @@ func (s *mmsgSender) fill(i int, b *batch, group *message) {
 	s.addrs[i].Port, s.addrs[i].Zone = int(to.Port()), to.Addr().Zone()
 }
 
-// sendAlone says whether any of the packets left; its error is that the socket is closed.
+// sendAlone says whether any of the packets left. Its error means that the socket is closed.
 func (s *mmsgSender) sendAlone(b *batch, packets []int) (went bool, closed error) {
 	for _, index := range packets {
 		left, closed := s.sendOne(b, index)

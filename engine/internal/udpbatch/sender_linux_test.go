@@ -21,13 +21,13 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// kernel takes what is sent by sendmmsg as answer says, which is asked with how many messages there are, and by sendto
-// unless that is refused.
+// kernel takes what sendmmsg sends as answer says, which is called with the number of messages. It takes what sendto
+// sends, unless that is refused.
 type kernel struct {
 	answer  func(messages int) (int, error)
 	refuses error
 	batches int
-	got     []byte // one of each packet, in the order of their leaving
+	got     []byte // one byte of each packet, in the order in which they left
 }
 
 func (k *kernel) WriteBatch(messages []ipv4.Message, _ int) (int, error) {
@@ -53,8 +53,8 @@ func wrapped(err error) error {
 	return &net.OpError{Op: "write", Err: os.NewSyscallError("sendmmsg", err)}
 }
 
-// sendRounds sends `rounds` batches of `count` packets, each to a destination of its own or all to one, and returns what
-// was told of it.
+// sendRounds sends `rounds` batches of `count` packets, to different destinations or all to the same one. It returns
+// the errors that were reported.
 func sendRounds(t *testing.T, k *kernel, rounds, count int, together bool) (told []error) {
 	t.Helper()
 	counter := new(sendcount.Counter)
@@ -167,7 +167,7 @@ func TestSenderEndsWithItsSocket(t *testing.T) {
 	}
 }
 
-// The real kernel, with the filter that a service manager or a container puts on system calls.
+// The real kernel, with the system call filter of a service manager or a container.
 func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 	const inside = "LKHUB_TEST_REFUSED_WITH"
 	if text := os.Getenv(inside); text != "" {
@@ -182,7 +182,7 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 			if _, err := c.WriteToAddrPort(numbered(i, 1200), addressOf(to)); err != nil {
 				t.Fatal(err)
 			}
-			expectNumber(t, to, i, 1200) // one at a time: the next waits in no batch
+			expectNumber(t, to, i, 1200) // one at a time, so that no batch forms
 		}
 		if err := c.Close(); err != nil {
 			t.Error(err)
@@ -204,7 +204,7 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 	}
 }
 
-// The real kernel where it lets nothing out: no packet arrives, nobody is told by an error, and the counter says so.
+// The real kernel, which lets nothing out: no packet arrives, no error is returned, and the counter reports it.
 func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
 	const inside = "LKHUB_TEST_REFUSED_ALL"
 	if os.Getenv(inside) == "" {
@@ -246,7 +246,7 @@ func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
 	}
 }
 
-// refuseCalls lets the kernel answer these calls with an error, for all threads of this process, for good.
+// refuseCalls makes the kernel answer these calls with an error, in all threads of this process, for good.
 func refuseCalls(t *testing.T, errno uint32, calls ...uint32) {
 	t.Helper()
 	statement := func(code uint16, value uint32, yes, no uint8) unix.SockFilter {

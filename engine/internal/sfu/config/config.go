@@ -1,4 +1,4 @@
-// Package config is livekit.yaml as livekit-server reads it, with what the server asks of it before it starts.
+// Package config reads livekit.yaml as livekit-server does, and has the checks that the server makes before it starts.
 package config
 
 import (
@@ -12,23 +12,23 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// Server is what a livekit.yaml says.
+// Server is the content of a livekit.yaml.
 type Server = config.Config
 
-// What the server asks at its start.
+// The errors of the server's checks at its start.
 var (
 	CreateNodeSelector = selector.CreateNodeSelector
 	IsValidDomain      = service.IsValidDomain
 )
 
-// WebTransportTLS says what keeps the server from listening for WebTransport.
+// WebTransportTLS says why the server can't listen for WebTransport.
 func WebTransportTLS(conf *Server) error {
 	_, err := service.WebTransportTLS(conf.WebTransport.TLSCertFile, conf.WebTransport.TLSKeyFile, conf.Development)
 	return err
 }
 
-// DecodeStrict decodes text over the defaults, with unknown keys as errors, as config.NewConfig does. Unlike that,
-// it keeps the decoder's error with all its lines, and it neither validates nor asks a STUN server for an address.
+// DecodeStrict decodes text over the defaults, and unknown keys are errors, as with config.NewConfig. Unlike NewConfig,
+// it keeps all lines of the decoder's error. It does not validate, and it does not ask a STUN server for an address.
 func DecodeStrict(text string) (*Server, error) {
 	defaults, err := yaml.Marshal(&config.DefaultConfig)
 	if err != nil {

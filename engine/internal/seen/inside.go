@@ -8,40 +8,40 @@ import (
 	"time"
 )
 
-// networksLast is how long the list of interfaces is good for. To make it costs a millisecond, and containers and VPNs
-// come and go with less haste.
+// networksLast is how long a list of interfaces is used. Making it costs a millisecond, and containers and VPNs do not
+// come and go faster.
 const networksLast = 10 * time.Second
 
-// Home is where clients prove nothing: this machine, and networks of it that clients are not told of, such as those of
-// its containers.
-type Home struct {
-	Served []netip.Addr // this machine's addresses that clients come to; none: not known
-	Told   []netip.Addr // what clients are told for them
+// Inside has the addresses from which a client proves nothing about the outside: this machine's own, and those of
+// networks whose clients are told no address there, such as its containers' networks.
+type Inside struct {
+	Served []netip.Addr // this machine's addresses that clients connect to; nil: not known
+	Told   []netip.Addr // the addresses that clients are told for them
 
-	Interfaces func() ([][]netip.Prefix, error) // what this machine is in
+	Interfaces func() ([][]netip.Prefix, error) // the addresses of each interface
 }
 
-// NewHome asks for the interfaces of this machine.
-func NewHome() *Home {
-	return &Home{Interfaces: remembered(networksLast, interfacePrefixes)}
+// NewInside uses the interfaces of this machine.
+func NewInside() *Inside {
+	return &Inside{Interfaces: remembered(networksLast, interfacePrefixes)}
 }
 
-// network is one that an interface of this machine is in.
+// network is a network that an interface of this machine is in.
 type network struct {
 	own    netip.Prefix // this machine's own address there, with the network's length
 	served bool         // clients come to an address of the interface
 }
 
-// Has says whether a client proves nothing.
-func (h *Home) Has(client netip.Addr) bool {
+// Has says whether a client at this address proves nothing.
+func (h *Inside) Has(client netip.Addr) bool {
 	if client.IsLoopback() || slices.Contains(h.Told, client) {
 		return true
 	}
 	interfaces, err := h.Interfaces()
-	return err != nil || isNear(client, listNetworks(interfaces, h.Served)) // where it can't be told, nothing is proved
+	return err != nil || isNear(client, listNetworks(interfaces, h.Served)) // without a list of networks, nothing is proved
 }
 
-// isNear wants the networks with the longest first: by that one a client comes in.
+// isNear needs the longest networks first: a client belongs to the longest network that has its address.
 func isNear(client netip.Addr, networks []network) bool {
 	for _, n := range networks {
 		if n.own.Addr() == client {
@@ -52,7 +52,7 @@ func isNear(client netip.Addr, networks []network) bool {
 	return i >= 0 && !networks[i].served
 }
 
-// listNetworks takes the prefixes of each interface. Where it is not known which one serves, each may.
+// listNetworks takes the prefixes of each interface. If it is not known which addresses serve, all may.
 func listNetworks(interfaces [][]netip.Prefix, served []netip.Addr) []network {
 	var networks []network
 	for _, prefixes := range interfaces {
@@ -77,7 +77,7 @@ func listNetworks(interfaces [][]netip.Prefix, served []netip.Addr) []network {
 	return networks
 }
 
-// interfacePrefixes are the addresses of each interface.
+// interfacePrefixes lists the addresses of each interface.
 func interfacePrefixes() ([][]netip.Prefix, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -100,7 +100,8 @@ func interfacePrefixes() ([][]netip.Prefix, error) {
 	return all, nil
 }
 
-// remembered returns what ask last said, and asks anew when that is older than a while. An error is not remembered.
+// remembered returns the last result of ask, and calls ask again when that result is too old. An error is not
+// remembered.
 func remembered[T any](while time.Duration, ask func() (T, error)) func() (T, error) {
 	var mu sync.Mutex
 	var last T
