@@ -1,7 +1,7 @@
-"""Which program asks a hub for this machine alone for tokens.
+"""Which program asks for tokens, on a hub for this machine alone.
 
-A proxy that hands on what others ask, and says nothing of it, can't be told from a program of this machine that asks
-for itself. So such a request is answered; but where the program that asked listens for others, `lkhub status` says so.
+A proxy that forwards the requests of other machines without saying so looks like a local program that asks for itself.
+So such a request is answered; but if the program listens for other machines, `lkhub status` says so.
 """
 
 import time

@@ -13,9 +13,9 @@ _FILES_EACH = 2
 class Places:
     """`total` places, of which one client has at most `most`.
 
-    One more is given to a client that holds fewer than are still free: alone it gets half of all, and there is always
-    one left for another client. The clients of one IPv6 site together get no more than that either. Loopback speaks for
-    many, as the edge does, and gets what is free.
+    A client gets another place if it holds fewer places than are still free: a single client gets half of all, and
+    there is always a place left for another client. The same holds for all clients of an IPv6 site together. Loopback,
+    from where the edge connects, speaks for many clients and gets every free place.
     """
 
     def __init__(self, total: int, most: int) -> None:

@@ -30,10 +30,10 @@ FIRST_ROOM = "lobby"
 def show_summary(
     plan: Plan, verified: Verified | None, around: Surroundings = UNSEEN, *, link: bool = False, pending: bool = False
 ) -> None:
-    """The hub is up: what was proved, where it is, and how to join.
+    """Show that the hub is up: what was proved, its addresses, and how to join.
 
-    What is no terminal is a file, a journal or a container's log, which would keep a token for others to read: the join
-    link is printed there only where `link` asks for it. The lines that everybody needs come last and fit a terminal of
+    Without a terminal the output goes to a file, a journal or a container's log, where others could read a token. There
+    the join link is printed only if `link` asks for it. The lines that everybody needs come last and fit a terminal of
     24 rows; the QR code stands above them.
     """
     verified = verified or Verified(0.0, ())
@@ -75,9 +75,11 @@ def show_summary(
 
 
 def _choose_scanned(applied: AppliedRecord, link: str) -> str | None:
-    """What a phone gets to by the QR code: the join link, and before that the root of a hub that certifies itself.
+    """The URL in the QR code: the join link, or the page with the root of a hub that certifies itself, which a phone
+    needs first.
 
-    None where a phone can't join: not on this machine's loopback, and browsers give no camera to a page without TLS.
+    None where a phone can't join: it can't reach this machine's loopback, and browsers give no camera to a page without
+    TLS.
     """
     if applied.urls.trust:
         return applied.urls.trust[0]
