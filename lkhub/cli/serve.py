@@ -25,6 +25,7 @@ def _group() -> None:
 @app.command()
 def serve(config: Annotated[Path, typer.Option(help="The rendered serve.json.")]) -> None:
     """Run the service: tokens, health, the web application."""
+    # Imported here: it costs 130 ms, and `lkhub --help` loads this module too.
     from lkhub.service.server import run_service
 
     try:

@@ -71,7 +71,7 @@ def _warn_of_no_room(paths: StatePaths, room: str) -> None:
     warning."""
     if require_applied(paths).auto_create:
         return
-    # Imported here: it loads an HTTP client (30 ms), which other tokens do not need.
+    # Imported here: it loads an HTTP client (20 ms), which other tokens do not need.
     from lkhub.hub.rooms import open_service
 
     with contextlib.suppress(MachineError), open_service(paths) as service:

@@ -34,7 +34,7 @@ def trust(
         raise InputError("--pem and --json exclude each other")
     paths = find_hub(spec, state)
     applied = _require_own_authority(paths)
-    # This loads cryptography, which takes a twentieth of a second; other commands must not pay for it.
+    # Imported here: it loads cryptography (20 ms), and `lkhub --help` loads this module too.
     from lkhub.host.ca import read_root
 
     root = read_root(paths)

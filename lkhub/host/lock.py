@@ -76,7 +76,7 @@ def find_holder(path: str) -> int | None:
 def hold_lock(paths: StatePaths) -> Iterator[Lock]:
     """Hold the lock as the only supervisor of this state directory. Raises MachineError where there is another one,
     even one whose directory was moved away and is not written again yet."""
-    # Imported here: most commands ask for no lock, and this module is loaded by all.
+    # Imported here: it costs 11 ms; most commands ask for no lock, and all load this module.
     from lkhub.host.processes import find_listener
 
     lock = Lock(paths)

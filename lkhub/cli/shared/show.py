@@ -183,6 +183,7 @@ def draw_qr(text: str) -> list[str]:
 
     A code in the terminal's own colours is the negative of one on a light terminal, which phones don't read.
     """
+    # Imported here: it costs 19 ms, and most of what is shown is no QR code.
     import segno
 
     rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
