@@ -15,9 +15,9 @@ import (
 
 func init() { caddy.RegisterModule(new(Announced)) }
 
-// Announced is the handler `layer4.handlers.lkhub_announced`, behind `proxy_protocol`: it keeps in mind which proxy did
-// not say where its client is, and ends that connection. Without it caddy-l4 fails at the first byte that is read, which
-// the client takes for a TLS handshake that was refused.
+// Announced is the handler `layer4.handlers.lkhub_announced`, which stands after `proxy_protocol`. If a proxy did not
+// say where its client is, Announced records the proxy and ends the connection. Without Announced, caddy-l4 fails at
+// the first byte that is read, and the client takes that for a refused TLS handshake.
 type Announced struct {
 	logger *zap.Logger
 }
@@ -33,7 +33,7 @@ func (a *Announced) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Handle goes on where the connection was announced, or need not be.
+// Handle passes on a connection that was announced, or that need not be.
 func (a *Announced) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	conn, trusted := cx.Conn.(*proxyproto.Conn)
 	if !trusted || conn.ProxyHeader() != nil {
@@ -51,7 +51,7 @@ func (a *Announced) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	return next.Handle(cx)
 }
 
-// waits reports whether the other side has said something and waits for an answer. A proxy that only looks whether the
+// waits reports whether the other side has sent something and waits for an answer. A proxy that only checks whether the
 // port is open hangs up instead.
 func waits(conn net.Conn) bool {
 	if conn.SetReadDeadline(time.Now().Add(hangUp)) != nil {
@@ -61,7 +61,7 @@ func waits(conn net.Conn) bool {
 	return err == nil || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// hangUp is how long a program that only looks whether a port is open may take to be gone.
+// hangUp is how long a program that only checks whether a port is open may take to hang up.
 const hangUp = 100 * time.Millisecond
 
 // Unannounced is the last connection of a trusted proxy that did not say by the PROXY protocol where its client is.
@@ -84,7 +84,7 @@ func (n *noted) add(proxy string) {
 	n.last = Unannounced{Proxy: proxy, At: time.Now().UTC(), Count: n.last.Count + 1}
 }
 
-// read is nil where there was none.
+// read returns nil if there was no such connection.
 func (n *noted) read() *Unannounced {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// A proxy that says where its clients are goes on, and so does a client without a proxy. A proxy that hides its clients
-// is kept in mind.
+// A proxy that says where its clients are may go on, and so may a client without a proxy. A proxy that hides its
+// clients is recorded.
 func TestAProxyThatHidesItsClientsIsKeptInMind(t *testing.T) {
 	const hello = "\x16\x03\x01\x00\x05hello"
 	for _, c := range []struct {

@@ -15,15 +15,15 @@ import (
 
 func init() { caddy.RegisterModule(new(App)) }
 
-// App is the Caddy app `lkhub`. It listens to what happens to certificates: subscriptions in the configuration would be
-// made while other apps are running already (caddyevents/app.go, Start), and late. And it keeps Caddy's hands off the
+// App is the Caddy app `lkhub`. It subscribes to events about certificates. Subscriptions in the configuration would be
+// made too late, when other apps already run (caddyevents/app.go, Start). App also keeps Caddy from changing the
 // machine's trust stores.
 type App struct {
-	// Relay is the configuration of the relay for TURN over TLS, which gets what is handed over to `relay`. Not Caddy
-	// runs it: it outlives configurations that leave it as it is.
+	// Relay is the configuration of the relay for TURN over TLS, which gets the connections that are handed over to
+	// `relay`. Caddy does not run the relay: the relay goes on under a new configuration that doesn't change it.
 	Relay json.RawMessage `json:"relay,omitempty"`
 
-	// Proxies are those in front, each of which speaks for many clients.
+	// Proxies are the trusted proxies before the hub, each of which stands for many clients.
 	Proxies *[]netip.Prefix `json:"proxies,omitempty"`
 }
 
@@ -32,12 +32,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "lkhub", New: func() caddy.Module { return new(App) }}
 }
 
-// Provision subscribes, and forbids what must not be done before anything is started.
+// Provision subscribes to events, and refuses what must be refused before anything is started.
 func (a *App) Provision(ctx caddy.Context) error {
 	if err := subscribe(ctx); err != nil {
 		return err
 	}
-	if err := askNobody(ctx); err != nil {
+	if err := askNoIssuer(ctx); err != nil {
 		return err
 	}
 	return trustNothing(ctx)
@@ -59,8 +59,8 @@ func subscribe(ctx caddy.Context) error {
 	return nil
 }
 
-// askNobody refuses a configuration in which a handshake could make Caddy ask an issuer; see Never.
-func askNobody(ctx caddy.Context) error {
+// askNoIssuer refuses a configuration in which a handshake could make Caddy ask an issuer; see Never.
+func askNoIssuer(ctx caddy.Context) error {
 	app, err := ctx.App("tls")
 	if err != nil {
 		return err
@@ -74,11 +74,12 @@ func askNobody(ctx caddy.Context) error {
 	return nil
 }
 
-// trustNothing keeps Caddy from installing a root into the stores of the system, Firefox and Java, as it does by
-// default: also that of its CA `local`, which it makes though nobody configured it as soon as certificates are
-// automated for an address or a name that is not public (caddytls/tls.go, Provision).
+// trustNothing keeps Caddy from installing a root into the trust stores of the system, Firefox and Java, as Caddy does
+// by default. That includes the root of Caddy's own CA `local`. Caddy makes this CA, even if the configuration does not
+// name it, as soon as certificates are automated for an address or a name that is not public (caddytls/tls.go,
+// Provision).
 func trustNothing(ctx caddy.Context) error {
-	app, err := ctx.AppIfConfigured("pki") // by now, if it comes without being configured
+	app, err := ctx.AppIfConfigured("pki") // now, as the app may exist without being configured
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil
 	}
@@ -92,10 +93,10 @@ func trustNothing(ctx caddy.Context) error {
 	return nil
 }
 
-// Start does nothing; all is subscribed.
+// Start does nothing: Provision has subscribed.
 func (*App) Start() error { return nil }
 
-// Stop does nothing; subscriptions end with their configuration.
+// Stop does nothing: subscriptions end with their configuration.
 func (*App) Stop() error { return nil }
 
 type event func(map[string]any)

@@ -9,26 +9,26 @@ import (
 	"time"
 )
 
-// patience is how long a connection waits for somebody to accept it: at the first start the port is open before
-// every server is.
+// patience is how long a connection waits for a server to accept it: at the first start the port is open before every
+// server is.
 const patience = 5 * time.Second
 
-// board passes connections on to whoever listens under a name. While a configuration replaces another both listen,
-// and the newer one gets what comes: none is lost, as those would be that wait at a socket which is closed.
+// board passes connections to the server that listens under a name. While a configuration replaces another, both
+// listen, and the newer one gets the connections. None is lost, as connections that wait at a closed socket would be.
 type board struct {
 	network string
 
 	mu     sync.Mutex
 	open   map[string][]*seat
-	opened chan struct{} // closed, and another one made, when somebody begins to listen
+	opened chan struct{} // closed and replaced when a server begins to listen
 }
 
 func newBoard(network string) *board {
 	return &board{network: network, open: map[string][]*seat{}, opened: make(chan struct{})}
 }
 
-// listen opens a seat until it is closed or ctx ends. caddy-l4 doesn't close what it opened if it then fails to
-// start (layer4/app.go), but its context ends. left is called once, when the seat is closed.
+// listen opens a seat until it is closed or ctx ends. If caddy-l4 fails to start, it doesn't close what it has opened
+// (layer4/app.go), but its context ends. left is called once, when the seat is closed.
 func (b *board) listen(ctx context.Context, name string, left func()) *seat {
 	s := &seat{board: b, name: name, ctx: ctx, left: left, conns: make(chan net.Conn), done: make(chan struct{})}
 	b.mu.Lock()
@@ -46,7 +46,7 @@ func (b *board) leave(s *seat) {
 	b.open[s.name] = slices.DeleteFunc(b.open[s.name], func(other *seat) bool { return other == s })
 }
 
-// newest may be nil; opened then tells when to ask again.
+// newest may return no seat; opened then tells when to ask again.
 func (b *board) newest(name string) (s *seat, opened <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,19 +58,19 @@ func (b *board) newest(name string) (s *seat, opened <-chan struct{}) {
 	return nil, b.opened
 }
 
-// hand returns when somebody has accepted the connection.
+// hand returns when a server has accepted the connection.
 func (b *board) hand(name string, conn net.Conn) error {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for {
 		s, opened := b.newest(name)
 		if s == nil {
-			s = &seat{} // its channels never yield
+			s = &seat{} // its channels never receive
 		}
 		select {
 		case s.conns <- conn:
 			return nil
-		case <-s.done: // closed by a reload in this moment; there may be a newer one
+		case <-s.done: // a reload has just closed it; there may be a newer one
 		case <-opened:
 		case <-deadline.C:
 			return fmt.Errorf("nobody accepts on %s/%s", b.network, name)
@@ -82,7 +82,7 @@ func (b *board) hand(name string, conn net.Conn) error {
 type seat struct {
 	board *board
 	name  string
-	ctx   context.Context // of its configuration
+	ctx   context.Context // the context of its configuration
 	left  func()
 	conns chan net.Conn
 	once  sync.Once

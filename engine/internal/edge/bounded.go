@@ -16,30 +16,31 @@ import (
 	"lkhub/engine/internal/connlimit"
 )
 
-// boundedNetwork is TCP for whoever faces the internet: `"listen": ["bounded/:443"]`.
+// boundedNetwork is TCP for listeners that face the internet: `"listen": ["bounded/:443"]`.
 //
-// caddy-l4 gives up its listener for good at the first error of Accept that is no timeout (layer4/server.go, serve),
-// and running out of descriptors is one. So connections are capped below that, and an error is waited out. And Caddy
-// binds anew for every configuration, with SO_REUSEPORT, which loses who waits at the old socket and lets a second
-// edge of the same user share the port unnoticed; here all configurations share one socket.
+// caddy-l4 gives up its listener for good at the first error of Accept that is not a timeout (layer4/server.go, serve).
+// A lack of descriptors is such an error. So connections are limited to less than that, and Accept is retried after an
+// error. Caddy also binds again for every configuration, with SO_REUSEPORT. That loses connections that wait at the old
+// socket, and lets a second edge of the same user share the port unnoticed. Here all configurations share one socket.
 const boundedNetwork = "bounded"
 
 const (
-	// descriptorsPerConnection: the client's and the one towards media, the service or the relay.
+	// descriptorsPerConnection: one for the client's connection, and one for the connection to media, the service or
+	// the relay.
 	descriptorsPerConnection = 2
-	// maxOpen bounds memory where descriptors are plenty: about 40 KiB for a connection that does HTTP.
+	// maxOpen limits memory where there are plenty of descriptors: an HTTP connection takes about 40 KiB.
 	maxOpen = 32768
 )
 
 func init() { caddy.RegisterNetwork(boundedNetwork, listenBounded) }
 
-// maxPlaces is what the limit of descriptors carries.
+// maxPlaces is how many connections the limit of descriptors allows.
 var maxPlaces = sync.OnceValue(func() int { return connlimit.ForFiles(descriptorsPerConnection, maxOpen) })
 
 // connected counts connections through all bounded listeners, by the address at the other end of the socket.
 var connected = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
-// proxies are those in front: each speaks for many clients.
+// proxies are the trusted proxies before the hub. Each stands for many clients.
 var proxies atomic.Pointer[[]netip.Prefix]
 
 func mostOf(peer netip.Addr) int {
@@ -53,13 +54,13 @@ func mostOf(peer netip.Addr) int {
 	return maxPlaces()
 }
 
-// sockets are the ports that are open, with whoever gets what comes in through them.
+// sockets are the open ports, with the listeners that get their connections.
 var sockets = struct {
 	sync.Mutex
 	open      map[string]*socket
-	inherited []net.Listener // of the supervisor, not used yet
+	inherited []net.Listener // from the supervisor, not used yet
 	seats     *board
-	err       error // why the last one could not be bound: Caddy keeps the text of such an error alone
+	err       error // why the last socket could not be bound; Caddy keeps only the text of such an error
 }{open: map[string]*socket{}, seats: newBoard(boundedNetwork)}
 
 func listenBounded(ctx context.Context, _, host, port string, offset uint, config net.ListenConfig) (any, error) {
@@ -92,15 +93,15 @@ func listenBounded(ctx context.Context, _, host, port string, offset uint, confi
 	return sockets.seats.listen(ctx, address, s.left), nil
 }
 
-// Inherit has listeners used that the supervisor keeps open while this process restarts: a client that connects meanwhile
-// waits instead of being refused. To be called before Load.
+// Inherit uses listeners that the supervisor keeps open while this process restarts: a client that connects meanwhile
+// waits instead of being refused. It must be called before Load.
 func Inherit(listeners []net.Listener) {
 	sockets.Lock()
 	defer sockets.Unlock()
 	sockets.inherited = listeners
 }
 
-// takeInherited wants the lock of sockets. nil: there is none on that address.
+// takeInherited needs the lock of sockets. It returns nil if no inherited listener has that address.
 func takeInherited(host, port string) net.Listener {
 	for i, listener := range sockets.inherited {
 		at, ok := listener.Addr().(*net.TCPAddr)
@@ -116,7 +117,7 @@ func takeInherited(host, port string) net.Listener {
 	return nil
 }
 
-// dropInherited closes what no configuration has a use for: a client that connects there would wait for ever.
+// dropInherited closes listeners that no configuration uses: a client that connects to one would wait for ever.
 func dropInherited() {
 	sockets.Lock()
 	defer sockets.Unlock()
@@ -126,11 +127,11 @@ func dropInherited() {
 	sockets.inherited = nil
 }
 
-// socket is one open port, under one configuration after another.
+// socket is one open port, which successive configurations use.
 type socket struct {
 	listener net.Listener
 	address  string
-	users    int // under the lock of sockets
+	users    int // guarded by the lock of sockets
 }
 
 // left closes the socket when no configuration uses it any more.
@@ -148,12 +149,13 @@ var admitted = make(chan struct{})
 
 var admit sync.Once
 
-// admitClients lets clients in that have connected since the ports were opened. To be called when the first configuration runs and
-// has its certificates: Caddy starts its apps in no order, and the ports may be open before what is behind them. A client
-// that waits at an inherited socket would be told that there is no certificate.
+// admitClients starts to accept clients that have connected since the ports were opened. It must be called when the
+// first configuration runs and has its certificates: Caddy starts its apps in no particular order, and a port may be
+// open before the servers behind it. A client that waits at an inherited socket would be told that there is no
+// certificate.
 func admitClients() { admit.Do(func() { close(admitted) }) }
 
-// serve accepts until the socket is closed, whatever happens.
+// serve accepts connections until the socket is closed, through all errors.
 func (s *socket) serve() {
 	<-admitted
 	for {

@@ -11,15 +11,15 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 )
 
-// Certificate is one that clients are served.
+// Certificate is a certificate that clients get.
 type Certificate struct {
 	Names    []string  `json:"names"`  // DNS names and addresses that it is valid for
 	Issuer   string    `json:"issuer"` // the distinguished name of its issuer
 	NotAfter time.Time `json:"not_after"`
-	Chain    []string  `json:"chain"` // SHA-256 of each certificate as it is sent, the hub's own first, in hex
+	Chain    []string  `json:"chain"` // SHA-256 of each certificate as it is sent, in hex, the hub's own first
 }
 
-// certificates lists what is in Caddy's cache for the names, each once.
+// certificates lists the certificates that Caddy's cache has for the names, each once.
 func certificates(names []string) []Certificate {
 	list := []Certificate{}
 	seen := map[string]bool{}

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// served is what a configuration says of certificates: where to look for them.
+// served is the part of a configuration that says where certificates are.
 type served struct {
 	Storage struct {
 		Root string `json:"root"`
@@ -35,14 +35,14 @@ type served struct {
 	} `json:"apps"`
 }
 
-// parseServed reads the part of caddy.json that names certificates; Caddy itself judges all of it.
+// parseServed reads the part of caddy.json that names certificates. Caddy itself checks the whole file.
 func parseServed(config []byte) (served, error) {
 	var s served
 	err := json.Unmarshal(config, &s)
 	return s, err
 }
 
-// getRelay is the setting `relay` of the app `lkhub` in a configuration; nil: there is none.
+// getRelay is the setting `relay` of the app `lkhub` in a configuration, or nil.
 func getRelay(config []byte) (json.RawMessage, error) {
 	s, err := parseServed(config)
 	if err != nil || s.Apps.Lkhub == nil {
@@ -51,8 +51,8 @@ func getRelay(config []byte) (json.RawMessage, error) {
 	return s.Apps.Lkhub.Relay, nil
 }
 
-// confine makes sure that Caddy stays within its storage and asks no issuer of its own choice. Beside the storage it
-// writes an identifier of the installation (caddy.go, InstanceID), where these variables say.
+// confine makes sure that Caddy stays within its storage and asks no issuer of its own choice. Outside the storage
+// Caddy writes an identifier of the installation (caddy.go, InstanceID), at the place that these variables name.
 func (s *served) confine() error {
 	switch {
 	case s.Apps.Lkhub == nil:
@@ -82,7 +82,8 @@ func (s *served) hasIssuer(name string) bool {
 	return false
 }
 
-// names are those that Caddy's cache may hold a certificate for. A file that is gone since Caddy read it adds none.
+// names are the names for which Caddy's cache may hold a certificate. A file that is gone since Caddy read it adds
+// none.
 func (s *served) names() []string {
 	names := slices.Clone(s.Apps.TLS.Certificates.Automate)
 	for _, files := range s.Apps.TLS.Certificates.LoadFiles {
@@ -93,7 +94,7 @@ func (s *served) names() []string {
 	return names
 }
 
-// managed are the names whose certificate is asked from elsewhere at every handshake.
+// managed are the names whose certificate is fetched from elsewhere at every handshake.
 func (s *served) managed() []string {
 	var names []string
 	for _, policy := range s.Apps.TLS.Automation.Policies {

@@ -13,17 +13,17 @@ import (
 
 func init() { caddy.RegisterModule(new(Deadline)) }
 
-// maxWaiting bounds what clients that don't finish their handshake can cost, about 30 KiB each (measured);
-// a few thousand at a time are more than any hub's own clients, also when all of them come back after an outage.
+// maxWaiting limits the cost of clients that don't finish their handshake: about 30 KiB each (measured). A few thousand
+// at a time are more than the clients of any hub, even when all of them come back after an outage.
 const maxWaiting = 4096
 
-// Deadline is the handler `layer4.handlers.lkhub_deadline`: everything after it has to be done with the client by
-// then, or the connection ends; a later one with `after: 0s` lifts it. caddy-l4's tls handler needs it, which runs
-// the handshake without any limit (modules/l4tls/handler.go). Both have to stand in one route: layer4/routes.go
-// clears deadlines before a route's first handler.
+// Deadline is the handler `layer4.handlers.lkhub_deadline`. Unless all handlers after it are done with the client by
+// the deadline, the connection ends. A later Deadline with `after: 0s` lifts it. caddy-l4's tls handler needs this,
+// since it runs the handshake without any limit (modules/l4tls/handler.go). Both Deadlines must be in one route:
+// layer4/routes.go clears deadlines before a route's first handler.
 //
-// Of more than maxWaiting clients under a deadline the one that has waited longest is cut, so that a good client,
-// who is done in a moment, gets through a flood of others.
+// When there are more than maxWaiting clients under a deadline, the one that has waited longest is cut off. So a good
+// client, whose handshake takes a moment, gets through a flood of others.
 type Deadline struct {
 	After caddy.Duration `json:"after"`
 }
@@ -33,10 +33,10 @@ func (*Deadline) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "layer4.handlers.lkhub_deadline", New: func() caddy.Module { return new(Deadline) }}
 }
 
-// liftVar is where a connection keeps the way to lift its deadline.
+// liftVar is the variable in which a connection keeps the function that lifts its deadline.
 const liftVar = "lkhub_deadline_lift"
 
-// Handle sets or lifts the deadline and goes on.
+// Handle sets or lifts the deadline and passes the connection on.
 func (d *Deadline) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	if lift, ok := cx.GetVar(liftVar).(func() error); ok {
 		cx.SetVar(liftVar, nil)
@@ -50,7 +50,8 @@ func (d *Deadline) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	if err := cx.SetDeadline(time.Now().Add(time.Duration(d.After))); err != nil {
 		return err
 	}
-	// The connection below TLS, in both directions: a client that doesn't read blocks a handshake as well.
+	// The deadline is for the connection below TLS, in both directions: a client that doesn't read also blocks a
+	// handshake.
 	conn := cx.Conn
 	leave := waiting.enter(conn)
 	defer leave()
@@ -61,13 +62,13 @@ func (d *Deadline) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	return next.Handle(cx)
 }
 
-// cut counts those that a queue closed.
+// cut counts the connections that a queue closed.
 var cut atomic.Int64
 
-// waiting is whoever is under a deadline, under any configuration.
+// waiting has all connections under a deadline, under any configuration.
 var waiting = &queue{limit: maxWaiting}
 
-// queue holds connections in the order in which they came, and closes the first one when there are too many.
+// queue holds connections in the order of their arrival, and closes the first when there are too many.
 type queue struct {
 	limit int
 
@@ -75,7 +76,7 @@ type queue struct {
 	conns list.List
 }
 
-// enter adds a connection; leave may be called more than once.
+// enter adds a connection. leave may be called more than once.
 func (q *queue) enter(conn net.Conn) (leave func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,7 +88,7 @@ func (q *queue) enter(conn net.Conn) (leave func()) {
 	return func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		q.conns.Remove(element) // nothing, if it is not in the list any more
+		q.conns.Remove(element) // does nothing if it is no longer in the list
 	}
 }
 

@@ -124,7 +124,7 @@ func TestConnectionsGoToTheNewestListener(t *testing.T) {
 		}
 	}
 
-	go hand() // before anybody listens
+	go hand() // before any server listens
 	left := 0
 	first := b.listen(t.Context(), "x", func() { left++ })
 	go accept("first", first)
@@ -137,7 +137,7 @@ func TestConnectionsGoToTheNewestListener(t *testing.T) {
 	go hand()
 	want("second")
 
-	cancel() // a configuration that failed: nobody closes its listener
+	cancel() // a configuration that failed, whose listener is never closed
 	go hand()
 	want("first")
 

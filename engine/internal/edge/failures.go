@@ -17,16 +17,16 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 )
 
-// Failure is why a name has no certificate, or no new one, at the last attempt; Caddy goes on trying.
+// Failure is why the last attempt gave a name no certificate, or no new one. Caddy goes on trying.
 type Failure struct {
 	Name   string    `json:"name"`
-	Issuer string    `json:"issuer"` // what the certificate is asked from: host and path of an ACME directory, or a CA's id
+	Issuer string    `json:"issuer"` // the issuer that was asked: host and path of an ACME directory, or a CA's id
 	Kind   string    `json:"kind"`   // see kindOf
 	Error  string    `json:"error"`
 	At     time.Time `json:"at"`
 }
 
-// failures are the last ones, by name.
+// failures has the last failure of each name.
 var failures = &ledger{last: map[string]Failure{}}
 
 type ledger struct {
@@ -34,17 +34,17 @@ type ledger struct {
 	last map[string]Failure
 }
 
-// add takes the data of certmagic's cert_failed (config.go, obtainCert and renewCert).
+// add takes the data of certmagic's event cert_failed (config.go, obtainCert and renewCert).
 func (l *ledger) add(data map[string]any) {
 	name, _ := data["identifier"].(string)
 	issuers, _ := data["issuers"].([]string)
 	err, _ := data["error"].(error)
-	if err == nil || errors.Is(err, context.Canceled) { // a reload begins anew
+	if err == nil || errors.Is(err, context.Canceled) { // canceled: a reload starts again
 		return
 	}
 	failure := Failure{Name: name, Kind: kindOf(err), Error: err.Error(), At: time.Now().UTC()}
 	if len(issuers) > 0 {
-		failure.Issuer = issuers[len(issuers)-1] // the error is that of the last one
+		failure.Issuer = issuers[len(issuers)-1] // the error comes from the last issuer
 	}
 	l.put(failure)
 }
@@ -55,7 +55,7 @@ func (l *ledger) put(failure Failure) {
 	l.last[failure.Name] = failure
 }
 
-// clear takes the data of certmagic's cert_obtained.
+// clear takes the data of certmagic's event cert_obtained.
 func (l *ledger) clear(data map[string]any) {
 	name, _ := data["identifier"].(string)
 	l.mu.Lock()
@@ -63,7 +63,7 @@ func (l *ledger) clear(data map[string]any) {
 	delete(l.last, name)
 }
 
-// forget drops what was before a configuration: it may name others, or mend what failed.
+// forget drops the failures from before a configuration: the new one may have other names, or repair what failed.
 func (l *ledger) forget(before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *ledger) has(name string) bool {
 	return ok
 }
 
-// list is sorted by name.
+// list returns the failures, sorted by name.
 func (l *ledger) list() []Failure {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +93,7 @@ func (l *ledger) list() []Failure {
 	return list
 }
 
-// What kindOf gives besides the types of ACME problems.
+// The results of kindOf that are not types of ACME problems.
 const (
 	kindIssuerName        = "issuer-name"        // the issuer's host name was not resolved
 	kindIssuerUnreachable = "issuer-unreachable" // no connection to the issuer, or none in time
@@ -101,16 +101,16 @@ const (
 	kindNoChallenge       = "no-challenge"       // the issuer offers no challenge that the configuration allows
 	kindStorage           = "storage"            // the state directory can't be written
 	kindAccount           = "account"            // no account could be made with the issuer
-	kindTailscale         = "tailscale"          // tailscaled gave none; tailscale.go has more
+	kindTailscale         = "tailscale"          // tailscaled gave no certificate; tailscale.go has more kinds
 	kindOther             = "other"
 )
 
-// accountProblems mean the account where they come while it is made: a binding that is wrong (RFC 8555, section 7.3.4) has
-// the type of a name that is not proved.
+// accountProblems are about the account if they come while the account is made: a wrong binding (RFC 8555, section
+// 7.3.4) has the same type as a name that is not proved.
 var accountProblems = []string{"unauthorized", "malformed", "invalid-contact", "unsupported-contact"}
 
-// kindOf names the cause: the type of an ACME problem (RFC 8555, section 6.7) in kebab-case, as rate-limited, dns,
-// connection, unauthorized, caa, tls, external-account-required; or one of the constants.
+// kindOf returns the cause: the type of an ACME problem (RFC 8555, section 6.7) in kebab-case, for example
+// rate-limited, dns, connection, unauthorized, caa, tls or external-account-required; or one of the constants.
 func kindOf(err error) string {
 	var problem acme.Problem
 	if errors.As(err, &problem) {
@@ -139,7 +139,7 @@ func kindOf(err error) string {
 	return kindOfText(err.Error())
 }
 
-// kindOfProblem looks into a problem that only holds others.
+// kindOfProblem looks into a problem that only contains others.
 func kindOfProblem(problem acme.Problem) string {
 	if problem.Type == acme.ProblemTypeCompound && len(problem.Subproblems) > 0 {
 		return kindOfProblem(problem.Subproblems[0].Problem)
@@ -156,8 +156,8 @@ func kindOfProblem(problem acme.Problem) string {
 	return kebab(name)
 }
 
-// refine reads the words of an issuer that has one type for many causes: Pebble calls a name that it can't resolve
-// malformed and a port that it can't reach unauthorized (va/va.go). Let's Encrypt says dns and connection.
+// refine reads the text of an issuer that uses one type for several causes. Pebble calls a name that it can't resolve
+// malformed, and a port that it can't reach unauthorized (va/va.go); Let's Encrypt says dns and connection.
 func refine(detail string) string {
 	switch {
 	case strings.Contains(detail, "Could not resolve"):
@@ -168,7 +168,7 @@ func refine(detail string) string {
 	return ""
 }
 
-// kindOfText judges by words where upstream keeps no more of the error.
+// kindOfText goes by the text of an error of which upstream keeps nothing else.
 func kindOfText(text string) string {
 	switch {
 	case strings.Contains(text, "no solvers available"): // acmez, client.go: nextChallenge

@@ -10,7 +10,7 @@ import (
 	"github.com/mholt/caddy-l4/layer4"
 )
 
-// handoverNetwork is what a server listens on to be given connections: `"listen": ["handover/NAME"]`.
+// handoverNetwork is what a server listens on to get connections from Handover: `"listen": ["handover/NAME"]`.
 const handoverNetwork = "handover"
 
 var handovers = newBoard(handoverNetwork)
@@ -22,16 +22,17 @@ func init() {
 	})
 }
 
-// Handover is the handler `layer4.handlers.lkhub_handover`: it gives a connection, TLS ended and first bytes looked
-// at, to the server in this process that listens on `handover/TO`: for HTTP, or the relay. A proxy to that server's
-// socket would do the same with two more copies of every byte, two more descriptors and 64 KiB of buffers for each
-// connection, and a PROXY header for the address; caddy-l4's listener wrapper puts a buffer back into its pool while the HTTP server
-// still reads the request from it (layer4/listener.go, handle: seen in 0.1.2).
+// Handover is the handler `layer4.handlers.lkhub_handover`. It gives a connection to the server in this process that
+// listens on `handover/TO`, for HTTP or for the relay. TLS has ended by then, and the first bytes were read. A proxy to
+// a socket of that server would cost two more copies of every byte, two more descriptors and 64 KiB of buffers for each
+// connection, and a PROXY header for the address. caddy-l4's listener wrapper can't be used: it puts a buffer back into
+// its pool while the HTTP server still reads the request from it (layer4/listener.go, handle: seen in 0.1.2).
 type Handover struct {
 	To string `json:"to"`
 }
 
-// listenHanded listens for what is handed over to a name, as a server with `"listen": ["handover/NAME"]` does.
+// listenHanded listens for connections that are handed over to a name, as a server with `"listen": ["handover/NAME"]`
+// does.
 func listenHanded(name string) net.Listener {
 	return handovers.listen(context.Background(), name, func() {})
 }
@@ -41,7 +42,7 @@ func (*Handover) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "layer4.handlers.lkhub_handover", New: func() caddy.Module { return new(Handover) }}
 }
 
-// Validate refuses a name that no server can listen under.
+// Validate refuses a name under which no server can listen.
 func (h *Handover) Validate() error {
 	if h.To == "" {
 		return errors.New("lkhub_handover: to is missing")
@@ -49,7 +50,7 @@ func (h *Handover) Validate() error {
 	return nil
 }
 
-// Handle returns when the connection is closed: caddy-l4 closes it then, and reuses its buffer.
+// Handle returns when the connection is closed. Then caddy-l4 closes it and reuses its buffer.
 func (h *Handover) Handle(cx *layer4.Connection, _ layer4.Handler) error {
 	conn := &handedConn{Conn: cx, closed: make(chan struct{})}
 	if err := handovers.hand(h.To, conn); err != nil {
@@ -59,7 +60,7 @@ func (h *Handover) Handle(cx *layer4.Connection, _ layer4.Handler) error {
 	return nil
 }
 
-// handedConn tells when it is closed and nobody uses it any more.
+// handedConn tells when it is closed and no longer in use.
 type handedConn struct {
 	net.Conn
 	once   sync.Once
@@ -72,7 +73,7 @@ type handedConn struct {
 
 func (c *handedConn) awaitEnd() {
 	<-c.closed
-	c.using.Lock() // a read or write that is under way hears of the end from the socket
+	c.using.Lock() // a read or write that is under way fails as the socket is closed
 	defer c.using.Unlock()
 	c.gone = true
 }
@@ -95,7 +96,7 @@ func (c *handedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// Close is called by several at a time for a WebSocket. All of them return when TLS has said its last word.
+// Close may be called several times at once, for a WebSocket. All calls return when TLS has sent its last message.
 func (c *handedConn) Close() error {
 	c.once.Do(func() {
 		c.err = c.Conn.Close()

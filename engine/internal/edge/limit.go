@@ -12,8 +12,8 @@ import (
 
 func init() { caddy.RegisterModule(new(Limit)) }
 
-// Limit is the handler `layer4.handlers.lkhub_limit`: it caps the open connections of one client, which behind a proxy is
-// the one that the proxy names. One more is closed at once.
+// Limit is the handler `layer4.handlers.lkhub_limit`. It limits the open connections of one client, and closes another
+// one at once. Behind a proxy, the client is the address that the proxy names.
 type Limit struct {
 	PerAddress int `json:"per_address"`
 }
@@ -23,7 +23,7 @@ func (*Limit) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "layer4.handlers.lkhub_limit", New: func() caddy.Module { return new(Limit) }}
 }
 
-// Validate refuses a cap that would let nobody in.
+// Validate refuses a limit that would let no client in.
 func (l *Limit) Validate() error {
 	if l.PerAddress < 1 {
 		return errors.New("lkhub_limit: per_address must be at least 1")
@@ -41,7 +41,7 @@ func (l *Limit) Handle(cx *layer4.Connection, next layer4.Handler) error {
 	return next.Handle(cx)
 }
 
-// streaming is not a field of Limit: connections outlive the configuration that they came in under.
+// streaming is not a field of Limit, because connections may outlive the configuration under which they came.
 var streaming = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
 var (

@@ -8,27 +8,28 @@ import (
 )
 
 const (
-	// askLimit is what tailscaled may take. The end of the request cancels the ACME order behind it, which would begin
-	// anew for ever; a daemon that has ended says so at once.
+	// askLimit is how long tailscaled may take. When a request ends, so does the ACME order behind it, which would then
+	// start again and again. If the daemon ends, the request fails at once.
 	askLimit = 15 * time.Minute
-	// askAgain is how old an answer may be; tailscaled gives what it has, and renews it in time.
+	// askAgain is how old an answer may be. tailscaled answers with the certificate that it has, and renews it in time.
 	askAgain = time.Minute
-	// askFailed is when a source that gave none is asked again: the person who looks at the status is mending it.
+	// askFailed is when a source without a certificate is asked again: the person who looks at the status may be
+	// mending it.
 	askFailed = 5 * time.Second
 )
 
-// askSlow is when it is told that there is no answer yet; an order takes up to a minute. tailscaled 1.83 says nothing while
-// Let's Encrypt refuses for a while (429, 5xx): it goes on trying.
+// askSlow is after which time the status says that there is no answer yet. An order takes up to a minute. tailscaled
+// 1.83 does not answer while Let's Encrypt refuses for a while (429, 5xx), but goes on trying.
 var askSlow = 2 * time.Minute
 
-// managed are names whose certificate comes from elsewhere at every handshake. A nil one has none.
+// managed are names whose certificate comes from elsewhere at every handshake. A nil managed has no names.
 type managed struct {
 	names  []string
 	askers map[string]*asker // by name
 }
 
-// asker asks for one name's certificate again and again, and outlives configurations that have the name: a request that
-// is broken off ends an order that is under way.
+// asker asks for one name's certificate again and again. It goes on under new configurations that have the name,
+// because to break off a request would end an order that is under way.
 type asker struct {
 	name   string
 	cancel context.CancelFunc
@@ -39,14 +40,14 @@ type asker struct {
 	last   answer
 }
 
-// answer is a certificate or a failure, or neither yet.
+// answer is a certificate, a failure, or neither yet.
 type answer struct {
 	found  *Certificate
 	failed *Failure
 }
 
-// takeOver asks for each name now, and stops asking for those of before that are no more. What was known is asked anew;
-// a request that is under way goes on.
+// takeOver asks for each name now, and stops asking for names of `before` that are gone. Known names are asked for
+// again, and a request that is under way goes on.
 func takeOver(before *managed, names []string) *managed {
 	m := &managed{names: names, askers: map[string]*asker{}}
 	for _, name := range names {
@@ -104,7 +105,7 @@ func (a *asker) end(last answer) {
 	a.asking, a.last = false, last
 }
 
-// tell keeps what is known while the request goes on.
+// tell sets what is known while the request goes on.
 func (a *asker) tell(known answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -165,7 +166,7 @@ func askInTime(ctx context.Context, name string) answer {
 	return answer{found: &described}
 }
 
-// answered reports whether something is known of every name.
+// answered reports whether every name has an answer.
 func (m *managed) answered() bool {
 	if m == nil {
 		return true
@@ -178,7 +179,7 @@ func (m *managed) answered() bool {
 	return true
 }
 
-// report adds what is known.
+// report adds what is known to a status.
 func (m *managed) report(status *Status) {
 	if m == nil {
 		return

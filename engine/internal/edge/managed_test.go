@@ -11,7 +11,7 @@ import (
 	"github.com/tailscale/tscert"
 )
 
-// tailscaled goes on with an order for as long as it is waited for, and ends it with the request.
+// tailscaled goes on with an order for as long as the request waits, and ends the order with the request.
 func TestTailscaledThatTakesLongIsToldAndStillWaitedFor(t *testing.T) {
 	was, place := askSlow, tscert.TailscaledSocket
 	t.Cleanup(func() { askSlow, tscert.TailscaledSocket = was, place })

@@ -1,13 +1,13 @@
-// Package edge runs Caddy with caddy-l4 inside this process, with what the hub's edge needs beyond them. Caddy keeps
-// its state in package variables, so there is one edge in a process.
+// Package edge runs Caddy with caddy-l4 inside this process, and adds what the hub's edge needs beyond them. Caddy
+// keeps its state in package variables, so a process can have one edge.
 package edge
 
-// Caddy's modules register themselves when they are imported. These are the ones that lkhub renders; modules/standard
-// as a whole would bring template engines, file servers and tracing with it, and their memory.
+// Caddy's modules register themselves when they are imported. These are the modules that lkhub renders.
+// modules/standard would add template engines, file servers and tracing, and their memory.
 import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp"               // server, matchers, static_response, subroute
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"       // strips and sets headers
-	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/proxyprotocol" // a proxy in front may speak it (tls.mode external)
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/proxyprotocol" // a proxy before the hub may speak it (tls.mode external)
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/requestbody"   // limits bodies
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"

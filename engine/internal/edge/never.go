@@ -11,8 +11,8 @@ import (
 func init() { caddy.RegisterModule(Never{}) }
 
 // Never is the module `tls.permission.lkhub_never`: no handshake may make Caddy ask an issuer. Certificates from
-// tailscaled come at handshakes, and where it has none, HTTPS not being enabled in the tailnet, Caddy would ask Let's
-// Encrypt for the name on its own account (certmagic/handshake.go, getCertDuringHandshake).
+// tailscaled are fetched at handshakes. If tailscaled has none, because HTTPS is not enabled in the tailnet, Caddy
+// would by itself ask Let's Encrypt for the name (certmagic/handshake.go, getCertDuringHandshake).
 type Never struct{}
 
 // CaddyModule tells Caddy the module's name.

@@ -20,19 +20,19 @@ import (
 
 func init() { caddy.RegisterModule(new(Requests)) }
 
-// Requests is the handler `http.handlers.lkhub_requests`: what the requests of one client may cost. A client is what a
-// trusted proxy names, where there is one. Net/http has a deadline for all of a request (ReadTimeout), which also ends
-// answers that take longer than that; this one is for bodies alone, and WebSockets and streams of events outlive it.
+// Requests is the handler `http.handlers.lkhub_requests`, which limits the cost of one client's requests. If a trusted
+// proxy names a client, that is the client. net/http has a deadline for the whole request (ReadTimeout), which also
+// ends answers that take longer. The deadline here is for bodies only, so that WebSockets and event streams can go on.
 type Requests struct {
-	// PerAddress is how many requests of one client may be open at once, WebSockets among them.
+	// PerAddress is how many requests of one client may be open at once, including WebSockets.
 	PerAddress int `json:"per_address"`
-	// Body is what a body may take to come, besides a second for each BodyRate bytes of it.
+	// Body is how long a body may take to arrive, in addition to a second for each BodyRate bytes.
 	Body caddy.Duration `json:"body"`
-	// Stall is for how long a client may take nothing of an answer that waits for it.
+	// Stall is how long a client may read nothing of an answer that waits to be sent.
 	Stall caddy.Duration `json:"stall"`
 }
 
-// BodyRate is in bytes a second. Slower than a telephone's modem is on purpose.
+// BodyRate is in bytes a second. Only an intentional delay is slower than a telephone modem.
 const BodyRate = 4096
 
 // CaddyModule tells Caddy the module's name.
@@ -40,7 +40,7 @@ func (*Requests) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "http.handlers.lkhub_requests", New: func() caddy.Module { return new(Requests) }}
 }
 
-// Validate refuses bounds that would let nobody in.
+// Validate refuses limits that would let no client in.
 func (r *Requests) Validate() error {
 	if r.PerAddress < 1 || r.Body <= 0 || r.Stall <= 0 {
 		return errors.New("lkhub_requests: per_address, body and stall must be above 0")
@@ -48,18 +48,18 @@ func (r *Requests) Validate() error {
 	return nil
 }
 
-// asking is not a field of Requests: WebSockets outlive the configuration that they came in under.
+// asking is not a field of Requests, because WebSockets may outlive the configuration under which they came.
 var asking = sync.OnceValue(func() *connlimit.Counter { return connlimit.New(maxPlaces()) })
 
-// ServeHTTP counts the request for as long as it is answered.
+// ServeHTTP counts the request until it has been answered.
 func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next caddyhttp.Handler) error {
 	said, _ := caddyhttp.GetVar(request.Context(), caddyhttp.ClientIPVarKey).(string)
-	ip, _ := netip.ParseAddr(said) // what is no address counts as one client
+	ip, _ := netip.ParseAddr(said) // all that is not an address counts as one client
 	client := connlimit.ClientOfIP(ip)
 	connection := http.NewResponseController(w)
 	body := &timedBody{ReadCloser: request.Body, connection: connection, began: time.Now(), grace: time.Duration(r.Body)}
-	if request.ContentLength != 0 { // -1: chunked. Body says nothing, which Caddy has wrapped.
-		// Also for a body that no handler reads: net/http reads the rest of it before the next request.
+	if request.ContentLength != 0 { // -1: chunked. Body can't tell, since Caddy has wrapped it.
+		// A body that no handler reads needs it too: net/http reads the rest of it before the next request.
 		if err := body.extend(); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next 
 		connection:            connection, stall: time.Duration(r.Stall),
 	}
 	steady.extend()
-	defer steady.extend() // for what net/http still holds back
+	defer steady.extend() // for what net/http still buffers
 	if !asking().Enter(client, r.PerAddress) {
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Connection", "close")
@@ -85,14 +85,14 @@ func (r *Requests) ServeHTTP(w http.ResponseWriter, request *http.Request, next 
 	return err
 }
 
-// timedBody has to come at some speed.
+// timedBody is a body that must arrive at a minimum rate.
 type timedBody struct {
 	io.ReadCloser
 	connection *http.ResponseController
 	began      time.Time
 	grace      time.Duration
 	got        int
-	late       atomic.Bool // said by the goroutine that sends the body on
+	late       atomic.Bool // set by the goroutine that forwards the body
 }
 
 func (b *timedBody) extend() error {
@@ -104,7 +104,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	b.got += n
 	switch {
 	case errors.Is(err, io.EOF):
-		// From here on net/http reads to hear whether the client goes away, for as long as the answer takes.
+		// From here on net/http reads in order to notice that the client leaves, for as long as the answer takes.
 		_ = b.connection.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.late.Store(true)
@@ -114,7 +114,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// steadyWriter has to be read from, now and then.
+// steadyWriter is an answer that the client must read from now and then.
 type steadyWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	connection *http.ResponseController
@@ -128,7 +128,7 @@ func (w *steadyWriter) extend() {
 	}
 }
 
-// Hijack lifts all deadlines: a WebSocket's are for its ends to set.
+// Hijack lifts all deadlines: the two ends of a WebSocket set their own.
 func (w *steadyWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.hijacked = true
 	return w.connection.Hijack()
@@ -139,12 +139,12 @@ func (w *steadyWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriterWrapper.Write(p)
 }
 
-// ReadFrom goes by Write: what copies by itself would have one deadline for all.
+// ReadFrom uses Write: a copy by itself would have a single deadline for everything.
 func (w *steadyWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w}, r)
 }
 
-// FlushError is what a http.ResponseController calls.
+// FlushError is called by http.ResponseController.
 func (w *steadyWriter) FlushError() error {
 	w.extend()
 	return w.connection.Flush()

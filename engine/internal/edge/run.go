@@ -12,12 +12,12 @@ import (
 	"lkhub/engine/internal/connlimit"
 )
 
-// Status is what is known of the edge at a moment.
+// Status is the state of the edge at one moment.
 type Status struct {
-	LoadedAt     time.Time     `json:"loaded_at"` // when the configuration that runs was loaded
+	LoadedAt     time.Time     `json:"loaded_at"` // when the running configuration was loaded
 	Certificates []Certificate `json:"certificates"`
 	Failures     []Failure     `json:"failures"`
-	Pending      []string      `json:"pending"` // names for which neither is there yet
+	Pending      []string      `json:"pending"` // names with neither a certificate nor a failure yet
 	Connections  Connections   `json:"connections"`
 	Unannounced  *Unannounced  `json:"unannounced"`
 }
@@ -25,10 +25,10 @@ type Status struct {
 // Connections counts clients' connections since the start.
 type Connections struct {
 	connlimit.Report
-	Waiting int `json:"waiting"` // of those, not known yet for a client: TLS not ended, or nothing said after it
+	Waiting int `json:"waiting"` // open connections that are not known to be a client's yet: TLS not ended, or nothing sent after it
 }
 
-// countConnections has in Refused what any of the limits kept out or cut.
+// countConnections counts as Refused what any of the limits refused or cut off.
 func countConnections() Connections {
 	report := connected().Report()
 	report.Refused += cut.Load()
@@ -45,12 +45,13 @@ func countConnections() Connections {
 var running struct {
 	sync.Mutex
 	loadedAt time.Time
-	names    []string // that its cache may hold a certificate for
+	names    []string // names for which its cache may hold a certificate
 	managed  *managed
 }
 
-// loadCaddy makes Caddy run a configuration, also the one that it runs already: files that it names may have changed.
-// After an error the one before is still running. A port that can't be bound is an error that tells its errno.
+// loadCaddy makes Caddy run a configuration. It also reloads the running one, since files that it names may have
+// changed. After an error the previous configuration still runs. The error for a port that can't be bound has its
+// errno.
 func loadCaddy(config []byte) error {
 	began := time.Now().UTC()
 	wanted, err := parseServed(config)
@@ -74,7 +75,7 @@ func loadCaddy(config []byte) error {
 	return nil
 }
 
-// load adds the errno to Caddy's error, which is text alone.
+// load adds the errno to Caddy's error, which is only text.
 func load(config []byte) error {
 	sockets.Lock()
 	sockets.err = nil
@@ -88,14 +89,14 @@ func load(config []byte) error {
 	return err
 }
 
-// stopCaddy ends listeners and gives up the locks of the storage. Connections end with the process.
+// stopCaddy closes the listeners and releases the locks of the storage. Connections end with the process.
 func stopCaddy() error {
 	err := caddy.Stop()
 	certmagic.CleanUpOwnLocks(context.Background(), caddy.Log())
 	return err
 }
 
-// settlePoll is how often awaitCertificates looks; the CA of the hub's own issues in a few milliseconds.
+// settlePoll is how often awaitCertificates looks. The hub's own CA issues in a few milliseconds.
 const settlePoll = 5 * time.Millisecond
 
 // awaitCertificates returns when each name has a certificate or has failed to get one, or when ctx ends.

@@ -16,8 +16,8 @@ import (
 	"lkhub/engine/internal/relay"
 )
 
-// settleLimit is how long a start or a reload waits for certificates, so that whoever is told "ready" can connect. One
-// of the hub's own CA takes milliseconds; for one that an issuer elsewhere has to make nobody waits.
+// settleLimit is how long a start or a reload waits for certificates, so that a client can connect once the edge is
+// ready. The hub's own CA takes milliseconds. The edge does not wait longer for a certificate from another issuer.
 const settleLimit = time.Second
 
 // Server is Caddy as an engine, with the relay for TURN over TLS.
@@ -32,7 +32,8 @@ type Server struct {
 	stopped context.Context
 }
 
-// NewServer runs a configuration, which a reload reads again at path. relays has the relay that it may name.
+// NewServer runs a configuration. A reload reads it again at path. relays has the relay that the configuration may
+// name.
 func NewServer(text, path string, relays *relay.Streams) *Server {
 	stopped, stop := context.WithCancel(context.Background())
 	return &Server{text: text, path: path, relays: relays, stop: stop, stopped: stopped}
@@ -44,12 +45,12 @@ func (s *Server) Run(ready func()) error {
 	}
 	ready()
 	<-s.stopped.Done()
-	s.loading.Lock() // a reload would start again what is stopped here
+	s.loading.Lock() // otherwise a reload could start again what is stopped here
 	defer s.loading.Unlock()
 	return stopCaddy()
 }
 
-// load makes a configuration the one that runs; after an error it is still the one before.
+// load makes a configuration the running one. After an error the previous one still runs.
 func (s *Server) load(text string) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
@@ -58,13 +59,13 @@ func (s *Server) load(text string) error {
 	}
 	setting, err := getRelay([]byte(text))
 	if err != nil {
-		setting = nil // what is no JSON Caddy will say
+		setting = nil // Caddy reports what is not JSON
 	}
 	streams, err := relay.ReadStreams("caddy.json: apps.lkhub.relay", setting)
 	if err != nil {
 		return err
 	}
-	// Whatever can fail does so before the configuration is in force.
+	// All that can fail does so before the configuration is in force.
 	change, err := s.relays.Prepare(streams)
 	if err != nil {
 		return err
@@ -81,16 +82,16 @@ func (s *Server) load(text string) error {
 	return nil
 }
 
-// blame makes what Caddy says of a configuration the caller's fault, and a port that can't be bound the machine's.
+// blame makes Caddy's error about a configuration the caller's fault, and a port that can't be bound the machine's.
 func blame(err error) error {
 	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return err
 	}
-	// Not failure.Config, which blots out long words: here they are names of fields, and caddy.json holds no secret.
+	// Not failure.Config, which hides long words: here they are names of fields, and caddy.json has no secret.
 	return failure.New(failure.ExitUsage, "config", "caddy.json: "+strings.TrimPrefix(err.Error(), "loading new config: "))
 }
 
-// Reload reads the file anew. Connections go on, and if it is wrong so does what ran before.
+// Reload reads the file again. Connections go on. If the file is wrong, the previous configuration goes on too.
 func (s *Server) Reload() error {
 	if s.path == "-" {
 		return failure.Config("a configuration from standard input can't be read again")
@@ -102,7 +103,7 @@ func (s *Server) Reload() error {
 	return s.load(text)
 }
 
-// Busy is false with connections open: media drains before, and once its calls are over nobody needs the way there.
+// Busy is always false, even with open connections: media drains first, and after its calls no client needs the edge.
 func (s *Server) Busy() bool { return false }
 
 // Drain does nothing; see Busy.

@@ -18,21 +18,21 @@ import (
 	"github.com/tailscale/tscert"
 )
 
-// Why tailscaled gives no certificate. kindTailscale is what its own words say.
+// The reasons for which tailscaled gives no certificate. For kindTailscale the text of its answer has the reason.
 const (
-	kindTailscaleDaemon  = "tailscale-no-daemon"     // nobody answers
-	kindTailscaleDenied  = "tailscale-no-permission" // not to this user
+	kindTailscaleDaemon  = "tailscale-no-daemon"     // tailscaled does not answer
+	kindTailscaleDenied  = "tailscale-no-permission" // this user may not ask
 	kindTailscaleOff     = "tailscale-not-connected" // stopped, logged out, waiting for an admin
-	kindTailscaleHTTPS   = "tailscale-https-off"     // the tailnet gives out no certificates
+	kindTailscaleHTTPS   = "tailscale-https-off"     // certificates are not enabled in the tailnet
 	kindTailscaleRenamed = "tailscale-renamed"       // the node has another name
-	kindTailscaleLimited = "tailscale-rate-limited"  // Let's Encrypt gives it no more
+	kindTailscaleLimited = "tailscale-rate-limited"  // Let's Encrypt refuses more certificates
 	kindTailscaleSlow    = "tailscale-slow"          // no answer in time
 )
 
-// maxAnswer is far more than a chain takes.
+// maxAnswer is far more than a certificate chain takes.
 const maxAnswer = 1 << 20
 
-// tailscaleError is an answer of tailscaled, or that there was none.
+// tailscaleError is an error that tailscaled answered, or a missing answer.
 type tailscaleError struct{ kind, text string }
 
 func (e *tailscaleError) Error() string { return e.text }
@@ -45,8 +45,8 @@ func kindOfTailscale(err error) string {
 	return kindTailscale
 }
 
-// askTailscaled gets a certificate from the daemon of this machine, as Caddy does at a handshake. Its own words are kept
-// where it gives none: tscert v0.0.0-20251216020129 reads those of a failure as a certificate (send, bestError).
+// askTailscaled gets a certificate from this machine's daemon, as Caddy does at a handshake. It keeps the text of an
+// error: tscert v0.0.0-20251216020129 reads an error's text as a certificate (send, bestError).
 func askTailscaled(ctx context.Context, name string) (*tls.Certificate, error) {
 	status, err := readNode(ctx)
 	switch {
@@ -66,7 +66,7 @@ func askTailscaled(ctx context.Context, name string) (*tls.Certificate, error) {
 	}
 	words := strings.TrimSpace(string(body))
 	switch {
-	case code == http.StatusOK: // what it has it gives while it is not connected, too
+	case code == http.StatusOK: // also while not connected, tailscaled gives the certificate that it has
 		return readPair(body)
 	case code == http.StatusForbidden:
 		return nil, &tailscaleError{kindTailscaleDenied, words}
@@ -96,9 +96,9 @@ func readNode(ctx context.Context) (status tscert.Status, err error) {
 	return status, nil
 }
 
-// knock says at once where no daemon is there; tscert goes on trying while it thinks that the daemon starts.
+// knock returns at once if there is no daemon; tscert goes on trying in case the daemon is starting.
 func knock(ctx context.Context) error {
-	if runtime.GOOS == "darwin" { // it may be on a port of loopback
+	if runtime.GOOS == "darwin" { // the daemon may listen on a port of loopback
 		return nil
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", tscert.TailscaledSocket)
@@ -131,7 +131,7 @@ func getLocal(ctx context.Context, path string) (int, []byte, error) {
 	return response.StatusCode, body, err
 }
 
-// readPair takes ?type=pair apart: a key, then the chain.
+// readPair takes the answer to ?type=pair apart: a key, then the chain.
 func readPair(body []byte) (*tls.Certificate, error) {
 	block, _ := pem.Decode(body)
 	if block == nil || !strings.HasSuffix(block.Type, "PRIVATE KEY") {

@@ -1,5 +1,5 @@
-// Package failure is what every failure of the engine is: an exit code, a reason code for programs, and a text for people,
-// one line of JSON on stdout.
+// Package failure has the engine's failures. Each has an exit code, a reason code for programs and a text for people,
+// and leaves one line of JSON on stdout.
 package failure
 
 import (
@@ -13,20 +13,20 @@ import (
 // Exit codes, the same as lkhub's own.
 const (
 	ExitOK      = 0
-	ExitNotWell = 1  // what was asked about is not well, or a failure while running
+	ExitNotWell = 1  // the examined thing is not well, or a failure while running
 	ExitUsage   = 2  // bad usage or bad input
 	ExitMachine = 3  // this machine prevents it: port taken, no permission
 	ExitBug     = 70 // a bug in lkhub
 )
 
-// Failure is an error with its exit code and the stable kebab-case code that it is reported under.
+// Failure is an error with an exit code and a stable kebab-case reason code.
 type Failure struct {
 	Exit    int
 	Code    string
 	Message string
 }
 
-// New is a failure of the kind that code names.
+// New makes a failure. code is its reason code.
 func New(exit int, code, message string) *Failure { return &Failure{exit, code, message} }
 
 func (f *Failure) Error() string { return f.Message }
@@ -36,7 +36,7 @@ func Usage(format string, args ...any) *Failure {
 	return &Failure{ExitUsage, "usage", fmt.Sprintf(format, args...)}
 }
 
-// Config is a failure for wrong input. What may be a secret is taken out of its text.
+// Config is a failure for wrong input. Anything in its text that may be a secret is hidden.
 func Config(format string, args ...any) *Failure {
 	return &Failure{ExitUsage, "config", Redact(fmt.Sprintf(format, args...))}
 }
@@ -48,15 +48,15 @@ func Report(stdout io.Writer, err error) int {
 	return f.Exit
 }
 
-// WriteJSON writes one line. Nobody who reads it is a browser, so <, > and & stay as they are.
+// WriteJSON writes one line. Its readers are not browsers, so <, > and & stay as they are.
 func WriteJSON(w io.Writer, value any) {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(value)
 }
 
-// Of tells by errno which errors are this machine's, whatever text upstream wrapped around them.
-// A failure keeps what it says.
+// Of finds out by errno which errors this machine causes, whatever text upstream has wrapped around them. A Failure
+// stays as it is.
 func Of(err error) *Failure {
 	var known *Failure
 	switch {
@@ -73,7 +73,7 @@ func Of(err error) *Failure {
 	}
 }
 
-// Bug turns a recovered panic into the failure that it is reported as; the caller prints the stack.
+// Bug turns a recovered panic into a failure. The caller prints the stack.
 func Bug(recovered any) *Failure {
 	return &Failure{ExitBug, "bug", fmt.Sprintf("lkhub-engine panicked: %v", recovered)}
 }

@@ -2,13 +2,14 @@ package failure
 
 import "regexp"
 
-// A YAML error quotes what it stumbled over, and with keys and secrets swapped or run together that is a secret.
+// A YAML error quotes the text that it can't read. If keys and secrets are swapped or run together, that text is a
+// secret.
 var (
 	quotedSecret = regexp.MustCompile("(?:`[^`]*`|\"[^\"]*\") (into map\\[string\\]string)")
 	longWord     = regexp.MustCompile("(field |key |[`\"])[^\\s`\"]{32,}")
 )
 
-// Redact takes out of an error what may be a secret.
+// Redact hides what may be a secret in an error's text.
 func Redact(message string) string {
 	message = quotedSecret.ReplaceAllString(message, "$1")
 	return longWord.ReplaceAllString(message, "$1…")

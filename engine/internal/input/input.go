@@ -1,4 +1,5 @@
-// Package input reads what the engine is given: configurations, and files of secrets that others must not be able to read.
+// Package input reads the engine's input: configurations, and files of secrets that other users must not be able to
+// read.
 package input
 
 import (
@@ -12,7 +13,7 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// maxText is more than any configuration needs, and little enough to read whole.
+// maxText is more than any configuration needs, and small enough to be read whole.
 const maxText = 1 << 20
 
 // ReadText reads a configuration file, or stdin for "-".
@@ -36,7 +37,7 @@ func ReadText(path string, stdin io.Reader) (string, error) {
 	return string(text), nil
 }
 
-// Unreadable tells a file that this user may not read, the machine's matter, from one that is not there.
+// Unreadable tells a file that this user may not read, which is the machine's fault, from a missing one.
 func Unreadable(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return err
@@ -44,8 +45,8 @@ func Unreadable(err error) error {
 	return failure.Config("%v", err)
 }
 
-// CheckPrivate says what is wrong with the file of a secret: missing, or readable by everybody. It asks of the mode
-// what LiveKit asks, so that one file can serve both.
+// CheckPrivate says what is wrong with the file of a secret: it is missing, or every user can read it. It has the same
+// rule for the mode as LiveKit, so that one file can serve both.
 func CheckPrivate(path string) error {
 	info, err := os.Stat(path)
 	switch {

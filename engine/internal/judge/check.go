@@ -1,4 +1,5 @@
-// Package judge says what is wrong with a livekit.yaml, as the server would at its start, without any network access.
+// Package judge says what is wrong with a livekit.yaml, as the server would at its start, but without using the
+// network.
 package judge
 
 import (
@@ -17,20 +18,20 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// Message is one thing that is wrong with a livekit.yaml.
+// Message is one fault of a livekit.yaml.
 type Message struct {
 	Code  Code     `json:"code"`
-	Line  *int     `json:"line"` // 1-based; null where it is about what is not there
+	Line  *int     `json:"line"` // 1-based; null if it is about what is missing
 	Text  string   `json:"message"`
-	Known []string `json:"known,omitempty"` // the keys that there are where this one is not known
+	Known []string `json:"known,omitempty"` // for an unknown key: the keys that exist there
 	cause error
 }
 
-// Messages are all that is wrong, in the order of lines.
+// Messages are all faults, in the order of their lines.
 type Messages []Message
 
-// Check says everything that keeps the server from starting, or from starting safely: the strict parse that
-// the server does, then what it checks afterwards. It never touches the network and binds no socket.
+// Check returns all faults that keep the server from starting, or from starting safely: those of the server's strict
+// parse, then those of its later checks. It never uses the network and binds no socket.
 func Check(text string) Messages {
 	found := Messages{}
 	var document yaml.Node
@@ -55,7 +56,7 @@ func Check(text string) Messages {
 	return found
 }
 
-// line is where a message sorts: what is not in the file comes last.
+// line is the line by which a message is sorted: what is not in the file comes last.
 func (m Message) line() int {
 	if m.Line == nil {
 		return math.MaxInt
@@ -63,13 +64,13 @@ func (m Message) line() int {
 	return *m.Line
 }
 
-// unknownField is how yaml.v3 says it (decode.go, mappingStruct), with the type's name in Go.
+// unknownField is yaml.v3's text (decode.go, mappingStruct), with the type's name in Go.
 var unknownField = regexp.MustCompile(`^field .* not found in type (\S+)$`)
 
 var lineNumber = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 
-// parseMessages takes a YAML error apart. Type errors and unknown keys come all at once; any other error comes alone, and
-// alone says what it is.
+// parseMessages takes a YAML error apart. Type errors and unknown keys come all at once. Any other error comes alone,
+// and gets the code alone.
 func parseMessages(err error, alone Code) Messages {
 	texts, code := []string{err.Error()}, alone
 	var several *yaml.TypeError
@@ -92,8 +93,8 @@ func parseMessages(err error, alone Code) Messages {
 	return found
 }
 
-// checkCustomScalars judges the values that upstream decodes by itself. An error from those has no line and ends
-// the decoding, so a bad one is reported here and taken out of the text, which keeps its lines.
+// checkCustomScalars checks the values that upstream decodes by its own code. Their errors have no line and end the
+// decoding. So a wrong value is reported here and removed from the text, which keeps its lines.
 func checkCustomScalars(text string, root *yaml.Node) (string, Messages) {
 	var found Messages
 	var into config.Server
@@ -114,8 +115,8 @@ func checkCustomScalars(text string, root *yaml.Node) (string, Messages) {
 	return strings.Join(lines, "\n"), found
 }
 
-// takeOut puts an empty value in a scalar's place, if it stands there as it reads. It may not: YAML has escapes,
-// aliases, and line breaks that strings.Split does not know.
+// takeOut replaces a scalar with an empty value, if the text has the scalar as it was read. The text may differ: YAML
+// has escapes, aliases, and line breaks that strings.Split does not know.
 func takeOut(lines []string, node *yaml.Node) {
 	if node.Line > len(lines) {
 		return
@@ -133,7 +134,7 @@ func takeOut(lines []string, node *yaml.Node) {
 	}
 }
 
-// Failure is the one error that says all messages.
+// Failure returns one error that has all messages.
 func (found Messages) Failure() error {
 	var texts []string
 	for _, m := range found {

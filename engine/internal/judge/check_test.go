@@ -12,7 +12,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// Each message as "line: a part of its text", line 0 for none, in any order.
+// Each message is "line: a part of its text", with line 0 for none, in any order.
 func TestCheckConfigSaysEverything(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
@@ -112,7 +112,7 @@ func show(found Messages) string {
 	return text.String()
 }
 
-// The corpus of a fuzzer: whatever the bytes, there is an answer and no panic.
+// The corpus of a fuzzer: for all inputs there is an answer and no panic.
 func FuzzCheckConfig(f *testing.F) {
 	for _, seed := range []string{
 		"", "a: &a [*a]", "rtc:\r  udp_port: x", "rtc: &r {node_ip: *r}", "\ufeffrtc: {udp_port: !!binary x}",
@@ -132,7 +132,7 @@ func TestUnknownKeyComesWithThoseThatThereAre(t *testing.T) {
 	for text, want := range map[string]string{
 		"rooms: {}\n":                                   "room",
 		"room: {max_participant: 1}\n":                  "max_participants",
-		"rtc: {udpport: 1}\n":                           "udp_port", // of the part that is taken in with `inline`
+		"rtc: {udpport: 1}\n":                           "udp_port", // in the part that is included with `inline`
 		"rtc: {congestion_control: {enabld: true}}\n":   "enabled",
 		"room: {enabled_codecs: [{mim: audio/opus}]}\n": "mime",
 	} {
@@ -140,7 +140,7 @@ func TestUnknownKeyComesWithThoseThatThereAre(t *testing.T) {
 		if len(found) != 1 || !slices.Contains(found[0].Known, want) {
 			t.Errorf("%s: %s knows %v, not %s", text, show(found), found[0].Known, want)
 		}
-		// Nothing that the parser would refuse is proposed.
+		// No proposed key is one that the parser would refuse.
 		for _, key := range found[0].Known {
 			if key == "-" || key == "" {
 				t.Errorf("%s: a key is %q", text, key)

@@ -1,17 +1,17 @@
 package judge
 
-// Code is what is wrong, for programs: a sentence may be reworded, and much of it is upstream's.
+// Code says for programs what is wrong: the text may change, and much of it is upstream's.
 type Code string
 
-// Of the text.
+// Faults of the text.
 const (
 	Syntax     Code = "syntax"      // no YAML
-	UnknownKey Code = "unknown-key" // known has those that there are
-	WrongType  Code = "wrong-type"  // a value that is not of its key's type, or a key that is there twice
-	BadValue   Code = "bad-value"   // a value that upstream reads by itself: rtc.udp_port, rtc.node_ip
+	UnknownKey Code = "unknown-key" // Known has the keys that exist there
+	WrongType  Code = "wrong-type"  // a value that does not have its key's type, or a key that is there twice
+	BadValue   Code = "bad-value"   // a value that upstream decodes by its own code: rtc.udp_port, rtc.node_ip
 )
 
-// Of what the server needs at its start.
+// Faults by what the server needs at its start.
 const (
 	BadPort            Code = "bad-port"
 	BadRTC             Code = "bad-rtc" // upstream's own check of rtc

@@ -11,8 +11,8 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// wrong has a livekit.yaml for every code, but for BadRTC: what upstream checks there, beyond the address that it asks
-// others for, is nothing so far.
+// wrong has a livekit.yaml for every code but BadRTC: apart from asking other servers for an address, upstream checks
+// nothing there so far.
 var wrong = map[Code]string{
 	Syntax:             "rtc:\n\tudp_port: 1\n",
 	UnknownKey:         enginetest.GoodKeys + "prot: 1\n",

@@ -9,12 +9,12 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// judge says what the server would refuse, or log as an error, after the parse. conf is changed as the server
-// changes it, except that no external address is asked for.
+// judge returns what the server would refuse, or log as an error, after the parse. It changes conf as the server does,
+// but asks no server for its address.
 func judge(conf *config.Server, root *yaml.Node) Messages {
 	conf.RTC.UseExternalIP = false
 	if conf.RTC.NodeIP.IsEmpty() {
-		conf.RTC.NodeIP.V4 = "192.0.2.1" // stands for the address that the server finds when it starts
+		conf.RTC.NodeIP.V4 = "192.0.2.1" // stands for the address that the server finds at its start
 	}
 	var found Messages
 	if err := conf.RTC.Validate(conf.Development); err != nil {
@@ -49,7 +49,7 @@ func judge(conf *config.Server, root *yaml.Node) Messages {
 	return append(found, judgeTURN(conf, root)...)
 }
 
-// judgePorts finds what no system can bind. 0 is off, except for the port that everything begins with.
+// judgePorts finds ports that no system can bind. 0 is off, except for the main port.
 func judgePorts(conf *config.Server, root *yaml.Node) Messages {
 	const last = 65535
 	var found Messages

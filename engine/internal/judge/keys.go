@@ -15,7 +15,7 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// minSecret is what LiveKit calls safe; it logs a shorter secret as an error and starts.
+// minSecret is the length that LiveKit calls safe. It logs a shorter secret as an error and starts.
 const minSecret = 32
 
 func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
@@ -34,7 +34,7 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 		}
 		where = "key file " + conf.KeyFile
 	}
-	// Keys that are there and not decoded have their message from the parser already.
+	// If there are keys that were not decoded, the parser has already reported them.
 	empty := source == nil || len(source.Content) == 0 && source.Value == ""
 	if len(conf.Keys) == 0 && (empty || conf.KeyFile != "") && !conf.Development {
 		found = append(found, at(source, NoKeys, "one of key-file or keys must be provided; the form is `keys: {APIkey: secret}`"))
@@ -56,7 +56,7 @@ func judgeKeys(conf *config.Server, root *yaml.Node) Messages {
 	return found
 }
 
-// shortSecret quotes neither: the two may be swapped.
+// shortSecret quotes neither the key nor the secret, as the two may be swapped.
 func shortSecret(key, secret string) string {
 	switch {
 	case len(secret) >= minSecret:

@@ -16,7 +16,7 @@ import (
 	"lkhub/engine/internal/sfu/config"
 )
 
-// judgeTURNServers looks at the secrets of the relays that clients are told of.
+// judgeTURNServers checks the secrets of the relays that clients are told of.
 func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 	var found Messages
 	list := lookup(root, "rtc", "turn_servers")
@@ -25,7 +25,7 @@ func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 		if list != nil && i < len(list.Content) {
 			node = list.Content[i]
 		}
-		// What is wrong with the file of a key stands where the key does.
+		// A fault of a file is reported at the key that names it.
 		add := func(key string, code Code, err error) {
 			m := at(cmp.Or(lookup(node, key), node), code, "rtc.turn_servers: %v", err)
 			m.cause = err
@@ -33,7 +33,7 @@ func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 		}
 		hasSecret := strings.TrimSpace(server.Secret) != ""
 		if !hasSecret && server.SecretFile != "" {
-			hasSecret = true // if it has none, that is said once
+			hasSecret = true // a missing one is reported once
 			if _, err := input.ReadSecret(server.SecretFile); err != nil {
 				add("secret_file", BadTURNSecret, err)
 			}
@@ -54,7 +54,7 @@ func judgeTURNServers(conf *config.Server, root *yaml.Node) Messages {
 
 var errNoCredentials = errors.New("a server without usable credentials: set secret or secret_file, or username and credential")
 
-// readCredentials reads the file of a login. It quotes nothing of it.
+// readCredentials reads the file of a login. Its errors quote nothing of the file.
 func readCredentials(path string) (username, credential string, err error) {
 	if err := input.CheckPrivate(path); err != nil {
 		return "", "", err
@@ -70,7 +70,7 @@ func readCredentials(path string) (username, credential string, err error) {
 	return login.Username, login.Credential, nil
 }
 
-// judgeTURN is what service.NewTurnServer asks before it binds.
+// judgeTURN makes the checks of service.NewTurnServer before it binds.
 func judgeTURN(conf *config.Server, root *yaml.Node) Messages {
 	turn := conf.TURN
 	if !turn.Enabled {

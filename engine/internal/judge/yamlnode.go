@@ -6,7 +6,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// lookup finds the value at a path of keys, nil where it is not.
+// lookup finds the value at a path of keys, or nil.
 func lookup(node *yaml.Node, path ...string) *yaml.Node {
 	for _, key := range path {
 		if node == nil || node.Kind != yaml.MappingNode {
@@ -23,7 +23,7 @@ func lookup(node *yaml.Node, path ...string) *yaml.Node {
 	return node
 }
 
-// at is a message about a node; nil stands for what is not in the file.
+// at makes a message about a node; nil stands for something that is not in the file.
 func at(node *yaml.Node, code Code, format string, args ...any) Message {
 	m := Message{Code: code, Text: fmt.Sprintf(format, args...)}
 	if node != nil {

@@ -1,4 +1,4 @@
-// Package private leads to unexported fields of pinned upstreams.
+// Package private reaches unexported fields of pinned upstreams.
 package private
 
 import (
@@ -6,9 +6,9 @@ import (
 	"unsafe"
 )
 
-// Field leads to an unexported field of a pinned upstream's struct, for what that exports no way to. owner is a
-// pointer to the struct. A field that is renamed, or is of another type, panics: at the start, and in the test that the
-// caller names.
+// Field returns an unexported field of a pinned upstream's struct, where upstream exports no way to it. owner is a
+// pointer to the struct. If the field is renamed or has another type, Field panics: at the start, and in the test that
+// the caller names.
 func Field[T any](owner any, name string) *T {
 	field := reflect.ValueOf(owner).Elem().FieldByName(name)
 	if !field.IsValid() || field.Type() != reflect.TypeFor[T]() {

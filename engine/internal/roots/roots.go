@@ -1,4 +1,4 @@
-// Package roots is whom the engine's own TLS clients believe.
+// Package roots has the authorities that the engine's own TLS clients trust.
 package roots
 
 import (
@@ -7,15 +7,15 @@ import (
 	"os"
 )
 
-// With returns this machine's authorities and those of a file in PEM. Without a file it is nil, which crypto/tls takes
-// for this machine's.
+// With returns this machine's authorities and those of a PEM file. Without a file it returns nil, by which crypto/tls
+// means this machine's.
 func With(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		pool = x509.NewCertPool() // a machine without any
+		pool = x509.NewCertPool() // a machine without authorities
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package stun asks a STUN server for the address that it sees.
+// Package stun asks a STUN server which address it sees.
 package stun
 
 import (
@@ -20,7 +20,7 @@ func Ask(network, server string, timeout time.Duration) (net.IP, error) {
 		return nil, err
 	}
 	defer client.Close()
-	// Not Do: it waits for ever where the answer does not come before Close (pion/stun 3.1.6).
+	// Do can't be used: it waits for ever if the answer does not come before Close (pion/stun 3.1.6).
 	answers := make(chan stun.Event, 1)
 	err = client.Start(stun.MustBuild(stun.TransactionID, stun.BindingRequest), func(event stun.Event) {
 		select {

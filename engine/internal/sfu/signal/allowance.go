@@ -16,42 +16,43 @@ import (
 )
 
 const (
-	// allowanceMost is what a client may have media keep at once, in bytes of memory, about; and allowanceRate for how many
-	// more a second it may ask. What media makes of an offer is not in it; sections.go
-	// bounds that. A person in a room of 500 tracks takes about half of it to join and to resume.
+	// allowanceMost is about how many bytes media may keep at once because of one client's messages. allowanceRate is
+	// how many more the client may ask for in a second. What media makes of an offer is not included: sections.go
+	// limits that. A person in a room of 500 tracks uses about half of it to join and to resume.
 	allowanceMost = 4 << 20
 	allowanceRate = 64 << 10
 
-	// trackCost is for each track that a client names for the first time. Upstream keeps what it knows of such a track for
-	// a minute, if there is none (subscriptionmanager.go, notFoundTimeout).
+	// trackCost is for each track that a client names for the first time. Upstream keeps what it knows of a track that
+	// does not exist for a minute (subscriptionmanager.go, notFoundTimeout).
 	trackCost = 1000
 
-	// candidateCost is for each byte of a candidate, and candidateBase besides: they are kept as text and parsed, also where
-	// the client never offers (transport.go, pendingRemoteCandidates).
+	// candidateCost is for each byte of a candidate, and candidateBase for each candidate. Candidates are kept as text
+	// and parsed, even if the client never makes an offer (transport.go, pendingRemoteCandidates).
 	candidateCost = 4
 	candidateBase = 200
 
-	// dataTrackCost is for each track of data: whoever is in the room is told of all of them whenever there is another.
+	// dataTrackCost is for each data track: with every new one, all participants of the room are told of all of them.
 	dataTrackCost = 16 << 10
 
-	// descriptionBase is for each description, besides its bytes, until media has worked it off: those that come meanwhile
-	// wait (transport.go, eventsQueue).
+	// descriptionBase is for each description, in addition to its bytes, until media has processed it. Others wait
+	// meanwhile (transport.go, eventsQueue).
 	descriptionBase = 1000
 
-	// simulationCost is for each scenario for tests of clients: one may sleep for as long as the client says (room.go,
+	// simulationCost is for each scenario for client tests: one of them sleeps for as long as the client says (room.go,
 	// onSimulateScenario).
 	simulationCost = 64 << 10
 
-	// allowanceLook is how often a client that waits is looked after.
+	// allowanceLook is how often the allowance of a waiting client is checked.
 	allowanceLook = time.Second
 )
 
 var errAllowance = errors.New("the client asks media to keep more than it may")
 
-// allowanceRouter starts signalling connections as upstream's router does, and bounds what clients have media keep. Upstream
-// bounds each message, at 2 MiB, and not how many there are: with one join link, candidates of a client that never offers
-// took 2 GB in 14 s, tracks that do not exist 3 GB in 6 s, and offers that come faster than they are answered 2 GB in 8 s.
-// Messages come compressed, a thousandth of that. Whoever asks for too much is read more slowly.
+// allowanceRouter starts signalling connections as upstream's router does, and limits what clients make media keep.
+// Upstream limits each message to 2 MiB, but not the number of messages. With one join link, candidates of a client
+// that never makes an offer took 2 GB in 14 s, tracks that do not exist 3 GB in 6 s, and offers that come faster than
+// they are answered 2 GB in 8 s. The compressed messages have a thousandth of that size. The messages of a client that
+// asks for too much are read more slowly.
 type allowanceRouter struct {
 	messageRouter
 	allowances *allowances
@@ -79,7 +80,8 @@ func (r allowanceRouter) StartParticipantSignal(ctx context.Context, room liveki
 	return started, nil
 }
 
-// allowances are those of all clients, whatever their connection. A whole one is forgotten: a new one is as good.
+// allowances has the allowance of each client, for all its connections. A full one is dropped, since a new one is the
+// same.
 type allowances struct {
 	clock func() time.Time
 
@@ -103,7 +105,7 @@ func (a *allowances) get(who offerer) *allowance {
 	return allowed
 }
 
-// allowance is what one client may still ask for, in bytes. It grows with time.
+// allowance is how many bytes one client may still ask for. It grows with time.
 type allowance struct {
 	clock func() time.Time
 	seed  maphash.Seed
@@ -112,7 +114,7 @@ type allowance struct {
 	left float64
 	at   time.Time
 
-	named    recent.Set[uint64] // the hashes of the tracks' names, which may be long
+	named    recent.Set[uint64] // hashes of the tracks' names, which may be long
 	sections *sections
 }
 
@@ -123,7 +125,7 @@ func newAllowance(clock func() time.Time) *allowance {
 	}
 }
 
-// grow wants a.mu.
+// grow needs a.mu.
 func (a *allowance) grow() {
 	now := a.clock()
 	a.left = min(allowanceMost, a.left+now.Sub(a.at).Seconds()*allowanceRate)
@@ -137,15 +139,15 @@ func (a *allowance) isWhole() bool {
 	return a.left == allowanceMost && a.sections.isWhole(a.at)
 }
 
-// takeSections says whether media may be given the offer.
+// takeSections says whether the offer may be given to media.
 func (a *allowance) takeSections(offer *livekit.SessionDescription) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.sections.take(a.clock(), offer)
 }
 
-// take takes what is asked for and returns 0, or says how long it is until there is as much. The tracks cost no more from
-// then on. It returns errAllowance where it is more than there ever is.
+// take subtracts what is asked for and returns 0, or returns how long it takes until enough is there. After that, the
+// same tracks cost nothing more. It returns errAllowance if more is asked for than an allowance ever has.
 func (a *allowance) take(asked demand) (time.Duration, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -162,7 +164,7 @@ func (a *allowance) take(asked demand) (time.Duration, error) {
 	return 0, nil
 }
 
-// giveBack lets a client ask again for what media keeps no longer.
+// giveBack adds what media no longer keeps.
 func (a *allowance) giveBack(cost int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -170,12 +172,12 @@ func (a *allowance) giveBack(cost int) {
 	a.left = min(allowanceMost, a.left+float64(cost))
 }
 
-// costOf wants a.mu.
+// costOf needs a.mu.
 func (a *allowance) costOf(asked demand) int {
 	return asked.bytes + trackCost*a.named.CountFresh(a.hash(asked.tracks))
 }
 
-// remember wants a.mu.
+// remember needs a.mu.
 func (a *allowance) remember(tracks []string) {
 	for _, track := range a.hash(tracks) {
 		a.named.Add(track, a.at)
@@ -190,7 +192,7 @@ func (a *allowance) hash(tracks []string) []uint64 {
 	return hashes
 }
 
-// demand is about what media keeps of a message: bytes, and what it keeps of each track that was not named lately.
+// demand is about how much media keeps because of a message: bytes, and the tracks that were not named lately.
 type demand struct {
 	bytes  int
 	tracks []string
@@ -233,7 +235,7 @@ func tracksOf(subscription *livekit.UpdateSubscription) []string {
 	return tracks
 }
 
-// allowedSink is what one client says.
+// allowedSink takes one client's messages.
 type allowedSink struct {
 	messageSink
 	allowance       *allowance
@@ -242,7 +244,7 @@ type allowedSink struct {
 	offers, answers descriptions
 }
 
-// WriteMessage has one caller, which reads nothing of the client's before it returns.
+// WriteMessage has one caller, which reads no other message of the client's until it returns.
 func (s *allowedSink) WriteMessage(message proto.Message) error {
 	request, ok := message.(*livekit.SignalRequest)
 	if !ok {
@@ -274,8 +276,8 @@ func (s *allowedSink) WriteMessage(message proto.Message) error {
 	return s.messageSink.WriteMessage(message)
 }
 
-// response looks at what goes to the client: media has worked off an offer when it answers, and an answer when it offers
-// again.
+// response looks at the messages to the client. Media has processed an offer when it answers it, and an answer when it
+// makes its next offer.
 func (s *allowedSink) response(message proto.Message) []proto.Message {
 	if response, ok := message.(*livekit.SignalResponse); ok {
 		switch response.GetMessage().(type) {
@@ -288,7 +290,7 @@ func (s *allowedSink) response(message proto.Message) []proto.Message {
 	return []proto.Message{message}
 }
 
-// descriptions are what those cost that one connection has given and media has not worked off, in their order.
+// descriptions has the cost of each description of one connection that media has not processed yet, in order.
 type descriptions struct {
 	mu    sync.Mutex
 	costs []int
@@ -300,7 +302,7 @@ func (d *descriptions) add(cost int) {
 	d.costs = append(d.costs, cost)
 }
 
-// next takes out the oldest; 0 where there is none, as after a join that brought its offer.
+// next removes the oldest cost. It returns 0 if there is none, as after a join that contained an offer.
 func (d *descriptions) next() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

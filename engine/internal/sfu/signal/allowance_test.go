@@ -20,7 +20,7 @@ func trickled(text string) *livekit.SignalRequest {
 	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{CandidateInit: text}}}
 }
 
-// Each kind of message that media keeps something of costs at least what is kept.
+// Every kind of message of which media keeps something costs at least what is kept.
 func TestWhatMediaKeepsCosts(t *testing.T) {
 	long, tracks := strings.Repeat("x", 100_000), calltest.TrackNames(0, 50)
 	description := &livekit.SessionDescription{Sdp: long}
@@ -75,7 +75,7 @@ func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
 		}
 		a.remember(tracks)
 	}
-	for i := range 20 { // others, until the first are forgotten
+	for i := range 20 { // other tracks, until the first are forgotten
 		a.remember(calltest.TrackNames(1000+1000*i, 1000))
 	}
 	if most := 2 * allowanceMost / trackCost; a.named.Len() > most {
@@ -86,7 +86,7 @@ func TestTrackThatWasNamedCostsNoMore(t *testing.T) {
 	}
 }
 
-// heardSink notes what has come through.
+// heardSink records the messages that arrive.
 type heardSink struct {
 	messageSink
 	heard  int
@@ -151,7 +151,7 @@ func TestUsualClientDoesNotWait(t *testing.T) {
 	})
 }
 
-// Descriptions that media has not worked off wait at media.
+// Descriptions that media has not processed wait inside media.
 func TestDescriptionCostsUntilMediaHasWorkedItOff(t *testing.T) {
 	description := &livekit.SessionDescription{Sdp: strings.Repeat("x", 1<<20)}
 	offer := &livekit.SignalRequest{Message: &livekit.SignalRequest_Offer{Offer: description}}
@@ -193,7 +193,7 @@ func TestMessageThatAsksForMoreThanAnybodyMayHaveEndsItsConnection(t *testing.T)
 	}
 }
 
-// Whoever is refused, or leaves instead of waiting, may come back and ask for the same.
+// A client that is refused, or that leaves instead of waiting, may come back and ask for the same.
 func TestTrackCostsUntilItIsPaidFor(t *testing.T) {
 	now := time.Now()
 	a, tracks := newAllowance(func() time.Time { return now }), calltest.TrackNames(0, 8000)
@@ -220,7 +220,7 @@ func TestClosedConnectionWaitsNoLonger(t *testing.T) {
 		sink.allowance.left = 0
 		began := time.Now()
 		time.AfterFunc(5*time.Second, func() { heard.closed.Store(true) })
-		_ = sink.WriteMessage(calltest.Subscription(calltest.TrackNames(0, 2000)...)) // half a minute's
+		_ = sink.WriteMessage(calltest.Subscription(calltest.TrackNames(0, 2000)...)) // as much as half a minute gives
 		if waited := time.Since(began); waited > 5*time.Second+allowanceLook {
 			t.Errorf("waited %s", waited)
 		}

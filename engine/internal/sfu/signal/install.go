@@ -9,13 +9,13 @@ import (
 	"lkhub/engine/internal/private"
 )
 
-// routerOf is what signalling starts sessions with.
+// routerOf is the router with which signalling starts sessions.
 func routerOf(server *service.LivekitServer) *messageRouter {
 	return private.Field[messageRouter](*private.Field[*service.RTCService](server, "rtcService"), "router")
 }
 
-// TellByLAN puts ourselves between signalling and media, where messages to clients are not encoded yet. To be called
-// before the server starts. If one of the fields is renamed, TestMediaTellsEachLANItsAddress fails.
+// TellByLAN puts a filter between signalling and media, where messages to clients are not encoded yet. It must be
+// called before the server starts. If one of the fields is renamed, TestMediaTellsEachLANItsAddress fails.
 func TellByLAN(server *service.LivekitServer, l lans.Networks) {
 	router := routerOf(server)
 	*router = lanRouter{*router, l}
@@ -23,22 +23,22 @@ func TellByLAN(server *service.LivekitServer, l lans.Networks) {
 	*whip = lanWHIP{*whip, l}
 }
 
-// HideReplaced puts ourselves between signalling and media. To be called before the server starts. If one of the fields
-// is renamed, TestMediaFromStartToDrain fails.
+// HideReplaced puts resumeRouter between signalling and media. It must be called before the server starts. If one of
+// the fields is renamed, TestMediaFromStartToDrain fails.
 func HideReplaced(server *service.LivekitServer, current currentSession) {
 	router := routerOf(server)
 	*router = resumeRouter{*router, current}
 }
 
-// AwaitOffers puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
-// renamed, TestMediaLetsClientsResumeThatDoNotOffer fails.
+// AwaitOffers puts offerRouter between signalling and media. It must be called before the server starts. If one of the
+// fields is renamed, TestMediaLetsClientsResumeThatDoNotOffer fails.
 func AwaitOffers(server *service.LivekitServer, resume resumeSession) {
 	router := routerOf(server)
 	*router = newOfferRouter(*router, offerPatience, resume)
 }
 
-// BoundRequests puts ourselves between signalling and media. To be called before the server starts. If one of the fields is
-// renamed, TestMediaKeepsNoMoreThanAClientMayAskFor fails.
+// BoundRequests puts allowanceRouter between signalling and media. It must be called before the server starts. If one
+// of the fields is renamed, TestMediaKeepsNoMoreThanAClientMayAskFor fails.
 func BoundRequests(server *service.LivekitServer) {
 	router := routerOf(server)
 	*router = newAllowanceRouter(*router)

@@ -12,8 +12,8 @@ import (
 	"lkhub/engine/internal/lans"
 )
 
-// lanRouter starts signalling connections as upstream's router does. Where something is hidden from the client, its
-// messages go through a filter.
+// lanRouter starts signalling connections as upstream's router does. If an address is hidden from the client, the
+// client's messages go through a filter.
 type lanRouter struct {
 	messageRouter
 	lans lans.Networks
@@ -30,11 +30,11 @@ func (r lanRouter) StartParticipantSignal(ctx context.Context, room livekit.Room
 	return started, nil
 }
 
-// filteredSource is a source of messages that go through a filter.
+// filteredSource is a source whose messages go through a filter.
 type filteredSource struct {
 	messageSource
 	passed chan proto.Message
-	closed chan struct{} // by who reads
+	closed chan struct{} // closed by the reader
 	close  func()
 }
 
@@ -47,7 +47,7 @@ func filterSource(source messageSource, pass func(proto.Message) []proto.Message
 
 func (s *filteredSource) ReadChan() <-chan proto.Message { return s.passed }
 
-// Close ends the source, which ends copy, be it waiting for a message or for a reader.
+// Close ends the source. This also ends copy, whether it waits for a message or for a reader.
 func (s *filteredSource) Close() {
 	s.close()
 	s.messageSource.Close()
@@ -66,8 +66,8 @@ func (s *filteredSource) copy(pass func(proto.Message) []proto.Message) {
 	}
 }
 
-// lanWHIP does the same for who comes by WHIP: all that such a client is told is in the answer. An ICE restart (PATCH)
-// is passed on as it is, as it doesn't say where the client is.
+// lanWHIP does the same for clients that use WHIP: all that such a client is told is in the answer. An ICE restart
+// (PATCH) is passed on unchanged, as it does not say where the client is.
 type lanWHIP struct {
 	rpc.WHIPClient[livekit.NodeID]
 	lans lans.Networks

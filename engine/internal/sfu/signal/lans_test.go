@@ -55,7 +55,7 @@ func startFrom(t *testing.T, client *livekit.ClientInfo, messages ...proto.Messa
 	return started.ResponseSource, source
 }
 
-// nextMessage returns the next message, nil at the end.
+// nextMessage returns the next message, or nil at the end.
 func nextMessage(t *testing.T, source messageSource) proto.Message {
 	t.Helper()
 	select {

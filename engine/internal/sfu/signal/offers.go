@@ -10,28 +10,29 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// offerPatience is how long a client may take to offer when media has asked it to. Sixty clients that joined at once on
-// two cores took 2.7 s at most, and a few of them more than 5 s where ten other programs wanted the cores too. Upstream
-// waits 15 s for the answers of clients with two peer connections, and has them join anew (transport.go,
-// negotiationFailedTimeout).
+// offerPatience is how long a client may take to make an offer that media has asked for. Sixty clients that joined at
+// once on two cores took at most 2.7 s, and a few of them more than 5 s when ten other programs used the cores too.
+// Upstream waits 15 s for the answers of clients with two peer connections, and then makes them join again
+// (transport.go, negotiationFailedTimeout).
 const offerPatience = 10 * time.Second
 
-// resumeSession lets a client open its signalling connection again, and says whether that is possible now.
+// resumeSession makes a client open its signalling connection again. It returns false if that is not possible now.
 type resumeSession func(room livekit.RoomName, identity livekit.ParticipantIdentity) bool
 
 // offerRouter starts signalling connections as upstream's router does, and watches clients with one peer connection.
-// Only they can offer. When media has tracks for them it asks for an offer with so many sections
-// (MediaSectionsRequirement). Two things are mended here.
+// Only they can make offers. When media has tracks for them, it asks for an offer with a number of sections
+// (MediaSectionsRequirement). offerRouter repairs two things.
 //
-// Media asks for each track as it comes, and with the answer to an offer again for all that the offer had no section for
-// (transport.go, createAndSendAnswer). A client that takes a while to offer makes all of these sections: more than there
-// are tracks, and each later description carries them. So it is asked for one offer at a time.
+// Media asks for each track as it comes. With the answer to an offer it asks again for all tracks for which the offer
+// had no section (transport.go, createAndSendAnswer). A client that takes a while to make its offer adds all of these
+// sections. So it has more sections than there are tracks, and every later description carries them. Therefore
+// offerRouter asks for one offer at a time.
 //
-// A client that does not offer hears and sees nothing new from then on, while its session looks well. Now and then that
-// happens where the client's machine is busy. livekit's Rust SDK 0.10, which is in livekit 1.2.1 for Python, can come to
-// it: it leaves the next offer to a task that is just ending (rtc_session.rs, queue_negotiation and
-// execute_negotiation_with_retry), and never offers again. A client that resumes always offers, and media flows on
-// meanwhile.
+// A client that makes no offer gets no new tracks from then on, while its session looks well. This sometimes happens on
+// a busy client machine. livekit's Rust SDK 0.10, which is in livekit 1.2.1 for Python, can get into this state: it
+// leaves the next offer to a task that is just ending (rtc_session.rs, queue_negotiation and
+// execute_negotiation_with_retry), and never makes an offer again. A client that resumes always makes an offer, and
+// media goes on meanwhile.
 type offerRouter struct {
 	messageRouter
 	patience time.Duration
@@ -66,14 +67,14 @@ func (r offerRouter) StartParticipantSignal(ctx context.Context, room livekit.Ro
 	return started, nil
 }
 
-// offerer is a client, whatever its session.
+// offerer is a client, in any of its sessions.
 type offerer struct {
 	room     livekit.RoomName
 	identity livekit.ParticipantIdentity
 }
 
-// offerWaits keeps the patience with clients that were not helped by resuming: it doubles each time, for there may be
-// clients that never offer.
+// offerWaits has the waits for clients for which a resume did not help. The wait doubles each time, as there may be
+// clients that never make offers.
 type offerWaits struct {
 	mu sync.Mutex
 	of map[offerer]time.Duration
@@ -85,7 +86,7 @@ func (w *offerWaits) next(who offerer, first time.Duration) time.Duration {
 	return max(w.of[who], first)
 }
 
-// double makes the next wait for a client's offer twice as long, until the client has not had to resume for a while.
+// double makes the next wait for this client twice as long, until the client has not had to resume for a while.
 func (w *offerWaits) double(who offerer, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,14 +109,14 @@ func (w *offerWaits) forget(who offerer) {
 // offerWatch waits for the offer that one signalling connection was asked for.
 type offerWatch struct {
 	wait time.Duration
-	late func() bool // false: to be called again later
+	late func() bool // false: call it again later
 
 	mu    sync.Mutex
-	timer *time.Timer // nil while nothing is waited for
+	timer *time.Timer // nil while it waits for no offer
 	ended bool
 }
 
-// response looks at what goes to the client.
+// response looks at the messages to the client.
 func (w *offerWatch) response(message proto.Message) []proto.Message {
 	response, ok := message.(*livekit.SignalResponse)
 	if ok && response.GetMediaSectionsRequirement() != nil && !w.ask() {
@@ -124,8 +125,8 @@ func (w *offerWatch) response(message proto.Message) []proto.Message {
 	return []proto.Message{message}
 }
 
-// ask says whether the client is to be told that media wants an offer, and waits for that offer from then on. While one is
-// waited for the client is not asked again.
+// ask says whether to tell the client that media wants an offer, and then waits for that offer. While it waits, the
+// client is not asked again.
 func (w *offerWatch) ask() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -156,7 +157,7 @@ func (w *offerWatch) offered() {
 	}
 }
 
-// end is called with the connection's end, after which it is another watch's turn.
+// end is called when the connection ends. After that another watch takes over.
 func (w *offerWatch) end() {
 	w.mu.Lock()
 	w.ended = true
@@ -164,7 +165,7 @@ func (w *offerWatch) end() {
 	w.offered()
 }
 
-// watchedSource is what a client is told.
+// watchedSource has the messages to the client.
 type watchedSource struct {
 	messageSource
 	watch *offerWatch
@@ -175,7 +176,7 @@ func (s watchedSource) Close() {
 	s.messageSource.Close()
 }
 
-// watchedSink is what a client says.
+// watchedSink takes the client's messages.
 type watchedSink struct {
 	messageSink
 	watch *offerWatch

@@ -10,7 +10,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// fakeSink is where a client's messages go.
+// fakeSink takes a client's messages.
 type fakeSink struct{ messageSink }
 
 func (fakeSink) WriteMessage(proto.Message) error { return nil }
@@ -23,11 +23,11 @@ var (
 	trick = &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{}}}
 )
 
-// offers is a router, and whom it lets resume.
+// offers is a router, and the clients that it makes resume.
 type offers struct {
 	offerRouter
 	resumed chan livekit.ParticipantIdentity
-	refused chan struct{} // takes one for each time that a client can't resume yet
+	refused chan struct{} // receives whenever a client can't resume yet
 }
 
 func newOffers(patience time.Duration) offers {
@@ -44,7 +44,7 @@ func newOffers(patience time.Duration) offers {
 	return o
 }
 
-// connect opens a client's signalling connection on which media asks for an offer at once.
+// connect opens a client's signalling connection, on which media asks for an offer at once.
 func (o offers) connect(t *testing.T, identity livekit.ParticipantIdentity, reconnect bool) startedSignal {
 	t.Helper()
 	source := fakeSource{make(chan proto.Message, 1)}
@@ -83,7 +83,7 @@ func TestAnOfferIsWaitedForUntilItComesOrTheConnectionEnds(t *testing.T) {
 	offering, gone, silent := o.connect(t, "offering", false), o.connect(t, "gone", false), o.connect(t, "silent", false)
 	_ = offering.RequestSink.WriteMessage(offer)
 	gone.ResponseSource.Close()
-	gone.ResponseSource.(watchedSource).watch.response(wanted) // which was on its way
+	gone.ResponseSource.(watchedSource).watch.response(wanted) // the message was already on its way
 	_ = silent.RequestSink.WriteMessage(trick)
 	for started, waits := range map[*startedSignal]bool{&offering: false, &gone: false, &silent: true} {
 		watch := started.ResponseSource.(watchedSource).watch

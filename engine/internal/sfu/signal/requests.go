@@ -18,27 +18,28 @@ import (
 )
 
 const (
-	// requestsAhead is how many messages of one signalling connection upstream is given before the session has read
-	// them. It has room for 200 (routing/messagechannel.go, DefaultMessageChannelSize).
+	// requestsAhead is how many messages of one signalling connection upstream gets before the session has read them.
+	// It has room for 200 (routing/messagechannel.go, DefaultMessageChannelSize).
 	requestsAhead = 150
-	// requestsWaiting is how many bytes of one signalling connection wait besides; with more the connection ends. 230
-	// candidates take about 150,000.
+	// requestsWaiting is how many more bytes of one signalling connection may wait. If there are more, the connection
+	// ends. 230 candidates take about 150,000.
 	requestsWaiting = 8 << 20
-	// requestSize is about what a message takes besides its own bytes.
+	// requestSize is about what a message takes in addition to its bytes.
 	requestSize = 500
-	// requestsLook is how often a stream with waiting messages looks whether the session has read others.
+	// requestsLook is how often a stream with waiting messages checks whether the session has read earlier ones.
 	requestsLook = 5 * time.Millisecond
 )
 
 var errRequestsWait = errors.New("the client sends more than media reads")
 
-// HoldRequests lets the messages of a client wait while media is busy. Upstream ends at the first one that it has no room
-// for: it reads no other message of that signalling connection, and leaves the connection open (routing/signal.go,
-// CopySignalStreamToMessageChannel). The client stays in the room, and whatever it says is lost: its next offer, so that
-// it gets no new track, what it publishes, that it leaves. A client that has relays to try and gathers for each of seven
+// HoldRequests keeps the messages of a client while media is busy. Upstream stops at the first message for which it has
+// no room: it reads no more from that signalling connection, and leaves the connection open (routing/signal.go,
+// CopySignalStreamToMessageChannel). The client stays in the room, and all its messages are lost: its next offer, so
+// that it gets no new track, its tracks, and its leaving. A client that tries relays and gathers for each of seven
 // media sections sends 230 candidates at once.
 //
-// To be called before the server starts. If one of the fields is renamed, TestMediaReadsMoreMessagesThanItHasRoomFor fails.
+// HoldRequests must be called before the server starts. If one of the fields is renamed,
+// TestMediaReadsMoreMessagesThanItHasRoomFor fails.
 func HoldRequests(server *service.LivekitServer) {
 	signal := *private.Field[*service.SignalServer](server, "signalServer")
 	relay := private.Field[rpc.SignalServerImpl](*private.Field[rpc.TypedSignalServer](signal, "server"), "svc")
@@ -61,7 +62,7 @@ func (r holdingRelay) RelaySignal(stream signalServing) error {
 	return r.SignalServerImpl.RelaySignal(held)
 }
 
-// holdingHandler starts sessions as upstream does, from what holdingRelay relays.
+// holdingHandler starts sessions as upstream does, with the messages from holdingRelay.
 type holdingHandler struct{ service.SessionHandler }
 
 func (h holdingHandler) HandleSession(
@@ -75,15 +76,15 @@ func (h holdingHandler) HandleSession(
 	return err
 }
 
-// heldStream passes requests on while the session has few to read, and keeps the others. What a client said before it
-// closed its connection is passed on as well.
+// heldStream passes requests on while the session has few to read, and keeps the others. It also passes on what a
+// client sent before it closed its connection.
 type heldStream struct {
 	signalServing
 	passed chan *signalRequest
 
 	once     sync.Once
 	started  chan struct{}
-	requests messageSource // what the session reads, set when started is closed; nil: there is no session
+	requests messageSource // what the session reads; set when started is closed; nil: there is no session
 }
 
 func holdStream(stream signalServing) *heldStream {
@@ -92,7 +93,7 @@ func holdStream(stream signalServing) *heldStream {
 	return s
 }
 
-// start tells what the session reads, nil where none came about. The first call counts.
+// start sets what the session reads, or nil if no session was started. Only the first call counts.
 func (s *heldStream) start(requests messageSource) {
 	s.once.Do(func() {
 		s.requests = requests
@@ -147,7 +148,7 @@ func (s *heldStream) copy() {
 	}
 }
 
-// hasRoom says whether the session may be given another message now.
+// hasRoom says whether the session can take another message now.
 func (s *heldStream) hasRoom() bool {
 	return s.isStarted() && s.requests != nil && len(s.requests.ReadChan()) < requestsAhead
 }
@@ -168,7 +169,7 @@ func (s *heldStream) isStarted() bool {
 
 func sizeOf(request *signalRequest) int { return proto.Size(request) + requestSize }
 
-// split makes a request for each of the messages.
+// split makes one request of each message.
 func split(request *signalRequest) []*signalRequest {
 	if len(request.Requests) < 2 {
 		return []*signalRequest{request}

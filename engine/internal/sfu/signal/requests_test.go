@@ -20,7 +20,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// fakeStream is a signalling connection on which a client has sent these requests.
+// fakeStream is a signalling connection over which a client has sent these requests.
 type fakeStream struct {
 	psrpc.ServerStream[*rpc.RelaySignalResponse, *signalRequest]
 	requests chan *signalRequest
@@ -51,7 +51,7 @@ func newFakeStream(t *testing.T, requests ...*signalRequest) fakeStream {
 	return s
 }
 
-// left is the connection of a client that has closed it after these requests.
+// left is the connection of a client that closed it after these requests.
 func left(t *testing.T, requests ...*signalRequest) fakeStream {
 	s := newFakeStream(t, requests...)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,7 +61,7 @@ func left(t *testing.T, requests ...*signalRequest) fakeStream {
 	return s
 }
 
-// burst is one request with so many messages, the first of which is the given one.
+// burst is one request with a number of messages. first is the number of the first message.
 func burst(first uint64, messages int) *signalRequest {
 	request := &signalRequest{Seq: first}
 	for i := range messages {
@@ -79,7 +79,7 @@ func (requestReader) Read(request *signalRequest) (messages []proto.Message, err
 	return messages, nil
 }
 
-// relayInto does what upstream does between the connection and the session, and returns how it ended.
+// relayInto does what upstream does between the connection and the session. It returns how the connection ended.
 func relayInto(requests *routing.MessageChannel, stream signalStream) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
@@ -96,7 +96,7 @@ func TestUpstreamLosesMessagesThatItHasNoRoomFor(t *testing.T) {
 	}
 }
 
-// A request whose receipt came too late is sent again, with what has been said since.
+// A request that was confirmed too late is sent again, together with later messages.
 var repeating = []*signalRequest{burst(0, 500), burst(500, 1), burst(200, 310), burst(0, 520)}
 
 func TestMessagesWaitUntilTheyAreRead(t *testing.T) {
@@ -112,7 +112,7 @@ func TestWhatAClientSaidBeforeItLeftIsRead(t *testing.T) {
 	}
 }
 
-// hearAll reads what a client has said, and returns how its connection ended.
+// hearAll reads a client's messages and returns how its connection ended.
 func hearAll(t *testing.T, stream fakeStream, messages int64) error {
 	t.Helper()
 	requests, held := routing.NewDefaultMessageChannel("CO_x"), holdStream(stream)

@@ -1,5 +1,5 @@
-// Package signal stands between signalling and media, where upstream's messages are not encoded yet: it bounds what a client
-// may ask for, mends what upstream loses, and tells each client the addresses of its own LAN.
+// Package signal stands between signalling and media, where upstream's messages are not encoded yet. It limits what a
+// client may ask for, repairs what upstream loses, and tells each client only the addresses of its own LAN.
 package signal
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/livekit/livekit-server/pkg/rtc/types"
 )
 
-// What upstream's signalling is made of.
+// The types of upstream's signalling.
 type (
 	messageRouter   = routing.MessageRouter
 	messageSource   = routing.MessageSource

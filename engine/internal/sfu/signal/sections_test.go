@@ -36,10 +36,10 @@ func TestOfferOfTooManySectionsEndsItsConnection(t *testing.T) {
 	}
 }
 
-// Media keeps sections that the next offer does not have.
+// Media also keeps sections that the next offer lacks.
 func TestSectionsOfLaterOffersAreCountedToo(t *testing.T) {
 	now, s := time.Now(), newSections()
-	for offers := range 10 { // the same sections again, and a few more each time
+	for offers := range 10 { // the same sections again, and each time a few more
 		if !s.take(now, offerOf("\r\n", 0, 100+offers)) {
 			t.Fatalf("offer %d is refused", offers)
 		}

@@ -8,13 +8,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// currentSession says which session an identity has in a room now, empty if it has none.
+// currentSession returns the session that an identity now has in a room, or "".
 type currentSession func(context.Context, livekit.RoomName, livekit.ParticipantIdentity) livekit.ParticipantID
 
-// resumeRouter starts signalling connections as upstream's router does, but does not tell a client that resumes that a
-// participant left which has joined again since. From 1.13.8 on upstream tells the ends of all sessions of the last
-// seconds, replaced ones as well (participant_signal.go, GetRecentlyDisconnectedParticipants), and clients take it for the
-// end of the session that the identity has now: its tracks are gone for them until they leave the room.
+// resumeRouter starts signalling connections as upstream's router does. But it does not tell a resuming client that a
+// participant has left if that participant has joined again since. From 1.13.8 on, upstream reports the ends of all
+// sessions of the last seconds, including replaced ones (participant_signal.go, GetRecentlyDisconnectedParticipants).
+// Clients take this for the end of the identity's present session, and lose its tracks until they leave the room.
 type resumeRouter struct {
 	messageRouter
 	current currentSession
@@ -22,7 +22,8 @@ type resumeRouter struct {
 
 func (r resumeRouter) StartParticipantSignal(ctx context.Context, room livekit.RoomName, init participantInit) (startedSignal, error) {
 	started, err := r.messageRouter.StartParticipantSignal(ctx, room, init)
-	// Older clients tell sessions apart, and learn of a new one only by the end of the old (room.go, pushAndDequeueUpdates).
+	// Older clients tell sessions apart, and learn of a new one only by the end of the old one (room.go,
+	// pushAndDequeueUpdates).
 	if err != nil || !init.Reconnect || !protocolVersion(init.Client.GetProtocol()).SupportsIdentityBasedReconnection() {
 		return started, err
 	}
@@ -30,7 +31,7 @@ func (r resumeRouter) StartParticipantSignal(ctx context.Context, room livekit.R
 		if p.State != livekit.ParticipantInfo_DISCONNECTED {
 			return false
 		}
-		// Not the context of the connection's start, which ends before the connection does.
+		// The context of the connection's start can't be used, since it ends before the connection does.
 		now := r.current(context.WithoutCancel(ctx), room, livekit.ParticipantIdentity(p.Identity))
 		return now != "" && now != livekit.ParticipantID(p.Sid)
 	}
@@ -40,8 +41,8 @@ func (r resumeRouter) StartParticipantSignal(ctx context.Context, room livekit.R
 	return started, nil
 }
 
-// withoutParticipants returns the message without the participants of an update that are to be left out, and nothing if
-// no other is in it. What could change is copied.
+// withoutParticipants returns the message without those participants of an update that are left out, or no message if
+// no other participant is in it. It copies what it changes.
 func withoutParticipants(message proto.Message, leftOut func(*livekit.ParticipantInfo) bool) []proto.Message {
 	response, ok := message.(*livekit.SignalResponse)
 	if !ok || !slices.ContainsFunc(response.GetUpdate().GetParticipants(), leftOut) {

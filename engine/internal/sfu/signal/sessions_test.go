@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// inDen is who is in the room "den" now.
+// inDen returns the session that an identity now has in the room "den".
 func inDen(_ context.Context, room livekit.RoomName, identity livekit.ParticipantIdentity) livekit.ParticipantID {
 	return map[livekit.ParticipantIdentity]livekit.ParticipantID{"ann": "PA_ann2", "bob": "PA_bob1"}[identity]
 }
