@@ -17,15 +17,15 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// shortDeadline is what lkhub_deadline and read_header_timeout are in tests that wait for them: short, and long enough
-// for the handshakes of clients on a machine that is busy with other tests.
+// shortDeadline is lkhub_deadline and read_header_timeout in tests that wait for them: short, but long enough for
+// handshakes on a machine that is busy with other tests.
 const shortDeadline = 2 * time.Second
 
-// shortStall is for how long an answer waits there for its client. What the kernel takes does not wait, however slow the
-// machine is.
+// shortStall is how long an answer waits for its client in such tests. What the kernel takes does not wait, however
+// slow the machine is.
 const shortStall = 500 * time.Millisecond
 
-// Each of them must be told to go, or cut, within the deadlines: TLS and what follows it each have one.
+// Each connection must be told to go, or be cut off, within the deadlines: TLS and what follows it have one each.
 func TestWhoIsNoClientIsCut(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.start()
@@ -78,7 +78,7 @@ func TestWhoIsNoClientIsCut(t *testing.T) {
 	})
 }
 
-// The deadlines are for those who have not shown yet what they want.
+// The deadlines are only for clients that have not shown yet what they want.
 func TestClientsOutliveTheDeadlines(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.media.answer(echoWebSocket)
@@ -136,7 +136,7 @@ func TestAFloodOfHalfOpenHandshakes(t *testing.T) {
 	e.mustServe()
 	before := residentKiB(t, e.cmd.Process.Pid)
 	hello := clientHello(t)
-	// From 20 addresses, so that the cap of one does not do all the work.
+	// The connections come from 20 addresses, so that the limit for one address does not do all the work.
 	conns := make([]net.Conn, flood)
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -225,7 +225,7 @@ func TestOneAddressHasSoManyConnections(t *testing.T) {
 	})
 }
 
-// Running out of descriptors must not end the listener, as it does caddy-l4's.
+// A lack of descriptors must not end the listener, as it ends caddy-l4's.
 func TestFewDescriptors(t *testing.T) {
 	e := newEdge(t, map[string]string{"PER_ADDRESS": "100000", "DEADLINE": "1s"})
 	e.start("/bin/sh", "-c", `ulimit -n 300; exec "$0" "$@"`)

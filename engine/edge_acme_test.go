@@ -36,7 +36,7 @@ type issuer struct {
 
 type issuerOptions struct {
 	httpPort, tlsPort string            // where it looks for answers to its challenges
-	eab               map[string]string // accounts that may register: MAC keys by id, nobody else then
+	eab               map[string]string // accounts that may register: MAC keys by id; no other account may then
 	blocked           string
 	validity          time.Duration
 }
@@ -109,7 +109,7 @@ func (i *issuer) rewrite(change func(path string, response *httptest.ResponseRec
 
 func (i *issuer) directory() string { return i.server.URL + "/dir" }
 
-// newACME is an edge that gets its certificate from an issuer of its own.
+// newACME is an edge that gets its certificate from its own issuer.
 func newACME(t *testing.T, options issuerOptions, change func(e *edgeTest, acme map[string]any)) (*edgeTest, *issuer) {
 	t.Helper()
 	e := newEdge(t, nil)
@@ -151,7 +151,7 @@ func TestACME(t *testing.T) {
 		change func(e *edgeTest, acme map[string]any)
 		proof  string
 	}{
-		// On the one port, through caddy-l4, and port 80 may be closed.
+		// TLS-ALPN-01 uses the one port, through caddy-l4, and port 80 may be closed.
 		{"TLS-ALPN-01", disable("http"), `"challenge":"tls-alpn-01"`},
 		{"HTTP-01", disable("tls-alpn"), `"challenge":"http-01"`},
 	} {
@@ -176,7 +176,8 @@ func TestACME(t *testing.T) {
 	}
 }
 
-// Google's issuer asks for it, ZeroSSL's where no address is given. The key is read from a file of its own.
+// Google's issuer asks for an external account, and so does ZeroSSL's if no address is given. The key is read from its
+// own file.
 func TestExternalAccount(t *testing.T) {
 	key := base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))
 	e, _ := newACME(t, issuerOptions{eab: map[string]string{"kid-1": key}}, func(e *edgeTest, acme map[string]any) {
@@ -300,7 +301,7 @@ func withoutTLSALPN(path string, response *httptest.ResponseRecorder) {
 	response.Header().Del("Content-Length")
 }
 
-// What failed is tried anew by a reload at once, not when Caddy's patience (a minute, then more) is over.
+// A reload tries a failed name again at once, and not after Caddy's wait of a minute or more.
 func TestAReloadMendsWhatFailed(t *testing.T) {
 	e, i := newACME(t, issuerOptions{}, nil)
 	i.dns.AddDNSServFailRecord("hub.test")

@@ -29,7 +29,8 @@ func (e *edgeTest) inherit() {
 	}
 }
 
-// A connection made while no edge is there is served by the next one: a client that is refused joins anew instead.
+// A connection that is made while no edge runs is served by the next edge. A client that is refused would join again
+// instead.
 func TestEdgeServesInheritedListeners(t *testing.T) {
 	e := newEdge(t, nil)
 	e.inherit()
@@ -55,7 +56,7 @@ func TestEdgeServesInheritedListeners(t *testing.T) {
 	}
 }
 
-// Ports that a changed configuration gives up are closed, and new ones are opened by the edge itself.
+// Ports that a changed configuration no longer has are closed, and the edge opens new ones itself.
 func TestEdgeLeavesInheritedListeners(t *testing.T) {
 	e := newEdge(t, nil)
 	e.inherit()
@@ -84,7 +85,7 @@ func (e *edgeTest) isListening(port string) bool {
 	return err == nil
 }
 
-// An edge that is given a socket which nothing uses must not keep people waiting there.
+// An edge that inherits a socket which nothing uses must not let clients wait there.
 func TestEdgeClosesWhatItHasNoUseFor(t *testing.T) {
 	e := newEdge(t, nil)
 	other, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,7 +12,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// LiveKit believes them (utils.go, GetClientIP), CF-Connecting-IP first of all.
+// LiveKit believes these headers (utils.go, GetClientIP), CF-Connecting-IP first of all.
 func TestWhatClientsSayOfThemselvesIsRemoved(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()

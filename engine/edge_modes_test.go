@@ -17,8 +17,8 @@ import (
 	"lkhub/engine/internal/process"
 )
 
-// tailscaled stands for the daemon: of its local API what a certificate needs, and no network. Its words are those of
-// tailscaled 1.83, seen.
+// tailscaled stands for the daemon: it has the part of its local API that certificates need, and no network. Its texts
+// are those of tailscaled 1.83, as seen.
 type tailscaled struct {
 	pair []byte // key and chain, as ?type=pair gives them
 
@@ -109,13 +109,13 @@ func TestCertificateFromTailscaled(t *testing.T) {
 	}
 }
 
-// Its words, where tscert says of each "unexpected output: no delimiter".
+// The texts of the daemon, for each of which tscert says "unexpected output: no delimiter".
 func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
 	for kind, c := range map[string]struct {
 		change func(d *tailscaled)
 		words  string
 	}{
-		// Nobody else may be asked then: the tailnet's name would be told to an issuer elsewhere.
+		// No other issuer may be asked then: it would learn the tailnet's name.
 		"tailscale-https-off": {func(d *tailscaled) { d.domains = nil }, "gives out no certificates"},
 		"tailscale-not-connected": {func(d *tailscaled) {
 			d.state, d.code, d.words = "Stopped", http.StatusInternalServerError, "acme.GetReg: context deadline exceeded"
@@ -123,7 +123,7 @@ func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
 		"tailscale-renamed":       {func(d *tailscaled) { d.domains = []string{"hub-1.tail1234.ts.net"} }, "hub-1.tail1234.ts.net"},
 		"tailscale-no-permission": {func(d *tailscaled) { d.code, d.words = http.StatusForbidden, "cert access denied" }, "cert access denied"},
 		"tailscale-rate-limited":  {func(d *tailscaled) { d.code, d.words = http.StatusTooManyRequests, "too many certificates" }, "too many certificates"},
-		// 1.83 and before have one code for everything.
+		// Versions up to 1.83 have one code for every error.
 		"tailscale-rate-limited in words": {func(d *tailscaled) {
 			d.code, d.words = http.StatusInternalServerError, "429 urn:ietf:params:acme:error:rateLimited: too many certificates"
 		}, "too many certificates"},
@@ -185,19 +185,19 @@ func TestTailscaledThatIsStoppedStillGivesWhatItHas(t *testing.T) {
 	e.mustDial(tailnetName).Close()
 }
 
-// takeTime has it issue nothing until the channel is closed.
+// takeTime makes the daemon issue nothing until the channel is closed.
 func (d *tailscaled) takeTime() (issue chan struct{}) {
 	d.issue = make(chan struct{})
 	return d.issue
 }
 
-// counts are how often it was asked for a certificate, and how many of these requests were broken off.
+// counts are how often the daemon was asked for a certificate, and how many of these requests were broken off.
 func (d *tailscaled) counts() (asked, brokeOff int) {
 	d.set(func() { asked, brokeOff = d.asked, d.brokeOff })
 	return asked, brokeOff
 }
 
-// expectPending asks for the status, which takes no time, says that it is on its way, and names no failure.
+// expectPending expects a status that comes at once, says that the certificate is pending, and has no failure.
 func (e *edgeTest) expectPending() {
 	e.Helper()
 	status := enginetest.AskControl(e.T, e.path("c"), "/status")
@@ -206,7 +206,7 @@ func (e *edgeTest) expectPending() {
 	}
 }
 
-// settled is the status once nothing is pending: what a start waits for that long is no promise.
+// settled is the status once nothing is pending: a start does not always wait that long.
 func (e *edgeTest) settled() (status map[string]any) {
 	e.Helper()
 	enginetest.Eventually(e.T, "nothing is pending", func() bool {
@@ -224,7 +224,8 @@ func (e *edgeTest) awaitCertificate() {
 	})
 }
 
-// A first certificate takes an ACME order. It is not broken off, nor is it a failure meanwhile, and nobody waits for it.
+// A first certificate takes an ACME order. The order is not broken off, is no failure meanwhile, and nothing waits for
+// it.
 func TestFirstCertificateOfTailscaledTakesItsTime(t *testing.T) {
 	e := newEdge(t, nil)
 	d := newTailscaled(t, e)
@@ -239,7 +240,7 @@ func TestFirstCertificateOfTailscaledTakesItsTime(t *testing.T) {
 	}
 }
 
-// A changed configuration is no reason to begin the order anew.
+// A changed configuration does not start the order again.
 func TestAReloadLeavesTailscalesOrderAlone(t *testing.T) {
 	e := newEdge(t, nil)
 	d := newTailscaled(t, e)
@@ -275,7 +276,7 @@ func TestWhatIsConfiguredNoMoreIsNotAskedFor(t *testing.T) {
 	}
 }
 
-// What was wrong may be mended by now: a reload waits for a new answer, and not for the next time to ask.
+// The fault may have been repaired: a reload waits for a new answer, and not until the next request.
 func TestAReloadAsksTailscaledAnew(t *testing.T) {
 	e := newEdge(t, nil)
 	d := newTailscaled(t, e)
@@ -297,7 +298,7 @@ func TestAReloadAsksTailscaledAnew(t *testing.T) {
 	}
 }
 
-// A proxy in front says who the client is; LiveKit takes all of X-Forwarded-For for one address (utils.go).
+// A proxy before the hub says which client it is; LiveKit takes all of X-Forwarded-For for one address (utils.go).
 func TestBehindAProxy(t *testing.T) {
 	e := newEdge(t, nil)
 	e.configure(func(config map[string]any) {
@@ -318,7 +319,7 @@ func TestBehindAProxy(t *testing.T) {
 			return dialer.DialContext(ctx, "tcp", "127.0.0.1:"+e.http)
 		}}}
 		request, _ := http.NewRequest(http.MethodGet, "http://hub.test/rtc", nil)
-		request.Header.Set("X-Forwarded-For", "203.0.113.66, 198.51.100.7") // the first is what the client said
+		request.Header.Set("X-Forwarded-For", "203.0.113.66, 198.51.100.7") // the first address is what the client claimed
 		request.Header.Set("X-Forwarded-Proto", "https")
 		request.Header.Set("CF-Connecting-IP", "203.0.113.66")
 		response, err := client.Do(request)

@@ -56,7 +56,7 @@ func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
 	if code := one.Allocate(who); code != 0 {
 		t.Errorf("Allocate after the change: %d", code)
 	}
-	// What the participant has of the relay before counts too.
+	// The participant's earlier allocations at the relay count too.
 	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(who); code == 0 {
 		t.Error("one more than the new quota")
 	}
@@ -106,7 +106,7 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 	})
 }
 
-// What the relay refuses it refuses here too; internal/relay/relay_test.go has all of it.
+// The relay behind the edge refuses the same; internal/relay/relay_test.go has all cases.
 func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
@@ -127,7 +127,7 @@ func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	}
 }
 
-// A relay that can't be opened must fail before the edge has taken the rest of its configuration over.
+// A relay that can't be opened must fail before the edge has applied the rest of its configuration.
 func TestARelayThatCannotBeOpenedLeavesTheEdgeAsItWas(t *testing.T) {
 	e := newEdge(t, nil)
 	e.configure(nil)

@@ -41,7 +41,7 @@ func post(path, length string) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: hub.test\r\nContent-Type: application/json\r\n%s\r\n\r\n", path, length)
 }
 
-// A byte at a time: the connection ends, whatever the request is for and whichever handler reads it.
+// With one byte at a time, the connection ends, whatever the request is and whichever handler reads it.
 func TestSlowBodiesEnd(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.media.answer(readAll)
@@ -64,7 +64,7 @@ func TestSlowBodiesEnd(t *testing.T) {
 			if strings.Contains(status, "timeout") {
 				t.Fatalf("no end after %v", time.Since(began))
 			}
-			// What was answered early is read to its end: that must end as well.
+			// The body of a request that was answered early is read to its end, and that must end as well.
 			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 			for ; ; time.Sleep(shortDeadline / 10) {
 				if _, err := conn.Write([]byte("x")); err != nil {
@@ -102,7 +102,7 @@ func readAll(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A body that keeps coming may take longer than the deadline, and so may the answer to one that is complete.
+// A body that keeps coming may take longer than the deadline, and so may the answer to a complete body.
 func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String(), "STALL": shortStall.String()})
 	e.media.answer(readAll)
@@ -150,7 +150,7 @@ func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 	}
 }
 
-// A client that takes nothing of a long answer is let go.
+// A client that reads nothing of a long answer is cut off.
 func TestAnswersThatNobodyReadsEnd(t *testing.T) {
 	e := newEdge(t, map[string]string{"STALL": shortStall.String()})
 	var ended atomic.Bool
@@ -168,7 +168,7 @@ func TestAnswersThatNobodyReadsEnd(t *testing.T) {
 	enginetest.Eventually(t, "the answer is given up", ended.Load)
 }
 
-// Few descriptors, and one address that takes as many places as it gets: the others get in.
+// There are few descriptors, and one address takes as many places as it gets. Other clients still get in.
 func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 	e := newEdge(t, map[string]string{"PER_ADDRESS": "100000", "REQUESTS": "100000"})
 	e.start("/bin/sh", "-c", `ulimit -n 300; exec "$0" "$@"`)
@@ -206,7 +206,7 @@ func TestOneAddressLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
-// Behind a proxy the client that the proxy names is counted.
+// Behind a proxy, the counted client is the one that the proxy names.
 func TestRequestsOfOneClientAreCounted(t *testing.T) {
 	e := newEdge(t, map[string]string{"REQUESTS": "2"})
 	e.configure(func(config map[string]any) {

@@ -31,7 +31,7 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// edgeTest is an edge in a process of its own, with a stand-in for each of its neighbours.
+// edgeTest is an edge in its own process, with a stand-in for each neighbour.
 type edgeTest struct {
 	*testing.T
 	dir    string // the state directory
@@ -111,7 +111,7 @@ func (e *edgeTest) configure(change func(config map[string]any)) {
 	enginetest.WritePrivate(e.T, map[string]string{e.path("caddy.json"): string(text)})
 }
 
-// useTLS is a change for configure: another way to certificates, from a fixture of its own.
+// useTLS is a change for configure: another source of certificates, from its own fixture.
 func (e *edgeTest) useTLS(name string) func(config map[string]any) {
 	return func(config map[string]any) {
 		apps := config["apps"].(map[string]any)
@@ -139,7 +139,7 @@ func (e *edgeTest) start(prefix ...string) map[string]any {
 		e.Fatal(err)
 	}
 	status := enginetest.AskControl(e.T, e.path("c"), "/ready")
-	// The edge's own authority issues a moment later; until then every handshake fails.
+	// The edge's own authority issues a moment later. Until then every handshake fails.
 	if config, err := os.ReadFile(e.path("caddy.json")); err == nil && bytes.Contains(config, []byte(`"internal"`)) {
 		return e.settled()
 	}

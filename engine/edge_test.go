@@ -63,7 +63,8 @@ func TestEdgeHasOnePortForAll(t *testing.T) {
 	}
 }
 
-// mustRelay makes an allocation, which keeps the connection, and returns what asks whether it is still there.
+// mustRelay makes an allocation, which keeps the connection open, and returns a function that checks that it still
+// exists.
 func mustRelay(t *testing.T, conn net.Conn) (refresh func()) {
 	t.Helper()
 	client, who := turntest.OverTLS(t, conn), turntest.CredentialFor("PA_one", time.Hour)
@@ -136,7 +137,7 @@ func TestEdgeWritesBelowItsStorageAlone(t *testing.T) {
 	}
 }
 
-// filesBelow lists everything that is no directory, with paths from dir on.
+// filesBelow lists all files below dir, with paths from dir on.
 func filesBelow(t *testing.T, dir string) []string {
 	t.Helper()
 	var files []string

@@ -12,8 +12,9 @@ import (
 	"testing"
 )
 
-// Where alone an upstream may be imported: a bump of it should be read in one place. unsafe is an upstream here: what
-// reaches around a type breaks with a bump without a word from the compiler.
+// importers are the only places that may import an upstream, so that a new version of it needs reading in one place.
+// unsafe counts as an upstream here: code that reaches around a type breaks with a new version, and the compiler does
+// not say so.
 var importers = map[string][]string{
 	"github.com/livekit/livekit-server": {"internal/sfu"},
 	"github.com/pion/turn":              {"internal/relay", "internal/load/flow.go", "internal/turntest"},
@@ -23,7 +24,7 @@ var importers = map[string][]string{
 	"unsafe":                            {"internal/private", "internal/udpbatch"},
 }
 
-// What a package may import of the others. A package that has no line imports none: it is about its one noun.
+// imports has the other packages that each package may import. A package without a line imports none.
 var imports = map[string]struct{ packages, reason string }{
 	".": {"connlimit edge failure input judge load portmap probe process relay roots sfu stun",
 		"flags, subcommands and exit codes: what each subcommand does is in one package"},
@@ -87,7 +88,7 @@ func TestPackagesImportWhatTheyMay(t *testing.T) {
 	}
 }
 
-// Main has flags and exit codes. With an upstream it would have a decision.
+// The main package has flags and exit codes only. With an upstream it would make decisions.
 func TestMainImportsNoUpstream(t *testing.T) {
 	eachImport(t, func(file, imported string) {
 		isUpstream := strings.Contains(strings.Split(imported, "/")[0], ".")
@@ -97,13 +98,13 @@ func TestMainImportsNoUpstream(t *testing.T) {
 	})
 }
 
-// isBelow says whether a path is another one or one below it.
+// isBelow says whether a path is the other path or below it.
 func isBelow(each, of string) bool {
 	rest, ok := strings.CutPrefix(each, of)
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// eachImport calls look with each file below here and each path that it imports.
+// eachImport calls look with each file below this directory, and with each path that the file imports.
 func eachImport(t *testing.T, look func(file, imported string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(file string, entry fs.DirEntry, err error) error {

@@ -75,7 +75,7 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 	checkFailureLine(t, stdout, "load", "publisher-0: join: HTTP 401")
 }
 
-// 127.0.0.1 over TLS with an authority of its own, as the edge of a hub is asked.
+// The server is 127.0.0.1 over TLS, with its own authority, as a hub's edge is.
 func TestLoadBelievesWhomItIsTold(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	authority := certtest.NewAuthority(t, "Hub CA")

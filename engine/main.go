@@ -1,5 +1,5 @@
-// Command lkhub-engine runs what lkhub is made of, LiveKit's server and the hub's own TURN relay, as libraries,
-// and gives a supervisor the answers that it needs. stdout is data (JSON), stderr is talk, no failure exits 0.
+// Command lkhub-engine runs the libraries of which a hub is made, such as LiveKit's server and the TURN relay, and
+// answers the supervisor's questions. stdout is data (JSON), stderr is for people, and no failure exits 0.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// command is one subcommand. run returns the exit code; its result, or its failure, is on stdout by then.
+// command is one subcommand. run returns the exit code, after its result or its failure was written to stdout.
 type command struct {
 	name    string
 	summary string
@@ -68,8 +68,8 @@ func usage(stderr io.Writer) {
 	}
 }
 
-// parseFlags fills flags from args and wants as many arguments after them as operands says.
-// done means that there is nothing more to do: help was asked for, or the usage was wrong and is reported.
+// parseFlags fills flags from args, and expects as many arguments after them as operands says. done means that there is
+// nothing more to do: help was asked for, or the usage was wrong and is reported.
 func parseFlags(flags *flag.FlagSet, args []string, operands int, stdout, stderr io.Writer) (code int, done bool) {
 	flags.Init(flags.Name(), flag.ContinueOnError)
 	flags.SetOutput(stderr)

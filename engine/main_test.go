@@ -16,7 +16,7 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// asEngine makes the test binary behave as the engine: the tests run it as the real program, exit codes included.
+// asEngine makes the test binary behave as the engine: tests run the real program, including its exit codes.
 const asEngine = "LKHUB_TEST_AS_ENGINE"
 
 func TestMain(m *testing.M) {

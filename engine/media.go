@@ -18,7 +18,7 @@ func runMedia(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			"addresses without one are not offered; may be repeated")
 	}
 	return runServer("media", "livekit.yaml", register, args, stdin, stdout, stderr, func(text string) (process.Engine, error) {
-		// The same judgement as check-config's, so that all that is wrong is told at once and nothing surprises later.
+		// This is the same check as check-config's, so that all faults are reported at once.
 		if messages := judge.Check(text); len(messages) > 0 {
 			return nil, messages.Failure()
 		}

@@ -17,7 +17,7 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// What a client is told is what was asked for, of both families, over UDP and TCP, and not one address more.
+// Clients are told exactly the advertised addresses, of both families, over UDP and TCP.
 func TestMediaTellsTheAdvertisedAddresses(t *testing.T) {
 	if !enginetest.WithAddresses(t, "10.77.0.5/32", "10.77.0.6/32", "fd77::5/128", "fd77::6/128") {
 		return
@@ -41,7 +41,7 @@ func TestMediaTellsTheAdvertisedAddresses(t *testing.T) {
 	}
 }
 
-// Without a single port each call has sockets of its own.
+// Without a single port, each call has its own sockets.
 func TestMediaTellsTheAdvertisedAddressesOfAPortRange(t *testing.T) {
 	if !enginetest.WithAddresses(t, "10.77.0.5/32", "10.77.0.6/32") {
 		return

@@ -17,7 +17,8 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// A request made while no server is there is answered by the next one, and the configured port stays the held socket's.
+// A request that is made while no server runs is answered by the next one, and the configured port stays the held
+// socket's.
 func TestMediaServesInheritedListener(t *testing.T) {
 	dir := t.TempDir()
 	held, err := net.Listen("tcp", "127.0.0.1:0")

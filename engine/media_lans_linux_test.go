@@ -12,7 +12,8 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// The real server: in each of two LANs a client is told the address of its own, everyone else both.
+// With the real server: a client in one of two LANs is told the address of its LAN, and all other clients are told
+// both.
 func TestMediaTellsEachLANItsAddress(t *testing.T) {
 	if !enginetest.WithAddresses(t) {
 		return
@@ -52,7 +53,7 @@ func TestMediaTellsEachLANItsAddress(t *testing.T) {
 	}
 }
 
-// comingFrom is where requests arrive at a server as the edge passes them on from a client.
+// comingFrom is the URL at which a server gets a client's requests as the edge passes them on.
 func comingFrom(t *testing.T, server, client string) string {
 	t.Helper()
 	target, err := url.Parse(strings.Replace(server, "ws://", "http://", 1))

@@ -18,7 +18,7 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// What is not asked for while an offer is waited for, media asks for with the answer to that offer.
+// What media does not ask for while it waits for an offer, it asks for with the answer to that offer.
 func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 	t.Parallel()
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
@@ -33,7 +33,8 @@ func TestMediaAsksForTheRestWithTheAnswer(t *testing.T) {
 			t.Fatalf("asked for %d sections: %v", sections, err)
 		}
 		if asked := response.GetMediaSectionsRequirement(); asked != nil {
-			// However many it is asked for, it makes one. For none it offers what it has, as clients do.
+			// The client makes one section, however many it is asked for. If it is asked for none, it offers what it
+			// has, as clients do.
 			made := min(asked.GetNumVideos(), 1)
 			client.addSections(t, made)
 			sections, due = sections+made, true
@@ -76,7 +77,7 @@ func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	}
 }
 
-// showPicture has somebody show pictures in the room of the test until it ends.
+// showPicture has a participant publish pictures in the test's room until the test ends.
 func showPicture(t *testing.T, server calltest.Server, identity string) {
 	t.Helper()
 	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}, "picture", "picture")
@@ -85,7 +86,7 @@ func showPicture(t *testing.T, server calltest.Server, identity string) {
 	}
 	request := &livekit.AddTrackRequest{Type: livekit.TrackType_VIDEO, Source: livekit.TrackSource_CAMERA, Width: 16, Height: 16}
 	server.Join(t, identity, false, participant.Publication{Track: track, Request: request})
-	go func() { // a track is there for others with its first packets
+	go func() { // a track exists for others from its first packets on
 		for sequence := uint16(0); t.Context().Err() == nil; sequence++ {
 			header := rtp.Header{Version: 2, Marker: true, SequenceNumber: sequence, Timestamp: uint32(sequence) * 3000}
 			_ = track.WriteRTP(&rtp.Packet{Header: header, Payload: []byte{0x10, 0, 0, 0, 0x9d, 1, 0x2a, 16, 0, 16, 0}})
@@ -94,13 +95,13 @@ func showPicture(t *testing.T, server calltest.Server, identity string) {
 	}()
 }
 
-// offeringClient is a client with one peer connection, which came with an offer and makes no other.
+// offeringClient is a client with one peer connection. It joined with an offer, and makes no other offer by itself.
 type offeringClient struct {
 	conn *websocket.Conn
 	pc   *webrtc.PeerConnection
 }
 
-// joinByOffer joins as clients of /rtc/v1 do, with a data channel alone.
+// joinByOffer joins as clients of /rtc/v1 do, with only a data channel.
 func joinByOffer(t *testing.T, server calltest.Server, token string) *offeringClient {
 	t.Helper()
 	var settings webrtc.SettingEngine
@@ -139,7 +140,7 @@ func joinByOffer(t *testing.T, server calltest.Server, token string) *offeringCl
 	return &offeringClient{conn, pc}
 }
 
-// addSections has the next offer make so many more sections, for pictures.
+// addSections adds this many sections for pictures to the next offer.
 func (c *offeringClient) addSections(t *testing.T, sections uint32) {
 	t.Helper()
 	for range sections {

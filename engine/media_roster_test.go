@@ -31,7 +31,7 @@ func TestMediaSaysWhoisIn(t *testing.T) {
 	enginetest.Eventually(t, "who leaves has left", func() bool { return len(server.Presence(t, calltest.SID(two)).Left) == 1 })
 }
 
-// relayTo has a relay of this many ports for a media process, which it asks.
+// relayTo makes a relay with this many ports for a media process, which the relay asks.
 func relayTo(t *testing.T, ports relay.PortRange) (calltest.Server, *testRelay) {
 	t.Helper()
 	udp := enginetest.FreePort(t)
@@ -55,7 +55,7 @@ func turnCredential(t *testing.T, p *participant.Participant) turntest.Credentia
 	return turntest.Credential{}
 }
 
-// One join link, over and over: each join takes all that a participant may have, from an address of its own.
+// One join link is used over and over: each join takes all that a participant may have, from its own address.
 func TestAFloodOfJoinsTakesNothingFromOthers(t *testing.T) {
 	const size, joins = 1000, 40
 	server, r := relayTo(t, relay.PortRange{Min: 25000, Max: 25000 + size - 1})

@@ -15,12 +15,12 @@ func TestICEOverTCPSurvivesRunningOutOfDescriptors(t *testing.T) {
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
 		t.Fatal(err)
 	}
-	// The same as if all were in use: no descriptor has a number that is allowed.
+	// This has the same effect as using all descriptors: no descriptor has a number that is allowed.
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}, nil); err != nil {
 		t.Fatal(err)
 	}
 	waiting := dialICE(t, "127.0.0.1", port)
-	// Asking on the control socket would need a descriptor as well.
+	// A question on the control socket would need a descriptor as well.
 	if !isOpen(waiting) {
 		t.Error("who waits is shut out")
 	}

@@ -14,7 +14,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// startMediaTCP runs media with ICE over TCP and few descriptors, and returns what it tells of such connections.
+// startMediaTCP runs media with ICE over TCP and few descriptors. told returns the status of such connections.
 func startMediaTCP(t *testing.T, files string) (port string, pid int, told func() map[string]any) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "media") // t.TempDir's is too long for a socket
@@ -48,7 +48,7 @@ func startMediaTCP(t *testing.T, files string) (port string, pid int, told func(
 	}
 }
 
-// dialICE connects from an address of this machine and says for which peer connection, as a client does.
+// dialICE connects from an address of this machine and names a peer connection, as a client does.
 func dialICE(t *testing.T, from, port string) net.Conn {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -70,7 +70,7 @@ func isOpen(conn net.Conn) bool {
 
 func TestICEOverTCPIsBounded(t *testing.T) {
 	port, _, told := startMediaTCP(t, "300")
-	for range 300 { // without a word
+	for range 300 { // sends nothing
 		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			t.Fatal(err)

@@ -24,12 +24,12 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// The real server, once: ready, keys, rooms, and a drain that ends when the last participant has left.
+// The real server once: ready, keys, rooms, and a drain that ends when the last participant has left.
 func TestMediaFromStartToDrain(t *testing.T) {
 	dir := t.TempDir()
 	secrets := map[string]string{}
 	var ring strings.Builder
-	for _, key := range []string{"APIz", "APIa", "APIm"} { // the file's order is what counts, not the alphabet's
+	for _, key := range []string{"APIz", "APIa", "APIm"} { // the file's order counts, not the alphabet's
 		secrets[key] = strings.Repeat(strings.ToLower(key[3:]), 32)
 		fmt.Fprintf(&ring, "%s: %s\n", key, secrets[key])
 	}
@@ -62,7 +62,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	} else {
 		checkKeys(t, "media-status", status)
 	}
-	// One signing key in three is the right one by chance; six times in a row it is not.
+	// With three keys, the right one signs once by chance, but not six times in a row.
 	var guests []*websocket.Conn
 	for i := range 6 {
 		key := []string{"APIz", "APIa", "APIm"}[i%3]
@@ -108,7 +108,7 @@ func TestMediaFromStartToDrain(t *testing.T) {
 	}
 }
 
-// askWithStrangersKey asks media with a token whose key is long, and has what a terminal obeys.
+// askWithStrangersKey asks media with a token whose key is long and contains control characters for terminals.
 func askWithStrangersKey(t *testing.T, port string) {
 	t.Helper()
 	token, err := auth.NewAccessToken("\x1b]0;\r\n"+strings.Repeat("A", 100_000), turntest.Secret).
@@ -142,7 +142,7 @@ func TestMediaStoppedWhileItStarts(t *testing.T) {
 	t.Cleanup(func() { _ = media.Process.Kill() })
 	ended := make(chan error, 1)
 	go func() { ended <- media.Wait() }()
-	enginetest.AskControl(t, control, "/status") // answered first of all; on a slow day the start is over by then, which is no failure
+	enginetest.AskControl(t, control, "/status") // answered from the start on; on a slow machine the start may be over, which is no failure
 	_ = media.Process.Signal(syscall.SIGTERM)
 	waitForExit(t, media, ended)
 	if code := media.ProcessState.ExitCode(); code != failure.ExitOK {
@@ -159,7 +159,7 @@ func waitForExit(t *testing.T, cmd *exec.Cmd, ended chan error) {
 	}
 }
 
-// checkICEServers wants the hub's relay and nobody else's STUN, with a credential that the relay takes.
+// checkICEServers expects the hub's relay and no other STUN server, with a credential that the relay accepts.
 func checkICEServers(t *testing.T, servers []*livekit.ICEServer, hubRelay *testRelay, relayAddress string) {
 	t.Helper()
 	if len(servers) != 1 || fmt.Sprint(servers[0].Urls) != "[turn:"+relayAddress+"?transport=udp]" {

@@ -10,8 +10,8 @@ import (
 	"lkhub/engine/internal/portmap"
 )
 
-// runPortmap asks the home router for port mappings. The request is JSON, from a file or stdin; the answer says of each
-// port what became of it.
+// runPortmap asks the home router for port mappings. The request is JSON, from a file or stdin. The answer has the
+// outcome for each port.
 func runPortmap(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("portmap FILE|-", flag.ContinueOnError)
 	if code, done := parseFlags(flags, args, 1, stdout, stderr); done {

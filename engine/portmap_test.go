@@ -9,9 +9,9 @@ import (
 	"lkhub/engine/internal/portmap"
 )
 
-// What is asked of a router is tested in internal/portmap, and with a real one in tests/namespaces.
+// Requests to routers are tested in internal/portmap, and with a real router in tests/namespaces.
 func TestPortmapSaysOfEachPortWhatBecameOfIt(t *testing.T) {
-	// No machine's gateway is on its own loopback: nothing is sent.
+	// No machine's gateway is on its own loopback, so nothing is sent.
 	cmd := engineCommand("portmap", "-")
 	cmd.Stdin = strings.NewReader(`{"version": 1, "action": "unmap", "record": {"gateway": "127.0.0.9",
 		"local": "127.0.0.1", "means": "nat-pmp", "mappings": [{"protocol": "udp", "port": 7882, "own": true}]}}`)

@@ -12,7 +12,8 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-// slowLine is a line to a UDP server that every packet takes so long, there and back; it returns the port where it begins.
+// slowLine forwards to a UDP server, and delays every packet in both directions. It returns the port at which it
+// listens.
 func slowLine(t *testing.T, to string, takes func(number int64) time.Duration) string {
 	t.Helper()
 	near, err := net.ListenPacket("udp", "127.0.0.1:0")

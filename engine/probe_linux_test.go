@@ -13,7 +13,7 @@ import (
 	"lkhub/engine/internal/relay"
 )
 
-// The hub's own probe on a machine that can't reach itself by the address that clients are told, nor by its name.
+// The hub's own probe, on a machine that can't reach itself by the address that clients are told, nor by its name.
 func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	if !enginetest.WithAddresses(t, "10.77.0.5/32") {
 		return
@@ -77,7 +77,7 @@ func TestProbeOfAHubWithIPv6Alone(t *testing.T) {
 	}
 }
 
-// That a machine has no IPv6 says nothing about a server that has no IPv4.
+// A machine without IPv6 can't say anything about a server without IPv4.
 func TestProbeFromAMachineWithoutIPv6(t *testing.T) {
 	if !enginetest.WithAddresses(t) {
 		return

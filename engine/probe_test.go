@@ -18,7 +18,8 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-// startSFU starts it on loopback, with ICE over TCP unless tcp is "0", with these turn_servers and advertised addresses.
+// startSFU starts an SFU on loopback, with ICE over TCP unless tcp is "0", and with these turn_servers and advertised
+// addresses.
 func startSFU(t *testing.T, udp, tcp, turnServers string, advertise ...string) calltest.Server {
 	t.Helper()
 	return startSFUAt(t, "127.0.0.1", udp, tcp, turnServers, advertise...)
@@ -29,7 +30,7 @@ func startSFUAt(t *testing.T, host, udp, tcp, turnServers string, advertise ...s
 	return startSFUOn(t, "lo", host, udp, tcp, turnServers, advertise...)
 }
 
-// startSFUOn starts it with media on these interfaces.
+// startSFUOn starts an SFU with media on these interfaces.
 func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, advertise ...string) calltest.Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,7 +62,7 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 	return calltest.Server{URL: "ws://" + net.JoinHostPort(host, port), Control: control}
 }
 
-// turnEntry is a relay towards peer alone, as an entry of turn_servers.
+// turnEntry is a relay to this peer alone, as an entry of turn_servers.
 func turnEntry(t *testing.T, peer string) string {
 	t.Helper()
 	_, listen := startRelay(t, loopbackPort(t, peer), 24)
@@ -86,7 +87,7 @@ func turnServer(t *testing.T, host, port, protocol string) string {
 	return fmt.Sprintf("{host: %q, port: %s, protocol: %s, secret_file: %s}", host, port, protocol, secretFile)
 }
 
-// runProbeOn probes paths with as many tokens each, and returns the results and the exit code.
+// runProbeOn probes paths with this many tokens each, and returns the results and the exit code.
 func runProbeOn(t *testing.T, url, secret string, tokens int, timeout time.Duration, paths ...string) (map[string]probe.Result, int) {
 	t.Helper()
 	return runProbeWith(t, probe.Request{URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200}, secret, tokens, paths...)
@@ -165,8 +166,8 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 	checkNobodyIsLeft(t, server)
 }
 
-// checkNobodyIsLeft gives media a moment to take in that they leave. Participants that only dropped their connections
-// would stay for longer.
+// checkNobodyIsLeft gives media a moment to notice that participants leave. Participants that only dropped their
+// connections would stay for longer.
 func checkNobodyIsLeft(t *testing.T, server calltest.Server) {
 	t.Helper()
 	for deadline := time.Now().Add(enginetest.Patience); ; time.Sleep(10 * time.Millisecond) {
@@ -250,7 +251,7 @@ func TestProbeRefusesAWrongRequest(t *testing.T) {
 	checkFailureLine(t, stdout.Bytes(), "request", "pahts")
 }
 
-// In this process, so that what a probe leaves running can be counted.
+// The probe runs in this process, so that what it leaves running can be counted.
 func TestProbeLeavesNothingBehind(t *testing.T) {
 	udp, tcp := enginetest.FreePort(t), enginetest.FreePort(t)
 	servers, caFile := turnBothWays(t, enginetest.FreePort(t))

@@ -19,12 +19,13 @@ import (
 	"lkhub/engine/internal/probe"
 )
 
-// hubName is known to no resolver; requests lead it to 127.0.0.1.
+// hubName is unknown to every resolver; requests lead it to 127.0.0.1.
 const hubName = "hub.invalid"
 
 func anotherSecret(r *testRelay) { r.secret = "another" }
 
-// startTLS ends TLS with a certificate and sends what comes on to where dial leads, as the edge does. Returns its port.
+// startTLS ends TLS with a certificate and forwards the rest to where dial connects, as the edge does. It returns its
+// port.
 func startTLS(t *testing.T, certificate tls.Certificate, dial func(client net.Conn) (net.Conn, error)) string {
 	t.Helper()
 	return startTLSAt(t, "127.0.0.1:0", certificate, dial)
@@ -58,7 +59,7 @@ func startTLSAt(t *testing.T, at string, certificate tls.Certificate, dial func(
 	return port
 }
 
-// toRelay is the way to a relay, TLS ended.
+// toRelay connects to a relay, without TLS.
 func toRelay(r *testRelay) func(net.Conn) (net.Conn, error) {
 	return func(client net.Conn) (net.Conn, error) { return r.streams.Dial(client.RemoteAddr()) }
 }
@@ -67,8 +68,8 @@ func toPort(port string) func(net.Conn) (net.Conn, error) {
 	return func(net.Conn) (net.Conn, error) { return net.Dial("tcp", "127.0.0.1:"+port) }
 }
 
-// turnBothWays are entries for one relay towards a media port on loopback, over UDP and by the hub's name over TLS, and
-// the authority that makes the latter trusted.
+// turnBothWays returns entries for one relay to a media port on loopback, over UDP and by the hub's name over TLS, and
+// the authority that makes the second one trusted.
 func turnBothWays(t *testing.T, udp string) (servers, caFile string) {
 	t.Helper()
 	authority := certtest.NewAuthority(t, "Hub CA")
@@ -78,14 +79,14 @@ func turnBothWays(t *testing.T, udp string) (servers, caFile string) {
 	return turnServer(t, "127.0.0.1", port, "udp") + ", " + turnServer(t, hubName, tlsPort, "tls"), authority.File(t)
 }
 
-// hubRequest is for a hub that is known by its name to TLS alone.
+// hubRequest is for a hub that only TLS knows by its name.
 func hubRequest(url, caFile string, timeout time.Duration) probe.Request {
 	return probe.Request{
 		URL: url, TimeoutMS: int(timeout.Milliseconds()), MediaMS: 200, CAFile: caFile, Resolve: map[string]string{hubName: "127.0.0.1"},
 	}
 }
 
-// Signalling and TURN by the hub's name and its own authority, neither of which this machine knows.
+// Signalling and TURN have the hub's name and its own authority, and this machine knows neither.
 func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	authority := certtest.NewAuthority(t, "Hub CA")
 	certificate := authority.Issue(t, []string{hubName}, nil)
@@ -146,7 +147,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	caFile := authority.File(t)
-	// Nothing but its time ends these.
+	// Only the end of their time ends these.
 	byTime := map[string]bool{"silent": true, "no TURN behind TLS": true, "a relay elsewhere": true}
 	for _, c := range []struct {
 		name, host, port string
@@ -192,7 +193,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 	}
 }
 
-// Whoever has IPv6 alone, or a client that prefers it: pion itself would not try.
+// For clients that have only IPv6 or prefer it: pion alone would not try IPv6.
 func TestProbeOfTURNOverIPv6(t *testing.T) {
 	conn, err := net.ListenPacket("udp6", "[::1]:0")
 	if err != nil {

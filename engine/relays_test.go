@@ -20,8 +20,8 @@ type testRelay struct {
 	bounds  *relay.Bounds
 }
 
-// startRelay runs a relay on 127.0.0.1, over UDP and over streams, whose only peer is the given address, and returns
-// where it listens. change, if any, has the last word on its configuration.
+// startRelay runs a relay on 127.0.0.1, over UDP and over streams. Its only peer is the given address. It returns the
+// relay and where it listens. change, if any, may change its configuration.
 func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*testRelay)) (*testRelay, string) {
 	t.Helper()
 	allowed := peer.(*net.UDPAddr).AddrPort()

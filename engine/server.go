@@ -16,8 +16,8 @@ import (
 // defaultDrain is how long a stop waits for clients to leave by themselves.
 const defaultDrain = 30 * time.Second
 
-// runServer is what media, relay and edge have in common: the flags, the signals, one failure line on stdout. register
-// adds the flags that a server has of its own.
+// runServer is what media, relay and edge share: flags, signals, and one line on stdout for a failure. register adds
+// the flags of one server.
 func runServer(name, configName string, register func(*flag.FlagSet), args []string, stdin io.Reader, stdout, stderr io.Writer, build func(text string) (process.Engine, error)) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	configPath := flags.String("config", "", "`file` to read: "+configName)

@@ -9,7 +9,7 @@ import (
 	"lkhub/engine/internal/stun"
 )
 
-// A STUN server that is going to answer does so in a fraction of this, lost packets sent anew included.
+// A STUN server that answers does so in a fraction of this time, even if packets are lost and sent again.
 const defaultSTUNTimeout = 3 * time.Second
 
 // runSTUN asks one STUN server for the address that it sees: {"address": "203.0.113.5"}.

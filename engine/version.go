@@ -11,7 +11,7 @@ import (
 // version is the engine's own; a build sets it with -ldflags "-X main.version=…".
 var version = "dev"
 
-// builtIn names the modules whose versions are worth telling.
+// builtIn names the modules whose versions are shown.
 var builtIn = map[string]string{
 	"github.com/livekit/livekit-server":   "livekit",
 	"github.com/pion/turn/v5":             "pion_turn",
@@ -25,7 +25,7 @@ func runVersion(_ []string, _ io.Reader, stdout, _ io.Writer) int {
 	return failure.ExitOK
 }
 
-// versions reads the build info rather than constants: what is told is what was linked.
+// versions reads the build info instead of constants, so that it returns the versions that were linked.
 func versions() map[string]string {
 	found := map[string]string{"engine": version}
 	info, ok := debug.ReadBuildInfo()

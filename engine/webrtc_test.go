@@ -11,8 +11,9 @@ import (
 	"lkhub/engine/internal/failure"
 )
 
-// livekit-server has each peer connection use its MediaEngine as it is, and lets one carry VP8 and H.264 in sections of
-// their own. Upstream's pion/webrtc takes the codecs of the first section for all; the copy that we build with does not.
+// livekit-server makes each peer connection use its MediaEngine unchanged, and lets one connection carry VP8 and H.264
+// in separate sections. Upstream's pion/webrtc takes the codecs of the first section for all; the copy that we build
+// with doesn't.
 func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
 	connect := func(codecs ...webrtc.RTPCodecParameters) *webrtc.PeerConnection {
 		var media webrtc.MediaEngine
@@ -63,7 +64,7 @@ func TestWebRTCTakesTheCodecsOfEachSection(t *testing.T) {
 	}
 }
 
-// It would be on in the configuration, and off in every call.
+// Otherwise it would be on in the configuration, and off in every call.
 func TestMediaRefusesWhatItIsBuiltWithout(t *testing.T) {
 	media := engineCommand("media", "--config", "-", "--control", filepath.Join(t.TempDir(), "c"))
 	media.Stdin = strings.NewReader(enginetest.GoodKeys + "port: " + enginetest.FreePort(t) + "\nbind_addresses: [127.0.0.1]\nrtc: {node_ip: 127.0.0.1, enable_warp: true}\n")

@@ -15,7 +15,8 @@ import (
 	"lkhub/engine/internal/sendcount"
 )
 
-// readMessage returns a message that tests/wire/test_golden.py reads too. A change of one side alone fails here or there.
+// readMessage returns a message that tests/wire/test_golden.py reads too. A change on one side alone fails one of the
+// tests.
 func readMessage(t *testing.T, name string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile("../tests/golden/wire/" + name + ".json")
@@ -29,7 +30,7 @@ func readMessage(t *testing.T, name string) map[string]any {
 	return message
 }
 
-// checkMessage reads a part of a message into value, a pointer, and compares what that becomes in JSON.
+// checkMessage reads a part of a message into value, a pointer, and compares the JSON of value with that part.
 func checkMessage(t *testing.T, part, value any) {
 	t.Helper()
 	text, _ := json.Marshal(part)
@@ -71,7 +72,7 @@ func checkKeys(t *testing.T, name string, status map[string]any) {
 	compareKeys(t, name, readMessage(t, name), status)
 }
 
-// compareKeys looks into objects whose keys are fixed.
+// compareKeys also compares objects whose keys are fixed.
 func compareKeys(t *testing.T, where string, want, got map[string]any) {
 	t.Helper()
 	for key := range got {

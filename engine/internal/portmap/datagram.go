@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// RFC 6886, section 3.1, asks for 250 ms, doubled each time, nine times. A router on the same wire that has not answered
-// after two seconds speaks another language, and that is tried next.
+// RFC 6886, section 3.1, asks for 250 ms, doubled each time, nine times. A router on the same network that has not
+// answered after two seconds speaks another protocol, which is tried next.
 var datagramWaits = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
 
-// ask sends a datagram, again a few times, and returns the answer. A connected socket hears the gateway alone.
+// ask sends a datagram, repeats it a few times, and returns the answer. A connected socket receives only the gateway's.
 func (p endpoints) ask(ctx context.Context, request []byte) ([]byte, error) {
 	conn, err := net.DialUDP("udp4",
 		net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0)),

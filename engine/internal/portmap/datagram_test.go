@@ -13,7 +13,7 @@ import (
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
-// What miniupnpd 2.3.1 was asked and answered for 7882/udp, 12 h.
+// What miniupnpd 2.3.1 received and answered for 7882/udp, 12 h.
 const (
 	pcpRequest = "02010000" + "0000a8c0" + "00000000000000000000ffffc0a84d02" + "000102030405060708090a0b" +
 		"11000000" + "1eca1eca" + "00000000000000000000ffff00000000"
@@ -40,10 +40,10 @@ var (
 	web   = Port{"tcp", 443, "lkhub tls.listen"}
 )
 
-// reply is what a fake router answers to a datagram, nil not at all.
+// reply returns a fake router's answer to a datagram, or nil for no answer.
 type reply func(request []byte) []byte
 
-// startRouter is a router on loopback that speaks PCP or NAT-PMP. heard is how many datagrams came.
+// startRouter is a router on loopback that speaks PCP or NAT-PMP. heard is how many datagrams have arrived.
 func startRouter(t *testing.T, answer reply) (where endpoints, heard func() int) {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -81,7 +81,7 @@ func startRouter(t *testing.T, answer reply) (where endpoints, heard func() int)
 	}
 }
 
-// inTurn answers with one text after the other, the last one again and again; "" is silence.
+// inTurn answers with each text once, then with the last one again and again; "" is no answer.
 func inTurn(texts ...string) reply {
 	next := 0
 	return func([]byte) []byte {

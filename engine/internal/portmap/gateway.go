@@ -21,9 +21,9 @@ type uplink struct {
 	gateway, local netip.Addr
 }
 
-// findGateways lists the gateways of this machine's IPv4 default routes, the one that is used first. No library: those
-// for Go either take the first route of the table (jackpal/gateway) or ask the kernel for the route to some address
-// (libp2p/go-netroute), which a VPN answers instead of the router at home.
+// findGateways lists the gateways of this machine's IPv4 default routes, in the order of their use. Go's libraries
+// can't be used: they take the first route of the table (jackpal/gateway), or ask the kernel for the route to some
+// address (libp2p/go-netroute), so that a VPN answers instead of the home router.
 func findGateways() []netip.Addr {
 	if runtime.GOOS == "darwin" {
 		said, _ := exec.Command("/sbin/route", "-n", "get", "default").Output()
@@ -35,7 +35,7 @@ func findGateways() []netip.Addr {
 
 const rtfGateway = 0x2 // linux/route.h
 
-// readRoutes reads the form of /proc/net/route (net/ipv4/fib_trie.c): the gateways of default routes by metric.
+// readRoutes reads /proc/net/route (net/ipv4/fib_trie.c), and returns the gateways of default routes by metric.
 func readRoutes(table string) []netip.Addr {
 	type route struct {
 		metric  int
@@ -53,7 +53,7 @@ func readRoutes(table string) []netip.Addr {
 		if err != nil || badFlags != nil || badMetric != nil || len(raw) != 4 || flags&rtfGateway == 0 {
 			continue
 		}
-		// The kernel prints the word as this machine stores it.
+		// The kernel prints the word in this machine's byte order.
 		gateway := make([]byte, 4)
 		binary.NativeEndian.PutUint32(gateway, binary.BigEndian.Uint32(raw))
 		routes = append(routes, route{metric, netip.AddrFrom4([4]byte(gateway))})
@@ -83,13 +83,13 @@ func readRouteGet(said string) []netip.Addr {
 	return []netip.Addr{gateway}
 }
 
-// findUplink is the uplink to the first of the gateways.
+// findUplink returns the uplink to the first of the gateways.
 func findUplink(gateways []netip.Addr) (uplink, *Failure) {
 	if len(gateways) == 0 {
 		return uplink{}, &Failure{NoRouter, "this machine has no router: there is no IPv4 default route"}
 	}
 	gateway := gateways[0]
-	// Sends nothing, only asks the kernel which address it would send from.
+	// This sends nothing: it only asks the kernel which address it would send from.
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(gateway, 9)))
 	if err != nil {
 		return uplink{}, &Failure{NoRouter, fmt.Sprintf("this machine does not reach its router at %s: %v", gateway, err)}

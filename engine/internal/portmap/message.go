@@ -1,11 +1,11 @@
-// Package portmap asks the home router to send ports of its own to this machine, by PCP, NAT-PMP or UPnP. It asks the
-// default gateway and nothing else, and remembers nothing: what was granted, and with which nonce, comes with the
-// request.
+// Package portmap asks the home router to send some of its ports to this machine, by PCP, NAT-PMP or UPnP. It sends
+// requests to the default gateway only, and stores nothing: the request contains what was granted before, and with
+// which nonce.
 //
-// UPnP is github.com/huin/goupnp. PCP (RFC 6887) and NAT-PMP (RFC 6886) are code of our own, one fixed message each over
-// one socket: no kept Go library makes PCP requests for a nonce and a port that the caller names (tailscale.com's port
-// mapper keeps its nonces, its two hours and its choice of port to itself, and is for UDP), and
-// github.com/jackpal/go-nat-pmp says in English alone whether a router refused or does not speak NAT-PMP at all.
+// UPnP uses github.com/huin/goupnp. PCP (RFC 6887) and NAT-PMP (RFC 6886) are our own code, with one fixed message each
+// over one socket. No maintained Go library makes PCP requests for a nonce and a port that the caller names:
+// tailscale.com's port mapper chooses its own nonces, lease of two hours and port, and is for UDP.
+// github.com/jackpal/go-nat-pmp says only in English whether a router refused or does not speak NAT-PMP at all.
 package portmap
 
 import (
@@ -17,22 +17,23 @@ import (
 	"strings"
 )
 
-// Version is that of all messages of lkhub (lkhub/wire/message.py).
+// Version is the version of all messages of lkhub (lkhub/wire/message.py).
 const Version = 1
 
-// What a request is for.
+// The actions of a request.
 const (
-	// ActionMap asks for exactly the ports of the request. Those of the record that are no longer among them are given
-	// back. It tries each language that routers speak, the one of the record first.
+	// ActionMap asks for exactly the ports of the request, and gives back the record's ports that are not among them.
+	// It tries each protocol that routers speak, the record's first.
 	ActionMap = "map"
-	// ActionRenew asks for the ports of the record again, also after the router has lost them or this machine has another
-	// address. It asks no other router, and a router that has not moved in its own language alone.
+	// ActionRenew asks for the record's ports again, also after the router has lost them or this machine's address has
+	// changed. It asks only the record's router, and only in the record's protocol unless this machine's address has
+	// changed.
 	ActionRenew = "renew"
 	// ActionUnmap gives the ports of the record back.
 	ActionUnmap = "unmap"
 )
 
-// The languages, as records name them.
+// The protocols, as records name them.
 const (
 	meansPCP    = "pcp"
 	meansNATPMP = "nat-pmp"
@@ -42,24 +43,24 @@ const (
 // Reason is what became of a port, or why a request failed.
 type Reason string
 
-// The reasons. A failure has one of those that are said to be of a whole request.
+// The reasons. A Failure has a reason that is marked "whole request".
 const (
 	Granted   Reason = "granted"    // the router sends the port here
 	GivenBack Reason = "given-back" // the router no longer does
-	TakenBack Reason = "taken-back" // it was granted, and given back since another one was not
-	NotAsked  Reason = "not-asked"  // nothing was sent for it: another one had failed before
+	TakenBack Reason = "taken-back" // it was granted, and given back because another port was not granted
+	NotAsked  Reason = "not-asked"  // nothing was sent for it, because another port had failed
 
-	OtherPort Reason = "other-port" // granted at another port than the one that clients are told; whole request too
+	OtherPort Reason = "other-port" // granted at another port than clients are told; whole request too
 	Refused   Reason = "refused"    // the router understood and said no; whole request too
-	NoAnswer  Reason = "no-answer"  // the router does not speak any of the languages; whole request too
+	NoAnswer  Reason = "no-answer"  // the router speaks none of the protocols; whole request too
 
-	Stopped     Reason = "stopped-answering" // of a whole request: some ports were granted, then the router was silent
-	NotReturned Reason = "kept"              // of a whole request: the router did not take ports back
-	NoRouter    Reason = "no-router"         // of a whole request: there is no IPv4 default route
-	OtherRouter Reason = "other-router"      // of a whole request: the router of the record is not this machine's
+	Stopped     Reason = "stopped-answering" // whole request: some ports were granted, then the router stopped answering
+	NotReturned Reason = "kept"              // whole request: the router did not take ports back
+	NoRouter    Reason = "no-router"         // whole request: there is no IPv4 default route
+	OtherRouter Reason = "other-router"      // whole request: the record's router is not this machine's
 )
 
-// Port is one port to be mapped to the same port outside. Name is what a router that speaks UPnP shows it as.
+// Port is a port to be mapped to the same port outside. Name is what a UPnP router shows for it.
 type Port struct {
 	Protocol string `json:"protocol"` // "udp" or "tcp"
 	Port     uint16 `json:"port"`
@@ -68,17 +69,17 @@ type Port struct {
 
 func (p Port) String() string { return fmt.Sprintf("%d/%s", p.Port, p.Protocol) }
 
-// key is what distinguishes two ports.
+// key has the fields that distinguish two ports.
 func (p Port) key() Port { return Port{Protocol: p.Protocol, Port: p.Port} }
 
-// Recorded is a port that was granted before. Not Own: somebody else had set it up, and it stays.
+// Recorded is a port that was granted before. If Own is false, another program had set it up, and it stays.
 type Recorded struct {
 	Port
 	Own bool `json:"own"`
 }
 
-// Record is what was granted before, by which router, to which address of this machine, in which language. Nonce is 12
-// bytes in hex, by which a router that speaks PCP knows the mappings to be ours; "" in other languages.
+// Record is what was granted before: by which router, to which address of this machine, and in which protocol. Nonce is
+// 12 bytes in hex, by which a PCP router knows that the mappings are ours; it is "" with other protocols.
 type Record struct {
 	Gateway  netip.Addr `json:"gateway"`
 	Local    netip.Addr `json:"local"`
@@ -87,7 +88,7 @@ type Record struct {
 	Mappings []Recorded `json:"mappings"`
 }
 
-// Request is what to ask the router for. Seconds is the lease; Mappings is for ActionMap alone.
+// Request is what to ask of the router. Seconds is the lease. Mappings is for ActionMap only.
 type Request struct {
 	Version  int     `json:"version"`
 	Action   string  `json:"action"`
@@ -96,7 +97,7 @@ type Request struct {
 	Record   *Record `json:"record"`
 }
 
-// Result is what became of one port. Seconds is for how long, nil for ever.
+// Result is the outcome for one port. Seconds is the lease; nil: it does not end.
 type Result struct {
 	Port
 	Reason  Reason  `json:"reason"`
@@ -106,21 +107,21 @@ type Result struct {
 	Own     bool    `json:"own"`
 }
 
-// Failure is why the request as a whole was not fulfilled.
+// Failure is why the request as a whole failed.
 type Failure struct {
 	Code    Reason `json:"code"`
 	Message string `json:"message"`
 }
 
-// Tried is a language that the router did not answer in.
+// Tried is a protocol in which the router did not answer.
 type Tried struct {
 	Means  string `json:"means"`
 	Reason Reason `json:"reason"`
 	Text   string `json:"text"`
 }
 
-// Answer says what became of each port. Where Error is set nothing new is left mapped, unless its code is NotReturned.
-// Outside is the router's own address, 0.0.0.0 where it has none.
+// Answer has the result for each port. If Error is set, nothing new is left mapped, unless its code is NotReturned.
+// Outside is the router's own address, or 0.0.0.0 if it has none.
 type Answer struct {
 	Version  int      `json:"version"`
 	Gateway  string   `json:"gateway"`
@@ -133,7 +134,7 @@ type Answer struct {
 	Error    *Failure `json:"error,omitempty"`
 }
 
-// Parse reads a request, and says everything that is wrong with one that makes no sense.
+// Parse reads a request, and returns everything that is wrong with it.
 func Parse(text string) (Request, error) {
 	var request Request
 	decoder := json.NewDecoder(strings.NewReader(text))

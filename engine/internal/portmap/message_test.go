@@ -32,7 +32,7 @@ func TestEverythingThatIsWrongWithARequestIsSaid(t *testing.T) {
 	}
 }
 
-// TestListsAreNeverNull is for the program that reads them.
+// Programs that read the lists need no case for null.
 func TestListsAreNeverNull(t *testing.T) {
 	for _, answer := range []Answer{
 		fail(Answer{}, &Failure{NoRouter, "x"}), realEndpoints(uplink{}).answer(&upnp{}), realEndpoints(uplink{}).silent(Answer{}, nil),
@@ -44,7 +44,7 @@ func TestListsAreNeverNull(t *testing.T) {
 	}
 }
 
-// TestMessagesAreThoseThatPythonTests: tests/wire/test_portmap.py reads the same file.
+// tests/wire/test_portmap.py reads the same file.
 func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 	text, err := os.ReadFile("../../../tests/golden/wire/portmap.json")
 	if err != nil {
@@ -70,7 +70,7 @@ func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 	}
 }
 
-// checkSame compares what a value becomes in JSON with a text, but for the order of keys.
+// checkSame compares a value's JSON with a text, apart from the order of keys.
 func checkSame(t *testing.T, want json.RawMessage, value any) {
 	t.Helper()
 	text, _ := json.Marshal(value)

@@ -66,7 +66,7 @@ func (p *pcp) release(ctx context.Context, port Port) error {
 	return err
 }
 
-// packPCP is a MAP request to the same port outside.
+// packPCP makes a MAP request for the same port outside.
 func packPCP(client netip.Addr, nonce []byte, port Port, seconds uint32) []byte {
 	outside := port.Port
 	if seconds == 0 {
@@ -84,10 +84,10 @@ func packPCP(client netip.Addr, nonce []byte, port Port, seconds uint32) []byte 
 	return append(packet, anywhere[:]...)
 }
 
-// unpackPCP is the mapping in an answer.
+// unpackPCP returns the mapping of an answer.
 func unpackPCP(answer, nonce []byte, port Port) (grant, error) {
 	if len(answer) < 4 || answer[0] != pcpVersion {
-		// A server of NAT-PMP alone answers in its own version 0 (section 9).
+		// A server that speaks only NAT-PMP answers with its own version 0 (section 9).
 		return grant{}, noAnswer("it does not speak PCP")
 	}
 	if result := answer[3]; result != 0 {
@@ -109,7 +109,7 @@ func unpackPCP(answer, nonce []byte, port Port) (grant, error) {
 	return grant{binary.BigEndian.Uint16(body[18:]), outside, &seconds, true}, nil
 }
 
-// describe is what a result code says, where the RFC knows it.
+// describe returns the meaning of a result code that the RFC knows.
 func describe[N byte | uint16](known, language string, code N) string {
 	if known != "" {
 		return known

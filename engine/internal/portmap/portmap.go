@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Do asks this machine's router for what the request says.
+// Do asks this machine's router for what the request names.
 func Do(ctx context.Context, request Request) Answer {
 	return asker{findGateways, realEndpoints}.do(ctx, request)
 }
 
-// asker knows where routers are and how they are asked.
+// asker knows where routers are and how to reach them.
 type asker struct {
 	gateways  func() []netip.Addr
 	endpoints func(uplink) endpoints
@@ -39,7 +39,7 @@ func (a asker) do(ctx context.Context, request Request) Answer {
 	endpoints := a.endpoints(uplink)
 	if record != nil && record.Gateway == uplink.gateway && record.Local == uplink.local {
 		answer := endpoints.mapAgain(ctx, *record, wanted, request.Seconds)
-		// Another router at this address may speak another language.
+		// Another router at this address may speak another protocol.
 		if request.Action == ActionRenew || answer.Error == nil || answer.Error.Code != NoAnswer {
 			return answer
 		}
@@ -47,7 +47,7 @@ func (a asker) do(ctx context.Context, request Request) Answer {
 	return endpoints.mapFirst(ctx, wanted, request.Seconds)
 }
 
-// mapFirst asks in each language until the router answers.
+// mapFirst asks in each protocol until the router answers.
 func (p endpoints) mapFirst(ctx context.Context, wanted []Port, seconds uint32) Answer {
 	var tried []Tried
 	for _, router := range p.routers() {
@@ -60,7 +60,7 @@ func (p endpoints) mapFirst(ctx context.Context, wanted []Port, seconds uint32) 
 	return p.silent(Answer{Mappings: unasked(wanted)}, tried)
 }
 
-// mapAgain asks for these ports in the language of the record, in place of its own.
+// mapAgain asks for these ports in the record's protocol; they replace the record's ports.
 func (p endpoints) mapAgain(ctx context.Context, record Record, wanted []Port, seconds uint32) Answer {
 	answer := p.mapAll(ctx, p.open(record), wanted, seconds, record.Mappings)
 	if answer.Error != nil {
@@ -77,7 +77,7 @@ func (p endpoints) mapAgain(ctx context.Context, record Record, wanted []Port, s
 	return answer
 }
 
-// mapAll asks a router for each port in turn, and gives all back where one is not granted. Those of before stay.
+// mapAll asks a router for each port in turn, and gives all new ports back if one is not granted. Earlier ports stay.
 func (p endpoints) mapAll(ctx context.Context, router router, wanted []Port, seconds uint32, before []Recorded) Answer {
 	answer := p.answer(router)
 	answer.Mappings = unasked(wanted)
@@ -113,7 +113,7 @@ func (p endpoints) mapAll(ctx context.Context, router router, wanted []Port, sec
 	return answer
 }
 
-// takeBack gives back what was not there before. What the router keeps ends with its lease.
+// takeBack gives back ports that were not mapped before. A port that the router keeps ends with its lease.
 func (p endpoints) takeBack(ctx context.Context, router router, made []Result, before []Recorded) {
 	for i := range made {
 		result := &made[i]
@@ -127,8 +127,8 @@ func (p endpoints) takeBack(ctx context.Context, router router, made []Result, b
 	}
 }
 
-// unmap gives back the ports of a record, to the router that it names. That need not be the one that is used first, but
-// has to be a gateway of this machine.
+// unmap gives the ports of a record back to the router that the record names. That router must be a gateway of this
+// machine, but need not be the first.
 func (a asker) unmap(ctx context.Context, record Record) Answer {
 	endpoints := a.endpoints(uplink{record.Gateway, record.Local})
 	gateways := a.gateways()
@@ -168,7 +168,7 @@ func (p endpoints) giveBack(ctx context.Context, record Record) Answer {
 	return p.kept(answer)
 }
 
-// kept fails an answer in which a port was not given back.
+// kept makes an answer a failure if a port was not given back.
 func (p endpoints) kept(answer Answer) Answer {
 	var kept []string
 	for _, result := range answer.Mappings {
@@ -193,7 +193,7 @@ func (p endpoints) silent(answer Answer, tried []Tried) Answer {
 		"the router at %s does not take requests for port mappings (%s)", p.gateway, strings.Join(said, "; "))})
 }
 
-// answer is one without ports.
+// answer is an answer without ports.
 func (p endpoints) answer(router router) Answer {
 	return Answer{
 		Version: Version, Gateway: p.gateway.String(), Local: p.local.String(), Means: router.means(),

@@ -15,7 +15,7 @@ import (
 
 const lease = 12 * 3600
 
-// pcpRouter is what a router that speaks PCP has granted: protocol number and port, and the nonce that knows it.
+// pcpRouter has what a PCP router has granted: the nonce of each mapping, by protocol number and port.
 type pcpRouter struct {
 	lock    sync.Mutex
 	table   map[string]string
@@ -67,7 +67,7 @@ func (r *pcpRouter) ports() string {
 	return strings.Join(slices.Sorted(maps.Keys(r.table)), " ")
 }
 
-// start gives the router to an asker whose only gateway is loopback.
+// start returns an asker whose only gateway is this router on loopback.
 func (r *pcpRouter) start(t *testing.T) asker {
 	t.Helper()
 	where, _ := startRouter(t, r.answer)
@@ -88,7 +88,7 @@ func mapping(ports ...Port) Request {
 	return Request{Version: Version, Action: ActionMap, Seconds: lease, Mappings: ports}
 }
 
-// again is the request that follows an answer, which granted everything.
+// again is the request that follows an answer in which everything was granted.
 func again(action string, answer Answer) Request {
 	record := Record{
 		Gateway: netip.MustParseAddr(answer.Gateway), Local: netip.MustParseAddr(answer.Local),
@@ -100,7 +100,7 @@ func again(action string, answer Answer) Request {
 	return Request{Version: Version, Action: action, Seconds: lease, Record: &record}
 }
 
-// must runs a request that is granted.
+// must runs a request that must be granted.
 func (a asker) must(t *testing.T, request Request) Answer {
 	t.Helper()
 	answer := a.do(context.Background(), request)
@@ -110,7 +110,7 @@ func (a asker) must(t *testing.T, request Request) Answer {
 	return answer
 }
 
-// fails runs a request that is not granted, and checks why.
+// fails runs a request that must not be granted, and checks the reason.
 func (a asker) fails(t *testing.T, request Request, code Reason, text string) Answer {
 	t.Helper()
 	answer := a.do(context.Background(), request)
@@ -241,7 +241,7 @@ func TestRenewalAsksInTheLanguageOfTheRecordAlone(t *testing.T) {
 	if igd.verbs() != heard || len(answer.Tried) != 1 {
 		t.Error(igd.verbs(), answer.Tried)
 	}
-	// The command asks on: another router at this address may speak another language.
+	// ActionMap goes on: another router at this address may speak another protocol.
 	record.Action, record.Mappings = ActionMap, []Port{media}
 	if answer := asker.must(t, record); answer.Means != "upnp" {
 		t.Error(answer)
@@ -281,7 +281,7 @@ func TestAnotherRouterIsNeverAsked(t *testing.T) {
 	}
 }
 
-// TestSecondGatewayGetsItsPortsBack is for a machine of several networks: what is used first may have changed.
+// On a machine with several networks, the gateway that is used first may have changed.
 func TestSecondGatewayGetsItsPortsBack(t *testing.T) {
 	router := newPCPRouter()
 	asker := router.start(t)

@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// router is a router, in one of the languages that routers speak. Its errors are refusals.
+// router is a router, spoken to in one protocol. Its errors are refusals.
 type router interface {
 	means() string
 	nonce() string
-	// request asks for the port outside that has the same number.
+	// request asks for the outside port with the same number.
 	request(ctx context.Context, port Port, seconds uint32) (grant, error)
 	release(ctx context.Context, port Port) error
 }
 
-// grant is what a router gave. seconds is for how long, nil for ever; not own: somebody else had set it up.
+// grant is what a router gave. seconds is the lease; nil: it does not end. If own is false, another program had set it
+// up.
 type grant struct {
 	port    uint16
 	address netip.Addr
@@ -24,8 +25,8 @@ type grant struct {
 	own     bool
 }
 
-// refusal is the error of a router: Refused, or NoAnswer where it does not speak the language. Its text goes on after
-// "the router refused: ".
+// refusal is a router's error: Refused, or NoAnswer if the router does not speak the protocol. Its text follows "the
+// router refused: ".
 type refusal struct {
 	reason Reason
 	text   string
@@ -41,7 +42,7 @@ func isSilence(err error) bool {
 	return errors.As(err, &known) && known.reason == NoAnswer
 }
 
-// endpoints is where a router is asked: ports and waits are fixed, but in tests.
+// endpoints is where a router is reached. Only tests use other ports and waits.
 type endpoints struct {
 	uplink
 	port     uint16          // of PCP and NAT-PMP
@@ -49,7 +50,7 @@ type endpoints struct {
 	searches []search        // for UPnP, one after the other
 }
 
-// search is where UPnP is searched for, and how long an answer is waited for before the next search.
+// search is where to search for UPnP, and how long to wait for an answer before the next search.
 type search struct {
 	target netip.AddrPort
 	wait   time.Duration
@@ -60,8 +61,8 @@ func realEndpoints(uplink uplink) endpoints {
 		uplink: uplink,
 		port:   5351,
 		waits:  datagramWaits,
-		// The gateway alone first, as UPnP Device Architecture 1.1 has it: the network is left in peace by most renewals.
-		// Searches get lost, so the network is asked twice.
+		// The first search goes to the gateway alone, as UPnP Device Architecture 1.1 allows, so that most renewals
+		// cause no traffic to others. Searches get lost, so the network is asked twice.
 		searches: []search{
 			{netip.AddrPortFrom(uplink.gateway, multicast.Port()), unicastWait},
 			{multicast, multicastWait},
@@ -70,12 +71,12 @@ func realEndpoints(uplink uplink) endpoints {
 	}
 }
 
-// routers lists the languages, the one that says most first.
+// routers lists the router with each protocol, the most informative protocol first.
 func (p endpoints) routers() []router {
 	return []router{&pcp{endpoints: p, secret: newNonce()}, &natpmp{endpoints: p}, &upnp{endpoints: p}}
 }
 
-// open is the router of a record, in the language that it was asked in.
+// open returns the router of a record, with the record's protocol.
 func (p endpoints) open(record Record) router {
 	switch record.Means {
 	case meansPCP:

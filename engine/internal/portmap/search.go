@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// A device may take this long to answer (UPnP Device Architecture 1.1, section 1.3.2): one second where it alone is
-	// asked, MX where all are.
+	// A device may take this long to answer (UPnP Device Architecture 1.1, section 1.3.2): one second if it is asked
+	// alone, MX if all devices are asked.
 	unicastWait   = time.Second
 	multicastWait = 2 * time.Second
 
 	httpWait = 5 * time.Second
 
-	// A description has some kilobytes; an answer less.
+	// A description has some kilobytes, and other answers have less.
 	maxAnswer = 1 << 20
 
-	// A router of version 2 answers to a search for version 1 too.
+	// A router of version 2 also answers a search for version 1.
 	routerDevice = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"
 )
 
 var multicast = netip.MustParseAddrPort("239.255.255.250:1900")
 
-// search is the URL of the gateway's description. Another device that says it is a router is not listened to. Not
-// goupnp's search: that one always takes the whole wait, and asks by every interface.
+// search returns the URL of the gateway's description, and ignores other devices that claim to be routers. goupnp's
+// search can't be used: it always waits for the whole time, and asks on every interface.
 func (p endpoints) search(ctx context.Context) (*url.URL, error) {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0)))
 	if err != nil {
@@ -77,8 +77,7 @@ func (p endpoints) hear(conn net.Conn) (*url.URL, error) {
 	}
 }
 
-// httpClient reaches the gateway and nothing else, whatever a description, a redirection or a proxy of the environment
-// says.
+// httpClient reaches only the gateway, whatever a description, a redirection or a proxy of the environment says.
 func (p endpoints) httpClient() *http.Client {
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(p.local, 0))}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -94,7 +93,7 @@ func (p endpoints) httpClient() *http.Client {
 	}
 }
 
-// bounded ends an answer that is too long for what it is.
+// bounded ends an answer that is too long.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {

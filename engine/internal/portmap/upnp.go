@@ -34,8 +34,8 @@ type connection interface {
 
 type upnp struct {
 	endpoints
-	service connection // nil before it was searched for
-	address netip.Addr // the router's own; not valid before it was asked
+	service connection // nil before the search
+	address netip.Addr // the router's own; not valid before the router was asked
 }
 
 // entry is a mapping that the router has.
@@ -65,7 +65,7 @@ func (u *upnp) request(ctx context.Context, port Port, seconds uint32) (grant, e
 		return u.granted(ctx, port, lease, false)
 	}
 	if there != nil && there.client != u.local.String() {
-		// Ours, from before this machine got another address.
+		// The mapping is ours, from before this machine's address changed.
 		if err := u.remove(ctx, port); err != nil {
 			return grant{}, err
 		}
@@ -100,13 +100,13 @@ func (u *upnp) granted(ctx context.Context, port Port, lease *uint32, own bool) 
 			return grant{}, refused(explain(err))
 		}
 		if u.address, err = netip.ParseAddr(strings.TrimSpace(said)); err != nil || !u.address.Is4() {
-			u.address = netip.IPv4Unspecified() // none yet: it is not connected
+			u.address = netip.IPv4Unspecified() // none: it is not connected yet
 		}
 	}
 	return grant{port.Port, u.address, lease, own}, nil
 }
 
-// find is the mapping that the router has for this outside port, nil where it has none.
+// find returns the router's mapping for this outside port, or nil.
 func (u *upnp) find(ctx context.Context, port Port) (*entry, error) {
 	if u.service == nil {
 		service, err := u.open(ctx)
@@ -140,7 +140,7 @@ func (u *upnp) remove(ctx context.Context, port Port) error {
 	return nil
 }
 
-// open searches the router and reads its description.
+// open searches for the router and reads its description.
 func (u *upnp) open(ctx context.Context) (connection, error) {
 	location, err := u.search(ctx)
 	if err != nil {
@@ -153,7 +153,7 @@ func (u *upnp) open(ctx context.Context) (connection, error) {
 		return nil, noAnswer(explain(err))
 	}
 	for _, service := range listServices(root, location) {
-		// What a device says of itself must not send us anywhere else.
+		// A device's description must not lead to any other machine.
 		if service.GetServiceClient().Service.ControlURL.URL.Hostname() == u.gateway.String() {
 			service.GetServiceClient().SOAPClient.HTTPClient = *client
 			return service, nil
@@ -162,9 +162,9 @@ func (u *upnp) open(ctx context.Context) (connection, error) {
 	return nil, noAnswer("it speaks UPnP and offers no port mapping")
 }
 
-// listServices lists what maps ports, the latest version first.
+// listServices lists the services that map ports, the latest version first.
 func listServices(root *goupnp.RootDevice, location *url.URL) []connection {
-	// Each function's only error is that there is none.
+	// The only error of each function is that there is no such service.
 	two, _ := internetgateway2.NewWANIPConnection2ClientsFromRootDevice(root, location)
 	one, _ := internetgateway2.NewWANIPConnection1ClientsFromRootDevice(root, location)
 	dialled, _ := internetgateway2.NewWANPPPConnection1ClientsFromRootDevice(root, location)
@@ -179,7 +179,7 @@ func asConnections[C connection](clients []C) []connection {
 	return found
 }
 
-// codeOf is the UPnP error code of a router that understood and refused, 0 of any other error.
+// codeOf is the UPnP error code of a router that understood and refused, or 0 for any other error.
 func codeOf(err error) int {
 	var fault *soap.SOAPFaultError
 	if errors.As(err, &fault) {

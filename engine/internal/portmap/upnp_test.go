@@ -127,7 +127,7 @@ func (r *igd) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	fmt.Fprintf(w, `<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>%s</s:Body></s:Envelope>`, out)
 }
 
-// readArguments are the elements of an action that hold text.
+// readArguments returns the elements of an action that contain text.
 func readArguments(body io.Reader) map[string]string {
 	found := map[string]string{}
 	name := ""
@@ -278,7 +278,7 @@ func TestSearchFromAnAddressThatIsNotOursIsTold(t *testing.T) {
 	expect(t, err, NoAnswer, "no search on the network")
 }
 
-// TestNothingButTheGatewayIsAsked names another server in every place that a device can name one.
+// The answers name another server in every place where a device can name one.
 func TestNothingButTheGatewayIsAsked(t *testing.T) {
 	var lock sync.Mutex
 	var asked []string
