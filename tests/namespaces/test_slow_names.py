@@ -22,7 +22,7 @@ DOMAIN = "rtc.example.com"
 
 # Answers every question for an IPv4 address with 1.2.3.4, as late as the file says; a line for each question.
 _SERVER = """
-from lkhub.wire.control import ApplyRequest, StatusRequest
+import socket, sys, threading
 server = socket.socket(type=socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
 def answer(asked, sender):

@@ -3,15 +3,18 @@
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from lkhub.findings.catalogue.files import certificate_incomplete
 from lkhub.findings.fault import SpecError
 from lkhub.host.ca import parse_root
 from lkhub.hub.status import HubStatus
 from lkhub.state.applied import load_applied, write_applied
+from lkhub.state.contents import list_findings
 from lkhub.state.describe import describe_applied
 from lkhub.wire.control import ProcessReport
 from tests.certificates import Made, make
@@ -135,3 +138,13 @@ def test_choices_are_kept_with_what_is_in_force_and_a_new_root_is_not(run: Run) 
     left = ProcessReport("media", 1, "running", 1.0)
     status = HubStatus(applied, None, (left,), None)
     assert [finding for finding in status.find() if finding.code in ("address-chosen", "address-passed-over")] == kept
+
+
+def test_what_is_said_of_certificate_files_is_not_kept(run: Run) -> None:
+    """The edge takes files that replace them, and the plan stays as it is."""
+    hub = run(LAN)
+    about_files = [certificate_incomplete("no chain").about(subject) for subject in ("tls.cert", "tls.key")]
+    plan = replace(hub.plan, findings=(*hub.plan.findings, *about_files))
+    kept = list_findings(describe_applied(plan, hub.spec, hub.interfaces, 1.0))
+    assert "certificate-incomplete" not in [finding.code for finding in kept]
+    assert "address-chosen" in [finding.code for finding in kept]
