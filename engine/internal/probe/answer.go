@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// answer is what something said over HTTP where LiveKit should be: fit to be repeated.
+// answer is an HTTP answer from where LiveKit should be. Its texts may be shown to users.
 type answer struct {
 	asked  *url.URL
 	status int
@@ -57,11 +57,11 @@ func (a answer) quoted() string {
 	return ": " + a.body
 }
 
-// where is what was asked for, without the query, which holds the token.
+// where is the URL that was asked for, without its query, which has the token.
 func (a answer) where() string { return a.asked.Scheme + "://" + a.asked.Host + a.asked.Path }
 
-// judge tells a LiveKit server that refuses the token from a hub that refuses the way, and from something else. stage
-// is where it counts if it is not the token's fault.
+// judge tells apart a LiveKit server that refuses the token, a hub that refuses the request, and anything else. stage
+// is the stage that failed if the token is not the reason.
 func (a answer) judge(stage Stage) *fault {
 	f := func(reason Reason, format string, args ...any) *fault {
 		return failed(stage, reason, format, args...).with("status", strconv.Itoa(a.status))
@@ -120,7 +120,7 @@ func (a answer) judgeRedirect(f func(Reason, string, ...any) *fault) *fault {
 	if err != nil {
 		return f(Redirect, "%s redirects to nowhere (HTTP %d): %s", a.where(), a.status, redact(text, nil))
 	}
-	location.RawQuery, location.Fragment, location.User = "", "", nil // repeats what was asked for, token and all
+	location.RawQuery, location.Fragment, location.User = "", "", nil // the query repeats what was asked for, with the token
 	to := redact(location.String(), nil)
 	if location.Hostname() == a.asked.Hostname() && secure(location) && !secure(a.asked) {
 		return f(ToTLS, "%s wants TLS: it redirects to %s", a.where(), to).with("location", to)
@@ -128,8 +128,8 @@ func (a answer) judgeRedirect(f func(Reason, string, ...any) *fault) *fault {
 	return f(Redirect, "%s redirects to %s", a.where(), to).with("location", to).with("to_host", location.Hostname())
 }
 
-// livekitRefusal knows LiveKit's own words (pkg/service/auth.go, rtcservice.go and errors.go, pkg/rtc/errors.go), and those of the JWT
-// library (golang-jwt/jwt/v5, errors.go; go-jose/jwt, errors.go, before 1.9).
+// livekitRefusal knows LiveKit's texts (pkg/service/auth.go, rtcservice.go and errors.go, pkg/rtc/errors.go), and those
+// of the JWT library (golang-jwt/jwt/v5, errors.go; go-jose/jwt, errors.go, before 1.9).
 func livekitRefusal(status int, body string) (reason Reason, evidence map[string]string, known bool) {
 	if status < http.StatusBadRequest {
 		return "", nil, false
@@ -152,7 +152,7 @@ var livekitRefusals = []struct {
 	reason Reason
 }{
 	{regexp.MustCompile(`^invalid API key(?:: ?(\S*)|$)`), UnknownKey},
-	// Until 1.13.5 "invalid token: TOKEN, error: WHY", since then "invalid authorization token: WHY".
+	// Up to 1.13.5 the text is "invalid token: TOKEN, error: WHY", since then "invalid authorization token: WHY".
 	{regexp.MustCompile(invalidToken + `(signature is invalid|error in cryptographic primitive)`), BadSignature},
 	{regexp.MustCompile(invalidToken + `(token is expired|exp\))`), TokenExpired},
 	{regexp.MustCompile(invalidToken + `(not valid yet|used before issued|nbf\))`), TokenTooEarly},

@@ -13,49 +13,50 @@ import (
 )
 
 const (
-	// ICE gives up 5 s after it began: a path that works connects in less than one, and a person waits for the answer.
+	// ICE gives up after 5 s: a path that works connects in less than one second, and a person waits for the answer.
 	iceDisconnected = 3 * time.Second
 	iceFailed       = 2 * time.Second
-	// checksPerPair fills these seconds, at pion's five a second; its default stops after 1.6 s.
+	// checksPerPair is enough for these seconds at pion's five checks a second; its default stops after 1.6 s.
 	checksPerPair = 25
-	// keepalive refreshes the round trip time while media flows: the first check's is that of a busy moment.
+	// keepalive updates the round trip time while media flows: the time of the first check is that of a busy moment.
 	keepalive = 100 * time.Millisecond
-	// dtlsRetransmission is LiveKit's own: the first flight is often sent before the other side listens.
+	// dtlsRetransmission is LiveKit's value: the first flight is often sent before the other side listens.
 	dtlsRetransmission = 100 * time.Millisecond
-	// unasked is enough for an answer from where clients are told to be sent, over a satellite too. LiveKit's own checks
-	// go on for 1.4 s.
+	// unasked is long enough for an answer from an address that clients are told, even over a satellite. LiveKit's own
+	// checks go on for 1.4 s.
 	unasked = 800 * time.Millisecond
-	// untold is eight checks: on a line that loses a fifth each way, one answer in 3,000 times comes later.
+	// untold is as long as eight checks: on a line that loses a fifth in each direction, one answer in 3,000 comes
+	// later.
 	untold = 1600 * time.Millisecond
 )
 
 // call is one path's publisher and subscriber.
 type call struct {
 	route  route
-	way    way
-	turn   *turnWay // of routes that need a TURN server
+	access access
+	turn   *turnAccess // of routes that need a TURN server
 	tokens []string
 	media  time.Duration
 	result *Result
 
-	participants []*participant.Participant // publisher first
+	participants []*participant.Participant // the publisher first
 	sound        *stream
 	picture      *stream
-	shows        bool // the picture too
+	shows        bool // the picture is sent too
 	sending      sync.WaitGroup
 	stopSending  context.CancelFunc
-	shortest     time.Duration // of the publisher's round trips; 0: none was measured
+	shortest     time.Duration // the publisher's shortest round trip; 0: none was measured
 }
 
-// run takes all stages and returns why it stopped, or nil when media was heard.
+// run goes through all stages. It returns why it stopped, or nil if media was heard.
 func (c *call) run(ctx context.Context, target *url.URL) *fault {
 	dialed := time.Now()
-	server, f := preflight(ctx, target, c.way, c.tokens)
+	server, f := preflight(ctx, target, c.access, c.tokens)
 	if f != nil {
 		return f
 	}
 	if c.route.needsServer {
-		c.turn = &turnWay{ctx: ctx, way: c.way}
+		c.turn = &turnAccess{ctx: ctx, access: c.access}
 		defer func() { c.turn.judge(c.result) }()
 	}
 	if f := c.join(ctx, server); f != nil {
@@ -73,8 +74,8 @@ func (c *call) run(ctx context.Context, target *url.URL) *fault {
 	return c.hear(ctx)
 }
 
-// preflight takes the stages dns to token.
-func preflight(ctx context.Context, target *url.URL, w way, tokens []string) (*server, *fault) {
+// preflight goes through the stages dns to token.
+func preflight(ctx context.Context, target *url.URL, w access, tokens []string) (*server, *fault) {
 	server, conn, f := reach(ctx, target, w)
 	if f != nil {
 		return nil, f
@@ -118,7 +119,7 @@ func (c *call) connect(ctx context.Context) *fault {
 	return nil
 }
 
-// await waits for a transport, and no longer than there is hope.
+// await waits for a transport to connect, and stops when that is no longer possible.
 func (c *call) await(ctx context.Context, p *participant.Participant, t *participant.Transport) *fault {
 	described, offered, gathered := t.Described(), t.Offered(), t.Gathered()
 	for {
@@ -151,7 +152,7 @@ func (c *call) await(ctx context.Context, p *participant.Participant, t *partici
 	}
 }
 
-// send begins to send; leave ends it.
+// send starts sending; leave ends it.
 func (c *call) send(ctx context.Context) {
 	ctx, c.stopSending = context.WithCancel(ctx)
 	c.sending.Go(func() { c.sound.sendSound(ctx) })

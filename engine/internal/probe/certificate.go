@@ -17,12 +17,12 @@ import (
 )
 
 // handshake speaks TLS to a host over a connection, which it doesn't close on an error.
-func (w way) handshake(ctx context.Context, conn net.Conn, host string, protocols ...string) (*tls.Conn, error) {
+func (w access) handshake(ctx context.Context, conn net.Conn, host string, protocols ...string) (*tls.Conn, error) {
 	encrypted := tls.Client(conn, w.tlsConfig(host, protocols...))
 	return encrypted, encrypted.HandshakeContext(ctx)
 }
 
-func (w way) tlsConfig(host string, protocols ...string) *tls.Config {
+func (w access) tlsConfig(host string, protocols ...string) *tls.Config {
 	return &tls.Config{ServerName: host, RootCAs: w.roots, NextProtos: protocols}
 }
 
@@ -52,7 +52,7 @@ func explainTLS(address string, err error, host string, now time.Time) *fault {
 	}
 }
 
-// explainCertificate says what is wrong with a presented chain, which has a certificate at least.
+// explainCertificate says what is wrong with a presented chain, which has at least one certificate.
 func explainCertificate(err error, chain []*x509.Certificate, host string, now time.Time) *fault {
 	var invalid x509.CertificateInvalidError
 	var unknown x509.UnknownAuthorityError
@@ -83,8 +83,8 @@ func explainDates(certificate *x509.Certificate, now time.Time) *fault {
 
 func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-// explainIssuer tells an unknown authority from a chain with a gap. A certificate that says where its issuer's can be
-// fetched has an issuer between itself and the root, and clients don't fetch it.
+// explainIssuer tells an unknown authority from a chain with a gap. If a certificate says where its issuer's
+// certificate can be fetched, there is an issuer between it and the root, and clients don't fetch that certificate.
 func explainIssuer(chain []*x509.Certificate, now time.Time) *fault {
 	for _, certificate := range chain {
 		if now.Before(certificate.NotBefore) || now.After(certificate.NotAfter) {
@@ -103,7 +103,7 @@ func explainIssuer(chain []*x509.Certificate, now time.Time) *fault {
 	}
 }
 
-// lastOf follows a presented chain from its leaf as far as it goes, in whatever order it came.
+// lastOf follows a presented chain from its leaf as far as it goes, in whatever order the certificates came.
 func lastOf(chain []*x509.Certificate) *x509.Certificate {
 	last := chain[0]
 	for range chain {
@@ -129,7 +129,8 @@ func namesOf(certificate *x509.Certificate) string {
 	return list(names)
 }
 
-// nameOf is what people call an authority: some keep what tells their roots apart out of the common name.
+// nameOf is what people call an authority. Some authorities do not put what tells their roots apart into the common
+// name.
 func nameOf(name pkix.Name) string {
 	parts := []string{}
 	for _, part := range append([]string{name.CommonName}, append(name.OrganizationalUnit, name.Organization...)...) {

@@ -12,7 +12,7 @@ import (
 	"lkhub/engine/internal/certtest"
 )
 
-// Each is said as Go's own verification finds it in a handshake.
+// Each case is what Go's own verification finds in a handshake.
 func TestExplainTLS(t *testing.T) {
 	root := certtest.NewAuthority(t, "Trusted Root")
 	issuer, stranger := root.Authority(t, "Issuer"), certtest.NewAuthority(t, "Hub CA")
@@ -20,7 +20,7 @@ func TestExplainTLS(t *testing.T) {
 	tomorrow := func(c *x509.Certificate) {
 		c.NotBefore, c.NotAfter = time.Now().Add(24*time.Hour), time.Now().Add(48*time.Hour)
 	}
-	trusted := way{roots: x509.NewCertPool()}
+	trusted := access{roots: x509.NewCertPool()}
 	trusted.roots.AddCert(root.Certificate)
 	for _, c := range []struct {
 		name    string
@@ -53,7 +53,7 @@ func TestExplainTLS(t *testing.T) {
 }
 
 func TestExplainTLSWithoutACertificate(t *testing.T) {
-	trusted := way{}
+	trusted := access{}
 	refusing := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }}
 	got := explainTLS("server", shakeHands(t, trusted, turnHost, refusing), turnHost, time.Now())
 	if got.reason != TLSAlert || !strings.HasPrefix(got.detail, "server refused the TLS handshake: ") {
@@ -94,7 +94,7 @@ func TestASelfSignedCertificateIsCalledSo(t *testing.T) {
 }
 
 // shakeHands is a handshake of a client with a server.
-func shakeHands(t *testing.T, w way, host string, config *tls.Config) error {
+func shakeHands(t *testing.T, w access, host string, config *tls.Config) error {
 	t.Helper()
 	client, server := connection(t)
 	go func() { _ = tls.Server(server, config).Handshake() }()

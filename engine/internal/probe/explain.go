@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// maxQuoted bounds what is repeated of a server's words; a proxy's error page has kilobytes.
+	// maxQuoted limits how much of a server's text is repeated: a proxy's error page has kilobytes.
 	maxQuoted = 200
-	// maxListed bounds a list of candidates: a machine with containers has dozens.
+	// maxListed limits a list of candidates: a machine with containers has dozens.
 	maxListed = 3
 )
 
 var looksLikeToken = regexp.MustCompile(`eyJ[\w-]*\.[\w-]+\.?[\w-]*`)
 
-// redact makes a server's words fit to be repeated: without tokens (LiveKit 1.13.5 echoes the whole token), on one
-// line and short.
+// redact makes a server's text safe to show: without tokens (LiveKit 1.13.5 repeats the whole token), on one line, and
+// short.
 func redact(text string, tokens []string) string {
 	for _, token := range tokens {
 		text = strings.ReplaceAll(text, token, "(token)")
@@ -43,7 +43,7 @@ func redact(text string, tokens []string) string {
 }
 
 // explainPaths says why a transport has not connected, by how far it came.
-func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
+func explainPaths(r route, t *participant.Transport, turn *turnAccess) *fault {
 	paths := t.Paths()
 	local, remote := localEnds(paths), remoteEnds(paths.Remote)
 	unreached, waiting := turn.faults()
@@ -83,7 +83,7 @@ func explainPaths(r route, t *participant.Transport, turn *turnWay) *fault {
 	}
 }
 
-// turnRefusal tells a TURN server that says no from one that says nothing.
+// turnRefusal tells a TURN server that refuses from one that does not answer.
 func turnRefusal(paths participant.Paths) Reason {
 	switch {
 	case paths.Refusal == stun.CodeBadRequest || paths.Refusal == stun.CodeUnauthorized:
@@ -97,9 +97,9 @@ func turnRefusal(paths participant.Paths) Reason {
 	}
 }
 
-// explainUntold says where media came from if that is an address that the server doesn't tell clients: it sent checks
-// to here by itself, and nothing dropped them. What it does tell was asked first (participant.Route.Unasked). A port
-// that is another one proves nothing, as it is not waited for.
+// explainUntold says where media came from, if the server does not tell clients that address. Then the server sent
+// checks to this machine by itself, and nothing dropped them. The told addresses were tried first
+// (participant.Route.Unasked). Another port of a told address proves nothing, since the probe does not wait for it.
 func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) (detail, untold string) {
 	address, err := netip.ParseAddr(used.Address)
 	if err != nil || paths.Offers(address) {
@@ -110,7 +110,7 @@ func explainUntold(used *webrtc.ICECandidate, paths participant.Paths) (detail, 
 		"behind a NAT none would have come", untold, list(remoteEnds(paths.Remote))), untold
 }
 
-// explainOpened says that the way to where clients are told to send was opened by the server alone.
+// explainOpened says that only the server's own packets opened a firewall between this machine and the told addresses.
 func explainOpened(t *participant.Transport) *fault {
 	pair, _ := t.Pair()
 	if pair == nil || !t.ServerSentFirst() {
@@ -125,7 +125,7 @@ func explainOpened(t *participant.Transport) *fault {
 		"what clients send first is dropped, and behind a NAT they can only send first", end).with("remote", end)
 }
 
-// side names a transport by what goes through it.
+// side names a transport by what it carries.
 func side(t *participant.Transport) string { return strings.ToLower(t.Target.String()) }
 
 func onlyLoopback(r route, left []ice.Candidate) bool {

@@ -7,22 +7,23 @@ import (
 )
 
 const (
-	// lateness is how long a sent packet may take before it is lost.
+	// lateness is how late a sent packet may arrive before it counts as lost.
 	lateness = 300 * time.Millisecond
-	// longer is how much longer than asked for is measured where packets are missing, late or uneven: the figure of a short
-	// time is a matter of luck, and a moment of a busy machine is nothing of the line.
+	// longer is how much longer the measurement takes if packets are missing, late or uneven. A figure from a short
+	// time is a matter of luck, and a busy moment of this machine says nothing about the line.
 	longer = 1600 * time.Millisecond
-	// picturePatience is how long the first packet of the picture may take after the first of sound; the server begins
-	// to forward it a moment later.
+	// picturePatience is how long the first packet of the picture may take after the first of the sound: the server
+	// begins to forward the picture a moment later.
 	picturePatience = 2 * time.Second
 	// slow and uneven are what people may begin to hear; lkhub/checks/line.py has the reasons.
 	slow   = 150 * time.Millisecond
 	uneven = 30 * time.Millisecond
-	// unusable is the loss that no call is fit for: a quarter of all packets.
+	// unusable is a loss with which no call is possible: a quarter of all packets.
 	unusable = 0.25
 )
 
-// hear takes the stage media: the first packets of sound and picture prove it, the time after them measures.
+// hear goes through the stage media: the first packets of sound and picture prove it, and the time after them is
+// measured.
 func (c *call) hear(ctx context.Context) *fault {
 	if f := c.hearSound(ctx); f != nil {
 		return f
@@ -43,7 +44,7 @@ func (c *call) hear(ctx context.Context) *fault {
 	return c.judgeMedia(seen)
 }
 
-// measure lets media flow, and looks for the shortest round trip: all others are that one and a wait somewhere.
+// measure lets media flow and takes the shortest round trip, since all others include a wait somewhere.
 func (c *call) measure(ctx context.Context, d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; {
 		c.noteRoundTrip()
@@ -75,7 +76,8 @@ func (c *call) hearSound(ctx context.Context) *fault {
 	}
 }
 
-// seePicture waits for the picture; false where the server does not take one, as a token or its codecs may forbid.
+// seePicture waits for the picture. It returns false if the server takes none, as its codecs or the token may forbid
+// it.
 func (c *call) seePicture(ctx context.Context) (bool, *fault) {
 	if !c.shows {
 		return false, nil
@@ -95,7 +97,7 @@ func (c *call) seePicture(ctx context.Context) (bool, *fault) {
 		of-missing, of, c.picture.lastSent()+1, pictureSize)
 }
 
-// lost looks at all that was sent until now, waits for what is late, and returns how many packets are missing then.
+// lost notes all packets that were sent until now, waits for late ones, and returns how many are then missing.
 func lost(ctx context.Context, streams []*stream) int {
 	for _, s := range streams {
 		s.until = s.lastSent()
@@ -114,7 +116,7 @@ func lost(ctx context.Context, streams []*stream) int {
 	return missing
 }
 
-// judgeMedia writes down what was measured.
+// judgeMedia records what was measured.
 func (c *call) judgeMedia(seen bool) *fault {
 	missing, of := c.sound.missing(c.sound.until)
 	c.result.Loss = ratio(float64(missing) / float64(of))

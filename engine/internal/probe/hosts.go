@@ -14,17 +14,17 @@ import (
 	"lkhub/engine/internal/roots"
 )
 
-// way is how hosts are reached and what they are believed: it may differ from how others do, for a hub that tries
-// itself.
-type way struct {
+// access is how hosts are reached and which authorities are trusted. For a hub that tests itself, both may differ from
+// what other clients use.
+type access struct {
 	hosts hosts
 	roots *x509.CertPool // nil: this machine's
 }
 
-// newWay checks the request's own words for it.
-func newWay(resolve map[string]string, caFile string) (way, []error) {
+// newAccess checks these parts of the request.
+func newAccess(resolve map[string]string, caFile string) (access, []error) {
 	var faults []error
-	w := way{hosts: hosts{}}
+	w := access{hosts: hosts{}}
 	for host, text := range resolve {
 		address, err := netip.ParseAddr(text)
 		if err != nil || host == "" {
@@ -39,8 +39,8 @@ func newWay(resolve map[string]string, caFile string) (way, []error) {
 	return w, faults
 }
 
-// hosts leads names, and addresses, to where they are from here: a machine behind a NAT may not reach itself by its
-// outside address, nor its name.
+// hosts are resolve overrides: for names, and for addresses, the address to use on this machine. A machine behind a NAT
+// may reach itself neither by its outside address nor by its name.
 type hosts map[string]netip.Addr
 
 // hostKey is the same for all spellings of a name or an address.
@@ -51,7 +51,7 @@ func hostKey(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// find takes the stage dns. At least one address, the preferred one first.
+// find goes through the stage dns. It returns at least one address, the preferred one first.
 func (h hosts) find(ctx context.Context, host string) ([]netip.Addr, *fault) {
 	if address, ok := h[hostKey(host)]; ok {
 		return []netip.Addr{address}, nil
@@ -78,7 +78,7 @@ func (h hosts) find(ctx context.Context, host string) ([]netip.Addr, *fault) {
 	return found, nil
 }
 
-// dial takes the stages dns and tcp.
+// dial goes through the stages dns and tcp.
 func (h hosts) dial(ctx context.Context, host, port string) (net.Conn, *fault) {
 	if _, f := h.find(ctx, host); f != nil {
 		return nil, f
@@ -107,7 +107,7 @@ func spaced(text string) string {
 	return " " + text
 }
 
-// addresses are those of hosts that are addresses themselves.
+// addresses are the overrides for hosts that are addresses.
 func (h hosts) addresses() map[netip.Addr]netip.Addr {
 	found := map[netip.Addr]netip.Addr{}
 	for host, address := range h {
@@ -148,7 +148,7 @@ func explainDial(err error, address string) string {
 	}
 }
 
-// lacksIPv6 tells a machine that knows IPv4 alone, which says nothing about the server.
+// lacksIPv6 detects a machine that has only IPv4, which says nothing about the server.
 func lacksIPv6(err error, address string) bool {
 	at, failed := netip.ParseAddrPort(address)
 	missing := errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)

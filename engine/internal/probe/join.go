@@ -20,15 +20,15 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// join takes the stage join, both participants at once.
+// join goes through the stage join, with both participants at once.
 func (c *call) join(ctx context.Context, server *server) *fault {
 	var err error
 	if c.sound, c.picture, err = newStreams(); err != nil {
 		return failed(StageJoin, JoinFailed, "%v", err)
 	}
 	c.route.Loopback = participant.SameMachine(server.address.Addr())
-	if !c.route.RelayOnly { // a relay knows by itself where its peers are, and what comes from elsewhere it drops
-		c.route.Leads = c.way.hosts.addresses()
+	if !c.route.RelayOnly { // a relay knows where its peers are, and drops packets from elsewhere
+		c.route.Leads = c.access.hosts.addresses()
 		c.route.Unasked, c.route.Untold = unasked, untold
 	}
 	joined := make([]*participant.Participant, len(c.tokens))
@@ -39,7 +39,7 @@ func (c *call) join(ctx context.Context, server *server) *fault {
 			var err error
 			joined[i], err = participant.Join(ctx, participant.Config{
 				URL: server.target.String(), Token: token, AutoSubscribe: i > 0, Route: c.route.Route,
-				Dial: server.dial, TLS: c.way.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.receive,
+				Dial: server.dial, TLS: c.access.tlsConfig(server.target.Hostname(), "http/1.1"), Settings: c.settings, OnTrack: c.receive,
 			})
 			faults[i] = c.explainJoin(server, err)
 		})
@@ -75,7 +75,7 @@ func (c *call) explainJoin(server *server, err error) *fault {
 	}
 }
 
-// explainRefusal is for a WebSocket that was not opened, where /rtc/validate let the same token in before.
+// explainRefusal is for a WebSocket that was not opened, although /rtc/validate accepted the same token before.
 func (c *call) explainRefusal(server *server, refused *participant.RefusedError) *fault {
 	asked := server.target.JoinPath("rtc")
 	a := readAnswer(asked, &http.Response{StatusCode: refused.Status, Header: refused.Header}, []byte(refused.Body), c.tokens)
@@ -95,8 +95,8 @@ func (c *call) explainRefusal(server *server, refused *participant.RefusedError)
 	return f.with("status", strconv.Itoa(refused.Status))
 }
 
-// plainAnswers are what LiveKit, and whatever else, says to a request for /rtc that asks for no WebSocket: livekit-server
-// (pkg/service/rtcservice.go, serve) answers 404 without a word.
+// plainAnswers are the answers of LiveKit and other servers to a request for /rtc that asks for no WebSocket:
+// livekit-server answers 404 without a text (pkg/service/rtcservice.go, serve).
 var plainAnswers = []Reason{NotFound, NotLiveKit, HTTPFailed, NotUpgraded}
 
 // start checks what the welcomes say and begins the exchange of descriptions.
@@ -107,7 +107,7 @@ func (c *call) start() *fault {
 		rooms[welcome.GetRoom().GetName()] = true
 		identities[welcome.GetParticipant().GetIdentity()] = true
 		if permission := welcome.GetParticipant().GetPermission(); permission == nil {
-			continue // servers need not say
+			continue // servers need not send it
 		} else if i == 0 && !permission.GetCanPublish() {
 			return failed(StageToken, NoGrant, "the first token doesn't let %s publish", welcome.GetParticipant().GetIdentity())
 		} else if i > 0 && !permission.GetCanSubscribe() {
@@ -148,8 +148,8 @@ func (c *call) start() *fault {
 	return nil
 }
 
-// takesPicture says whether the server takes VP8 from those who publish, also where it does not tell. It refuses the
-// section of a picture that it does not take, at which pion/webrtc would end the session.
+// takesPicture says whether the server takes VP8 from publishers, even if it does not list its codecs. It refuses the
+// section of a picture that it does not take, and then pion/webrtc would end the session.
 func takesPicture(welcome *livekit.JoinResponse) bool {
 	codecs := welcome.GetEnabledPublishCodecs()
 	return len(codecs) == 0 || slices.ContainsFunc(codecs, func(codec *livekit.Codec) bool {
@@ -157,7 +157,7 @@ func takesPicture(welcome *livekit.JoinResponse) bool {
 	})
 }
 
-// receive counts what the subscriber gets.
+// receive counts the packets that the subscriber gets.
 func (c *call) receive(track *webrtc.TrackRemote) {
 	if track.Kind() == webrtc.RTPCodecTypeVideo {
 		c.picture.receive(track)

@@ -21,7 +21,7 @@ const (
 	packetTicks    = 960                   // the same in Opus's clock of 48 kHz
 	maxPacket      = 1500
 
-	// opusHeader begins an Opus packet of one 20 ms frame, so that whatever parses it on the way is content.
+	// opusHeader begins an Opus packet of one 20 ms frame, so that every parser between the two ends accepts it.
 	opusHeader = 0xF8
 
 	// A camera's picture at 1.4 Mbit/s: bursts of packets as large as browsers make them.
@@ -34,9 +34,9 @@ const (
 	trailerSize = markSize + 4 + 8
 )
 
-// vp8KeyFrame begins a frame's first packet: the payload descriptor with the start of a partition and a picture ID of 15
-// bits (RFC 7741, section 4.2), then the header of a key frame of 640 by 360 (RFC 6386, section 9.1). With nothing but
-// key frames the server can begin to forward at any.
+// vp8KeyFrame begins a frame's first packet: the payload descriptor with the start of a partition and a picture ID of
+// 15 bits (RFC 7741, section 4.2), then the header of a key frame of 640 by 360 (RFC 6386, section 9.1). As all frames
+// are key frames, the server can begin to forward at any of them.
 var vp8KeyFrame = []byte{0x90, 0x80, 0x80, 0, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01}
 
 // mark tells one publisher's packets from all others.
@@ -48,8 +48,8 @@ func newMark() mark {
 	return m
 }
 
-// trailer ends a payload: the mark, a sequence number and when it was sent. The server may rewrite what a payload begins
-// with.
+// trailer ends a payload: the mark, a sequence number and the time of sending. The server may rewrite the beginning of
+// a payload.
 func (m mark) trailer(sequence uint32, sent time.Time) []byte {
 	buffer := make([]byte, 0, trailerSize)
 	buffer = append(buffer, m[:]...)
@@ -57,7 +57,7 @@ func (m mark) trailer(sequence uint32, sent time.Time) []byte {
 	return binary.BigEndian.AppendUint64(buffer, uint64(sent.UnixNano()))
 }
 
-// read returns the number of a payload that carries this mark, and when it was sent.
+// read returns a payload's number and time of sending, if it has this mark.
 func (m mark) read(payload []byte) (sequence uint32, sent time.Time, ok bool) {
 	if len(payload) <= trailerSize {
 		return 0, time.Time{}, false
@@ -70,7 +70,7 @@ func (m mark) read(payload []byte) (sequence uint32, sent time.Time, ok bool) {
 	return binary.BigEndian.Uint32(trailer), time.Unix(0, int64(binary.BigEndian.Uint64(trailer[4:]))), true
 }
 
-// stream is one track's packets at both ends.
+// stream has one track's packets at both ends.
 type stream struct {
 	mark  mark
 	track *webrtc.TrackLocalStaticRTP
@@ -79,12 +79,12 @@ type stream struct {
 	sent     uint32 // packets 0 to sent-1 have been sent
 	first    uint32 // the first that arrived
 	received map[uint32]struct{}
-	transit  time.Duration   // of the last that arrived
-	varied   []time.Duration // the differences from one to the next
-	late     []time.Duration // by how much the sender woke later than it had asked for
-	arrived  chan struct{}   // closed with the first
+	transit  time.Duration   // of the last packet that arrived
+	varied   []time.Duration // the differences between successive packets
+	late     []time.Duration // by how much the sender woke too late
+	arrived  chan struct{}   // closed with the first packet
 
-	until uint32 // the last that is looked at
+	until uint32 // the last packet that is counted
 }
 
 func newStream(codec webrtc.RTPCodecCapability, id string) (*stream, error) {
@@ -179,7 +179,7 @@ func every(ctx context.Context, interval time.Duration, do func(number uint32)) 
 	}
 }
 
-// receive counts a subscribed track's packets until its connection is closed.
+// receive counts a subscribed track's packets until the connection is closed.
 func (s *stream) receive(track *webrtc.TrackRemote) {
 	buffer := make([]byte, maxPacket)
 	var packet rtp.Packet
@@ -199,7 +199,7 @@ func (s *stream) count(payload []byte, now time.Time) {
 	if !ok {
 		return
 	}
-	transit := now.Sub(sent) // both are this machine's clock
+	transit := now.Sub(sent) // both times are from this machine's clock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.received) == 0 {
@@ -212,24 +212,24 @@ func (s *stream) count(payload []byte, now time.Time) {
 	s.received[number] = struct{}{}
 }
 
-// jitter is by how much the way of one packet takes longer or shorter than that of the one before, in the middle of all;
-// 0 for fewer than two. RFC 3550 (section 6.4.1) has a mean for streams of minutes: in half a second one pause of a busy
-// machine would make most of it.
+// jitter is the median difference between the transit times of successive packets; 0 for fewer than two. RFC 3550
+// (section 6.4.1) uses a mean, for streams of minutes: in half a second, one pause of a busy machine would make up most
+// of it.
 func (s *stream) jitter() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return quantile(s.varied, 0.5)
 }
 
-// lateness is by how much this machine wakes the sender late, but for the worst tenth. What a line does to packets is not
-// seen below it.
+// lateness is by how much this machine wakes the sender too late, without the worst tenth. Smaller effects of a line on
+// packets can't be seen.
 func (s *stream) lateness() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return quantile(s.late, 0.9)
 }
 
-// quantile is 0 of nothing.
+// quantile returns 0 if there are no values.
 func quantile(values []time.Duration, share float64) time.Duration {
 	if len(values) == 0 {
 		return 0
@@ -245,7 +245,7 @@ func (s *stream) lastSent() uint32 {
 	return s.sent - 1
 }
 
-// missing is how many of the packets from the first that arrived to last, and of how many, have not arrived.
+// missing counts the packets from the first that arrived up to last: how many have not arrived, and of how many.
 func (s *stream) missing(last uint32) (missing, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,7 @@ func TestAMarkKnowsItsOwnPackets(t *testing.T) {
 	}
 }
 
-// arrive has packets arrive that were sent every 20 ms, each after its own time.
+// arrive delivers packets that were sent every 20 ms, each after its own transit time.
 func arrive(s *stream, transit map[uint32]time.Duration, numbers ...uint32) {
 	begin := time.Unix(1_700_000_000, 0)
 	for _, number := range numbers {
@@ -71,7 +71,7 @@ func TestJitterIsWhatTheWayTakesMoreOrLess(t *testing.T) {
 	}
 }
 
-// A pause of the machine delays a few packets; a bad line delays all of them, each in its own way.
+// A pause of the machine delays a few packets; a bad line delays all of them, each by a different time.
 func TestAPauseIsNoJitter(t *testing.T) {
 	const ms, packets = time.Millisecond, 21
 	pause, line := map[uint32]time.Duration{10: 300 * ms, 11: 280 * ms, 12: 260 * ms}, map[uint32]time.Duration{}

@@ -21,18 +21,18 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// maxAnswer is what is read of an HTTP answer; LiveKit's are one short line.
+// maxAnswer is how much is read of an HTTP answer; LiveKit's answers are one short line.
 const maxAnswer = 4 << 10
 
 // server is a signalling server that has been reached.
 type server struct {
 	target  *url.URL
-	way     way
-	address netip.AddrPort // the one that answered; everything goes there
+	access  access
+	address netip.AddrPort // the address that answered; everything goes there
 }
 
-// reach takes the stages dns and tcp. The connection is for what comes next.
-func reach(ctx context.Context, target *url.URL, w way) (*server, net.Conn, *fault) {
+// reach goes through the stages dns and tcp. The connection is for the next stage.
+func reach(ctx context.Context, target *url.URL, w access) (*server, net.Conn, *fault) {
 	conn, f := w.hosts.dial(ctx, target.Hostname(), portOf(target))
 	if f != nil {
 		f.untried = false
@@ -55,13 +55,13 @@ func portOf(target *url.URL) string {
 
 func secure(target *url.URL) bool { return target.Scheme == "wss" || target.Scheme == "https" }
 
-// secureConn takes the stage tls where the address asks for it.
+// secureConn goes through the stage tls if the URL asks for TLS.
 func (s *server) secureConn(ctx context.Context, conn net.Conn) (net.Conn, *fault) {
 	if !secure(s.target) {
 		return conn, nil
 	}
 	host := s.target.Hostname()
-	encrypted, err := s.way.handshake(ctx, conn, host, "http/1.1")
+	encrypted, err := s.access.handshake(ctx, conn, host, "http/1.1")
 	if err == nil {
 		return encrypted, nil
 	}
@@ -72,12 +72,12 @@ func (s *server) secureConn(ctx context.Context, conn net.Conn) (net.Conn, *faul
 	return nil, f
 }
 
-// dial is for all further connections to the server: to the address that answered, whatever its name resolves to now.
+// dial makes all further connections to the server: to the address that answered, whatever its name resolves to now.
 func (s *server) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, network, s.address.String())
 }
 
-// validate takes the stages http and token over an open connection.
+// validate goes through the stages http and token over an open connection.
 func (s *server) validate(ctx context.Context, conn net.Conn, tokens []string) *fault {
 	var used atomic.Bool
 	once := func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -103,7 +103,7 @@ func (s *server) validate(ctx context.Context, conn net.Conn, tokens []string) *
 	}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // another host was not asked about
+		return http.ErrUseLastResponse // a redirect may lead to a host that was not to be tested
 	}}
 	protocol := signalling.NewSignalling(signalling.SignallingParams{Logger: logger.GetDiscardLogger()})
 	for _, token := range tokens {
@@ -128,7 +128,7 @@ func (s *server) validate(ctx context.Context, conn net.Conn, tokens []string) *
 	return nil
 }
 
-// nameKey adds the key that signed the token, which LiveKit says until 1.13.5 alone.
+// nameKey adds the key that signed the token. LiveKit itself names the key only up to 1.13.5.
 func nameKey(f *fault, token string) *fault {
 	signed, err := auth.ParseAPIToken(token)
 	if f.reason != UnknownKey || f.evidence["key"] != "" || err != nil {

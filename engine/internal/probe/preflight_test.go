@@ -19,7 +19,7 @@ import (
 // token is signed by APIabc, for a.
 const token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJBUElhYmMiLCJzdWIiOiJhIn0.c2lnbmF0dXJl"
 
-// takePreflight takes the stages before the join against an address.
+// takePreflight goes through the stages before the join, against an address.
 func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
 	t.Helper()
 	target, err := url.Parse(address)
@@ -28,7 +28,7 @@ func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	_, f := preflight(ctx, target, way{}, []string{token})
+	_, f := preflight(ctx, target, access{}, []string{token})
 	return f
 }
 
@@ -110,7 +110,7 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 	}
 }
 
-// A server that hangs up is met while the request is made, sent, or waited for.
+// A server may hang up while the request is made, while it is sent, or while the answer is waited for.
 func TestWhoHangsUpIsKnownAtEveryMoment(t *testing.T) {
 	for _, err := range []error{
 		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, errors.New("http: server closed idle connection"),

@@ -1,5 +1,5 @@
-// Package probe proves that LiveKit media flows through one kind of ICE path: two participants of its own make
-// a call that can take no other.
+// Package probe proves that LiveKit media flows over one kind of ICE path: its two participants make a call that can
+// use no other path.
 package probe
 
 import (
@@ -23,12 +23,12 @@ func Run(ctx context.Context, request *Request, emit func(Result)) {
 	}
 }
 
-// runPath takes one path through all stages. Its participants have left when it returns.
+// runPath takes one path through all stages. When it returns, its participants have left.
 func runPath(parent context.Context, request *Request, path PathRequest) Result {
 	ctx, cancel := context.WithTimeout(parent, request.timeout())
 	defer cancel()
 	result := Result{Path: path.Path, Evidence: map[string]string{}}
-	c := &call{route: path.route, way: request.way, tokens: path.Tokens, media: request.media(), result: &result}
+	c := &call{route: path.route, access: request.access, tokens: path.Tokens, media: request.media(), result: &result}
 	defer c.leave()
 	f := c.run(ctx, request.target)
 	if f != nil && parent.Err() != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxTimeout bounds a path: a slow network needs seconds, a mistyped unit would wait for hours.
+	// maxTimeout limits a path: a slow network needs seconds, and with a mistyped unit the probe would wait for hours.
 	maxTimeout = 2 * time.Minute
 	// maxRequest is far above two tokens for each path.
 	maxRequest = 1 << 20
@@ -24,19 +24,19 @@ type Request struct {
 	MediaMS   int           `json:"media_ms"`   // how long to measure loss after the first packet
 	Paths     []PathRequest `json:"paths"`
 
-	// Resolve leads the hosts of the signalling and of TURN servers, and candidates' addresses, to addresses that they
-	// are reached at from here. A server is still known by its name to TLS.
+	// Resolve has resolve overrides: for hosts of the signalling and of TURN servers, and for addresses of candidates,
+	// the address to use on this machine. TLS still checks the server's name.
 	Resolve map[string]string `json:"resolve"`
-	// CAFile holds authorities in PEM that are trusted besides this machine's.
+	// CAFile has authorities in PEM that are trusted in addition to this machine's.
 	CAFile string `json:"ca_file"`
 
 	target *url.URL
-	way    way
+	access access
 }
 
-// PathRequest is one path with the tokens of its own publisher and, unless only the connection is to be
-// proved, its own subscriber. A failed path may make the server prefer another one for the same room and
-// identity, so tokens are best made anew for every probe.
+// PathRequest is one path, with the tokens of its own publisher and its own subscriber. Without a subscriber only the
+// connection is proved. A failed path may make the server prefer another path for the same room and identity, so every
+// probe should use new tokens.
 type PathRequest struct {
 	Path   string   `json:"path"`
 	Tokens []string `json:"tokens"`
@@ -44,7 +44,7 @@ type PathRequest struct {
 	route route
 }
 
-// ReadRequest decodes a request and reports everything that is wrong with it at once. Errors never hold tokens.
+// ReadRequest reads a request and reports all its faults at once. Errors never contain tokens.
 func ReadRequest(r io.Reader) (*Request, error) {
 	decoder := json.NewDecoder(io.LimitReader(r, maxRequest))
 	decoder.DisallowUnknownFields()
@@ -70,7 +70,7 @@ func (r *Request) check() error {
 	}
 	r.target = target
 	var wrong []error
-	r.way, wrong = newWay(r.Resolve, r.CAFile)
+	r.access, wrong = newAccess(r.Resolve, r.CAFile)
 	faults = append(faults, wrong...)
 	if timeout := r.timeout(); timeout <= 0 || timeout > maxTimeout {
 		fault("timeout_ms: %d is not between 1 and %d", r.TimeoutMS, maxTimeout.Milliseconds())

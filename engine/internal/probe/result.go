@@ -10,7 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Stage is a step of a path. A result names the last one reached, or the one that failed.
+// Stage is a step of a path. A result names the last stage that was reached, or the stage that failed.
 type Stage string
 
 // The stages, in their order.
@@ -21,27 +21,27 @@ const (
 	StageHTTP    Stage = "http"    // and a LiveKit server answers
 	StageToken   Stage = "token"   // that accepts the tokens
 	StageJoin    Stage = "join"    // lets the participants in and offers the path
-	StageGather  Stage = "gather"  // this side has a candidate for the path: from a TURN server after its own dns, tcp and tls
+	StageGather  Stage = "gather"  // this side has a candidate for the path: from a TURN server after that server's dns, tcp and tls
 	StageConnect Stage = "connect" // ICE: a packet came back
 	StageDTLS    Stage = "dtls"    // keys are agreed on
 	StageMedia   Stage = "media"   // the subscriber hears the publisher
 )
 
-// Result is what a path proved. OK is nil when it could not be tried. Measures are nil when there are none.
+// Result is what a path proved. OK is nil if the path could not be tried. Figures are nil if nothing was measured.
 type Result struct {
 	Path   string `json:"path"`
 	OK     *bool  `json:"ok"`
 	Stage  Stage  `json:"stage"`
 	Detail string `json:"detail"`
-	Reason Reason `json:"reason"` // why it stopped; "" where it did not
-	// Evidence is what the detail was made of, by name: addresses, names, codes.
+	Reason Reason `json:"reason"` // why it stopped; "" if it did not
+	// Evidence has the parts of the detail by name: addresses, names, codes.
 	Evidence    map[string]string `json:"evidence"`
 	ConnectMS   *float64          `json:"connect_ms"`   // from the first dial to ICE and DTLS connected, of both participants
 	RTTMS       *float64          `json:"rtt_ms"`       // the publisher's shortest ICE check on the pair in use
 	Loss        *float64          `json:"loss"`         // 0 to 1, publisher to subscriber, after the first packet
-	PictureLoss *float64          `json:"picture_loss"` // the same of packets of a picture, in bursts; nil where the server takes no picture
+	PictureLoss *float64          `json:"picture_loss"` // the same for packets of a picture, which come in bursts; nil if the server takes no picture
 	JitterMS    *float64          `json:"jitter_ms"`    // of the sound, from one packet to the next
-	LatenessMS  *float64          `json:"lateness_ms"`  // by how much this machine woke the sender late meanwhile
+	LatenessMS  *float64          `json:"lateness_ms"`  // by how much this machine woke the sender too late meanwhile
 	Local       *string           `json:"local"`        // the publisher's end of the pair
 	Remote      *string           `json:"remote"`       // the server's
 	Relay       *string           `json:"relay"`        // URL of the TURN server, also when it failed
@@ -57,7 +57,7 @@ type fault struct {
 	reason   Reason
 	detail   string
 	evidence map[string]string
-	untried  bool // it could not be tried, which says nothing about whether it would work
+	untried  bool // it could not be tried, so whether it works is not known
 }
 
 func (f *fault) Error() string { return string(f.stage) + ": " + f.detail }
@@ -74,7 +74,7 @@ func (f *fault) with(name, value string) *fault {
 	return f
 }
 
-// asUntried says that nothing was tried, and so nothing proved.
+// asUntried marks a fault after which nothing was tried, and so nothing proved.
 func (f *fault) asUntried(untried bool) *fault {
 	f.untried = untried
 	return f
@@ -87,7 +87,7 @@ func (r *Result) stop(f *fault) {
 	}
 }
 
-// milliseconds rounds to a microsecond: more digits would promise what a clock in user space can't keep.
+// milliseconds rounds to a microsecond: a clock in user space is not more exact.
 func milliseconds(d time.Duration) *float64 {
 	value := float64(d.Microseconds()) / 1000
 	return &value

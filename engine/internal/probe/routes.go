@@ -11,10 +11,10 @@ import (
 	"lkhub/engine/internal/participant"
 )
 
-// route is one kind of path: what the participants are confined to, and how its absence is said.
+// route is one kind of path: what the participants are limited to, and what is said if the path is missing.
 type route struct {
 	participant.Route
-	// needsServer: without an ICE server that the route allows there is nothing to try.
+	// needsServer: without an ICE server that the route allows, nothing can be tried.
 	needsServer bool
 	missing     string
 }
@@ -39,7 +39,7 @@ var routes = map[string]route{
 		needsServer: true,
 		missing:     "no TURN over UDP offered",
 	},
-	"turn-tls": { // what the relay sends on is UDP
+	"turn-tls": { // the relay forwards UDP
 		Route:       participant.Route{Networks: udpNetworks, RelayOnly: true, Server: isTURN(stun.SchemeTypeTURNS, stun.ProtoTypeTCP)},
 		needsServer: true,
 		missing:     "no TURN over TLS offered",
@@ -50,7 +50,7 @@ var knownSchemes = map[string]bool{"ws": true, "wss": true, "http": true, "https
 
 func knownPaths() string { return strings.Join(slices.Sorted(maps.Keys(routes)), ", ") }
 
-// isTURN allows the URLs of one kind of TURN; a URL that doesn't say its transport has its scheme's default.
+// isTURN allows the URLs of one kind of TURN. A URL that names no transport has its scheme's default.
 func isTURN(scheme stun.SchemeType, transport stun.ProtoType) func(string) bool {
 	return func(url string) bool {
 		parsed, err := stun.ParseURI(url)

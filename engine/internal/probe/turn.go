@@ -17,23 +17,23 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// turnWay is how pion gets to TURN servers. It leads where the request says, verifies what the request trusts, keeps
-// what became of it, and goes over IPv6 too: pion/ice's gather.go asks its network for IPv4 alone, and offers its TLS no
-// pool of certificates, but leaves both to whom it is given as proxy and as network.
-type turnWay struct {
-	ctx  context.Context
-	way  way
-	urls []string // of the servers
+// turnAccess is how pion reaches TURN servers. It connects where the request says, trusts the request's authorities,
+// records the outcome, and also uses IPv6. By itself pion/ice asks its network for IPv4 only, and gives its TLS no pool
+// of certificates (gather.go), but it leaves both to the proxy and the network that it is given.
+type turnAccess struct {
+	ctx    context.Context
+	access access
+	urls   []string // of the servers
 
 	mu      sync.Mutex
-	failed  *fault // the first
-	waiting *fault // for what is being waited for
+	failed  *fault // the first fault
+	waiting *fault // the fault if the present wait fails
 	chain   []*x509.Certificate
-	host    string // that the chain is for
+	host    string // the name for which the chain was presented
 }
 
-// settings has pion go this way.
-func (w *turnWay) settings(engine *webrtc.SettingEngine) {
+// settings makes pion use this access.
+func (w *turnAccess) settings(engine *webrtc.SettingEngine) {
 	network, err := stdnet.NewNet()
 	if err != nil {
 		w.fail(failed(StageGather, NoOwnAddress, "this machine's network interfaces can't be listed: %v", err))
@@ -43,8 +43,8 @@ func (w *turnWay) settings(engine *webrtc.SettingEngine) {
 	engine.SetICEProxyDialer(turnDialer{w})
 }
 
-// faults are why a TURN server was not reached, and what is being waited for; nil for no such thing.
-func (w *turnWay) faults() (failed, waiting *fault) {
+// faults returns why a TURN server was not reached, and the fault if the present wait fails; each may be nil.
+func (w *turnAccess) faults() (failed, waiting *fault) {
 	if w == nil {
 		return nil, nil
 	}
@@ -53,16 +53,16 @@ func (w *turnWay) faults() (failed, waiting *fault) {
 	return w.failed, w.waiting
 }
 
-// servers are the URLs that were told.
-func (w *turnWay) servers() []string {
+// servers are the URLs of the TURN servers.
+func (w *turnAccess) servers() []string {
 	if w == nil {
 		return nil
 	}
 	return w.urls
 }
 
-// judge says what libwebrtc would say to the chain that was presented, if one was.
-func (w *turnWay) judge(r *Result) {
+// judge says what libwebrtc would make of the presented chain, if there was one.
+func (w *turnAccess) judge(r *Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.chain) == 0 {
@@ -72,7 +72,7 @@ func (w *turnWay) judge(r *Result) {
 	r.Native, r.NativeDetail = &ok, &detail
 }
 
-func (w *turnWay) fail(f *fault) {
+func (w *turnAccess) fail(f *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failed == nil {
@@ -80,20 +80,20 @@ func (w *turnWay) fail(f *fault) {
 	}
 }
 
-func (w *turnWay) wait(f *fault) {
+func (w *turnAccess) wait(f *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.waiting = f
 }
 
-func (w *turnWay) presented(host string, chain []*x509.Certificate) {
+func (w *turnAccess) presented(host string, chain []*x509.Certificate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.host, w.chain = host, chain
 }
 
-// check looks the servers up, and finds out whether this machine could send to them at all.
-func (w *turnWay) check(urls []string) *fault {
+// check resolves the servers, and finds out whether this machine could send to them at all.
+func (w *turnAccess) check(urls []string) *fault {
 	w.urls = urls
 	var last *fault
 	for _, text := range urls {
@@ -101,7 +101,7 @@ func (w *turnWay) check(urls []string) *fault {
 		if err != nil {
 			continue
 		}
-		addresses, f := w.way.hosts.find(w.ctx, url.Host)
+		addresses, f := w.access.hosts.find(w.ctx, url.Host)
 		if f != nil {
 			f.detail = text + ": " + f.detail
 			last = f
@@ -119,17 +119,17 @@ func (w *turnWay) check(urls []string) *fault {
 	return last
 }
 
-// turnDialer is for TURN over TCP and TLS: to pion a proxy, which it leaves TLS to.
-type turnDialer struct{ *turnWay }
+// turnDialer is for TURN over TCP and TLS: pion takes it for a proxy, and leaves TLS to it.
+type turnDialer struct{ *turnAccess }
 
-// Dial takes the stages dns, tcp and tls of the TURN server.
+// Dial goes through the stages dns, tcp and tls of the TURN server.
 func (d turnDialer) Dial(_, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
 	d.wait(failed(StageTCP, Silent, "the TURN server %s did not answer", address).with("address", address))
-	conn, f := d.way.hosts.dial(d.ctx, host, port)
+	conn, f := d.access.hosts.dial(d.ctx, host, port)
 	if f != nil {
 		f.detail = "the TURN server: " + f.detail
 		d.fail(f)
@@ -150,7 +150,7 @@ func (d turnDialer) Dial(_, address string) (net.Conn, error) {
 }
 
 func (d turnDialer) handshake(conn net.Conn, host string) (*tls.Conn, error) {
-	encrypted := tls.Client(conn, d.way.tlsConfig(host))
+	encrypted := tls.Client(conn, d.access.tlsConfig(host))
 	err := encrypted.HandshakeContext(d.ctx)
 	if err == nil {
 		d.presented(host, encrypted.ConnectionState().PeerCertificates)
@@ -165,7 +165,7 @@ func (d turnDialer) handshake(conn net.Conn, host string) (*tls.Conn, error) {
 // turnNet is for TURN over UDP, and for the addresses of all TURN servers.
 type turnNet struct {
 	*stdnet.Net
-	way *turnWay
+	turn *turnAccess
 }
 
 func (n *turnNet) ResolveUDPAddr(_, address string) (*net.UDPAddr, error) {
@@ -173,7 +173,7 @@ func (n *turnNet) ResolveUDPAddr(_, address string) (*net.UDPAddr, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses, f := n.way.way.hosts.find(n.way.ctx, host)
+	addresses, f := n.turn.access.hosts.find(n.turn.ctx, host)
 	if f != nil {
 		return nil, f
 	}
@@ -184,7 +184,7 @@ func (n *turnNet) ResolveUDPAddr(_, address string) (*net.UDPAddr, error) {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(addresses[0], uint16(number))), nil
 }
 
-// ListenPacket opens a socket that sends to both families, where the machine has both.
+// ListenPacket opens a socket that can send to both families, if the machine has both.
 func (n *turnNet) ListenPacket(network, address string) (net.PacketConn, error) {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil || !at.Addr().IsUnspecified() {
@@ -197,8 +197,8 @@ func (n *turnNet) ListenPacket(network, address string) (net.PacketConn, error) 
 	return asIPv4Packets{conn}, nil
 }
 
-// asIPv4Conn and asIPv4Packets hide that they are, or may be, of IPv6. pion's client would ask for a relay address of
-// the family of its socket; libwebrtc asks for none (p2p/base/turn_port.cc) and takes what it gets, as is done so.
+// asIPv4Conn and asIPv4Packets hide that they are, or may be, IPv6. pion's client would ask for a relay address of its
+// socket's family. libwebrtc asks for no family (p2p/base/turn_port.cc) and takes what it gets, and so does the probe.
 type (
 	asIPv4Conn    struct{ net.Conn }
 	asIPv4Packets struct{ net.PacketConn }

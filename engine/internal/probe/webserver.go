@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	// turnPatience is how long a TURN server may be silent before it is asked what it is; one that answers does so
+	// turnPatience is how long a TURN server may be silent before the probe asks what it is. A TURN server answers
 	// within a round trip.
 	turnPatience = 500 * time.Millisecond
-	// askingTime bounds the question: a handshake and an answer.
+	// askingTime limits that question: a handshake and an answer.
 	askingTime = 3 * time.Second
 )
 
-// startOfHTTP begins every answer of HTTP/1. What a TURN server says begins with 00 or 01 in bits and, before it has
-// given a channel out, with 00.
+// startOfHTTP begins every answer of HTTP/1. A TURN server's messages begin with the bits 00 or 01, and with 00 until
+// it has bound a channel.
 var startOfHTTP = []byte("HTTP/")
 
-// recognize passes a connection to a TURN server on, and where a web server is at the other end says so and hangs up.
-// Many web servers are silent there, since a STUN message is no whole line to them, and pion would wait for the rest of
-// the path's time.
-func (w *turnWay) recognize(conn *tls.Conn, host, port string) net.Conn {
+// recognize passes on a connection to a TURN server. If a web server is at the other end, it records that and hangs up.
+// Many web servers do not answer TURN, since a STUN message is not a whole line to them, and pion would wait until the
+// path's time is over.
+func (w *turnAccess) recognize(conn *tls.Conn, host, port string) net.Conn {
 	answered := make(chan struct{})
 	go func() {
 		select {
@@ -43,7 +43,7 @@ func (w *turnWay) recognize(conn *tls.Conn, host, port string) net.Conn {
 	}}
 }
 
-func (w *turnWay) refuseHTTP(conn *tls.Conn, port string, said []byte) {
+func (w *turnAccess) refuseHTTP(conn *tls.Conn, port string, said []byte) {
 	if bytes.HasPrefix(said, startOfHTTP) {
 		w.fail(failed(StageGather, TURNIsWeb, "%s", explainWebServer(conn.RemoteAddr())).
 			with("address", conn.RemoteAddr().String()).with("told_port", port))
@@ -56,9 +56,9 @@ func explainWebServer(address net.Addr) string {
 		"lets nothing but TLS out"
 }
 
-// ask returns how a server's answer to a STUN message begins when the end of the line, which web servers wait for, comes
-// after it. On a connection of its own, so that a TURN server that is merely slow is not disturbed.
-func (w *turnWay) ask(address, host string) []byte {
+// ask returns the beginning of a server's answer to a STUN message that is followed by the end of a line, for which web
+// servers wait. It uses its own connection, so that a TURN server that is merely slow is not disturbed.
+func (w *turnAccess) ask(address, host string) []byte {
 	ctx, cancel := context.WithTimeout(w.ctx, askingTime)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -67,7 +67,7 @@ func (w *turnWay) ask(address, host string) []byte {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	encrypted, err := w.way.handshake(ctx, conn, host)
+	encrypted, err := w.access.handshake(ctx, conn, host)
 	if err != nil {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (w *turnWay) ask(address, host string) []byte {
 	return said[:n]
 }
 
-// firstRead is a connection that says what came back first, before whoever reads has it.
+// firstRead is a connection that reports the first bytes that come back before its reader gets them.
 type firstRead struct {
 	net.Conn
 	once sync.Once

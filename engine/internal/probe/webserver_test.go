@@ -17,11 +17,11 @@ import (
 	"lkhub/engine/internal/certtest"
 )
 
-// What is there says itself what it is; of who says nothing, nothing is known.
+// A server's answer says what it is. Of a silent server nothing is known.
 func TestAWebServerIsToldFromATURNServer(t *testing.T) {
 	authority := certtest.NewAuthority(t, "Hub CA")
 	config := &tls.Config{Certificates: []tls.Certificate{authority.Issue(t, []string{turnHost}, nil)}}
-	trusted := way{hosts: hosts{turnHost: netip.MustParseAddr("127.0.0.1")}, roots: x509.NewCertPool()}
+	trusted := access{hosts: hosts{turnHost: netip.MustParseAddr("127.0.0.1")}, roots: x509.NewCertPool()}
 	trusted.roots.AddCert(authority.Certificate)
 	for _, c := range []struct {
 		name        string
@@ -45,22 +45,23 @@ func TestAWebServerIsToldFromATURNServer(t *testing.T) {
 			address := plain.Addr().String()
 			listener := &countingListener{Listener: tls.NewListener(plain, config)}
 			go c.serve(listener)
-			// For so long, who is no web server may be taken for one.
+			// For so long, a server that is not a web server may be taken for one.
 			ctx, cancel := context.WithTimeout(t.Context(), 4*turnPatience)
 			defer cancel()
-			w := &turnWay{ctx: ctx, way: trusted}
+			w := &turnAccess{ctx: ctx, access: trusted}
 
 			conn, err := turnDialer{w}.Dial("tcp", strings.Replace(address, "127.0.0.1", turnHost, 1))
 			if err != nil {
 				t.Fatal(err)
 			}
 			context.AfterFunc(ctx, func() { _ = conn.Close() })
-			// No random one: a line ends in one of twenty, and a web server answers at once.
+			// The ID is not random: one in twenty would contain the end of a line, and a web server would answer at
+			// once.
 			id := stun.NewTransactionIDSetter([stun.TransactionIDSize]byte{1})
 			if _, err := conn.Write(stun.MustBuild(id, stun.BindingRequest).Raw); err != nil {
 				t.Fatal(err)
 			}
-			_, _ = io.Copy(io.Discard, conn) // until somebody hangs up
+			_, _ = io.Copy(io.Discard, conn) // until the other side hangs up
 
 			f, _ := w.faults()
 			if (f != nil) != c.isWeb || c.isWeb && ctx.Err() != nil {
@@ -76,7 +77,7 @@ func TestAWebServerIsToldFromATURNServer(t *testing.T) {
 	}
 }
 
-// answering serves who reads what comes first, says this, and waits for the other to hang up.
+// answering reads the first bytes of each connection, sends this text, and waits until the other side hangs up.
 func answering(text string) func(net.Listener) {
 	return eachConn(func(conn net.Conn) {
 		_, _ = io.WriteString(conn, text)
@@ -84,7 +85,7 @@ func answering(text string) func(net.Listener) {
 	})
 }
 
-// eachConn serves connections by then, which has them after something was read.
+// eachConn reads something from each connection, and then calls then with it.
 func eachConn(then func(net.Conn)) func(net.Listener) {
 	return func(listener net.Listener) {
 		for conn, err := listener.Accept(); err == nil; conn, err = listener.Accept() {
