@@ -109,7 +109,7 @@ func TestCertificateFromTailscaled(t *testing.T) {
 	}
 }
 
-// The texts of the daemon, for each of which tscert says "unexpected output: no delimiter".
+// The daemon's texts. For each of them tscert says "unexpected output: no delimiter".
 func TestEveryFailureOfTailscaledIsToldForWhatItIs(t *testing.T) {
 	for kind, c := range map[string]struct {
 		change func(d *tailscaled)

@@ -1,4 +1,4 @@
-// Command lkhub-engine runs the libraries of which a hub is made, such as LiveKit's server and the TURN relay, and
+// Command lkhub-engine runs the libraries that make up a hub, such as LiveKit's server and the TURN relay, and
 // answers the supervisor's questions. stdout is data (JSON), stderr is for people, and no failure exits 0.
 package main
 

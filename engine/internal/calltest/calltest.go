@@ -1,4 +1,4 @@
-// Package calltest has the people of tests that call through a running media process.
+// Package calltest has participants for tests that call through a running media process.
 package calltest
 
 import (
@@ -14,7 +14,7 @@ import (
 	"lkhub/engine/internal/roster"
 )
 
-// Join brings somebody into a room by one kind of path, with media connected, who publishes this.
+// Join makes a participant join a room over one kind of path, with media connected, and publish these tracks.
 func (s Server) Join(t *testing.T, identity string, relayed bool, publications ...participant.Publication) *participant.Participant {
 	t.Helper()
 	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4}, Loopback: true, RelayOnly: relayed}
@@ -37,7 +37,7 @@ func (s Server) Join(t *testing.T, identity string, relayed bool, publications .
 	return p
 }
 
-// SignIn joins a room and opens no PeerConnection.
+// SignIn joins a room without opening a PeerConnection.
 func (s Server) SignIn(t *testing.T, room, identity string) *participant.Participant {
 	t.Helper()
 	p, err := participant.Join(t.Context(), participant.Config{URL: s.URL, Token: Token(t, Secret, room, identity)})
@@ -48,10 +48,10 @@ func (s Server) SignIn(t *testing.T, room, identity string) *participant.Partici
 	return p
 }
 
-// SID is the one that a participant was given.
+// SID is the SID that a participant was given.
 func SID(p *participant.Participant) string { return p.Welcome().Participant.Sid }
 
-// Presence is what media knows of participants, by their SIDs.
+// Presence is what media knows of these participants, by SID.
 func (s Server) Presence(t *testing.T, participants ...string) roster.Presence {
 	t.Helper()
 	said, err := roster.NewClient(s.Control).Ask(t.Context(), participants)

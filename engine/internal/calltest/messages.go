@@ -6,7 +6,7 @@ import (
 	"github.com/livekit/protocol/livekit"
 )
 
-// TrackNames are different ones.
+// TrackNames returns different track names.
 func TrackNames(first, count int) []string {
 	names := make([]string, count)
 	for i := range names {
@@ -21,7 +21,7 @@ func Subscription(tracks ...string) *livekit.SignalRequest {
 	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Subscription{Subscription: update}}
 }
 
-// Ping is told apart by its number.
+// Ping makes messages that can be told apart by their number.
 func Ping(number int64) *livekit.SignalRequest {
 	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Ping{Ping: number}}
 }

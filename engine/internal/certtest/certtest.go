@@ -1,4 +1,4 @@
-// Package certtest makes certificates for tests: authorities, those that they sign, and what can be wrong with them.
+// Package certtest makes certificates for tests: authorities, the certificates that they sign, and faulty ones.
 package certtest
 
 import (
@@ -24,7 +24,7 @@ type Authority struct {
 	key         crypto.Signer
 }
 
-// NewAuthority is one that signed itself.
+// NewAuthority makes an authority that has signed itself.
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	a := &Authority{key: newKey(t)}
@@ -33,14 +33,14 @@ func NewAuthority(t testing.TB, name string) *Authority {
 	return a
 }
 
-// Authority is one that a signed.
+// Authority makes an authority that a has signed.
 func (a *Authority) Authority(t testing.TB, name string) *Authority {
 	t.Helper()
 	key := newKey(t)
 	return &Authority{sign(t, authorityTemplate(name), a.Certificate, key.Public(), a.key), key}
 }
 
-// CrossSign is another certificate for b's name and key, signed by a.
+// CrossSign makes another certificate for b's name and key, signed by a.
 func (a *Authority) CrossSign(t testing.TB, b *Authority) *x509.Certificate {
 	t.Helper()
 	return sign(t, authorityTemplate(b.Certificate.Subject.CommonName), a.Certificate, b.key.Public(), a.key)
@@ -84,12 +84,12 @@ func (a *Authority) File(t testing.TB) string {
 	return path
 }
 
-// Expired makes Issue's certificate one of yesterday.
+// Expired makes Issue's certificate expire yesterday.
 func Expired(c *x509.Certificate) {
 	c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
 }
 
-// Fetchable makes Issue's certificate say where its issuer's can be fetched, as those of public authorities do.
+// Fetchable makes Issue's certificate say where its issuer's certificate can be fetched, as public authorities' do.
 func Fetchable(c *x509.Certificate) {
 	c.IssuingCertificateURL = []string{"http://issuer.invalid/"}
 }

@@ -168,7 +168,7 @@ func refine(detail string) string {
 	return ""
 }
 
-// kindOfText goes by the text of an error of which upstream keeps nothing else.
+// kindOfText goes by the text of an error if upstream keeps nothing else of it.
 func kindOfText(text string) string {
 	switch {
 	case strings.Contains(text, "no solvers available"): // acmez, client.go: nextChallenge

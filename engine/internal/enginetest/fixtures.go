@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// WritePrivate writes files, text by path, that nobody else may read.
+// WritePrivate writes files, text by path, that no other user may read.
 func WritePrivate(t *testing.T, files map[string]string) {
 	t.Helper()
 	for path, text := range files {

@@ -1,4 +1,4 @@
 package enginetest
 
-// GoodKeys is the part of a livekit.yaml that no test of others is about.
+// GoodKeys is the keys part of a livekit.yaml, for tests of other parts.
 const GoodKeys = "keys: {APIkey: 0123456789abcdef0123456789abcdef}\n"

@@ -10,8 +10,8 @@ import (
 
 const inNamespace = "LKHUB_TEST_IN_NAMESPACE"
 
-// WithAddresses runs the rest of a test in a network namespace of its own, whose loopback interface has these addresses
-// too, and reports whether this is it. Where the machine allows none, the test is skipped.
+// WithAddresses runs the rest of a test in its own network namespace, whose loopback interface also has these
+// addresses. It reports whether it is inside the namespace. If the machine allows no namespace, the test is skipped.
 func WithAddresses(t *testing.T, addresses ...string) bool {
 	t.Helper()
 	if os.Getenv(inNamespace) == "" {

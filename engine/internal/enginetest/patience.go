@@ -2,5 +2,5 @@ package enginetest
 
 import "time"
 
-// Patience is for what must happen.
+// Patience is how long a test waits for what must happen.
 const Patience = 5 * time.Second

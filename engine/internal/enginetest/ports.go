@@ -12,12 +12,12 @@ import (
 	"testing"
 )
 
-// Linux gives 32768 to 60999 to every socket that asks for no port in particular. A port from there that is free now
-// may be somebody's before it is bound. Relays of tests use 20000 and above.
+// Linux gives ports 32768 to 60999 to sockets that ask for no particular port. Such a port may be free now and taken
+// before a test binds it. Relays of tests use 20000 and above.
 const firstPort, lastPort = 10000, 19999
 
-// reservations is a file whose byte N is locked by the process that was given port N; tests/kit/ports.py locks the
-// same one.
+// reservations is a file in which a process locks byte N when it is given port N. tests/kit/ports.py locks bytes of the
+// same file.
 var reservations = sync.OnceValues(func() (*os.File, error) {
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("lkhub-test-ports-%d", os.Getuid()))
 	return os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -25,7 +25,7 @@ var reservations = sync.OnceValues(func() (*os.File, error) {
 
 var givenPorts sync.Map // a lock does not keep its own process out
 
-// FreePort returns a port that is free over TCP and UDP, and that no other test is given while this process lives.
+// FreePort returns a port that is free over TCP and UDP. No other test is given it while this process lives.
 func FreePort(t *testing.T) string {
 	t.Helper()
 	return FreePortAt(t, "127.0.0.1")

@@ -10,11 +10,11 @@ import (
 
 const stampSize = 8
 
-// clock stamps packets with when they were sent and judges which of them belong to the measured time. It runs on the
-// monotonic clock, which publishers and subscribers share.
+// clock stamps packets with the time at which they were sent, and decides which of them belong to the measured time. It
+// uses the monotonic clock, which publishers and subscribers share.
 type clock struct {
 	zero       time.Time
-	salt       uint64       // makes what was not stamped here, such as padding, fall outside of the measured time
+	salt       uint64       // makes bytes without a stamp, such as padding, fall outside of the measured time
 	start, end atomic.Int64 // nanoseconds since zero
 }
 
@@ -36,7 +36,7 @@ func (c *clock) stamp(packet []byte) int64 {
 	return now
 }
 
-// sent reads when a packet was sent. Packets that never were stamped give times outside of the run.
+// sent reads when a packet was sent. A packet without a stamp gives a time outside of the run.
 func (c *clock) sent(packet []byte) (int64, bool) {
 	if len(packet) < stampSize {
 		return 0, false

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// lateness is how long the last packets may take; what is later is lost.
+// lateness is how long the last packets may take. Later ones are lost.
 const lateness = 2 * time.Second
 
-// Conditions are what all kinds of load have.
+// Conditions are common to all kinds of load.
 type Conditions struct {
-	Duration time.Duration  // measured, once everything flows
-	Roots    *x509.CertPool // who is believed over TLS; nil: this machine's
+	Duration time.Duration  // measured from when everything flows
+	Roots    *x509.CertPool // authorities that are trusted; nil: this machine's
 
-	// Say hears when the measured time begins and ends, for those who measure the server meanwhile. It may be nil.
+	// Say is called when the measured time begins and ends, for a program that measures the server meanwhile. It may be
+	// nil.
 	Say func(text string)
 }
 
@@ -25,7 +26,7 @@ func (c Conditions) check(wrong *faults) {
 
 func (c Conditions) tls() *tls.Config { return &tls.Config{RootCAs: c.Roots} }
 
-// measure returns how long it measured: less than asked for if ctx ended before.
+// measure returns how long it measured, which is less than asked for if ctx ended earlier.
 func (c Conditions) measure(ctx context.Context, clock *clock, what string) time.Duration {
 	c.say("measuring: " + what + ", for " + c.Duration.String())
 	begin := time.Now()

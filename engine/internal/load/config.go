@@ -1,6 +1,7 @@
-// Package load measures what a hub carries. Run makes calls: every publisher sends video and audio, every subscriber
-// takes all that its room has. RunRelay sends packets through a TURN server, RunSignal messages through a proxy.
-// It must cost less than the server that it measures, so subscribers count packets where pion decrypts them.
+// Package load measures how much a hub can carry. Run makes calls: every publisher sends video and audio, and every
+// subscriber receives all tracks of its room. RunRelay sends packets through a TURN server, and RunSignal sends
+// messages through a proxy. The load must cost less than the measured server, so subscribers count packets where pion
+// decrypts them.
 package load
 
 import (
@@ -9,19 +10,19 @@ import (
 	"time"
 )
 
-// Limits keep a mistyped number from becoming an attack on one's own hub.
+// Limits keep a mistyped number from overloading the user's own hub.
 const (
 	maxDuration     = 5 * time.Minute
 	maxParticipants = 500
 	maxVideoKbps    = 20_000
 )
 
-// Config is what to generate. Publishers and subscribers are dealt to the rooms in turn.
+// Config is the load to generate. Publishers and subscribers are dealt to the rooms in turn.
 type Config struct {
 	URL, Key, Secret string
 
 	Publishers, Subscribers, Rooms int
-	VideoKbps                      int // of each publisher; 0 is audio alone
+	VideoKbps                      int // of each publisher; 0: only audio
 	JoinsAtOnce                    int
 	Conditions
 }
@@ -44,7 +45,7 @@ func (c Config) Check() error {
 	return errors.Join(wrong...)
 }
 
-// tracks is how many each publisher publishes.
+// tracks is how many tracks each publisher publishes.
 func (c Config) tracks() int {
 	if c.VideoKbps == 0 {
 		return 1
@@ -58,10 +59,10 @@ func (c Config) publishersIn(room int) int { return dealt(c.Publishers, c.Rooms,
 // subscribersIn is how many subscribers a room has.
 func (c Config) subscribersIn(room int) int { return dealt(c.Subscribers, c.Rooms, room) }
 
-// dealt is how many of n, dealt in turn to as many hands, the given one gets.
+// dealt is how many of n the given hand gets, when they are dealt in turn to `hands` hands.
 func dealt(n, hands, hand int) int { return (n + hands - 1 - hand) / hands }
 
-// faults gathers what is wrong, so that all of it is told.
+// faults collects everything that is wrong, so that it is reported at once.
 type faults []error
 
 func (f *faults) add(wrong bool, format string, args ...any) {

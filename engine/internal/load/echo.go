@@ -8,8 +8,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// echo is a server that sends back every WebSocket message. It stands for media's signalling, whose own work for a
-// message would hide what a proxy in front of it costs.
+// echo is a server that sends back every WebSocket message. It replaces media's signalling, whose own work for each
+// message would hide what the proxy costs.
 type echo struct{ server *http.Server }
 
 func listenEcho(address string) (*echo, error) {
@@ -31,10 +31,10 @@ func listenEcho(address string) (*echo, error) {
 	return e, nil
 }
 
-// close leaves upgraded connections, which end with their proxy's.
+// close does not end upgraded connections: those end with the proxy's.
 func (e *echo) close() { _ = e.server.Close() }
 
-// passMessage reads a message and sends it to another connection, or to nobody.
+// passMessage reads a message and sends it to another connection, if there is one.
 func passMessage(from, to *websocket.Conn) error {
 	kind, message, err := from.NextReader()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// flow is one allocation of a TURN server, with what went out and came back through it.
+// flow is one allocation at a TURN server, and counts what went out and came back through it.
 type flow struct {
 	clock   *clock
 	client  *turn.Client
@@ -25,14 +25,14 @@ type flow struct {
 	stop    context.CancelFunc
 	sending sync.WaitGroup
 
-	heard chan struct{} // closed at the first packet that came back
+	heard chan struct{} // closed at the first packet that comes back
 	sent  atomic.Uint64
 
 	mu        sync.Mutex
 	roundTrip histogram
 }
 
-// openFlow allocates, and sends from then on until the flow is closed.
+// openFlow makes an allocation, and sends until the flow is closed.
 func openFlow(ctx context.Context, clock *clock, config RelayConfig, peer net.Addr) (*flow, error) {
 	uri, err := stun.ParseURI(config.Server)
 	if err != nil {
@@ -76,12 +76,13 @@ func dialTURN(ctx context.Context, uri stun.URI, server string, config *tls.Conf
 	return turn.NewSTUNConn(conn), nil
 }
 
-// send keeps to the rate; pion's client binds a channel to the peer at the first packet.
+// send keeps to the rate. pion's client binds a channel to the peer at the first packet.
 func (f *flow) send(ctx context.Context, config RelayConfig, peer net.Addr) {
 	packet := make([]byte, config.Size)
 	every(ctx, config.interval(), func(int) {
 		sent := f.clock.stamp(packet)
-		// It counts before it is sent, since it may be back at once. What can't be sent counts too, and so as lost.
+		// The packet is counted before it is sent, since it may be back at once. A packet that can't be sent is counted
+		// too, as lost.
 		if f.clock.measured(sent) {
 			f.sent.Add(1)
 		}
@@ -121,7 +122,7 @@ func (f *flow) awaitEcho(ctx context.Context) error {
 	}
 }
 
-// close may be called of a flow that was not opened whole, or at all.
+// close may be called for a flow that was opened only in part, or not at all.
 func (f *flow) close() {
 	if f == nil {
 		return

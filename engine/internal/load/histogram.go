@@ -12,7 +12,7 @@ const (
 	buckets    = (64 - subBits) * subBuckets
 )
 
-// histogram counts durations in little memory, whatever their number.
+// histogram counts any number of durations in little memory.
 type histogram struct {
 	counts [buckets]uint32
 	total  uint64
@@ -30,7 +30,7 @@ func (h *histogram) merge(other *histogram) {
 	h.total += other.total
 }
 
-// quantile is the upper end of the bucket that holds the q-th part, 0 when nothing was counted.
+// quantile is the upper end of the bucket with the q-th part of all durations, or 0 if there are none.
 func (h *histogram) quantile(q float64) time.Duration {
 	rank, seen := uint64(q*float64(h.total)), uint64(0)
 	for i, n := range h.counts {

@@ -104,7 +104,7 @@ func TestHistogramKeepsQuantiles(t *testing.T) {
 	for i := 1; i <= 1000; i++ {
 		(&first).add(time.Duration(i) * time.Millisecond)
 	}
-	second.add(-time.Second) // clocks may disagree; it must not matter
+	second.add(-time.Second) // the two clocks may differ
 	second.merge(&first)
 	for q, want := range map[float64]time.Duration{0: 0, 0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond} {
 		if got := second.quantile(q); math.Abs(float64(got-want)) > 0.04*float64(want) {

@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// peer sends back what comes, and counts it.
+// peer sends back all packets, and counts them.
 type peer struct {
 	conn    *net.UDPConn
-	packets atomic.Uint64 // of the measured time
+	packets atomic.Uint64 // in the measured time
 }
 
 func openPeer(clock *clock, address string) (*peer, error) {

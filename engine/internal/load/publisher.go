@@ -29,7 +29,7 @@ const (
 	opusHeader    = 0xF8
 )
 
-// counter is what one track has sent in the measured time.
+// counter is how much one track has sent in the measured time.
 type counter struct{ packets, bytes atomic.Uint64 }
 
 // source is one publisher's media.
@@ -121,7 +121,8 @@ func (s *source) sendVideo(ctx context.Context) {
 
 func (s *source) send(track *webrtc.TrackLocalStaticRTP, packet *rtp.Packet) {
 	sent := s.clock.stamp(packet.Payload)
-	// It counts before it is sent, since it may arrive at once. What can't be sent counts too, and so as lost.
+	// The packet is counted before it is sent, since it may arrive at once. A packet that can't be sent is counted too,
+	// as lost.
 	if s.clock.measured(sent) {
 		s.packets.Add(1)
 		s.bytes.Add(uint64(packet.MarshalSize()))
@@ -129,7 +130,7 @@ func (s *source) send(track *webrtc.TrackLocalStaticRTP, packet *rtp.Packet) {
 	_ = track.WriteRTP(packet)
 }
 
-// every calls do at a steady rate: what is late is caught up with, so that the rate holds.
+// every calls do at a steady rate. It catches up with late calls, so that the rate holds.
 func every(ctx context.Context, interval time.Duration, do func(number int)) {
 	begin := time.Now()
 	timer := time.NewTimer(0)
@@ -145,7 +146,7 @@ func every(ctx context.Context, interval time.Duration, do func(number int)) {
 	}
 }
 
-// vp8Frame is a frame's packets, made once and sent again and again.
+// vp8Frame has a frame's packets, which are made once and sent again and again.
 type vp8Frame struct{ packets [][]byte }
 
 func newVP8Frame(size int) *vp8Frame {

@@ -21,8 +21,8 @@ const (
 	flowTimeout = 10 * time.Second
 )
 
-// RelayConfig is what to send through a TURN server: Rate packets of Size bytes a second, dealt to the allocations, to
-// a peer of this process, which sends each of them back.
+// RelayConfig is what to send through a TURN server: Rate packets of Size bytes a second, shared by the allocations.
+// They go to a peer in this process, which sends each packet back.
 type RelayConfig struct {
 	Server             string // URI: turn:HOST:PORT?transport=udp or turns:HOST:PORT?transport=tcp
 	Username, Password string
@@ -62,7 +62,7 @@ func (c RelayConfig) interval() time.Duration {
 	return time.Second * time.Duration(c.Allocations) / time.Duration(c.Rate)
 }
 
-// RelayReport is what was seen. Only packets sent within the measured time count, however late they arrive.
+// RelayReport is the result. Only packets that were sent within the measured time count, however late they arrive.
 type RelayReport struct {
 	Allocations     int     `json:"allocations"`
 	Size            int     `json:"size"`
@@ -70,12 +70,12 @@ type RelayReport struct {
 	PacketsSent     uint64  `json:"packets_sent"`
 	PacketsReturned uint64  `json:"packets_returned"`
 	PacketsRelayed  uint64  `json:"packets_relayed"` // by the server: those that reached the peer, and those that came back
-	Loss            float64 `json:"loss"`            // of the sent packets, those that did not return, 0 to 1
+	Loss            float64 `json:"loss"`            // the share of sent packets that did not return, 0 to 1
 	RoundTripP50MS  float64 `json:"round_trip_p50_ms"`
 	RoundTripP99MS  float64 `json:"round_trip_p99_ms"`
 }
 
-// RunRelay generates the load and reports. When ctx ends early, what was measured until then is reported.
+// RunRelay generates the load and reports. If ctx ends early, it reports what was measured until then.
 func RunRelay(ctx context.Context, config RelayConfig) (*RelayReport, error) {
 	clock := newClock()
 	peer, err := openPeer(clock, config.Peer)

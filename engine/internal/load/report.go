@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Report is what was seen. Only packets sent within the measured time count, however late they arrive.
+// Report is the result. Only packets that were sent within the measured time count, however late they arrive.
 type Report struct {
 	Publishers      int     `json:"publishers"`
 	Subscribers     int     `json:"subscribers"`

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// joinTimeout is for one participant, with all the others' load on the machine.
+	// joinTimeout is for one participant, while all others load the machine.
 	joinTimeout = 15 * time.Second
 	// readyTimeout is for every subscriber to hear every track.
 	readyTimeout = 30 * time.Second
-	// leavesAtOnce spares one machine's cores a stampede.
+	// leavesAtOnce keeps all participants of one machine from leaving at the same moment.
 	leavesAtOnce = 8
 	// tokenLife outlives the longest run.
 	tokenLife = time.Hour
@@ -49,7 +49,7 @@ type run struct {
 	joins   []time.Duration
 }
 
-// Run generates the load and reports. When ctx ends early, what was measured until then is reported.
+// Run generates the load and reports. If ctx ends early, it reports what was measured until then.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	r := &run{config: config, clock: newClock(), route: routeTo(ctx, config.URL)}
 	for range config.Rooms {
@@ -72,7 +72,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	return r.report(duration), nil
 }
 
-// routeTo allows UDP straight to the server. A route that can't be told is one to another machine.
+// routeTo allows UDP straight to the server. If the route can't be determined, the server counts as another machine.
 func routeTo(ctx context.Context, target string) participant.Route {
 	route := participant.Route{Networks: []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}}
 	parsed, err := url.Parse(target)
@@ -93,7 +93,7 @@ func (r *run) enter(ctx, sendCtx context.Context) error {
 	return someAtOnce(ctx, r.config.JoinsAtOnce, r.config.Subscribers, r.enterSubscriber)
 }
 
-// someAtOnce calls do for 0 to n-1, so many at a time, and stops at the first error.
+// someAtOnce calls do for 0 to n-1, at most `some` at a time, and stops at the first error.
 func someAtOnce(ctx context.Context, some, n int, do func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -140,7 +140,7 @@ func (r *run) enterSubscriber(ctx context.Context, i int) error {
 	return r.join(ctx, &member{room: i % r.config.Rooms, sink: sink}, fmt.Sprintf("subscriber-%d", i), config)
 }
 
-// join takes a participant until it can send or receive, and records how long that took.
+// join waits until a participant can send or receive, and records how long that took.
 func (r *run) join(
 	ctx context.Context, m *member, identity string, config participant.Config, tracks ...participant.Publication,
 ) error {
@@ -183,7 +183,7 @@ func (r *run) join(
 	return nil
 }
 
-// grant makes a publisher's own PeerConnection its only one, and a subscriber's too.
+// grant lets a publisher, or a subscriber, need only one PeerConnection.
 func grant(room string, publishes bool) *auth.VideoGrant {
 	subscribes := !publishes
 	return &auth.VideoGrant{RoomJoin: true, Room: room, CanPublish: &publishes, CanSubscribe: &subscribes}
@@ -211,7 +211,7 @@ func (r *run) awaitTracks(ctx context.Context) error {
 	return nil
 }
 
-// leave ends all participants; sending has been told to stop.
+// leave ends all participants, after sending has been stopped.
 func (r *run) leave() {
 	r.sending.Wait()
 	_ = someAtOnce(context.Background(), leavesAtOnce, len(r.members), func(_ context.Context, i int) error {

@@ -12,11 +12,11 @@ import (
 
 const maxConnections = 1000
 
-// SignalConfig is what to send through a proxy: on each connection one message at a time, to an echo of this process
-// that the proxy has behind it.
+// SignalConfig is what to send through a proxy: one message at a time on each connection, to an echo in this process,
+// which is behind the proxy.
 type SignalConfig struct {
 	URL     string // ws: or wss:, with the path
-	BackEnd string // TCP address where the proxy looks for the server behind it
+	BackEnd string // TCP address at which the proxy expects the server behind it
 
 	Connections int
 	Conditions
@@ -34,7 +34,7 @@ func (c SignalConfig) Check() error {
 	return errors.Join(wrong...)
 }
 
-// SignalReport is what was seen. Only messages sent within the measured time count.
+// SignalReport is the result. Only messages that were sent within the measured time count.
 type SignalReport struct {
 	Connections    int     `json:"connections"`
 	Size           int     `json:"size"` // of a message in bytes
@@ -44,7 +44,7 @@ type SignalReport struct {
 	RoundTripP99MS float64 `json:"round_trip_p99_ms"`
 }
 
-// RunSignal generates the load and reports. When ctx ends early, what was measured until then is reported.
+// RunSignal generates the load and reports. If ctx ends early, it reports what was measured until then.
 func RunSignal(ctx context.Context, config SignalConfig) (*SignalReport, error) {
 	message, err := signalMessage()
 	if err != nil {

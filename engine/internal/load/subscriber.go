@@ -9,8 +9,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// sink counts what one subscriber receives. It stands where pion puts the buffer between decryption and a track's
-// reader: a packet is counted by the goroutine that decrypted it and goes no further.
+// sink counts what one subscriber receives. It takes the place of pion's buffer between decryption and a track's
+// reader: the goroutine that decrypts a packet counts it, and the packet goes no further.
 type sink struct {
 	clock *clock
 
@@ -19,7 +19,7 @@ type sink struct {
 	packets uint64
 	bytes   uint64
 	latency histogram
-	changed chan struct{} // told when streams grows
+	changed chan struct{} // receives when streams grows
 }
 
 func newSink(clock *clock) *sink {
@@ -27,7 +27,7 @@ func newSink(clock *clock) *sink {
 }
 
 func (s *sink) settings(engine *webrtc.SettingEngine) {
-	engine.SetFireOnTrackBeforeFirstRTP(true) // nobody reads the first packet
+	engine.SetFireOnTrackBeforeFirstRTP(true) // nothing reads the first packet
 	engine.BufferFactory = func(kind packetio.BufferPacketType, _ uint32) io.ReadWriteCloser {
 		stream := &stream{done: make(chan struct{})}
 		if kind == packetio.RTPBufferPacket {
@@ -66,7 +66,7 @@ func (s *sink) received() (streams int, packets uint64) {
 	return s.streams, s.packets
 }
 
-// stream is one SSRC's place in a sink; without a sink it drops what it gets (RTCP).
+// stream is one SSRC's part of a sink. Without a sink it drops what it gets (RTCP).
 type stream struct {
 	sink   *sink
 	begun  bool // pion writes from one goroutine
@@ -81,7 +81,7 @@ func (s *stream) Write(packet []byte) (int, error) {
 	return len(packet), nil
 }
 
-// Read blocks: there is nothing to read until the end.
+// Read blocks, as there is nothing to read until the end.
 func (s *stream) Read([]byte) (int, error) {
 	<-s.done
 	return 0, io.EOF

@@ -11,10 +11,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// dialTimeout is for one connection, the proxy's own attempts to reach the echo included.
+// dialTimeout is for one connection, including the proxy's own attempts to reach the echo.
 const dialTimeout = 10 * time.Second
 
-// talk is one connection with a message on its way, one after another.
+// talk is one connection, with one message on its way at a time.
 type talk struct {
 	clock     *clock
 	conn      *websocket.Conn
@@ -51,7 +51,7 @@ func (t *talk) run(message []byte) error {
 	}
 }
 
-// signalMessage is what clients send most while they join: a candidate of theirs, as Chromium writes it.
+// signalMessage is the message that clients send most while they join: a candidate, as Chromium writes it.
 func signalMessage() ([]byte, error) {
 	return proto.Marshal(&livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{
 		Target: livekit.SignalTarget_PUBLISHER,

@@ -14,8 +14,8 @@ import (
 	"github.com/livekit/protocol/codecs"
 )
 
-// newAPI builds pion's API with what this program sends and reads, Opus and VP8, and nothing else: short
-// session descriptions, and no interceptor that was not asked for.
+// newAPI builds pion's API with only what this program sends and reads: Opus and VP8. Session descriptions stay short,
+// and no interceptors are used but those in config.
 func newAPI(config Config, log logging.LoggerFactory, letsIn func(net.IP) bool) (*webrtc.API, error) {
 	media, err := newMediaEngine()
 	if err != nil {
@@ -26,9 +26,9 @@ func newAPI(config Config, log logging.LoggerFactory, letsIn func(net.IP) bool) 
 	settings.SetNetworkTypes(config.Route.Networks)
 	settings.SetIncludeLoopbackCandidate(config.Route.Loopback)
 	settings.SetRemoteIPFilter(letsIn)
-	// The default listens to and asks the multicast group of mDNS: a packet to others.
+	// By default pion listens to mDNS's multicast group and asks it, which sends packets to other machines.
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	// AES-GCM has hardware support where AES-CM with HMAC-SHA1 has half of one.
+	// The hardware supports all of AES-GCM, but only half of AES-CM with HMAC-SHA1.
 	settings.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
 	// Each route has one kind of candidate, so there is no better one to wait for.
 	settings.SetHostAcceptanceMinWait(0)
@@ -47,7 +47,7 @@ func newAPI(config Config, log logging.LoggerFactory, letsIn func(net.IP) bool) 
 	), nil
 }
 
-// newMediaEngine offers the feedback that browsers offer, so that the server does its usual work for it.
+// newMediaEngine offers the same feedback as browsers, so that the server does its usual work.
 func newMediaEngine() (*webrtc.MediaEngine, error) {
 	opus, vp8, rtx := codecs.OpusCodecParameters, codecs.VP8CodecParameters, codecs.VideoRTXCodecParameters
 	vp8.RTCPFeedback = []webrtc.RTCPFeedback{

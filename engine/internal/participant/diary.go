@@ -14,18 +14,18 @@ import (
 	"github.com/pion/stun/v3"
 )
 
-// diaryLength bounds what is kept: a person reads it in one sentence.
+// diaryLength limits what is kept: a person reads it in one sentence.
 const diaryLength = 3
 
-// diary keeps the first errors that pion's ICE agent met. pion gives the reason of a refused TURN allocation or
-// TCP connection to its log alone.
+// diary keeps the first errors of pion's ICE agent. pion gives the reason for a refused TURN allocation or TCP
+// connection only to its log.
 type diary struct {
 	mu      sync.Mutex
 	entries []string
-	refusal stun.ErrorCode // the first of a TURN server
+	refusal stun.ErrorCode // the first refusal of a TURN server
 }
 
-// NewLogger implements logging.LoggerFactory: the ICE agent writes into the diary, all else is silent.
+// NewLogger implements logging.LoggerFactory. The ICE agent writes into the diary; all other logs are dropped.
 func (d *diary) NewLogger(scope string) logging.LeveledLogger {
 	silent := logging.NewDefaultLeveledLoggerForScope(scope, logging.LogLevelDisabled, io.Discard)
 	if scope != "ice" {
@@ -61,9 +61,9 @@ func (d *diary) write(args []any) {
 	}
 }
 
-// refusals are a TURN server's answers to a client that does all else right; most servers send the number alone.
+// refusals are a TURN server's answers to a client that does all else right. Most servers send only the number.
 var refusals = map[stun.ErrorCode]string{
-	stun.CodeBadRequest:             wrongSecret, // pion, and so LiveKit's own; 401 elsewhere
+	stun.CodeBadRequest:             wrongSecret, // from pion, and so from LiveKit's own server; other servers send 401
 	stun.CodeUnauthorized:           wrongSecret,
 	stun.CodeForbidden:              "it refuses this client",
 	stun.CodeAddrFamilyNotSupported: "it has no relay address of the family that was asked for",
@@ -83,10 +83,10 @@ func inWords(err error) string {
 	return err.Error()
 }
 
-// fromClosing tells the errors of the end, which explain nothing, from those that led to it.
+// fromClosing tells errors that are caused by closing, which explain nothing, from earlier ones.
 func fromClosing(err error) bool {
 	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Op == "read" && operation.Timeout() { // set to unblock a reader
+	if errors.As(err, &operation) && operation.Op == "read" && operation.Timeout() { // the deadline was set to unblock a reader
 		return true
 	}
 	return errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) ||

@@ -23,12 +23,13 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// leaveTimeout is for the server to close the connection after a leave request, which takes it milliseconds. Closing
-// first could reset the connection and lose the request, and the room would keep a ghost for half a minute.
+// leaveTimeout is how long the server may take to close the connection after a leave request; it takes milliseconds.
+// Closing first could reset the connection and lose the request, and the room would keep the participant for half a
+// minute.
 const leaveTimeout = 500 * time.Millisecond
 
-// closeTimeout bounds the wait for PeerConnections, usually some milliseconds: one that waits for a TURN server's
-// answer ends by itself, but not before that has failed.
+// closeTimeout limits the wait for PeerConnections, which is usually some milliseconds. One that waits for a TURN
+// server's answer ends by itself, but only after the request has failed.
 const closeTimeout = 300 * time.Millisecond
 
 // Config is how a participant joins.
@@ -38,12 +39,12 @@ type Config struct {
 	AutoSubscribe bool
 	Route         Route
 
-	// Dial opens the TCP connection of the signalling; nil is the usual way.
+	// Dial opens the TCP connection for signalling; nil: as usual.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// TLS is for the signalling; nil is the usual one.
+	// TLS is for signalling; nil: as usual.
 	TLS *tls.Config
 
-	// Settings has the last word on pion's settings; Interceptors are all that there are.
+	// Settings may change pion's settings after all others. No other interceptors than Interceptors are used.
 	Settings     func(*webrtc.SettingEngine)
 	Interceptors []interceptor.Factory
 
@@ -76,7 +77,7 @@ type Participant struct {
 	published map[string]latch // by Cid
 }
 
-// Join opens the signalling connection and waits for the server's welcome. Nothing else is sent before Start.
+// Join opens the signalling connection and waits for the server's welcome. It sends nothing else; Start does.
 func Join(ctx context.Context, config Config) (*Participant, error) {
 	protocol := signalling.NewSignalling(signalling.SignallingParams{Logger: logger.GetDiscardLogger()})
 	connection, first, err := dialSignal(ctx, config, protocol)
@@ -137,7 +138,7 @@ func (p *Participant) open(target livekit.SignalTarget, servers []webrtc.ICEServ
 		if target == livekit.SignalTarget_SUBSCRIBER {
 			init.Candidate = withoutWait(init.Candidate)
 		}
-		// A failure to send ends the reading too, and is reported there.
+		// A failure to send also ends the reading, and is reported there.
 		_ = p.signal.send(p.protocol.SignalICECandidate(protosignalling.ToProtoTrickle(init, target, false)))
 	})
 }
@@ -151,7 +152,7 @@ func (p *Participant) publish(publication Publication) error {
 	p.mu.Lock()
 	p.published[publication.Request.Cid] = newLatch()
 	p.mu.Unlock()
-	go func() { // pion wants its senders read
+	go func() { // pion needs its senders to be read
 		for {
 			packets, _, err := sender.ReadRTCP()
 			if err != nil {
@@ -165,21 +166,21 @@ func (p *Participant) publish(publication Publication) error {
 	return p.signal.send(p.protocol.SignalAddTrack(publication.Request))
 }
 
-// Published is closed when the server has accepted the track; nil, which blocks, for an unknown one.
+// Published is closed when the server has accepted the track. It is nil, which blocks, for an unknown track.
 func (p *Participant) Published(cid string) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.published[cid].done
 }
 
-// Ended is closed when the session has ended, however it did.
+// Ended is closed when the session has ended for any reason.
 func (p *Participant) Ended() <-chan struct{} { return p.ended.done }
 
 // Err says why the session ended, once Ended is closed.
 func (p *Participant) Err() error { return p.err }
 
-// Close leaves the room, so that it is empty at once, and frees everything. Media ends before the leave request does
-// its work, or the server would log an error for every packet that comes later.
+// Close leaves the room, so that the room is empty at once, and frees everything. Media ends before the leave request
+// takes effect, because the server would log an error for every later packet.
 func (p *Participant) Close() {
 	var transports sync.WaitGroup
 	for _, transport := range []*Transport{p.Publisher, p.Subscriber} {
@@ -226,7 +227,7 @@ func (p *Participant) read() {
 	})
 }
 
-// handle acts on a message. Errors end the session.
+// handle applies a message. An error ends the session.
 func (p *Participant) handle(message *livekit.SignalResponse) error {
 	if leave := message.GetLeave(); leave != nil {
 		return leftError(leave)

@@ -17,22 +17,22 @@ import (
 type Route struct {
 	// Networks are the candidates' transports, of both ends.
 	Networks []webrtc.NetworkType
-	// RelayOnly leaves no local candidates but those of TURN servers.
+	// RelayOnly keeps no local candidates but those of TURN servers.
 	RelayOnly bool
-	// Server reports whether an ICE server's URL may be contacted; nil contacts none. Servers hand out
-	// third parties' STUN servers, so what is not asked for is dropped.
+	// Server reports whether an ICE server's URL may be contacted; nil allows none. Servers name STUN servers of third
+	// parties, so only URLs that were asked for are kept.
 	Server func(url string) bool
 	// Loopback allows 127.0.0.1 and ::1 on both ends. Only a server on this machine can mean them.
 	Loopback bool
-	// Leads are addresses of the server's candidates that are somewhere else from here: a machine behind a NAT may not
-	// reach itself by its outside address.
+	// Leads has the addresses of the server's candidates that are to be reached at another address from here: a machine
+	// behind a NAT may not reach itself by its outside address.
 	Leads map[netip.Addr]netip.Addr
-	// Unasked is how long the server's checks from an address that it doesn't offer are turned away, as they are by a
-	// NAT; 0 for not at all.
-	Unasked time.Duration
-	// Untold is how long the server is not told where the publisher is, so that it can't send first: a firewall that
-	// drops what clients send lets in a client that the server has sent to. Behind a NAT it can send to none. 0 for not
+	// Unasked is how long the server's checks from an address that it doesn't offer are rejected, as a NAT does; 0: not
 	// at all.
+	Unasked time.Duration
+	// Untold is how long the server is not told the publisher's addresses, so that it can't send first. A firewall that
+	// drops what clients send lets in a client to which the server has sent before. To a client behind a NAT the server
+	// can't send first. 0: not at all.
 	Untold time.Duration
 }
 
@@ -55,8 +55,8 @@ func (r Route) ICEServers(offered []*livekit.ICEServer) []webrtc.ICEServer {
 	return kept
 }
 
-// Allows reports whether the server's candidate may be tried. Candidates that are names (mDNS) never are:
-// looking them up would be a packet to others.
+// Allows reports whether the server's candidate may be tried. A candidate that is a name (mDNS) never is, because
+// looking it up would send a packet to other machines.
 func (r Route) Allows(remote ice.Candidate) bool {
 	address, err := netip.ParseAddr(remote.Address())
 	if err != nil || remote.TCPType() == ice.TCPTypeActive {
@@ -69,7 +69,7 @@ func (r Route) Allows(remote ice.Candidate) bool {
 	return err == nil && slices.Contains(r.Networks, network)
 }
 
-// lead is the server's candidate as it is reached from here.
+// lead returns the server's candidate with the address at which it is reached from here.
 func (r Route) lead(candidate string) (string, ice.Candidate, error) {
 	parsed, err := ice.UnmarshalCandidate(candidate)
 	if err != nil {

@@ -116,7 +116,7 @@ func TestChecksThatNobodyAskedForWaitAsAtANAT(t *testing.T) {
 		offered, _ := ice.UnmarshalCandidate("1 1 udp 1 198.18.0.1 7882 typ host")
 		transport := &Transport{route: Route{Unasked: time.Second}, remote: []ice.Candidate{offered}}
 		told, mapped, untold := net.ParseIP("198.18.0.1").To4(), net.ParseIP("198.18.0.1"), net.ParseIP("198.18.0.2")
-		time.Sleep(time.Minute) // counted is from the first one on
+		time.Sleep(time.Minute) // the time counts from the first check
 		for range 2 {
 			if !transport.letsIn(told) || !transport.letsIn(mapped) || transport.letsIn(untold) {
 				t.Errorf("told: %v, %v, untold: %v", transport.letsIn(told), transport.letsIn(mapped), transport.letsIn(untold))

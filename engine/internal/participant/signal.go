@@ -20,21 +20,23 @@ import (
 
 const (
 	// ProtocolVersion is what this participant understands: subscriber PeerConnection first (3), tracks in the first
-	// offer (8), leave requests with an action (13), and no later addition that it would have to answer.
+	// offer (8), and leave requests with an action (13). It understands no later addition that needs an answer.
 	ProtocolVersion = 15
-	// ClientVersion is sent with sdk=go, which signalling puts into the query: the server's rules for clients go by both.
+	// ClientVersion is sent with sdk=go, which the signalling library puts into the query. The server's rules go by
+	// both.
 	ClientVersion = "2.18.1"
 
-	// maxMessage is far above any answer (a description of 500 tracks has 200 kB) and bounds what a wrong server costs.
+	// maxMessage is far above any answer (a description of 500 tracks has 200 kB), and limits what a wrong server
+	// costs.
 	maxMessage = 4 << 20
-	// maxRefusal is what is read of a refused join's reason.
+	// maxRefusal is how much is read of the reason for a refused join.
 	maxRefusal = 4 << 10
-	// writeTimeout is for a peer that does not read: its TCP window is full after many messages only.
+	// writeTimeout is for a peer that does not read. Only after many messages is its TCP window full.
 	writeTimeout = 5 * time.Second
 )
 
-// RefusedError is the HTTP answer of a server that did not open the signalling connection. LiveKit 1.13.5 echoes the
-// token in it; it is taken out.
+// RefusedError is the HTTP answer of a server that did not open the signalling connection. LiveKit 1.13.5 repeats the
+// token in it; the token is removed.
 type RefusedError struct {
 	Status int
 	Header http.Header
@@ -45,9 +47,9 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("HTTP %d %s: %s", e.Status, http.StatusText(e.Status), e.Body)
 }
 
-// signal is the WebSocket of one participant. signalling's own transport is not used: it goes through the
-// environment's HTTP proxy, waits for the first message without a limit, hides why a server refused, and drops
-// the mark of the last ICE candidate.
+// signal is the WebSocket of one participant. The signalling library's own transport is not used: it goes through the
+// environment's HTTP proxy, waits for the first message without a limit, hides why a server refused, and drops the mark
+// of the last ICE candidate.
 type signal struct {
 	conn *websocket.Conn
 	mu   sync.Mutex // gorilla allows one writer

@@ -15,7 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// Transport is one of a participant's two PeerConnections, and what is known of its way to the server.
+// Transport is one of a participant's two PeerConnections, and what is known of its path to the server.
 type Transport struct {
 	Target livekit.SignalTarget
 
@@ -24,19 +24,19 @@ type Transport struct {
 	diary *diary
 
 	described, offered, gathered, reached, connected, failed latch
-	waiting                                                  sync.Once // to tell the server where this side is
+	waiting                                                  sync.Once // to tell the server this side's addresses
 
 	mu     sync.Mutex
-	early  []webrtc.ICECandidateInit // arrived before the description that they belong to
+	early  []webrtc.ICECandidateInit // arrived before their description
 	local  []*webrtc.ICECandidate
 	remote []ice.Candidate
-	left   []ice.Candidate // offered by the server, off this route
-	turned time.Time       // when a check that nobody asked for was first turned away
+	left   []ice.Candidate // offered by the server, but not allowed by the route
+	turned time.Time       // when a check from an address that was not offered was first rejected
 
 	tell      func(*webrtc.ICECandidate)
-	untold    []*webrtc.ICECandidate // kept from the server
+	untold    []*webrtc.ICECandidate // not told to the server yet
 	telling   bool
-	toldFirst bool // the server was told where this side is before ICE had connected
+	toldFirst bool // the server was told this side's addresses before ICE had connected
 }
 
 // newTransport makes a PeerConnection that sends its candidates to trickle.
@@ -92,7 +92,8 @@ func newTransport(
 // Described is closed when the server has sent its session description.
 func (t *Transport) Described() <-chan struct{} { return t.described.done }
 
-// Offered is closed when the server has sent its last candidate; one that has none never says so.
+// Offered is closed when the server has sent its last candidate. A server without candidates never reports the last
+// one.
 func (t *Transport) Offered() <-chan struct{} { return t.offered.done }
 
 // Gathered is closed when this side has found its last candidate.
@@ -107,17 +108,17 @@ func (t *Transport) Connected() <-chan struct{} { return t.connected.done }
 // Failed is closed when ICE or DTLS has given up.
 func (t *Transport) Failed() <-chan struct{} { return t.failed.done }
 
-// Paths is what both ends brought to a connection.
+// Paths has the candidates of both ends of a connection.
 type Paths struct {
 	Local  []*webrtc.ICECandidate
 	Remote []ice.Candidate // that were tried
-	Left   []ice.Candidate // that the server offered and the route left out
-	Errors []string        // what the ICE agent met
+	Left   []ice.Candidate // offered by the server, and not allowed by the route
+	Errors []string        // errors of the ICE agent
 
-	Refusal stun.ErrorCode // the first of a TURN server; 0 for none
+	Refusal stun.ErrorCode // the first refusal of a TURN server; 0: none
 }
 
-// Paths returns the candidates so far; also after a failure, when pion has forgotten them.
+// Paths returns the candidates so far. It also works after a failure, when pion has forgotten them.
 func (t *Transport) Paths() Paths {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -125,7 +126,7 @@ func (t *Transport) Paths() Paths {
 	return Paths{slices.Clone(t.local), slices.Clone(t.remote), slices.Clone(t.left), met, refusal}
 }
 
-// Offers reports whether the server offered an address on this route, at whatever port.
+// Offers reports whether the server offered this address on this route, with any port.
 func (p Paths) Offers(address netip.Addr) bool {
 	return slices.ContainsFunc(p.Remote, func(candidate ice.Candidate) bool {
 		offered, err := netip.ParseAddr(candidate.Address())
@@ -133,7 +134,7 @@ func (p Paths) Offers(address netip.Addr) bool {
 	})
 }
 
-// letsIn is asked for every end of the server, offered or not, and again for one that it turned away.
+// letsIn is called for every address that the server uses, offered or not, and again for one that was rejected.
 func (t *Transport) letsIn(ip net.IP) bool {
 	address, ok := netip.AddrFromSlice(ip)
 	t.mu.Lock()
@@ -147,7 +148,7 @@ func (t *Transport) letsIn(ip net.IP) bool {
 	return time.Since(t.turned) >= t.route.Unasked
 }
 
-// tellAll tells the server where this side is, unless that has found it by its own checks.
+// tellAll tells the server this side's addresses, unless ICE has connected before.
 func (t *Transport) tellAll() {
 	t.mu.Lock()
 	untold := t.untold
@@ -164,15 +165,15 @@ func (t *Transport) tellAll() {
 	}
 }
 
-// ServerSentFirst reports whether no check of this side was answered before the server had been told where it is.
+// ServerSentFirst reports whether no check of this side was answered before the server was told this side's addresses.
 func (t *Transport) ServerSentFirst() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.toldFirst
 }
 
-// Pair returns the candidates in use and the last measured round trip, 0 when none was measured yet; nil before ICE
-// has connected.
+// Pair returns the candidates in use and the last measured round trip, which is 0 if none was measured yet. It returns
+// nil before ICE has connected.
 func (t *Transport) Pair() (*webrtc.ICECandidatePair, time.Duration) {
 	transport := t.pc.SCTP().Transport().ICETransport()
 	pair, err := transport.GetSelectedCandidatePair()
@@ -183,7 +184,7 @@ func (t *Transport) Pair() (*webrtc.ICECandidatePair, time.Duration) {
 	return pair, time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
 }
 
-// offer publishes nothing by itself: tracks have been added before.
+// offer publishes nothing by itself: the tracks were added before.
 func (t *Transport) offer() (webrtc.SessionDescription, error) {
 	offer, err := t.pc.CreateOffer(nil)
 	if err == nil {
@@ -203,8 +204,8 @@ func (t *Transport) answer(offer webrtc.SessionDescription) (webrtc.SessionDescr
 	return answer, err
 }
 
-// setRemote takes the server's description. Candidates in it go the same way as trickled ones, or the route
-// would not hold.
+// setRemote applies the server's description. Its candidates are handled like trickled ones, so that the route holds
+// for them too.
 func (t *Transport) setRemote(description webrtc.SessionDescription) error {
 	var candidates []webrtc.ICECandidateInit
 	description.SDP, candidates = splitCandidates(description.SDP)
@@ -224,7 +225,7 @@ func (t *Transport) setRemote(description webrtc.SessionDescription) error {
 	return nil
 }
 
-// trickle takes a candidate of the server.
+// trickle applies a candidate of the server.
 func (t *Transport) trickle(candidate webrtc.ICECandidateInit, final bool) error {
 	if final {
 		defer t.offered.set()
@@ -268,9 +269,9 @@ func (t *Transport) addRemote(candidate webrtc.ICECandidateInit) error {
 
 func (t *Transport) close() { _ = t.pc.GracefulClose() }
 
-// withoutWait announces any candidate as a host's. Where the server offers, it selects the pair, and waits for
-// a better one: 2 s on seeing a relayed candidate, 1 s on one that it wasn't told of, as it takes active TCP ones to be.
-// On a route there is no better one. The address stays true, and the words have no other use.
+// withoutWait presents every candidate as a host candidate. If the server makes the offer, it selects the pair, and
+// waits for a better one: 2 s if it sees a relayed candidate, and 1 s if it sees a candidate that it wasn't told, which
+// it takes active TCP candidates for. A route has no better one. The address stays true, and the type has no other use.
 func withoutWait(candidate string) string {
 	before, _, found := strings.Cut(candidate, " typ ")
 	if !found {
@@ -279,8 +280,8 @@ func withoutWait(candidate string) string {
 	return before + " typ host"
 }
 
-// splitCandidates takes the a=candidate lines out of a session description. There is one bundle, so every
-// candidate belongs to its first section.
+// splitCandidates removes the a=candidate lines from a session description. There is one bundle, so every candidate
+// belongs to its first section.
 func splitCandidates(description string) (string, []webrtc.ICECandidateInit) {
 	var kept strings.Builder
 	var candidates []webrtc.ICECandidateInit

@@ -63,7 +63,7 @@ func parseHolder(user string) holder {
 	return holder{participant, network}
 }
 
-// Bounds knows which participant holds which relay ports, and decides who may have another one. A process has one
+// Bounds knows which participant holds which relay ports, and decides which may have more. A process has one
 // Bounds for all its relays, the former and the present.
 type Bounds struct {
 	clock func() time.Time

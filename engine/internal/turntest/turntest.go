@@ -1,4 +1,4 @@
-// Package turntest has what tests speak TURN with, message by message, and the credentials for it.
+// Package turntest has a client that speaks TURN message by message, and credentials, for tests.
 package turntest
 
 import (
@@ -18,13 +18,13 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// What a hub has unless its operator says otherwise; the default range is shared by two relays.
+// The defaults of a hub. Two relays share the default range of ports.
 const (
 	UsualPorts = 5000
 	Quota      = 12
 )
 
-// Secret and Realm are those of all relays in tests.
+// Secret and Realm are the same for all relays in tests.
 const (
 	Secret = "the relay's secret"
 	Realm  = "hub"
@@ -33,7 +33,7 @@ const (
 // Credential is what LiveKit hands a participant for a TURN server with a secret.
 type Credential struct{ Username, Password string }
 
-// CredentialFor makes one as LiveKit does.
+// CredentialFor makes a credential as LiveKit does.
 func CredentialFor(participant string, expires time.Duration) Credential {
 	username := fmt.Sprintf("%d:%s", time.Now().Add(expires).Unix(), participant)
 	mac := hmac.New(sha1.New, []byte(Secret))
@@ -48,7 +48,7 @@ type Handed struct {
 	done  chan struct{}
 }
 
-// NewHanded is a listener with no connection yet.
+// NewHanded is a listener without connections yet.
 func NewHanded() *Handed { return &Handed{conns: make(chan net.Conn), done: make(chan struct{})} }
 
 func (h *Handed) Accept() (net.Conn, error) {
@@ -195,7 +195,7 @@ func (c *Client) Allocate(who Credential) stun.ErrorCode {
 	return c.Ask(stun.MethodAllocate, who, RequestUDP)
 }
 
-// Deallocate gives it back.
+// Deallocate gives the relay port back.
 func (c *Client) Deallocate(who Credential) stun.ErrorCode {
 	c.test.Helper()
 	return c.Ask(stun.MethodRefresh, who, stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}})
@@ -227,7 +227,7 @@ func ListenUDP(t *testing.T) net.PacketConn {
 	return conn
 }
 
-// DialUDP leads to one address over IPv4.
+// DialUDP sends to one address over IPv4.
 func DialUDP(t *testing.T, to net.Addr) net.PacketConn {
 	t.Helper()
 	return Connect(ListenUDP(t), to)

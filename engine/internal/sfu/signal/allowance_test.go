@@ -20,7 +20,7 @@ func trickled(text string) *livekit.SignalRequest {
 	return &livekit.SignalRequest{Message: &livekit.SignalRequest_Trickle{Trickle: &livekit.TrickleRequest{CandidateInit: text}}}
 }
 
-// Every kind of message of which media keeps something costs at least what is kept.
+// Every kind of message that media keeps costs at least as much as is kept of it.
 func TestWhatMediaKeepsCosts(t *testing.T) {
 	long, tracks := strings.Repeat("x", 100_000), calltest.TrackNames(0, 50)
 	description := &livekit.SessionDescription{Sdp: long}
