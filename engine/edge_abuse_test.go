@@ -26,7 +26,7 @@ const shortDeadline = 2 * time.Second
 const shortStall = 500 * time.Millisecond
 
 // Each connection must be told to go, or be cut off, within the deadlines: TLS and what follows it have one each.
-func TestWhoIsNoClientIsCut(t *testing.T) {
+func TestConnectionsOfNoClientAreCut(t *testing.T) {
 	e := newEdge(t, map[string]string{"DEADLINE": shortDeadline.String()})
 	e.start()
 	hello := clientHello(t)

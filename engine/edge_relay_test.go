@@ -38,7 +38,7 @@ func (e *edgeTest) mustReload(change func(config map[string]any)) {
 	}
 }
 
-func TestAChangedRelayIsForWhoComesThen(t *testing.T) {
+func TestAChangedRelayIsForNewClients(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
 	before, who := e.mustDial("hub.test"), turntest.CredentialFor("PA_one", time.Hour)

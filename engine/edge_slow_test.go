@@ -151,7 +151,7 @@ func TestSteadyBodiesAndLongAnswersGoOn(t *testing.T) {
 }
 
 // A client that reads nothing of a long answer is cut off.
-func TestAnswersThatNobodyReadsEnd(t *testing.T) {
+func TestUnreadAnswersEnd(t *testing.T) {
 	e := newEdge(t, map[string]string{"STALL": shortStall.String()})
 	var ended atomic.Bool
 	e.serve.answer(func(w http.ResponseWriter, r *http.Request) {

@@ -49,7 +49,7 @@ func TestLoadIsForwardedWhole(t *testing.T) {
 	if stderr.String() != "measuring: everybody hears everybody, for 500ms\nmeasured\n" {
 		t.Errorf("stderr: %s", &stderr)
 	}
-	checkNobodyIsLeft(t, server)
+	checkRoomIsEmpty(t, server)
 }
 
 func TestLoadNeedsItsEnvironment(t *testing.T) {
@@ -76,7 +76,7 @@ func TestLoadReportsARefusedToken(t *testing.T) {
 }
 
 // The server is 127.0.0.1 over TLS, with its own authority, as a hub's edge is.
-func TestLoadBelievesWhomItIsTold(t *testing.T) {
+func TestLoadTrustsTheGivenAuthority(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	authority := certtest.NewAuthority(t, "Hub CA")
 	tlsPort := startTLS(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toPort(server.URL[strings.LastIndex(server.URL, ":")+1:]))

@@ -9,7 +9,7 @@ import (
 	"lkhub/engine/internal/enginetest"
 )
 
-func TestWhoIsRelayedIsToldToResume(t *testing.T) {
+func TestRelayedParticipantsAreToldToResume(t *testing.T) {
 	udp := enginetest.FreePort(t)
 	server := startSFU(t, udp, "0", turnEntry(t, udp))
 	direct, relayed := server.Join(t, "direct", false), server.Join(t, "relayed", true)

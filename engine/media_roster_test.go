@@ -15,7 +15,7 @@ import (
 	"lkhub/engine/internal/turntest"
 )
 
-func TestMediaSaysWhoisIn(t *testing.T) {
+func TestMediaSaysWhichParticipantsAreIn(t *testing.T) {
 	server := startSFU(t, enginetest.FreePort(t), "0", "")
 	one, two := server.SignIn(t, "room", "one"), server.SignIn(t, "other room", "two")
 	enginetest.Eventually(t, "both are in", func() bool {

@@ -163,12 +163,12 @@ func TestProbeProvesEachPathAlone(t *testing.T) {
 			t.Errorf("%s: relay %v", path, result.Relay)
 		}
 	}
-	checkNobodyIsLeft(t, server)
+	checkRoomIsEmpty(t, server)
 }
 
-// checkNobodyIsLeft gives media a moment to notice that participants leave. Participants that only dropped their
+// checkRoomIsEmpty gives media a moment to notice that participants leave. Participants that only dropped their
 // connections would stay for longer.
-func checkNobodyIsLeft(t *testing.T, server calltest.Server) {
+func checkRoomIsEmpty(t *testing.T, server calltest.Server) {
 	t.Helper()
 	for deadline := time.Now().Add(enginetest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		var status struct{ Rooms []struct{ Participants int } }
@@ -201,7 +201,7 @@ func TestProbeOfAConnectionAlone(t *testing.T) {
 	if code != failure.ExitNotWell || len(results) != 3 {
 		t.Errorf("exit code %d: %+v", code, results)
 	}
-	checkNobodyIsLeft(t, server)
+	checkRoomIsEmpty(t, server)
 }
 
 func TestProbeSaysWhatIsNotOffered(t *testing.T) {
@@ -237,7 +237,7 @@ func TestProbeNamesTheStageThatFails(t *testing.T) {
 			t.Log(result.Detail)
 		})
 	}
-	checkNobodyIsLeft(t, server)
+	checkRoomIsEmpty(t, server)
 }
 
 func TestProbeRefusesAWrongRequest(t *testing.T) {

@@ -115,7 +115,7 @@ func TestProbeOfAHubWithAnAuthorityOfItsOwn(t *testing.T) {
 	if udp := results["udp"]; udp.Native != nil || udp.NativeDetail != nil {
 		t.Errorf("udp: native %v, %v", udp.Native, udp.NativeDetail)
 	}
-	checkNobodyIsLeft(t, server)
+	checkRoomIsEmpty(t, server)
 
 	t.Run("which is not given", func(t *testing.T) {
 		results, _ := runProbeWith(t, hubRequest("wss://"+hubName+":"+signal, "", enough), calltest.Secret, 2, "udp")

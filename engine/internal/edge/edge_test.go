@@ -84,7 +84,7 @@ type testConn struct {
 
 func (c *testConn) Close() error { c.closed = true; return nil }
 
-func TestWhoWaitedLongestIsCut(t *testing.T) {
+func TestTheLongestWaitingIsCut(t *testing.T) {
 	q := &queue{limit: 2}
 	conns := []*testConn{{}, {}, {}, {}}
 	q.enter(conns[0])

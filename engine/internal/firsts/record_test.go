@@ -18,7 +18,7 @@ var (
 
 func end(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
 
-func TestWhoIsFirst(t *testing.T) {
+func TestWhichEndIsFirst(t *testing.T) {
 	const client = "203.0.113.7:4000"
 	type step func(*Record)
 	comes := func(packet []byte, from string) step { return func(r *Record) { r.receives(packet, end(from)) } }

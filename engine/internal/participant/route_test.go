@@ -111,7 +111,7 @@ func TestSameMachine(t *testing.T) {
 	}
 }
 
-func TestChecksThatNobodyAskedForWaitAsAtANAT(t *testing.T) {
+func TestUnaskedChecksWaitAsAtANAT(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		offered, _ := ice.UnmarshalCandidate("1 1 udp 1 198.18.0.1 7882 typ host")
 		transport := &Transport{route: Route{Unasked: time.Second}, remote: []ice.Candidate{offered}}

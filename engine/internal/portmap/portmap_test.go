@@ -293,7 +293,7 @@ func TestSecondGatewayGetsItsPortsBack(t *testing.T) {
 	}
 }
 
-func TestMachineWithoutARouterAsksNobody(t *testing.T) {
+func TestMachineWithoutARouterSendsNothing(t *testing.T) {
 	router := newPCPRouter()
 	asker := router.start(t)
 	first := asker.must(t, mapping(media))
@@ -307,7 +307,7 @@ func TestMachineWithoutARouterAsksNobody(t *testing.T) {
 	}
 }
 
-func TestMappingOfSomebodyElseIsNeverGivenBack(t *testing.T) {
+func TestMappingOfAnotherProgramIsNeverGivenBack(t *testing.T) {
 	igd, where := startIGD(t)
 	where.port, where.waits = 1, []time.Duration{time.Minute}
 	asker := askerAt(where)

@@ -182,7 +182,7 @@ func TestUPnPMapsAndGivesBack(t *testing.T) {
 	}
 }
 
-func TestMappingOfSomebodyElseIsUsedWhereItLeadsHere(t *testing.T) {
+func TestMappingOfAnotherProgramIsUsedWhereItLeadsHere(t *testing.T) {
 	router, where := startIGD(t)
 	router.table["UDP 7882"] = entry{7882, "127.0.0.1", "my own", 0}
 	got, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)

@@ -32,7 +32,7 @@ func takePreflight(t *testing.T, address string, timeout time.Duration) *fault {
 	return f
 }
 
-func TestPreflightTellsWhoAnswers(t *testing.T) {
+func TestPreflightTellsWhatAnswers(t *testing.T) {
 	own := func(code string) string { return `{"error": {"code": "` + code + `", "message": "no"}}` }
 	invalid := func(why string) string { return "invalid token: " + token + ", error: " + why }
 	none := [2]string{}
@@ -111,7 +111,7 @@ func TestPreflightTellsWhoAnswers(t *testing.T) {
 }
 
 // A server may hang up while the request is made, while it is sent, or while the answer is waited for.
-func TestWhoHangsUpIsKnownAtEveryMoment(t *testing.T) {
+func TestAServerThatHangsUpIsKnownAtEveryMoment(t *testing.T) {
 	for _, err := range []error{
 		io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, errors.New("http: server closed idle connection"),
 	} {

@@ -102,7 +102,7 @@ func TestTheLastQuarterIsForNewcomers(t *testing.T) {
 	}
 }
 
-func TestSmallRangesServeSomebody(t *testing.T) {
+func TestSmallRangesServeAParticipant(t *testing.T) {
 	for size, alone := range map[int]int{1: 1, 2: 1, 3: 2, 4: 2, 24: 12} {
 		b, _ := boundsOf(size, turntest.Quota)
 		if n, _ := b.takeUpTo(size, peopleAt("203.0.113.7", "x", 1)); n != alone {

@@ -24,7 +24,7 @@ func seenBy(t *testing.T, r *Server) map[string]seen.Sighting {
 	return status["seen"].(map[string]seen.Sighting)
 }
 
-func TestRelaySeesWhoHasSentMedia(t *testing.T) {
+func TestRelaySeesClientsThatHaveSentMedia(t *testing.T) {
 	for way, want := range map[string]struct{ path, client string }{
 		"udp": {"turn-udp", "127.0.0.1"}, "stream": {"turn-tls", "203.0.113.1"},
 	} {
@@ -67,7 +67,7 @@ func TestRelayRemembersClientsThatHaveLeft(t *testing.T) {
 	enginetest.Eventually(t, "word of it", func() bool { return len(clients.outside.Proven()) == 1 })
 }
 
-func TestRelayDoesNotSeeWhoIsOnThisMachine(t *testing.T) {
+func TestRelayDoesNotSeeClientsOnThisMachine(t *testing.T) {
 	peer := turntest.ListenUDP(t)
 	r, _ := startRelay(t, peer.LocalAddr(), 24)
 	_, relayed := newTURNClient(t, r, dialUDP)

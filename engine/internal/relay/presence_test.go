@@ -123,7 +123,7 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 	enginetest.Eventually(t, "what is left is the last one's", func() bool { return r.Allocations() == 5 })
 }
 
-func TestAnExpiredCredentialIsGoodForWhoIsIn(t *testing.T) {
+func TestAnExpiredCredentialIsGoodForParticipantsThatAreIn(t *testing.T) {
 	overEveryWay(t, func(t *testing.T, dial dialer) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
@@ -192,7 +192,7 @@ func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
 	})
 }
 
-func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
+func TestNoAllocationEndsWhileMediaCantBeAsked(t *testing.T) {
 	m := newMedia(t)
 	r, skew := startAskingRelay(t, m)
 	m.roster.Join("PA_one", "one", "RM_one")
@@ -229,7 +229,7 @@ func TestNobodyIsCutWhereMediaCantBeAsked(t *testing.T) {
 	}
 }
 
-func TestARelayAsksNobodyWhileNobodyIsThere(t *testing.T) {
+func TestARelayWithoutClientsDoesNotAskMedia(t *testing.T) {
 	m := newMedia(t)
 	r, _ := startAskingRelay(t, m)
 	client, credential := newRawClient(t, r, dialUDP), turntest.CredentialFor("PA_one", time.Hour)

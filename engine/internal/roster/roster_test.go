@@ -21,7 +21,7 @@ func TestTheEndMayBeHeardOfFirst(t *testing.T) {
 	}
 }
 
-func TestWithTheRoomEverybodyInItHasLeft(t *testing.T) {
+func TestWithTheRoomItsParticipantsHaveLeft(t *testing.T) {
 	r := New()
 	r.Join("PA_one", "one", "RM_one")
 	r.Join("PA_two", "two", "RM_one")

@@ -24,7 +24,7 @@ type rosterTelemetry struct {
 // findRoom returns the room with this name that is on the list now, or nil.
 type findRoom func(ctx context.Context, name livekit.RoomName) *rtc.Room
 
-// keepRoster must be called before the server starts. If the field is renamed, TestMediaSaysWhoIsIn fails.
+// keepRoster must be called before the server starts. If the field is renamed, TestMediaSaysWhichParticipantsAreIn fails.
 func keepRoster(rooms *service.RoomManager, kept *roster.Roster) {
 	heard := private.Field[telemetry.TelemetryService](rooms, "telemetry")
 	*heard = rosterTelemetry{*heard, kept, rooms.GetRoom}

@@ -151,7 +151,7 @@ func startDeaf(t *testing.T) (calltest.Server, *Server, deaf) {
 
 // With the real server: a participant that leaves has left, though the room manager's call is lost. A participant in a
 // room that is on no list has left when the room ends.
-func TestWhoLeavesIsSeenWithoutTheRoomManager(t *testing.T) {
+func TestLeavingIsSeenWithoutTheRoomManager(t *testing.T) {
 	server, media, lost := startDeaf(t)
 	lost.listed.Store(true)
 	one := server.SignIn(t, "room", "one")

@@ -166,7 +166,7 @@ type stuck chan struct{}
 
 func (s stuck) send(*batch) error { <-s; return net.ErrClosed }
 
-func TestCloseEndsWhoWaits(t *testing.T) {
+func TestCloseEndsWaitingWriters(t *testing.T) {
 	c := open(t)
 	sending := make(stuck)
 	c.mu.Lock()

@@ -100,7 +100,7 @@ func newAllowedSink(inner messageSink, a *allowance) *allowedSink {
 	return &allowedSink{messageSink: inner, allowance: a, log: slog.New(slog.DiscardHandler)}
 }
 
-func TestWhoeverAsksForTooMuchIsReadMoreSlowly(t *testing.T) {
+func TestAClientThatAsksForTooMuchIsReadMoreSlowly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, heard := time.Now(), &heardSink{}
 		sink := newAllowedSink(heard, newAllowance(time.Now))

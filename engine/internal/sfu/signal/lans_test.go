@@ -82,7 +82,7 @@ func TestMessagesToALANGoThroughTheFilter(t *testing.T) {
 	}
 }
 
-func TestWhoReadsNoMoreEndsTheFilter(t *testing.T) {
+func TestAReaderThatReadsNoMoreEndsTheFilter(t *testing.T) {
 	pong := &livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}}
 	source, _ := startFrom(t, &livekit.ClientInfo{Address: "192.168.1.20"}, pong, pong, pong)
 	source.Close()

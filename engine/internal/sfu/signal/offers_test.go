@@ -72,7 +72,7 @@ func (o offers) expect(t *testing.T, want livekit.ParticipantIdentity) {
 	}
 }
 
-func TestWhoDoesNotOfferResumes(t *testing.T) {
+func TestAClientThatDoesNotOfferResumes(t *testing.T) {
 	o := newOffers(time.Millisecond)
 	o.connect(t, "silent", false)
 	o.expect(t, "silent")
@@ -95,7 +95,7 @@ func TestAnOfferIsWaitedForUntilItComesOrTheConnectionEnds(t *testing.T) {
 	}
 }
 
-func TestWhoCannotResumeYetDoesLater(t *testing.T) {
+func TestAClientThatCannotResumeYetDoesLater(t *testing.T) {
 	o := newOffers(time.Millisecond)
 	o.refused <- struct{}{}
 	o.refused <- struct{}{}
@@ -103,7 +103,7 @@ func TestWhoCannotResumeYetDoesLater(t *testing.T) {
 	o.expect(t, "early")
 }
 
-func TestPatienceDoublesWithWhoNeverOffers(t *testing.T) {
+func TestPatienceDoublesWithAClientThatNeverOffers(t *testing.T) {
 	o := newOffers(time.Hour)
 	wait := func(reconnect bool) time.Duration {
 		watch := o.connect(t, "never", reconnect).ResponseSource.(watchedSource).watch

@@ -38,7 +38,7 @@ func resumed(t *testing.T, init participantInit, messages ...proto.Message) (mes
 
 var resuming = participantInit{Reconnect: true, Client: &livekit.ClientInfo{Protocol: 16}}
 
-func TestWhoResumesIsNotToldTheEndOfAReplacedSession(t *testing.T) {
+func TestAResumingClientIsNotToldTheEndOfAReplacedSession(t *testing.T) {
 	const gone, active = livekit.ParticipantInfo_DISCONNECTED, livekit.ParticipantInfo_ACTIVE
 	pong := &livekit.SignalResponse{Message: &livekit.SignalResponse_Pong{Pong: 1}}
 	replaced := update(info("ann", "PA_ann1", gone))
