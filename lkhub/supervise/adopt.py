@@ -1,4 +1,4 @@
-"""What an earlier supervisor left running is taken over. None of it is killed that may carry a call."""
+"""Take over the processes that an earlier supervisor left running. A process that may carry a call is not killed."""
 
 from collections.abc import Iterable
 
@@ -11,13 +11,13 @@ from lkhub.supervise.ending import Ending, end_process, limit_drain, tell_to_dra
 from lkhub.supervise.left import Left, find_running
 from lkhub.supervise.supervisor import Supervisor
 
-# As long as the engine takes for a limit (maxDrainSeconds in engine/internal/process/control.go).
+# The longest limit that the engine accepts (maxDrainSeconds in engine/internal/process/control.go).
 FOREVER_SECONDS = 365 * 24 * 3600
 
 
 async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> None:
-    """Watch over what runs. What can't be watched over ends when its calls have. What a record or a mark does not tell
-    of a process is taken from the plan of its name among `planned`."""
+    """Watch the processes that run. A process that can't be watched ends when its calls are over. What neither record
+    nor mark says of a process comes from the plan of the same name in `planned`."""
     planned = tuple(planned)
     children = supervisor.fleet.children
     for found in find_running(supervisor.paths):
@@ -27,7 +27,7 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
         children[found.name] = Child.adopt(found.identity.fill(planned), supervisor.shared)
         supervisor.took_over = True
         supervisor.say(f"{found.name} (pid {found.process.pid}) is still running; taking it over")
-    # Read before: the record of one that ends while it is taken over ends with it.
+    # Read now: when a process ends while it is taken over, its record is removed.
     records = list_records(supervisor.paths)
     for name, child in list(children.items()):
         try:
@@ -46,8 +46,8 @@ async def adopt(supervisor: Supervisor, planned: Iterable[ProcessPlan] = ()) -> 
 
 
 async def _keep_calls(supervisor: Supervisor, child: Child) -> None:
-    """Have one wait for its calls that the supervisor before was stopping: the hub was not to go on, and now it is. It
-    can't be told to stay, and is started again as soon as nobody is in a call."""
+    """Let a process that the earlier supervisor was stopping wait for its calls, since the hub goes on after all. A
+    drain can't be revoked, so the process is started again as soon as no participant is in a call."""
     status = await child.ask_status()
     if not isinstance(status, dict) or status.get("state") != "draining":
         return
@@ -58,8 +58,8 @@ async def _keep_calls(supervisor: Supervisor, child: Child) -> None:
 
 
 async def _start_dead(supervisor: Supervisor, identity: Identity) -> None:
-    """Start what died together with its supervisor as it was: a change that waits for the calls of the others must not
-    keep it down. Only with the very files that it ran with."""
+    """Start a process that died together with its supervisor, as it was. Otherwise a pending change, which waits for
+    the calls of other processes, would keep it down. It is started only if its files are still the same."""
     if not _has_its_files(identity):
         return
     child = Child(identity.plan, identity.fingerprint, supervisor.shared)
@@ -86,7 +86,7 @@ async def _let_go(supervisor: Supervisor, found: Left) -> None:
     until = "" if how == "now" else f" when its calls are over, or after {limit_drain(found.plan)} s"
     supervisor.say(f"{found.name} (pid {found.process.pid}) is left over and can't be taken over; it ends{until}")
     timings = supervisor.shared.timings
-    if found.name in supervisor.fleet.children:  # there is one that is better
+    if found.name in supervisor.fleet.children:  # a better process of this name was taken over
         supervisor.tasks.start_soon(end_process, found.process, how, found.plan, timings)
-    else:  # the next one needs its ports
+    else:  # the next process of this name needs its ports
         await end_process(found.process, how, found.plan, timings)

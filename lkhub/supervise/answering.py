@@ -1,4 +1,4 @@
-"""The supervisor's control socket is there for as long as the supervisor is."""
+"""Keeps the supervisor's control socket open for as long as the supervisor runs."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from lkhub.supervise.timings import USUAL, Timings
 
 
 class Answering:
-    """Serves the control socket `path`, again where it has ended or somebody has removed it."""
+    """Serves the control socket `path`, and opens it again after it has failed or its file was removed."""
 
     def __init__(
         self,
@@ -34,15 +34,15 @@ class Answering:
         self._looking = anyio.Lock()
 
     async def look(self) -> None:
-        """Return when the socket is served. Raises MachineError where it can't be."""
+        """Return when the socket is served. Raises MachineError if it can't be opened."""
         async with self._looking:
-            # A command that has connected to a socket which was removed since still gets its answer.
+            # A command that connected before the socket's file was removed still gets its answer.
             if self._served is None or (self._served != identify(self._path) and not self.find_other()):
                 await self._tasks.start(self._serve)
                 self._served = identify(self._path)
 
     def find_other(self) -> int | None:
-        """The pid of another supervisor that answers there; None where there is none."""
+        """The pid of another supervisor that answers on this path, or None."""
         pid = find_server(self._path)
         return None if pid == os.getpid() else pid
 

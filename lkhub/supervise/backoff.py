@@ -6,16 +6,16 @@ from dataclasses import dataclass
 FACTOR = 2.0
 MAX_EXPONENT = 10
 
-# For so long a process has to be well to make up for one failure: short, because each wait is somebody's silence, and
-# long enough that nothing is started more than twice a second for ever. Only what was ready was well, so what can't
-# start is never tried in a tight loop, however long its tries take.
+# How long a process has to be ready to make up for one failure. Short, because participants hear nothing during each
+# wait; long enough that no process is started more than twice a second for ever. Only time after a process was ready
+# counts, so a process that can't start is never tried in a tight loop, however long each attempt takes.
 FORGIVE_SECONDS = 0.5
 
 
 @dataclass
 class Backoff:
-    """The delays of one process, or of something else that is tried again: none, `first`, and up to `ceiling`
-    seconds."""
+    """The delays before one process, or another action, is tried again: first none, then `first` seconds, then twice
+    as long each time, up to `ceiling` seconds."""
 
     first: float
     ceiling: float
@@ -26,6 +26,6 @@ class Backoff:
         self.failures = max(0.0, self.failures - well_seconds / FORGIVE_SECONDS) + 1
         if self.failures <= 1:
             return 0.0
-        # Past the ceiling the exponent means nothing, and of a process that failed for days it overflows.
+        # Above the ceiling a larger exponent changes nothing, and after days of failures it would overflow.
         exponent = min(self.failures - 2, MAX_EXPONENT)
         return min(self.ceiling, self.first * math.pow(FACTOR, exponent))

@@ -1,4 +1,4 @@
-"""Who is in a call, as far as the processes of a hub tell, and what becomes of participants when one is another."""
+"""Counts the participants in calls, and reconnects the clients of a process that was replaced."""
 
 import contextlib
 import time
@@ -20,12 +20,12 @@ class Calls:
         self._rejoined_by = 0.0
 
     async def count(self) -> int | None:
-        """How many participants are in a call; None where a process that knows them can't be asked."""
+        """How many participants are in a call; None if a process that knows them can't be asked."""
         total = 0
         for child in list(self._fleet.children.values()):
             if not child.plan.knows_participants or child.process is None or child.state != "running":
                 continue
-            # Not by the record of what is in force: one that is lost says nothing of whom a change would cut off.
+            # The children decide, not the applied record: it may be lost while participants are in calls.
             keys, seconds = self._shared.paths.keys, self._shared.timings.participants
             found = await count_participants(child.plan.health, child.process, keys, seconds)
             if found is None:
@@ -34,11 +34,11 @@ class Calls:
         return None if total == 0 and time.monotonic() < self._rejoined_by else total
 
     def expect_back(self) -> None:
-        """Participants were cut off, and their clients are about to be back."""
+        """Note that participants were cut off and that their clients are about to reconnect."""
         self._rejoined_by = time.monotonic() + self._shared.timings.rejoin
 
     def read_resumed(self, names: Collection[str]) -> dict[str, str]:
-        """The configurations of those processes among `names` whose clients another process is told of."""
+        """The configurations of the processes in `names` whose clients another process can resume, by name."""
         found: dict[str, str] = {}
         for child in self._fleet.children.values():
             for resumed in child.plan.resumes:
@@ -48,9 +48,9 @@ class Calls:
         return found
 
     async def resume(self, configurations: Mapping[str, str]) -> None:
-        """Have the clients of processes that are gone connect again; `configurations` are as `read_resumed` had them.
-        Clients that lose a connection by that open it again; those of a relay would wait for ICE to give up the
-        path."""
+        """Make the clients of processes that ended connect again. `configurations` come from an earlier `read_resumed`.
+        A client whose own connection is lost reconnects by itself; a client of a relay would wait until ICE gives the
+        path up."""
         for child in list(self._fleet.children.values()):
             for of in [resumed.of for resumed in child.plan.resumes if configurations.get(resumed.of)]:
                 if child.state != "running" or not child.plan.health.socket:
@@ -65,7 +65,7 @@ class Calls:
                     self._shared.say(f"{child.plan.name} {failure}")
 
     async def notice_return(self, plan: ProcessPlan) -> None:
-        """A process is there again, and knows nothing of the clients that the one before knew."""
+        """A process was started again, and does not know the clients of the process before it."""
         if plan.knows_participants:
             self.expect_back()
         await self.resume(self.read_resumed([plan.name]))

@@ -1,4 +1,4 @@
-"""A change of what runs: a transaction, made as a whole or not at all."""
+"""A change of the running processes: a transaction, made as a whole or not at all."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
@@ -17,17 +17,17 @@ Undo = Callable[[], Awaitable[None]]
 
 
 class UndoList:
-    """What takes back the steps of a change that were made or begun."""
+    """Takes back the steps of a change that were made or begun."""
 
     def __init__(self) -> None:
         self._undos: list[Undo] = []
 
     def add(self, undo: Undo) -> None:
-        """Before its step begins: a step that fails may be half done."""
+        """Call it before the step begins: a step that fails may be half done."""
         self._undos.append(undo)
 
     async def run(self) -> list[str]:
-        """Take all back, the last step first; what could not be. A failure of one keeps no other from its turn."""
+        """Take all steps back, the last one first, also when one of them fails. Returns the failures."""
         failures: list[str] = []
         while self._undos:
             try:
@@ -40,8 +40,8 @@ class UndoList:
 
 
 class FileChange:
-    """The files of a change, and what they were before. `readers` are the processes that may be started again with what
-    was there before."""
+    """The files of a change, and their content before it. `readers` are the processes that may be started again with
+    the earlier content."""
 
     def __init__(self, fleet: Fleet, wanted: Mapping[str, str], readers: Collection[Child]) -> None:
         self._fleet = fleet
@@ -55,8 +55,8 @@ class FileChange:
         self._fleet.write(self._wanted)
 
     def put_back(self) -> None:
-        """Write what was there before, once. Where that fails, a process that runs with the files of the change is
-        better than none, and the next `up` makes it another."""
+        """Write the earlier content, once. If that fails, a process that runs with the files of the change is better
+        than no process, and the next `up` replaces it."""
         if self._is_back:
             return
         self._is_back = True
@@ -68,8 +68,8 @@ class FileChange:
                 child.fingerprint = child.fingerprint.without_files()
 
     def remove_new(self) -> None:
-        """Remove what was not there before. Raises MachineError, and removes nothing, where not all could be put
-        back."""
+        """Remove the files that did not exist before. Raises MachineError, and removes nothing, if some file could not
+        be put back."""
         self.put_back()
         if self._failure:
             raise self._failure
@@ -78,7 +78,7 @@ class FileChange:
 
 
 class Change:
-    """From what runs to `wanted`. Each step registers first what takes it back."""
+    """The steps from the running processes to `wanted`. Each step first registers its undo."""
 
     def __init__(self, fleet: Fleet, wanted: PreparedHub, differences: Differences) -> None:
         self._fleet = fleet
@@ -91,8 +91,8 @@ class Change:
         self._undos = UndoList()
 
     async def make(self) -> None:
-        """Where it fails, what ran before runs again, and the error says so. A bug stays one, with what ran before
-        running again."""
+        """Make the change. If it fails, the processes from before run again, and the HubError says so. An exception
+        that is a bug is raised unchanged, after the same undo."""
         self._require_what_can_be_known()
         self._texts = FileChange(self._fleet, self._wanted.files, self._old.values())
         try:
@@ -128,7 +128,7 @@ class Change:
         return type(error)(message, hints=error.hints)
 
     def _require_what_can_be_known(self) -> None:
-        """Raise MachineError where the change can't be made, before it interrupts anybody."""
+        """Raise MachineError if the change can't be made, before it interrupts a call."""
         try:
             for name in self._differences.changed:
                 require_program(self._plans[name])
@@ -151,7 +151,7 @@ class Change:
         async def undo() -> None:
             self._shared.use_environ(environ)
             self._texts.put_back()
-            if self._fleet.children:  # else it is the first start, and its files show what was wrong
+            if self._fleet.children:  # after a failed first start, its files stay: they show what was wrong
                 self._texts.remove_new()
 
         self._undos.add(undo)
@@ -180,8 +180,8 @@ class Change:
             await child.stop("replace")
 
     def _close_sockets(self) -> None:
-        """Those that nothing of the wanted hub listens on. A process that runs again after a failure opens its own
-        anew."""
+        """Close the held sockets that the wanted hub does not use. If the change fails, a process that is started
+        again gets new ones."""
         kept = self._wanted.plan.processes
         controls = [process.health.socket for process in kept]
         self._shared.held.close_except({held for process in kept for held in process.listens}, controls)
@@ -195,7 +195,7 @@ class Change:
 
         async def undo() -> None:
             failures = await self._fleet.stop((child, "replace") for child in new.values())
-            # One that can't be ended is still there, in the place of the one before it.
+            # A new process that can't be ended still runs, and keeps the place of the old one.
             stays = {name: child for name, child in new.items() if child.process is not None}
             self._fleet.children = before | stays
             if failures:

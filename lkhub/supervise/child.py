@@ -1,4 +1,4 @@
-"""One process under the supervisor: its states, its restarts, its end."""
+"""One process of the supervisor: its states, its restarts, its end."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ from lkhub.supervise.spawn import spawn
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
 
 ShownState = Literal[State, "hanging"]
-"""What `status` says. One that hangs is not well, and is not ended either."""
+"""The states that `status` shows. A process that hangs is not well, but is not ended either."""
 
 # Lines of the log that a crash report shows: the error and what led to it.
 REPORT_LINES = 8
@@ -36,8 +36,8 @@ REPORT_LINES = 8
 
 @dataclass
 class Child:
-    """A process that is kept running until it is stopped. `taken` is how the files that it watches were when it took
-    them. `done`: it has ended well, and is not to be started again."""
+    """A process that is kept running until it is stopped. `taken` are the stamps of its watched files when it last read
+    them. `done`: it has ended successfully, and is not to be started again."""
 
     plan: ProcessPlan
     fingerprint: Fingerprint
@@ -77,14 +77,14 @@ class Child:
 
     @property
     def unrecorded(self) -> str:
-        """Why its record can't be written; "" where it can."""
+        """Why its record can't be written; "" if it can."""
         return self._record.failure
 
     async def start(self, tasks: anyio.abc.TaskGroup, *, persist: bool = False) -> None:
         """Start (or take over) the process and keep it running from then on; return when it is ready.
 
-        Raises MachineError where the first start fails. Nothing is left running then; with `persist` it is started
-        again like one that crashed.
+        Raises MachineError if the first start fails. Nothing is left running then, unless `persist` is set: the process
+        is then started again like one that crashed.
         """
         self._wanted, self._persists, self._first_failure, self.done = True, persist, "", False
         if self.state == "failed":
@@ -96,8 +96,8 @@ class Child:
             raise MachineError(self._first_failure)
 
     async def stop(self, how: Ending) -> None:
-        """End the process, and do not start it again. MachineError where this machine refuses what that needs, such as
-        a free descriptor; it is watched over as before then."""
+        """End the process, and do not start it again. Raises MachineError if this machine refuses what that needs, such
+        as a free descriptor; the process is then watched as before."""
         before = self.state, self.since, self._wanted
         self._wanted = False
         self._set("stopping")
@@ -105,7 +105,7 @@ class Child:
             if self.process is not None:
                 await end_process(self.process, how, self.plan, self.shared.timings)
         except OSError as error:
-            if not self._ended.is_set():  # else it has ended meanwhile
+            if not self._ended.is_set():  # otherwise the process has ended meanwhile
                 self.state, self.since, self._wanted = before
                 raise MachineError(f"can't end {self.plan.name}: {describe_error(error)}") from error
         self._scope.cancel()
@@ -118,7 +118,7 @@ class Child:
         self._set("stopped")
 
     async def ask_status(self) -> Any:
-        """What the process answers on its control socket; None where it does not."""
+        """The status that the process gives on its control socket; None if it does not answer."""
         if self.process is None or self.state != "running" or self.plan.health.socket is None:
             return None
         try:
@@ -128,18 +128,18 @@ class Child:
             return None
 
     def follow(self, plan: ProcessPlan) -> None:
-        """Be `plan`, which differs in nothing that the process itself has to be told now."""
+        """Take `plan` as the plan of this process. It differs only in what the process need not be told."""
         if self.plan != plan:
             self.plan = plan
             self.remember()
 
     def remember(self) -> None:
-        """Write the record, where there is a process."""
+        """Write the record, if there is a process."""
         if identity := self._identify():
             self._record.write(identity)
 
     def keep_record(self) -> None:
-        """Write the record where it is missing."""
+        """Write the record if it is missing."""
         if identity := self._identify():
             self._record.write_missing(identity)
 
@@ -150,7 +150,7 @@ class Child:
         return Identity(self.process, root, self.plan, self.fingerprint, self.since, self.taken)
 
     def stop_now(self) -> None:
-        """Make a drain that is under way end at once."""
+        """End a drain at once."""
         if self.process is not None:
             processes.send_signal(self.process, signal.SIGTERM)
 
@@ -167,7 +167,7 @@ class Child:
             self._settled.set()
 
     async def _survive(self, error: Exception) -> None:
-        """What this machine refuses, or a bug in here, must end neither the process nor the supervisor."""
+        """Neither a refusal of this machine nor a bug in lkhub may end the process or the supervisor."""
         name, what = self.plan.name, describe_error(error)
         bug = f"this is a bug in lkhub: {what} while watching {name}"
         failure = f"can't watch {name}: {what}" if is_refusal(error) else bug
@@ -176,13 +176,13 @@ class Child:
         self.last_failure = failure
         if not self._settled.is_set():
             self._first_failure = failure
-            if self._popen is not None:  # it has not served anybody yet
+            if self._popen is not None:  # it has served no client yet
                 self._popen.kill()
             self._settled.set()
         await anyio.sleep(self.shared.timings.watch_again)
 
     async def _run_once(self) -> None:
-        """One life of the process, and the wait before its next one."""
+        """Run the process once, and wait before its next start."""
         first = not self._settled.is_set()
         well: float | None = None
         try:
@@ -226,7 +226,7 @@ class Child:
         self.process = processes.identify(self._popen.pid)
         if self.process is None:
             seen = self._popen.poll() is not None
-            if not seen:  # without a free descriptor, for one; to wait for its end would be for ever
+            if not seen:  # for example, no descriptor is free; waiting for its end would last for ever
                 self._popen.kill()
             self._popen.wait()
             if not self._is_done():
@@ -234,11 +234,11 @@ class Child:
         self.remember()
 
     def _is_done(self) -> bool:
-        """Whether the process has ended as it should, and stays so."""
+        """Whether the process has ended successfully and is not to be started again."""
         return self.plan.restart == "on-failure" and self._popen is not None and self._popen.poll() == 0
 
     async def _live(self, process: ProcessId) -> float | None:
-        """Watch the process until it ends; for how many seconds it was ready, None if it never was."""
+        """Watch the process until it ends. Returns for how many seconds it was ready, None if it never was."""
 
         async def settle() -> None:
             self._set("running")
@@ -261,14 +261,14 @@ class Child:
 
 
 def report_end(name: str, code: int | None, paths: StatePaths) -> str:
-    """What to tell of a process that ended by itself, and below it the last lines of its log. `code` is as
-    subprocess.Popen has it, None where it is not known. `lkhub logs` knows these lines by their mark, and shows them as
-    what the process wrote (lkhub/log_lines.py)."""
+    """The report of a process that ended by itself, with the last lines of its log. `code` is the return code as in
+    subprocess.Popen, None if it is not known. `lkhub logs` recognises the lines of the log by their mark, and shows
+    them as lines of the process (lkhub/log_lines.py)."""
     how = "ended" if code is None else f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     log = paths.log(name)
     try:
         lines = files.read_tail(log, REPORT_LINES)
-    except MachineError as error:  # it is started again all the same
+    except MachineError as error:  # the process is started again all the same
         return f"{name} {how}; {error.message}"
     quoted = [f"the end of {log}:", *lines] if lines else [f"nothing is in {log}"]
     return "\n".join([f"{name} {how}", *(f"{QUOTED}{line[:300]}" for line in quoted)])

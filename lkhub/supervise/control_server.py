@@ -1,6 +1,7 @@
-"""The supervisor's end of its control socket. `lkhub.host.control` is the other one, `lkhub.wire.control` what is said.
+"""The server on the supervisor's control socket. `lkhub.host.control` is the client; `lkhub.wire.control` has the
+messages.
 
-h11 reads and writes the HTTP. It is there already, as part of the client that asks the engine's processes.
+h11 reads and writes HTTP. It is no new dependency: the client that asks the engine's processes needs it too.
 """
 
 import contextlib
@@ -37,23 +38,23 @@ from lkhub.wire.failure import Failure, FailureAnswer
 from lkhub.wire.message import dump_message, parse_message
 
 Tell = Callable[[str], None]
-"""Hears what is being done, one line for people at a time."""
+"""Called with each step of the work, as one line for people."""
 
 Handler = Callable[[Any, Tell], Awaitable[object]]
-"""Answers one request. It may tell what it is doing."""
+"""Answers one request. It may report its steps meanwhile."""
 
-# Each takes its own class of request, which the type of a mapping can't say.
+# Each handler takes its own class of request, which the type of a mapping can't express.
 Handlers: TypeAlias = Mapping[type[Request[Any]], Handler]
 
 _CODES = {InputError.exit_code: 400, UnwellError.exit_code: 409, MachineError.exit_code: 503, EXIT_BUG: 500}
-"""The status of an answer that is a failure, by lkhub's exit code."""
+"""The HTTP status of a failure, by lkhub's exit code."""
 
 
 async def serve_control(
     path: str, handlers: Handlers, timings: Timings = USUAL, *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
-    """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory,
-    so a socket that is there is left over."""
+    """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory, so an
+    existing socket file is a leftover."""
     files.remove(path)
     files.check_socket_path(path)
     listener = await anyio.create_unix_listener(path, mode=0o600)
@@ -68,7 +69,7 @@ async def _ping(_: Ping, __: Tell) -> Pong:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A request as it came. `lines`: the command wants to hear what is done meanwhile."""
+    """A request as received. `lines`: the command wants progress lines before the answer."""
 
     method: str
     path: str
@@ -78,7 +79,7 @@ class _Asked:
 
     @property
     def request(self) -> str | bytes:
-        """The request as JSON. That of a GET is in its query, as numbers."""
+        """The request as JSON. A GET has it in its query, with numbers as the only values."""
         if self.method != "GET":
             return self.body or "{}"
         pairs = (part.partition("=") for part in self.query.split("&") if part)
@@ -95,8 +96,8 @@ class _Exchange:
     _begun: bool = False
 
     async def receive(self) -> _Asked:
-        """Raises InputError where it is no request or too long, and EndOfStream where the command left before it said
-        what it wants."""
+        """Raises InputError if it is not a request or is too long, and EndOfStream if the command closes the connection
+        before the request is complete."""
         head, body = None, b""
         while True:
             try:
@@ -106,7 +107,7 @@ class _Exchange:
             if event is h11.NEED_DATA:
                 if self._http.they_are_waiting_for_100_continue:
                     await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-                # Not the empty text that ends h11's reading: what is not whole is not asked for.
+                # At the end of the stream this raises, so h11 never takes an incomplete request for a complete one.
                 self._http.receive_data(await self.stream.receive())
             elif isinstance(event, h11.Request):
                 head = event
@@ -123,8 +124,8 @@ class _Exchange:
         return _Asked(head.method.decode("latin-1"), path, query, self.lines, body)
 
     def has_left(self) -> bool:
-        """Whether the command does not wait for its answer any more. A command that has told its user that this
-        supervisor does not answer must not take effect when it goes on."""
+        """Whether the command has stopped waiting for the answer. Once a command has told its user that the supervisor
+        does not answer, its request must not be carried out by a supervisor that resumes."""
         poll = select.poll()
         poll.register(self.stream.extra_attributes[SocketAttribute.raw_socket]().fileno(), 0)
         return any(events & select.POLLHUP for _, events in poll.poll(0))
@@ -141,7 +142,7 @@ class _Exchange:
         await self._send(h11.EndOfMessage())
 
     async def _begin(self, code: int, length: int | None = None) -> None:
-        """`length` in bytes; None where it is not known yet."""
+        """`length` in bytes; None if it is not known yet."""
         if self._begun:
             return
         self._begun = True
@@ -151,7 +152,7 @@ class _Exchange:
         await self._send(h11.Response(status_code=code, headers=headers))
 
     async def _send(self, event: h11.Event) -> None:
-        # The command may not have waited for it.
+        # The command may have closed the connection.
         with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, h11.LocalProtocolError):
             if sent := self._http.send(event):
                 await self.stream.send(sent)
@@ -179,7 +180,7 @@ async def _answer(exchange: _Exchange, handlers: Handlers, seconds: float) -> No
         except InputError as error:
             answer = _fail(Failure.of(error))
         except (anyio.EndOfStream, anyio.BrokenResourceError):
-            return  # the command left before it said what it wants
+            return  # the command closed the connection before its request was complete
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
@@ -197,7 +198,7 @@ async def _handle(asked: _Asked, handlers: Handlers, tell: Tell) -> _Answer:
         if is_refusal(error):
             refused = f"the hub's supervisor can't do that now: {describe_error(error)}"
             return _fail(Failure.of(MachineError(refused)))
-        # A bug in one answer must not end the supervisor, and every call with it.
+        # A bug in one handler must not end the supervisor and with it every call.
         bug = f"this is a bug in lkhub: {type(error).__name__} while answering"
         return _fail(Failure(bug, exit_code=EXIT_BUG))
 
@@ -207,7 +208,7 @@ def _fail(failure: Failure) -> _Answer:
 
 
 def _dump(answer: object) -> str:
-    """An answer says which lkhub gave it: a command of another version names both where it misses something."""
+    """An answer has lkhub's version: a command of another version that misses a key names both versions."""
     return dump_message(answer, lkhub=__version__)
 
 

@@ -20,8 +20,8 @@ from lkhub.supervise.shared import Shared
 
 @dataclass(frozen=True)
 class Differences:
-    """What distinguishes the children from those of a prepared hub, by name: `changed` are other processes, or are
-    missing, `reloaded` take their change over without a restart, `gone` are not wanted any more."""
+    """How the children differ from the processes of a prepared hub, by name. `changed` have to be started, in place of
+    an old process or anew; `reloaded` take their change over without a restart; `gone` are no longer wanted."""
 
     changed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Differences:
 
     @property
     def replaced(self) -> tuple[str, ...]:
-        """Those that run and end with the change, or are started by it."""
+        """The processes that the change ends or starts."""
         return (*self.changed, *self.gone)
 
 
@@ -60,15 +60,15 @@ class Fleet:
         return child is not None and can_reload(child, process, wanted.fingerprints[process.name])
 
     def list_plans(self, names: Iterable[str]) -> tuple[ProcessPlan, ...]:
-        """The plans of those that are there."""
+        """The plans of the children with these names."""
         return tuple(self.children[name].plan for name in names if name in self.children)
 
     def is_own(self, pid: int) -> bool:
-        """Whether a process is one of ours, or was started by one: a port that it holds may be free in a moment."""
+        """Whether a process is a child or was started by a child: a port that it holds may be free in a moment."""
         own = {child.process.pid for child in self.children.values() if child.process}
         with contextlib.suppress(OSError):
             return os.getsid(pid) in own or pid == os.getpid()
-        return True  # it has ended meanwhile
+        return True  # the process has ended meanwhile
 
     def write(self, texts: Mapping[str, str]) -> None:
         """Write files, and make their folders. Raises MachineError."""
@@ -79,7 +79,7 @@ class Fleet:
             files.write_private(path, text)
 
     async def start(self, children: Iterable[Child], *, persist: bool = False) -> None:
-        """Start all of them at once. Raises MachineError with every reason where some did not start."""
+        """Start all of them at once. Raises MachineError with every reason if some did not start."""
         failures: list[str] = []
 
         async def start(child: Child) -> None:
@@ -95,7 +95,7 @@ class Fleet:
             raise MachineError("\n".join(failures))
 
     async def stop(self, children: Iterable[tuple[Child, Ending]]) -> list[str]:
-        """End each of them; why some could not be ended."""
+        """End each of them. Returns why some could not be ended."""
         failures = []
         for child, ending in children:
             try:

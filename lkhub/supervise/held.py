@@ -19,10 +19,10 @@ from lkhub.host import files
 from lkhub.host.control import is_served
 from lkhub.plan.process import HeldSocket
 
-# As many as the kernel allows by default (net.core.somaxconn): a hub's worth of people reconnecting at once.
+# The kernel's default maximum (net.core.somaxconn): room for all clients of a hub that reconnect at once.
 BACKLOG = 4096
 
-# The supervisor, the relay and the edge ask, one question each at a time.
+# The supervisor, the relay and the edge connect, each with one request at a time.
 CONTROL_BACKLOG = 128
 
 
@@ -34,18 +34,18 @@ class HeldSockets:
         self._controls: dict[str, _Control] = {}
 
     def open(self, wanted: tuple[HeldSocket, ...]) -> list[int]:
-        """File descriptors that listen on `wanted`, in their order; opened where they are not yet. A socket that only
-        the child may open is left to it: its program may have a file capability for ports below 1024. MachineError
-        where a socket can't be opened for another reason."""
+        """File descriptors that listen on `wanted`, in their order; a socket that is not open yet is opened. A socket
+        that only the child may open is left out: its program may have a file capability for ports below 1024. Raises
+        MachineError if a socket can't be opened for another reason."""
         opened = [self._open(held) for held in wanted]
         return [listener.fileno() for listener in opened if listener is not None]
 
     def open_control(self, path: str) -> int | None:
-        """A file descriptor that listens on the Unix socket `path`. None where another process listens there, or where
-        it can't be bound: the process then tries it by itself, and its log says why it fails."""
+        """A file descriptor that listens on the Unix socket `path`. None if another process listens there or the socket
+        can't be bound: the child then tries to bind it, and its log says why that fails."""
         control = self._controls.get(path)
         if control is None or control.file != files.identify(path):
-            # A socket whose file was removed can't be reached any more. Its process may have bound another one.
+            # A socket whose file was removed can't be reached any more, and the child may have bound a new one.
             self._close_control(path)
             try:
                 self._controls[path] = control = _listen_control(path)
@@ -90,7 +90,7 @@ class _Control:
 
 
 def _listen_control(path: str) -> _Control:
-    """Raises OSError where another process listens there, or where it can't be bound."""
+    """Raises OSError if another process listens there or the socket can't be bound."""
     with contextlib.ExitStack() as failing:
         listener = failing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
@@ -101,7 +101,7 @@ def _listen_control(path: str) -> _Control:
             os.unlink(path)
             listener.bind(path)
         os.chmod(path, files.FILE_MODE)
-        listener.listen(CONTROL_BACKLOG)  # before this no connection is possible, whatever the file's mode was
+        listener.listen(CONTROL_BACKLOG)  # only now can a connection be made, with the right mode
         failing.pop_all()
         return _Control(listener, files.identify(path))
 

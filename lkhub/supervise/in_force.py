@@ -1,4 +1,4 @@
-"""What is in force in a hub that runs, and its files."""
+"""The prepared hub that is in force, and its files."""
 
 import contextlib
 import time
@@ -14,8 +14,8 @@ from lkhub.supervise.fleet import Fleet
 
 
 class InForce:
-    """`hub` is what the running processes were made from, None before the first change. `heard` are called with the
-    plan of each that comes into force."""
+    """`hub` is what the running processes were made from, None before the first change. Each function in `heard` is
+    called with every plan that comes into force."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.hub: PreparedHub | None = None
@@ -30,7 +30,7 @@ class InForce:
         self.hub = wanted
         self._fleet.shared.use_environ(wanted.environ)
         for process in wanted.plan.processes:
-            # Its roles are no part of the fingerprint, and of one that was taken over by its mark less is known.
+            # Roles are no part of the fingerprint, and the mark of a process that was taken over may lack some.
             if self._fleet.children[process.name].fingerprint == wanted.fingerprints[process.name]:
                 self._fleet.children[process.name].follow(process)
         try:
@@ -41,18 +41,18 @@ class InForce:
         try:
             self._write(wanted)
         except MachineError as error:
-            # It is in force all the same.
+            # The new hub is in force all the same.
             self._unwritten = True
             self._say(f"{error.message}; commands tell of the hub as it was until it can be")
         for hear in self.heard:
             hear(wanted.plan)
 
     def write_missing(self) -> None:
-        """Write again what was removed from the state directory or damaged there, or what could not be written. Raises
-        MachineError where it still can't be."""
+        """Write again the files that were removed from the state directory, were damaged there or could not be written.
+        Raises MachineError if they still can't be written."""
         if self.hub is None:
             return
-        # This one is removed when people were told.
+        # The record of a new root is removed once people were told of it.
         kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
         self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
         if self._unwritten or not self._is_readable():
@@ -63,8 +63,8 @@ class InForce:
         write_applied(self._paths, describe_applied(hub.plan, hub.spec, hub.interfaces, time.time()))
 
     def _is_damaged(self, path: str, text: str) -> bool:
-        """Whether a file is gone or empty, as after a crash of the machine. What is rendered is not edited: a process
-        that ends would be started with it."""
+        """Whether a file is missing, or empty as after a crash of the machine. An edited rendered file counts as
+        damaged too: a process that ends would be started with it."""
         try:
             found = files.read_text(path)
         except MachineError:
@@ -72,14 +72,13 @@ class InForce:
         return found is None or (not found and text != "") or (path.startswith(self._paths.rendered) and found != text)
 
     def _is_readable(self) -> bool:
-        """Whether commands find what is in force."""
+        """Whether commands can read the applied record."""
         with contextlib.suppress(MachineError):
             return load_applied(self._paths) is not None
         return False
 
     def tell_notes(self, before: PreparedHub | None) -> None:
-        """Say what came with the change from `before` to what is in force, such as a new root that every device has to
-        trust."""
+        """Say the notes that are new since `before`, such as a new root that every device has to trust."""
         notes = self.hub.plan.notes if self.hub else ()
         for note in notes:
             if before is None or note not in before.plan.notes:

@@ -1,4 +1,4 @@
-"""The processes of a hub that run, whether a supervisor lives or not: by their records, and by their marks."""
+"""Finds the running processes of a hub by their records and marks, with or without a supervisor."""
 
 import os
 from dataclasses import dataclass, fields, replace
@@ -13,8 +13,8 @@ from lkhub.state.identity import Identity, Mark, keep_calls, list_records
 
 @dataclass(frozen=True)
 class Left:
-    """A process of this hub that runs. Not `adoptable`: it is what another process has left, and is not started
-    again."""
+    """A running process of this hub. It is not `adoptable` if a child that is gone had started it: such a process is
+    not started again."""
 
     identity: Identity
     adoptable: bool = True
@@ -38,9 +38,9 @@ def make_mark(paths: StatePaths, plan: ProcessPlan, fingerprint: Fingerprint) ->
 
 
 def find_running(paths: StatePaths) -> list[Left]:
-    """The processes of this hub that run: those on record, and those that have its mark.
+    """The running processes of this hub: those on record, and those that have its mark.
 
-    What such a process has started itself, as a script that is `engine`, is not told apart from it.
+    A child and the processes that it has started itself, as a script in `engine` does, are one result.
     """
     found = [
         Left(identity)
@@ -48,7 +48,7 @@ def find_running(paths: StatePaths) -> list[Left]:
         if _is_of(paths, identity.root) and processes.is_alive(identity.process)
     ]
     known = {each.process.pid for each in found}
-    # The first process of a session before what it has started itself.
+    # The leader of a session comes before the processes that it has started.
     for running in sorted(processes.list_running(), key=lambda running: running.session != running.process.pid):
         if running.process.pid in known or running.session in known:
             continue
@@ -60,12 +60,12 @@ def find_running(paths: StatePaths) -> list[Left]:
 
 
 def _is_of(paths: StatePaths, root: str) -> bool:
-    """Whether a process runs with this state directory. A copy of one has the records of another hub's processes."""
+    """Whether `root` is this state directory. A copied state directory has records of another hub's processes."""
     return os.path.realpath(root) == os.path.realpath(paths.root)
 
 
 def _recognise(paths: StatePaths, running: Running) -> Left | None:
-    """What stood on the record of a process that is one of this hub's; None for any other."""
+    """What the record of a process of this hub said; None for a process that is not of this hub."""
     mark = _read_words(paths, running.argv) if running.mark is None else _read_mark(running.mark)
     if mark is None or not _is_of(paths, mark.root):
         return None
@@ -82,8 +82,9 @@ def _read_mark(text: str) -> Mark | None:
 
 
 def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
-    """The mark of a program of the engine, by its command line. The system hides the environment of a program that has
-    a file capability (`setcap`). Only a supervisor of this state directory starts the engine with these words."""
+    """The mark of a process of the engine, read from its command line, since Linux hides the environment of a program
+    that has a file capability (`setcap`). Only a supervisor of this state directory starts the engine with these
+    arguments."""
     match argv[1:6]:
         case (name, "--config", config, "--control", control):
             pass
@@ -93,7 +94,7 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
         return None
     try:
         plan = ProcessPlan(name, _without_descriptors(argv), Health(socket=control))
-    except ValueError:  # no name of a process
+    except ValueError:  # not a name that a process may have
         return None
     told = ("name", "argv", "health")
     unknown = tuple(field.name for field in fields(ProcessPlan) if field.name not in told)
@@ -101,8 +102,8 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
 
 
 def _find_drain(paths: StatePaths, mark: Mark) -> int | None:
-    """What is in force: another limit is no reason to start a process again, so its mark may have an earlier one. The
-    limit of the spec is that of the process that knows the participants."""
+    """The drain limit in force. Its mark may have an earlier limit, since a new limit does not restart the process. The
+    spec's limit applies to the process that knows the participants."""
     applied = load_applied(paths)
     drain = applied.drain if applied else None
     is_the_specs = mark.plan.knows_participants or "knows_participants" in mark.unknown
@@ -110,6 +111,6 @@ def _find_drain(paths: StatePaths, mark: Mark) -> int | None:
 
 
 def _without_descriptors(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The words as the plan had them: descriptors are added at each start."""
+    """The arguments as in the plan, without the descriptors that are added at each start."""
     added = [argv.index(word) for word in ("--listen-fd", "--control-fd") if word in argv]
     return argv[: min(added)] if added else argv

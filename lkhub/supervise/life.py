@@ -1,4 +1,4 @@
-"""One life of a process: from its start, or from when it is taken over, to its end."""
+"""Watches one run of a process, from its start or its takeover to its end."""
 
 import signal
 import time
@@ -16,8 +16,8 @@ from lkhub.supervise.shared import Shared
 
 @dataclass
 class Life:
-    """`ready_at` and `ended_at` are of the clock that is never set, None for what has not been. `failure` is why it was
-    never ready, where that is known."""
+    """`ready_at` and `ended_at` are times of the monotonic clock. `ready_at` is None if the process was never ready;
+    `failure` then says why, if that is known."""
 
     ready_at: float | None = None
     ended_at: float = 0.0
@@ -25,15 +25,15 @@ class Life:
 
     @property
     def seconds(self) -> float | None:
-        """For how long it was ready; None if it never was."""
+        """For how long the process was ready; None if it never was."""
         return None if self.ready_at is None else self.ended_at - self.ready_at
 
 
 async def watch_life(
     plan: ProcessPlan, process: ProcessId, shared: Shared, *, adopted: bool, on_ready: Callable[[], Awaitable[None]]
 ) -> Life:
-    """Return when the process has ended. A process that is not ready in time is ended, unless it was `adopted`: then
-    it is not known whether it has served."""
+    """Return when the process has ended. A process that is not ready in time is killed, unless it was `adopted`: it may
+    have served clients before."""
     life = Life()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch_start, life, plan, process, shared, adopted, on_ready)

@@ -1,4 +1,4 @@
-"""The participants in calls, as a process tells that knows them."""
+"""Asks a process for the participants in calls, and lets it resume clients."""
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
@@ -15,11 +15,11 @@ TOKEN_SECONDS = 60
 
 
 async def count_participants(health: Health, process: ProcessId, keys: str, seconds: float) -> int | None:
-    """Participants in all rooms, probes left out; None where the server can't be asked within `seconds`. `keys` is the
+    """Participants in all rooms, without probes; None if the process does not answer within `seconds`. `keys` is the
     path of its key file.
 
-    The bundled engine tells on its control socket who is there now. A livekit-server of the user's has only
-    its room list, whose numbers lag by up to five seconds (measured).
+    The bundled engine gives the current rooms on its control socket. The user's own livekit-server has only its room
+    list, whose numbers lag by up to five seconds (measured).
     """
     try:
         if health.socket:
@@ -32,11 +32,11 @@ async def count_participants(health: Health, process: ProcessId, keys: str, seco
 
 
 async def resume_clients(socket: str, config: str, seconds: float) -> int:
-    """Have the process at the control socket `socket` let those connect again who came through another process, which
-    had this configuration; how many.
+    """Ask the process at the control socket `socket` to make the clients of another process, whose configuration is
+    `config`, connect again. Returns how many.
 
-    Chromium gave up a relay that had been killed after 16 s; told to, it heard the call again after half a second
-    (measured). MachineError where it can't be asked.
+    Chromium gave up a killed relay after 16 s; when it was told to reconnect, it heard the call again after half a
+    second (measured). Raises MachineError if the process can't be asked.
     """
     try:
         relay = parse_json(config)
@@ -52,7 +52,7 @@ async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tup
     async with local_client(seconds, socket=path) as client:
         answer = read_own((await client.get("http://control/status")).raise_for_status(), process)
     rooms = unpack(MediaStatus, answer).rooms
-    if rooms is None:  # which does not mean that there are none
+    if rooms is None:  # an absent list does not mean that there are no rooms
         raise ValueError("no rooms in the answer")
     return [(room.name, room.participants) for room in rooms]
 

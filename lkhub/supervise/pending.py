@@ -1,4 +1,4 @@
-"""A change that waits until nobody is in a call."""
+"""A change that waits until no participant is in a room."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from lkhub.wire.control import PendingChange
 
 @dataclass(frozen=True)
 class Pending:
-    """`hub` is what the operator wants, `change` what it waits for."""
+    """`hub` is what the operator wants. `change` has the processes to restart and the people it waits for."""
 
     hub: PreparedHub
     change: PendingChange

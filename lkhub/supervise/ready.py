@@ -1,7 +1,7 @@
-"""Wait until a process says that it is ready, and read what it says of itself.
+"""Waits until a process says that it is ready, and reads its status.
 
-An answer counts only if that very process gave it. Another program may have taken its port, and a second process of its
-kind may have bound its control socket.
+An answer counts only if it comes from that very process: another program may have taken its port, and a second process
+of its kind may have bound its control socket.
 """
 
 import time
@@ -20,13 +20,13 @@ from lkhub.plan.process import Health
 # A new process binds its control socket within milliseconds; asking more often would only cost CPU.
 RETRY_SECONDS = 0.01
 
-# A request to a process on this machine that takes longer is not going to be answered.
+# A process on this machine that takes longer to answer is not going to.
 ANSWER_SECONDS = 10.0
 
 
 async def wait_ready(health: Health, process: ProcessId, note: Callable[[str], None], *, believed: float) -> None:
-    """Return when the process is ready. Never returns while it is not: give it a deadline. `note` is called with a
-    text for each answer of another process. `believed`: see Timings."""
+    """Return when the process is ready, and never before: the caller sets a deadline. `note` is called with a text for
+    each answer of another process. `believed`: see Timings."""
     if health.url is None and health.socket is None:
         return
     async with local_client(ANSWER_SECONDS, socket=health.socket) as client:
@@ -41,7 +41,7 @@ async def _wait_for_socket(
 ) -> None:
     while True:
         try:
-            # Held back until the process is ready.
+            # The process answers this request only once it is ready.
             answer = await client.get("http://control/ready")
             if answer.is_success:
                 read_own(answer, process)
@@ -76,11 +76,11 @@ async def _wait_for_url(
 
 
 class NotItsAnswerError(ValueError):
-    """Another process answered than the one that was asked. The text says which."""
+    """The answer came from another process, which the text names."""
 
 
 def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
-    """What the process says of itself on its control socket. NotItsAnswerError where another process answered."""
+    """The status in an answer from a control socket. Raises NotItsAnswerError if another process answered."""
     require_own(answer, process)
     told = _read_object(answer)
     if not isinstance(told.get("pid"), int):
@@ -89,7 +89,7 @@ def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
 
 
 def require_own(answer: httpx.Response, process: ProcessId) -> None:
-    """NotItsAnswerError where an answer names another process. An answer without a pid, such as a refusal, passes."""
+    """Raise NotItsAnswerError if the answer has another process's pid. An answer without a pid, a refusal, passes."""
     pid = _read_object(answer).get("pid")
     if isinstance(pid, int) and pid != process.pid and not leads_session_of(process.pid, pid):
         raise NotItsAnswerError(f"another process (pid {pid}) answers")

@@ -1,4 +1,4 @@
-"""The record of a child on disk, kept as the child is."""
+"""Keeps the record of a child on disk up to date."""
 
 from lkhub.errors import MachineError
 from lkhub.host.processes import ProcessId
@@ -7,8 +7,8 @@ from lkhub.supervise.shared import Shared
 
 
 class Recorded:
-    """`failure` is why the record can't be written, "" where it can. Without it the process runs on, and the next
-    supervisor knows it by its mark."""
+    """`failure` is why the record can't be written, "" if it can. A process without a record runs on, and the next
+    supervisor recognises it by its mark."""
 
     def __init__(self, name: str, shared: Shared, process: ProcessId | None = None) -> None:
         self.failure = ""
@@ -26,7 +26,7 @@ class Recorded:
             self.failure = error.message
 
     def write_missing(self, identity: Identity) -> None:
-        """Write the record again where it was removed or damaged, or where it could not be written."""
+        """Write the record again if it was removed or damaged, or could not be written."""
         found = read_record(self._shared.paths, self._name)
         if found is None or found.process != identity.process or self.failure:
             self.write(identity)

@@ -1,4 +1,4 @@
-"""A child takes a change of its files over without a restart."""
+"""Makes a child take over a change of its files without a restart."""
 
 import anyio
 
@@ -12,20 +12,19 @@ from lkhub.supervise.ready import NotItsAnswerError, require_own
 
 
 def can_reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
-    """Whether the child becomes `plan` by reading its files again."""
+    """Whether reading its files again is enough for the child to change to `plan`."""
     same_program = child.fingerprint.program == fingerprint.program and _start(child.plan) == _start(plan)
     return plan.reloads and same_program and child.state == "running" and not _is_in_its_own_way(child.plan, plan)
 
 
 def _start(plan: ProcessPlan) -> tuple[object, ...]:
-    """What a process is told when it starts and can't be told later, but for sockets: those that it is not given it
-    opens itself."""
+    """What a process learns at its start alone. Held sockets are left out: it opens a socket that it is not given."""
     return plan.argv, plan.health, plan.variables, plan.folder, plan.user
 
 
 def _is_in_its_own_way(old: ProcessPlan, new: ProcessPlan) -> bool:
-    """Whether `new` listens on a port everywhere that `old` has at one address, or the other way round: the process
-    can't open the new socket before it has closed the old one."""
+    """Whether one plan listens on a port at every address and the other at one address. The process would have to close
+    the old socket before it can open the new one."""
     return any(
         held.port == before.port and held.address != before.address and "" in (held.address, before.address)
         for held in new.listens
@@ -34,11 +33,11 @@ def _is_in_its_own_way(old: ProcessPlan, new: ProcessPlan) -> bool:
 
 
 async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> None:
-    """Let the child read its files again and be `plan`; it interrupts nobody. MachineError, and nothing changed,
-    where it refuses them."""
+    """Make the child read its files again as `plan` says, without interrupting a call. If it refuses them, nothing
+    changes and MachineError is raised."""
     before, taken = child.fingerprint, files.stamp(plan.watched)
-    # Should this be the end of the supervisor, the next one does not know whether it happened. Nor do we, should
-    # the process end before it answers, or have ended: it is started with the files that it finds by then.
+    # If the supervisor dies now, the next one does not know whether the child has read the files. Neither is it known
+    # if the process ends before it answers, since it is then started again with the files that it finds.
     child.fingerprint = before.without_files()
     process = child.process
     if child.state != "running" or process is None:
@@ -53,7 +52,7 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
         told = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
         unasked = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
         if another or (isinstance(error, httpx.HTTPError) and not unasked):
-            before = child.fingerprint  # it may have been asked, and may do it yet
+            before = child.fingerprint  # the request may have arrived, so the child may still read the files
     if told:
         child.fingerprint = before
         child.remember()
@@ -63,8 +62,8 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
 
 
 async def _post(process: ProcessId, plan: ProcessPlan, seconds: float) -> httpx.Response:
-    """The process's answer. Raises httpx.HTTPError where there is none, also where the process ends first: its control
-    socket stays open for the next process, and a connection to it would wait until that one is started."""
+    """The process's answer. Raises httpx.HTTPError if there is none, or if the process ends first: its control socket
+    stays open for the next process, so a connection would wait until that process is started."""
     answer: httpx.Response | httpx.HTTPError = httpx.ReadError("it has ended")
 
     async def end_with_it() -> None:
@@ -85,7 +84,7 @@ async def _post(process: ProcessId, plan: ProcessPlan, seconds: float) -> httpx.
 
 
 async def take_back(child: Child, plan: ProcessPlan, fingerprint: Fingerprint, tasks: anyio.abc.TaskGroup) -> None:
-    """Have the child be `plan` again after a reload that failed. MachineError where it refuses that, too, or does not
+    """Bring the child back to `plan` after a failed reload. Raises MachineError if it refuses that too, or does not
     start."""
     process = child.process
     if process is not None and child.state == "running":
@@ -97,7 +96,7 @@ async def take_back(child: Child, plan: ProcessPlan, fingerprint: Fingerprint, t
                 await processes.wait_until_gone(process)
             if processes.is_alive(process):
                 raise
-    # It has ended meanwhile, and may be there again with the files of the change.
+    # It has ended meanwhile, and may have been started again with the files of the change.
     await child.stop("replace")
     child.plan, child.fingerprint = plan, fingerprint
     await child.start(tasks, persist=True)

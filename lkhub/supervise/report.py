@@ -1,4 +1,4 @@
-"""What the supervisor knows of a hub, collected from where each thing is known."""
+"""Collects what the supervisor and its watchers know of a hub."""
 
 import os
 
@@ -11,7 +11,7 @@ from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 
 
 def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
-    """What is in memory. What the processes say of themselves is as old as `ages` says."""
+    """The report, made from memory alone. `ages` says how old each process's own status is."""
     children = tuple(supervisor.children.values())
     silent = {child.plan.name: silence for child in children if (silence := watchers.hanging.find(child))}
     move, pending, wanted = watchers.addresses.move, supervisor.pending, supervisor.wanted

@@ -1,4 +1,4 @@
-"""The supervisor's own process: its lock, its signals, and what it answers to other commands."""
+"""The supervisor's own process: its lock, its signals, and its answers to other commands."""
 
 import contextlib
 import signal
@@ -43,10 +43,10 @@ async def run_hub(
     ready: Callable[[Supervisor, Outcome | HubError], Awaitable[None]],
     timings: Timings = USUAL,
 ) -> None:
-    """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with what applying did.
+    """Run a hub until a signal or `lkhub down` ends it. `ready` is called once, with the outcome of the first apply.
 
-    Raises HubError where nothing comes up. Where an earlier hub was taken over and the change to it
-    failed, that one runs on and `ready` gets the error instead.
+    Raises HubError if the hub does not start. If the processes of an earlier supervisor were taken over and the change
+    to them failed, they run on and `ready` gets the error instead.
     """
     paths, say = hub.plan.paths, calmly(say)
     with _unwrapped(), hold_lock(paths) as lock:
@@ -64,11 +64,11 @@ async def run_hub(
                     raise
                 outcome = error
             watchers.start()
-            # From here on other commands are answered: to them a hub that is still starting is not there.
+            # Only now are other commands answered: a hub that is still starting gives them no answer.
             await answering.look()
             try:
                 await ready(supervisor, outcome)
-            except OSError as error:  # a full disk, or a reader that has gone: what is only told ends no call
+            except OSError as error:  # a full disk or a closed pipe: a failed message must not end a call
                 say(describe_error(error))
             await anyio.sleep_forever()
         if supervisor.gave_way_to:
@@ -77,7 +77,7 @@ async def run_hub(
 
 
 def calmly(say: Say) -> Say:
-    """A log on a full disk, or a terminal that is gone, must not end the hub."""
+    """`say`, but a full disk or a closed terminal does not end the hub."""
 
     def say_if_possible(text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # ValueError: the stream is closed
@@ -88,8 +88,8 @@ def calmly(say: Say) -> Say:
 
 @contextlib.contextmanager
 def _unwrapped() -> Iterator[None]:
-    """Let HubErrors leave a task group as one of them, not as members of a group. With a bug among them the group
-    stays: none of it may be lost."""
+    """Turn an exception group of HubErrors into one HubError. A group with any other exception stays as it is, so that
+    no trace of a bug is lost."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -105,8 +105,8 @@ def _unwrapped() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _supervision(paths: StatePaths, say: Say, timings: Timings) -> AsyncIterator[Supervisor]:
-    """A supervisor with its helpers running. When the block is left, by an error or a signal, all is stopped; by an
-    error what was taken over from an earlier supervisor is not, since it may carry a call."""
+    """A supervisor that handles signals. When the block ends, by an error or a signal, all processes are stopped. After
+    an error, processes taken over from an earlier supervisor run on, since they may carry a call."""
     async with anyio.create_task_group() as tasks:
         supervisor = Supervisor(paths, say, tasks, timings)
         await tasks.start(_serve_signals, supervisor, tasks.cancel_scope, say)
@@ -121,7 +121,7 @@ async def _supervision(paths: StatePaths, say: Say, timings: Timings) -> AsyncIt
                 raise
             raise type(error)(f"{error.message}\n{RUNS_ON}", hints=error.hints) from error
         finally:
-            # Also after an orderly stop: a change that was under way may have started something since.
+            # Also after an orderly stop: a change in progress may have started a process since.
             with anyio.CancelScope(shield=True):
                 await supervisor.stop("now")
             tasks.cancel_scope.cancel()
@@ -144,8 +144,8 @@ async def _serve_signals(
 
 
 def _find_drain(supervisor: Supervisor) -> int:
-    """How long a stop waits for calls; as text with its unit. The processes as they run decide, also where the change
-    to them was refused."""
+    """How long a stop waits for calls; its text has a unit. It follows from the running processes, also after a change
+    that was refused."""
     limits = [child.plan.drain_limit for child in supervisor.children.values()]
     return max(limits, default=0)
 
@@ -159,13 +159,13 @@ async def _drain(supervisor: Supervisor, scope: anyio.CancelScope, say: Say) -> 
     try:
         await supervisor.stop("drain")
     except MachineError as error:
-        say(f"not stopped: {error.message}")  # the next signal tries it again
+        say(f"not stopped: {error.message}")  # the next signal tries again
         return
     scope.cancel()
 
 
 def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
-    # Changes are made in the order in which they were asked for: what was asked for last is what stays.
+    # Changes are made in the order of the requests, so the last request decides what is in force.
     changing = anyio.Lock()
 
     async def status(request: StatusRequest, _: Tell) -> HubReport:
@@ -179,12 +179,12 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
             tell("another change is being made; waiting for its end")
         async with changing:
             try:
-                # Else keys are made that no application has, and everything restarts with them.
+                # A missing key file would be made anew, with keys that no application has, and restart all processes.
                 await watchers.state_directory.look()
             except MachineError as error:
                 raise MachineError(f"{error.message}\nthe hub runs on as it is", hints=error.hints) from error
-            # In a thread: name servers and a STUN server take seconds, and a process that dies meanwhile must be
-            # started again at once. A hub that is stopped does not wait for them either.
+            # In a thread: name servers and a STUN server may take seconds, and a process that dies meanwhile must be
+            # started again at once. A stop does not wait for the thread either.
             arguments = request.spec, supervisor.paths.root, request.environ
             hub = await anyio.to_thread.run_sync(prepare_hub, *arguments, abandon_on_cancel=True)
             # This supervisor may have been started with a variable that the spec refers to only now.
@@ -193,7 +193,7 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
 
     async def restart(request: RestartRequest, _: Tell) -> Restarted:
         name, names = request.name, list(supervisor.children)
-        # Only what says so ends every call. One that the command has just seen may have been taken out by a change.
+        # A name that a change has just removed is an error: only a request without a name restarts everything.
         if name is not None:
             if name not in names:
                 raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(names)}",))

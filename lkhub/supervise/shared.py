@@ -1,4 +1,4 @@
-"""What all children of a supervisor share."""
+"""What all children of a supervisor share: paths, timings, held sockets, environment."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from lkhub.supervise.held import HeldSockets
 from lkhub.supervise.timings import USUAL, Timings
 
 Say = Callable[[str], None]
-"""Hears of everything that happens, for people."""
+"""Called with each event, as a text for people."""
 
 Returned = Callable[[ProcessPlan], Awaitable[None]]
-"""Is called when a process is ready again that ended by itself."""
+"""Called when a process that ended by itself is ready again."""
 
 
 async def ignore(_: ProcessPlan) -> None:
-    """Nothing follows from it that a process is ready again."""
+    """Do nothing when a process is ready again."""
 
 
 @dataclass
 class Shared:
-    """`held` are the sockets that are kept for children, `environ` the values of the environment variables that the
-    spec refers to."""
+    """`held` are the held sockets of all children; `environ` has the values of the environment variables that the spec
+    refers to."""
 
     paths: StatePaths
     say: Say
@@ -32,5 +32,5 @@ class Shared:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def use_environ(self, environ: Mapping[str, str]) -> None:
-        """From now on processes are started with these values."""
+        """Start processes with these values from now on."""
         self.environ = dict(environ)

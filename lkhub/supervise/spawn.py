@@ -1,4 +1,4 @@
-"""A process is started as its plan says."""
+"""Starts a process as its plan says."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from lkhub.supervise.shared import Shared
 
 
 def require_program(plan: ProcessPlan) -> None:
-    """Raise MachineError where the program is not there that a process would be started with."""
+    """Raise MachineError if the program of a process is missing."""
     if plan.engine:
         require_engine(plan.argv[0])
     elif not is_program(plan.argv[0]):
@@ -22,8 +22,8 @@ def require_program(plan: ProcessPlan) -> None:
 
 
 def spawn(plan: ProcessPlan, fingerprint: Fingerprint, shared: Shared, *, needs_log: bool) -> subprocess.Popen[bytes]:
-    """Start a process. Raises MachineError where this machine refuses it; a log that can't be written is a reason only
-    with `needs_log`."""
+    """Start a process. Raises MachineError if this machine refuses it, and with `needs_log` also if its log can't be
+    written."""
     descriptors = shared.held.open(plan.listens)
     argv = [*plan.argv, *(word for number in descriptors for word in ("--listen-fd", str(number)))]
     control = shared.held.open_control(plan.health.socket) if plan.health.socket else None
@@ -34,7 +34,7 @@ def spawn(plan: ProcessPlan, fingerprint: Fingerprint, shared: Shared, *, needs_
         variables = resolve_variables(plan.variables, shared.environ)
     except MachineError as error:
         raise MachineError(f"can't start {plan.name}: {error.message}") from error
-    # Another user's program must not read what only ours may know.
+    # A program of another user must not read the supervisor's environment.
     ours = tool_environ() if plan.user else processes.child_environ()
     environ = {**ours, **variables, **make_mark(shared.paths, plan, fingerprint)}
     to = {"folder": plan.folder, "user": plan.user}
@@ -43,7 +43,7 @@ def spawn(plan: ProcessPlan, fingerprint: Fingerprint, shared: Shared, *, needs_
     except processes.UnwritableLogError as error:
         if needs_log:
             raise
-        # A disk that is full or worn out must not end the calls of a hub that runs.
+        # A full or failing disk must not end the calls of a running hub.
         popen = processes.start(argv, os.devnull, environ, descriptors, **to)
         shared.say(f"{plan.name} runs without a log: {error.message}")
         return popen

@@ -1,7 +1,7 @@
 """Makes the running processes match a prepared hub, and keeps them running.
 
-What survives the death of what: children are in sessions of their own and write to files, so they live
-on when the supervisor is killed; the next one adopts them by the identities that it finds on disk.
+Children are in sessions of their own and write to files, so they live on when the supervisor is killed. The next
+supervisor adopts them by their records and marks.
 """
 
 from collections.abc import Iterable
@@ -52,17 +52,17 @@ class Supervisor:
 
     @property
     def wanted(self) -> PreparedHub | None:
-        """What the operator wants: the change that waits, else what is in force."""
+        """What the operator wants: the pending change, otherwise the hub in force."""
         return self.pending.hub if self.pending else self.in_force.hub
 
     # --- what the operator asks for
 
     async def apply(self, wanted: PreparedHub, *, now: bool = False, instead_of: PreparedHub | None = None) -> Outcome:
-        """Make the processes match `wanted`. What did not change is not touched.
+        """Make the processes match `wanted`. Processes that do not change are not touched.
 
-        A change that would interrupt a call waits until no one is in one, unless `now`. It takes the place of one that
-        waits already, also where it is refused. With `instead_of` nothing is done unless that is still what is wanted.
-        Where the new hub does not start, the old one is started again and MachineError says so.
+        A change that would interrupt a call waits until no participant is in a room, unless `now` is set. Each call
+        drops the pending change, even if the new one is refused. With `instead_of`, nothing is done unless that hub is
+        still the wanted one. If the new hub does not start, the old one is started again and MachineError says so.
         """
         async with self._changing:
             self._require_going_on()
@@ -77,8 +77,8 @@ class Supervisor:
                 raise
 
     async def restart(self, names: Iterable[str]) -> Restarted:
-        """Restart processes as they are. MachineError where one does not start; it is tried again like one that
-        crashed."""
+        """Restart processes without a change. Raises MachineError if one does not start; it is then tried again like a
+        process that crashed."""
         async with self._changing:
             self._require_going_on()
             children = [self.children[name] for name in names]
@@ -105,15 +105,15 @@ class Supervisor:
             return Restarted(tuple(plan.name for plan in plans), people, list_ways(plans))
 
     async def take_files(self, name: str) -> None:
-        """Let a process read its files again, as one that it watches was replaced. MachineError where it refuses."""
+        """Make a process read its files again after a watched file was replaced. Raises MachineError if it refuses."""
         async with self._changing:
             child = self.children.get(name)
             if child is not None and child.state == "running":
                 await reload(child, child.plan, child.fingerprint)
 
     async def stop(self, how: Ending) -> None:
-        """Stop everything, unless it is another supervisor's by now, or the next one's. MachineError where that did not
-        succeed: what could not be ended runs on."""
+        """Stop all processes, unless another supervisor has them or the next one is to get them. Raises MachineError if
+        some could not be ended; they run on."""
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
@@ -124,7 +124,7 @@ class Supervisor:
         self.shared.held.close_except(set())
 
     def give_way(self, pid: int) -> None:
-        """End, and leave the processes to another supervisor, whose state directory this is by now."""
+        """End, and leave the processes to another supervisor that holds the state directory by now."""
         self.say(f"another supervisor (pid {pid}) has this hub by now; this one ends, and leaves it the processes")
         self.gave_way_to, self.stopping = pid, True
         self.tasks.cancel_scope.cancel()
@@ -134,22 +134,22 @@ class Supervisor:
         self._leaves = self.stopping = True
 
     def stop_now(self) -> None:
-        """Cut a drain short."""
+        """End every drain at once."""
         for child in self.children.values():
             child.stop_now()
 
     # --- what goes on by itself
 
     async def write_missing(self) -> None:
-        """Write what was removed from the state directory or damaged there, or what could not be written. Raises
-        MachineError where it still can't be."""
+        """Write again the files that were removed from the state directory, were damaged there or could not be written.
+        Raises MachineError if they still can't be written."""
         async with self._changing:
             for child in self.children.values():
                 child.keep_record()
             self.in_force.write_missing()
 
     async def apply_pending(self) -> None:
-        """Make the change that waits, if there is one and nobody is in a call."""
+        """Make the pending change, if there is one and no participant is in a room."""
         if self.pending is None:
             return
         async with self._changing:
@@ -178,7 +178,7 @@ class Supervisor:
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
         differences = self.fleet.compare(wanted)
         if differences == Differences():
-            # They are as they were, unless somebody removed or changed one.
+            # The files may have been removed or edited meanwhile.
             self.fleet.write(wanted.files)
             self._put_in_force(wanted)
             return Outcome(())
