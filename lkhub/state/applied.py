@@ -1,6 +1,7 @@
-"""The record of what is in force: what commands need to know of a hub without asking its supervisor.
+"""The applied record: what commands need to know of the hub in force without asking its supervisor.
 
-Light to import: most commands read it, and many need nothing else. `lkhub.state.describe` makes it from a plan.
+This module is light to import, since most commands read the record and many need nothing else. `lkhub.state.describe`
+makes the record from a plan.
 """
 
 from collections.abc import Mapping
@@ -25,9 +26,9 @@ class AppliedUrls:
 
 @dataclass(frozen=True)
 class MeetingPoint:
-    """Where a hub is met: its `name`, and each as `host:port`: where a proxy finds the edge (`upstream`), the web
-    application behind it (`web`), what clients are told of TURN over TLS (`turn`), and where that arrives
-    (`turn_upstream`). "" for what is not there."""
+    """Where a hub is reached: its `name`, and four addresses as `host:port`. A proxy forwards to `upstream` for the
+    edge and to `web` for the web application. `turn` is the TURN endpoint, and `turn_upstream` the address at which its
+    connections arrive. "" for what the hub does not have."""
 
     name: str = ""
     web: str = ""
@@ -38,13 +39,14 @@ class MeetingPoint:
 
 @dataclass(frozen=True)
 class AppliedRecord:
-    """The hub that is in force since `at` (epoch seconds), by the spec at the path `spec`; None without one.
+    """The hub that is in force since `at` (epoch seconds), from the spec at the path `spec`; None without a file.
 
     `tls` is the mode. `ca` is the root certificate that the hub's own programs must trust besides the system's, "" for
-    none. `auto_create`: joining opens a room that is not there. `drain` is in seconds. `resolve` leads the hub's own
-    programs (host → address of this machine), `ports` has the port of each path as `7882/udp`. The edge gets or makes a
-    certificate for `certified`; `names` have to lead to this machine. `told` are the addresses that clients are told,
-    each with the address of this machine that it leads to. `turn_of_others` are TURN servers as `host:port`.
+    none. `auto_create`: joining opens a room that does not exist yet. `drain` is in seconds. `resolve` has the resolve
+    overrides (host → address of this machine). `ports` has the port of each path as `7882/udp`. The edge gets or makes
+    a certificate for each name in `certified`. Each name in `names` has to lead to this machine. `told` are the
+    addresses that clients are told, each with the address of this machine that it leads to. `turn_of_others` are TURN
+    servers that are not the hub's, as `host:port`.
     """
 
     name: str
@@ -64,14 +66,14 @@ class AppliedRecord:
     names: tuple[str, ...] = ()
     told: tuple[tuple[str, str], ...] = ()
     turn_of_others: tuple[str, ...] = ()
-    # The firewall's table, packed: its classes bring the plan. lkhub.state.describe reads it.
+    # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, Any] | None = None
-    # What the plan says to people, packed, so that a finding of another version keeps no command from the rest.
+    # The plan's findings, packed: one that this version can't read must not hide the rest of the record.
     findings: tuple[Mapping[str, Any], ...] = ()
 
 
 def load_applied(paths: StatePaths) -> AppliedRecord | None:
-    """What is in force; None before the first `up`, and where the file is another program's or damaged."""
+    """The applied record; None before the first `up`, and if the file is damaged or not a record."""
     return read_record(AppliedRecord, paths.applied)
 
 

@@ -1,4 +1,5 @@
-"""The record of the last program that listens for others and was given a token, on a hub for this machine alone."""
+"""The record of the last program that got a token although it listens for other machines, on a hub with
+`reach: local`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from lkhub.state.document import find_record, write_record
 
 @dataclass(frozen=True)
 class AskerRecord:
-    """When it was given one (epoch seconds), and what it is: see lkhub.host.peer.Peer."""
+    """`at` is when the program got the token (epoch seconds). The other fields are as in lkhub.host.peer.Peer."""
 
     at: float
     user: str
@@ -22,5 +23,5 @@ def write_asker(path: str, asker: AskerRecord) -> None:
 
 
 def read_asker(path: str) -> AskerRecord | None:
-    """None where none is on record."""
+    """The record; None if there is none."""
     return find_record(AskerRecord, path)

@@ -1,6 +1,7 @@
-"""What the record of what is in force holds of other packages: findings, and the table of the firewall.
+"""Reads what the applied record holds of other packages: findings, and the table of the firewall.
 
-Apart from `lkhub.state.describe`, which needs the whole spec and plan: 75 ms of a command that only reads the record.
+It is apart from `lkhub.state.describe`, which imports the whole spec and plan: that would cost a command that only
+reads the record 75 ms.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from lkhub.state.applied import AppliedRecord
 
 
 def find_table(record: AppliedRecord) -> FirewallTable | None:
-    """The firewall's table of what is in force; None where the record does not tell."""
+    """The firewall's table of the hub in force; None if the record does not have it."""
     try:
         return unpack(FirewallTable, record.firewall)
     except ShapeError:
@@ -20,7 +21,7 @@ def find_table(record: AppliedRecord) -> FirewallTable | None:
 
 
 def list_findings(record: AppliedRecord) -> tuple[Finding, ...]:
-    """What the plan that is in force says to people, as far as this version can read it."""
+    """The findings of the plan in force that this version can read."""
     found = []
     for each in record.findings:
         with contextlib.suppress(ShapeError):

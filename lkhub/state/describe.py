@@ -1,4 +1,4 @@
-"""A plan → the record of what is in force."""
+"""A plan → the applied record."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -16,8 +16,8 @@ from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint
 def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
     """The record of a plan that is in force since `at` (epoch seconds). `spec` is the path of its spec."""
     endpoints = describe_endpoints(plan)
-    # A new root has a record of its own, which ends. The edge takes replaced certificate files by itself, so a finding
-    # about them may be over before the next `up`.
+    # The finding of a new root ends after a while, so it has a record of its own. The edge takes replaced certificate
+    # files by itself, so a finding about them may be over before the next `up`.
     passing = ("tls.cert", "tls.key")
     lasting = [each for each in plan.findings if each.code != root_new.name and each.subject not in passing]
     return AppliedRecord(
@@ -50,20 +50,19 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
 
 
 def _opens_by_joining(plan: Plan) -> bool:
-    """Whether joining opens a room that is not there: LiveKit's room.auto_create, which is on unless it is turned
-    off."""
+    """Whether joining opens a room that does not exist: LiveKit's room.auto_create, which is on by default."""
     room = plan.livekit.get("room")
     return not (isinstance(room, dict) and room.get("auto_create") is False)
 
 
 def _find_authority(plan: Plan) -> str:
-    """The root certificate that the hub's own programs must trust besides the system's; "" where there is none."""
+    """The root certificate that the hub's own programs must trust besides the system's; "" if there is none."""
     return plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else ""
 
 
 def list_certified(plan: Plan) -> tuple[str, ...]:
-    """The names for which the edge gets or makes a certificate. An authority takes seconds the first time, and the
-    hub's own takes more than one where the machine is busy."""
+    """The names for which the edge gets or makes a certificate. A public authority takes seconds the first time; the
+    hub's own authority takes more than one second on a busy machine."""
     edge = plan.edge
     if edge is None or edge.tls.cert or edge.tls.mode == "off":
         return ()

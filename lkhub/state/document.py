@@ -1,8 +1,8 @@
-"""A record on disk: one JSON document a file, of one frozen dataclass, with the version of the records of this lkhub.
+"""Reads and writes a record: one JSON file, made from one frozen dataclass, with the version of the format.
 
-A hub may be read and written by several versions of lkhub, an older one too: a key that a version does not know is
-ignored, and one that is missing has the default of its class. So a new key needs a default, and a key never changes
-its meaning. A change that can't be made so needs a file of another name.
+Several versions of lkhub, older ones too, may read and write the records of one hub. An unknown key is ignored, and a
+missing key gets the default of its class. So a new key needs a default, and a key never changes its meaning. Any other
+change needs a file with another name.
 """
 
 import json
@@ -23,13 +23,12 @@ def dump_record(record: object) -> str:
 
 
 def parse_record(kind: type[T], text: str) -> T:
-    """The inverse of `dump_record`. Raises ValueError for what is no such record."""
+    """The inverse of `dump_record`. Raises ValueError if the text is not such a record."""
     return unpack(kind, parse_json(text))
 
 
 def read_record(kind: type[T], path: str) -> T | None:
-    """None where there is no such record, or what is there is none. Raises MachineError where the file can't be
-    read."""
+    """The record; None if the file is missing or is not such a record. Raises MachineError if it can't be read."""
     try:
         text = read_text(path)
         return parse_record(kind, text) if text else None
@@ -38,7 +37,7 @@ def read_record(kind: type[T], path: str) -> T | None:
 
 
 def find_record(kind: type[T], path: str) -> T | None:
-    """As `read_record`; None also where the file can't be read, as by another user."""
+    """As `read_record`, but None also if the file can't be read, for example by another user."""
     try:
         return read_record(kind, path)
     except MachineError:
@@ -46,5 +45,5 @@ def find_record(kind: type[T], path: str) -> T | None:
 
 
 def write_record(record: object, path: str, mode: int = FILE_MODE) -> None:
-    """Raises MachineError where it can't be written."""
+    """Raises MachineError if the file can't be written."""
     write_private(path, dump_record(record), mode)

@@ -1,6 +1,6 @@
 """The record of what `lkhub firewall apply` has added to firewalld, for `revert`.
 
-It says nothing that the firewall itself does not say; root writes it and others may look.
+The firewall itself shows the same rules, so every user may read the record. Root writes it.
 """
 
 import os
@@ -32,8 +32,8 @@ class _Record:
 
 
 def read_added(path: str) -> frozenset[Added]:
-    """What this hub has added. Raises MachineError where that is not known, or where another user may have written
-    it."""
+    """The rules that this hub has added. Raises MachineError if the record is damaged, or if another user may have
+    written it."""
     text = read_text(path)
     if text is None:
         return frozenset()
@@ -46,7 +46,7 @@ def read_added(path: str) -> frozenset[Added]:
 
 
 def _require_own(path: str) -> None:
-    """A record decides what root removes from a firewall: one that another user could have written is not believed."""
+    """Root removes from the firewall what the record lists, so a record of another user is refused."""
     if os.geteuid() == 0 and _owner(path) != 0:
         raise MachineError(f"{path} was not written by root", hints=("remove it, and what it lists by hand",))
 
@@ -57,7 +57,7 @@ def _owner(path: str) -> int:
 
 
 def write_added(path: str, added: frozenset[Added]) -> None:
-    """Keep it for `revert`."""
+    """Keep the rules for `revert`."""
     if not added:
         remove(path)
         return

@@ -1,10 +1,10 @@
-"""What a process of a hub is, for the next supervisor: a record on disk, and a mark in the process's environment.
+"""Identifies a process of a hub for the next supervisor: by a record on disk and a mark in the process's environment.
 
-The record has everything. The mark tells of a process whose record is lost that it is one of ours: no other program has
-it, whatever stands on its command line.
+The record has everything. The mark identifies a process whose record is lost: a program that is not of the hub has no
+mark, whatever is on its command line.
 
-The next supervisor may be of another version of lkhub, an older one too. So unknown keys are ignored, and what is
-missing or can't be read has the value that keeps a call running. Neither record nor mark has a secret.
+The next supervisor may have another version of lkhub, also an older one. So unknown keys are ignored, and a field that
+is missing or can't be read gets the value that keeps a call running. Neither record nor mark has a secret.
 """
 
 import contextlib
@@ -27,26 +27,26 @@ from lkhub.spec.duration import DEFAULT_DRAIN
 
 Value = TypeVar("Value")
 
-# What this version writes. A change that older versions would misread needs another name of the file, not a number.
+# The version that is written. A change that older versions would misread needs another file name, not a new number.
 VERSION = 1
 
-# How long to wait for the calls of a process of which it is not known how long.
+# How many seconds to wait for the calls of a process whose drain limit is not known.
 UNKNOWN_DRAIN = int(DEFAULT_DRAIN)
 
 _KNOWN_AT_LEAST = ("name", "argv")
-"""What a plan on record has to say. Without it the record is of no use."""
+"""The fields of a plan without which a record is of no use."""
 
 
 def keep_calls(plan: ProcessPlan) -> ProcessPlan:
-    """The plan of a process of which it is not known whether it carries calls: they are waited for."""
+    """The plan, changed so that the process counts as one that carries calls, since it is not known whether it does."""
     return replace(plan, carries_calls=True, drain=UNKNOWN_DRAIN)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process on record: its pid and start, the state directory that it belongs to, which version of the plan it
-    runs, since when (epoch seconds), and how the files that it watches were when it took them. `unknown` are the fields
-    of its plan that the record does not tell."""
+    """A process on record. `process` is its pid and start, `root` the state directory that it belongs to. `fingerprint`
+    tells which version of the plan it runs; `since` is in epoch seconds. `taken` are the stamps of its watched files
+    when it last read them. `unknown` are the fields of its plan that the record does not have."""
 
     process: ProcessId
     root: str
@@ -61,7 +61,7 @@ class Identity:
         return self.plan.name
 
     def fill(self, planned: Iterable[ProcessPlan]) -> "Identity":
-        """With what the record does not tell taken from the plan of this name among `planned`."""
+        """The identity with its unknown fields taken from the plan of the same name in `planned`."""
         known = {plan.name: plan for plan in planned}.get(self.name)
         if known is None:
             return self
@@ -74,7 +74,7 @@ class Identity:
 
     @staticmethod
     def parse(text: str) -> "Identity":
-        """Raises ValueError where the text does not say which process it is of, and how that was started."""
+        """Raises ValueError if the text does not say which process it describes and how that was started."""
         record = _read_object(text)
         plan, unknown = _read_plan(record)
         return Identity(
@@ -90,7 +90,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Mark:
-    """What stands in the environment of a process: as it was started, without what has changed since."""
+    """The mark in the environment of a process. It says how the process was started, without later changes."""
 
     root: str
     plan: ProcessPlan
@@ -102,7 +102,7 @@ class Mark:
 
     @staticmethod
     def parse(text: str) -> "Mark":
-        """Raises ValueError for what is not one of ours."""
+        """Raises ValueError if the text is not a mark of lkhub."""
         mark = _read_object(text)
         plan, unknown = _read_plan(mark)
         return Mark(_read_root(mark), plan, _read_or(_FINGERPRINT, mark.get("fingerprint"), UNKNOWN), unknown)
@@ -133,7 +133,7 @@ def _read_root(document: Mapping[str, Any]) -> str:
 
 
 def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...]]:
-    """The plan, and the names of the fields that it does not tell."""
+    """The plan, and the names of the fields that the document does not have."""
     told = document.get("plan")
     if not isinstance(told, dict):
         raise ValueError("no plan")
@@ -152,7 +152,8 @@ def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...
 
 @cache
 def _plan_fields() -> dict[str, TypeAdapter[Any]]:
-    """Making them costs more than a hundred readings, and records are looked at every two seconds."""
+    """The adapters are cached: making them costs more than reading a hundred records, and records are read every two
+    seconds."""
     hints = get_type_hints(ProcessPlan)
     return {field.name: TypeAdapter(hints[field.name]) for field in fields(ProcessPlan)}
 
@@ -165,7 +166,7 @@ def _read_or(adapter: TypeAdapter[Value], value: object, default: Value) -> Valu
 
 
 def list_records(paths: StatePaths) -> tuple[Identity, ...]:
-    """The processes on record, as far as records can be read."""
+    """The processes whose records can be read."""
     try:
         names = sorted(entry.removesuffix(".json") for entry in os.listdir(paths.run) if entry.endswith(".json"))
     except OSError:
@@ -174,7 +175,7 @@ def list_records(paths: StatePaths) -> tuple[Identity, ...]:
 
 
 def read_record(paths: StatePaths, name: str) -> Identity | None:
-    """The process on record under this name; None where there is no record, or where it can't be read."""
+    """The process on record under this name; None if there is no record or it can't be read."""
     try:
         text = files.read_text(paths.record(name))
         identity = Identity.parse(text) if text else None
@@ -184,14 +185,14 @@ def read_record(paths: StatePaths, name: str) -> Identity | None:
 
 
 def write_record(paths: StatePaths, identity: Identity) -> None:
-    """Raises MachineError where it can't be written."""
+    """Raises MachineError if the record can't be written."""
     files.write_private(paths.record(identity.plan.name), identity.dump())
 
 
 def remove_record(paths: StatePaths, name: str, process: ProcessId) -> None:
-    """Remove the record of this process. That of another one stays.
+    """Remove the record of this process. A record of another process stays.
 
-    One that can't be removed names a process that is gone, which does no harm.
+    A record that can't be removed does no harm: its process is gone.
     """
     with contextlib.suppress(MachineError):
         identity = read_record(paths, name)

@@ -12,8 +12,8 @@ from lkhub.state.document import find_record, write_record
 
 @dataclass(frozen=True)
 class PathUse:
-    """A path: its addresses and ports (`told`), since when they are these (epoch seconds), and since then the last use
-    that proves the way in (`seen`) and the last one that does not (`unproven`)."""
+    """The use of a path. `told` has its addresses and ports, `since` when it got them (epoch seconds). `seen` is the
+    last use since then that proves that the path is open from outside, `unproven` the last use that does not."""
 
     told: str
     since: float
@@ -23,7 +23,7 @@ class PathUse:
 
     @property
     def best(self) -> Sighting | None:
-        """The last use that proves the way in, else the last one of all."""
+        """The last use that proves that the path is open from outside, otherwise the last use."""
         return self.seen or self.unproven
 
 
@@ -38,17 +38,17 @@ class _Record:
 
 
 def read_uses(paths: StatePaths) -> PathUses:
-    """What is on record; nothing where that can't be read."""
+    """The uses on record; empty if the record can't be read."""
     record = find_record(_Record, paths.outside)
     return record.paths if record else {}
 
 
 def write_uses(paths: StatePaths, uses: PathUses) -> None:
-    """Raises MachineError where they can't be written."""
+    """Raises MachineError if the record can't be written."""
     record = find_record(_Record, paths.outside)
     write_record(_Record(uses, record.more if record else {}), paths.outside)
 
 
 def read_sightings(paths: StatePaths) -> Sightings:
-    """What is on record of each path whose use can be seen."""
+    """The best use on record of each path whose use can be seen."""
     return {path: use.best for path, use in read_uses(paths).items()}

@@ -1,4 +1,4 @@
-"""The record of when and why the hub's own root became another one."""
+"""The record of when and why the hub's own root certificate was replaced."""
 
 from dataclasses import dataclass
 
@@ -20,5 +20,5 @@ def dump_root_change(change: RootChange) -> str:
 
 
 def read_root_change(paths: StatePaths) -> RootChange | None:
-    """None where it never did, or the record can't be read."""
+    """The record; None if the root was never replaced or the record can't be read."""
     return find_record(RootChange, paths.root_change)

@@ -1,4 +1,4 @@
-"""What the router was asked for, on disk: a file that the command writes and that a running hub renews."""
+"""The record of the port mappings that the router was asked for. The command writes it; a running hub renews it."""
 
 import contextlib
 import fcntl
@@ -19,8 +19,8 @@ Means = Literal["pcp", "nat-pmp", "upnp"]
 
 @dataclass(frozen=True)
 class Mapping:
-    """One port that the router sends to this machine. `since` and `until` are Unix time, None for ever. Not `own`:
-    somebody else has set it up, to the same end, and it stays when ours go."""
+    """One port that the router sends to this machine. `since` and `until` are Unix time; `until` is None if it has no
+    end. Not `own`: the mapping existed before, with the same target, and stays when the hub's own are removed."""
 
     protocol: Protocol
     port: int
@@ -35,8 +35,8 @@ class Mapping:
 
 @dataclass(frozen=True)
 class RouterRecord:
-    """What the router at `gateway` maps to `local`. `outside` is its own address. `nonce` proves to a router that
-    speaks PCP that the mappings are ours."""
+    """What the router at `gateway` maps to `local`. `outside` is the router's own address. `nonce` proves to a router
+    that speaks PCP that the mappings belong to this hub."""
 
     gateway: str
     local: str
@@ -63,12 +63,12 @@ class RouterRecord:
 
     @property
     def is_behind_another(self) -> bool:
-        """Whether the router's own address is not one of the internet: then nobody outside reaches it."""
+        """Whether the router's own address is no address of the internet, so that clients there can't reach it."""
         return not IPv4Address(self.outside).is_global
 
 
 def read_router(paths: StatePaths) -> RouterRecord | None:
-    """What the router was asked for, None where it was not. Raises MachineError where the file is damaged."""
+    """The record; None if the router was asked for nothing. Raises MachineError if the file is damaged."""
     text = read_text(paths.router)
     try:
         return parse_record(RouterRecord, text) if text else None
@@ -82,9 +82,9 @@ def write_router(paths: StatePaths, record: RouterRecord) -> None:
 
 @contextlib.contextmanager
 def hold_router(paths: StatePaths, *, wait: bool) -> Iterator[bool]:
-    """Be the only one who asks the router and changes the record; whether we are. With `wait` always, in the end.
+    """Hold the lock for asking the router and changing the record. Yields whether it is held; with `wait` it always is.
 
-    A hub that renews while the command gives back would leave open what nobody remembers.
+    A hub that renewed mappings while the command removes them would leave ports open that are on no record.
     """
     ensure_state_dir(paths.root)
     ensure_private_dir(paths.run)

@@ -19,7 +19,7 @@ class VerifiedRecord:
 
 
 def read_verified(paths: StatePaths) -> VerifiedRecord | None:
-    """None before the first, and where the record can't be read."""
+    """The record; None before the first verification, and if the record can't be read."""
     return find_record(VerifiedRecord, paths.verified)
 
 

@@ -1,1 +1,1 @@
-"""What the supervisor looks at again and again."""
+"""The watchers: what the supervisor checks again and again."""

@@ -13,8 +13,8 @@ from lkhub.supervise.supervisor import Supervisor
 
 @dataclass(frozen=True)
 class Move:
-    """This machine's address is not the one that clients are told by `hub`, which is in force: `what` says so. `lost`:
-    it has none, and what to do about that."""
+    """This machine's address differs from the address that clients of `hub`, the one in force, are told; `what` says
+    so. `lost`: the hub's address is gone, and what to do about it; None if it only changed."""
 
     hub: PreparedHub | None
     what: str
@@ -22,7 +22,7 @@ class Move:
 
 
 class Addresses:
-    """What was seen of this machine, look by look."""
+    """What the watcher has seen of this machine's addresses."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -34,11 +34,11 @@ class Addresses:
 
     @property
     def move(self) -> Move | None:
-        """What is wrong with the address of the hub that is in force; None where nothing is known to be."""
+        """What is wrong with the address of the hub in force; None if nothing is known to be wrong."""
         return self._move if self._move and self._move.hub is self._supervisor.in_force.hub else None
 
     async def look(self) -> None:
-        """Compare the running plan with this machine, where the machine has changed or it is time to ask others."""
+        """Compare the plan in force with this machine if its interfaces changed or it is time to ask other servers."""
         found = list_interfaces()
         first = self._seen is None
         due = anyio.current_time() - self._asked > self._timings.addresses_of_others
@@ -46,15 +46,15 @@ class Addresses:
             self._seen, self._asked = found, anyio.current_time()
         if first or (found == self._seen and not due):
             return
-        # A change that waits for an empty hub is what the operator wants, so that is what follows.
+        # A pending change is what the operator wants, so its spec is planned anew, not the one in force.
         wanted = self._supervisor.wanted
         if wanted is not None and not self._supervisor.stopping:
             await self.follow(wanted)
-        # Only now: what failed by something unforeseen is tried again.
+        # Noted only now, so that an unforeseen error above makes the next look try again.
         self._seen, self._asked = found, anyio.current_time()
 
     async def follow(self, wanted: PreparedHub) -> None:
-        """Apply the plan that the spec of `wanted` gives on this machine now, as soon as that interrupts nobody."""
+        """Apply the plan that the spec of `wanted` gives on this machine now, without interrupting a call."""
         supervisor = self._supervisor
         try:
             found = await anyio.to_thread.run_sync(prepare_again, wanted, abandon_on_cancel=True)
@@ -64,7 +64,7 @@ class Addresses:
         self._doubt = ""
         current = supervisor.in_force.hub
         if current is None or supervisor.wanted is not wanted:
-            return  # the operator was faster
+            return  # the operator has applied another spec meanwhile
         told, now = (", ".join(map(str, hub.plan.media.advertise)) for hub in (current, found))
         if found.plan.media.addresses == current.plan.media.addresses:
             self._move = None
@@ -86,8 +86,8 @@ class Addresses:
             supervisor.say(f"this machine is at {now} again, as clients are told: nothing is changed")
 
     def _notice_loss(self, error: HubError) -> None:
-        """There is no plan for this machine as it is. Where it still has the hub's addresses, calls go on, and
-        something else is amiss: a name server, a STUN server, tailscaled."""
+        """No plan can be built for this machine now. If it still has the hub's addresses, calls go on, and the cause is
+        something else: a name server, a STUN server, tailscaled."""
         faults = error.faults if isinstance(error, SpecError) else ()
         what = "; ".join(f"{fault.key}: {fault.title}" for fault in faults) or error.message
         own = {str(address) for interface in list_interfaces() for address in interface.addresses}

@@ -1,6 +1,7 @@
 """Notices that the operator's certificate (tls.cert, tls.key) was replaced, and lets the edge take it over.
 
-What a process has taken stands in its record: one that was replaced while no supervisor lived is taken up by the next.
+A process's record says which files it has read, so the next supervisor notices a certificate that was replaced while no
+supervisor was running.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lkhub.supervise.supervisor import Supervisor
 
 @dataclass(frozen=True)
 class Refusal:
-    """A process did not take its files as they were `found`, at `at` (anyio's clock), and `why`."""
+    """A process refused its watched files, with the stamps `found`, at `at` (anyio's clock); `why` is the reason."""
 
     found: tuple[str, ...]
     at: float
@@ -23,7 +24,7 @@ class Refusal:
 
 
 class Certificates:
-    """What was seen of the files that processes watch, look by look."""
+    """What the watcher has seen of the files in `watched` of each plan."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -32,15 +33,15 @@ class Certificates:
 
     @property
     def refused(self) -> dict[str, str]:
-        """Why processes did not take their files as they are now, by their names."""
+        """Why processes refused their current files, by the processes' names."""
         children = self._supervisor.children
         return {name: refusal.why for name, refusal in self._refused.items() if name in children}
 
     async def look(self) -> None:
-        """Let a process read its files again where they have changed and rest."""
+        """Make a process read its files again once they have changed and no longer change."""
         for child in list(self._supervisor.children.values()):
             name, found = child.plan.name, files.stamp(child.plan.watched)
-            # Two looks alike: the key must not be written yet while the certificate is.
+            # Two looks must be alike: the certificate may be written before its key.
             rests, self._seen[name] = self._seen.get(name) == found, found
             if found == child.taken:
                 self._refused.pop(name, None)

@@ -1,4 +1,4 @@
-"""What goes on for ever, and must not end by an error: neither the watcher, nor the hub and every call with it."""
+"""Runs the watchers. An error in a watcher ends neither the watcher nor the hub with its calls."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,7 +12,7 @@ from lkhub.wire.control import Trouble
 
 
 class Guard:
-    """The watchers of one hub. `say` hears of each trouble once, and of its end."""
+    """The watchers of one hub. `say` is called once when a watcher starts to fail, and once when it works again."""
 
     def __init__(self, say: Callable[[str], None], timings: Timings = USUAL) -> None:
         self._say = say
@@ -20,7 +20,7 @@ class Guard:
         self._troubles: dict[str, Trouble] = {}
 
     async def watch(self, what: str, look: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """Look again and again, `seconds` after each look. Never returns. `what` follows "can't"."""
+        """Call `look` again and again, `seconds` after its last end. Never returns. `what` follows "can't"."""
         backoff = Backoff(self._timings.guard_first, self._timings.guard_ceiling)
         while True:
             delay = seconds
@@ -36,7 +36,7 @@ class Guard:
 
     @property
     def troubles(self) -> Mapping[str, Trouble]:
-        """By what can't be done."""
+        """The watchers that fail, by what they can't do."""
         return dict(self._troubles)
 
     def _note(self, what: str, detail: str) -> None:

@@ -1,6 +1,6 @@
-"""Notices a process that is there and does not answer: stopped by a signal, caught in a lock, without its socket.
+"""Notices a process that runs but does not answer: it is stopped by a signal, waits for a lock or has lost its socket.
 
-It is told, and not ended: what hangs in one place may carry calls in another.
+Such a process is reported, not ended: it may still carry calls.
 """
 
 import time
@@ -19,8 +19,8 @@ from lkhub.supervise.supervisor import Supervisor
 
 @dataclass(frozen=True)
 class Silence:
-    """A process has not answered since `since`, by the clock that is never set, and `at` in epoch seconds. `hangs` is
-    how that is seen, "" while it may be busy for a moment; `stopped`: a signal has stopped it."""
+    """A process has not answered since `since` (monotonic clock), the same moment as `at` in epoch seconds. `hangs`
+    describes it, "" while the process may only be busy for a moment. `stopped`: a signal has stopped it."""
 
     since: float
     at: float
@@ -36,12 +36,12 @@ class Hanging:
         self._silent: dict[ProcessId, Silence] = {}
 
     def find(self, child: Child) -> Silence | None:
-        """That of a child that hangs; None where it does not."""
+        """The silence of a child that hangs; None if it does not hang."""
         silence = self._silent.get(child.process) if child.process and child.state == "running" else None
         return silence if silence and silence.hangs else None
 
     async def look(self) -> None:
-        """Ask every process that runs, all at once."""
+        """Ask all running processes at once."""
         children = [child for child in self._supervisor.children.values() if child.state == "running"]
         async with anyio.create_task_group() as tasks:
             for child in children:
@@ -55,7 +55,7 @@ class Hanging:
             return
         answers = await _answers(child, process, self._supervisor.shared.timings.answer)
         if child.process != process or child.state != "running":
-            return  # another one by now
+            return  # the process has ended meanwhile
         if answers:
             silence = self._silent.pop(process, None)
             if silence and silence.hangs:
@@ -71,7 +71,7 @@ class Hanging:
 
 
 async def _answers(child: Child, process: ProcessId, seconds: float) -> bool:
-    """Whether it says anything at all. One that can't be asked does while it lives and is not stopped."""
+    """Whether the process answers at all. One without socket and URL counts as answering unless it is stopped."""
     health = child.plan.health
     if health.url is None and health.socket is None:
         return not processes.is_stopped(process)

@@ -8,13 +8,13 @@ import shutil
 from lkhub.errors import MachineError
 from lkhub.host.files import FILE_MODE, explain_os_errors
 
-# Enough for days of a quiet hub, and little on a small disk: four files of each process.
+# Enough for days of a quiet hub, and little on a small disk: at most four files of each process.
 MAX_BYTES = 10 * 1024 * 1024
 KEPT = 3
 
 
 def rotate_logs(paths: list[str]) -> None:
-    """Rotate each of them that is large. Raises MachineError with all that could not be."""
+    """Rotate the large ones. Raises MachineError with the reasons of all that could not be rotated."""
     problems = []
     for path in paths:
         try:
@@ -26,11 +26,12 @@ def rotate_logs(paths: list[str]) -> None:
 
 
 def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
-    """Move the content of a large log to `path.1` (and `.1` to `.2`, …) and empty the file; whether it was large.
+    """Move the content of a large log to `path.1` (and `.1` to `.2`, …) and empty the file. Returns whether it was
+    large.
 
-    The file is copied and truncated, not renamed: the process that writes it holds it open in append mode
-    and goes on at the new end. Lines written during the copy are lost, as with logrotate's copytruncate.
-    On a full disk the oldest log makes room for the copy. Where it can't, nothing is lost but what comes next.
+    The file is copied and truncated, not renamed: the process that writes it has it open in append mode and goes on at
+    the new end. Lines written during the copy are lost, as with logrotate's copytruncate. On a full disk the oldest log
+    is removed to make room. If that is not enough, all logs stay, and only later lines are lost.
     """
     with explain_os_errors(path, "rotate"):
         try:
@@ -38,7 +39,7 @@ def rotate_log(path: str, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
                 return False
         except FileNotFoundError:
             return False
-        # All that was there stays until there is a whole copy.
+        # No log is removed or renamed until the copy is complete.
         copy = f"{path}.new"
         try:
             _copy(path, copy, kept)
@@ -62,7 +63,7 @@ def _copy(path: str, copy: str, kept: int) -> None:
             raise
         with contextlib.suppress(FileNotFoundError):
             os.unlink(copy)
-        # Not where it would be lost for nothing.
+        # The oldest log is not removed if that would not make enough room.
         if shutil.disk_usage(os.path.dirname(path)).free + os.path.getsize(oldest) < os.path.getsize(path):
             raise
         os.unlink(oldest)

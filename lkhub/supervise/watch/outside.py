@@ -1,7 +1,7 @@
 """Which paths clients on other machines have used.
 
-What this machine sends to its own address never meets the firewall in front of it. So whoever carries calls tells whom
-else it has met, and that is kept, whatever is restarted, for as long as the path is the one that was used.
+Packets from this machine to its own address never meet the firewall in front of it. So the processes that carry calls
+report which clients they have seen, and the record keeps that over every restart, until the path changes.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from lkhub.wire.engine import ProcessStatus
 
 
 def describe_paths(plan: Plan) -> dict[str, str]:
-    """The addresses and ports of each path whose use can be seen. A hub for this machine alone has none, and a
-    livekit-server of the user's does not tell."""
+    """The addresses and ports of each path whose use can be seen. With `reach: local` there is none, and the user's own
+    livekit-server does not report the clients that it has seen."""
     if plan.reach == "local":
         return {}
     media, relay = plan.media, plan.relay
@@ -36,7 +36,7 @@ def describe_paths(plan: Plan) -> dict[str, str]:
 
 
 def follow(uses: PathUses, told: Mapping[str, str], now: float) -> PathUses:
-    """The uses as they are told now. What was seen of one that has changed is forgotten."""
+    """The uses of the paths that clients are told now. The uses of a path that has changed are forgotten."""
     return {
         path: uses[path] if path in uses and uses[path].told == text else PathUse(text, now)
         for path, text in told.items()
@@ -44,8 +44,8 @@ def follow(uses: PathUses, told: Mapping[str, str], now: float) -> PathUses:
 
 
 def merge(uses: PathUses, seen: Iterable[tuple[str, Sighting]]) -> PathUses:
-    """The uses with the uses of paths that a process has seen. Those from before `since` are left out: the path had
-    another address or port then."""
+    """The uses, updated with what a process has seen. A use before `since` is left out: the path had another address or
+    port then."""
     merged = dict(uses)
     for path, sighting in seen:
         if path in merged:
@@ -69,16 +69,16 @@ class Outside:
         self._clock = clock
 
     def follow(self, plan: Plan) -> None:
-        """Forget what `plan`, which is in force now, has changed."""
+        """Forget the uses of paths that differ in `plan`, which is in force now."""
         self._keep(follow(self.uses, describe_paths(plan), self._clock()))
 
     def write_missing(self) -> None:
-        """Write the record again where somebody has removed it."""
+        """Write the record again if it was removed."""
         if self.uses and not os.path.exists(self._paths.outside):
             self._write()
 
     def note(self, statuses: Iterable[ProcessStatus]) -> None:
-        """Keep which clients processes have seen."""
+        """Keep which clients the processes have seen."""
         for status in statuses:
             self._keep(merge(self.uses, _list_uses(status)))
 
@@ -94,6 +94,6 @@ class Outside:
 
 
 def _list_uses(status: ProcessStatus) -> list[tuple[str, Sighting]]:
-    """The uses of paths that a process tells of."""
+    """The uses of paths in the status of a process."""
     proven = [(path, Sighting(use.at, use.address)) for path, use in status.seen.items()]
     return [*proven, *((path, Sighting(use.at, use.address, proven=False)) for path, use in status.unproven.items())]

@@ -1,4 +1,4 @@
-"""What the engine's processes say of themselves, kept so that `status` is answered from memory."""
+"""Keeps the statuses of the engine's processes, so that `status` is answered from memory."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ Status = TypeVar("Status", bound=ProcessStatus)
 
 @dataclass(frozen=True)
 class Report:
-    """What `process` said at `at`, by the clock that is never set. None: it did not answer, or not in these words."""
+    """The status that `process` gave at `at` (monotonic clock). None: it gave no answer, or one that can't be read."""
 
     process: ProcessId
     at: float
@@ -27,7 +27,7 @@ class Report:
 
 
 class Reports:
-    """The last report of each process that says something of itself."""
+    """The last report of each process that has a status."""
 
     def __init__(self, supervisor: Supervisor, hanging: Hanging) -> None:
         self._supervisor = supervisor
@@ -36,16 +36,16 @@ class Reports:
         self._asking = anyio.Lock()
 
     def list_statuses(self) -> tuple[ProcessStatus, ...]:
-        """What each process said last. One that is another process by now has said nothing yet."""
+        """The last status of each process. The status of a process that was replaced is left out."""
         return tuple(report.status for _, report in self._list_current() if report.status)
 
     def list_ages(self) -> dict[str, float]:
-        """How many seconds ago that was, by the process's name."""
+        """The age of each status in seconds, by the process's name."""
         now = time.monotonic()
         return {name: round(now - report.at, 3) for name, report in self._list_current() if report.status}
 
     def find(self, kind: type[Status]) -> Status | None:
-        """What the process of this kind said last."""
+        """The last status of this kind."""
         return next((status for status in self.list_statuses() if isinstance(status, kind)), None)
 
     def _list_current(self) -> Iterator[tuple[str, Report]]:
@@ -55,8 +55,8 @@ class Reports:
                 yield child.plan.name, report
 
     async def refresh(self, max_age: float = 0.0) -> None:
-        """Ask every process whose report is older than `max_age` seconds, all at once. One that hangs is not asked:
-        whether it does is watched."""
+        """Ask all processes whose report is older than `max_age` seconds at once. A process that hangs is left to its
+        own watcher."""
         asked_at = time.monotonic()
         async with self._asking, anyio.create_task_group() as tasks:
             for child in self._list_children():
@@ -78,6 +78,6 @@ class Reports:
         if told is not None:
             try:
                 status = unpack(STATUSES.get(child.plan.engine, ProcessStatus), told)
-            except ShapeError:  # of an engine of another version
+            except ShapeError:  # the engine's process is of another version
                 status = None
         self._kept[name] = Report(process, at, status)

@@ -1,7 +1,7 @@
-"""Asks again and again for the port mappings that `lkhub firewall apply --router` asked the router for.
+"""Renews the port mappings that `lkhub firewall apply --router` has requested from the router.
 
-So their lease never ends, and a router that has lost them leads clients here again before long. No router is
-asked for anything else, nor another router than that one.
+So their lease never ends, and a router that has lost them gets them again soon. The hub requests nothing else, and
+sends no request to any other router.
 """
 
 import time
@@ -20,8 +20,8 @@ from lkhub.wire.control import RouterTrouble
 
 @dataclass
 class Renewal:
-    """Keeps what the record lists mapped. `say` hears of a failure once, and of its end. `_answers` has what the router
-    said last, by what is written."""
+    """Keeps the mappings of the record alive. `say` is called once when renewing starts to fail, and once when it works
+    again. `_answers` has the router's last answer, by the record on disk."""
 
     paths: StatePaths
     say: Callable[[str], None]
@@ -39,19 +39,19 @@ class Renewal:
         return Backoff(self.timings.router_first, self.timings.router_ceiling)
 
     def write_again(self) -> None:
-        """Write the record where it was removed with the state directory."""
+        """Write the record again after the state directory was removed."""
         for answer in self._answers.values():
             write_router(self.paths, answer)
 
     async def keep(self) -> None:
-        """`look`, and keep for `status` why the record can't be read."""
+        """Call `look`. If the record can't be read, keep the reason for `status`."""
         try:
             await self.look()
         except HubError as error:
             self._fail(error.message, None)
 
     async def look(self) -> None:
-        """Ask for the mappings of the record when it is time to. Raises HubError where the record can't be read."""
+        """Renew the mappings of the record when that is due. Raises HubError if the record can't be read."""
         written = read_router(self.paths)
         if written is None:
             self.trouble = None
@@ -61,7 +61,7 @@ class Renewal:
         from lkhub.host.router import find_local
 
         local = find_local(record.gateway)
-        # A network that was away is back like a router that was restarted: as if nothing had been asked for.
+        # After an outage the mappings may be lost, as after a restart of the router, so they are requested again.
         if self.trouble is None and not self._is_due(record, local):
             return
         if self._tried != (record, local):
@@ -69,14 +69,14 @@ class Renewal:
         if anyio.current_time() < self._again:
             return
         with hold_router(self.paths, wait=False) as held:
-            # Else the command is at it, or was: then there is something else to renew, or nothing.
+            # Otherwise the command is changing the record or has changed it, and this one is out of date.
             if held and read_router(self.paths) == written:
                 await self._renew(written, record, local)
 
     def _is_due(self, record: RouterRecord, local: str | None) -> bool:
-        """Whether it is time to ask again, or the mappings lead to where this machine no longer is."""
+        """Whether it is time to ask again, or the mappings lead to an address that this machine no longer has."""
         now = self.clock()
-        # A clock that was set back does not tell how long ago it was.
+        # After the clock was set back, it is not known how long ago the router was asked.
         asked = record.since <= now < record.since + self.timings.router_ask
         return local != record.local or not asked or _is_half_over(record, now)
 
@@ -91,7 +91,7 @@ class Renewal:
                 write_router(self.paths, answer)
             self._recover()
         except Exception as error:
-            # What a router answers, or the engine makes of it, must not end the supervisor and every call with it.
+            # Neither a router's answer nor a bug in handling it may end the supervisor and with it every call.
             bug = f"this is a bug in lkhub: {type(error).__name__} while asking the router"
             told = error.message if isinstance(error, HubError) else describe_error(error) if is_refusal(error) else bug
             self._again = anyio.current_time() + self._backoff.next_delay(0.0)
@@ -114,8 +114,8 @@ def _is_half_over(record: RouterRecord, now: float) -> bool:
 
 
 def _is_outdated(written: RouterRecord, answer: RouterRecord, now: float) -> bool:
-    """Whether the file tells something else than the router, or ends soon. Its times alone may be late: nobody's disk
-    is woken every two minutes."""
+    """Whether the file differs from the router's answer, or its lease ends soon. Times alone may differ, so that a
+    sleeping disk is not woken every two minutes."""
     return _without_times(written) != _without_times(answer) or _is_half_over(written, now)
 
 

@@ -1,7 +1,8 @@
-"""Keeps the state directory of a hub that runs whole: what was removed from it is written again.
+"""Keeps the state directory of a running hub complete: files that were removed from it are written again.
 
-Without it no command finds the hub, and the next start of a process fails. What the supervisor has in memory comes
-back: keys, the hub's own authority, rendered files, records. Processes open their control sockets again by themselves.
+Without the state directory no command finds the hub, and the next start of a process fails. The supervisor writes what
+it has in memory: keys, the hub's own authority, rendered files, records. Processes open their control sockets again by
+themselves.
 """
 
 import contextlib
@@ -22,8 +23,8 @@ from lkhub.wire.control import Removal
 
 
 def _reopen_log(path: str) -> None:
-    """Write our own log anew where it was removed; `lkhub logs hub` is what findings name. One that is a terminal, or
-    that somebody else keeps, stays."""
+    """Open the supervisor's own log anew if its file was removed, since findings name `lkhub logs hub`. A terminal, and
+    a file that still exists somewhere, stay open."""
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             status = os.fstat(descriptor)
@@ -35,8 +36,8 @@ def _reopen_log(path: str) -> None:
 
 @dataclass(frozen=True)
 class _Removed:
-    """The state directory was removed at `at` (epoch seconds). `processes` have written since to a log that is gone;
-    `lost` is what can't be written again besides."""
+    """The state directory was removed at `at` (epoch seconds). `processes` write to logs that were removed with it;
+    `lost` names what else can't be written again."""
 
     at: float
     processes: frozenset[ProcessId | None]
@@ -44,8 +45,8 @@ class _Removed:
 
 
 class StateDirectory:
-    """The state directory of `supervisor`. `answering` keeps the control socket in it. Watchers that keep something
-    there have it written at each look, by `write_missing`, or when all is lost, by `write_again`."""
+    """The state directory of `supervisor`. `answering` keeps the control socket in it. Records of other watchers are
+    written by `write_missing` at each look, and by `write_again` after the whole directory was removed."""
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class StateDirectory:
         self._looking = anyio.Lock()
 
     async def look(self) -> None:
-        """Write what is missing, or give way where another supervisor has the hub by now, as one that was started
-        between two looks. Raises MachineError where it can't be written."""
+        """Write what is missing. If another supervisor, started between two looks, has the hub by now, give way to it.
+        Raises MachineError if something can't be written."""
         async with self._looking:
             if self._lock.is_lost():
                 if other := self._answering.find_other():
@@ -80,8 +81,7 @@ class StateDirectory:
 
     @property
     def removal(self) -> Removal | None:
-        """When the state directory was removed, and which processes write to a log that is gone; None where none
-        does."""
+        """When the state directory was removed, and which processes write to removed logs; None if no process does."""
         removed = self._removed
         if removed is None:
             return None
@@ -94,7 +94,7 @@ class StateDirectory:
         if not os.path.exists(paths.lock):
             for folder in (paths.root, paths.run, paths.logs):
                 ensure_private_dir(folder)
-            # Before the lock: a command that finds a lock and no socket takes the hub for one that is starting.
+            # Before the lock: to a command, a lock without a socket means a hub that is starting.
             await self._answering.look()
         self._lock.take_again()
         _reopen_log(paths.log("hub"))
@@ -103,7 +103,7 @@ class StateDirectory:
         self._write_again()
 
     def notice_removal(self, at: float) -> None:
-        """The processes that run now write to logs that are gone since `at`."""
+        """Note that the running processes write to logs that were removed at `at`."""
         without_log = frozenset(child.process for child in self._supervisor.children.values())
         lost = "the record of this machine's firewall rules" if self._rules else ""
         self._removed = _Removed(at, without_log, lost)

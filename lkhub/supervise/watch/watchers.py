@@ -1,5 +1,5 @@
-"""All watchers of a hub: what the supervisor looks at again and again. None writes into the supervisor: each has its
-own state, which the report collects."""
+"""All watchers of a hub. A watcher does not write into the supervisor: it has its own state, which the report
+collects."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ from lkhub.supervise.watch.state_directory import StateDirectory
 
 @dataclass(frozen=True)
 class Watcher:
-    """`look` is done again `seconds` after it ended. `what` follows "can't"."""
+    """`look` is called again `seconds` after it has ended. `what` follows "can't"."""
 
     what: str
     look: Callable[[], Awaitable[object]]
@@ -31,7 +31,7 @@ class Watcher:
 
 
 class Watchers:
-    """The watchers of one hub, which nothing watches before `start`."""
+    """The watchers of one hub. They begin with `start`."""
 
     def __init__(self, supervisor: Supervisor, lock: Lock, answering: Answering) -> None:
         self._supervisor = supervisor
@@ -71,12 +71,12 @@ class Watchers:
             self._supervisor.tasks.start_soon(self.guard.watch, watcher.what, watcher.look, watcher.seconds)
 
     async def look_outside(self, max_age: float = 0.0) -> None:
-        """Bring what the engine's processes say up to date, and the record of who has used which path."""
+        """Refresh the statuses of the engine's processes, and the record of which paths clients have used."""
         await self.reports.refresh(max_age)
         self.outside.note(self.reports.list_statuses())
 
     async def rotate_logs(self) -> None:
-        """Move what large logs say out of the way."""
+        """Rotate the large logs."""
         # In a thread: megabytes are copied, which takes long on a slow disk.
         paths = [self._supervisor.paths.log(name) for name in (*self._supervisor.children, "hub")]
         await anyio.to_thread.run_sync(rotate_logs, paths)
