@@ -1,4 +1,4 @@
-"""What the supervisor does for a process, as data: its roles. No part of lkhub asks for a process by its name."""
+"""The roles of a process, as data: what the supervisor does for it. No part of lkhub acts on a process's name."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from lkhub.secret import FromEnv, FromFile
 from lkhub.spec.duration import Duration
 
 EngineProgram = Literal["media", "relay", "edge"]
-"""A program of lkhub-engine that runs for as long as the hub: its subcommand."""
+"""The subcommand of a program of lkhub-engine that runs as long as the hub."""
 
 RestartPolicy = Literal["always", "on-failure"]
 """When a process that has ended is started again. `on-failure`: exit code 0 means that the process is done."""
@@ -17,7 +17,7 @@ RestartPolicy = Literal["always", "on-failure"]
 Role = Literal["carries-calls", "knows-participants"]
 """The roles that findings need to know; messages carry them."""
 
-# Names are those of files: sockets, records and logs. The supervisor has files of its own beside them.
+# Sockets, records and logs are named after their process. The names in _TAKEN are files of the supervisor.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _TAKEN = frozenset({"hub", "control", "lock", "router"})
 
@@ -41,15 +41,15 @@ class Health:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a process's environment, and where its value is kept: the value is in no plan and on no record.
-    Resolved at each start. The path of a file is absolute."""
+    """A variable of a process's environment, and where its value is kept. The value is read at each start and is in no
+    plan and no record. The path of a file is absolute."""
 
     name: str
     source: FromFile | FromEnv
 
     @property
     def path(self) -> str:
-        """The file that the value is kept in, "" where it is in the environment."""
+        """The file that has the value; "" if the value is in the environment."""
         return self.source.path if isinstance(self.source, FromFile) else ""
 
 
@@ -64,14 +64,14 @@ class Resumed:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells two versions of a process apart: digests of the program with its arguments and its environment, and of
-    its files. "" means not known, and is equal to no version."""
+    """Tells two versions of a process apart. `program` is a digest of the program, its arguments and its environment;
+    `files` is a digest of its files. "" means not known, and equals no version."""
 
     program: str
     files: str
 
     def without_files(self) -> "Fingerprint":
-        """The fingerprint of a process of which it is not known which files it has read."""
+        """The fingerprint of a process if it is not known which files it has read."""
         return Fingerprint(self.program, "")
 
 
@@ -86,16 +86,16 @@ class ProcessPlan:
     other needs root), with the `variables` besides the supervisor's environment. `listens` are given to it as listening
     sockets, each as `--listen-fd NUMBER`. `engine`: the program of lkhub-engine that it is, "" for any other.
 
-    When it is another process: `files` are read when it starts, so a change in one makes it another; `reloads`: it
-    takes that over without a restart. `watched` are files of the operator's that it reads too, and reads again when
-    they are replaced. `restart`: see RestartPolicy.
+    When it is replaced: it reads `files` at its start, so a change of one replaces the process, unless it `reloads`:
+    then it takes the change over without a restart. `watched` are files of the operator that it reads too, and reads
+    again when they are replaced. `restart`: see RestartPolicy.
 
     What it has to do with calls: `carries_calls`: its restart interrupts participants. `knows_participants`: it can be
-    asked who is in a call, at its control socket, or at the `health` URL of a livekit-server. `sees_clients`: it tells
-    which clients of other machines it has seen. `resumes`: see Resumed.
+    asked for the participants in calls, at its control socket, or at the `health` URL of a livekit-server.
+    `sees_clients`: it reports which clients on other machines it has seen. `resumes`: see Resumed.
 
-    How it ends: in a stop in order the processes with the lowest `stop_order` first. `drain`: for how many seconds it
-    waits for participants to leave then; None: it ends at once.
+    How it ends: an orderly stop ends the processes with the lowest `stop_order` first. `drain`: for how many seconds it
+    then waits for participants to leave; None: it ends at once.
     """
 
     name: str
@@ -123,7 +123,7 @@ class ProcessPlan:
 
     @property
     def drain_limit(self) -> Duration:
-        """`drain` as people read it."""
+        """`drain` as a duration, which has a unit when it is printed."""
         return Duration(self.drain or 0)
 
     @property

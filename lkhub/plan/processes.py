@@ -41,7 +41,7 @@ def _plan_media(
     if bundled:
         argv, health = _engine_command(installation, "media", livekit_yaml)
         if not media.one_of_each_family:
-            # livekit.yaml can't say this.
+            # livekit.yaml has no key for several addresses of one family.
             for address in media.addresses:
                 argv += ("--advertise", f"{address.local}={address.external}")
     else:
@@ -59,8 +59,8 @@ def _plan_media(
         sees_clients=bundled,
         # The edge's clients lose their connection when the edge ends, and connect again by themselves.
         resumes=(Resumed("relay", paths.render("relay.json")),) if bundled else (),
-        # Participants that are relayed, or connected through the edge, stay connected while media drains. Once its
-        # calls are over, the relay's allocations and the edge's pages are of no use.
+        # Media ends first, so participants that are relayed or connected through the edge stay connected while it
+        # drains. Once its calls are over, the relay's allocations and the edge's pages are of no use.
         stop_order=0,
         drain=int(spec.drain),
     )

@@ -77,7 +77,7 @@ def no_supervisor() -> Says:
     """The hub's processes run, but nobody watches over them.
 
     **Why.** lkhub itself was killed or crashed. Calls go on
-    ([what survives the death of what](concepts/processes.md)), and what ends is not started again.
+    ([what keeps running when a process dies](concepts/processes.md)), and what ends is not started again.
 
     **What to do.** Take them over, without interrupting a call, or end them:
 
