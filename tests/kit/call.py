@@ -58,7 +58,16 @@ class Call:
     def wait_connected(self, speaker: str, listener: str) -> None:
         """Return when both are connected by this path, as their own SDK reports it: `udp`, `tcp` or `relay`."""
         wanted = {SPEAKER: speaker, LISTENER: listener}
-        wait_until(lambda: self.ask("paths") == wanted, f"connected by {wanted}", COMMAND_SECONDS)
+        found: dict[str, str] = {}
+
+        def is_connected() -> bool:
+            found.update(self.ask("paths"))
+            return found == wanted
+
+        try:
+            wait_until(is_connected, f"connected by {wanted}", COMMAND_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {found}") from None
 
     def watch(self) -> None:
         """Measure disturbances from now on."""

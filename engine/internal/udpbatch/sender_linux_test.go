@@ -231,7 +231,10 @@ func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused := func() bool { return counter.Report().Refused == packets }
+	refused := func() bool {
+		report := counter.Report() // nil until a packet is counted, which the sender does after it has arrived
+		return report != nil && report.Refused == packets
+	}
 	for deadline := time.Now().Add(patience); !refused(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%+v", counter.Report())
