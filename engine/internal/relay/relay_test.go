@@ -40,19 +40,7 @@ func startRelay(t *testing.T, peer net.Addr, limit int, change ...func(*Server))
 		change(r)
 	}
 	r.addresses = newAddresses(r.config, r.bounds)
-	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- r.Run(func() { close(ready) }) }()
-	select {
-	case <-ready:
-	case err := <-ended:
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		r.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	turntest.Start(t, r)
 	return r, address.String()
 }
 

@@ -41,6 +41,27 @@ func CredentialFor(participant string, expires time.Duration) Credential {
 	return Credential{username, base64.StdEncoding.EncodeToString(mac.Sum(nil))}
 }
 
+// Start runs a relay until the test ends. It returns when the relay is ready.
+func Start(t *testing.T, server interface {
+	Run(ready func()) error
+	Stop()
+}) {
+	t.Helper()
+	ready, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- server.Run(func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Handed is a listener for connections that a test hands over, from clients that it makes up.
 type Handed struct {
 	conns chan net.Conn
