@@ -1,11 +1,8 @@
 """The reference matches the code: generated pages are current, written pages name what exists."""
 
-import importlib.util
 import json
 import re
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -38,30 +35,20 @@ from lkhub.supervise.child import ShownState
 from lkhub.wire.serve_config import parse_serve
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
+from tests.kit.scripts import load_script
 from tests.machines import INSTALLATION, LOOPBACK, MACHINES
 from tests.reports import hub_report
 
 
-@cache
-def load_generator() -> ModuleType:
-    """scripts/docs.py."""
-    described = importlib.util.spec_from_file_location("lkhub_docs", ROOT / "scripts/docs.py")
-    assert described
-    assert described.loader
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", ["docs/reference/spec.md", "docs/reference/commands.md", "docs/findings.md"])
 def test_generated_page_is_current(name: str) -> None:
-    assert (ROOT / name).read_text() == load_generator().build_pages()[name], "run scripts/docs"
+    assert (ROOT / name).read_text() == load_script("docs").build_pages()[name], "run scripts/docs"
 
 
 def test_check_says_which_page_is_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    generator = load_generator()
+    generator = load_script("docs")
     monkeypatch.setattr(generator, "ROOT", tmp_path)
     assert generator.main(["--check"]) == 1
     assert "docs/reference/spec.md is stale" in capsys.readouterr().err

@@ -1,10 +1,8 @@
 """Every answer of the JSON API is one of its models, and no address is outside of the contract."""
 
-import importlib.util
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 
 import httpx
 import pytest
@@ -17,19 +15,10 @@ from lkhub.service.contract import ENDPOINTS, HEALTH, HUB, Endpoint
 from lkhub.service.models import Answer, ErrorAnswer, ErrorDetail, Hub, TokenRequest
 from lkhub.wire.serve_config import ServeConfig
 from tests.documents import ROOT
+from tests.kit.scripts import load_script
 from tests.service.conftest import Connect
 
 BODIES = {"/api/livekit/token": {"room": "lobby", "name": "Ann Ü."}}
-
-
-def load_generator() -> ModuleType:
-    """scripts/web_types.py."""
-    described = importlib.util.spec_from_file_location("lkhub_web_types", ROOT / "scripts/web_types.py")
-    assert described
-    assert described.loader
-    module = importlib.util.module_from_spec(described)
-    described.loader.exec_module(module)
-    return module
 
 
 async def ask(client: httpx.AsyncClient, endpoint: Endpoint[Answer]) -> httpx.Response:
@@ -91,7 +80,7 @@ def test_hint_that_is_not_there_is_left_out() -> None:
 
 
 def test_types_of_the_front_end_are_of_these_models() -> None:
-    generator = load_generator()
+    generator = load_script("web_types")
     head = generator.build_head(generator.build_schema())
     assert (ROOT / generator.TYPES).read_text().startswith(head), "run scripts/web-types"
 
@@ -116,7 +105,7 @@ class Wider(Hub):
 def test_check_fails_where_the_contract_changed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: Endpoint[Hub]
 ) -> None:
-    generator = load_generator()
+    generator = load_script("web_types")
     monkeypatch.setattr(generator, "ENDPOINTS", (endpoint, *ENDPOINTS[1:]))
     assert generator.main(["--check"]) == 1
     assert f"{generator.TYPES} is stale: run scripts/web-types" in capsys.readouterr().err
@@ -125,7 +114,7 @@ def test_check_fails_where_the_contract_changed(
 def test_check_fails_where_the_file_was_changed_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    generator = load_generator()
+    generator = load_script("web_types")
     monkeypatch.setattr(generator, "ROOT", tmp_path)
     monkeypatch.setattr(generator, "build_types", lambda schema: generator.build_head(schema) + "made\n")
     file = tmp_path / generator.TYPES
