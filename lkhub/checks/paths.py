@@ -1,6 +1,6 @@
-"""What a probe of one ICE path proved, and the request that asks for it. Pure.
+"""What a probe of one ICE path proved, and the request that asks for the probe. Pure.
 
-The probe itself is `lkhub-engine probe`: a real pair of participants restricted to one kind of path.
+The probe itself is `lkhub-engine probe`: a real pair of participants whose media may take only this path.
 """
 
 import secrets
@@ -14,28 +14,28 @@ from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, join_grant, sign
 from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
 
-# One path must be through within this, or it is not usable in a call either: LiveKit itself gives up a
-# path after 15 s, and a person does sooner.
+# A path that takes longer to connect is not usable in a call either: LiveKit itself gives up a path after 15 s, and a
+# person gives up sooner.
 PROBE_TIMEOUT_MS = 10_000
 
-# Packets are counted this long once media flows: 20 packets of audio.
+# For so long packets are counted once media flows: 20 packets of audio.
 MEDIA_MS = 400
 
-# Long enough for the slowest probe, too short to be of use to anyone.
+# A probe's tokens are valid for so long: enough for the slowest probe, and of little use to anyone else.
 TOKEN_SECONDS = 120
 
-# A room without named agents gets every unnamed worker (livekit-server, pkg/rtc/room.go,
-# createAgentDispatchesFromRoomAgent); one named agent that nobody runs keeps them all away.
+# Into a room that names no agents livekit-server sends every agent worker without a name (pkg/rtc/room.go,
+# createAgentDispatchesFromRoomAgent). A probe's room names one agent that does not exist, so that no worker joins it.
 ROOM_SETTINGS: dict[str, Any] = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
 
 
 @dataclass(frozen=True)
 class PathResult:
-    """`ok` None: could not be tried, with the reason in `detail`. `stage` is the last one reached or the
-    one that failed, `reason` the code of what was seen there and `evidence` what it was seen by
-    (engine/internal/probe/reasons.go). Times in milliseconds, `loss` and `picture_loss` (of packets of a
-    picture's size) from 0 to 1. `native` says whether libwebrtc accepts the chain of TURN over TLS, `native_detail`
-    why."""
+    """`ok` None: the path could not be tried, and `detail` says why. `stage` is the stage that failed, or else the last
+    that was reached. `reason` is the code of what was seen there, and `evidence` has the facts that belong to this code
+    (engine/internal/probe/reasons.go). Times are in milliseconds, `loss` and `picture_loss` (of packets of a picture's
+    size) from 0 to 1. `native` says whether libwebrtc accepts the certificate chain of TURN over TLS, and
+    `native_detail` why."""
 
     path: str
     ok: bool | None
@@ -66,10 +66,10 @@ WebPart = Literal["page", "api", "redirect", "forwarded"]
 
 @dataclass(frozen=True)
 class WebResult:
-    """What came of asking for `url`: the page of a join link, LiveKit's API; behind a proxy also whether plain HTTP is
-    led to HTTPS (`redirect`), and whether the hub is told where clients are (`forwarded`). `ok` None: could not be
-    tried. `reason` and `evidence` are those of a path, and besides `another-page`, `part-missing`, `not-redirected` and
-    `no-forwarded-for`."""
+    """What a request for `url` showed. `what` is the page of a join link or LiveKit's API; behind a proxy also whether
+    plain HTTP redirects to HTTPS (`redirect`), and whether the proxy tells the hub the clients' addresses
+    (`forwarded`). `ok` None: this could not be tried. `reason` and `evidence` are as in PathResult, and there are the
+    further reasons `another-page`, `part-missing`, `not-redirected` and `no-forwarded-for`."""
 
     what: WebPart
     ok: bool | None
@@ -80,7 +80,8 @@ class WebResult:
 
     @property
     def keeps_out(self) -> bool:
-        """Whether people or applications do not get in. Without the rest the hub is worse, and there."""
+        """Whether people or applications do not get in. The other parts make a hub worse when they fail, but not
+        unusable."""
         return self.ok is False and self.what in ("page", "api")
 
     def as_json(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class WebResult:
 
 @dataclass(frozen=True)
 class ProbeRoom:
-    """The room and the tokens of one path's probe."""
+    """The room and the tokens for the probe of one path."""
 
     path: ProbePath
     room: str
@@ -97,7 +98,7 @@ class ProbeRoom:
 
 
 def open_rooms(paths: Iterable[ProbePath], key: str, secret: Secret) -> tuple[ProbeRoom, ...]:
-    """A room of its own for each path, so that all can be probed at once."""
+    """A room for each path, so that all paths can be probed at the same time."""
     return tuple(_open_room(path, key, secret) for path in paths)
 
 
@@ -112,8 +113,9 @@ def _open_room(path: ProbePath, key: str, secret: Secret) -> ProbeRoom:
 
 @dataclass(frozen=True)
 class Overrides:
-    """How a hub's own machine gets to it: `ca` is the path of a root certificate to trust besides the system's,
-    `resolve` leads names and outside addresses to where they are on this machine, `api` is where rooms are deleted."""
+    """How calls from the hub's own machine reach the hub. `ca` is the file of a root certificate to trust besides the
+    system's, "" for none. `resolve` has the resolve overrides: for a host name, or for an address that clients are
+    told, the address on this machine to connect to. `api` is the URL of LiveKit's API on this machine."""
 
     ca: str
     resolve: Mapping[str, str]
@@ -123,7 +125,7 @@ class Overrides:
 def build_request(
     url: str, tokens: Mapping[ProbePath, Sequence[str]], overrides: Overrides | None = None
 ) -> dict[str, Any]:
-    """What `lkhub-engine probe` reads on stdin: for each path the tokens of one or two participants."""
+    """What `lkhub-engine probe` reads from stdin. `tokens` has for each path the tokens of one or two participants."""
     request: dict[str, Any] = {
         "url": url,
         "timeout_ms": PROBE_TIMEOUT_MS,
@@ -138,11 +140,12 @@ def build_request(
 
 
 def not_promised(path: ProbePath) -> PathResult:
-    """The result of a path that was asked for by name, and that this hub's spec leaves out."""
+    """The result of a path that the user named, and that this hub's spec does not offer."""
     return PathResult(path, False, "join", "the hub's spec does not offer this path", reason="not-promised")
 
 
-# LiveKit's keys have 15 characters, its secrets 43 or more; its server complains of a secret that is shorter than this.
+# LiveKit's keys have 15 characters, its secrets 43 or more. livekit-server complains of a secret that is shorter
+# than this.
 SECRET_LENGTH = 32
 
 
@@ -152,7 +155,7 @@ def looks_swapped(key: str, secret: str) -> bool:
 
 
 def _hide_secret(result: PathResult) -> PathResult:
-    """A key that the server does not know is shown, but not one that is as long as a secret: it may be one."""
+    """The result without the unknown API key in it, if this is so long that it may be a secret."""
     key = result.evidence.get("key", "")
     if len(key) < SECRET_LENGTH:
         return result
@@ -161,7 +164,8 @@ def _hide_secret(result: PathResult) -> PathResult:
 
 
 def read_result(row: Mapping[str, Any], *, promised: bool) -> PathResult:
-    """One line of the probe's answer. What this hub promises and does not offer is a failure."""
+    """The result in one line of the probe's output. A path that this hub's spec promises (`promised`), and that the
+    running hub does not offer, has failed."""
     result = _hide_secret(_PATH_RESULT.validate_python(row))
     if promised and result.ok is None and result.stage == "join":
         return replace(result, ok=False)

@@ -1,4 +1,4 @@
-"""Prove every path that a hub promises, with a real call through each alone."""
+"""Prove every path that a hub promises, by a real call through this path alone."""
 
 import contextlib
 import json
@@ -24,26 +24,27 @@ from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
 from lkhub.source.json_text import parse_json
 
-# The probe has its own deadline; this is for one that hangs.
+# The probe has a deadline of its own. After so much more time it is taken to hang.
 PROBE_GRACE_SECONDS = 10
 
-# Who fails at one of these stages has made no room.
+# A participant that fails at one of these stages has not joined, and so has made no room.
 BEFORE_JOINING = ("dns", "tcp", "tls", "http", "token")
 
 
 def verify_paths(
     url: str, paths: Iterable[ProbePath], key: str, secret: Secret, *, overrides: Overrides | None = None
 ) -> tuple[PathResult, ...]:
-    """Call ourselves through each of `paths` of the LiveKit at `url` (ws or wss), all at once.
+    """Make a call through each of `paths` of the LiveKit at `url` (ws or wss), all at the same time.
 
-    With `overrides` it is this machine's own hub, whose spec promises them: one that is not offered has failed.
+    With `overrides` the LiveKit is this machine's own hub, whose spec promises these paths: a path that it does not
+    offer has failed.
     """
     rooms = open_rooms(paths, key, secret)
     with RoomService(overrides.api if overrides else url, key, secret) as service:
         made = _create_rooms(service, rooms)
         try:
             rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, overrides))
-            # The same stages come again on the way to a TURN server, once the room is there.
+            # A path with a relay passes these stages a second time, to the TURN server. Its room exists by then.
             before = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING and not row["relay"]}
             made |= {room.room for room in rooms if room.path not in before}
         except MachineError:
@@ -57,7 +58,7 @@ def verify_paths(
 
 
 def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run `lkhub-engine probe`; one row for each path. Tokens go in by stdin, never by argument."""
+    """Run `lkhub-engine probe`, and return one row for each path. Tokens go in by stdin, never by argument."""
     engine = bundled_engine()
     require_engine(engine)
     try:
@@ -79,9 +80,10 @@ def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _create_rooms(service: RoomService, rooms: Iterable[ProbeRoom]) -> set[str]:
-    """Open the rooms, since joining does not everywhere (room.auto_create: false); the names of those that are open.
+    """Create the rooms, and return the names of those that were created. Where room.auto_create is false, joining does
+    not create a room.
 
-    A server that can't be asked is judged by the probe.
+    No error where the server can't be asked: the probe finds out why.
     """
     made = set()
     with contextlib.suppress(MachineError):
@@ -92,7 +94,7 @@ def _create_rooms(service: RoomService, rooms: Iterable[ProbeRoom]) -> set[str]:
 
 
 def _delete_rooms(service: RoomService, rooms: Iterable[str]) -> None:
-    """Leave nothing behind. A room that can't be deleted closes by itself when it stays empty."""
+    """Delete the rooms. A room that can't be deleted closes by itself once it has been empty for a while."""
     with contextlib.suppress(MachineError):
         for room in sorted(rooms):
             service.delete(room)
