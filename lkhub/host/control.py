@@ -1,8 +1,8 @@
-"""What commands ask of the running supervisor. `lkhub.supervise.control_server` is its end, `lkhub.wire.control` what
-is said.
+"""The client of the supervisor's control socket. `lkhub.supervise.control_server` is the server, and
+`lkhub.wire.control` has the messages.
 
-One connection carries one request and its answer, by HTTP/1.0: its answer ends with the connection, so reading it takes
-no library. http.client would take 13 ms and 6 MB, h11 7 ms and 1 MB (measured), of every command.
+One connection carries one request and its answer over HTTP/1.0. The answer ends when the connection does, so no library
+is needed to read it. Loading http.client would cost every command 13 ms and 6 MB, loading h11 7 ms and 1 MB (measured).
 """
 
 import contextlib
@@ -25,31 +25,33 @@ from lkhub.wire.message import dump_message
 
 Answer = TypeVar("Answer")
 
-# A supervisor that is well answers in milliseconds, and in a second where the machine is loaded. After this the client
-# looks whether it is still there.
+# A healthy supervisor answers within milliseconds, or within a second on a loaded machine. After so much silence the
+# client checks whether the supervisor still reacts.
 SILENCE_SECONDS = 3.0
 
-# A supervisor that does long work answers a ping beside it. More patience than for an answer: a person
-# who reads that the supervisor hangs will kill it.
+# A supervisor answers a ping also while it does long work. The client waits longer for the answer to a ping than for
+# the first word of an answer: a person who reads that the supervisor hangs will kill it.
 PING_SECONDS = 7.0
 
-# The supervisor looks after its directory every two seconds, and may be busy.
-HOME_SECONDS = 15.0
-HOME_LOOK_SECONDS = 0.1
+# A supervisor checks every two seconds whether its state directory is there, and writes it again, control socket
+# included. It may be busy at first.
+RESTORE_SECONDS = 15.0
+RESTORE_POLL_SECONDS = 0.1
 
-SETTLE_LOOK_SECONDS = 0.05
+SETTLE_POLL_SECONDS = 0.05
 
 
 def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], None] | None = None) -> Answer:
-    """Send a request to the supervisor and return its answer; `on_progress` hears what it does meanwhile.
+    """Send a request to the supervisor and return its answer. `on_progress` is called with each step that the
+    supervisor reports meanwhile.
 
-    Blocks for as long as the work takes. Raises NotRunningError where no supervisor listens, UnresponsiveError where
-    it does not react within a few seconds, and the HubError that it answered. An answer of another version of lkhub
-    that lacks something is a MachineError that names both versions.
+    Blocks for as long as the supervisor works. Raises NotRunningError where no supervisor listens, UnresponsiveError
+    where the supervisor does not react within a few seconds, and the HubError that the supervisor answers with. Where a
+    supervisor of another lkhub version leaves something out of its answer, the MachineError names both versions.
     """
     kind = cast(type[Answer], request.answer)
     with _connect(path) as connection:
-        # What was said before the connection broke is read all the same.
+        # Where the connection breaks, read what the supervisor sent before that.
         with contextlib.suppress(ConnectionError):
             _send_all(connection, _write_request(request, JSON_LINES if on_progress else JSON))
         for line in _skip_head(_receive_lines(connection, path)):
@@ -58,7 +60,7 @@ def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], Non
                 return answer
             if on_progress:
                 on_progress(answer.progress)
-    # It may live, and have its socket anew.
+    # This does not mean that the supervisor has ended: it may have opened its control socket again.
     gone = "the connection to the hub's supervisor ended before it answered"
     raise MachineError(gone, hints=("`lkhub logs hub` shows why",))
 
@@ -71,8 +73,9 @@ def ask_settled(
     on_wait: Callable[[], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> Answer:
-    """`ask`, and ask again for up to `seconds` while a supervisor is starting or about to be gone. `on_wait` is called
-    once, where it has to be waited for. NotRunningError is `busy` where that is not over in time."""
+    """`ask`, and ask again for up to `seconds` while a supervisor is starting or ending. `on_wait` is called once,
+    before the first wait. Where the supervisor is still starting or ending after `seconds`, NotRunningError is
+    `busy`."""
     deadline, waits = time.monotonic() + seconds, False
     while True:
         try:
@@ -83,7 +86,7 @@ def ask_settled(
         if on_wait and not waits:
             on_wait()
         waits = True
-        time.sleep(SETTLE_LOOK_SECONDS)
+        time.sleep(SETTLE_POLL_SECONDS)
 
 
 def _connect(path: str) -> socket.socket:
@@ -94,16 +97,16 @@ def _connect(path: str) -> socket.socket:
         connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         connection.close()
-        # It may have come back since.
+        # The supervisor may have made its socket again since the connection failed.
         is_back = isinstance(error, FileNotFoundError) and os.path.exists(path)
-        if not is_back and not _await_home(path):
+        if not is_back and not _await_restored(path):
             busy = is_held(lock := _lock_beside(path))
-            # One that is stopped while it starts or ends won't be done in a moment.
+            # A supervisor that a signal has stopped neither starts nor ends soon: it is not worth waiting for.
             if busy and (holder := find_holder(lock)) and is_stopped(holder):
                 raise UnresponsiveError(holder) from None
             raise NotRunningError(busy=busy) from None
         return _connect(path)
-    except (BlockingIOError, TimeoutError):  # it has not taken up those that asked before
+    except (BlockingIOError, TimeoutError):  # earlier connections still wait to be accepted
         connection.close()
         raise UnresponsiveError(None) from None
     except OSError as error:
@@ -117,21 +120,21 @@ def _lock_beside(path: str) -> str:
 
 
 def find_server(path: str) -> int | None:
-    """The pid of the process that answers on the control socket `path`; None where none does, or where this system does
-    not tell."""
-    with _knock(path) as connection:
+    """The pid of the process that listens on the control socket `path`. None where no process does, or where this
+    system does not tell its pid."""
+    with _try_connect(path) as connection:
         return _find_pid(connection) if connection else None
 
 
 def is_served(path: str) -> bool:
     """Whether a process listens on the control socket `path`."""
-    with _knock(path) as connection:
+    with _try_connect(path) as connection:
         return connection is not None
 
 
 @contextlib.contextmanager
-def _knock(path: str) -> Iterator[socket.socket | None]:
-    """A connection to what listens on the control socket, None where nothing does."""
+def _try_connect(path: str) -> Iterator[socket.socket | None]:
+    """A connection to the process that listens on the control socket, None where none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(SILENCE_SECONDS)
         try:
@@ -142,27 +145,27 @@ def _knock(path: str) -> Iterator[socket.socket | None]:
         yield connection if reached else None
 
 
-def _await_home(path: str) -> bool:
-    """Whether a supervisor whose state directory was removed, moved or replaced has its control socket again; False
-    without such a one."""
-    # Imported here: it costs 11 ms, and is needed where something is wrong, or has never been there.
+def _await_restored(path: str) -> bool:
+    """Wait until a supervisor whose state directory was removed, moved or replaced has its control socket again.
+    Returns False where there is no such supervisor, or where it ends meanwhile."""
+    # Imported here: it costs 11 ms, and is needed only where something is wrong or no hub has been started yet.
     from lkhub.host.processes import find_holder_of_removed, find_listener, is_alive
 
     lock = _lock_beside(path)
     supervisor = find_listener(path) or (None if os.path.exists(lock) else find_holder_of_removed(lock))
     if supervisor is None:
         return False
-    deadline = time.monotonic() + HOME_SECONDS
+    deadline = time.monotonic() + RESTORE_SECONDS
     while not is_served(path):
         if not is_alive(supervisor):
             return False
         if time.monotonic() > deadline:
-            who = f"the hub's supervisor (pid {supervisor.pid})"
+            named = f"the hub's supervisor (pid {supervisor.pid})"
             stops = f"`kill {supervisor.pid}` stops the hub, as `lkhub down` does; `lkhub up` starts it anew then"
             raise MachineError(
-                f"the state directory was removed or replaced, and {who} does not write it again", hints=(stops,)
+                f"the state directory was removed or replaced, and {named} does not write it again", hints=(stops,)
             )
-        time.sleep(HOME_LOOK_SECONDS)
+        time.sleep(RESTORE_POLL_SECONDS)
     return True
 
 
@@ -180,7 +183,7 @@ def _write_request(request: Request[Any], accept: str) -> bytes:
 
 
 def _skip_head(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines of the body. What failed it says itself, whatever the status code."""
+    """The lines of the body. The status code is not needed: the body of a failure says what failed."""
     first = next(lines, b"HTTP/")
     if not first.startswith(b"HTTP/"):
         raise _describe_nonsense()
@@ -198,7 +201,7 @@ def _send_all(connection: socket.socket, line: bytes) -> None:
 
 
 def _receive_lines(connection: socket.socket, path: str) -> Iterator[bytes]:
-    """The lines that come, without a deadline for as long as the supervisor is alive."""
+    """The lines that the supervisor sends. There is no deadline as long as the supervisor reacts."""
     connection.settimeout(SILENCE_SECONDS)
     rest = b""
     with contextlib.suppress(ConnectionError):
@@ -220,7 +223,7 @@ def _require_reaction(path: str, pid: int | None) -> None:
     """Raise UnresponsiveError where the supervisor does not even answer a ping."""
     if pid is not None and is_stopped(pid):
         raise UnresponsiveError(pid)
-    # A supervisor that takes up no connection any more is ending: the connection that it has tells when.
+    # A supervisor that accepts no connections any more is ending. The first connection then ends with it.
     with contextlib.suppress(NotRunningError, ConnectionError), _connect(path) as connection:
         connection.settimeout(PING_SECONDS)
         try:
@@ -241,14 +244,15 @@ def _find_pid(connection: socket.socket) -> int | None:
 
 def is_stopped(pid: int) -> bool:
     """Whether a signal (SIGSTOP, Ctrl-Z, a debugger) keeps the process from going on."""
-    # Imported here: it costs 11 ms, and is needed where something is wrong.
+    # Imported here: it costs 11 ms, and is needed only where something is wrong.
     from lkhub.host.processes import read_state
 
     return read_state(pid) in ("stopped", "tracing-stop")
 
 
 def _read_answer(kind: type[Answer], line: bytes) -> Answer | Progress:
-    """Raises the HubError that the answer is."""
+    """The answer in a line. Raises the HubError that the line reports, and a MachineError for a line that can't be
+    read."""
     version = "of an earlier version"
     try:
         answer = parse_json(line)
@@ -268,7 +272,7 @@ def _describe_nonsense() -> HubError:
 
 
 class NotRunningError(UnwellError):
-    """No supervisor listens for this state directory. `busy`: one is starting there, or about to be gone."""
+    """No supervisor listens in this state directory. `busy`: a supervisor is starting or ending there."""
 
     def __init__(self, *, busy: bool = False) -> None:
         self.busy = busy
@@ -279,13 +283,13 @@ class NotRunningError(UnwellError):
 
 
 class UnresponsiveError(UnwellError):
-    """A supervisor listens, and does not react. `pid` None: its pid is not known."""
+    """A supervisor listens, but does not react. `pid` is None where its pid is not known."""
 
     def __init__(self, pid: int | None) -> None:
         if pid is None:
             super().__init__("the hub's supervisor does not answer", hints=("`lkhub logs hub` shows what it did last",))
             return
-        # Imported here: it costs 11 ms, and is needed where something is wrong.
+        # Imported here: it costs 11 ms, and is needed only where something is wrong.
         from lkhub.host.processes import read_state
 
         state = read_state(pid)

@@ -46,7 +46,7 @@ def path(short_dir: Path) -> str:
 
 @contextmanager
 def listening(path: str, serve: Callable[[socket.socket], None]) -> Iterator[None]:
-    """A supervisor that behaves badly with the one connection that it gets."""
+    """A supervisor that accepts one connection, and does with it what `serve` does."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -87,13 +87,13 @@ NONSENSE = (b"nonsense\n", b"[]\n", b"{}\n", b'{"pid": 1, "processes": 3}\n', b'
 
 @pytest.mark.parametrize("answer", NONSENSE, ids=repr)
 def test_supervisor_that_answers_nonsense_is_a_hub_error(path: str, answer: bytes) -> None:
-    """It was killed in the middle of its answer, or is of another version."""
+    """The supervisor was killed in the middle of its answer, or is of another version."""
     with listening(path, answering(answer)), pytest.raises(HubError):
         ask(path, StatusRequest())
 
 
 @pytest.mark.parametrize("said", [b'{"ok": {}}\n', b"\xff\n"], ids=repr)
-def test_what_does_not_speak_http_is_a_hub_error(path: str, said: bytes) -> None:
+def test_answer_that_is_not_http_is_a_hub_error(path: str, said: bytes) -> None:
     with listening(path, answering(said, head=b"")), pytest.raises(MachineError, match="makes no sense"):
         ask(path, StatusRequest())
 
@@ -127,7 +127,7 @@ class Dance(Request[Said]):
 
 @dataclass(frozen=True)
 class OldEcho(Request[Said]):
-    """As another version asks, which lacks what this one needs."""
+    """A request as another version of lkhub makes it. It lacks a key that this version needs."""
 
     path = "/stop"
     answer = Said
@@ -145,7 +145,7 @@ async def test_request_of_another_version_that_lacks_something_is_no_bug(path: s
         tasks.cancel_scope.cancel()
 
 
-# --- one that does not answer
+# --- a supervisor that does not answer
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_short")
 @pytest.mark.parametrize("asked", [StatusRequest(), ApplyRequest(None, {}), RestartRequest(None), StopRequest(True)])
-def test_supervisor_that_does_nothing_does_not_answer_whatever_it_is_asked(path: str, asked: Request[Any]) -> None:
+def test_supervisor_that_does_nothing_is_reported_for_each_request(path: str, asked: Request[Any]) -> None:
     with socket.socket(socket.AF_UNIX) as hung:
         hung.bind(path)
         hung.listen()
@@ -191,7 +191,7 @@ def test_supervisor_that_reads_nothing_does_not_answer(path: str) -> None:
 
 @pytest.mark.usefixtures("_short")
 async def test_supervisor_that_works_for_long_is_waited_for(path: str) -> None:
-    """For much longer than a silent supervisor."""
+    """The client waits much longer for such a supervisor than for a silent one."""
 
     async def slow(_: Work, __: Tell) -> Said:
         await anyio.sleep(4 * (control_module.SILENCE_SECONDS + control_module.PING_SECONDS))
@@ -203,7 +203,7 @@ async def test_supervisor_that_works_for_long_is_waited_for(path: str) -> None:
 
 @pytest.mark.usefixtures("_short")
 def test_supervisor_of_an_earlier_version_that_works_for_long_is_waited_for(path: str) -> None:
-    """It knows no ping, and says so."""
+    """This supervisor knows no ping, and answers that it does not."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()

@@ -175,7 +175,7 @@ async def test_supervisor_that_can_not_write_it_again_is_named(
 ) -> None:
     me = identify(os.getpid())
     monkeypatch.setattr("lkhub.host.processes.find_holder_of_removed", lambda _: me)
-    monkeypatch.setattr(control, "HOME_SECONDS", 0.2)
+    monkeypatch.setattr(control, "RESTORE_SECONDS", 0.2)
     with pytest.raises(MachineError, match=f"pid {os.getpid()}.* does not write it again") as failed:
         ask(paths.control, StatusRequest())
     assert f"`kill {os.getpid()}`" in failed.value.hints[0]
