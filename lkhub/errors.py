@@ -20,19 +20,24 @@ EXIT_INPUT = 2
 EXIT_MACHINE = 3
 EXIT_BUG = 70
 
+READ_ONLY = "read-only"
+"""The reason code of a file that can't be written because its file system is read-only."""
+
 
 class HubError(Exception):
     """A failure, with what the user can do about it.
 
-    `hints` are what to do about it, one sentence or command each, printed after the message.
+    `hints` are what to do about it, one sentence or command each, printed after the message. `code` is the reason code,
+    for code that depends on the reason; "" where none does.
     """
 
     exit_code = EXIT_UNWELL
 
-    def __init__(self, message: str, *, hints: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, hints: Sequence[str] = (), code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hints = tuple(hints)
+        self.code = code
 
     def as_json(self) -> dict[str, object] | None:
         """The JSON for a script that asked for it, on stdout; None where the message is enough."""

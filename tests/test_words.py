@@ -6,9 +6,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent / "lkhub"
 
 # What the texts of results and errors are called. Lines of other programs' logs are another matter (log_lines.py).
-TEXTS = {"detail", "error", "message", "native_detail", "text"}
+TEXTS = {"detail", "err", "error", "message", "native_detail", "out", "problem", "said", "stderr", "stdout", "text"}
+
+# What a variable with such a text is called. `text` is not among them: what reads a file calls the file so.
+VARIABLES = TEXTS - {"text", "out"} | {"cause", "complaint", "failure", "reason", "refused", "trouble", "why"}
 
 METHODS = {"startswith", "endswith", "find", "index", "count"}
+
+ACCEPTED = {
+    "host/firewall.py": "nft, ufw and firewall-cmd exit alike for all failures; the words choose `sudo`, no finding"
+}
 
 
 def find_words(source: str) -> list[int]:
@@ -18,11 +25,9 @@ def find_words(source: str) -> list[int]:
 
 def _looks(node: ast.expr) -> bool:
     match node:
-        case ast.Compare(left=ast.Constant(value=str()), ops=[ast.In() | ast.NotIn()], comparators=[text]):
+        case ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[text]):
             return _is_text(text)
-        case ast.Call(func=ast.Attribute(value=text, attr=attr), args=[ast.Constant(value=str()), *_]) if (
-            attr in METHODS
-        ):
+        case ast.Call(func=ast.Attribute(value=text, attr=attr), args=[_, *_]) if attr in METHODS:
             return _is_text(text)
         case ast.Call(func=ast.Attribute(attr="search" | "match" | "fullmatch"), args=[*_, text]):
             return _is_text(text)
@@ -33,6 +38,10 @@ def _is_text(node: ast.expr) -> bool:
     match node:
         case ast.Attribute(attr=name):
             return name in TEXTS
+        case ast.Name(id=name):
+            return name in VARIABLES
+        case ast.Call(func=ast.Name(id="str" | "repr" | "describe_error"), args=[ast.Name(id=name)]):
+            return name in VARIABLES
         case ast.Call(func=ast.Attribute(value=text, attr="lower" | "strip" | "casefold")):
             return _is_text(text)
         case ast.Subscript(value=_, slice=ast.Constant(value=str() as name)):
@@ -41,8 +50,9 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def test_no_text_of_a_result_is_searched_for_words() -> None:
-    found = [f"{path.relative_to(ROOT)}:{line}" for path in ROOT.rglob("*.py") for line in find_words(path.read_text())]
-    assert found == []
+    lines = {str(path.relative_to(ROOT)): find_words(path.read_text()) for path in ROOT.rglob("*.py")}
+    found = {name: numbers for name, numbers in lines.items() if numbers}
+    assert found.keys() == ACCEPTED.keys(), found
 
 
 def test_a_search_for_words_is_found() -> None:
@@ -52,6 +62,11 @@ def test_a_search_for_words_is_found() -> None:
         '"refused" not in result.detail.lower()',
         'answer["detail"].find("no such")',
         're.search("no such", failure.message)',
+        '"read-only" in reason',
+        '"alias" in problem',
+        "name in problem",
+        '"read-only" in str(error)',
+        'problem.startswith("found")',
     ):
         assert find_words(line) == [1], line
     for line in ("reason in ('silent', 'refused')", 'result.reason == "silent"', '"a" in names', "x.message in before"):

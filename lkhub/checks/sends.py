@@ -122,10 +122,10 @@ CAUSES: Mapping[str, Explain] = {REASON: _explain}
 
 def check_sends(told: HubReport, paths: Iterable[PathResult], now: datetime) -> Iterator[Finding]:
     """A finding for each process that is forbidden to send, unless the verified `paths` say it."""
-    said = {result.evidence.get("process") for result in paths if result.reason == REASON}
+    blamed = {result.evidence.get("process") for result in paths if result.reason == REASON}
     for process in ("media", "relay"):
         refused = _read(told, process, now.timestamp())
-        if refused is None or process in said or refused.errno not in _FORBIDDEN:
+        if refused is None or process in blamed or refused.errno not in _FORBIDDEN:
             continue
         cause = _explain_errno(refused.evidence)
         yield sends_refused(process).about(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
+from lkhub.errors import READ_ONLY
 from lkhub.findings.catalogue.certificates import certificate_not_taken
 from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
 from lkhub.findings.finding import Finding, Fix
@@ -34,11 +35,12 @@ def check_known(unknown: str) -> Iterator[Finding]:
         )
 
 
-def check_records(unrecorded: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for every process whose record can't be written. `unrecorded`: why, by its name."""
+def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for every process whose record can't be written. `unrecorded`: why, by its name; `codes`: the reason
+    codes."""
     for name, reason in unrecorded.items():
         fix = Fix("see whether the disk is full", "df -h")
-        if "read-only" in reason:
+        if codes.get(name) == READ_ONLY:
             fix = Fix("see what is mounted read-only, as after an error of the disk (`dmesg`)", "findmnt -O ro")
         yield no_record(name).about(name, detail=reason, fix=(fix,))
 

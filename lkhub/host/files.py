@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import READ_ONLY, InputError, MachineError
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
@@ -30,21 +30,22 @@ MAX_SOCKET_PATH = 103
 
 @contextlib.contextmanager
 def explain_os_errors(path: str | Path, doing: str) -> Iterator[None]:
-    """Turn an OSError on `path` into a MachineError that says what to do about it."""
+    """Turn an OSError on `path` into a MachineError that says what to do about it. Its reason code is READ_ONLY where
+    the file system is."""
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason, code = (error.strerror or str(error)).lower(), ""
         hints: tuple[str, ...] = ()
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT:
                 reason, hints = "the disk is full", ("free some space (`df -h` shows where), then run it again",)
             case errno.EROFS:
-                reason = "the file system is read-only"
+                reason, code = "the file system is read-only", READ_ONLY
                 hints = ("choose another place with --state DIR", "or remount it writable")
             case errno.EACCES | errno.EPERM:
                 reason, hints = "permission denied", ("choose a folder of your own with --state DIR",)
-        raise MachineError(f"can't {doing} {path}: {reason}", hints=hints) from error
+        raise MachineError(f"can't {doing} {path}: {reason}", hints=hints, code=code) from error
 
 
 def digest(content: bytes) -> str:

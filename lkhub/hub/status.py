@@ -164,7 +164,7 @@ class HubStatus:
             *down,
             *hanging,
             *check_removed(told.removed),
-            *check_records(told.unrecorded),
+            *check_records(told.unrecorded, told.unrecorded_codes),
             *check_watchers(told.troubles),
             *check_taken(told.refused),
             *check_edge(told.edge, now, called.tls),

@@ -3,6 +3,7 @@
 Media has its own proofs (lkhub.hub.probe). A proxy in front may let signalling through and lead the rest elsewhere.
 """
 
+import contextlib
 import html
 import re
 import ssl
@@ -119,7 +120,7 @@ def judge_part(page: WebResult, url: str, answer: Answer, wanted: str) -> WebRes
 
 def judge_api(url: str, answer: Answer) -> WebResult:
     """Whether LiveKit's API answers."""
-    if answer.status == 200 and '"rooms"' in answer.body:
+    if answer.status == 200 and _has_rooms(answer.body):
         return WebResult("api", True, url)
     if answer.status == 401 and _read(answer.body, "code") in ("unauthenticated", "permission_denied"):
         return WebResult("api", False, url, "no-grant", f"LiveKit's API answers at {url}, and got no token")
@@ -155,6 +156,14 @@ def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
     if status == 200:
         return failed("another-page", "is another page" if what == "page" else "is answered, and not by LiveKit")
     return failed("http-failed", f"answered HTTP {status}")
+
+
+def _has_rooms(body: str) -> bool:
+    """Whether it is the answer of RoomService.ListRooms."""
+    with contextlib.suppress(ValueError):
+        found = parse_json(body)
+        return isinstance(found, dict) and "rooms" in found
+    return False
 
 
 def _read(body: str, key: str, below: str = "") -> str:

@@ -7,8 +7,10 @@ exhaust the reader (size, depth, aliases that multiply) is a fault, not a crash.
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.scanner import ScannerError
 
 from lkhub.findings.catalogue.spec import key_twice, spec_unreadable, value_wrong
 from lkhub.findings.declare import Statement
@@ -84,7 +86,7 @@ def _compose(raw: bytes) -> Node | None:
         return yaml.compose(text)  # type: ignore[no-any-return]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem, hint = _explain_syntax(str(error.problem or error.context or "it breaks off"))
+        problem, hint = _explain_syntax(error, text)
         raise _UnreadableError(f"not YAML: {problem}", None if mark is None else mark.line + 1, hint) from None
     except YAMLError as error:
         raise _UnreadableError(f"not YAML: {str(error).splitlines()[0]}") from None
@@ -94,14 +96,23 @@ def _compose(raw: bytes) -> Node | None:
         raise _UnreadableError(f"not YAML: {error}") from None
 
 
-def _explain_syntax(problem: str) -> tuple[str, str]:
-    """The problem and a hint, without the names of aliases and tags: a secret may begin with `*`, `&` or `!`."""
-    for sign, name in (("*", "alias"), ("!", "tag"), ("&", "anchor")):
-        if name in problem:
-            return f"an {name} that means nothing here", f"put text that begins with {sign} in quotes"
-    if "another document" in problem:
+# What a value is to YAML that begins with one of these.
+_SIGNS = {"*": "an alias", "!": "a tag", "&": "an anchor"}
+
+
+def _explain_syntax(error: MarkedYAMLError, text: str) -> tuple[str, str]:
+    """The problem and a hint, without the names of aliases and tags: a secret may begin with `*`, `&` or `!`. What it
+    is depends on the characters of `text` that the error points at, never on the parser's own words."""
+    if isinstance(error, ComposerError) and error.context_mark is not None:
         return "a second document", "remove the line with ---"
-    hint = "indent with spaces" if "'\\t'" in problem else ""
+    # The scanner points at the character that is wrong, and at the first one of what it was reading.
+    marks = (error.problem_mark, error.context_mark if isinstance(error, ScannerError) else None)
+    characters = [text[mark.index : mark.index + 1] for mark in marks if mark is not None]
+    for sign in characters:
+        if sign in _SIGNS:
+            return f"{_SIGNS[sign]} that means nothing here", f"put text that begins with {sign} in quotes"
+    problem = str(error.problem or error.context or "it breaks off")
+    hint = "indent with spaces" if "\t" in characters[:1] else ""
     return problem.replace("('<scalar>',)", "text").replace("'<document start>'", "the end"), hint
 
 

@@ -76,8 +76,8 @@ class Child:
         )
 
     @property
-    def unrecorded(self) -> str:
-        """Why its record can't be written; "" if it can."""
+    def unrecorded(self) -> MachineError | None:
+        """Why its record can't be written; None if it can."""
         return self._record.failure
 
     async def start(self, tasks: anyio.abc.TaskGroup, *, persist: bool = False) -> None:

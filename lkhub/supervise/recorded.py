@@ -7,11 +7,11 @@ from lkhub.supervise.shared import Shared
 
 
 class Recorded:
-    """`failure` is why the record can't be written, "" if it can. A process without a record runs on, and the next
+    """`failure` is why the record can't be written, None if it can. A process without a record runs on, and the next
     supervisor recognises it by its mark."""
 
     def __init__(self, name: str, shared: Shared, process: ProcessId | None = None) -> None:
-        self.failure = ""
+        self.failure: MachineError | None = None
         self._name = name
         self._shared = shared
         self._process = process
@@ -19,11 +19,11 @@ class Recorded:
     def write(self, identity: Identity) -> None:
         try:
             write_record(self._shared.paths, identity)
-            self._process, self.failure = identity.process, ""
+            self._process, self.failure = identity.process, None
         except MachineError as error:
-            if not self.failure:
+            if self.failure is None:
                 self._shared.say(f"{self._name} runs without a record: {error.message}")
-            self.failure = error.message
+            self.failure = error
 
     def write_missing(self, identity: Identity) -> None:
         """Write the record again if it was removed or damaged, or could not be written."""
@@ -34,4 +34,4 @@ class Recorded:
     def remove(self) -> None:
         if self._process is not None:
             remove_record(self._shared.paths, self._name, self._process)
-        self._process, self.failure = None, ""
+        self._process, self.failure = None, None

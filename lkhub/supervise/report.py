@@ -14,13 +14,15 @@ def report_hub(supervisor: Supervisor, watchers: Watchers) -> HubReport:
     """The report, made from memory alone. `ages` says how old each process's own status is."""
     children = tuple(supervisor.children.values())
     silent = {child.plan.name: silence for child in children if (silence := watchers.hanging.find(child))}
+    unrecorded = {child.plan.name: error for child in children if (error := child.unrecorded)}
     move, pending, wanted = watchers.addresses.move, supervisor.pending, supervisor.wanted
     return HubReport(
         pid=os.getpid(),
         processes=tuple(_report_process(child, child.plan.name in silent) for child in children),
         failures={child.plan.name: child.last_failure for child in children},
         refused=watchers.certificates.refused,
-        unrecorded={child.plan.name: child.unrecorded for child in children if child.unrecorded},
+        unrecorded={name: error.message for name, error in unrecorded.items()},
+        unrecorded_codes={name: error.code for name, error in unrecorded.items() if error.code},
         hangs={name: silence.hangs for name, silence in silent.items()},
         silent={name: silence.at for name, silence in silent.items()},
         stopped=tuple(name for name, silence in silent.items() if silence.stopped),

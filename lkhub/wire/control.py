@@ -69,18 +69,19 @@ class PendingChange:
 @dataclass(frozen=True)
 class HubReport:
     """What the supervisor knows. By a process's name: `failures` why it ended last, `refused` why it did not take the
-    operator's files, `unrecorded` why its record can't be written, `hangs` how it is seen that it does not
-    answer, and `silent` since when; `stopped` those that a signal has stopped. `moved` says that this machine's
-    address is not the one that clients are told, "" where it is; `lost`: it has none, and what to do about that.
-    `spec` and `digest`: the spec's path, and the SHA-256 of its text, as it was applied. `troubles`: by what a
-    watcher can't do. `media`, `edge` and `relay` are what these processes said last, None where there is none or
-    where it does not say; `ages`: how many seconds ago that was, by name."""
+    operator's files, `unrecorded` why its record can't be written and `unrecorded_codes` the reason code of that where
+    there is one, `hangs` how it is seen that it does not answer, and `silent` since when; `stopped` those that a signal
+    has stopped. `moved` says that this machine's address is not the one that clients are told, "" where it is; `lost`:
+    it has none, and what to do about that. `spec` and `digest`: the spec's path, and the SHA-256 of its text, as it was
+    applied. `troubles`: by what a watcher can't do. `media`, `edge` and `relay` are what these processes said last,
+    None where there is none or where it does not say; `ages`: how many seconds ago that was, by name."""
 
     pid: int
     processes: tuple[ProcessReport, ...]
     failures: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     unrecorded: Mapping[str, str] = field(default_factory=dict)
+    unrecorded_codes: Mapping[str, str] = field(default_factory=dict)
     hangs: Mapping[str, str] = field(default_factory=dict)
     silent: Mapping[str, float] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()

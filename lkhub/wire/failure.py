@@ -9,7 +9,7 @@ _KINDS = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineErro
 
 @dataclass(frozen=True)
 class Failure:
-    """Why, for people. The engine names its reason by a `code` in kebab-case; the supervisor says with which of lkhub's
+    """Why, for people. `code` is the reason code, "" where there is none. The supervisor says with which of lkhub's
     exit codes the command ends."""
 
     message: str
@@ -19,10 +19,10 @@ class Failure:
 
     @staticmethod
     def of(error: HubError) -> "Failure":
-        return Failure(error.message, error.hints, error.exit_code)
+        return Failure(error.message, error.hints, error.exit_code, error.code)
 
     def as_error(self) -> HubError:
-        return _KINDS.get(self.exit_code, UnwellError)(self.message, hints=self.hints)
+        return _KINDS.get(self.exit_code, UnwellError)(self.message, hints=self.hints, code=self.code)
 
 
 @dataclass(frozen=True)

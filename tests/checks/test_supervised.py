@@ -3,13 +3,14 @@ import json
 import pytest
 
 from lkhub.checks.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
+from lkhub.errors import READ_ONLY
 from lkhub.hub.status import HubStatus
 from lkhub.wire.control import Removal, Trouble
 from tests.reports import hub_report
 
 
 def test_supervisor_that_is_well_is_no_finding() -> None:
-    assert not [*check_watchers({}), *check_records({}), *check_taken({}), *check_hanging({}, {})]
+    assert not [*check_watchers({}), *check_records({}, {}), *check_taken({}), *check_hanging({}, {})]
 
 
 def test_watcher_that_fails_says_what_and_since_when() -> None:
@@ -20,12 +21,14 @@ def test_watcher_that_fails_says_what_and_since_when() -> None:
 
 
 def test_process_without_a_record_is_a_warning() -> None:
-    [finding] = check_records({"media": "can't write run/media.json: the disk is full"})
+    [finding] = check_records({"media": "can't write run/media.json: the disk is full"}, {})
     assert (finding.code, finding.subject, finding.severity) == ("no-record", "media", "warning")
     assert "the disk is full" in finding.detail
     assert finding.fix[0].command == "df -h"
-    [finding] = check_records({"media": "can't write run/media.json: the file system is read-only"})
+    [finding] = check_records({"media": "in whatever words"}, {"media": READ_ONLY})
     assert finding.fix[0].command == "findmnt -O ro", "space would change nothing"
+    [finding] = check_records({"media": "can't write /srv/read-only/media.json: the disk is full"}, {"edge": READ_ONLY})
+    assert finding.fix[0].command == "df -h", "no finding is read out of words"
 
 
 def test_certificate_that_was_not_taken_is_an_error() -> None:

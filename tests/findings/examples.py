@@ -99,7 +99,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_known("/var/lib/lkhub does not exist")
     yield from check_supervised(False, ["media"])
     yield from check_removed(Removal(AT, ("media",)))
-    yield from check_records({"media": "No space left on device"})
+    yield from check_records({"media": "No space left on device"}, {})
     yield from check_watchers({"rotate logs": Trouble("No space left on device", AT)})
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.errors import InputError, MachineError
+from lkhub.errors import READ_ONLY, InputError, MachineError
 from lkhub.host.files import (
     MAX_INPUT_BYTES,
     check_socket_path,
@@ -44,6 +44,7 @@ def test_what_the_system_refuses_is_explained(number: int, said: str, hint: str)
     assert refused.value.message.startswith("can't write /state/x: ")
     assert said in refused.value.message
     assert hint in " ".join(refused.value.hints)
+    assert refused.value.code == (READ_ONLY if number == errno.EROFS else "")
 
 
 def test_folder_is_made_with_its_parents_and_for_this_user_alone(tmp_path: Path) -> None:

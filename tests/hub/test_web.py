@@ -92,6 +92,9 @@ def test_page_without_a_part_does_not_open() -> None:
     ("answer", "reason"),
     [
         (Answer(200, {}, '{"rooms":[]}'), ""),
+        (Answer(200, {}, '{"rooms": [{"name": "lobby"}]}'), ""),
+        (Answer(200, {}, '["rooms"]'), "another-page"),
+        (Answer(200, {}, '<a href="#">My "rooms"</a>'), "another-page"),
         (Answer(401, {}, '{"code":"unauthenticated","msg":"no permissions"}'), "no-grant"),
         (Answer(401, {}, "<html>Sign in</html>"), "login"),
         (Answer(404, {}, "<html>404</html>"), "not-found"),

@@ -200,6 +200,37 @@ def test_tabs_have_a_hint() -> None:
     assert fault.hint == "indent with spaces"
 
 
+@pytest.mark.parametrize(
+    ("text", "problem", "sign"),
+    [
+        ("a: *x", "an alias", "*"),
+        ("a: *", "an alias", "*"),
+        ("a: &x *y", "an alias", "*"),
+        ("a: !x!y z", "a tag", "!"),
+        ("a: !<x", "a tag", "!"),
+        ("a: !a !b x", "a tag", "!"),
+        ("a: & b", "an anchor", "&"),
+        ("a: &a &b x", "an anchor", "&"),
+    ],
+)
+def test_text_that_yaml_takes_for_something_else_is_to_be_put_in_quotes(text: str, problem: str, sign: str) -> None:
+    [fault] = parse(f"{text}\n").faults
+    assert fault.title == f"not YAML: {problem} that means nothing here"
+    assert fault.hint == f"put text that begins with {sign} in quotes"
+
+
+@pytest.mark.parametrize("text", ["a: 1\n---\nb: 2\n", "a: 1\n---\n", "a: 1\n...\n*b : 2\n"])
+def test_a_second_document_is_named(text: str) -> None:
+    [fault] = parse(text).faults
+    assert (fault.title, fault.hint) == ("not YAML: a second document", "remove the line with ---")
+
+
+@pytest.mark.parametrize("text", ["a: [an alias, a tag, another document\n", "a: 'an anchor and a \\t\n"])
+def test_words_of_the_spec_choose_no_hint(text: str) -> None:
+    [fault] = parse(text).faults
+    assert fault.hint == ""
+
+
 @pytest.mark.parametrize("control", ["\x00", "\x07", "\x1b", "\x7f"])
 def test_control_characters_are_refused(control: str) -> None:
     [fault] = parse(f"a: x{control}y\n").faults

@@ -317,7 +317,7 @@ def test_lock_of_a_state_directory_that_can_only_be_read_is_held(
 
 
 def full(*_: object, **__: object) -> bool:
-    raise MachineError("can't write it: the disk is full")
+    raise MachineError("can't write it: the disk is full", code="a-reason")
 
 
 async def test_process_that_dies_on_a_full_disk_is_started_without_a_record_and_gets_one_later(
@@ -332,10 +332,13 @@ async def test_process_that_dies_on_a_full_disk_is_started_without_a_record_and_
             os.kill(media, signal.SIGKILL)
             await until(lambda: states(supervisor)["media"] == "running" and pids(supervisor)["media"] != media, "it")
             second = pids(supervisor)["media"]
-            assert status_of(supervisor)["unrecorded"] == {"media": "can't write it: the disk is full"}
+            status = status_of(supervisor)
+            assert status["unrecorded"] == {"media": "can't write it: the disk is full"}
+            assert status["unrecorded_codes"] == {"media": "a-reason"}
             assert supervisor.children["media"].restarts == 1
         watch(supervisor, supervisor.write_missing)
         await until(lambda: not status_of(supervisor)["unrecorded"], "the record")
+        assert status_of(supervisor)["unrecorded_codes"] == {}
         identity = read_record(paths, "media")
         assert identity is not None
         assert identity.process.pid == second == pids(supervisor)["media"]
