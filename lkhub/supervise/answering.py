@@ -15,7 +15,8 @@ from lkhub.supervise.timings import USUAL, Timings
 
 
 class Answering:
-    """Serves the control socket `path`, and opens it again after it has failed or its file was removed."""
+    """Serves the control socket `path`, and opens it again after it has failed or its file was removed. Requests are
+    handled in `tasks`."""
 
     def __init__(
         self,
@@ -49,12 +50,13 @@ class Answering:
     async def _serve(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
         started = _Started(task_status)
         try:
-            await serve_control(self._path, self._handlers, self._timings, task_status=started)
+            await serve_control(self._path, self._handlers, self._tasks, self._timings, task_status=started)
         except Exception as error:
             if not started.told:
                 raise
             self._served = None
-            self._say(f"the control socket ended and is opened again: {describe_error(error)}")
+            # anyio's own error has the refusal of this machine as its cause.
+            self._say(f"the control socket ended and is opened again: {describe_error(error.__cause__ or error)}")
 
 
 class _Started:

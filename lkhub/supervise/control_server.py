@@ -51,16 +51,27 @@ _CODES = {InputError.exit_code: 400, UnwellError.exit_code: 409, MachineError.ex
 
 
 async def serve_control(
-    path: str, handlers: Handlers, timings: Timings = USUAL, *, task_status: anyio.abc.TaskStatus[None]
+    path: str,
+    handlers: Handlers,
+    exchanges: anyio.abc.TaskGroup,
+    timings: Timings = USUAL,
+    *,
+    task_status: anyio.abc.TaskStatus[None],
 ) -> None:
     """Answer requests on the socket `path` until cancelled. The caller holds the lock of the state directory, so an
-    existing socket file is a leftover."""
+    existing socket file is a leftover.
+
+    Requests are handled in `exchanges`, which outlives the socket: when it fails, for example because no descriptor is
+    free for a new connection, a change that is half made must still be finished.
+    """
     files.remove(path)
     files.check_socket_path(path)
     listener = await anyio.create_unix_listener(path, mode=0o600)
     task_status.started()
     async with listener:
-        await listener.serve(lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}, timings.send))
+        await listener.serve(
+            lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}, timings.send), exchanges
+        )
 
 
 async def _ping(_: Ping, __: Tell) -> Pong:
@@ -181,6 +192,8 @@ async def _answer(exchange: _Exchange, handlers: Handlers, seconds: float) -> No
             answer = _fail(Failure.of(error))
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             return  # the command closed the connection before its request was complete
+        except Exception as error:
+            answer = _fail_by_bug(error)
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
@@ -198,9 +211,12 @@ async def _handle(asked: _Asked, handlers: Handlers, tell: Tell) -> _Answer:
         if is_refusal(error):
             refused = f"the hub's supervisor can't do that now: {describe_error(error)}"
             return _fail(Failure.of(MachineError(refused)))
-        # A bug in one handler must not end the supervisor and with it every call.
-        bug = f"this is a bug in lkhub: {type(error).__name__} while answering"
-        return _fail(Failure(bug, exit_code=EXIT_BUG))
+        return _fail_by_bug(error)
+
+
+def _fail_by_bug(error: Exception) -> _Answer:
+    """A bug in answering one request must not end the supervisor and with it every call."""
+    return _fail(Failure(f"this is a bug in lkhub: {type(error).__name__} while answering", exit_code=EXIT_BUG))
 
 
 def _fail(failure: Failure) -> _Answer:

@@ -135,7 +135,7 @@ class OldEcho(Request[Said]):
 
 async def test_request_of_another_version_that_lacks_something_is_no_bug(path: str) -> None:
     async with anyio.create_task_group() as tasks:
-        await tasks.start(serve_control, path, {StopRequest: echo})
+        await tasks.start(serve_control, path, {StopRequest: echo}, tasks)
         asked = ((OldEcho(), "needs to be told 'drain'"), (Dance(), "can't do that: POST /dance"))
         for dance, said in asked:
             told = rf"supervisor \(lkhub {re.escape(__version__)}\) {said}"

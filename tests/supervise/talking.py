@@ -45,7 +45,7 @@ async def serving(path: str, work: Handler = echo, timings: Timings = USUAL) -> 
     """A supervisor's end of the control socket."""
     handlers: Handlers = {Echo: echo, Work: work}
     async with anyio.create_task_group() as tasks:
-        await tasks.start(serve_control, path, handlers, timings)
+        await tasks.start(serve_control, path, handlers, tasks, timings)
         yield
         tasks.cancel_scope.cancel()
 

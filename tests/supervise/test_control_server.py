@@ -318,6 +318,6 @@ async def test_answer_goes_out_while_everything_is_cancelled(path: str) -> None:
             outer.cancel_scope.cancel()
             return Said("stopped")
 
-        await outer.start(serve_control, path, {Work: work})
+        await outer.start(serve_control, path, {Work: work}, outer)
         with anyio.CancelScope(shield=True):
             assert await request(path, Work()) == Said("stopped")

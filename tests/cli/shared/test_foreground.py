@@ -50,7 +50,7 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     async def run_hub(hub: Any, say: object, ready: Any) -> None:
         """As the real one: commands are answered by the loop that `ready` is awaited in."""
         async with anyio.create_task_group() as tasks:
-            await tasks.start(partial(serve_control, applied.control, {StatusRequest: status}))
+            await tasks.start(partial(serve_control, applied.control, {StatusRequest: status}, tasks))
             await ready(SimpleNamespace(tasks=tasks, stopping=False), outcome)
             tasks.cancel_scope.cancel()
 
