@@ -205,9 +205,9 @@ def _explain_elsewhere(
             "and signalling get through, and TURN over TLS does not"
         )
         return why, (_PROXY_FIX, Fix(f"or make {told} the only address of {lead.name} in the DNS"))
-    if answers == {"stranger"}:
+    if answers == {"other"}:
         return "what answers there is not this hub: the record is of another machine", (only,)
-    if answers == {"nobody"}:
+    if answers == {"nothing"}:
         why = (
             "nobody answers there by HTTPS, asked from here: the record is of another machine, or what passes "
             "connections on to this one does not do so from inside its network; the hub's own calls went to this "

@@ -15,10 +15,10 @@ from lkhub.cli.shared.show import err, show_json
 from lkhub.cli.shared.summary import show_summary
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.host.processes import forget_variables
-from lkhub.hub.around import look_around
 from lkhub.hub.gather import ask_running, is_running, read_status, require_running, wait_for_certificates
 from lkhub.hub.locate import find_paths, find_spec, find_state
 from lkhub.hub.status import Verified
+from lkhub.hub.surroundings import gather_surroundings
 from lkhub.hub.verify import is_well, verify_hub
 from lkhub.prepare.hub import prepare_hub
 from lkhub.state.outside import read_sightings
@@ -69,7 +69,7 @@ def up(
         _report(outcome)
         if not no_verify:
             wait_for_certificates(paths, progress)
-        around = look_around(paths, read_sightings(paths))
+        around = gather_surroundings(paths, read_sightings(paths))
         verified = None if no_verify else verify_hub(paths, around, progress=progress)
         require_running(paths)  # otherwise this would report on a hub that was stopped meanwhile
     if json:

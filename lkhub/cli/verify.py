@@ -19,11 +19,11 @@ from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.findings.fold import fold
 from lkhub.host.files import read_input
 from lkhub.hub.applied import require_applied
-from lkhub.hub.around import look_around
 from lkhub.hub.gather import refresh_sightings
 from lkhub.hub.locate import find_hub, name_state
 from lkhub.hub.probe import run_probe, verify_paths
 from lkhub.hub.status import Verified
+from lkhub.hub.surroundings import gather_surroundings
 from lkhub.hub.verify import find_in_calls, is_well, read_called, verify_hub
 from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.secret import Secret
@@ -64,7 +64,7 @@ def verify(
         hub = find_hub(spec, state)
         applied = require_applied(hub)
         with Progress() as progress:
-            around = look_around(hub, refresh_sightings(hub))
+            around = gather_surroundings(hub, refresh_sightings(hub))
             verified = verify_hub(hub, around, paths, progress=progress)
         url, called, options = applied.urls.livekit, read_called(hub), name_state(hub)
     elif token_file is not None:

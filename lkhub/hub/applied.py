@@ -1,4 +1,4 @@
-"""What is in force in a hub. Light to import: most commands need no more."""
+"""The applied record of a hub, for commands that need one. Light to import: most commands need no more."""
 
 import os
 
@@ -9,8 +9,7 @@ from lkhub.state.applied import AppliedRecord, load_applied
 
 
 def require_applied(paths: StatePaths) -> AppliedRecord:
-    """The record of what is in force. MachineError before the first `up`, and where the record of a hub that runs is
-    lost."""
+    """The applied record. MachineError before the first `up`, and where a hub runs whose record is lost."""
     applied = load_applied(paths)
     if applied is None and is_served(paths.control):
         raise MachineError(
@@ -27,7 +26,7 @@ ANOTHER = "if another hub is meant, name its state directory: --state DIR, or LK
 
 
 def describe_unknown(paths: StatePaths) -> str:
-    """How it is seen that no hub is known in a state directory."""
+    """What shows that this state directory has no known hub."""
     if not os.path.lexists(paths.root):
         return f"{paths.root} does not exist"
     return f"{paths.root} has no record of a hub that can be read"

@@ -1,4 +1,5 @@
-"""Commands for root, who has another home, path and folder."""
+"""Commands to type as root. They name the program and the state directory by absolute paths, since root has another
+PATH and another home directory."""
 
 import shlex
 import sys

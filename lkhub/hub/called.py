@@ -1,4 +1,4 @@
-"""The hub that is called, by its record and by what its edge says."""
+"""Describes the hub that a verification called, by the applied record and by what the edge reports."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,14 +7,15 @@ from lkhub.checks.edge import find_uncertified
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.engine import EdgeStatus
 
-# After so long a proxy may have been mended.
+# A connection without the PROXY protocol is evidence for so long. Later the proxy may have been mended.
 _RECENT = timedelta(minutes=10)
 
 
 def describe_called(
     applied: AppliedRecord | None, edge: EdgeStatus | None = None, now: datetime | None = None
 ) -> CalledHub:
-    """This machine's own hub, by the record of what is in force, and what the edge says on its control socket."""
+    """This machine's own hub, by its applied record and by what its edge says on its control socket. Without a record
+    the hub counts as another machine's."""
     if applied is None:
         return SOMEBODYS
     now = now or datetime.now(UTC)

@@ -25,21 +25,21 @@ from lkhub.state.verified import read_verified
 from lkhub.wire.control import HubReport, ProcessReport, StatusRequest
 from lkhub.wire.exchange import Answer, Ping, Request
 
-# ACME servers prove a name and sign within a few seconds; ZeroSSL takes up to half a minute.
+# Most ACME servers check a name and issue the certificate within a few seconds; ZeroSSL takes up to half a minute.
 CERTIFICATE_SECONDS = 60.0
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 
-# An edge that has ended is started again at once. One that does not answer for longer does not run.
+# An edge that has ended is started again at once. An edge that says nothing for so long does not stay up.
 EDGE_SECONDS = 10.0
 
-# A hub starts in a second or two, and its supervisor is gone a moment after it has answered `down`.
+# A hub starts in a second or two, and its supervisor ends a moment after it has answered `down`.
 SETTLE_SECONDS = 5.0
 
 
 def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
-    """Everything known about the hub. Changes nothing; a hub that never ran is `stopped`. NotRunningError
-    where it is starting or stopping at this moment. `around` is what the command
-    has seen of the way there, None where it has not looked."""
+    """Everything that is known about the hub. Changes nothing. A hub that never ran is `stopped`. NotRunningError
+    where the hub is starting or stopping at this moment. `around`: the surroundings, where the caller has gathered
+    them already."""
     supervisor = _ask_settled(paths)
     left = () if supervisor else tuple(_find_left(paths))
     applied = load_applied(paths)
@@ -48,10 +48,10 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     change = read_root_change(paths) if applied and applied.ca else None
     asker = read_asker(paths.asker)
     if around is None and (supervisor or left) and applied and applied.reach != "local":
-        # Imported here: it costs 50 ms, and a hub for this machine alone needs no names and no firewall.
-        from lkhub.hub.around import look_around
+        # Imported here: it costs 50 ms, and a hub for this machine alone has neither names nor a firewall to check.
+        from lkhub.hub.surroundings import gather_surroundings
 
-        around = look_around(paths, outside)
+        around = gather_surroundings(paths, outside)
     around = around or UNSEEN
     runs_in = read_runs_in(supervisor.pid) if supervisor else RunsIn()
     verified = find_verified(paths)
@@ -66,8 +66,8 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
 
 
 def _ask_settled(paths: StatePaths) -> HubReport | None:
-    """What the supervisor says of itself; None where there is none. One that is starting or stopping is waited for:
-    what runs there is neither stopped nor without a supervisor."""
+    """The supervisor's report, None where no supervisor runs. Waits for a supervisor that is starting or stopping, and
+    raises NotRunningError where it goes on starting or stopping: such a hub is neither stopped nor unsupervised."""
     try:
         return ask_settled(paths.control, StatusRequest(), seconds=SETTLE_SECONDS)
     except NotRunningError as error:
@@ -77,14 +77,15 @@ def _ask_settled(paths: StatePaths) -> HubReport | None:
 
 
 def refresh_sightings(paths: StatePaths) -> Sightings:
-    """Which paths clients on other machines have used. A supervisor brings its record up to date before it answers."""
+    """Which paths clients on other machines have used. A running supervisor is asked first, since it updates this
+    record before it answers."""
     with contextlib.suppress(NotRunningError):
         ask(paths.control, StatusRequest(max_age=0.0))
     return read_sightings(paths)
 
 
 def _is_edited(supervisor: HubReport | None) -> bool:
-    """Whether the spec says something else than when it was applied. One that can't be read says nothing."""
+    """Whether the spec's text differs from the text that was applied. False where the spec can't be read."""
     with contextlib.suppress(HubError):
         if supervisor and supervisor.spec:
             return digest(read_input(supervisor.spec)) != supervisor.digest
@@ -92,7 +93,7 @@ def _is_edited(supervisor: HubReport | None) -> bool:
 
 
 def _read_limits(applied: AppliedRecord | None, supervisor: HubReport | None) -> KernelLimits:
-    """Limits that hold for media. A hub for this machine alone carries no crowd."""
+    """The kernel's limits for media. Empty on a hub for this machine alone, whose calls are too small to reach them."""
     pids = [
         process.pid for process in (supervisor.processes if supervisor else ()) if "knows-participants" in process.roles
     ]
@@ -102,10 +103,11 @@ def _read_limits(applied: AppliedRecord | None, supervisor: HubReport | None) ->
 
 
 def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
-    """Return when the edge has a certificate, or a failure, for each name that it gets one for; after a while anyway.
+    """Wait until the edge has a certificate or a failure for each name that needs a certificate. A call before that
+    would prove nothing.
 
-    A call before that proves nothing. An edge that does not run gets none. UnwellError where the hub is stopped
-    meanwhile.
+    Returns after a minute in any case, and earlier where the edge does not stay up. UnwellError where the hub is
+    stopped meanwhile.
     """
     missing = set(require_applied(paths).certified)
     began = heard = time.monotonic()
@@ -123,11 +125,11 @@ def wait_for_certificates(paths: StatePaths, progress: Progress) -> None:
                 f"waiting for the certificate of {', '.join(sorted(missing))}, for {CERTIFICATE_SECONDS:.0f} s at most",
                 f"{waited:.0f} s",
             )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def require_running(paths: StatePaths) -> None:
-    """Raise UnwellError where the hub that was up has been stopped meanwhile, or has lost its supervisor."""
+    """Raise UnwellError where a hub that was up has been stopped, or has lost its supervisor."""
     if _ask_settled(paths) is None:
         raise _describe_end(paths)
 
@@ -137,7 +139,7 @@ def _describe_end(paths: StatePaths) -> UnwellError:
 
 
 def _describe_left(paths: StatePaths) -> UnwellError | None:
-    """What to say of a hub whose supervisor is gone; None where nothing of it runs."""
+    """The error for a hub that has lost its supervisor; None where no process of the hub runs."""
     left = ", ".join(process.name for process in _find_left(paths))
     ended = f"the hub's supervisor has ended; still running without it: {left}"
     hints = ("`lkhub up` takes them over; `lkhub logs hub` shows what it did last",)
@@ -147,7 +149,8 @@ def _describe_left(paths: StatePaths) -> UnwellError | None:
 def ask_running(
     paths: StatePaths, request: Request[Answer], *, on_progress: Callable[[str], None] | None = None
 ) -> Answer:
-    """`ask` for what only a supervisor can do: where there is none, the error says what runs without it."""
+    """`ask` for something that only a supervisor can do. Where no supervisor runs, the error names the processes that
+    run without one."""
     try:
         return ask(paths.control, request, on_progress=on_progress)
     except NotRunningError as error:
@@ -164,14 +167,14 @@ def is_running(paths: StatePaths) -> bool:
 
 
 def find_verified(paths: StatePaths) -> Verified | None:
-    """The last verification, None before the first and where the record can't be read."""
+    """The last verification; None before the first one, and where its record can't be read."""
     record = read_verified(paths)
     return Verified.of(record) if record else None
 
 
 def _find_left(paths: StatePaths) -> list[ProcessReport]:
     """Processes that an earlier supervisor left running."""
-    # Imported here: it costs 12 ms, and most of the time there is a supervisor to ask.
+    # Imported here: it costs 12 ms, and is not needed while a supervisor runs.
     from lkhub.supervise.left import find_running
 
     return [

@@ -1,4 +1,4 @@
-"""Which hub is meant: its spec, and its state directory. Light to import: every command needs it."""
+"""Which hub a command is about: its spec, and its state directory. Light to import: every command needs this module."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ DEFAULT_SPEC = "hub.yaml"
 
 
 def find_spec(given: Path | None) -> str | None:
-    """The spec to use: the one that was given, `hub.yaml` here, or None for the defaults."""
+    """The spec to use: the given file, else `hub.yaml` in the current folder, else None for the defaults."""
     if given is not None:
         return str(given)
     return DEFAULT_SPEC if os.path.exists(DEFAULT_SPEC) else None
@@ -29,7 +29,7 @@ def find_state(given: Path | None) -> str:
 
 
 def name_state(paths: StatePaths) -> str:
-    """What a command needs to be about this hub: ` --state DIR`, or "" where the default leads there."""
+    """The option that makes a command about this hub: ` --state DIR`, or "" where DIR is the default."""
     return "" if find_state(None) == paths.root else f" --state {shlex.quote(paths.root)}"
 
 
@@ -38,7 +38,7 @@ def find_paths(given: Path | None) -> StatePaths:
 
 
 def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
-    """The hub's state directory. InputError where a spec is given, and the hub runs by another."""
+    """The hub's state directory. InputError where a spec is given and the hub runs by another spec."""
     paths = find_paths(state)
     applied = load_applied(paths)
     if spec is None or applied is None or applied.spec == str(spec.absolute()):

@@ -1,8 +1,8 @@
-"""Whether the hub's own calls can go where its names lead, as those of clients do."""
+"""Whether the hub's own calls can go to the addresses that its names resolve to, as clients' calls do."""
 
 from lkhub.checks.surroundings import Surroundings
 from lkhub.host.tls import serves_certificate
-from lkhub.hub.knock import KNOCK_SECONDS, list_leaves, port_of
+from lkhub.hub.answerers import ANSWER_SECONDS, list_leaves, port_of
 from lkhub.plan.leads import Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedRecord
@@ -11,11 +11,10 @@ from lkhub.state.applied import AppliedRecord
 def choose_overrides(
     paths: StatePaths, applied: AppliedRecord, around: Surroundings
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Where the hub's own calls are led instead of where names and addresses lead by themselves (host → address of this
-    machine), and for which names that is so and why.
+    """The resolve overrides for the hub's own calls (host → address of this machine), and one note for each name that
+    is overridden, with the reason.
 
-    They go to the hub's own addresses, to the ones that clients are told, and to what was seen to pass connections on
-    to this very hub.
+    A name is not overridden where each of its addresses is this machine's own, or was seen to lead to this very hub.
     """
     overrides, notes = dict(applied.resolve), []
     leads = {lead.name: lead for lead in around.leads}
@@ -30,7 +29,7 @@ def choose_overrides(
 
 
 def _explain_detour(lead: Lead | None, paths: StatePaths, applied: AppliedRecord, around: Surroundings) -> str:
-    """Why calls can't go where a name leads; "" where they can."""
+    """Why the hub's own calls can't go where a name leads; "" where they can."""
     if lead is None or not lead.is_known:
         return "this machine's resolver tells no address of it"
     if not lead.leads_here:
@@ -40,5 +39,5 @@ def _explain_detour(lead: Lead | None, paths: StatePaths, applied: AppliedRecord
     far = [address for address in lead.here if address in translated]
     port = port_of(applied.urls.livekit)
     leaves = list_leaves(paths)
-    dead = [address for address in far if not serves_certificate(address, port, lead.name, leaves, KNOCK_SECONDS)]
+    dead = [address for address in far if not serves_certificate(address, port, lead.name, leaves, ANSWER_SECONDS)]
     return f"{', '.join(map(str, dead))} does not lead back to it from inside of its network" if dead else ""

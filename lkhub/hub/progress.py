@@ -1,13 +1,13 @@
-"""What hears of work that takes a while."""
+"""Reports the steps of work that takes a while."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """A listener; the command line shows what it hears on stderr."""
+    """What the steps of the work are reported to. The command line shows them on stderr."""
 
     def tell(self, step: str, detail: str = "") -> None:
-        """The step that begins now, or more of the one that goes on."""
+        """Report the step that begins now, or a new detail of the step that goes on."""
 
     def warn(self, text: str) -> None:
-        """Something that a person should know, and that ends nothing."""
+        """Report something that a person should know. The work goes on."""

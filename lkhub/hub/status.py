@@ -1,4 +1,4 @@
-"""What `status --json` says. Pure: what the supervisor and the files answered is passed in."""
+"""What `status --json` says. Pure: the supervisor's report and the records are passed in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -50,10 +50,10 @@ HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
 @dataclass(frozen=True)
 class Verified:
-    """A verification: when (epoch seconds), and what each path proved. `outside` is what is known now, and not then,
-    of the paths' use by clients on other machines; a path that is not in it can't be seen. `note` says of names that
-    the calls did not go where they lead; "" where they did. `web`: page and API by the hub's name. `uncertified`: they
-    failed for want of a certificate."""
+    """A verification: when it was made (`at`, epoch seconds), and what it proved of each path. `outside` is what is
+    known today of each path's use by clients on other machines; it lacks the paths whose use can't be seen. `note`
+    names the hub's names that had a resolve override, with the reason; "" where no name had one. `web` has the results
+    for the page and the API. `uncertified`: calls failed because the hub had no certificate."""
 
     at: float
     paths: tuple[PathResult, ...]
@@ -73,12 +73,12 @@ class Verified:
         return {"outside": None, "outside_unproven": None, key: seen.as_json() if seen else None}
 
     def find(self, called: CalledHub) -> tuple[Finding, ...]:
-        """What a person should know of it."""
+        """The findings about this verification."""
         return (*check_paths(self.paths, called), *check_web(self.web, self.paths, called))
 
     @staticmethod
     def of(record: VerifiedRecord) -> "Verified":
-        """As it is on record, which has no `outside`."""
+        """The verification in a record. The record has no `outside`."""
         return Verified(record.at, record.paths, {}, record.note, record.web, record.uncertified)
 
     def as_record(self) -> VerifiedRecord:
@@ -87,13 +87,16 @@ class Verified:
 
 @dataclass(frozen=True)
 class HubStatus:
-    """Everything known about a hub. `supervisor` is what it answered, None where none runs; `left` are
-    processes that run without one; `applied` is the record of what is in force, `edited` that the spec says something
-    else since; `outside` is what is known of clients on other machines, `root_change` when and why the hub's own root
-    became another one, `asker` the last program that listens for others and was given a token on a hub for this machine
-    alone, `around` what stands between clients and the hub, `runs_in` what started it, `unknown` how it is
-    seen that no hub has been up with this state directory; "" where one has. `options` is what commands about this hub
-    are typed with, as in `with_options`."""
+    """Everything that is known about a hub.
+
+    `applied`: the applied record. `supervisor`: the supervisor's report, None where no supervisor runs. `left`: the
+    processes that run without a supervisor. `verified`: the last verification. `edited`: the spec was changed since it
+    was applied. `outside`: which paths clients on other machines have used. `root_change`: when and why the hub's own
+    root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
+    listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
+    in. `unknown`: what shows that no hub was ever up with this state directory, "" where one was. `options`: what
+    commands about this hub are typed with, as in `with_options`.
+    """
 
     applied: AppliedRecord | None
     supervisor: HubReport | None
@@ -122,13 +125,14 @@ class HubStatus:
 
     @property
     def _stopped(self) -> dict[str, int | None]:
-        """Pids of the processes that a signal has stopped, by their names."""
+        """The pid of each process that a signal has stopped, by the process's name."""
         names = self.supervisor.stopped if self.supervisor else ()
         return {process.name: process.pid for process in self.processes if process.name in names}
 
     @property
     def current_verification(self) -> Verified | None:
-        """The verification, if it is of the processes that run now, and of a hub that had the certificate it has."""
+        """The verification, if it still holds. It does not where a process that carries calls was started since, or
+        where the hub had no certificate then and has one now."""
         carrying = [process.since for process in self.processes if "carries-calls" in process.roles]
         if self.verified is None or not carrying or max(carrying) > self.verified.at:
             return None
@@ -138,48 +142,48 @@ class HubStatus:
 
     @property
     def is_certified_since(self) -> bool:
-        """Whether what kept the last calls from the hub is over: it has a certificate now."""
+        """Whether the last verification failed because the hub had no certificate, and the hub has one now."""
         edge = self.supervisor.edge if self.supervisor else None
         return bool(self.verified and self.verified.uncertified and not describe_called(self.applied, edge).uncertified)
 
     def find(self, now: datetime | None = None) -> tuple[Finding, ...]:
-        """What a person should know."""
+        """The findings about this hub."""
         return with_options(self._find(now), self.options)
 
     def _find(self, now: datetime | None) -> tuple[Finding, ...]:
         verified = self.current_verification
-        told = self.supervisor or NOT_TOLD
+        report = self.supervisor or NOT_TOLD
         now = now or datetime.now(UTC)
-        down = tuple(check_processes(self.processes, told.failures))
-        called = describe_called(self.applied, told.edge, now).within(self.around)
-        relay = tuple(check_relay(told.relay, told.edge, called.tls, now, self.runs_in))
+        down = tuple(check_processes(self.processes, report.failures))
+        called = describe_called(self.applied, report.edge, now).within(self.around)
+        relay = tuple(check_relay(report.relay, report.edge, called.tls, now, self.runs_in))
         full = (finding for finding in relay if finding.severity == "error")
-        hanging = tuple(check_hanging(told.hangs, self._stopped))
-        # What began after the calls does not explain them.
-        before = (f for f in hanging if verified and told.silent.get(f.subject, verified.at) < verified.at)
+        hanging = tuple(check_hanging(report.hangs, self._stopped))
+        # A process that began to hang after the calls does not explain why they failed.
+        before = (f for f in hanging if verified and report.silent.get(f.subject, verified.at) < verified.at)
         called = replace(called, down=_name_refs(down), hanging=_name_refs(before), full=_name_refs(full))
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
             *check_supervised(self.supervisor is not None, _names(self.left)),
             *down,
             *hanging,
-            *check_removed(told.removed),
-            *check_records(told.unrecorded, told.unrecorded_codes),
-            *check_watchers(told.troubles),
-            *check_taken(told.refused),
-            *check_edge(told.edge, now, called.tls),
-            *check_connections(told, now, self.runs_in),
-            *check_sends(told, verified.paths if verified else (), now),
+            *check_removed(report.removed),
+            *check_records(report.unrecorded, report.unrecorded_codes),
+            *check_watchers(report.troubles),
+            *check_taken(report.refused),
+            *check_edge(report.edge, now, called.tls),
+            *check_connections(report, now, self.runs_in),
+            *check_sends(report, verified.paths if verified else (), now),
             *(check_root(self.root_change.at, self.root_change.reason, now) if self.root_change else ()),
-            *check_router(told.router, now),
+            *check_router(report.router, now),
             *relay,
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(told.pending and not told.moved, told.waits),
-            *check_edited(told.spec if self.edited else None),
+            *check_pending(report.pending and not report.moved, report.waits),
+            *check_edited(report.spec if self.edited else None),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
-            *check_address(told.moved, told.lost),
+            *check_address(report.moved, report.lost),
             *(list_findings(self.applied) if self.applied and self.processes else ()),
         )
 
@@ -200,7 +204,7 @@ class HubStatus:
         }
 
 
-# What programs are told of a process.
+# What `status --json` has of a process.
 _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
 
 

@@ -1,4 +1,4 @@
-"""Tokens and join links of the hub that is in force."""
+"""Tokens and join links for the hub, by the spec that is in force."""
 
 import secrets
 import time
@@ -20,6 +20,6 @@ def make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_secon
 def make_link(
     paths: StatePaths, room: str, identity: str | None = None, name: str = "", ttl_seconds: int = LINK_TTL_SECONDS
 ) -> str:
-    """A join link with a token of its own. Without `identity` the participant gets one that no other link has."""
+    """A join link with its own token. Without `identity` the participant gets an identity that no other link has."""
     token = make_token(paths, room, identity or f"guest-{secrets.token_hex(4)}", name, ttl_seconds, time.time())
     return join_link(require_applied(paths).urls.web, room, token)

@@ -32,8 +32,8 @@ from lkhub.wire.control import NOT_TOLD, HubReport, StatusRequest
 def verify_hub(
     paths: StatePaths, around: Surroundings, only: tuple[ProbePath, ...] = (), *, progress: Progress | None = None
 ) -> Verified:
-    """Probe the running hub, and say what is known of clients on other machines; the result is kept for `status` when
-    it covers all that the spec promises."""
+    """Probe the running hub through the paths `only`, or through all that its spec promises. A verification of all
+    paths is recorded for `status`. The result also has which paths clients on other machines have used."""
     applied = require_applied(paths)
     promised = tuple(path for path in ALL_PATHS if path in applied.probes)
     if progress:
@@ -58,21 +58,21 @@ def verify_hub(
     if not only:
         try:
             write_verified(paths, verified.as_record())
-        except MachineError as error:  # what was seen is told all the same
+        except MachineError as error:  # the result is returned all the same
             if progress:
                 progress.warn(f"`lkhub status` will not tell of these calls: {error.message}")
     return replace(verified, outside=refresh_sightings(paths))
 
 
 def find_in_calls(verified: Verified, called: CalledHub, around: Surroundings, options: str) -> tuple[Finding, ...]:
-    """What a person should know of calls that were made just now, and of the way to the hub. `options` as in
+    """The findings about a verification that was made just now, and about the hub's surroundings. `options` as in
     `with_options`."""
     found = (*called.uncertified, *verified.find(called.within(around)), *check_surroundings(around))
     return with_options(found, options)
 
 
 def read_called(paths: StatePaths) -> CalledHub:
-    """What findings depend on, with what the edge says now."""
+    """The running hub, as findings about calls need it, with what the edge reports now."""
     return describe_called(require_applied(paths), _ask_supervisor(paths).edge)
 
 
@@ -83,8 +83,8 @@ def _ask_supervisor(paths: StatePaths) -> HubReport:
 
 
 def is_well(verified: Verified, around: Surroundings) -> bool:
-    """Whether nothing failed, at least one path was proved, and nothing keeps clients from them. What could not be
-    tried is no failure."""
+    """Whether at least one path was proved, no path and no needed part of the web failed, and no finding about the
+    surroundings is an error. A path that could not be tried has not failed."""
     failed = any(path.ok is False for path in verified.paths) or any(part.keeps_out for part in verified.web)
     closed = any(finding.severity == "error" for finding in check_surroundings(around))
     return any(path.ok for path in verified.paths) and not failed and not closed

@@ -1,6 +1,6 @@
-"""Whether people and applications get to a hub by its name: the page of a join link with its parts, and the API.
+"""Whether people and applications reach a hub by its name: the page of a join link with its files, and LiveKit's API.
 
-Media has its own proofs (lkhub.hub.probe). A proxy in front may let signalling through and lead the rest elsewhere.
+Calls do not prove this (lkhub.hub.probe): a proxy in front may let signalling through and lead the rest elsewhere.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.source.json_text import parse_json
 
-# A page that takes longer is none that people wait for.
+# People do not wait longer for a page.
 SECONDS = 5.0
 
-# The page of any room is the same one.
+# Every room has the same page.
 PAGE = "/join/lobby"
 _API = "/twirp/livekit.RoomService/ListRooms"
 
-# What a page is made of, as the front end's build writes it into it.
+# The files that the page loads, as the front end's build writes them into the page.
 _PARTS = re.compile(r'(?:src|href)="(/assets/[^"]+)"')
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP server said; `body` is text."""
+    """An HTTP server's answer; `body` is its text."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,14 +40,14 @@ class Answer:
 def verify_web(
     web: str, own: str, livekit: str, key: str, secret: Secret, overrides: Overrides
 ) -> tuple[WebResult, ...]:
-    """Ask for the page and the API at the hub's own address, as its clients do. `own` is where the service listens on
-    this machine: what comes from there is what has to come."""
+    """Ask for the page at `web` and the API at `livekit`, as the hub's clients do. `own` is where the service listens
+    on this machine: the page from there is the one that `web` has to give."""
     with open_client(overrides) as client:
         return (_verify_page(client, web, own, overrides), _verify_api(client, livekit, key, secret, overrides))
 
 
 def open_client(overrides: Overrides) -> httpx.Client:
-    """A client that trusts what the hub's clients trust, and asks no proxy of the environment."""
+    """An HTTP client that trusts the hub's root besides the system's, and uses no proxy of the environment."""
     context = ssl.create_default_context(cafile=overrides.ca or None)
     if overrides.ca:
         context.load_default_certs()
@@ -83,14 +83,15 @@ def _verify_api(client: httpx.Client, livekit: str, key: str, secret: Secret, ov
 
 
 def _judge_silence(what: WebPart, url: str, error: httpx.HTTPError) -> WebResult:
-    """No answer: none in time, or the connection ended."""
+    """The result where no answer came in time, or the connection ended without one."""
     if isinstance(error, httpx.TimeoutException):
         return WebResult(what, False, url, "http-silent", f"{url} does not answer within {SECONDS:g} s")
     return WebResult(what, False, url, "http-closed", f"{url}: {str(error) or type(error).__name__}")
 
 
 def ask(client: httpx.Client, url: str, overrides: Overrides, post: Mapping[str, str] | None = None) -> Answer:
-    """GET, or with headers `post` a POST of an empty JSON object. The host is reached where `overrides` says."""
+    """Send a GET, or with `post`, which are its headers, a POST of an empty JSON object. The host is connected to at
+    the address that `overrides` has for it."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     here = overrides.resolve.get(host, host)
@@ -104,14 +105,14 @@ def ask(client: httpx.Client, url: str, overrides: Overrides, post: Mapping[str,
 
 
 def judge_page(url: str, answer: Answer, wanted: Mapping[str, str]) -> WebResult:
-    """Whether it is the hub's page, known by the parts that it names."""
+    """Whether the answer is the hub's page. The page is recognised by the files that it loads (`wanted`)."""
     if answer.status == 200 and all(part in answer.body for part in wanted):
         return WebResult("page", True, url)
-    return _judge_stranger("page", url, answer)
+    return _judge_other("page", url, answer)
 
 
 def judge_part(page: WebResult, url: str, answer: Answer, wanted: str) -> WebResult:
-    """The page's result, or why a part of it is not there."""
+    """The page's result, or a failure where a file that the page loads is missing or is another one."""
     if not page.ok or (answer.status == 200 and answer.body == wanted):
         return page
     said = f"HTTP {answer.status}" if answer.status != 200 else "another file"
@@ -119,16 +120,17 @@ def judge_part(page: WebResult, url: str, answer: Answer, wanted: str) -> WebRes
 
 
 def judge_api(url: str, answer: Answer) -> WebResult:
-    """Whether LiveKit's API answers."""
+    """Whether the answer is one of LiveKit's API."""
     if answer.status == 200 and _has_rooms(answer.body):
         return WebResult("api", True, url)
     if answer.status == 401 and _read(answer.body, "code") in ("unauthenticated", "permission_denied"):
         return WebResult("api", False, url, "no-grant", f"LiveKit's API answers at {url}, and got no token")
-    return _judge_stranger("api", url, answer)
+    return _judge_other("api", url, answer)
 
 
-def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
-    """What answered instead, as engine/internal/probe/answer.go tells it."""
+def _judge_other(what: WebPart, url: str, answer: Answer) -> WebResult:
+    """The failure where something else answered. engine/internal/probe/answer.go has the same reasons for
+    signalling."""
     status, said = answer.status, quote(answer.body)
     evidence = {"status": str(status)}
 
@@ -159,7 +161,7 @@ def _judge_stranger(what: WebPart, url: str, answer: Answer) -> WebResult:
 
 
 def _has_rooms(body: str) -> bool:
-    """Whether it is the answer of RoomService.ListRooms."""
+    """Whether the body is an answer of RoomService.ListRooms."""
     with contextlib.suppress(ValueError):
         found = parse_json(body)
         return isinstance(found, dict) and "rooms" in found
@@ -167,7 +169,7 @@ def _has_rooms(body: str) -> bool:
 
 
 def _read(body: str, key: str, below: str = "") -> str:
-    """A text of a JSON object, or of the one `below` a key of it; "" where there is none."""
+    """The text at `key` of a JSON object, or at `key` of the object that it has at `below`; "" where there is none."""
     try:
         found = parse_json(body)
         return str((found[below] if below else found)[key])
@@ -176,7 +178,7 @@ def _read(body: str, key: str, below: str = "") -> str:
 
 
 def quote(body: str) -> str:
-    """A few words of a page, or of what else it is."""
+    """The first words of a page or of another text, without its HTML tags."""
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", body)
     words = " ".join(html.unescape(text).split())
     return words if len(words) <= 120 else words[:119] + "…"

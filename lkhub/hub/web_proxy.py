@@ -1,4 +1,5 @@
-"""What a proxy in front owes a hub besides pages and signalling: the way from plain HTTP, and where clients are."""
+"""Whether a proxy in front does what it should besides forwarding: redirect plain HTTP to HTTPS, and tell the hub the
+clients' addresses."""
 
 from urllib.parse import urlsplit
 
@@ -7,12 +8,12 @@ from lkhub.host.http import httpx
 from lkhub.hub.web import PAGE, Answer, ask, open_client, quote
 from lkhub.source.json_text import parse_json
 
-# Where the service says how a request got there (lkhub/service/app.py).
-WAY = "/api/way"
+# The URL path at which the service says how the request reached it (lkhub/service/app.py).
+REQUEST_INFO = "/api/way"
 
 
 def verify_proxy(web: str, overrides: Overrides) -> tuple[WebResult, ...]:
-    """Ask the proxy at the hub's own address, `web` (https)."""
+    """Send requests to the proxy at `web`, the hub's address for clients (https)."""
     plain = f"http://{urlsplit(web).hostname}{PAGE}"
     with open_client(overrides) as client:
         try:
@@ -20,16 +21,16 @@ def verify_proxy(web: str, overrides: Overrides) -> tuple[WebResult, ...]:
         except httpx.HTTPError as error:
             detail = f"nothing answers at {plain}: {str(error) or type(error).__name__}"
             redirect = WebResult("redirect", False, plain, "not-redirected", detail, {"said": "nothing"})
-        way = web + WAY
+        info = web + REQUEST_INFO
         try:
-            forwarded = judge_forwarded(way, ask(client, way, overrides))
+            forwarded = judge_forwarded(info, ask(client, info, overrides))
         except httpx.HTTPError as error:
-            forwarded = WebResult("forwarded", None, way, detail=f"{way}: {str(error) or type(error).__name__}")
+            forwarded = WebResult("forwarded", None, info, detail=f"{info}: {str(error) or type(error).__name__}")
     return redirect, forwarded
 
 
 def judge_redirect(url: str, answer: Answer, wanted: str) -> WebResult:
-    """Whether plain HTTP at `url` leads to the same page by HTTPS. `wanted` may name a port of its own."""
+    """Whether plain HTTP at `url` redirects to `wanted`, the same page over HTTPS. The port of `wanted` counts too."""
     location = answer.headers.get("location", "")
     if answer.status in (301, 302, 303, 307, 308) and _is_same(location, wanted):
         return WebResult("redirect", True, url)
@@ -49,7 +50,7 @@ def _is_same(location: str, wanted: str) -> bool:
 
 
 def judge_forwarded(url: str, answer: Answer) -> WebResult:
-    """Whether the hub was told by the proxy who asks."""
+    """Whether the proxy told the hub the client's address."""
     try:
         told = parse_json(answer.body) if answer.status == 200 else {}
         client, forwarded = str(told["client"]), told["forwarded"]

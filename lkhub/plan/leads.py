@@ -8,10 +8,10 @@ from lkhub.plan.cdn import find_cdn
 from lkhub.plan.model import EdgePlan, Plan
 from lkhub.spec.types import Address
 
-Answerer = Literal["hub", "proxy", "stranger", "nobody"]
+Answerer = Literal["hub", "proxy", "other", "nothing"]
 """What answers by TLS at an address that a name leads to and that is not this machine's. `hub`: this hub with its own
-certificate, since connections are forwarded unchanged. `proxy`: this hub, behind a program that ends TLS. `stranger`:
-something else. `nobody`: nothing."""
+certificate, since connections are forwarded unchanged. `proxy`: this hub, behind a program that ends TLS. `other`:
+another server. `nothing`: no server answers."""
 
 
 @dataclass(frozen=True)

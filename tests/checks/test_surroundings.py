@@ -80,7 +80,7 @@ def test_where_names_and_addresses_lead(seen: Surroundings, expected: list[tuple
 
 @pytest.mark.parametrize(
     ("answer", "code"),
-    [("hub", "name-leads-through"), ("proxy", "name-leads-elsewhere"), ("nobody", "name-leads-elsewhere")],
+    [("hub", "name-leads-through"), ("proxy", "name-leads-elsewhere"), ("nothing", "name-leads-elsewhere")],
 )
 def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: Answerer, code: str) -> None:
     """Split DNS may use this address on purpose, and clients outside do not get it."""
@@ -90,7 +90,7 @@ def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: 
     assert finding.code == code
     if answer == "proxy":
         assert "this very hub answered, behind something that ends TLS" in finding.cause
-    if answer == "nobody":
+    if answer == "nothing":
         assert "no router of the internet leads to 192.168.1.4" in finding.cause
         assert "split DNS" in finding.cause
         assert f"make {PUBLIC} the only address" in finding.fix[0].text
@@ -98,7 +98,7 @@ def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: 
 
 def test_name_of_turn_alone_is_tried_by_the_hubs_own() -> None:
     """The hub answers to no web request at that name."""
-    seen = replace(answering("nobody"), url="wss://rtc.example.com")
+    seen = replace(answering("nothing"), url="wss://rtc.example.com")
     [finding] = find(replace(seen, leads=(replace(seen.leads[0], name="turn.example.com"),)))
     assert finding.fix[1].command == "lkhub verify --url wss://rtc.example.com"
 
@@ -121,14 +121,14 @@ def answering(*answers: Answerer, here: bool = False, seen_as: str = "") -> Surr
 @pytest.mark.parametrize(
     ("seen", "why", "commands"),
     [
-        (answering("stranger"), "what answers there is not this hub", [None]),
+        (answering("other"), "what answers there is not this hub", [None]),
         (
-            answering("nobody"),
+            answering("nothing"),
             "nobody answers there by HTTPS, asked from here",
             [None, f"lkhub verify --url wss://{NAME}"],
         ),
         (answering("proxy"), "TURN over TLS does not", ["lkhub render proxy -o proxy", None]),
-        (answering("stranger", "nobody"), "which was not seen from here", [None, "lkhub render proxy -o proxy"]),
+        (answering("other", "nothing"), "which was not seen from here", [None, "lkhub render proxy -o proxy"]),
     ],
 )
 def test_who_answers_where_the_name_leads_decides_what_is_said(
@@ -151,7 +151,7 @@ def test_what_passes_connections_on_to_this_hub_is_a_note(here: bool, seen_as: s
 
 
 def test_forwarding_proxy_is_distinguished_from_other_servers() -> None:
-    through, elsewhere = find(answering("hub", "stranger"))
+    through, elsewhere = find(answering("hub", "other"))
     assert (through.code, elsewhere.code) == ("name-leads-through", "name-leads-elsewhere")
     assert elsewhere.title == f"{NAME} also leads to 151.101.1.2, and this machine is {PUBLIC}"
 

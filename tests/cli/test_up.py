@@ -166,8 +166,8 @@ def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
         looks.append(paths)
         return Surroundings("lan")
 
-    monkeypatch.setattr(up_module, "look_around", look)
-    monkeypatch.setattr("lkhub.hub.around.look_around", look)
+    monkeypatch.setattr(up_module, "gather_surroundings", look)
+    monkeypatch.setattr("lkhub.hub.surroundings.gather_surroundings", look)
     record = json.loads(Path(applied.applied).read_text()) | {"reach": "lan"}
     Path(applied.applied).write_text(json.dumps(record))
     assert run("up", "--no-verify", "--json").code == 0

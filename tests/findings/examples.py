@@ -75,7 +75,7 @@ def list_calls() -> Iterator[Finding]:
 
 def list_surroundings() -> Iterator[Finding]:
     told = (Advertised(PUBLIC, HERE),)
-    answerers: tuple[Answerer, ...] = ("stranger", "hub")
+    answerers: tuple[Answerer, ...] = ("other", "hub")
     for answer in answerers:
         lead = Lead("rtc.example.com", elsewhere=(STRANGER,), answers={STRANGER: answer})
         yield from check_surroundings(Surroundings("public", (lead,), told))

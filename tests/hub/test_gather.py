@@ -29,9 +29,9 @@ def test_certificates_are_waited_for_as_long_as_the_edge_gets_one(
 
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=certified))
     monkeypatch.setattr(hub, "ask", ask)
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
-    assert len(answers) == (0 if certified else 3), "a hub that needs none asks nobody"
+    assert len(answers) == (0 if certified else 3), "a hub that needs no certificate asks no process"
 
 
 def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_asked_again(
@@ -47,7 +47,7 @@ def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_as
 
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
     assert len(asked) == 2
 
@@ -55,7 +55,7 @@ def test_supervisor_that_does_not_answer_while_certificates_are_waited_for_is_as
 def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As where another program took its port meanwhile."""
+    """As when another program has taken the edge's port."""
     clock = [0.0]
 
     def ask(*_: object) -> HubReport:
@@ -65,7 +65,7 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
 
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     monkeypatch.setattr("lkhub.hub.gather.time.monotonic", lambda: clock[0])
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
     assert clock[0] > hub.EDGE_SECONDS, "it may come back by itself"
@@ -78,7 +78,7 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
 def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: list[str], told: str
 ) -> None:
-    """`down` while `up` waits, or a supervisor that is killed."""
+    """`lkhub down` runs while `lkhub up` waits, or the supervisor is killed."""
     answers = [{"edge": {"pending": ["rtc.example.com"]}}]
 
     def ask(*_: object) -> HubReport:
@@ -89,6 +89,6 @@ def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "_find_left", lambda _: [process_report(name=name) for name in left])
-    monkeypatch.setattr(hub, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     with pytest.raises(UnwellError, match=told):
         hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())

@@ -22,7 +22,8 @@ OVERRIDES = Overrides(ca="", resolve={}, api="http://127.0.0.1:1")
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program in place of the engine; the test writes it. `seen` has what it was asked, `argv` how."""
+    """The path of a program in place of the engine, which the test writes. It leaves the request that it got in the
+    file `seen`, and its arguments in `argv`."""
     path = tmp_path / "engine"
     monkeypatch.setattr(verify, "bundled_engine", lambda: str(path))
     return path
@@ -48,7 +49,7 @@ def test_every_path_gets_its_result_in_the_order_it_was_asked(engine: Path) -> N
     assert [(result.path, result.ok) for result in results] == [("udp", False), ("turn-udp", True)]
 
 
-def test_path_of_which_nothing_is_said_is_unknown(engine: Path) -> None:
+def test_path_that_the_probe_does_not_report_is_unknown(engine: Path) -> None:
     write(engine, row("udp"))
     results = verify.verify_paths(NOWHERE, ("udp", "tcp"), "API", SECRET, overrides=OVERRIDES)
     assert (results[1].path, results[1].ok) == ("tcp", None)
@@ -94,7 +95,7 @@ def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "its own"])
 async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
-    """The own hub's on loopback: its address for clients may lead nowhere from here."""
+    """The own hub's rooms over loopback: the address that clients use may lead nowhere from this machine."""
     write(engine, "nonsense")
     seen: list[str] = []
 

@@ -48,7 +48,7 @@ def test_hub_that_never_ran_is_stopped() -> None:
     ids=["stopped", "running", "without a supervisor"],
 )
 def test_without_a_hub_commands_say_that_none_is_known(supervisor: Any, left: Any, told: bool) -> None:
-    """The record of a hub that runs may be lost with its directory."""
+    """A running hub is known, even where its record was lost with its state directory."""
     codes = [finding.code for finding in HubStatus(None, supervisor, left, None, unknown="/s does not exist").find()]
     assert ("no-hub-here" in codes) == told
 
@@ -179,14 +179,14 @@ def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_h
     assert [finding.code for finding in look(there, replace(verified, uncertified=False)).find()] == ["path-fails"]
 
 
-def test_what_the_edge_says_is_among_the_findings() -> None:
+def test_faults_that_the_edge_reports_are_among_the_findings() -> None:
     failures = [{"name": "rtc.example.com", "issuer": "a", "kind": "dns", "error": "no address"}]
     supervisor = supervised(process(), edge={"failures": failures, "certificates": []})
     assert [finding.code for finding in HubStatus(APPLIED, supervisor, (), GOOD).find()] == ["certificate-fails"]
 
 
 def test_notes_of_the_plan_in_force_are_shown_as_long_as_the_hub_runs() -> None:
-    """`up` says it once; nothing of it makes a hub look ill."""
+    """`lkhub up` prints them once. They do not make the hub count as degraded."""
     plan = build_plan(load_spec(b"reach: lan\ntls: {mode: off}"), make_facts(), make_installation())
     assert plan
     applied = replace(APPLIED, findings=tuple(json.loads(json.dumps(pack(finding))) for finding in plan.findings))

@@ -47,8 +47,8 @@ def test_page_is_distinguished_from_other_servers(answer: Answer, reason: str) -
     assert "rd=x" not in str(result), "a query"
 
 
-def test_page_that_takes_too_long_is_none_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that leads pages where nothing answers."""
+def test_page_that_takes_too_long_is_told_from_one_that_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy leads pages to an address where nothing answers."""
 
     def ask(client: object, url: str, *_: object) -> Answer:
         if url.startswith("https:"):
@@ -66,19 +66,19 @@ def test_page_that_takes_too_long_is_none_that_was_cut_off(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("reason", ["login", "forbidden", "redirect"])
 def test_login_in_front_of_pages_is_to_let_pages_pass(reason: str) -> None:
-    """The paths of LiveKit may pass already, and people have nothing of it."""
+    """The fix lets the whole name pass, since LiveKit's paths alone do not bring the page."""
     evidence = {"location": "https://rtc.example.com/login", "to_host": "rtc.example.com"}
-    ways: dict[WebPart, str] = {
+    allows: dict[WebPart, str] = {
         "page": "let all of rtc.example.com pass",
         "api": "let /rtc, /twirp, /agent and /whip pass",
     }
-    for what, allowed in ways.items():
+    for what, allowed in allows.items():
         [finding] = check_web([WebResult(what, False, URL, reason, "seen", evidence)], [], PROXIED)
         assert allowed in say(finding)
         assert "sends callers to rtc.example.com instead" not in say(finding), "the hub's own name"
 
 
-def test_page_without_a_part_does_not_open() -> None:
+def test_page_without_one_of_its_files_does_not_open() -> None:
     page = WebResult("page", True, URL)
     part = "https://rtc.example.com/assets/index-1.js"
     assert judge_part(page, part, Answer(200, {}, "js"), "js") is page
@@ -133,5 +133,5 @@ def test_one_cause_is_one_finding() -> None:
     assert list(check_web([LOGIN], [no_way], PROXIED)) == []
 
 
-def test_what_is_there_or_could_not_be_tried_is_no_finding() -> None:
+def test_part_that_is_there_or_could_not_be_tried_is_no_finding() -> None:
     assert list(check_web([WebResult("page", True, URL), WebResult("api", None, URL)], [], OWN)) == []

@@ -9,7 +9,7 @@ from lkhub.hub.web_proxy import judge_forwarded, judge_redirect
 from tests.checks.called import PROXIED, say
 
 PLAIN, PAGE = "http://rtc.example.com/join/lobby", "https://rtc.example.com/join/lobby"
-WAY = "https://rtc.example.com/api/way"
+INFO = "https://rtc.example.com/api/way"
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ WAY = "https://rtc.example.com/api/way"
             True,
             None,
         ),
-        # To another port, without the path, to another machine, to itself, to nowhere.
+        # A redirect to another port, to another path, to another host, to itself; and one without a location.
         (Answer(301, {"location": "https://rtc.example.com:8443/join/lobby"}, ""), PAGE, False, "other"),
         (Answer(301, {"location": "https://rtc.example.com/"}, ""), PAGE, False, "other"),
         (Answer(301, {"location": "https://www.example.com/join/lobby?rd=secret"}, ""), PAGE, False, "other"),
@@ -51,29 +51,27 @@ def test_plain_http_leads_to_the_same_page(answer: Answer, wanted: str, ok: bool
         (Answer(404, {}, "{}"), None),
     ],
 )
-def test_whether_a_proxy_says_where_clients_are(answer: Answer, ok: bool | None) -> None:
-    result = judge_forwarded(WAY, answer)
+def test_proxy_that_does_not_send_clients_addresses_is_found(answer: Answer, ok: bool | None) -> None:
+    result = judge_forwarded(INFO, answer)
     assert result.ok is ok
     assert ("127.0.0.1" in result.detail) is (ok is False)
 
 
 GOOD = [WebResult("page", True, PAGE), WebResult("api", True, PAGE)]
-NO_WAY = judge_redirect(PLAIN, Answer(200, {}, "<html></html>"), PAGE)
-LOST = WebResult("forwarded", False, WAY, "no-forwarded-for", "as one of 127.0.0.1", {"client": "127.0.0.1"})
+NOT_REDIRECTED = judge_redirect(PLAIN, Answer(200, {}, "<html></html>"), PAGE)
+LOST = WebResult("forwarded", False, INFO, "no-forwarded-for", "as one of 127.0.0.1", {"client": "127.0.0.1"})
 CLOSED = WebResult("redirect", False, PLAIN, "not-redirected", "nothing answers", {"said": "nothing"})
 
 
 @pytest.mark.parametrize(
     ("result", "code", "severity", "words"),
     [
-        (NO_WAY, "http-not-redirected", "warning", "neither camera nor microphone"),
+        (NOT_REDIRECTED, "http-not-redirected", "warning", "neither camera nor microphone"),
         (CLOSED, "http-not-redirected", "info", "tries HTTPS by itself"),
         (LOST, "client-address-lost", "warning", "all of them are at 127.0.0.1"),
     ],
 )
-def test_what_a_proxy_leaves_out_names_the_line_of_each(
-    result: WebResult, code: str, severity: str, words: str
-) -> None:
+def test_fix_names_the_line_for_each_proxy(result: WebResult, code: str, severity: str, words: str) -> None:
     [finding] = check_web([*GOOD, result], [], PROXIED)
     assert (finding.code, finding.severity) == (code, severity)
     assert words in finding.cause
@@ -83,9 +81,9 @@ def test_what_a_proxy_leaves_out_names_the_line_of_each(
     assert not result.keeps_out, "people get in all the same"
 
 
-def test_what_is_said_of_a_page_that_does_not_come_is_that_alone() -> None:
+def test_page_that_does_not_come_is_the_only_finding() -> None:
     page = WebResult("page", False, PAGE, "login", "wants a login")
-    assert [finding.code for finding in check_web([page, NO_WAY, LOST], [], PROXIED)] == ["page-fails"]
+    assert [finding.code for finding in check_web([page, NOT_REDIRECTED, LOST], [], PROXIED)] == ["page-fails"]
     assert page.keeps_out
     refused = PathResult("udp", False, "tcp", "refused", reason="refused")
-    assert list(check_web([*GOOD, NO_WAY, LOST], [refused], PROXIED)) == []
+    assert list(check_web([*GOOD, NOT_REDIRECTED, LOST], [refused], PROXIED)) == []

@@ -10,8 +10,8 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, is_screen, show_error, show_json
 from lkhub.cli.shared.summary import show_summary
 from lkhub.errors import EXIT_OK, HubError
-from lkhub.hub.around import look_around
 from lkhub.hub.gather import read_status, wait_for_certificates
+from lkhub.hub.surroundings import gather_surroundings
 from lkhub.hub.verify import verify_hub
 from lkhub.prepare.hub import PreparedHub
 from lkhub.state.outside import read_sightings
@@ -37,7 +37,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         paths = hub.plan.paths
         if verify:
             wait_for_certificates(paths, progress)
-        around = look_around(paths, read_sightings(paths))
+        around = gather_surroundings(paths, read_sightings(paths))
         verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
         progress.clear()
         if supervisor.stopping:

@@ -61,7 +61,7 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     monkeypatch.setattr(foreground, "run_hub", run_hub)
     monkeypatch.setattr(foreground, "verify_hub", verify_hub)
     monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
-    monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
+    monkeypatch.setattr(foreground, "gather_surroundings", lambda *_: UNSEEN)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
     shown = capsys.readouterr()
@@ -103,7 +103,7 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     monkeypatch.setattr(foreground, "run_hub", run_hub)
     monkeypatch.setattr(foreground, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
     monkeypatch.setattr(foreground, "verify_hub", stay if when == "calls" else note)
-    monkeypatch.setattr(foreground, "look_around", lambda *_: UNSEEN)
+    monkeypatch.setattr(foreground, "gather_surroundings", lambda *_: UNSEEN)
     monkeypatch.setattr(foreground, "show_summary", note)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == 0

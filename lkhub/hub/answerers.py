@@ -1,6 +1,6 @@
-"""What answers at addresses of a name of the hub that are not this machine's.
+"""What answers at an address that one of the hub's names leads to, where the address is not this machine's.
 
-Clients are sent there. So it is asked one harmless question: which hub it is. Known CDNs are not asked.
+Clients connect there, so lkhub does too, and asks one harmless question: which hub answers. It asks no known CDN.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from lkhub.host.control import NotRunningError, ask
 from lkhub.host.http import httpx
 from lkhub.host.network import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
-from lkhub.hub.web_proxy import WAY
+from lkhub.hub.web_proxy import REQUEST_INFO
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
 from lkhub.source.json_text import parse_json
@@ -20,13 +20,13 @@ from lkhub.spec.types import Address
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import StatusRequest
 
-# What passes connections on does so at once.
-KNOCK_SECONDS = 1.0
+# A program that forwards connections does so at once.
+ANSWER_SECONDS = 1.0
 
 
-def ask_around(paths: StatePaths, applied: AppliedRecord, leads: Iterable[Lead]) -> tuple[Lead, ...]:
-    """The leads, with what answers at addresses that are not this machine's. A hub without TLS is not asked for:
-    nothing would tell it from another."""
+def ask_leads(paths: StatePaths, applied: AppliedRecord, leads: Iterable[Lead]) -> tuple[Lead, ...]:
+    """The leads, with what answers at addresses that are not this machine's. Unchanged for a hub without TLS: it has no
+    certificate that would tell it from another server."""
     leads = tuple(leads)
     asked = {lead.name: _list_asked(lead) for lead in leads}
     serve = applied.urls.local_serve
@@ -47,22 +47,23 @@ def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, le
     if not addresses:
         return lead
     with ThreadPoolExecutor(len(addresses)) as at_once:
-        found = list(at_once.map(lambda at: ask_over_tls(at, port, lead.name, WAY, KNOCK_SECONDS), addresses))
+        found = list(at_once.map(lambda at: ask_over_tls(at, port, lead.name, REQUEST_INFO, ANSWER_SECONDS), addresses))
     answers = {at: judge_answer(answered, instance, leaves) for at, answered in zip(addresses, found, strict=True)}
-    if not leaves:  # none is known, as while no supervisor runs, and the hub itself would pass for a proxy
+    if not leaves:  # as while no supervisor runs: without its certificates the hub itself would look like a proxy
         answers = {at: answer for at, answer in answers.items() if answer != "proxy"}
     seen = [_read(answered.body)["client"] for answered in found if answered and _is_from(answered, instance)]
-    # Where it is this machine's own address, what passes connections on leaves the clients' addresses as they are.
+    # Where the hub saw the request arrive from this machine's own address, clients' addresses are passed on unchanged.
     own = {str(address) for interface in list_interfaces() for address in interface.addresses}
     return replace(lead, answers=answers, seen_as=next((client for client in seen if client not in own), ""))
 
 
 def judge_answer(answered: Answered | None, instance: str, leaves: frozenset[str]) -> Answerer:
-    """What answered, by what only this very hub says, and by the certificate that it showed."""
+    """What answered. This hub is recognised by its `instance`, and a proxy in front by a certificate that is not the
+    hub's (`leaves`)."""
     if answered is None:
-        return "nobody"
+        return "nothing"
     if not _is_from(answered, instance):
-        return "stranger"
+        return "other"
     return "hub" if answered.leaf in leaves else "proxy"
 
 
@@ -79,9 +80,9 @@ def _read(body: str) -> dict[str, str]:
 
 
 def _ask_own(serve: str) -> str:
-    """What the hub's own service says that it is; "" where it does not."""
+    """The `instance` by which the hub's own service identifies itself, "" where the service does not answer."""
     try:
-        answer = httpx.get(serve + WAY, timeout=KNOCK_SECONDS, trust_env=False)
+        answer = httpx.get(serve + REQUEST_INFO, timeout=ANSWER_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return ""
     return _read(answer.text).get("instance", "") if answer.is_success else ""
@@ -93,7 +94,7 @@ def port_of(url: str) -> int:
 
 
 def list_leaves(paths: StatePaths) -> frozenset[str]:
-    """The certificates that the hub's edge serves, as the SHA-256 of each in hex."""
+    """The SHA-256, in hex, of each certificate that the hub's edge serves."""
     try:
         edge = ask(paths.control, StatusRequest()).edge
     except NotRunningError:

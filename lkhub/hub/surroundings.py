@@ -1,4 +1,5 @@
-"""What a command sees of the way to the hub: its names in the DNS, and this machine's firewall. Changes nothing."""
+"""Gathers what stands between clients and the hub: the hub's names in the DNS, and this machine's firewall. Changes
+nothing."""
 
 import time
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from lkhub.host.firewall import look_at_firewalls
 from lkhub.host.holders import find_holder
 from lkhub.host.network import list_interfaces
 from lkhub.host.resolver import ask_resolver
+from lkhub.hub.answerers import ask_leads
 from lkhub.hub.as_root import as_root
-from lkhub.hub.knock import ask_around
 from lkhub.plan.edge import HTTPS_PORT
 from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.model import Advertised, Sightings
@@ -25,15 +26,18 @@ from lkhub.spec.types import Address, PortRange
 from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.state.contents import find_table
 
-# What is not known by then is not told: firewall-cmd takes a third of a second, and is asked a dozen things.
-LOOK_SECONDS = 4.0
+# What is not known after so many seconds counts as unknown. firewall-cmd takes a third of a second, and is run a dozen
+# times.
+GATHER_SECONDS = 4.0
 
-# These hold a port that a container publishes, and its packets pass another chain. "": a process that can't be seen.
+# The programs that hold a published port of a container. Packets to such a port pass another chain of the firewall than
+# those to a proxy on this machine. "": a process that this user can't see.
 _NO_PROXIES = ("", "docker-proxy", "dockerd", "conmon")
 
 
-def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
-    """By the record of what is in force. What can't be known, or not in time, is left out."""
+def gather_surroundings(paths: StatePaths, outside: Sightings) -> Surroundings:
+    """The surroundings of the hub that the applied record describes. What can't be known in time is left out.
+    `outside`: which paths clients on other machines have used."""
     applied = load_applied(paths)
     if applied is None or applied.reach == "local":
         return UNSEEN
@@ -51,19 +55,19 @@ def look_around(paths: StatePaths, outside: Sightings) -> Surroundings:
 def _find_leads(paths: StatePaths, applied: AppliedRecord, told: tuple[Advertised, ...]) -> tuple[Lead, ...]:
     names = applied.names
     own: list[Address] = [address.local for address in told]
-    if applied.reach == "public":  # where its edge listens on every interface
+    if applied.reach == "public":  # there the edge listens on every interface
         own += [address for interface in list_interfaces() for address in interface.addresses]
     if not names:
         return ()
     with ThreadPoolExecutor(len(names)) as at_once:
-        answers = list(at_once.map(lambda name: ask_resolver(name, LOOK_SECONDS), names))
+        answers = list(at_once.map(lambda name: ask_resolver(name, GATHER_SECONDS), names))
     external = [address.external for address in told]
     leads = [
         judge_lead(name, found, external, own)
         for name, found in zip(names, answers, strict=True)
         if found is not None and (found or applied.tls != "tailscale")
     ]
-    return ask_around(paths, applied, leads)
+    return ask_leads(paths, applied, leads)
 
 
 def _judge_ports(applied: AppliedRecord) -> tuple[tuple[Verdict, ...], tuple[Unread, ...]]:
@@ -71,17 +75,17 @@ def _judge_ports(applied: AppliedRecord) -> tuple[tuple[Verdict, ...], tuple[Unr
     rows = (*table.rows, *_list_proxy_rows(applied, table)) if table else ()
     if table is None or not rows:
         return (), ()
-    found = look_at_firewalls(table.interfaces, run=_Hurry(LOOK_SECONDS))
+    found = look_at_firewalls(table.interfaces, run=_UntilDeadline(GATHER_SECONDS))
     return judge_found(found, replace(table, rows=rows)), found.unknown
 
 
 def _list_proxy_rows(applied: AppliedRecord, table: FirewallTable) -> Iterator[FirewallRow]:
-    """The port of a proxy in front, where it is on this machine: it comes over loopback, the name leads here, and it is
-    the one that listens."""
+    """The port of a proxy in front of the hub, where the proxy is on this machine: it connects to the hub over
+    loopback, the hub's name leads to this machine, and a program other than a container's listens on the port."""
     if applied.tls != "external" or not applied.met_at.upstream.startswith(("127.", "[::1]")):
         return
     own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
-    led = own & set(ask_resolver(applied.met_at.name, LOOK_SECONDS) or ())
+    led = own & set(ask_resolver(applied.met_at.name, GATHER_SECONDS) or ())
     if led and find_holder("tcp", None, HTTPS_PORT).name not in _NO_PROXIES:
         sources = next((row.sources for row in table.rows), ())
         versions = frozenset(address.version for address in led)
@@ -90,8 +94,8 @@ def _list_proxy_rows(applied: AppliedRecord, table: FirewallTable) -> Iterator[F
         )
 
 
-class _Hurry:
-    """Runs commands until its time is over."""
+class _UntilDeadline:
+    """Runs commands, one after the other, until so many seconds are over for all of them together."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds

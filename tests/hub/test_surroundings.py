@@ -15,9 +15,9 @@ from lkhub.firewall.table import Command
 from lkhub.host.commands import Done
 from lkhub.host.holders import Holder
 from lkhub.host.tls import Answered
-from lkhub.hub import around, knock, overrides
-from lkhub.hub.around import look_around
+from lkhub.hub import answerers, overrides, surroundings
 from lkhub.hub.overrides import choose_overrides
+from lkhub.hub.surroundings import gather_surroundings
 from lkhub.plan.build import build_plan
 from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised
@@ -57,7 +57,7 @@ def paths(tmp_path: Path) -> StatePaths:
 
 
 def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> None:
-    """What is on record of a hub with this spec."""
+    """Write the applied record of a hub with this spec."""
     plan = build_plan(load_spec(text.encode()), MACHINES[machine], INSTALLATION)
     assert plan
     applied = describe_applied(plan, None, (), 1.0)
@@ -68,8 +68,8 @@ def record(paths: StatePaths, text: str, machine: str = "vps", **more: Any) -> N
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Address, ...] | None]:
     """The resolver's answers; it does not answer for a missing name."""
     found: dict[str, tuple[Address, ...] | None] = {}
-    monkeypatch.setattr(around, "ask_resolver", lambda name, seconds: found.get(name))
-    monkeypatch.setattr(around, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    monkeypatch.setattr(surroundings, "ask_resolver", lambda name, seconds: found.get(name))
+    monkeypatch.setattr(surroundings, "list_interfaces", lambda: MACHINES["vps"].interfaces)
     return found
 
 
@@ -84,7 +84,7 @@ def nft(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise MachineError("nft did not run to its end")
         return Done(does["code"], does["said"], "Operation not permitted" if does["code"] else "")
 
-    monkeypatch.setattr(around, "run_command", run)
+    monkeypatch.setattr(surroundings, "run_command", run)
     monkeypatch.setattr("lkhub.host.firewall.has_program", lambda name: name == "nft")
     return does
 
@@ -95,9 +95,9 @@ Answers = dict[str, tuple[Address, ...] | None]
 
 
 def test_hub_for_this_machine_alone_asks_no_server(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
-    assert look_around(paths, {}) == UNSEEN, "never up"
+    assert gather_surroundings(paths, {}) == UNSEEN, "never up"
     record(paths, "")
-    assert look_around(paths, {}) == UNSEEN
+    assert gather_surroundings(paths, {}) == UNSEEN
     assert nft["ran"] == 0
 
 
@@ -105,7 +105,7 @@ def test_names_are_resolved_and_ports_judged(paths: StatePaths, answers: Answers
     answers[NAME] = (ip_address("104.16.1.1"),)
     nft["said"] = json.dumps(DROPPING)
     record(paths, PUBLIC_HUB)
-    seen = look_around(paths, {})
+    seen = gather_surroundings(paths, {})
     assert [(lead.name, lead.elsewhere) for lead in seen.leads] == [(NAME, answers[NAME])]
     assert {str(verdict.row) for verdict in seen.verdicts} == {"7882/udp", "7881/tcp", "443/tcp", "80/tcp", "3478/udp"}
     assert {verdict.open for verdict in seen.verdicts} == {False}
@@ -139,9 +139,9 @@ def test_port_of_a_proxy_on_this_machine_is_judged_too(
     """The proxy connects over loopback, and all clients use the proxy."""
     answers[NAME] = (ip_address(leads),)
     nft["said"] = json.dumps(DROPPING)
-    monkeypatch.setattr(around, "find_holder", lambda *_: Holder(1 if holder else None, holder))
+    monkeypatch.setattr(surroundings, "find_holder", lambda *_: Holder(1 if holder else None, holder))
     record(paths, f"{PUBLIC_HUB}tls: {{mode: external{proxies}}}\n")
-    verdicts = look_around(paths, {}).verdicts
+    verdicts = gather_surroundings(paths, {}).verdicts
     assert ("443/tcp" in {str(verdict.row) for verdict in verdicts}) is asked
     assert {verdict.open for verdict in verdicts} == {False}
 
@@ -150,13 +150,13 @@ def test_unknown_facts_are_reported_as_unknown(paths: StatePaths, answers: Answe
     """A resolver that is silent, a firewall that only root may read, or that takes too long."""
     record(paths, PUBLIC_HUB)
     nft["code"] = 1
-    seen = look_around(paths, {})
+    seen = gather_surroundings(paths, {})
     assert seen.leads == ()
     assert {verdict.open for verdict in seen.verdicts} == {None}
     assert list(map(str, seen.unread)) == ["nftables: only root may read it"]
     assert seen.tells.endswith(f"firewall status --state {paths.root}")
     nft |= {"code": 0, "seconds": 60.0}
-    seen = look_around(paths, {})
+    seen = gather_surroundings(paths, {})
     assert {verdict.open for verdict in seen.verdicts} == {None}
     assert "nft did not run to its end" in str(seen.unread[0])
 
@@ -165,21 +165,21 @@ def test_firewall_is_asked_for_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     given: list[float] = []
-    monkeypatch.setattr(around, "run_command", lambda command, seconds: given.append(seconds))
-    hurry = around._Hurry(4.0)
+    monkeypatch.setattr(surroundings, "run_command", lambda command, seconds: given.append(seconds))
+    run = surroundings._UntilDeadline(4.0)
     for at in (0.0, 3.0, 4.5):
         clock[0] = at
         if at > 4.0:
             with pytest.raises(MachineError, match="did not answer within 4 s"):
-                hurry(Command(("nft",)))
+                run(Command(("nft",)))
         else:
-            hurry(Command(("nft",)))
+            run(Command(("nft",)))
     assert given == [4.0, 1.0]
 
 
 def test_record_of_a_version_before_says_nothing(paths: StatePaths, answers: Answers, nft: dict[str, Any]) -> None:
     record(paths, PUBLIC_HUB, names=[], told=[], firewall=None)
-    seen = look_around(paths, {})
+    seen = gather_surroundings(paths, {})
     assert (seen.leads, seen.told, seen.verdicts) == ((), (), ())
 
 
@@ -196,20 +196,20 @@ def say_way(instance: str, client: str = "93.184.216.5") -> str:
 @pytest.mark.parametrize(
     ("answered", "expected"),
     [
-        (None, "nobody"),
+        (None, "nothing"),
         (Answered(LEAF, say_way(INSTANCE)), "hub"),
         (Answered("cd" * 32, say_way(INSTANCE)), "proxy"),
         # A wildcard certificate on two machines, another hub, a web site, an older hub.
-        (Answered(LEAF, say_way("f" * 32)), "stranger"),
-        (Answered("cd" * 32, say_way("f" * 32)), "stranger"),
-        (Answered("cd" * 32, "<html>My cloud</html>"), "stranger"),
-        (Answered(LEAF, ""), "stranger"),
-        (Answered(LEAF, "[]"), "stranger"),
-        (Answered(LEAF, '{"instance": null}'), "stranger"),
+        (Answered(LEAF, say_way("f" * 32)), "other"),
+        (Answered("cd" * 32, say_way("f" * 32)), "other"),
+        (Answered("cd" * 32, "<html>My cloud</html>"), "other"),
+        (Answered(LEAF, ""), "other"),
+        (Answered(LEAF, "[]"), "other"),
+        (Answered(LEAF, '{"instance": null}'), "other"),
     ],
 )
 def test_hub_is_recognised_by_its_instance(answered: Answered | None, expected: str) -> None:
-    assert knock.judge_answer(answered, INSTANCE, frozenset({LEAF})) == expected
+    assert answerers.judge_answer(answered, INSTANCE, frozenset({LEAF})) == expected
 
 
 @pytest.fixture
@@ -222,21 +222,21 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         does["asked"].append(str(address))
         return does["answers"].get(str(address))  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(knock, "ask_over_tls", ask)
-    monkeypatch.setattr(knock, "_ask_own", lambda serve: does["own"])
-    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset({LEAF}))
-    monkeypatch.setattr(knock, "list_interfaces", lambda: MACHINES["vps"].interfaces)
+    monkeypatch.setattr(answerers, "ask_over_tls", ask)
+    monkeypatch.setattr(answerers, "_ask_own", lambda serve: does["own"])
+    monkeypatch.setattr(answerers, "list_leaves", lambda paths: frozenset({LEAF}))
+    monkeypatch.setattr(answerers, "list_interfaces", lambda: MACHINES["vps"].interfaces)
     return does
 
 
 @pytest.mark.parametrize("seen_as", ["198.51.100.9", "203.0.113.5"])
-def test_what_passes_connections_on_is_found(
+def test_load_balancer_that_leads_to_the_hub_is_found(
     paths: StatePaths, answers: Answers, nft: dict[str, Any], asked: dict[str, Any], seen_as: str
 ) -> None:
     answers[NAME] = (ip_address(BALANCER),)
     asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE, seen_as))}
     record(paths, PUBLIC_HUB)
-    [lead] = look_around(paths, {}).leads
+    [lead] = gather_surroundings(paths, {}).leads
     assert (lead.answers, lead.leads_here) == ({ip_address(BALANCER): "hub"}, True)
     own = [str(address) for interface in MACHINES["vps"].interfaces for address in interface.addresses]
     assert lead.seen_as == ("" if seen_as in own else seen_as)
@@ -247,13 +247,13 @@ def test_what_passes_connections_on_is_found(
     [
         ([BALANCER], INSTANCE, PUBLIC_HUB, [BALANCER]),
         ([BALANCER, "151.101.1.2"], INSTANCE, PUBLIC_HUB, [BALANCER, "151.101.1.2"]),
-        # Of the inside: split DNS, or a wrong record.
+        # A private address: split DNS, or a wrong record.
         (["10.0.0.9"], INSTANCE, PUBLIC_HUB, ["10.0.0.9"]),
         # A known CDN, this machine, a hub that does not identify itself.
         (["104.16.1.1"], INSTANCE, PUBLIC_HUB, []),
         ([OWN], INSTANCE, PUBLIC_HUB, []),
         ([BALANCER], "", PUBLIC_HUB, []),
-        # Without TLS nothing would tell it from another.
+        # Without TLS nothing tells this hub from another server.
         ([BALANCER], INSTANCE, f"{PUBLIC_HUB}tls: {{mode: off}}\n", []),
     ],
 )
@@ -270,12 +270,12 @@ def test_no_server_is_asked_in_vain(
     answers[NAME] = tuple(map(ip_address, resolved))
     asked["own"] = own
     record(paths, spec)
-    [lead] = look_around(paths, {}).leads
+    [lead] = gather_surroundings(paths, {}).leads
     assert sorted(asked["asked"]) == expected
-    assert set(lead.answers.values()) == ({"nobody"} if expected else set())
+    assert set(lead.answers.values()) == ({"nothing"} if expected else set())
 
 
-def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
+def test_hub_whose_certificates_are_not_known_is_not_taken_for_a_proxy(
     paths: StatePaths,
     answers: Answers,
     nft: dict[str, Any],
@@ -283,12 +283,12 @@ def test_hub_whose_certificates_are_not_known_passes_for_no_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As while no supervisor runs."""
-    monkeypatch.setattr(knock, "list_leaves", lambda paths: frozenset())
+    monkeypatch.setattr(answerers, "list_leaves", lambda paths: frozenset())
     answers[NAME] = (ip_address(BALANCER), ip_address("93.184.216.9"))
     asked["answers"] = {BALANCER: Answered(LEAF, say_way(INSTANCE))}
     record(paths, PUBLIC_HUB)
-    [lead] = look_around(paths, {}).leads
-    assert lead.answers == {ip_address("93.184.216.9"): "nobody"}
+    [lead] = gather_surroundings(paths, {}).leads
+    assert lead.answers == {ip_address("93.184.216.9"): "nothing"}
 
 
 @pytest.mark.parametrize(
@@ -311,11 +311,11 @@ def test_calls_go_where_the_name_leads_if_that_is_this_hub(
     leads_back: bool,
     why: str | None,
 ) -> None:
-    knocked: list[Address] = []
+    tried: list[Address] = []
 
     def serves(address: Address, port: int, name: str, leaves: Any, seconds: float) -> bool:
         assert (port, name) == (443, NAME)
-        knocked.append(address)
+        tried.append(address)
         return leads_back
 
     monkeypatch.setattr(overrides, "serves_certificate", serves)
@@ -328,4 +328,4 @@ def test_calls_go_where_the_name_leads_if_that_is_this_hub(
     assert chosen[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
     assert (NAME in chosen) is (why is not None)
     assert notes == ((f"not where {NAME} leads, but to 127.0.0.1: {why}",) if why else ())
-    assert set(knocked) <= {TOLD}, "a stranger is not knocked at"
+    assert set(tried) <= {TOLD}, "a stranger is not tried at"
