@@ -14,7 +14,8 @@ VARIABLES = TEXTS - {"text", "out"} | {"cause", "complaint", "failure", "reason"
 METHODS = {"startswith", "endswith", "find", "index", "count"}
 
 ACCEPTED = {
-    "host/firewall.py": "nft, ufw and firewall-cmd exit alike for all failures; the words choose `sudo`, no finding"
+    "host/firewall.py": "nft, ufw and firewall-cmd exit alike for all failures; the words choose `sudo`, no finding",
+    "source/typed.py": "msgspec has one exception for all faults; the words choose the name of a key, no finding",
 }
 
 

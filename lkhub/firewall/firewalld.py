@@ -81,7 +81,7 @@ def _lets_in(zone: Zone, row: FirewallRow) -> bool:
     if zone.target == "ACCEPT" or any(_covers(port, row) for port in (*zone.ports, *zone.service_ports)):
         return True
     return all(value in zone.rich_rules for option, value in _list_entries(row) if option == "rich-rule") and bool(
-        row.sources
+        row.networks
     )
 
 
@@ -95,9 +95,9 @@ def _covers(port: str, row: FirewallRow) -> bool:
 
 def _list_entries(row: FirewallRow) -> Iterator[tuple[Literal["port", "rich-rule"], str]]:
     """The entries that a zone needs to let the row in."""
-    if not row.sources:
+    if not row.networks:
         yield "port", str(row)
-    for source in row.sources:
+    for source in row.networks:
         yield "rich-rule", write_rich_rule(show_network(source), source.version, row.ports, row.protocol)
 
 

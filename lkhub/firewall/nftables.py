@@ -39,11 +39,11 @@ class Wanted:
 def match_rows(row: FirewallRow, family: str = "inet") -> Iterator[str]:
     """The row as conditions of nftables for a chain of this family, one condition for each rule."""
     ports = f"{row.protocol} dport {row.ports}"
-    if not row.sources:
+    if not row.networks:
         yield ports
         return
     for version, keyword in ((4, "ip"), (6, "ip6")):
-        networks = [source for source in row.sources if source.version == version]
+        networks = [source for source in row.networks if source.version == version]
         if networks and family in ("inet", keyword):
             yield f"{keyword} saddr {_show_set(networks)} {ports}"
 

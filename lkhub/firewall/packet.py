@@ -68,8 +68,8 @@ class Packets:
 def list_packets(row: FirewallRow, table: FirewallTable) -> Iterable[Packets]:
     """The packets of a row, for each IP version of it."""
     for version in sorted(row.versions):
-        sources = tuple(source for source in row.sources if source.version == version)
-        if sources or not row.sources:
+        sources = tuple(source for source in row.networks if source.version == version)
+        if sources or not row.networks:
             yield Packets(row.protocol, row.ports, version, sources, table.interfaces)
 
 

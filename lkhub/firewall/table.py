@@ -23,21 +23,26 @@ _USUAL_PREFIX = {4: 24, 6: 64}
 
 @dataclass(frozen=True)
 class FirewallRow:
-    """Ports to open. `sources` are the networks to open them to, empty for everyone; `versions` are the IP versions
-    that something listens on. `key` is the spec's key for it, dotted."""
+    """Ports to open. `sources` are the networks to open them to, as `192.168.1.0/24`, empty for everyone; `versions`
+    are the IP versions that something listens on. `key` is the spec's key for it, dotted."""
 
     protocol: Protocol
     ports: PortRange
     purpose: str
     process: str
     key: str
-    sources: tuple[Network, ...]
+    sources: tuple[str, ...]
     versions: frozenset[int]
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The sources."""
+        return tuple(map(ip_network, self.sources))
 
     @property
     def source(self) -> str:
         """The sources, in words."""
-        return ", ".join(map(show_network, self.sources)) or "anyone"
+        return ", ".join(map(show_network, self.networks)) or "anyone"
 
     def __str__(self) -> str:
         return f"{self.ports}/{self.protocol}"
@@ -106,6 +111,7 @@ class Verdict:
 def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> FirewallTable:
     """The table of a plan. `interfaces` are this machine's: they determine the networks of `reach: lan`."""
     everybody = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
+    proxies = _list_proxies(plan) if _is_proxied(plan) else everybody
     rows: dict[tuple[Protocol, PortRange, Path], FirewallRow] = {}
     for listener in plan.listeners if plan.reach != "local" else ():
         if listener.client_facing:
@@ -117,7 +123,7 @@ def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> Firewall
                 purpose=listener.purpose,
                 process=listener.process,
                 key=dotted(listener.key),
-                sources=_list_proxies(plan) if listener.key == ("tls", "listen") and _is_proxied(plan) else everybody,
+                sources=tuple(map(str, proxies if listener.key == ("tls", "listen") else everybody)),
                 versions=known | _list_versions(listener, plan),
             )
     return FirewallTable(

@@ -151,7 +151,7 @@ def unplan_ufw(ufw: Ufw, tag: str) -> tuple[Step, ...]:
 def list_ufw_commands(table: FirewallTable) -> Iterator[Command]:
     """One `ufw allow` for each row and source."""
     for row in table.rows:
-        for source in [*map(show_network, row.sources)] or ["any"]:
+        for source in [*map(show_network, row.networks)] or ["any"]:
             yield _allow(row, source, table.tag).do
 
 

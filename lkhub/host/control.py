@@ -17,7 +17,7 @@ from lkhub import __version__
 from lkhub.errors import HubError, MachineError, UnwellError
 from lkhub.host import files
 from lkhub.host.lock import find_holder, is_held
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import MissingKeyError, pack, unpack
 from lkhub.wire.exchange import JSON, JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Progress, Request, describe_too_long
 from lkhub.wire.failure import FailureAnswer
@@ -255,7 +255,7 @@ def _read_answer(kind: type[Answer], line: bytes) -> Answer | Progress:
     read."""
     version = "of an earlier version"
     try:
-        answer = parse_json(line)
+        answer = parse_finite_json(line)
         version = answer.get("lkhub", version)
         if "error" in answer:
             raise unpack(FailureAnswer, answer).error.as_error()

@@ -9,7 +9,7 @@ import anyio
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host.environ import tool_environ
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import ShapeError, unpack
 from lkhub.wire.engine import ConfigAnswer, ConfigMessage
 
@@ -80,7 +80,7 @@ def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:
         done = subprocess.run(
             argv, env=tool_environ(), input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS
         )
-        answer = parse_json(done.stdout)
+        answer = parse_finite_json(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
     if "error" in answer:

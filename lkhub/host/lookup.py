@@ -9,7 +9,7 @@ from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import unpack
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
@@ -39,7 +39,7 @@ def _ask_stun(engine: str, server: str) -> LookedUp:
     argv = [engine, "stun", "--server", server]
     try:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
-        answer = parse_json(done.stdout)
+        answer = parse_finite_json(done.stdout)
         if "error" in answer:
             return LookedUp(stun_failure=unpack(FailureAnswer, answer).error.message)
         return LookedUp(stun=ip_address(unpack(StunAnswer, answer).address))

@@ -41,16 +41,22 @@ class Health:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of a process's environment, and where its value is kept. The value is read at each start and is in no
-    plan and no record. The path of a file is absolute."""
+    """A variable of a process's environment, and where its value is kept: in the file at the absolute path `file`, or
+    else in the variable `env` of the supervisor's environment. The value is read at each start and is in no plan and no
+    record."""
 
     name: str
-    source: FromFile | FromEnv
+    file: str = ""
+    env: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.file) == bool(self.env):
+            raise ValueError(f"{self.name} has its value in one place: a file, or the environment")
 
     @property
-    def path(self) -> str:
-        """The file that has the value; "" if the value is in the environment."""
-        return self.source.path if isinstance(self.source, FromFile) else ""
+    def source(self) -> FromFile | FromEnv:
+        """Where the value is kept."""
+        return FromFile(self.file) if self.file else FromEnv(self.env)
 
 
 @dataclass(frozen=True)

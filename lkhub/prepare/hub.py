@@ -177,7 +177,7 @@ def fingerprint(process: ProcessPlan, files: Mapping[str, str], environ: Mapping
     Raises MachineError where a variable of its environment can't be resolved; `environ` has the variables that these
     refer to."""
     # A file of the hub's own is written later.
-    own = {variable.name: files[path] for variable in process.variables if (path := variable.path) in files}
+    own = {variable.name: files[path] for variable in process.variables if (path := variable.file) in files}
     values = own | resolve_variables((each for each in process.variables if each.name not in own), environ)
     surroundings = (process.folder, process.user, *(f"{name}={value}" for name, value in values.items()))
     program = [*process.argv, engine_build(process.argv[0]), __version__, *surroundings]

@@ -93,6 +93,6 @@ def list_referenced(spec: Spec, environ: Mapping[str, str]) -> dict[str, str]:
 def place_secrets(plan: Plan, secrets: Secrets) -> dict[str, str]:
     """The files of secrets that the plan's processes read, or have variables of their environment in: path → text."""
     read = {file for process in plan.processes for file in process.files}
-    read |= {variable.path for process in plan.processes for variable in process.variables}
+    read |= {variable.file for process in plan.processes for variable in process.variables}
     placed = {plan.paths.secret(path): secret.reveal() + "\n" for path, secret in secrets.items()}
     return {file: text for file, text in placed.items() if file in read}

@@ -1,6 +1,7 @@
 """JSON that another program may have written or damaged."""
 
 import json
+import math
 from typing import Any
 
 
@@ -11,3 +12,19 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
+
+
+def parse_finite_json(text: str | bytes) -> Any:
+    """As `parse_json`, for records and messages of lkhub: also raises ValueError for NaN, and for a number that is too
+    large for a float. Neither of them is a time or a length."""
+    try:
+        return json.loads(text, parse_float=_parse_float, parse_constant=_parse_float)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lkhub.errors import MachineError
 from lkhub.host.files import FILE_MODE, NotTextError, read_text, write_private
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import pack, unpack
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ def dump_record(record: object) -> str:
 
 def parse_record(kind: type[T], text: str) -> T:
     """The inverse of `dump_record`. Raises ValueError if the text is not such a record."""
-    return unpack(kind, parse_json(text))
+    return unpack(kind, parse_finite_json(text))
 
 
 def read_record(kind: type[T], path: str) -> T | None:

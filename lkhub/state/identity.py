@@ -11,18 +11,17 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
-
-from pydantic import TypeAdapter
 
 from lkhub.errors import MachineError
 from lkhub.host import files
 from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, Fingerprint, ProcessPlan
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
+from lkhub.source.typed import ShapeError, pack, unpack
 from lkhub.spec.duration import DEFAULT_DRAIN
 
 Value = TypeVar("Value")
@@ -69,7 +68,7 @@ class Identity:
         return replace(self, plan=replace(self.plan, **told), unknown=())
 
     def dump(self) -> str:
-        process = {"process": asdict(self.process), "since": self.since, "taken": self.taken}
+        process = {"process": pack(self.process), "since": self.since, "taken": self.taken}
         return json.dumps(_describe(self.root, self.plan, self.fingerprint) | process, indent=2) + "\n"
 
     @staticmethod
@@ -78,12 +77,12 @@ class Identity:
         record = _read_object(text)
         plan, unknown = _read_plan(record)
         return Identity(
-            _PROCESS.validate_python(record.get("process")),
+            unpack(ProcessId, record.get("process")),
             _read_root(record),
             plan,
-            _read_or(_FINGERPRINT, record.get("fingerprint"), UNKNOWN),
-            _read_or(_SINCE, record.get("since"), 0.0),
-            _read_or(_TAKEN, record.get("taken"), ()),
+            _read_or(Fingerprint, record.get("fingerprint"), UNKNOWN),
+            _read_or(float, record.get("since"), 0.0),
+            _read_or(tuple[str, ...], record.get("taken"), ()),
             unknown,
         )
 
@@ -105,21 +104,15 @@ class Mark:
         """Raises ValueError if the text is not a mark of lkhub."""
         mark = _read_object(text)
         plan, unknown = _read_plan(mark)
-        return Mark(_read_root(mark), plan, _read_or(_FINGERPRINT, mark.get("fingerprint"), UNKNOWN), unknown)
-
-
-_PROCESS = TypeAdapter(ProcessId)
-_FINGERPRINT = TypeAdapter(Fingerprint)
-_SINCE = TypeAdapter(float)
-_TAKEN = TypeAdapter(tuple[str, ...])
+        return Mark(_read_root(mark), plan, _read_or(Fingerprint, mark.get("fingerprint"), UNKNOWN), unknown)
 
 
 def _describe(root: str, plan: ProcessPlan, fingerprint: Fingerprint) -> dict[str, Any]:
-    return {"version": VERSION, "root": root, "plan": asdict(plan), "fingerprint": asdict(fingerprint)}
+    return {"version": VERSION, "root": root, "plan": pack(plan), "fingerprint": pack(fingerprint)}
 
 
 def _read_object(text: str) -> dict[str, Any]:
-    document = parse_json(text)
+    document = parse_finite_json(text)
     if not isinstance(document, dict):
         raise ValueError("not an object")
     return document
@@ -139,9 +132,9 @@ def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...
         raise ValueError("no plan")
     values: dict[str, Any] = {}
     unknown: list[str] = []
-    for name, adapter in _plan_fields().items():
+    for name, kind in _list_fields().items():
         try:
-            values[name] = adapter.validate_python(told[name])
+            values[name] = unpack(kind, told[name])
         except (LookupError, ValueError):
             unknown.append(name)
     if missing := [name for name in _KNOWN_AT_LEAST if name in unknown]:
@@ -151,17 +144,16 @@ def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...
 
 
 @cache
-def _plan_fields() -> dict[str, TypeAdapter[Any]]:
-    """The adapters are cached: making them costs more than reading a hundred records, and records are read every two
-    seconds."""
+def _list_fields() -> dict[str, Any]:
+    """The types of a plan's fields, by name."""
     hints = get_type_hints(ProcessPlan)
-    return {field.name: TypeAdapter(hints[field.name]) for field in fields(ProcessPlan)}
+    return {field.name: hints[field.name] for field in fields(ProcessPlan)}
 
 
-def _read_or(adapter: TypeAdapter[Value], value: object, default: Value) -> Value:
+def _read_or(kind: type[Value], value: object, default: Value) -> Value:
     try:
-        return adapter.validate_python(value)
-    except ValueError:
+        return unpack(kind, value)
+    except ShapeError:
         return default
 
 

@@ -1,12 +1,10 @@
 """The record of which paths clients on other machines have used."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from lkhub.plan.model import Sighting, Sightings
 from lkhub.plan.paths import StatePaths
-from lkhub.source.typed import UNKNOWN
 from lkhub.state.document import find_record, write_record
 
 
@@ -19,7 +17,6 @@ class PathUse:
     since: float
     seen: Sighting | None = None
     unproven: Sighting | None = None
-    more: Mapping[str, Any] = field(default_factory=dict, metadata=UNKNOWN)
 
     @property
     def best(self) -> Sighting | None:
@@ -33,8 +30,7 @@ PathUses = Mapping[str, PathUse]
 
 @dataclass(frozen=True)
 class _Record:
-    paths: Mapping[str, PathUse]
-    more: Mapping[str, Any] = field(default_factory=dict, metadata=UNKNOWN)
+    paths: PathUses
 
 
 def read_uses(paths: StatePaths) -> PathUses:
@@ -45,8 +41,7 @@ def read_uses(paths: StatePaths) -> PathUses:
 
 def write_uses(paths: StatePaths, uses: PathUses) -> None:
     """Raises MachineError if the record can't be written."""
-    record = find_record(_Record, paths.outside)
-    write_record(_Record(uses, record.more if record else {}), paths.outside)
+    write_record(_Record(uses), paths.outside)
 
 
 def read_sightings(paths: StatePaths) -> Sightings:

@@ -6,7 +6,7 @@ from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, sign
 from lkhub.plan.process import Health
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import unpack
 from lkhub.supervise.ready import read_own
 from lkhub.wire.engine import MediaStatus, ResumeAnswer
@@ -39,10 +39,10 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
     second (measured). Raises MachineError if the process can't be asked.
     """
     try:
-        relay = parse_json(config)
+        relay = parse_finite_json(config)
         async with local_client(seconds, socket=socket) as client:
             answer = await client.post("http://control/resume", json=relay)
-        participants = unpack(ResumeAnswer, answer.raise_for_status().json()).participants
+        participants = unpack(ResumeAnswer, parse_finite_json(answer.raise_for_status().content)).participants
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise MachineError(str(error)) from error
     return participants

@@ -8,7 +8,7 @@ meaning; a change that can't be made so raises VERSION, here and in engine/inter
 import json
 from typing import Any, TypeVar
 
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import pack, unpack
 
 T = TypeVar("T")
@@ -30,4 +30,4 @@ def pack_message(message: object) -> dict[str, Any]:
 
 def parse_message(kind: type[T], text: str | bytes) -> T:
     """The inverse of `dump_message`. Raises ValueError: MissingKeyError where the other end lacks a key."""
-    return unpack(kind, parse_json(text))
+    return unpack(kind, parse_finite_json(text))

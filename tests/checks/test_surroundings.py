@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 
 import pytest
 
@@ -308,7 +308,7 @@ def test_port_whose_client_was_sent_to_first_is_unknown_still() -> None:
 
 
 def test_finding_says_for_which_clients_a_port_is_closed() -> None:
-    row = replace(verdict("udp", 7882, "media.udp", False).row, sources=(ip_network("192.168.1.0/24"),))
+    row = replace(verdict("udp", 7882, "media.udp", False).row, sources=("192.168.1.0/24",))
     [finding] = find(Surroundings("lan", (), told("192.168.1.5"), (Verdict(row, False, "ufw's default"),)))
     assert "192.168.1.0/24" in finding.cause
     assert "ufw's default" in finding.detail

@@ -16,7 +16,7 @@ PROLOGUE: list[Row] = [[ct_state("established", "related"), ACCEPT], [ct_state("
 
 def make_row(ports: int | tuple[int, int] = 7882, *sources: Network, versions: tuple[int, ...] = (4,)) -> FirewallRow:
     span = PortRange(*ports) if isinstance(ports, tuple) else PortRange(ports, ports)
-    return FirewallRow("udp", span, "media", "media", "media.udp", sources, frozenset(versions))
+    return FirewallRow("udp", span, "media", "media", "media.udp", tuple(map(str, sources)), frozenset(versions))
 
 
 def make_table(*rows: FirewallRow) -> FirewallTable:

@@ -39,7 +39,7 @@ def test_a_hub_on_the_lan_is_open_to_the_networks_that_it_is_in() -> None:
         ("3478/udp", "192.168.1.0/24"),
     ]
     several = make_table("reach: lan", "zoo")
-    assert set(several.rows[0].sources) >= {ip_network("192.168.1.0/24"), ip_network("10.0.0.0/8")}
+    assert set(several.rows[0].networks) >= {ip_network("192.168.1.0/24"), ip_network("10.0.0.0/8")}
 
 
 def test_where_the_network_is_not_known_it_is_a_private_one_or_the_usual_size() -> None:

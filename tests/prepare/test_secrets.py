@@ -18,7 +18,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Variable
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.secrets import resolve_keys, resolve_secrets
-from lkhub.secret import FromFile, Secret
+from lkhub.secret import Secret
 from lkhub.source.located import Path as SpecPath
 from lkhub.spec import load
 from lkhub.spec.load import LoadedSpec, load_spec
@@ -207,7 +207,7 @@ def test_new_secret_may_be_a_variable_of_a_process_whatever_its_form(
     def plan_with_consumer(loaded: LoadedSpec, network: NetworkFacts, installation: Installation) -> Plan | None:
         plan = build_plan(loaded, network, installation)
         assert plan
-        variable = Variable("CLIENT_SECRET", FromFile(installation.paths.secret(CLIENT_SECRET)))
+        variable = Variable("CLIENT_SECRET", file=installation.paths.secret(CLIENT_SECRET))
         [*others, last] = plan.processes
         return replace(plan, processes=(*others, replace(last, variables=(variable,))))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import parse_finite_json, parse_json
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,14 @@ def test_what_is_no_json_is_a_value_error(text: str | bytes) -> None:
         parse_json(text)
 
 
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", "{", "[" * 100_000])
+def test_record_has_only_numbers_that_are_finite(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_finite_json(text)
+
+
 def test_json_is_read() -> None:
+    assert parse_finite_json('{"a": [1.5, 1e3]}') == {"a": [1.5, 1000.0]}
     assert parse_json('{"a": [1, null]}') == {"a": [1, None]}
 
 

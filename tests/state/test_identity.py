@@ -11,7 +11,6 @@ import pytest
 from lkhub.host.processes import ProcessId, identify
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, HeldSocket, ProcessPlan, Variable
-from lkhub.secret import FromEnv, FromFile
 from lkhub.state.identity import Identity, Mark, list_records, read_record, remove_record, write_record
 from tests.supervise.conftest import PRINT, plan_actor
 
@@ -61,7 +60,7 @@ def written(paths: StatePaths) -> dict[str, Any]:
     plan = replace(
         plan_actor(paths, "media"),
         listens=(HeldSocket("127.0.0.1", 7880),),
-        variables=(Variable("TOKEN", FromEnv("OPERATORS_TOKEN")), Variable("KEY", FromFile("/key"))),
+        variables=(Variable("TOKEN", env="OPERATORS_TOKEN"), Variable("KEY", file="/key")),
     )
     record: dict[str, Any] = json.loads(Identity(NEW, paths.root, plan, PRINT, 1.5, ("cert:1",)).dump())
     return record
@@ -71,8 +70,8 @@ def test_record_has_a_version_and_says_where_secrets_are_and_not_what(paths: Sta
     record = written(paths)
     assert record["version"] == 1
     assert record["plan"]["variables"] == [
-        {"name": "TOKEN", "source": {"name": "OPERATORS_TOKEN"}},
-        {"name": "KEY", "source": {"path": "/key"}},
+        {"name": "TOKEN", "file": "", "env": "OPERATORS_TOKEN"},
+        {"name": "KEY", "file": "/key", "env": ""},
     ]
 
 
@@ -92,7 +91,12 @@ def test_record_of_a_newer_version_is_understood(paths: StatePaths) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("restart", "at-noon"), ("engine", "recorder"), ("drain", "as long as it takes"), ("variables", [{"vault": "x"}])],
+    [
+        ("restart", "at-noon"),
+        ("engine", "recorder"),
+        ("drain", "as long as it takes"),
+        ("variables", [{"name": "KEY", "vault": "x"}]),
+    ],
 )
 def test_value_that_this_version_does_not_know_is_as_if_it_were_missing(
     paths: StatePaths, key: str, value: object

@@ -86,14 +86,6 @@ def test_record_is_private(paths: StatePaths) -> None:
     assert os.stat(paths.asker).st_mode & 0o777 == 0o600
 
 
-def test_what_a_newer_version_noted_of_a_path_is_not_lost(paths: StatePaths) -> None:
-    newer = {"paths": {"udp": {"told": "7882", "since": 1.0, "seen": None, "by": "ip"}}, "also": [1], "version": 2}
-    Path(paths.outside).write_text(json.dumps(newer))
-    write_uses(paths, {**read_uses(paths), "tcp": PathUse("7881", 2.0)})
-    written = json.loads(Path(paths.outside).read_text())
-    assert (written["also"], written["paths"]["udp"]["by"]) == ([1], "ip")
-
-
 def test_best_use_of_a_path_is_one_that_proves_the_way_in(paths: StatePaths) -> None:
     write_uses(paths, USES)
     assert read_sightings(paths) == {"udp": SEEN, "tcp": Sighting(3.5, "2001:db8::7", False)}

@@ -61,7 +61,7 @@ async def test_record_with_something_else_in_a_place_is_none_or_means_the_same_t
         Path(paths.applied).write_text(json.dumps({**whole, key: wrong}))
         record = load_applied(paths)
         if record is not None:
-            assert type(pack(record)[key]) in (type(whole[key]), type(wrong), float), key
+            assert type(json.loads(json.dumps(pack(record)))[key]) in (type(whole[key]), type(wrong), float), key
             assert find_table(record) is None or key != "firewall"
         if key == "urls":
             assert record is None

@@ -19,7 +19,6 @@ from lkhub.errors import MachineError
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Health, HeldSocket, ProcessPlan, Variable
 from lkhub.prepare.hub import PreparedHub, fingerprint
-from lkhub.secret import FromEnv, FromFile
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.wire.control import Outcome
@@ -78,8 +77,8 @@ def plan_site(folder: Path, **roles: Any) -> ProcessPlan:
         argv=(SYSTEM_PYTHON if CAN_CHANGE_USER else sys.executable, "-ISs", "-c", SERVER, str(port)),
         health=Health(url=f"http://127.0.0.1:{port}/"),
         variables=(
-            Variable("TOKEN", FromEnv("OPERATORS_TOKEN")),
-            Variable("KEY", FromFile(str(folder.parent / "key"))),
+            Variable("TOKEN", env="OPERATORS_TOKEN"),
+            Variable("KEY", file=str(folder.parent / "key")),
         ),
         folder=str(folder),
         **(user | {"stop_order": 2, "drain": 20} | roles),

@@ -71,7 +71,7 @@ def pack_status(
             {
                 "port": str(verdict.row.ports),
                 "protocol": verdict.row.protocol,
-                "from": [show_network(source) for source in verdict.row.sources] or ["anyone"],
+                "from": [show_network(source) for source in verdict.row.networks] or ["anyone"],
                 "purpose": verdict.row.purpose,
                 "process": verdict.row.process,
                 "key": verdict.row.key,

@@ -82,7 +82,7 @@ def render_hetzner(table: FirewallTable) -> tuple[RenderedFile, ...]:
 
 def _split(row: FirewallRow) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """IPv4 and IPv6 sources of the versions that the row has."""
-    sources = row.sources or ()
+    sources = row.networks or ()
     four = tuple(str(source) for source in sources if source.version == 4)
     six = tuple(str(source) for source in sources if source.version == 6)
     if not sources:

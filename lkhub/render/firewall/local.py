@@ -43,9 +43,9 @@ def render_firewalld(table: FirewallTable) -> tuple[RenderedFile, ...]:
     """A service for each set of sources, and the commands that let it into the default zone."""
     files = []
     lines = [f"# Lets the LiveKit hub {table.hub} into the default zone of firewalld."]
-    for number, sources in enumerate(dict.fromkeys(row.sources for row in table.rows), 1):
+    for number, sources in enumerate(dict.fromkeys(row.networks for row in table.rows), 1):
         name = f"lkhub-{table.hub}" if number == 1 else f"lkhub-{table.hub}-{number}"
-        rows = [row for row in table.rows if row.sources == sources]
+        rows = [row for row in table.rows if row.networks == sources]
         files.append(RenderedFile(f"{name}.xml", _write_service(f"LiveKit hub {table.hub}", rows)))
         lines.append(f'firewall-cmd --permanent --new-service-from-file="$(dirname "$0")/{name}.xml"')
         if not sources:
