@@ -216,7 +216,7 @@ async def _handle(asked: _Asked, handlers: Handlers, tell: Tell) -> _Answer:
 
 def _fail_by_bug(error: Exception) -> _Answer:
     """A bug in answering one request must not end the supervisor and with it every call."""
-    return _fail(Failure(f"this is a bug in lkhub: {type(error).__name__} while answering", exit_code=EXIT_BUG))
+    return _fail(Failure(f"this is a bug in lkhub: {describe_error(error)} while answering", exit_code=EXIT_BUG))
 
 
 def _fail(failure: Failure) -> _Answer:

@@ -171,7 +171,7 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
     async def status(request: StatusRequest, _: Tell) -> HubReport:
         # A process that hangs must not keep `status` from saying so.
         with anyio.move_on_after(supervisor.shared.timings.status):
-            await watchers.look_outside(request.max_age)
+            await watchers.look_for_status(request.max_age)
         return report_hub(supervisor, watchers)
 
     async def apply(request: ApplyRequest, tell: Tell) -> Outcome:

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import signal
 import threading
@@ -28,6 +29,7 @@ from lkhub.supervise.adopt import adopt
 from lkhub.supervise.left import find_running
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
+from lkhub.supervise.watch.reports import Reports
 from lkhub.wire.control import ApplyRequest, Outcome, RestartRequest, StatusRequest, StopRequest
 from lkhub.wire.exchange import Answer, Request
 from tests.findings.make import fault as make_fault
@@ -395,6 +397,21 @@ async def test_status_is_answered_while_a_process_hangs(make_hub: MakeHub, paths
         os.kill(process.pid, signal.SIGCONT)
         assert time.monotonic() - before < SILENCE_SECONDS, "nobody has to look whether the supervisor is there"
         assert [process.name for process in answer.processes] == ["media", "relay", "serve"]
+
+
+async def test_status_is_answered_when_the_processes_can_not_be_asked(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails then: without an answer, `status`, `up` and `restart` would fail too."""
+
+    async def refresh(*_: object) -> None:
+        raise ExceptionGroup("", [RuntimeError("a bug"), OSError(errno.EMFILE, "Too many open files")])
+
+    async with running(hub := make_hub()):
+        monkeypatch.setattr(Reports, "refresh", refresh)
+        answer = await request(hub.plan.paths, StatusRequest())
+        assert "Too many open files" in answer.troubles["see who came from outside"].detail
+        assert [process.state for process in answer.processes] == ["running"] * 3
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,21 @@ class Guard:
         backoff = Backoff(self._timings.guard_first, self._timings.guard_ceiling)
         while True:
             delay = seconds
-            try:
-                await look()
-            except Exception as error:
-                self._note(what, describe_error(error))
-                delay = max(seconds, backoff.next_delay(0.0))
-            else:
-                self._clear(what)
+            if await self.look(what, look):
                 backoff.failures = 0.0
+            else:
+                delay = max(seconds, backoff.next_delay(0.0))
             await anyio.sleep(delay)
+
+    async def look(self, what: str, look: Callable[[], Awaitable[object]]) -> bool:
+        """Call `look` once. Returns whether it succeeded: a failure is said and shown, never raised."""
+        try:
+            await look()
+        except Exception as error:
+            self._note(what, describe_error(error))
+            return False
+        self._clear(what)
+        return True
 
     @property
     def troubles(self) -> Mapping[str, Trouble]:

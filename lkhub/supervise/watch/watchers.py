@@ -20,6 +20,8 @@ from lkhub.supervise.watch.reports import Reports
 from lkhub.supervise.watch.router import Renewal
 from lkhub.supervise.watch.state_directory import StateDirectory
 
+_SEE_OUTSIDE = "see who came from outside"
+
 
 @dataclass(frozen=True)
 class Watcher:
@@ -59,7 +61,7 @@ class Watchers:
             Watcher("see whether processes answer", self.hanging.look, timings.hanging),
             Watcher("rotate logs", self.rotate_logs, timings.tick),
             Watcher("make the change that waits", self._supervisor.apply_pending, timings.tick),
-            Watcher("see who came from outside", self.look_outside, timings.outside),
+            Watcher(_SEE_OUTSIDE, self.look_outside, timings.outside),
             Watcher("see this machine's addresses", self.addresses.look, timings.addresses),
             Watcher("see whether the certificate was replaced", self.certificates.look, timings.certificates),
             Watcher("renew the router's port mappings", self.router.keep, timings.router),
@@ -74,6 +76,10 @@ class Watchers:
         """Refresh the statuses of the engine's processes, and the record of which paths clients have used."""
         await self.reports.refresh(max_age)
         self.outside.note(self.reports.list_statuses())
+
+    async def look_for_status(self, max_age: float) -> None:
+        """`look_outside` for a command. A failure is in the answer to the command, among the watchers that fail."""
+        await self.guard.look(_SEE_OUTSIDE, lambda: self.look_outside(max_age))
 
     async def rotate_logs(self) -> None:
         """Rotate the large logs."""
