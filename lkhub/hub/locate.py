@@ -40,7 +40,8 @@ def find_paths(given: Path | None) -> StatePaths:
 def find_hub(spec: Path | None, state: Path | None) -> StatePaths:
     """The hub's state directory. InputError where a spec is given and the hub runs by another spec."""
     paths = find_paths(state)
-    applied = load_applied(paths)
+    # Without a spec, a record that can't be read must not keep a hub from being stopped.
+    applied = load_applied(paths) if spec else None
     if spec is None or applied is None or applied.spec == str(spec.absolute()):
         return paths
     running = applied.spec or "no spec"

@@ -1,8 +1,10 @@
 """Finds the running processes of a hub by their records and marks, with or without a supervisor."""
 
+import contextlib
 import os
 from dataclasses import dataclass, fields, replace
 
+from lkhub.errors import MachineError
 from lkhub.host import processes
 from lkhub.host.processes import MARK, ProcessId, Running
 from lkhub.plan.paths import StatePaths
@@ -104,7 +106,9 @@ def _read_words(paths: StatePaths, argv: tuple[str, ...]) -> Mark | None:
 def _find_drain(paths: StatePaths, mark: Mark) -> int | None:
     """The drain limit in force. Its mark may have an earlier limit, since a new limit does not restart the process. The
     spec's limit applies to the process that knows the participants."""
-    applied = load_applied(paths)
+    applied = None
+    with contextlib.suppress(MachineError):  # a record that can't be read must not keep a process from being found
+        applied = load_applied(paths)
     drain = applied.drain if applied else None
     is_the_specs = mark.plan.knows_participants or "knows_participants" in mark.unknown
     return drain if is_the_specs and drain is not None and drain >= 0 else mark.plan.drain

@@ -204,6 +204,20 @@ async def test_one_of_another_version_without_a_record_is_taken_over_and_a_chang
         assert (applied.pending, pids(second)) == (True, before), "people are in a call"
 
 
+async def test_process_is_found_though_the_applied_record_can_not_be_read(
+    paths: StatePaths, said: list[str], make_hub: MakeHub
+) -> None:
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+    os.unlink(paths.record("media"))
+    os.unlink(paths.applied)
+    os.mkdir(paths.applied)
+    async with supervising(paths, said) as second:
+        await adopt(second)
+        assert pids(second) == before
+
+
 @pytest.mark.parametrize("words", [("tail", "-f"), ("tail", "-f", "--config"), ("less", "--config")], ids=" ".join)
 @pytest.mark.parametrize("config", ["livekit.yaml", "relay.json", "serve.json", "caddy.json"])
 async def test_stranger_with_a_file_of_the_hubs_on_its_command_line_is_left_alone(
