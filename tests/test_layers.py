@@ -73,7 +73,9 @@ PACKAGES = {
         (*PLAN, "firewall", "host"),
         "a record is data, and read and written in one place; of the machine it needs files",
         pure=False,
-        allowed=frozenset({("lkhub.state.verified", "lkhub.checks.paths")}),
+        allowed=frozenset(
+            {("lkhub.state.verified", "lkhub.checks.paths"), ("lkhub.state.router", "lkhub.wire.portmap")}
+        ),
     ),
     "host": Package(
         (*PLAN, "firewall", "state", "wire", ""),

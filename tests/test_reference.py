@@ -149,7 +149,7 @@ def test_firewall_json_has_these_keys() -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub firewall status --json")
     table = firewall_table(make_plan("lan"))
     mapping = Mapping("udp", 7882, "", 1.0, 2.0)
-    router = RouterRecord("192.168.1.1", "192.168.1.5", "upnp", "1.2.3.4", "", (mapping,))
+    router = RouterRecord("192.168.1.1", "192.168.1.5", "upnp", "", (mapping,), "1.2.3.4")
     assert shape(shown) == shape(pack_status(table, ("nftables",), (Verdict(table.rows[0], False, ""),), router))
 
 

@@ -65,7 +65,7 @@ def find_local(gateway: str) -> str | None:
 async def map_ports(
     ports: Iterable[Wanted], old: RouterRecord | None = None, clock: Callable[[], float] = time.time
 ) -> RouterRecord:
-    """Ask for exactly these mappings, each to the same port outside.
+    """Ask for exactly these mappings, each from the external port with the same number.
 
     Mappings in `old` that are no longer wanted are given back. Raises MachineError where the router refuses; then none
     of the new mappings is left.
@@ -102,7 +102,7 @@ async def _record(request: Request, old: RouterRecord | None, clock: Callable[[]
         if row.reason == "granted"
     )
     assert answer.means
-    return RouterRecord(answer.gateway, answer.local, answer.means, answer.outside, answer.nonce, mappings)
+    return RouterRecord(answer.gateway, answer.local, answer.means, answer.nonce, mappings, answer.external_address)
 
 
 async def _ask(request: Request) -> Answer:

@@ -6,15 +6,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Literal
 
 from lkhub.errors import MachineError
 from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
 from lkhub.state.document import parse_record, write_record
-
-Means = Literal["pcp", "nat-pmp", "upnp"]
+from lkhub.wire.portmap import Means
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,19 @@ class Mapping:
 
 @dataclass(frozen=True)
 class RouterRecord:
-    """What the router at `gateway` maps to `local`. `outside` is the router's own address. `nonce` proves to a router
-    that speaks PCP that the mappings belong to this hub."""
+    """What the router at `gateway` maps to `local`. `nonce` proves to a router that speaks PCP that the mappings belong
+    to this hub. `external_address` is the router's own, None in a record of a version that did not write it."""
 
     gateway: str
     local: str
     means: Means
-    outside: str
     nonce: str
     mappings: tuple[Mapping, ...]
+    external_address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.external_address is not None:
+            IPv4Address(self.external_address)  # raises ValueError: the record is damaged
 
     @property
     def renew_at(self) -> float | None:
@@ -62,9 +64,10 @@ class RouterRecord:
         return min((each.until for each in self.mappings if each.until is not None), default=None)
 
     @property
-    def is_behind_another(self) -> bool:
-        """Whether the router's own address is no address of the internet, so that clients there can't reach it."""
-        return not IPv4Address(self.outside).is_global
+    def is_behind_another(self) -> bool | None:
+        """Whether the router's own address is no address of the internet, so that clients there can't reach it. None:
+        its address is not known."""
+        return None if self.external_address is None else not IPv4Address(self.external_address).is_global
 
 
 def read_router(paths: StatePaths) -> RouterRecord | None:

@@ -1,6 +1,6 @@
-"""What `lkhub-engine portmap` is asked about the home router, and what it answers.
+"""Requests to `lkhub-engine portmap`, which asks the home router for port mappings, and its answers.
 
-tests/golden/wire/portmap.json has examples, which the engine's own tests read too.
+tests/golden/wire/portmap.json has examples. The engine's own tests read them too.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from lkhub.wire.message import parse_message
 
 Protocol = Literal["udp", "tcp"]
 Means = Literal["pcp", "nat-pmp", "upnp"]
+"""The protocols in which routers take requests for port mappings."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port to be mapped to the same port outside, marked `name` where the router shows names."""
+    """A port to be mapped to the external port with the same number. A UPnP router shows `name` for it."""
 
     protocol: Protocol
     port: int
@@ -25,15 +26,15 @@ class Port:
 
 @dataclass(frozen=True)
 class RecordedPort(Port):
-    """A port that was granted before. Not `own`: somebody else had set it up, and it is never given back."""
+    """A port that was granted before. Not `own`: another program had set the mapping up, and it is never given back."""
 
     own: bool
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was granted before: by which router, to which address of this machine, in which language. `nonce` is 12
-    bytes in hex with PCP, else ""."""
+    """What was granted before: by which router, to which address of this machine, and in which protocol. `nonce` is 12
+    bytes in hex with PCP, otherwise ""."""
 
     gateway: str
     local: str
@@ -44,8 +45,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Request:
-    """`map`: exactly these ports, in place of those of the record. `renew`: those of the record for another lease, of
-    its router alone. `unmap`: none of the record's. `seconds` is the lease."""
+    """`map` asks for exactly these ports, and gives back the record's other ports. `renew` asks the record's router for
+    the record's ports again. `unmap` gives the record's ports back. `seconds` is the lease."""
 
     action: Literal["map", "renew", "unmap"]
     seconds: int
@@ -55,22 +56,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a port. `reason` is one of engine/internal/portmap/message.go; `seconds` is the lease, None for
-    ever."""
+    """The outcome for one port. `reason` is one of engine/internal/portmap/message.go. `seconds` is the lease; None: it
+    does not end."""
 
     protocol: Protocol
     port: int
     name: str
     reason: str
     text: str
-    outside_port: int
+    external_port: int
     seconds: int | None
     own: bool
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A language that the router did not answer in."""
+    """A protocol in which the router did not answer."""
 
     means: Means
     reason: str
@@ -79,22 +80,22 @@ class Tried:
 
 @dataclass(frozen=True)
 class Answer:
-    """`outside` is the router's own address, and `means` is "" where it answered in no language. `error` is why nothing
-    new is mapped, or what was to be given back still is; its codes are those of whole requests in
+    """`external_address` is the router's own address. `means` is "" if the router answered in no protocol. `error` says
+    why nothing new is mapped, or which ports the router did not take back; its codes are those of whole requests in
     engine/internal/portmap/message.go."""
 
     gateway: str
     local: str
     means: Means | Literal[""]
     nonce: str
-    outside: str
+    external_address: str
     mappings: tuple[Result, ...]
     tried: tuple[Tried, ...]
     error: Failure | None = None
 
 
 def parse_answer(text: str) -> Answer | FailureAnswer:
-    """FailureAnswer where the engine did not take the request. Raises ValueError where it is neither."""
+    """FailureAnswer if the engine did not accept the request. Raises ValueError if the text is neither."""
     try:
         return parse_message(Answer, text)
     except MissingKeyError:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from lkhub.prepare import hub as prepare
 from lkhub.render.firewall.all import FORMS
 from lkhub.state.document import dump_record
 from lkhub.state.firewall import write_added
-from lkhub.state.router import Mapping, RouterRecord
+from lkhub.state.router import Mapping, RouterRecord, write_router
 from tests.cli.conftest import Run
 from tests.machines import MACHINES
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
@@ -233,9 +234,9 @@ def test_nothing_to_do_is_said(run: Run, machine: Machine) -> None:
 # --- the router
 
 
-def record(outside: str = "1.2.3.4", until: float | None = 1_900_000_000.0) -> RouterRecord:
+def record(external: str = "1.2.3.4", until: float | None = 1_900_000_000.0) -> RouterRecord:
     mappings = (Mapping("udp", 7882, "x", 1_800_000_000.0, until),)
-    return RouterRecord("192.168.1.1", "192.168.1.5", "upnp", outside, "", mappings)
+    return RouterRecord("192.168.1.1", "192.168.1.5", "upnp", "", mappings, external)
 
 
 @pytest.fixture
@@ -289,6 +290,18 @@ def test_a_router_behind_another_one_is_not_well(
     assert "carrier-grade NAT" in done.err
     assert "for good" in done.out
     assert run("firewall", "apply", "--router", "--json").json["reachable"] is False
+
+
+def test_external_address_that_is_not_known_is_said_to_be_so(
+    run: Run, machine: Machine, spec: Spec, paths: StatePaths
+) -> None:
+    spec(PUBLIC)
+    Path(paths.router).parent.mkdir(parents=True, mode=0o700)
+    write_router(paths, replace(record(), external_address=None))
+    done = run("firewall", "status")
+    assert (done.code, "its own address is not known" in done.out, "warning" in done.err) == (0, True, False)
+    said = run("firewall", "status", "--json").json["router"]
+    assert (said["outside"], said["reachable"]) == (None, None)
 
 
 def test_dry_run_of_the_router_names_the_ports(

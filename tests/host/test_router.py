@@ -37,9 +37,9 @@ WANTED: list[tuple[Protocol, int, str]] = [("udp", 7882, "lkhub media.udp"), ("t
 RECORD = RouterRecord(
     *WAY,
     "pcp",
-    "1.2.3.4",
     NONCE,
     (Mapping("udp", 7882, MEDIA[2], NOW, NOW + LEASE_SECONDS), Mapping("tcp", 443, WEB[2], NOW, None, own=False)),
+    "1.2.3.4",
 )
 
 Engine = Callable[..., Path]

@@ -1,5 +1,6 @@
 """The record of the router's mappings, and that one at a time changes it."""
 
+import json
 import os
 import threading
 from dataclasses import replace
@@ -18,7 +19,8 @@ from lkhub.state.router import (
     write_router,
 )
 
-RECORD = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "1.2.3.4", "aa", (Mapping("udp", 7882, "x", 1.0, None),))
+MAPPINGS = (Mapping("udp", 7882, "x", 1.0, None),)
+RECORD = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "aa", MAPPINGS, "1.2.3.4")
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def test_a_record_comes_back(paths: StatePaths) -> None:
 
 
 def test_malformed_record_is_reported(paths: StatePaths) -> None:
-    for wrong in ("", "[]", "{}", '{"mappings": [{}]}'):
+    for wrong in ("", "[]", "{}", '{"mappings": [{}]}', dump_record(RECORD).replace("1.2.3.4", "x")):
         with pytest.raises((ValueError, LookupError, TypeError)):
             parse_record(RouterRecord, wrong)
     Path(paths.root).mkdir()
@@ -52,10 +54,22 @@ def test_the_lease_that_ends_first_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outside", "behind"), [("1.2.3.4", False), ("100.64.3.4", True), ("192.168.178.20", True), ("0.0.0.0", True)]
+    ("external", "behind"), [("1.2.3.4", False), ("100.64.3.4", True), ("192.168.178.20", True), ("0.0.0.0", True)]
 )
-def test_a_router_behind_another_one_is_noticed(outside: str, behind: bool) -> None:
-    assert replace(RECORD, outside=outside).is_behind_another is behind
+def test_a_router_behind_another_one_is_noticed(external: str, behind: bool) -> None:
+    assert replace(RECORD, external_address=external).is_behind_another is behind
+
+
+def test_record_without_the_external_address_keeps_its_mappings(paths: StatePaths) -> None:
+    """An earlier version of lkhub wrote that address under another key."""
+    written = json.loads(dump_record(RECORD))
+    written["outside"] = written.pop("external_address")
+    Path(paths.root).mkdir()
+    Path(paths.router).parent.mkdir(exist_ok=True)
+    Path(paths.router).write_text(json.dumps(written))
+    record = read_router(paths)
+    assert record == replace(RECORD, external_address=None)
+    assert record.is_behind_another is None
 
 
 def test_one_at_a_time_asks_the_router(paths: StatePaths) -> None:

@@ -109,7 +109,7 @@ func TestPCPRequestIsTheOneOfTheRFC(t *testing.T) {
 		t.Error(got)
 	}
 	if ended := packPCP(client, unhex(nonceText), media, 0); ended[42] != 0 || ended[43] != 0 {
-		t.Errorf("the end of a mapping names an outside port: %x", ended)
+		t.Errorf("the end of a mapping names an external port: %x", ended)
 	}
 }
 
@@ -208,7 +208,7 @@ func TestNATPMPAsksForTheAddressFirstAndOnce(t *testing.T) {
 	}
 }
 
-func TestEndOfANATPMPMappingNamesNoOutsidePort(t *testing.T) {
+func TestEndOfANATPMPMappingNamesNoExternalPort(t *testing.T) {
 	asked := make(chan string, 1)
 	where, _ := startRouter(t, func(request []byte) []byte {
 		asked <- hex.EncodeToString(request)

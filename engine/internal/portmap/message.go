@@ -60,7 +60,7 @@ const (
 	OtherRouter Reason = "other-router"      // whole request: the record's router is not this machine's
 )
 
-// Port is a port to be mapped to the same port outside. Name is what a UPnP router shows for it.
+// Port is a port to be mapped to the external port with the same number. Name is what a UPnP router shows for it.
 type Port struct {
 	Protocol string `json:"protocol"` // "udp" or "tcp"
 	Port     uint16 `json:"port"`
@@ -100,11 +100,11 @@ type Request struct {
 // Result is the outcome for one port. Seconds is the lease; nil: it does not end.
 type Result struct {
 	Port
-	Reason  Reason  `json:"reason"`
-	Text    string  `json:"text"`
-	Outside uint16  `json:"outside_port"`
-	Seconds *uint32 `json:"seconds"`
-	Own     bool    `json:"own"`
+	Reason       Reason  `json:"reason"`
+	Text         string  `json:"text"`
+	ExternalPort uint16  `json:"external_port"`
+	Seconds      *uint32 `json:"seconds"`
+	Own          bool    `json:"own"`
 }
 
 // Failure is why the request as a whole failed.
@@ -121,17 +121,17 @@ type Tried struct {
 }
 
 // Answer has the result for each port. If Error is set, nothing new is left mapped, unless its code is NotReturned.
-// Outside is the router's own address, or 0.0.0.0 if it has none.
+// ExternalAddress is the router's own address, or 0.0.0.0 if it has none.
 type Answer struct {
-	Version  int      `json:"version"`
-	Gateway  string   `json:"gateway"`
-	Local    string   `json:"local"`
-	Means    string   `json:"means"`
-	Nonce    string   `json:"nonce"`
-	Outside  string   `json:"outside"`
-	Mappings []Result `json:"mappings"`
-	Tried    []Tried  `json:"tried"`
-	Error    *Failure `json:"error,omitempty"`
+	Version         int      `json:"version"`
+	Gateway         string   `json:"gateway"`
+	Local           string   `json:"local"`
+	Means           string   `json:"means"`
+	Nonce           string   `json:"nonce"`
+	ExternalAddress string   `json:"external_address"`
+	Mappings        []Result `json:"mappings"`
+	Tried           []Tried  `json:"tried"`
+	Error           *Failure `json:"error,omitempty"`
 }
 
 // Parse reads a request, and returns everything that is wrong with it.

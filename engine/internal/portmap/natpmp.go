@@ -44,7 +44,7 @@ func (n *natpmp) request(ctx context.Context, port Port, seconds uint32) (grant,
 }
 
 func (n *natpmp) release(ctx context.Context, port Port) error {
-	// Section 3.4: the end of a mapping names no outside port.
+	// Section 3.4: the end of a mapping names no external port.
 	answer, err := n.ask(ctx, packNATPMP(port, 0, 0))
 	if err == nil {
 		_, _, err = unpackNATPMP(answer, port)
@@ -53,14 +53,14 @@ func (n *natpmp) release(ctx context.Context, port Port) error {
 }
 
 // packNATPMP makes a request for a mapping (section 3.3).
-func packNATPMP(port Port, outside uint16, seconds uint32) []byte {
+func packNATPMP(port Port, external uint16, seconds uint32) []byte {
 	packet := []byte{0, natpmpOpcodes[port.Protocol], 0, 0}
 	packet = binary.BigEndian.AppendUint16(packet, port.Port)
-	packet = binary.BigEndian.AppendUint16(packet, outside)
+	packet = binary.BigEndian.AppendUint16(packet, external)
 	return binary.BigEndian.AppendUint32(packet, seconds)
 }
 
-// unpackNATPMP returns the outside port and the lease of an answer.
+// unpackNATPMP returns the external port and the lease of an answer.
 func unpackNATPMP(answer []byte, port Port) (given uint16, seconds uint32, err error) {
 	if err := checkNATPMP(answer, natpmpOpcodes[port.Protocol], 16); err != nil {
 		return 0, 0, err
@@ -71,7 +71,7 @@ func unpackNATPMP(answer []byte, port Port) (given uint16, seconds uint32, err e
 	return binary.BigEndian.Uint16(answer[10:]), binary.BigEndian.Uint32(answer[12:]), nil
 }
 
-// unpackNATPMPAddress returns the router's outside address (section 3.2).
+// unpackNATPMPAddress returns the router's external address (section 3.2).
 func unpackNATPMPAddress(answer []byte) (netip.Addr, error) {
 	if err := checkNATPMP(answer, 0, 12); err != nil {
 		return netip.Addr{}, err

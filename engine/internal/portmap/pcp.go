@@ -66,11 +66,11 @@ func (p *pcp) release(ctx context.Context, port Port) error {
 	return err
 }
 
-// packPCP makes a MAP request for the same port outside.
+// packPCP makes a MAP request for the external port with the same number.
 func packPCP(client netip.Addr, nonce []byte, port Port, seconds uint32) []byte {
-	outside := port.Port
+	external := port.Port
 	if seconds == 0 {
-		outside = 0
+		external = 0
 	}
 	mapped, anywhere := client.As16(), netip.IPv4Unspecified().As16()
 	packet := make([]byte, 0, mapLength)
@@ -80,7 +80,7 @@ func packPCP(client netip.Addr, nonce []byte, port Port, seconds uint32) []byte 
 	packet = append(packet, nonce...)
 	packet = append(packet, protocolNumbers[port.Protocol], 0, 0, 0)
 	packet = binary.BigEndian.AppendUint16(packet, port.Port)
-	packet = binary.BigEndian.AppendUint16(packet, outside)
+	packet = binary.BigEndian.AppendUint16(packet, external)
 	return append(packet, anywhere[:]...)
 }
 
@@ -101,12 +101,12 @@ func unpackPCP(answer, nonce []byte, port Port) (grant, error) {
 		binary.BigEndian.Uint16(body[16:]) != port.Port {
 		return grant{}, noAnswer("its answer is to another question")
 	}
-	outside := netip.AddrFrom16([16]byte(body[20:36])).Unmap()
-	if !outside.Is4() {
-		outside = netip.IPv4Unspecified()
+	external := netip.AddrFrom16([16]byte(body[20:36])).Unmap()
+	if !external.Is4() {
+		external = netip.IPv4Unspecified()
 	}
 	seconds := binary.BigEndian.Uint32(answer[4:])
-	return grant{binary.BigEndian.Uint16(body[18:]), outside, &seconds, true}, nil
+	return grant{binary.BigEndian.Uint16(body[18:]), external, &seconds, true}, nil
 }
 
 // describe returns the meaning of a result code that the RFC knows.

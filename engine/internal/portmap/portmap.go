@@ -90,11 +90,11 @@ func (p endpoints) mapAll(ctx context.Context, router router, wanted []Port, sec
 				result.Reason = NoAnswer
 			}
 		} else {
-			*result = Result{Port: port, Reason: Granted, Outside: given.port, Seconds: given.seconds, Own: given.own}
-			answer.Outside = given.address.String()
+			*result = Result{Port: port, Reason: Granted, ExternalPort: given.port, Seconds: given.seconds, Own: given.own}
+			answer.ExternalAddress = given.address.String()
 			if given.port != port.Port {
 				result.Reason = OtherPort
-				result.Text = fmt.Sprintf("it gave port %d outside: %d is taken", given.port, port.Port)
+				result.Text = fmt.Sprintf("it gave external port %d: %d is taken", given.port, port.Port)
 			}
 		}
 		switch {
@@ -197,7 +197,7 @@ func (p endpoints) silent(answer Answer, tried []Tried) Answer {
 func (p endpoints) answer(router router) Answer {
 	return Answer{
 		Version: Version, Gateway: p.gateway.String(), Local: p.local.String(), Means: router.means(),
-		Nonce: router.nonce(), Outside: netip.IPv4Unspecified().String(), Mappings: []Result{}, Tried: []Tried{},
+		Nonce: router.nonce(), ExternalAddress: netip.IPv4Unspecified().String(), Mappings: []Result{}, Tried: []Tried{},
 	}
 }
 

@@ -21,7 +21,7 @@ type pcpRouter struct {
 	table   map[string]string
 	results map[uint16]byte // result codes, by port
 	ends    map[uint16]byte // the same for the end of a mapping
-	moves   uint16          // how far the outside port is from the one that was asked for
+	moves   uint16          // how far the external port is from the one that was asked for
 	quiet   map[uint16]bool // ports that it does not answer for
 	asked   int
 }
@@ -55,8 +55,8 @@ func (r *pcpRouter) answer(request []byte) []byte {
 	default:
 		r.table[key] = fmt.Sprintf("%x", request[24:36])
 		binary.BigEndian.PutUint16(answer[42:], port+r.moves)
-		outside := netip.MustParseAddr("1.2.3.4").As16()
-		copy(answer[44:], outside[:])
+		external := netip.MustParseAddr("1.2.3.4").As16()
+		copy(answer[44:], external[:])
 	}
 	return answer
 }
@@ -134,7 +134,7 @@ func TestPortsAreGrantedUnderOneNonce(t *testing.T) {
 	if router.ports() != "443/6 7882/17" || reasons(answer) != "granted granted" {
 		t.Error(router.ports(), reasons(answer))
 	}
-	if answer.Means != "pcp" || answer.Outside != "1.2.3.4" || *answer.Mappings[1].Seconds != lease {
+	if answer.Means != "pcp" || answer.ExternalAddress != "1.2.3.4" || *answer.Mappings[1].Seconds != lease {
 		t.Error(answer)
 	}
 	for _, nonce := range router.table {
@@ -180,8 +180,8 @@ func TestRefusalLeavesNothingMapped(t *testing.T) {
 func TestAnotherPortThanTheOneThatClientsAreToldIsARefusal(t *testing.T) {
 	router := newPCPRouter()
 	router.moves = 1
-	answer := router.start(t).fails(t, mapping(media), OtherPort, "it gave port 7883 outside: 7882 is taken")
-	if router.ports() != "" || reasons(answer) != "other-port" || answer.Mappings[0].Outside != 7883 {
+	answer := router.start(t).fails(t, mapping(media), OtherPort, "it gave external port 7883: 7882 is taken")
+	if router.ports() != "" || reasons(answer) != "other-port" || answer.Mappings[0].ExternalPort != 7883 {
 		t.Error(router.ports(), answer)
 	}
 }

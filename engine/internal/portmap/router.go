@@ -11,7 +11,7 @@ import (
 type router interface {
 	means() string
 	nonce() string
-	// request asks for the outside port with the same number.
+	// request asks for the external port with the same number.
 	request(ctx context.Context, port Port, seconds uint32) (grant, error)
 	release(ctx context.Context, port Port) error
 }

@@ -25,11 +25,11 @@ const (
 type connection interface {
 	GetServiceClient() *goupnp.ServiceClient
 	GetExternalIPAddressCtx(context.Context) (string, error)
-	GetSpecificPortMappingEntryCtx(ctx context.Context, remote string, outside uint16, protocol string) (
-		inside uint16, client string, enabled bool, description string, lease uint32, err error)
-	AddPortMappingCtx(ctx context.Context, remote string, outside uint16, protocol string, inside uint16,
+	GetSpecificPortMappingEntryCtx(ctx context.Context, remote string, external uint16, protocol string) (
+		internal uint16, client string, enabled bool, description string, lease uint32, err error)
+	AddPortMappingCtx(ctx context.Context, remote string, external uint16, protocol string, internal uint16,
 		client string, enabled bool, description string, lease uint32) error
-	DeletePortMappingCtx(ctx context.Context, remote string, outside uint16, protocol string) error
+	DeletePortMappingCtx(ctx context.Context, remote string, external uint16, protocol string) error
 }
 
 type upnp struct {
@@ -40,7 +40,7 @@ type upnp struct {
 
 // entry is a mapping that the router has.
 type entry struct {
-	inside      uint16
+	internal    uint16
 	client      string
 	description string
 	lease       uint32
@@ -55,7 +55,7 @@ func (u *upnp) request(ctx context.Context, port Port, seconds uint32) (grant, e
 		return grant{}, err
 	}
 	if there != nil && there.description != port.Name {
-		if there.client != u.local.String() || there.inside != port.Port {
+		if there.client != u.local.String() || there.internal != port.Port {
 			return grant{}, refused(fmt.Sprintf("port %d goes to %s", port.Port, there.client))
 		}
 		lease := &there.lease
@@ -106,7 +106,7 @@ func (u *upnp) granted(ctx context.Context, port Port, lease *uint32, own bool) 
 	return grant{port.Port, u.address, lease, own}, nil
 }
 
-// find returns the router's mapping for this outside port, or nil.
+// find returns the router's mapping for this external port, or nil.
 func (u *upnp) find(ctx context.Context, port Port) (*entry, error) {
 	if u.service == nil {
 		service, err := u.open(ctx)
@@ -115,11 +115,11 @@ func (u *upnp) find(ctx context.Context, port Port) (*entry, error) {
 		}
 		u.service = service
 	}
-	inside, client, _, description, lease, err := u.service.GetSpecificPortMappingEntryCtx(
+	internal, client, _, description, lease, err := u.service.GetSpecificPortMappingEntryCtx(
 		ctx, "", port.Port, strings.ToUpper(port.Protocol))
 	switch {
 	case err == nil:
-		return &entry{inside, strings.TrimSpace(client), description, lease}, nil
+		return &entry{internal, strings.TrimSpace(client), description, lease}, nil
 	case codeOf(err) == noSuchEntry:
 		return nil, nil
 	default:

@@ -21,7 +21,7 @@ type igd struct {
 	lock      sync.Mutex
 	service   string                                             // type of its service
 	control   string                                             // URL of the service, as the description has it
-	outside   string                                             // its own address
+	external  string                                             // its own address
 	table     map[string]entry                                   // by "UDP 7882"
 	refuses   func(verb string, arguments map[string]string) int // UPnP error code, 0 none
 	heard     []string                                           // verbs, in order
@@ -33,7 +33,7 @@ type igd struct {
 func startIGD(t *testing.T) (*igd, endpoints) {
 	t.Helper()
 	router := &igd{
-		service: "WANIPConnection:1", control: "/control", outside: "1.2.3.4", table: map[string]entry{},
+		service: "WANIPConnection:1", control: "/control", external: "1.2.3.4", table: map[string]entry{},
 		refuses: func(string, map[string]string) int { return 0 },
 	}
 	server := httptest.NewServer(router)
@@ -104,12 +104,12 @@ func (r *igd) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case verb == "GetSpecificPortMappingEntry":
 		out = fmt.Sprintf("<NewInternalPort>%d</NewInternalPort><NewInternalClient>%s</NewInternalClient>"+
 			"<NewEnabled>1</NewEnabled><NewPortMappingDescription>%s</NewPortMappingDescription>"+
-			"<NewLeaseDuration>%d</NewLeaseDuration>", there.inside, there.client, there.description, there.lease)
+			"<NewLeaseDuration>%d</NewLeaseDuration>", there.internal, there.client, there.description, there.lease)
 	case verb == "GetExternalIPAddress":
-		out = "<NewExternalIPAddress>" + r.outside + "</NewExternalIPAddress>"
+		out = "<NewExternalIPAddress>" + r.external + "</NewExternalIPAddress>"
 	case verb == "AddPortMapping":
 		made := entry{client: arguments["NewInternalClient"], description: arguments["NewPortMappingDescription"]}
-		_, _ = fmt.Sscan(arguments["NewInternalPort"], &made.inside)
+		_, _ = fmt.Sscan(arguments["NewInternalPort"], &made.internal)
 		_, _ = fmt.Sscan(arguments["NewLeaseDuration"], &made.lease)
 		r.table[key] = made
 	case verb == "DeletePortMapping":
@@ -248,7 +248,7 @@ func TestRefusalsOfUPnPAreTold(t *testing.T) {
 func TestRouterThatIsNotConnectedHasNoAddress(t *testing.T) {
 	for _, said := range []string{"", "none", "2001:db8::1"} {
 		router, where := startIGD(t)
-		router.outside = said
+		router.external = said
 		got, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 		if err != nil || got.address.String() != "0.0.0.0" {
 			t.Error(got, err)

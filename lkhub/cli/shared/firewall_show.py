@@ -48,7 +48,8 @@ def show_verdicts(table: FirewallTable, firewalls: tuple[str, ...], verdicts: tu
 
 def show_router(record: RouterRecord) -> None:
     """Show the mappings, until when they last, and whether they can work."""
-    out.print(f"router: {record.gateway}, by {record.means}; its own address is {record.outside}")
+    external = record.external_address or "not known"
+    out.print(f"router: {record.gateway}, by {record.means}; its own address is {external}")
     for mapping in record.mappings:
         until = "for good"
         if mapping.until is not None:
@@ -56,8 +57,9 @@ def show_router(record: RouterRecord) -> None:
         out.print(f"  mapped  {mapping}  {until}" + ("" if mapping.own else ", set up by somebody else"))
     if record.is_behind_another:
         err.print(
-            f"warning: {record.outside} is not an address of the internet: the router is behind another one, often the "
-            "provider's (carrier-grade NAT), and nobody outside gets through it; ask the provider for a public address"
+            f"warning: {external} is not an address of the internet: the router is behind another one, often the "
+            "provider's (carrier-grade NAT), and clients can't connect unless that one forwards the ports too; ask the "
+            "provider for a public address"
         )
 
 
@@ -92,8 +94,8 @@ def pack_router(record: RouterRecord) -> dict[str, Any]:
     return {
         "gateway": record.gateway,
         "means": record.means,
-        "outside": record.outside,
-        "reachable": not record.is_behind_another,
+        "outside": record.external_address,
+        "reachable": None if record.is_behind_another is None else not record.is_behind_another,
         "mappings": [
             {"port": str(mapping.port), "protocol": mapping.protocol, "until": mapping.until, "own": mapping.own}
             for mapping in record.mappings
