@@ -33,11 +33,12 @@ def describe_people(people: int | None) -> str:
     return f"{begin_with_people(people)} in a call"
 
 
-def describe_cut(people: int, ways: Collection[str]) -> str:
-    """Whom the restart of processes has cut off, of the people in a call. `ways`: see lkhub.plan.process.list_ways."""
+def describe_cut(people: int, only_through: Collection[str]) -> str:
+    """How many people were in a call, and which of them a restart interrupted. `only_through`: see
+    lkhub.plan.process.list_only_through."""
     begin = f"{begin_with_people(people)} in a call"
-    if ways:
-        return f"{begin}, and whoever came through {' or '.join(ways)} had to reconnect"
+    if only_through:
+        return f"{begin}, and whoever came through {' or '.join(only_through)} had to reconnect"
     return f"{begin} and had to reconnect"
 
 
@@ -48,7 +49,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
     people = waits.people if waits else None
     restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"
     known = people is not None
-    ways = " or ".join(waits.ways) if waits else ""
+    ways = " or ".join(waits.only_through) if waits else ""
     whom = f"whoever came through {ways}" if ways else "whoever is in a call"
     yield change_pending(known).about(
         "hub",

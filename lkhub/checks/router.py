@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from lkhub.findings.catalogue.names import router_mapping_ends
 from lkhub.findings.finding import Finding, Fix
-from lkhub.wire.control import RouterTrouble
+from lkhub.wire.control import RenewalFailure
 
 # A router that starts again, or a cable that is out for a moment, is nothing to tell as long as the mappings hold.
 LASTS = timedelta(minutes=5)
@@ -14,19 +14,19 @@ LASTS = timedelta(minutes=5)
 SOON = timedelta(hours=6)
 
 
-def check_router(trouble: RouterTrouble | None, now: datetime) -> Iterator[Finding]:
+def check_router(failure: RenewalFailure | None, now: datetime) -> Iterator[Finding]:
     """A finding where mappings that the operator asked for are not renewed."""
-    if not trouble:
+    if not failure:
         return
-    left = None if trouble.ends is None else timedelta(seconds=trouble.ends - now.timestamp())
+    left = None if failure.ends is None else timedelta(seconds=failure.ends - now.timestamp())
     over = left is not None and left <= timedelta(0)
-    passing = timedelta(seconds=now.timestamp() - trouble.since) < LASTS or (left is not None and left > SOON)
+    passing = timedelta(seconds=now.timestamp() - failure.since) < LASTS or (left is not None and left > SOON)
     if passing and not over:
         return
     yield router_mapping_ends(left).about(
         "router",
         severity="error" if over else "warning",
-        detail=trouble.detail,
+        detail=failure.detail,
         fix=(
             Fix("ask for them anew, and see what the router says", "lkhub firewall apply --router"),
             Fix(

@@ -7,17 +7,17 @@ from lkhub.errors import READ_ONLY
 from lkhub.findings.catalogue.certificates import certificate_not_taken
 from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
 from lkhub.findings.finding import Finding, Fix
-from lkhub.wire.control import Removal, Trouble
+from lkhub.wire.control import Removal, WatcherFailure
 
 
-def check_watchers(troubles: Mapping[str, Trouble]) -> Iterator[Finding]:
-    """A finding for everything that the supervisor does again and again, and can't do now. `troubles`: by what it
+def check_watchers(failures: Mapping[str, WatcherFailure]) -> Iterator[Finding]:
+    """A finding for everything that the supervisor does again and again, and can't do now. `failures`: by what it
     can't do."""
-    for what, trouble in troubles.items():
-        since = datetime.fromtimestamp(trouble.since, UTC)
+    for what, failure in failures.items():
+        since = datetime.fromtimestamp(failure.since, UTC)
         yield watch_fails(what).about(
             what,
-            detail=f"since {since:%Y-%m-%d %H:%M %Z}: {trouble.detail}",
+            detail=f"since {since:%Y-%m-%d %H:%M %Z}: {failure.detail}",
             fix=(Fix("read the supervisor's log", "lkhub logs hub"),),
         )
 

@@ -59,7 +59,7 @@ def restart(
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))
     answer = ask(paths.control, RestartRequest(name))
-    told = f"; {describe_cut(answer.people, answer.ways)}" if answer.people else ""
+    told = f"; {describe_cut(answer.people, answer.only_through)}" if answer.people else ""
     err.print(f"restarted {', '.join(answer.restarted)}{told}")
 
 

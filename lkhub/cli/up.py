@@ -86,7 +86,7 @@ def _report(outcome: Outcome) -> None:
         people = describe_people(outcome.people)
         err.print(f"pending: {names} would restart, and {people}; applied {when}, or with --now")
     elif outcome.cut:
-        err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.ways)}")
+        err.print(f"restarted {names}; {describe_cut(outcome.cut, outcome.only_through)}")
     elif outcome.changed:
         err.print(f"restarted {names}")
     if outcome.reloaded:

@@ -43,7 +43,7 @@ from lkhub.state.asker import AskerRecord
 from lkhub.state.contents import list_findings
 from lkhub.state.root_change import RootChange
 from lkhub.state.verified import VerifiedRecord
-from lkhub.wire.control import NOT_TOLD, HubReport, ProcessReport
+from lkhub.wire.control import NO_REPORT, HubReport, ProcessReport
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
 
@@ -152,7 +152,7 @@ class HubStatus:
 
     def _find(self, now: datetime | None) -> tuple[Finding, ...]:
         verified = self.current_verification
-        report = self.supervisor or NOT_TOLD
+        report = self.supervisor or NO_REPORT
         now = now or datetime.now(UTC)
         down = tuple(check_processes(self.processes, report.failures))
         called = describe_called(self.applied, report.edge, now).within(self.around)
@@ -169,18 +169,18 @@ class HubStatus:
             *hanging,
             *check_removed(report.removed),
             *check_records(report.unrecorded, report.unrecorded_codes),
-            *check_watchers(report.troubles),
+            *check_watchers(report.watcher_failures),
             *check_taken(report.refused),
             *check_edge(report.edge, now, called.tls),
             *check_connections(report, now, self.runs_in),
             *check_sends(report, verified.paths if verified else (), now),
             *(check_root(self.root_change.at, self.root_change.reason, now) if self.root_change else ()),
-            *check_router(report.router, now),
+            *check_router(report.renewal_failure, now),
             *relay,
             *check_kernel(self.limits, self.runs_in),
             *(verified.find(called) if verified else ()),
             *check_surroundings(self.around),
-            *check_pending(report.pending and not report.moved, report.waits),
+            *check_pending(report.pending and not report.moved, report.pending_change),
             *check_edited(report.spec if self.edited else None),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),

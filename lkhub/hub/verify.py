@@ -26,7 +26,7 @@ from lkhub.hub.web_proxy import verify_proxy
 from lkhub.plan.model import ALL_PATHS, ProbePath
 from lkhub.plan.paths import StatePaths
 from lkhub.state.verified import write_verified
-from lkhub.wire.control import NOT_TOLD, HubReport, StatusRequest
+from lkhub.wire.control import NO_REPORT, HubReport, StatusRequest
 
 
 def verify_hub(
@@ -79,7 +79,7 @@ def read_called(paths: StatePaths) -> CalledHub:
 def _ask_supervisor(paths: StatePaths) -> HubReport:
     with suppress(NotRunningError):
         return ask(paths.control, StatusRequest(max_age=0.0))
-    return NOT_TOLD
+    return NO_REPORT
 
 
 def is_well(verified: Verified, around: Surroundings) -> bool:

@@ -143,8 +143,8 @@ class ProcessPlan:
         return tuple(found)
 
 
-def list_ways(restarted: Iterable[ProcessPlan]) -> tuple[str, ...]:
-    """The processes whose restart interrupts only participants that are connected through them. (): the restart
+def list_only_through(restarted: Iterable[ProcessPlan]) -> tuple[str, ...]:
+    """The processes through which the participants are connected that the restart interrupts. (): the restart
     interrupts all participants, since it includes the process that knows them, or it interrupts none."""
     carrying = [process for process in restarted if process.carries_calls]
     if any(process.knows_participants for process in carrying):

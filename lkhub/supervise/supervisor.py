@@ -11,7 +11,7 @@ import anyio.abc
 
 from lkhub.errors import HubError, MachineError
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import ProcessPlan, list_ways
+from lkhub.plan.process import ProcessPlan, list_only_through
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.calls import Calls
 from lkhub.supervise.change import Change
@@ -102,7 +102,7 @@ class Supervisor:
                         await self.shared.returned(child.plan)
             if failures:
                 raise MachineError("\n".join(failures))
-            return Restarted(tuple(plan.name for plan in plans), people, list_ways(plans))
+            return Restarted(tuple(plan.name for plan in plans), people, list_only_through(plans))
 
     async def take_files(self, name: str) -> None:
         """Make a process read its files again after a watched file was replaced. Raises MachineError if it refuses."""
@@ -188,7 +188,7 @@ class Supervisor:
         if any(plan.carries_calls for plan in plans):
             people = await self.calls.count()
             if people != 0 and not now:
-                self.pending = Pending(wanted, PendingChange(replaced, people, list_ways(plans)))
+                self.pending = Pending(wanted, PendingChange(replaced, people, list_only_through(plans)))
                 return Outcome(replaced, pending=True, people=people)
             if people != 0:
                 self.calls.expect_back()
@@ -196,8 +196,8 @@ class Supervisor:
         await Change(self.fleet, wanted, differences).make()
         self._put_in_force(wanted)
         await self.calls.resume(resumed)
-        ways = list_ways(plans) if people else ()
-        return Outcome(replaced, cut=people or 0, reloaded=differences.reloaded, ways=ways)
+        only_through = list_only_through(plans) if people else ()
+        return Outcome(replaced, cut=people or 0, reloaded=differences.reloaded, only_through=only_through)
 
     def _put_in_force(self, wanted: PreparedHub) -> None:
         self.pending = None

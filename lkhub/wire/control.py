@@ -1,9 +1,10 @@
-"""What commands ask of the running supervisor, and what it answers. Times are epoch seconds.
+"""Requests of commands to the running supervisor, and its answers. Times are epoch seconds.
 
-HTTP over the Unix socket `control` of the state directory, as the engine's processes have it: `lkhub.host.control` is
-the client, `lkhub.supervise.control_server` the server. A request is the JSON body of a POST, or the query of a GET, as
-`/status?max_age=0`. The answer is one JSON object. With `Accept: application/x-ndjson` it is the last line of several,
-and before it come lines of `Progress`. An answer that is a failure has the key `error`.
+They go by HTTP over the Unix socket `control` in the state directory; the engine's processes have such sockets too.
+`lkhub.host.control` is the client, and `lkhub.supervise.control_server` is the server. A request is the JSON body of a
+POST, or the query of a GET, as in `/status?max_age=0`. The answer is one JSON object. With
+`Accept: application/x-ndjson`, lines of `Progress` come first, and the answer is the last line. The answer to a request
+that failed has the key `error`.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,8 @@ from lkhub.wire.exchange import Request
 
 @dataclass(frozen=True)
 class ProcessReport:
-    """One process. `state`: starting, running, hanging, backoff, stopping, stopped or failed. `since` when. `roles`:
-    what the supervisor does for it. `done`: it has ended, as it was meant to."""
+    """One process. `state` is starting, running, hanging, backoff, stopping, stopped or failed, and `since` is when it
+    began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned."""
 
     name: str
     pid: int | None
@@ -28,17 +29,18 @@ class ProcessReport:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Why a watcher can't do its work, and since when."""
+class WatcherFailure:
+    """Why a watcher fails, and since when."""
 
     detail: str
     since: float
 
 
 @dataclass(frozen=True)
-class RouterTrouble:
-    """Port mappings that could not be renewed: why, since when, and when the first of them ends. `ends` 0: they lead to
-    where this machine no longer is; None: not known, as the router refuses what it had granted."""
+class RenewalFailure:
+    """Why the router's port mappings could not be renewed, since when, and when the first mapping ends. `ends` is 0 if
+    the mappings lead to an address that this machine no longer has, and None if it is not known, since the router
+    refuses a mapping that it had granted."""
 
     detail: str
     since: float
@@ -47,8 +49,8 @@ class RouterTrouble:
 
 @dataclass(frozen=True)
 class Removal:
-    """The state directory was removed at `at`. `logs` are the processes that have written since to a log that is gone,
-    `lost` is what can't be written again."""
+    """The state directory was removed at `at`. `logs` are the processes that have since written to a deleted log, and
+    `lost` says what can't be written again."""
 
     at: float
     logs: tuple[str, ...] = ()
@@ -57,24 +59,30 @@ class Removal:
 
 @dataclass(frozen=True)
 class PendingChange:
-    """What a change that waits restarts, and how many participants were in a call at the last look; None: not known.
-    `ways`: the processes of which a restart cuts off only the participants that came through them; none where it is
-    all."""
+    """The processes that a pending change restarts, and how many people were in a call when that was last checked;
+    None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
+    are."""
 
     restarts: tuple[str, ...]
     people: int | None
-    ways: tuple[str, ...] = ()
+    only_through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class HubReport:
-    """What the supervisor knows. By a process's name: `failures` why it ended last, `refused` why it did not take the
-    operator's files, `unrecorded` why its record can't be written and `unrecorded_codes` the reason code of that where
-    there is one, `hangs` how it is seen that it does not answer, and `silent` since when; `stopped` those that a signal
-    has stopped. `moved` says that this machine's address is not the one that clients are told, "" where it is; `lost`:
-    it has none, and what to do about that. `spec` and `digest`: the spec's path, and the SHA-256 of its text, as it was
-    applied. `troubles`: by what a watcher can't do. `media`, `edge` and `relay` are what these processes said last,
-    None where there is none or where it does not say; `ages`: how many seconds ago that was, by name."""
+    """What the supervisor knows.
+
+    By a process's name: `failures` says why the process ended last, `refused` why it did not take the operator's files,
+    `unrecorded` why its record can't be written (`unrecorded_codes` has the reason code, if there is one), `hangs` how
+    the supervisor saw that the process does not answer, and `silent` since when it does not. `stopped` are the
+    processes that a signal has stopped (SIGSTOP). `removed` is None while the state directory exists.
+
+    `moved` says what has become of the hub's address, if it is not the one that clients are told, otherwise "". If that
+    address is gone, `lost` says what to do; None: it only changed. `spec` is the path of the spec that was applied
+    last, and `digest` the SHA-256 of its text. `watcher_failures` is by what the watcher can't do.
+
+    `media`, `edge` and `relay` are the last status of these processes; None: there is no such process, or it does not
+    answer. `ages` says how many seconds ago that was, by the process's name."""
 
     pid: int
     processes: tuple[ProcessReport, ...]
@@ -87,27 +95,27 @@ class HubReport:
     stopped: tuple[str, ...] = ()
     removed: Removal | None = None
     pending: bool = False
-    waits: PendingChange | None = None
+    pending_change: PendingChange | None = None
     moved: str = ""
     lost: tuple[str, ...] | None = None
     spec: str | None = None
     digest: str | None = None
-    router: RouterTrouble | None = None
-    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    renewal_failure: RenewalFailure | None = None
+    watcher_failures: Mapping[str, WatcherFailure] = field(default_factory=dict)
     media: MediaStatus | None = None
     edge: EdgeStatus | None = None
     relay: RelayStatus | None = None
     ages: Mapping[str, float] = field(default_factory=dict)
 
 
-NOT_TOLD = HubReport(0, ())
-"""Where no supervisor runs."""
+NO_REPORT = HubReport(0, ())
+"""In place of a report if no supervisor runs."""
 
 
 @dataclass(frozen=True)
 class StatusRequest(Request[HubReport]):
-    """What the supervisor knows. What the processes say of themselves it has in memory; it asks them again where that
-    is older than `max_age` seconds, and waits two seconds at most for it."""
+    """What the supervisor knows. It has the last status of each process in memory. If one is older than `max_age`
+    seconds, it asks the processes first, and waits two seconds at most for their answers."""
 
     method = "GET"
     path = "/status"
@@ -118,22 +126,23 @@ class StatusRequest(Request[HubReport]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an apply did: the processes that it started, or the number of people it waits for (None: it could not ask,
-    so it waits as well). `cut` people lost their connection for a moment, `ways` as in PendingChange; `reloaded` are
-    processes that took their change over without a restart."""
+    """What an `apply` did. `changed` are the processes that it started or, if the change is `pending`, that the change
+    will start; then `people` are in a call, or None if their number is not known. `cut` people lost their connection
+    for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
+    a restart."""
 
     changed: tuple[str, ...]
     pending: bool = False
     people: int | None = 0
     cut: int = 0
     reloaded: tuple[str, ...] = ()
-    ways: tuple[str, ...] = ()
+    only_through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ApplyRequest(Request[Outcome]):
-    """Make the machine match the spec at this path (None: no spec), with these variables that it refers to. `now`: also
-    where that interrupts calls."""
+    """Make the running processes match the spec at this path (None: no spec). `environ` has the environment variables
+    that the spec refers to. `now`: even if that interrupts calls."""
 
     path = "/apply"
     answer = Outcome
@@ -145,17 +154,17 @@ class ApplyRequest(Request[Outcome]):
 
 @dataclass(frozen=True)
 class Restarted:
-    """The processes that were restarted, and how many people were in a call; None: not known. `ways` as in
+    """The processes that were restarted, and how many people were in a call; None: not known. `only_through` as in
     PendingChange."""
 
     restarted: tuple[str, ...]
     people: int | None
-    ways: tuple[str, ...] = ()
+    only_through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RestartRequest(Request[Restarted]):
-    """Restart a process, or with None all of them."""
+    """Restart one process; None: all processes."""
 
     path = "/restart"
     answer = Restarted
@@ -170,7 +179,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class StopRequest(Request[Stopped]):
-    """End the hub; with `drain` only when calls are over, or their time is."""
+    """End the hub. With `drain`, only when no call is left, or when the time for that is over."""
 
     path = "/stop"
     answer = Stopped

@@ -1,6 +1,6 @@
-"""What the engine's processes and one-shots are asked, and what they answer. Times are epoch seconds.
+"""Requests to the engine's processes and one-shot subcommands, and their answers. Times are epoch seconds.
 
-tests/golden/wire has one of each, which the engine's own tests read, too.
+tests/golden/wire has an example of each message. The engine's own tests read these examples too.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Use:
-    """The last use of a path by a client on another machine."""
+    """The last use of a path by a client on another machine, and the client's address."""
 
     at: float
     address: str
@@ -22,7 +22,8 @@ Uses = Mapping[str, Use]
 
 @dataclass(frozen=True)
 class Refusal:
-    """A connection that was refused; `held`: how many the client had. `full`: every place was taken."""
+    """A connection that was refused. `held` is how many the client had already. `full`: all connections of all clients
+    together had reached the limit."""
 
     at: float
     client: str
@@ -32,7 +33,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class AcceptFailure:
-    """The system gave no connection."""
+    """The system could not accept a connection."""
 
     at: float
     error: str
@@ -40,8 +41,9 @@ class AcceptFailure:
 
 @dataclass(frozen=True)
 class Connections:
-    """Places for clients' connections; `refused` since the start, `refusal` and `failure` are the last ones. `waiting`:
-    connections to the edge that are not known yet for a client."""
+    """Clients' connections: how many are `open`, the `limit`, and how many were `refused` since the process started.
+    `refusal` and `failure` are the last ones. `waiting`: open connections to the edge that have not ended their TLS
+    handshake, or have sent nothing after it."""
 
     open: int = 0
     limit: int = 0
@@ -53,7 +55,7 @@ class Connections:
 
 @dataclass(frozen=True)
 class UnsentPacket:
-    """A packet that the kernel did not take; `errno` is its name, "" where it has none, `to` an address and port."""
+    """A packet that the kernel refused. `errno` is the error's name, such as ENOBUFS, or "". `to` is `address:port`."""
 
     at: float
     errno: str
@@ -63,8 +65,8 @@ class UnsentPacket:
 
 @dataclass(frozen=True)
 class Sends:
-    """Packets that the kernel took (`left`) and did not (`refused`), since the start; `row` of these since the last one
-    that left."""
+    """Packets that the kernel took (`left`) and refused (`refused`) since the process started. `row` is how many it has
+    refused since it last took one."""
 
     left: int = 0
     refused: int = 0
@@ -74,7 +76,7 @@ class Sends:
 
 @dataclass(frozen=True)
 class Room:
-    """A room that participants are in."""
+    """A room with at least one participant."""
 
     name: str
     participants: int
@@ -82,7 +84,7 @@ class Room:
 
 @dataclass(frozen=True)
 class MediaConnections:
-    """By what takes them."""
+    """Connections to media, by what the clients use them for."""
 
     ice_tcp: Connections | None = None
     signalling: Connections | None = None
@@ -90,8 +92,8 @@ class MediaConnections:
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """`GET /status` of any process of the engine. `seen` are uses of paths that prove the way in, `unproven` those that
-    do not."""
+    """The answer of every process of the engine to `GET /status`. `seen` are uses that prove that the path is open from
+    outside, `unproven` uses that do not."""
 
     pid: int
     state: str
@@ -101,7 +103,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class MediaStatus(ProcessStatus):
-    """Media's. `rooms` are those with participants; None: it does not tell."""
+    """Media's status. `rooms` are those with participants; None: not known."""
 
     rooms: tuple[Room, ...] | None = None
     connections: MediaConnections = field(default_factory=MediaConnections)
@@ -110,7 +112,7 @@ class MediaStatus(ProcessStatus):
 
 @dataclass(frozen=True)
 class MostPorts:
-    """The address, or network, that holds most of a relay's ports."""
+    """The address or network with the most ports of a relay."""
 
     address: str
     held: int
@@ -118,7 +120,7 @@ class MostPorts:
 
 @dataclass(frozen=True)
 class RefusedPorts:
-    """How often the relay refused a port for one reason, when last, and to which address."""
+    """How often the relay refused a port for one reason, and when and to which address it last did."""
 
     count: int
     at: float
@@ -127,8 +129,9 @@ class RefusedPorts:
 
 @dataclass(frozen=True)
 class RelayPorts:
-    """The relay's ports: those in its `range`, those that it can use (`size`), and those that are taken (`held`).
-    `refused` is by reason: full, address, identity, quota, left. `asked`: when media last said who is in."""
+    """The relay's ports: how many are in its `range`, how many of them it can use (`size`), and how many clients hold
+    (`held`). `refused` is by reason: full, address, identity, quota, left. `asked`: when media last told the relay who
+    is in the rooms."""
 
     held: int
     size: int
@@ -140,7 +143,7 @@ class RelayPorts:
 
 @dataclass(frozen=True)
 class RelayStatus(ProcessStatus):
-    """The relay's, which knows of TURN over UDP."""
+    """The relay's status. It serves TURN over UDP; TURN over TLS is in the edge's status."""
 
     allocations: int = 0
     ports: RelayPorts | None = None
@@ -149,8 +152,8 @@ class RelayStatus(ProcessStatus):
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate that the edge serves; `names` are DNS names and addresses, `chain` has the SHA-256 of each of its
-    certificates in hex, the hub's own first."""
+    """A certificate that the edge serves. `names` are DNS names and IP addresses. `chain` has the SHA-256, in hex, of
+    every certificate that the edge sends, the hub's own first."""
 
     names: tuple[str, ...]
     issuer: str
@@ -160,8 +163,8 @@ class Certificate:
 
 @dataclass(frozen=True)
 class CertificateFailure:
-    """Why there is no certificate for a name; `kind` is a code (engine/internal/edge/failures.go), `issuer` where it
-    was asked for."""
+    """Why there is no certificate for a name. `kind` is a reason code of engine/internal/edge/failures.go, and `issuer`
+    is the issuer that the edge asked."""
 
     name: str
     issuer: str
@@ -172,7 +175,8 @@ class CertificateFailure:
 
 @dataclass(frozen=True)
 class Unannounced:
-    """A proxy that led TURN over TLS here without saying where its clients are."""
+    """A trusted proxy that forwards TURN over TLS to the edge without saying by the PROXY protocol where the client is.
+    `at` is when it last did, `count` how often."""
 
     proxy: str
     at: datetime
@@ -181,7 +185,7 @@ class Unannounced:
 
 @dataclass(frozen=True)
 class StreamRelay:
-    """TURN over TLS, which the edge relays."""
+    """The edge's relay, which serves TURN over TLS."""
 
     allocations: int = 0
     connections: int = 0
@@ -190,7 +194,7 @@ class StreamRelay:
 
 @dataclass(frozen=True)
 class EdgeStatus(ProcessStatus):
-    """The edge's. `pending` are names for which there is neither a certificate nor a failure yet."""
+    """The edge's status. `pending` are names for which there is neither a certificate nor a failure yet."""
 
     loaded_at: datetime | None = None
     certificates: tuple[Certificate, ...] = ()
@@ -202,26 +206,28 @@ class EdgeStatus(ProcessStatus):
 
 
 STATUSES: Mapping[str, type[ProcessStatus]] = {"media": MediaStatus, "relay": RelayStatus, "edge": EdgeStatus}
-"""By the engine's program (lkhub.plan.process.EngineProgram)."""
+"""The class of the status of each program of the engine (lkhub.plan.process.EngineProgram)."""
 
 
 @dataclass(frozen=True)
 class DrainRequest:
-    """`POST /drain`: leave when nobody is in a call any more, or after so many seconds."""
+    """`POST /drain`: end once no participant is in a room, or after so many seconds."""
 
     seconds: int
 
 
 @dataclass(frozen=True)
 class ResumeAnswer:
-    """Of `POST /resume`, which is asked with the relay's configuration: how many were told to connect again."""
+    """The answer to `POST /resume`, whose body is the relay's configuration: how many participants were told to connect
+    again."""
 
     participants: int
 
 
 @dataclass(frozen=True)
 class ProbePathRequest:
-    """One path, with a token for each of its participants: one proves the connection alone, two media as well."""
+    """One path, with a token for each participant of the call. One participant alone proves only the connection; two
+    also prove that media gets through."""
 
     path: str
     tokens: tuple[str, ...]
@@ -229,8 +235,8 @@ class ProbePathRequest:
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What `lkhub-engine probe` reads. Hosts in `resolve` are reached at an address of this machine; `ca_file` is a
-    root to trust besides the system's, "" for none."""
+    """The input of `lkhub-engine probe`. `resolve` has the resolve overrides: for a host's name or address, an address
+    of this machine. `ca_file` is the path of a root to trust besides the system's, or ""."""
 
     url: str
     timeout_ms: int
@@ -242,8 +248,8 @@ class ProbeRequest:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """A line of what `lkhub-engine probe` answers. The stages, reasons and keys of `evidence` are in
-    engine/internal/probe/reasons.go; lkhub.checks.paths.PathResult says what the rest means."""
+    """One line of the output of `lkhub-engine probe`. The stages, reasons and keys of `evidence` are in
+    engine/internal/probe/reasons.go; lkhub.checks.paths.PathResult says what the other fields mean."""
 
     path: str
     ok: bool | None
@@ -266,9 +272,9 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class ConfigMessage:
-    """One complaint of LiveKit's own parser. `code` is what is wrong, `line` is 1-based in the text that was checked,
-    None where it is about what is not there. `known` are the keys that there are where it is about one that LiveKit
-    does not know."""
+    """One error of LiveKit's own parser. `code` says what is wrong. `line` counts from 1 in the text that was checked;
+    None: the error is about something that the text lacks. If a key is unknown to LiveKit, `known` are the keys that
+    it knows in that place."""
 
     code: str
     line: int | None
@@ -278,7 +284,7 @@ class ConfigMessage:
 
 @dataclass(frozen=True)
 class ConfigAnswer:
-    """What `lkhub-engine check-config` answers."""
+    """The output of `lkhub-engine check-config`."""
 
     ok: bool
     messages: tuple[ConfigMessage, ...] = ()
@@ -286,6 +292,6 @@ class ConfigAnswer:
 
 @dataclass(frozen=True)
 class StunAnswer:
-    """What `lkhub-engine stun` answers: the address that the STUN server sees."""
+    """The output of `lkhub-engine stun`: the address from which the STUN server got the request."""
 
     address: str

@@ -1,7 +1,7 @@
-"""How a command asks the supervisor, and the request that every version knows.
+"""What all requests to the supervisor have in common, and `Ping`, which every version knows.
 
-Apart from what is asked (`lkhub.wire.control`): commands that only see whether a supervisor is there start 14 ms sooner
-without the classes of its answers.
+The other requests are in `lkhub.wire.control`. Commands that only check whether a supervisor runs start 14 ms sooner
+without the classes of those answers.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from lkhub.errors import InputError
 
 Answer = TypeVar("Answer")
 
-# A request names a path and has the variables that the spec refers to. A key file in one of them may be as long as
-# any file that a spec names (lkhub.host.files.MAX_INPUT_BYTES).
+# A request has a path and the environment variables that the spec refers to. A variable may contain a key file, which
+# may be as long as any file that a spec names (lkhub.host.files.MAX_INPUT_BYTES).
 MAX_REQUEST_BYTES = 1024 * 1024
 
 JSON = "application/json"
@@ -24,7 +24,7 @@ RESTART = ("`lkhub down`, then `lkhub up`, starts the hub with this version",)
 
 @dataclass(frozen=True)
 class Request(Generic[Answer]):
-    """A request; a subclass says how it is asked for and of which class the answer is."""
+    """A request. A subclass defines its HTTP method and path, and the class of the answer."""
 
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
@@ -33,19 +33,19 @@ class Request(Generic[Answer]):
 
 @dataclass(frozen=True)
 class Progress:
-    """What the supervisor does meanwhile, one line for people."""
+    """One line for the user about what the supervisor is doing."""
 
     progress: str
 
 
 @dataclass(frozen=True)
 class Pong:
-    """The supervisor is there."""
+    """The supervisor runs."""
 
 
 @dataclass(frozen=True)
 class Ping(Request[Pong]):
-    """Whether the supervisor answers at all. It does nothing for it."""
+    """Whether the supervisor answers. It does nothing else."""
 
     method = "GET"
     path = "/ping"
@@ -53,7 +53,7 @@ class Ping(Request[Pong]):
 
 
 def describe_too_long() -> InputError:
-    """The error of a request over MAX_REQUEST_BYTES."""
+    """The error for a request over MAX_REQUEST_BYTES."""
     return InputError(
         f"the variables that the spec refers to are too long: the supervisor takes {MAX_REQUEST_BYTES:,} bytes in all",
         hints=("put what is long into a file, and name it with {file: PATH}",),
@@ -61,10 +61,10 @@ def describe_too_long() -> InputError:
 
 
 def describe_unknown(what: str) -> InputError:
-    """The error of a request that this version does not know."""
+    """The error for a request that this version does not know."""
     return InputError(f"the running supervisor (lkhub {__version__}) can't do that: {what}", hints=RESTART)
 
 
 def describe_missing(key: str) -> InputError:
-    """The error of a request that lacks a key."""
+    """The error for a request that lacks a key."""
     return InputError(f"the running supervisor (lkhub {__version__}) needs to be told {key!r}", hints=RESTART)

@@ -1,4 +1,4 @@
-"""How a message says that something failed."""
+"""The part of a message that says that a request failed."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ _KINDS = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineErro
 
 @dataclass(frozen=True)
 class Failure:
-    """Why, for people. `code` is the reason code, "" where there is none. The supervisor says with which of lkhub's
-    exit codes the command ends."""
+    """Why a request failed: `message` and `hints` are for the user. `code` is the reason code, or "". The
+    supervisor adds the exit code with which the command is to end."""
 
     message: str
     hints: tuple[str, ...] = ()
@@ -27,7 +27,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class FailureAnswer:
-    """An answer that is a failure, of a process with this version of lkhub; "" of the engine's, which has none."""
+    """The answer to a request that failed. `lkhub` is the version of the supervisor's lkhub; "" from the engine, which
+    has no version of its own."""
 
     error: Failure
     lkhub: str = ""

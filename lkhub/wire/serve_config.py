@@ -1,21 +1,22 @@
-"""The content of serve.json. Apart from the renderer, because the service needs no plan to read it."""
+"""The content of serve.json. It is not in lkhub.render, because the service reads it and needs no plan."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from lkhub.wire.message import dump_message, parse_message
 
-# By this header the edge tells the service whether a proxy in front said where the client is: `yes` or `no`.
+# The edge sets this header for the service: `yes` if a proxy in front has told it the client's address, otherwise `no`.
 FORWARDED_HEADER = "X-Lkhub-Forwarded"
 
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """What the service must know. `bind` and `hosts` are addresses and names without a port; `authorities` is what
-    requests through the edge name as their host; `open_tokens`: the token endpoint answers whoever is on loopback;
-    `media_url` is media's HTTP on loopback, `keys` the path of the key file, `ca` that of the root certificate which
-    devices have to trust, "" where there is none; `askers` that of the file that says which program asked
-    last for a token, "" without `open_tokens`."""
+    """What the service must know. `bind` and `hosts` are addresses and names without a port. `authorities` are the
+    values of the Host header in requests through the edge. `open_tokens`: every program on this machine gets tokens
+    from the token endpoint. `media_url` is media's HTTP address on loopback.
+
+    `keys`, `ca` and `askers` are paths of files: the API keys; the root certificate that devices have to trust, or "";
+    the record of the program that last asked for a token, "" without `open_tokens`."""
 
     name: str
     reach: Literal["local", "lan", "public"]

@@ -3,16 +3,16 @@ from datetime import UTC, datetime
 import pytest
 
 from lkhub.checks.router import check_router
-from lkhub.wire.control import RouterTrouble
+from lkhub.wire.control import RenewalFailure
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 HOUR = 3600.0
 
 
-def trouble(since: float, ends: float | None) -> RouterTrouble:
+def failure(since: float, ends: float | None) -> RenewalFailure:
     """Since so many seconds ago, and ending in so many."""
     at = NOW.timestamp()
-    return RouterTrouble("it does not answer", at - since, None if ends is None else at + ends)
+    return RenewalFailure("it does not answer", at - since, None if ends is None else at + ends)
 
 
 def test_mappings_that_are_renewed_are_no_finding() -> None:
@@ -21,7 +21,7 @@ def test_mappings_that_are_renewed_are_no_finding() -> None:
 
 @pytest.mark.parametrize(("since", "ends"), [(60, 5 * HOUR), (60, None), (5.5 * HOUR, 6.5 * HOUR)])
 def test_temporary_failure_is_not_reported_as_long_as_the_mappings_hold(since: float, ends: float | None) -> None:
-    assert list(check_router(trouble(since, ends), NOW)) == []
+    assert list(check_router(failure(since, ends), NOW)) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_temporary_failure_is_not_reported_as_long_as_the_mappings_hold(since: f
 def test_failure_that_lasts_is_a_warning_and_the_end_an_error(
     since: float, ends: float | None, severity: str, title: str
 ) -> None:
-    [finding] = check_router(trouble(since, ends), NOW)
+    [finding] = check_router(failure(since, ends), NOW)
     assert (finding.code, finding.subject, finding.severity) == ("router-mapping-ends", "router", severity)
     assert (finding.title, finding.detail) == (title, "it does not answer")
     assert finding.fix[0].command == "lkhub firewall apply --router"

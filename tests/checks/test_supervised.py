@@ -5,7 +5,7 @@ import pytest
 from lkhub.checks.supervised import check_hanging, check_records, check_removed, check_taken, check_watchers
 from lkhub.errors import READ_ONLY
 from lkhub.hub.status import HubStatus
-from lkhub.wire.control import Removal, Trouble
+from lkhub.wire.control import Removal, WatcherFailure
 from tests.reports import hub_report
 
 
@@ -14,7 +14,7 @@ def test_supervisor_that_is_well_is_no_finding() -> None:
 
 
 def test_watcher_that_fails_says_what_and_since_when() -> None:
-    [finding] = check_watchers({"rotate logs": Trouble("OSError (No space left on device)", 1.0)})
+    [finding] = check_watchers({"rotate logs": WatcherFailure("OSError (No space left on device)", 1.0)})
     assert (finding.code, finding.subject, finding.severity) == ("watch-fails", "rotate logs", "warning")
     assert finding.title == "the supervisor can't rotate logs"
     assert finding.detail == "since 1970-01-01 00:00 UTC: OSError (No space left on device)"
@@ -77,7 +77,7 @@ def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:
         "stopped": ["media"],
         "unrecorded": {"media": "the disk is full"},
         "refused": {"edge": "no"},
-        "troubles": {"rotate logs": {"detail": "no", "since": 1.0}},
+        "watcher_failures": {"rotate logs": {"detail": "no", "since": 1.0}},
     }
     status = HubStatus(None, hub_report(supervisor), (), None)
     assert status.state == "degraded"

@@ -99,7 +99,7 @@ class FakeSupervisor:
         self.answers: dict[str, Any] = {
             "status": {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None, "pid": 1},
             "apply": {"changed": [], "pending": False, "people": 0, "cut": 0},
-            "restart": {"restarted": ["media"], "people": 0, "ways": []},
+            "restart": {"restarted": ["media"], "people": 0, "only_through": []},
             "stop": {},
             "ping": {},
         }

@@ -53,13 +53,13 @@ def test_commands_name_the_place_where_no_hub_is_known(run: Run, paths: StatePat
 
 def test_restart_is_of_one_or_of_all(run: Run, supervisor: FakeSupervisor) -> None:
     assert run("restart", "media").err == "restarted media\n"
-    supervisor.answers["restart"] = {"restarted": ["media", "relay", "serve"], "people": 2, "ways": []}
+    supervisor.answers["restart"] = {"restarted": ["media", "relay", "serve"], "people": 2, "only_through": []}
     assert "2 people are in a call and had to reconnect" in run("restart").err
     assert [request["name"] for request in supervisor.requests("restart")] == ["media", None]
 
 
 def test_restart_of_what_carries_some_of_them_cuts_off_those(run: Run, supervisor: FakeSupervisor) -> None:
-    supervisor.answers["restart"] = {"restarted": ["relay"], "people": 2, "ways": ["relay"]}
+    supervisor.answers["restart"] = {"restarted": ["relay"], "people": 2, "only_through": ["relay"]}
     said = "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect\n"
     assert run("restart", "relay").err == said
 

@@ -62,11 +62,11 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
         ),
         ({"changed": ["media"], "cut": 3}, "3 people are in a call and had to reconnect"),
         (
-            {"changed": ["relay"], "cut": 2, "ways": ["relay"]},
+            {"changed": ["relay"], "cut": 2, "only_through": ["relay"]},
             "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect",
         ),
         (
-            {"changed": ["relay", "serve", "edge"], "cut": 1, "ways": ["relay", "edge"]},
+            {"changed": ["relay", "serve", "edge"], "cut": 1, "only_through": ["relay", "edge"]},
             "; 1 person is in a call, and whoever came through relay or edge had to reconnect",
         ),
         (

@@ -31,7 +31,7 @@ from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.spec.types import PortRange
 from lkhub.state.asker import AskerRecord
-from lkhub.wire.control import PendingChange, Removal, RouterTrouble, Trouble
+from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
 
@@ -88,7 +88,7 @@ def list_surroundings() -> Iterator[Finding]:
     yield from check_surroundings(Surroundings("lan", verdicts=(closed,)))
     yield from check_surroundings(Surroundings("lan", verdicts=(unknown,)))
     yield from check_address("192.168.1.5 is gone, and 192.168.1.6 is there")
-    yield from check_router(RouterTrouble("it does not answer", AT - 600, AT), NOW)
+    yield from check_router(RenewalFailure("it does not answer", AT - 600, AT), NOW)
 
 
 def list_hub() -> Iterator[Finding]:
@@ -100,7 +100,7 @@ def list_hub() -> Iterator[Finding]:
     yield from check_supervised(False, ["media"])
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"}, {})
-    yield from check_watchers({"rotate logs": Trouble("No space left on device", AT)})
+    yield from check_watchers({"rotate logs": WatcherFailure("No space left on device", AT)})
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(
         pending=["rtc.example.com"],

@@ -30,7 +30,7 @@ async def test_change_waits_while_people_are_in_a_call(paths: StatePaths, said: 
         assert applied == Outcome(("media",), pending=True, people=2)
         assert pids(supervisor) == before
         assert status_of(supervisor)["pending"] is True
-        assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": 2, "ways": ()}
+        assert status_of(supervisor)["pending_change"] == {"restarts": ("media",), "people": 2, "only_through": ()}
 
 
 async def test_change_that_interrupts_no_call_is_not_pending(
@@ -48,7 +48,7 @@ async def test_change_now_says_how_many_it_cuts(paths: StatePaths, said: list[st
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}), now=True)
         assert applied == Outcome(("media",), cut=2)
         assert status_of(supervisor)["pending"] is False
-        assert status_of(supervisor)["waits"] is None
+        assert status_of(supervisor)["pending_change"] is None
 
 
 async def test_going_back_takes_a_waiting_change_back(paths: StatePaths, said: list[str], make_hub: MakeHub) -> None:
@@ -66,7 +66,7 @@ async def test_media_that_cannot_be_asked_counts_as_busy(paths: StatePaths, said
         os.unlink(paths.socket("media"))
         applied = await supervisor.apply(make_hub(media={"say": "new"}, serve={}))
         assert (applied.pending, applied.people) == (True, None)
-        assert status_of(supervisor)["waits"] == {"restarts": ("media",), "people": None, "ways": ()}
+        assert status_of(supervisor)["pending_change"] == {"restarts": ("media",), "people": None, "only_through": ()}
 
 
 async def test_pending_change_is_made_when_nobody_is_left(

@@ -410,7 +410,7 @@ async def test_status_is_answered_when_the_processes_can_not_be_asked(
     async with running(hub := make_hub()):
         monkeypatch.setattr(Reports, "refresh", refresh)
         answer = await request(hub.plan.paths, StatusRequest())
-        assert "Too many open files" in answer.troubles["see who came from outside"].detail
+        assert "Too many open files" in answer.watcher_failures["see who came from outside"].detail
         assert [process.state for process in answer.processes] == ["running"] * 3
 
 

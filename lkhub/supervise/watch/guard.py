@@ -8,7 +8,7 @@ import anyio
 from lkhub.errors import describe_error
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import Trouble
+from lkhub.wire.control import WatcherFailure
 
 
 class Guard:
@@ -17,7 +17,7 @@ class Guard:
     def __init__(self, say: Callable[[str], None], timings: Timings = USUAL) -> None:
         self._say = say
         self._timings = timings
-        self._troubles: dict[str, Trouble] = {}
+        self._failures: dict[str, WatcherFailure] = {}
 
     async def watch(self, what: str, look: Callable[[], Awaitable[object]], seconds: float) -> None:
         """Call `look` again and again, `seconds` after its last end. Never returns. `what` follows "can't"."""
@@ -41,16 +41,16 @@ class Guard:
         return True
 
     @property
-    def troubles(self) -> Mapping[str, Trouble]:
+    def failures(self) -> Mapping[str, WatcherFailure]:
         """The watchers that fail, by what they can't do."""
-        return dict(self._troubles)
+        return dict(self._failures)
 
     def _note(self, what: str, detail: str) -> None:
-        known = self._troubles.get(what)
+        known = self._failures.get(what)
         if known is None or known.detail != detail:
             self._say(f"can't {what}: {detail}")
-            self._troubles[what] = Trouble(detail, known.since if known else time.time())
+            self._failures[what] = WatcherFailure(detail, known.since if known else time.time())
 
     def _clear(self, what: str) -> None:
-        if self._troubles.pop(what, None):
+        if self._failures.pop(what, None):
             self._say(f"can {what} again")

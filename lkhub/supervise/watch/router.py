@@ -15,7 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.router import RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.timings import USUAL, Timings
-from lkhub.wire.control import RouterTrouble
+from lkhub.wire.control import RenewalFailure
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Renewal:
     say: Callable[[str], None]
     clock: Callable[[], float] = time.time
     timings: Timings = USUAL
-    trouble: RouterTrouble | None = None
+    failure: RenewalFailure | None = None
     _answers: dict[RouterRecord, RouterRecord] = field(default_factory=dict)
     _tried: tuple[RouterRecord, str | None] | None = None
     _again: float = 0.0
@@ -54,7 +54,7 @@ class Renewal:
         """Renew the mappings of the record when that is due. Raises HubError if the record can't be read."""
         written = read_router(self.paths)
         if written is None:
-            self.trouble = None
+            self.failure = None
             return
         record = self._answers.get(written, written)
         # Imported where there are mappings: every other hub starts 4 ms sooner and has 300 KB less without.
@@ -62,7 +62,7 @@ class Renewal:
 
         local = find_local(record.gateway)
         # After an outage the mappings may be lost, as after a restart of the router, so they are requested again.
-        if self.trouble is None and not self._is_due(record, local):
+        if self.failure is None and not self._is_due(record, local):
             return
         if self._tried != (record, local):
             self._tried, self._again, self._backoff = (record, local), 0.0, self._new_backoff()
@@ -99,14 +99,14 @@ class Renewal:
             self._fail(told, 0.0 if elsewhere else None if isinstance(error, RefusedError) else record.ends)
 
     def _fail(self, detail: str, ends: float | None) -> None:
-        if self.trouble is None:
+        if self.failure is None:
             self.say(f"the router's port mappings were not renewed: {detail}")
-        self.trouble = RouterTrouble(detail, self.trouble.since if self.trouble else self.clock(), ends)
+        self.failure = RenewalFailure(detail, self.failure.since if self.failure else self.clock(), ends)
 
     def _recover(self) -> None:
-        if self.trouble:
+        if self.failure:
             self.say("the router's port mappings are in order again")
-        self.trouble = None
+        self.failure = None
 
 
 def _is_half_over(record: RouterRecord, now: float) -> bool:

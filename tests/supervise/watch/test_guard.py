@@ -63,11 +63,11 @@ async def test_failing_check_is_reported_once_and_repeated_until_it_succeeds(sai
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watcher.watch, "see it", look, 0.01)
         await until(lambda: len(looks) >= 2, "two looks")
-        assert watcher.troubles["see it"].detail == "OSError (No such device: eth1)"
+        assert watcher.failures["see it"].detail == "OSError (No such device: eth1)"
         await until(lambda: len(looks) > 6, "more looks")
         tasks.cancel_scope.cancel()
     assert said == ["can't see it: OSError (No such device: eth1)", "can see it again"]
-    assert watcher.troubles == {}
+    assert watcher.failures == {}
 
 
 async def test_another_failure_is_said_too_and_a_strangers_words_never(said: list[str]) -> None:
@@ -142,10 +142,10 @@ async def test_error_in_a_watcher_ends_neither_the_hub_nor_a_process_and_status_
             broken.setattr("{}.{}".format(*WATCHERS[what][:2]), WATCHERS[what][2])
             await until(lambda: any(f"can't {what}" in line for line in said), "the failure")
             if what != "see who came from outside":  # this one is asked for by `status` itself
-                told.append((await status()).troubles)
+                told.append((await status()).watcher_failures)
         supervisor.pending = None
         await until(lambda: any(f"can {what} again" in line for line in said), "the recovery")
-        assert (await status()).troubles == {}
+        assert (await status()).watcher_failures == {}
         assert (pids(supervisor), set(states(supervisor).values())) == (before, {"running"})
         supervisor.tasks.cancel_scope.cancel()
 

@@ -22,7 +22,7 @@ from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL
 from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.router import Renewal
-from lkhub.wire.control import Outcome, RouterTrouble, StatusRequest
+from lkhub.wire.control import Outcome, RenewalFailure, StatusRequest
 from tests.supervise.conftest import MakeHub
 from tests.waiting import until
 
@@ -35,7 +35,7 @@ HOME = ("192.168.1.1", "192.168.1.5")
 
 def lease(since: float) -> RouterRecord:
     mappings = (Mapping("udp", 7882, "lkhub media.udp", since, since + LEASE),)
-    return RouterRecord(*HOME, "pcp", "1.2.3.4", "aa", mappings)
+    return RouterRecord(*HOME, "pcp", "aa", mappings, "1.2.3.4")
 
 
 FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, USUAL.router_ask, LEASE / 2, LEASE))
@@ -108,7 +108,7 @@ async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
     await renewal.look()
     assert home.asked == [DUE]
     assert read_router(paths) == FRESH
-    assert (said, renewal.trouble) == ([], None)
+    assert (said, renewal.failure) == ([], None)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +150,8 @@ async def test_clock_that_was_set_back_does_not_let_the_mappings_end(
 
 @pytest.mark.parametrize(
     "grants",
-    [replace(FRESH, outside="1.2.3.9"), change(FRESH, own=False), change(FRESH, until=None)],
-    ids=["outside", "own", "permanent"],
+    [replace(FRESH, external_address="1.2.3.9"), change(FRESH, own=False), change(FRESH, until=None)],
+    ids=["external-address", "own", "permanent"],
 )
 async def test_what_the_router_says_anew_is_written(
     grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
@@ -195,9 +195,9 @@ async def test_mappings_of_another_router_have_ended(
     home.way = ("10.0.0.1", local)
     await renewal.look()
     assert home.asked == []
-    assert renewal.trouble is not None
-    assert renewal.trouble.detail == "they are those of 192.168.1.1, and this one is 10.0.0.1"
-    assert renewal.trouble.ends == 0.0, "they lead to where the machine is not"
+    assert renewal.failure is not None
+    assert renewal.failure.detail == "they are those of 192.168.1.1, and this one is 10.0.0.1"
+    assert renewal.failure.ends == 0.0, "they lead to where the machine is not"
 
 
 async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
@@ -207,12 +207,12 @@ async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
     write_router(paths, FRESH)
     home.way = None
     await renewal.look()
-    assert renewal.trouble == RouterTrouble("this machine has no router", NOW, 0.0)
+    assert renewal.failure == RenewalFailure("this machine has no router", NOW, 0.0)
     home.way = HOME
     home.asked.clear()
     await renewal.look()
     assert home.asked == [FRESH]
-    assert renewal.trouble is None
+    assert renewal.failure is None
     assert said[-1] == "the router's port mappings are in order again"
 
 
@@ -225,7 +225,7 @@ async def test_failure_is_said_once_and_tried_less_and_less_often(
         await renewal.look()
     assert home.asked == [DUE] * 2, "at once, and again after a while"
     assert said == ["the router's port mappings were not renewed: the router stopped answering"]
-    assert renewal.trouble == RouterTrouble("the router stopped answering", NOW, DUE.ends)
+    assert renewal.failure == RenewalFailure("the router stopped answering", NOW, DUE.ends)
     assert read_router(paths) == DUE
 
 
@@ -236,14 +236,14 @@ async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal,
     renewal.clock = lambda: NOW + USUAL.router_ask
     home.refuse(MachineError("it does not answer"))
     await renewal.look()
-    assert renewal.trouble == RouterTrouble("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
+    assert renewal.failure == RenewalFailure("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
 
 
 async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
     write_router(paths, OLD)
     home.refuse(host_router.RefusedError("the port is taken"))
     await renewal.look()
-    assert renewal.trouble == RouterTrouble("the port is taken", NOW, None)
+    assert renewal.failure == RenewalFailure("the port is taken", NOW, None)
 
 
 async def test_what_works_again_is_said(
@@ -257,7 +257,7 @@ async def test_what_works_again_is_said(
     await renewal.look()
     assert read_router(paths) == FRESH
     assert said[1:] == ["the router's port mappings are in order again"]
-    assert renewal.trouble is None
+    assert renewal.failure is None
 
 
 async def test_command_typed_after_a_failure_is_taken_up_at_once(
@@ -273,20 +273,20 @@ async def test_command_typed_after_a_failure_is_taken_up_at_once(
     assert (home.asked[-1], read_router(paths)) == (ENDED, FRESH)
 
 
-async def test_record_that_is_gone_ends_the_trouble(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_record_that_is_gone_ends_the_failure(renewal: Renewal, paths: StatePaths, home: Home) -> None:
     write_router(paths, DUE)
     home.refuse(MachineError("no"))
     await renewal.look()
     Path(paths.router).unlink()
     await renewal.look()
-    assert renewal.trouble is None
+    assert renewal.failure is None
 
 
 async def test_while_the_command_asks_the_hub_does_not(renewal: Renewal, paths: StatePaths, home: Home) -> None:
     write_router(paths, DUE)
     with hold_router(paths, wait=True):
         await renewal.look()
-    assert (home.asked, renewal.trouble) == ([], None)
+    assert (home.asked, renewal.failure) == ([], None)
     await renewal.look()
     assert home.asked == [DUE]
 
@@ -343,10 +343,10 @@ async def test_damaged_record_is_said_once_and_the_watch_goes_on(
     Path(paths.router).write_text(dump_record(DUE)[:20])
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Guard(said.append).watch, "look", renewal.keep, 0.01)
-        await until(lambda: renewal.trouble, "the damage")
+        await until(lambda: renewal.failure, "the damage")
         write_router(paths, DUE)
         await until(lambda: read_router(paths) == FRESH, "the renewal")
-        await until(lambda: renewal.trouble is None, "the end of it")
+        await until(lambda: renewal.failure is None, "the end of it")
         tasks.cancel_scope.cancel()
     assert [line.partition(": ")[0] for line in said] == [
         "the router's port mappings were not renewed",
@@ -359,12 +359,12 @@ async def test_hub_that_runs_tries_and_tells_status(
 ) -> None:
     write_router(paths, DUE)
     home.refuse(MachineError("no"))
-    told: list[RouterTrouble | None] = []
+    told: list[RenewalFailure | None] = []
 
     async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
         await until(lambda: home.asked, "the first try")
-        told.append((await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())).router)
+        told.append((await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())).renewal_failure)
         supervisor.tasks.cancel_scope.cancel()
 
     await run_hub(make_hub(serve={}), said.append, ready)
-    assert [trouble.detail for trouble in told if trouble] == ["no"]
+    assert [failure.detail for failure in told if failure] == ["no"]
