@@ -277,19 +277,20 @@ _UNTRIED = {
 
 
 def _find_native(result: PathResult, hub: CalledHub) -> Finding:
-    """On a network of one's own they have other ways, and there may be no chain that they would take: a note."""
-    at_home = hub.reach in ("local", "lan")
-    ways = (
+    """A finding about native applications. For a hub in one's own network it is a note: there they connect by another
+    path, and perhaps no certificate exists that they would accept."""
+    in_own_network = hub.reach in ("local", "lan")
+    fixes = (
         Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
-        Fix("else leave them another way: media.tcp, or turn.udp"),
+        Fix("else leave them another path: media.tcp, or turn.udp"),
     )
     if hub.is_of_others(result):
-        ways = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), ways[1])
-    return native_refuses(at_home).about(
+        fixes = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), fixes[1])
+    return native_refuses(in_own_network).about(
         result.path,
-        severity="info" if at_home else "warning",
+        severity="info" if in_own_network else "warning",
         detail=result.native_detail or "",
-        fix=() if at_home else ways,
+        fix=() if in_own_network else fixes,
     )
 
 

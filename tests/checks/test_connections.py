@@ -28,11 +28,11 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("process", "kind", "name"), PLACES)
-def test_an_address_that_is_kept_within_bounds_is_named(process: str, kind: str, name: str) -> None:
+def test_address_that_reaches_its_bound_is_named(process: str, kind: str, name: str) -> None:
     refusal = {"at": NOW.timestamp() - 60, "client": "198.51.100.7", "held": 448, "full": False}
     [finding] = check_connections(told(process, kind, open=448, refused=2152, refusal=refusal), NOW)
     assert (finding.code, finding.subject, finding.severity) == ("connections-refused", process, "warning")
-    assert finding.title == f"{name} refuses connections of 198.51.100.7"
+    assert finding.title == f"{name} refuses connections from 198.51.100.7"
     assert "448 of 896" in finding.detail
     assert "11:59:00 UTC" in finding.detail
     assert "198.51.100.7" in finding.fix[0].text
@@ -46,11 +46,11 @@ def test_no_address_is_named_if_all_connections_together_reach_the_limit() -> No
 
 
 @pytest.mark.parametrize(("process", "kind", "name"), PLACES)
-def test_a_process_that_the_system_gives_no_connection_is_an_error(process: str, kind: str, name: str) -> None:
+def test_connection_that_can_not_be_accepted_is_an_error(process: str, kind: str, name: str) -> None:
     failure = {"at": NOW.timestamp() - 1, "error": "accept tcp [::]:7881: accept4: too many open files"}
     [finding] = check_connections(told(process, kind, failure=failure), NOW)
     assert (finding.code, finding.subject, finding.severity) == ("accept-fails", process, "error")
-    assert finding.title == f"{name} could not take a connection"
+    assert finding.title == f"{name} could not accept a connection"
     assert "too many open files" in finding.detail
 
 

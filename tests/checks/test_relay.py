@@ -84,7 +84,7 @@ def test_range_that_cant_be_used_for_want_of_files_is_not_to_be_widened() -> Non
 def test_address_that_is_refused_is_named_with_a_remedy() -> None:
     [finding] = find(udp=ports(2000, ("203.0.113.7", 1600), **refused("address")))
     assert (finding.code, finding.subject, finding.severity) == ("relay-address-full", "turn-udp", "warning")
-    assert finding.title == "203.0.113.7 gets no more of TURN over UDP"
+    assert finding.title == "203.0.113.7 gets no more ports for TURN over UDP"
     assert "1,200 refused" in finding.detail
 
 

@@ -29,7 +29,7 @@ def test_temporary_failure_is_not_reported_as_long_as_the_mappings_hold(since: f
     [
         (400, 5.5 * HOUR, "warning", "the router leads clients here for another 5 h"),
         (400, 200, "warning", "the router leads clients here for another 3 min"),
-        (400, None, "warning", "nobody knows how long the router leads clients here"),
+        (400, None, "warning", "it is not known how long the router leads clients here"),
         (0, 0, "error", "the router no longer leads clients here"),
         # A machine that has moved: they lead to where it was.
         (0, -NOW.timestamp(), "error", "the router no longer leads clients here"),

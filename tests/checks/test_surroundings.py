@@ -142,12 +142,12 @@ def test_who_answers_where_the_name_leads_decides_what_is_said(
 
 @pytest.mark.parametrize("here", [False, True])
 @pytest.mark.parametrize("seen_as", ["", "10.0.0.3"])
-def test_what_passes_connections_on_to_this_hub_is_a_note(here: bool, seen_as: str) -> None:
+def test_load_balancer_that_forwards_to_this_hub_is_a_note(here: bool, seen_as: str) -> None:
     [finding] = find(answering("hub", here=here, seen_as=seen_as))
     assert (finding.code, finding.is_note) == ("name-leads-through", True)
-    assert "leads to 151.101.1.1, which passes connections on to this hub" in finding.title
+    assert "leads to 151.101.1.1, which forwards connections to this hub" in finding.title
     assert f"clients send it to {PUBLIC}" in finding.cause
-    assert ("is at 10.0.0.3" in finding.cause) is bool(seen_as)
+    assert ("are at 10.0.0.3" in finding.cause) is bool(seen_as)
 
 
 def test_forwarding_proxy_is_distinguished_from_other_servers() -> None:

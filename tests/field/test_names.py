@@ -138,12 +138,12 @@ def test_balancer_that_passes_connections_on_is_no_fault(tmp_path: Path) -> None
         done = hub.run("up", "--detach")
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.count("verified ") == 4
-        title = f"note: {DOMAIN} leads to {BALANCER}, which passes connections on to this hub"
+        title = f"note: {DOMAIN} leads to {BALANCER}, which forwards connections to this hub"
         assert title in done.stderr
-        assert f"whoever comes so is at {BALANCER}" in done.stderr
+        assert f"all these clients are at {BALANCER}" in done.stderr
         assert f"clients send it to {PUBLIC}" in done.stderr
         assert "[name-leads-elsewhere]" not in done.stderr
-        assert "the calls went" not in done.stderr, "they went the way that clients go"
+        assert "the calls went" not in done.stderr, "they went to the address that clients use"
         assert list(findings(hub)) == ["name-leads-through"]
         done = on_client(hub, lan.client).run("verify", "--url", f"wss://{DOMAIN}")
         assert done.returncode == 0, done.stdout + done.stderr

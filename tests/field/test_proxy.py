@@ -209,8 +209,8 @@ def test_proxy_that_sends_the_proxy_protocol_to_the_upstream_address(behind: Beh
     ("plain", "severity", "why"),
     [
         ("return 308 https://$host$request_uri;", "", ""),
-        ("return 404;", "warning", "gets elsewhere"),
-        ("return 301 https://www.example.com/;", "warning", "gets elsewhere"),
+        ("return 404;", "warning", "do not get to the hub"),
+        ("return 301 https://www.example.com/;", "warning", "do not get to the hub"),
         (lead(DOOR, WEBSOCKET, HOST, FORWARDED), "warning", "neither camera nor microphone"),
         ("", "info", "tries HTTPS by itself"),
     ],
@@ -229,7 +229,8 @@ def test_plain_http_at_the_hubs_name(behind: Behind, plain: str, severity: str, 
 def test_proxy_that_does_not_say_where_clients_are(behind: Behind, forwarded: bool) -> None:
     body = lead(DOOR, WEBSOCKET, HOST, *([FORWARDED] if forwarded else []))
     _, text = behind.judge(body, "--spec", str(behind.hub.spec))
-    assert ("warning: the proxy does not say where clients are [client-address-lost]" in text) is not forwarded, text
+    title = "the proxy does not tell the hub the addresses of clients"
+    assert (f"warning: {title} [client-address-lost]" in text) is not forwarded, text
     assert ("all of them are at 127.0.0.1" in text) is not forwarded
     assert ("nginx `proxy_set_header X-Forwarded-For $remote_addr;`" in text) is not forwarded
 

@@ -1,1 +1,1 @@
-"""Every code that a finding can have, one subject a file. Pure."""
+"""Every code that a finding can have, one file for each subject. Pure."""

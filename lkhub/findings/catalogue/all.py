@@ -1,5 +1,5 @@
-"""The table of all codes, for what needs every one: the documentation, and tests. What makes a finding imports its
-code from the file of its subject, so that a command loads no more than it says."""
+"""The table of all codes, for the documentation and for tests, which need every code. A module that makes a finding
+imports the code from the module of its subject instead, so that a command loads only the codes that it may need."""
 
 from collections.abc import Iterable
 from types import ModuleType
@@ -13,7 +13,7 @@ SUBJECTS = (calls, lines, names, certificates, limits, hub, choices, spec, files
 
 
 def list_codes(subjects: Iterable[ModuleType]) -> dict[str, Code[Any]]:
-    """The codes of these modules, by their names. ValueError where one is declared twice."""
+    """The codes of these modules, by their names. ValueError where a code is declared twice."""
     found: dict[str, Code[Any]] = {}
     for subject in subjects:
         for code in vars(subject).values():

@@ -17,26 +17,26 @@ def certificate_fails(name: str, renewal: bool) -> Says:
     | `dns` | the issuer could not look the name up | an A record (AAAA for IPv6) with this machine's public address |
     | `connection` | it could not connect to what the name resolves to | open 443 and 80 further out, or mend the A record |
     | `unauthorized` | something else answered there | take a CDN out of the way; behind a proxy, `tls.mode: external` |
-    | `tls` | what answered on 443 does not speak the hub's TLS | see who listens there |
+    | `tls` | what answered on 443 does not speak the hub's TLS | see which program listens there |
     | `caa` | a CAA record allows other authorities only | add one for the issuer, or take the allowed one: `tls.issuer` |
     | `rate-limited` | too many certificates, or failures, for this name in a week | wait, or another issuer |
     | `no-challenge` | the issuer proves names in a way that the spec does not open; ZeroSSL needs port 80 | `tls.http: 80`, or another issuer |
     | `account` | no account could be made with the issuer | look at `tls.email`; a new key for `tls.account` |
     | `external-account-required` | the issuer gives certificates to accounts that it knows already | `tls.account`, or another issuer |
     | `issuer-name` | this machine could not look the issuer's name up | its name server, its network |
-    | `issuer-unreachable` | this machine does not reach the issuer | let it out to port 443 |
-    | `issuer-untrusted` | the issuer's own certificate is not trusted here | the clock; who breaks TLS open in between |
+    | `issuer-unreachable` | this machine does not reach the issuer | let this machine open connections to port 443 |
+    | `issuer-untrusted` | the issuer's own certificate is not trusted here | the clock; a device in between that intercepts TLS |
     | `tailscale` | the local tailscaled gave none; the detail has its words | [Tailscale](guides/tailscale.md#what-goes-wrong) |
     | `tailscale-no-daemon` | tailscaled is not running | `sudo systemctl start tailscaled` |
-    | `tailscale-no-permission` | it gives certificates to others than the hub's user | `sudo tailscale set --operator=USER` |
-    | `tailscale-not-connected` | it is stopped or logged out, and has none at hand | `sudo tailscale up` |
-    | `tailscale-https-off` | the tailnet gives out none | HTTPS certificates in the admin console; with headscale, `tls.mode: internal` |
+    | `tailscale-no-permission` | tailscaled gives the hub's user no certificates | `sudo tailscale set --operator=USER` |
+    | `tailscale-not-connected` | Tailscale is stopped or logged out, and has no certificate at hand | `sudo tailscale up` |
+    | `tailscale-https-off` | the tailnet gives out no certificates | HTTPS certificates in the admin console; with headscale, `tls.mode: internal` |
     | `tailscale-renamed` | the machine has another name in the tailnet now | `lkhub up` |
-    | `tailscale-rate-limited` | Let's Encrypt gives it no more for a while | wait, or give the machine another name |
+    | `tailscale-rate-limited` | Let's Encrypt issues no more certificates for this name for a while | wait, or give the machine another name |
     | `tailscale-slow` | tailscaled has not answered for two minutes; Let's Encrypt may refuse it for a while | `journalctl -u tailscaled` |
     | `storage` | the state directory can't be written | the disk |
 
-    **What to do.** What the finding says. To see what the issuer answered, and which ports have to be open:
+    **What to do.** Follow the finding. To see what the issuer answered, and which ports have to be open:
 
     ```sh
     lkhub logs edge
@@ -51,12 +51,13 @@ def certificate_pending(name: str) -> Says:
     """A name of the hub has no certificate yet, and nobody can connect by it until there is one. The subject is the
     name.
 
-    **Why.** It was asked for, and neither it nor a refusal has come. The first one takes seconds, from Tailscale up to
-    a minute. While Let's Encrypt refuses Tailscale for a while (a rate limit, an outage), tailscaled goes on trying
-    without an answer to the hub; after two minutes this is [certificate-fails](#certificate-fails), kind
-    `tailscale-slow`.
+    **Why.** The hub asked for the certificate, and neither the certificate nor a refusal has come. The first one takes
+    seconds, from Tailscale up to a minute. While Let's Encrypt refuses Tailscale for a while (a rate limit, an outage),
+    tailscaled goes on trying without an answer to the hub; after two minutes this is
+    [certificate-fails](#certificate-fails), kind `tailscale-slow`.
 
-    **What to do.** Wait for a minute. After that read the log of what asks for it: tailscaled, or else the edge.
+    **What to do.** Wait for a minute. After that read the log of the program that asks for it: tailscaled, or else the
+    edge.
 
     ```sh
     journalctl -u tailscaled
@@ -68,14 +69,13 @@ def certificate_pending(name: str) -> Says:
 
 @declare("certificate-expires", "warning", error="once it has")
 def certificate_expires(left: timedelta) -> Says:
-    """A certificate of the hub ends within a day and a half and was not renewed. The subject
-    is its name.
+    """A certificate of the hub ends within a day and a half and was not renewed. The subject is its name.
 
-    **Why.** Certificates are renewed when a third of their life is left, so something has kept the hub from it ever
-    since: [certificate-fails](#certificate-fails) says what. With `tls.mode: files` the files are the old ones.
+    **Why.** The hub renews a certificate when a third of its lifetime is left, so something has kept the hub from it
+    ever since: [certificate-fails](#certificate-fails) says what. With `tls.mode: files` the files are the old ones.
 
-    **What to do.** Mend what keeps it from being renewed, or put the new files in the place of the old ones: they are
-    taken over without a restart.
+    **What to do.** Mend what keeps the certificate from being renewed, or put the new files in the place of the old
+    ones: the hub takes them over without a restart.
 
     ```sh
     lkhub logs edge
@@ -89,15 +89,15 @@ def certificate_expires(left: timedelta) -> Says:
 
 @declare("root-changed", "warning")
 def root_changed() -> Says:
-    """The hub certifies itself (`tls.mode: internal`), and its root is another one: devices that don't trust it yet
-    are kept out. It is shown for a week.
+    """The hub certifies itself (`tls.mode: internal`), and has another root than before: devices that don't trust the
+    new root yet are kept out. The finding is shown for a week.
 
-    **Why.** The root is good for the hub's own names and addresses alone. When this machine's address in the LAN
-    changes, or `domain` in the spec, a new one is made, and also a good year before its end. The detail says which. An
-    earlier root that fits again comes back, so that a machine that moves between two networks does not ask a third
-    time.
+    **Why.** A root is good for the hub's own names and addresses only. The hub makes a new one when this machine's
+    address in the LAN or `domain` in the spec changes, and a good year before the root ends. The detail says which. An
+    earlier root that fits again is used again: where a machine moves between two networks, devices have to trust two
+    roots, and no third one.
 
-    **What to do.** Let every device trust the new one, and take care that it stays: a fixed address in the router's
+    **What to do.** Let every device trust the new root. To keep it, give this machine a fixed address in the router's
     DHCP settings.
 
     ```sh
@@ -106,19 +106,19 @@ def root_changed() -> Says:
     """
     return Says(
         "the hub has another root, and devices that don't trust it yet are kept out",
-        "a root is good for the hub's own names and addresses alone, and a new one is made when they change",
+        "a root is good for the hub's own names and addresses only, and a new one is made when they change",
     )
 
 
 @declare("certificate-not-taken", "error")
 def certificate_not_taken() -> Says:
-    """The files of `tls.cert` and `tls.key` were replaced, and the edge goes on with what it had.
+    """The files of `tls.cert` and `tls.key` were replaced, and the edge goes on with the certificate that it had.
 
-    **Why.** What is in the files now can't be used: the key is another certificate's, one of them is damaged, or may
-    not be read. Files that were replaced while lkhub did not run are taken up when it starts, and fail the same way.
+    **Why.** The new files can't be used: the key belongs to another certificate, or a file is damaged or can't be read.
+    Files that were replaced while lkhub did not run are read when it starts, and fail the same way.
 
-    **What to do.** `lkhub up` judges the files and says what is wrong with them. Good ones are taken up by themselves
-    within seconds:
+    **What to do.** `lkhub up` checks the files and says what is wrong with them. Once they are right, the edge takes
+    them over by itself within seconds:
 
     ```sh
     lkhub up
@@ -126,6 +126,5 @@ def certificate_not_taken() -> Says:
     """
     return Says(
         "the certificate's files were replaced, and the old one is still in use",
-        "what is in the files now can't be used: certificate and key don't belong together, one is damaged, or may not "
-        "be read",
+        "the new files can't be used: certificate and key don't belong together, or a file is damaged or can't be read",
     )

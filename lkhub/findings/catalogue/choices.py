@@ -1,5 +1,5 @@
-"""Codes of what a plan has chosen, and of what will not work with it. `up` says them, and `status` as long as the hub
-runs by them."""
+"""Codes of what a plan has chosen, and of what will not work with that choice. `up` shows these findings, and `status`
+does as long as the hub runs by that plan."""
 
 from lkhub.findings.declare import Says, declare
 
@@ -8,9 +8,9 @@ from lkhub.findings.declare import Says, declare
 def address_chosen(address: str, why: str) -> Says:
     """Which address clients are told, and why. The subject is the address.
 
-    **Why.** Clients send media there. A machine has several addresses, and others can reach some of them only.
+    **Why.** Clients send media there. A machine has several addresses, and other machines reach only some of them.
 
-    **What to do.** Nothing where it is the right one. Else name it as `media.advertise`.
+    **What to do.** Nothing where it is the right address. Else write the right one as `media.advertise`.
     """
     return Says(f"clients are told {address}, {why}")
 
@@ -19,9 +19,10 @@ def address_chosen(address: str, why: str) -> Says:
 def address_besides(address: str, why: str) -> Says:
     """A further address that clients are told. The subject is the address.
 
-    **Why.** This machine is in several networks, and clients of each find media at its own address.
+    **Why.** This machine is in several networks, and clients in each network reach media at this machine's address
+    there.
 
-    **What to do.** Nothing, or name the ones that are right as `media.advertise`.
+    **What to do.** Nothing, or write the right addresses as `media.advertise`.
     """
     return Says(f"clients are also told {address}, {why}")
 
@@ -30,9 +31,10 @@ def address_besides(address: str, why: str) -> Says:
 def address_passed_over(address: str, interface: str, why_not: str) -> Says:
     """An address of this machine that clients are not told. The subject is the address.
 
-    **Why.** It leads to containers, a VPN or nobody; or another address came first. The note says which.
+    **Why.** Only containers or a VPN reach it, or no other machine does; or another address came first. The note says
+    which.
 
-    **What to do.** Nothing, or name it as `media.advertise`.
+    **What to do.** Nothing, or write it as `media.advertise`.
     """
     return Says(f"not {address} on {interface}: {why_not}")
 
@@ -43,7 +45,7 @@ def ipv4_left_out(problem: str, hint: str) -> Says:
 
     **Why.** The machine has a public IPv6 address and no public IPv4 address, and the hub's name leads to none either.
 
-    **What to do.** What the note says, where clients without IPv6 are to get in.
+    **What to do.** Follow the note, if clients without IPv6 should get in.
     """
     return Says(f"clients without IPv6 can't reach this hub: {problem}; {hint}")
 
@@ -52,10 +54,10 @@ def ipv4_left_out(problem: str, hint: str) -> Says:
 def address_not_learnt(server: str, why: str, own: str) -> Says:
     """The STUN server of `media.advertise` did not say this hub's address. The subject is the server.
 
-    **Why.** The note has the reason. Until it answers, clients are told an address of this machine, which means nothing
-    elsewhere.
+    **Why.** The note has the reason. Until the server answers, clients are told an address of this machine, which they
+    can't reach from other networks.
 
-    **What to do.** Nothing: it is asked again while the hub runs. Or write the address as `media.advertise`.
+    **What to do.** Nothing: the hub asks the server again while it runs. Or write the address as `media.advertise`.
     """
     return Says(f"{server} did not say this hub's address ({why}); clients are told {own} until it does")
 
@@ -64,9 +66,10 @@ def address_not_learnt(server: str, why: str, own: str) -> Says:
 def turn_tls_left_out() -> Says:
     """Behind a proxy TURN over TLS is not offered. The subject is `turn-tls`.
 
-    **Why.** An HTTP proxy can't carry it, and the spec names no port for it.
+    **Why.** An HTTP proxy can't carry TURN over TLS, and the spec names no port for it.
 
-    **What to do.** Write `turn.listen`, and lead clients there: [behind a proxy](guides/behind-a-proxy.md).
+    **What to do.** Write `turn.listen`, and have clients' connections reach it:
+    [behind a proxy](guides/behind-a-proxy.md).
     """
     return Says(
         "TURN over TLS is not offered, since an HTTP proxy can't carry it: turn.listen names a port for it, and "
@@ -81,7 +84,7 @@ def issuer_chosen(native: bool, missing: str = "") -> Says:
     **Why.** Browsers accept both Let's Encrypt's and ZeroSSL's certificates. Native applications accept only ZeroSSL's
     for TURN over TLS ([native-refuses](#native-refuses)).
 
-    **What to do.** Nothing, or what the note says is missing.
+    **What to do.** Nothing; or add what the note says is missing.
     """
     if native:
         return Says("the certificate comes from ZeroSSL, whose chain native applications accept for TURN over TLS")
@@ -96,9 +99,9 @@ def root_new(created: bool, reason: str) -> Says:
     """The hub certifies itself by another root than before. The subject is `root`. For a week
     [root-changed](#root-changed) says so too.
 
-    **Why.** The note says why: the address or the name of the hub changed, or the root's time was nearly over.
+    **Why.** The note says why: the address or the name of the hub changed, or the earlier root was about to expire.
 
-    **What to do.** Let devices trust it: `lkhub trust`.
+    **What to do.** Let devices trust the new root: `lkhub trust`.
     """
     root, devices = ("a new root", "every device has")
     if not created:
@@ -108,9 +111,9 @@ def root_new(created: bool, reason: str) -> Says:
 
 @declare("no-tls", "warning")
 def no_tls(port: int) -> Says:
-    """A hub for others has no TLS. The subject is `tls.mode`.
+    """A hub for other machines has no TLS. The subject is `tls.mode`.
 
-    **Why.** Browsers give camera and microphone to pages with TLS alone, and to those of the machine itself.
+    **Why.** Browsers give camera and microphone only to pages with TLS, and to pages of their own machine.
 
     **What to do.** Leave `tls.mode` out: its default makes certificates. Or put a proxy with TLS in front:
     [behind a proxy](guides/behind-a-proxy.md).

@@ -7,7 +7,7 @@ from lkhub.findings.declare import Says, declare
 def certificate_unreadable(message: str) -> Says:
     """The file of `tls.cert` can't be read. The subject is `tls.cert`.
 
-    **Why.** It is not there, or this user may not read it: certbot's folders are root's alone.
+    **Why.** It is not there, or this user may not read it: only root may read certbot's folders.
 
     **What to do.** Write the right path, run lkhub as root, or let its user read the file.
     """
@@ -18,10 +18,10 @@ def certificate_unreadable(message: str) -> Says:
 def certificate_not_pem(message: str) -> Says:
     """The file of `tls.cert` holds no certificate in PEM. The subject is `tls.cert`.
 
-    **Why.** It is a key, a request, or a certificate in another form.
+    **Why.** The file holds a key, a certificate request, or a certificate in another form.
 
-    **What to do.** Name the file that has `-----BEGIN CERTIFICATE-----`; the hint has the command that converts what
-    is there.
+    **What to do.** Name the file that has `-----BEGIN CERTIFICATE-----`; the hint has the command that converts another
+    form.
     """
     return Says(message)
 
@@ -52,7 +52,7 @@ def key_unreadable(message: str) -> Says:
 def key_not_pem(message: str) -> Says:
     """The file of `tls.key` holds no private key in PEM. The subject is `tls.key`.
 
-    **Why.** It is a certificate, or a key in another form; perhaps `tls.cert` and `tls.key` are swapped.
+    **Why.** The file holds a certificate, or a key in another form; perhaps `tls.cert` and `tls.key` are swapped.
 
     **What to do.** Name the file that has `-----BEGIN PRIVATE KEY-----`.
     """
@@ -63,7 +63,7 @@ def key_not_pem(message: str) -> Says:
 def key_encrypted(message: str) -> Says:
     """The key is encrypted with a password. The subject is `tls.key`.
 
-    **Why.** Nobody is there to type it when the hub starts.
+    **Why.** When the hub starts, nobody is there to type the password.
 
     **What to do.** Write an unencrypted copy that only the hub's user can read; the hint has the command.
     """
@@ -85,7 +85,7 @@ def key_damaged(message: str) -> Says:
 def key_of_another_certificate(message: str) -> Says:
     """Key and certificate don't belong together. The subject is `tls.key`.
 
-    **Why.** They are of two folders, or of two renewals.
+    **Why.** They come from two folders, or from two renewals.
 
     **What to do.** Take both from one folder, where they were issued together.
     """
@@ -96,7 +96,7 @@ def key_of_another_certificate(message: str) -> Says:
 def certificate_no_san(message: str) -> Says:
     """The certificate names no host as a subject alternative name. The subject is `tls.cert`.
 
-    **Why.** Clients have stopped looking at the common name.
+    **Why.** Clients no longer use a certificate's common name.
 
     **What to do.** Get a certificate with the hub's names as subject alternative names.
     """
@@ -109,17 +109,17 @@ def certificate_wrong_name(message: str) -> Says:
 
     **Why.** Clients refuse a certificate that is not for the name that they called.
 
-    **What to do.** Get one for the names that the message lists, or write the certificate's name as `domain`.
+    **What to do.** Get a certificate for the names that the message lists, or write the certificate's name as `domain`.
     """
     return Says(message)
 
 
-@declare("certificate-not-for-servers", "error", warning="where it says nothing of its use")
+@declare("certificate-not-for-servers", "error", warning="where it names no use at all")
 def certificate_not_for_servers(message: str) -> Says:
     """The certificate is not for TLS servers. The subject is `tls.cert`.
 
-    **Why.** `serverAuth` is not among its extended key usages. Where it names none at all, Apple's devices refuse it,
-    and others accept it.
+    **Why.** `serverAuth` is not among its extended key usages. Where the certificate names no such usage at all,
+    Apple's devices refuse it, and others accept it.
 
     **What to do.** Get a certificate for a TLS server.
     """
@@ -128,7 +128,7 @@ def certificate_not_for_servers(message: str) -> Says:
 
 @declare("certificate-expired", "error")
 def certificate_expired(message: str) -> Says:
-    """The certificate, or one that issued it, has ended. The subject is `tls.cert`.
+    """The certificate, or one in its chain, has expired. The subject is `tls.cert`.
 
     **Why.** It was not renewed, or the new one was written elsewhere.
 
@@ -139,9 +139,9 @@ def certificate_expired(message: str) -> Says:
 
 @declare("certificate-not-yet-valid", "error")
 def certificate_not_yet_valid(message: str) -> Says:
-    """The certificate begins later than now. The subject is `tls.cert`.
+    """The certificate is not valid yet. The subject is `tls.cert`.
 
-    **Why.** The clock of this machine is wrong, or the one by which the certificate was made.
+    **Why.** The clock of this machine is wrong, or the clock of the machine that made the certificate was.
 
     **What to do.** See whether the clock is right: `timedatectl`.
     """
@@ -150,10 +150,10 @@ def certificate_not_yet_valid(message: str) -> Says:
 
 @declare("certificate-expires-soon", "warning")
 def certificate_expires_soon(message: str) -> Says:
-    """The certificate ends soon and should have been renewed. The subject is `tls.cert`.
+    """The certificate expires soon and should have been renewed. The subject is `tls.cert`.
 
-    **Why.** Tools renew with a third of the lifetime left. With a sixth left, or two weeks, something keeps them from
-    it.
+    **Why.** Tools renew a certificate when a third of its lifetime is left. If only a sixth is left, or two weeks,
+    something keeps them from it.
 
     **What to do.** Renew it and write it to the same files; a hub that runs takes it up by itself.
     """
@@ -164,20 +164,20 @@ def certificate_expires_soon(message: str) -> Says:
 def certificate_self_signed(message: str) -> Says:
     """The certificate is signed by itself. The subject is `tls.cert`.
 
-    **Why.** Each client refuses it until somebody tells it otherwise.
+    **Why.** Every client refuses it until it is told to trust this very certificate.
 
-    **What to do.** Write `tls.mode: internal`: the hub then makes certificates under a root that devices can trust
-    once.
+    **What to do.** Write `tls.mode: internal`: the hub then makes certificates under a root, which a device has to
+    trust only once.
     """
     return Says(message)
 
 
-@declare("certificate-order", "error", warning="where the hub's own certificate is the first")
+@declare("certificate-order", "error", warning="where the hub's own certificate comes first")
 def certificate_order(message: str) -> Says:
     """The certificates in the file are not in order. The subject is `tls.cert`.
 
-    **Why.** The hub's own has to be the first, and behind each the one that issued it. Some clients sort them, others
-    refuse.
+    **Why.** The hub's own certificate has to come first, and after each certificate the one of its issuer. Some clients
+    sort them, others refuse.
 
     **What to do.** Write them in that order; certbot's `fullchain.pem` has it.
     """
@@ -186,10 +186,10 @@ def certificate_order(message: str) -> Says:
 
 @declare("certificate-incomplete", "error", warning="where the issuer may be a root that clients know")
 def certificate_incomplete(message: str) -> Says:
-    """The file has the hub's certificate and not the one that issued it. The subject is `tls.cert`.
+    """The file has the hub's certificate, but not its issuer's. The subject is `tls.cert`.
 
-    **Why.** Browsers may fill the gap. Applications refuse such a chain.
+    **Why.** Browsers may fetch the issuer's certificate by themselves. Applications refuse such a chain.
 
-    **What to do.** Name the file with the whole chain, `fullchain.pem` of certbot.
+    **What to do.** Name the file with the whole chain; certbot calls it `fullchain.pem`.
     """
     return Says(message)

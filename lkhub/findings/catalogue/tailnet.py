@@ -7,7 +7,7 @@ from lkhub.findings.declare import Says, declare
 def tailscale_no_daemon(message: str) -> Says:
     """No tailscaled answers on this machine. The subject is `tls.mode`.
 
-    **Why.** It is not installed, not started, or its socket is elsewhere (`TS_SOCKET`).
+    **Why.** tailscaled is not installed, not started, or its socket is elsewhere (`TS_SOCKET`).
 
     **What to do.** Start or install it, as the hint says: [Tailscale](guides/tailscale.md#what-goes-wrong).
     """
@@ -16,9 +16,9 @@ def tailscale_no_daemon(message: str) -> Says:
 
 @declare("tailscale-silent", "error")
 def tailscale_silent(message: str) -> Says:
-    """Something is at tailscaled's socket, and does not answer as tailscaled does. The subject is `tls.mode`.
+    """A program listens on tailscaled's socket, and does not answer as tailscaled does. The subject is `tls.mode`.
 
-    **Why.** It hangs, is far older than this lkhub knows, or is another program.
+    **Why.** tailscaled hangs, is much older than the versions that lkhub knows, or the program is another one.
 
     **What to do.** Restart or update it, or unset `TS_SOCKET`.
     """
@@ -27,11 +27,11 @@ def tailscale_silent(message: str) -> Says:
 
 @declare("tailscale-no-permission", "error")
 def tailscale_no_permission(message: str) -> Says:
-    """Tailscaled gives the hub's user no certificates. The subject is `tls.mode`.
+    """tailscaled gives the hub's user no certificates. The subject is `tls.mode`.
 
-    **Why.** It gives them to root, to its operator, and to the user that its settings name.
+    **Why.** tailscaled gives certificates to root, to its operator, and to the user that its settings name.
 
-    **What to do.** Tell it of the hub's user, as the hint says, or run lkhub as root.
+    **What to do.** Name the hub's user to tailscaled, as the hint says, or run lkhub as root.
     """
     return Says(message)
 
@@ -40,7 +40,7 @@ def tailscale_no_permission(message: str) -> Says:
 def tailscale_not_connected(message: str) -> Says:
     """Tailscale is not connected on this machine. The subject is `tls.mode`.
 
-    **Why.** It is not logged in, switched off, waits for an admin of the tailnet, or is still starting.
+    **Why.** Tailscale is not logged in, is switched off, waits for an admin of the tailnet, or is still starting.
 
     **What to do.** Connect it: `sudo tailscale up`.
     """
@@ -51,8 +51,8 @@ def tailscale_not_connected(message: str) -> Says:
 def tailscale_userspace(message: str) -> Says:
     """Tailscale runs here without a network interface. The subject is `tls.mode`.
 
-    **Why.** With userspace networking other devices reach this machine's TCP ports through tailscaled alone, and
-    media not at all.
+    **Why.** With userspace networking, other devices reach this machine's TCP ports only through tailscaled, and
+    media's UDP port not at all.
 
     **What to do.** Start tailscaled without `--tun=userspace-networking`; it needs `/dev/net/tun`.
     """
@@ -63,7 +63,7 @@ def tailscale_userspace(message: str) -> Says:
 def tailscale_https_off(message: str) -> Says:
     """The tailnet gives out no certificates. The subject is `tls.mode`.
 
-    **Why.** HTTPS certificates are not enabled in it, or its control server has none to give (headscale).
+    **Why.** HTTPS certificates are not enabled in the tailnet, or its control server can't issue any (headscale).
 
     **What to do.** Enable them in Tailscale's admin console, under DNS; with headscale write `tls.mode: internal`.
     """
@@ -72,10 +72,10 @@ def tailscale_https_off(message: str) -> Says:
 
 @declare("tailscale-wrong-name", "error")
 def tailscale_wrong_name(message: str) -> Says:
-    """The name of the hub is not one that Tailscale has certificates for. The subject is `tls.mode`.
+    """Tailscale has no certificate for the name of the hub. The subject is `tls.mode`.
 
-    **Why.** A node of a tailnet has one name. It was renamed, or `domain` names another.
+    **Why.** A machine has one name in a tailnet. The machine was renamed, or `domain` has another name.
 
-    **What to do.** Write the name that the hint has, or rename the node.
+    **What to do.** Write the name that the hint has as `domain`, or rename the machine in the tailnet.
     """
     return Says(message)
