@@ -225,7 +225,7 @@ def test_layer_does_not_import_what_is_not_its_business(rule: Rule, graph: grimp
 def test_records_need_nothing_of_the_machine_but_files(graph: grimp.ImportGraph) -> None:
     """A process on record is named as host names it."""
     used = {imported for _, imported in list_imports(graph, ("lkhub.state",)) if is_below(imported, "lkhub.host")}
-    assert used <= {"lkhub.host.files", "lkhub.host.processes"}
+    assert used <= {"lkhub.host.files", "lkhub.host.state_directory", "lkhub.host.processes"}
     assert {
         module for module, imported in list_imports(graph, ("lkhub.state",)) if imported == "lkhub.host.processes"
     } <= {"lkhub.state.identity"}

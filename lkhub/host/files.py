@@ -5,7 +5,6 @@ import errno
 import hashlib
 import os
 import pwd
-import stat
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,12 +13,6 @@ from lkhub.errors import READ_ONLY, InputError, MachineError
 
 DIR_MODE = 0o700
 FILE_MODE = 0o600
-
-# What may be in a state directory that is found open to other users (lkhub.plan.paths).
-_STATE_NAMES = {
-    *("keys.yaml", "managed-keys.yaml", "relay.secret", "applied.json", "verified.json", "outside.json", "asker.json"),
-    *("rendered", "run", "logs", "ca", "caddy", "firewall.json", "router.json"),
-}
 
 # Specs, key files and tokens are a few kilobytes; this keeps a device or a wrong file from filling the memory.
 MAX_INPUT_BYTES = 1024 * 1024
@@ -88,26 +81,6 @@ def ensure_private_dir(path: str) -> None:
     if status.st_mode & 0o077:
         with explain_os_errors(path, "protect"):
             os.chmod(path, DIR_MODE)
-
-
-def ensure_state_dir(path: str) -> None:
-    """`ensure_private_dir` for a state directory: refuses to close a folder that has anything else in it, such as /tmp
-    or a home directory."""
-    with explain_os_errors(path, "read"):
-        foreign = Path(path).is_dir() and _is_foreign(Path(path))
-    if foreign:
-        raise MachineError(
-            f"{path} has other files in it, and a state directory is closed to other users",
-            hints=("choose a new or empty folder with --state DIR",),
-        )
-    ensure_private_dir(path)
-
-
-def _is_foreign(path: Path) -> bool:
-    mode = path.stat().st_mode
-    if not mode & 0o077:
-        return False
-    return bool(mode & stat.S_ISVTX) or not {entry.name for entry in path.iterdir()} <= _STATE_NAMES
 
 
 def check_socket_path(path: str) -> None:

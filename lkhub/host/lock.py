@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lkhub.errors import MachineError
-from lkhub.host.files import check_socket_path, ensure_private_dir, ensure_state_dir, explain_os_errors
+from lkhub.host.files import check_socket_path, ensure_private_dir, explain_os_errors
+from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.paths import StatePaths
 
 # `lkhub down && lkhub up`: the supervisor that was told to stop is still leaving.

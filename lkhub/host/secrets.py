@@ -6,8 +6,9 @@ import string
 from collections.abc import Mapping
 
 from lkhub.errors import InputError, MachineError
-from lkhub.host.files import create_private, ensure_state_dir, read_input, read_text, write_private
+from lkhub.host.files import create_private, read_input, read_text, write_private
 from lkhub.host.keyfile import Keys, dump_keys
+from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import FromEnv, FromFile, Secret, SecretError, SecretSource, WholeFile
 from lkhub.spec.keyfile import parse_key_file

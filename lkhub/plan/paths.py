@@ -141,3 +141,9 @@ class StatePaths:
 
     def log(self, process: str) -> str:
         return f"{self.logs}/{process}.log"
+
+
+STATE_NAMES = frozenset(
+    getattr(StatePaths(""), name).split("/")[1] for name, each in vars(StatePaths).items() if isinstance(each, property)
+)
+"""The names of all files and folders that are directly in a state directory."""

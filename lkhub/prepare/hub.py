@@ -17,13 +17,14 @@ from lkhub.findings.catalogue.spec import (
 )
 from lkhub.findings.finding import Edit
 from lkhub.host.engine import check_config, engine_build, is_program
-from lkhub.host.files import digest, ensure_state_dir, read_input
+from lkhub.host.files import digest, read_input
 from lkhub.host.installation import find_installation
 from lkhub.host.kernel import require_load_figures
 from lkhub.host.keyfile import Keys, dump_keys
 from lkhub.host.lookup import look_up
 from lkhub.host.network import gather_network
 from lkhub.host.secrets import ensure_secret, read_managed_keys
+from lkhub.host.state_directory import ensure_state_dir
 from lkhub.host.variables import resolve_variables
 from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation

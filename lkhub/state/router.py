@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from lkhub.errors import MachineError
-from lkhub.host.files import ensure_private_dir, ensure_state_dir, explain_os_errors, read_text
+from lkhub.host.files import ensure_private_dir, explain_os_errors, read_text
+from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
 from lkhub.state.document import parse_record, write_record

@@ -13,6 +13,7 @@ from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
 from tests import certificates
 from tests.certificates import Made, alternative, ensure_ca, load, make, shake_hands
+from tests.host.modes import mode
 
 NAMES = ("rtc.example.com", "192.168.1.5", "fd00::5")
 HUB = "my-hub"
@@ -39,10 +40,6 @@ def issue(files: Ca, *names: str) -> tuple[Made, Made]:
     week = a_week()
     intermediate = make("my-hub - ECC Intermediate", root, ca=True, path_length=0, valid=week)
     return make("", intermediate, names=names, valid=week), intermediate
-
-
-def mode(path: str) -> int:
-    return os.stat(path).st_mode & 0o777
 
 
 def test_root_says_what_it_is(paths: StatePaths) -> None:

@@ -9,7 +9,6 @@ from lkhub.host.files import (
     MAX_INPUT_BYTES,
     check_socket_path,
     ensure_private_dir,
-    ensure_state_dir,
     explain_os_errors,
     read_input,
     read_tail,
@@ -18,13 +17,10 @@ from lkhub.host.files import (
     remove_others,
     write_private,
 )
+from tests.host.modes import mode
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
-
-
-def mode(path: Path | str) -> int:
-    return os.stat(path).st_mode & 0o7777
 
 
 @pytest.mark.parametrize(
@@ -84,33 +80,6 @@ def test_file_where_the_folder_should_be_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "x", tmp_path / "x" / "y"):
         with pytest.raises(MachineError, match="can't"):
             ensure_private_dir(str(path))
-
-
-def test_new_or_empty_folder_becomes_a_state_directory(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    ensure_state_dir(str(tmp_path))
-    ensure_state_dir(str(tmp_path / "new"))
-    assert mode(tmp_path) == mode(tmp_path / "new") == 0o700
-
-
-def test_state_directory_that_was_opened_to_others_is_closed_again(tmp_path: Path) -> None:
-    (tmp_path / "keys.yaml").write_text("")
-    (tmp_path / "run").mkdir()
-    tmp_path.chmod(0o755)
-    ensure_state_dir(str(tmp_path))
-    assert mode(tmp_path) == 0o700
-
-
-@pytest.mark.parametrize(("bits", "name"), [(0o755, "thesis.txt"), (0o1777, "keys.yaml"), (0o1777, None)])
-def test_folder_of_another_program_is_left_as_it_is(tmp_path: Path, bits: int, name: str | None) -> None:
-    """`--state /tmp`, as root, would lock all other users out of /tmp."""
-    if name:
-        (tmp_path / name).write_text("")
-    tmp_path.chmod(bits)
-    with pytest.raises(MachineError) as refused:
-        ensure_state_dir(str(tmp_path))
-    assert refused.value.hints
-    assert mode(tmp_path) == bits
 
 
 def test_file_is_written_private_and_in_one_step(tmp_path: Path) -> None:
