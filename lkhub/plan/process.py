@@ -88,8 +88,9 @@ UNKNOWN = Fingerprint("", "")
 class ProcessPlan:
     """One child of the supervisor, and its roles.
 
-    How it is started: `argv`, in the working `folder` ("": the supervisor's), as `user` ("": the supervisor's own; any
-    other needs root), with the `variables` besides the supervisor's environment. `listens` are given to it as listening
+    How it is started: `argv`, whose program is an absolute path or a name on the PATH, in the working `folder` ("": the
+    supervisor's), as `user` ("": the supervisor's own; any other needs root, and can't read `files`, which are the
+    supervisor's), with the `variables` besides the supervisor's environment. `listens` are given to it as listening
     sockets, each as `--listen-fd NUMBER`. `engine`: the program of lkhub-engine that it is, "" for any other.
 
     When it is replaced: it reads `files` at its start, so a change of one replaces the process, unless it `reloads`:

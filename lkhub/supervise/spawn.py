@@ -1,11 +1,12 @@
 """Starts a process as its plan says."""
 
 import os
+import shutil
 import subprocess
 
 from lkhub.errors import MachineError
 from lkhub.host import processes
-from lkhub.host.engine import is_program, require_engine
+from lkhub.host.engine import require_engine
 from lkhub.host.environ import tool_environ
 from lkhub.host.variables import resolve_variables
 from lkhub.plan.process import Fingerprint, ProcessPlan
@@ -17,7 +18,7 @@ def require_program(plan: ProcessPlan) -> None:
     """Raise MachineError if the program of a process is missing."""
     if plan.engine:
         require_engine(plan.argv[0])
-    elif not is_program(plan.argv[0]):
+    elif shutil.which(plan.argv[0]) is None:
         raise MachineError(f"the program of {plan.name}, {plan.argv[0]}, is missing")
 
 

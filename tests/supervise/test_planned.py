@@ -248,7 +248,7 @@ async def test_folder_that_is_not_there_is_told(
 
 
 def plan_build(folder: Path, command: str, **roles: Any) -> ProcessPlan:
-    return ProcessPlan("site-build", ("/bin/sh", "-c", command), folder=str(folder), restart="on-failure", **roles)
+    return ProcessPlan("site-build", ("sh", "-c", command), folder=str(folder), restart="on-failure", **roles)
 
 
 async def test_process_that_is_to_end_well_is_done_then_and_is_not_started_again(
