@@ -7,6 +7,7 @@ import (
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/input"
 	"lkhub/engine/internal/judge"
+	"lkhub/engine/internal/message"
 )
 
 func runCheckConfig(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -19,7 +20,7 @@ func runCheckConfig(args []string, stdin io.Reader, stdout, stderr io.Writer) in
 		return failure.Report(stdout, err)
 	}
 	found := judge.Check(text)
-	failure.WriteJSON(stdout, map[string]any{"ok": len(found) == 0, "messages": found})
+	message.Write(stdout, map[string]any{"ok": len(found) == 0, "messages": found})
 	if len(found) > 0 {
 		return failure.ExitUsage
 	}

@@ -14,8 +14,8 @@ func TestCheckConfigCommand(t *testing.T) {
 		exit int
 		want string
 	}{
-		{enginetest.GoodKeys, failure.ExitOK, `{"messages":[],"ok":true}`},
-		{"port: x\n" + enginetest.GoodKeys, failure.ExitUsage, "{\"messages\":[{\"code\":\"wrong-type\",\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
+		{enginetest.GoodKeys, failure.ExitOK, `{"version":1,"messages":[],"ok":true}`},
+		{"port: x\n" + enginetest.GoodKeys, failure.ExitUsage, "{\"version\":1,\"messages\":[{\"code\":\"wrong-type\",\"line\":1,\"message\":\"cannot unmarshal !!str `x` into uint32\"}],\"ok\":false}"},
 	} {
 		cmd := engineCommand("check-config", "-")
 		cmd.Stdin = strings.NewReader(c.text)

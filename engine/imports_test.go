@@ -26,11 +26,12 @@ var importers = map[string][]string{
 
 // imports has the other packages that each package may import. A package without a line imports none.
 var imports = map[string]struct{ packages, reason string }{
-	".": {"connlimit edge failure input judge load portmap probe process relay roots sfu stun",
+	".": {"connlimit edge failure input judge load message portmap probe process relay roots sfu stun",
 		"flags, subcommands and exit codes: what each subcommand does is in one package"},
-	"internal/process": {"failure", "it runs any engine: what media, the relay and the edge answer besides they say themselves"},
+	"internal/failure": {"message", "the line that a failure leaves is a message"},
+	"internal/process": {"failure message", "it runs any engine: what media, the relay and the edge answer besides they say themselves"},
 	"internal/input":   {"failure", "what can't be read is a failure"},
-	"internal/roster":  {"failure recent", "media keeps it and the relay asks for it, so it knows neither"},
+	"internal/roster":  {"failure message recent", "media keeps it and the relay asks for it, so it knows neither"},
 	"internal/seen":    {"firsts", "the SFU and the relay both record, so it knows neither"},
 	"internal/relay":   {"failure input connlimit reads recent roster seen sendcount", "it knows media by the roster's answers alone, and of Caddy nothing"},
 	"internal/edge":    {"failure input connlimit relay", "TURN over TLS is within the edge's process"},
@@ -38,7 +39,8 @@ var imports = map[string]struct{ packages, reason string }{
 	"internal/sfu/signal": {"lans private recent",
 		"what stands between signalling and media; sockets, rooms and the process are the server's"},
 	"internal/judge":    {"failure input sfu/config", "it reads livekit.yaml as the server does, and starts nothing"},
-	"internal/probe":    {"participant roots", "it comes to a hub from outside, as a client does"},
+	"internal/portmap":  {"message", "it asks a router, and knows nothing of a hub"},
+	"internal/probe":    {"message participant roots", "it comes to a hub from outside, as a client does"},
 	"internal/load":     {"participant", "as the probe"},
 	"internal/firsts":   {"reads udpbatch", "a socket that is watched still reads and writes as those do"},
 	"internal/udpbatch": {"reads sendcount", "as firsts"},

@@ -12,6 +12,7 @@ import (
 
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/load"
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/roots"
 )
 
@@ -111,6 +112,6 @@ func (k loadKind) main(args []string, stdout, stderr io.Writer, register func(*f
 	if err != nil {
 		return failure.Report(stdout, failure.New(failure.ExitNotWell, "load", err.Error()))
 	}
-	failure.WriteJSON(stdout, result)
+	message.Write(stdout, result)
 	return failure.ExitOK
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +23,12 @@ func TestRelayedParticipantsAreToldToResume(t *testing.T) {
 		answer.Body.Close()
 		return answer.StatusCode
 	}
+	request, err := os.ReadFile("../tests/golden/wire/resume-request.json")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for body, want := range map[string]int{
+		string(request): http.StatusOK,
 		`{"relay_address": "127.0.0.1", "relay_ports": {"min": 20000, "max": 29999}}`: http.StatusOK, // as startRelay has it
 		`{"relay_address": "127.0.0.1", "relay_ports": {"min": 1, "max": 2}}`:         http.StatusOK,
 		`{"relay_address": "192.0.2.1", "relay_ports": {"min": 1, "max": 65535}}`:     http.StatusOK,

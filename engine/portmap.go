@@ -7,6 +7,7 @@ import (
 
 	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/input"
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/portmap"
 )
 
@@ -26,7 +27,7 @@ func runPortmap(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return failure.Report(stdout, failure.Usage("portmap: %v", err))
 	}
 	answer := portmap.Do(context.Background(), request)
-	failure.WriteJSON(stdout, answer)
+	message.Write(stdout, answer)
 	switch {
 	case answer.Error == nil:
 		return failure.ExitOK

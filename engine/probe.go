@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/probe"
 )
 
@@ -34,13 +34,11 @@ func runProbe(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	code := failure.ExitOK
-	encoder := json.NewEncoder(stdout)
-	encoder.SetEscapeHTML(false) // an address may be a->b
 	probe.Run(ctx, request, func(result probe.Result) {
 		if result.OK == nil || !*result.OK {
 			code = failure.ExitNotWell
 		}
-		_ = encoder.Encode(result)
+		message.Write(stdout, result)
 	})
 	return code
 }

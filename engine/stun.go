@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/stun"
 )
 
 // A STUN server that answers does so in a fraction of this time, even if packets are lost and sent again.
 const defaultSTUNTimeout = 3 * time.Second
 
-// runSTUN asks one STUN server for the address that it sees: {"address": "203.0.113.5"}.
+// runSTUN asks one STUN server for the address that it sees: {"version": 1, "address": "203.0.113.5"}.
 func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("stun", flag.ContinueOnError)
 	server := flags.String("server", "", "`host:port` of the STUN server; nobody else is asked, but for its name")
@@ -28,6 +29,6 @@ func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return failure.Report(stdout, failure.New(failure.ExitNotWell, "no-answer", err.Error()))
 	}
-	failure.WriteJSON(stdout, map[string]string{"address": address.String()})
+	message.Write(stdout, map[string]string{"address": address.String()})
 	return failure.ExitOK
 }

@@ -11,7 +11,7 @@ import (
 func TestSTUNTellsTheAddressThatTheServerSees(t *testing.T) {
 	_, address := startRelay(t, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7882}, 24)
 	out, err := engineCommand("stun", "--server", address).Output()
-	if err != nil || strings.TrimSpace(string(out)) != `{"address":"127.0.0.1"}` {
+	if err != nil || strings.TrimSpace(string(out)) != `{"version":1,"address":"127.0.0.1"}` {
 		t.Errorf("%s: %v", out, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"runtime/debug"
 	"strings"
@@ -21,7 +22,7 @@ var builtIn = map[string]string{
 }
 
 func runVersion(_ []string, _ io.Reader, stdout, _ io.Writer) int {
-	failure.WriteJSON(stdout, versions())
+	_ = json.NewEncoder(stdout).Encode(versions())
 	return failure.ExitOK
 }
 

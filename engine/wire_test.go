@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -9,7 +11,9 @@ import (
 
 	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/edge"
+	"lkhub/engine/internal/failure"
 	"lkhub/engine/internal/judge"
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/probe"
 	"lkhub/engine/internal/seen"
 	"lkhub/engine/internal/sendcount"
@@ -28,6 +32,22 @@ func readMessage(t *testing.T, name string) map[string]any {
 		t.Fatal(err)
 	}
 	return message
+}
+
+// checkWritten is checkMessage for a whole message, which has the version of all messages.
+func checkWritten(t *testing.T, want map[string]any, value any) {
+	t.Helper()
+	if want["version"] != float64(message.Version) {
+		t.Errorf("version is %v", want["version"])
+	}
+	without := maps.Clone(want)
+	delete(without, "version")
+	checkMessage(t, without, value)
+	line, err := message.Marshal(value)
+	var got any
+	if err != nil || json.Unmarshal(line, &got) != nil || !reflect.DeepEqual(got, any(want)) {
+		t.Errorf("%s\nis not\n%v", line, want)
+	}
 }
 
 // checkMessage reads a part of a message into value, a pointer, and compares the JSON of value with that part.
@@ -54,15 +74,22 @@ func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 		delete(server, key)
 	}
 	checkMessage(t, server, &edge.Status{})
-	for _, name := range []string{"probe-request", "probe-result", "probe-failure", "config-answer"} {
-		value := map[string]any{
-			"probe-request": &probe.Request{}, "probe-result": &probe.Result{}, "probe-failure": &probe.Result{},
-			"config-answer": &struct {
-				OK       bool           `json:"ok"`
-				Messages judge.Messages `json:"messages"`
-			}{},
-		}[name]
-		checkMessage(t, readMessage(t, name), value)
+	checkMessage(t, readMessage(t, "probe-request"), &probe.Request{})
+	checkWritten(t, readMessage(t, "probe-result"), &probe.Result{})
+	checkWritten(t, readMessage(t, "probe-failure"), &probe.Result{})
+	checkWritten(t, readMessage(t, "config-answer"), &struct {
+		OK       bool           `json:"ok"`
+		Messages judge.Messages `json:"messages"`
+	}{})
+	checkWritten(t, readMessage(t, "stun-answer"), &map[string]string{})
+	checkWritten(t, readMessage(t, "resume-answer"), &map[string]int{})
+	failed := readMessage(t, "failure")
+	told := failed["error"].(map[string]any)
+	var line bytes.Buffer
+	failure.Report(&line, failure.New(failure.ExitMachine, told["code"].(string), told["message"].(string)))
+	var got map[string]any
+	if json.Unmarshal(line.Bytes(), &got) != nil || !reflect.DeepEqual(got, failed) {
+		t.Errorf("%s\nis not\n%v", line.String(), failed)
 	}
 }
 

@@ -21,7 +21,7 @@ from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import MissingKeyError, pack, unpack
 from lkhub.wire.exchange import JSON, JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Progress, Request, describe_too_long
 from lkhub.wire.failure import FailureAnswer
-from lkhub.wire.message import dump_message
+from lkhub.wire.message import dump_message, has_other_version
 
 Answer = TypeVar("Answer")
 
@@ -47,15 +47,14 @@ def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], Non
 
     Blocks for as long as the supervisor works. Raises NotRunningError where no supervisor listens, UnresponsiveError
     where the supervisor does not react within a few seconds, and the HubError that the supervisor answers with. Where a
-    supervisor of another lkhub version leaves something out of its answer, the MachineError names both versions.
+    supervisor of another lkhub version gives an answer that this one can't read, the MachineError names both versions.
     """
-    kind = cast(type[Answer], request.answer)
     with _connect(path) as connection:
         # Where the connection breaks, read what the supervisor sent before that.
         with contextlib.suppress(ConnectionError):
             _send_all(connection, _write_request(request, JSON_LINES if on_progress else JSON))
-        for line in _skip_head(_receive_lines(connection, path)):
-            answer = _read_answer(kind, line)
+        for line in _skip_head(_receive_lines(connection, path), connection):
+            answer = _read_answer(request, line)
             if not isinstance(answer, Progress):
                 return answer
             if on_progress:
@@ -182,11 +181,12 @@ def _write_request(request: Request[Any], accept: str) -> bytes:
     return head.encode() + body
 
 
-def _skip_head(lines: Iterator[bytes]) -> Iterator[bytes]:
+def _skip_head(lines: Iterator[bytes], connection: socket.socket) -> Iterator[bytes]:
     """The lines of the body. The status code is not needed: the body of a failure says what failed."""
     first = next(lines, b"HTTP/")
     if not first.startswith(b"HTTP/"):
-        raise _describe_nonsense()
+        # `lkhub down` would not be understood either.
+        raise _describe_nonsense(_find_pid(connection))
     for line in lines:
         if not line.strip():
             break
@@ -250,25 +250,35 @@ def is_stopped(pid: int) -> bool:
     return read_state(pid) in ("stopped", "tracing-stop")
 
 
-def _read_answer(kind: type[Answer], line: bytes) -> Answer | Progress:
+def _read_answer(request: Request[Answer], line: bytes) -> Answer | Progress:
     """The answer in a line. Raises the HubError that the line reports, and a MachineError for a line that can't be
     read."""
-    version = "of an earlier version"
+    kind = cast(type[Answer], request.answer)
     try:
         answer = parse_finite_json(line)
-        version = answer.get("lkhub", version)
+        version = answer.get("lkhub", "of an earlier version")
+    except (ValueError, AttributeError):
+        raise _describe_nonsense() from None
+    both = f"the running supervisor is lkhub {version}, and this is lkhub {__version__}"
+    if has_other_version(answer) and not request.in_every_version:
+        raise MachineError(f"{both}, which does not know its messages", hints=RESTART)
+    try:
         if "error" in answer:
             raise unpack(FailureAnswer, answer).error.as_error()
         return unpack(Progress, answer) if "progress" in answer else unpack(kind, answer)
     except MissingKeyError as error:
         message = f"the running supervisor (lkhub {version}) does not tell {error.key!r}, and this lkhub is"
         raise MachineError(f"{message} {__version__}", hints=RESTART) from None
-    except (ValueError, AttributeError):
+    except ValueError:
+        if version != __version__:
+            raise MachineError(f"{both}, which can't read its answer", hints=RESTART) from None
         raise _describe_nonsense() from None
 
 
-def _describe_nonsense() -> HubError:
-    return MachineError("the running supervisor gave an answer that makes no sense", hints=RESTART)
+def _describe_nonsense(pid: int | None = None) -> HubError:
+    """`pid`: that of a supervisor that does not even know requests of this version."""
+    stops = f"`kill {pid}` stops the hub, as `lkhub down` does; `lkhub up` then starts it with this version"
+    return MachineError("the running supervisor gave an answer that makes no sense", hints=(stops,) if pid else RESTART)
 
 
 class NotRunningError(UnwellError):

@@ -3,15 +3,16 @@
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import anyio
 
 from lkhub.errors import MachineError, describe_error
 from lkhub.host.environ import tool_environ
-from lkhub.source.json_text import parse_finite_json
-from lkhub.source.typed import ShapeError, unpack
 from lkhub.wire.engine import ConfigAnswer, ConfigMessage
+from lkhub.wire.failure import Failure, parse_answer
+
+T = TypeVar("T")
 
 # check-config parses a file and exits; a machine under load still does that well within this.
 ONE_SHOT_SECONDS = 20
@@ -53,11 +54,7 @@ def engine_build(path: str) -> str:
 def check_config(engine: str, text: str) -> tuple[ConfigMessage, ...]:
     """What livekit-server would refuse in this livekit.yaml; () where it would start with this file."""
     require_engine(engine)
-    argv = [engine, "check-config", "-"]
-    try:
-        return unpack(ConfigAnswer, _run_one_shot(argv, text)).messages
-    except ShapeError as error:
-        raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
+    return _run_one_shot(ConfigAnswer, [engine, "check-config", "-"], text).messages
 
 
 async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
@@ -75,14 +72,14 @@ async def ask_one_shot(argv: list[str], text: str, seconds: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _run_one_shot(argv: list[str], text: str) -> dict[str, Any]:
+def _run_one_shot(kind: type[T], argv: list[str], text: str) -> T:
     try:
         done = subprocess.run(
             argv, env=tool_environ(), input=text, capture_output=True, text=True, timeout=ONE_SHOT_SECONDS
         )
-        answer = parse_finite_json(done.stdout)
+        answer = parse_answer(kind, done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"{argv[0]} {argv[1]} did not answer: {error}") from error
-    if "error" in answer:
-        raise MachineError(f"{argv[0]} {argv[1]} failed: {answer['error']['message']}")
-    return answer  # type: ignore[no-any-return]
+    if isinstance(answer, Failure):
+        raise MachineError(f"{argv[0]} {argv[1]} failed: {answer.message}")
+    return answer

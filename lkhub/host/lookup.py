@@ -9,12 +9,10 @@ from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
-from lkhub.source.json_text import parse_finite_json
-from lkhub.source.typed import unpack
 from lkhub.spec.model import Spec
 from lkhub.spec.types import AskStun
 from lkhub.wire.engine import StunAnswer
-from lkhub.wire.failure import FailureAnswer
+from lkhub.wire.failure import Failure, parse_answer
 
 # The engine gives a STUN server 3 s; this is for an engine that hangs.
 STUN_SECONDS = 6.0
@@ -39,9 +37,9 @@ def _ask_stun(engine: str, server: str) -> LookedUp:
     argv = [engine, "stun", "--server", server]
     try:
         done = subprocess.run(argv, env=tool_environ(), capture_output=True, text=True, timeout=STUN_SECONDS)
-        answer = parse_finite_json(done.stdout)
-        if "error" in answer:
-            return LookedUp(stun_failure=unpack(FailureAnswer, answer).error.message)
-        return LookedUp(stun=ip_address(unpack(StunAnswer, answer).address))
-    except (OSError, subprocess.TimeoutExpired, ValueError, TypeError) as error:
+        answer = parse_answer(StunAnswer, done.stdout)
+        if isinstance(answer, Failure):
+            return LookedUp(stun_failure=answer.message)
+        return LookedUp(stun=ip_address(answer.address))
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         return LookedUp(stun_failure=f"the engine did not ask it: {type(error).__name__}")

@@ -20,7 +20,8 @@ from anyio.abc import SocketAttribute
 from lkhub import __version__
 from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, UnwellError, describe_error, is_refusal
 from lkhub.host import files
-from lkhub.source.typed import MissingKeyError
+from lkhub.source.json_text import parse_finite_json
+from lkhub.source.typed import MissingKeyError, unpack
 from lkhub.supervise.timings import USUAL, Timings
 from lkhub.wire.exchange import (
     JSON,
@@ -31,11 +32,12 @@ from lkhub.wire.exchange import (
     Progress,
     Request,
     describe_missing,
+    describe_other_version,
     describe_too_long,
     describe_unknown,
 )
 from lkhub.wire.failure import Failure, FailureAnswer
-from lkhub.wire.message import dump_message, parse_message
+from lkhub.wire.message import dump_message, has_other_version
 
 Tell = Callable[[str], None]
 """Called with each step of the work, as one line for people."""
@@ -237,7 +239,10 @@ def _read_request(asked: _Asked, handlers: Handlers) -> Request[Any]:
     if kind is None:
         raise describe_unknown(f"{asked.method} {asked.path}")
     try:
-        return parse_message(kind, asked.request)
+        message = parse_finite_json(asked.request)
+        if has_other_version(message) and not kind.in_every_version:
+            raise describe_other_version()
+        return unpack(kind, message)
     except MissingKeyError as error:
         raise describe_missing(error.key) from None
     except ValueError:

@@ -7,9 +7,9 @@ from lkhub.host.processes import ProcessId
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, sign
 from lkhub.plan.process import Health
 from lkhub.source.json_text import parse_finite_json
-from lkhub.source.typed import unpack
 from lkhub.supervise.ready import read_own
 from lkhub.wire.engine import MediaStatus, ResumeAnswer
+from lkhub.wire.message import VERSION, parse_message, unpack_message
 
 TOKEN_SECONDS = 60
 
@@ -39,10 +39,10 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
     second (measured). Raises MachineError if the process can't be asked.
     """
     try:
-        relay = parse_finite_json(config)
+        request = {"version": VERSION, **parse_finite_json(config)}
         async with local_client(seconds, socket=socket) as client:
-            answer = await client.post("http://control/resume", json=relay)
-        participants = unpack(ResumeAnswer, parse_finite_json(answer.raise_for_status().content)).participants
+            answer = await client.post("http://control/resume", json=request)
+        participants = parse_message(ResumeAnswer, answer.raise_for_status().content).participants
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise MachineError(str(error)) from error
     return participants
@@ -51,7 +51,7 @@ async def resume_clients(socket: str, config: str, seconds: float) -> int:
 async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tuple[str, int]]:
     async with local_client(seconds, socket=path) as client:
         answer = read_own((await client.get("http://control/status")).raise_for_status(), process)
-    rooms = unpack(MediaStatus, answer).rooms
+    rooms = unpack_message(MediaStatus, answer).rooms
     if rooms is None:  # an absent list does not mean that there are no rooms
         raise ValueError("no rooms in the answer")
     return [(room.name, room.participants) for room in rooms]

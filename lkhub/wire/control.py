@@ -179,9 +179,11 @@ class Stopped:
 
 @dataclass(frozen=True)
 class StopRequest(Request[Stopped]):
-    """End the hub. With `drain`, only when no call is left, or when the time for that is over."""
+    """End the hub. With `drain`, only when no call is left, or when the time for that is over. The request is the same
+    in every version, so that a hub of another version can be replaced."""
 
     path = "/stop"
     answer = Stopped
+    in_every_version = True
 
     drain: bool

@@ -24,10 +24,12 @@ RESTART = ("`lkhub down`, then `lkhub up`, starts the hub with this version",)
 
 @dataclass(frozen=True)
 class Request(Generic[Answer]):
-    """A request. A subclass defines its HTTP method and path, and the class of the answer."""
+    """A request. A subclass defines its HTTP method and path, and the class of the answer. `in_every_version`: request
+    and answer are the same in every version of the messages."""
 
     method: ClassVar[str] = "POST"
     path: ClassVar[str]
+    in_every_version: ClassVar[bool] = False
     answer: ClassVar[type]
 
 
@@ -50,6 +52,7 @@ class Ping(Request[Pong]):
     method = "GET"
     path = "/ping"
     answer = Pong
+    in_every_version = True
 
 
 def describe_too_long() -> InputError:
@@ -63,6 +66,13 @@ def describe_too_long() -> InputError:
 def describe_unknown(what: str) -> InputError:
     """The error for a request that this version does not know."""
     return InputError(f"the running supervisor (lkhub {__version__}) can't do that: {what}", hints=RESTART)
+
+
+def describe_other_version() -> InputError:
+    """The error of a request whose messages are of another version."""
+    return InputError(
+        f"the running supervisor is lkhub {__version__}, which does not know the messages of this lkhub", hints=RESTART
+    )
 
 
 def describe_missing(key: str) -> InputError:

@@ -1,8 +1,13 @@
 """The part of a message that says that a request failed."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
+from lkhub.source.json_text import parse_finite_json
+from lkhub.wire.message import unpack_message
+
+T = TypeVar("T")
 
 _KINDS = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineError)}
 
@@ -32,3 +37,11 @@ class FailureAnswer:
 
     error: Failure
     lkhub: str = ""
+
+
+def parse_answer(kind: type[T], text: str) -> T | Failure:
+    """What a one-shot of the engine answers: a Failure where it has failed. Raises ValueError for anything else."""
+    answer = parse_finite_json(text)
+    if isinstance(answer, dict) and "error" in answer:
+        return unpack_message(FailureAnswer, answer).error
+    return unpack_message(kind, answer)

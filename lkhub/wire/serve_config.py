@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lkhub.wire.message import dump_message, parse_message
+from lkhub.source.json_text import parse_finite_json
+from lkhub.source.typed import unpack
+from lkhub.wire.message import dump_message
 
 # The edge sets this header for the service: `yes` if a proxy in front has told it the client's address, otherwise `no`.
 FORWARDED_HEADER = "X-Lkhub-Forwarded"
@@ -37,5 +39,6 @@ def dump_serve(config: ServeConfig) -> str:
 
 
 def parse_serve(text: str) -> ServeConfig:
-    """The inverse of `dump_serve`. Raises ValueError."""
-    return parse_message(ServeConfig, text)
+    """The inverse of `dump_serve`. Raises ValueError. Messages of another version are read as well as they can be: a
+    service that is updated while the hub runs must start again with the file that is there."""
+    return unpack(ServeConfig, parse_finite_json(text))

@@ -33,6 +33,7 @@ from lkhub.wire.control import (
     StopRequest,
 )
 from lkhub.wire.exchange import Request
+from lkhub.wire.message import VERSION
 from tests.supervise.talking import Said, Work, echo, request, serving
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
@@ -100,7 +101,7 @@ def test_answer_that_is_not_http_is_a_hub_error(path: str, said: bytes) -> None:
 
 def test_answer_of_another_version_may_say_more_and_less(path: str) -> None:
     process = {"name": "media", "mood": "good", "pid": None, "state": "on holiday", "since": 1}
-    said = {"new": [1], "version": 9, "lkhub": "9.1.7", "pid": 5, "processes": [process]}
+    said = {"new": [1], "version": VERSION, "lkhub": "9.1.7", "pid": 5, "processes": [process]}
     with listening(path, answering(json.dumps(said).encode() + b"\n")):
         report = ask(path, StatusRequest())
     assert report == HubReport(5, (ProcessReport("media", None, "on holiday", 1.0),))

@@ -19,9 +19,10 @@ from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import MAX_INPUT_BYTES
 from lkhub.supervise.control_server import Handler, Tell, serve_control
 from lkhub.supervise.timings import USUAL
-from lkhub.wire.exchange import JSON_LINES, MAX_REQUEST_BYTES, Ping, Pong
+from lkhub.wire.control import Stopped, StopRequest
+from lkhub.wire.exchange import JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Pong
 from lkhub.wire.message import VERSION
-from tests.supervise.talking import Echo, Said, Work, request, serving
+from tests.supervise.talking import Echo, Said, Work, echo, request, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +127,8 @@ async def test_what_this_machine_refuses_is_no_bug(path: str, error: Exception) 
             await request(path, Work())
 
 
+NAMED = {"version": VERSION, "lkhub": __version__}
+
 NONSENSE = (
     (b"nonsense\r\n\r\n", 400),
     (b"\n\n\n\0", 400),
@@ -152,6 +155,23 @@ async def test_nonsense_is_refused_and_ends_nothing(path: str, sent: bytes, stat
         assert set(answer) == {"error", "version", "lkhub"}
         assert set(answer["error"]) == {"message", "hints", "exit_code", "code"}
         assert await request(path, Echo())
+
+
+async def test_request_of_another_version_of_the_messages_is_refused_unless_all_have_it(path: str) -> None:
+    async def stop(_: StopRequest, __: Tell) -> Stopped:
+        return Stopped()
+
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(serve_control, path, {Echo: echo, StopRequest: stop}, tasks)
+        other = {"version": VERSION + 1, "text": "a", "drain": True}
+        code, [answer] = await send(path, http("/echo", json.dumps(other).encode()))
+        assert (code, answer["version"], answer["lkhub"]) == (400, VERSION, __version__)
+        assert answer["error"]["message"].startswith(f"the running supervisor is lkhub {__version__}")
+        assert answer["error"]["hints"] == list(RESTART)
+        assert await send(path, http("/echo", b'{"text": "a"}')) == (200, [{**NAMED, "text": "a"}])
+        assert await send(path, http("/stop", json.dumps(other).encode())) == (200, [NAMED])
+        assert await send(path, http(f"/ping?version={VERSION + 1}", method="GET")) == (200, [NAMED])
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ import anyio.abc
 import jwt
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.processes import ProcessId
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.plan.process import Health
 from lkhub.secret import Secret
-from lkhub.supervise.participants import count_participants
+from lkhub.supervise.participants import count_participants, resume_clients
 from lkhub.supervise.timings import USUAL
+from lkhub.wire.message import VERSION
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +97,23 @@ async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir
     assert seen[0].startswith("POST /twirp/livekit.RoomService/ListRooms ")
     token = seen[0].partition("Bearer ")[2].split()[0]
     assert jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])["video"] == {"roomList": True}
+
+
+WIRE = Path(__file__).parents[1] / "golden/wire"
+
+
+@pytest.mark.parametrize("version", [VERSION, VERSION + 1])
+async def test_clients_are_resumed_by_the_message_that_the_engine_tests(short_dir: Path, version: int) -> None:
+    path, wanted = str(short_dir / "m.sock"), json.loads((WIRE / "resume-request.json").read_text())
+    config = json.dumps({key: value for key, value in wanted.items() if key != "version"})
+    answer = json.loads((WIRE / "resume-answer.json").read_text()) | {"version": version}
+    seen: list[str] = []
+    async with await anyio.create_unix_listener(path) as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_once, listener, json.dumps(answer).encode(), seen)
+        if version == VERSION:
+            assert await resume_clients(path, config, SECONDS) == answer["participants"]
+        else:
+            with pytest.raises(MachineError, match="its messages are of version"):
+                await resume_clients(path, config, SECONDS)
+        tasks.cancel_scope.cancel()
+    assert json.loads(seen[0].partition("\r\n\r\n")[2]) == wanted

@@ -3,11 +3,12 @@
 package failure
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"syscall"
+
+	"lkhub/engine/internal/message"
 )
 
 // Exit codes, the same as lkhub's own.
@@ -44,15 +45,8 @@ func Config(format string, args ...any) *Failure {
 // Report writes the one line that every failure leaves on stdout, and returns the exit code.
 func Report(stdout io.Writer, err error) int {
 	f := Of(err)
-	WriteJSON(stdout, map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
+	message.Write(stdout, map[string]any{"error": map[string]string{"code": f.Code, "message": f.Message}})
 	return f.Exit
-}
-
-// WriteJSON writes one line. Its readers are not browsers, so <, > and & stay as they are.
-func WriteJSON(w io.Writer, value any) {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value)
 }
 
 // Of finds out by errno which errors this machine causes, whatever text upstream has wrapped around them. A Failure

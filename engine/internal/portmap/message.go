@@ -15,10 +15,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-)
 
-// Version is the version of all messages of lkhub (lkhub/wire/message.py).
-const Version = 1
+	"lkhub/engine/internal/message"
+)
 
 // The actions of a request.
 const (
@@ -123,7 +122,6 @@ type Tried struct {
 // Answer has the result for each port. If Error is set, nothing new is left mapped, unless its code is NotReturned.
 // ExternalAddress is the router's own address, or 0.0.0.0 if it has none.
 type Answer struct {
-	Version         int      `json:"version"`
 	Gateway         string   `json:"gateway"`
 	Local           string   `json:"local"`
 	Means           string   `json:"means"`
@@ -148,8 +146,8 @@ func Parse(text string) (Request, error) {
 func (r Request) check() error {
 	var wrong []error
 	complain := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
-	if r.Version != Version {
-		complain("version is %d, and this program speaks %d", r.Version, Version)
+	if err := message.Check(r.Version); err != nil {
+		wrong = append(wrong, err)
 	}
 	switch r.Action {
 	case ActionMap:

@@ -196,7 +196,7 @@ func (p endpoints) silent(answer Answer, tried []Tried) Answer {
 // answer is an answer without ports.
 func (p endpoints) answer(router router) Answer {
 	return Answer{
-		Version: Version, Gateway: p.gateway.String(), Local: p.local.String(), Means: router.means(),
+		Gateway: p.gateway.String(), Local: p.local.String(), Means: router.means(),
 		Nonce: router.nonce(), ExternalAddress: netip.IPv4Unspecified().String(), Mappings: []Result{}, Tried: []Tried{},
 	}
 }
@@ -210,7 +210,7 @@ func unasked(wanted []Port) []Result {
 }
 
 func fail(answer Answer, failure *Failure) Answer {
-	answer.Version, answer.Error = Version, failure
+	answer.Error = failure
 	if answer.Mappings == nil {
 		answer.Mappings = []Result{}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lkhub/engine/internal/message"
 )
 
 const lease = 12 * 3600
@@ -85,7 +87,7 @@ func askerAt(where endpoints) asker {
 }
 
 func mapping(ports ...Port) Request {
-	return Request{Version: Version, Action: ActionMap, Seconds: lease, Mappings: ports}
+	return Request{Version: message.Version, Action: ActionMap, Seconds: lease, Mappings: ports}
 }
 
 // again is the request that follows an answer in which everything was granted.
@@ -97,7 +99,7 @@ func again(action string, answer Answer) Request {
 	for _, result := range answer.Mappings {
 		record.Mappings = append(record.Mappings, Recorded{result.Port, result.Own})
 	}
-	return Request{Version: Version, Action: action, Seconds: lease, Record: &record}
+	return Request{Version: message.Version, Action: action, Seconds: lease, Record: &record}
 }
 
 // must runs a request that must be granted.

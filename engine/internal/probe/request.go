@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"lkhub/engine/internal/message"
 )
 
 const (
@@ -19,6 +21,7 @@ const (
 
 // Request is what to probe. Times are milliseconds.
 type Request struct {
+	Version   int           `json:"version"` // 0 if it was not given, as in a request typed by hand
 	URL       string        `json:"url"`
 	TimeoutMS int           `json:"timeout_ms"` // of each path, joining and media together
 	MediaMS   int           `json:"media_ms"`   // how long to measure loss after the first packet
@@ -59,6 +62,11 @@ func (r *Request) check() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 
+	if r.Version != 0 {
+		if err := message.Check(r.Version); err != nil {
+			faults = append(faults, err)
+		}
+	}
 	target, err := url.Parse(strings.TrimRight(r.URL, "/"))
 	switch {
 	case err != nil:

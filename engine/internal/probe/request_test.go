@@ -21,6 +21,8 @@ func TestReadRequest(t *testing.T) {
 		{``, []string{"JSON"}},
 		{`[]`, []string{"JSON"}},
 		{`{"ulr": "ws://a"}`, []string{"ulr"}},
+		{`{"version": 1, "url": "ws://127.0.0.1:7880", "timeout_ms": 1000, "media_ms": 0, ` + paths + `}`, nil},
+		{`{"version": 2, "url": "", "timeout_ms": 1000, ` + paths + `}`, []string{"version is 2, and this program speaks 1", "url: "}},
 		{`{"url": "", "timeout_ms": 0, "media_ms": -1}`, []string{"url: ", "timeout_ms: 0", "media_ms: -1", "paths: none"}},
 		{`{"url": "ftp://a", "timeout_ms": 9, "media_ms": 9, ` + paths + `}`, []string{`"ftp://a"`, "media_ms: 9"}},
 		{`{"url": "ws://a?b", "timeout_ms": 120001, "media_ms": 1, ` + paths + `}`, []string{"query", "timeout_ms: 120001"}},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lkhub/engine/internal/failure"
+	"lkhub/engine/internal/message"
 )
 
 // reloader is an engine that can apply a changed configuration while it runs.
@@ -111,9 +112,6 @@ func (p *process) serveControl(listener net.Listener) error {
 	return nil
 }
 
-// messageVersion is the version of the control socket's answers. lkhub/wire/message.py says when it changes.
-const messageVersion = 1
-
 // maxDrainSeconds is a year: longer than any hub waits, and far below the limit of time.Duration.
 const maxDrainSeconds = 365 * 24 * 3600
 
@@ -154,7 +152,7 @@ func handleControl(w http.ResponseWriter, request *http.Request, control Control
 		failure.Report(w, err)
 		return
 	}
-	failure.WriteJSON(w, answer)
+	message.Write(w, answer)
 }
 
 func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {
@@ -165,6 +163,6 @@ func (p *process) handleStatus(w http.ResponseWriter, r *http.Request) {
 		failure.Report(w, err)
 		return
 	}
-	status["version"], status["state"], status["pid"] = messageVersion, p.getState(), os.Getpid()
-	failure.WriteJSON(w, status)
+	status["state"], status["pid"] = p.getState(), os.Getpid()
+	message.Write(w, status)
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"lkhub/engine/internal/message"
 )
 
 // Client asks media for its roster.
@@ -37,7 +39,7 @@ func NewClient(socket string) *Client {
 // Ask asks about participants, by their SIDs.
 func (c *Client) Ask(ctx context.Context, participants []string) (Presence, error) {
 	var said Presence
-	body, err := json.Marshal(request{participants})
+	body, err := message.Marshal(request{participants})
 	if err != nil {
 		return said, err
 	}

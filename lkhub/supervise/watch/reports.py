@@ -8,11 +8,11 @@ from typing import TypeVar
 import anyio
 
 from lkhub.host.processes import ProcessId
-from lkhub.source.typed import ShapeError, unpack
 from lkhub.supervise.child import Child
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.hanging import Hanging
 from lkhub.wire.engine import STATUSES, ProcessStatus
+from lkhub.wire.message import unpack_message
 
 Status = TypeVar("Status", bound=ProcessStatus)
 
@@ -77,7 +77,7 @@ class Reports:
         status: ProcessStatus | None = None
         if told is not None:
             try:
-                status = unpack(STATUSES.get(child.plan.engine, ProcessStatus), told)
-            except ShapeError:  # the engine's process is of another version
+                status = unpack_message(STATUSES.get(child.plan.engine, ProcessStatus), told)
+            except ValueError:  # the engine's process is of another version
                 status = None
         self._kept[name] = Report(process, at, status)
