@@ -12,7 +12,7 @@ from starlette.routing import Mount, Route
 import lkhub.checks.causes
 import lkhub.checks.edge
 from lkhub import __version__
-from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.called import FOREIGN
 from lkhub.checks.checks import check_supervised
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.cli.shared.firewall_show import pack_status
@@ -128,7 +128,7 @@ def test_status_json_has_these_keys() -> None:
 
 def test_verify_json_has_these_keys(capsys: pytest.CaptureFixture[str]) -> None:
     [shown] = find_json("docs/reference/json.md", "lkhub verify --json")
-    show_verified(PROVED, True, "", SOMEBODYS)
+    show_verified(PROVED, True, "", FOREIGN)
     assert shape(shown) == shape(json.loads(capsys.readouterr().out))
 
 

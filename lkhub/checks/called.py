@@ -79,4 +79,4 @@ class CalledHub:
         return self.ports.get(result.path, "")
 
 
-SOMEBODYS = CalledHub()
+FOREIGN = CalledHub()

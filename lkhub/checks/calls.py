@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lkhub.checks import causes_http, causes_media, causes_others, causes_way, sends
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks import causes_connection, causes_http, causes_media, causes_others, sends
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.causes import Cause, explain, is_turn, undecided
 from lkhub.checks.consequences import explain_by_others, is_common
 from lkhub.checks.line import check_line
@@ -13,10 +13,10 @@ from lkhub.findings.catalogue.calls import address_not_told, native_refuses, pat
 from lkhub.findings.catalogue.lines import path_lossy
 from lkhub.findings.finding import Finding, Fix, Ref
 
-_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
+_TABLES = (causes_connection.CAUSES, causes_http.CAUSES, causes_media.CAUSES, sends.CAUSES)
 
 
-def check_paths(results: Iterable[PathResult], hub: CalledHub = SOMEBODYS) -> Iterator[Finding]:
+def check_paths(results: Iterable[PathResult], hub: CalledHub = FOREIGN) -> Iterator[Finding]:
     """Findings for paths that failed or could not be tried, or that not everybody can use. Paths that fail for one
     cause are one finding, whose subject is the first of them."""
     results = tuple(results)
@@ -106,7 +106,7 @@ def _find_lossy(results: Iterable[PathResult]) -> Iterator[Finding]:
         return
     losses = [f"{result.path} {worst_loss(result):.0%}" for result in lossy]
     too_bad = any(result.reason == _TOO_LOSSY for result in lossy)
-    cause = causes_media.CAUSES[_TOO_LOSSY](lossy[0], SOMEBODYS)
+    cause = causes_media.CAUSES[_TOO_LOSSY](lossy[0], FOREIGN)
     worst = max(map(worst_loss, lossy))
     yield path_lossy(_name_paths(lossy), len(lossy), worst, unfit=too_bad).about(
         lossy[0].path,
@@ -217,7 +217,7 @@ def _explain_patchy(group: Sequence[PathResult], hub: CalledHub) -> Cause | None
         "the line loses so many packets that signalling does not get through in time",
         "the server, or what is in front of it, has too much to do",
     )
-    status = causes_way.status_fix(hub)
+    status = causes_connection.status_fix(hub)
     return Cause(
         f"the signalling answered at the same time on another path: {why}",
         (Fix("try it again, and over a cable where it goes over Wi-Fi"), status),

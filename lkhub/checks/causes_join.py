@@ -1,19 +1,19 @@
-"""Causes where the token is good and the join does not go through. Pure."""
+"""Causes where the server accepts the token, and the join fails. Pure."""
 
 from collections.abc import Mapping
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.causes import LOG_FIX, Cause, Explain, undecided
-from lkhub.checks.causes_way import RENDER_FIX
+from lkhub.checks.causes_connection import RENDER_FIX
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Fix
 
 
 def _not_upgraded(result: PathResult, hub: CalledHub) -> Cause:
-    who = "the proxy" if hub.is_proxied else "a proxy on the way"
+    proxy = "the proxy" if hub.is_proxied else "a proxy on the way"
     return Cause(
-        f"HTTP gets through and the WebSocket does not: {who} does not hand on Upgrade and Connection, or speaks "
-        "HTTP/1.0 to what is behind it",
+        f"HTTP gets through and the WebSocket does not: {proxy} does not forward the headers Upgrade and Connection, "
+        "or speaks HTTP/1.0 to the server behind it",
         (
             Fix(
                 "nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
@@ -36,7 +36,7 @@ def _join_refused(result: PathResult, hub: CalledHub) -> Cause:
 
 def _signal_silent(result: PathResult, hub: CalledHub) -> Cause:
     why = undecided(
-        "the line loses so much that signalling does not get through in time",
+        "the line loses so many packets that signalling does not get through in time",
         "a proxy keeps the answer back (buffering)",
         "media hangs",
     )

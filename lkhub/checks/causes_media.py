@@ -1,19 +1,19 @@
-"""Causes where the join went through and media does not. Pure."""
+"""Causes where the join succeeds, and media does not get through. Pure."""
 
 from collections.abc import Mapping
 
 from lkhub.checks.called import CalledHub
 from lkhub.checks.causes import LOG_FIX, Cause, Explain, undecided
-from lkhub.checks.causes_way import LISTENERS_FIX, RENDER_FIX, STATUS_FIX
+from lkhub.checks.causes_connection import LISTENERS_FIX, RENDER_FIX, STATUS_FIX
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Fix
 
 # The spec's key of the port that each path needs.
 _PORT_KEYS = {"udp": "media.udp", "tcp": "media.tcp", "turn-udp": "turn.udp", "turn-tls": "tls.listen"}
 
-# Of one's own hub that is `address-changed`.
+# For another machine's hub. If this machine's own hub has a new address, the finding `address-changed` says so.
 ADDRESS_FIX = Fix(
-    "see whether the address that was tried is where the server is reached from here: media.advertise in a hub's spec, "
+    "see whether the server is reached from here at the address that was tried: media.advertise in a hub's spec, "
     "rtc.node_ip or rtc.use_external_ip in the configuration of another LiveKit"
 )
 
@@ -23,12 +23,12 @@ def key_of(result: PathResult, hub: CalledHub) -> str:
     return "turn.listen" if result.path == "turn-tls" and hub.is_proxied else _PORT_KEYS.get(result.path, "media")
 
 
-# The same of another LiveKit, in its own configuration.
+# The same keys in the configuration of another LiveKit.
 _LIVEKIT_KEYS = {"udp": "rtc.udp_port", "tcp": "rtc.tcp_port", "turn-udp": "turn.udp_port", "turn-tls": "turn.tls_port"}
 
 
 def host_of(result: PathResult) -> str:
-    """Where packets were sent, for a command; HOST where that is not known."""
+    """The host that packets were sent to, for a command; HOST where it is not known."""
     remote = _end(result, "remote") or (result.remote or "")
     return remote.rpartition(" ")[2].rpartition(":")[0].strip("[]") or "HOST"
 
@@ -38,7 +38,7 @@ def _end(result: PathResult, name: str) -> str:
 
 
 def _key_of_tried(result: PathResult, hub: CalledHub) -> str:
-    """The key of the port that was tried: a relay, too, sends on to media's own."""
+    """The spec's key of the port that was tried. A relay also forwards to media's own UDP port."""
     if result.path.startswith("turn-") and _end(result, "remote").startswith("udp "):
         return _PORT_KEYS["udp"]
     return key_of(result, hub)
@@ -50,7 +50,7 @@ def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_own:
         why = f"nothing answered what was sent to {remote or named}, and the call was made on this very machine"
         return Cause(
-            f"{why}, so that its own firewall is the likeliest",
+            f"{why}, so its own firewall is the likeliest cause",
             (
                 Fix(f"see what closes {named}", "lkhub firewall status"),
                 Fix("open what the hub needs", "lkhub firewall apply"),
@@ -77,16 +77,16 @@ def _server_first(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def explain_server_first(ports: str) -> Cause:
-    """The cause where what clients send first does not arrive at these ports."""
+    """The cause where packets arrive at these ports only from clients to which the server has sent first."""
     return Cause(
-        f"a firewall drops what clients send first to {ports}, and lets in only whom the server has sent to before, "
-        "which is nobody behind a NAT",
+        f"a firewall drops what clients send first to {ports}, and lets a client in only after the server has sent to "
+        "it; a client behind a NAT never gets in",
         (
             Fix(f"see on the hub's machine what closes {ports}", "lkhub firewall status"),
             Fix("open what the hub needs there", "lkhub firewall apply"),
             Fix(
-                "where that machine lets them in: open them in the provider's firewall, or have the router forward "
-                "them, each to the same number (media can't tell clients of another)"
+                "if that machine's firewall lets them in: open them in the provider's firewall, or have the router "
+                "forward them, each to the same number (media can't tell clients another)"
             ),
         ),
     )
@@ -119,7 +119,8 @@ def _port_of_url(url: str) -> str:
 def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
     entry = "its entry in turn.external" if hub.is_own else "its entry in rtc.turn_servers (a hub: turn.external)"
     return Cause(
-        "the TURN server does not take the credentials that LiveKit gives out: its secret is another, or its clock",
+        "the TURN server does not take the credentials that LiveKit gives out: it has another secret, or a clock is "
+        "wrong",
         (
             Fix(f"give {entry} the secret that the TURN server has (coturn: static-auth-secret)"),
             Fix("see whether the clocks of both machines are right", "date"),
@@ -150,8 +151,8 @@ def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:
         Fix(f"coturn: allowed-peer-ip={address}"),
     )
     return Cause(
-        f"the TURN server relays, but not to {_end(result, 'remote') or 'media'}: its own rules keep relays from that "
-        "address" + ("" if hub.is_own else "; LiveKit's own TURN does so by default for private and reserved ones"),
+        f"the TURN server relays, but not to {_end(result, 'remote') or 'media'}: its own rules forbid that address"
+        + ("" if hub.is_own else "; LiveKit's own TURN forbids private and reserved addresses by default"),
         livekit[1:] if hub.is_own else livekit,
     )
 
@@ -159,9 +160,9 @@ def _turn_forbids(result: PathResult, hub: CalledHub) -> Cause:
 def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
     named = f" ({hub.turn})" if hub.turn else ""
     fixes = (
-        Fix("give TURN a name of its own (turn.domain), and have what listens on that port pass TLS for it on"),
+        Fix("give TURN a name of its own (turn.domain), and have the web server forward TLS for this name unchanged"),
         Fix(
-            "nginx, HAProxy and Traefik can, Caddy with caddy-l4; for a hub behind a proxy",
+            "nginx, HAProxy and Traefik can do that, and Caddy with caddy-l4; for a hub behind a proxy",
             "lkhub render proxy -o proxy",
         ),
     )
@@ -170,25 +171,31 @@ def _turn_is_web(result: PathResult, hub: CalledHub) -> Cause:
         fixes = (LISTENERS_FIX, STATUS_FIX)
     if hub.has_split:
         name = hub.turn_name
-        fixes = (Fix(f"have the proxy pass TLS for {name} on to {hub.turn_upstream} as it is, by its name"), RENDER_FIX)
-    why = f"a web server has the port that clients are told for TURN over TLS{named}, and does not pass TURN on"
+        fixes = (
+            Fix(f"have the proxy forward TLS for {name} unchanged to {hub.turn_upstream}, by its name"),
+            RENDER_FIX,
+        )
+    why = f"a web server has the port that clients are told for TURN over TLS{named}, and does not forward TURN"
     if not hub.is_own and _end(result, "told_port") == "443":
         # A constant in livekit-server's pkg/service/roommanager.go.
-        why = f"{why}; LiveKit's own TURN has clients told 443, whatever turn.tls_port is"
+        why = f"{why}; with LiveKit's own TURN clients are told 443, whatever turn.tls_port is"
     return Cause(why, fixes)
 
 
 def _no_own_address(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
-        "this machine has no address from which this path can be tried; of the hub this says nothing",
+        "this machine has no address from which this path can be tried; this says nothing about the hub",
         (Fix("see its addresses", "ip address"),),
     )
 
 
 def _loopback_told(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
-        "the server tells clients that it is at its own loopback address, where they find themselves",
-        (ADDRESS_FIX, Fix("a hub for this machine alone is that on purpose: reach: lan or public lets others in")),
+        "the server tells clients its loopback address, at which each client reaches only itself",
+        (
+            ADDRESS_FIX,
+            Fix("a hub for one machine alone does so on purpose: reach: lan or public lets other machines in"),
+        ),
     )
 
 
@@ -199,22 +206,22 @@ def _not_offered(result: PathResult, hub: CalledHub) -> Cause:
     if hub.is_own and result.path == "udp" and "-" in ports:
         first, _, last = ports.partition("-")
         return Cause(
-            f"in a range each participant takes ports of their own, and all of {ports} may be taken; or what runs has"
+            f"each participant takes ports of the range for itself, and all of {ports} may be taken; or the hub runs by"
             " another spec",
             (
                 Fix(f"see which of {ports} are taken", f"ss -lun 'sport >= :{first} and sport <= :{last}'"),
-                Fix("where all are: a wider range, or one port, which all calls share (media.udp: 7882)"),
-                Fix("where they are not: apply the spec", "lkhub up"),
+                Fix("if all are: write a wider range, or one port, which all calls share (media.udp: 7882)"),
+                Fix("if some are free: apply the spec", "lkhub up"),
             ),
         )
     if hub.is_own:
         return Cause(
-            "the spec promises this path, and what runs does not offer it",
+            "the spec promises this path, and the running hub does not offer it",
             (Fix(f"apply the spec, and see whether {key} has its port", "lkhub up"), LOG_FIX),
         )
     return Cause(
-        "the server lets participants in, and offers them no such path",
-        (Fix(f"to have it, turn it on: {key} in a hub's spec, {other} in another LiveKit's configuration"),),
+        "the server lets participants in, and does not offer them this path",
+        (Fix(f"to have the path, turn it on: {key} in a hub's spec, {other} in another LiveKit's configuration"),),
     )
 
 
@@ -224,14 +231,16 @@ def _not_promised(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         f"{key}{also} of the spec, or its reach, leave the path out: nothing failed",
         (
-            Fix(f"to have it, write {key}{also} so, and apply it", "lkhub up"),
-            Fix("see whether the paths that it does offer work", "lkhub verify"),
+            Fix(f"to have the path, change {key}{also}, and apply the spec", "lkhub up"),
+            Fix("see whether the paths that the hub does offer work", "lkhub verify"),
         ),
     )
 
 
 def _dtls(result: PathResult, hub: CalledHub) -> Cause:
-    why = undecided("something on the way drops large packets", "the line loses much", "a middlebox filters DTLS")
+    why = undecided(
+        "something on the way drops large packets", "the line loses many packets", "a middlebox filters DTLS"
+    )
     return Cause(
         f"small packets pass, and the encrypted session does not come up: {why}",
         (
@@ -242,7 +251,7 @@ def _dtls(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _nothing_heard(result: PathResult, hub: CalledHub) -> Cause:
-    why = undecided("the server does not forward the track", "packets of media are dropped and the others are not")
+    why = undecided("the server does not forward the track", "packets of media are dropped, and other packets are not")
     return Cause(why, (LOG_FIX,) if hub.is_own else (Fix("read what the server says of these two participants"),))
 
 
@@ -252,7 +261,7 @@ def _no_picture(result: PathResult, hub: CalledHub) -> Cause:
         "packets, mostly a tunnel or PPPoE with a smaller MTU",
         (
             Fix("see which size of packet passes", f"ping -M do -s 1372 {host_of(result)}"),
-            Fix("give the server's interface a smaller MTU, or open ICMP, by which routers tell it"),
+            Fix("give the server's interface a smaller MTU, or open ICMP, by which routers report theirs"),
         ),
     )
 
@@ -261,7 +270,7 @@ def _too_lossy(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         undecided(
             "the network between here and the server is overloaded or bad (Wi-Fi, a mobile network, a full uplink)",
-            "this machine or the server has too much to do",
+            "this machine or the server is overloaded",
         ),
         (
             Fix("look where packets are lost", f"mtr {host_of(result)}"),

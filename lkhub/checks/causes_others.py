@@ -1,23 +1,24 @@
-"""Causes at a TURN server of others, which the spec names in turn.external: what runs here says nothing of it. Pure."""
+"""Causes at an external TURN server, which the spec names in turn.external and which is no part of the hub. Pure."""
 
 from collections.abc import Callable, Mapping
 
-from lkhub.checks import causes_http, causes_media, causes_way
-from lkhub.checks.called import SOMEBODYS
+from lkhub.checks import causes_connection, causes_http, causes_media
+from lkhub.checks.called import FOREIGN
 from lkhub.checks.causes import Cause, explain, undecided
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Fix
 
-_TABLES = (causes_way.CAUSES, causes_http.CAUSES, causes_media.CAUSES)
+_TABLES = (causes_connection.CAUSES, causes_http.CAUSES, causes_media.CAUSES)
 
 _ENTRY = "its entry in turn.external"
-_RUN_FIX = Fix("see on its machine whether it runs; coturn", "systemctl status coturn")
+_RUN_FIX = Fix("see on its machine whether it runs; for coturn", "systemctl status coturn")
 _ADDRESS_FIX = Fix(f"or give {_ENTRY} the address and the port at which it listens")
 
 
 def explain_others(result: PathResult) -> Cause:
-    """As of somebody's server, with the spec's entry as the place where this hub names it."""
-    cause = explain(result, SOMEBODYS, _TABLES)
+    """The cause, as for any server of which nothing is known. The fixes are for the server and for its entry in this
+    hub's spec."""
+    cause = explain(result, FOREIGN, _TABLES)
     if own := _CAUSES.get(result.reason):
         return own(result, cause.why)
     return Cause(cause.why, tuple(fix for fix in cause.fix if not (fix.command or "").startswith("lkhub ")))
@@ -32,7 +33,7 @@ def _silent(result: PathResult, why: str) -> Cause:
     where = url.partition("?")[0].partition(":")[2]
     port = f"{where.rpartition(':')[2]}/{'udp' if result.path == 'turn-udp' else 'tcp'}"
     why = undecided("it does not run", f"a firewall in front of it drops {port}", "it is at another address")
-    open_fix = Fix(f"open {port} on its machine, and in what is in front of that")
+    open_fix = Fix(f"open {port} on its machine, and in the firewalls in front of that")
     return Cause(f"nothing came back from the TURN server at {where}: {why}", (_RUN_FIX, open_fix, _ADDRESS_FIX))
 
 
@@ -48,10 +49,10 @@ def _other_name(result: PathResult, why: str) -> Cause:
 
 def _web_server(result: PathResult, why: str) -> Cause:
     return Cause(
-        "a web server has the port that clients are told for TURN over TLS, and does not pass TURN on",
+        "a web server has the port that clients are told for TURN over TLS, and does not forward TURN",
         (
             Fix(f"give {_ENTRY} the port at which the TURN server has TLS"),
-            Fix("or have what listens there pass TLS for that name on to it"),
+            Fix("or have the web server forward TLS for that name unchanged to the TURN server"),
         ),
     )
 

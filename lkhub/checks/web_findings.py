@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from lkhub.checks import causes_http
 from lkhub.checks.called import CalledHub
 from lkhub.checks.causes import Cause, explain
-from lkhub.checks.causes_way import RENDER_FIX
+from lkhub.checks.causes_connection import RENDER_FIX
 from lkhub.checks.consequences import explain_web, is_common
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.findings.catalogue.calls import api_fails, client_address_lost, http_not_redirected, page_fails

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.paths import PathResult, build_request, looks_swapped, read_result
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.options import HubSpec, Json, State
@@ -59,7 +59,7 @@ def verify(
         _require_url(url)
     if token_file is not None and url is None:
         raise InputError("--token-file goes with --url")
-    called, around, options = SOMEBODYS, UNSEEN, ""
+    called, around, options = FOREIGN, UNSEEN, ""
     if url is None:
         hub = find_hub(spec, state)
         applied = require_applied(hub)
@@ -68,7 +68,7 @@ def verify(
             verified = verify_hub(hub, around, paths, progress=progress)
         url, called, options = applied.urls.livekit, read_called(hub), name_state(hub)
     elif token_file is not None:
-        called = replace(SOMEBODYS, given_tokens=True)
+        called = replace(FOREIGN, given_tokens=True)
         verified = Verified(time.time(), _verify_with_tokens(url, token_file, paths or ALL_PATHS))
     else:
         verified = Verified(time.time(), verify_paths(url, paths or ALL_PATHS, *_key_from_environ()))

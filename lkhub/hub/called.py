@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.edge import find_uncertified
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.engine import EdgeStatus
@@ -17,7 +17,7 @@ def describe_called(
     """This machine's own hub, by its applied record and by what its edge says on its control socket. Without a record
     the hub counts as another machine's."""
     if applied is None:
-        return SOMEBODYS
+        return FOREIGN
     now = now or datetime.now(UTC)
     met_at, last = applied.met_at, edge.unannounced if edge else None
     missing = find_uncertified(edge, now, applied.tls)

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from lkhub.checks import causes_http, causes_media, causes_way
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks import causes_connection, causes_http, causes_media
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Finding
@@ -20,9 +20,9 @@ OWN = CalledHub(
 PROXIED = replace(
     OWN, tls="external", upstream="127.0.0.1:7883", turn="turn.example.com:443", turn_upstream="127.0.0.1:5349"
 )
-GIVEN = replace(SOMEBODYS, given_tokens=True)
+GIVEN = replace(FOREIGN, given_tokens=True)
 # Lost packets have a finding of their own.
-TABLES = {**causes_way.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}
+TABLES = {**causes_connection.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}
 
 
 def fail(path: str, stage: str, reason: str, **evidence: str) -> PathResult:

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Finding, Ref
@@ -81,7 +81,7 @@ def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() 
     assert "where it lets loopback pass, something else is wrong as well" in finding.cause
     for hub in (
         replace(OWN, closed={"3478/udp": Ref("port-closed", "3478/udp")}),
-        replace(SOMEBODYS, closed={"7882/udp": Ref("port-closed", "7882/udp")}),
+        replace(FOREIGN, closed={"7882/udp": Ref("port-closed", "7882/udp")}),
     ):
         [finding] = check_paths(results, hub)
         assert finding.depends_on == ()
@@ -89,7 +89,7 @@ def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() 
 
 
 def test_turn_server_that_refuses_to_relay_is_no_firewall() -> None:
-    finding = find(fail("turn-udp", "connect", "turn-forbids", remote="udp 10.0.0.5:7882"), SOMEBODYS)
+    finding = find(fail("turn-udp", "connect", "turn-forbids", remote="udp 10.0.0.5:7882"), FOREIGN)
     assert "udp 10.0.0.5:7882" in finding.cause
     assert "turn.allow_restricted_peer_cidrs" in say(finding)
     assert "firewall" not in say(finding)
@@ -108,10 +108,10 @@ def test_relay_of_ones_own_that_gives_no_address_may_have_too_few_ports() -> Non
 
 def test_no_udp_at_all_names_both_ports() -> None:
     silent = fail("turn-udp", "gather", "turn-silent", relay="turn:198.18.0.1:3478?transport=udp")
-    for hub in (OWN, SOMEBODYS):
+    for hub in (OWN, FOREIGN):
         [finding] = check_paths([connect("udp"), silent], hub)
         assert "7882/udp" in say(finding), hub
-    assert "7882/udp and 3478/udp" in say(finding) or hub is SOMEBODYS
+    assert "7882/udp and 3478/udp" in say(finding) or hub is FOREIGN
 
 
 def codes(findings: Iterable[Finding]) -> list[str]:
@@ -167,13 +167,13 @@ def test_lost_packets_are_one_finding_for_all_paths(results: list[PathResult], f
 
 def test_what_got_no_answer_on_a_line_that_loses_much_is_blamed_on_the_line() -> None:
     silent = fail("tcp", "join", "signal-silent")
-    lossy, failed = check_paths([lose("udp", 0.33), silent], SOMEBODYS)
+    lossy, failed = check_paths([lose("udp", 0.33), silent], FOREIGN)
     assert (lossy.code, failed.code, failed.depends_on) == ("path-lossy", "path-fails", (lossy.ref,))
     assert "33%" in failed.cause
     assert "not decided" not in failed.cause
-    [alone] = check_paths([silent], SOMEBODYS)
+    [alone] = check_paths([silent], FOREIGN)
     assert alone.depends_on == ()
-    _, refused = check_paths([lose("udp", 0.33), fail("tcp", "tcp", "refused")], SOMEBODYS)
+    _, refused = check_paths([lose("udp", 0.33), fail("tcp", "tcp", "refused")], FOREIGN)
     assert refused.depends_on == (), "a refusal is an answer"
 
 
@@ -188,8 +188,8 @@ def test_what_is_known_of_a_hub_is_what_is_in_force() -> None:
     met_at = {"name": "a", "upstream": "b:1"}
     record = applied_record(reach="lan", tls="external", ports={"udp": "7882/udp"}, met_at=met_at)
     assert describe_called(record) == CalledHub("lan", "external", "a", "b:1", ports={"udp": "7882/udp"})
-    assert describe_called(None) == SOMEBODYS
-    assert not SOMEBODYS.is_own
+    assert describe_called(None) == FOREIGN
+    assert not FOREIGN.is_own
 
 
 @pytest.mark.parametrize(

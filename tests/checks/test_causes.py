@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from lkhub.checks import causes, causes_http
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Ref
@@ -50,7 +50,7 @@ def test_every_reason_of_the_probe_is_found_by_it() -> None:
     assert name_reasons().keys() - words == set()
 
 
-@pytest.mark.parametrize("hub", [OWN, PROXIED, SOMEBODYS, GIVEN], ids=["own", "proxied", "somebodys", "given"])
+@pytest.mark.parametrize("hub", [OWN, PROXIED, FOREIGN, GIVEN], ids=["own", "proxied", "somebodys", "given"])
 @pytest.mark.parametrize("reason", sorted(TABLES.keys() - {"too-lossy"}))
 def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
     """Nothing is left open that the evidence fills, and every cause has a way out."""
@@ -106,7 +106,7 @@ def test_unknown_stage_and_reason_are_still_a_finding() -> None:
         ("media", ["nothing-heard", "no-picture", "not-accepted"]),
     ],
 )
-@pytest.mark.parametrize("hub", [SOMEBODYS, GIVEN], ids=["key", "given"])
+@pytest.mark.parametrize("hub", [FOREIGN, GIVEN], ids=["key", "given"])
 def test_causes_of_one_stage_differ(stage: str, reasons: list[str], hub: CalledHub) -> None:
     found = [find(fail("udp", stage, reason), hub) for reason in reasons]
     assert len({finding.cause for finding in found}) == len(reasons)
@@ -140,7 +140,7 @@ def test_a_range_of_ports_may_be_used_up() -> None:
         (fail("udp", "tcp", "refused", address="93.184.216.5:443"), ["93.184.216.5:443", "start the proxy"]),
         (fail("udp", "tls", "not-tls", address="93.184.216.5:443"), ["listen 443 ssl;"]),
         (fail("udp", "tls", "chain-gap", issuer="R3"), ["ssl_certificate", "fullchain.pem"]),
-        (fail("udp", "token", "unknown-key", key="API1"), ["another LiveKit than this hub", "127.0.0.1:7883"]),
+        (fail("udp", "token", "unknown-key", key="API1"), ["another LiveKit answers, not this hub", "127.0.0.1:7883"]),
         (fail("udp", "token", "no-grant"), ["Authorization"]),
     ],
 )
@@ -152,7 +152,7 @@ def test_behind_a_proxy_its_line_and_the_upstream_address_are_named(result: Path
 
 @pytest.mark.parametrize("reason", sorted(causes_http.CAUSES))
 def test_upstream_address_of_a_foreign_proxy_is_unknown(reason: str) -> None:
-    assert "None" not in say(find(fail("udp", "http", reason), SOMEBODYS))
+    assert "None" not in say(find(fail("udp", "http", reason), FOREIGN))
 
 
 def test_turn_that_a_proxy_hands_on_without_saying_where_clients_are() -> None:
@@ -171,14 +171,17 @@ def test_behind_a_proxy_turn_over_tls_has_a_port_of_its_own(reason: str) -> None
     assert "5349/tcp, which turn.listen names" in text
     # Where nothing listens there is nothing to open.
     assert ("lkhub firewall status" in text) is (reason == "silent")
-    split = {"refused": "pass TLS for turn.example.com on to 127.0.0.1:5349", "silent": "on the proxy's machine"}
+    split = {
+        "refused": "forward TLS for turn.example.com unchanged to 127.0.0.1:5349",
+        "silent": "on the proxy's machine",
+    }
     assert split[reason] in say(find(result, PROXIED))
 
 
 @pytest.mark.parametrize(("sent", "is_open"), [("1", True), ("2", False)])
 def test_chain_of_one_certificate_leaves_two_causes(sent: str, is_open: bool) -> None:
     result = fail("udp", "tls", "unknown-issuer", issuer="Hub CA", sent=sent)
-    for hub in (replace(OWN, tls="files"), PROXIED, SOMEBODYS):
+    for hub in (replace(OWN, tls="files"), PROXIED, FOREIGN):
         finding = find(result, hub)
         assert finding.cause.startswith("not decided") is is_open
         text = say(finding)
@@ -187,30 +190,30 @@ def test_chain_of_one_certificate_leaves_two_causes(sent: str, is_open: bool) ->
         assert "ws://" not in text
 
 
-@pytest.mark.parametrize("hub", [OWN, SOMEBODYS])
+@pytest.mark.parametrize("hub", [OWN, FOREIGN])
 def test_token_that_was_made_just_now_has_not_expired_by_itself(hub: CalledHub) -> None:
     text = say(find(fail("udp", "token", "token-expired"), hub))
     assert "clock" in text
     # A hub and its own verification have one clock.
-    assert ("clocks of this machine and the server differ" in text) is (hub is SOMEBODYS)
+    assert ("clocks of this machine and the server differ" in text) is (hub is FOREIGN)
     assert "clocks" not in find(fail("udp", "token", "token-expired"), GIVEN).cause
 
 
 @pytest.mark.parametrize(("reason", "said"), [("unknown-key", "API1"), ("bad-signature", "secret")])
 def test_another_servers_key_leads_to_the_hubs(reason: str, said: str) -> None:
-    finding = find(fail("udp", "token", reason, key="API1"), SOMEBODYS)
+    finding = find(fail("udp", "token", reason, key="API1"), FOREIGN)
     assert said in finding.cause
     assert [fix.command for fix in finding.fix] == ["lkhub env"]
 
 
 def test_signalling_that_is_silent_is_not_a_path_that_is_not_offered() -> None:
-    finding = find(fail("tcp", "join", "signal-silent"), SOMEBODYS)
+    finding = find(fail("tcp", "join", "signal-silent"), FOREIGN)
     assert "not decided" in finding.cause
     assert "offer" not in say(finding)
     assert "media.tcp" not in say(finding)
 
 
-@pytest.mark.parametrize("hub", [OWN, SOMEBODYS, PROXIED])
+@pytest.mark.parametrize("hub", [OWN, FOREIGN, PROXIED])
 def test_signalling_that_answers_now_and_then_is_no_server_that_hangs(hub: CalledHub) -> None:
     """A line that loses a third of all packets: each path is stopped where its packets were lost."""
     silent = [fail("tcp", "http", "http-silent"), fail("turn-udp", "join", "signal-silent")]
@@ -246,7 +249,7 @@ def test_address_that_a_strange_server_tells_clients_is_doubted_first(
     path: str, stage: str, reason: str, is_told: bool
 ) -> None:
     """One's own hub sees to its address itself."""
-    assert ("rtc.node_ip" in find(fail(path, stage, reason), SOMEBODYS).fix[0].text) is is_told
+    assert ("rtc.node_ip" in find(fail(path, stage, reason), FOREIGN).fix[0].text) is is_told
     assert "rtc.node_ip" not in say(find(fail(path, stage, reason), OWN))
 
 
@@ -268,5 +271,7 @@ def test_proxy_that_was_seen_to_hide_clients_is_named() -> None:
     result = fail("turn-tls", "tls", "tls-closed", turn_url="turns:turn.example.com:443?transport=tcp")
     finding = find(result, replace(PROXIED, unannounced="127.0.0.1"))
     assert "not decided" not in finding.cause
-    assert "the proxy at 127.0.0.1 leads turn.example.com to 127.0.0.1:5349 without the PROXY protocol" in finding.cause
+    assert (
+        "the proxy at 127.0.0.1 forwards turn.example.com to 127.0.0.1:5349 without the PROXY protocol" in finding.cause
+    )
     assert "proxy_protocol on;" in finding.fix[0].text

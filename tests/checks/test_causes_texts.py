@@ -1,7 +1,7 @@
-"""Every cause and its ways out, as a person reads them: causes.txt has them all, so that they can be read in one file.
+"""Every cause with its fixes, as a person reads them. causes.txt has them all, so that they can be read in one file.
 
-A section is a reason of the probe (engine/internal/probe/reasons.go) with what it was seen by; in it each text is said
-of the hubs in brackets. `REWRITE_GOLDEN=1 pytest tests/checks/test_causes_texts.py` writes the file anew; read the
+A section is a reason of the probe (engine/internal/probe/reasons.go) with its evidence. In it each text is for the hubs
+in brackets. `REWRITE_GOLDEN=1 pytest tests/checks/test_causes_texts.py` writes the file anew; read the
 difference before it is committed.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.checks import causes, causes_http, causes_media, causes_way
-from lkhub.checks.called import SOMEBODYS, CalledHub
+from lkhub.checks import causes, causes_connection, causes_http, causes_media
+from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.web_findings import check_web
@@ -29,8 +29,8 @@ HUBS: dict[str, CalledHub] = {
     "behind a proxy that splits by name": PROXIED,
     "that proxy, seen without the PROXY protocol": replace(PROXIED, unannounced="192.0.2.7"),
     "own, at a TURN server of others": replace(OWN, others=("turn.example.com:443", "203.0.113.5:3478")),
-    "somebody's": SOMEBODYS,
-    "somebody's, with tokens that were given": GIVEN,
+    "another machine's": FOREIGN,
+    "another machine's, with given tokens": GIVEN,
 }
 
 # The evidence for each reason; a reason that is not listed has none. An empty set: the probe may have seen nothing.
@@ -58,13 +58,13 @@ EVIDENCE: dict[str, tuple[dict[str, str], ...]] = {
     "turn-forbids": ({"remote": "udp 10.0.0.5:7882"},),
 }
 
-# Reasons that are seen on the way to a TURN server, too.
-WAY = tuple(causes_way.CAUSES)
+# Reasons that are also seen while a call connects to a TURN server.
+CONNECTION = tuple(causes_connection.CAUSES)
 ON_TURN_ALONE = ("turn-silent", "turn-login", "turn-refused", "turn-forbids", "turn-is-web")
 
 
 def list_results() -> Iterator[tuple[str, PathResult]]:
-    """A heading and the result, for every distinguished case."""
+    """A heading and the result for each case that has a text of its own."""
     for reason in TABLES:
         for evidence in EVIDENCE.get(reason, ({},)):
             seen = ", ".join(f"{name} {value}" for name, value in evidence.items())
@@ -78,7 +78,7 @@ def list_results() -> Iterator[tuple[str, PathResult]]:
                 heading,
                 PathResult(path, False, "http", "seen", reason=reason, evidence=evidence, loss=loss, relay=relay),
             )
-            if reason in WAY:
+            if reason in CONNECTION:
                 turn = {"relay": "turns:turn.example.com:443?transport=tcp", "stage": "tls"}
                 yield (
                     f"{heading} (TURN over TLS)",
@@ -124,7 +124,7 @@ def _section(heading: str, texts: dict[str, list[str]], hubs: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_every_cause_stands_in_the_file_as_it_is_said() -> None:
+def test_file_has_the_text_of_every_cause() -> None:
     text = render()
     if os.environ.get("REWRITE_GOLDEN"):
         FILE.write_text(text)
@@ -137,20 +137,23 @@ def test_every_cause_stands_in_the_file_as_it_is_said() -> None:
         # The verification of the own hub takes no address, key or token from the user.
         ("own", ["give ws://", "give wss://", "LIVEKIT_URL", "lkhub env", "somebody else"]),
         ("behind a proxy", ["give ws://", "give wss://", "lkhub env"]),
-        # What is typed here says nothing of a machine elsewhere.
-        ("somebody's", ["see whether the hub runs", "open what the hub needs:", "for this very hub"]),
+        # A command that is typed on this machine says nothing about a hub on another machine.
+        (
+            "another machine's",
+            ["see whether the hub runs", "open what the hub needs:", "proxy's configuration for this hub"],
+        ),
     ],
 )
-def test_no_fix_is_of_another_set_up(name: str, wrong: list[str]) -> None:
+def test_no_fix_is_for_another_setup(name: str, wrong: list[str]) -> None:
     for heading, result in list_results():
         if heading.startswith(("hub-wrong-host", "hub-without-media", "to-tls")):
-            continue  # what answered says that it is a hub, by another name or address
+            continue  # a hub answered, under another name or address
         for finding in check_paths([result], HUBS[name]):
             text = write_down(finding)
             assert [words for words in wrong if words in text] == [], f"{heading}: {text}"
 
 
-def test_nothing_that_runs_here_is_blamed_for_a_turn_server_of_others() -> None:
+def test_hub_is_not_blamed_for_an_external_turn_server() -> None:
     for heading, result in list_results():
         hub = HUBS["own, at a TURN server of others"]
         if hub.is_of_others(result):
@@ -160,17 +163,17 @@ def test_nothing_that_runs_here_is_blamed_for_a_turn_server_of_others() -> None:
                 assert [words for words in wrong if words in text] == [], f"{heading}: {text}"
 
 
-def test_what_nothing_listens_on_is_not_to_be_opened() -> None:
+def test_port_on_which_nothing_listens_is_not_to_be_opened() -> None:
     for heading, result in list_results():
         if result.reason == "refused":
             for hub in HUBS.values():
                 for finding in check_paths([result], hub):
-                    # Of one's own hub it is known that no firewall refuses; elsewhere one may.
+                    # This machine's own firewall does not refuse. In front of another machine a firewall may.
                     command = "lkhub firewall" if hub.is_own else "lkhub firewall apply"
                     assert command not in write_down(finding), heading
 
 
 def test_no_reason_is_left_out() -> None:
     headings = {line.removeprefix("== ").partition(":")[0] for line in render().splitlines() if line.startswith("== ")}
-    known = {*causes_way.CAUSES, *causes_http.CAUSES, *causes_media.CAUSES}
+    known = {*causes_connection.CAUSES, *causes_http.CAUSES, *causes_media.CAUSES}
     assert known <= headings

@@ -5,7 +5,7 @@ from typing import Any
 import jwt
 import pytest
 
-from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.called import FOREIGN
 from lkhub.checks.calls import check_paths
 from lkhub.checks.paths import (
     PROBE_TIMEOUT_MS,
@@ -146,7 +146,7 @@ def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
         row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}
         result = read_result({**row, "evidence": {"key": secret}}, promised=False)
         assert secret not in str(result.as_json())
-        for hub in (SOMEBODYS, replace(SOMEBODYS, given_tokens=True)):
+        for hub in (FOREIGN, replace(FOREIGN, given_tokens=True)):
             [finding] = check_paths([result], hub)
             assert secret not in str(finding)
             assert "key and secret are mixed up" in finding.cause

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.checks.called import SOMEBODYS
+from lkhub.checks.called import FOREIGN
 from lkhub.checks.paths import PathResult, WebPart, WebResult
 from lkhub.cli import verify as verify_module
 from lkhub.cli.verify import show_verified
@@ -239,7 +239,7 @@ def test_nothing_is_said_of_others_where_there_can_be_none(
 
 def test_people_read_what_failed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     results = (PathResult("udp", True, "media", "", 5.0), PathResult("tcp", False, "connect", "timed out"))
-    show_verified(Verified(1.0, results), False, URL, SOMEBODYS)
+    show_verified(Verified(1.0, results), False, URL, FOREIGN)
     shown = capsys.readouterr()
     assert "udp" in shown.out
     assert "at stage connect: timed out" in shown.out

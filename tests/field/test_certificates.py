@@ -10,7 +10,7 @@ import pytest
 
 from tests.certificates import Made, make
 from tests.field.nginx import nginx
-from tests.field.test_proxy import DOOR, HOST, WEBSOCKET, lead
+from tests.field.test_proxy import HOST, UPSTREAM, WEBSOCKET, lead
 from tests.kit.hub import Hub, make_hub
 from tests.kit.nobody import as_nobody
 from tests.namespaces.front import NAME
@@ -30,7 +30,7 @@ CHAINS: dict[str, tuple[list[Made], bool, str, list[str], list[str]]] = {
         [make("", _BETWEEN, names=[NAME], valid=VALID), _BETWEEN],
         False,
         "unknown-issuer",
-        ["somebody's own", "update-ca-certificates", "SSL_CERT_FILE"],
+        ["a private authority", "update-ca-certificates", "SSL_CERT_FILE"],
         ["not decided", "fullchain.pem", "ws://"],
     ),
     "leaf-alone": (
@@ -120,7 +120,7 @@ def test_certificate_of_the_proxy(lan: Lan, tmp_path: Path, name: str) -> None:
             hub.environ["SSL_CERT_FILE"] = str(tmp_path / "root.pem")
         hub.spec.write_text(f"reach: lan\ndomain: {NAME}\nmedia: {{advertise: {HUB}}}\ntls: {{mode: external}}\n")
         hub.up("--no-verify")
-        with nginx(lan.hub, tmp_path, "served", lead(DOOR, WEBSOCKET, HOST)):
+        with nginx(lan.hub, tmp_path, "served", lead(UPSTREAM, WEBSOCKET, HOST)):
             judge(hub, reason, [*said, *(["ssl_certificate"] if "fullchain.pem" in said else [])], unsaid)
 
 

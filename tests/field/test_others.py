@@ -8,7 +8,7 @@ import pytest
 from lkhub.livekit.tokens import Grant, join_grant, sign
 from lkhub.secret import Secret
 from tests.field.nginx import OTHER_SITE
-from tests.field.test_proxy import DOOR, FORWARDED, HOST, WEBSOCKET, Behind, behind, lead
+from tests.field.test_proxy import FORWARDED, HOST, UPSTREAM, WEBSOCKET, Behind, behind, lead
 from tests.kit.hub import Hub, make_hub
 from tests.namespaces.lan import HUB, HUB_SPEC, HUB_URL, PLAIN_SPEC, PORTS, Lan, call_from, on_client
 from tests.namespaces.world import CLIENT_HOME, DOMAIN, HUB_HOME, PUBLIC, SPEC, TO_CLIENT, TO_HUB, make_world
@@ -87,10 +87,10 @@ _LED = (WEBSOCKET, HOST, FORWARDED)
     ("body", "code"),
     [
         # New clients ask below /rtc, for /rtc/v1.
-        (lead(DOOR, *_LED, location="= /rtc") + OTHER_SITE, "path-fails"),
+        (lead(UPSTREAM, *_LED, location="= /rtc") + OTHER_SITE, "path-fails"),
         # Only signalling, without pages and API.
-        (lead(DOOR, *_LED, location="/rtc") + "location / { return 404; }", "page-fails"),
-        (lead(DOOR, *_LED) + "location /twirp { return 404; }", "api-fails"),
+        (lead(UPSTREAM, *_LED, location="/rtc") + "location / { return 404; }", "page-fails"),
+        (lead(UPSTREAM, *_LED) + "location /twirp { return 404; }", "api-fails"),
     ],
     ids=["exact-path", "signalling-alone", "no-api"],
 )
@@ -98,7 +98,7 @@ def test_proxy_that_leads_a_part_of_the_name(behind: Behind, body: str, code: st
     exit_code, text = behind.judge(body, "--spec", str(behind.hub.spec))
     assert exit_code == 1
     assert f"[{code}]" in text, text
-    assert f"lead everything of rtc.example.com to the hub's door, http://{DOOR}" in text
+    assert f"forward everything for rtc.example.com to the hub's upstream address, http://{UPSTREAM}" in text
     assert ("[api-fails]" in text) is (code == "api-fails")
 
 

@@ -76,7 +76,7 @@ def test_web_server_on_the_port_that_clients_are_told_for_turn_is_named(lan: Lan
     failed = paths["turn-tls"]
     assert failed["relay"] == f"turns:{NAME}:443?transport=tcp"
     assert failed["detail"].startswith(f"{HUB}:443 speaks HTTP, not TURN: "), failed
-    assert "LiveKit's own TURN has clients told 443, whatever turn.tls_port is" in text, text
+    assert "with LiveKit's own TURN clients are told 443, whatever turn.tls_port is" in text, text
     assert "fix: give TURN a name of its own (turn.domain)" in text, text
 
 

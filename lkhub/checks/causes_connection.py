@@ -1,4 +1,4 @@
-"""Causes on the way to a server: its name, its port, its certificate. Pure."""
+"""Causes where no connection to a server comes about: its name, its port, its certificate. Pure."""
 
 import shlex
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from lkhub.checks.causes import Cause, Explain, is_turn, undecided
 from lkhub.checks.paths import PathResult
 from lkhub.findings.finding import Fix
 
-RENDER_FIX = Fix("write the proxy's file for this very hub, and compare", "lkhub render proxy -o proxy")
+RENDER_FIX = Fix("write the proxy's configuration for this hub, and compare", "lkhub render proxy -o proxy")
 STATUS_FIX = Fix("see whether the hub runs", "lkhub status")
 LISTENERS_FIX = Fix("see which program listens there", "sudo ss -ltnp")
 CLOCK_FIX = Fix("see whether this machine's clock is right, and the server's", "date")
 
 
 def status_fix(hub: CalledHub) -> Fix:
-    """Whether the hub runs, asked where it can be."""
-    return STATUS_FIX if hub.is_own else Fix("a hub: see on its machine whether it runs", "lkhub status")
+    """The command that shows whether the hub runs, and the machine to type it on."""
+    return STATUS_FIX if hub.is_own else Fix("if it is a hub: see on its machine whether it runs", "lkhub status")
 
 
 def lookup_fix(hub: CalledHub) -> Fix:
-    """Whether the proxy is where clients are led."""
+    """The command that shows whether the hub's name leads to the proxy."""
     return Fix(f"see whether {hub.name} leads to the proxy's machine", f"getent ahosts {shlex.quote(hub.name)}")
 
 
@@ -53,14 +53,14 @@ def _name_unknown(result: PathResult, hub: CalledHub) -> Cause:
 def _look_up_silent(result: PathResult, hub: CalledHub) -> Cause:
     server = result.evidence.get("server", "")
     return Cause(
-        f"this machine's name server{f' {server}' if server else ''} does not answer; of the hub this says nothing",
+        f"this machine's name server{f' {server}' if server else ''} does not answer; this says nothing about the hub",
         (Fix("see which name servers this machine asks, and whether it reaches them", "cat /etc/resolv.conf"),),
     )
 
 
 def _look_up_failed(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
-        "this machine's name server fails, refuses, or there is none; of the hub this says nothing",
+        "this machine's name server fails or refuses, or there is none; this says nothing about the hub",
         (Fix("see which name servers this machine asks", "cat /etc/resolv.conf"),),
     )
 
@@ -70,23 +70,24 @@ def _refused(result: PathResult, hub: CalledHub) -> Cause:
         why = f"nothing listens on {_at(result)}, which clients are told for TURN over TLS"
         return Cause(why, _turn_refused_fixes(result, hub))
     if hub.is_proxied:
-        why = f"nothing listens on {_at(result)}, where {hub.name} leads and the proxy in front should be"
+        why = f"nothing listens on {_at(result)}, where {hub.name} leads and where the proxy should listen"
         return Cause(
             why,
             (
-                Fix(f"start the proxy, and have it lead {hub.name} to http://{hub.upstream}"),
+                Fix(f"start the proxy, and have it forward {hub.name} to http://{hub.upstream}"),
                 RENDER_FIX,
                 lookup_fix(hub),
             ),
         )
     if hub.is_own:
-        return Cause(f"nothing listens on {_at(result)}: the hub's front does not run", (STATUS_FIX,))
+        process = "media" if hub.tls == "off" else "edge"
+        return Cause(f"nothing listens on {_at(result)}: the hub's {process} does not run", (STATUS_FIX,))
     why = undecided(f"nothing listens on {_at(result)}", "a firewall in front of it refuses (REJECT)")
     return Cause(
-        f"the machine is there: {why}",
+        f"the machine answers: {why}",
         (
             Fix("give the address that `lkhub env` shows on the hub's machine: LIVEKIT_URL"),
-            Fix("see there whether it runs", "lkhub status"),
+            Fix("see there whether the hub runs", "lkhub status"),
             Fix(f"see there what closes {_port(result)}", "lkhub firewall status"),
         ),
     )
@@ -95,11 +96,13 @@ def _refused(result: PathResult, hub: CalledHub) -> Cause:
 def _silent(result: PathResult, hub: CalledHub) -> Cause:
     port = _port(result)
     why = undecided(
-        f"a firewall drops {port}", f"nobody is at {_at(result)}", "the name leads to an address that is another's"
+        f"a firewall drops {port}",
+        f"no machine is at {_at(result)}",
+        "the name leads to another machine's address",
     )
     named = f"{port}, which turn.listen names" if hub.is_proxied else port
     closed = Fix(f"see what closes {named}, on the hub's machine", "lkhub firewall status")
-    # The port is the proxy's, and the hub's own table of ports does not have it.
+    # `lkhub firewall` knows the hub's own ports, and not a port of the proxy's.
     if hub.has_split or (hub.is_proxied and not is_turn(result)):
         name = hub.turn_name if is_turn(result) else hub.name
         return Cause(
@@ -110,16 +113,15 @@ def _silent(result: PathResult, hub: CalledHub) -> Cause:
             ),
         )
     if is_turn(result) and not hub.is_own:
-        open_fix = Fix(f"open {port} on the TURN server's machine; where that is a hub", "lkhub firewall status")
+        open_fix = Fix(f"open {port} on the TURN server's machine; if that is a hub", "lkhub firewall status")
         return Cause(why, (open_fix, status_fix(hub)))
     return Cause(why, (closed, status_fix(hub)))
 
 
 def _turn_refused_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
-    """Nothing listens, so that there is nothing to open."""
+    """What to do where nothing listens for TURN over TLS. A firewall is not the cause then."""
     if hub.has_split:
-        lead = f"have the proxy pass TLS for {hub.turn_name} on to {hub.turn_upstream}, as it is"
-        return (Fix(f"start the proxy, and {lead}"), RENDER_FIX)
+        return (Fix(f"start the proxy, and have it {_forward_turn(hub)}"), RENDER_FIX)
     if hub.is_own:
         named = f"{_port(result)}, which turn.listen names" if hub.is_proxied else _port(result)
         return (STATUS_FIX, Fix(f"see why its edge does not listen on {named}", "lkhub logs edge"))
@@ -129,9 +131,13 @@ def _turn_refused_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
     )
 
 
+def _forward_turn(hub: CalledHub) -> str:
+    return f"forward TLS for {hub.turn_name} unchanged to {hub.turn_upstream}"
+
+
 def _unreachable(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
-        f"this machine, or a router on the way, knows no way to {_at(result)}",
+        f"this machine, or a router on the way, has no route to {_at(result)}",
         (Fix("see whether this machine has a network, and whether the address is reached from it", "ip route"),),
     )
 
@@ -141,30 +147,30 @@ def _not_tls(result: PathResult, hub: CalledHub) -> Cause:
     if is_turn(result):
         why = f"{why}, and clients are told that TURN over TLS is there"
         if hub.has_split:
-            name = hub.turn_name
-            lead = f"have the proxy pass TLS for {name} on to {hub.turn_upstream}, as it is"
-            return Cause(why, (Fix(lead), RENDER_FIX))
+            return Cause(why, (Fix(f"have the proxy {_forward_turn(hub)}"), RENDER_FIX))
         if not hub.is_own:
             return Cause(why, (Fix("give the TURN server a certificate, or don't tell clients turns: for that port"),))
     if (hub.is_own and not hub.is_proxied) or is_turn(result):
-        return Cause(f"{why}: it is not the hub that listens there", (LISTENERS_FIX, STATUS_FIX))
+        return Cause(f"{why}: the program that listens there is not the hub", (LISTENERS_FIX, STATUS_FIX))
     if not hub.is_own:
         address = Fix("see the address, on a hub's machine", "lkhub env")
         return Cause(why, (Fix("give ws:// instead of wss://, or the port that has TLS"), address))
-    why = f"the proxy answers on {_at(result)} without TLS, which tls.mode: external leaves to it"
+    why = f"the proxy answers on {_at(result)} without TLS; with tls.mode: external the proxy has to provide it"
     certify = Fix("nginx: `listen 443 ssl;` with ssl_certificate and ssl_certificate_key")
     if not hub.has_split:
         return Cause(why, (certify, RENDER_FIX))
-    return Cause(undecided(why, _ANNOUNCED), (_EXPECT_FIX, certify, RENDER_FIX))
+    return Cause(undecided(why, _UNEXPECTED_PROTOCOL), (_EXPECT_FIX, certify, RENDER_FIX))
 
 
-# What splits by name speaks the PROXY protocol to all that it leads to, or to none.
-_ANNOUNCED = "what splits by name says by the PROXY protocol where clients are, and the web server does not expect that"
+# A proxy that forwards by name sends the PROXY protocol to all its upstream addresses, or to none.
+_UNEXPECTED_PROTOCOL = (
+    "the proxy that forwards by name sends the PROXY protocol to the web server, which does not expect it"
+)
 _EXPECT_FIX = Fix("have the web server expect it: nginx `listen 8443 ssl proxy_protocol;`, HAProxy `accept-proxy`")
 
 PROXY_PROTOCOL_FIX = Fix(
-    "have it say by the PROXY protocol where clients are: nginx `proxy_protocol on;` in its stream server, HAProxy "
-    "`send-proxy-v2`, Traefik `proxyProtocol: {version: 2}`"
+    "have the proxy send clients' addresses by the PROXY protocol: nginx `proxy_protocol on;` in its stream server, "
+    "HAProxy `send-proxy-v2`, Traefik `proxyProtocol: {version: 2}`"
 )
 
 
@@ -173,36 +179,37 @@ def _tls_closed(result: PathResult, hub: CalledHub) -> Cause:
         name = hub.turn_name
         if hub.unannounced:
             why = (
-                f"the proxy at {hub.unannounced} leads {name} to {hub.turn_upstream} without the PROXY protocol, by "
-                "which it says where clients are, and the hub hangs up"
+                f"the proxy at {hub.unannounced} forwards {name} to {hub.turn_upstream} without the PROXY protocol, "
+                "which carries the clients' addresses, and the hub closes the connection"
             )
             return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX))
         why = undecided(
-            f"the proxy leads {name} to {hub.turn_upstream} without the PROXY protocol, and the hub hangs up",
-            f"the proxy leads {name} elsewhere",
+            f"the proxy forwards {name} to {hub.turn_upstream} without the PROXY protocol, and the hub closes the "
+            "connection",
+            f"the proxy forwards {name} elsewhere",
             f"there is no certificate of {name} yet",
         )
         return Cause(why, (PROXY_PROTOCOL_FIX, RENDER_FIX, Fix("read what the edge says", "lkhub logs edge")))
     causes = (
         f"{_server(result, hub)} has no certificate for the name that was asked for",
-        "what passes the connection on does not reach what is behind it",
+        "the program that forwards the connection does not reach the server behind it",
     )
     if hub.has_split:
-        return Cause(undecided(*causes, _ANNOUNCED), (_EXPECT_FIX, _see_tls(result), RENDER_FIX))
+        return Cause(undecided(*causes, _UNEXPECTED_PROTOCOL), (_EXPECT_FIX, _see_tls(result), RENDER_FIX))
     log = (Fix("read what the edge says", "lkhub logs edge"),) if hub.is_own and not hub.is_proxied else ()
     return Cause(undecided(*causes), (*log, _see_tls(result)))
 
 
 def _see_tls(result: PathResult) -> Fix:
-    text = "see what it serves for the name that clients use"
+    text = "see which certificate it serves for the name that clients use"
     return Fix(text, f"openssl s_client -connect {result.evidence.get('address', 'HOST:443')} -servername NAME")
 
 
 def _tls_silent(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
         undecided(
-            f"{_at(result)} takes connections and speaks no TLS",
-            "something takes them and passes nothing on",
+            f"the program at {_at(result)} accepts connections and speaks no TLS",
+            "something on the way accepts them and forwards nothing",
             "packets are lost on the way",
         ),
         (Fix(f"see what listens there, on {_server(result, hub)}'s machine", "ss -ltnp"),),
@@ -215,7 +222,7 @@ def _tls_alert(result: PathResult, hub: CalledHub) -> Cause:
         have = f"have the proxy serve {hub.name} with a certificate for it: nginx `server_name {hub.name};`"
         return Cause(why, (Fix(have), RENDER_FIX))
     if hub.is_own:
-        logs = Fix("and what the edge does", "lkhub logs edge")
+        logs = Fix("and read what the edge says", "lkhub logs edge")
         return Cause(why, (Fix("see what the hub says of its certificate", "lkhub status"), logs))
     if is_turn(result):
         return Cause(why, (Fix("tell clients the name that its certificate is for: turn.domain of LiveKit"),))
@@ -224,13 +231,16 @@ def _tls_alert(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _certificate_fixes(result: PathResult, hub: CalledHub, what: str) -> tuple[Fix, ...]:
-    """Where the certificate that was seen is put in place."""
+    """How to replace the certificate that was seen by `what`, for whatever serves it."""
     if hub.tls == "files" or (is_turn(result) and hub.is_proxied):
         return (Fix(f"put {what} where tls.cert points; the hub takes it over by itself"),)
     if hub.is_proxied:
         return (Fix(f"give the proxy {what}; nginx has it in ssl_certificate, and reads it at `nginx -s reload`"),)
     if hub.is_own:
-        return (Fix("see what keeps the hub from having one", "lkhub status"), Fix("and why", "lkhub logs edge"))
+        return (
+            Fix("see what keeps the hub from getting a certificate", "lkhub status"),
+            Fix("and why", "lkhub logs edge"),
+        )
     return (Fix(f"give {_server(result, hub)} {what}"),)
 
 
@@ -240,12 +250,12 @@ def _expired(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _not_yet_valid(result: PathResult, hub: CalledHub) -> Cause:
-    return Cause("a clock is wrong: this machine's, or the one by which the certificate was made", (CLOCK_FIX,))
+    return Cause("a clock is wrong: this machine's, or that of the machine that made the certificate", (CLOCK_FIX,))
 
 
 def _wrong_name(result: PathResult, hub: CalledHub) -> Cause:
     names, host = result.evidence.get("names", "other names"), result.evidence.get("host", "this name")
-    why = f"{_server(result, hub)} has a certificate for {names} alone, and is called {host}"
+    why = f"{_server(result, hub)} has a certificate only for {names}, and clients call it {host}"
     if hub.is_own:
         return Cause(why, _certificate_fixes(result, hub, f"a certificate for {host}"))
     other = "tell clients" if is_turn(result) else "call it by"
@@ -254,12 +264,12 @@ def _wrong_name(result: PathResult, hub: CalledHub) -> Cause:
 
 
 _INSTALL_FIX = Fix(
-    "an authority of one's own: put its root certificate into /usr/local/share/ca-certificates/ of this machine, named "
+    "for a private authority: put its root certificate into /usr/local/share/ca-certificates/ of this machine, named "
     "*.crt (Debian, Ubuntu), and into every device that is to use the hub; then",
     "sudo update-ca-certificates",
 )
 _ONE_PROGRAM_FIX = Fix("for one program on this machine: SSL_CERT_FILE=/path/of/root.pem in its environment")
-_TRUST_FIX = Fix("a hub that certifies itself shows on its machine how a device trusts it", "lkhub trust")
+_TRUST_FIX = Fix("if it is a hub that certifies itself: see on its machine how a device trusts it", "lkhub trust")
 
 
 def _chain_fixes(result: PathResult, hub: CalledHub) -> tuple[Fix, ...]:
@@ -277,17 +287,17 @@ def _unknown_issuer(result: PathResult, hub: CalledHub) -> Cause:
     trust = () if hub.is_own else (_TRUST_FIX,)
     if result.evidence.get("sent", "1") == "1":
         why = undecided(
-            f"{issuer} is an authority of somebody's own, whose root this machine does not have",
+            f"{issuer} is a private authority, whose root this machine does not have",
             f"{_server(result, hub)} does not send the certificate of {issuer}, between its own and a root",
         )
         return Cause(why, (_INSTALL_FIX, _ONE_PROGRAM_FIX, *trust, *_chain_fixes(result, hub)))
-    why = f"the chain is whole, and {issuer} is an authority of somebody's own: this machine does not have its root"
+    why = f"the chain is whole, and {issuer} is a private authority, whose root this machine does not have"
     return Cause(why, (_INSTALL_FIX, _ONE_PROGRAM_FIX, *trust))
 
 
 def _self_signed(result: PathResult, hub: CalledHub) -> Cause:
     return Cause(
-        f"the certificate of {_server(result, hub)} is signed by itself, and nobody has a reason to believe it",
+        f"the certificate of {_server(result, hub)} is signed by itself, so that clients have no reason to trust it",
         (
             *_certificate_fixes(result, hub, "a certificate of an authority"),
             Fix(
