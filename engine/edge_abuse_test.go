@@ -71,7 +71,7 @@ func TestConnectionsOfNoClientAreCut(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		e.mustServe()
-		enginetest.Eventually(t, "nobody is left", func() bool {
+		enginetest.Eventually(t, "no connection waits any more", func() bool {
 			_, waiting, _ := e.connections()
 			return waiting == 0
 		})
@@ -242,7 +242,7 @@ func TestFewDescriptors(t *testing.T) {
 		_, _, refused := e.connections()
 		return refused > len(conns)/2
 	})
-	enginetest.Eventually(t, "those who wait are cut", func() bool {
+	enginetest.Eventually(t, "the connections that wait are closed", func() bool {
 		_, waiting, _ := e.connections()
 		return waiting == 0
 	})

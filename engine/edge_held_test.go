@@ -50,7 +50,7 @@ func TestEdgeServesInheritedListeners(t *testing.T) {
 		}()
 		e.start()
 		if answer := <-answered; answer != "served" {
-			t.Errorf("who waited got %s", answer)
+			t.Errorf("the client that waited got %s", answer)
 		}
 		e.mustServe()
 	}

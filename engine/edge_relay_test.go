@@ -41,23 +41,23 @@ func (e *edgeTest) mustReload(change func(config map[string]any)) {
 func TestAChangedRelayIsForNewClients(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
-	before, who := e.mustDial("hub.test"), turntest.CredentialFor("PA_one", time.Hour)
+	before, credential := e.mustDial("hub.test"), turntest.CredentialFor("PA_one", time.Hour)
 	refresh := mustRelay(t, before)
 
 	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): "another secret"})
 	e.mustReload(nil)
-	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(who); code == 0 {
+	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(credential); code == 0 {
 		t.Error("a client with the old secret was let in")
 	}
 	refresh()
 	enginetest.WritePrivate(t, map[string]string{e.path("relay.secret"): turntest.Secret})
 	e.mustReload(func(config map[string]any) { relayOf(config)["quota"] = 2 })
 	one := turntest.OverTLS(t, e.mustDial("hub.test"))
-	if code := one.Allocate(who); code != 0 {
+	if code := one.Allocate(credential); code != 0 {
 		t.Errorf("Allocate after the change: %d", code)
 	}
 	// The participant's earlier allocations at the relay count too.
-	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(who); code == 0 {
+	if code := turntest.OverTLS(t, e.mustDial("hub.test")).Allocate(credential); code == 0 {
 		t.Error("one more than the new quota")
 	}
 	refresh()
@@ -100,7 +100,7 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 	})
 	refresh()
 	conn.Close()
-	enginetest.Eventually(t, "nobody is left", func() bool {
+	enginetest.Eventually(t, "no allocation is left", func() bool {
 		allocations, connections := e.relayed()
 		return allocations+connections == 0
 	})
@@ -110,19 +110,19 @@ func TestTURNOverTLSIsGivenUp(t *testing.T) {
 func TestTheRelayBehindTheEdgeReachesMediaAlone(t *testing.T) {
 	e := newEdge(t, nil)
 	e.start()
-	client, who := turntest.OverTLS(t, e.mustDial("hub.test")), turntest.CredentialFor("PA_one", time.Hour)
-	if code := client.Ask(stun.MethodAllocate, who, turntest.RequestTCP); code == 0 {
+	client, credential := turntest.OverTLS(t, e.mustDial("hub.test")), turntest.CredentialFor("PA_one", time.Hour)
+	if code := client.Ask(stun.MethodAllocate, credential, turntest.RequestTCP); code == 0 {
 		t.Error("a TCP allocation")
 	}
-	if code := client.Allocate(who); code != 0 {
+	if code := client.Allocate(credential); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	for address, want := range map[string]stun.ErrorCode{"127.0.0.1": 0, "127.0.0.2": stun.CodeForbidden, "10.0.0.1": stun.CodeForbidden} {
-		if code := client.Ask(stun.MethodCreatePermission, who, turntest.PeerAddress{IP: net.ParseIP(address), Port: 7882}); code != want {
+		if code := client.Ask(stun.MethodCreatePermission, credential, turntest.PeerAddress{IP: net.ParseIP(address), Port: 7882}); code != want {
 			t.Errorf("CreatePermission for %s: %d", address, code)
 		}
 	}
-	if code := client.Ask(stun.MethodConnect, who, turntest.PeerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
+	if code := client.Ask(stun.MethodConnect, credential, turntest.PeerAddress{IP: net.IPv4(127, 0, 0, 1), Port: 7882}); code == 0 {
 		t.Error("Connect to the peer")
 	}
 }

@@ -67,13 +67,13 @@ func TestEdgeHasOnePortForAll(t *testing.T) {
 // exists.
 func mustRelay(t *testing.T, conn net.Conn) (refresh func()) {
 	t.Helper()
-	client, who := turntest.OverTLS(t, conn), turntest.CredentialFor("PA_one", time.Hour)
-	if code := client.Allocate(who); code != 0 {
+	client, credential := turntest.OverTLS(t, conn), turntest.CredentialFor("PA_one", time.Hour)
+	if code := client.Allocate(credential); code != 0 {
 		t.Fatalf("Allocate: %d", code)
 	}
 	return func() {
 		t.Helper()
-		if code := client.Ask(stun.MethodRefresh, who); code != 0 {
+		if code := client.Ask(stun.MethodRefresh, credential); code != 0 {
 			t.Fatalf("Refresh: %d", code)
 		}
 	}

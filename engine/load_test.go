@@ -46,7 +46,7 @@ func TestLoadIsForwardedWhole(t *testing.T) {
 	if joins := report.JoinsMS; len(joins) != 6 || !slices.IsSorted(joins) || joins[3] != report.JoinP50MS {
 		t.Errorf("joins took %v ms, half of them %v", joins, report.JoinP50MS)
 	}
-	if stderr.String() != "measuring: everybody hears everybody, for 500ms\nmeasured\n" {
+	if stderr.String() != "measuring: every participant receives all others, for 500ms\nmeasured\n" {
 		t.Errorf("stderr: %s", &stderr)
 	}
 	checkRoomIsEmpty(t, server)
@@ -99,12 +99,12 @@ func TestLoadThroughARelay(t *testing.T) {
 	relay, listen := startRelay(t, peer, 4)
 	authority := certtest.NewAuthority(t, "Hub CA")
 	tlsPort := startTLS(t, authority.Issue(t, []string{"127.0.0.1"}, nil), toRelay(relay))
-	who := turntest.CredentialFor("PA_load", time.Hour)
+	credential := turntest.CredentialFor("PA_load", time.Hour)
 	through := func(server, password string) []byte {
 		t.Helper()
 		cmd := engineCommand("load", "relay", "--server", server, "--peer", peer.String(), "--ca-file", authority.File(t),
 			"--allocations", "4", "--rate", "400", "--size", "1000", "--duration", "500ms")
-		cmd.Env = append(cmd.Env, "TURN_USERNAME="+who.Username, "TURN_PASSWORD="+password)
+		cmd.Env = append(cmd.Env, "TURN_USERNAME="+credential.Username, "TURN_PASSWORD="+password)
 		stdout, _ := cmd.Output()
 		return stdout
 	}
@@ -112,7 +112,7 @@ func TestLoadThroughARelay(t *testing.T) {
 		"udp": "turn:" + listen + "?transport=udp", "tls": "turns:127.0.0.1:" + tlsPort + "?transport=tcp",
 	} {
 		t.Run(name, func(t *testing.T) {
-			stdout := through(server, who.Password)
+			stdout := through(server, credential.Password)
 			var report load.RelayReport
 			if err := json.Unmarshal(stdout, &report); err != nil {
 				t.Fatal(err)

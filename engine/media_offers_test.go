@@ -73,7 +73,7 @@ func TestMediaLetsClientsResumeThatDoNotOffer(t *testing.T) {
 	}
 	rooms := enginetest.AskControl(t, server.Control, "/status")["rooms"].([]any)
 	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
-		t.Errorf("somebody left the room: %v", rooms)
+		t.Errorf("a participant left the room: %v", rooms)
 	}
 }
 

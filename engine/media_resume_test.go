@@ -41,15 +41,15 @@ func TestRelayedParticipantsAreToldToResume(t *testing.T) {
 	select {
 	case <-relayed.Ended():
 	case <-time.After(enginetest.Patience):
-		t.Error("who is relayed was not told")
+		t.Error("the participant that is connected through the relay was not told")
 	}
 	select {
 	case <-direct.Ended():
-		t.Errorf("who is not was: %v", direct.Err())
+		t.Errorf("the participant that is connected directly was told: %v", direct.Err())
 	default:
 	}
 	rooms := enginetest.AskControl(t, server.Control, "/status")["rooms"].([]any)
 	if len(rooms) != 1 || rooms[0].(map[string]any)["participants"] != 2.0 {
-		t.Errorf("somebody left the room: %v", rooms)
+		t.Errorf("a participant left the room: %v", rooms)
 	}
 }

@@ -28,7 +28,7 @@ func TestMediaSaysWhichParticipantsAreIn(t *testing.T) {
 		return said.In[calltest.SID(again)] == "one" && len(said.In) == 1 && len(said.Left) == 1 && said.Left[0] == calltest.SID(one)
 	})
 	two.Close()
-	enginetest.Eventually(t, "who leaves has left", func() bool { return len(server.Presence(t, calltest.SID(two)).Left) == 1 })
+	enginetest.Eventually(t, "the participant that leaves has left", func() bool { return len(server.Presence(t, calltest.SID(two)).Left) == 1 })
 }
 
 // relayTo makes a relay with this many ports for a media process, which the relay asks.
@@ -59,20 +59,20 @@ func turnCredential(t *testing.T, p *participant.Participant) turntest.Credentia
 func TestAFloodOfJoinsTakesNothingFromOthers(t *testing.T) {
 	const size, joins = 1000, 40
 	server, r := relayTo(t, relay.PortRange{Min: 25000, Max: 25000 + size - 1})
-	allocate := func(who turntest.Credential, network string, i int) stun.ErrorCode {
+	allocate := func(credential turntest.Credential, network string, i int) stun.ErrorCode {
 		client := netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprint(network, i)), turntest.NextClient().Port())
-		return turntest.OverTLS(t, r.dialAs(t, client)).Allocate(who)
+		return turntest.OverTLS(t, r.dialAs(t, client)).Allocate(credential)
 	}
 	most := 0
 	for i := range joins {
-		who := turnCredential(t, server.SignIn(t, "lobby", "flood"))
+		credential := turnCredential(t, server.SignIn(t, "lobby", "flood"))
 		for range turntest.Quota {
-			allocate(who, "198.51.100.", i)
+			allocate(credential, "198.51.100.", i)
 		}
 		most = max(most, r.Allocations())
 		victim := turnCredential(t, server.SignIn(t, "call", fmt.Sprint("other", i)))
 		if code := allocate(victim, "203.0.113.", i); code != 0 {
-			t.Fatalf("after %d joins, with %d of %d ports taken, somebody else got %d", i+1, r.Allocations(), size, code)
+			t.Fatalf("after %d joins, with %d of %d ports taken, another client got %d", i+1, r.Allocations(), size, code)
 		}
 	}
 	t.Logf("%d allocations were asked for, at most %d of %d ports taken", joins*turntest.Quota, most, size)

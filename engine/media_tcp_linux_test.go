@@ -22,12 +22,12 @@ func TestICEOverTCPSurvivesRunningOutOfDescriptors(t *testing.T) {
 	waiting := dialICE(t, "127.0.0.1", port)
 	// A question on the control socket would need a descriptor as well.
 	if !isOpen(waiting) {
-		t.Error("who waits is shut out")
+		t.Error("the client that waits is shut out")
 	}
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &before, nil); err != nil {
 		t.Fatal(err)
 	}
-	enginetest.Eventually(t, "who waited is in", func() bool { return told()["open"].(float64) == 1 })
+	enginetest.Eventually(t, "the client that waited is connected", func() bool { return told()["open"].(float64) == 1 })
 	if failure, _ := told()["failure"].(map[string]any); failure == nil {
 		t.Error("that connections could not be accepted is not told")
 	}

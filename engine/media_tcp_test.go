@@ -91,7 +91,7 @@ func TestICEOverTCPIsBounded(t *testing.T) {
 	if !isOpen(dialICE(t, "127.0.1.1", port)) {
 		t.Error("another address is shut out")
 	}
-	enginetest.Eventually(t, "who never says what for is gone, and who names no peer connection", func() bool {
+	enginetest.Eventually(t, "connections that send nothing, or name no peer connection, are gone", func() bool {
 		return told()["open"].(float64) == 0
 	})
 	if !isOpen(dialICE(t, "127.0.0.1", port)) {

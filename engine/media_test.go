@@ -165,8 +165,8 @@ func checkICEServers(t *testing.T, servers []*livekit.ICEServer, hubRelay *testR
 	if len(servers) != 1 || fmt.Sprint(servers[0].Urls) != "[turn:"+relayAddress+"?transport=udp]" {
 		t.Fatalf("ICE servers: %v", servers)
 	}
-	who := turntest.Credential{Username: servers[0].Username, Password: servers[0].Credential}
-	if code := turntest.NewClient(t, turntest.DialUDP(t, net.UDPAddrFromAddrPort(hubRelay.config.Listen[0]))).Allocate(who); code != 0 {
+	credential := turntest.Credential{Username: servers[0].Username, Password: servers[0].Credential}
+	if code := turntest.NewClient(t, turntest.DialUDP(t, net.UDPAddrFromAddrPort(hubRelay.config.Listen[0]))).Allocate(credential); code != 0 {
 		t.Errorf("Allocate with LiveKit's credential: %d", code)
 	}
 }

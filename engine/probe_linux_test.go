@@ -49,7 +49,7 @@ func TestProbeBehindANATWithoutHairpin(t *testing.T) {
 	// Over UDP the server would find the client.
 	results, _ = runProbeWith(t, request, calltest.Secret, 2, "tcp")
 	if got := results["tcp"]; verdict(got) != "false connect" {
-		t.Errorf("there is a way to 203.0.113.5 by itself: %+v", got)
+		t.Errorf("203.0.113.5 is reachable by itself: %+v", got)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestProbeFromAMachineWithoutIPv6(t *testing.T) {
 		server := startSFU(t, enginetest.FreePort(t), "0", turnServer(t, "[2001:db8::9]", "3478", protocol))
 		results, code := runProbeOn(t, server.URL, calltest.Secret, 2, short, path)
 		got := results[path]
-		if code != failure.ExitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no way to IPv6 addresses, as [2001:db8::9]:3478 is one") {
+		if code != failure.ExitNotWell || verdict(got) != stage || !strings.Contains(got.Detail, "this machine has no route to IPv6 addresses, such as [2001:db8::9]:3478") {
 			t.Errorf("exit code %d: %+v", code, got)
 		}
 	}

@@ -224,7 +224,7 @@ func TestProbeNamesTheStageThatFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		url, secret, path, verdict, says string
 	}{
-		"nobody listens":    {"ws://127.0.0.1:" + enginetest.FreePort(t), calltest.Secret, "udp", "false tcp", "connection refused"},
+		"nothing listens":   {"ws://127.0.0.1:" + enginetest.FreePort(t), calltest.Secret, "udp", "false tcp", "connection refused"},
 		"wrong secret":      {server.URL, strings.Repeat("x", 32), "udp", "false token", "signature is invalid"},
 		"a relay elsewhere": {server.URL, calltest.Secret, "turn-udp", "false connect", "to udp 127.0.0.1:" + udp + " without a reply"},
 	} {

@@ -155,7 +155,7 @@ func TestProbeTellsTheStagesOfTURNOverTLS(t *testing.T) {
 		native           bool // whether a chain was seen
 	}{
 		{"no such name", "nowhere..invalid", "443", "false dns", "nowhere..invalid has no address", false}, // asks no resolver
-		{"nobody listens", hubName, enginetest.FreePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
+		{"nothing listens", hubName, enginetest.FreePort(t), "false tcp", "the TURN server: connection refused by 127.0.0.1:", false},
 		{"silent", hubName, silent, "false tls", "did not answer the TLS handshake", false},
 		{"expired", hubName, startTLS(t, authority.Issue(t, right, certtest.Expired), toRelay(relay)), "false tls", "it expired on", true},
 		{"another name", hubName, startTLS(t, authority.Issue(t, []string{"turn.invalid"}, nil), toRelay(relay)),

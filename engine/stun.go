@@ -16,7 +16,7 @@ const defaultSTUNTimeout = 3 * time.Second
 // runSTUN asks one STUN server for the address that it sees: {"version": 1, "address": "203.0.113.5"}.
 func runSTUN(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("stun", flag.ContinueOnError)
-	server := flags.String("server", "", "`host:port` of the STUN server; nobody else is asked, but for its name")
+	server := flags.String("server", "", "`host:port` of the STUN server; besides it, only a name server is asked")
 	network := flags.String("network", "udp4", "udp4 or udp6")
 	timeout := flags.Duration("timeout", defaultSTUNTimeout, "how long to wait for an answer")
 	if code, done := parseFlags(flags, args, 0, stdout, stderr); done {

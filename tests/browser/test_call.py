@@ -82,9 +82,9 @@ def child(argv: list[str], hub: Hub, room: str, identity: str) -> Iterator[Calla
 
 
 def test_three_sdks_hear_and_see_each_other_in_one_room(context: BrowserContext, hub: Hub, tmp_path: Path) -> None:
-    person = tmp_path / "sdkperson"
+    person = tmp_path / "sdkparticipant"
     ensure_webrtc()
-    subprocess.run(["go", "build", "-o", person, "./internal/sdkperson"], cwd=ENGINE, check=True)
+    subprocess.run(["go", "build", "-o", person, "./internal/sdkparticipant"], cwd=ENGINE, check=True)
     page = join(context, hub, "three", "Chromium")
     with child([str(person)], hub, "three", "go") as go, child(PYTHON, hub, "three", "python") as py:
         chromium = wait_until(

@@ -1,7 +1,8 @@
 """A participant of the Python SDK in a separate process: `python -m tests.kit.person`.
 
-As `engine/internal/sdkperson`: `{"url", "token"}` on stdin; counts by `IDENTITY/audio` and `IDENTITY/video` on stdout,
-a JSON object a line; leaves when stdin ends. With `--unnamed` its tracks have no source.
+It works as `engine/internal/sdkparticipant` does: it reads `{"url", "token"}` from stdin, and leaves when stdin ends.
+Each line on stdout is a JSON object with what it has received so far, by `IDENTITY/audio` and `IDENTITY/video`. With
+`--unnamed` its tracks have no source.
 """
 
 import asyncio

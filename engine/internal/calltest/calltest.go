@@ -63,7 +63,7 @@ func (s Server) Presence(t *testing.T, participants ...string) roster.Presence {
 
 const (
 	Key    = "APIcall"
-	Secret = "the secret of those who make calls"
+	Secret = "the secret with which tests make calls"
 )
 
 // Server is the engine's own media process.

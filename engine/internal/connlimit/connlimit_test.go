@@ -17,8 +17,8 @@ func client(i int) netip.Prefix {
 }
 
 // fill calls Enter until the counter refuses the client.
-func fill(c *Counter, who netip.Prefix, most int) (got int) {
-	for c.Enter(who, most) {
+func fill(c *Counter, client netip.Prefix, most int) (got int) {
+	for c.Enter(client, most) {
 		got++
 	}
 	return got

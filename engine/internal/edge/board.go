@@ -73,7 +73,7 @@ func (b *board) hand(name string, conn net.Conn) error {
 		case <-s.done: // a reload has just closed it; there may be a newer one
 		case <-opened:
 		case <-deadline.C:
-			return fmt.Errorf("nobody accepts on %s/%s", b.network, name)
+			return fmt.Errorf("nothing accepts connections on %s/%s", b.network, name)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestKindsOfFailures(t *testing.T) {
 		{&fs.PathError{Op: "open", Path: "/state/caddy", Err: fs.ErrPermission}, "storage"},
 		{errors.New("hub.test: no solvers available for remaining challenges (configured=[tls-alpn-01] offered=[http-01])"), "no-challenge"},
 		{errors.New("account pre-registration callback: failed getting EAB credentials: HTTP 429"), "account"},
-		{errors.New("what nobody foresaw"), "other"},
+		{errors.New("an unforeseen error"), "other"},
 	} {
 		if got := kindOf(c.err); got != c.want {
 			t.Errorf("%v: %s, want %s", c.err, got, c.want)

@@ -13,7 +13,7 @@ const (
 	askLimit = 15 * time.Minute
 	// askAgain is how old an answer may be. tailscaled answers with the certificate that it has, and renews it in time.
 	askAgain = time.Minute
-	// askFailed is when a source without a certificate is asked again: the person who looks at the status may be
+	// askFailed is when a source without a certificate is asked again: the person that looks at the status may be
 	// mending it.
 	askFailed = 5 * time.Second
 )

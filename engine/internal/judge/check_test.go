@@ -66,7 +66,7 @@ func TestCheckConfigSaysEverything(t *testing.T) {
 		{"half a login for metrics", enginetest.GoodKeys + "prometheus: {port: 6789, username: u}", []string{"2: prometheus: username and password belong together"}},
 		{"WebTransport without a certificate", enginetest.GoodKeys + "webtransport: {port: 443}", []string{"2: webtransport: webtransport requires webtransport.tls_cert_file"}},
 		{"TURN for impossible networks", enginetest.GoodKeys + "turn:\n  enabled: true\n  udp_port: 3478\n  deny_peer_cidrs: [10.0.0.1, 10.0.0.0/8]\n", []string{"5: turn.deny_peer_cidrs: invalid CIDR address"}},
-		{"TURN behind a proxy that nobody trusts", enginetest.GoodKeys + "turn: {enabled: true, tls_port: 5349, domain: a.example, external_tls: true, proxy_protocol: true, proxy_protocol_trusted_cidrs: []}", []string{"2: turn.proxy_protocol needs an entry"}},
+		{"TURN behind a proxy that is not trusted", enginetest.GoodKeys + "turn: {enabled: true, tls_port: 5349, domain: a.example, external_tls: true, proxy_protocol: true, proxy_protocol_trusted_cidrs: []}", []string{"2: turn.proxy_protocol needs an entry"}},
 		{"webhooks without a key", enginetest.GoodKeys + "webhook: {urls: [http://127.0.0.1:1]}", []string{"2: api_key is required to use webhooks"}},
 		{"webhooks with a key", enginetest.GoodKeys + "webhook: {urls: [http://127.0.0.1:1], api_key: APIkey}", nil},
 		{"TURN without ports", enginetest.GoodKeys + "turn: {enabled: true}", []string{"2: invalid TURN ports"}},

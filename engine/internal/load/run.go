@@ -64,7 +64,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 	if err := r.awaitTracks(ctx); err != nil {
 		return nil, err
 	}
-	duration := config.measure(ctx, r.clock, "everybody hears everybody")
+	duration := config.measure(ctx, r.clock, "every participant receives all others")
 	awaitStragglers(func() bool {
 		report := r.report(duration)
 		return report.PacketsReceived >= report.PacketsExpected

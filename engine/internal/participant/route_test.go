@@ -124,10 +124,10 @@ func TestUnaskedChecksWaitAsAtANAT(t *testing.T) {
 			time.Sleep(time.Second / 2)
 		}
 		if !transport.letsIn(untold) {
-			t.Error("a second later the other is still turned away")
+			t.Error("a second later the address that was not told is still turned away")
 		}
 		if !(&Transport{}).letsIn(untold) {
-			t.Error("it is turned away where nobody wants that")
+			t.Error("it is turned away although the probe does not want that")
 		}
 	})
 }

@@ -136,7 +136,7 @@ func dialReason(err error, address string) Reason {
 func explainDial(err error, address string) string {
 	switch dialReason(err, address) {
 	case NoIPv6:
-		return "this machine has no way to IPv6 addresses, as " + address + " is one"
+		return "this machine has no route to IPv6 addresses, such as " + address
 	case Refused:
 		return "connection refused by " + address
 	case Silent:

@@ -49,7 +49,7 @@ func TestPreflightTellsWhatAnswers(t *testing.T) {
 		{"a web site", 200, "<html>hello</html>", none, StageHTTP, NotLiveKit, "not as LiveKit does: hello"},
 		{"a redirect", 301, "", [2]string{"Location", "https://other.example/?rd=" + token}, StageHTTP, Redirect, "https://other.example/"},
 		{"a redirect to nowhere", 301, "", none, StageHTTP, Redirect, "redirects"},
-		{"the way to HTTPS", 308, "", [2]string{"Location", "https://127.0.0.1/rtc"}, StageHTTP, ToTLS, "https://127.0.0.1/rtc"},
+		{"the redirect to HTTPS", 308, "", [2]string{"Location", "https://127.0.0.1/rtc"}, StageHTTP, ToTLS, "https://127.0.0.1/rtc"},
 		{"a proxy's login", 401, "", [2]string{"WWW-Authenticate", "Basic"}, StageHTTP, Login, "login"},
 		{"an access gateway's page", 401, "<html><h1>Sign in</h1></html>", none, StageHTTP, Login, "Sign in"},
 		{"a filter", 403, "<html>blocked</html>", none, StageHTTP, Forbidden, "blocked"},
@@ -155,7 +155,7 @@ func TestPreflightStages(t *testing.T) {
 		says          string
 	}{
 		{"no such name", "ws://nowhere..invalid", StageDNS, NameUnknown, "nowhere..invalid"}, // asks no resolver
-		{"nobody listens", "ws://" + gone, StageTCP, Refused, "connection refused by " + gone},
+		{"nothing listens", "ws://" + gone, StageTCP, Refused, "connection refused by " + gone},
 		{"wss to a plain port", "wss://" + plain.Listener.Addr().String(), StageTLS, NotTLS, "ws:// instead"},
 		{"unknown authority", "wss://" + encrypted.Listener.Addr().String(), StageTLS, SelfSigned, "certificate"},
 		{"ws to a TLS port", "ws://" + encrypted.Listener.Addr().String(), StageHTTP, WantsTLS, "wss://"},

@@ -19,7 +19,7 @@ func TestRecentForgetsByAndBy(t *testing.T) {
 		}
 	}
 	if r.Has(3) {
-		t.Error("somebody who was never there")
+		t.Error("an entry that was never added")
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/pion/turn/v5"
 
-	"lkhub/engine/internal/reads"
+	"lkhub/engine/internal/udpread"
 )
 
 // addresses opens the sockets of allocations. Each is on the relay address and within the relay ports, and exchanges
@@ -141,7 +141,7 @@ func (c *peerConn) port() int { return c.LocalAddr().(*net.UDPAddr).Port }
 func (c *peerConn) ReadFrom(buffer []byte) (int, net.Addr, error) {
 	for {
 		n, at, err := c.ReadFromUDPAddrPort(buffer)
-		if err != nil && reads.Again(err) {
+		if err != nil && udpread.Again(err) {
 			continue
 		}
 		if err != nil {

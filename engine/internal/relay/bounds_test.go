@@ -245,7 +245,7 @@ func TestEveryPortIsFound(t *testing.T) {
 		t.Errorf("%d different ports", len(found))
 	}
 	if conn, err := allocateFor(t, addresses, holderAt("PA_last", "198.51.100.1")); err == nil {
-		t.Errorf("port %d of somebody else", conn.port())
+		t.Errorf("port %d, which another client holds", conn.port())
 	}
 }
 
@@ -335,7 +335,7 @@ func TestAnIdentityHasBoundsInAllRoomsTogether(t *testing.T) {
 		t.Errorf("one more of the identity: %v", err)
 	}
 	if _, err := allocateFor(t, addresses, holderAt("PA_somebody", "192.0.2.1")); err != nil {
-		t.Errorf("somebody else at the same address: %v", err)
+		t.Errorf("another client at the same address: %v", err)
 	}
 }
 

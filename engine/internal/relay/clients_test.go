@@ -25,14 +25,14 @@ func seenBy(t *testing.T, r *Server) map[string]seen.Sighting {
 }
 
 func TestRelaySeesClientsThatHaveSentMedia(t *testing.T) {
-	for way, want := range map[string]struct{ path, client string }{
+	for transport, want := range map[string]struct{ path, client string }{
 		"udp": {"turn-udp", "127.0.0.1"}, "stream": {"turn-tls", "203.0.113.1"},
 	} {
-		t.Run(way, func(t *testing.T) {
+		t.Run(transport, func(t *testing.T) {
 			peer := turntest.ListenUDP(t)
 			r, _ := startRelay(t, peer.LocalAddr(), 24)
 			r.addresses.clients.outside.IsInside = func(netip.Addr) bool { return false }
-			_, relayed := newTURNClient(t, r, dialers[way])
+			_, relayed := newTURNClient(t, r, dialers[transport])
 			send(t, relayed, peer.LocalAddr(), check)
 			receive(t, peer, check)
 			if got := seenBy(t, r); len(got) > 0 {

@@ -25,7 +25,7 @@ func behindNAT(r *Server) {
 }
 
 func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		peer := turntest.ListenUDP(t)
 		port := peer.LocalAddr().(*net.UDPAddr).Port
 		named := &net.UDPAddr{IP: net.ParseIP(publicPeer), Port: port}
@@ -47,7 +47,7 @@ func TestTranslatedPeersAreReachedByTheAdvertisedAddress(t *testing.T) {
 
 // The local address is not a name of the peer. A channel carries packets in both directions.
 func TestTranslatedChannels(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		peer := turntest.ListenUDP(t)
 		port := peer.LocalAddr().(*net.UDPAddr).Port
 		r, _ := startRelay(t, peer.LocalAddr(), 24, behindNAT)

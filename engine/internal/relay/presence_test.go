@@ -75,7 +75,7 @@ func startAskingRelay(t *testing.T, m *mediaTest) (r *Server, skew *atomic.Int64
 }
 
 func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
 		stays, leaves := turntest.CredentialFor("PA_stays", time.Hour), turntest.CredentialFor("PA_leaves", time.Hour)
@@ -92,7 +92,7 @@ func TestAllocationsEndSoonAfterTheirParticipant(t *testing.T) {
 		}
 		m.waitAsked(2)
 		if n := r.Allocations(); n != 3 {
-			t.Fatalf("%d allocations while everybody is in", n)
+			t.Fatalf("%d allocations while all participants are connected", n)
 		}
 		m.roster.Leave("PA_leaves")
 		enginetest.Eventually(t, "the end of what it held", func() bool { return r.Allocations() == 1 })
@@ -124,7 +124,7 @@ func TestAJoinLinkHoldsNoMoreThanItsLastJoins(t *testing.T) {
 }
 
 func TestAnExpiredCredentialIsGoodForParticipantsThatAreIn(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		m := newMedia(t)
 		r, _ := startAskingRelay(t, m)
 		valid, expired := turntest.CredentialFor("PA_one", time.Hour), turntest.CredentialFor("PA_one", -time.Hour)
@@ -157,9 +157,10 @@ func TestAnExpiredCredentialIsGoodForParticipantsThatAreIn(t *testing.T) {
 	})
 }
 
-// A livekit-server of the operator's own doesn't say who is in. Then the relay goes by whether a call goes on.
+// A livekit-server of the operator's own doesn't say which participants are connected. Then the relay keeps an
+// allocation while it carries a call.
 func TestAnExpiredCredentialIsGoodForACallThatGoesOn(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		peer := turntest.ListenUDP(t)
 		var skew atomic.Int64
 		r, _ := startRelay(t, peer.LocalAddr(), 24, func(r *Server) {

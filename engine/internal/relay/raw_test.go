@@ -16,7 +16,7 @@ type dialer func(t *testing.T, r *Server) net.PacketConn
 // dialers are all transports to a relay. What the relay refuses on one, it must refuse on all.
 var dialers = map[string]dialer{"udp": dialUDP, "stream": dialStream}
 
-func overEveryWay(t *testing.T, test func(t *testing.T, dial dialer)) {
+func overEveryTransport(t *testing.T, test func(t *testing.T, dial dialer)) {
 	for name, dial := range dialers {
 		t.Run(name, func(t *testing.T) { test(t, dial) })
 	}

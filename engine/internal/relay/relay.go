@@ -12,9 +12,9 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
 
-	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/seen"
 	"lkhub/engine/internal/sendcount"
+	"lkhub/engine/internal/udpread"
 )
 
 // Server is the hub's TURN and STUN server. Over UDP it is an engine of its own; over TLS it is part of the edge's
@@ -97,7 +97,7 @@ func (r *Server) listen(config *turn.ServerConfig) error {
 			return errors.Join(err, closeAll(*config))
 		}
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
-			PacketConn:            inFamilyOf(r.config.RelayAddress, reads.Conn{UDPConn: conn}, &r.sends),
+			PacketConn:            inFamilyOf(r.config.RelayAddress, udpread.Conn{UDPConn: conn}, &r.sends),
 			RelayAddressGenerator: r.addresses,
 			PermissionHandler:     r.addresses.permit,
 		})

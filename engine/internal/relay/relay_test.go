@@ -68,7 +68,7 @@ func newTURNClient(t *testing.T, r *Server, dial dialer) (*turn.Client, net.Pack
 }
 
 func TestRelayReachesThePeerAndNoOtherPort(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		peer, other := turntest.ListenUDP(t), turntest.ListenUDP(t)
 		r, _ := startRelay(t, peer.LocalAddr(), 24)
 		client, relayed := newTURNClient(t, r, dial)
@@ -113,7 +113,7 @@ func receive(t *testing.T, conn net.PacketConn, want string) {
 }
 
 func TestRelayRefusesEveryOtherAddress(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		peer := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 3), Port: 7882}
 		r, _ := startRelay(t, peer, 24)
 		credential := turntest.CredentialFor("PA_one", time.Hour)
@@ -143,7 +143,7 @@ func TestRelayRefusesEveryOtherAddress(t *testing.T) {
 }
 
 func TestRelayHasNoTCP(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -185,7 +185,7 @@ func newTestAddresses(t *testing.T, config Config) *addresses {
 }
 
 func TestRelayAsksForTheSecret(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
 		valid := turntest.CredentialFor("PA_one", time.Hour)
 		for name, credential := range map[string]turntest.Credential{
@@ -251,7 +251,7 @@ func TestQuotaHoldsWithoutTheHandler(t *testing.T) {
 }
 
 func TestDrainKeepsAllocationsAndMakesNoMore(t *testing.T) {
-	overEveryWay(t, func(t *testing.T, dial dialer) {
+	overEveryTransport(t, func(t *testing.T, dial dialer) {
 		r, _ := startRelay(t, turntest.ListenUDP(t).LocalAddr(), 24)
 		credential := turntest.CredentialFor("PA_one", time.Hour)
 		client := newRawClient(t, r, dial)

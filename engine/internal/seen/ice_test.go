@@ -10,7 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"lkhub/engine/internal/enginetest"
-	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/icechecks"
 )
 
 func TestChecksAloneAreNoUse(t *testing.T) {
@@ -19,14 +19,14 @@ func TestChecksAloneAreNoUse(t *testing.T) {
 	pair.UpdateRequestReceived()
 	pair.UpdateRoundTripTime(time.Millisecond)
 	for _, path := range []string{"udp", "tcp"} {
-		noteUse(seen, firsts.NewRecord(), path, client, &pair)
+		noteUse(seen, icechecks.NewRecord(), path, client, &pair)
 	}
 	if len(seen.Proven())+len(seen.Unproven()) > 0 {
 		t.Fatalf("%v, %v", seen.Proven(), seen.Unproven())
 	}
 	pair.UpdatePacketReceived(100)
 	for _, path := range []string{"udp", "tcp"} {
-		noteUse(seen, firsts.NewRecord(), path, client, &pair)
+		noteUse(seen, icechecks.NewRecord(), path, client, &pair)
 	}
 	for path, got := range map[string]Sighting{"udp": seen.Unproven()["udp"], "tcp": seen.Proven()["tcp"]} {
 		if got.Address != client.Addr() || time.Since(time.UnixMilli(int64(got.At*1000))) > enginetest.Patience {
@@ -49,14 +49,14 @@ func TestAUseIsProvenByAClientThatCameUnasked(t *testing.T) {
 		"server first": {true, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen, first := New(neverInside), firsts.NewRecord()
+			seen, first := New(neverInside), icechecks.NewRecord()
 			opener, err := stdnet.NewNet()
 			if err != nil {
 				t.Fatal(err)
 			}
 			var server, client webrtc.SettingEngine
 			WatchICE(&server, seen, first)
-			server.SetNet(firsts.Net{Net: opener, Record: first})
+			server.SetNet(icechecks.Net{Net: opener, Record: first})
 			for _, settings := range []*webrtc.SettingEngine{&server, &client} {
 				settings.SetIncludeLoopbackCandidate(true)
 				settings.SetInterfaceFilter(func(name string) bool { return name == "lo" || name == "lo0" })

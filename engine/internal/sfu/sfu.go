@@ -23,7 +23,7 @@ import (
 
 	"lkhub/engine/internal/connlimit"
 	"lkhub/engine/internal/failure"
-	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/icechecks"
 	"lkhub/engine/internal/lans"
 	"lkhub/engine/internal/private"
 	"lkhub/engine/internal/roster"
@@ -36,9 +36,9 @@ import (
 type Server struct {
 	text   string // livekit.yaml
 	held   heldSockets
-	told   Advertised     // which addresses clients are told, if not those of livekit.yaml
-	seen   *seen.Record   // clients at media's own ports
-	first  *firsts.Record // which clients sent before media did
+	told   Advertised        // which addresses clients are told, if not those of livekit.yaml
+	seen   *seen.Record      // clients at media's own ports
+	first  *icechecks.Record // which clients sent before media did
 	iceTCP *connlimit.Counter
 	signal *connlimit.Counter // connections over the held sockets
 	sends  sendcount.Counter  // from media's own ports; nothing is counted with a range of ports
@@ -54,7 +54,7 @@ type Server struct {
 func New(text string, held []net.Listener, told Advertised) *Server {
 	record := seen.New(nil) // initialize sets which clients are inside
 	return &Server{
-		text: text, held: held, told: told, seen: record, first: firsts.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
+		text: text, held: held, told: told, seen: record, first: icechecks.NewRecord(), iceTCP: newPlaces(), signal: newPlaces(),
 		roster: roster.New(),
 		up:     make(chan struct{}), ended: make(chan struct{}),
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4/stdnet"
 
-	"lkhub/engine/internal/firsts"
+	"lkhub/engine/internal/icechecks"
 	"lkhub/engine/internal/sendcount"
 	"lkhub/engine/internal/udpbatch"
 )
@@ -24,14 +24,14 @@ const socketBuffer = 16 << 20
 // and records which side sends first. rtcconfig takes no sockets from outside, so this must be called before the server
 // starts. With a range of ports each call has its own sockets, which are only watched. It returns how many sockets it
 // opened.
-func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcount.Counter, first *firsts.Record) (int, error) {
+func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcount.Counter, first *icechecks.Record) (int, error) {
 	old, ok := conf.UDPMux.(*transport.MultiPortsUDPMux)
 	if !ok {
 		opener, err := stdnet.NewNet() // as upstream does
 		if err != nil {
 			return 0, err
 		}
-		conf.SettingEngine.SetNet(firsts.Net{Net: opener, Record: first})
+		conf.SettingEngine.SetNet(icechecks.Net{Net: opener, Record: first})
 		return 0, nil
 	}
 	// pion's own method names one port for each address.
@@ -52,7 +52,7 @@ func batchWrites(conf *rtcconfig.WebRTCConfig, told Advertised, counter *sendcou
 		_ = conn.SetReadBuffer(socketBuffer) // as upstream does: whatever the kernel grants is enough
 		_ = conn.SetWriteBuffer(socketBuffer)
 		batched := udpbatch.New(conn, counter, sendingAlone)
-		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: firsts.Watch(batched, first)})
+		muxes[i] = ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: log, UDPConn: icechecks.Watch(batched, first)})
 	}
 	conf.UDPMux = transport.NewMultiPortsUDPMux(muxes, nil)
 	conf.SettingEngine.SetICEUDPMux(conf.UDPMux)

@@ -149,12 +149,12 @@ func OverTLS(t *testing.T, conn net.Conn) *Client {
 }
 
 // Ask sends a request with a credential and returns the answer's error code, 0 for success.
-func (c *Client) Ask(method stun.Method, who Credential, attributes ...stun.Setter) stun.ErrorCode {
+func (c *Client) Ask(method stun.Method, credential Credential, attributes ...stun.Setter) stun.ErrorCode {
 	c.test.Helper()
-	key := stun.MessageIntegrity(turn.GenerateAuthKey(who.Username, Realm, who.Password))
+	key := stun.MessageIntegrity(turn.GenerateAuthKey(credential.Username, Realm, credential.Password))
 	for {
 		setters := append([]stun.Setter{stun.TransactionID, stun.NewType(method, stun.ClassRequest)}, attributes...)
-		answer := c.Exchange(append(setters, stun.NewUsername(who.Username), stun.NewRealm(Realm), &c.nonce, key)...)
+		answer := c.Exchange(append(setters, stun.NewUsername(credential.Username), stun.NewRealm(Realm), &c.nonce, key)...)
 		if answer.Type.Class == stun.ClassSuccessResponse {
 			if method == stun.MethodAllocate {
 				var relayed stun.XORMappedAddress
@@ -202,24 +202,24 @@ func (c *Client) Exchange(setters ...stun.Setter) *stun.Message {
 }
 
 // AllocateAt returns the relayed address.
-func (c *Client) AllocateAt(who Credential) net.Addr {
+func (c *Client) AllocateAt(credential Credential) net.Addr {
 	c.test.Helper()
-	if code := c.Allocate(who); code != 0 {
+	if code := c.Allocate(credential); code != 0 {
 		c.test.Fatalf("Allocate: %d", code)
 	}
 	return c.relayed
 }
 
 // Allocate asks for a UDP relay port and returns the error code of the answer, 0 for success.
-func (c *Client) Allocate(who Credential) stun.ErrorCode {
+func (c *Client) Allocate(credential Credential) stun.ErrorCode {
 	c.test.Helper()
-	return c.Ask(stun.MethodAllocate, who, RequestUDP)
+	return c.Ask(stun.MethodAllocate, credential, RequestUDP)
 }
 
 // Deallocate gives the relay port back.
-func (c *Client) Deallocate(who Credential) stun.ErrorCode {
+func (c *Client) Deallocate(credential Credential) stun.ErrorCode {
 	c.test.Helper()
-	return c.Ask(stun.MethodRefresh, who, stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}})
+	return c.Ask(stun.MethodRefresh, credential, stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}})
 }
 
 // Attributes of requests.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/pion/ice/v4"
 
-	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sendcount"
+	"lkhub/engine/internal/udpread"
 )
 
 // Conn queues what is written, and one goroutine sends the whole queue with few system calls. It never waits for a
@@ -21,7 +21,7 @@ import (
 // A network error (no route, refused by a firewall) can no longer reach the writer. It costs only the packet that met
 // it. With a plain socket the callers in pion ignore such errors too. The error is counted.
 type Conn struct {
-	reads.Conn
+	udpread.Conn
 	sender sender
 
 	mu     sync.Mutex
@@ -50,9 +50,9 @@ type sender interface {
 func New(conn *net.UDPConn, counter *sendcount.Counter, tell func(refusal error)) Socket {
 	sender := newSender(conn, counter, tell)
 	if sender == nil {
-		return reads.Conn{UDPConn: conn}
+		return udpread.Conn{UDPConn: conn}
 	}
-	c := &Conn{Conn: reads.Conn{UDPConn: conn}, sender: sender, queue: newBatch(), spare: newBatch(), ended: make(chan struct{})}
+	c := &Conn{Conn: udpread.Conn{UDPConn: conn}, sender: sender, queue: newBatch(), spare: newBatch(), ended: make(chan struct{})}
 	c.room, c.work = sync.NewCond(&c.mu), sync.NewCond(&c.mu)
 	go c.run()
 	return c

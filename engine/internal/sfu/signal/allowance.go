@@ -89,7 +89,7 @@ type allowances struct {
 	of map[offerer]*allowance
 }
 
-func (a *allowances) get(who offerer) *allowance {
+func (a *allowances) get(from offerer) *allowance {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for other, allowed := range a.of {
@@ -97,10 +97,10 @@ func (a *allowances) get(who offerer) *allowance {
 			delete(a.of, other)
 		}
 	}
-	allowed := a.of[who]
+	allowed := a.of[from]
 	if allowed == nil {
 		allowed = newAllowance(a.clock)
-		a.of[who] = allowed
+		a.of[from] = allowed
 	}
 	return allowed
 }

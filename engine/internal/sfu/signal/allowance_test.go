@@ -230,13 +230,13 @@ func TestClosedConnectionWaitsNoLonger(t *testing.T) {
 func TestAllowanceIsTheClientsWhateverItsConnection(t *testing.T) {
 	now := time.Now()
 	all := &allowances{clock: func() time.Time { return now }, of: map[offerer]*allowance{}}
-	who := offerer{"room", "ann"}
-	all.get(who).left = 0
-	if all.get(who).left != 0 || all.get(offerer{"room", "bob"}).left != allowanceMost || all.get(offerer{"other", "ann"}).left != allowanceMost {
+	from := offerer{"room", "ann"}
+	all.get(from).left = 0
+	if all.get(from).left != 0 || all.get(offerer{"room", "bob"}).left != allowanceMost || all.get(offerer{"other", "ann"}).left != allowanceMost {
 		t.Error("an allowance is not that of one client in one room")
 	}
 	now = now.Add(time.Hour)
-	if all.get(who); len(all.of) != 1 {
+	if all.get(from); len(all.of) != 1 {
 		t.Errorf("%d are kept that are whole again", len(all.of))
 	}
 }

@@ -49,17 +49,17 @@ func (r offerRouter) StartParticipantSignal(ctx context.Context, room livekit.Ro
 	if err != nil {
 		return started, err
 	}
-	who := offerer{room, init.Identity}
+	from := offerer{room, init.Identity}
 	if !init.Reconnect {
-		r.waits.forget(who)
+		r.waits.forget(from)
 	}
-	wait := r.waits.next(who, r.patience)
+	wait := r.waits.next(from, r.patience)
 	watch := &offerWatch{wait: wait, late: func() bool {
 		if !r.resume(room, init.Identity) {
 			return false
 		}
 		slog.Warn("client does not offer; it is to resume", "room", room, "participant", init.Identity, "after", wait.String())
-		r.waits.double(who, wait)
+		r.waits.double(from, wait)
 		return true
 	}}
 	started.ResponseSource = watchedSource{filterSource(started.ResponseSource, watch.response), watch}
@@ -80,30 +80,30 @@ type offerWaits struct {
 	of map[offerer]time.Duration
 }
 
-func (w *offerWaits) next(who offerer, first time.Duration) time.Duration {
+func (w *offerWaits) next(from offerer, first time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return max(w.of[who], first)
+	return max(w.of[from], first)
 }
 
 // double makes the next wait for this client twice as long, until the client has not had to resume for a while.
-func (w *offerWaits) double(who offerer, wait time.Duration) {
+func (w *offerWaits) double(from offerer, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.of[who] = 2 * wait
+	w.of[from] = 2 * wait
 	time.AfterFunc(10*wait, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.of[who] == 2*wait {
-			delete(w.of, who)
+		if w.of[from] == 2*wait {
+			delete(w.of, from)
 		}
 	})
 }
 
-func (w *offerWaits) forget(who offerer) {
+func (w *offerWaits) forget(from offerer) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.of, who)
+	delete(w.of, from)
 }
 
 // offerWatch waits for the offer that one signalling connection was asked for.

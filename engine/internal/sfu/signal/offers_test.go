@@ -133,9 +133,9 @@ func TestConnectionThatEndsWhileItsClientIsLateIsOver(t *testing.T) {
 }
 
 func TestLongerPatienceIsForgotten(t *testing.T) {
-	waits, who := &offerWaits{of: map[offerer]time.Duration{}}, offerer{"den", "silent"}
-	waits.double(who, time.Millisecond)
-	for end := time.Now().Add(enginetest.Patience); waits.next(who, 0) != 0; time.Sleep(time.Millisecond) {
+	waits, from := &offerWaits{of: map[offerer]time.Duration{}}, offerer{"den", "silent"}
+	waits.double(from, time.Millisecond)
+	for end := time.Now().Add(enginetest.Patience); waits.next(from, 0) != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it is still kept")
 		}

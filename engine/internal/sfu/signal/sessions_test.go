@@ -61,9 +61,9 @@ func TestAResumingClientIsNotToldTheEndOfAReplacedSession(t *testing.T) {
 
 func TestOtherConnectionsAreLeftAlone(t *testing.T) {
 	for name, init := range map[string]participantInit{
-		"who joins":                  {Client: &livekit.ClientInfo{Protocol: 16}},
-		"who tells sessions apart":   {Reconnect: true, Client: &livekit.ClientInfo{Protocol: 11}},
-		"who says nothing of itself": {Reconnect: true},
+		"a client that joins":                  {Client: &livekit.ClientInfo{Protocol: 16}},
+		"a client that tells sessions apart":   {Reconnect: true, Client: &livekit.ClientInfo{Protocol: 11}},
+		"a client that says nothing of itself": {Reconnect: true},
 	} {
 		if source, upstream := resumed(t, init); source != upstream {
 			t.Errorf("%s: %T", name, source)

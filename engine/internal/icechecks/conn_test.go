@@ -1,4 +1,4 @@
-package firsts
+package icechecks
 
 import (
 	"net"
@@ -9,8 +9,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4/stdnet"
 
-	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/udpbatch"
+	"lkhub/engine/internal/udpread"
 )
 
 // patience is what a packet on this machine may take.
@@ -36,7 +36,7 @@ func TestWatchedSocketsRecordWhichEndIsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, open := range map[string]func(*Record) net.PacketConn{
-		"for all calls": func(r *Record) net.PacketConn { return Watch(reads.Conn{UDPConn: listen(t)}, r) },
+		"for all calls": func(r *Record) net.PacketConn { return Watch(udpread.Conn{UDPConn: listen(t)}, r) },
 		"for one call": func(r *Record) net.PacketConn {
 			conn, err := Net{opener, r}.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 			if err != nil {
@@ -82,7 +82,7 @@ func TestWatchedSocketsRecordWhichEndIsFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			if record.CameFirst(endOf(asked)) || !record.CameFirst(endOf(comer)) {
-				t.Errorf("%s, directly %v: who was sent to first seems to have come unasked, or the other way round", name, direct)
+				t.Errorf("%s, directly %v: a client that was sent to first counts as first, or the other way round", name, direct)
 			}
 		}
 	}

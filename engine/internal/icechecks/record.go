@@ -1,6 +1,6 @@
-// Package firsts records which clients sent to a socket before the socket sent to them. A packet that leaves may open a
+// Package icechecks records which clients sent to a socket before the socket sent to them. A packet that leaves may open a
 // firewall for its receiver. So only a client that sent first shows that the firewall lets clients in.
-package firsts
+package icechecks
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package firsts
+package icechecks
 
 import (
 	"net"
@@ -6,8 +6,8 @@ import (
 
 	"github.com/pion/transport/v4"
 
-	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/udpbatch"
+	"lkhub/engine/internal/udpread"
 )
 
 // Conn is a UDP socket whose ICE checks are recorded.
@@ -62,7 +62,7 @@ type Net struct {
 func (n Net) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := n.Net.ListenUDP(network, local)
 	if udp, ok := conn.(*net.UDPConn); ok && err == nil && !(local != nil && local.IP.IsMulticast()) {
-		return udpConn{udp, Watch(reads.Conn{UDPConn: udp}, n.Record)}, nil
+		return udpConn{udp, Watch(udpread.Conn{UDPConn: udp}, n.Record)}, nil
 	}
 	return conn, err
 }

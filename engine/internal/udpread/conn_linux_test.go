@@ -1,4 +1,4 @@
-package reads_test
+package udpread_test
 
 import (
 	"errors"
@@ -9,16 +9,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lkhub/engine/internal/reads"
 	"lkhub/engine/internal/sendcount"
 	"lkhub/engine/internal/udpbatch"
+	"lkhub/engine/internal/udpread"
 )
 
 // With IP_RECVERR the kernel reports to a socket that one of its own packets was refused. The read fails, and the
 // socket goes on.
 func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 	for name, wrap := range map[string]func(*net.UDPConn) net.PacketConn{
-		"alone": func(c *net.UDPConn) net.PacketConn { return reads.Conn{UDPConn: c} },
+		"alone": func(c *net.UDPConn) net.PacketConn { return udpread.Conn{UDPConn: c} },
 		"in batches": func(c *net.UDPConn) net.PacketConn {
 			return udpbatch.New(c, new(sendcount.Counter), func(refusal error) { t.Error(refusal) })
 		},
@@ -34,11 +34,11 @@ func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 			if err := errors.Join(err, failed); err != nil {
 				t.Fatal(err)
 			}
-			gone, nobody := listen(t)
+			gone, closed := listen(t)
 			gone.Close()
 			peer, from := listen(t)
 
-			_, _ = conn.WriteToUDPAddrPort([]byte("x"), nobody)
+			_, _ = conn.WriteToUDPAddrPort([]byte("x"), closed)
 			if _, _, err := conn.ReadFromUDPAddrPort(make([]byte, 10)); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Fatalf("the kernel refuses no read here: %v", err)
 			}
@@ -46,7 +46,7 @@ func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 			wrapped := wrap(conn)
 			defer wrapped.Close()
 			for range 2 {
-				_, _ = conn.WriteToUDPAddrPort([]byte("x"), nobody)
+				_, _ = conn.WriteToUDPAddrPort([]byte("x"), closed)
 				if _, err := peer.WriteToUDPAddrPort([]byte("heard"), here); err != nil {
 					t.Fatal(err)
 				}
@@ -55,7 +55,7 @@ func TestSocketIsReadAfterARefusedRead(t *testing.T) {
 				if err != nil || string(buffer[:n]) != "heard" || at.String() != from.String() {
 					t.Errorf("ReadFrom: %q from %v: %v", buffer[:n], at, err)
 				}
-				_, _ = conn.WriteToUDPAddrPort([]byte("x"), nobody)
+				_, _ = conn.WriteToUDPAddrPort([]byte("x"), closed)
 				if _, err := peer.WriteToUDPAddrPort([]byte("heard"), here); err != nil {
 					t.Fatal(err)
 				}

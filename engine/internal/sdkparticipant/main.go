@@ -1,4 +1,4 @@
-// Command sdkperson is a participant for tests, made with server-sdk-go as an application would: it publishes an
+// Command sdkparticipant is a participant for tests, made with server-sdk-go as an application would: it publishes an
 // audio track, counts the packets that it receives, and leaves when its standard input ends.
 //
 // The first line on stdin is {"url": …, "token": …}; each line on stdout is what was received so far, as

@@ -1,4 +1,4 @@
-package reads
+package udpread
 
 import (
 	"errors"

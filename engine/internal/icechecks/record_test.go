@@ -1,4 +1,4 @@
-package firsts
+package icechecks
 
 import (
 	"encoding/binary"
@@ -27,16 +27,16 @@ func TestWhichEndIsFirst(t *testing.T) {
 		steps   []step
 		unasked bool
 	}{
-		"nobody":                          {nil, false},
-		"they":                            {[]step{comes(check, client), goes(check, client)}, true},
-		"we":                              {[]step{goes(check, client), comes(check, client)}, false},
-		"they, and nothing was sent":      {[]step{comes(check, client)}, true},
-		"we, to another port":             {[]step{goes(check, "203.0.113.7:4001"), comes(check, client)}, true},
-		"we, to another address":          {[]step{goes(check, "203.0.113.8:4000"), comes(check, client)}, true},
-		"they, as IPv4 in IPv6":           {[]step{comes(check, "[::ffff:203.0.113.7]:4000")}, true},
-		"we, as IPv4 in IPv6":             {[]step{goes(check, "[::ffff:203.0.113.7]:4000"), comes(check, client)}, false},
-		"what is no check is no request":  {[]step{comes(answer, client), comes(alive, client), comes(media, client), comes(nil, client)}, false},
-		"an answer to nobody is no check": {[]step{comes(answer, client), goes(check, client), comes(check, client)}, false},
+		"no packet":                             {nil, false},
+		"the client":                            {[]step{comes(check, client), goes(check, client)}, true},
+		"media":                                 {[]step{goes(check, client), comes(check, client)}, false},
+		"the client, and nothing was sent":      {[]step{comes(check, client)}, true},
+		"the client, and media to another port": {[]step{goes(check, "203.0.113.7:4001"), comes(check, client)}, true},
+		"the client, and media to another address":        {[]step{goes(check, "203.0.113.8:4000"), comes(check, client)}, true},
+		"the client, as IPv4 in IPv6":                     {[]step{comes(check, "[::ffff:203.0.113.7]:4000")}, true},
+		"media, as IPv4 in IPv6":                          {[]step{goes(check, "[::ffff:203.0.113.7]:4000"), comes(check, client)}, false},
+		"no request, since no packet is a check":          {[]step{comes(answer, client), comes(alive, client), comes(media, client), comes(nil, client)}, false},
+		"an answer without a check before it is no check": {[]step{comes(answer, client), goes(check, client), comes(check, client)}, false},
 	} {
 		record := NewRecord()
 		for _, do := range c.steps {
@@ -119,7 +119,7 @@ func TestAFloodOfChecksThatCome(t *testing.T) {
 			}
 		}
 		if !record.CameFirst(late) {
-			t.Errorf("who comes after a flood is not seen to be first, %s later", after)
+			t.Errorf("a client that comes after a flood does not count as first, %s later", after)
 		}
 	}
 }
@@ -147,12 +147,12 @@ func TestAFloodOfChecksThatAreSent(t *testing.T) {
 			}
 		}
 		if !record.CameFirst(early) {
-			t.Errorf("who came before the flood is not known any more, %s later", after)
+			t.Errorf("a client that came before the flood is forgotten, %s later", after)
 		}
 	}
 	now = now.Add(remembered)
 	record.receives(check, late)
 	if !record.CameFirst(late) {
-		t.Error("nobody is ever first again")
+		t.Error("no client is ever first again")
 	}
 }

@@ -1,6 +1,6 @@
-// Package reads keeps a UDP socket readable. pion takes the first error of a read for the end of the socket, and a port
+// Package udpread keeps a UDP socket readable. pion takes the first error of a read for the end of the socket, and a port
 // that is no longer read is dead until its process is restarted.
-package reads
+package udpread
 
 import (
 	"errors"
