@@ -127,7 +127,7 @@ RULES = (
     Rule(
         (
             *("lkhub.supervise", "lkhub.service", "lkhub.checks", "lkhub.prepare"),
-            *("lkhub.cli.up", "lkhub.cli.shared.foreground", "lkhub.cli.shared.detached"),
+            *("lkhub.hub.apply", "lkhub.cli.up", "lkhub.cli.shared.foreground", "lkhub.cli.shared.detached"),
         ),
         ("lkhub.host.firewall", "lkhub.host.router", "lkhub.cli.firewall"),
         "a firewall is opened when the user says so, and never by the way",

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from lkhub.checks.checks import describe_cut, describe_people
-from lkhub.checks.surroundings import Surroundings
 from lkhub.cli.shared.detached import start_detached
 from lkhub.cli.shared.foreground import run_foreground
 from lkhub.cli.shared.options import Json, Spec, State
@@ -14,15 +13,10 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, show_json
 from lkhub.cli.shared.summary import show_summary
 from lkhub.errors import EXIT_UNWELL, MachineError
-from lkhub.host.processes import forget_variables
-from lkhub.hub.gather import ask_running, is_running, read_status, require_running, wait_for_certificates
-from lkhub.hub.locate import find_paths, find_spec, find_state
-from lkhub.hub.status import Verified
-from lkhub.hub.surroundings import gather_surroundings
-from lkhub.hub.verify import is_well, verify_hub
-from lkhub.prepare.hub import prepare_hub
-from lkhub.state.outside import read_sightings
-from lkhub.wire.control import ApplyRequest, Outcome
+from lkhub.hub.apply import examine_hub, prepare_change, request_change
+from lkhub.hub.gather import is_running, read_status, require_running
+from lkhub.hub.locate import find_spec, find_state
+from lkhub.wire.control import Outcome
 
 
 def up(
@@ -47,11 +41,7 @@ def up(
     """
     with Progress() as progress:
         progress.tell("reading the spec and looking at this machine")
-        # First: a supervisor whose state directory was removed writes its keys there again, and they are not made anew.
-        running = is_running(find_paths(state))
-        hub = prepare_hub(find_spec(spec), find_state(state), os.environ)
-        # From here on, the secrets among the variables are in the hub's files.
-        forget_variables(hub.environ)
+        hub, running = prepare_change(find_spec(spec), find_state(state), os.environ)
         paths = hub.plan.paths
         if not running:
             try:
@@ -65,18 +55,15 @@ def up(
                 progress.tell("having the hub that another command has started take the spec over")
         else:
             progress.tell("having the running hub take the spec over")
-        outcome = ask_running(paths, ApplyRequest(hub.spec, hub.environ, now), on_progress=progress.tell)
+        outcome = request_change(hub, progress, now=now)
         _report(outcome)
-        if not no_verify:
-            wait_for_certificates(paths, progress)
-        around = gather_surroundings(paths, read_sightings(paths))
-        verified = None if no_verify else verify_hub(paths, around, progress=progress)
+        examined = examine_hub(paths, progress, verify=not no_verify)
         require_running(paths)  # otherwise this would report on a hub that was stopped meanwhile
     if json:
-        show_json(read_status(paths, around=around).as_json())
+        show_json(read_status(paths, around=examined.surroundings).as_json())
     else:
-        show_summary(hub.plan, verified, around, link=link, pending=outcome.pending)
-    raise typer.Exit(EXIT_UNWELL if _has_failed(verified, around) else 0)
+        show_summary(hub.plan, examined.verified, examined.surroundings, link=link, pending=outcome.pending)
+    raise typer.Exit(EXIT_UNWELL if examined.failed else 0)
 
 
 def _report(outcome: Outcome) -> None:
@@ -91,10 +78,3 @@ def _report(outcome: Outcome) -> None:
         err.print(f"restarted {names}")
     if outcome.reloaded:
         err.print(f"{', '.join(outcome.reloaded)} took its change over without a restart")
-
-
-def _has_failed(verified: Verified | None, around: Surroundings) -> bool:
-    """Whether a path is not proved, or clients are kept from it. False without a verification."""
-    if verified is None:
-        return False
-    return any(path.ok is not True for path in verified.paths) or not is_well(verified, around)

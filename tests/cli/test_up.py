@@ -9,7 +9,7 @@ import pytest
 
 from lkhub.checks.paths import PathResult
 from lkhub.checks.surroundings import Surroundings
-from lkhub.cli import up as up_module
+from lkhub.hub import apply
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import FakeSupervisor, Run
@@ -125,7 +125,7 @@ def test_failed_verification_leaves_the_hub_and_exits_1(
     run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, ok: bool | None, code: int
 ) -> None:
     verified = Verified(time.time(), (PathResult("udp", ok, "connect", "timed out"),))
-    monkeypatch.setattr(up_module, "verify_hub", lambda *_, **__: verified)
+    monkeypatch.setattr(apply, "verify_hub", lambda *_, **__: verified)
     done = run("up")
     assert done.code == code
     assert supervisor.requests("stop") == []
@@ -142,7 +142,7 @@ def test_up_tells_nothing_good_or_bad_of_a_hub_that_was_stopped_while_it_was_ver
         supervisor.close()
         return Verified(time.time(), (PathResult("udp", False, "connect", "refused"),))
 
-    monkeypatch.setattr(up_module, "verify_hub", verify)
+    monkeypatch.setattr(apply, "verify_hub", verify)
     done = run("up", *(["--json"] if json else []))
     assert (done.code, done.out) == (1, "")
     assert "the hub has been stopped meanwhile" in done.err
@@ -166,7 +166,7 @@ def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
         looks.append(paths)
         return Surroundings("lan")
 
-    monkeypatch.setattr(up_module, "gather_surroundings", look)
+    monkeypatch.setattr(apply, "gather_surroundings", look)
     monkeypatch.setattr("lkhub.hub.surroundings.gather_surroundings", look)
     record = json.loads(Path(applied.applied).read_text()) | {"reach": "lan"}
     Path(applied.applied).write_text(json.dumps(record))
@@ -180,7 +180,7 @@ def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
 def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_processes_run(
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(up_module, "is_running", lambda _: True)  # a moment ago
+    monkeypatch.setattr(apply, "is_running", lambda _: True)  # a moment ago
     monkeypatch.setattr(
         "lkhub.hub.gather._find_left", lambda _: [process_report(name=name) for name in ("media", "serve")]
     )

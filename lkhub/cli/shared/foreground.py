@@ -10,11 +10,9 @@ from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, is_screen, show_error, show_json
 from lkhub.cli.shared.summary import show_summary
 from lkhub.errors import EXIT_OK, HubError
-from lkhub.hub.gather import read_status, wait_for_certificates
-from lkhub.hub.surroundings import gather_surroundings
-from lkhub.hub.verify import verify_hub
+from lkhub.hub.apply import examine_hub
+from lkhub.hub.gather import read_status
 from lkhub.prepare.hub import PreparedHub
-from lkhub.state.outside import read_sightings
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome
@@ -35,18 +33,15 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         if isinstance(outcome, HubError):
             show_error(outcome)
         paths = hub.plan.paths
-        if verify:
-            wait_for_certificates(paths, progress)
-        around = gather_surroundings(paths, read_sightings(paths))
-        verified = verify_hub(paths, around, progress=progress) if verify and not supervisor.stopping else None
+        examined = examine_hub(paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping)
         progress.clear()
         if supervisor.stopping:
             return  # the hub is gone, so there is nothing to report
         if json:
-            show_json(read_status(paths, around=around).as_json())
+            show_json(read_status(paths, around=examined.surroundings).as_json())
         else:
             pending = isinstance(outcome, Outcome) and outcome.pending
-            show_summary(hub.plan, verified, around, link=link, pending=pending)
+            show_summary(hub.plan, examined.verified, examined.surroundings, link=link, pending=pending)
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: a failure to report must not end it.

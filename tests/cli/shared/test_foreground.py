@@ -13,6 +13,7 @@ from lkhub.cli.shared import foreground
 from lkhub.cli.shared.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.host.control import ask
+from lkhub.hub import apply
 from lkhub.hub.status import Verified
 from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
@@ -59,9 +60,9 @@ def test_supervisor_answers_while_it_is_told_what_runs(
         return Verified(1.0, ())
 
     monkeypatch.setattr(foreground, "run_hub", run_hub)
-    monkeypatch.setattr(foreground, "verify_hub", verify_hub)
-    monkeypatch.setattr(foreground, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
-    monkeypatch.setattr(foreground, "gather_surroundings", lambda *_: UNSEEN)
+    monkeypatch.setattr(apply, "verify_hub", verify_hub)
+    monkeypatch.setattr(apply, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
+    monkeypatch.setattr(apply, "gather_surroundings", lambda *_: UNSEEN)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
     shown = capsys.readouterr()
@@ -101,9 +102,9 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
         return Verified(1.0, ())
 
     monkeypatch.setattr(foreground, "run_hub", run_hub)
-    monkeypatch.setattr(foreground, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
-    monkeypatch.setattr(foreground, "verify_hub", stay if when == "calls" else note)
-    monkeypatch.setattr(foreground, "gather_surroundings", lambda *_: UNSEEN)
+    monkeypatch.setattr(apply, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
+    monkeypatch.setattr(apply, "verify_hub", stay if when == "calls" else note)
+    monkeypatch.setattr(apply, "gather_surroundings", lambda *_: UNSEEN)
     monkeypatch.setattr(foreground, "show_summary", note)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == 0
