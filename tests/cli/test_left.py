@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.host.processes import ProcessId, identify, is_alive, start, wait_until_gone
+from lkhub.host.processes import MARK, ProcessId, identify, is_alive, start, wait_until_gone
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import Identity
@@ -22,7 +22,7 @@ from tests.supervise.conftest import ROLES
 from tests.waiting import wait_until
 
 Leave = Callable[..., subprocess.Popen[bytes]]
-WAITING = "echo ready; exec sleep 60"
+WAITING = ("sleep", "60")
 
 
 @pytest.fixture
@@ -34,9 +34,11 @@ def leave(applied: StatePaths, tmp_path: Path) -> Iterator[Leave]:
         log = tmp_path / name
         plan = ProcessPlan(name, ("/bin/sh",), **ROLES[name])
         environ = {**os.environ, **make_mark(applied, plan, Fingerprint("program", "files"))}
-        child = start(["/bin/sh", "-c", WAITING], str(log), environ)
+        child = start(WAITING, str(log), environ)
         left.append(child)
-        wait_until(lambda: "ready" in log.read_text(), "its start")
+        # The environment of a process that is becoming another program can't be read.
+        environment = Path(f"/proc/{child.pid}/environ")
+        wait_until(lambda: MARK.encode() in environment.read_bytes(), "its mark")
         process = identify(child.pid)
         assert process is not None
         if recorded:
