@@ -1,8 +1,16 @@
-"""What the user wrote, fit to be repeated in a message: on one line, short, and harmless to a terminal."""
+"""What the user or another program wrote, fit to be repeated in a message: short, and harmless to a terminal."""
 
+import re
 from typing import Any
 
 MAX_LENGTH = 60
+
+# How much of another program's text is repeated, as in engine/internal/probe/explain.go.
+MAX_QUOTED = 200
+
+# Characters that command a terminal (C0 without tab and line feed, DEL, C1), that end a line or turn its direction
+# (Unicode Standard Annex 9), and halves of surrogate pairs, which no stream takes.
+_WILD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(value: Any) -> str:
@@ -25,3 +33,15 @@ def printable(text: str) -> str:
 def escape(text: str) -> str:
     """`text` with an escape sequence for each character that would move a terminal's cursor or turn its direction."""
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def tame(text: str) -> str:
+    """`text` with a replacement character in place of each character that would command a terminal. It has the same
+    length, and the same lines."""
+    return _WILD.sub("\ufffd", text)
+
+
+def quote(text: str, limit: int = MAX_QUOTED) -> str:
+    """The beginning of what another program said, on one line, harmless to a terminal."""
+    words = tame(" ".join(text[: 20 * limit].split()))
+    return words if len(words) <= limit else words[: limit - 1] + "…"

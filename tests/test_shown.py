@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.shown import MAX_LENGTH, printable, shown
+from lkhub.shown import MAX_LENGTH, MAX_QUOTED, printable, quote, shown, tame
 
 
 @given(st.text() | st.binary() | st.integers() | st.floats() | st.booleans() | st.none() | st.lists(st.text()))
@@ -34,3 +34,27 @@ def test_value_is_shown_as_it_was_written(value: Any, text: str) -> None:
 
 def test_plain_text_stays_as_it_is() -> None:
     assert printable("media.udp") == "media.udp"
+
+
+COMMANDS = ("\x1b[2J", "\x9b31m", "\x1b]0;title\x07", "a\rb", "\b\b", "\x7f", "\u202etxt.exe", "a\u2028b", "\ud800")
+
+
+@pytest.mark.parametrize("text", COMMANDS, ids=ascii)
+def test_text_of_another_program_commands_no_terminal_and_keeps_its_length(text: str) -> None:
+    told = f"one\n\ttwo {text}"
+    assert tame(told).replace("\n", "").replace("\t", "").isprintable()
+    assert len(tame(told)) == len(told)
+    assert tame(told).startswith("one\n\ttwo ")
+
+
+@pytest.mark.parametrize("text", ["Zażółć – „gęślą“ …", "日本語", "שלום", "👩‍🚀 €", "[red]x[/red]"])
+def test_text_in_any_language_stays_as_it_is(text: str) -> None:
+    assert tame(text) == text
+    assert quote(text) == text
+
+
+@given(st.text())
+def test_quote_is_one_short_line(text: str) -> None:
+    quoted = quote(text * 100)
+    assert len(quoted) <= MAX_QUOTED
+    assert not set(quoted) & set("\n\r\t\x1b\x9b")

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from lkhub.errors import HubError
+from lkhub.shown import tame
 
 if TYPE_CHECKING:
     from lkhub.checks.paths import PathResult
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
     from lkhub.hub.status import Verified
     from lkhub.plan.model import Sightings
 
+
+class _TamedConsole(Console):
+    """A console to which texts of other programs can be printed. A router, a web server that is not the hub's or a
+    certificate may have any text, and rich passes its escape sequences to the terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        for each in objects:
+            if isinstance(each, Text):
+                each.plain = tame(each.plain)
+        super().print(*(tame(each) if isinstance(each, str) else each for each in objects), **options)
+
+
 # Never wrapped or coloured by a guess: piped output must arrive unchanged.
-out = Console(highlight=False, soft_wrap=True, markup=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+out = _TamedConsole(highlight=False, soft_wrap=True, markup=False)
+err = _TamedConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def is_screen(console: Console) -> bool:

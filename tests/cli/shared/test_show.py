@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import segno
 from rich.console import Console
+from rich.text import Text
 
 from lkhub.checks.paths import PathResult
 from lkhub.cli.shared import show
@@ -12,13 +13,17 @@ from lkhub.cli.shared.show import (
     describe_briefly,
     describe_path,
     draw_qr,
+    show_error,
     show_findings,
     show_json,
+    show_paths,
     show_qr,
     show_rows,
 )
+from lkhub.errors import HubError
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.findings.fold import fold
+from lkhub.hub.status import Verified
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,31 @@ def test_finding_shows_what_why_and_the_remedy(capsys: pytest.CaptureFixture[str
         *("", "error: it fails [so] [some-code]", "  what: exit 1", "  why: no disk", "  fix: look"),
         *("  fix: read [it]: `lkhub logs`", ""),
     ]
+
+
+WILD = "\x1b[31mred\x1b[0m \x9b2J \u202e \ud800 [red]"
+TAMED = "\ufffd[31mred\ufffd[0m \ufffd2J \ufffd \ufffd [red]"
+
+
+@pytest.mark.parametrize(
+    "show_it",
+    [
+        lambda: show_findings(fold([Finding("a-code", "media", "error", WILD, WILD, WILD, (Fix(WILD, WILD),))])),
+        lambda: show_findings(fold([Finding("a-code", "media", "info", WILD, "", WILD, ())])),
+        lambda: show_error(HubError(WILD, hints=[WILD])),
+        lambda: show_rows({WILD: WILD}),
+        lambda: show_paths(Verified(1.0, (PathResult("udp", False, WILD, WILD, remote=WILD),))),
+        lambda: show.out.print(WILD, WILD),
+        lambda: show.err.print(Text.assemble(("a", "dim"), (WILD, "red"))),
+    ],
+)
+def test_text_of_another_program_commands_no_terminal(
+    show_it: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_it()
+    shown = "".join(capsys.readouterr())
+    assert TAMED in shown
+    assert not set(shown) & set("\x1b\x9b\u202e\ud800")
 
 
 def test_rows_are_aligned_and_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
