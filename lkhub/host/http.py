@@ -1,6 +1,7 @@
 """HTTP to the hub's own processes on this machine. All of lkhub imports httpx from here."""
 
 import sys
+import time
 from collections.abc import Mapping
 
 # Where click, rich and pygments are installed, as typer's and uvicorn's are here, httpx loads them for a command line
@@ -9,7 +10,30 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
 
-__all__ = ["httpx", "local_client"]
+__all__ = ["FOREIGN", "httpx", "local_client", "read_body"]
+
+
+def _set_location_aside(answer: httpx.Response) -> None:
+    if location := answer.headers.pop("location", ""):
+        answer.extensions["location"] = location
+
+
+# Event hooks of a client that asks servers which may be anything, and follows no redirects. httpx parses the address of
+# a redirect all the same, and fails if it is no URL. The address is in `extensions["location"]` instead.
+FOREIGN = {"response": [_set_location_aside]}
+
+
+def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:
+    """The body of a streamed answer, or its first `limit` bytes: what another server sends need not end. Raises
+    ReadError if it takes longer than `seconds`."""
+    body, deadline = bytearray(), time.monotonic() + seconds
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) >= limit:
+            break
+        if time.monotonic() > deadline:
+            raise httpx.ReadError(f"its answer takes longer than {seconds:g} s")
+    return bytes(body[:limit])
 
 
 def local_client(

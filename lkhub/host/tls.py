@@ -1,13 +1,14 @@
 """Which certificate a port serves, and what answers there. The server there learns no name but the hub's, and no
 token."""
 
+import contextlib
 import hashlib
 import socket
 import ssl
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lkhub.host.http import httpx
+from lkhub.host.http import FOREIGN, httpx, read_body
 from lkhub.plan.model import in_url
 from lkhub.spec.types import Address
 
@@ -40,7 +41,7 @@ def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: flo
     host = f"{name}:{port}" if port != 443 else name
     try:
         with (
-            httpx.Client(timeout=seconds, trust_env=False, verify=_any_certificate()) as client,
+            httpx.Client(timeout=seconds, trust_env=False, verify=_any_certificate(), event_hooks=FOREIGN) as client,
             client.stream(
                 "GET",
                 f"https://{in_url(address)}:{port}{path}",
@@ -49,8 +50,10 @@ def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: flo
             ) as answer,
         ):
             leaf = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert(True)
-            # A page of another server may have any length.
-            start = next(answer.iter_bytes(_ANSWER_BYTES), b"") if answer.status_code == 200 else b""
+            start = b""
+            if answer.status_code == 200:
+                with contextlib.suppress(httpx.ReadError):  # it is no hub's
+                    start = read_body(answer, _ANSWER_BYTES, seconds)
     except (httpx.HTTPError, OSError, ValueError):
         return None
     return Answered(hashlib.sha256(leaf or b"").hexdigest(), start.decode(errors="replace"))

@@ -12,13 +12,22 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from lkhub.checks.paths import Overrides, WebPart, WebResult
-from lkhub.host.http import httpx
+from lkhub.host.http import FOREIGN, httpx, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
+from lkhub.shown import quote
 from lkhub.source.json_text import parse_json
 
-# People do not wait longer for a page.
+# People do not wait longer for a page to begin.
 SECONDS = 5.0
+
+# Whatever answers at the hub's name may be something else, whose answer need not end: a camera's pictures, a download.
+# The largest file of the hub's own page has 1 MB.
+MAX_BYTES = 8 * 1024 * 1024
+WHOLE_SECONDS = 30.0
+
+# How much of a page is repeated.
+_MAX_WORDS = 120
 
 # Every room has the same page.
 PAGE = "/join/lobby"
@@ -51,7 +60,7 @@ def open_client(overrides: Overrides) -> httpx.Client:
     context = ssl.create_default_context(cafile=overrides.ca or None)
     if overrides.ca:
         context.load_default_certs()
-    return httpx.Client(timeout=SECONDS, trust_env=False, verify=context)
+    return httpx.Client(timeout=SECONDS, trust_env=False, verify=context, event_hooks=FOREIGN)
 
 
 def _verify_page(client: httpx.Client, web: str, own: str, overrides: Overrides) -> WebResult:
@@ -99,9 +108,12 @@ def ask(client: httpx.Client, url: str, overrides: Overrides, post: Mapping[str,
     at = parts._replace(netloc=f"[{here}]{port}" if ":" in here else f"{here}{port}").geturl()
     headers = {"Host": parts.netloc, "Accept-Encoding": "identity", **(post or {})}
     extensions = {"sni_hostname": host} if parts.scheme == "https" else {}
-    content = b"{}" if post else None
-    answer = client.request("POST" if post else "GET", at, headers=headers, content=content, extensions=extensions)
-    return Answer(answer.status_code, answer.headers, answer.text)
+    method, content = ("POST", b"{}") if post else ("GET", None)
+    with client.stream(method, at, headers=headers, content=content, extensions=extensions) as answer:
+        # Always as UTF-8: another server may name any encoding, also one that is none for text.
+        body = read_body(answer, MAX_BYTES, WHOLE_SECONDS).decode(errors="replace")
+        location = answer.extensions.get("location", "")
+        return Answer(answer.status_code, {**answer.headers, "location": location}, body)
 
 
 def judge_page(url: str, answer: Answer, wanted: Mapping[str, str]) -> WebResult:
@@ -131,21 +143,20 @@ def judge_api(url: str, answer: Answer) -> WebResult:
 def _judge_other(what: WebPart, url: str, answer: Answer) -> WebResult:
     """The failure where something else answered. engine/internal/probe/answer.go has the same reasons for
     signalling."""
-    status, said = answer.status, quote(answer.body)
+    status, said = answer.status, quote_page(answer.body)
     evidence = {"status": str(status)}
 
     def failed(reason: str, text: str) -> WebResult:
         return WebResult(what, False, url, reason, f"{url} {text}" + (f": {said}" if said else ""), evidence)
 
     if code := _read(answer.body, "code", "error"):
-        said = _read(answer.body, "message", "error")
+        said = quote(_read(answer.body, "message", "error"))
         reasons = {"wrong-host": "hub-wrong-host", "not-from-proxy": "hub-not-trusted"}
         if code in reasons or status >= 500:
             return failed(reasons.get(code, "hub-media-down"), f"is answered by a hub (HTTP {status})")
     if 300 <= status < 400:
-        location = urlsplit(urljoin(url, answer.headers.get("location", "")))
-        to = location._replace(query="", fragment="").geturl()
-        evidence |= {"location": to, "to_host": location.hostname or ""}
+        to, host = find_location(url, answer)
+        evidence |= {"location": to, "to_host": host}
         return failed("redirect", f"redirects to {to}")
     if status in (401, 407) or "www-authenticate" in answer.headers:
         return failed("login", f"wants a login (HTTP {status})")
@@ -177,8 +188,21 @@ def _read(body: str, key: str, below: str = "") -> str:
         return ""
 
 
-def quote(body: str) -> str:
-    """The first words of a page or of another text, without its HTML tags."""
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", " ", body)
-    words = " ".join(html.unescape(text).split())
-    return words if len(words) <= 120 else words[:119] + "…"
+def find_location(url: str, answer: Answer) -> tuple[str, str]:
+    """The address to which an answer for `url` redirects, without its query, which may carry secrets, and its host: ""
+    if it is no URL."""
+    location = answer.headers.get("location", "")
+    try:
+        parts = urlsplit(urljoin(url, location))
+        return quote(parts._replace(query="", fragment="").geturl()), quote(parts.hostname or "")
+    except ValueError:
+        return quote(location.partition("?")[0]), ""
+
+
+# Whatever is not closed ends with the page, so that no page takes long to read.
+_MARKUP = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)|<[a-z/!?][^>]*(?:>|\Z)")
+
+
+def quote_page(body: str) -> str:
+    """A few words of a page, or of whatever else the body is."""
+    return quote(html.unescape(_MARKUP.sub(" ", body)), _MAX_WORDS)

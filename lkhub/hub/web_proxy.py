@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from lkhub.checks.paths import Overrides, WebResult
 from lkhub.host.http import httpx
-from lkhub.hub.web import PAGE, Answer, ask, open_client, quote
+from lkhub.hub.web import PAGE, Answer, ask, find_location, open_client, quote_page
+from lkhub.shown import quote
 from lkhub.source.json_text import parse_json
 
 # The URL path at which the service says how the request reached it (lkhub/service/app.py).
@@ -36,16 +37,18 @@ def judge_redirect(url: str, answer: Answer, wanted: str) -> WebResult:
         return WebResult("redirect", True, url)
     said = {"said": "page" if answer.status == 200 else "other"}
     if 300 <= answer.status < 400 and location:
-        # A query may carry secrets.
-        detail = f"{url} leads to {urlsplit(location)._replace(query='', fragment='').geturl()}"
+        detail = f"{url} leads to {find_location(url, answer)[0]}"
     else:
-        detail = f"{url} answers HTTP {answer.status}" + (f": {text}" if (text := quote(answer.body)) else "")
+        detail = f"{url} answers HTTP {answer.status}" + (f": {text}" if (text := quote_page(answer.body)) else "")
     return WebResult("redirect", False, url, "not-redirected", detail, said)
 
 
 def _is_same(location: str, wanted: str) -> bool:
-    given, own = urlsplit(location), urlsplit(wanted)
-    parts = [(url.scheme, (url.hostname or "").lower(), url.port or 443, url.path) for url in (given, own)]
+    try:
+        given, own = urlsplit(location), urlsplit(wanted)
+        parts = [(url.scheme, (url.hostname or "").lower(), url.port or 443, url.path) for url in (given, own)]
+    except ValueError:  # another server's redirect may lead to anything
+        return False
     return parts[0] == parts[1]
 
 
@@ -53,7 +56,7 @@ def judge_forwarded(url: str, answer: Answer) -> WebResult:
     """Whether the proxy told the hub the client's address."""
     try:
         told = parse_json(answer.body) if answer.status == 200 else {}
-        client, forwarded = str(told["client"]), told["forwarded"]
+        client, forwarded = quote(str(told["client"])), told["forwarded"]
     except (ValueError, LookupError, TypeError):
         return WebResult("forwarded", None, url, detail=f"{url} does not say how the request got there")
     if forwarded is not False:

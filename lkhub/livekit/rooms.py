@@ -9,13 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lkhub.errors import MachineError
-from lkhub.host.http import httpx
+from lkhub.host.http import httpx, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
+from lkhub.shown import quote
+from lkhub.source.json_text import parse_json
 
 # A server answers in milliseconds, but another operator's server may be far away.
 ANSWER_SECONDS = 3.0
 TOKEN_SECONDS = 60
+
+# An answer lists the rooms that were asked for, with some hundred bytes each.
+MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class RoomService:
@@ -44,8 +49,8 @@ class RoomService:
         `settings` are further fields of CreateRoomRequest.
         """
         answer = self._call("CreateRoom", "roomCreate", {"name": room, **settings})
-        # LiveKit leaves out a field that is zero.
-        return int(answer.get("empty_timeout", 0))
+        seconds = answer.get("empty_timeout")  # LiveKit leaves out a field that is zero
+        return seconds if isinstance(seconds, int) else 0
 
     def exists(self, room: str) -> bool:
         """Whether the room is open."""
@@ -59,12 +64,13 @@ class RoomService:
         token = sign(Grant("lkhub", {grant: True}, ttl_seconds=TOKEN_SECONDS), self._key, self._secret)
         headers = {"Authorization": f"Bearer {token}"}
         try:
-            answer = self._client.post(f"{self._base}/twirp/livekit.RoomService/{method}", json=body, headers=headers)
-            found = answer.json()
+            where = f"{self._base}/twirp/livekit.RoomService/{method}"
+            with self._client.stream("POST", where, json=body, headers=headers) as answer:
+                found = parse_json(read_body(answer, MAX_ANSWER_BYTES, ANSWER_SECONDS))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             why = f"LiveKit does not answer at {self._base} ({type(error).__name__})"
             raise MachineError(why, hints=("`lkhub status` shows whether the hub runs",)) from error
         if answer.status_code != 200 or not isinstance(found, dict):
-            reason = found.get("msg", "") if isinstance(found, dict) else ""
+            reason = quote(str(found.get("msg", ""))) if isinstance(found, dict) else ""
             raise MachineError(f"LiveKit refuses {method}: {reason or f'status {answer.status_code}'}")
         return found

@@ -1,9 +1,11 @@
 """The certificate that a port serves."""
 
+import contextlib
 import hashlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from lkhub.host.tls import Answered, ask_over_tls, serves_certificate
 from tests.certificates import Made, make
+from tests.waiting import DEADLINE_SECONDS
 
 NAME = "rtc.example.com"
 HERE = ip_address("127.0.0.1")
@@ -73,6 +76,39 @@ def test_what_answers_is_asked_by_the_hubs_name(
     assert asked == [NAME]
     assert told[0].startswith(b"GET /api/way HTTP/1.1\r\nHost: " + f"{NAME}:{port}\r\n".encode())
     assert b"uthorization" not in told[0]
+
+
+def test_answer_that_does_not_end_is_not_waited_for(made: Made, tmp_path: Path) -> None:
+    """As of a camera, whose picture comes byte by byte."""
+    (tmp_path / "pair.pem").write_text(made.pem + made.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+            secured.recv(1000)
+            secured.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                secured.sendall(b"x")
+                time.sleep(0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        answered = ask_over_tls(HERE, listener.getsockname()[1], NAME, "/api/way", 2.0)
+        thread.join(DEADLINE_SECONDS)
+    assert answered is not None
+    assert answered.body == ""
+
+
+@pytest.mark.parametrize("location", ["http:x", "http://[", "javascript:x"])
+def test_redirect_to_what_is_no_url_is_an_answer(made: Made, tmp_path: Path, location: str) -> None:
+    says = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+    with serving(made, tmp_path, says.encode()) as (port, _, _):
+        answered = ask_over_tls(HERE, port, NAME, "/api/way", 5.0)
+    assert answered is not None
+    assert answered.body == ""
 
 
 def test_server_without_http_or_answer_is_unknown(made: Made, tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
+import contextlib
 import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -7,7 +11,8 @@ from lkhub.checks.paths import Overrides, PathResult, WebPart, WebResult
 from lkhub.checks.web_findings import check_web
 from lkhub.host.http import httpx
 from lkhub.hub import web
-from lkhub.hub.web import Answer, judge_api, judge_page, judge_part, verify_web
+from lkhub.hub.web import Answer, ask, judge_api, judge_page, judge_part, open_client, quote_page, verify_web
+from lkhub.hub.web_proxy import judge_redirect
 from lkhub.secret import Secret
 from tests.checks.called import OWN, PROXIED, say
 
@@ -104,6 +109,96 @@ def test_page_without_one_of_its_files_does_not_open() -> None:
 def test_api_is_distinguished_from_other_servers(answer: Answer, reason: str) -> None:
     result = judge_api("https://rtc.example.com/twirp/livekit.RoomService/ListRooms", answer)
     assert (result.ok, result.reason) == (not reason, reason)
+
+
+NOWHERE = Overrides("", {}, "")
+
+
+@contextlib.contextmanager
+def another_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """The URL of a web server that is not a hub's; `serve` answers each request."""
+
+    def run() -> None:
+        with contextlib.suppress(OSError):  # the listener is closed
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(4096)
+                    serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=run, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/join/lobby"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+LOCATIONS = [
+    "http://[",
+    "//[x",
+    "http://a]b/",
+    "https://h:99999/",
+    "http://h:-1/",
+    "http:x",
+    "javascript:x",
+    "//h:\u0663/",
+]
+
+
+@pytest.mark.parametrize(
+    "location", [*LOCATIONS, "http://h/\x1b[31m", "http://h/" + "x" * 50_000], ids=lambda x: x[:20]
+)
+def test_redirect_of_another_server_may_lead_to_what_is_no_url(location: str) -> None:
+    head = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with another_server(lambda connection: connection.sendall(head.encode())) as url, open_client(NOWHERE) as client:
+        answer = ask(client, url, NOWHERE)
+        for result in (judge_page(url, answer, PARTS), judge_api(url, answer)):
+            assert (result.ok, result.reason) == (False, "redirect")
+            assert "\x1b" not in result.detail
+            assert len(result.detail) < 500
+        assert judge_redirect(url, answer, URL).reason == "not-redirected"
+
+
+@pytest.mark.parametrize("charset", ["base64", "idna", "undefined", "utf-7", "nonsense"])
+def test_answer_of_another_server_may_name_any_encoding(charset: str) -> None:
+    said = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={charset}\r\nConnection: close\r\n\r\nMy cl\xf6ud"
+    serve = another_server(lambda connection: connection.sendall(said.encode("latin-1")))
+    with serve as url, open_client(NOWHERE) as client:
+        assert judge_page(url, ask(client, url, NOWHERE), PARTS).detail.endswith("is another page: My cl\ufffdud")
+
+
+def test_answer_that_does_not_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with another_server(stream) as url, open_client(NOWHERE) as client:
+        answer = ask(client, url, NOWHERE)
+        assert len(answer.body) == web.MAX_BYTES
+        assert judge_page(url, answer, PARTS).reason == "another-page"
+        monkeypatch.setattr(web, "WHOLE_SECONDS", 0.0)
+        monkeypatch.setattr(web, "MAX_BYTES", 1 << 60)
+        with pytest.raises(httpx.HTTPError, match="takes longer than"):
+            ask(client, url, NOWHERE)
+
+
+@pytest.mark.parametrize("part", ["<", "<a ", "<script>", "<!--", "</", "&", "&#x", " ", "\x1b", "a"])
+def test_no_page_takes_long_to_quote(part: str) -> None:
+    """With expressions that try each of their beginnings to the end of the page, this takes hours."""
+    assert len(quote_page(part * 1_000_000)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("<script>x()</script><h1>My&nbsp;cloud</h1>", "My cloud"),
+        ("<!-- x --><STYLE>a{}</style>a < b <b>c</b>", "a < b c"),
+        ("502 Bad Gateway <script>unclosed", "502 Bad Gateway"),
+        ("\x1b]0;title\x07", "\ufffd]0;title\ufffd"),
+    ],
+)
+def test_page_is_quoted_in_its_words(page: str, words: str) -> None:
+    assert quote_page(page) == words
 
 
 LOGIN = WebResult("page", False, URL, "login", "wants a login")

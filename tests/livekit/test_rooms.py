@@ -1,9 +1,11 @@
 """The room service of a LiveKit, for clients that trust its root."""
 
+import contextlib
 import json
+import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,6 +31,35 @@ class LiveKit(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Not on the tests' terminal."""
+
+
+def refuse(connection: socket.socket) -> None:
+    connection.sendall(b'HTTP/1.1 403 No\r\n\r\n{"msg": "\\u001b[2J\\nerror: ' + b"x" * 100_000 + b'"}')
+
+
+def never_end(connection: socket.socket) -> None:
+    connection.sendall(b'HTTP/1.1 200 OK\r\n\r\n{"')
+    while True:
+        connection.sendall(b"x" * 65536)
+
+
+@pytest.mark.parametrize("serve", [refuse, never_end])
+def test_text_of_another_server_is_one_short_line(serve: Callable[[socket.socket], None]) -> None:
+    def run() -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(4096)
+            serve(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=run)
+        thread.start()
+        url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+        with RoomService(url, "API", Secret("X" * 40)) as service, pytest.raises(MachineError) as raised:
+            service.delete("lobby")
+        thread.join()
+    assert len(raised.value.message) < 300
+    assert not set(raised.value.message) & set("\n\x1b")
 
 
 @pytest.fixture
