@@ -1,1 +1,1 @@
-"""Facts → findings, one subject a file. Pure."""
+"""Turns facts into findings, one file for each subject. Pure."""

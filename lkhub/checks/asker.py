@@ -1,4 +1,4 @@
-"""A hub for this machine alone whose tokens may reach others → finding. Pure."""
+"""The finding about a hub for this machine alone whose tokens may reach people on other machines. Pure."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,8 +9,9 @@ from lkhub.findings.finding import Finding, Fix
 
 
 class Asker(Protocol):
-    """The program: when it asked last (epoch seconds), whose it is, and at which addresses others reach it; `pid` None
-    and the rest empty where that can't be seen."""
+    """The program that asked for a token. `at`: when it last asked (epoch seconds). `user`: who runs it. `listens`: the
+    addresses at which other machines reach it. Where the program itself can't be seen, `pid` is None, and `name` and
+    `listens` are empty."""
 
     @property
     def at(self) -> float: ...
@@ -25,7 +26,7 @@ class Asker(Protocol):
 
 
 def check_asker(asker: Asker | None, since: float) -> Iterator[Finding]:
-    """A finding where a program that listens for others was given a token after `since` (epoch seconds)."""
+    """A finding where a program that may listen for other machines was given a token after `since` (epoch seconds)."""
     if asker is None or asker.at < since:
         return
     at = f"{datetime.fromtimestamp(asker.at, UTC):%Y-%m-%d %H:%M:%S %Z}"
@@ -34,16 +35,16 @@ def check_asker(asker: Asker | None, since: float) -> Iterator[Finding]:
         detail = f"{asker.name} (pid {asker.pid}), which listens at {where}, was given a token at {at}"
     else:
         detail = (
-            f"a program of the user {asker.user} was given a token at {at}; whether it listens for others only that "
-            "user and root can see"
+            f"a program of the user {asker.user} was given a token at {at}; only that user and root can see whether it "
+            "listens for other machines"
         )
     yield open_behind_proxy().about(
         "serve",
         detail=detail,
         fix=(
             Fix(
-                "if it is a proxy: stop it, or make the hub one that expects it (`reach: public`, or `lan`, with "
-                "`tls.mode: external`), whose configuration for the proxy is printed by",
+                "if it is a proxy: stop it, or make the hub one that expects a proxy (`reach: public`, or `lan`, with "
+                "`tls.mode: external`); this prints the proxy's configuration for such a hub",
                 "lkhub render proxy",
             ),
             Fix("if it is an application that asks for its own users, nothing is wrong"),

@@ -1,4 +1,4 @@
-"""Which hub was called, as far as what is said about a failed call depends on it. Pure."""
+"""What is known of the hub that was called, as far as findings about a failed call depend on it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,19 +10,22 @@ from lkhub.findings.finding import Finding, Ref
 
 @dataclass(frozen=True)
 class CalledHub:
-    """The hub that was called: this machine's own, by the record of what is in force, or somebody else's, of which
+    """The hub that was called: this machine's own hub, as its applied record describes it, or another server, of which
     nothing is known.
 
-    `reach` and `tls` are of its spec, "" where it is somebody else's. `name` is where clients find it. `upstream` is
-    where the edge listens for the proxy (`host:port`, mode external), `web` where its web application
-    does. `ports` are the ports that paths need, as `7882/udp`. `turn` is the host and port that clients are told
-    for TURN over TLS, and `turn_upstream` the edge's own port for it, which a proxy may lead to (mode external).
-    `others` are TURN servers of others that its spec names (turn.external), as `host:port`. `given_tokens`: they
-    were not made here and now. `unannounced`: the address of a proxy that lately led TURN over TLS to the hub
-    without saying where its clients are. `uncertified`: why it has no certificate for its name. `closed` are ports
-    that this machine's own firewall closes to clients, as `7882/udp`, each with the finding that says so. So are
-    `astray` the names that lead to other machines alone, `down` the processes that do not stay up, `hanging` those
-    that did not answer when the calls were made, and `full` the paths whose relay has nothing left.
+    `reach` and `tls`: reach and tls.mode of its spec, "" for another server. `name`: its host name for clients.
+    `upstream`: where the edge listens for the proxy (`host:port`, mode external). `web`: where the web application
+    listens. `ports`: for each path the port that it needs, as `7882/udp`. `turn`: the TURN endpoint that clients are
+    told. `turn_upstream`: the edge's own port for TURN over TLS, to which a proxy may forward (mode external).
+    `others`: the external TURN servers that its spec names (turn.external), as `host:port`. `given_tokens`: the user
+    gave the tokens; else they were made for this call. `unannounced`: the address of a proxy that lately forwarded TURN
+    over TLS to the hub without the PROXY protocol. `uncertified`: the findings that say why the hub has no certificate
+    for its name.
+
+    The rest maps what explains a failed call to the finding about it. `closed`: the ports that this machine's own
+    firewall closes to clients, as `7882/udp`. `astray`: the names that lead to no address of the hub. `down`: the
+    processes that do not stay up. `hanging`: the processes that did not answer when the calls were made. `full`: the
+    paths whose relay has no port left.
     """
 
     reach: str = ""
@@ -44,7 +47,7 @@ class CalledHub:
     full: Mapping[str, Ref] = field(default_factory=dict)
 
     def within(self, around: Surroundings) -> "CalledHub":
-        """With what is known of the way to it."""
+        """The same hub, with what its surroundings say of its ports and names."""
         return replace(self, closed=around.closed_ports, astray=around.astray)
 
     @property
@@ -53,26 +56,26 @@ class CalledHub:
 
     @property
     def is_proxied(self) -> bool:
-        """Whether a proxy is expected in front of it."""
+        """Whether the hub expects a proxy in front."""
         return self.tls == "external"
 
     @property
     def has_split(self) -> bool:
-        """Whether a proxy is expected to lead TURN over TLS to the hub, too."""
+        """Whether the hub expects the proxy to forward TURN over TLS as well, by its name."""
         return self.is_proxied and self.turn.rpartition(":")[2] != self.turn_upstream.rpartition(":")[2]
 
     @property
     def turn_name(self) -> str:
-        """The host that clients are told for TURN over TLS."""
+        """The host of the TURN endpoint."""
         return self.turn.rpartition(":")[0]
 
     def is_of_others(self, result: PathResult) -> bool:
-        """Whether a path led to TURN servers of others alone, of which nothing that runs here says anything."""
+        """Whether the path used only external TURN servers. The hub's own processes say nothing about these."""
         urls = (result.relay or result.evidence.get("relay", "")).split(", ")
         return all(url.partition("?")[0].partition(":")[2] in self.others for url in urls)
 
     def port_of(self, result: PathResult) -> str:
-        """The port that a path needs, as `7882/udp`: the one that was tried, else the spec's, else ""."""
+        """The port that a path needs, as `7882/udp`: the port that was tried, else the spec's, else ""."""
         protocol, _, end = result.evidence.get("remote", "").split(",")[0].partition(" ")
         if end:
             return f"{end.rpartition(':')[2]}/{protocol}"
@@ -80,3 +83,4 @@ class CalledHub:
 
 
 FOREIGN = CalledHub()
+"""A server of which nothing is known: another machine's hub, or a LiveKit that is no hub."""

@@ -1,4 +1,4 @@
-"""What calls through each path proved → findings: one for each cause. Pure."""
+"""Turns what the calls through each path proved into findings, one for each cause. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -17,8 +17,8 @@ _TABLES = (causes_connection.CAUSES, causes_http.CAUSES, causes_media.CAUSES, se
 
 
 def check_paths(results: Iterable[PathResult], hub: CalledHub = FOREIGN) -> Iterator[Finding]:
-    """Findings for paths that failed or could not be tried, or that not everybody can use. Paths that fail for one
-    cause are one finding, whose subject is the first of them."""
+    """Findings for paths that failed, that could not be tried, or that not all clients can use. Paths that fail for the
+    same cause get one finding, whose subject is the first of these paths."""
     results = tuple(results)
     loss = max(map(worst_loss, results), default=0.0)
     lossy = tuple(_find_lossy(results))
@@ -37,7 +37,7 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = FOREIGN) -> Iter
 
 
 def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
-    """Results that have one cause together, in the order of the first of each."""
+    """The results in groups, those with the same cause together, in the order of the first result of each group."""
     found: dict[tuple[str, ...], list[PathResult]] = {}
     for result in results:
         found.setdefault(_cause_key(result), []).append(result)
@@ -48,19 +48,19 @@ def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
 
 
 def _cause_key(result: PathResult) -> tuple[str, ...]:
-    """What results have alike that failed for the same cause."""
+    """A key that is the same for all results that failed for the same cause."""
     if not result.reason or is_turn(result):
         return (result.path,)
     if is_common(result):
-        # What loses packets loses those of one path here, and those of another there.
+        # The network may lose a packet at one stage of one path, and at another stage of the next.
         return ("signalling", "silent" if result.reason in _SIGNALLING_SILENCES else result.reason)
     if result.stage == "join" and result.reason not in _OF_ONE_PATH:
-        # The same server ended all of them with the same words.
+        # The same server ended all these calls with the same words.
         return ("join", result.reason, result.detail)
     if result.reason == sends.REASON:
         return (result.reason,)
     if result.reason in ("no-reply", "server-first"):
-        # A relay sends on to media's own port, so that all of them wait for one.
+        # A relay forwards to media's own port, so calls through a relay wait for the same port as direct ones.
         return ("no-reply", result.evidence.get("remote", "").partition(" ")[0] or result.path)
     if result.reason == "turn-silent" and result.path == "turn-udp":
         return _RELAY_KEY
@@ -69,10 +69,10 @@ def _cause_key(result: PathResult) -> tuple[str, ...]:
 
 _SIGNALLING_SILENCES = ("silent", "tls-silent", "http-silent", "signal-silent")
 
-# What a path lacks says nothing of another.
+# These reasons are about one path alone: that a hub lacks it says nothing about other paths.
 _OF_ONE_PATH = ("not-offered", "not-promised")
 
-# Nothing came back over UDP, from media and from the TURN server: what drops one drops the other.
+# Where neither media nor the TURN server answers over UDP, the same firewall drops the packets to both.
 _UDP_KEY = ("no-reply", "udp")
 _RELAY_KEY = ("turn-silent", "udp")
 
@@ -84,10 +84,10 @@ def _name_paths(group: Sequence[PathResult]) -> str:
     return f"the paths {', '.join(names[:-1])} and {names[-1]}"
 
 
-# The loss that people hear and see: more than Opus and resent packets make up for.
+# From this loss on people hear and see it: Opus and packets that are sent again can't make up for more.
 LOSSY = 0.03
 
-# A line that loses so much may be why an answer did not come in time.
+# On a line that loses so much, the loss alone may be why no answer came in time.
 _BAD = 0.10
 _SILENCES = ("signal-silent", "silent", "tls-silent", "http-silent", "turn-silent", "dtls-unfinished", "no-reply")
 
@@ -95,12 +95,12 @@ _TOO_LOSSY = "too-lossy"
 
 
 def worst_loss(result: PathResult) -> float:
-    """The loss of sound or picture, from 0 to 1; 0 where none was measured."""
+    """The larger loss of sound and picture, from 0 to 1; 0 where neither was measured."""
     return max(result.loss or 0.0, result.picture_loss or 0.0)
 
 
 def _find_lossy(results: Iterable[PathResult]) -> Iterator[Finding]:
-    """One finding for all paths whose packets are lost: they share the line."""
+    """One finding for all paths that lose packets, since they share the line."""
     lossy = [result for result in results if worst_loss(result) >= LOSSY]
     if not lossy:
         return
@@ -126,7 +126,8 @@ def _blame_loss(cause: Cause, loss: float) -> Cause:
 def _find_failure(
     group: Sequence[PathResult], hub: CalledHub, loss: float, lossy: Ref | None, *, answered: bool
 ) -> Finding:
-    """`lossy` says of the `loss` that it is heard; `answered`: the signalling answered on another path."""
+    """The finding about paths that failed for one cause. `loss` is the worst loss of all paths, and `lossy` the finding
+    about it, if there is one. `answered`: the signalling answered on another path."""
     first = group[0]
     patchy = _explain_patchy(group, hub) if answered else None
     closed = _list_closed(group, hub)
@@ -157,23 +158,24 @@ def _depend(group: Sequence[PathResult], hub: CalledHub) -> tuple[Ref, ...]:
 
 
 def _list_closed(group: Sequence[PathResult], hub: CalledHub) -> tuple[str, ...]:
-    """The ports that gave no answer, where this machine's own firewall closes all of them."""
+    """The ports that gave no answer, if this machine's own firewall closes all of them; else ()."""
     if not hub.is_own or any(result.reason not in ("no-reply", "turn-silent") for result in group):
         return ()
-    # A relay that is silent has not got as far as media's port.
+    # A call to a silent relay has not reached media's port: the closed port is the relay's.
     tried = (hub.ports.get(r.path, "") if r.reason == "turn-silent" else hub.port_of(r) for r in group)
     ports = tuple(dict.fromkeys(tried))
     return ports if set(ports) <= set(hub.closed) else ()
 
 
 def _explain_closed(ports: Sequence[str]) -> Cause | None:
-    """Which rule it is and how to open them is a finding of its own."""
+    """The cause where this machine's own firewall closes these ports. The finding port-closed has the rule and the
+    commands that open them."""
     if not ports:
         return None
     why = f"this machine's own firewall closes {' and '.join(ports)}: port-closed says by which rule"
     return Cause(
-        f"{why}; where it lets loopback pass, something else is wrong as well",
-        (Fix("open it first, and try again", "lkhub verify"),),
+        f"{why}; if it lets loopback pass, something else is wrong as well",
+        (Fix("open what it closes first, and try again", "lkhub verify"),),
     )
 
 
@@ -183,7 +185,7 @@ def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:
     return explain(result, hub, _TABLES)
 
 
-# What the ordinary tables say of a TURN server of others, or of the way from it to media.
+# The reasons that the ordinary tables explain also for an external TURN server, or for the network from it to media.
 _KNOWN_OF_OTHERS = ("turn-login", "turn-forbids", "no-reply", "server-first", *sends.CAUSES)
 
 
@@ -205,17 +207,18 @@ def _list_codes(hub: CalledHub) -> tuple[str, ...]:
 
 
 def _list_details(group: Sequence[PathResult]) -> list[str]:
-    """What was seen, the same said once."""
+    """What was seen: the first two different details."""
     return list(dict.fromkeys(result.detail for result in group if result.detail))[:2]
 
 
 def _explain_patchy(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
-    """The cause where the signalling gave no answer in time, and did on another path at the same moment."""
+    """The cause where the signalling gave no answer in time on these paths, and gave one on another path at the same
+    time."""
     if not all(result.reason in _SIGNALLING_SILENCES and is_common(result) for result in group):
         return None
     why = undecided(
         "the line loses so many packets that signalling does not get through in time",
-        "the server, or what is in front of it, has too much to do",
+        "the server, or a proxy in front of it, is overloaded",
     )
     status = causes_connection.status_fix(hub)
     return Cause(
@@ -225,7 +228,7 @@ def _explain_patchy(group: Sequence[PathResult], hub: CalledHub) -> Cause | None
 
 
 def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
-    """The cause where nothing that was sent first came back over UDP, at two ports."""
+    """The cause where neither media's port nor the TURN server's answers over UDP."""
     reasons = {result.reason for result in group}
     if "turn-silent" not in reasons or not reasons <= {"no-reply", "server-first", "turn-silent"} or len(reasons) == 1:
         return None
@@ -235,7 +238,7 @@ def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
     closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
     if hub.is_own:
         why = f"nothing that was sent over UDP was answered ({ports}); the calls were made on this very machine"
-        return Cause(f"{why}, so that its own firewall is the likeliest", (closed, _APPLY_FIX))
+        return Cause(f"{why}, so its own firewall is the likeliest cause", (closed, _APPLY_FIX))
     why = undecided(
         "the network here, or one on the way, lets no UDP through, as offices do",
         "a firewall or router in front of the server drops these ports",
@@ -258,7 +261,7 @@ def _find_untried(group: Sequence[PathResult], hub: CalledHub) -> Finding:
 
 
 def _untried_fixes(group: Sequence[PathResult], hub: CalledHub) -> tuple[Fix, ...]:
-    """What would have it tried. Trying again does not bring what is not offered."""
+    """What makes it possible to try the path. Trying again does not help where the path is not offered."""
     first = group[0]
     if first.reason == "not-offered":
         return causes_media.CAUSES["not-offered"](first, hub).fix
@@ -267,10 +270,10 @@ def _untried_fixes(group: Sequence[PathResult], hub: CalledHub) -> tuple[Fix, ..
     return (Fix("try it again", f"lkhub verify --path {first.path}" + ("" if hub.is_own else " --url URL")),)
 
 
-# Why nothing was proved, either way.
+# Why a path was not proved, and did not fail either.
 _UNTRIED = {
-    "not-offered": "what is not offered can't be tried; another deployment need not offer it",
-    "needs-subscriber": "a single token proves all but media: nobody hears what it sends",
+    "not-offered": "a path that is not offered can't be tried; another deployment need not offer it",
+    "needs-subscriber": "a single token proves all but media: there is no second participant to receive any",
     "no-ipv6": "this machine has IPv4 alone, which says nothing about the server",
     "interrupted": "the verification was interrupted",
 }
@@ -294,18 +297,19 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
     )
 
 
-# The evidence that media came from where clients would not look (engine/internal/probe/explain.go).
+# The evidence that media came from an address that clients are not told (engine/internal/probe/explain.go).
 _UNTOLD = "untold"
 _TOLD_FIX = Fix("see whether the address that clients are told leads to this hub: media.advertise")
 
 
 def _find_untold(result: PathResult, hub: CalledHub) -> Finding:
-    """From elsewhere the address may be the right one: not every router leads to its outside address from inside."""
+    """The finding about an address that clients are told and at which nothing answered. Elsewhere the address may still
+    be right: not every router forwards packets from inside to its own public address."""
     return address_not_told(result.path).about(
         result.path,
         detail=result.detail,
         fix=(
             _TOLD_FIX if hub.is_own else causes_media.ADDRESS_FIX,
-            Fix("in the server's own network: try from outside, for its router may not lead back in from there"),
+            Fix("in the server's own network: try from another one, since the router may not forward from inside"),
         ),
     )

@@ -1,4 +1,4 @@
-"""Facts → findings, one function a finding. Pure."""
+"""Turns facts about the hub's processes, spec and address into findings, one function for each finding. Pure."""
 
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ def check_processes(processes: Iterable[ProcessReport], failures: Mapping[str, s
 
 
 def begin_with_people(people: int) -> str:
-    """How a sentence about people in a call begins."""
+    """The beginning of a sentence about so many people in a call."""
     return "1 person is" if people == 1 else f"{people} people are"
 
 
 def describe_people(people: int | None) -> str:
-    """How many are in a call, as media told; None where it did not."""
+    """How many people are in a call, as media reports it. `people` is None where media does not report it."""
     if people is None:
-        return "whether people are in a call is not known: media does not say, or is another one since a moment ago"
+        return "whether people are in a call is not known: media does not say, or was restarted a moment ago"
     return f"{begin_with_people(people)} in a call"
 
 
@@ -38,26 +38,28 @@ def describe_cut(people: int, only_through: Collection[str]) -> str:
     lkhub.plan.process.list_only_through."""
     begin = f"{begin_with_people(people)} in a call"
     if only_through:
-        return f"{begin}, and whoever came through {' or '.join(only_through)} had to reconnect"
+        return f"{begin}, and people who came through {' or '.join(only_through)} had to reconnect"
     return f"{begin} and had to reconnect"
 
 
 def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator[Finding]:
-    """A finding for a change that waits. `waits` is None of a supervisor that does not tell."""
+    """A finding for a pending change. `waits` says what the change restarts; None where the supervisor does not say."""
     if not pending:
         return
     people = waits.people if waits else None
     restarts = ", ".join(waits.restarts) if waits else "processes that may carry calls"
     known = people is not None
-    ways = " or ".join(waits.only_through) if waits else ""
-    whom = f"whoever came through {ways}" if ways else "whoever is in a call"
+    only_through = " or ".join(waits.only_through) if waits else ""
+    interrupted = f"people who came through {only_through}" if only_through else "everyone in a call"
     yield change_pending(known).about(
         "hub",
-        detail=f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {whom}",
+        detail=f"it restarts {restarts}, which {'interrupts' if known else 'would interrupt'} {interrupted}",
         cause=describe_people(people) if waits else "people are in a call, or whether they are is not known",
         fix=(
             Fix(
-                "apply it now and interrupt them for a moment" if known else "apply it now, whoever it interrupts",
+                "apply it now and interrupt them for a moment"
+                if known
+                else "apply it now, even if it interrupts people",
                 "lkhub up --now",
             ),
         ),
@@ -65,7 +67,7 @@ def check_pending(pending: bool, waits: PendingChange | None = None) -> Iterator
 
 
 def check_edited(spec: str | None) -> Iterator[Finding]:
-    """A finding for a spec that was edited since it was applied."""
+    """A finding for a spec that was edited since it was applied. `spec` is its file, None where it was not."""
     if spec:
         yield spec_not_applied().about(
             "hub",
@@ -76,24 +78,25 @@ def check_edited(spec: str | None) -> Iterator[Finding]:
 
 
 def check_address(moved: str, lost: Sequence[str] | None = None) -> Iterator[Finding]:
-    """A finding where this machine's address is not the one that clients are told. `lost`: it has none that they could
-    be told, and what to do about that."""
+    """A finding where the address that clients are told is no longer this machine's. `moved` says so, and is "" where
+    the address is right. `lost`: None where the machine has a new address; else it has none, and `lost` says what to
+    do."""
     if moved and lost is not None:
         yield address_changed(lost=True).about(
             "media",
             detail=moved,
-            fix=tuple(Fix(way) for way in lost) or (Fix("see why this machine has lost its address", "ip address"),),
+            fix=tuple(map(Fix, lost)) or (Fix("see why this machine has lost its address", "ip address"),),
         )
     elif moved:
         yield address_changed(lost=False).about(
             "media",
             detail=moved,
-            fix=(Fix("follow it now and interrupt people for a moment", "lkhub up --now"),),
+            fix=(Fix("take the new address now and interrupt people for a moment", "lkhub up --now"),),
         )
 
 
 def check_supervised(supervised: bool, running: Iterable[str]) -> Iterator[Finding]:
-    """A finding where processes run and nobody would restart them."""
+    """A finding where processes of the hub run without a supervisor."""
     names = ", ".join(running)
     if names and not supervised:
         yield no_supervisor().about(

@@ -1,9 +1,9 @@
-"""What media and the edge say of their clients' connections → findings. Pure."""
+"""Turns what media and the edge report of their clients' connections into findings. Pure."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.checks.limits import UNKNOWN, more_files
 from lkhub.findings.catalogue.limits import accept_fails, connections_refused
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.plan.host import RunsIn
@@ -11,13 +11,13 @@ from lkhub.wire.control import HubReport
 from lkhub.wire.engine import Connections, Refusal
 
 
-def check_connections(told: HubReport, now: datetime, runs_in: RunsIn = SOMEHOW) -> Iterator[Finding]:
-    """Findings where connections are refused, or could not be accepted."""
-    pids = {process.name: process.pid for process in told.processes}
-    for process, name, report in _list_connections(told):
-        refusal, failure = report.refusal, report.failure
+def check_connections(report: HubReport, now: datetime, runs_in: RunsIn = UNKNOWN) -> Iterator[Finding]:
+    """Findings where a process refuses connections, or could not accept them."""
+    pids = {process.name: process.pid for process in report.processes}
+    for process, name, connections in _list_connections(report):
+        refusal, failure = connections.refusal, connections.failure
         if refusal and _is_recent(refusal.at, now):
-            yield _find_refused(process, name, report, refusal, runs_in)
+            yield _find_refused(process, name, connections, refusal, runs_in)
         if failure and _is_recent(failure.at, now):
             yield accept_fails(name).about(
                 process,
@@ -26,9 +26,10 @@ def check_connections(told: HubReport, now: datetime, runs_in: RunsIn = SOMEHOW)
             )
 
 
-def _list_connections(told: HubReport) -> Iterator[tuple[str, str, Connections]]:
-    """What takes connections: the process that tells of them, its name in a sentence, and what it tells."""
-    media, edge = told.media, told.edge
+def _list_connections(report: HubReport) -> Iterator[tuple[str, str, Connections]]:
+    """For each listener for clients: the process that reports its connections, the listener's name in a sentence, and
+    the connections."""
+    media, edge = report.media, report.edge
     if media and media.connections.ice_tcp:
         yield "media", "media over TCP", media.connections.ice_tcp
     if media and media.connections.signalling:
@@ -44,11 +45,11 @@ def _see_limit(pid: int | None) -> tuple[Fix, ...]:
     return (Fix(text, f"grep 'open files' /proc/{pid}/limits"),)
 
 
-def _find_refused(process: str, name: str, report: Connections, refusal: Refusal, runs_in: RunsIn) -> Finding:
+def _find_refused(process: str, name: str, connections: Connections, refusal: Refusal, runs_in: RunsIn) -> Finding:
     client, more = refusal.client, more_files(runs_in)
     detail = (
-        f"at {_time(refusal.at)} {client} had {refusal.held}; {report.open} of {report.limit} places are "
-        f"taken now, and {report.refused} connections were refused since the process started"
+        f"at {_time(refusal.at)} {client} had {refusal.held}; {connections.open} of {connections.limit} places are "
+        f"taken now, and {connections.refused} connections were refused since the process started"
     )
     if refusal.full:
         return connections_refused(name, client, full=True).about(process, detail=detail, fix=more)

@@ -1,7 +1,7 @@
-"""Of which other findings a failed call is a consequence. Pure.
+"""Finds the findings that explain a failed call, so that the call's own finding depends on them. Pure.
 
-What a finding explains is decided by what was seen of the call: a process that is down explains a refused connection to
-it, and not a certificate that has expired. What is only likely is no consequence.
+What was seen of the call decides whether a finding explains it: a process that is down explains a refused connection to
+it, and does not explain an expired certificate. A finding that is only a likely cause explains nothing.
 """
 
 from collections.abc import Mapping
@@ -12,22 +12,23 @@ from lkhub.checks.causes import is_turn
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.findings.finding import Ref
 
-# Stages of what all paths have in common: the way to the server. The signalling has reasons of its own.
+# The stages that all paths have in common: connecting to the server. Signalling adds further reasons.
 _COMMON_STAGES = ("dns", "tcp", "tls", "http", "token")
 
 
 def is_common(result: PathResult) -> bool:
-    """Whether a path failed at what all paths and the web have in common: the way to the server, and the signalling."""
+    """Whether a path failed in the part that all paths and the web have in common: while it connected to the server, or
+    in signalling."""
     return not is_turn(result) and (result.stage in _COMMON_STAGES or result.reason in causes_http.CAUSES)
 
 
-# What is seen of a process that listens no more.
+# The reasons that a call shows where the process that should listen has ended.
 _GONE = ("refused", "gateway")
 
-# What is seen of media that is down, through the edge that answers for it, or by a call that had begun.
+# The reasons that a call shows where media is down: the edge answers for it, or the call had already begun.
 _NO_MEDIA = ("hub-media-down", "http-closed", "signal-ended", "no-reply")
 
-# What is seen of a process that hangs: its connections are accepted by the kernel.
+# The reasons that a call shows where a process hangs. The kernel still accepts connections for it.
 _HANGS = {
     "media": ("http-silent", "signal-silent", "hub-media-down", "no-reply"),
     "edge": ("tls-silent", "http-silent"),
@@ -36,7 +37,7 @@ _HANGS = {
 
 
 def explain_by_others(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
-    """The findings of which the failure of one path is a consequence."""
+    """The findings that explain why a path failed."""
     if hub.is_of_others(result):
         return ()
     return (
@@ -48,7 +49,8 @@ def explain_by_others(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
 
 
 def _explain_name(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
-    """The hub's own calls go where a name leads only if no edge has it, or a proxy is expected there."""
+    """The findings about a name that leads elsewhere. They explain only calls that went where the name leads: the hub's
+    own calls do that where it has no edge, or expects a proxy there."""
     if result.stage not in _COMMON_STAGES:
         return ()
     if is_turn(result):
@@ -79,7 +81,7 @@ def _explain_full(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
 
 
 def explain_web(result: WebResult, hub: CalledHub) -> tuple[Ref, ...]:
-    """The findings of which it is a consequence that page or API is not there."""
+    """The findings that explain why the page or the API is not there."""
     if result.reason == "gateway" and hub.is_proxied:
         return _pick(hub.down, "edge")
     behind = "serve" if result.what == "page" else "media"

@@ -1,4 +1,4 @@
-"""What the edge says of its certificates → findings. Pure."""
+"""Turns what the edge reports of its certificates into findings. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -12,20 +12,20 @@ from lkhub.findings.catalogue.certificates import (
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.wire.engine import Certificate, EdgeStatus
 
-# Caddy renews with a third of the lifetime left, which is two days for those that live for six. With less than this
-# something keeps it from doing so.
+# Caddy renews a certificate when a third of its lifetime is left: two days, for a certificate of six. If less time than
+# this is left, something keeps Caddy from renewing it.
 EXPIRES_SOON = timedelta(hours=36)
 
-# The internal authority's certificates live for hours, and are renewed like the others.
+# Certificates of the hub's own authority are valid for hours only, and are renewed like the others.
 SHORT_LIVED = timedelta(days=1)
 
-# Why an ACME server gives no certificate, and the way out: the kinds that engine/internal/edge/failures.go tells apart,
-# which are the types of ACME problems (RFC 8555, section 6.7) and a few of its own.
+# Why there is no certificate, and what to do, for each kind of failure in engine/internal/edge/failures.go. The kinds
+# are the types of ACME errors (RFC 8555, section 6.7) and a few of the engine's own.
 _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     "rate-limited": (
         "the authority has given this name as many certificates, or seen as many failures, as it allows in a week",
         (
-            Fix("wait until the time that it names; the hub tries again by itself"),
+            Fix("wait until the time that the authority names; the hub tries again by itself"),
             Fix("or take another issuer: tls.issuer"),
         ),
     ),
@@ -36,7 +36,10 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     "connection": (
         "the authority could not connect to the address that the name resolves to",
         (
-            Fix("open the hub's ports in the firewall and lead them here in the router", "lkhub render firewall -o ."),
+            Fix(
+                "open the hub's ports in the firewall, and forward them to this machine in the router",
+                "lkhub render firewall -o .",
+            ),
             Fix("see whether the name's A record is this machine's public address"),
         ),
     ),
@@ -50,7 +53,7 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     ),
     "caa": (
         "a CAA record of the domain allows other authorities only",
-        (Fix("add a CAA record for the issuer, or take the one that is allowed: tls.issuer"),),
+        (Fix("add a CAA record for the issuer, or take an authority that the record allows: tls.issuer"),),
     ),
     "tls": (
         "what answers at the hub's name on port 443 does not speak the hub's TLS",
@@ -79,11 +82,11 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
         (Fix("see whether this machine can look names up"),),
     ),
     "issuer-unreachable": (
-        "this machine does not reach the issuer: a firewall closes the way out, or there is no network",
+        "this machine does not reach the issuer: a firewall forbids connections to it, or there is no network",
         (Fix("let this machine open connections to port 443"),),
     ),
     "issuer-untrusted": (
-        "the issuer's own certificate is not trusted here: something in between breaks TLS open, or the clock is wrong",
+        "the issuer's own certificate is not trusted here: something in between intercepts TLS, or the clock is wrong",
         (Fix("see whether this machine's clock is right", "date"),),
     ),
     "storage": ("the state directory can't be written", (Fix("see whether the disk is full", "df -h"),)),
@@ -96,8 +99,8 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
         (Fix("start it", "sudo systemctl start tailscaled"),),
     ),
     "tailscale-no-permission": (
-        "tailscaled gives certificates to root and to users that it was told of",
-        (Fix("tell it of the hub's user", "sudo tailscale set --operator=USER"),),
+        "tailscaled gives certificates only to root and to the users that its settings name",
+        (Fix("name the hub's user to it", "sudo tailscale set --operator=USER"),),
     ),
     "tailscale-not-connected": (
         "Tailscale is not connected on this machine, and has no certificate for the name at hand",
@@ -120,7 +123,7 @@ _KINDS: dict[str, tuple[str, tuple[Fix, ...]]] = {
     "tailscale-rate-limited": (
         "Let's Encrypt has given this name as many certificates, or seen as many failures, as it allows in a week",
         (
-            Fix("wait until the time that it names; the hub tries again by itself"),
+            Fix("wait until the time that Let's Encrypt names; the hub tries again by itself"),
             Fix("or give the machine another name", "sudo tailscale set --hostname=NAME"),
         ),
     ),
@@ -143,18 +146,18 @@ _ISSUING: dict[str, tuple[str, tuple[Fix, ...]]] = {
         "while (a rate limit, an outage), tailscaled goes on trying and says so in its own log alone",
         (Fix("after more than a minute, read that log", "journalctl -u tailscaled"),),
     ),
-    "": ("the issuer has not answered to its end yet", (Fix("after more than a minute, see why", "lkhub logs edge"),)),
+    "": ("the issuer has not finished its answer yet", (Fix("after more than a minute, see why", "lkhub logs edge"),)),
 }
 
 
 def check_edge(status: EdgeStatus | None, now: datetime, tls: str = "") -> Iterator[Finding]:
-    """Findings from what the edge answers on its control socket: names without a certificate, and certificates that
-    are not renewed. `tls` is the mode of the spec."""
+    """Findings from what the edge reports on its control socket: names without a certificate, and certificates that
+    are not renewed. `tls` is the spec's tls.mode."""
     if status is None:
         return
     for name in status.pending:
         cause, fix = _ISSUING.get(tls, _ISSUING[""])
-        detail = "it was asked for, and neither it nor a refusal has come"
+        detail = "the hub asked for it, and neither the certificate nor a refusal has come"
         yield certificate_pending(name).about(name, detail=detail, cause=cause, fix=fix)
     certified = _list_certified(status)
     failed = {failure.name for failure in status.failures}
@@ -184,19 +187,19 @@ def _list_certified(status: EdgeStatus) -> set[str]:
 
 
 def find_uncertified(status: EdgeStatus | None, now: datetime, tls: str = "") -> tuple[Finding, ...]:
-    """The findings about names that the edge has no certificate for at all, so that nobody can connect by them."""
+    """The findings about names that have no certificate at all, so that clients can't connect by these names."""
     certified = _list_certified(status) if status else set()
     codes = (certificate_pending.name, certificate_fails.name)
     return tuple(f for f in check_edge(status, now, tls) if f.code in codes and f.subject not in certified)
 
 
-# Whoever has not read of it by then has found out by their devices.
+# For so long the finding about a new root is shown. By then people have seen it, or their devices have warned them.
 ROOT_CHANGE_TOLD = timedelta(days=7)
 
 
 def check_root(at: float, reason: str, now: datetime) -> Iterator[Finding]:
-    """A finding where devices have to trust a root that they don't know yet. It became another
-    one at `at` (epoch seconds); `reason` follows "as"."""
+    """A finding where devices have to trust a new root of the hub. `at` is when the root changed (epoch seconds), and
+    `reason` why: the rest of a sentence that begins with "as"."""
     if timedelta(seconds=now.timestamp() - at) > ROOT_CHANGE_TOLD:
         return
     since = datetime.fromtimestamp(at, now.tzinfo)
@@ -205,11 +208,12 @@ def check_root(at: float, reason: str, now: datetime) -> Iterator[Finding]:
         detail=f"since {since:%Y-%m-%d %H:%M %Z}, as {reason}",
         fix=(
             Fix("trust it on each device; this shows how. The warning ends a week after the change", "lkhub trust"),
-            Fix("give this machine a fixed address in the router's DHCP settings, so that it stays"),
+            Fix("give this machine a fixed address in the router's DHCP settings, so that the root stays"),
         ),
     )
 
 
 def _is_public(certificate: Certificate) -> bool:
-    """Whether it comes from outside. Caddy's own authorities say so in their name (caddypki/ca.go)."""
+    """Whether the certificate comes from a public issuer. The issuers of Caddy's own authorities have this in their
+    name (caddypki/ca.go)."""
     return "ECC Intermediate" not in certificate.issuer

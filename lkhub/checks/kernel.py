@@ -1,25 +1,26 @@
-"""Limits of the kernel → findings. Pure."""
+"""Turns limits of the kernel into findings. Pure."""
 
 from collections.abc import Iterator
 
-from lkhub.checks.limits import SOMEHOW, more_files
+from lkhub.checks.limits import UNKNOWN, more_files
 from lkhub.findings.catalogue.limits import conntrack_full, open_files_few, udp_buffer_small
 from lkhub.findings.finding import Finding, Fix
 from lkhub.plan.host import KernelLimits, RunsIn
 
-# livekit-server warns below 5,000,000 bytes as getsockopt(2) tells them (mediatransportutil, rtcconfig), which is twice
-# what the sysctl says (socket(7), SO_RCVBUF).
+# livekit-server warns where getsockopt(2) reports less than 5,000,000 bytes (mediatransportutil, rtcconfig). The sysctl
+# has half of that number (socket(7), SO_RCVBUF).
 BUFFER_BYTES = 2_500_000
 
-# A participant takes a few descriptors, ICE over TCP and the edge included; 4,096 carry some hundred people.
+# A participant takes a few file descriptors, for ICE over TCP and at the edge too; 4,096 are enough for some hundred
+# people.
 OPEN_FILES = 4096
 
-# Above this share of the table new connections of everybody on the machine will soon be dropped.
+# Above this share of the table, the kernel will soon drop the packets of all new connections on the machine.
 CONNECTIONS_SHARE = 0.8
 
 
-def check_kernel(limits: KernelLimits, runs_in: RunsIn = SOMEHOW) -> Iterator[Finding]:
-    """A finding for every limit that is too low for calls of more than a few people."""
+def check_kernel(limits: KernelLimits, runs_in: RunsIn = UNKNOWN) -> Iterator[Finding]:
+    """A finding for each limit that is too low for calls of more than a few people."""
     small = {
         name: value
         for name, value in (("rmem_max", limits.receive_buffer), ("wmem_max", limits.send_buffer))

@@ -1,23 +1,24 @@
-"""Raising the limit of open files, where the hub gets it from. Pure."""
+"""How to raise the limit of open files, in what the hub is started by. Pure."""
 
 import shlex
 
 from lkhub.findings.finding import Fix
 from lkhub.plan.host import RunsIn
 
-# Room for a thousand people in calls.
+# Enough for a thousand people in calls.
 FILES = 65536
 
-SOMEHOW = RunsIn()
+# It is not known what the hub runs in.
+UNKNOWN = RunsIn()
 
 
-def more_files(runs_in: RunsIn = SOMEHOW) -> tuple[Fix, ...]:
-    """What lets the hub's processes open more files. They have the limit of what started the supervisor, so that it has
-    to be started anew."""
+def more_files(runs_in: RunsIn = UNKNOWN) -> tuple[Fix, ...]:
+    """What lets the hub's processes open more files. They inherit the limit of what started the supervisor, so the
+    supervisor has to be started anew too."""
     if runs_in.container:
         return (
             Fix(
-                "the hub runs in a container, which has the limit: start that anew with "
+                "the hub runs in a container, which sets the limit: start the container anew with "
                 f"--ulimit nofile={FILES}:{FILES} (docker run, podman run), or in a compose file with "
                 f"`ulimits: {{nofile: {FILES}}}`"
             ),
@@ -37,5 +38,5 @@ def more_files(runs_in: RunsIn = SOMEHOW) -> tuple[Fix, ...]:
     return (
         Fix("raise the limit in the shell that the hub is started from", raise_it),
         Fix("and start the hub anew from that shell", "lkhub down && lkhub up --detach"),
-        Fix(f"in a systemd unit it is LimitNOFILE={FILES}, in a container --ulimit nofile={FILES}:{FILES}"),
+        Fix(f"if a systemd unit starts it: LimitNOFILE={FILES}; if a container: --ulimit nofile={FILES}:{FILES}"),
     )

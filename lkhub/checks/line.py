@@ -1,7 +1,7 @@
-"""How long and how evenly packets take on their way → findings. Pure.
+"""Turns how long and how evenly packets travel into findings. Pure.
 
-What is measured must be the line's, and not a busy machine's: the round trip is the shortest of several, which no wait
-makes shorter, and unevenness counts only where this machine itself was even.
+The measured values must come from the line, and not from a busy machine. So the round trip is the shortest of several,
+which waiting on this machine can't shorten, and jitter counts only where this machine itself ran evenly.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,17 +11,17 @@ from lkhub.checks.paths import PathResult
 from lkhub.findings.catalogue.lines import path_slow, path_uneven
 from lkhub.findings.finding import Finding, Fix
 
-# ITU-T G.114 (05/2003): from mouth to ear people hardly notice up to 150 ms, and nothing above 400 ms is
-# acceptable. Between two people who are as far from the server as this machine is, a round trip to it is the network's
-# share of that; coding and the buffer against jitter add some 100 ms.
+# ITU-T G.114 (05/2003): people hardly notice a delay of up to 150 ms from mouth to ear, and a delay above 400 ms is not
+# acceptable. Between two people who are as far from the server as this machine is, the network's share of that delay is
+# one round trip to the server; coding and the buffer against jitter add some 100 ms.
 SLOW_MS = 150.0
 TOO_SLOW_MS = 400.0
 
 # Cisco, "Quality of Service Design Overview" (Enterprise QoS SRND 3.3, 2005): one-way jitter of voice under 30 ms.
-# WebRTC's buffer grows with it, so that above it people hear each other later, then in pieces.
+# WebRTC's buffer grows with the jitter: above this value people hear each other later, and then sound breaks up.
 UNEVEN_MS = 30.0
 
-# Where this machine wakes late by more than this share of the unevenness, the unevenness may be its own.
+# If this machine's own timers are late by more than this share of the jitter, the jitter may be this machine's.
 OWN_SHARE = 1 / 3
 
 
@@ -30,7 +30,7 @@ def _trace(result: PathResult) -> Fix:
 
 
 def check_line(results: Iterable[PathResult]) -> Iterator[Finding]:
-    """A finding for all paths that are slow, and one for all that are uneven: they share the line."""
+    """One finding for all slow paths, and one for all uneven paths, since they share the line."""
     heard = [result for result in results if result.ok]
     slow = [result for result in heard if (result.rtt_ms or 0.0) >= SLOW_MS]
     if slow:
@@ -41,7 +41,7 @@ def check_line(results: Iterable[PathResult]) -> Iterator[Finding]:
 
 
 def is_uneven(result: PathResult) -> bool:
-    """Whether packets come unevenly, and it was not this machine that was uneven. Unknown is no."""
+    """Whether packets come unevenly, and not because this machine ran unevenly. False where that is not known."""
     if result.jitter_ms is None or result.lateness_ms is None:
         return False
     return result.jitter_ms >= UNEVEN_MS and result.lateness_ms <= result.jitter_ms * OWN_SHARE
@@ -64,6 +64,6 @@ def _find_uneven(uneven: list[PathResult]) -> Finding:
     told = ", ".join(f"{result.path} {result.jitter_ms:.0f} ms" for result in uneven)
     return path_uneven(worst).about(
         uneven[0].path,
-        detail=f"half of all, by more than: {told}; this machine itself was even",
+        detail=f"half of the packets, by more than: {told}; this machine itself ran evenly",
         fix=(_trace(uneven[0]), Fix("try again over a cable, and while nothing else uses the line")),
     )

@@ -1,4 +1,4 @@
-"""What the supervisor says of the router's port mappings → findings. Pure."""
+"""Turns what the supervisor reports of the router's port mappings into findings. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -7,10 +7,12 @@ from lkhub.findings.catalogue.names import router_mapping_ends
 from lkhub.findings.finding import Finding, Fix
 from lkhub.wire.control import RenewalFailure
 
-# A router that starts again, or a cable that is out for a moment, is nothing to tell as long as the mappings hold.
+# A failure that is shorter than this gets no finding while the mappings are still there: the router may be starting
+# again, or a cable may be out for a moment.
 LASTS = timedelta(minutes=5)
 
-# Nor is one that is silent and has promised to hold them for longer: half of what it was asked for.
+# Neither does a failure while the router keeps the mappings for longer than this: half of the time that it was asked
+# for.
 SOON = timedelta(hours=6)
 
 

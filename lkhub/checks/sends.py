@@ -1,7 +1,7 @@
-"""What media and the relay could not send → why calls failed, and a finding where nothing else says so. Pure.
+"""Packets that media and the relay could not send: the cause of failed calls, or a finding of its own. Pure.
 
-An error of `sendto` reaches no one in WebRTC: the packet counts as lost, and a call that gets no answer looks as if a
-firewall on the way dropped it. The engine counts these errors (engine/internal/sendcount).
+WebRTC reports no error of `sendto`: the packet counts as lost, and a call that gets no answer looks as if a firewall on
+the way had dropped the packets. The engine counts these errors (engine/internal/sendcount).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,19 +15,21 @@ from lkhub.findings.catalogue.lines import sends_refused
 from lkhub.findings.finding import RECENT_SECONDS, Finding, Fix
 from lkhub.wire.control import HubReport
 
-# So many packets in a row, and none that left between them, are no chance: one client's address without a route is met
-# between packets to others. A call that is refused altogether makes 25 in its five seconds.
+# So many refused packets in a row are no chance. Where only one client's address has no route, packets to other clients
+# are sent in between. A call whose packets are all refused makes 25 refusals in its five seconds.
 MANY = 10
 
 REASON = "sends-refused"
 
-# A rule or a filter forbids it; the others are of routes, and of the client's address as much as of this machine.
+# The errors where a rule or a filter on this machine forbids to send. Other errors are about routes: they may be due to
+# the client's address as well as to this machine.
 _FORBIDDEN = ("EPERM", "EACCES")
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """The last packets of a process, all of which this machine refused to send. `at` is of the last, epoch seconds."""
+    """The last packets of a process, all of which this machine refused to send. `row`: how many. `at`: when it refused
+    the last (epoch seconds). `to`: the address that the last was for."""
 
     process: str
     row: int
@@ -42,8 +44,8 @@ class _Refused:
         return {name: value for name, value in named.items() if value}
 
 
-def _read(told: HubReport, process: str, now: float) -> _Refused | None:
-    status = told.media if process == "media" else told.relay
+def _read(report: HubReport, process: str, now: float) -> _Refused | None:
+    status = report.media if process == "media" else report.relay
     sends = status.sends if status else None
     last = sends.last if sends else None
     if sends is None or last is None or sends.row < MANY or now - last.at > RECENT_SECONDS:
@@ -51,19 +53,20 @@ def _read(told: HubReport, process: str, now: float) -> _Refused | None:
     return _Refused(process, sends.row, last.at, last.errno, last.error, last.to)
 
 
-def blame_sends(results: Iterable[PathResult], told: HubReport, now: float) -> tuple[PathResult, ...]:
-    """The results; a path that got no answer over UDP, and whose answers this machine refused to send, says so.
+def blame_sends(results: Iterable[PathResult], report: HubReport, now: float) -> tuple[PathResult, ...]:
+    """The results, with another reason for each path that got no answer over UDP because this machine refused to send
+    the answers.
 
-    `told` was asked for right after the calls; `now` in epoch seconds.
+    `report` is the supervisor's from right after the calls; `now` is in epoch seconds.
     """
-    refused = {process: _read(told, process, now) for process in ("media", "relay")}
+    refused = {process: _read(report, process, now) for process in ("media", "relay")}
     return tuple(_blame(result, refused.get(_answers(result))) for result in results)
 
 
 def _answers(result: PathResult) -> str:
-    """The process that owed an answer over UDP; "" where it was none, or another server's."""
+    """The process that should have answered over UDP; "" where none should have, or where it is another server's."""
     if result.reason == "no-reply" and result.evidence.get("remote", "").startswith("udp "):
-        return "media"  # a relay sends on to media
+        return "media"  # also through a relay, which forwards to media
     return "relay" if result.reason == "turn-silent" and result.path == "turn-udp" else ""
 
 
@@ -96,23 +99,25 @@ def _explain_errno(evidence: Mapping[str, str]) -> Cause:
         return Cause(
             f"this machine forbids {process} to send, before a packet gets as far as the network: "
             + undecided(
-                "a rule of its firewall for packets that leave",
+                "a rule of its firewall for outgoing packets",
                 "a filter on the process, as systemd and containers have them",
             ),
             (
-                Fix("look for drop or reject in the chains for what leaves (hook output)", "sudo nft list ruleset"),
                 Fix(
-                    "where systemd runs the hub: take IPAddressDeny=, IPEgressFilterPath= and a SystemCallFilter= that "
+                    "look for drop or reject in the chains for outgoing packets (hook output)", "sudo nft list ruleset"
+                ),
+                Fix(
+                    "if systemd runs the hub: take IPAddressDeny=, IPEgressFilterPath= and a SystemCallFilter= that "
                     "lacks @network-io out of its unit"
                 ),
-                Fix("in a container: take the default seccomp profile"),
+                Fix("if a container runs it: use the default seccomp profile"),
             ),
         )
     if errno in ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EADDRNOTAVAIL"):
         return Cause(
-            f"this machine has no way from {process}'s address to {host}: no route, a prohibiting one, or an interface "
-            "that is down",
-            (Fix("see which way it takes", f"ip route get {host}"), Fix("see its addresses", "ip address"), log),
+            f"this machine can't send from {process}'s address to {host}: there is no route, a route prohibits it, or "
+            "an interface is down",
+            (Fix("see which route it takes", f"ip route get {host}"), Fix("see its addresses", "ip address"), log),
         )
     return Cause(f"this machine does not send what {process} gives it", (log,))
 
@@ -120,11 +125,11 @@ def _explain_errno(evidence: Mapping[str, str]) -> Cause:
 CAUSES: Mapping[str, Explain] = {REASON: _explain}
 
 
-def check_sends(told: HubReport, paths: Iterable[PathResult], now: datetime) -> Iterator[Finding]:
-    """A finding for each process that is forbidden to send, unless the verified `paths` say it."""
+def check_sends(report: HubReport, paths: Iterable[PathResult], now: datetime) -> Iterator[Finding]:
+    """A finding for each process that is forbidden to send, unless a failed path of the verification says so."""
     blamed = {result.evidence.get("process") for result in paths if result.reason == REASON}
     for process in ("media", "relay"):
-        refused = _read(told, process, now.timestamp())
+        refused = _read(report, process, now.timestamp())
         if refused is None or process in blamed or refused.errno not in _FORBIDDEN:
             continue
         cause = _explain_errno(refused.evidence)

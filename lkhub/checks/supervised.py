@@ -1,4 +1,4 @@
-"""What the supervisor says of itself and of the processes that it watches → findings. Pure."""
+"""Turns what the supervisor reports of itself and of its processes into findings. Pure."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -11,8 +11,7 @@ from lkhub.wire.control import Removal, WatcherFailure
 
 
 def check_watchers(failures: Mapping[str, WatcherFailure]) -> Iterator[Finding]:
-    """A finding for everything that the supervisor does again and again, and can't do now. `failures`: by what it
-    can't do."""
+    """A finding for each watcher that fails. `failures` has them by what the watcher can't do."""
     for what, failure in failures.items():
         since = datetime.fromtimestamp(failure.since, UTC)
         yield watch_fails(what).about(
@@ -23,7 +22,7 @@ def check_watchers(failures: Mapping[str, WatcherFailure]) -> Iterator[Finding]:
 
 
 def check_known(unknown: str) -> Iterator[Finding]:
-    """A finding where no hub is known in the state directory. `unknown`: how that is seen; "" where one is."""
+    """A finding where no hub is known in the state directory. `unknown`: what shows that; "" where a hub is known."""
     if unknown:
         yield no_hub_here().about(
             "hub",
@@ -36,8 +35,8 @@ def check_known(unknown: str) -> Iterator[Finding]:
 
 
 def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for every process whose record can't be written. `unrecorded`: why, by its name; `codes`: the reason
-    codes."""
+    """A finding for each process whose record can't be written. By the process's name: `unrecorded` says why, and
+    `codes` has the reason codes."""
     for name, reason in unrecorded.items():
         fix = Fix("see whether the disk is full", "df -h")
         if codes.get(name) == READ_ONLY:
@@ -46,22 +45,22 @@ def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> It
 
 
 def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding where the operator's certificate was replaced, and the process goes on with the one before.
-    `refused`: why, by the process's name."""
+    """A finding where the operator's certificate was replaced, and a process goes on with the earlier one. `refused`:
+    why, by the process's name."""
     for name, reason in refused.items():
         yield certificate_not_taken().about(
             name,
             detail=reason,
             fix=(
                 Fix("see what is wrong with the files", "lkhub up"),
-                Fix("put both files in place; they are taken up by themselves within seconds"),
+                Fix("put both files in place; the hub takes them over by itself within seconds"),
             ),
         )
 
 
 def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int | None]) -> Iterator[Finding]:
-    """A finding for every process that is there and does not answer. `hangs`: how that is seen, by its name.
-    `stopped_pids`: those that were stopped by a signal."""
+    """A finding for each process that runs and does not answer. By the process's name: `hangs` says what shows that,
+    and `stopped_pids` has the pid of each process that a signal has stopped."""
     for name, evidence in hangs.items():
         stopped = stopped_pids.get(name)
         yield process_hangs(name, stopped=bool(stopped)).about(
@@ -70,7 +69,7 @@ def check_hanging(hangs: Mapping[str, str], stopped_pids: Mapping[str, int | Non
             fix=(
                 *((Fix("let it go on", f"kill -CONT {stopped}"),) if stopped else ()),
                 *(() if stopped else (Fix("see whether the machine is too busy", "top"),)),
-                Fix("start it again; whoever is in a call reconnects", f"lkhub restart {name}"),
+                Fix("start it again; people in a call reconnect", f"lkhub restart {name}"),
             ),
         )
 
@@ -82,13 +81,13 @@ def check_removed(removed: Removal | None) -> Iterator[Finding]:
     at = datetime.fromtimestamp(removed.at, UTC)
     names = ", ".join(removed.logs)
     lost = [
-        "logs up to then",
-        *([f"what {names} write to their logs since"] if names else []),
-        "what the edge keeps of issuers elsewhere",
+        "the logs up to then",
+        *([f"what {names} have written to their logs since"] if names else []),
+        "the edge's certificates from public issuers",
         *filter(None, [removed.lost]),
     ]
     yield state_removed().about(
         "hub",
         detail=f"at {at:%Y-%m-%d %H:%M:%S %Z}; not there any more: {'; '.join(lost)}",
-        fix=(Fix("start the processes again, which ends this; whoever is in a call reconnects", "lkhub restart"),),
+        fix=(Fix("start the processes again, which ends this; people in a call reconnect", "lkhub restart"),),
     )

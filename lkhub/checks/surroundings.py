@@ -1,4 +1,5 @@
-"""What stands between clients and the hub: where its names and addresses lead, this machine's firewall. Pure."""
+"""Turns what stands between clients and the hub into findings: where its names and addresses lead, and what this
+machine's firewall does. Pure."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,16 +26,20 @@ from lkhub.spec.types import Address
 
 _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
 
-# What a row of a proxy's port has for the spec's key: the hub does not open it.
+# The key in the firewall's table for a port of the proxy. No key of the spec sets this port, and the hub does not open
+# it.
 PROXY_KEY = "tls.mode"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What this machine knows of the way to it. `leads` are the hub's names, `told` the addresses that clients are
-    told; `verdicts` say of the ports that they need what the firewall does with them, `opens` is the command that opens
-    these. `unread` are firewalls that could not be read, and `tells` is the command that has more time and rights.
-    `url` is where clients find the hub."""
+    """What this machine knows of what stands between clients and the hub.
+
+    `leads`: where each name of the hub leads. `told`: the addresses that clients are told. `verdicts`: for each port
+    that clients need, what the firewall does with their packets. `opens`: the command that opens these ports.
+    `outside`: which paths clients on other machines have used. `unread`: the firewalls that could not be read. `tells`:
+    the command that can read them, as root and with more time. `url`: the hub's address for clients.
+    """
 
     reach: str = "local"
     leads: tuple[Lead, ...] = ()
@@ -48,12 +53,13 @@ class Surroundings:
 
     @property
     def closed(self) -> tuple[Verdict, ...]:
-        """Of ports that this machine's firewall closes to clients."""
+        """The verdicts about ports that this machine's firewall closes to clients."""
         return tuple(verdict for verdict in self.verdicts if verdict.open is False)
 
     @property
     def closed_ports(self) -> dict[str, Ref]:
-        """The same as `7882/udp`, each with the finding that says so: one for the proxy's port, one for all others."""
+        """The closed ports, as `7882/udp`, each with the finding that says so: one for the proxy's port, and one for
+        all other ports."""
         own = [str(verdict.row) for verdict in self.closed if verdict.row.key != PROXY_KEY]
         proxys = [str(verdict.row) for verdict in self.closed if verdict.row.key == PROXY_KEY]
         return {port: Ref(port_closed.name, port) for port in proxys} | {
@@ -62,7 +68,7 @@ class Surroundings:
 
     @property
     def astray(self) -> dict[str, Ref]:
-        """The names that lead to other machines alone, or nowhere, each with the finding that says so."""
+        """The names that lead to no address of the hub, each with the finding that says so."""
         lost = {lead.name for lead in self.leads if not lead.here and "hub" not in lead.answers.values()}
         codes = (name_leads_elsewhere.name, name_leads_nowhere.name)
         return {f.subject: f.ref for f in check_surroundings(self) if f.code in codes and f.subject in lost}
@@ -72,7 +78,7 @@ UNSEEN = Surroundings()
 
 
 def check_surroundings(around: Surroundings) -> Iterator[Finding]:
-    """Findings where clients on other machines get elsewhere, or nowhere."""
+    """Findings where clients on other machines do not get to the hub, or may not."""
     yield from _check_told(around)
     for lead in around.leads:
         yield from _check_lead(lead, around)
@@ -100,7 +106,7 @@ def _check_told(around: Surroundings) -> Iterator[Finding]:
         yield address_not_public(_list(told.external for told in around.told)).about(
             "media",
             detail="reach: public, and no public address among what clients are told",
-            fix=(_ADVERTISE_FIX, Fix("or write reach: lan, if nobody else is to get in")),
+            fix=(_ADVERTISE_FIX, Fix("or write reach: lan, if only people in this network should get in")),
         )
     yield from _check_assumed([told for told in around.told if told.external != told.local], around, cdns)
 
@@ -108,7 +114,8 @@ def _check_told(around: Surroundings) -> Iterator[Finding]:
 def _check_assumed(
     translated: list[Advertised], around: Surroundings, cdns: Mapping[str, Address]
 ) -> Iterator[Finding]:
-    """Addresses that no interface of this machine has: that they lead here is seen when a client comes that way."""
+    """A finding for addresses that clients are told and that no interface of this machine has. None once a client
+    elsewhere has proved that they lead here."""
     if not translated or cdns:
         return
     told = _list(address.external for address in translated)
@@ -122,11 +129,11 @@ def _check_assumed(
         detail=f"this machine has {_list(by_local)}; the address before the router can't be seen from here",
         fix=(
             Fix(
-                "forward the hub's ports in the router, each to the same number (media can't tell clients of "
-                "another), or let the hub ask it to",
+                "forward the hub's ports in the router, each to the same number (media can't tell clients another), "
+                "or let the hub ask the router to",
                 "lkhub firewall apply --router",
             ),
-            *((Fix("or name the one that is right as media.advertise"),) if several else ()),
+            *((Fix("or write the right address as media.advertise"),) if several else ()),
             Fix("the first call from another network shows it", "lkhub status"),
         ),
     )
@@ -134,10 +141,10 @@ def _check_assumed(
 
 def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
     told = _list(dict.fromkeys(address.external for address in around.told))
-    # The CDN's address that clients are told is a finding of its own, and the worse one.
+    # If clients are told the CDN's address for media too, another finding says so, which is more serious.
     told_cdn = any(find_cdn(address.external) for address in around.told)
-    # Inside of a network a public hub may be at an address that means nothing elsewhere (split DNS), so that one alone
-    # says nothing until somebody else was met there, or nobody.
+    # In its own network a public hub's name may lead to a private address on purpose (split DNS). So on a public hub a
+    # private address counts only if it was asked, and this hub did not answer there.
     asked = lead.others if around.reach == "lan" else (*lead.elsewhere, *(a for a in lead.private if a in lead.answers))
     wrong = tuple(address for address in asked if lead.answers.get(address) != "hub")
     through = tuple(address for address in asked if address not in wrong)
@@ -161,7 +168,7 @@ def _check_lead(lead: Lead, around: Surroundings) -> Iterator[Finding]:
 
 
 def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Finding:
-    """A load balancer, or a router that leads on: seen, and no fault. Nothing is to be done, so it is a note."""
+    """The note about a load balancer, or a router that forwards to this hub. It is no fault, and nothing is to do."""
     return name_leads_through(lead.name, _list(through), told, lead.seen_as).about(
         lead.name, detail="asked there, this very hub answered with its own certificate"
     )
@@ -170,62 +177,68 @@ def _find_through(lead: Lead, through: tuple[Address, ...], told: str) -> Findin
 _PROXY_FIX = Fix("behind a proxy or a CDN: write tls.mode: external", "lkhub render proxy -o proxy")
 
 
-# The records of a tailnet are not written by hand. It takes a machine that was set up anew for another one.
+# The names of a tailnet are not written by hand. A machine that is set up anew counts as a new one, with another name.
 _TAILNET_FIXES = (
     Fix("see which machine of the tailnet has the name", "tailscale status"),
-    Fix("remove an old one under Machines in the admin console, give this one the name there, then", "lkhub up"),
+    Fix("remove the old machine under Machines in the admin console, give this one the name there, then", "lkhub up"),
 )
 
 
 def _explain_elsewhere(
     lead: Lead, wrong: tuple[Address, ...], told: str, around: Surroundings
 ) -> tuple[str, tuple[Fix, ...]]:
-    """Why, by what answered there, and the ways out."""
+    """Why the name leads elsewhere, by what answered at the wrong addresses, and the fixes."""
     if lead.name.endswith(".ts.net"):
         return (
-            "a tailnet names its machines itself, and another one has this name there, or had it before",
+            "a tailnet names its machines itself, and another machine has this name there, or had it before",
             _TAILNET_FIXES,
         )
     only = Fix(f"make {told} the only address of {lead.name} in the DNS")
     if lead.cdns:
         cdns = ", ".join(dict.fromkeys(lead.cdns.values()))
-        why = f"{_list(lead.cdns)} is {cdns}'s: it passes pages and signalling on, and neither media nor TURN over TLS"
+        why = (
+            f"{_list(lead.cdns)} is {cdns}'s, which forwards pages and signalling, and neither media nor TURN over TLS"
+        )
         return why, (only, _PROXY_FIX)
     answers = {lead.answers.get(address) for address in wrong}
     if around.reach == "public" and set(wrong) <= set(lead.private) and "proxy" not in answers:
         why = (
-            f"no router of the internet leads to {_list(wrong)}, and asked there, this hub did not answer: the record "
-            "is wrong; or others are told another address, and the one that this network's name server tells (split "
-            "DNS) is wrong"
+            f"no router of the internet leads to {_list(wrong)}, and asked there, this hub did not answer: the DNS "
+            "record is wrong; or other networks get another address (split DNS), and only the one that this network's "
+            "name server gives is wrong"
         )
         return why, (only, Fix("see on another network where it leads", f"getent ahosts {shlex.quote(lead.name)}"))
     if answers == {"proxy"}:
         why = (
-            "asked there, this very hub answered, behind something that ends TLS with a certificate of its own: pages "
+            "asked there, this very hub answered, behind a program that ends TLS with a certificate of its own: pages "
             "and signalling get through, and TURN over TLS does not"
         )
         return why, (_PROXY_FIX, Fix(f"or make {told} the only address of {lead.name} in the DNS"))
     if answers == {"other"}:
-        return "what answers there is not this hub: the record is of another machine", (only,)
+        return "another server answers there, not this hub: the DNS record is for another machine", (only,)
     if answers == {"nothing"}:
         why = (
-            "nobody answers there by HTTPS, asked from here: the record is of another machine, or what passes "
-            "connections on to this one does not do so from inside its network; the hub's own calls went to this "
-            "machine"
+            "no server answers there by HTTPS, asked from here: the DNS record is for another machine, or a router "
+            "there forwards connections to this machine, but not those from inside its network; the hub's own calls "
+            "went to this machine"
         )
         return why, (
             only,
-            Fix("where it passes connections on: try it from another network", f"lkhub verify --url {around.url}"),
+            Fix(
+                "if it forwards connections to this machine: try it from another network",
+                f"lkhub verify --url {around.url}",
+            ),
         )
     return (
-        "the record is of another machine, or of one that passes connections on to this one, which was not seen from "
-        "here; the hub's own calls went to this machine",
+        "the DNS record is for another machine, or for one that forwards connections to this machine, which was not "
+        "seen from here; the hub's own calls went to this machine",
         (only, _PROXY_FIX),
     )
 
 
 def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
-    """The port of a proxy on this machine, by which everybody comes. It is in no table of the hub's."""
+    """The finding about the port of a proxy on this machine, which all clients need. `lkhub firewall` does not open
+    it."""
     for verdict in around.closed:
         if verdict.row.key != PROXY_KEY:
             continue
@@ -253,7 +266,8 @@ def _check_proxy_port(around: Surroundings) -> Iterator[Finding]:
 
 
 def _check_ports(around: Surroundings) -> Iterator[Finding]:
-    """Ports that this machine's firewall closes to clients. The hub's own calls come over loopback."""
+    """Findings about ports that this machine's firewall closes to clients. The hub's own calls do not show this, since
+    they use loopback."""
     yield from _check_proxy_port(around)
     closed = [verdict for verdict in around.closed if verdict.row.key != PROXY_KEY]
     if not closed:
@@ -267,24 +281,25 @@ def _check_ports(around: Surroundings) -> Iterator[Finding]:
         detail="; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
         fix=(
             Fix("open what the hub needs, and nothing else", around.opens),
-            Fix("or give up what is not needed: media.tcp: off, turn.udp: off, tls.http: off"),
+            Fix("or turn off what you don't need: media.tcp: off, turn.udp: off, tls.http: off"),
         ),
     )
 
 
-# What clients on other machines have used tells more of a port than its firewall.
+# The path that shows whether the port of a key is open: a client on another machine that used it is better evidence
+# than the firewall's rules.
 _SEEN_BY = {"media.udp": "udp", "media.tcp": "tcp", "turn.udp": "turn-udp"}
 
 
 def _check_unknown(around: Surroundings) -> Iterator[Finding]:
-    """Ports of which it can't be told what this machine's firewall does: neither good nor bad."""
+    """A finding about ports for which it is not known what this machine's firewall does."""
     proven = find_proven(around.outside)
     unknown = [
         verdict
         for verdict in around.verdicts
         if verdict.open is None and _SEEN_BY.get(verdict.row.key, "") not in proven
     ]
-    # Signalling comes before every path, also before one that media opened itself.
+    # A client that has used any path has had signalling first, so the ports of signalling are open.
     if any(around.outside.values()):
         unknown = [verdict for verdict in unknown if verdict.row.key in _SEEN_BY]
     if not unknown:
@@ -293,7 +308,7 @@ def _check_unknown(around: Surroundings) -> Iterator[Finding]:
     reasons = dict.fromkeys(str(unread) for unread in around.unread)
     why = reasons or dict.fromkeys(verdict.why for verdict in unknown)
     again = any(unread.again for unread in around.unread) or not reasons
-    # No table of the hub's has the proxy's port.
+    # `lkhub firewall status` does not list the proxy's port.
     tells = around.tells if any(verdict.row.key != PROXY_KEY for verdict in unknown) else "sudo nft list ruleset"
     yield firewall_unknown(ports).about(
         "firewall",

@@ -1,4 +1,5 @@
-"""Whether page and API are there by the hub's name, and what a proxy in front does besides → findings. Pure."""
+"""Turns whether the page and the API are there by the hub's name, and what else a proxy in front does, into findings.
+Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,8 +14,9 @@ from lkhub.findings.finding import Finding, Fix
 
 
 def check_web(web: Iterable[WebResult], paths: Iterable[PathResult], hub: CalledHub) -> Iterator[Finding]:
-    """A finding for page and for API, or one for both where the cause is the same. Where no call gets as far as
-    signalling, that is the cause, and has its own finding; and where no page comes, the rest is of no use."""
+    """Findings about the page and the API, or one about both where they have the same cause. There are none where no
+    call got as far as signalling, since the finding about the call covers them. Where the page is not there, the proxy
+    is not judged further."""
     web = tuple(web)
     failed = {result.what: result for result in web if result.ok is False}
     if any(path.ok is False and is_common(path) for path in paths):
@@ -44,7 +46,7 @@ def _explain(result: WebResult, hub: CalledHub) -> Cause:
 
 
 _REDIRECT_FIX = Fix(
-    "have the proxy lead plain HTTP to HTTPS: nginx `return 308 https://$host$request_uri;` in a server with "
+    "have the proxy redirect plain HTTP to HTTPS: nginx `return 308 https://$host$request_uri;` in a server with "
     "`listen 80;`, HAProxy `http-request redirect scheme https code 308 unless { ssl_fc }` in a frontend with "
     "`bind :80`, Traefik `redirections: {entryPoint: {to: websecure, scheme: https}}` in the entry point's http; Caddy "
     "does it unless its auto_https is off"
@@ -52,13 +54,13 @@ _REDIRECT_FIX = Fix(
 
 
 def _find_redirect(result: WebResult) -> Finding:
-    """A page without TLS works until it wants the microphone."""
+    """The finding about plain HTTP. A page without TLS loads, and then gets neither camera nor microphone."""
     said = result.evidence.get("said", "")
     why = {
-        "page": "what the proxy serves there has no TLS: browsers give such a page neither camera nor microphone, and "
-        "what is sent can be read on the way",
-        "nothing": "whoever types the name without https:// gets in only where the browser tries HTTPS by itself, as "
-        "new ones do",
+        "page": "the proxy serves the page there without TLS: browsers give such a page neither camera nor microphone, "
+        "and anyone on the way can read what is sent",
+        "nothing": "people who type the name without https:// get in only where the browser tries HTTPS by itself, as "
+        "new browsers do",
     }
     return http_not_redirected().about(
         "web",
@@ -70,9 +72,9 @@ def _find_redirect(result: WebResult) -> Finding:
 
 
 _FORWARDED_FIX = Fix(
-    "have the proxy say where clients are: nginx `proxy_set_header X-Forwarded-For $remote_addr;` in the location, "
-    "HAProxy `http-request set-header X-Forwarded-For %[src]`; Caddy and Traefik do it unless they are told to drop it "
-    "(Caddy `header_up -X-Forwarded-For`, Traefik a headers middleware)"
+    "have the proxy send clients' addresses: nginx `proxy_set_header X-Forwarded-For $remote_addr;` in the location, "
+    "HAProxy `http-request set-header X-Forwarded-For %[src]`; Caddy and Traefik do so unless they are told to drop "
+    "the header (Caddy `header_up -X-Forwarded-For`, Traefik a headers middleware)"
 )
 
 

@@ -78,7 +78,7 @@ def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() 
         ["lkhub verify"],
     )
     assert "this machine's own firewall closes 7882/udp: port-closed says" in finding.cause
-    assert "where it lets loopback pass, something else is wrong as well" in finding.cause
+    assert "if it lets loopback pass, something else is wrong as well" in finding.cause
     for hub in (
         replace(OWN, closed={"3478/udp": Ref("port-closed", "3478/udp")}),
         replace(FOREIGN, closed={"7882/udp": Ref("port-closed", "7882/udp")}),

@@ -92,14 +92,16 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("restarts", "ways", "whom"),
+    ("restarts", "only_through", "interrupted"),
     [
-        (["media"], [], "whoever is in a call"),
-        (["relay", "media"], [], "whoever is in a call"),
-        (["relay", "serve"], ["relay"], "whoever came through relay"),
-        (["relay", "edge"], ["relay", "edge"], "whoever came through relay or edge"),
+        (["media"], [], "everyone in a call"),
+        (["relay", "media"], [], "everyone in a call"),
+        (["relay", "serve"], ["relay"], "people who came through relay"),
+        (["relay", "edge"], ["relay", "edge"], "people who came through relay or edge"),
     ],
 )
-def test_pending_change_says_how_many_people_it_interrupts(restarts: list[str], ways: list[str], whom: str) -> None:
-    [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(ways)))
-    assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {whom}"
+def test_pending_change_says_how_many_people_it_interrupts(
+    restarts: list[str], only_through: list[str], interrupted: str
+) -> None:
+    [finding] = check_pending(True, PendingChange(tuple(restarts), 2, tuple(only_through)))
+    assert finding.detail == f"it restarts {', '.join(restarts)}, which interrupts {interrupted}"

@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
 # What it runs in, the commands, and what else is said.
 WAYS = [
-    (RunsIn(), ["ulimit -Hn 65536", "lkhub down && lkhub up --detach"], "LimitNOFILE=65536, in a container --ulimit"),
+    (RunsIn(), ["ulimit -Hn 65536", "lkhub down && lkhub up --detach"], "LimitNOFILE=65536; if a container: --ulimit"),
     # Only root may raise a hard limit, so that `ulimit -Hn` changes nothing.
     (
         RunsIn(is_root=False),

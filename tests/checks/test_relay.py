@@ -85,7 +85,7 @@ def test_address_that_is_refused_is_named_with_a_remedy() -> None:
     [finding] = find(udp=ports(2000, ("203.0.113.7", 1600), **refused("address")))
     assert (finding.code, finding.subject, finding.severity) == ("relay-address-full", "turn-udp", "warning")
     assert finding.title == "203.0.113.7 gets no more ports for TURN over UDP"
-    assert "1,200 refused" in finding.detail
+    assert "1,200 allocations refused" in finding.detail
 
 
 @pytest.mark.parametrize(

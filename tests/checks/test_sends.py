@@ -53,7 +53,7 @@ def test_refusal_of_the_machine_is_no_firewall_in_between(process: str, result: 
 @pytest.mark.parametrize(("errno", "error"), [("ENETUNREACH", "network is unreachable"), ("EHOSTUNREACH", "no route")])
 def test_a_missing_route_is_named_with_the_address(errno: str, error: str) -> None:
     [finding] = check_paths(blame_sends([UDP], refuse("media", errno=errno, error=error), AT), OWN)
-    assert "no way from media's address to 192.168.1.5" in finding.cause
+    assert "can't send from media's address to 192.168.1.5" in finding.cause
     assert finding.fix[0].command == "ip route get 192.168.1.5"
 
 

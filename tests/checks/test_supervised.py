@@ -56,7 +56,7 @@ def test_directory_that_was_removed_says_what_is_lost() -> None:
     assert not list(check_removed(None))
     [finding] = check_removed(Removal(1.0, ("media", "edge"), "the record of firewall rules"))
     assert (finding.code, finding.severity) == ("state-removed", "warning")
-    assert "what media, edge write to their logs since" in finding.detail
+    assert "what media, edge have written to their logs since" in finding.detail
     assert "the record of firewall rules" in finding.detail
     assert [fix.command for fix in finding.fix] == ["lkhub restart"]
 

@@ -89,7 +89,7 @@ def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: 
     [finding] = find(replace(seen, leads=(replace(lead, answers={ip_address("192.168.1.4"): answer}),)))
     assert finding.code == code
     if answer == "proxy":
-        assert "this very hub answered, behind something that ends TLS" in finding.cause
+        assert "this very hub answered, behind a program that ends TLS" in finding.cause
     if answer == "nothing":
         assert "no router of the internet leads to 192.168.1.4" in finding.cause
         assert "split DNS" in finding.cause
@@ -121,10 +121,10 @@ def answering(*answers: Answerer, here: bool = False, seen_as: str = "") -> Surr
 @pytest.mark.parametrize(
     ("seen", "why", "commands"),
     [
-        (answering("other"), "what answers there is not this hub", [None]),
+        (answering("other"), "another server answers there, not this hub", [None]),
         (
             answering("nothing"),
-            "nobody answers there by HTTPS, asked from here",
+            "no server answers there by HTTPS, asked from here",
             [None, f"lkhub verify --url wss://{NAME}"],
         ),
         (answering("proxy"), "TURN over TLS does not", ["lkhub render proxy -o proxy", None]),

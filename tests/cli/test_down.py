@@ -60,7 +60,7 @@ def test_restart_is_of_one_or_of_all(run: Run, supervisor: FakeSupervisor) -> No
 
 def test_restart_of_what_carries_some_of_them_cuts_off_those(run: Run, supervisor: FakeSupervisor) -> None:
     supervisor.answers["restart"] = {"restarted": ["relay"], "people": 2, "only_through": ["relay"]}
-    said = "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect\n"
+    said = "restarted relay; 2 people are in a call, and people who came through relay had to reconnect\n"
     assert run("restart", "relay").err == said
 
 

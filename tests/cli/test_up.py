@@ -63,11 +63,11 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
         ({"changed": ["media"], "cut": 3}, "3 people are in a call and had to reconnect"),
         (
             {"changed": ["relay"], "cut": 2, "only_through": ["relay"]},
-            "restarted relay; 2 people are in a call, and whoever came through relay had to reconnect",
+            "restarted relay; 2 people are in a call, and people who came through relay had to reconnect",
         ),
         (
             {"changed": ["relay", "serve", "edge"], "cut": 1, "only_through": ["relay", "edge"]},
-            "; 1 person is in a call, and whoever came through relay or edge had to reconnect",
+            "; 1 person is in a call, and people who came through relay or edge had to reconnect",
         ),
         (
             {"changed": ["media"], "pending": True, "people": 2},
@@ -75,7 +75,7 @@ def test_up_sends_the_variables_that_the_spec_names_and_no_others(
         ),
         (
             {"changed": ["media"], "pending": True, "people": None},
-            "whether people are in a call is not known: media does not say, or is another one since a moment ago; "
+            "whether people are in a call is not known: media does not say, or was restarted a moment ago; "
             "applied when it is known that nobody is, or with --now",
         ),
         ({"changed": [], "reloaded": ["edge"]}, "edge took its change over without a restart\n"),

@@ -32,7 +32,7 @@ def findings(hub: Hub) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.case("name-leads-elsewhere")
-@pytest.mark.parametrize(("leads", "cause"), [(STALE, "the record is of another machine"), (CDN, "Cloudflare")])
+@pytest.mark.parametrize(("leads", "cause"), [(STALE, "the DNS record is for another machine"), (CDN, "Cloudflare")])
 def test_name_that_leads_elsewhere_is_reported_beside_the_proved_paths(leads: str, cause: str) -> None:
     with server({DOMAIN: leads}) as (_, hub):
         done = hub.run("up", "--detach")
@@ -156,11 +156,16 @@ def test_balancer_that_passes_connections_on_is_no_fault(tmp_path: Path) -> None
             "",
             f"location / {{ proxy_pass https://{PUBLIC}; proxy_set_header Host {DOMAIN}; proxy_ssl_server_name on; "
             f"proxy_ssl_name {DOMAIN}; }}",
-            "behind something that ends TLS",
+            "behind a program that ends TLS",
             "lkhub render proxy",
         ),
-        ("", OTHER_SITE, "what answers there is not this hub", f"make {PUBLIC} the only address"),
-        ("server { listen 443; proxy_pass 127.0.0.1:9; }", OTHER_SITE, "nobody answers there by HTTPS", "verify --url"),
+        ("", OTHER_SITE, "another server answers there, not this hub", f"make {PUBLIC} the only address"),
+        (
+            "server { listen 443; proxy_pass 127.0.0.1:9; }",
+            OTHER_SITE,
+            "no server answers there by HTTPS",
+            "verify --url",
+        ),
     ],
     ids=["ends-tls", "another-site", "leads-nowhere"],
 )
