@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from bench.front import run_caddy
+from bench.edge import run_caddy
 from bench.join import AUDIO, QUANTILES
 from bench.load import run_load
 from bench.result import Result

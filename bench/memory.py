@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.front import run_caddy
+from bench.edge import run_caddy
 from bench.result import Result
 from bench.server import Files, make_files, run_server, stock_candidate
 from bench.stock import build_stock

@@ -20,7 +20,7 @@ import aiohttp
 import psutil
 from livekit import api
 
-from bench.front import run_caddy
+from bench.edge import run_caddy
 from bench.result import Result
 from bench.rounds import Run, alternate, names, values
 from bench.server import Files, make_files, run_server, stock_candidate

@@ -6,7 +6,7 @@ from functools import partial
 
 import psutil
 
-from bench.front import run_caddy, run_edge
+from bench.edge import run_caddy, run_edge
 from bench.load import run_load
 from bench.process import LOAD_CPU, SERVER_CPU
 from bench.result import Result
@@ -21,8 +21,8 @@ CONNECTIONS = 16
 def measure(engine: str, rounds: int, seconds: int) -> Result:
     """`rounds` alternating runs of `seconds` each."""
     with make_files(tls=True) as files:
-        fronts = {"Caddy": partial(run_caddy, files), "lkhub edge": partial(run_edge, engine, files)}
-        measures = {name: partial(measure_once, run, files, engine, seconds) for name, run in fronts.items()}
+        servers = {"Caddy": partial(run_caddy, files), "lkhub edge": partial(run_edge, engine, files)}
+        measures = {name: partial(measure_once, run, files, engine, seconds) for name, run in servers.items()}
         runs = alternate(rounds, measures, ("messages_per_s", "us_per_message"))
     size = runs[0]["size"]
     return Result(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from bench.front import certificate_of, run_edge
+from bench.edge import certificate_of, run_edge
 from bench.process import run_process, wait_http, wait_listening
 from bench.server import Files, run_server, stock_candidate
 from tests.kit import coturn

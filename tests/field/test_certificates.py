@@ -13,8 +13,8 @@ from tests.field.nginx import nginx
 from tests.field.test_proxy import HOST, UPSTREAM, WEBSOCKET, lead
 from tests.kit.hub import Hub, make_hub
 from tests.kit.nobody import as_nobody
-from tests.namespaces.front import NAME
 from tests.namespaces.lan import HUB, PORTS, Lan, call_from, on_client
+from tests.namespaces.proxied import NAME
 from tests.waiting import wait_until
 
 NOW = datetime.now(UTC)

@@ -52,8 +52,8 @@ def test_http_proxy_of_an_office_does_not_disturb_calls(lan: Lan, tmp_path: Path
 def used_from(hub: Hub, path: str) -> Any:
     """The address that a path was last used from, whichever end was the first to send."""
     hub.status()  # brings the record up to date
-    way = json.loads((hub.state / "outside.json").read_text())["paths"][path]
-    uses = [use for use in (way["seen"], way["unproven"]) if use]
+    path_use = json.loads((hub.state / "outside.json").read_text())["paths"][path]
+    uses = [use for use in (path_use["seen"], path_use["unproven"]) if use]
     return max(uses, key=lambda use: use["at"])["address"] if uses else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.field.nginx import nginx
 from tests.kit.hub import Hub
 from tests.kit.netns import Namespace
-from tests.namespaces.front import NAME, TURN_NAME, write_certificates
+from tests.namespaces.proxied import NAME, TURN_NAME, write_certificates
 
 
 def test_plain_proxy_pass_is_warned_of_with_the_program_and_where_it_listens(

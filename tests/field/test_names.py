@@ -10,8 +10,8 @@ import pytest
 
 from tests.field.nginx import OTHER_SITE, nginx
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.front import write_certificates
 from tests.namespaces.lan import PORTS, Lan, make_lan, on_client
+from tests.namespaces.proxied import write_certificates
 from tests.namespaces.world import DOMAIN, HUB_HOME, PUBLIC, SPEC, hub_behind_nat
 
 CLIENT = "93.184.216.9"

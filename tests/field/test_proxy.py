@@ -9,8 +9,8 @@ import pytest
 
 from tests.field.nginx import OTHER_SITE, REDIRECT, nginx
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.front import NAME, TURN_NAME, write_certificates
 from tests.namespaces.lan import HUB, PORTS, Lan, call_from, on_client
+from tests.namespaces.proxied import NAME, TURN_NAME, write_certificates
 from tests.waiting import wait_until
 
 UPSTREAM = "127.0.0.1:7883"

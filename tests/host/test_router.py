@@ -28,14 +28,14 @@ from lkhub.plan.model import Protocol
 from lkhub.state.router import Mapping, RouterRecord
 from tests.host.test_engine import write_program
 from tests.waiting import until
-from tests.wire.test_portmap import GOLDEN, MEDIA, NONCE, WAY, WEB
+from tests.wire.test_portmap import GOLDEN, MEDIA, NONCE, UPLINK, WEB
 
 pytestmark = pytest.mark.anyio
 
 NOW = 1_000_000.0
 WANTED: list[tuple[Protocol, int, str]] = [("udp", 7882, "lkhub media.udp"), ("tcp", 443, "lkhub tls.listen")]
 RECORD = RouterRecord(
-    *WAY,
+    *UPLINK,
     "pcp",
     NONCE,
     (Mapping("udp", 7882, MEDIA[2], NOW, NOW + LEASE_SECONDS), Mapping("tcp", 443, WEB[2], NOW, None, own=False)),
@@ -191,4 +191,4 @@ async def test_request_that_the_engine_refuses_is_reported(engine: Engine, tmp_p
 
 def test_address_towards_the_gateway_is_the_kernels_choice() -> None:
     assert find_local("127.0.0.1") == "127.0.0.1"
-    assert find_local("255.255.255.255") is None, "no way there"
+    assert find_local("255.255.255.255") is None, "no route there"

@@ -8,8 +8,8 @@ from bench.process import run_process
 from tests.kit.hub import Hub
 from tests.kit.netns import Namespace
 from tests.kit.proxies import find_program
-from tests.namespaces.front import NAME, TURN_NAME
 from tests.namespaces.lan import HUB, Lan
+from tests.namespaces.proxied import NAME, TURN_NAME
 from tests.waiting import wait_until
 
 KEY, SECRET = "APIstock", "CANARYstock-0123456789-0123456789"

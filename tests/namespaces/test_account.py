@@ -9,8 +9,8 @@ import pytest
 
 from tests.kit import pebble
 from tests.kit.hub import Hub, make_hub
-from tests.namespaces.front import NAME, write_certificates
 from tests.namespaces.lan import CLIENT, HUB, PORTS, make_lan
+from tests.namespaces.proxied import NAME, write_certificates
 from tests.waiting import wait_until
 
 ISSUER_NAME = "acme.example.com"

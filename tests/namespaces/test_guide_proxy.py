@@ -17,8 +17,8 @@ from tests.kit.acme import AUTHORITIES, certifying
 from tests.kit.guide import PUBLIC, STRANGE, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace
 from tests.kit.proxies import find_program
-from tests.namespaces.front import NAME, TURN_NAME, write_certificates
 from tests.namespaces.lan import make_lan
+from tests.namespaces.proxied import NAME, TURN_NAME, write_certificates
 
 NGINX = ("/etc/nginx", "/var/log/nginx")
 

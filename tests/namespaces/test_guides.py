@@ -19,7 +19,7 @@ from tests.kit.acme import AUTHORITIES, certifying
 from tests.kit.guide import PUBLIC, STRANGE, Desk, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace, connect, namespace, tunnel
 from tests.kit.tailscaled import Tailscaled, run_tailscaled
-from tests.namespaces.home import HUB, OUTSIDE, STRANGER, make_home
+from tests.namespaces.home_network import EXTERNAL, HUB, STRANGER, make_home_network
 from tests.namespaces.lan import NAME_SERVER, make_lan
 
 NAME = "rtc.example.com"
@@ -129,15 +129,15 @@ def without_a_name() -> Iterator[Scene]:
 def behind_a_router(spec: str = "") -> Iterator[Scene]:
     """A machine behind a home router that maps ports, and a stranger on its other side."""
     with (
-        make_home() as made,
+        make_home_network() as made,
         made.routing(),
-        internet(made.hub, made.stranger, OUTSIDE, STRANGER) as trusting,
+        internet(made.hub, made.stranger, EXTERNAL, STRANGER) as trusting,
         sit_down(made.hub, trusting) as desk,
         sit_elsewhere(made.stranger, trusting) as elsewhere,
     ):
         if spec:
             (desk.folder / "hub.yaml").write_text(spec)
-        yield Scene(desk, elsewhere, {"203.0.113.5": OUTSIDE, "192.168.1.5": HUB})
+        yield Scene(desk, elsewhere, {"203.0.113.5": EXTERNAL, "192.168.1.5": HUB})
 
 
 # The commands of Tailscale's that the guide names. All it is asked for otherwise goes over tailscaled's socket.

@@ -35,7 +35,7 @@ OTHERS = {
 IPV4 = re.compile(r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b")
 
 
-def find_ways(signalling: str) -> set[str]:
+def find_addresses(signalling: str) -> set[str]:
     """TURN servers, and candidates (RFC 8839, section 5.1) by themselves or in a description."""
     candidates = re.findall(r"candidate:\S+ [12] (\S+) [0-9]+ (\S+) ([0-9]+) typ ", signalling)
     turn = re.findall(r"turns?:[0-9.]+:[0-9]+", signalling)
@@ -114,12 +114,12 @@ def check_told(machine: Namespace, client: Hub, address: str) -> None:
         assert path["ok"], path
         assert set(IPV4.findall(f"{path['relay']} {path['remote']}")) == {address}, path
     candidates = {f"udp {address}:7882", f"tcp {address}:7881"}
-    ways = {f"turn:{address}:3478", f"turns:{address}:443", *candidates}
+    told = {f"turn:{address}:3478", f"turns:{address}:443", *candidates}
     with overhear(machine, "tcp src port 7880") as said, call_from(client, address) as call:
         call.wait_connected("udp", "udp")
         assert call.candidates() == candidates
-        wait_until(lambda: find_ways(said()) >= ways, "what the two are told is heard")
-        assert find_ways(said()) == ways
+        wait_until(lambda: find_addresses(said()) >= told, "what the two are told is heard")
+        assert find_addresses(said()) == told
 
 
 @pytest.mark.usefixtures("neighbour")

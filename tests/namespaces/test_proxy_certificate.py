@@ -9,8 +9,8 @@ import pytest
 from tests.kit import pebble
 from tests.kit.hub import Hub
 from tests.kit.netns import dropping
-from tests.namespaces.front import NAME, TURN_NAME, ask_stun, make_front, write_certificates
 from tests.namespaces.lan import CLIENT, HUB, Lan, make_lan
+from tests.namespaces.proxied import NAME, TURN_NAME, ask_stun, make_proxied, write_certificates
 from tests.waiting import wait_until
 
 ACME_NAME = "acme.example.com"
@@ -38,7 +38,7 @@ def test_both_proofs_of_the_name_pass_the_proxy(lan: Lan, tmp_path: Path, proxy:
     issuer = f"issuer: https://{ACME_NAME}:{pebble.PORT}/dir"
     with (
         pebble.running(lan.client, tmp_path, tmp_path / "cert.pem", tmp_path / "key.pem") as authority,
-        make_front(lan, proxy, tmp_path, issuer, start) as front,
+        make_proxied(lan, proxy, tmp_path, issuer, start) as proxied,
     ):
         (tmp_path / "acme.pem").write_text(authority.read_root())
-        assert ask_stun(replace(front, root=tmp_path / "acme.pem"), TURN_NAME, 443) == {"mapped": CLIENT}
+        assert ask_stun(replace(proxied, root=tmp_path / "acme.pem"), TURN_NAME, 443) == {"mapped": CLIENT}

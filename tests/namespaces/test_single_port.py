@@ -16,7 +16,7 @@ from tests.namespaces.lan import HUB, HUB_URL, PORTS, Lan, call_from, on_client
 CLOSED = ("iifname lan0 udp dport != 443", "iifname lan0 tcp dport != 443")
 UDP = "iifname lan0 meta l4proto udp"
 
-WAYS = {"udp": True, "tcp": None, "turn-udp": None, "turn-tls": True}
+EXPECTED = {"udp": True, "tcp": None, "turn-udp": None, "turn-tls": True}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_it_listens_on_443_and_nowhere_else(lan: Lan, hub: Hub) -> None:
 def test_calls_take_443_over_udp_and_over_tcp_where_nothing_else_is_open(lan: Lan, hub: Hub, tmp_path: Path) -> None:
     client = on_client(hub, lan.client)
     done = client.run("verify", "--url", HUB_URL, "--json")
-    assert {path["path"]: path["ok"] for path in json.loads(done.stdout)["paths"]} == WAYS, done.stdout
+    assert {path["path"]: path["ok"] for path in json.loads(done.stdout)["paths"]} == EXPECTED, done.stdout
     with call_from(client, "native") as call:
         call.wait_connected("udp", "udp")
         assert call.candidates() == {f"udp {HUB}:443"}

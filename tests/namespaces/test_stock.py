@@ -10,8 +10,8 @@ import pytest
 from bench.stock import build_stock
 from hatch_build import COMPILE_FLAGS
 from tests.kit.netns import dropping
-from tests.namespaces.front import NAME, TURN_NAME, write_certificates
 from tests.namespaces.lan import HUB, Lan, make_lan
+from tests.namespaces.proxied import NAME, TURN_NAME, write_certificates
 from tests.namespaces.stock import SECRET, on_client, serving
 from tests.waiting import DEADLINE_SECONDS
 

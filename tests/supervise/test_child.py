@@ -400,13 +400,13 @@ async def test_held_sockets_are_given_as_listening_descriptors(make_child: MakeC
     child.shared.held.close_except(set())
 
 
-@pytest.mark.parametrize("doors", [0, 1])
+@pytest.mark.parametrize("sockets", [0, 1])
 async def test_descriptors_are_no_part_of_what_is_known_without_a_record(
-    make_child: MakeChild, paths: StatePaths, doors: int
+    make_child: MakeChild, paths: StatePaths, sockets: int
 ) -> None:
     """They are others at the next start."""
     child = make_child()
-    child.plan = replace(child.plan, listens=tuple(HeldSocket("127.0.0.1", free_port()) for _ in range(doors)))
+    child.plan = replace(child.plan, listens=tuple(HeldSocket("127.0.0.1", free_port()) for _ in range(sockets)))
     async with tasks() as group:
         await child.start(group)
         os.unlink(paths.record("media"))

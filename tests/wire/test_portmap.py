@@ -16,12 +16,12 @@ MEDIA: tuple[Protocol, int, str] = ("udp", 7882, "lkhub media.udp")
 WEB: tuple[Protocol, int, str] = ("tcp", 443, "lkhub tls.listen")
 NONCE = "000102030405060708090a0b"
 PORTS = (RecordedPort(*MEDIA, own=True), RecordedPort(*WEB, own=False))
-WAY = ("192.168.1.1", "192.168.1.5")
+UPLINK = ("192.168.1.1", "192.168.1.5")
 
 REQUESTS = {
     "map": Request("map", 43200, (Port(*MEDIA), Port(*WEB)), None),
-    "renew": Request("renew", 43200, (), Record(*WAY, "pcp", NONCE, PORTS)),
-    "unmap": Request("unmap", 0, (), Record(*WAY, "upnp", "", PORTS[:1])),
+    "renew": Request("renew", 43200, (), Record(*UPLINK, "pcp", NONCE, PORTS)),
+    "unmap": Request("unmap", 0, (), Record(*UPLINK, "upnp", "", PORTS[:1])),
 }
 
 

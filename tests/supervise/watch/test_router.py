@@ -30,12 +30,12 @@ pytestmark = pytest.mark.anyio
 
 NOW, LEASE = 1_000_000.0, 12 * 3600.0
 RARELY = replace(USUAL, router_first=1000.0, router_ceiling=1000.0)
-HOME = ("192.168.1.1", "192.168.1.5")
+UPLINK = ("192.168.1.1", "192.168.1.5")
 
 
 def lease(since: float) -> RouterRecord:
     mappings = (Mapping("udp", 7882, "lkhub media.udp", since, since + LEASE),)
-    return RouterRecord(*HOME, "pcp", "aa", mappings, "1.2.3.4")
+    return RouterRecord(*UPLINK, "pcp", "aa", mappings, "1.2.3.4")
 
 
 FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, USUAL.router_ask, LEASE / 2, LEASE))
@@ -46,23 +46,23 @@ def change(record: RouterRecord, **changes: Any) -> RouterRecord:
     return replace(record, mappings=(replace(record.mappings[0], **changes),))
 
 
-class Home:
-    """The router, as the engine asks it. `asked` are the records that it was to renew; `do` is called meanwhile.
-    `way` is the gateway and this machine's address towards it."""
+class FakeRouter:
+    """In place of the engine and the router. `asked` are the records to renew; each request calls `do`.
+    `uplink` is the gateway and this machine's address towards it."""
 
     def __init__(self) -> None:
-        self.way: tuple[str, str] | None = HOME
+        self.uplink: tuple[str, str] | None = UPLINK
         self.asked: list[RouterRecord] = []
         self.do: Callable[[], object] = lambda: None
         self.grants = FRESH
 
     def find_local(self, gateway: str) -> str | None:
-        return self.way[1] if self.way else None
+        return self.uplink[1] if self.uplink else None
 
     async def renew(self, record: RouterRecord) -> RouterRecord:
-        if self.way is None:
+        if self.uplink is None:
             raise host_router.OtherRouterError("this machine has no router")
-        gateway, local = self.way
+        gateway, local = self.uplink
         if gateway != record.gateway:
             raise host_router.OtherRouterError(f"they are those of {record.gateway}, and this one is {gateway}")
         self.asked.append(record)
@@ -78,35 +78,35 @@ class Home:
 
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch) -> Home:
-    made = Home()
+def router(monkeypatch: pytest.MonkeyPatch) -> FakeRouter:
+    made = FakeRouter()
     monkeypatch.setattr(host_router, "find_local", made.find_local)
     monkeypatch.setattr(host_router, "renew", made.renew)
     return made
 
 
 @pytest.fixture
-def renewal(paths: StatePaths, said: list[str], home: Home) -> Renewal:
+def renewal(paths: StatePaths, said: list[str], router: FakeRouter) -> Renewal:
     return Renewal(paths, said.append, clock=lambda: NOW, timings=RARELY)
 
 
 async def test_router_is_not_asked_without_a_record_nor_before_it_is_time(
-    renewal: Renewal, paths: StatePaths, home: Home
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     await renewal.look()
     write_router(paths, FRESH)
     await renewal.look()
-    assert home.asked == []
+    assert router.asked == []
     assert not Path(paths.router_lock).exists()
 
 
 async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str]
 ) -> None:
     write_router(paths, DUE)
     await renewal.look()
     await renewal.look()
-    assert home.asked == [DUE]
+    assert router.asked == [DUE]
     assert read_router(paths) == FRESH
     assert (said, renewal.failure) == ([], None)
 
@@ -117,35 +117,35 @@ async def test_at_half_of_the_lease_the_mappings_are_renewed_and_written(
     ids=["lease", "permanent"],
 )
 async def test_router_is_asked_again_soon_in_case_it_was_restarted_and_no_disk_is_woken(
-    written: RouterRecord, grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+    written: RouterRecord, grants: RouterRecord, renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     write_router(paths, written)
-    home.grants = grants
+    router.grants = grants
     await renewal.look()
     await renewal.look()
-    assert home.asked == [written]
+    assert router.asked == [written]
     assert read_router(paths) == written
     renewal.clock = lambda: NOW + USUAL.router_ask
     await renewal.look()
-    assert home.asked == [written, grants]
+    assert router.asked == [written, grants]
 
 
 async def test_clock_that_was_set_back_does_not_let_the_mappings_end(
-    renewal: Renewal, paths: StatePaths, home: Home
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     """As on a board without a clock of its own. The router counts the lease by its own."""
     write_router(paths, FRESH)
     day = 24 * 3600.0
-    home.grants = replace(
+    router.grants = replace(
         FRESH, mappings=tuple(replace(each, since=NOW - day, until=NOW - day + 7200) for each in FRESH.mappings)
     )
     renewal.clock = lambda: NOW - day
     await renewal.look()
     await renewal.look()
-    assert home.asked == [FRESH], "once"
+    assert router.asked == [FRESH], "once"
     renewal.clock = lambda: NOW + day
     await renewal.look()
-    assert home.asked == [FRESH, home.grants], "and one that was set forward asks too"
+    assert router.asked == [FRESH, router.grants], "and one that was set forward asks too"
 
 
 @pytest.mark.parametrize(
@@ -154,106 +154,110 @@ async def test_clock_that_was_set_back_does_not_let_the_mappings_end(
     ids=["external-address", "own", "permanent"],
 )
 async def test_what_the_router_says_anew_is_written(
-    grants: RouterRecord, renewal: Renewal, paths: StatePaths, home: Home
+    grants: RouterRecord, renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     write_router(paths, OLD)
-    home.grants = grants
+    router.grants = grants
     await renewal.look()
     assert read_router(paths) == grants
 
 
-async def test_short_lease_is_renewed_at_its_half(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_short_lease_is_renewed_at_its_half(renewal: Renewal, paths: StatePaths, router: FakeRouter) -> None:
     write_router(paths, change(FRESH, since=NOW - 29, until=NOW + 31))
     await renewal.look()
-    assert home.asked == []
+    assert router.asked == []
     write_router(paths, change(FRESH, since=NOW - 31, until=NOW + 29))
     await renewal.look()
-    assert len(home.asked) == 1
+    assert len(router.asked) == 1
     assert read_router(paths) == FRESH
 
 
 async def test_another_address_of_this_machine_is_told_to_the_router_at_once(
-    renewal: Renewal, paths: StatePaths, home: Home
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     write_router(paths, FRESH)
-    home.way = (HOME[0], "192.168.1.77")
+    router.uplink = (UPLINK[0], "192.168.1.77")
     await renewal.look()
-    assert home.asked == [FRESH]
+    assert router.asked == [FRESH]
     renewed = read_router(paths)
     assert renewed is not None
     assert renewed.local == "192.168.1.77"
 
 
 @pytest.mark.parametrize(
-    ("written", "local"), [(FRESH, "10.0.0.9"), (OLD, HOME[1])], ids=["at once", "by the next request"]
+    ("written", "local"), [(FRESH, "10.0.0.9"), (OLD, UPLINK[1])], ids=["at once", "by the next request"]
 )
 async def test_mappings_of_another_router_have_ended(
-    written: RouterRecord, local: str, renewal: Renewal, paths: StatePaths, home: Home
+    written: RouterRecord, local: str, renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
-    """The operator asked the router at home. The engine does not ask that of a café."""
+    """The operator asked the router at router. The engine does not ask that of a café."""
     write_router(paths, written)
-    home.way = ("10.0.0.1", local)
+    router.uplink = ("10.0.0.1", local)
     await renewal.look()
-    assert home.asked == []
+    assert router.asked == []
     assert renewal.failure is not None
     assert renewal.failure.detail == "they are those of 192.168.1.1, and this one is 10.0.0.1"
     assert renewal.failure.ends == 0.0, "they lead to where the machine is not"
 
 
 async def test_machine_without_a_network_has_lost_its_mappings_until_it_is_back(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str]
 ) -> None:
     """Back, it asks at once: its network may have been away because the router was."""
     write_router(paths, FRESH)
-    home.way = None
+    router.uplink = None
     await renewal.look()
     assert renewal.failure == RenewalFailure("this machine has no router", NOW, 0.0)
-    home.way = HOME
-    home.asked.clear()
+    router.uplink = UPLINK
+    router.asked.clear()
     await renewal.look()
-    assert home.asked == [FRESH]
+    assert router.asked == [FRESH]
     assert renewal.failure is None
     assert said[-1] == "the router's port mappings are in order again"
 
 
 async def test_failure_is_said_once_and_tried_less_and_less_often(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str]
 ) -> None:
     write_router(paths, DUE)
-    home.refuse(MachineError("the router stopped answering"))
+    router.refuse(MachineError("the router stopped answering"))
     for _ in range(5):
         await renewal.look()
-    assert home.asked == [DUE] * 2, "at once, and again after a while"
+    assert router.asked == [DUE] * 2, "at once, and again after a while"
     assert said == ["the router's port mappings were not renewed: the router stopped answering"]
     assert renewal.failure == RenewalFailure("the router stopped answering", NOW, DUE.ends)
     assert read_router(paths) == DUE
 
 
-async def test_silence_ends_nothing_before_the_last_lease_does(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_silence_ends_nothing_before_the_last_lease_does(
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
+) -> None:
     """Not the record of the file, which is older."""
     write_router(paths, OLD)
     await renewal.look()
     renewal.clock = lambda: NOW + USUAL.router_ask
-    home.refuse(MachineError("it does not answer"))
+    router.refuse(MachineError("it does not answer"))
     await renewal.look()
     assert renewal.failure == RenewalFailure("it does not answer", NOW + USUAL.router_ask, FRESH.ends)
 
 
-async def test_what_the_router_refuses_may_have_ended_already(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_what_the_router_refuses_may_have_ended_already(
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
+) -> None:
     write_router(paths, OLD)
-    home.refuse(host_router.RefusedError("the port is taken"))
+    router.refuse(host_router.RefusedError("the port is taken"))
     await renewal.look()
     assert renewal.failure == RenewalFailure("the port is taken", NOW, None)
 
 
 async def test_what_works_again_is_said(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renewal.timings = replace(RARELY, router_first=0.0)
     write_router(paths, ENDED)
-    home.refuse(MachineError("no"))
+    router.refuse(MachineError("no"))
     await renewal.look()
-    home.refuse(None)
+    router.refuse(None)
     await renewal.look()
     assert read_router(paths) == FRESH
     assert said[1:] == ["the router's port mappings are in order again"]
@@ -261,37 +265,37 @@ async def test_what_works_again_is_said(
 
 
 async def test_command_typed_after_a_failure_is_taken_up_at_once(
-    renewal: Renewal, paths: StatePaths, home: Home
+    renewal: Renewal, paths: StatePaths, router: FakeRouter
 ) -> None:
     write_router(paths, DUE)
-    home.refuse(MachineError("no"))
+    router.refuse(MachineError("no"))
     for _ in range(3):
         await renewal.look()
     write_router(paths, ENDED)
-    home.refuse(None)
+    router.refuse(None)
     await renewal.look()
-    assert (home.asked[-1], read_router(paths)) == (ENDED, FRESH)
+    assert (router.asked[-1], read_router(paths)) == (ENDED, FRESH)
 
 
-async def test_record_that_is_gone_ends_the_failure(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_record_that_is_gone_ends_the_failure(renewal: Renewal, paths: StatePaths, router: FakeRouter) -> None:
     write_router(paths, DUE)
-    home.refuse(MachineError("no"))
+    router.refuse(MachineError("no"))
     await renewal.look()
     Path(paths.router).unlink()
     await renewal.look()
     assert renewal.failure is None
 
 
-async def test_while_the_command_asks_the_hub_does_not(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_while_the_command_asks_the_hub_does_not(renewal: Renewal, paths: StatePaths, router: FakeRouter) -> None:
     write_router(paths, DUE)
     with hold_router(paths, wait=True):
         await renewal.look()
-    assert (home.asked, renewal.failure) == ([], None)
+    assert (router.asked, renewal.failure) == ([], None)
     await renewal.look()
-    assert home.asked == [DUE]
+    assert router.asked == [DUE]
 
 
-async def test_while_the_hub_asks_the_command_waits(renewal: Renewal, paths: StatePaths, home: Home) -> None:
+async def test_while_the_hub_asks_the_command_waits(renewal: Renewal, paths: StatePaths, router: FakeRouter) -> None:
     write_router(paths, DUE)
     held: list[bool] = []
 
@@ -299,46 +303,46 @@ async def test_while_the_hub_asks_the_command_waits(renewal: Renewal, paths: Sta
         with hold_router(paths, wait=False) as mine:
             held.append(mine)
 
-    home.do = give_back
+    router.do = give_back
     await renewal.look()
     assert held == [False]
 
 
 async def test_record_that_was_taken_back_in_between_is_not_renewed(
-    renewal: Renewal, paths: StatePaths, home: Home, monkeypatch: pytest.MonkeyPatch
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_router(paths, DUE)
 
     def revert_meanwhile(gateway: str) -> str:
         Path(paths.router).unlink(missing_ok=True)
-        return HOME[1]
+        return UPLINK[1]
 
     monkeypatch.setattr(host_router, "find_local", revert_meanwhile)
     await renewal.look()
-    assert home.asked == []
+    assert router.asked == []
     assert not Path(paths.router).exists()
 
 
 async def test_bug_does_not_end_the_supervisor(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str]
 ) -> None:
     write_router(paths, DUE)
-    home.refuse(KeyError("NewExternalIPAddress"))
+    router.refuse(KeyError("NewExternalIPAddress"))
     await renewal.look()
     assert "bug in lkhub: KeyError" in said[0]
 
 
 async def test_what_this_machine_refuses_is_no_bug(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str]
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str]
 ) -> None:
     write_router(paths, DUE)
-    home.refuse(OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
+    router.refuse(OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
     await renewal.look()
     assert said == ["the router's port mappings were not renewed: OSError (Network is unreachable)"]
 
 
 async def test_damaged_record_is_said_once_and_the_watch_goes_on(
-    renewal: Renewal, paths: StatePaths, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path(paths.router).write_text(dump_record(DUE)[:20])
     async with anyio.create_task_group() as tasks:
@@ -355,14 +359,14 @@ async def test_damaged_record_is_said_once_and_the_watch_goes_on(
 
 
 async def test_hub_that_runs_tries_and_tells_status(
-    paths: StatePaths, said: list[str], home: Home, make_hub: MakeHub
+    paths: StatePaths, said: list[str], router: FakeRouter, make_hub: MakeHub
 ) -> None:
     write_router(paths, DUE)
-    home.refuse(MachineError("no"))
+    router.refuse(MachineError("no"))
     told: list[RenewalFailure | None] = []
 
     async def ready(supervisor: Supervisor, _: Outcome | HubError) -> None:
-        await until(lambda: home.asked, "the first try")
+        await until(lambda: router.asked, "the first try")
         told.append((await anyio.to_thread.run_sync(ask, paths.control, StatusRequest())).renewal_failure)
         supervisor.tasks.cancel_scope.cancel()
 

@@ -18,14 +18,14 @@ from tests.waiting import wait_until
 
 NAME, TURN_NAME = "rtc.example.com", "turn.example.com"
 
-# What tells TURN over TLS from HTTPS: the name that is asked for, or where the proxy speaks HTTP alone, a port.
+# How TURN over TLS is told from HTTPS: by its name or, with a proxy that forwards only HTTP, by its port.
 BY_NAME = f"{{domain: {TURN_NAME}, listen: 5349, port: 443}}"
 BY_PORT = "{listen: 5349}"
-WAYS = {"nginx": BY_NAME, "haproxy": BY_NAME, "traefik": BY_NAME, "caddy": BY_PORT}
+TURN = {"nginx": BY_NAME, "haproxy": BY_NAME, "traefik": BY_NAME, "caddy": BY_PORT}
 
 
 @dataclass(frozen=True)
-class Front:
+class ProxiedHub:
     """A hub with a proxy in front of it, and the client's machine with the authority that it trusts."""
 
     lan: Lan
@@ -63,14 +63,14 @@ def write_certificates(folder: Path, *names: str) -> None:
 
 
 @contextmanager
-def make_front(
+def make_proxied(
     lan: Lan, proxy: str, folder: Path, tls: str, start: Callable[[Hub], None] = lambda hub: hub.up("--no-verify")
-) -> Iterator[Front]:
+) -> Iterator[ProxiedHub]:
     """A hub whose spec has `tls`, and a proxy with the certificates of `folder` in front of it."""
     with make_hub(lan.hub.prefix, PORTS) as hub:
         hub.environ["SSL_CERT_FILE"] = str(folder / "root.pem")
         hub.spec.write_text(
-            f"reach: lan\ndomain: {NAME}\nmedia: {{advertise: {HUB}}}\nturn: {WAYS[proxy]}\n"
+            f"reach: lan\ndomain: {NAME}\nmedia: {{advertise: {HUB}}}\nturn: {TURN[proxy]}\n"
             f"tls: {{mode: external, {tls}}}\n"
         )
         done = hub.run("render", "proxy", "--for", proxy, "-o", str(folder / "snippets"))
@@ -79,7 +79,7 @@ def make_front(
         place = Place(folder / "snippets", folder / "cert.pem", folder / "key.pem", folder / "run")
         with proxying(proxy, lan.hub, place) as running:
             start(hub)
-            made = Front(lan, hub, running, folder / "root.pem")
+            made = ProxiedHub(lan, hub, running, folder / "root.pem")
             # Traefik listens before it has read what to do there.
             wait_until(made.answers, f"{proxy} leads to the hub")
             yield made
@@ -101,8 +101,8 @@ except (OSError, ValueError):
 """
 
 
-def ask_stun(front: Front, name: str, port: int, header: str = "") -> dict[str, Any]:
-    """What the relay says of the client's address, over TLS. `header` goes in front of the handshake."""
-    root, escaped = str(front.root), header.encode("unicode_escape").decode()
-    answer = front.lan.client.run(sys.executable, "-c", _ASK_STUN, name, str(port), root, escaped)
+def ask_stun(proxied: ProxiedHub, name: str, port: int, header: str = "") -> dict[str, Any]:
+    """The client's address as the relay sees it, over TLS. `header` is sent before the handshake."""
+    root, escaped = str(proxied.root), header.encode("unicode_escape").decode()
+    answer = proxied.lan.client.run(sys.executable, "-c", _ASK_STUN, name, str(port), root, escaped)
     return json.loads(answer)  # type: ignore[no-any-return]

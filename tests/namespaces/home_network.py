@@ -18,9 +18,9 @@ from tests.waiting import wait_until
 
 ROUTER, HUB = "192.168.77.1", "192.168.77.2"
 
-# miniupnpd maps nothing where its outside address is a private or a documentation one. This one never leaves the
+# miniupnpd maps nothing if its external address is private or for documentation. This address never leaves the
 # namespaces.
-OUTSIDE, STRANGER = "11.0.0.1", "11.0.0.2"
+EXTERNAL, STRANGER = "11.0.0.1", "11.0.0.2"
 
 _FIREWALL = f"""
 table inet filter {{
@@ -69,8 +69,8 @@ deny 0-65535 0.0.0.0/0 0-65535
 
 
 @dataclass(frozen=True)
-class Home:
-    """A home: the hub's machine and a neighbour's behind a router, and a stranger on the other side."""
+class HomeNetwork:
+    """The hub's machine behind a router that its owner controls, and a stranger's machine on the internet side."""
 
     router: Namespace
     hub: Namespace
@@ -83,14 +83,14 @@ class Home:
         return {":".join(line.split(":")[:4]) for line in file.read_text().splitlines()} if file.exists() else set()
 
     def restart(self) -> None:
-        """The router starts anew, and knows of no mapping. Between two `routing`."""
+        """Make the router forget its mappings, as a restart does. Call it between two uses of `routing`."""
         (self.folder / "leases").unlink()
         for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
             self.router.run("nft", "flush", "chain", "inet", "filter", chain)
 
     @contextmanager
     def routing(self, *, pcp: bool = True, upnp: bool = True, secure: bool = True) -> Iterator[None]:
-        """The router's port mapping runs, in these languages. `secure`: a machine may map ports only for itself."""
+        """Run the router's port mapping, with these protocols. `secure`: a machine may map ports only for itself."""
         words = {True: "yes", False: "no"}
         file = self.folder / "miniupnpd.conf"
         settings = {"pcp": words[pcp], "upnp": words[upnp], "secure": words[secure]}
@@ -106,7 +106,7 @@ class Home:
 
 
 @contextmanager
-def make_home() -> Iterator[Home]:
+def make_home_network() -> Iterator[HomeNetwork]:
     """The machines, and a router that does not map ports yet."""
     if shutil.which("miniupnpd") is None:
         pytest.fail("not on PATH: miniupnpd (apt-get install miniupnpd)", pytrace=False)
@@ -120,7 +120,7 @@ def make_home() -> Iterator[Home]:
         connect(router, stranger, "wan0", "eth0")
         for machine, interface, address in (
             (router, "lan0", ROUTER),
-            (router, "wan0", OUTSIDE),
+            (router, "wan0", EXTERNAL),
             (hub, "eth0", HUB),
             (stranger, "eth0", STRANGER),
         ):
@@ -128,4 +128,4 @@ def make_home() -> Iterator[Home]:
         hub.add_default_route(ROUTER)
         router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         router.run("nft", "-f", "-", text=_FIREWALL)
-        yield Home(router, hub, stranger, Path(folder))
+        yield HomeNetwork(router, hub, stranger, Path(folder))
