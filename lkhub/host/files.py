@@ -139,6 +139,17 @@ def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
                 os.unlink(temporary)
 
 
+def open_lock(path: str) -> int:
+    """A descriptor of a lock file, which is made if it is missing. Raises OSError."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    except OSError as error:
+        # `lkhub down` must still end what runs there, and a running hub must still renew port mappings.
+        if error.errno != errno.EROFS or not os.path.exists(path):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
 class NotTextError(MachineError):
     """A file has bytes that are no text."""
 

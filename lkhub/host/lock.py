@@ -1,7 +1,6 @@
 """The lock of a state directory, so that it has only one supervisor."""
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
@@ -9,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lkhub.errors import MachineError
-from lkhub.host.files import check_socket_path, ensure_private_dir, explain_os_errors
+from lkhub.host.files import check_socket_path, ensure_private_dir, explain_os_errors, open_lock
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.paths import StatePaths
 
@@ -95,23 +94,13 @@ def _open(paths: StatePaths, patience: float) -> int:
     ensure_private_dir(paths.run)
     check_socket_path(paths.control)
     with explain_os_errors(paths.lock, "write"):
-        handle = _open_file(paths.lock)
+        handle = open_lock(paths.lock)
     try:
         _wait(handle, paths.root, patience)
     except BaseException:
         os.close(handle)
         raise
     return handle
-
-
-def _open_file(path: str) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        # `lkhub down` must still end what runs there.
-        if error.errno != errno.EROFS or not os.path.exists(path):
-            raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _wait(handle: int, root: str, patience: float) -> None:

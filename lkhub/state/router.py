@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from lkhub.errors import MachineError
-from lkhub.host.files import ensure_private_dir, explain_os_errors, read_text
+from lkhub.host.files import ensure_private_dir, explain_os_errors, open_lock, read_text
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
@@ -93,7 +93,7 @@ def hold_router(paths: StatePaths, *, wait: bool) -> Iterator[bool]:
     ensure_state_dir(paths.root)
     ensure_private_dir(paths.run)
     with explain_os_errors(paths.router_lock, "write"):
-        handle = os.open(paths.router_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = open_lock(paths.router_lock)
     try:
         yield _lock(handle, wait)
     finally:

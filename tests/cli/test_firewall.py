@@ -20,7 +20,7 @@ from lkhub.prepare import hub as prepare
 from lkhub.render.firewall.all import FORMS
 from lkhub.state.document import dump_record
 from lkhub.state.firewall import write_added
-from lkhub.state.router import Mapping, RouterRecord, write_router
+from lkhub.state.router import Mapping, RouterRecord, read_router, write_router
 from tests.cli.conftest import Run
 from tests.machines import MACHINES
 from tests.plan.rulesets import ACCEPT, DROP, dport, ruleset
@@ -270,6 +270,35 @@ def test_mappings_are_asked_for_shown_and_given_back(
     assert "gave back 7882/udp" in run("firewall", "revert", "--router").err
     assert router == []
     assert not Path(paths.router).exists()
+
+
+def test_mappings_that_can_not_be_recorded_are_given_back(
+    run: Run,
+    machine: Machine,
+    spec: Spec,
+    router: list[RouterRecord],
+    paths: StatePaths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that were not on record before: `revert` would not find them."""
+    spec(PUBLIC)
+    assert run("firewall", "apply", "--router").code == 0
+    more = Mapping("tcp", 7881, "x", 1_800_000_000.0, 1_900_000_000.0)
+    router[:] = [replace(record(), mappings=(*record().mappings, more))]
+    given_back: list[RouterRecord] = []
+
+    async def unmap(given: RouterRecord) -> None:
+        given_back.append(given)
+
+    def refuse(*_: object) -> None:
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr(firewall_router, "unmap_ports", unmap)
+    monkeypatch.setattr(firewall_router, "write_router", refuse)
+    done = run("firewall", "apply", "--router")
+    assert (done.code, "the disk is full" in done.err) == (3, True)
+    assert [each.mappings for each in given_back] == [(more,)]
+    assert read_router(paths) == record()
 
 
 def test_missing_renewal_of_mappings_is_explained(

@@ -1,11 +1,13 @@
 """`lkhub firewall apply --router` and `revert --router`: port mappings of the home router."""
 
+from dataclasses import replace
+
 import anyio
 import typer
 
 from lkhub.cli.shared.firewall_show import pack_router, show_router
 from lkhub.cli.shared.show import err, out, show_json
-from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.firewall.table import FirewallTable
 from lkhub.host.files import remove
 from lkhub.host.router import map_ports, unmap_ports
@@ -30,8 +32,16 @@ def map_router(table: FirewallTable, plan: Plan, paths: StatePaths, *, dry_run: 
             out.print(f"the router would be asked for {', '.join(texts)}")
         return
     with hold_router(paths, wait=True):
-        record = anyio.run(map_ports, wanted, read_router(paths))
-        write_router(paths, record)
+        old = read_router(paths)
+        record = anyio.run(map_ports, wanted, old)
+        try:
+            write_router(paths, record)
+        except MachineError:
+            # Otherwise ports would stay open that are on no record.
+            known = {(each.protocol, each.port) for each in old.mappings} if old else set()
+            new = tuple(each for each in record.mappings if (each.protocol, each.port) not in known)
+            anyio.run(unmap_ports, replace(record, mappings=new))
+            raise
     if json:
         show_json(pack_router(record))
     else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from lkhub.errors import HubError, describe_error, is_refusal
+from lkhub.errors import HubError, MachineError, describe_error, is_refusal
 from lkhub.plan.paths import StatePaths
 from lkhub.state.router import RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.backoff import Backoff
@@ -31,6 +31,7 @@ class Renewal:
     _answers: dict[RouterRecord, RouterRecord] = field(default_factory=dict)
     _tried: tuple[RouterRecord, str | None] | None = None
     _again: float = 0.0
+    _unwritten: str = ""
 
     def __post_init__(self) -> None:
         self._backoff = self._new_backoff()
@@ -86,10 +87,6 @@ class Renewal:
 
         try:
             answer = await renew(record)
-            self._answers = {written: answer}
-            if _is_outdated(written, answer, self.clock()):
-                write_router(self.paths, answer)
-            self._recover()
         except Exception as error:
             # Neither a router's answer nor a bug in handling it may end the supervisor and with it every call.
             bug = f"this is a bug in lkhub: {type(error).__name__} while asking the router"
@@ -97,6 +94,21 @@ class Renewal:
             self._again = anyio.current_time() + self._backoff.next_delay(0.0)
             elsewhere = isinstance(error, OtherRouterError) or local != record.local
             self._fail(told, 0.0 if elsewhere else None if isinstance(error, RefusedError) else record.ends)
+            return
+        self._answers = {written: answer}
+        self._recover()
+        if _is_outdated(written, answer, self.clock()):
+            self._write(answer)
+
+    def _write(self, answer: RouterRecord) -> None:
+        """Write the record. If that fails, the router holds the mappings all the same, and each renewal tries again."""
+        try:
+            write_router(self.paths, answer)
+            self._unwritten = ""
+        except MachineError as error:
+            if self._unwritten != error.message:
+                self.say(f"the router's port mappings were renewed, which is not on record: {error.message}")
+            self._unwritten = error.message
 
     def _fail(self, detail: str, ends: float | None) -> None:
         if self.failure is None:

@@ -20,6 +20,7 @@ from lkhub.state.router import Mapping, RouterRecord, hold_router, read_router, 
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL
+from lkhub.supervise.watch import router as router_watcher
 from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.router import Renewal
 from lkhub.wire.control import Outcome, RenewalFailure, StatusRequest
@@ -75,6 +76,10 @@ class FakeRouter:
                 raise error
 
         self.do = fail
+
+
+def refuse_to_write(*_: object) -> None:
+    raise MachineError("the disk is full")
 
 
 @pytest.fixture
@@ -339,6 +344,43 @@ async def test_what_this_machine_refuses_is_no_bug(
     router.refuse(OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH)))
     await renewal.look()
     assert said == ["the router's port mappings were not renewed: OSError (Network is unreachable)"]
+
+
+async def test_renewal_that_can_not_be_written_is_no_failure_of_the_router(
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk, and also if this machine has another address meanwhile."""
+    write_router(paths, DUE)
+    router.uplink = (UPLINK[0], "192.168.1.6")
+    with monkeypatch.context() as full:
+        full.setattr(router_watcher, "write_router", refuse_to_write)
+        await renewal.look()
+        renewal.clock = lambda: NOW + USUAL.router_ask
+        await renewal.look()
+    assert len(router.asked) == 2
+    assert renewal.failure is None
+    assert said == ["the router's port mappings were renewed, which is not on record: the disk is full"]
+    renewal.clock = lambda: NOW + 2 * USUAL.router_ask
+    await renewal.look()
+    assert read_router(paths) == replace(FRESH, local="192.168.1.6")
+
+
+async def test_mappings_are_renewed_on_a_file_system_that_became_read_only(
+    renewal: Renewal, paths: StatePaths, router: FakeRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_router(paths, OLD)
+    with hold_router(paths, wait=True):
+        pass  # the command has made the file
+    open_file = os.open
+
+    def open_to_read(path: Any, flags: int, *mode: int) -> int:
+        if str(path) == paths.router_lock and flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return open_file(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    await renewal.keep()
+    assert (router.asked, renewal.failure) == ([OLD], None)
 
 
 async def test_damaged_record_is_said_once_and_the_watch_goes_on(
