@@ -105,7 +105,7 @@ func (p *process) serveControl(listener net.Listener) error {
 			mux.HandleFunc("POST "+path, func(w http.ResponseWriter, request *http.Request) { handleControl(w, request, control) })
 		}
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: http.MaxBytesHandler(mux, maxBody), ReadHeaderTimeout: 5 * time.Second}
 	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
@@ -142,7 +142,7 @@ func (p *process) handleReload(w http.ResponseWriter, request *http.Request, r r
 
 func handleControl(w http.ResponseWriter, request *http.Request, control Control) {
 	w.Header().Set("Content-Type", "application/json")
-	answer, err := control(request.Context(), http.MaxBytesReader(w, request.Body, maxBody))
+	answer, err := control(request.Context(), request.Body)
 	if err != nil {
 		status := http.StatusServiceUnavailable
 		if failure.Of(err).Exit == failure.ExitUsage {

@@ -125,9 +125,10 @@ func TestServeEndsAsTheEngineOrASignalSays(t *testing.T) {
 		}, failure.ExitOK},
 		{"a limit that makes no sense is refused, and nothing stops", never, nil, func(t *testing.T, s *served) {
 			enginetest.AskControl(t, s.path, "/ready")
-			for _, limit := range []string{"", "{}", `{"seconds": -1}`, `{"seconds": 1e18}`, `{"seconds": 99999999999}`} {
+			endless := strings.Repeat(" ", maxBody) + `{"seconds": 0}`
+			for _, limit := range []string{"", "{}", `{"seconds": -1}`, `{"seconds": 1e18}`, `{"seconds": 99999999999}`, endless} {
 				if code := tellToDrain(t, s.path, limit); code != http.StatusBadRequest {
-					t.Errorf("POST /drain %q: %d", limit, code)
+					t.Errorf("POST /drain %.20q: %d", limit, code)
 				}
 			}
 			enginetest.WaitForState(t, s.path, string(Running))
