@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"lkhub/engine/internal/message"
 )
 
 // router is a router, spoken to in one protocol. Its errors are refusals.
@@ -32,10 +34,13 @@ type refusal struct {
 	text   string
 }
 
+// maxText has room for the text of any honest router. A refusal repeats what the router says, which may be anything.
+const maxText = 200
+
 func (r refusal) Error() string { return r.text }
 
-func refused(text string) error  { return refusal{Refused, text} }
-func noAnswer(text string) error { return refusal{NoAnswer, text} }
+func refused(text string) error  { return refusal{Refused, message.Quote(text, maxText)} }
+func noAnswer(text string) error { return refusal{NoAnswer, message.Quote(text, maxText)} }
 
 func isSilence(err error) bool {
 	var known refusal

@@ -27,6 +27,7 @@ type igd struct {
 	heard     []string                                           // verbs, in order
 	locations []string                                           // what it says to a search, one answer each
 	mute      int                                                // searches that it does not answer
+	reason    string                                             // text of its refusals, in XML
 	base      string
 }
 
@@ -34,7 +35,7 @@ func startIGD(t *testing.T) (*igd, endpoints) {
 	t.Helper()
 	router := &igd{
 		service: "WANIPConnection:1", control: "/control", external: "1.2.3.4", table: map[string]entry{},
-		refuses: func(string, map[string]string) int { return 0 },
+		refuses: func(string, map[string]string) int { return 0 }, reason: "as the test says",
 	}
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
@@ -119,7 +120,7 @@ func (r *igd) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		out = fmt.Sprintf(`<s:Fault><faultcode>s:Client</faultcode><faultstring>UPnPError</faultstring><detail>`+
 			`<UPnPError xmlns="urn:schemas-upnp-org:control-1-0"><errorCode>%d</errorCode>`+
-			`<errorDescription>as the test says</errorDescription></UPnPError></detail></s:Fault>`, code)
+			`<errorDescription>%s</errorDescription></UPnPError></detail></s:Fault>`, code, r.reason)
 	} else {
 		out = fmt.Sprintf(`<u:%sResponse xmlns:u="urn:schemas-upnp-org:service:%s">%s</u:%sResponse>`,
 			verb, r.service, out, verb)
@@ -242,6 +243,27 @@ func TestRefusalsOfUPnPAreTold(t *testing.T) {
 		}
 		_, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
 		expect(t, err, Refused, c.text)
+	}
+}
+
+// A router may say anything, and as much of it as it likes.
+func TestTextOfARouterIsOneShortLine(t *testing.T) {
+	wild := "\u009b31m\u202e [red]&#10;error: a line of its own" + strings.Repeat("x", 50_000)
+	router, where := startIGD(t)
+	router.reason = wild
+	router.refuses = func(string, map[string]string) int { return 501 }
+	_, refusal := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
+	expect(t, refusal, Refused, "UPnP error 501, 31m [red] error: a line of its ownxxx")
+
+	router, where = startIGD(t)
+	router.table["UDP 7882"] = entry{7882, wild, "a game", 0}
+	_, taken := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
+	expect(t, taken, Refused, "port 7882 goes to 31m [red] error: a line of its ownxxx")
+
+	for _, err := range []error{refusal, taken} {
+		if length := len([]rune(err.Error())); length > maxText+1 {
+			t.Errorf("%d characters", length)
+		}
 	}
 }
 

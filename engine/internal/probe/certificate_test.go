@@ -36,6 +36,8 @@ func TestExplainTLS(t *testing.T) {
 		{"another name", "hub.example.com", issuer.Issue(t, host, nil, issuer.Certificate), WrongName, "it is for turn.example.com, 192.0.2.1, not for hub.example.com"},
 		{"no name", turnHost, issuer.Issue(t, nil, nil, issuer.Certificate), WrongName, "it is for no name at all"},
 		{"a private authority", turnHost, stranger.Issue(t, host, nil), UnknownIssuer, "it leads to Hub CA, an authority that is unknown here"},
+		{"an authority whose name has lines", turnHost, certtest.NewAuthority(t, "A\nerror: \x1b[2JB").Issue(t, host, nil),
+			UnknownIssuer, "it leads to A error: [2JB, an authority"},
 		{"a private authority below another", turnHost,
 			stranger.Authority(t, "Below").Issue(t, host, nil), UnknownIssuer, "it leads to Below, an authority"},
 		{"without its issuer", turnHost, issuer.Issue(t, host, certtest.Fetchable), ChainGap, "the chain is incomplete: the server doesn't send the certificate of its issuer Issuer"},

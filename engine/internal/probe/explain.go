@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/stun/v3"
 	"github.com/pion/webrtc/v4"
 
+	"lkhub/engine/internal/message"
 	"lkhub/engine/internal/participant"
 )
 
@@ -32,14 +32,7 @@ func redact(text string, tokens []string) string {
 	for _, token := range tokens {
 		text = strings.ReplaceAll(text, token, "(token)")
 	}
-	text = looksLikeToken.ReplaceAllString(text, "(token)")
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	if runes := []rune(text); len(runes) > maxQuoted {
-		text = string(runes[:maxQuoted]) + "…"
-	}
-	return text
+	return message.Quote(looksLikeToken.ReplaceAllString(text, "(token)"), maxQuoted)
 }
 
 // explainPaths says why a transport has not connected, by how far it came.

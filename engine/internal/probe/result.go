@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+
+	"lkhub/engine/internal/message"
 )
 
 // Stage is a step of a path. A result names the last stage that was reached, or the stage that failed.
@@ -62,14 +64,19 @@ type fault struct {
 
 func (f *fault) Error() string { return string(f.stage) + ": " + f.detail }
 
+// maxDetail has room for a few addresses and for the names of a certificate, which has as many names as it likes.
+const maxDetail = 1000
+
+// failed makes a fault. Its detail may repeat what a server says of itself, for example in a certificate.
 func failed(stage Stage, reason Reason, format string, args ...any) *fault {
-	return &fault{stage: stage, reason: reason, detail: fmt.Sprintf(format, args...), evidence: map[string]string{}}
+	detail := message.Quote(fmt.Sprintf(format, args...), maxDetail)
+	return &fault{stage: stage, reason: reason, detail: detail, evidence: map[string]string{}}
 }
 
 // with adds evidence, unless there is none.
 func (f *fault) with(name, value string) *fault {
 	if value != "" {
-		f.evidence[name] = value
+		f.evidence[name] = message.Quote(value, maxDetail)
 	}
 	return f
 }
