@@ -208,6 +208,23 @@ func TestNATPMPAsksForTheAddressFirstAndOnce(t *testing.T) {
 	}
 }
 
+// With a lease of 0 a router tells the end of a mapping.
+func TestMappingWithoutATimeIsNone(t *testing.T) {
+	answer := unhex(pcpAnswer)
+	copy(answer[4:8], make([]byte, 4))
+	where, _ := startRouter(t, inTurn(hex.EncodeToString(answer)))
+	asked := &pcp{endpoints: where, secret: nonceText}
+	_, err := asked.request(context.Background(), media, 43200)
+	expect(t, err, Refused, noLease)
+	if err := asked.release(context.Background(), media); err != nil {
+		t.Error(err)
+	}
+
+	where, _ = startRouter(t, inTurn(addressAnswer, "008200000000000701bb01bb00000000"))
+	_, err = (&natpmp{endpoints: where}).request(context.Background(), web, 7200)
+	expect(t, err, Refused, noLease)
+}
+
 func TestEndOfANATPMPMappingNamesNoExternalPort(t *testing.T) {
 	asked := make(chan string, 1)
 	where, _ := startRouter(t, func(request []byte) []byte {

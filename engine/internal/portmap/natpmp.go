@@ -40,6 +40,9 @@ func (n *natpmp) request(ctx context.Context, port Port, seconds uint32) (grant,
 		return grant{}, err
 	}
 	given, lease, err := unpackNATPMP(answer, port)
+	if err == nil && lease == 0 {
+		err = refused(noLease)
+	}
 	return grant{given, n.address, &lease, true}, err
 }
 

@@ -34,6 +34,9 @@ var pcpResults = map[byte]string{
 	12: "another NAT is between this machine and it",
 }
 
+// noLease says that a router's success is none: with a lease of 0 a router tells the end of a mapping.
+const noLease = "it maps the port for no time at all"
+
 type pcp struct {
 	endpoints
 	secret string // the nonce, in hex
@@ -57,7 +60,11 @@ func (p *pcp) request(ctx context.Context, port Port, seconds uint32) (grant, er
 	if err != nil {
 		return grant{}, err
 	}
-	return unpackPCP(answer, nonce, port)
+	given, err := unpackPCP(answer, nonce, port)
+	if err == nil && seconds > 0 && *given.seconds == 0 {
+		err = refused(noLease)
+	}
+	return given, err
 }
 
 // release asks for a lease of no time.

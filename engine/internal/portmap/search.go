@@ -22,8 +22,8 @@ const (
 
 	httpWait = 5 * time.Second
 
-	// A description has some kilobytes, and other answers have less.
-	maxAnswer = 1 << 20
+	// A description has some kilobytes, and other answers have less. Parsed, a description may take 300 times its size.
+	maxAnswer = 1 << 17
 
 	// A router of version 2 also answers a search for version 1.
 	routerDevice = "urn:schemas-upnp-org:device:InternetGatewayDevice:1"

@@ -82,7 +82,11 @@ func (u *upnp) request(ctx context.Context, port Port, seconds uint32) (grant, e
 	if err != nil {
 		return grant{}, refused(explain(err))
 	}
-	return u.granted(ctx, port, lease, true)
+	given, err := u.granted(ctx, port, lease, true)
+	if err != nil {
+		_ = u.remove(ctx, port) // it is on no record, and without a lease it would stay for good
+	}
+	return given, err
 }
 
 func (u *upnp) release(ctx context.Context, port Port) error {

@@ -267,6 +267,24 @@ func TestTextOfARouterIsOneShortLine(t *testing.T) {
 	}
 }
 
+func TestMappingIsGivenBackIfTheRouterDoesNotTellItsAddress(t *testing.T) {
+	router, where := startIGD(t)
+	router.refuses = func(verb string, arguments map[string]string) int {
+		switch {
+		case verb == "GetExternalIPAddress":
+			return 501
+		case verb == "AddPortMapping" && arguments["NewLeaseDuration"] != "0":
+			return onlyPermanent
+		}
+		return 0
+	}
+	_, err := (&upnp{endpoints: where}).request(context.Background(), media, 43200)
+	expect(t, err, Refused, "UPnP error 501")
+	if len(router.table) != 0 {
+		t.Errorf("%v stays for good", router.table)
+	}
+}
+
 func TestRouterThatIsNotConnectedHasNoAddress(t *testing.T) {
 	for _, said := range []string{"", "none", "2001:db8::1"} {
 		router, where := startIGD(t)
