@@ -1,1 +1,1 @@
-"""What is wrong, as data. Pure."""
+"""Findings: what is wrong, as data. Pure."""

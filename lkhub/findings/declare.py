@@ -1,6 +1,6 @@
-"""How a code of the catalogue is declared: a function from typed facts to what is said of them.
+"""How a code of the catalogue is declared: as a function that turns typed facts into a title and a cause.
 
-The function's docstring is the documentation of the code, without its severity. mypy checks the facts at every call.
+The function's docstring is the code's documentation, except for its severities. mypy checks the facts at every call.
 """
 
 import inspect
@@ -16,14 +16,14 @@ _CODE = re.compile(r"[a-z]+[0-9]*(-[a-z0-9]+)*")
 
 
 class Says(NamedTuple):
-    """What a code says of its facts: the title, and the cause where it is always the same."""
+    """What a code says about its facts: the title, and the cause if the code always has the same one."""
 
     title: str
     cause: str = ""
 
 
 class Statement(NamedTuple):
-    """A code with its facts filled in. What it is about makes it a finding."""
+    """A code with its facts filled in. It becomes a finding with the subject that it is about."""
 
     code: str
     severities: tuple[Severity, ...]
@@ -41,8 +41,8 @@ class Statement(NamedTuple):
         where: Where | None = None,
         depends_on: Sequence[Ref] = (),
     ) -> Finding:
-        """The finding. `detail` is what was seen. `cause` is given where it is not the declared one, and `severity`
-        where it is not the first that the code declares; ValueError for one that it does not declare."""
+        """The finding about `subject`. `detail` is what was seen. `cause` replaces the cause of the code, and
+        `severity` its usual severity. ValueError for a severity that the code does not declare."""
         severity = severity or self.severities[0]
         if severity not in self.severities:
             raise ValueError(f"{self.code} is never of severity {severity}")
@@ -53,9 +53,9 @@ class Statement(NamedTuple):
 
 
 class Code(Generic[Facts]):
-    """A kind of finding. Called with its facts it says what is wrong. `severities` says when it has which, the usual
-    one first; "" needs no condition. No data class: every command loads this module, and making one takes a
-    millisecond."""
+    """A kind of finding. A call with its facts gives the statement of what is wrong. `severities` has for each severity
+    the condition for it, "" for none; the first severity is the usual one. This is no data class, since every command
+    loads this module, and creating a data class takes a millisecond."""
 
     def __init__(self, name: str, severities: Mapping[Severity, str], says: Callable[Facts, Says]) -> None:
         self.name, self.severities, self.says = name, severities, says
@@ -66,7 +66,8 @@ class Code(Generic[Facts]):
 
     @property
     def docs(self) -> str:
-        """Its documentation, as Markdown: when it has which severity, what it means, why it comes, what to do."""
+        """The code's documentation, as Markdown: its severities and their conditions, what it means, why, what to
+        do."""
         when = ", ".join(
             f"*{name.capitalize() if number == 0 else name}{f'* {text}' if text else '*'}"
             for number, (name, text) in enumerate(self.severities.items())
@@ -84,8 +85,9 @@ def declare(
     warning: str | None = None,
     info: str | None = None,
 ) -> Callable[[Callable[Facts, Says]], Code[Facts]]:
-    """Declare a code of this severity, which it has `when`, and of others: `error="once it has expired"`. ValueError
-    where the name is not kebab-case, or not that of a documented function."""
+    """Declare the code `name`. Its usual severity is `severity`, and `when` is the condition for it. Further severities
+    are named with their conditions, as `error="once it has expired"`. ValueError where the name is not kebab-case, or
+    where the decorated function has another name or no docstring."""
     if not _CODE.fullmatch(name):
         raise ValueError(f"{name} is not a code: lower-case words with dashes between them")
     severities: dict[Severity, str] = {severity: when}

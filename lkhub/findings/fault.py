@@ -1,4 +1,4 @@
-"""Faults: findings about a place in a text, such as a key of a spec."""
+"""Faults: findings about a place in a file, such as a key of a spec."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ _NOWHERE = Where("")
 
 @dataclass(frozen=True)
 class Fault(Finding):
-    """One thing that is wrong with a text. The title says what is wrong and what is expected, the one fix what to write
-    instead."""
+    """One thing that is wrong with the text of a file. The title says what is wrong and what is expected. The only fix
+    says what to write instead."""
 
     where: Where = _NOWHERE
 
@@ -36,13 +36,13 @@ class Fault(Finding):
 
 
 def make_fault(statement: Statement, where: Where, hint: str = "", edit: Edit | None = None) -> Fault:
-    """The fault of a statement about a place, with what to write there instead."""
+    """The fault at a place. `hint` and `edit` say what to write there instead."""
     found = statement.about(where.key or where.file, fix=(Fix(hint, edit=edit),) if hint else ())
     return place_finding(found, where)
 
 
 def place_finding(found: Finding, where: Where) -> Fault:
-    """A finding as a fault of the place that it is about."""
+    """The finding as a fault at this place."""
     return Fault(
         found.code,
         found.subject,
@@ -57,10 +57,10 @@ def place_finding(found: Finding, where: Where) -> Fault:
 
 
 class SpecError(InputError):
-    """A spec with faults; `faults` has all of them, in the file's order."""
+    """A spec has faults. `faults` has all of them, in the order of their lines."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        # What was found at one key stays in its order: lines of a key file, which text would sort as 1, 10, 2.
+        # Faults at the same key stay in their order: by text, the lines of a key file would sort as 1, 10, 2.
         ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.key))
         self.faults = tuple(ordered)
         count = "1 fault" if len(ordered) == 1 else f"{len(ordered)} faults"

@@ -1,18 +1,18 @@
-"""One thing that a person should know about a hub: declared data, keyed by code and subject."""
+"""A finding: one thing that a person should know about a hub, as data. Its code and its subject identify it."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning", "info"]
 
-# For so long a refusal is told. A client that was refused has tried again, come by another path, or given up by then.
+# For so long a finding about a refusal is shown. By then the client has tried again, come by another path, or given up.
 RECENT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
 class Edit:
-    """The edit of a file that is a fix: `value` is what the dotted `key` has to say, None to take the key out. `line`
-    is where the key stands, 1-based, None where it does not yet."""
+    """A fix that is an edit of a file. `value` is the value that the dotted `key` has to get, None to take the key out.
+    `line` is the line of the key, 1-based, None where the file lacks the key."""
 
     key: str
     value: str | int | bool | None
@@ -25,7 +25,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Fix:
-    """One way out: a sentence, and where there is one the command to type, or the edit to make."""
+    """One way to solve the problem: a sentence, and the command to type or the edit to make, if there is one."""
 
     text: str
     command: str | None = None
@@ -37,7 +37,7 @@ class Fix:
         return {key: value for key, value in found.items() if value is not None}
 
     def with_options(self, options: str) -> "Fix":
-        """With its `lkhub` commands followed by `options`, but for one that says which hub it is about."""
+        """The fix, with `options` added to its `lkhub` commands. A command that names its hub already gets none."""
         if not options or self.command is None:
             return self
         commands = self.command.split(" && ")
@@ -51,8 +51,8 @@ def _add_options(command: str, options: str) -> str:
 
 @dataclass(frozen=True)
 class Where:
-    """The place in a file that a finding is about. `line` is 1-based, None where the whole file is meant; `key` is
-    dotted (`media.udp`), "" where it is about no key."""
+    """The place in a file that a finding is about. `line` is 1-based, None for the whole file. `key` is dotted
+    (`media.udp`), "" where the place is no key."""
 
     file: str
     line: int | None = None
@@ -64,7 +64,7 @@ class Where:
 
 
 class Ref(NamedTuple):
-    """Which finding: codes are not unique, a code with its subject is."""
+    """Identifies a finding. Several findings may have the same code, but not the same code and subject."""
 
     code: str
     subject: str
@@ -72,10 +72,11 @@ class Ref(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """`code` is kebab-case and never changes once released; `subject` is what it is about (a process, a
-    path, a file). `depends_on` are findings of which this one is a consequence.
+    """What is wrong, or worth knowing. `code` is kebab-case and never changes once released. `subject` is what the
+    finding is about: a process, a path, a file. `detail` is what was seen. `depends_on` are the findings of which this
+    finding is a consequence.
 
-    Made by the codes of `lkhub.findings.catalogue`.
+    Findings are made with the codes of `lkhub.findings.catalogue`.
     """
 
     code: str
@@ -94,16 +95,17 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        """What it says, on one line: the title, and what to do."""
+        """The finding on one line: the title, and what to do."""
         return "; ".join((self.title, *(fix.text for fix in self.fix)))
 
     @property
     def is_note(self) -> bool:
-        """Whether it is only worth knowing: nothing can be done about it, and nothing needs to be."""
+        """Whether the finding is only worth knowing: nothing can be done about it, and nothing needs to be done."""
         return self.severity == "info" and not self.fix
 
     def with_options(self, options: str) -> "Finding":
-        """With fixes for a hub that commands need `options` for, such as ` --state DIR`; "" for the default one."""
+        """The finding, with `options` added to the commands of its fixes: the options that make a command about this
+        hub, as ` --state DIR`, "" for the default hub."""
         return replace(self, fix=tuple(fix.with_options(options) for fix in self.fix))
 
     def as_json(self) -> dict[str, object]:

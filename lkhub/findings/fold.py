@@ -1,4 +1,4 @@
-"""Causes are shown, and what follows from them folds under them. Pure."""
+"""Folds findings under the findings that cause them, so that causes are shown first. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -7,15 +7,16 @@ from lkhub.findings.finding import Finding, Ref
 
 
 class Folded(NamedTuple):
-    """A finding that no other explains, and those that it does explain."""
+    """A finding that no other finding explains, and the findings that it explains."""
 
     finding: Finding
     consequences: tuple[Finding, ...] = ()
 
 
 def fold(findings: Iterable[Finding]) -> tuple[Folded, ...]:
-    """In the order of the causes. A consequence folds under the cause of its cause, if that has one. It stands for
-    itself unless each finding that it depends on is among the others: what does not explain it whole must not hide it.
+    """The causes with their consequences, in the order of the causes. Where a cause has a cause itself, its consequence
+    folds under the latter. A finding folds only if each finding that it depends on is among `findings`: causes that
+    explain a finding in part must not hide it.
     """
     found = tuple(findings)
     by_ref = {finding.ref: finding for finding in found}
@@ -28,7 +29,8 @@ def fold(findings: Iterable[Finding]) -> tuple[Folded, ...]:
 
 
 def _find_head(finding: Finding, by_ref: Mapping[Ref, Finding]) -> Ref:
-    """The finding at the end of the causes, or this very one where they lead nowhere or in a circle."""
+    """The last finding in the chain of causes, which ends where a cause is missing. `finding` itself where the chain is
+    a circle."""
     seen, at = {finding.ref}, finding
     while at.depends_on and all(cause in by_ref for cause in at.depends_on):
         at = by_ref[at.depends_on[0]]

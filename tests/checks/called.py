@@ -21,7 +21,6 @@ PROXIED = replace(
     OWN, tls="external", upstream="127.0.0.1:7883", turn="turn.example.com:443", turn_upstream="127.0.0.1:5349"
 )
 GIVEN = replace(FOREIGN, given_tokens=True)
-# Lost packets have a finding of their own.
 TABLES = {**causes_connection.CAUSES, **causes_http.CAUSES, **causes_media.CAUSES}
 
 
@@ -36,6 +35,6 @@ def find(result: PathResult, hub: CalledHub = OWN) -> Finding:
 
 
 def say(finding: Finding) -> str:
-    """All that a person reads of it."""
+    """The whole text of a finding, as a person reads it."""
     fixes = (" ".join(filter(None, (fix.text, fix.command))) for fix in finding.fix)
     return " | ".join((finding.title, finding.detail, finding.cause, *fixes))

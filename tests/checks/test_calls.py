@@ -68,7 +68,7 @@ def test_port_that_drops_packets_is_named_with_the_command_that_shows_why() -> N
 
 
 def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() -> None:
-    """As where a rule drops what comes over loopback, too. Which rule it is, port-closed says."""
+    """As where a rule drops packets over loopback too. The finding port-closed names the rule."""
     results = [connect("udp"), connect("turn-udp")]
     [finding] = check_paths(
         results, replace(OWN, closed={port: Ref("port-closed", "7882/udp") for port in ("7882/udp", "3478/udp")})
@@ -88,15 +88,15 @@ def test_port_that_this_machines_firewall_is_known_to_close_is_explained_once() 
         assert finding.fix
 
 
-def test_turn_server_that_refuses_to_relay_is_no_firewall() -> None:
+def test_turn_server_that_refuses_to_relay_is_not_blamed_on_a_firewall() -> None:
     finding = find(fail("turn-udp", "connect", "turn-forbids", remote="udp 10.0.0.5:7882"), FOREIGN)
     assert "udp 10.0.0.5:7882" in finding.cause
     assert "turn.allow_restricted_peer_cidrs" in say(finding)
     assert "firewall" not in say(finding)
 
 
-def test_relay_of_ones_own_that_gives_no_address_may_have_too_few_ports() -> None:
-    """As with turn.relay: 30000-30003. No coturn is there to be asked."""
+def test_hubs_own_relay_that_gives_no_address_may_have_too_few_ports() -> None:
+    """As with turn.relay: 30000-30003. The hub has no coturn, so the fix does not name one."""
     for path, log in (("turn-udp", "lkhub logs relay"), ("turn-tls", "lkhub logs edge")):
         said = say(find(fail(path, "gather", "turn-refused")))
         assert "turn.relay" in said
@@ -134,7 +134,7 @@ def test_path_that_only_the_server_could_open_names_the_port_and_the_firewall() 
     assert [fix.command for fix in finding.fix][:2] == ["lkhub firewall status", "lkhub firewall apply"]
 
 
-# --- what a line does to packets
+# --- lines that lose packets
 
 
 def lose(path: str, loss: float, picture: float | None = None, **more: Any) -> PathResult:
@@ -165,7 +165,7 @@ def test_lost_packets_are_one_finding_for_all_paths(results: list[PathResult], f
         assert all(result.path in finding.title for result in lossy)
 
 
-def test_what_got_no_answer_on_a_line_that_loses_much_is_blamed_on_the_line() -> None:
+def test_missing_answer_is_blamed_on_a_line_that_loses_many_packets() -> None:
     silent = fail("tcp", "join", "signal-silent")
     lossy, failed = check_paths([lose("udp", 0.33), silent], FOREIGN)
     assert (lossy.code, failed.code, failed.depends_on) == ("path-lossy", "path-fails", (lossy.ref,))
@@ -177,14 +177,14 @@ def test_what_got_no_answer_on_a_line_that_loses_much_is_blamed_on_the_line() ->
     assert refused.depends_on == (), "a refusal is an answer"
 
 
-# --- what works
+# --- paths that work
 
 
 def test_path_that_works_is_no_finding() -> None:
     assert list(check_paths([PathResult("udp", True, "media", "")])) == []
 
 
-def test_what_is_known_of_a_hub_is_what_is_in_force() -> None:
+def test_own_hub_is_described_by_its_applied_record() -> None:
     met_at = {"name": "a", "upstream": "b:1"}
     record = applied_record(reach="lan", tls="external", ports={"udp": "7882/udp"}, met_at=met_at)
     assert describe_called(record) == CalledHub("lan", "external", "a", "b:1", ports={"udp": "7882/udp"})
@@ -198,7 +198,7 @@ def test_what_is_known_of_a_hub_is_what_is_in_force() -> None:
         (True, True, None),
         (True, None, None),
         (True, False, "native-refuses"),
-        # A path that does not work has one cause, and this is not it.
+        # Where the path does not work, the chain is not the cause.
         (False, False, "path-fails"),
         (None, False, "path-not-tried"),
     ],
@@ -218,7 +218,7 @@ def test_chain_that_native_applications_refuse_is_a_warning_where_the_path_works
 @pytest.mark.parametrize(
     ("reach", "severity"), [("lan", "info"), ("local", "info"), ("public", "warning"), ("", "warning")]
 )
-def test_on_a_network_of_ones_own_that_chain_is_no_more_than_worth_knowing(reach: str, severity: str) -> None:
+def test_in_ones_own_network_that_chain_is_a_note(reach: str, severity: str) -> None:
     [finding] = check_paths([PathResult("turn-tls", True, "media", "", native=False)], CalledHub(reach, "internal"))
     assert finding.severity == severity
     assert "443/tcp" in finding.cause, "when it matters"
@@ -244,7 +244,7 @@ def test_media_from_an_address_that_clients_are_not_told_is_a_warning() -> None:
     assert "rtc." not in own.fix[0].text, "the hub writes these itself"
 
 
-def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
+def test_untold_address_is_no_finding_where_the_path_fails() -> None:
     result = PathResult("udp", False, "media", UNTOLD, evidence={"untold": "udp 203.0.113.5:7882"})
     assert [finding.code for finding in check_paths([result])] == ["path-fails"]
 
@@ -261,7 +261,7 @@ def test_path_that_fails_has_a_cause_before_the_address_it_took() -> None:
         (None, False),
     ],
 )
-def test_turn_server_of_others_is_known_by_where_it_is(relay: str | None, of_others: bool) -> None:
+def test_external_turn_server_is_recognised_by_its_address(relay: str | None, of_others: bool) -> None:
     others = ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]
     hub = describe_called(applied_record(reach="lan", turn_of_others=others))
     assert hub.is_of_others(PathResult("turn-udp", False, "gather", "", relay=relay)) is of_others

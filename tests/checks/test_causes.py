@@ -20,7 +20,7 @@ from tests.documents import ROOT
 from tests.reports import applied_record, edge_status
 
 PROBE = ROOT / "engine/internal/probe"
-# What stops a path without saying anything against the server, or has no more to say than its stage.
+# Reasons that say nothing about the server, and reasons that say no more than their stage.
 WITHOUT_CAUSE = {
     *("connect-failed", "bad-certificate", "session-ended", "session-lost"),
     *("no-description", "no-candidate", "join-failed"),
@@ -29,12 +29,12 @@ WITHOUT_CAUSE = {
 
 
 def read_reasons() -> set[str]:
-    """The reasons that the probe knows."""
+    """All reasons of the probe."""
     return set(name_reasons().values())
 
 
 def name_reasons() -> dict[str, str]:
-    """Each by its name in Go."""
+    """All reasons of the probe, by their names in Go."""
     text = (PROBE / "reasons.go").read_text()
     return dict(re.findall(r'^\t(\w+) +Reason = "([\w-]+)"', text, re.MULTILINE))
 
@@ -44,16 +44,16 @@ def test_every_reason_of_the_probe_has_causes_of_its_own() -> None:
     assert read_reasons() == {*TABLES, *WITHOUT_CAUSE} - not_of_the_probe
 
 
-def test_every_reason_of_the_probe_is_found_by_it() -> None:
+def test_every_reason_is_used_by_the_probe() -> None:
     files = [file for file in PROBE.glob("*.go") if not file.name.endswith(("_test.go", "reasons.go"))]
     words = set(re.findall(r"\w+", "".join(file.read_text() for file in files)))
     assert name_reasons().keys() - words == set()
 
 
-@pytest.mark.parametrize("hub", [OWN, PROXIED, FOREIGN, GIVEN], ids=["own", "proxied", "somebodys", "given"])
+@pytest.mark.parametrize("hub", [OWN, PROXIED, FOREIGN, GIVEN], ids=["own", "proxied", "foreign", "given"])
 @pytest.mark.parametrize("reason", sorted(TABLES.keys() - {"too-lossy"}))
-def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
-    """Nothing is left open that the evidence fills, and every cause has a way out."""
+def test_every_cause_is_a_whole_text(reason: str, hub: CalledHub) -> None:
+    """Also without evidence the text has no gap, and every cause has a fix."""
     text = say(find(fail("udp", "http", reason), hub))
     assert not re.search(r"None|\{|\}|  |: :|\(\)", text.replace("{version: 2}", "")), text
     assert find(fail("udp", "http", reason), hub).fix or reason == "not-accepted", text
@@ -61,7 +61,7 @@ def test_every_cause_is_said_whole(reason: str, hub: CalledHub) -> None:
 
 @pytest.mark.parametrize("reason", ["tls-silent", "tls-closed", "tls-alert"])
 def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
-    """Neither the program that listens at its port, nor the name of the call."""
+    """The cause is neither the program that listens on the port, nor the name that was called."""
     record = applied_record(reach="lan", tls="tailscale", met_at={"name": "hub.tail1234.ts.net"})
     failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
     hub = describe_called(record, edge_status(failures=[failure]))
@@ -81,7 +81,7 @@ def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(WITHOUT_CAUSE))
-def test_what_has_no_cause_of_its_own_has_its_stages(reason: str) -> None:
+def test_reason_without_a_cause_has_the_cause_of_its_stage(reason: str) -> None:
     assert find(fail("udp", "join", reason)).cause == causes._STAGES["join"]
 
 
@@ -113,7 +113,7 @@ def test_causes_of_one_stage_differ(stage: str, reasons: list[str], hub: CalledH
 
 
 def test_a_range_of_ports_may_be_used_up() -> None:
-    """With one port for all calls it can't be, and of other paths and other machines the range says nothing."""
+    """One port for all calls can't be used up, and the range says nothing about other paths or other machines."""
     ranged = replace(OWN, ports={**OWN.ports, "udp": "50000-50099/udp"})
     text = say(find(fail("udp", "join", "not-offered"), ranged))
     assert "all of 50000-50099 may be taken" in text
@@ -144,7 +144,7 @@ def test_a_range_of_ports_may_be_used_up() -> None:
         (fail("udp", "token", "no-grant"), ["Authorization"]),
     ],
 )
-def test_behind_a_proxy_its_line_and_the_upstream_address_are_named(result: PathResult, named: list[str]) -> None:
+def test_line_of_the_proxy_and_the_upstream_address_are_named(result: PathResult, named: list[str]) -> None:
     text = say(find(result, PROXIED))
     assert [name for name in named if name not in text] == [], text
     assert "status` shows" not in text, "the address is the right one"
@@ -155,7 +155,7 @@ def test_upstream_address_of_a_foreign_proxy_is_unknown(reason: str) -> None:
     assert "None" not in say(find(fail("udp", "http", reason), FOREIGN))
 
 
-def test_turn_that_a_proxy_hands_on_without_saying_where_clients_are() -> None:
+def test_turn_that_a_proxy_forwards_without_the_clients_addresses() -> None:
     result = fail("turn-tls", "tls", "tls-closed", turn_url="turns:turn.example.com:443?transport=tcp")
     text = say(find(result, PROXIED))
     assert "not decided" in text
@@ -169,7 +169,7 @@ def test_behind_a_proxy_turn_over_tls_has_a_port_of_its_own(reason: str) -> None
     direct = replace(PROXIED, turn="rtc.example.com:5349")
     text = say(find(result, direct))
     assert "5349/tcp, which turn.listen names" in text
-    # Where nothing listens there is nothing to open.
+    # Where nothing listens, opening the port changes nothing.
     assert ("lkhub firewall status" in text) is (reason == "silent")
     split = {
         "refused": "forward TLS for turn.example.com unchanged to 127.0.0.1:5349",
@@ -194,13 +194,13 @@ def test_chain_of_one_certificate_leaves_two_causes(sent: str, is_open: bool) ->
 def test_token_that_was_made_just_now_has_not_expired_by_itself(hub: CalledHub) -> None:
     text = say(find(fail("udp", "token", "token-expired"), hub))
     assert "clock" in text
-    # A hub and its own verification have one clock.
+    # The hub and its own verification run by the same clock.
     assert ("clocks of this machine and the server differ" in text) is (hub is FOREIGN)
     assert "clocks" not in find(fail("udp", "token", "token-expired"), GIVEN).cause
 
 
 @pytest.mark.parametrize(("reason", "said"), [("unknown-key", "API1"), ("bad-signature", "secret")])
-def test_another_servers_key_leads_to_the_hubs(reason: str, said: str) -> None:
+def test_key_of_another_server_leads_to_the_hubs_own(reason: str, said: str) -> None:
     finding = find(fail("udp", "token", reason, key="API1"), FOREIGN)
     assert said in finding.cause
     assert [fix.command for fix in finding.fix] == ["lkhub env"]
@@ -215,7 +215,7 @@ def test_signalling_that_is_silent_is_not_a_path_that_is_not_offered() -> None:
 
 @pytest.mark.parametrize("hub", [OWN, FOREIGN, PROXIED])
 def test_signalling_that_answers_now_and_then_is_no_server_that_hangs(hub: CalledHub) -> None:
-    """A line that loses a third of all packets: each path is stopped where its packets were lost."""
+    """The line loses a third of all packets: each path fails at the stage where its packets were lost."""
     silent = [fail("tcp", "http", "http-silent"), fail("turn-udp", "join", "signal-silent")]
     silent.append(fail("turn-tls", "tls", "tls-silent", address="198.18.0.1:443"))
     works = PathResult("udp", True, "media", "")
@@ -245,24 +245,24 @@ def test_proxy_on_another_machine_can_not_reach_an_upstream_address_on_loopback(
         ("udp", "tcp", "refused", False),
     ],
 )
-def test_address_that_a_strange_server_tells_clients_is_doubted_first(
+def test_address_that_a_foreign_server_tells_clients_is_doubted_first(
     path: str, stage: str, reason: str, is_told: bool
 ) -> None:
-    """One's own hub sees to its address itself."""
+    """The own hub takes care of its address itself."""
     assert ("rtc.node_ip" in find(fail(path, stage, reason), FOREIGN).fix[0].text) is is_told
     assert "rtc.node_ip" not in say(find(fail(path, stage, reason), OWN))
 
 
 @pytest.mark.parametrize("path", get_args(ProbePath))
 @pytest.mark.parametrize("hub", [OWN, PROXIED])
-def test_key_that_is_named_is_one_that_the_spec_has(path: ProbePath, hub: CalledHub) -> None:
+def test_key_in_the_text_is_a_key_of_the_spec(path: ProbePath, hub: CalledHub) -> None:
     text = say(find(fail(path, "join", "not-offered"), hub))
     [named] = re.findall(r"whether (\w+\.\w+)", text)
     part, _, name = named.partition(".")
     assert load_spec(f"{part}: {{{name}: 9000}}".encode()).faults == []
 
 
-def test_proxy_that_was_seen_to_hide_clients_is_named() -> None:
+def test_proxy_that_was_seen_without_the_proxy_protocol_is_named() -> None:
     now = datetime(2026, 11, 28, 0, 0, tzinfo=UTC)
     edge = {"unannounced": {"proxy": "127.0.0.1", "at": "2026-11-27T23:59:30Z", "count": 2}}
     assert describe_called(applied_record(), edge_status(**edge), now).unannounced == "127.0.0.1"

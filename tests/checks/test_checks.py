@@ -18,7 +18,7 @@ def test_process_that_does_not_stay_up_shows_its_end(state: str) -> None:
     assert [fix.command for fix in finding.fix] == ["lkhub logs media", "lkhub restart media"]
 
 
-def test_change_that_waits_names_the_command_that_does_not() -> None:
+def test_pending_change_names_the_command_that_applies_it_now() -> None:
     assert list(check_pending(False)) == []
     [finding] = check_pending(True)
     assert finding.severity == "info"
@@ -46,7 +46,7 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
             "would interrupt",
             "not known: media does not say",
         ),
-        # A supervisor of another version, which does not tell.
+        # A supervisor of another version, which does not say what the change restarts.
         (
             None,
             "until it is known that nobody is in a call",
@@ -55,7 +55,7 @@ def test_change_that_waits_names_the_command_that_does_not() -> None:
         ),
     ],
 )
-def test_change_that_waits_says_what_is_known(waits: PendingChange | None, title: str, detail: str, cause: str) -> None:
+def test_pending_change_says_what_is_known(waits: PendingChange | None, title: str, detail: str, cause: str) -> None:
     [finding] = check_pending(True, waits)
     assert title in finding.title
     assert detail in finding.detail
@@ -64,7 +64,7 @@ def test_change_that_waits_says_what_is_known(waits: PendingChange | None, title
         assert "not known" not in finding.cause
 
 
-def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
+def test_address_that_moved_is_an_error_with_a_command() -> None:
     assert list(check_address("")) == []
     [finding] = check_address("clients are told 192.168.1.5, and this machine is at 192.168.1.77")
     assert (finding.code, finding.subject, finding.severity) == ("address-changed", "media", "error")
@@ -72,7 +72,7 @@ def test_address_that_moved_is_an_error_with_the_command_that_follows() -> None:
     assert finding.fix[0].command == "lkhub up --now"
 
 
-def test_address_that_is_gone_is_not_followed_by_a_command() -> None:
+def test_lost_address_has_no_command() -> None:
     [finding] = check_address("the hub's address is gone: tls.mode: Tailscale is switched off", ["sudo tailscale up"])
     assert (finding.code, finding.severity) == ("address-changed", "error")
     assert [fix.text for fix in finding.fix] == ["sudo tailscale up"]

@@ -61,7 +61,7 @@ def test_connection_that_can_not_be_accepted_is_an_error(process: str, kind: str
         hub_report({"media": None, "edge": None}),  # neither runs, or neither answered in time
         hub_report(
             {"media": {}, "edge": {"connections": {"open": 3, "waiting": 0, "refused": 7}}}
-        ),  # an engine of before
+        ),  # an engine of an earlier version
         told("edge", ""),
         told(
             "edge",
@@ -70,5 +70,5 @@ def test_connection_that_can_not_be_accepted_is_an_error(process: str, kind: str
         ),
     ],
 )
-def test_nothing_is_said_of_what_is_over_or_not_known(answers: HubReport) -> None:
+def test_refusal_that_is_over_or_not_known_is_no_finding(answers: HubReport) -> None:
     assert list(check_connections(answers, NOW)) == []

@@ -1,4 +1,4 @@
-"""A failure is the consequence of what explains it, and of nothing else."""
+"""A failure depends on the findings that explain it, and on no others."""
 
 from dataclasses import replace
 
@@ -32,9 +32,9 @@ def causes(result: PathResult, hub: CalledHub) -> list[str]:
         (OWN, fail("turn-udp", "connect", "turn-silent"), "relay"),
         (OWN, fail("turn-tls", "tcp", "refused", turn_url=TURN), "edge"),
         (PROXIED, fail("udp", "http", "gateway"), "edge"),
-        # The proxy is none of the hub's processes.
+        # The proxy is not one of the hub's processes.
         (PROXIED, fail("udp", "tcp", "refused"), None),
-        # That a process is down explains none of these.
+        # A process that is down explains none of these.
         (OWN, fail("udp", "tls", "expired"), None),
         (OWN, fail("udp", "tls", "wrong-name"), None),
         (OWN, fail("udp", "dns", "name-unknown"), None),
@@ -42,7 +42,7 @@ def causes(result: PathResult, hub: CalledHub) -> list[str]:
         (OWN, fail("udp", "join", "not-offered"), None),
     ],
 )
-def test_process_that_is_down_explains_what_is_seen_of_it_alone(
+def test_process_that_is_down_explains_only_calls_that_need_it(
     hub: CalledHub, result: PathResult, process: str | None
 ) -> None:
     everything = replace(hub, down=DOWN)
@@ -67,12 +67,12 @@ HANGING = {name: Ref("process-hangs", name) for name in ("media", "edge", "relay
         (OWN, fail("udp", "tls", "expired"), None),
     ],
 )
-def test_process_that_hangs_explains_silence_alone(hub: CalledHub, result: PathResult, process: str | None) -> None:
+def test_process_that_hangs_explains_only_silence(hub: CalledHub, result: PathResult, process: str | None) -> None:
     hanging = {process: HANGING[process]} if process else HANGING
     assert causes(result, replace(hub, hanging=hanging)) == ([f"process-hangs {process}"] if process else [])
 
 
-def test_name_that_leads_elsewhere_explains_calls_that_went_by_it() -> None:
+def test_name_that_leads_elsewhere_explains_calls_by_this_name() -> None:
     astray = {name: Ref("name-leads-elsewhere", name) for name in ("rtc.example.com", "turn.example.com")}
     own = {"rtc.example.com": astray["rtc.example.com"]}
     refused = fail("udp", "tcp", "refused")

@@ -50,7 +50,7 @@ def test_every_kind_of_failure_has_a_cause_and_a_remedy(kind: str) -> None:
     assert finding.fix
 
 
-def test_every_kind_that_the_engine_tells_apart_is_judged() -> None:
+def test_every_kind_of_the_engine_has_a_text() -> None:
     texts = [(ROOT / "engine/internal/edge" / name).read_text() for name in ("failures.go", "tailscale.go")]
     told = {kind for text in texts for kind in re.findall(r'^\tkind\w+ += "([\w-]+)"', text, re.MULTILINE)}
     assert told - {"other"} <= set(KINDS)
@@ -65,7 +65,7 @@ def test_pending_certificate_is_a_warning(tls: str, asked: str) -> None:
     assert finding.fix
 
 
-def test_name_is_without_a_certificate_where_none_is_at_hand() -> None:
+def test_name_is_uncertified_only_without_any_certificate() -> None:
     failed, other = failure("dns"), failure("dns", "turn.example.com")
     at_hand = {"failures": [failed, other], "certificates": [certificate(timedelta(days=20))]}
     assert [finding.subject for finding in find_uncertified(edge_status(**at_hand), NOW)] == ["turn.example.com"]
@@ -102,7 +102,7 @@ def test_each_name_is_a_finding_of_its_own() -> None:
         (timedelta(hours=5), LETS_ENCRYPT, "warning"),
         (timedelta(0), LETS_ENCRYPT, "error"),
         (timedelta(days=-1), LETS_ENCRYPT, "error"),
-        # The hub's own live for half a day, and are renewed with a third of that left.
+        # The hub's own certificates are valid for half a day, and are renewed when a third of that is left.
         (timedelta(hours=12), OWN, None),
         (timedelta(hours=1), OWN, None),
         (timedelta(minutes=-1), OWN, "error"),

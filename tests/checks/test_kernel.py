@@ -12,11 +12,11 @@ GOOD = KernelLimits(
 )
 
 
-def test_enough_is_no_finding() -> None:
+def test_limits_that_are_high_enough_are_no_finding() -> None:
     assert list(check_kernel(GOOD)) == []
 
 
-def test_unknown_is_no_finding() -> None:
+def test_unknown_limits_are_no_finding() -> None:
     assert list(check_kernel(KernelLimits())) == []
 
 

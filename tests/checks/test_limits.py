@@ -15,10 +15,10 @@ from tests.reports import hub_report, relay_status
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
-# What it runs in, the commands, and what else is said.
+# What the hub runs in, the commands, and a part of the other texts.
 WAYS = [
     (RunsIn(), ["ulimit -Hn 65536", "lkhub down && lkhub up --detach"], "LimitNOFILE=65536; if a container: --ulimit"),
-    # Only root may raise a hard limit, so that `ulimit -Hn` changes nothing.
+    # Only root may raise a hard limit, so `ulimit -Hn` would change nothing.
     (
         RunsIn(is_root=False),
         ["sudo prlimit --pid $$ --nofile=65536", "lkhub down && lkhub up --detach"],
@@ -35,7 +35,7 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("runs_in", "commands", "said"), WAYS)
-def test_limit_is_raised_where_the_hub_gets_it_from(runs_in: RunsIn, commands: list[str], said: str) -> None:
+def test_limit_is_raised_in_what_started_the_hub(runs_in: RunsIn, commands: list[str], said: str) -> None:
     fixes = more_files(runs_in)
     assert [fix.command for fix in fixes if fix.command] == commands
     assert said in " ".join(fix.text for fix in fixes)
@@ -68,7 +68,7 @@ def test_what_the_hub_runs_in_reaches_the_findings() -> None:
     assert [finding.fix for finding in status.find(NOW)] == [more_files(runs_in)]
 
 
-def test_limit_of_the_process_is_shown_and_not_that_of_the_shell() -> None:
+def test_command_shows_the_limit_of_the_process() -> None:
     failure = {"at": NOW.timestamp() - 1, "error": "too many open files"}
     processes = {"processes": [{"name": "edge", "pid": 4711}]}
     [finding] = check_connections(told("edge", "", failure=failure, **processes), NOW)

@@ -18,7 +18,7 @@ def find(*results: PathResult) -> list[Finding]:
 @pytest.mark.parametrize(
     ("rtt", "severity"), [(0.2, None), (149.9, None), (150.0, "info"), (399.0, "info"), (400.0, "warning")]
 )
-def test_slow_is_what_people_hear(rtt: float, severity: str | None) -> None:
+def test_slow_path_is_reported_as_people_hear_it(rtt: float, severity: str | None) -> None:
     found = find(measure(rtt_ms=rtt))
     assert [finding.severity for finding in found] == ([severity] if severity else [])
     for finding in found:
@@ -39,7 +39,9 @@ def test_slow_is_what_people_hear(rtt: float, severity: str | None) -> None:
         (None, 0.1, False),
     ],
 )
-def test_uneven_is_the_line_and_not_this_machine(jitter: float | None, lateness: float | None, found: bool) -> None:
+def test_jitter_counts_only_where_this_machine_ran_evenly(
+    jitter: float | None, lateness: float | None, found: bool
+) -> None:
     assert bool(find(measure(jitter_ms=jitter, lateness_ms=lateness))) == found
 
 
@@ -55,9 +57,9 @@ def test_paths_of_one_line_are_one_finding() -> None:
 
 
 @pytest.mark.parametrize("ok", [False, None])
-def test_a_path_that_was_not_proved_has_other_troubles(ok: bool | None) -> None:
+def test_path_that_was_not_proved_is_not_judged(ok: bool | None) -> None:
     assert find(measure(ok=ok, rtt_ms=900.0, jitter_ms=90.0)) == []
 
 
-def test_what_was_not_measured_is_not_judged() -> None:
+def test_values_that_were_not_measured_are_not_judged() -> None:
     assert find(PathResult("udp", True, "media", "heard")) == []

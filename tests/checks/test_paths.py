@@ -48,7 +48,7 @@ def claims(token: str) -> dict[str, Any]:
     return jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])
 
 
-def test_every_path_has_a_room_of_its_own_and_two_different_people() -> None:
+def test_every_path_has_its_own_room_and_two_participants() -> None:
     rooms = open_rooms(("udp", "turn-udp"), "API", SECRET)
     assert [room.path for room in rooms] == ["udp", "turn-udp"]
     assert len({room.room for room in rooms}) == 2
@@ -58,7 +58,7 @@ def test_every_path_has_a_room_of_its_own_and_two_different_people() -> None:
         assert len({person["sub"] for person in people}) == 2
 
 
-def test_probe_is_known_as_one_and_calls_no_agent() -> None:
+def test_rooms_of_a_probe_are_recognised_and_get_no_agent() -> None:
     [room] = open_rooms(("udp",), "API", SECRET)
     assert room.room.startswith(PROBE_ROOM_PREFIX)
     for token in room.tokens:
@@ -89,7 +89,7 @@ def test_request_is_the_contract_with_the_engine() -> None:
     }
 
 
-def test_request_to_the_own_hub_says_how_to_get_there() -> None:
+def test_request_to_the_own_hub_has_its_root_and_overrides() -> None:
     overrides = Overrides("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
     request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, overrides)
     assert request["ca_file"] == "/var/lib/lkhub/ca/root.crt"
@@ -99,7 +99,7 @@ def test_request_to_the_own_hub_says_how_to_get_there() -> None:
 
 @pytest.mark.parametrize("overrides", [None, Overrides("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
 def test_request_names_neither_root_nor_overrides_where_there_are_none(overrides: Overrides | None) -> None:
-    """An empty path would be read as a file."""
+    """The engine would read an empty path as the name of a file."""
     assert set(build_request("ws://127.0.0.1:7880", {}, overrides)) == {"url", "timeout_ms", "media_ms", "paths"}
 
 
@@ -110,7 +110,7 @@ def test_row_of_the_probe_is_read() -> None:
     assert result.as_json() == {**ROW, "native": None, "native_detail": None, **UNMEASURED}
 
 
-def test_row_says_what_native_applications_make_of_the_chain() -> None:
+def test_row_says_whether_native_applications_accept_the_chain() -> None:
     row = {**ROW, "path": "turn-tls", "native": False, "native_detail": "ISRG Root X1 is not among its roots"}
     result = read_result(row, promised=True)
     assert (result.ok, result.native, result.native_detail) == (True, False, "ISRG Root X1 is not among its roots")
@@ -134,13 +134,13 @@ def test_path_that_is_promised_and_not_offered_has_failed(
 
 
 @pytest.mark.parametrize("row", [{}, {**ROW, "ok": "yes please"}, {"path": "udp"}, []], ids=str)
-def test_row_that_is_no_row_is_a_value_error(row: Any) -> None:
+def test_malformed_row_is_a_value_error(row: Any) -> None:
     with pytest.raises(ValueError):
         read_result(row, promised=True)
 
 
 def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
-    """A user may have swapped the two, and pastes the output into public places."""
+    """The user may have swapped key and secret, and may paste the output into a public place."""
     secret = "s3cr3t" * 8
     for said in (f"invalid API key: {secret}", "invalid API key"):
         row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}

@@ -39,7 +39,7 @@ def find(udp: dict[str, Any] | None = None, tls: dict[str, Any] | None = None, m
         ({"ports": ports(10, **refused("address", ago=RECENT_SECONDS))}, None),
     ],
 )
-def test_relay_with_room_or_that_does_not_say_is_no_finding(relay: Any, edge: Any) -> None:
+def test_relay_with_free_ports_or_without_a_report_is_no_finding(relay: Any, edge: Any) -> None:
     said = relay_status(**relay) if relay is not None else None, edge_status(**edge) if edge is not None else None
     assert list(check_relay(*said, "acme", NOW)) == []
 
@@ -50,7 +50,7 @@ def test_relay_with_room_or_that_does_not_say_is_no_finding(relay: Any, edge: An
         (ports(int(5000 * NEARLY_FULL)), "warning", "TURN over UDP is nearly full"),
         (ports(5000), "error", "TURN over UDP is full"),
         (ports(4990, **refused("full")), "error", "TURN over UDP is nearly full"),
-        # A client was refused a moment ago, and since then others have left.
+        # A client was refused a moment ago, and other clients have left since.
         (ports(10, **refused("full")), "error", "TURN over UDP is nearly full"),
     ],
 )
@@ -74,7 +74,7 @@ def test_address_that_holds_much_is_named() -> None:
     assert "203.0.113.7" not in " ".join(fix.text for fix in finding.fix), "one of many is nothing to look at"
 
 
-def test_range_that_cant_be_used_for_want_of_files_is_not_to_be_widened() -> None:
+def test_range_that_lacks_open_files_is_not_to_be_widened() -> None:
     [finding] = find(tls=ports(880, size=900))
     assert finding.subject == "turn-tls"
     assert not any("turn.relay" in fix.text for fix in finding.fix)
@@ -97,7 +97,7 @@ def test_proxy_is_suspected_where_there_may_be_one(path: str, mode: str, names_p
     assert any("PROXY protocol" in fix.text for fix in finding.fix) is names_proxy
 
 
-def test_what_the_relay_says_is_among_the_findings() -> None:
+def test_findings_about_the_relay_are_among_those_of_status() -> None:
     supervisor = {"processes": [{"name": "relay", "state": "running", "since": 1.0}], "relay": {"ports": ports(5000)}}
     assert [finding.code for finding in HubStatus(None, hub_report(supervisor), (), None).find(NOW)] == [
         "relay-nearly-full"

@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def failure(since: float, ends: float | None) -> RenewalFailure:
-    """Since so many seconds ago, and ending in so many."""
+    """A failure that began `since` seconds ago; the mappings end in `ends` seconds."""
     at = NOW.timestamp()
     return RenewalFailure("it does not answer", at - since, None if ends is None else at + ends)
 
@@ -31,7 +31,7 @@ def test_temporary_failure_is_not_reported_as_long_as_the_mappings_hold(since: f
         (400, 200, "warning", "the router leads clients here for another 3 min"),
         (400, None, "warning", "it is not known how long the router leads clients here"),
         (0, 0, "error", "the router no longer leads clients here"),
-        # A machine that has moved: they lead to where it was.
+        # This machine has another address now, and the mappings lead to the earlier one.
         (0, -NOW.timestamp(), "error", "the router no longer leads clients here"),
     ],
 )

@@ -38,7 +38,7 @@ SILENT = fail("turn-udp", "turn-silent", relay="turn:192.168.1.5:3478")
 
 
 @pytest.mark.parametrize(("process", "result"), [("media", UDP), ("media", OVER_RELAY), ("relay", SILENT)])
-def test_refusal_of_the_machine_is_no_firewall_in_between(process: str, result: PathResult) -> None:
+def test_refusal_of_this_machine_is_not_blamed_on_a_firewall_in_between(process: str, result: PathResult) -> None:
     [blamed] = blame_sends([result], refuse(process), AT)
     [finding] = check_paths([blamed], OWN)
     assert finding.code == "path-fails"
@@ -84,7 +84,7 @@ def test_address_of_ipv6_is_read() -> None:
         (PathResult("udp", True, "media", "heard"), refuse("media")),
     ],
 )
-def test_what_is_not_known_to_be_so_is_not_said(result: PathResult, told: HubReport) -> None:
+def test_sends_are_blamed_only_where_that_is_known(result: PathResult, told: HubReport) -> None:
     assert blame_sends([result], told, AT) == (result,)
 
 

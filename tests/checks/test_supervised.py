@@ -61,7 +61,7 @@ def test_directory_that_was_removed_says_what_is_lost() -> None:
     assert [fix.command for fix in finding.fix] == ["lkhub restart"]
 
 
-def test_status_has_them_all_and_a_hub_that_hangs_is_degraded() -> None:
+def test_status_has_all_these_findings_and_a_hub_that_hangs_is_degraded() -> None:
     supervisor = {
         "processes": [
             {

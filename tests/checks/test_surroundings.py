@@ -19,7 +19,7 @@ PUBLIC, HOME, CDN, OTHER = "93.184.216.5", "10.0.0.5", "104.16.1.1", "151.101.1.
 
 
 def told(*pairs: str) -> tuple[Advertised, ...]:
-    """`external=local` each; one address alone is both."""
+    """Addresses that clients are told, each as `external=local`, or as one address where both are the same."""
     return tuple(Advertised(ip_address(pair.partition("=")[0]), ip_address(pair.rpartition("=")[2])) for pair in pairs)
 
 
@@ -47,23 +47,23 @@ NAT = f"{PUBLIC}={HOME}"
         (UNSEEN, []),
         (around(PUBLIC, resolved=[PUBLIC]), []),
         (around("192.168.1.5", resolved=["192.168.1.5"], reach="lan"), []),
-        # Another machine, a CDN, a stranger's address beside the right one.
+        # Another machine, a CDN, another machine's address beside the right one.
         (around(PUBLIC, resolved=[OTHER]), [("name-leads-elsewhere", "warning")]),
         (around(PUBLIC, resolved=[CDN]), [("name-leads-elsewhere", "warning")]),
         (around(PUBLIC, resolved=[PUBLIC, OTHER]), [("name-leads-elsewhere", "warning")]),
         (around("192.168.1.5", resolved=["192.168.1.77"], reach="lan"), [("name-leads-elsewhere", "warning")]),
         (around(PUBLIC, resolved=[]), [("name-leads-nowhere", "warning")]),
         (around("192.168.1.5", resolved=[], reach="lan"), []),
-        # Inside, the name may be another address: split DNS, the machine's own hosts file.
+        # Inside its network the name may have another address: by split DNS, or by the machine's own hosts file.
         (around(PUBLIC, resolved=["10.0.0.9"]), []),
         (around(PUBLIC, resolved=["127.0.1.1"]), []),
-        # Behind a NAT that it leads here is an assumption, and of several addresses a bold one.
+        # Behind a NAT it is assumed that the address leads here. For several addresses the assumption is bold.
         (around(NAT, resolved=[PUBLIC]), [("address-assumed", "info")]),
         (around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER]), [("address-assumed", "warning")]),
         (around(f"{CDN}={HOME}", resolved=[CDN]), [("address-of-cdn", "error")]),
         (around(f"{CDN}={HOME}", resolved=[CDN, "104.16.1.2"]), [("address-of-cdn", "error")]),
         (around(NAT, resolved=[CDN]), [("address-assumed", "info"), ("name-leads-elsewhere", "warning")]),
-        # What no router of the internet leads to.
+        # Addresses to which no router of the internet leads.
         (around(HOME, resolved=[HOME]), [("address-not-public", "warning")]),
         (around("100.64.0.7", resolved=["100.64.0.7"]), [("address-not-public", "warning")]),
         (around("192.0.2.7", resolved=["192.0.2.7"]), [("address-not-public", "warning")]),
@@ -82,7 +82,7 @@ def test_where_names_and_addresses_lead(seen: Surroundings, expected: list[tuple
     ("answer", "code"),
     [("hub", "name-leads-through"), ("proxy", "name-leads-elsewhere"), ("nothing", "name-leads-elsewhere")],
 )
-def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: Answerer, code: str) -> None:
+def test_private_address_of_a_public_hub_is_judged_by_what_answers_there(answer: Answerer, code: str) -> None:
     """Split DNS may use this address on purpose, and clients outside do not get it."""
     seen = around(PUBLIC, resolved=["192.168.1.4"])
     [lead] = seen.leads
@@ -96,8 +96,8 @@ def test_private_address_of_a_public_hub_is_judged_by_who_answers_there(answer: 
         assert f"make {PUBLIC} the only address" in finding.fix[0].text
 
 
-def test_name_of_turn_alone_is_tried_by_the_hubs_own() -> None:
-    """The hub answers to no web request at that name."""
+def test_name_of_turn_is_tried_by_calling_the_hubs_own_name() -> None:
+    """The hub answers no web request for the name of TURN."""
     seen = replace(answering("nothing"), url="wss://rtc.example.com")
     [finding] = find(replace(seen, leads=(replace(seen.leads[0], name="turn.example.com"),)))
     assert finding.fix[1].command == "lkhub verify --url wss://rtc.example.com"
@@ -131,7 +131,7 @@ def answering(*answers: Answerer, here: bool = False, seen_as: str = "") -> Surr
         (answering("other", "nothing"), "which was not seen from here", [None, "lkhub render proxy -o proxy"]),
     ],
 )
-def test_who_answers_where_the_name_leads_decides_what_is_said(
+def test_cause_depends_on_what_answers_where_the_name_leads(
     seen: Surroundings, why: str, commands: list[str | None]
 ) -> None:
     [finding] = find(seen)
@@ -167,18 +167,18 @@ def test_cdn_is_named_with_what_it_does_not_carry() -> None:
 
 @pytest.mark.parametrize(("path", "assumed"), [("udp", False), ("tcp", False), ("turn-udp", False), ("turn-tls", True)])
 def test_client_from_outside_ends_the_assumption(path: str, assumed: bool) -> None:
-    """TURN over TLS is at the name, which may lead elsewhere than media."""
+    """TURN over TLS uses the name, which may lead elsewhere than the addresses of media."""
     seen = replace(around(NAT, resolved=[PUBLIC]), outside={"udp": None, path: Sighting(1.0, "203.0.113.7")})
     assert [code for code, _ in codes(seen)] == (["address-assumed"] if assumed else [])
 
 
 def test_client_that_was_sent_to_first_ends_no_assumption() -> None:
-    """What leaves through a router lets an answer in, wherever its address leads else."""
+    """A router lets the answer to a packet in, even where its public address leads elsewhere."""
     seen = replace(around(NAT, resolved=[PUBLIC]), outside={"udp": Sighting(1.0, "203.0.113.7", proven=False)})
     assert [code for code, _ in codes(seen)] == ["address-assumed"]
 
 
-def test_client_from_outside_does_not_say_which_of_several_addresses_it_took() -> None:
+def test_client_from_outside_does_not_show_which_of_several_addresses_it_used() -> None:
     seen = around(NAT, f"{OTHER}={HOME}", resolved=[PUBLIC, OTHER])
     assert codes(replace(seen, outside={"udp": Sighting(1.0, "203.0.113.7")})) == [("address-assumed", "warning")]
 
@@ -190,7 +190,7 @@ def verdict(
     return Verdict(row, open_, "" if open_ else why)
 
 
-def test_closed_port_of_the_proxy_is_not_one_that_the_hub_opens() -> None:
+def test_closed_port_of_the_proxy_has_its_own_commands() -> None:
     seen = replace(
         around(PUBLIC), verdicts=(verdict("tcp", 443, PROXY_KEY, False), verdict("udp", 7882, "media.udp", True))
     )
@@ -202,7 +202,7 @@ def test_closed_port_of_the_proxy_is_not_one_that_the_hub_opens() -> None:
 
 
 @pytest.mark.parametrize("also", [True, False])
-def test_port_of_the_proxy_that_is_not_decided_is_in_no_table_of_the_hub(also: bool) -> None:
+def test_unknown_port_of_the_proxy_has_its_own_command(also: bool) -> None:
     open_ = None if also else True
     seen = replace(
         around(PUBLIC), verdicts=(verdict("tcp", 443, PROXY_KEY, None), verdict("udp", 7882, "media.udp", open_))
@@ -246,7 +246,7 @@ NO_NFT_HERE = Unread("nftables", f"{NO_NFT}, which tells what the kernel drops",
         ((ROOTS,), "nftables: only root may read it", ["sudo lkhub firewall status"]),
         ((SLOW,), "firewalld: it did not answer within 4 s", ["sudo lkhub firewall status"]),
         ((ROOTS, Unread("ufw", "only root may read it")), "ufw: only root", ["sudo lkhub firewall status"]),
-        # What asking again does not tell.
+        # A reason for which asking again does not help.
         ((NO_NFT_HERE,), "nft is not on this machine", ["sudo apt-get install nftables"]),
         ((Unread("iptables-legacy", "it has rules, which lkhub does not read", again=False),), "has rules", []),
         # A rule that can't be judged.
@@ -285,7 +285,7 @@ def test_port_that_is_closed_for_sure_is_not_unknown() -> None:
         (("udp", "tcp"), ""),
     ],
 )
-def test_port_that_clients_have_come_through_is_not_unknown(used: tuple[str, ...], unknown: str) -> None:
+def test_port_that_clients_have_used_is_not_unknown(used: tuple[str, ...], unknown: str) -> None:
     verdicts = (
         verdict("udp", 7882, "media.udp", None, str(ROOTS)),
         verdict("tcp", 7881, "media.tcp", None, str(ROOTS)),
@@ -297,7 +297,7 @@ def test_port_that_clients_have_come_through_is_not_unknown(used: tuple[str, ...
 
 
 def test_port_whose_client_was_sent_to_first_is_unknown_still() -> None:
-    """Its signalling has come in all the same."""
+    """The client's signalling has come in all the same."""
     verdicts = (
         verdict("udp", 7882, "media.udp", None, str(ROOTS)),
         verdict("tcp", 443, "tls.listen", None, str(ROOTS)),
@@ -314,7 +314,7 @@ def test_finding_says_for_which_clients_a_port_is_closed() -> None:
     assert "ufw's default" in finding.detail
 
 
-def test_name_of_a_tailnet_is_not_mended_in_the_dns() -> None:
+def test_name_of_a_tailnet_has_no_fix_in_the_dns() -> None:
     lead = judge_lead("hub.tail1234.ts.net", [ip_address("100.64.0.1")], [ip_address("100.64.0.3")], [])
     [finding] = check_surroundings(Surroundings("lan", (lead,), told("100.64.0.3")))
     assert (finding.code, finding.severity) == ("name-leads-elsewhere", "warning")

@@ -38,11 +38,11 @@ from tests.reports import edge_status, hub_report, process_report, relay_status
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 AT = NOW.timestamp() - 60
 
-HERE, PUBLIC, STRANGER = map(ip_address, ("192.168.1.5", "1.2.3.4", "5.6.7.8"))
+HERE, PUBLIC, OTHER = map(ip_address, ("192.168.1.5", "1.2.3.4", "5.6.7.8"))
 
 
 def list_examples() -> Iterator[Finding]:
-    """All that the checks say of facts in which everything is wrong."""
+    """The findings of the checks about facts in which everything is wrong."""
     yield from list_calls()
     yield from list_surroundings()
     yield from list_hub()
@@ -77,7 +77,7 @@ def list_surroundings() -> Iterator[Finding]:
     told = (Advertised(PUBLIC, HERE),)
     answerers: tuple[Answerer, ...] = ("other", "hub")
     for answer in answerers:
-        lead = Lead("rtc.example.com", elsewhere=(STRANGER,), answers={STRANGER: answer})
+        lead = Lead("rtc.example.com", elsewhere=(OTHER,), answers={OTHER: answer})
         yield from check_surroundings(Surroundings("public", (lead,), told))
     yield from check_surroundings(Surroundings("public", (Lead("rtc.example.com"),), told))
     cdn = (Advertised(ip_address("104.16.0.1"), HERE),)

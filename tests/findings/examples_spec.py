@@ -17,7 +17,7 @@ from tests.host.conftest import INTERMEDIATE, NAME
 from tests.host.test_certificates import CLIENT, DAY, ENDED, leaf
 from tests.machines import LOOPBACK, MACHINES, make_facts, make_installation
 
-# What LiveKit's parser says of a line in these examples.
+# The errors of LiveKit's parser for lines of these examples.
 COMPLAINTS = {"log_level: loud": "unrecognized level: loud"}
 
 FAULTY: tuple[tuple[str, NetworkFacts], ...] = (
@@ -46,7 +46,7 @@ CHOOSING: tuple[tuple[str, NetworkFacts], ...] = (
 
 
 def list_faults(prepare: Callable[[str], PreparedHub]) -> Iterator[Finding]:
-    """Everything that is wrong with specs in which each is wrong in one way. `prepare` raises SpecError."""
+    """The faults of specs that each have one kind of fault. `prepare` raises SpecError."""
     for text, network in FAULTY:
         loaded = load_spec(text.encode())
         build_plan(loaded, network, make_installation())
@@ -59,7 +59,7 @@ def list_faults(prepare: Callable[[str], PreparedHub]) -> Iterator[Finding]:
 
 
 def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
-    """What plans say of their choices. `apply` also writes their files."""
+    """The notes of plans about their choices. `apply` also writes the rendered files."""
     for text, network in CHOOSING:
         plan = build_plan(load_spec(text.encode()), network, make_installation())
         assert plan
@@ -70,7 +70,7 @@ def list_choices(apply: Callable[[str], PreparedHub]) -> Iterator[Finding]:
 
 
 def list_tailnet() -> Iterator[Finding]:
-    """Each way in which Tailscale gives no certificate."""
+    """A fault for each reason why Tailscale gives no certificate."""
     up = TailscaleFacts("/t.sock", state="Running", name="a.t1.ts.net", domains=("a.t1.ts.net",), may_fetch=True)
     for facts in (
         TailscaleFacts("/t.sock", "refused"),

@@ -20,5 +20,5 @@ def note(text: str) -> Finding:
 
 
 def titles(plan: Plan) -> list[str]:
-    """What a plan says of its choices."""
+    """A note about a choice of a plan."""
     return [finding.title for finding in plan.findings]

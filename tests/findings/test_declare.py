@@ -1,4 +1,4 @@
-"""A code is declared once, by a documented function of its name, and found in the table of all."""
+"""Each code is declared once, by a documented function of the same name, and is in the table of all codes."""
 
 import ast
 import pkgutil
@@ -40,7 +40,7 @@ def without_docs() -> Says:
         ("without-docs", without_docs),
     ],
 )
-def test_what_is_no_code_cannot_be_declared(name: str, says: Callable[..., Says]) -> None:
+def test_name_that_is_no_code_cannot_be_declared(name: str, says: Callable[..., Says]) -> None:
     with pytest.raises(ValueError):
         declare(name, "error")(says)
 
@@ -82,13 +82,13 @@ def test_documentation_begins_with_the_severities() -> None:
 
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
 def test_documentation_says_why_and_what_to_do(code: Code[Any]) -> None:
-    """The pages of `lkhub explain` have the same three parts as those of the documentation."""
+    """Each section has three parts, as each page of `lkhub explain` does."""
     assert "**Why.**" in code.docs
     assert "**What to do.**" in code.docs
 
 
-def test_findings_are_made_by_codes_alone() -> None:
-    """So that each has a declared code, and documentation."""
+def test_every_finding_is_made_by_a_code() -> None:
+    """So each finding has a declared code, and documentation."""
     makers = [
         str(file.relative_to(ROOT))
         for file in sorted(Path(lkhub.__path__[0]).rglob("*.py"))

@@ -25,7 +25,7 @@ KEYS = {"code", "subject", "severity", "title", "detail", "cause", "fix", "where
 
 @pytest.fixture
 def examples(run: Run, complaints: dict[str, str], tmp_path: Path) -> list[Finding]:
-    """All that is said of facts and specs in which everything is wrong."""
+    """The findings about facts and specs in which everything is wrong."""
     complaints |= COMPLAINTS
     return [
         *list_examples(),
@@ -36,7 +36,7 @@ def examples(run: Run, complaints: dict[str, str], tmp_path: Path) -> list[Findi
     ]
 
 
-def test_something_makes_every_code(examples: list[Finding]) -> None:
+def test_every_code_has_an_example(examples: list[Finding]) -> None:
     made = {finding.code for finding in examples}
     assert made == CODES.keys(), "a code that nothing makes is no code, and one that is not in the table has no docs"
 

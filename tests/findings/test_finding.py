@@ -18,7 +18,7 @@ FINDING = Finding("port-taken", "edge", "error", "title", "detail", "cause", (Fi
         ("systemctl reload nginx", "systemctl reload nginx"),
     ],
 )
-def test_fix_of_a_hub_elsewhere_says_which_hub(command: str | None, typed: str | None) -> None:
+def test_fix_of_another_hub_names_that_hub(command: str | None, typed: str | None) -> None:
     finding = replace(FINDING, fix=(Fix("do it", command),))
     assert finding.with_options(" --state /srv/hub").fix == (Fix("do it", typed),)
     assert finding.with_options("") == finding

@@ -21,12 +21,12 @@ def test_consequence_of_a_consequence_folds_under_the_first_cause() -> None:
     assert names(make("a"), make("b", "a"), make("c", "b")) == [("a", ["b", "c"])]
 
 
-def test_cause_that_is_not_there_hides_nothing() -> None:
+def test_missing_cause_hides_nothing() -> None:
     assert names(make("b", "a"), make("c")) == [("b", []), ("c", [])]
 
 
 def test_finding_of_two_causes_folds_only_where_both_are_there() -> None:
-    """One of them does not explain it whole."""
+    """One of the two causes does not explain the finding whole."""
     assert names(make("a"), make("c", "a", "b")) == [("a", []), ("c", [])]
     assert names(make("a"), make("b"), make("c", "a", "b")) == [("a", ["c"]), ("b", [])]
 
