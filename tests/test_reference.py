@@ -28,7 +28,7 @@ from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
-from lkhub.service.models import Arrival, ErrorAnswer, Hub, TokenGrant, TokenRequest
+from lkhub.service.models import ErrorAnswer, Hub, RequestInfo, TokenGrant, TokenRequest
 from lkhub.spec.load import load_spec
 from lkhub.state.router import Mapping, RouterRecord
 from lkhub.supervise.child import ShownState
@@ -165,9 +165,9 @@ def test_requests_and_answers_are_of_their_models() -> None:
     asked, answered = find_json("docs/reference/http.md", "POST /api/livekit/token")
     assert set(asked) == set(TokenRequest.model_fields)
     TokenRequest.model_validate(asked)
-    [arrival] = find_json("docs/reference/http.md", "GET /api/way")
+    [info] = find_json("docs/reference/http.md", "GET /api/request-info")
     [refused] = find_json("docs/reference/http.md", "Errors")
-    shown = ((hub, Hub), (arrival, Arrival), (answered, TokenGrant), (refused, ErrorAnswer))
+    shown = ((hub, Hub), (info, RequestInfo), (answered, TokenGrant), (refused, ErrorAnswer))
     for document, model in shown:
         TypeAdapter(model).validate_json(json.dumps(document))
 

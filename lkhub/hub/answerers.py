@@ -12,13 +12,12 @@ from lkhub.host.control import NotRunningError, ask
 from lkhub.host.http import httpx
 from lkhub.host.network import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
-from lkhub.hub.web_proxy import REQUEST_INFO
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
-from lkhub.source.json_text import parse_json
 from lkhub.spec.types import Address
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import StatusRequest
+from lkhub.wire.request_info import REQUEST_INFO, RequestInfo, find_request_info
 
 # A program that forwards connections does so at once.
 ANSWER_SECONDS = 1.0
@@ -51,7 +50,7 @@ def _ask_each(lead: Lead, addresses: list[Address], port: int, instance: str, le
     answers = {at: judge_answer(answered, instance, leaves) for at, answered in zip(addresses, found, strict=True)}
     if not leaves:  # as while no supervisor runs: without its certificates the hub itself would look like a proxy
         answers = {at: answer for at, answer in answers.items() if answer != "proxy"}
-    seen = [_read(answered.body)["client"] for answered in found if answered and _is_from(answered, instance)]
+    seen = [info.client for answered in found if answered and (info := _find_info(answered, instance))]
     # Where the hub saw the request arrive from this machine's own address, clients' addresses are passed on unchanged.
     own = {str(address) for interface in list_interfaces() for address in interface.addresses}
     return replace(lead, answers=answers, seen_as=next((client for client in seen if client not in own), ""))
@@ -62,21 +61,15 @@ def judge_answer(answered: Answered | None, instance: str, leaves: frozenset[str
     hub's (`leaves`)."""
     if answered is None:
         return "nothing"
-    if not _is_from(answered, instance):
+    if _find_info(answered, instance) is None:
         return "other"
     return "hub" if answered.leaf in leaves else "proxy"
 
 
-def _is_from(answered: Answered, instance: str) -> bool:
-    return _read(answered.body).get("instance") == instance
-
-
-def _read(body: str) -> dict[str, str]:
-    try:
-        said = parse_json(body)
-        return {name: str(said[name]) for name in ("instance", "client")}
-    except (ValueError, LookupError, TypeError):
-        return {}
+def _find_info(answered: Answered, instance: str) -> RequestInfo | None:
+    """What this hub answered; None if another server did."""
+    info = find_request_info(answered.body)
+    return info if info and info.instance == instance else None
 
 
 def _ask_own(serve: str) -> str:
@@ -85,7 +78,8 @@ def _ask_own(serve: str) -> str:
         answer = httpx.get(serve + REQUEST_INFO, timeout=ANSWER_SECONDS, trust_env=False)
     except httpx.HTTPError:
         return ""
-    return _read(answer.text).get("instance", "") if answer.is_success else ""
+    info = find_request_info(answer.text) if answer.is_success else None
+    return info.instance if info else ""
 
 
 def port_of(url: str) -> int:

@@ -7,10 +7,7 @@ from lkhub.checks.paths import Overrides, WebResult
 from lkhub.host.http import httpx
 from lkhub.hub.web import PAGE, Answer, ask, find_location, open_client, quote_page
 from lkhub.shown import quote
-from lkhub.source.json_text import parse_json
-
-# The URL path at which the service says how the request reached it (lkhub/service/app.py).
-REQUEST_INFO = "/api/way"
+from lkhub.wire.request_info import REQUEST_INFO, find_request_info
 
 
 def verify_proxy(web: str, overrides: Overrides) -> tuple[WebResult, ...]:
@@ -54,12 +51,11 @@ def _is_same(location: str, wanted: str) -> bool:
 
 def judge_forwarded(url: str, answer: Answer) -> WebResult:
     """Whether the proxy told the hub the client's address."""
-    try:
-        told = parse_json(answer.body) if answer.status == 200 else {}
-        client, forwarded = quote(str(told["client"])), told["forwarded"]
-    except (ValueError, LookupError, TypeError):
+    info = find_request_info(answer.body) if answer.status == 200 else None
+    if info is None:
         return WebResult("forwarded", None, url, detail=f"{url} does not say how the request got there")
-    if forwarded is not False:
-        return WebResult("forwarded", None if forwarded is None else True, url)
+    if info.forwarded is not False:
+        return WebResult("forwarded", info.forwarded, url)
+    client = quote(info.client)
     detail = f"a request for {url} came to the hub as one of {client}, without X-Forwarded-For"
     return WebResult("forwarded", False, url, "no-forwarded-for", detail, {"client": client})

@@ -15,7 +15,7 @@ from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
 from lkhub.service.contract import Answered
 from lkhub.service.errors import ApiError
-from lkhub.service.models import Arrival, Health, Hub, TokenGrant, TokenRequest
+from lkhub.service.models import Health, Hub, RequestInfo, TokenGrant, TokenRequest
 from lkhub.source.json_text import parse_json
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 
@@ -66,13 +66,13 @@ class Api:
             healthy = False
         return Answered(Health(status="ok")) if healthy else Answered(Health(status="unavailable"), 503)
 
-    async def arrival(self, request: Request) -> Answered[Arrival]:
+    async def request_info(self, request: Request) -> Answered[RequestInfo]:
         """How a request got here: the address that the hub takes for the client's, and whether a proxy told it.
         `instance` identifies this process: two addresses with the same `instance` lead to the same hub."""
         client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
         said = request.headers.get(FORWARDED_HEADER)
-        arrival = Arrival(instance=self._instance, client=client, forwarded=None if said is None else said == "yes")
-        return Answered(arrival, headers={"cache-control": "no-store"})
+        info = RequestInfo(instance=self._instance, client=client, forwarded=None if said is None else said == "yes")
+        return Answered(info, headers={"cache-control": "no-store"})
 
     async def token(self, request: Request) -> Answered[TokenGrant]:
         """A token for a plain participant of one room."""

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from lkhub.service.api import Api
-from lkhub.service.contract import ARRIVAL, HEALTH, HUB, TOKEN
+from lkhub.service.contract import HEALTH, HUB, INFO, TOKEN
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
@@ -27,7 +27,7 @@ def build_app(config: ServeConfig) -> Starlette:
     routes = [
         HUB.route(api.hub),
         HEALTH.route(api.health),
-        ARRIVAL.route(api.arrival),
+        INFO.route(api.request_info),
         TOKEN.route(api.token),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),

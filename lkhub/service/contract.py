@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lkhub.service.models import Answer, Arrival, Health, Hub, TokenGrant, TokenRequest
+from lkhub.service.models import Answer, Health, Hub, RequestInfo, TokenGrant, TokenRequest
+from lkhub.wire.request_info import REQUEST_INFO
 
 A = TypeVar("A", bound=Answer)
 
@@ -39,12 +40,12 @@ class Endpoint(Generic[A]):
 
 HUB = Endpoint("GET", "/api/hub", None, Hub)
 HEALTH = Endpoint("GET", "/api/health", None, Health)
-ARRIVAL = Endpoint("GET", "/api/way", None, Arrival)
+INFO = Endpoint("GET", REQUEST_INFO, None, RequestInfo)
 TOKEN = Endpoint("POST", "/api/livekit/token", TokenRequest, TokenGrant)
 
-ENDPOINTS: tuple[Endpoint[Hub] | Endpoint[Health] | Endpoint[Arrival] | Endpoint[TokenGrant], ...] = (
+ENDPOINTS: tuple[Endpoint[Hub] | Endpoint[Health] | Endpoint[RequestInfo] | Endpoint[TokenGrant], ...] = (
     HUB,
     HEALTH,
-    ARRIVAL,
+    INFO,
     TOKEN,
 )

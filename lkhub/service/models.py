@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from lkhub.livekit.tokens import MAX_NAME, find_unseen
+from lkhub.wire import request_info
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -60,14 +61,9 @@ class Health(Answer):
 
 
 @dataclass(frozen=True)
-class Arrival(Answer):
-    """How a request came to the hub. `instance` is the process that answers: two addresses that give the same one lead
-    to the same hub. `client` is the address from which the hub takes the request to come. `forwarded` says whether a
-    proxy told that address, and is null where no proxy is expected."""
-
-    instance: str
-    client: str
-    forwarded: bool | None
+class RequestInfo(Answer, request_info.RequestInfo):
+    # The front end's types show it too.
+    __doc__ = request_info.RequestInfo.__doc__
 
 
 def _require_seen(text: str) -> str:

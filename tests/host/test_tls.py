@@ -72,9 +72,9 @@ def test_what_answers_is_asked_by_the_hubs_name(
     leaf = hashlib.sha256(made.certificate.public_bytes(Encoding.DER)).hexdigest()
     answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     with serving(made, tmp_path, answer.encode()) as (port, asked, told):
-        assert ask_over_tls(HERE, port, NAME, "/api/way", 5.0) == Answered(leaf, expected)
+        assert ask_over_tls(HERE, port, NAME, "/api/request-info", 5.0) == Answered(leaf, expected)
     assert asked == [NAME]
-    assert told[0].startswith(b"GET /api/way HTTP/1.1\r\nHost: " + f"{NAME}:{port}\r\n".encode())
+    assert told[0].startswith(b"GET /api/request-info HTTP/1.1\r\nHost: " + f"{NAME}:{port}\r\n".encode())
     assert b"uthorization" not in told[0]
 
 
@@ -113,10 +113,10 @@ def test_redirect_to_what_is_no_url_is_an_answer(made: Made, tmp_path: Path, loc
 
 def test_server_without_http_or_answer_is_unknown(made: Made, tmp_path: Path) -> None:
     with serving(made, tmp_path, b"220 mail.example.com ESMTP\r\n") as (port, _, _):
-        assert ask_over_tls(HERE, port, NAME, "/api/way", 5.0) is None
+        assert ask_over_tls(HERE, port, NAME, "/api/request-info", 5.0) is None
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        assert ask_over_tls(HERE, port, NAME, "/api/way", 0.1) is None
+        assert ask_over_tls(HERE, port, NAME, "/api/request-info", 0.1) is None
 
 
 def test_port_that_serves_nothing_is_not_ours() -> None:

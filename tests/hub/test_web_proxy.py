@@ -9,7 +9,7 @@ from lkhub.hub.web_proxy import judge_forwarded, judge_redirect
 from tests.checks.called import PROXIED, say
 
 PLAIN, PAGE = "http://rtc.example.com/join/lobby", "https://rtc.example.com/join/lobby"
-INFO = "https://rtc.example.com/api/way"
+INFO = "https://rtc.example.com/api/request-info"
 
 
 @pytest.mark.parametrize(

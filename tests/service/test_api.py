@@ -16,6 +16,7 @@ from lkhub.host.peer import Peer
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
 from lkhub.service import askers as askers_module
 from lkhub.service.api import MAX_BODY_BYTES
+from lkhub.wire.request_info import RequestInfo, find_request_info
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 from tests.service.conftest import SECRET, Connect, check_error
 
@@ -40,17 +41,20 @@ async def test_hub_tells_the_page_what_it_must_know(connect: Connect) -> None:
         }
 
 
-async def test_api_way_identifies_the_process_and_the_route(connect: Connect) -> None:
+async def test_request_info_identifies_the_process_and_the_route(connect: Connect) -> None:
     async with connect() as client:
-        first = (await client.get("/api/way")).json()
-        again = await client.get("/api/way", headers={"x-forwarded-for": "198.51.100.7", FORWARDED_HEADER: "yes"})
-        unsaid = await client.get("/api/way", headers={"x-forwarded-for": "10.0.0.3", FORWARDED_HEADER: "no"})
+        first = (await client.get("/api/request-info")).json()
+        again = await client.get(
+            "/api/request-info", headers={"x-forwarded-for": "198.51.100.7", FORWARDED_HEADER: "yes"}
+        )
+        unsaid = await client.get("/api/request-info", headers={"x-forwarded-for": "10.0.0.3", FORWARDED_HEADER: "no"})
     assert (first["client"], first["forwarded"]) == ("127.0.0.1", None)
     assert again.json() == {"instance": first["instance"], "client": "198.51.100.7", "forwarded": True}
+    assert find_request_info(again.text) == RequestInfo(first["instance"], "198.51.100.7", True), "as lkhub reads it"
     assert again.headers["cache-control"] == "no-store"
     assert unsaid.json() == {"instance": first["instance"], "client": "10.0.0.3", "forwarded": False}
     async with connect() as client:
-        assert (await client.get("/api/way")).json()["instance"] != first["instance"]
+        assert (await client.get("/api/request-info")).json()["instance"] != first["instance"]
 
 
 async def test_token_is_for_one_room_and_a_plain_participant(connect: Connect) -> None:

@@ -12,8 +12,8 @@ def name_leads_elsewhere(name: str, others: str, told: str, also: bool) -> Says:
 
     **Why.** Clients connect to the address that the name leads to. The hub's own calls did not: they went to this
     machine, so they prove nothing about the name. Where the name leads is what this machine's resolver says. lkhub
-    connects there over TLS and asks which hub answers ([`GET /api/way`](reference/http.md#get-apiway)). The finding
-    says what was seen:
+    connects there over TLS and asks which hub answers
+    ([`GET /api/request-info`](reference/http.md#get-apirequest-info)). The finding says what was seen:
 
     - another server answers: the DNS record is for another machine;
     - this very hub answers, behind a program that ends TLS: pages and signalling get through, TURN over TLS does not;

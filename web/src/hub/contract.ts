@@ -1,5 +1,5 @@
 // Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
-// Schema: 8f9edfb112ff2e9e
+// Schema: 79db532a0a75e339
 
 /**
  * What each address of the API takes, and what it answers with.
@@ -13,8 +13,8 @@ export interface Contract {
     answer: Health;
     error: ErrorAnswer;
   };
-  'GET /api/way': {
-    answer: Arrival;
+  'GET /api/request-info': {
+    answer: RequestInfo;
     error: ErrorAnswer;
   };
   'POST /api/livekit/token': {
@@ -59,7 +59,7 @@ export interface Health {
  * to the same hub. `client` is the address from which the hub takes the request to come. `forwarded` says whether a
  * proxy told that address, and is null where no proxy is expected.
  */
-export interface Arrival {
+export interface RequestInfo {
   instance: string;
   client: string;
   forwarded: boolean | null;
