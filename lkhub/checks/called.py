@@ -17,10 +17,10 @@ class CalledHub:
     `upstream`: where the edge listens for the proxy (`host:port`, mode external). `web`: where the web application
     listens. `ports`: for each path the port that it needs, as `7882/udp`. `turn`: the TURN endpoint that clients are
     told. `turn_upstream`: the edge's own port for TURN over TLS, to which a proxy may forward (mode external).
-    `others`: the external TURN servers that its spec names (turn.external), as `host:port`. `given_tokens`: the user
-    gave the tokens; else they were made for this call. `unannounced`: the address of a proxy that lately forwarded TURN
-    over TLS to the hub without the PROXY protocol. `uncertified`: the findings that say why the hub has no certificate
-    for its name.
+    `external_turn`: the external TURN servers that its spec names (turn.external), as `host:port`. `given_tokens`: the
+    user gave the tokens; else they were made for this call. `unannounced`: the address of a proxy that lately forwarded
+    TURN over TLS to the hub without the PROXY protocol. `uncertified`: the findings that say why the hub has no
+    certificate for its name.
 
     The rest maps what explains a failed call to the finding about it. `closed`: the ports that this machine's own
     firewall closes to clients, as `7882/udp`. `astray`: the names that lead to no address of the hub. `down`: the
@@ -36,7 +36,7 @@ class CalledHub:
     ports: Mapping[str, str] = field(default_factory=dict)
     turn: str = ""
     turn_upstream: str = ""
-    others: tuple[str, ...] = ()
+    external_turn: tuple[str, ...] = ()
     given_tokens: bool = False
     unannounced: str = ""
     uncertified: tuple[Finding, ...] = ()
@@ -69,10 +69,10 @@ class CalledHub:
         """The host of the TURN endpoint."""
         return self.turn.rpartition(":")[0]
 
-    def is_of_others(self, result: PathResult) -> bool:
+    def uses_external_turn(self, result: PathResult) -> bool:
         """Whether the path used only external TURN servers. The hub's own processes say nothing about these."""
         urls = (result.relay or result.evidence.get("relay", "")).split(", ")
-        return all(url.partition("?")[0].partition(":")[2] in self.others for url in urls)
+        return all(url.partition("?")[0].partition(":")[2] in self.external_turn for url in urls)
 
     def port_of(self, result: PathResult) -> str:
         """The port that a path needs, as `7882/udp`: the port that was tried, else the spec's, else ""."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from lkhub.checks import causes_connection, causes_http, causes_media, causes_others, sends
+from lkhub.checks import causes_connection, causes_external, causes_http, causes_media, sends
 from lkhub.checks.called import FOREIGN, CalledHub
 from lkhub.checks.causes import Cause, explain, is_turn, undecided
-from lkhub.checks.consequences import explain_by_others, is_common
+from lkhub.checks.consequences import explain_by_findings, is_common
 from lkhub.checks.line import check_line
 from lkhub.checks.paths import PathResult
 from lkhub.findings.catalogue.calls import address_not_told, native_refuses, path_fails, path_not_tried
@@ -153,7 +153,7 @@ def _find_failure(
 def _depend(group: Sequence[PathResult], hub: CalledHub) -> tuple[Ref, ...]:
     if needs_certificate(group[0], hub):
         return tuple(finding.ref for finding in hub.uncertified)
-    found = [explain_by_others(result, hub) for result in group]
+    found = [explain_by_findings(result, hub) for result in group]
     return tuple(ref for refs in found for ref in refs) if all(found) else ()
 
 
@@ -180,18 +180,20 @@ def _explain_closed(ports: Sequence[str]) -> Cause | None:
 
 
 def _explain_alone(result: PathResult, hub: CalledHub) -> Cause:
-    if hub.is_of_others(result) and result.reason not in _KNOWN_OF_OTHERS:
-        return causes_others.explain_others(result)
+    if hub.uses_external_turn(result) and result.reason not in _KNOWN_OF_EXTERNAL:
+        return causes_external.explain_external(result)
     return explain(result, hub, _TABLES)
 
 
 # The reasons that the ordinary tables explain also for an external TURN server, or for the network from it to media.
-_KNOWN_OF_OTHERS = ("turn-login", "turn-forbids", "no-reply", "server-first", *sends.CAUSES)
+_KNOWN_OF_EXTERNAL = ("turn-login", "turn-forbids", "no-reply", "server-first", *sends.CAUSES)
 
 
 def needs_certificate(result: PathResult, hub: CalledHub) -> bool:
     """Whether a path failed because the hub has no certificate for its name."""
-    ends_tls = result.ok is False and result.stage == "tls" and not hub.is_proxied and not hub.is_of_others(result)
+    ends_tls = (
+        result.ok is False and result.stage == "tls" and not hub.is_proxied and not hub.uses_external_turn(result)
+    )
     return ends_tls and bool(hub.uncertified) and result.reason in ("tls-silent", "tls-closed", "tls-alert")
 
 
@@ -287,7 +289,7 @@ def _find_native(result: PathResult, hub: CalledHub) -> Finding:
         Fix("in a hub with a public name: tls.mode: acme with tls.email and port 80 open takes ZeroSSL's"),
         Fix("else leave them another path: media.tcp, or turn.udp"),
     )
-    if hub.is_of_others(result):
+    if hub.uses_external_turn(result):
         fixes = (Fix("give the TURN server a certificate that they accept, as ZeroSSL's"), fixes[1])
     return native_refuses(in_own_network).about(
         result.path,

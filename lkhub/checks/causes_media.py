@@ -129,7 +129,7 @@ def _turn_login(result: PathResult, hub: CalledHub) -> Cause:
 
 
 def _turn_refused(result: PathResult, hub: CalledHub) -> Cause:
-    if hub.is_own and not hub.is_of_others(result):
+    if hub.is_own and not hub.uses_external_turn(result):
         # Over TLS the relay is part of the edge.
         log = "lkhub logs edge" if result.path == "turn-tls" else "lkhub logs relay"
         why = undecided("the ports of turn.relay are used up, or too few", "it refuses for another reason")

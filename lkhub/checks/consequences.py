@@ -36,9 +36,9 @@ _HANGS = {
 }
 
 
-def explain_by_others(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
+def explain_by_findings(result: PathResult, hub: CalledHub) -> tuple[Ref, ...]:
     """The findings that explain why a path failed."""
-    if hub.is_of_others(result):
+    if hub.uses_external_turn(result):
         return ()
     return (
         _explain_name(result, hub)

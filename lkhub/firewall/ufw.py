@@ -168,7 +168,8 @@ def _delete(rule: UfwRule) -> Step:
 
 
 def _words(protocol: str, ports: PortRange, source: str) -> tuple[str, ...]:
-    # Not `any`, but the one IP version: the rule of the other may be somebody else's.
+    # `source` is always of one IP version, as 0.0.0.0/0. With `any`, ufw would also change the rule for the other
+    # version, which may be the operator's own.
     return ("proto", protocol, "from", source, "to", "any", "port", str(ports).replace("-", ":"))
 
 

@@ -102,7 +102,7 @@ def test_hubs_own_relay_that_gives_no_address_may_have_too_few_ports() -> None:
         assert "turn.relay" in said
         assert log in said
         assert "coturn" not in said
-    others = replace(OWN, others=("turn.example.com:443",))
+    others = replace(OWN, external_turn=("turn.example.com:443",))
     assert "coturn" in say(find(fail("turn-tls", "gather", "turn-refused", relay="turns:turn.example.com:443"), others))
 
 
@@ -250,7 +250,7 @@ def test_untold_address_is_no_finding_where_the_path_fails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("relay", "of_others"),
+    ("relay", "external"),
     [
         ("turn:192.0.2.7:3479?transport=udp", True),
         ("turns:turn.example.com:443?transport=tcp", True),
@@ -261,10 +261,12 @@ def test_untold_address_is_no_finding_where_the_path_fails() -> None:
         (None, False),
     ],
 )
-def test_external_turn_server_is_recognised_by_its_address(relay: str | None, of_others: bool) -> None:
+def test_external_turn_server_is_recognised_by_its_address(relay: str | None, external: bool) -> None:
     others = ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]
     hub = describe_called(applied_record(reach="lan", turn_of_others=others))
-    assert hub.is_of_others(PathResult("turn-udp", False, "gather", "", relay=relay)) is of_others
+    assert hub.uses_external_turn(PathResult("turn-udp", False, "gather", "", relay=relay)) is external
     in_evidence = PathResult("turn-udp", False, "gather", "", evidence={"relay": relay} if relay else {})
-    assert hub.is_of_others(in_evidence) is of_others
-    assert not describe_called(applied_record(reach="lan")).is_of_others(in_evidence), "a record of an older version"
+    assert hub.uses_external_turn(in_evidence) is external
+    assert not describe_called(applied_record(reach="lan")).uses_external_turn(in_evidence), (
+        "a record of an older version"
+    )

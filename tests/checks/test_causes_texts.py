@@ -28,7 +28,7 @@ HUBS: dict[str, CalledHub] = {
     "behind a proxy": replace(PROXIED, turn="turn.example.com:5349", turn_upstream=":5349"),
     "behind a proxy that splits by name": PROXIED,
     "that proxy, seen without the PROXY protocol": replace(PROXIED, unannounced="192.0.2.7"),
-    "own, at a TURN server of others": replace(OWN, others=("turn.example.com:443", "203.0.113.5:3478")),
+    "own, with an external TURN server": replace(OWN, external_turn=("turn.example.com:443", "203.0.113.5:3478")),
     "another machine's": FOREIGN,
     "another machine's, with given tokens": GIVEN,
 }
@@ -104,7 +104,7 @@ def render() -> str:
     parts = []
     for heading, result in list_results():
         texts: dict[str, list[str]] = {}
-        hubs = {name: hub for name, hub in HUBS.items() if not hub.others or hub.is_of_others(result)}
+        hubs = {name: hub for name, hub in HUBS.items() if not hub.external_turn or hub.uses_external_turn(result)}
         for name, hub in hubs.items():
             for finding in check_paths([result], hub):
                 texts.setdefault(write_down(finding), []).append(name)
@@ -155,8 +155,8 @@ def test_no_fix_is_for_another_setup(name: str, wrong: list[str]) -> None:
 
 def test_hub_is_not_blamed_for_an_external_turn_server() -> None:
     for heading, result in list_results():
-        hub = HUBS["own, at a TURN server of others"]
-        if hub.is_of_others(result):
+        hub = HUBS["own, with an external TURN server"]
+        if hub.uses_external_turn(result):
             for finding in check_paths([result], hub):
                 text = write_down(finding)
                 wrong = ("lkhub ", "the hub runs", "turn.udp", "tls.listen", "turn.domain", "turn.tls_port")

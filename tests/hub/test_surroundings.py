@@ -328,4 +328,4 @@ def test_calls_go_where_the_name_leads_if_that_is_this_hub(
     assert chosen[str(TOLD)] == str(LOCAL), "media's addresses are another matter"
     assert (NAME in chosen) is (why is not None)
     assert notes == ((f"not where {NAME} leads, but to 127.0.0.1: {why}",) if why else ())
-    assert set(tried) <= {TOLD}, "a stranger is not tried at"
+    assert set(tried) <= {TOLD}, "an address that is not this hub's is not tried"

@@ -15,7 +15,7 @@ _RUN_FIX = Fix("see on its machine whether it runs; for coturn", "systemctl stat
 _ADDRESS_FIX = Fix(f"or give {_ENTRY} the address and the port at which it listens")
 
 
-def explain_others(result: PathResult) -> Cause:
+def explain_external(result: PathResult) -> Cause:
     """The cause, as for any server of which nothing is known. The fixes are for the server and for its entry in this
     hub's spec."""
     cause = explain(result, FOREIGN, _TABLES)
