@@ -63,7 +63,7 @@ class StatePaths:
 
     @property
     def root_change(self) -> str:
-        """When and why the root was replaced, until people were told how to trust the new root."""
+        """The record of when and why the root was replaced, for a warning that is shown for a week."""
         return f"{self.ca}/changed.json"
 
     @property

@@ -52,7 +52,8 @@ class InForce:
         Raises MachineError if they still can't be written."""
         if self.hub is None:
             return
-        # The record of a new root is removed once people were told of it.
+        # The operator may have removed the record of a new root, which ends the warning about it. By itself the warning
+        # ends after a week.
         kept = {path: text for path, text in self.hub.files.items() if path != self._paths.root_change}
         self._fleet.write({path: text for path, text in kept.items() if self._is_damaged(path, text)})
         if self._unwritten or not self._is_readable():
