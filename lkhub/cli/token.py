@@ -23,15 +23,15 @@ from lkhub.spec.duration import parse_duration
 def token(
     room: Annotated[str, typer.Option(help="The room that the token opens.")],
     identity: Annotated[
-        str | None, typer.Option(help="Who it is for: unique in the room. Needed without --link.")
+        str | None, typer.Option(help="The identity of the participant, unique in the room. Needed without --link.")
     ] = None,
-    name: Annotated[str, typer.Option(help="The name that others see.")] = "",
+    name: Annotated[str, typer.Option(help="The name that other participants see.")] = "",
     ttl: Annotated[
         str | None, typer.Option(help="How long it is good for: 90s, 30m, 6h, 30d. Default 6h; 24h for a link.")
     ] = None,
     link: Annotated[
         bool,
-        typer.Option("--link", help="Print a join link with the token in its fragment, which browsers send to nobody."),
+        typer.Option("--link", help="Print a join link with the token in its fragment, which browsers never send."),
     ] = False,
     dotenv: Annotated[str | None, typer.Option(metavar="NAME", help="Print NAME=TOKEN, for a .env file.")] = None,
     spec: HubSpec = None,
@@ -40,7 +40,7 @@ def token(
 ) -> None:
     """Print an access token, or with --link a join link, for one person and one room.
 
-    Each person needs one of their own: a second one with the same identity throws the first out.
+    Each person needs a token of their own: a second one with the same identity ends the call of the first.
     """
     asked = {"--link": link, "--dotenv": dotenv is not None, "--json": json}
     if len(forms := [form for form, on in asked.items() if on]) > 1:
@@ -54,7 +54,7 @@ def token(
         _warn_of_no_room(paths, room)
         return
     if not identity:
-        raise InputError("--identity is missing", hints=("every participant of a room needs one of their own",))
+        raise InputError("--identity is missing", hints=("every participant of a room needs an identity of their own",))
     _require_names(room, identity, name)
     now = time.time()
     made = make_token(paths, room, identity, name, ttl_seconds, now)
@@ -93,7 +93,7 @@ def _parse_ttl(text: str) -> int:
     except ValueError as error:
         raise InputError(f"--ttl: {error}") from None
     if not ttl:
-        raise InputError("--ttl: a token that is good for no time opens nothing", hints=("write 30m, or another time",))
+        raise InputError("--ttl: a token that expires at once opens nothing", hints=("write 30m, or another time",))
     return int(ttl)
 
 

@@ -119,7 +119,7 @@ def plan_firewalld(
         for option, value in _list_entries(row)
     )
     steps = [*_list_steps((recorded & there) - wanted, "remove"), *_list_steps(wanted - there, "add")]
-    # An entry that is there but not recorded was added by somebody else, and stays.
+    # An entry that is there but not recorded was not added by lkhub, and stays.
     return tuple(steps), (wanted & recorded) | (wanted - there)
 
 

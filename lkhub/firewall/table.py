@@ -110,8 +110,8 @@ class Verdict:
 
 def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> FirewallTable:
     """The table of a plan. `interfaces` are this machine's: they determine the networks of `reach: lan`."""
-    everybody = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
-    proxies = _list_proxies(plan) if _is_proxied(plan) else everybody
+    clients = _list_networks(plan.media.local, tuple(interfaces)) if plan.reach == "lan" else ()
+    proxies = _list_proxies(plan) if _is_proxied(plan) else clients
     rows: dict[tuple[Protocol, PortRange, Path], FirewallRow] = {}
     for listener in plan.listeners if plan.reach != "local" else ():
         if listener.client_facing:
@@ -123,7 +123,7 @@ def firewall_table(plan: Plan, interfaces: Iterable[Interface] = ()) -> Firewall
                 purpose=listener.purpose,
                 process=listener.process,
                 key=dotted(listener.key),
-                sources=tuple(map(str, proxies if listener.key == ("tls", "listen") else everybody)),
+                sources=tuple(map(str, proxies if listener.key == ("tls", "listen") else clients)),
                 versions=known | _list_versions(listener, plan),
             )
     return FirewallTable(

@@ -135,7 +135,7 @@ def plan_ufw(ufw: Ufw, table: FirewallTable) -> tuple[Step, ...]:
     steps = [_delete(rule) for rule in marked if rule.comment not in comments]
     for row in table.rows:
         for packets in list_packets(row, table):
-            # If an existing rule of somebody else does the same, ufw would change its comment to our mark.
+            # If a rule that lkhub did not add does the same, ufw would change its comment to our mark.
             if _judge_packets(others, row, packets).open is not True and (packets.version == 4 or ufw.ipv6):
                 sources = [*map(show_network, packets.sources)] or [_ANYWHERE[packets.version]]
                 missing = [source for source in sources if (comment_row(row, table.tag), source) not in there]

@@ -104,23 +104,25 @@ def _judge_leaf(path: str, leaf: x509.Certificate, names: tuple[str, ...]) -> It
     missing = [name for name in names if not any(_covers(pattern, name) for pattern in own)]
     if not own:
         common = ", ".join(str(part.value) for part in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
-        message = f"{path} names {common or 'nobody'} as its common name only, which no client looks at any more"
-        yield _error(certificate_no_san(message), f"get one with {', '.join(names)} as subject alternative name")
+        message = f"{path} has no subject alternative name"
+        message += f", only the common name {common}, which clients no longer read" if common else ""
+        hint = f"get a certificate with {', '.join(names)} as subject alternative name"
+        yield _error(certificate_no_san(message), hint)
     elif missing:
         message = f"{path} is for {', '.join(own)}, not for {', '.join(missing)}"
         plain = next((name for name in own if "*" not in name and not _is_address(name)), None)
         other = f", or write domain: {plain}" if plain else ""
-        yield _error(certificate_wrong_name(message), f"get one for {', '.join(names)}{other}")
+        yield _error(certificate_wrong_name(message), f"get a certificate for {', '.join(names)}{other}")
     try:
         usages = list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
     except x509.ExtensionNotFound:
-        message = f"{path} does not say that it is for servers, which Apple's devices ask for"
-        hint = "get one with the extended key usage serverAuth"
+        message = f"{path} does not say that it is for servers, which Apple's devices require"
+        hint = "get a certificate with the extended key usage serverAuth"
         yield _warning(certificate_not_for_servers(message), hint)
     else:
         if not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & set(usages):
             message = f"{path} is not for servers: serverAuth is not among its extended key usages"
-            yield _error(certificate_not_for_servers(message), "get one for a TLS server")
+            yield _error(certificate_not_for_servers(message), "get a certificate for a TLS server")
 
 
 def _list_names(leaf: x509.Certificate) -> list[str]:
@@ -155,29 +157,32 @@ def _judge_dates(path: str, chain: Chain, now: datetime) -> Iterator[Finding]:
         begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         which = path if certificate is chain[0] else f"{_show(certificate)} in {path}"
         if now > end:
-            yield _error(certificate_expired(f"{which} ended on {_date(end)}"), _renewal(path))
+            yield _error(certificate_expired(f"{which} expired on {_date(end)}"), _renewal(path))
         elif now < begin:
-            message = f"{which} begins on {_date(begin)}, and this machine believes that it is {_date(now)}"
+            message = f"{which} is valid from {_date(begin)}, and the clock of this machine says {_date(now)}"
             yield _error(certificate_not_yet_valid(message), "see whether the clock is right: timedatectl")
         elif certificate is chain[0] and end - now < min(SOON, (end - begin) / SOON_PART):
-            message = f"{path} ends on {_date(end)} and should have been renewed by now"
+            message = f"{path} expires on {_date(end)} and should have been renewed by now"
             yield _warning(certificate_expires_soon(message), _renewal(path))
 
 
 def _judge_chain(path: str, given: Chain, chain: Chain) -> Iterator[Finding]:
     leaf = chain[0]
     if _has_issued(leaf, leaf):
-        message = f"{path} is self-signed: each client refuses it until somebody tells it otherwise"
+        message = f"{path} is self-signed: clients refuse it until each device is told to trust it"
         hint = "tls.mode internal makes certificates under a root that devices can trust once: lkhub trust"
         yield _warning(certificate_self_signed(message), hint)
     elif len(chain) == 1:
         yield _explain_incomplete(path, leaf)
     if given[0] is not leaf:
         message = f"the certificate of the hub is not the first one in {path}"
-        yield _error(certificate_order(message), "write it first, then who issued it, then who issued that")
+        yield _error(
+            certificate_order(message),
+            "put it first, then the certificate of its issuer, then that issuer's own issuer",
+        )
     elif list(given[: len(chain)]) != chain:
         message = f"the chain in {path} is not in order, which some clients refuse"
-        hint = "each must stand behind the one that it issued"
+        hint = "put each certificate after the one that it issued"
         yield _warning(certificate_order(message), hint)
 
 
@@ -191,8 +196,8 @@ def _explain_incomplete(path: str, leaf: x509.Certificate) -> Finding:
     if siblings:
         hint = f"write tls.cert: {os.path.join(folder, siblings[0])}"
     if siblings or _names_its_issuers_file(leaf):
-        message = f"{path} has no chain: {issuer}, which issued it, is missing"
-        return _error(certificate_incomplete(f"{message}, and applications refuse that where browsers may not"), hint)
+        message = f"{path} has no chain: the certificate of its issuer, {issuer}, is missing"
+        return _error(certificate_incomplete(f"{message}; applications refuse that even if browsers don't"), hint)
     message = f"{path} has no chain: only clients that know {issuer} as a root accept it"
     return _warning(certificate_incomplete(message), hint)
 
@@ -210,7 +215,7 @@ def _names_its_issuers_file(leaf: x509.Certificate) -> bool:
 def _renewal(path: str) -> str:
     if "/letsencrypt/" in os.path.abspath(path):
         return "certbot renew"
-    return "get a new one and write it to the same files; the hub takes it up by itself"
+    return "get a new certificate and write it to the same files; the hub loads it by itself"
 
 
 def _show(certificate: x509.Certificate) -> str:

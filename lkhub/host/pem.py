@@ -26,7 +26,7 @@ PublicKey = bytes
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
-_COPY_ANEW = "copy it anew from where it came from"
+_COPY_ANEW = "copy the file again from its source"
 _SWAPPED = "are tls.cert and tls.key swapped?"
 
 # What people give in place of a certificate, by the label of the file's first block.
@@ -80,7 +80,7 @@ def load_key(path: str) -> PublicKey:
     try:
         key = serialization.load_pem_private_key(raw, None)
     except TypeError:
-        message = f"{path} is encrypted, and nobody is there to type its password when the hub starts"
+        message = f"{path} is encrypted, and the hub can't ask for its password when it starts"
         hint = f"write an unencrypted copy that only this user can read: openssl pkey -in {path} -out privkey.pem"
         raise UnusableFileError(key_encrypted(message), "key", hint) from None
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -101,7 +101,7 @@ def _read(path: str, about: Literal["cert", "key"]) -> bytes:
     except InputError as error:
         hint = f"write the path of the file at tls.{about}"
         if isinstance(error.__cause__, PermissionError):
-            hint = "run lkhub as root, or let this user read it; folders of certbot are root's alone"
+            hint = "run lkhub as root, or let this user read it; only root can read the folders of certbot"
         unreadable = certificate_unreadable if about == "cert" else key_unreadable
         raise UnusableFileError(unreadable(error.message), about, hint) from None
 

@@ -168,15 +168,15 @@ def judge_tailscale(facts: TailscaleFacts, domain: str | None, user: str) -> tup
     problems = []
     if not facts.has_interface:
         message = (
-            "Tailscale runs without a network interface here (userspace networking), so media can't be reached by it"
+            "Tailscale runs without an interface here (userspace networking), so no client can reach media through it"
         )
         hint = "start tailscaled without --tun=userspace-networking; it needs /dev/net/tun"
         problems.append(_find(tailscale_userspace(message), hint))
     if not facts.domains:
         problems.append(_explain_https_off(facts))
     elif domain is None and facts.name not in facts.domains:
-        message = f"this node is {facts.name}, and Tailscale has certificates for {', '.join(facts.domains)} alone"
-        hint = "if it was renamed just now: lkhub up again; else name it anew: sudo tailscale set --hostname=NAME"
+        message = f"this node is {facts.name}, and Tailscale gives out certificates only for {', '.join(facts.domains)}"
+        hint = "if you have just renamed it, run lkhub up again; otherwise: sudo tailscale set --hostname=NAME"
         problems.append(_find(tailscale_wrong_name(message), hint))
     elif domain is not None and domain.lower().rstrip(".") not in facts.domains:
         message = f"{domain} is not this node: Tailscale has certificates for {', '.join(facts.domains)}"
@@ -197,9 +197,9 @@ def _explain_https_off(facts: TailscaleFacts) -> Finding:
         message = "this tailnet gives out no certificates: HTTPS is not enabled in it"
         hint = "in the admin console, under DNS: enable MagicDNS, then HTTPS Certificates"
     else:
-        whose = facts.name or "its name"
-        message = f"this tailnet gives out no certificates: {whose} is of a control server of its own, as headscale is"
-        hint = "write tls.mode: internal, or files with a certificate of yours; media.interfaces: [tailscale0] stays"
+        name = facts.name or "its name"
+        message = f"this tailnet gives out no certificates: {name} belongs to another control server, such as headscale"
+        hint = "write tls.mode: internal, or tls.mode: files with a certificate of your own; keep media.interfaces"
     return _find(tailscale_https_off(message), hint)
 
 
@@ -214,7 +214,7 @@ def _explain_failure(facts: TailscaleFacts, user: str) -> Finding:
             message = f"what answers at {facts.where} is not tailscaled"
             return _find(tailscale_silent(message), "unset TS_SOCKET, or update Tailscale")
         case "refused":
-            message = f"tailscaled is not running: nobody answers at {facts.where}"
+            message = f"tailscaled is not running: nothing answers at {facts.where}"
             return _find(tailscale_no_daemon(message), _start(facts.where))
     message = f"there is no tailscaled here: {facts.where} does not exist"
     hint = f"{_start(facts.where)}; or install Tailscale, then: sudo tailscale up"

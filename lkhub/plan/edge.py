@@ -79,14 +79,14 @@ def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
         hint = "write domain: rtc.example.com, a name whose A record is this machine's public address"
         loaded.add(("reach",), key_missing("a public hub needs the name that clients use"), hint)
     if mode == "acme" and spec.reach == "local" and "://" not in spec.tls.issuer:
-        hint = "write reach: public with domain: rtc.example.com; for this machine only write internal"
+        hint = "write reach: public with domain: rtc.example.com; for this machine only, write tls.mode: internal"
         conflict = keys_conflict("no public authority reaches a hub that is for this machine only")
         loaded.add(("tls", "mode"), conflict, hint)
     elif mode == "acme" and is_nameless and spec.reach != "public":
         conflict = keys_conflict("no authority certifies an address of this network")
-        loaded.add(("tls", "mode"), conflict, "write domain: NAME, or internal", Edit("tls.mode", "internal"))
+        loaded.add(("tls", "mode"), conflict, "write domain: NAME, or tls.mode: internal", Edit("tls.mode", "internal"))
     if mode == "external" and is_nameless:
-        missing = key_missing("the name at which the proxy is reached is missing")
+        missing = key_missing("the name by which clients reach the proxy is missing")
         loaded.add(("tls", "mode"), missing, "write domain: rtc.example.com")
     certifies_turn = mode == "external" and spec.turn.listen is not None
     for key in ("cert", "key"):
@@ -95,7 +95,11 @@ def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
             missing = key_missing(f"mode files needs tls.{key}")
             loaded.add(("tls", "mode"), missing, f"write tls.{key}: the path of a PEM file")
         if mode != "files" and not certifies_turn and given is not None:
-            hint = "write tls.mode: files" if mode != "external" else "write turn.listen: it is for TURN over TLS"
+            hint = (
+                "write tls.mode: files"
+                if mode != "external"
+                else f"write turn.listen: {TURN_TLS_PORT}, for TURN over TLS with this certificate"
+            )
             edit = Edit("tls.mode", "files") if mode != "external" else Edit("turn.listen", TURN_TLS_PORT)
             loaded.add(("tls", key), key_unused(f"mode {mode} does not use it"), hint, edit)
     check_issuer(loaded, mode, http_port(spec))
@@ -104,7 +108,7 @@ def _check_keys(loaded: LoadedSpec, facts: NetworkFacts, mode: TlsMode) -> None:
         _check_tailnet(loaded, facts)
     if mode in ("off", "tailscale") and spec.turn.domain is not None:
         why = "a node of a tailnet has one name" if mode == "tailscale" else "mode off has no TURN over TLS"
-        unused = key_unused(f"{why}, so nothing is at {spec.turn.domain}")
+        unused = key_unused(f"{why}, so no TURN server is at {spec.turn.domain}")
         loaded.add(("turn", "domain"), unused, "leave it out", Edit("turn.domain", None))
 
 
@@ -115,13 +119,13 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
     if mode != "external":
         for key in ("listen", "port"):
             if getattr(turn, key) is not None:
-                hint = f"it is at tls.listen, port {listen_port(spec)}, like the rest"
+                hint = f"TURN over TLS is on port {listen_port(spec)} (tls.listen), like everything else"
                 unused = key_unused(f"mode {mode} has no port of its own for TURN over TLS")
                 loaded.add(("turn", key), unused, hint, Edit(f"turn.{key}", None))
         return
     if turn.listen is None:
         if turn.port is not None:
-            missing = key_missing("where TURN over TLS reaches the hub is missing")
+            missing = key_missing("the port on which the hub takes TURN over TLS is missing")
             hint, edit = f"write turn.listen: {TURN_TLS_PORT}", Edit("turn.listen", TURN_TLS_PORT)
             loaded.add(("turn", "port"), missing, hint, edit)
         return
@@ -131,7 +135,7 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
         loaded.add(
             ("turn", "port" if turn.port else "listen"),
             keys_conflict(
-                "port 443 of the hub's name is the proxy's, which can tell TURN over TLS only by another name"
+                "the proxy has port 443 of the hub's name, and tells TURN over TLS from HTTPS only by another name"
             ),
             "write turn.domain: turn.example.com, or another port",
         )
@@ -141,7 +145,9 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
     elif tls.cert is None and told != HTTPS_PORT:
         loaded.add(
             ("turn", "listen"),
-            key_missing(f"nobody certifies a name on port {told}, and TURN over TLS needs a certificate"),
+            key_missing(
+                f"TURN over TLS needs a certificate, and the hub gets one by itself only for port 443, not {told}"
+            ),
             "write tls.cert and tls.key, the proxy's own files; or turn.domain with turn.port: 443",
         )
 
@@ -149,7 +155,7 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
 def _check_tailnet(loaded: LoadedSpec, facts: NetworkFacts) -> None:
     looked_up, domain = facts.looked_up, loaded.spec.domain
     if loaded.spec.reach != "lan":
-        conflict = keys_conflict("a tailnet's name leads its own devices to this machine, and nobody else")
+        conflict = keys_conflict("a tailnet's name leads only the devices of the tailnet to this machine")
         loaded.add(("tls", "mode"), conflict, "write reach: lan", Edit("reach", "lan"))
     elif looked_up.tailnet is None:
         if looked_up.no_tailnet:

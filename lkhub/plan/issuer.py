@@ -26,7 +26,7 @@ def check_issuer(loaded: LoadedSpec, mode: TlsMode, http: int | None) -> None:
         return
     _check_account(loaded)
     if mode == "acme" and tls.issuer == "zerossl" and not tls.email and tls.account is None:
-        loaded.add(("tls", "issuer"), key_missing("zerossl gives no account without an address"), "write tls.email")
+        loaded.add(("tls", "issuer"), key_missing("ZeroSSL needs an e-mail address for an account"), "write tls.email")
     if mode == "acme" and tls.issuer == "zerossl" and http is None:
         hint = "write tls.http: 80, or issuer: letsencrypt"
         conflict = keys_conflict("ZeroSSL proves a name on port 80 only, and tls.http is off")
@@ -38,12 +38,12 @@ def _check_account(loaded: LoadedSpec) -> None:
     if tls.issuer == "google" and tls.account is None:
         loaded.add(
             ("tls", "issuer"),
-            key_missing("google certifies for accounts that it has given out before, and tls.account is missing"),
+            key_missing("google issues only to accounts that it has given out before, and tls.account is missing"),
             f"`gcloud publicca external-account-keys create` makes one; write {_ACCOUNT_FORM}",
         )
     if tls.account is not None and tls.issuer == "auto":
         hint = "write tls.issuer: google, zerossl, or the https:// URL of its ACME directory"
-        loaded.add(("tls", "account"), key_missing("which issuer gave the account out is not said"), hint)
+        loaded.add(("tls", "account"), key_missing("the issuer that gave the account out is missing"), hint)
     if tls.account is not None and tls.issuer == "letsencrypt":
         unused = key_unused("letsencrypt gives no accounts out; the hub makes one")
         loaded.add(("tls", "account"), unused, "leave it out", Edit("tls.account", None))

@@ -35,7 +35,7 @@ DEFAULT_ICE_TCP = 7881
 # The interface that tailscaled creates, and removes when it ends.
 _TAILSCALE = "tailscale"
 _TAILSCALE_MAKES_IT = (
-    "Tailscale makes that one while it runs (`tailscale status`), and none at all with userspace networking"
+    "Tailscale has this interface while it runs (`tailscale status`), but not with userspace networking"
 )
 
 
@@ -50,7 +50,7 @@ def plan_media(loaded: LoadedSpec, facts: NetworkFacts, notes: list[Finding], *,
         told = ", ".join(str(address.external) for address in addresses)
         loaded.add(
             ("media", "advertise"),
-            keys_conflict(f"livekit-server advertises one address of each family, and here are {told}"),
+            keys_conflict(f"livekit-server advertises one address of each IP version, and here are {told}"),
             "name one IPv4 and one IPv6, or use engine: bundled",
         )
     interfaces = spec.media.interfaces or _interfaces_of(facts, addresses)
@@ -202,9 +202,9 @@ def _explain_unled(domain: str, resolved: Sequence[Address], *, is_known: bool) 
     answered."""
     if resolved:
         return (
-            f"{domain} resolves to {', '.join(map(str, resolved))}, which nobody outside this network can reach",
-            "with split DNS, where others are told the public address, write that one as media.advertise; else let the "
-            "A record be the public address, or write reach: lan",
+            f"{domain} resolves to {', '.join(map(str, resolved))}, which clients outside this network can't reach",
+            "put the public address into the A record, or write reach: lan; with split DNS, which gives the public "
+            "address to other networks, write that address as media.advertise",
         )
     if not is_known:
         return (
@@ -213,7 +213,7 @@ def _explain_unled(domain: str, resolved: Sequence[Address], *, is_known: bool) 
             "see which name servers it asks: `cat /etc/resolv.conf`; or write the public address as media.advertise",
         )
     return (
-        f"{domain} has no IPv4 address in the DNS, and this machine no public one of its own",
+        f"{domain} has no IPv4 address in the DNS, and this machine has no public one",
         "make an A record with the public address, or write the address as media.advertise",
     )
 
@@ -263,9 +263,14 @@ def _check_advertised(loaded: LoadedSpec, facts: NetworkFacts, address: Address,
     reach = loaded.spec.reach
     if reach == "local" and not address.is_loopback:
         hint = "for other devices on this network, set reach: lan"
-        loaded.add(path, keys_conflict(f"{address} is not this machine only"), hint, Edit("reach", "lan"))
+        loaded.add(
+            path,
+            keys_conflict(f"reach: local is for this machine only, and {address} is no loopback address"),
+            hint,
+            Edit("reach", "lan"),
+        )
     elif reach != "local" and address.is_loopback:
-        conflict = keys_conflict(f"{address} is this machine only; no other device can send to it")
+        conflict = keys_conflict(f"{address} is a loopback address, and no other device can send to it")
         loaded.add(path, conflict, "write auto", Edit("media.advertise", "auto"))
     elif facts.interface_of(address) is None and not address.is_loopback:
         if reach == "public" and address.is_global and (local := behind_nat(facts, address)):
@@ -290,7 +295,7 @@ def _explain_loopback(facts: NetworkFacts, address: Address) -> tuple[Statement,
     length = address.max_prefixlen
     card = next(iter(facts.default_routes), "eth0")
     move = f"`ip address delete {address}/{length} dev {name}`, then `ip address add {address}/{length} dev {card}`"
-    problem = f"{address} is on {name}, of which media can use nothing for others"
+    problem = f"{address} is on {name}, an interface that media can't use for clients on other machines"
     return address_missing(problem), f"move it to another interface: {move}"
 
 

@@ -5,16 +5,16 @@ from typing import Any
 
 from lkhub.render.message_page import render_message_page
 
-# After how many seconds a browser asks again, and how long programs are told to wait.
+# How many seconds a browser waits until it reloads the page, and how long programs are told to wait.
 AGAIN_SECONDS = 2
 
-# Caddy's own words for an upstream that can't be reached, is not there, or does not answer in time.
+# The status codes of Caddy for an upstream that can't be reached, is missing, or does not answer in time.
 _UNAVAILABLE = ["502", "503", "504"]
 
 _PAGE = render_message_page(
     "The hub does not answer",
-    "It may be restarting. This page asks again every two seconds, and comes back by itself. "
-    "If it stays so: whoever runs the hub sees with `lkhub status` what is wrong.",
+    "It may be restarting. This page tries again every two seconds. "
+    "If the hub does not come back, its operator can see with `lkhub status` what is wrong.",
     reload_seconds=AGAIN_SECONDS,
 )
 _ERROR = {"code": "unavailable", "message": "the hub does not answer", "hint": "`lkhub status` shows what is wrong"}

@@ -65,7 +65,7 @@ def _authorities(host: str, port: int) -> Iterable[str]:
 
 
 def require_own_page(headers: Headers) -> None:
-    """Refuse a request that could come from somebody else's page: 415 for another content type, 403 for
+    """Refuse a request that could come from a page of another site: 415 for another content type, 403 for
     another `Origin`."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")

@@ -97,19 +97,20 @@ class Tls(Part):
     """Certificate and HTTPS port of the hub: who makes the certificate, and where clients connect."""
 
     mode: TlsMode | None = Field(default=None, examples=["internal"])
-    """Where the certificate comes from. `internal`: the hub's own authority, whose root each device has to
-    trust once (`lkhub trust`); the default for `reach: lan`. `acme`: a public authority such as Let's Encrypt; the
-    default for `reach: public`. `files`: `cert` and `key`. `tailscale`: the name of this machine in a tailnet.
-    `external`: a proxy in front of the hub ends TLS. `off`: none; browsers then refuse camera and microphone
-    everywhere but on this machine; the default for `reach: local`."""
+    """Where the certificate comes from. `internal`: the hub's own authority, whose root each device has to trust once
+    (`lkhub trust`); the default for `reach: lan`. `acme`: a public authority such as Let's Encrypt; the default for
+    `reach: public`. `files`: `cert` and `key`. `tailscale`: Tailscale, for the name of this machine in a tailnet.
+    `external`: a proxy in front of the hub ends TLS. `off`: none; browsers then refuse camera and microphone everywhere
+    but on this machine; the default for `reach: local`."""
 
     email: Email | None = Field(default=None, examples=["ops@example.com"])
-    """Mode acme: where the authority writes when something is wrong with the certificate. ZeroSSL needs it."""
+    """Mode acme: the address to which the authority writes if something is wrong with the certificate. ZeroSSL needs
+    it."""
 
     issuer: Issuer = "auto"
-    """Mode acme: `letsencrypt`, `zerossl`, `google`, or the URL of an ACME directory. `auto` is ZeroSSL where it can
-    be had (an `email`, and port 80 open), because native applications accept its certificates for TURN over TLS and
-    refuse those of Let's Encrypt; else Let's Encrypt."""
+    """Mode acme: `letsencrypt`, `zerossl`, `google`, or the URL of an ACME directory. `auto` is ZeroSSL if an
+    `email` is given and port 80 is open, because native applications accept its certificates for TURN over TLS and
+    refuse those of Let's Encrypt; otherwise Let's Encrypt."""
 
     account: Account | None = Field(default=None, examples=["{key_id: ID, mac_key: {file: /path/mac.key}}"])
     """Mode acme: an account that the issuer has given out before, by external account binding: `{key_id: ID, mac_key:
@@ -119,8 +120,8 @@ class Tls(Part):
 
     cert: FilePath | None = Field(default=None, examples=["/path/fullchain.pem"])
     """Mode files: the certificate with its chain, PEM. A relative path starts from the spec's folder. Mode external:
-    the proxy's, for TURN over TLS at `turn.listen`; without it, and with a `turn.domain` on port 443, the hub gets one
-    as in mode acme."""
+    the proxy's certificate, for TURN over TLS at `turn.listen`; without it, and with a `turn.domain` on port 443, the
+    hub gets a certificate as in mode acme."""
 
     key: FilePath | None = Field(default=None, examples=["/path/privkey.pem"])
     """Mode files: the certificate's key, PEM."""
@@ -130,14 +131,15 @@ class Tls(Part):
     external, the port on which the proxy reaches the hub, without TLS; by default 7883."""
 
     http: PortOrOff | None = Field(default=None, examples=[80])
-    """Port that sends browsers on to HTTPS, answers ACME's HTTP challenge and serves the root of mode internal, or
-    `off`. By default 80 where `listen` is 443, else off."""
+    """Port on which the hub redirects browsers to HTTPS, answers ACME's HTTP challenge and serves the root of mode
+    internal; or `off`. By default 80 if `listen` is 443, otherwise off."""
 
     trusted_proxies: Annotated[Networks, Field(json_schema_extra={"default": ["127.0.0.0/8", "::1/128"]})] = (
         IPv4Network("127.0.0.0/8"),
         IPv6Network("::1/128"),
     )
-    """Mode external: where the proxy connects from. What it says of a client's address is believed, nobody else's."""
+    """Mode external: the networks that the proxy connects from. The hub takes the
+    address of a client only from a proxy there."""
 
 
 class Media(Part):
@@ -145,7 +147,7 @@ class Media(Part):
 
     advertise: Addresses = "auto"
     """The address that clients send media to: `auto`, an IP, a list of them, or `{stun: host:port}`, which asks
-    that server and nobody else. `auto` is 127.0.0.1 for `reach: local`; this machine's address on each LAN for
+    only that server. `auto` is 127.0.0.1 for `reach: local`; this machine's address on each LAN for
     `reach: lan`; for `reach: public` its public address, or what `domain` resolves to where it is behind a NAT."""
 
     udp: Annotated[Ports, Field(json_schema_extra={"default": 7882})] = PortRange(7882, 7882)
@@ -156,8 +158,8 @@ class Media(Part):
     so it is `off` by default for `reach: local`; else 7881."""
 
     signal: Port = 7880
-    """TCP port of signalling (HTTP and WebSocket). With TLS it is open on this machine alone, and clients use
-    the hub's one port."""
+    """TCP port of signalling (HTTP and WebSocket). With TLS only this machine can connect to it, and clients
+    use the hub's HTTPS port."""
 
     interfaces: tuple[str, ...] = Field(default=(), strict=False)
     """Network interfaces that media may use, by name. Empty: those that carry an advertised address.
@@ -165,7 +167,7 @@ class Media(Part):
 
 
 class Turn(Part):
-    """The hub's own relay, for clients that reach nothing else. It relays to the hub's media alone."""
+    """The hub's own relay, for clients that can't reach media directly. It relays only to the hub's media."""
 
     enabled: bool = True
     """Whether the relay runs."""
@@ -180,19 +182,20 @@ class Turn(Part):
     """Whether TURN over TLS is offered, on the hub's HTTPS port: for clients that reach nothing but 443/tcp."""
 
     listen: Port | None = Field(default=None, examples=[5349])
-    """Mode external: TCP port where TURN over TLS reaches the hub as it is, past the proxy or through the proxy's split
-    by server name (`lkhub render proxy`). Without one it is not offered there: an HTTP proxy can't carry it."""
+    """Mode external: TCP port on which the hub takes TURN over TLS, from clients or from a proxy that splits
+    connections by server name (`lkhub render proxy`). By default TURN over TLS is not offered in this mode, since an
+    HTTP proxy can't carry it."""
 
     port: Port | None = Field(default=None, examples=[443])
-    """Mode external: port that clients are told for TURN over TLS, where it is not the one that the hub listens on: 443
-    with a split by server name, which needs a `domain` of its own."""
+    """Mode external: port that clients are told for TURN over TLS, if it is not `listen`: 443 with a proxy that splits
+    connections by server name, which also needs `domain`."""
 
     relay: Annotated[Ports, Field(json_schema_extra={"default": "30000-39999"})] = PortRange(30000, 39999)
-    """Ports of the relay towards the SFU on this machine. They are never opened from outside. With TURN over both,
-    UDP has the lower half and TLS the upper one."""
+    """Ports from which the relay sends to the SFU on this machine. No firewall has to open them. If TURN runs over UDP
+    and over TLS, UDP has the lower half of the ports and TLS the upper half."""
 
     external: tuple[External, ...] = Field(default=(), strict=False)
-    """TURN servers of others that clients may use besides, coturn for one: `{url: turns:HOST:PORT, secret: SECRET}`
+    """Further TURN servers that clients may use, such as coturn: `{url: turns:HOST:PORT, secret: SECRET}`
     with its `static-auth-secret`, or `{url: …, username: NAME, credential: SECRET}`. A secret may be `{file: PATH}`
     or `{env: NAME}`."""
 
@@ -227,18 +230,18 @@ class Spec(Part):
 
     stun: Stun = "own"
     """STUN servers that clients are told: `own`, the hub's relay, or a list of `host:port`. With `own`
-    nobody outside hears of a call."""
+    no third party learns of a call."""
 
     web: Port = 8080
-    """TCP port of the web application and the token endpoint. With TLS they are at the hub's one port, and this one
-    is open on this machine alone."""
+    """TCP port of the web application and the token endpoint. With TLS clients use the hub's HTTPS port, and only this
+    machine can connect to this one."""
 
     keys: Keys = Keys()
 
     drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
     """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a
-    number and a unit, such as `90s` or `10m`, up to `7d`; `0s` does not wait. What stops the hub from outside (`docker
-    stop -t`, a service manager) has to wait 30 seconds longer than this, or it cuts them off itself."""
+    number and a unit, such as `90s` or `10m`, up to `7d`; `0s` does not wait. A program that stops the hub
+    (`docker stop -t`, a service manager) has to wait 30 seconds longer than this, or it ends the calls itself."""
 
     engine: str = "bundled"
     """`bundled`, or the path of a livekit-server program to run instead; a relative one starts from the

@@ -110,7 +110,7 @@ def test_private_answer_may_be_right_inside() -> None:
         hub.spec.write_text(SPEC)
         done = hub.run("up", "--detach")
         assert done.returncode == 2
-        assert f"{DOMAIN} resolves to {HUB_HOME}, which nobody outside this network can reach" in done.stderr
+        assert f"{DOMAIN} resolves to {HUB_HOME}, which clients outside this network can't reach" in done.stderr
         assert "with split DNS" in done.stderr
         assert "media.advertise" in done.stderr
         hub.spec.write_text(f"{SPEC}media: {{advertise: {PUBLIC}}}\n")

@@ -50,64 +50,65 @@ def test_good_certificate_has_no_problem(files: CertificateFiles, case: str) -> 
 BAD: dict[str, tuple[Chain, str]] = {
     "expired": (
         lambda: (leaf(valid=ENDED), INTERMEDIATE),
-        "error certificate-expired: DIR/fullchain.pem ended on 2026-11-11; "
-        "get a new one and write it to the same files; the hub takes it up by itself",
+        "error certificate-expired: DIR/fullchain.pem expired on 2026-11-11; "
+        "get a new certificate and write it to the same files; the hub loads it by itself",
     ),
     "with an expired intermediate": (
         lambda: (make(NAME, OLD, names=[NAME]), OLD),
-        "error certificate-expired: CN=R3,O=Test in DIR/fullchain.pem ended on 2026-11-11; "
-        "get a new one and write it to the same files; the hub takes it up by itself",
+        "error certificate-expired: CN=R3,O=Test in DIR/fullchain.pem expired on 2026-11-11; "
+        "get a new certificate and write it to the same files; the hub loads it by itself",
     ),
     "of tomorrow": (
         lambda: (leaf(valid=(NOW + DAY, NOW + 90 * DAY)), INTERMEDIATE),
-        "error certificate-not-yet-valid: DIR/fullchain.pem begins on 2026-11-22, and this machine believes that it "
-        "is 2026-11-21; see whether the clock is right: timedatectl",
+        "error certificate-not-yet-valid: DIR/fullchain.pem is valid from 2026-11-22, and the clock of this "
+        "machine says 2026-11-21; see whether the clock is right: timedatectl",
     ),
     "that should have been renewed": (
         lambda: (leaf(valid=(NOW - 80 * DAY, NOW + 10 * DAY)), INTERMEDIATE),
-        "warning certificate-expires-soon: DIR/fullchain.pem ends on 2026-12-01 and should have been renewed by now; "
-        "get a new one and write it to the same files; the hub takes it up by itself",
+        "warning certificate-expires-soon: DIR/fullchain.pem expires on 2026-12-01 and should have been renewed by "
+        "now; get a new certificate and write it to the same files; the hub loads it by itself",
     ),
     "for another name": (
         lambda: (leaf("*.example.org", "www.example.org"), INTERMEDIATE),
         "error certificate-wrong-name: DIR/fullchain.pem is for *.example.org, www.example.org, "
-        "not for rtc.example.com; get one for rtc.example.com, or write domain: www.example.org",
+        "not for rtc.example.com; get a certificate for rtc.example.com, or write domain: www.example.org",
     ),
     "for names above and below": (
         lambda: (leaf("*.com", "*.rtc.example.com", "example.com"), INTERMEDIATE),
         "error certificate-wrong-name: DIR/fullchain.pem is for *.com, *.rtc.example.com, example.com, "
-        "not for rtc.example.com; get one for rtc.example.com, or write domain: example.com",
+        "not for rtc.example.com; get a certificate for rtc.example.com, or write domain: example.com",
     ),
     "for an address alone": (
         lambda: (leaf("192.0.2.7"), INTERMEDIATE),
         "error certificate-wrong-name: DIR/fullchain.pem is for 192.0.2.7, not for rtc.example.com; "
-        "get one for rtc.example.com",
+        "get a certificate for rtc.example.com",
     ),
     "with a common name only": (
         lambda: (make(NAME, INTERMEDIATE), INTERMEDIATE),
-        "error certificate-no-san: DIR/fullchain.pem names rtc.example.com as its common name only, which no client "
-        "looks at any more; get one with rtc.example.com as subject alternative name",
+        "error certificate-no-san: DIR/fullchain.pem has no subject alternative name, only the common name "
+        "rtc.example.com, which clients no longer read; get a certificate with rtc.example.com as subject "
+        "alternative name",
     ),
     "for a client": (
         lambda: (leaf(usages=[CLIENT]), INTERMEDIATE),
         "error certificate-not-for-servers: DIR/fullchain.pem is not for servers: serverAuth is not among its extended "
-        "key usages; get one for a TLS server",
+        "key usages; get a certificate for a TLS server",
     ),
     "for nothing in particular": (
         lambda: (leaf(usages=()), INTERMEDIATE),
         "warning certificate-not-for-servers: DIR/fullchain.pem does not say that it is for servers, which Apple's "
-        "devices ask for; get one with the extended key usage serverAuth",
+        "devices require; get a certificate with the extended key usage serverAuth",
     ),
     "without its intermediate": (
         lambda: (leaf(),),
-        "error certificate-incomplete: DIR/fullchain.pem has no chain: CN=R13,O=Test, which issued it, is missing, and "
-        "applications refuse that where browsers may not; "
+        "error certificate-incomplete: DIR/fullchain.pem has no chain: the certificate of its issuer, CN=R13,O=Test, "
+        "is missing; applications refuse that even if browsers don't; "
         "write the file with the whole chain, or make one: cat cert.pem chain.pem > fullchain.pem",
     ),
     "with an intermediate that only has the same name": (
         lambda: (leaf(), TWIN),
-        "error certificate-incomplete: DIR/fullchain.pem has no chain: CN=R13,O=Test, which issued it, is missing, and "
-        "applications refuse that where browsers may not; "
+        "error certificate-incomplete: DIR/fullchain.pem has no chain: the certificate of its issuer, CN=R13,O=Test, "
+        "is missing; applications refuse that even if browsers don't; "
         "write the file with the whole chain, or make one: cat cert.pem chain.pem > fullchain.pem",
     ),
     "of an own authority, which clients may know": (
@@ -117,22 +118,22 @@ BAD: dict[str, tuple[Chain, str]] = {
     ),
     "that signed itself": (
         lambda: (make(NAME, names=[NAME]),),
-        "warning certificate-self-signed: DIR/fullchain.pem is self-signed: each client refuses it until somebody "
-        "tells it otherwise; "
+        "warning certificate-self-signed: DIR/fullchain.pem is self-signed: clients refuse it until each device is "
+        "told to trust it; "
         "tls.mode internal makes certificates under a root that devices can trust once: lkhub trust",
     ),
     "that is an authority and signed itself": (
         lambda: (make(NAME, names=[NAME], ca=True, usages=[SERVER]),),
         "warning certificate-not-for-servers: DIR/fullchain.pem does not say that it is for servers, which Apple's "
-        "devices ask for; get one with the extended key usage serverAuth\n"
-        "warning certificate-self-signed: DIR/fullchain.pem is self-signed: each client refuses it until somebody "
-        "tells it otherwise; "
+        "devices require; get a certificate with the extended key usage serverAuth\n"
+        "warning certificate-self-signed: DIR/fullchain.pem is self-signed: clients refuse it until each device is "
+        "told to trust it; "
         "tls.mode internal makes certificates under a root that devices can trust once: lkhub trust",
     ),
     "whose chain is mixed up": (
         lambda: (make(NAME, further := make("R14", INTERMEDIATE, ca=True), names=[NAME]), INTERMEDIATE, further),
         "warning certificate-order: the chain in DIR/fullchain.pem is not in order, which some clients refuse; "
-        "each must stand behind the one that it issued",
+        "put each certificate after the one that it issued",
     ),
 }
 
@@ -149,7 +150,7 @@ def test_own_certificate_behind_its_issuer_is_out_of_order(files: CertificateFil
     files.write(INTERMEDIATE, own, key=own.key_pem)
     assert files.judge() == (
         "error certificate-order: the certificate of the hub is not the first one in DIR/fullchain.pem; "
-        "write it first, then who issued it, then who issued that"
+        "put it first, then the certificate of its issuer, then that issuer's own issuer"
     )
 
 

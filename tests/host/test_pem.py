@@ -100,7 +100,7 @@ def test_encrypted_key_is_refused_before_the_edge_would(files: CertificateFiles,
         (files.folder / "plain.pem").write_text(own.key_pem)
         openssl("ec -in plain.pem -aes128 -passout pass:secret -out privkey.pem", files.folder)
     assert files.judge() == (
-        "error key-encrypted: DIR/privkey.pem is encrypted, and nobody is there to type its password when the hub "
+        "error key-encrypted: DIR/privkey.pem is encrypted, and the hub can't ask for its password when it "
         "starts; write an unencrypted copy that only this user can read: "
         "openssl pkey -in DIR/privkey.pem -out privkey.pem"
     )

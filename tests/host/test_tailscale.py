@@ -95,14 +95,14 @@ PROBLEMS = {
     ),
     "no certificates in a tailnet of headscale's": (
         Tailscaled(name="hub.tail.example.com", domains=None),
-        "tailscale-https-off: this tailnet gives out no certificates: hub.tail.example.com is of a control server of "
-        "its own, as headscale is; write tls.mode: internal, or files with a certificate of yours; "
-        "media.interfaces: [tailscale0] stays",
+        "tailscale-https-off: this tailnet gives out no certificates: hub.tail.example.com belongs to another "
+        "control server, such as headscale; write tls.mode: internal, or tls.mode: files with a certificate of your "
+        "own; keep media.interfaces",
     ),
     "no interface": (
         Tailscaled(tun=False),
-        "tailscale-userspace: Tailscale runs without a network interface here (userspace networking), so media can't "
-        "be reached by it; start tailscaled without --tun=userspace-networking; it needs /dev/net/tun",
+        "tailscale-userspace: Tailscale runs without an interface here (userspace networking), so no client can "
+        "reach media through it; start tailscaled without --tun=userspace-networking; it needs /dev/net/tun",
     ),
     "another node's name": (
         Tailscaled(name="box.tail1234.ts.net", domains=("box.tail1234.ts.net",)),
@@ -130,8 +130,9 @@ def test_node_without_a_certificate_for_its_own_name_is_reported(ask: Ask) -> No
     """A control server may rename a node by halves. Nothing in the spec says a name, so nothing in it can be mended."""
     facts = ask(Tailscaled(domains=("studio.tail1234.ts.net",)))
     assert judge(facts, None) == [
-        f"tailscale-wrong-name: this node is {NAME}, and Tailscale has certificates for studio.tail1234.ts.net alone; "
-        "if it was renamed just now: lkhub up again; else name it anew: sudo tailscale set --hostname=NAME"
+        f"tailscale-wrong-name: this node is {NAME}, and Tailscale gives out certificates only for "
+        "studio.tail1234.ts.net; "
+        "if you have just renamed it, run lkhub up again; otherwise: sudo tailscale set --hostname=NAME"
     ]
 
 
@@ -160,7 +161,7 @@ def test_daemon_that_has_ended_says_so(path: str) -> None:
     facts = ask_tailscale({"TS_SOCKET": path})
     assert facts.failure == "refused"
     assert judge(facts) == [
-        "tailscale-no-daemon: tailscaled is not running: nobody answers at /t.sock; "
+        "tailscale-no-daemon: tailscaled is not running: nothing answers at /t.sock; "
         "start it: sudo systemctl start tailscaled"
     ]
 

@@ -291,13 +291,13 @@ def in_tailnet(name: str | None) -> NetworkFacts:
             "tailscaled is not running",
         ),
         ("reach: lan\ndomain: a.example.com\ntls: {mode: tailscale}", in_tailnet(TAILNET), "domain", "not this node's"),
-        ("tls: {mode: tailscale}", in_tailnet(TAILNET), "tls.mode", "its own devices"),
-        ("reach: public\ntls: {mode: tailscale}", in_tailnet(TAILNET), "tls.mode", "its own devices"),
+        ("tls: {mode: tailscale}", in_tailnet(TAILNET), "tls.mode", "only the devices of the tailnet"),
+        ("reach: public\ntls: {mode: tailscale}", in_tailnet(TAILNET), "tls.mode", "only the devices of the tailnet"),
         (
             "reach: public\ndomain: a.example.com\ntls: {mode: tailscale}",
             in_tailnet(None),
             "tls.mode",
-            "its own devices",
+            "only the devices of the tailnet",
         ),
         (
             "reach: lan\ntls: {mode: tailscale}\nturn: {domain: turn.example.com}",

@@ -167,12 +167,12 @@ def test_machine_without_public_ipv4_says_who_is_left_out() -> None:
     ("text", "machine", "key", "problem"),
     [
         (PUBLIC_HUB, "home-unnamed", "domain", "rtc.example.com has no IPv4 address in the DNS"),
-        (PUBLIC_HUB, "home-misnamed", "domain", "rtc.example.com resolves to 192.168.1.5, which nobody outside"),
+        (PUBLIC_HUB, "home-misnamed", "domain", "rtc.example.com resolves to 192.168.1.5, which clients outside"),
         (PUBLIC_HUB, "offline", "reach", "no network address on this machine: 172.17.0.1 on docker0"),
         (PUBLIC_HUB, "lan-v6", "reach", "no network address on this machine: fd00::5 on eth0 (not usable)"),
         (PUBLIC_HUB + "media: {advertise: 10.9.9.9}", "home", "media.advertise", "10.9.9.9 is not an address of this"),
         ("reach: lan\nmedia: {advertise: 1.2.3.4}", "home", "media.advertise", "1.2.3.4 is not an address of this"),
-        (PUBLIC_HUB + "media: {advertise: 127.0.0.1}", "home", "media.advertise", "127.0.0.1 is this machine only"),
+        (PUBLIC_HUB + "media: {advertise: 127.0.0.1}", "home", "media.advertise", "127.0.0.1 is a loopback address"),
         (STUN, "home-seen", "media.advertise", "a hub for this machine only needs no STUN server"),
         ("reach: lan\ntls: {mode: tailscale}", "home", "tls.mode", ""),
     ],
@@ -192,7 +192,7 @@ def test_public_address_on_loopback_alone_is_refused_with_the_remedy(advertise: 
     text = PUBLIC_HUB + f"media: {{advertise: {advertise}}}\n"
     key, problem, hint = refuse(text, facts)
     assert key == ("reach" if advertise == "auto" else "media.advertise")
-    assert problem == "1.2.3.4 is on lo, of which media can use nothing for others"
+    assert problem == "1.2.3.4 is on lo, an interface that media can't use for clients on other machines"
     assert "`ip address add 1.2.3.4/32 dev eth0`" in hint
     moved = interface("eth0", "lan", "192.168.1.5/24", "1.2.3.4/32")
     for interfaces in ((LOOPBACK, moved), (announced, moved)):
@@ -381,9 +381,7 @@ def test_private_answer_for_the_domain_may_be_split_dns() -> None:
     """The public record is right; the way out is media.advertise."""
     _, problem, hint = refuse(PUBLIC_HUB, MACHINES["home-misnamed"])
     assert problem.startswith("rtc.example.com resolves to 192.168.1.5")
-    assert hint.startswith(
-        "with split DNS, where others are told the public address, write that one as media.advertise"
-    )
+    assert hint.startswith("put the public address into the A record, or write reach: lan; with split DNS")
     plan = build(PUBLIC_HUB + "media: {advertise: 1.2.3.4}", MACHINES["home-misnamed"])
     assert [tuple(map(str, address)) for address in plan.media.addresses] == [("1.2.3.4", "192.168.1.5")]
 

@@ -32,12 +32,12 @@ def show_verdicts(table: FirewallTable, firewalls: tuple[str, ...], verdicts: tu
         return
     named = f"in charge: {', '.join(firewalls)}"
     unknown = any(verdict.open is None for verdict in verdicts)
-    nobody = (
+    none = (
         "which firewall is in charge is not known"
         if unknown
         else "nothing in this machine's input chains drops these packets"
     )
-    out.print(named if firewalls else nobody)
+    out.print(named if firewalls else none)
     rows = [(str(v.row), f"from {v.row.source}", v.row.purpose) for v in verdicts]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for verdict, row in zip(verdicts, rows, strict=True):
@@ -54,7 +54,7 @@ def show_router(record: RouterRecord) -> None:
         until = "for good"
         if mapping.until is not None:
             until = time.strftime("until %Y-%m-%d %H:%M", time.localtime(mapping.until))
-        out.print(f"  mapped  {mapping}  {until}" + ("" if mapping.own else ", set up by somebody else"))
+        out.print(f"  mapped  {mapping}  {until}" + ("" if mapping.own else ", not made by lkhub"))
     if record.is_behind_another:
         err.print(
             f"warning: {external} is not an address of the internet: the router is behind another one, often the "

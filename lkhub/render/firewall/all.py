@@ -9,7 +9,7 @@ from lkhub.render.firewall.local import render_firewalld, render_nftables, rende
 
 
 def render_text(table: FirewallTable) -> tuple[RenderedFile, ...]:
-    """The table for people: what to open, from whom, for what; and what not to, and why."""
+    """The table for people: which ports to open, for which sources and purposes, and which not to, with the reason."""
     lines = [f"{table.hub}: ports to open for reach: {table.reach}"]
     rows: list[tuple[str, ...]] = [("port", "from", "purpose", "process", "spec")]
     rows += [(str(row), row.source, row.purpose, row.process, row.key) for row in table.rows]
