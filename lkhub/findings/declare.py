@@ -87,7 +87,7 @@ def declare(
 ) -> Callable[[Callable[Facts, Says]], Code[Facts]]:
     """Declare the code `name`. Its usual severity is `severity`, and `when` is the condition for it. Further severities
     are named with their conditions, as `error="once it has expired"`. ValueError where the name is not kebab-case, or
-    where the decorated function has another name or no docstring."""
+    where the decorated function has another name."""
     if not _CODE.fullmatch(name):
         raise ValueError(f"{name} is not a code: lower-case words with dashes between them")
     severities: dict[Severity, str] = {severity: when}
@@ -95,8 +95,8 @@ def declare(
     severities |= {other: condition for other, condition in others.items() if condition is not None}
 
     def make(says: Callable[Facts, Says]) -> Code[Facts]:
-        if says.__name__ != name.replace("-", "_") or not says.__doc__:
-            raise ValueError(f"{name} is declared by a documented function of the same name")
+        if says.__name__ != name.replace("-", "_"):
+            raise ValueError(f"{name} is declared by a function of the same name")
         return Code(name, severities, says)
 
     return make
