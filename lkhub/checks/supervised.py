@@ -1,12 +1,12 @@
 """Turns what the supervisor reports of itself and of its processes into findings. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from lkhub.errors import READ_ONLY
 from lkhub.findings.catalogue.certificates import certificate_not_taken
 from lkhub.findings.catalogue.hub import no_hub_here, no_record, process_hangs, state_removed, watch_fails
-from lkhub.findings.finding import Finding, Fix
+from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.wire.control import Removal, WatcherFailure
 
 
@@ -44,9 +44,9 @@ def check_records(unrecorded: Mapping[str, str], codes: Mapping[str, str]) -> It
         yield no_record(name).about(name, detail=reason, fix=(fix,))
 
 
-def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
+def check_taken(refused: Mapping[str, str], faults: Sequence[Ref] = ()) -> Iterator[Finding]:
     """A finding where the operator's certificate was replaced, and a process goes on with the earlier one. `refused`:
-    why, by the process's name."""
+    why, by the process's name. `faults`: the errors in the certificate's files."""
     for name, reason in refused.items():
         yield certificate_not_taken().about(
             name,
@@ -55,6 +55,7 @@ def check_taken(refused: Mapping[str, str]) -> Iterator[Finding]:
                 Fix("see what is wrong with the files", "lkhub up"),
                 Fix("put both files in place; the hub takes them over by itself within seconds"),
             ),
+            depends_on=faults,
         )
 
 

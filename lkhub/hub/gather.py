@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError, UnwellError
+from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask, ask_settled
 from lkhub.host.files import digest, read_input
 from lkhub.host.kernel import read_limits
@@ -56,13 +57,27 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     runs_in = read_runs_in(supervisor.pid) if supervisor else RunsIn()
     verified = find_verified(paths)
     unknown = describe_unknown(paths) if applied is None else ""
+    files = _judge_files(applied) if supervisor or left else ()
     return HubStatus(
         *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
         around=around,
         runs_in=runs_in,
         unknown=unknown,
         options=name_state(paths),
+        certificate_files=files,
     )
+
+
+def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:
+    """What is wrong with the operator's own certificate as its files are now, which may have been replaced since `up`
+    judged them."""
+    if applied is None or applied.own_certificate is None:
+        return ()
+    # Imported here: it loads cryptography (20 ms, 10 MiB), which other modes of TLS do without.
+    from lkhub.host.certificates import judge_certificate
+
+    own = applied.own_certificate
+    return judge_certificate(own.cert, own.key, own.names)
 
 
 def _ask_settled(paths: StatePaths) -> HubReport | None:

@@ -95,7 +95,8 @@ class HubStatus:
     root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
     in. `unknown`: what shows that no hub was ever up with this state directory, "" where one was. `options`: what
-    commands about this hub are typed with, as in `with_options`.
+    commands about this hub are typed with, as in `with_options`. `certificate_files`: what is wrong with the operator's
+    own certificate.
     """
 
     applied: AppliedRecord | None
@@ -111,6 +112,7 @@ class HubStatus:
     runs_in: RunsIn = field(default_factory=RunsIn)
     unknown: str = ""
     options: str = ""
+    certificate_files: tuple[Finding, ...] = ()
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -170,7 +172,8 @@ class HubStatus:
             *check_removed(report.removed),
             *check_records(report.unrecorded, report.unrecorded_codes),
             *check_watchers(report.watcher_failures),
-            *check_taken(report.refused),
+            *self.certificate_files,
+            *check_taken(report.refused, _list_errors(self.certificate_files)),
             *check_edge(report.edge, now, called.tls),
             *check_connections(report, now, self.runs_in),
             *check_sends(report, verified.paths if verified else (), now),
@@ -210,6 +213,10 @@ _OF_A_PROCESS = ("name", "pid", "state", "since", "restarts")
 
 def _name_refs(findings: Iterable[Finding]) -> dict[str, Ref]:
     return {finding.subject: finding.ref for finding in findings}
+
+
+def _list_errors(findings: Iterable[Finding]) -> tuple[Ref, ...]:
+    return tuple(finding.ref for finding in findings if finding.severity == "error")
 
 
 def _names(processes: Iterable[ProcessReport]) -> list[str]:

@@ -189,6 +189,12 @@ class EdgePlan:
     trusted_proxies: tuple[Network, ...] = ()
     authority: str = ""
 
+    @property
+    def certified_names(self) -> tuple[str, ...]:
+        """The names that the operator's own certificate needs. Behind a proxy it is for TURN alone; for the rest the
+        proxy has its own."""
+        return (self.turn.host,) if self.tls.mode == "external" and self.turn else self.names
+
 
 @dataclass(frozen=True)
 class ServePlan:

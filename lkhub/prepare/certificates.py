@@ -22,9 +22,7 @@ def judge_files(loaded: LoadedSpec, plan: Plan) -> Plan:
     from lkhub.host.certificates import judge_certificate
 
     warnings: list[Finding] = []
-    # Behind a proxy the certificate is for TURN alone; for the rest the proxy has its own.
-    names = (edge.turn.host,) if edge.tls.mode == "external" and edge.turn else edge.names
-    for found in judge_certificate(edge.tls.cert, edge.tls.key, names):
+    for found in judge_certificate(edge.tls.cert, edge.tls.key, edge.certified_names):
         if found.severity == "error":
             loaded.place(tuple(found.subject.split(".")), found)
         else:

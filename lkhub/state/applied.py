@@ -38,15 +38,24 @@ class MeetingPoint:
 
 
 @dataclass(frozen=True)
+class OwnCertificate:
+    """The operator's own certificate: the absolute paths of its chain and its key, and the names that it needs."""
+
+    cert: str
+    key: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class AppliedRecord:
     """The hub that is in force since `at` (epoch seconds), from the spec at the path `spec`; None without a file.
 
     `tls` is the mode. `ca` is the root certificate that the hub's own programs must trust besides the system's, "" for
     none. `auto_create`: joining opens a room that does not exist yet. `drain` is in seconds. `resolve` has the resolve
     overrides (host → address of this machine). `ports` has the port of each path as `7882/udp`. The edge gets or makes
-    a certificate for each name in `certified`. Each name in `names` has to lead to this machine. `told` are the
-    addresses that clients are told, each with the address of this machine that it leads to. `turn_of_others` are TURN
-    servers that are not the hub's, as `host:port`.
+    a certificate for each name in `certified`; `own_certificate` is given by the operator in its place. Each name in
+    `names` has to lead to this machine. `told` are the addresses that clients are told, each with the address of this
+    machine that it leads to. `turn_of_others` are TURN servers that are not the hub's, as `host:port`.
     """
 
     name: str
@@ -63,6 +72,7 @@ class AppliedRecord:
     ports: Mapping[str, str] = field(default_factory=dict)
     met_at: MeetingPoint = field(default_factory=MeetingPoint)
     certified: tuple[str, ...] = ()
+    own_certificate: OwnCertificate | None = None
     names: tuple[str, ...] = ()
     told: tuple[tuple[str, str], ...] = ()
     turn_of_others: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
 from lkhub.source.typed import pack
-from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint
+from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint, OwnCertificate
 
 
 def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
@@ -31,6 +31,7 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         resolve=plan.resolve,
         ca=_find_authority(plan),
         certified=list_certified(plan),
+        own_certificate=_find_own_certificate(plan),
         auto_create=_opens_by_joining(plan),
         drain=int(plan.drain),
         ports=list_ports(plan),
@@ -53,6 +54,13 @@ def _opens_by_joining(plan: Plan) -> bool:
     """Whether joining opens a room that does not exist: LiveKit's room.auto_create, which is on by default."""
     room = plan.livekit.get("room")
     return not (isinstance(room, dict) and room.get("auto_create") is False)
+
+
+def _find_own_certificate(plan: Plan) -> OwnCertificate | None:
+    edge = plan.edge
+    if edge is None or not edge.tls.cert or not edge.tls.key:
+        return None
+    return OwnCertificate(edge.tls.cert, edge.tls.key, edge.certified_names)
 
 
 def _find_authority(plan: Plan) -> str:

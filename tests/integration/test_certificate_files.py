@@ -26,8 +26,9 @@ def make_leaf() -> Made:
 
 
 def install(folder: Path, leaf: Made, key: Made) -> None:
-    """As an ACME client does it: each file is there as a whole, or the old one is."""
-    for name, text in (("cert.pem", leaf.pem), ("key.pem", key.key_pem)):
+    """As an ACME client does it: each file is there as a whole, or the old one is. The chain has its issuer, without
+    which `status` warns of it."""
+    for name, text in (("cert.pem", leaf.pem + ROOT.pem), ("key.pem", key.key_pem)):
         (folder / f"{name}.new").write_text(text)
         os.replace(folder / f"{name}.new", folder / name)
 
@@ -91,8 +92,11 @@ def test_files_that_were_replaced_without_a_supervisor_are_loaded_by_the_next_up
     wait_until(lambda: served(hub) == second.certificate.serial_number, "the new certificate")
     assert hub.pids() == before
     install(hub.folder, other, first)
-    wait_until(lambda: hub.findings(), "the finding")
-    assert [finding["code"] for finding in hub.findings()] == ["certificate-not-taken"]
+    wait_until(lambda: len(hub.findings()) == 2, "what is wrong with the files, and that they were not taken")
+    cause, consequence = hub.findings()
+    assert cause["code"] == "key-of-another-certificate", "of the files, as they are now"
+    assert consequence["code"] == "certificate-not-taken"
+    assert consequence["depends_on"] == [cause["code"]]
     install(hub.folder, other, other)
     wait_until(lambda: served(hub) == other.certificate.serial_number, "one that fits")
     wait_until(lambda: hub.findings() == [], "the end of the finding")

@@ -9,16 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.findings.catalogue.files import certificate_incomplete
+from lkhub.checks.surroundings import Surroundings
+from lkhub.findings.catalogue.files import certificate_expires_soon, certificate_incomplete, certificate_wrong_name
 from lkhub.findings.fault import SpecError
+from lkhub.findings.fold import fold
 from lkhub.host.ca import parse_root
+from lkhub.hub import gather
+from lkhub.hub.gather import read_status
 from lkhub.hub.status import HubStatus
+from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import load_applied, write_applied
 from lkhub.state.contents import list_findings
 from lkhub.state.describe import describe_applied
 from lkhub.wire.control import ProcessReport
 from tests.certificates import Made, make
 from tests.prepare.conftest import LAN, Run, refuse
+from tests.reports import hub_report
 
 
 def test_hub_that_certifies_itself_brings_its_root_along_and_writes_nothing(run: Run) -> None:
@@ -148,3 +154,43 @@ def test_what_is_said_of_certificate_files_is_not_kept(run: Run) -> None:
     kept = list_findings(describe_applied(plan, hub.spec, hub.interfaces, 1.0))
     assert "certificate-incomplete" not in [finding.code for finding in kept]
     assert "address-chosen" in [finding.code for finding in kept]
+
+
+def list_file_findings(paths: StatePaths) -> list[tuple[str, str]]:
+    status = read_status(paths, around=Surroundings("lan"))
+    return [(finding.code, finding.subject) for finding in status.find() if finding.subject.startswith("tls.")]
+
+
+def test_status_judges_certificate_files_as_they_are_now(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`up` says it once. The edge takes files that replace them, and the plan stays as it is."""
+    monkeypatch.setattr(gather, "_ask_settled", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
+    write_pair("hub.example.com", "hub.example.com")
+    hub = run(FILES)
+    paths = hub.plan.paths
+    about_files = [(finding.code, finding.subject) for finding in hub.plan.findings if "tls." in finding.subject]
+    assert about_files == [("certificate-self-signed", "tls.cert")], "a warning"
+    write_applied(paths, describe_applied(hub.plan, hub.spec, hub.interfaces, 1.0))
+    assert list_file_findings(paths) == about_files
+    write_pair("other.example.com", "other.example.com")
+    assert ("certificate-wrong-name", "tls.cert") in list_file_findings(paths)
+    Path("key.pem").unlink()
+    assert "tls.key" in [subject for _, subject in list_file_findings(paths)]
+    monkeypatch.setattr(gather, "_ask_settled", lambda paths: None)
+    assert list_file_findings(paths) == [], "a hub that is stopped serves none"
+
+
+def test_status_says_nothing_of_files_that_no_hub_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "_ask_settled", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
+    hub = run(LAN)
+    write_applied(hub.plan.paths, describe_applied(hub.plan, hub.spec, hub.interfaces, 1.0))
+    assert list_file_findings(hub.plan.paths) == []
+
+
+def test_refused_certificate_is_explained_by_what_is_wrong_with_its_files() -> None:
+    wrong = certificate_wrong_name("it is for another name").about("tls.cert", severity="error")
+    late = certificate_expires_soon("it ends soon").about("tls.cert", severity="warning")
+    report = hub_report({"processes": [{"name": "edge"}], "refused": {"edge": "no"}})
+    status = HubStatus(None, report, (), None, certificate_files=(late, wrong))
+    [first, second] = [each for each in fold(status.find()) if each.finding.subject == "tls.cert"]
+    assert (first.finding, first.consequences) == (late, ())
+    assert [finding.code for finding in second.consequences] == ["certificate-not-taken"]
