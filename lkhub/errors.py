@@ -10,9 +10,8 @@ Anything else that escapes is a bug in lkhub: exit code 70.
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
 
 EXIT_OK = 0
 EXIT_UNWELL = 1
@@ -99,14 +98,3 @@ def flatten(group: BaseExceptionGroup[BaseException]) -> tuple[list[HubError], l
         else:
             rest.append(each)
     return errors, rest
-
-
-def pack_error(error: HubError) -> dict[str, Any]:
-    """An error for another process of lkhub, as JSON."""
-    return {"message": error.message, "hints": list(error.hints), "exit_code": error.exit_code}
-
-
-def unpack_error(packed: Mapping[str, Any]) -> HubError:
-    """The inverse of `pack_error`. Raises LookupError or TypeError for anything else."""
-    kinds = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineError)}
-    return kinds.get(packed["exit_code"], UnwellError)(str(packed["message"]), hints=list(packed["hints"]))

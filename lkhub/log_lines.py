@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.shown import escape
@@ -60,7 +60,7 @@ def _show(text: str) -> str:
 _LEVELS: Mapping[str, Level] = {"debug": "info", "info": "info", "warn": "warning", "warning": "warning"}
 
 
-def _read_json(line: str) -> dict[str, Any] | None:
+def _read_json(line: str) -> dict[str, object] | None:
     try:
         record = parse_json(line) if line.startswith("{") else None
     except ValueError:
@@ -76,9 +76,9 @@ def _read_number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 <= value <= _LAST_TIME else None
 
 
-def _describe(process: str, record: Mapping[str, Any]) -> str:
+def _describe(process: str, record: Mapping[str, object]) -> str:
     """ "" for a message that is left out."""
-    message = record["msg"]
+    message = str(record["msg"])
     known = _EVENTS.get(process, {})
     if message in known:
         tell = known[message]
@@ -94,7 +94,7 @@ def _describe(process: str, record: Mapping[str, Any]) -> str:
 _DETAILS = ("participant", "room", "identifier", "name", "method", "path", "status", "remote", "reason", "error")
 
 
-class _Fields(dict[str, Any]):
+class _Fields(dict[str, object]):
     """A record whose missing fields are shown as a question mark."""
 
     def __missing__(self, key: str) -> str:

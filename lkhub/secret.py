@@ -76,7 +76,7 @@ class Reading:
     read: Callable[[str], Secret]
 
 
-def describe_schema(min_length: int = 1) -> dict[str, Any]:
+def describe_schema(min_length: int = 1) -> dict[str, object]:
     """The JSON schema of a SecretSource, for what an editor checks."""
     return {
         "anyOf": [

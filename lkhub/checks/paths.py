@@ -5,14 +5,14 @@ The probe itself is `lkhub-engine probe`: a real pair of participants whose medi
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
-
-from pydantic import TypeAdapter
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Literal
 
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, join_grant, sign
 from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
+from lkhub.source.json_text import Json
+from lkhub.wire.engine import ProbePathRequest, ProbeRequest, ProbeResult
 
 # A path that takes longer to connect is not usable in a call either: LiveKit itself gives up a path after 15 s, and a
 # person gives up sooner.
@@ -26,7 +26,7 @@ TOKEN_SECONDS = 120
 
 # Into a room that names no agents livekit-server sends every agent worker without a name (pkg/rtc/room.go,
 # createAgentDispatchesFromRoomAgent). A probe's room names one agent that does not exist, so that no worker joins it.
-ROOM_SETTINGS: dict[str, Any] = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
+ROOM_SETTINGS: dict[str, Json] = {"agents": [{"agentName": "lkhub-verify-nobody"}]}
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,9 @@ class PathResult:
     reason: str = ""
     evidence: Mapping[str, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
-
-_PATH_RESULT = TypeAdapter(PathResult)
 
 WebPart = Literal["page", "api", "redirect", "forwarded"]
 
@@ -84,7 +82,7 @@ class WebResult:
         unusable."""
         return self.ok is False and self.what in ("page", "api")
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return asdict(self)
 
 
@@ -124,19 +122,16 @@ class Overrides:
 
 def build_request(
     url: str, tokens: Mapping[ProbePath, Sequence[str]], overrides: Overrides | None = None
-) -> dict[str, Any]:
-    """What `lkhub-engine probe` reads from stdin. `tokens` has for each path the tokens of one or two participants."""
-    request: dict[str, Any] = {
-        "url": url,
-        "timeout_ms": PROBE_TIMEOUT_MS,
-        "media_ms": MEDIA_MS,
-        "paths": [{"path": path, "tokens": list(pair)} for path, pair in tokens.items()],
-    }
-    if overrides and overrides.ca:
-        request["ca_file"] = overrides.ca
-    if overrides and overrides.resolve:
-        request["resolve"] = dict(overrides.resolve)
-    return request
+) -> ProbeRequest:
+    """What `lkhub-engine probe` is asked. `tokens` has for each path the tokens of one or two participants."""
+    return ProbeRequest(
+        url=url,
+        timeout_ms=PROBE_TIMEOUT_MS,
+        media_ms=MEDIA_MS,
+        paths=tuple(ProbePathRequest(path, tuple(pair)) for path, pair in tokens.items()),
+        resolve=overrides.resolve if overrides else {},
+        ca_file=overrides.ca if overrides else "",
+    )
 
 
 def not_promised(path: ProbePath) -> PathResult:
@@ -163,10 +158,10 @@ def _hide_secret(result: PathResult) -> PathResult:
     return replace(result, detail=result.detail.replace(key, "(as long as a secret)"), evidence=evidence)
 
 
-def read_result(row: Mapping[str, Any], *, promised: bool) -> PathResult:
-    """The result in one line of the probe's output. A path that this hub's spec promises (`promised`), and that the
+def read_result(answer: ProbeResult, *, promised: bool) -> PathResult:
+    """The result in the probe's answer for one path. A path that this hub's spec promises (`promised`), and that the
     running hub does not offer, has failed."""
-    result = _hide_secret(_PATH_RESULT.validate_python(row))
+    result = _hide_secret(PathResult(**{each.name: getattr(answer, each.name) for each in fields(PathResult)}))
     if promised and result.ok is None and result.stage == "join":
         return replace(result, ok=False)
     return result

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from lkhub.hub.locate import DEFAULT_SPEC
 from lkhub.plan.edge import http_port, tls_mode
 from lkhub.plan.issuer import choose_issuers
 from lkhub.render.spec import render_spec
+from lkhub.source.json_text import Json
 from lkhub.spec.load import load_spec
 
 
@@ -26,7 +27,7 @@ class Reach(StrEnum):
 
 
 # The hub uses 443/tcp and 443/udp and no other port.
-_SINGLE_PORT: dict[str, Any] = {"tls": {"http": "off"}, "media": {"udp": 443, "tcp": "off"}, "turn": {"udp": "off"}}
+_SINGLE_PORT: dict[str, Json] = {"tls": {"http": "off"}, "media": {"udp": 443, "tcp": "off"}, "turn": {"udp": "off"}}
 
 
 def init(

@@ -59,7 +59,7 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def list_below(command: Any) -> dict[str, Any]:
+def list_below(command: Any) -> dict[str, Any]:  # typer gives no type to the click that it has inside
     """The commands of a group by name, all imported; nothing for a command that is not a group."""
     names = command.list_commands(None) if hasattr(command, "list_commands") else ()
     return {name: command.get_command(None, name) for name in names}

@@ -37,9 +37,9 @@ def status(spec: HubSpec = None, state: State = None, json: Json = False) -> Non
 
 def show_status(hub: HubStatus) -> None:
     """The status as a person reads it: data on stdout, findings on stderr."""
-    data = hub.as_json()
-    out.print(f"{data['hub']['name'] or 'hub'} is {hub.state}")
-    rows = {name: url for name, url in data["urls"].items() if url}
+    out.print(f"{hub.applied.name if hub.applied else 'hub'} is {hub.state}")
+    urls = hub.urls
+    rows = {name: url for name, url in urls.items() if url}
     for process in hub.processes:
         rows[process.name] = _describe(process)
     show_rows(rows)
@@ -47,7 +47,7 @@ def show_status(hub: HubStatus) -> None:
         out.print(f"verified {lasting(verified.at)} ago, from this machine:")
         show_paths(verified)
         show_detour(verified)
-        show_unseen(verified, data["urls"]["livekit"])
+        show_unseen(verified, urls["livekit"] or "")
     elif hub.state == "running":
         since = "has its certificate" if hub.is_certified_since else "started"
         out.print(f"not verified since it {since}: `lkhub verify{hub.options}`")

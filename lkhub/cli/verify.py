@@ -138,5 +138,5 @@ def _verify_with_tokens(url: str, file: Path, paths: tuple[ProbePath, ...]) -> t
     tokens = read_input(str(file)).decode(errors="replace").split()
     if len(tokens) not in (1, 2):
         raise InputError(f"{file} has {len(tokens)} tokens; one or two are needed, one a line")
-    rows = [row for path in paths for row in run_probe(build_request(url, {path: tokens}))]
-    return tuple(read_result(row, promised=False) for row in rows)
+    answers = [answer for path in paths for answer in run_probe(build_request(url, {path: tokens}))]
+    return tuple(read_result(answer, promised=False) for answer in answers)

@@ -5,7 +5,7 @@ A condition that is not understood is UNKNOWN, never guessed.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lkhub.firewall.packet import Fit, Packets, parse_network
 from lkhub.spec.types import PortRange
@@ -31,6 +31,9 @@ _XT_FITS = {"comment": Fit.ALL, "LOG": Fit.ALL, "NFLOG": Fit.ALL, "conntrack": F
 _VERDICTS = {"accept", "drop", "reject", "return", "continue", "jump", "goto", "queue"}
 
 
+NftObject: TypeAlias = Mapping[str, Any]  # the JSON of nft (libnftables-json(5)), of which only a part is read
+
+
 class ChainName(NamedTuple):
     family: str
     table: str
@@ -46,7 +49,7 @@ class Rule:
 
     handle: int
     comment: str
-    statements: tuple[Mapping[str, Any], ...]
+    statements: tuple[NftObject, ...]
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,9 @@ class Ruleset:
                 yield chain
 
 
-def parse_ruleset(document: Mapping[str, Any]) -> Ruleset:
+def parse_ruleset(document: NftObject) -> Ruleset:
     """Read the output of `nft -j list ruleset`. Raises LookupError or TypeError for anything else."""
-    chains: dict[ChainName, dict[str, Any]] = {}
+    chains: dict[ChainName, NftObject] = {}
     rules: dict[ChainName, list[Rule]] = {}
     sets: dict[ChainName, tuple[Any, ...] | None] = {}
     for item in document["nftables"]:

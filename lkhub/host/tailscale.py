@@ -108,13 +108,15 @@ def find_daemon(environ: Mapping[str, str], platform: str = sys.platform, mac_fo
 
 def _connect(daemon: _Daemon) -> httpx.Client:
     """Plain HTTP, past every proxy (as `lkhub.host.http`, for code that does not wait for anything else)."""
-    settings: dict[str, Any] = {"timeout": ASK_SECONDS, "trust_env": False, "headers": {"host": _HOST}}
-    if daemon.port:
-        transport = httpx.HTTPTransport(verify=False)
-        url, auth = f"http://127.0.0.1:{daemon.port}", ("", daemon.password)
-        return httpx.Client(transport=transport, base_url=url, auth=auth, **settings)
-    transport = httpx.HTTPTransport(uds=daemon.where, verify=False)
-    return httpx.Client(transport=transport, base_url=f"http://{_HOST}", **settings)
+    url = f"http://127.0.0.1:{daemon.port}" if daemon.port else f"http://{_HOST}"
+    return httpx.Client(
+        transport=httpx.HTTPTransport(uds=None if daemon.port else daemon.where, verify=False),
+        base_url=url,
+        auth=("", daemon.password) if daemon.port else None,
+        timeout=ASK_SECONDS,
+        trust_env=False,
+        headers={"host": _HOST},
+    )
 
 
 def _knock(daemon: _Daemon) -> Failure | None:
@@ -136,7 +138,7 @@ def _knock(daemon: _Daemon) -> Failure | None:
     return None
 
 
-def _read_status(where: str, status: Mapping[str, Any]) -> TailscaleFacts:
+def _read_status(where: str, status: Mapping[str, Any]) -> TailscaleFacts:  # Tailscale's own JSON
     """ipnstate.Status; missing values are null in it."""
     return TailscaleFacts(
         where=where,

@@ -1,10 +1,8 @@
 """Prove every path that a hub promises, by a real call through this path alone."""
 
 import contextlib
-import json
 import subprocess
 from collections.abc import Iterable
-from typing import Any
 
 from lkhub.checks.paths import (
     PROBE_TIMEOUT_MS,
@@ -22,7 +20,9 @@ from lkhub.host.environ import tool_environ
 from lkhub.livekit.rooms import RoomService
 from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
-from lkhub.source.json_text import parse_json
+from lkhub.wire.engine import ProbeRequest, ProbeResult
+from lkhub.wire.failure import Failure, parse_answer
+from lkhub.wire.message import dump_message
 
 # The probe has a deadline of its own. After so much more time it is taken to hang.
 PROBE_GRACE_SECONDS = 10
@@ -43,40 +43,40 @@ def verify_paths(
     with RoomService(overrides.api if overrides else url, key, secret) as service:
         made = _create_rooms(service, rooms)
         try:
-            rows = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, overrides))
+            answers = run_probe(build_request(url, {room.path: room.tokens for room in rooms}, overrides))
             # A path with a relay passes these stages a second time, to the TURN server. Its room exists by then.
-            before = {row["path"] for row in rows if row["stage"] in BEFORE_JOINING and not row["relay"]}
+            before = {each.path for each in answers if each.stage in BEFORE_JOINING and not each.relay}
             made |= {room.room for room in rooms if room.path not in before}
         except MachineError:
             made |= {room.room for room in rooms}
             raise
         finally:
             _delete_rooms(service, made)
-    results = {row["path"]: read_result(row, promised=overrides is not None) for row in rows}
+    results = {each.path: read_result(each, promised=overrides is not None) for each in answers}
     silent = "the probe ended without a word on this path"
     return tuple(results.get(room.path, PathResult(room.path, None, "", silent)) for room in rooms)
 
 
-def run_probe(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run `lkhub-engine probe`, and return one row for each path. Tokens go in by stdin, never by argument."""
+def run_probe(request: ProbeRequest) -> tuple[ProbeResult, ...]:
+    """Run `lkhub-engine probe`, and return its answer for each path. Tokens go in by stdin, never by argument."""
     engine = bundled_engine()
     require_engine(engine)
     try:
         done = subprocess.run(
             [engine, "probe"],
             env=tool_environ(),
-            input=json.dumps(request),
+            input=dump_message(request),
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_MS / 1000 + PROBE_GRACE_SECONDS,
         )
-        rows = [parse_json(line) for line in done.stdout.splitlines()]
+        answers = [parse_answer(ProbeResult, line) for line in done.stdout.splitlines()]
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError(f"the probe did not answer: {type(error).__name__}") from error
-    for row in rows:
-        if "error" in row:
-            raise MachineError(f"the probe failed: {row['error']['message']}")
-    return rows
+    for answer in answers:
+        if isinstance(answer, Failure):
+            raise MachineError(f"the probe failed: {answer.message}")
+    return tuple(answer for answer in answers if not isinstance(answer, Failure))
 
 
 def _create_rooms(service: RoomService, rooms: Iterable[ProbeRoom]) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from lkhub import __version__
 from lkhub.checks.asker import check_asker
@@ -62,12 +62,12 @@ class Verified:
     web: tuple[WebResult, ...] = ()
     uncertified: bool = False
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         paths = [{**path.as_json(), **self._tell_use(path.path)} for path in self.paths]
         web = [result.as_json() for result in self.web]
         return {"at": self.at, "paths": paths, "web": web, "note": self.note, "uncertified": self.uncertified}
 
-    def _tell_use(self, path: str) -> dict[str, Any]:
+    def _tell_use(self, path: str) -> dict[str, object]:
         seen = self.outside.get(path)
         key = "outside" if seen is None or seen.proven else "outside_unproven"
         return {"outside": None, "outside_unproven": None, key: seen.as_json() if seen else None}
@@ -124,6 +124,16 @@ class HubStatus:
             return "unsupervised" if self.left else "stopped"
         sound = bool(self.processes) and all(process.state == "running" or process.done for process in self.processes)
         return "running" if sound else "degraded"
+
+    @property
+    def urls(self) -> dict[str, str | None]:
+        """The addresses of the hub in force that clients and applications are given, by name."""
+        urls = self.applied.urls if self.applied else None
+        return {
+            "livekit": urls.livekit if urls else None,
+            "web": urls.web if urls else None,
+            "api": urls.api if urls else None,
+        }
 
     @property
     def _stopped(self) -> dict[str, int | None]:
@@ -190,7 +200,7 @@ class HubStatus:
             *(list_findings(self.applied) if self.applied and self.processes else ()),
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         applied = self.applied
         verified = self.current_verification
         return {
@@ -200,7 +210,7 @@ class HubStatus:
                 "state": self.state,
                 "spec": applied.spec if applied else None,
             },
-            "urls": {name: getattr(applied.urls, name) if applied else None for name in ("livekit", "web", "api")},
+            "urls": self.urls,
             "processes": [{key: getattr(process, key) for key in _OF_A_PROCESS} for process in self.processes],
             "verified": verified.as_json() if verified else None,
             "findings": [finding.as_json() for finding in self.find()],

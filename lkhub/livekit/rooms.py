@@ -5,7 +5,6 @@ that grants it.
 """
 
 import ssl
-from typing import Any
 from urllib.parse import urlsplit
 
 from lkhub.errors import MachineError
@@ -13,7 +12,7 @@ from lkhub.host.http import httpx, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.shown import quote
-from lkhub.source.json_text import parse_json
+from lkhub.source.json_text import Json, parse_json
 
 # A server answers in milliseconds, but another operator's server may be far away.
 ANSWER_SECONDS = 3.0
@@ -42,7 +41,7 @@ class RoomService:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def create(self, room: str, **settings: object) -> int:
+    def create(self, room: str, **settings: Json) -> int:
         """Open a room, or leave an open room as it is. Returns for how many seconds the room stays open without
         participants.
 
@@ -60,7 +59,7 @@ class RoomService:
         """Close a room, which makes all of its participants leave."""
         self._call("DeleteRoom", "roomCreate", {"room": room})
 
-    def _call(self, method: str, grant: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, method: str, grant: str, body: dict[str, Json]) -> dict[str, Json]:
         token = sign(Grant("lkhub", {grant: True}, ttl_seconds=TOKEN_SECONDS), self._key, self._secret)
         headers = {"Authorization": f"Bearer {token}"}
         try:

@@ -13,9 +13,9 @@ import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from lkhub.secret import Secret
+from lkhub.source.json_text import Json
 
 # LiveKit allows a minute of clock difference on nbf (livekit/protocol, auth/verifier.go); a token made
 # on a machine whose clock is ahead by less than that must still be good at once.
@@ -56,11 +56,11 @@ class Grant:
     """What a token allows. `video` is LiveKit's grant as JSON; `room_config` as protobuf's JSON."""
 
     identity: str
-    video: Mapping[str, Any]
+    video: Mapping[str, Json]
     name: str = ""
     metadata: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    room_config: Mapping[str, Any] = field(default_factory=dict)
+    room_config: Mapping[str, Json] = field(default_factory=dict)
     ttl_seconds: int = DEFAULT_TTL_SECONDS
 
 
@@ -87,7 +87,7 @@ def _changes(character: str) -> bool:
     return not unicodedata.name(character, "").startswith(_UNCHANGED)
 
 
-def join_grant(room: str) -> dict[str, Any]:
+def join_grant(room: str) -> dict[str, Json]:
     """The video grant of a plain participant of `room`: may publish and subscribe, administers nothing."""
     if not room:
         raise ValueError("a grant without a room opens every room")
@@ -97,14 +97,14 @@ def join_grant(room: str) -> dict[str, Any]:
 def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> str:
     """The JWT of a grant. `now` is seconds since the epoch."""
     issued = int(time.time() if now is None else now)
-    claims: dict[str, Any] = {
+    claims: dict[str, Json] = {
         "iss": key,
         "sub": grant.identity,
         "nbf": issued - NOT_BEFORE_LEEWAY_SECONDS,
         "exp": issued + grant.ttl_seconds,
         "video": dict(grant.video),
     }
-    optional = {
+    optional: dict[str, Json] = {
         "name": grant.name,
         "metadata": grant.metadata,
         "attributes": dict(grant.attributes),
@@ -116,7 +116,7 @@ def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> st
     return f"{signed}.{_encode_bytes(signature)}"
 
 
-def _encode(part: Mapping[str, Any]) -> str:
+def _encode(part: Mapping[str, Json]) -> str:
     return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
 
 

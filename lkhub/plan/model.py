@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from lkhub.findings.finding import Finding
 from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
+from lkhub.source.json_text import Json
 from lkhub.source.located import Path
 from lkhub.spec.duration import Duration
 from lkhub.spec.turn import TurnProtocol
@@ -28,7 +29,7 @@ class Sighting:
     address: str
     proven: bool = True
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"at": self.at, "address": self.address}
 
 
@@ -246,7 +247,7 @@ class Plan:
     listeners: tuple[Listener, ...]
     probes: tuple[ProbePath, ...]
     resolve: dict[str, str]
-    livekit: dict[str, object]
+    livekit: dict[str, Json]
     drain: Duration
     findings: tuple[Finding, ...]
 

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from lkhub.plan.model import EdgePlan, Plan, TurnEndpoint, as_host, in_url
-from lkhub.render.caddy_errors import render_error_routes
+from lkhub.render.caddy_errors import CaddyJson, render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
 from lkhub.spec.types import Address
@@ -55,12 +54,10 @@ MEDIA_PATHS = ["/rtc", "/rtc/*", "/twirp/*", "/agent", "/agent/*", "/whip", "/wh
 # HTTP request begins like this.
 STUN_START = r"^\x00[\x00-\x0f]"
 
-_Json = dict[str, Any]
-
 
 def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
     """The edge's configuration. It names files with secrets and holds none."""
-    config: _Json = {
+    config: CaddyJson = {
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": {"logs": {"default": {**_LOG, "exclude": [_ERRORS]}, "errors": {**_LOG, **_ERROR_LOG}}},
         "storage": {"module": "file_system", "root": plan.paths.caddy},
@@ -81,7 +78,7 @@ def render_caddy(plan: Plan, edge: EdgePlan) -> RenderedFile:
     return RenderedFile("caddy.json", json.dumps(config, indent=2) + "\n")
 
 
-def _shortened(characters: int) -> _Json:
+def _shortened(characters: int) -> CaddyJson:
     """A filter that keeps the first `characters` of a field: a client may make it as long as a header may be."""
     return {"filter": "regexp", "regexp": f"(?s)^(.{{{characters}}}).+", "value": "${1}…"}
 
@@ -108,23 +105,23 @@ _ERRORS = "http.log.error"
 _ERROR_LOG = {"level": "DEBUG", "include": [_ERRORS]}
 
 
-def _relay(plan: Plan) -> _Json:
+def _relay(plan: Plan) -> CaddyJson:
     """Clients over TLS are relayed within the edge, which has to read each packet anyway."""
     return {"relay": describe_tls_relay(plan, plan.relay)} if plan.relay and plan.relay.tls else {}
 
 
-def _proxies(edge: EdgePlan) -> _Json:
+def _proxies(edge: EdgePlan) -> CaddyJson:
     """Addresses of proxies, each of which speaks for many clients."""
     return {"proxies": [str(network) for network in edge.trusted_proxies]} if edge.tls.mode == "external" else {}
 
 
-def _front(edge: EdgePlan) -> _Json:
+def _front(edge: EdgePlan) -> CaddyJson:
     """The one port: TLS, then TURN by its first bytes, HTTP otherwise.
 
     caddy-l4's tls handler has no deadline of its own, so a handler of ours sets a deadline before it, and another
     removes the deadline after it.
     """
-    streams: list[_Json] = [_turn_stream()] if edge.turn else []
+    streams: list[CaddyJson] = [_turn_stream()] if edge.turn else []
     streams.append({"handle": _hand_over("hub")})
     handlers = [
         {"handler": "lkhub_limit", "per_address": CONNECTIONS_PER_ADDRESS},
@@ -135,7 +132,7 @@ def _front(edge: EdgePlan) -> _Json:
     return {"listen": _listen(edge.listen, edge.port), "routes": [{"handle": handlers}]}
 
 
-def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> _Json:
+def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> CaddyJson:
     """Mode external: a port where TURN over TLS arrives directly, or unchanged through the proxy.
 
     Such a proxy tells the client's address by the PROXY protocol. From any other address the header is refused
@@ -154,17 +151,17 @@ def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> _Json:
     return {"listen": _listen(turn.bind, turn.listen), "routes": [{"handle": handlers}]}
 
 
-def _policies(edge: EdgePlan) -> list[_Json]:
+def _policies(edge: EdgePlan) -> list[CaddyJson]:
     # Clients that connect to an address send no name (RFC 6066, section 3).
     return [{"alpn": ["http/1.1", "stun.turn"], "default_sni": edge.names[0]}]
 
 
-def _turn_stream() -> _Json:
+def _turn_stream() -> CaddyJson:
     stun = {"regexp": {"pattern": STUN_START, "count": 2}}
     return {"match": [stun], "handle": _hand_over("relay")}
 
 
-def _hand_over(name: str) -> list[_Json]:
+def _hand_over(name: str) -> list[CaddyJson]:
     return [{"handler": "lkhub_deadline", "after": "0s"}, {"handler": "lkhub_handover", "to": name}]
 
 
@@ -174,8 +171,8 @@ def _listen(addresses: Iterable[Address], port: int) -> list[str]:
     return [f"bounded/{host}:{port}" for host in hosts]
 
 
-def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
-    common: _Json = {
+def _servers(plan: Plan, edge: EdgePlan) -> dict[str, CaddyJson]:
+    common: CaddyJson = {
         "automatic_https": {"disable": True},
         "read_header_timeout": HANDSHAKE,
         "idle_timeout": "2m",
@@ -200,8 +197,8 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, _Json]:
     return servers
 
 
-def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
-    routes: list[_Json] = [_bounded()]
+def _routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
+    routes: list[CaddyJson] = [_bounded()]
     if edge.tls.mode != "external":
         # No header in which a client names its address reaches the hub; the connection itself tells the address.
         routes.append({"handle": [{"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}]})
@@ -225,7 +222,7 @@ def _routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     return routes
 
 
-def _refuse(status: int, code: str, message: str) -> _Json:
+def _refuse(status: int, code: str, message: str) -> CaddyJson:
     """An answer in the hub's one shape of an error, by whose code `verify` recognizes it as the hub's. What Go's server
     lets through as a host can't end a string of JSON (golang.org/x/net/http/httpguts, ValidHostHeader)."""
     body = json.dumps({"error": {"code": code, "message": message}}) + "\n"
@@ -243,7 +240,7 @@ def _is_https_for_good(edge: EdgePlan) -> bool:
     return edge.tls.mode in ("acme", "files") and edge.port == 443
 
 
-def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
+def _from_proxies_only(edge: EdgePlan) -> list[CaddyJson]:
     """Mode external: this port is the proxy's. Of its headers only X-Forwarded-* is read; other headers may be the
     client's own, forwarded."""
     trusted = [str(network) for network in edge.trusted_proxies]
@@ -256,12 +253,12 @@ def _from_proxies_only(edge: EdgePlan) -> list[_Json]:
     ]
 
 
-def _bounded() -> _Json:
+def _bounded() -> CaddyJson:
     requests = {"handler": "lkhub_requests", "per_address": REQUESTS_PER_ADDRESS, "body": BODY, "stall": STALL}
     return {"handle": [requests]}
 
 
-def _proxy(url: str, more: _Json) -> _Json:
+def _proxy(url: str, more: CaddyJson) -> CaddyJson:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": url.removeprefix("http://")}],
@@ -271,13 +268,13 @@ def _proxy(url: str, more: _Json) -> _Json:
     }
 
 
-def _to_serve(plan: Plan, more: _Json) -> _Json:
+def _to_serve(plan: Plan, more: CaddyJson) -> CaddyJson:
     proxy = _proxy(plan.urls.local_serve, more)
     proxy["transport"] = {**proxy["transport"], "response_header_timeout": _SERVE_ANSWERS_WITHIN}
     return proxy
 
 
-def _secure(edge: EdgePlan) -> _Json:
+def _secure(edge: EdgePlan) -> CaddyJson:
     """TLS ends before Caddy's HTTP server, which therefore takes its requests for plain HTTP."""
     if edge.tls.mode == "external":
         # LiveKit takes the whole header for the address (pkg/service/utils.go), and Caddy would append the proxy's.
@@ -285,18 +282,18 @@ def _secure(edge: EdgePlan) -> _Json:
     return {"headers": {"request": {"set": {"X-Forwarded-Proto": ["https"]}}}}
 
 
-def _tell_serve() -> list[_Json]:
+def _tell_serve() -> list[CaddyJson]:
     """Whether the proxy said where the client is, since `_secure` writes an address in any case."""
 
-    def tell(value: str) -> _Json:
+    def tell(value: str) -> CaddyJson:
         return {"handle": [{"handler": "headers", "request": {"set": {FORWARDED_HEADER: [value]}}}]}
 
     return [tell("no"), {"match": [{"header": {"X-Forwarded-For": ["*"]}}], **tell("yes")}]
 
 
-def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
+def _plain_routes(plan: Plan, edge: EdgePlan) -> list[CaddyJson]:
     """Port 80: the redirect to HTTPS, and the root certificate for a device that does not trust the hub yet."""
-    routes: list[_Json] = [_bounded()]
+    routes: list[CaddyJson] = [_bounded()]
     if edge.tls.mode == "internal":
         strip = {"handler": "headers", "request": {"delete": list(FORWARDING_HEADERS)}}
         handlers = [strip, _to_serve(plan, {})]
@@ -306,24 +303,28 @@ def _plain_routes(plan: Plan, edge: EdgePlan) -> list[_Json]:
     return [*routes, _send_to(edge.names[0], edge)]
 
 
-def _send_to(name: str, edge: EdgePlan) -> _Json:
+def _send_to(name: str, edge: EdgePlan) -> CaddyJson:
     port = "" if edge.port == 443 else f":{edge.port}"
     location = f"https://{as_host(name)}{port}{{http.request.uri}}"
     return {"handle": [{"handler": "static_response", "status_code": 308, "headers": {"Location": [location]}}]}
 
 
-def _tls(plan: Plan, edge: EdgePlan) -> _Json:
+def _tls(plan: Plan, edge: EdgePlan) -> CaddyJson:
     if edge.tls.cert:
         files = {"certificate": edge.tls.cert, "key": edge.tls.key}
         return {"certificates": {"load_files": [files]}, "disable_ocsp_stapling": True}
     names = [edge.turn.host] if edge.tls.mode == "external" and edge.turn else list(edge.names)
     if edge.tls.mode == "tailscale":
-        policy: _Json = {"subjects": names, "get_certificate": [{"via": "tailscale"}], "disable_ocsp_stapling": True}
+        policy: CaddyJson = {
+            "subjects": names,
+            "get_certificate": [{"via": "tailscale"}],
+            "disable_ocsp_stapling": True,
+        }
         # Where tailscaled has none, Caddy would ask Let's Encrypt and ZeroSSL for one during the first handshake.
         never = {"permission": {"module": "lkhub_never"}}
         return {"automation": {"on_demand": never, "policies": [policy]}, "disable_ocsp_stapling": True}
     if edge.tls.mode == "internal":
-        issuers: list[_Json] = [{"module": "internal", "ca": edge.authority}]
+        issuers: list[CaddyJson] = [{"module": "internal", "ca": edge.authority}]
     else:
         issuers = [_acme(edge, directory) for directory in edge.tls.issuers]
     return {
@@ -335,8 +336,8 @@ def _tls(plan: Plan, edge: EdgePlan) -> _Json:
     }
 
 
-def _acme(edge: EdgePlan, directory: str) -> _Json:
-    issuer: _Json = {"module": "acme", "ca": directory}
+def _acme(edge: EdgePlan, directory: str) -> CaddyJson:
+    issuer: CaddyJson = {"module": "acme", "ca": directory}
     if edge.tls.email:
         issuer["email"] = edge.tls.email
     if account := edge.tls.account:
@@ -355,7 +356,7 @@ def _acme(edge: EdgePlan, directory: str) -> _Json:
     return issuer
 
 
-def _own_authority(plan: Plan, edge: EdgePlan) -> _Json:
+def _own_authority(plan: Plan, edge: EdgePlan) -> CaddyJson:
     root = {"certificate": plan.paths.ca_root, "private_key": plan.paths.ca_key, "format": "pem_file"}
     authority = {"name": plan.name, "install_trust": False, "root": root}
     return {"certificate_authorities": {edge.authority: authority}}

@@ -1,7 +1,7 @@
 """The edge's answers while the process behind it does not answer."""
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 from lkhub.render.message_page import render_message_page
 
@@ -17,10 +17,11 @@ _PAGE = render_message_page(
     "If the hub does not come back, its operator can see with `lkhub status` what is wrong.",
     reload_seconds=AGAIN_SECONDS,
 )
+CaddyJson: TypeAlias = dict[str, Any]  # Caddy's own configuration: each module of it defines its keys
 _ERROR = {"code": "unavailable", "message": "the hub does not answer", "hint": "`lkhub status` shows what is wrong"}
 
 
-def render_error_routes() -> dict[str, Any]:
+def render_error_routes() -> CaddyJson:
     """Value of `errors` of an HTTP server of Caddy's: a page for people, the shape of the hub's errors for programs."""
     unavailable = {"vars": {"{http.error.status_code}": _UNAVAILABLE}}
     opened = {**unavailable, "method": ["GET", "HEAD"], "header": {"Accept": ["*text/html*"]}}
@@ -32,7 +33,7 @@ def render_error_routes() -> dict[str, Any]:
     }
 
 
-def _answer(body: str, media_type: str) -> dict[str, Any]:
+def _answer(body: str, media_type: str) -> CaddyJson:
     headers = {"Content-Type": [media_type], "Cache-Control": ["no-store"], "Retry-After": [str(AGAIN_SECONDS)]}
     return {
         "handler": "static_response",

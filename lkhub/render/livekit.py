@@ -3,11 +3,11 @@
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
 from lkhub.secret import Secret
+from lkhub.source.json_text import Json
 from lkhub.source.located import Path
 from lkhub.source.yaml import PlainYAML
 from lkhub.spec.types import Address
@@ -31,7 +31,7 @@ def render_livekit(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType
     """livekit.yaml of a plan. Its secrets are in files that it names, but for the credentials of other people's TURN
     servers that take a login: those are among the `secrets` of the spec, by their place there. LiveKit could read a
     login from a file (`credentials_file`, of name and password together); this file is as private."""
-    config: dict[str, Any] = {
+    config: dict[str, Json] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
         "key_file": plan.paths.keys,
@@ -43,9 +43,9 @@ def render_livekit(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType
     return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merge(config, plan.livekit))}")
 
 
-def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Any]:
+def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Json]:
     media = plan.media
-    rtc: dict[str, Any] = {
+    rtc: dict[str, Json] = {
         "node_ip": ",".join(str(address) for address in _one_of_each_family(media.advertise)),
         "use_external_ip": False,
         "tcp_port": media.tcp or 0,
@@ -69,8 +69,8 @@ def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Any]:
     return rtc
 
 
-def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Any]]:
-    common = {"secret_file": plan.paths.relay_secret}
+def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Json]]:
+    common: dict[str, Json] = {"secret_file": plan.paths.relay_secret}
     if relay.udp:
         for address in plan.media.addresses:
             yield {"host": in_url(address.external), "port": relay.udp, "protocol": "udp", **common}
@@ -82,9 +82,9 @@ def _render_turn(plan: Plan, relay: RelayPlan) -> Iterator[dict[str, Any]]:
             yield {"host": as_host(each), "port": port, "protocol": "tls", **common}
 
 
-def _render_others_turn(plan: Plan, secrets: Mapping[Path, Secret]) -> Iterator[dict[str, Any]]:
+def _render_others_turn(plan: Plan, secrets: Mapping[Path, Secret]) -> Iterator[dict[str, Json]]:
     for index, server in enumerate(plan.turn_servers):
-        common = {"host": server.host, "port": server.port, "protocol": server.protocol}
+        common: dict[str, Json] = {"host": server.host, "port": server.port, "protocol": server.protocol}
         if server.secret_file:
             yield {**common, "secret_file": server.secret_file}
         else:
@@ -100,7 +100,7 @@ def _one_of_each_family(addresses: Iterable[Address]) -> list[Address]:
     return list(firsts.values())
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Json], over: Mapping[str, Json]) -> dict[str, Json]:
     """`base` with `over` on top: mappings are merged, everything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
@@ -109,7 +109,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _dump(config: Mapping[str, Any]) -> str:
+def _dump(config: Mapping[str, Json]) -> str:
     yaml = PlainYAML()
     yaml.default_flow_style = False
     yaml.indent(mapping=2, sequence=4, offset=2)

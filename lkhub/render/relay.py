@@ -2,10 +2,10 @@
 serves. The keys are in engine/internal/relay/config.go."""
 
 import json
-from typing import Any
 
 from lkhub.plan.model import Plan, RelayPlan, in_url
 from lkhub.render.files import RenderedFile
+from lkhub.source.json_text import Json
 from lkhub.spec.types import PortRange
 
 # A participant makes about 6 allocations for each TURN URL (one per peer connection and network interface); twice that
@@ -20,15 +20,15 @@ def render_relay(plan: Plan, relay: RelayPlan) -> RenderedFile:
     return RenderedFile("relay.json", json.dumps(config, indent=2) + "\n")
 
 
-def describe_tls_relay(plan: Plan, relay: RelayPlan) -> dict[str, Any]:
+def describe_tls_relay(plan: Plan, relay: RelayPlan) -> dict[str, Json]:
     """TURN over TLS, which has one URL."""
     return _describe(plan, relay.tls_relay, 1)
 
 
-def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Any]:
+def _describe(plan: Plan, ports: PortRange, urls: int) -> dict[str, Json]:
     """What both have in common: the relay reaches media's UDP ports and nothing else."""
     media = plan.media
-    config: dict[str, Any] = {
+    config: dict[str, Json] = {
         "realm": plan.name,
         "secret_file": plan.paths.relay_secret,
         "relay_address": str(media.local[0]),

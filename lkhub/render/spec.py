@@ -7,13 +7,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from lkhub.source.json_text import Json
 from lkhub.spec.model import Spec
 from lkhub.spec.types import PortRange
 
 _WIDTH = 96
 
 
-def render_spec(chosen: Mapping[str, Any]) -> str:
+def render_spec(chosen: Mapping[str, Json]) -> str:
     """The text of a spec: what was chosen (`{"reach": "lan", "media": {"udp": 443}}`), and every other key commented
     out with its default."""
     parts = ["# hub.yaml: what this hub is. `lkhub up` makes the machine match it.\n"]
@@ -31,7 +32,7 @@ def _render_field(key: str, info: FieldInfo, chosen: Any, indent: str) -> str:
     return "\n".join([*lines, f"{mark}{key}: {_show(info, chosen)}"]) + "\n"
 
 
-def _render_part(key: str, model: type[BaseModel], chosen: Mapping[str, Any], indent: str) -> str:
+def _render_part(key: str, model: type[BaseModel], chosen: Mapping[str, Json], indent: str) -> str:
     """A part of the spec. Where nothing in it was chosen, all of it is commented out."""
     inner = f"{indent}  " if chosen else f"{indent}#   "
     lines = _comment((model.__doc__ or "").strip(), indent)

@@ -2,7 +2,12 @@
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+"""A document, or a part of it, whose keys are defined elsewhere: by Caddy, LiveKit, nft, a cloud, or by a contract with
+users. Classes of our own would only repeat that definition."""
 
 
 def parse_json(text: str | bytes) -> Any:

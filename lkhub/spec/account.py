@@ -64,7 +64,7 @@ def parse_external_account(value: Any) -> ExternalAccount:
     raise ValueError(f"not an account with an issuer; {FORM}")
 
 
-_SCHEMA: dict[str, Any] = {
+_SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {"key_id": {"type": "string"}, "mac_key": describe_schema()},
     "required": ["key_id", "mac_key"],

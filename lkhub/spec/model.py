@@ -31,7 +31,7 @@ from lkhub.spec.types import (
     TlsMode,
 )
 
-_KEYS_SCHEMA: dict[str, Any] = {
+_KEYS_SCHEMA: dict[str, object] = {
     "anyOf": [
         {"const": "managed"},
         {
@@ -55,7 +55,10 @@ def _parse_version(value: Any) -> int:
     return 1
 
 
-def _parse_livekit(value: Any) -> dict[str, Any]:
+LiveKitKeys: TypeAlias = dict[str, Any]  # keys of livekit.yaml, which LiveKit's own parser judges
+
+
+def _parse_livekit(value: Any) -> LiveKitKeys:
     if not isinstance(value, dict):
         raise ValueError("a mapping of livekit.yaml keys is expected")
     return value
@@ -67,10 +70,10 @@ Source: TypeAlias = Annotated[
     PlainSerializer(lambda source: source if source == "managed" else type(source).__name__),
     WithJsonSchema(_KEYS_SCHEMA),
 ]
-RawLiveKit: TypeAlias = Annotated[dict[str, Any], PlainValidator(_parse_livekit), WithJsonSchema({"type": "object"})]
+RawLiveKit: TypeAlias = Annotated[LiveKitKeys, PlainValidator(_parse_livekit), WithJsonSchema({"type": "object"})]
 
 
-def _without_null(schema: dict[str, Any]) -> None:
+def _without_null(schema: dict[str, Any]) -> None:  # the type that pydantic calls it with
     """Take null out of a part's schema: None is what was not given, and in a file an empty key is a fault."""
     for key in schema["properties"].values():
         choices = [choice for choice in key.get("anyOf", ()) if choice != {"type": "null"}]

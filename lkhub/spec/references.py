@@ -67,7 +67,7 @@ def _walk(value: Any, path: Path, fault_path: Path | None, reading: Reading) -> 
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, object]:
     hints = get_type_hints(kind, include_extras=True)
     return {name: hints[name] for name in kind.model_fields} if issubclass(kind, BaseModel) else hints
 

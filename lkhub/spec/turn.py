@@ -88,7 +88,7 @@ def _parse_url(value: Any) -> tuple[str, int, TurnProtocol]:
 
 
 _URL_SCHEMA = {"type": "string", "pattern": "^turns?:"}
-_SCHEMA: dict[str, Any] = {
+_SCHEMA: dict[str, object] = {
     "anyOf": [
         {
             "type": "object",

@@ -6,7 +6,6 @@ makes the record from a plan.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from lkhub.plan.paths import StatePaths
 from lkhub.state.document import read_record, write_record
@@ -77,9 +76,9 @@ class AppliedRecord:
     told: tuple[tuple[str, str], ...] = ()
     turn_of_others: tuple[str, ...] = ()
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
-    firewall: Mapping[str, Any] | None = None
+    firewall: Mapping[str, object] | None = None
     # The plan's findings, packed: one that this version can't read must not hide the rest of the record.
-    findings: tuple[Mapping[str, Any], ...] = ()
+    findings: tuple[Mapping[str, object], ...] = ()
 
 
 def load_applied(paths: StatePaths) -> AppliedRecord | None:

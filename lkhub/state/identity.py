@@ -107,30 +107,30 @@ class Mark:
         return Mark(_read_root(mark), plan, _read_or(Fingerprint, mark.get("fingerprint"), UNKNOWN), unknown)
 
 
-def _describe(root: str, plan: ProcessPlan, fingerprint: Fingerprint) -> dict[str, Any]:
+def _describe(root: str, plan: ProcessPlan, fingerprint: Fingerprint) -> dict[str, object]:
     return {"version": VERSION, "root": root, "plan": pack(plan), "fingerprint": pack(fingerprint)}
 
 
-def _read_object(text: str) -> dict[str, Any]:
+def _read_object(text: str) -> dict[str, object]:
     document = parse_finite_json(text)
     if not isinstance(document, dict):
         raise ValueError("not an object")
     return document
 
 
-def _read_root(document: Mapping[str, Any]) -> str:
+def _read_root(document: Mapping[str, object]) -> str:
     root = document.get("root")
     if not isinstance(root, str) or not root:
         raise ValueError("no state directory")
     return root
 
 
-def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...]]:
+def _read_plan(document: Mapping[str, object]) -> tuple[ProcessPlan, tuple[str, ...]]:
     """The plan, and the names of the fields that the document does not have."""
     told = document.get("plan")
     if not isinstance(told, dict):
         raise ValueError("no plan")
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {}  # each has the type of its field
     unknown: list[str] = []
     for name, kind in _list_fields().items():
         try:
@@ -144,7 +144,7 @@ def _read_plan(document: Mapping[str, Any]) -> tuple[ProcessPlan, tuple[str, ...
 
 
 @cache
-def _list_fields() -> dict[str, Any]:
+def _list_fields() -> dict[str, type[object]]:
     """The types of a plan's fields, by name."""
     hints = get_type_hints(ProcessPlan)
     return {field.name: hints[field.name] for field in fields(ProcessPlan)}

@@ -49,7 +49,7 @@ async def _keep_calls(supervisor: Supervisor, child: Child) -> None:
     """Let a process that the earlier supervisor was stopping wait for its calls, since the hub goes on after all. A
     drain can't be revoked, so the process is started again as soon as no participant is in a call."""
     status = await child.ask_status()
-    if not isinstance(status, dict) or status.get("state") != "draining":
+    if status is None or status.state != "draining":
         return
     timings = supervisor.shared.timings
     if child.process is not None and await tell_to_drain(child.process, child.plan, FOREVER_SECONDS, timings):

@@ -1,10 +1,11 @@
 """One process of the supervisor: its states, its restarts, its end."""
 
+import contextlib
 import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
 import anyio.abc
@@ -16,6 +17,7 @@ from lkhub.host.processes import ProcessId
 from lkhub.log_lines import QUOTED
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
+from lkhub.source.typed import unpack
 from lkhub.state.identity import Identity
 from lkhub.supervise.backoff import Backoff
 from lkhub.supervise.ending import Ending, end_process
@@ -24,6 +26,8 @@ from lkhub.supervise.ready import read_own
 from lkhub.supervise.recorded import Recorded
 from lkhub.supervise.shared import Shared
 from lkhub.supervise.spawn import spawn
+from lkhub.wire.engine import STATUSES, ProcessStatus
+from lkhub.wire.message import unpack_message
 
 State = Literal["starting", "running", "backoff", "stopping", "stopped", "failed"]
 
@@ -117,13 +121,17 @@ class Child:
         self.process, self._popen = None, None
         self._set("stopped")
 
-    async def ask_status(self) -> Any:
-        """The status that the process gives on its control socket; None if it does not answer."""
+    async def ask_status(self) -> ProcessStatus | None:
+        """The status that the process gives on its control socket; None if it does not answer. Of a process of another
+        version whose status can't be read, only pid and state are known."""
         if self.process is None or self.state != "running" or self.plan.health.socket is None:
             return None
         try:
             async with local_client(self.shared.timings.status, socket=self.plan.health.socket) as client:
-                return read_own((await client.get("http://control/status")).raise_for_status(), self.process)
+                answer = read_own((await client.get("http://control/status")).raise_for_status(), self.process)
+            with contextlib.suppress(ValueError):
+                return unpack_message(STATUSES.get(self.plan.engine, ProcessStatus), answer)
+            return unpack(ProcessStatus, {key: answer.get(key) for key in ("pid", "state")})
         except (httpx.HTTPError, ValueError):
             return None
 

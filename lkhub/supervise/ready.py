@@ -6,7 +6,6 @@ of its kind may have bound its control socket.
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -79,7 +78,7 @@ class NotItsAnswerError(ValueError):
     """The answer came from another process, which the text names."""
 
 
-def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, Any]:
+def read_own(answer: httpx.Response, process: ProcessId) -> Mapping[str, object]:
     """The status in an answer from a control socket. Raises NotItsAnswerError if another process answered."""
     require_own(answer, process)
     told = _read_object(answer)
@@ -95,7 +94,7 @@ def require_own(answer: httpx.Response, process: ProcessId) -> None:
         raise NotItsAnswerError(f"another process (pid {pid}) answers")
 
 
-def _read_object(answer: httpx.Response) -> Mapping[str, Any]:
+def _read_object(answer: httpx.Response) -> Mapping[str, object]:
     try:
         told = answer.json()
     except ValueError:

@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten, unpack_error
+from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
@@ -33,6 +33,7 @@ from lkhub.wire.control import (
     StopRequest,
 )
 from lkhub.wire.exchange import Request
+from lkhub.wire.failure import Failure
 
 RUNS_ON = "what ran before runs on, without a supervisor, and calls go on"
 
@@ -100,7 +101,7 @@ def _unwrapped() -> Iterator[None]:
             raise errors[0] from None
         message = "\n".join(dict.fromkeys(error.message for error in errors))
         hints = tuple(dict.fromkeys(hint for error in errors for hint in error.hints))
-        raise unpack_error({"message": message, "hints": hints, "exit_code": errors[0].exit_code}) from None
+        raise Failure(message, hints, errors[0].exit_code).as_error() from None
 
 
 @contextlib.asynccontextmanager

@@ -173,6 +173,11 @@ class RestartRequest(Request[Restarted]):
 
 
 @dataclass(frozen=True)
+class Started:
+    """The hub is up. The supervisor that `lkhub up --detach` starts reports this, or a failure, through a pipe."""
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The hub has ended, and the supervisor ends."""
 

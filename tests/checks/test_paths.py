@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import jwt
@@ -11,6 +11,7 @@ from lkhub.checks.paths import (
     PROBE_TIMEOUT_MS,
     TOKEN_SECONDS,
     Overrides,
+    PathResult,
     build_request,
     looks_swapped,
     open_rooms,
@@ -18,6 +19,8 @@ from lkhub.checks.paths import (
 )
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.secret import Secret
+from lkhub.wire.engine import ProbeResult
+from lkhub.wire.message import VERSION, dump_message, parse_message
 
 SECRET = Secret("XYZ" * 15)
 
@@ -42,6 +45,10 @@ UNMEASURED: dict[str, Any] = {
     "reason": "",
     "evidence": {},
 }
+
+
+def read_row(row: Any, *, promised: bool) -> PathResult:
+    return read_result(parse_message(ProbeResult, json.dumps(row)), promised=promised)
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -81,30 +88,33 @@ def test_rooms_of_two_verifications_do_not_meet() -> None:
 
 def test_request_is_the_contract_with_the_engine() -> None:
     request = build_request("ws://127.0.0.1:7880", {"udp": ("a", "b"), "tcp": ["c"]})
-    assert json.loads(json.dumps(request)) == {
+    assert json.loads(dump_message(request)) == {
+        "version": VERSION,
         "url": "ws://127.0.0.1:7880",
         "timeout_ms": 10_000,
         "media_ms": 400,
         "paths": [{"path": "udp", "tokens": ["a", "b"]}, {"path": "tcp", "tokens": ["c"]}],
+        "resolve": {},
+        "ca_file": "",
     }
 
 
 def test_request_to_the_own_hub_has_its_root_and_overrides() -> None:
     overrides = Overrides("/var/lib/lkhub/ca/root.crt", {"rtc.example.com": "127.0.0.1"}, "http://127.0.0.1:7880")
     request = build_request("wss://rtc.example.com", {"turn-tls": ["a"]}, overrides)
-    assert request["ca_file"] == "/var/lib/lkhub/ca/root.crt"
-    assert request["resolve"] == {"rtc.example.com": "127.0.0.1"}
-    assert "7880" not in json.dumps(request), "the probe goes the way of a client"
+    assert request.ca_file == "/var/lib/lkhub/ca/root.crt"
+    assert request.resolve == {"rtc.example.com": "127.0.0.1"}
+    assert "7880" not in dump_message(request), "the probe goes the way of a client"
 
 
 @pytest.mark.parametrize("overrides", [None, Overrides("", {}, "http://127.0.0.1:7880")], ids=["foreign", "plain"])
 def test_request_names_neither_root_nor_overrides_where_there_are_none(overrides: Overrides | None) -> None:
-    """The engine would read an empty path as the name of a file."""
-    assert set(build_request("ws://127.0.0.1:7880", {}, overrides)) == {"url", "timeout_ms", "media_ms", "paths"}
+    request = build_request("ws://127.0.0.1:7880", {}, overrides)
+    assert (request.ca_file, request.resolve) == ("", {})
 
 
 def test_row_of_the_probe_is_read() -> None:
-    result = read_result(ROW, promised=True)
+    result = read_row(ROW, promised=True)
     assert (result.path, result.ok, result.stage, result.rtt_ms) == ("udp", True, "media", 0.4)
     assert result.native is None
     assert result.as_json() == {**ROW, "native": None, "native_detail": None, **UNMEASURED}
@@ -112,7 +122,7 @@ def test_row_of_the_probe_is_read() -> None:
 
 def test_row_says_whether_native_applications_accept_the_chain() -> None:
     row = {**ROW, "path": "turn-tls", "native": False, "native_detail": "ISRG Root X1 is not among its roots"}
-    result = read_result(row, promised=True)
+    result = read_row(row, promised=True)
     assert (result.ok, result.native, result.native_detail) == (True, False, "ISRG Root X1 is not among its roots")
 
 
@@ -130,13 +140,18 @@ def test_row_says_whether_native_applications_accept_the_chain() -> None:
 def test_path_that_is_promised_and_not_offered_has_failed(
     ok: bool | None, stage: str, promised: bool, read: bool | None
 ) -> None:
-    assert read_result({**ROW, "ok": ok, "stage": stage}, promised=promised).ok is read
+    assert read_row({**ROW, "ok": ok, "stage": stage}, promised=promised).ok is read
 
 
 @pytest.mark.parametrize("row", [{}, {**ROW, "ok": "yes please"}, {"path": "udp"}, []], ids=str)
 def test_malformed_row_is_a_value_error(row: Any) -> None:
     with pytest.raises(ValueError):
-        read_result(row, promised=True)
+        read_row(row, promised=True)
+
+
+def test_result_has_all_that_the_probe_says() -> None:
+    said = {each.name: each.type for each in fields(ProbeResult)}
+    assert {each.name: each.type for each in fields(PathResult)} == said
 
 
 def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
@@ -144,13 +159,13 @@ def test_key_that_is_as_long_as_a_secret_is_not_shown() -> None:
     secret = "s3cr3t" * 8
     for said in (f"invalid API key: {secret}", "invalid API key"):
         row = {"path": "udp", "ok": False, "stage": "token", "detail": said, "reason": "unknown-key"}
-        result = read_result({**row, "evidence": {"key": secret}}, promised=False)
+        result = read_row({**row, "evidence": {"key": secret}}, promised=False)
         assert secret not in str(result.as_json())
         for hub in (FOREIGN, replace(FOREIGN, given_tokens=True)):
             [finding] = check_paths([result], hub)
             assert secret not in str(finding)
             assert "key and secret are mixed up" in finding.cause
-    known = read_result({**row, "evidence": {"key": "APIabcdefghijk"}}, promised=False)
+    known = read_row({**row, "evidence": {"key": "APIabcdefghijk"}}, promised=False)
     assert known.evidence == {"key": "APIabcdefghijk"}
 
 

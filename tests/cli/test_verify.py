@@ -2,7 +2,6 @@ import json
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,27 +16,23 @@ from lkhub.hub import verify as hub_verify
 from lkhub.hub.status import Verified
 from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
+from lkhub.wire.engine import ProbeRequest, ProbeResult
 from tests.cli.conftest import SECRET, Run
 
 URL = "ws://127.0.0.1:1"
 
 
 @pytest.fixture
-def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[ProbeRequest]:
     """What the probe is asked; it answers that every path works, but for `tcp`, which is not offered."""
-    seen: list[dict[str, Any]] = []
+    seen: list[ProbeRequest] = []
 
-    def probe(request: dict[str, Any]) -> list[dict[str, Any]]:
+    def probe(request: ProbeRequest) -> tuple[ProbeResult, ...]:
         seen.append(request)
-        return [
-            {
-                "path": row["path"],
-                "ok": None if row["path"] == "tcp" else True,
-                "stage": "join",
-                "detail": "not offered",
-            }
-            for row in request["paths"]
-        ]
+        return tuple(
+            ProbeResult(each.path, None if each.path == "tcp" else True, "join", "not offered")
+            for each in request.paths
+        )
 
     monkeypatch.setattr(probing, "run_probe", probe)
     monkeypatch.setattr(verify_module, "run_probe", probe)
@@ -45,19 +40,19 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_hub_is_verified_by_what_it_promises_and_that_is_kept(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+    run: Run, applied: StatePaths, requests: list[ProbeRequest]
 ) -> None:
     done = run("verify", "--json")
     assert done.code == 0
     assert done.json["ok"] is True
     assert [path["path"] for path in done.json["paths"]] == ["udp", "turn-udp"]
-    assert requests[0]["url"] == "ws://127.0.0.1:7880"
+    assert requests[0].url == "ws://127.0.0.1:7880"
     kept = json.loads(Path(applied.verified).read_text())
     assert [path["path"] for path in kept["paths"]] == ["udp", "turn-udp"]
 
 
 def test_result_is_printed_if_it_can_not_be_recorded(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, applied: StatePaths, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk is no reason to say nothing of a hub."""
 
@@ -72,7 +67,7 @@ def test_result_is_printed_if_it_can_not_be_recorded(
 
 
 def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_inside(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+    run: Run, applied: StatePaths, requests: list[ProbeRequest]
 ) -> None:
     """Whether or not this machine knows the name, trusts the root, or gets past its router."""
     record = json.loads(Path(applied.applied).read_text())
@@ -80,10 +75,10 @@ def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_insid
     record |= {"probes": ["udp", "turn-tls"], "ca": applied.ca_root, "resolve": {"rtc.example.com": "127.0.0.1"}}
     Path(applied.applied).write_text(json.dumps(record))
     assert run("verify").code == 0
-    assert requests[0]["url"] == "wss://rtc.example.com"
-    assert requests[0]["ca_file"] == applied.ca_root
-    assert requests[0]["resolve"] == {"rtc.example.com": "127.0.0.1"}
-    assert [row["path"] for row in requests[0]["paths"]] == ["udp", "turn-tls"]
+    assert requests[0].url == "wss://rtc.example.com"
+    assert requests[0].ca_file == applied.ca_root
+    assert requests[0].resolve == {"rtc.example.com": "127.0.0.1"}
+    assert [each.path for each in requests[0].paths] == ["udp", "turn-tls"]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +87,7 @@ def test_hub_behind_its_edge_is_called_as_clients_call_it_and_reached_from_insid
 def test_hub_whose_page_or_api_is_not_there_is_not_well(
     run: Run,
     applied: StatePaths,
-    requests: list[dict[str, Any]],
+    requests: list[ProbeRequest],
     monkeypatch: pytest.MonkeyPatch,
     what: WebPart,
     ok: bool | None,
@@ -107,24 +102,24 @@ def test_hub_whose_page_or_api_is_not_there_is_not_well(
 
 
 def test_foreign_livekit_is_reached_without_resolve_overrides(
-    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVEKIT_API_KEY", "API")
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
     assert run("verify", "--url", "wss://rtc.example.com").code == 0
-    assert not {"ca_file", "resolve"} & set(requests[0])
+    assert (requests[0].ca_file, requests[0].resolve) == ("", {})
 
 
 def test_one_path_alone_is_no_verification_of_the_hub(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+    run: Run, applied: StatePaths, requests: list[ProbeRequest]
 ) -> None:
     assert run("verify", "--path", "udp").code == 0
-    assert [row["path"] for row in requests[0]["paths"]] == ["udp"]
+    assert [each.path for each in requests[0].paths] == ["udp"]
     assert not Path(applied.verified).exists()
 
 
 def test_path_that_the_hub_does_not_offer_has_failed(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+    run: Run, applied: StatePaths, requests: list[ProbeRequest]
 ) -> None:
     done = run("verify", "--path", "tcp", "--json")
     assert done.code == 1
@@ -136,7 +131,7 @@ def test_path_that_the_hub_does_not_offer_has_failed(
 
 
 def test_key_and_secret_that_are_swapped_are_reported_and_not_shown(
-    run: Run, monkeypatch: pytest.MonkeyPatch, requests: list[dict[str, Any]]
+    run: Run, monkeypatch: pytest.MonkeyPatch, requests: list[ProbeRequest]
 ) -> None:
     """A token made with them would carry the secret as its key, for the server and its log to read."""
     monkeypatch.setenv("LIVEKIT_API_KEY", SECRET.reveal())
@@ -148,7 +143,7 @@ def test_key_and_secret_that_are_swapped_are_reported_and_not_shown(
 
 
 def test_foreign_livekit_is_probed_with_the_key_of_the_environment(
-    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("verify", "--url", URL).code == 2
     monkeypatch.setenv("LIVEKIT_API_KEY", "API")
@@ -164,18 +159,18 @@ def test_foreign_livekit_is_probed_with_the_key_of_the_environment(
         "turn-udp": True,
         "turn-tls": True,
     }
-    assert requests[0]["url"] == URL
+    assert requests[0].url == URL
 
 
 @pytest.mark.parametrize(("text", "count"), [("a.b.c\n", 1), ("a.b.c\nd.e.f\n", 2), ("  a.b.c  \n\n", 1)])
-def test_tokens_of_a_file_are_used_as_they_are(run: Run, requests: list[dict[str, Any]], text: str, count: int) -> None:
+def test_tokens_of_a_file_are_used_as_they_are(run: Run, requests: list[ProbeRequest], text: str, count: int) -> None:
     Path("tokens").write_text(text)
     assert run("verify", "--url", URL, "--token-file", "tokens", "--path", "udp").code == 0
-    assert len(requests[0]["paths"][0]["tokens"]) == count
+    assert len(requests[0].paths[0].tokens) == count
 
 
 @pytest.mark.parametrize("text", ["", "a b c"])
-def test_file_without_one_or_two_tokens_is_refused(run: Run, requests: list[dict[str, Any]], text: str) -> None:
+def test_file_without_one_or_two_tokens_is_refused(run: Run, requests: list[ProbeRequest], text: str) -> None:
     Path("tokens").write_text(text)
     assert run("verify", "--url", URL, "--token-file", "tokens").code == 2
     assert run("verify", "--url", URL, "--token-file", "nowhere").code == 2
@@ -184,7 +179,7 @@ def test_file_without_one_or_two_tokens_is_refused(run: Run, requests: list[dict
 
 @pytest.mark.parametrize("url", ["", "127.0.0.1:7880", "ws://", "ws://a b", "ftp://x"])
 def test_url_that_is_none_is_refused(
-    run: Run, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, url: str
+    run: Run, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("LIVEKIT_API_KEY", "API")
     monkeypatch.setenv("LIVEKIT_API_SECRET", SECRET.reveal())
@@ -212,7 +207,7 @@ def keep_sightings(paths: StatePaths, **seen: Sighting | None) -> None:
 
 
 def test_use_by_clients_elsewhere_is_reported_of_the_own_hub_only(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, applied: StatePaths, requests: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = Sighting(time.time() - 7200, "2001:db8::7")
     keep_sightings(applied, udp=None, turn_udp=seen)
@@ -230,7 +225,7 @@ def test_use_by_clients_elsewhere_is_reported_of_the_own_hub_only(
 
 
 def test_nothing_is_said_of_others_where_there_can_be_none(
-    run: Run, applied: StatePaths, requests: list[dict[str, Any]]
+    run: Run, applied: StatePaths, requests: list[ProbeRequest]
 ) -> None:
     done = run("verify")
     assert "outside" not in done.out + done.err

@@ -14,6 +14,7 @@ from lkhub.host.commands import run_command
 from lkhub.host.engine import check_config
 from lkhub.host.environ import tool_environ
 from lkhub.hub import probe as verify
+from lkhub.wire.engine import ProbeRequest
 from tests.host.test_router import WANTED
 
 
@@ -27,7 +28,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def spy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An engine that writes its environment down; where."""
     program = tmp_path / "engine"
-    answer = '{"ok": true, "messages": [], "address": "192.0.2.1"}'
+    answer = '{"ok": true, "messages": [], "address": "192.0.2.1", "path": "udp", "stage": "media", "detail": ""}'
     program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environ\necho '{answer}'\n")
     program.chmod(0o700)
     for module in (engine, router, verify):
@@ -51,7 +52,7 @@ def test_every_one_of_them_gets_no_more(secrets: None, spy: Path, run: str) -> N
     elif run == "stun":
         lookup._ask_stun(engine.bundled_engine(), "stun.example.com:3478")
     elif run == "probe":
-        verify.run_probe({})
+        verify.run_probe(ProbeRequest("ws://127.0.0.1:1", 1000, 0, ()))
     elif run == "portmap":
         with pytest.raises(MachineError):  # this engine knows nothing of routers
             anyio.run(router.map_ports, WANTED)

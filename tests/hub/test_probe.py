@@ -14,9 +14,12 @@ from lkhub.checks.paths import Overrides
 from lkhub.errors import MachineError
 from lkhub.hub import probe as verify
 from lkhub.secret import Secret
+from lkhub.wire.engine import ProbeRequest
+from lkhub.wire.message import VERSION
 
 SECRET = Secret("XYZ" * 15)
 NOWHERE = "ws://127.0.0.1:1"
+REQUEST = ProbeRequest(NOWHERE, 1000, 0, ())
 OVERRIDES = Overrides(ca="", resolve={}, api="http://127.0.0.1:1")
 
 
@@ -68,7 +71,7 @@ def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
     verify.verify_paths(NOWHERE, ("udp",), "API", SECRET, overrides=OVERRIDES)
     assert (engine.parent / "argv").read_text() == "probe\n"
     asked = json.loads((engine.parent / "seen").read_text())
-    assert asked["url"] == NOWHERE
+    assert (asked["version"], asked["url"]) == (VERSION, NOWHERE)
     assert len(asked["paths"][0]["tokens"]) == 2
     assert SECRET.reveal() not in json.dumps(asked), "tokens, not the key that signs them"
 
@@ -77,6 +80,9 @@ def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
     ("rows", "said"),
     [
         (["nonsense"], "did not answer"),
+        (["[]"], "did not answer"),
+        ([{"path": "udp"}], "did not answer"),
+        ([{**row("udp"), "version": VERSION + 1}], "did not answer"),
         ([{"error": {"code": "x", "message": "no such path"}}], "the probe failed: no such path"),
         ([row("udp"), {"error": {"code": "x", "message": "it broke"}}], "it broke"),
     ],
@@ -84,12 +90,12 @@ def test_secrets_go_by_stdin_and_never_by_argument(engine: Path) -> None:
 def test_probe_that_does_not_answer_is_a_machine_error(engine: Path, rows: list[Any], said: str) -> None:
     write(engine, *rows)
     with pytest.raises(MachineError, match=said):
-        verify.run_probe({"paths": []})
+        verify.run_probe(REQUEST)
 
 
 def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
     with pytest.raises(MachineError, match="is missing"):
-        verify.run_probe({"paths": []})
+        verify.run_probe(REQUEST)
 
 
 @pytest.mark.anyio

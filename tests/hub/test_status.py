@@ -54,7 +54,7 @@ def test_without_a_hub_commands_say_that_none_is_known(supervisor: Any, left: An
 
 
 def test_running_hub_shows_the_contract() -> None:
-    shown = HubStatus(APPLIED, supervised(process(), process("serve")), (), GOOD).as_json()
+    shown: Any = HubStatus(APPLIED, supervised(process(), process("serve")), (), GOOD).as_json()
     assert shown["hub"]["state"] == "running"
     assert set(shown["hub"]) == {"name", "version", "state", "spec"}
     assert set(shown["urls"]) == {"livekit", "web", "api"}
@@ -113,7 +113,8 @@ def test_use_from_outside_is_what_is_known_now_and_not_what_was_kept_with_the_ve
 def test_use_that_the_hub_may_have_made_possible_is_reported_separately() -> None:
     outside = {"udp": Sighting(300.5, "2001:db8::7", proven=False), "tcp": Sighting(300.5, "2001:db8::7")}
     verified = Verified(200.0, tuple(PathResult(path, True, "media", "") for path in outside), outside)
-    udp, tcp = verified.as_json()["paths"]
+    told: Any = verified.as_json()
+    udp, tcp = told["paths"]
     use = {"at": 300.5, "address": "2001:db8::7"}
     assert (udp["outside"], udp["outside_unproven"]) == (None, use)
     assert (tcp["outside"], tcp["outside_unproven"]) == (use, None)
@@ -206,7 +207,8 @@ def test_processes_that_are_down_are_the_causes_of_what_fails_without_them() -> 
     status = HubStatus(applied, supervised(process(state="backoff"), process("edge")), (), failed)
     media, path = status.find()
     assert (media.code, path.code, path.depends_on) == ("process-fails", "path-fails", (media.ref,))
-    assert status.as_json()["findings"][1]["depends_on"] == ["process-fails"]
+    shown: Any = status.as_json()
+    assert shown["findings"][1]["depends_on"] == ["process-fails"]
 
 
 @pytest.mark.parametrize(("silent", "causes"), [(199.0, ["process-hangs"]), (201.0, [])])

@@ -28,7 +28,7 @@ from lkhub.host.control import ask
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import identify, is_alive, send_signal, start
 from lkhub.hub.gather import read_status
-from lkhub.livekit.tokens import Grant, sign
+from lkhub.livekit.tokens import Grant, join_grant, sign
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.control import StatusRequest
 from tests.kit.hub import Hub, make_hub
@@ -236,7 +236,7 @@ class Luck:
     async def start_call(self) -> None:
         url = f"ws://127.0.0.1:{self.hub.ports['signal']}"
         key, secret = next(iter(load_keys(self.paths.keys).items()))
-        grant = {"roomJoin": True, "room": "room"}
+        grant = join_grant("room")
         ann, bob = (Person(url, sign(Grant(who, grant, ttl_seconds=3600), key, secret)) for who in ("ann", "bob"))
         self.call = Call(ann, bob)
         await ann.join()

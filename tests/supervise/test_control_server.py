@@ -93,14 +93,14 @@ async def test_left_over_socket_is_replaced(path: str) -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [UnwellError("a", hints=["b"]), InputError("a", hints=["b"]), MachineError("a", hints=["b", "c"])],
+    [UnwellError("a", hints=["b"]), InputError("a", hints=["b"]), MachineError("a", hints=["b", "c"], code="d")],
     ids=repr,
 )
 async def test_error_arrives_as_it_was_raised(path: str, error: HubError) -> None:
     async with serving(path, failing(error)):
         with pytest.raises(type(error)) as raised:
             await request(path, Work())
-    assert (raised.value.message, raised.value.hints) == (error.message, error.hints)
+    assert (raised.value.message, raised.value.hints, raised.value.code) == (error.message, error.hints, error.code)
     assert raised.value.exit_code == error.exit_code
 
 

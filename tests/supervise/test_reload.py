@@ -263,8 +263,9 @@ async def test_what_runs_is_asked_of_itself(paths: StatePaths, said: list[str], 
         await supervisor.apply(make_hub(media={}))
         assert "edge" not in supervisor.children
         await supervisor.apply(make_hub(media={}, edge={}))
-        status: Any = await supervisor.children["edge"].ask_status()
-        assert status["state"] == "running"
+        status = await supervisor.children["edge"].ask_status()
+        assert status is not None
+        assert status.state == "running"
         os.unlink(paths.socket("edge"))
         assert await supervisor.children["edge"].ask_status() is None
 

@@ -1,7 +1,6 @@
 """`lkhub up --detach`: the supervisor in a process of its own, apart from the terminal."""
 
 import contextlib
-import json
 import os
 import select
 import sys
@@ -14,14 +13,15 @@ from lkhub.cli.shared.exits import show_bug
 from lkhub.cli.shared.foreground import describe_start
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err
-from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError, pack_error, unpack_error
+from lkhub.errors import EXIT_BUG, EXIT_OK, HubError, MachineError
 from lkhub.host.control import SILENCE_SECONDS, UnresponsiveError, is_stopped
 from lkhub.host.files import FILE_MODE, ensure_private_dir, explain_os_errors
 from lkhub.prepare.hub import PreparedHub
-from lkhub.source.json_text import parse_json
 from lkhub.supervise.run import calmly, run_hub
 from lkhub.supervise.supervisor import Supervisor
-from lkhub.wire.control import Outcome
+from lkhub.wire.control import Outcome, Started
+from lkhub.wire.failure import Failure, FailureAnswer, parse_answer
+from lkhub.wire.message import dump_message
 
 
 def start_detached(hub: PreparedHub, progress: Progress) -> None:
@@ -92,7 +92,7 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
     async def ready(_: Supervisor, outcome: Outcome | HubError) -> None:
         say(outcome.message if isinstance(outcome, HubError) else "up")
         with contextlib.suppress(OSError):  # the command has ended; adopted processes may carry calls
-            os.write(writer, b"{}")
+            os.write(writer, dump_message(Started()).encode())
         os.close(writer)
 
     code = EXIT_OK
@@ -102,7 +102,7 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
         code = error.exit_code
         say(error.message)
         with contextlib.suppress(OSError):  # the hub was up, and the command no longer waits for the report
-            os.write(writer, json.dumps(pack_error(error)).encode())
+            os.write(writer, dump_message(FailureAnswer(Failure.of(error))).encode())
     except BaseException as error:
         code = EXIT_BUG
         show_bug(error)
@@ -115,6 +115,5 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
 def _raise_failure(answer: str, log: str) -> None:
     if not answer:
         raise MachineError("the hub ended before it was up", hints=(f"the end of {log} shows why",))
-    failure = parse_json(answer)
-    if failure:
-        raise unpack_error(failure)
+    if isinstance(report := parse_answer(Started, answer), Failure):
+        raise report.as_error()

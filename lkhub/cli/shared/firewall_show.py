@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 from rich.text import Text
 
@@ -65,7 +64,7 @@ def show_router(record: RouterRecord) -> None:
 
 def pack_status(
     table: FirewallTable, firewalls: tuple[str, ...], verdicts: tuple[Verdict, ...], router: RouterRecord | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """`lkhub firewall status --json`."""
     return {
         "firewalls": list(firewalls),
@@ -90,7 +89,7 @@ def pack_status(
     }
 
 
-def pack_router(record: RouterRecord) -> dict[str, Any]:
+def pack_router(record: RouterRecord) -> dict[str, object]:
     return {
         "gateway": record.gateway,
         "means": record.means,

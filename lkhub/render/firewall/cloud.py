@@ -6,6 +6,7 @@ from typing import Any
 
 from lkhub.firewall.table import FirewallRow, FirewallTable
 from lkhub.render.files import RenderedFile
+from lkhub.source.json_text import Json
 
 _ANYONE = ("0.0.0.0/0", "::/0")
 
@@ -19,11 +20,11 @@ def render_aws(table: FirewallTable) -> tuple[RenderedFile, ...]:
     return (RenderedFile("aws.json", _dump(permissions)),)
 
 
-def _aws_permission(row: FirewallRow, table: FirewallTable) -> dict[str, Any]:
+def _aws_permission(row: FirewallRow, table: FirewallTable) -> dict[str, Json]:
     four, six = _split(row)
     # EC2 allows letters, digits, spaces and ._-:/()#,@[]+=&;{}!$* here.
     told = f"lkhub {table.hub}: {row.key}"
-    permission: dict[str, Any] = {
+    permission: dict[str, Json] = {
         "IpProtocol": row.protocol,
         "FromPort": row.ports.start,
         "ToPort": row.ports.end,

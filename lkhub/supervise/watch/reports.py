@@ -11,8 +11,7 @@ from lkhub.host.processes import ProcessId
 from lkhub.supervise.child import Child
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.watch.hanging import Hanging
-from lkhub.wire.engine import STATUSES, ProcessStatus
-from lkhub.wire.message import unpack_message
+from lkhub.wire.engine import ProcessStatus
 
 Status = TypeVar("Status", bound=ProcessStatus)
 
@@ -71,13 +70,7 @@ class Reports:
 
     async def _ask(self, child: Child) -> None:
         process, at, name = child.process, time.monotonic(), child.plan.name
-        told = await child.ask_status()
+        status = await child.ask_status()
         if process is None or child.process != process:
             return
-        status: ProcessStatus | None = None
-        if told is not None:
-            try:
-                status = unpack_message(STATUSES.get(child.plan.engine, ProcessStatus), told)
-            except ValueError:  # the engine's process is of another version
-                status = None
         self._kept[name] = Report(process, at, status)

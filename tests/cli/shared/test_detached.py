@@ -1,6 +1,5 @@
 """The supervisor of `lkhub up --detach`, and the command that waits for it to be up."""
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,8 @@ from lkhub.cli.shared import detached
 from lkhub.errors import EXIT_MACHINE, EXIT_OK, HubError, MachineError
 from lkhub.host.control import UnresponsiveError
 from lkhub.host.processes import read_state
-from lkhub.wire.control import Outcome
+from lkhub.wire.control import Outcome, Started
+from lkhub.wire.failure import Failure, parse_answer
 from tests.waiting import wait_until
 
 
@@ -79,8 +79,8 @@ def test_command_hears_how_the_start_went_though_no_log_can_be_written(
     if fails:
         os.close(writer)
     with os.fdopen(reader) as answer:
-        failure = json.loads(answer.read())
-    assert failure.get("message") == ("the disk is full" if fails else None)
+        report = parse_answer(Started, answer.read())
+    assert report == (Failure("the disk is full", exit_code=EXIT_MACHINE) if fails else Started())
 
 
 LEAVE = """
