@@ -185,7 +185,7 @@ def _skip_head(lines: Iterator[bytes], connection: socket.socket) -> Iterator[by
     """The lines of the body. The status code is not needed: the body of a failure says what failed."""
     first = next(lines, b"HTTP/")
     if not first.startswith(b"HTTP/"):
-        # `lkhub down` would not be understood either.
+        # A supervisor that answers without HTTP does not understand `lkhub down` either.
         raise _describe_nonsense(_find_pid(connection))
     for line in lines:
         if not line.strip():
@@ -276,7 +276,8 @@ def _read_answer(request: Request[Answer], line: bytes) -> Answer | Progress:
 
 
 def _describe_nonsense(pid: int | None = None) -> HubError:
-    """`pid`: that of a supervisor that does not even know requests of this version."""
+    """The error for an answer that can't be read. `pid`: the supervisor's, if it does not understand `lkhub down`
+    either."""
     stops = f"`kill {pid}` stops the hub, as `lkhub down` does; `lkhub up` then starts it with this version"
     return MachineError("the running supervisor gave an answer that makes no sense", hints=(stops,) if pid else RESTART)
 

@@ -37,7 +37,8 @@ class Examined:
 def prepare_change(spec: str | None, state: str, environ: Mapping[str, str]) -> tuple[PreparedHub, bool]:
     """The hub of the spec, and whether a supervisor runs in the state directory. Raises HubError. The variables that
     the spec refers to are removed from this process's own environment: their values are in the hub's files."""
-    # First: a supervisor whose state directory was removed writes its keys there again, and they are not made anew.
+    # Asked first: a supervisor whose state directory was removed writes its keys there again, so `prepare_hub` finds
+    # these keys and makes no new ones.
     running = is_running(StatePaths(state))
     hub = prepare_hub(spec, state, environ)
     forget_variables(hub.environ)
@@ -54,9 +55,9 @@ def request_change(hub: PreparedHub, progress: Progress, *, now: bool = False) -
 def examine_hub(
     paths: StatePaths, progress: Progress, *, verify: bool, is_stopping: Callable[[], bool] = lambda: False
 ) -> Examined:
-    """Look at the surroundings of a hub that runs. With `verify` also call it through every path, once it has its
-    certificates, unless it `is_stopping` by then. Raises UnwellError if it is stopped while its certificates are
-    waited for."""
+    """Gather the surroundings of a running hub. With `verify` also call the hub through every path, once it has its
+    certificates, unless `is_stopping` says by then that it is being stopped. Raises UnwellError if the hub is stopped
+    during the wait for certificates."""
     if verify:
         wait_for_certificates(paths, progress)
     surroundings = gather_surroundings(paths, read_sightings(paths))

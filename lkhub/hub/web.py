@@ -21,7 +21,7 @@ from lkhub.source.json_text import parse_json
 # People do not wait longer for a page to begin.
 SECONDS = 5.0
 
-# Whatever answers at the hub's name may be something else, whose answer need not end: a camera's pictures, a download.
+# Another server may answer at the hub's name, and its answer need not end: a camera's pictures, a download.
 # The largest file of the hub's own page has 1 MB.
 MAX_BYTES = 8 * 1024 * 1024
 WHOLE_SECONDS = 30.0
@@ -204,5 +204,5 @@ _MARKUP = re.compile(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)|<
 
 
 def quote_page(body: str) -> str:
-    """A few words of a page, or of whatever else the body is."""
+    """The first words of a page or of another text, without its HTML tags."""
     return quote(html.unescape(_MARKUP.sub(" ", body)), _MAX_WORDS)
