@@ -52,6 +52,11 @@ _CODES = {InputError.exit_code: 400, UnwellError.exit_code: 409, MachineError.ex
 """The HTTP status of a failure, by lkhub's exit code."""
 
 
+# How many commands are answered at once; others wait in the socket's queue. Each of them holds a descriptor, and
+# without a free one no process can be started again.
+MAX_CONNECTIONS = 32
+
+
 async def serve_control(
     path: str,
     handlers: Handlers,
@@ -70,10 +75,19 @@ async def serve_control(
     files.check_socket_path(path)
     listener = await anyio.create_unix_listener(path, mode=0o600)
     task_status.started()
+    handlers = {Ping: _ping, **handlers}
+    places = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
+
+    async def answer(stream: anyio.abc.SocketStream) -> None:
+        try:
+            await _answer(_Exchange(stream), handlers, timings)
+        finally:
+            places.release()
+
     async with listener:
-        await listener.serve(
-            lambda stream: _answer(_Exchange(stream), {Ping: _ping, **handlers}, timings.send), exchanges
-        )
+        while True:
+            await places.acquire()
+            exchanges.start_soon(answer, await listener.accept())
 
 
 async def _ping(_: Ping, __: Tell) -> Pong:
@@ -111,7 +125,7 @@ class _Exchange:
     async def receive(self) -> _Asked:
         """Raises InputError if it is not a request or is too long, and EndOfStream if the command closes the connection
         before the request is complete."""
-        head, body = None, b""
+        head, body = None, bytearray()
         while True:
             try:
                 event = self._http.next_event()
@@ -134,7 +148,7 @@ class _Exchange:
             raise anyio.EndOfStream
         self.lines = JSON_LINES in dict(head.headers).get(b"accept", b"").decode("latin-1")
         path, _, query = head.target.decode("latin-1").partition("?")
-        return _Asked(head.method.decode("latin-1"), path, query, self.lines, body)
+        return _Asked(head.method.decode("latin-1"), path, query, self.lines, bytes(body))
 
     def has_left(self) -> bool:
         """Whether the command has stopped waiting for the answer. Once a command has told its user that the supervisor
@@ -177,12 +191,14 @@ class _Answer:
     code: int = 200
 
 
-async def _answer(exchange: _Exchange, handlers: Handlers, seconds: float) -> None:
+async def _answer(exchange: _Exchange, handlers: Handlers, timings: Timings) -> None:
     answer: _Answer | None = None
     async with exchange.stream:
         try:
-            asked = await exchange.receive()
-            if exchange.has_left():
+            asked: _Asked | None = None
+            with anyio.move_on_after(timings.request):
+                asked = await exchange.receive()
+            if asked is None or exchange.has_left():
                 return
             sender, texts = anyio.create_memory_object_stream[str](math.inf)
             with texts:
@@ -199,7 +215,7 @@ async def _answer(exchange: _Exchange, handlers: Handlers, seconds: float) -> No
         finally:
             # Shielded: the answer to `stop` must still go out while everything else is cancelled.
             if answer is not None:
-                with anyio.move_on_after(seconds, shield=True):
+                with anyio.move_on_after(timings.send, shield=True):
                     await exchange.finish(answer)
 
 

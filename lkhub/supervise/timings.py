@@ -20,6 +20,10 @@ class Timings:
     # this on a busy machine.
     answer: float = 5.0
 
+    # How long a request may take to arrive. A command sends it at once; a program that never does must not hold its
+    # connection for ever.
+    request: float = 5.0
+
     # How long an answer may take to be sent. A command that does not read it (Ctrl-Z) must not keep the supervisor from
     # ending.
     send: float = 5.0

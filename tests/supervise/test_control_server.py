@@ -17,12 +17,13 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import MAX_INPUT_BYTES
-from lkhub.supervise.control_server import Handler, Tell, serve_control
+from lkhub.supervise.control_server import MAX_CONNECTIONS, Handler, Tell, serve_control
 from lkhub.supervise.timings import USUAL
 from lkhub.wire.control import Stopped, StopRequest
 from lkhub.wire.exchange import JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Pong
 from lkhub.wire.message import VERSION
 from tests.supervise.talking import Echo, Said, Work, echo, request, serving
+from tests.waiting import DEADLINE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -215,6 +216,50 @@ async def test_request_that_does_not_end_has_no_effect_and_ends_nothing(path: st
             assert await send(path, sent) == (0, [])
         assert await request(path, Echo())
     assert asked == []
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /work HT", http("/work", b"{}")[:-1]], ids=len)
+async def test_connection_without_a_request_is_closed_after_a_while(path: str, sent: bytes) -> None:
+    """More of them than are answered at once keep no command from its answer, however long they are held open."""
+    quick = replace(USUAL, request=0.1)
+    async with serving(path, timings=quick), contextlib.AsyncExitStack() as held:
+        for _ in range(2 * MAX_CONNECTIONS):
+            connection = await held.enter_async_context(await anyio.connect_unix(path))
+            if sent:
+                await connection.send(sent)
+        with anyio.fail_after(DEADLINE_SECONDS):
+            assert await request(path, Echo(text="here")) == Said("here")
+            with pytest.raises(anyio.EndOfStream):
+                await connection.receive()
+
+
+async def test_only_so_many_are_answered_at_once_and_the_others_after_them(path: str) -> None:
+    go_on = anyio.Event()
+    now, most, answered = 0, 0, 0
+
+    async def work(_: Work, __: Tell) -> Said:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await go_on.wait()
+        now -= 1
+        return Said("done")
+
+    async def ask_work() -> None:
+        nonlocal answered
+        async with await anyio.connect_unix(path) as connection:
+            await connection.send(http("/work"))
+            assert (await connection.receive()).startswith(b"HTTP/1.1 200")
+            answered += 1
+
+    with anyio.fail_after(DEADLINE_SECONDS):
+        async with serving(path, work), anyio.create_task_group() as tasks:
+            for _ in range(2 * MAX_CONNECTIONS):
+                tasks.start_soon(ask_work)
+            await until(lambda: now == MAX_CONNECTIONS, "all that are answered at once")
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+    assert (most, answered) == (MAX_CONNECTIONS, 2 * MAX_CONNECTIONS)
 
 
 async def test_slow_request_keeps_no_other_waiting(path: str) -> None:
