@@ -98,7 +98,7 @@ def test_address_that_leads_nowhere_is_named(lan: Lan, program: str, folder: Pat
     assert f"tcp {NOWHERE}:7881" in paths["tcp"]["detail"], paths
     assert f"turn:{NOWHERE}:3478" in paths["turn-udp"]["detail"], paths
     # Of UDP, media's and the relay's together, and of TCP.
-    assert text.count("fix: see whether the address that was tried is where the server is reached") == 2, text
+    assert text.count("fix: see whether the server is reached from here at the address that was tried") == 2, text
     assert "rtc.node_ip" in text, text
 
 
