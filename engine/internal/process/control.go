@@ -106,10 +106,32 @@ func (p *process) serveControl(listener net.Listener) error {
 		}
 	}
 	server := &http.Server{Handler: http.MaxBytesHandler(mux, maxBody), ReadHeaderTimeout: 5 * time.Second}
-	if err := server.Serve(listener); !errors.Is(err, net.ErrClosed) {
+	if err := server.Serve(patient{listener}); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+// acceptPause is how long to wait after Accept has failed.
+const acceptPause = 50 * time.Millisecond
+
+// patient is a listener whose Accept fails only when it is closed. A lack of memory passes; http.Server would close the
+// control socket for good, and the supervisor could neither ask this process nor reload it any more.
+type patient struct{ net.Listener }
+
+func (l patient) Accept() (net.Conn, error) {
+	failed := false
+	for {
+		conn, err := l.Listener.Accept()
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return conn, err
+		}
+		if !failed {
+			log.Printf("control socket: %v; trying again", err)
+		}
+		failed = true
+		time.Sleep(acceptPause)
+	}
 }
 
 // maxDrainSeconds is a year: longer than any hub waits, and far below the limit of time.Duration.

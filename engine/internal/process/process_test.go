@@ -235,6 +235,36 @@ func TestTheControlSocketIsThereAgainAfterItWasRemoved(t *testing.T) {
 	}
 }
 
+// failing is a listener whose Accept fails before it works, as when the system has no memory for a connection.
+type failing struct {
+	net.Listener
+	left atomic.Int32
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.left.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "unix", Err: os.NewSyscallError("accept4", syscall.ENOMEM)}
+	}
+	return f.Listener.Accept()
+}
+
+func TestTheControlSocketOutlivesErrorsOfAccept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c")
+	bound, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := &failing{Listener: bound}
+	listener.left.Store(3)
+	s := &served{newFake(), path, make(chan os.Signal, 3), make(chan error, 1)}
+	go func() { s.ended <- Serve(s.fakeEngine, path, listener, time.Hour, s.signals) }()
+	enginetest.AskControl(t, path, "/ready")
+	s.signals <- syscall.SIGTERM
+	if err := s.wait(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func answers(path string) bool {
 	conn, err := net.Dial("unix", path)
 	if err != nil {
