@@ -23,6 +23,7 @@ import (
 	"github.com/letsencrypt/pebble/v2/va"
 	"github.com/letsencrypt/pebble/v2/wfe"
 
+	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 )
 
@@ -41,7 +42,7 @@ type issuerOptions struct {
 	validity          time.Duration
 }
 
-func newIssuer(t *testing.T, trusted *authority, certificate, key string, options issuerOptions) *issuer {
+func newIssuer(t *testing.T, trusted *certtest.Authority, certificate, key string, options issuerOptions) *issuer {
 	t.Helper()
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0")
@@ -95,7 +96,7 @@ func newIssuer(t *testing.T, trusted *authority, certificate, key string, option
 		w.WriteHeader(recorded.Code)
 		_, _ = w.Write(recorded.Body.Bytes())
 	}))
-	trusted.issue(t, certificate, key, "127.0.0.1")
+	trusted.IssueFiles(t, certificate, key, "127.0.0.1")
 	i.server.TLS = loadPair(t, certificate, key)
 	i.server.StartTLS()
 	t.Cleanup(i.server.Close)
@@ -120,7 +121,7 @@ func newACME(t *testing.T, options issuerOptions, change func(e *edgeTest, acme 
 		options.tlsPort = e.port
 	}
 	i := newIssuer(t, e.ca, e.path("issuer.pem"), e.path("issuer.key"), options)
-	e.ca.write(t, e.path("issuer.crt"), e.path("unused.key"))
+	e.ca.Write(t, e.path("issuer.crt"), e.path("unused.key"))
 	e.values["DIRECTORY"] = i.directory()
 	e.configureACME(change)
 	return e, i

@@ -37,7 +37,7 @@ const tailnetName = "hub.tail1234.ts.net"
 
 func newTailscaled(t *testing.T, e *edgeTest) *tailscaled {
 	t.Helper()
-	e.ca.issue(t, e.path("ts.crt"), e.path("ts.key"), tailnetName)
+	e.ca.IssueFiles(t, e.path("ts.crt"), e.path("ts.key"), tailnetName)
 	key, _ := os.ReadFile(e.path("ts.key"))
 	certificate, _ := os.ReadFile(e.path("ts.crt"))
 	d := &tailscaled{pair: append(key, certificate...), state: "Running", domains: []string{tailnetName}, issue: make(chan struct{})}

@@ -34,7 +34,7 @@ func echoWebSocket(w http.ResponseWriter, r *http.Request) {
 
 func (e *edgeTest) mustDialWebSocket() *websocket.Conn {
 	e.Helper()
-	return e.mustDialWebSocketWith(&tls.Config{RootCAs: e.ca.pool})
+	return e.mustDialWebSocketWith(&tls.Config{RootCAs: e.ca.Pool()})
 }
 
 func (e *edgeTest) mustDialWebSocketWith(config *tls.Config) *websocket.Conn {
@@ -197,7 +197,7 @@ func TestAWrongConfigurationLeavesTheOldOneRunning(t *testing.T) {
 
 func TestReplacedCertificateFilesAreTakenByAReload(t *testing.T) {
 	e := newEdge(t, nil)
-	issue := func() { e.ca.issue(t, e.path("hub.crt"), e.path("hub.key"), "hub.test") }
+	issue := func() { e.ca.IssueFiles(t, e.path("hub.crt"), e.path("hub.key"), "hub.test") }
 	issue()
 	e.configure(e.useTLS("tls-files.json"))
 	e.start()

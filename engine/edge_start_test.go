@@ -3,17 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"maps"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"lkhub/engine/internal/certtest"
 	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/turntest"
 )
@@ -38,7 +32,7 @@ type edgeTest struct {
 	port   string // TLS
 	http   string // plain
 	values map[string]string
-	ca     *authority
+	ca     *certtest.Authority
 	media  *neighbour
 	serve  *neighbour
 	held   []*os.File // listening sockets that it inherits
@@ -54,7 +48,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &edgeTest{T: t, dir: dir, port: enginetest.FreePort(t), http: enginetest.FreePort(t), ca: newAuthority(t)}
+	e := &edgeTest{T: t, dir: dir, port: enginetest.FreePort(t), http: enginetest.FreePort(t), ca: certtest.NewAuthority(t, "hub CA")}
 	e.media, e.serve = newNeighbour(t, "media"), newNeighbour(t, "serve")
 	e.values = map[string]string{
 		"STATE": dir, "PORT": e.port, "HTTP": e.http, "MEDIA": e.media.port, "SERVE": e.serve.port,
@@ -74,7 +68,7 @@ func newEdge(t *testing.T, overrides map[string]string) *edgeTest {
 	if err := os.Mkdir(filepath.Join(dir, "ca"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	e.ca.write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
+	e.ca.Write(t, filepath.Join(dir, "ca/root.crt"), filepath.Join(dir, "ca/root.key"))
 	enginetest.WritePrivate(t, map[string]string{filepath.Join(dir, "relay.secret"): turntest.Secret})
 	e.configure(nil)
 	return e
@@ -163,7 +157,7 @@ func (e *edgeTest) reload() (int, string) {
 }
 
 func (e *edgeTest) tlsConfig(name string) *tls.Config {
-	return &tls.Config{RootCAs: e.ca.pool, ServerName: name, NextProtos: []string{"http/1.1"}}
+	return &tls.Config{RootCAs: e.ca.Pool(), ServerName: name, NextProtos: []string{"http/1.1"}}
 }
 
 // dialTLS connects as a client that knows the hub by a name, or by its address.
@@ -197,7 +191,7 @@ func (e *edgeTest) mustDial(name string) *tls.Conn {
 // client speaks HTTPS to the hub by the name that its URLs have.
 func (e *edgeTest) client() *http.Client {
 	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: e.ca.pool},
+		TLSClientConfig: &tls.Config{RootCAs: e.ca.Pool()},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+e.port)
 		},
@@ -289,85 +283,6 @@ func (n *neighbour) last(t *testing.T) *http.Request {
 		t.Fatalf("%s was not asked", n.name)
 	}
 	return n.requests[len(n.requests)-1]
-}
-
-// authority is a CA for a test.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pool        *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{pool: x509.NewCertPool()}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(time.Now().UnixNano()),
-		Subject:               pkix.Name{CommonName: "hub CA"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(30 * 24 * time.Hour), // more than the 7 days of Caddy's intermediate
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-	}
-	a.key = newKey(t)
-	a.certificate = sign(t, template, template, &a.key.PublicKey, a.key)
-	a.pool.AddCert(a.certificate)
-	return a
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-func sign(t *testing.T, template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecdsa.PrivateKey) *x509.Certificate {
-	t.Helper()
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certificate
-}
-
-// issue makes a certificate for a server's names or addresses and writes it with its key.
-func (a *authority) issue(t *testing.T, certificatePath, keyPath string, names ...string) {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-	}
-	for _, name := range names {
-		if ip := net.ParseIP(name); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, name)
-		}
-	}
-	key := newKey(t)
-	issued := &authority{certificate: sign(t, template, a.certificate, &key.PublicKey, a.key), key: key}
-	issued.write(t, certificatePath, keyPath)
-}
-
-func (a *authority) write(t *testing.T, certificatePath, keyPath string) {
-	t.Helper()
-	key, err := x509.MarshalPKCS8PrivateKey(a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	enginetest.WritePrivate(t, map[string]string{
-		certificatePath: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})),
-		keyPath:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-	})
 }
 
 // lockedBuffer is read while a process writes it.

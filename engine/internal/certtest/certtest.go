@@ -73,15 +73,50 @@ func (a *Authority) Issue(t testing.TB, hosts []string, change func(*x509.Certif
 	return issued
 }
 
+// IssueFiles writes a certificate for names and addresses and its key, both in PEM.
+func (a *Authority) IssueFiles(t testing.TB, certificatePath, keyPath string, hosts ...string) {
+	t.Helper()
+	issued := a.Issue(t, hosts, nil)
+	write(t, certificatePath, "CERTIFICATE", issued.Leaf.Raw)
+	writeKey(t, keyPath, issued.PrivateKey)
+}
+
+// Write writes a's certificate and key in PEM.
+func (a *Authority) Write(t testing.TB, certificatePath, keyPath string) {
+	t.Helper()
+	write(t, certificatePath, "CERTIFICATE", a.Certificate.Raw)
+	writeKey(t, keyPath, a.key)
+}
+
 // File writes a's certificate in PEM, and returns its path.
 func (a *Authority) File(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "root.crt")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw})
-	if err := os.WriteFile(path, text, 0o600); err != nil {
+	write(t, path, "CERTIFICATE", a.Certificate.Raw)
+	return path
+}
+
+// Pool trusts a alone.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Certificate)
+	return pool
+}
+
+func writeKey(t testing.TB, path string, key crypto.PrivateKey) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	write(t, path, "PRIVATE KEY", der)
+}
+
+func write(t testing.TB, path, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Expired makes Issue's certificate expire yesterday.
@@ -94,11 +129,12 @@ func Fetchable(c *x509.Certificate) {
 	c.IssuingCertificateURL = []string{"http://issuer.invalid/"}
 }
 
+// authorityTemplate is valid for longer than the certificate of an authority that a signs: Caddy's are valid for 7 days.
 func authorityTemplate(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 }
 

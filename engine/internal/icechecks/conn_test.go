@@ -9,23 +9,13 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v4/stdnet"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/udpbatch"
 	"lkhub/engine/internal/udpread"
 )
 
 // patience is what a packet on this machine may take.
 const patience = 30 * time.Second
-
-func listen(t *testing.T) *net.UDPConn {
-	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	return conn
-}
 
 func endOf(conn net.PacketConn) netip.AddrPort { return conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
@@ -36,7 +26,7 @@ func TestWatchedSocketsRecordWhichEndIsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, open := range map[string]func(*Record) net.PacketConn{
-		"for all calls": func(r *Record) net.PacketConn { return Watch(udpread.Conn{UDPConn: listen(t)}, r) },
+		"for all calls": func(r *Record) net.PacketConn { return Watch(udpread.Conn{UDPConn: enginetest.ListenUDP(t)}, r) },
 		"for one call": func(r *Record) net.PacketConn {
 			conn, err := Net{opener, r}.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 			if err != nil {
@@ -61,7 +51,7 @@ func TestWatchedSocketsRecordWhichEndIsFirst(t *testing.T) {
 					return n, net.UDPAddrFromAddrPort(from), err
 				}
 			}
-			asked, comer := listen(t), listen(t)
+			asked, comer := enginetest.ListenUDP(t), enginetest.ListenUDP(t)
 			if _, err := write(check, asked.LocalAddr()); err != nil {
 				t.Fatal(err)
 			}

@@ -12,26 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/sendcount"
 )
 
 // patience is how long a packet on this machine may take.
 const patience = 10 * time.Second
 
-func listen(t *testing.T) *net.UDPConn {
-	t.Helper()
-	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
-	return conn
-}
-
 func open(t *testing.T) *Conn {
 	t.Helper()
-	c, ok := New(listen(t), new(sendcount.Counter), func(refusal error) { t.Error(refusal) }).(*Conn)
+	c, ok := New(enginetest.ListenUDP(t), new(sendcount.Counter), func(refusal error) { t.Error(refusal) }).(*Conn)
 	if !ok {
 		t.Skip("no batches on this system")
 	}
@@ -76,7 +66,7 @@ func TestPacketsArriveInOrder(t *testing.T) {
 	const writers, packets, ahead = 8, 2000, 50
 	var all sync.WaitGroup
 	for range writers {
-		to := listen(t)
+		to := enginetest.ListenUDP(t)
 		window := make(chan struct{}, ahead) // the receiver's buffer is limited
 		all.Go(func() {
 			for i := range packets {
@@ -101,7 +91,7 @@ func TestPacketsArriveInOrder(t *testing.T) {
 // A client without a route must not cost others a packet, which is the fault of pion/transport's batches.
 func TestRefusedPacketsCostNoOther(t *testing.T) {
 	c := open(t)
-	to := listen(t)
+	to := enginetest.ListenUDP(t)
 	broadcast := netip.MustParseAddrPort("255.255.255.255:7882") // EACCES without SO_BROADCAST
 	const packets = 100
 	for i := range packets {
@@ -133,7 +123,7 @@ func TestPacketsLargerThanTheLinkArrive(t *testing.T) {
 		return
 	}
 	c := open(t)
-	to := listen(t)
+	to := enginetest.ListenUDP(t)
 	for i := range 20 {
 		if _, err := c.WriteToAddrPort(numbered(i, 1400), addressOf(to)); err != nil {
 			t.Fatal(err)
@@ -144,7 +134,7 @@ func TestPacketsLargerThanTheLinkArrive(t *testing.T) {
 
 func TestReadsAndOversizedWrites(t *testing.T) {
 	c := open(t)
-	from := listen(t)
+	from := enginetest.ListenUDP(t)
 	if _, err := from.WriteToUDPAddrPort([]byte("hello"), addressOf(c)); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
+	"lkhub/engine/internal/enginetest"
 	"lkhub/engine/internal/sendcount"
 )
 
@@ -177,7 +178,7 @@ func TestPacketsArriveUnderASystemCallFilter(t *testing.T) {
 		}
 		refuseCalls(t, uint32(errno), unix.SYS_SENDMMSG)
 		var told []error
-		c, to := New(listen(t), new(sendcount.Counter), func(err error) { told = append(told, err) }).(*Conn), listen(t)
+		c, to := New(enginetest.ListenUDP(t), new(sendcount.Counter), func(err error) { told = append(told, err) }).(*Conn), enginetest.ListenUDP(t)
 		for i := range 200 {
 			if _, err := c.WriteToAddrPort(numbered(i, 1200), addressOf(to)); err != nil {
 				t.Fatal(err)
@@ -219,7 +220,7 @@ func TestWhatIsRefusedAltogetherIsCounted(t *testing.T) {
 		return
 	}
 	counter := new(sendcount.Counter)
-	c, to := New(listen(t), counter, func(refusal error) { t.Error(refusal) }).(*Conn), listen(t)
+	c, to := New(enginetest.ListenUDP(t), counter, func(refusal error) { t.Error(refusal) }).(*Conn), enginetest.ListenUDP(t)
 	if _, err := c.WriteToAddrPort(numbered(0, 1200), addressOf(to)); err != nil {
 		t.Fatal(err)
 	}
