@@ -1,7 +1,8 @@
 """A machine that gets another address while the hub runs."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +50,22 @@ def move(monkeypatch: pytest.MonkeyPatch) -> Callable[[PreparedHub | HubError], 
 
 
 Move = Callable[[PreparedHub | HubError], None]
+Moved = Callable[[PreparedHub, PreparedHub | HubError], AbstractAsyncContextManager[Supervisor]]
+
+
+@pytest.fixture
+def moved(paths: StatePaths, said: list[str], move: Move) -> Moved:
+    """`moved(here, there)`: a supervisor of `here` that has seen that preparing the spec again gives `there`."""
+
+    @asynccontextmanager
+    async def supervise(here: PreparedHub, there: PreparedHub | HubError) -> AsyncIterator[Supervisor]:
+        async with supervising(paths, said) as supervisor:
+            await supervisor.apply(here)
+            move(there)
+            await watchers_of(supervisor).addresses.follow(here)
+            yield supervisor
+
+    return supervise
 
 
 def told(supervisor: Supervisor) -> list[str]:
@@ -57,40 +74,29 @@ def told(supervisor: Supervisor) -> list[str]:
 
 
 async def test_hub_follows_its_address_if_that_interrupts_no_call(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+    said: list[str], make_hub: MakeHub, moved: Moved
 ) -> None:
     here = at(make_hub(media={"say": "old"}), "192.168.1.5")
     there = at(make_hub(media={"say": "new"}), "192.168.1.77")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(there)
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, there) as supervisor:
         assert told(supervisor) == ["192.168.1.77"]
         assert status_of(supervisor)["moved"] == ""
         assert said[-1] == "the hub followed its address from 192.168.1.5 to 192.168.1.77"
 
 
-async def test_address_that_is_the_same_changes_nothing(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
-) -> None:
+async def test_address_that_is_the_same_changes_nothing(said: list[str], make_hub: MakeHub, moved: Moved) -> None:
     here = at(make_hub(media={}), "192.168.1.5")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        # Something else differs, such as an edited certificate: that is not what this is for.
-        move(at(make_hub(media={"say": "another"}), "192.168.1.5"))
-        await watchers_of(supervisor).addresses.follow(here)
+    # Something else differs, such as an edited certificate: that is not what this is for.
+    async with moved(here, at(make_hub(media={"say": "another"}), "192.168.1.5")) as supervisor:
         assert supervisor.in_force.hub is here
         assert said == []
 
 
 async def test_people_in_a_call_are_waited_for_and_status_says_why(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+    said: list[str], make_hub: MakeHub, moved: Moved
 ) -> None:
     here = at(make_hub(media={"rooms": IN_A_CALL}), "192.168.1.5")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, at(make_hub(media={"say": "new"}), "192.168.1.77")) as supervisor:
         assert told(supervisor) == ["192.168.1.5"]
         status = status_of(supervisor)
         assert status["moved"] == "clients are told 192.168.1.5, and this machine is at 192.168.1.77"
@@ -102,13 +108,10 @@ async def test_people_in_a_call_are_waited_for_and_status_says_why(
 
 
 async def test_address_that_comes_back_before_people_left_takes_the_change_back(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+    said: list[str], make_hub: MakeHub, move: Move, moved: Moved
 ) -> None:
     here = at(make_hub(media={"rooms": IN_A_CALL}), "192.168.1.5")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(at(make_hub(media={"say": "new"}), "192.168.1.77"))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, at(make_hub(media={"say": "new"}), "192.168.1.77")) as supervisor:
         move(here)
         assert supervisor.pending is not None
         await watchers_of(supervisor).addresses.follow(supervisor.pending.hub)
@@ -119,12 +122,7 @@ async def test_address_that_comes_back_before_people_left_takes_the_change_back(
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_what_comes_with_another_address_is_said_when_it_is_so(
-    paths: StatePaths,
-    said: list[str],
-    make_hub: MakeHub,
-    move: Move,
-    waits: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[str], make_hub: MakeHub, waits: bool, monkeypatch: pytest.MonkeyPatch, moved: Moved
 ) -> None:
     """For example a new root: no device has to trust the root of a pending change that may never be applied."""
     here = at(make_hub(media={"rooms": IN_A_CALL if waits else []}), "192.168.1.5")
@@ -134,10 +132,7 @@ async def test_what_comes_with_another_address_is_said_when_it_is_so(
     async def nobody(*_: object) -> int:
         return 0
 
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(there)
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, there) as supervisor:
         assert ("the hub has a new root" in said) is not waits
         if waits:
             monkeypatch.setattr("lkhub.supervise.calls.count_participants", nobody)
@@ -167,15 +162,10 @@ async def test_change_of_the_operators_that_waits_is_what_follows(
     assert seen[0] is wanted
 
 
-async def test_machine_without_an_address_keeps_what_runs(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
-) -> None:
+async def test_machine_without_an_address_keeps_what_runs(make_hub: MakeHub, move: Move, moved: Moved) -> None:
     """The cable is unplugged: calls on this machine go on, and the address may come back."""
     here = at(make_hub(media={}), "192.168.1.5")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(MachineError("no LAN address on this machine"))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, MachineError("no LAN address on this machine")) as supervisor:
         assert status_of(supervisor)["moved"] == "the hub's address is gone: no LAN address on this machine"
         assert supervisor.children["media"].state == "running"
         move(here)
@@ -183,32 +173,22 @@ async def test_machine_without_an_address_keeps_what_runs(
         assert status_of(supervisor)["moved"] == ""
 
 
-async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
-) -> None:
+async def test_address_that_is_gone_is_told_with_every_fault_and_what_to_do(make_hub: MakeHub, moved: Moved) -> None:
     here = at(make_hub(media={}), "192.168.1.5")
     faults = [
         fault("hub.yaml", 4, "tls.mode", "Tailscale is off", "sudo tailscale up"),
         fault("hub.yaml", 6, "media", "no"),
     ]
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(SpecError(faults))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, SpecError(faults)) as supervisor:
         told = status_of(supervisor)
         assert told["moved"] == "the hub's address is gone: tls.mode: Tailscale is off; media: no"
         assert told["lost"] == ("sudo tailscale up",)
 
 
-async def test_address_that_is_still_here_is_not_called_gone(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
-) -> None:
+async def test_address_that_is_still_here_is_not_called_gone(said: list[str], make_hub: MakeHub, moved: Moved) -> None:
     """Something else that was asked did not answer; it is said once."""
     here = at(make_hub(media={}), "127.0.0.1")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(MachineError("tailscaled does not answer"))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, MachineError("tailscaled does not answer")) as supervisor:
         await watchers_of(supervisor).addresses.follow(here)
         assert status_of(supervisor)["moved"] == ""
         doubt = "whether the hub's address has changed is not known: tailscaled does not answer"
@@ -216,13 +196,10 @@ async def test_address_that_is_still_here_is_not_called_gone(
 
 
 async def test_hub_that_does_not_start_at_its_new_address_runs_on_at_the_old_one(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, move: Move
+    said: list[str], make_hub: MakeHub, moved: Moved
 ) -> None:
     here = at(make_hub(media={}), "192.168.1.5")
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(here)
-        move(at(make_hub(media={"exit": 1, "say": "no luck"}), "192.168.1.77"))
-        await watchers_of(supervisor).addresses.follow(here)
+    async with moved(here, at(make_hub(media={"exit": 1, "say": "no luck"}), "192.168.1.77")) as supervisor:
         assert told(supervisor) == ["192.168.1.5"]
         assert any("could not follow its address to 192.168.1.77" in line for line in said)
         assert status_of(supervisor)["moved"].startswith("clients are told 192.168.1.5")

@@ -1,7 +1,8 @@
 """The operator's certificate, replaced while the hub runs."""
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.load import load_spec
 from lkhub.supervise.adopt import adopt
+from lkhub.supervise.supervisor import Supervisor
 from tests.machines import make_facts, make_installation
 from tests.supervise.conftest import QUICK, MakeHub, status_of, supervising, watch, watchers_of
 from tests.waiting import until
@@ -54,6 +56,18 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     return seen
 
 
+@asynccontextmanager
+async def watched(
+    paths: StatePaths, said: list[str], hub: PreparedHub, looks: list[tuple[str, ...]]
+) -> AsyncIterator[Supervisor]:
+    """A supervisor whose watcher has seen the files once."""
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(hub)
+        watch(supervisor, watchers_of(supervisor).certificates.look)
+        await until(lambda: looks, "the first look")
+        yield supervisor
+
+
 def replace_file(path: Path, text: str) -> None:
     """As certbot does it: another file takes the place."""
     new = path.with_suffix(".new")
@@ -68,11 +82,8 @@ def count_reloads(paths: StatePaths) -> int:
 async def test_replaced_files_are_taken_over_without_a_restart(
     paths: StatePaths, said: list[str], make: MakeFiles, short_dir: Path, looks: list[tuple[str, ...]]
 ) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make())
+    async with watched(paths, said, make(), looks) as supervisor:
         before = supervisor.children["edge"].process
-        watch(supervisor, watchers_of(supervisor).certificates.look)
-        await until(lambda: looks, "the first look")
         replace_file(short_dir / "cert.pem", "new")
         replace_file(short_dir / "key.pem", "new")
         await until(lambda: count_reloads(paths) >= 1, "the reload")
@@ -96,11 +107,8 @@ async def test_files_that_rest_are_left_alone(
 async def test_certificate_that_is_refused_leaves_the_old_one_and_that_is_said(
     paths: StatePaths, said: list[str], make: MakeFiles, short_dir: Path, looks: list[tuple[str, ...]]
 ) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make())
+    async with watched(paths, said, make(), looks) as supervisor:
         Path(paths.render("caddy.json")).write_text('{"refuse": "key does not match"}')
-        watch(supervisor, watchers_of(supervisor).certificates.look)
-        await until(lambda: looks, "the first look")
         replace_file(short_dir / "key.pem", "wrong key")
         await until(lambda: said, "the refusal")
         assert said == [
@@ -132,10 +140,7 @@ async def test_file_that_is_being_written_is_waited_for(
 async def test_missing_file_is_no_bug(
     paths: StatePaths, said: list[str], make: MakeFiles, short_dir: Path, looks: list[tuple[str, ...]]
 ) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make())
-        watch(supervisor, watchers_of(supervisor).certificates.look)
-        await until(lambda: looks, "the first look")
+    async with watched(paths, said, make(), looks) as supervisor:
         (short_dir / "cert.pem").unlink()
         await until(lambda: count_reloads(paths) == 1, "a look at what is there")
         assert supervisor.children["edge"].state == "running"
