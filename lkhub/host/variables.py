@@ -10,14 +10,21 @@ from lkhub.secret import SecretError, require_secret
 
 def resolve_variables(variables: Iterable[Variable], environ: Mapping[str, str]) -> dict[str, str]:
     """The values of variables; `environ` has the variables that these refer to. Raises MachineError that names all
-    missing variables, and never a value."""
+    variables that are missing or can't be set, and never a value."""
     values: dict[str, str] = {}
     missing: list[str] = []
     for variable in variables:
         try:
-            values[variable.name] = require_secret(read_source(variable.source, "/", environ)).reveal()
+            values[variable.name] = _require_text(read_source(variable.source, "/", environ))
         except SecretError as error:
             missing.append(f"{variable.name}: {error}")
     if missing:
         raise MachineError("its environment lacks " + "; ".join(missing))
     return values
+
+
+def _require_text(value: str) -> str:
+    """Raises SecretError for what no variable can have."""
+    if "\0" in value:
+        raise SecretError("it has a zero byte")
+    return require_secret(value).reveal()
