@@ -40,6 +40,9 @@ RESTORE_POLL_SECONDS = 0.1
 
 SETTLE_POLL_SECONDS = 0.05
 
+# A report has some kilobytes. What listens there may belong to another user, whose state directory was named.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
 
 def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], None] | None = None) -> Answer:
     """Send a request to the supervisor and return its answer. `on_progress` is called with each step that the
@@ -215,6 +218,8 @@ def _receive_lines(connection: socket.socket, path: str) -> Iterator[bytes]:
                 break
             *lines, rest = (rest + chunk).split(b"\n")
             yield from lines
+            if len(rest) > MAX_LINE_BYTES:
+                raise _describe_nonsense(_find_pid(connection))
     if rest:
         yield rest
 

@@ -99,6 +99,18 @@ def test_answer_that_is_not_http_is_a_hub_error(path: str, said: bytes) -> None:
         ask(path, StatusRequest())
 
 
+def test_answer_without_an_end_is_not_read_for_ever(path: str) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 200 \r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"x" * 1024 * 1024)
+
+    with listening(path, serve), pytest.raises(MachineError, match="makes no sense"):
+        ask(path, StatusRequest())
+
+
 def test_answer_of_another_version_may_say_more_and_less(path: str) -> None:
     process = {"name": "media", "mood": "good", "pid": None, "state": "on holiday", "since": 1}
     said = {"new": [1], "version": VERSION, "lkhub": "9.1.7", "pid": 5, "processes": [process]}
