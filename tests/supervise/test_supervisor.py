@@ -1,8 +1,6 @@
-import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -12,18 +10,14 @@ import pytest
 
 from lkhub.errors import MachineError
 from lkhub.host import files
-from lkhub.host.processes import ProcessId
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
-from lkhub.plan.process import ProcessPlan
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.types import PortRange
 from lkhub.state.applied import load_applied
 from lkhub.state.identity import read_record
 from lkhub.supervise import change
 from lkhub.supervise.adopt import adopt
-from lkhub.supervise.ending import Ending, end_process
-from lkhub.supervise.timings import Timings
 from lkhub.supervise.watch import watchers
 from lkhub.wire.control import Outcome, Restarted
 from tests.supervise.conftest import (
@@ -296,65 +290,6 @@ async def test_restart_that_fails_is_tried_again_like_a_crash(
         assert states(supervisor)["serve"] == "running"
         Path(paths.render("livekit.yaml")).write_text("{}")
         await until(lambda: states(supervisor)["media"] == "running", "the recovery")
-
-
-@pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """The processes that this machine does not let us end, by their names."""
-    names: set[str] = set()
-
-    async def end(process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings) -> None:
-        if plan.name in names:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        await end_process(process, how, plan, timings)
-
-    monkeypatch.setattr("lkhub.supervise.child.end_process", end)
-    yield names
-    names.clear()
-
-
-async def test_restart_in_which_one_cannot_be_ended_leaves_none_stopped(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, refusing: set[str]
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={}, serve={}))
-        before = pids(supervisor)
-        refusing.add("serve")
-        with pytest.raises(MachineError, match="can't end serve: OSError"):
-            await supervisor.restart(["media", "serve"])
-        assert states(supervisor) == {"media": "running", "serve": "running"}
-        assert (pids(supervisor)["media"] != before["media"], pids(supervisor)["serve"]) == (True, before["serve"])
-        refusing.clear()
-
-
-async def test_change_in_which_one_cannot_be_ended_leaves_none_stopped(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, refusing: set[str]
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        await supervisor.apply(make_hub(media={}, serve={}))
-        refusing.add("serve")
-        with pytest.raises(MachineError, match=r"can't end serve: .*\nthe change was not made"):
-            await supervisor.apply(make_hub(media={"say": "new"}, serve={"say": "new"}))
-        assert states(supervisor) == {"media": "running", "serve": "running"}
-        refusing.clear()
-
-
-@pytest.mark.parametrize("name", ["media", "serve"])
-async def test_stop_in_which_one_cannot_be_ended_says_so_and_ends_it_the_next_time(
-    paths: StatePaths, said: list[str], make_hub: MakeHub, refusing: set[str], name: str
-) -> None:
-    async with supervising(paths, said) as supervisor:
-        hub = make_hub(media={}, serve={})
-        await supervisor.apply(hub)
-        refusing.add(name)
-        with pytest.raises(MachineError, match=f"can't end {name}"):
-            await supervisor.stop("now")
-        assert [each for each, state in states(supervisor).items() if state == "running"] == [name]
-        refusing.clear()
-        await supervisor.apply(hub)
-        assert set(states(supervisor).values()) == {"running"}, "nor is it on its way down for ever"
-        await supervisor.stop("now")
-        assert list_running(paths) == []
 
 
 async def test_what_ran_before_a_failed_change_is_tried_again_until_it_runs(
