@@ -24,8 +24,8 @@ from lkhub.plan.network import Interface, NetworkFacts
 from lkhub.source.located import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
+from lkhub.spec.ports import PortRange
 from lkhub.spec.raw import OWNED_LIVEKIT_KEYS
-from lkhub.spec.types import PortRange
 
 ROOT = Path(__file__).parent.parent
 

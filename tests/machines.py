@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import Interface, InterfaceKind, LookedUp, NetworkFacts
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 
 def interface(name: str, kind: InterfaceKind, *addresses: str) -> Interface:

@@ -22,7 +22,7 @@ from lkhub.firewall.table import Verdict
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.leads import Lead
 from lkhub.plan.model import Advertised, Sightings, find_proven
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 _ADVERTISE_FIX = Fix("write the address that leads to this machine as media.advertise, then", "lkhub up")
 

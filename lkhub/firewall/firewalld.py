@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Step, Verdict, show_network
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 
 class Added(NamedTuple):

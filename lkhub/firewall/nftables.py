@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lkhub.firewall.packet import Packets, list_packets
 from lkhub.firewall.ruleset import Chain, ChainName, Rule, Ruleset, follow, is_log, list_marked
 from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Step, Verdict, show_network
-from lkhub.spec.types import Network
+from lkhub.spec.address import Network
 
 # nftables keeps 128 bytes of a comment (libnftnl, udata).
 _COMMENT = 120

@@ -8,7 +8,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from lkhub.firewall.table import FirewallRow, FirewallTable
 from lkhub.plan.model import Protocol
-from lkhub.spec.types import Network, PortRange
+from lkhub.spec.address import Network
+from lkhub.spec.ports import PortRange
 
 
 class Fit(IntEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lkhub.firewall.packet import Fit, Packets, parse_network
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 # The kernel's own limit of nested jumps (NFT_JUMP_STACK_SIZE).
 MAX_DEPTH = 16

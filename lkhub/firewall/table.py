@@ -9,7 +9,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from lkhub.plan.model import Listener, Plan, Protocol
 from lkhub.plan.network import Interface
 from lkhub.source.located import Path, dotted
-from lkhub.spec.types import Address, Network, PortRange, Reach
+from lkhub.spec.address import Address, Network
+from lkhub.spec.ports import PortRange
+from lkhub.spec.types import Reach
 
 # Networks that no router of the internet leads to (RFC 1918, RFC 4193).
 _PRIVATE: tuple[Network, ...] = (

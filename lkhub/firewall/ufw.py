@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from lkhub.firewall.nftables import comment_row
 from lkhub.firewall.packet import Fit, Packets, list_packets, parse_network
 from lkhub.firewall.table import Command, FirewallRow, FirewallTable, Step, Verdict, show_network
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 _TUPLE = re.compile(r"^### tuple ### (.*)$", re.MULTILINE)
 _POLICY = re.compile(r'^DEFAULT_INPUT_POLICY="?(\w+)"?', re.MULTILINE)

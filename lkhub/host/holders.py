@@ -17,7 +17,7 @@ from lkhub.host.processes import leads_session_of
 from lkhub.host.runs_in import read_cgroup
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 # Programs that have port 443 to serve web sites, and that can forward a hub's name to the hub.
 _WEB_SERVERS = ("nginx", "angie", "openresty", "caddy", "apache2", "httpd", "haproxy", "traefik", "lighttpd", "envoy")

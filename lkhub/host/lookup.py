@@ -9,8 +9,8 @@ from lkhub.host.resolver import RESOLVE_SECONDS, ask_resolver
 from lkhub.host.tailscale import ask_tailscale, judge_tailscale
 from lkhub.plan.installation import Installation
 from lkhub.plan.network import LookedUp
+from lkhub.spec.address import AskStun
 from lkhub.spec.model import Spec
-from lkhub.spec.types import AskStun
 from lkhub.wire.engine import StunAnswer
 from lkhub.wire.failure import Failure, parse_answer
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from lkhub.plan.network import Interface, InterfaceKind, NetworkFacts
-from lkhub.spec.types import Address, Network
+from lkhub.spec.address import Address, Network
 
 # Names that these programs give their interfaces. What the kernel says (below) comes first; names decide where the
 # kernel says nothing, as on macOS.

@@ -6,7 +6,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 # A name server that has not answered by then will not answer.
 RESOLVE_SECONDS = 5.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lkhub.host.http import FOREIGN, httpx, read_body
 from lkhub.plan.model import in_url
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 
 def serves_certificate(address: Address, port: int, name: str, leaves: Container[str], seconds: float) -> bool:

@@ -14,7 +14,7 @@ from lkhub.host.network import list_interfaces
 from lkhub.host.tls import Answered, ask_over_tls
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import StatusRequest
 from lkhub.wire.request_info import REQUEST_INFO, RequestInfo, find_request_info

@@ -22,7 +22,8 @@ from lkhub.plan.edge import HTTPS_PORT
 from lkhub.plan.leads import Lead, judge_lead
 from lkhub.plan.model import Advertised, Sightings
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.types import Address, PortRange
+from lkhub.spec.address import Address
+from lkhub.spec.ports import PortRange
 from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.state.contents import find_table
 

@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from lkhub.plan.network import Interface, InterfaceKind, NetworkFacts
-from lkhub.spec.types import Address, Network
+from lkhub.spec.address import Address, Network
 
 _WHY_NOT: dict[InterfaceKind, str] = {
     "loopback": "this machine only",

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_network
 
-from lkhub.spec.types import Address, Network
+from lkhub.spec.address import Address, Network
 
 # What Cloudflare publishes at https://www.cloudflare.com/ips/, taken from several public repositories that agree, the
 # newest dated 2026-09-13. The list changes rarely. An address that is not in it may still be Cloudflare's.

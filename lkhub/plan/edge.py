@@ -7,9 +7,10 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.issuer import check_issuer, choose_issuers, plan_account
 from lkhub.plan.model import EdgePlan, MediaPlan, TlsPlan, TurnEndpoint, as_host
 from lkhub.plan.network import LOOPBACK, NetworkFacts
+from lkhub.spec.address import Address
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
-from lkhub.spec.types import Address, TlsMode
+from lkhub.spec.types import TlsMode
 
 DEFAULT_MODES: dict[str, TlsMode] = {"local": "off", "lan": "internal", "public": "acme"}
 HTTPS_PORT, HTTP_PORT = 443, 80

@@ -6,7 +6,7 @@ from typing import Literal
 
 from lkhub.plan.cdn import find_cdn
 from lkhub.plan.model import EdgePlan, Plan
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 Answerer = Literal["hub", "proxy", "other", "nothing"]
 """What answers by TLS at an address that a name leads to and that is not this machine's. `hub`: this hub with its own

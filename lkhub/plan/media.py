@@ -25,9 +25,9 @@ from lkhub.plan.address import (
 from lkhub.plan.model import Advertised, MediaPlan
 from lkhub.plan.network import LOOPBACK, NetworkFacts
 from lkhub.shown import printable
+from lkhub.spec.address import Address, AskStun
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
-from lkhub.spec.types import Address, AskStun
 
 IPV4_SHARED = IPv4Network("100.64.0.0/10")
 DEFAULT_ICE_TCP = 7881

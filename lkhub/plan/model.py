@@ -10,9 +10,11 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.source.json_text import Json
 from lkhub.source.located import Path
+from lkhub.spec.address import Address, Network
 from lkhub.spec.duration import Duration
+from lkhub.spec.ports import PortRange
 from lkhub.spec.turn import TurnProtocol
-from lkhub.spec.types import Address, Network, PortRange, Reach, TlsMode
+from lkhub.spec.types import Reach, TlsMode
 
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)

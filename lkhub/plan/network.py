@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from lkhub.findings.finding import Finding
-from lkhub.spec.types import Address, Network
+from lkhub.spec.address import Address, Network
 
 LOOPBACK: Address = IPv4Address("127.0.0.1")
 

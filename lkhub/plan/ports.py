@@ -7,8 +7,9 @@ from itertools import combinations
 from lkhub.findings.catalogue.spec import port_collision
 from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan
 from lkhub.source.located import Path, dotted
+from lkhub.spec.address import Address
 from lkhub.spec.load import LoadedSpec
-from lkhub.spec.types import Address, PortRange
+from lkhub.spec.ports import PortRange
 
 
 def list_listeners(

@@ -7,7 +7,7 @@ from lkhub.plan.model import EdgePlan, Plan, TurnEndpoint, as_host, in_url
 from lkhub.render.caddy_errors import CaddyJson, render_error_routes
 from lkhub.render.files import RenderedFile
 from lkhub.render.relay import describe_tls_relay
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 from lkhub.wire.serve_config import FORWARDED_HEADER
 
 # How long a TLS handshake, and the header of a request, may take to arrive.

@@ -10,7 +10,7 @@ from lkhub.secret import Secret
 from lkhub.source.json_text import Json
 from lkhub.source.located import Path
 from lkhub.source.yaml import PlainYAML
-from lkhub.spec.types import Address
+from lkhub.spec.address import Address
 
 # The placeholder for a credential in a file that is only for people to read.
 _HIDDEN = Secret("***")

@@ -6,7 +6,7 @@ import json
 from lkhub.plan.model import Plan, RelayPlan, in_url
 from lkhub.render.files import RenderedFile
 from lkhub.source.json_text import Json
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 # A participant makes about 6 allocations for each TURN URL (one per peer connection and network interface); twice that
 # leaves room for a reconnect before the old ones end.

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from lkhub.source.json_text import Json
 from lkhub.spec.model import Spec
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 _WIDTH = 96
 

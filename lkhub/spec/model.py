@@ -11,25 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from lkhub.secret import describe_schema
 from lkhub.shown import shown
 from lkhub.spec.account import Account
+from lkhub.spec.address import Addresses, Networks, Stun
+from lkhub.spec.domain import Domain
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import MIN_SECRET_LENGTH, KeySource, parse_key_source
+from lkhub.spec.ports import Port, PortOrOff, PortRange, Ports
 from lkhub.spec.turn import External
-from lkhub.spec.types import (
-    Addresses,
-    Domain,
-    Drain,
-    Email,
-    FilePath,
-    Networks,
-    Port,
-    PortOrOff,
-    PortRange,
-    Ports,
-    Reach,
-    Stun,
-    TlsMode,
-)
+from lkhub.spec.types import Drain, Email, FilePath, Reach, TlsMode
 
 _KEYS_SCHEMA: dict[str, object] = {
     "anyOf": [

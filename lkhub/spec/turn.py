@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.secret import SecretSource, describe_schema, parse_secret_source
-from lkhub.spec.types import parse_port
+from lkhub.spec.ports import parse_port
 
 TurnProtocol = Literal["udp", "tcp", "tls"]
 

@@ -12,7 +12,7 @@ from lkhub.firewall.change import NO_NFT, Unread
 from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.plan.leads import Answerer, judge_lead
 from lkhub.plan.model import Advertised, Protocol, Sighting
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 NAME = "rtc.example.com"
 PUBLIC, HOME, CDN, OTHER = "93.184.216.5", "10.0.0.5", "104.16.1.1", "151.101.1.1"

@@ -5,7 +5,7 @@ import pytest
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Plan
 from lkhub.spec.load import load_spec
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from tests.cli.conftest import Run
 from tests.machines import INSTALLATION, MACHINES
 

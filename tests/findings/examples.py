@@ -29,7 +29,7 @@ from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.plan.host import KernelLimits
 from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
 from tests.checks.called import OWN, PROXIED

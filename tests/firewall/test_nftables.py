@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from lkhub.firewall.nftables import comment_row, is_native, judge_nftables, plan_nftables, unplan_nftables
 from lkhub.firewall.ruleset import Ruleset
 from lkhub.firewall.table import FirewallRow, FirewallTable
-from lkhub.spec.types import Network, PortRange
+from lkhub.spec.address import Network
+from lkhub.spec.ports import PortRange
 from tests.plan.rulesets import ACCEPT, COUNTER, DROP, LOG, REJECT, Row, ct_state, dport, jump, ruleset, saddr
 
 TAG = "lkhub:0a1b2c3d"

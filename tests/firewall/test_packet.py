@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lkhub.firewall.packet import Fit, Packets
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 ANYONE = Packets("udp", PortRange(7000, 7010), 4, (), ("eth0",))
 LAN = Packets("udp", PortRange(7882, 7882), 4, (ip_network("192.168.1.0/24"),), ("eth0", "wlan0"))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from lkhub.firewall.packet import Packets
 from lkhub.firewall.ruleset import ChainName, Ruleset, follow, parse_ruleset
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from tests.plan.rulesets import (
     ACCEPT,
     COUNTER,

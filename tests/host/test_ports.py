@@ -12,7 +12,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Listener, Protocol
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from tests.kit.ports import free_port
 
 

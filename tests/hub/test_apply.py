@@ -11,7 +11,7 @@ from lkhub.hub import apply
 from lkhub.hub.apply import Examined, examine_hub
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 ROW = FirewallRow("udp", PortRange(7882, 7882), "media", "media", "media.udp", (), frozenset({4}))
 CLOSED = Surroundings("lan", verdicts=(Verdict(ROW, False, "policy drop"),))

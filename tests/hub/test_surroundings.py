@@ -22,8 +22,8 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.leads import judge_lead
 from lkhub.plan.model import Advertised
 from lkhub.plan.paths import StatePaths
+from lkhub.spec.address import Address
 from lkhub.spec.load import load_spec
-from lkhub.spec.types import Address
 from lkhub.state.describe import describe_applied
 from lkhub.state.document import dump_record
 from tests.machines import INSTALLATION, MACHINES

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from lkhub.plan.address import Candidate, list_candidates
 from lkhub.plan.build import build_plan
 from lkhub.plan.network import Interface, InterfaceKind, LookedUp, NetworkFacts
+from lkhub.spec.address import Address
 from lkhub.spec.load import load_spec
-from lkhub.spec.types import Address
 from tests.machines import INSTALLATION, LOOPBACK, interface, make_facts, resolved
 
 PUBLIC_HUB = "reach: public\ndomain: rtc.example.com\n"

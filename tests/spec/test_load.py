@@ -7,7 +7,7 @@ from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.findings.fault import SpecError
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Spec
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 
 def load(text: str) -> LoadedSpec:

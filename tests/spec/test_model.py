@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from lkhub.spec.model import Keys, Media, Spec, Turn
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 
 
 def test_defaults_are_a_hub_for_this_machine() -> None:

@@ -17,7 +17,7 @@ from lkhub.host.ports import require_free_ports
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.change import Change
 from lkhub.supervise.supervisor import Supervisor

@@ -13,7 +13,7 @@ from lkhub.host import files
 from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
-from lkhub.spec.types import PortRange
+from lkhub.spec.ports import PortRange
 from lkhub.state.applied import load_applied
 from lkhub.state.identity import read_record
 from lkhub.supervise import change
