@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from lkhub.source.typed import unpack
 from lkhub.state.applied import AppliedRecord
 from lkhub.wire.control import HubReport, ProcessReport
@@ -38,7 +40,7 @@ def hub_report(said: Mapping[str, Any]) -> HubReport:
     typed = {name: made[name](**status) if isinstance(status, dict) else status for name, status in statuses.items()}
     rest = {name: value for name, value in said.items() if name not in (*made, "processes")}
     report = unpack(HubReport, {"pid": 7, **rest, "processes": processes})
-    return HubReport(**{**vars(report), **typed})
+    return msgspec.structs.replace(report, **typed)
 
 
 _URLS = dict.fromkeys(("livekit", "web", "api", "local_media"), "http://127.0.0.1:1")

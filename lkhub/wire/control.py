@@ -8,14 +8,14 @@ that failed has the key `error`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from lkhub.wire.engine import EdgeStatus, MediaStatus, RelayStatus
 from lkhub.wire.exchange import Request
 
 
-@dataclass(frozen=True)
-class ProcessReport:
+class ProcessReport(Struct, frozen=True):
     """One process. `state` is starting, running, hanging, backoff, stopping, stopped or failed, and `since` is when it
     began. `roles` are those of `lkhub.plan.process` that findings need. `done`: the process has ended as planned."""
 
@@ -28,16 +28,14 @@ class ProcessReport:
     done: bool = False
 
 
-@dataclass(frozen=True)
-class WatcherFailure:
+class WatcherFailure(Struct, frozen=True):
     """Why a watcher fails, and since when."""
 
     detail: str
     since: float
 
 
-@dataclass(frozen=True)
-class RenewalFailure:
+class RenewalFailure(Struct, frozen=True):
     """Why the router's port mappings could not be renewed, since when, and when the first mapping ends. `ends` is 0 if
     the mappings lead to an address that this machine no longer has, and None if it is not known, since the router
     refuses a mapping that it had granted."""
@@ -47,8 +45,7 @@ class RenewalFailure:
     ends: float | None
 
 
-@dataclass(frozen=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """The state directory was removed at `at`. `logs` are the processes that have since written to a deleted log, and
     `lost` says what can't be written again."""
 
@@ -57,8 +54,7 @@ class Removal:
     lost: str = ""
 
 
-@dataclass(frozen=True)
-class PendingChange:
+class PendingChange(Struct, frozen=True):
     """The processes that a pending change restarts, and how many people were in a call when that was last checked;
     None: not known. `only_through`: only people who are connected through these processes are interrupted; (): all
     are."""
@@ -68,8 +64,7 @@ class PendingChange:
     only_through: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class HubReport:
+class HubReport(Struct, frozen=True):
     """What the supervisor knows.
 
     By a process's name: `failures` says why the process ended last, `refused` why it did not take the operator's files,
@@ -112,8 +107,7 @@ NO_REPORT = HubReport(0, ())
 """In place of a report if no supervisor runs."""
 
 
-@dataclass(frozen=True)
-class StatusRequest(Request[HubReport]):
+class StatusRequest(Request[HubReport], frozen=True):
     """What the supervisor knows. It has the last status of each process in memory. If one is older than `max_age`
     seconds, it asks the processes first, and waits two seconds at most for their answers."""
 
@@ -124,8 +118,7 @@ class StatusRequest(Request[HubReport]):
     max_age: float = 1.0
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What an `apply` did. `changed` are the processes that it started or, if the change is `pending`, that the change
     will start; then `people` are in a call, or None if their number is not known. `cut` people lost their connection
     for a moment, `only_through` as in PendingChange. `reloaded` are the processes that took their change over without
@@ -139,8 +132,7 @@ class Outcome:
     only_through: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ApplyRequest(Request[Outcome]):
+class ApplyRequest(Request[Outcome], frozen=True):
     """Make the running processes match the spec at this path (None: no spec). `environ` has the environment variables
     that the spec refers to. `now`: even if that interrupts calls."""
 
@@ -152,8 +144,7 @@ class ApplyRequest(Request[Outcome]):
     now: bool = False
 
 
-@dataclass(frozen=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """The processes that were restarted, and how many people were in a call; None: not known. `only_through` as in
     PendingChange."""
 
@@ -162,8 +153,7 @@ class Restarted:
     only_through: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class RestartRequest(Request[Restarted]):
+class RestartRequest(Request[Restarted], frozen=True):
     """Restart one process; None: all processes."""
 
     path = "/restart"
@@ -172,18 +162,15 @@ class RestartRequest(Request[Restarted]):
     name: str | None
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Struct, frozen=True):
     """The hub is up. The supervisor that `lkhub up --detach` starts reports this, or a failure, through a pipe."""
 
 
-@dataclass(frozen=True)
-class Stopped:
+class Stopped(Struct, frozen=True):
     """The hub has ended, and the supervisor ends."""
 
 
-@dataclass(frozen=True)
-class StopRequest(Request[Stopped]):
+class StopRequest(Request[Stopped], frozen=True):
     """End the hub. With `drain`, only when no call is left, or when the time for that is over. The request is the same
     in every version, so that a hub of another version can be replaced."""
 

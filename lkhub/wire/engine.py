@@ -4,12 +4,12 @@ tests/golden/wire has an example of each message. The engine's own tests read th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True)
-class Use:
+
+class Use(Struct, frozen=True):
     """The last use of a path by a client on another machine, and the client's address."""
 
     at: float
@@ -20,8 +20,7 @@ Uses = Mapping[str, Use]
 """By path."""
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A connection that was refused. `held` is how many the client had already. `full`: all connections of all clients
     together had reached the limit."""
 
@@ -31,16 +30,14 @@ class Refusal:
     full: bool
 
 
-@dataclass(frozen=True)
-class AcceptFailure:
+class AcceptFailure(Struct, frozen=True):
     """The system could not accept a connection."""
 
     at: float
     error: str
 
 
-@dataclass(frozen=True)
-class Connections:
+class Connections(Struct, frozen=True):
     """Clients' connections: how many are `open`, the `limit`, and how many were `refused` since the process started.
     `refusal` and `failure` are the last ones. `waiting`: open connections to the edge that have not ended their TLS
     handshake, or have sent nothing after it."""
@@ -53,8 +50,7 @@ class Connections:
     waiting: int = 0
 
 
-@dataclass(frozen=True)
-class UnsentPacket:
+class UnsentPacket(Struct, frozen=True):
     """A packet that the kernel refused. `errno` is the error's name, such as ENOBUFS, or "". `to` is `address:port`."""
 
     at: float
@@ -63,8 +59,7 @@ class UnsentPacket:
     to: str
 
 
-@dataclass(frozen=True)
-class Sends:
+class Sends(Struct, frozen=True):
     """Packets that the kernel took (`left`) and refused (`refused`) since the process started. `row` is how many it has
     refused since it last took one."""
 
@@ -74,24 +69,21 @@ class Sends:
     last: UnsentPacket | None = None
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(Struct, frozen=True):
     """A room with at least one participant."""
 
     name: str
     participants: int
 
 
-@dataclass(frozen=True)
-class MediaConnections:
+class MediaConnections(Struct, frozen=True):
     """Connections to media, by what the clients use them for."""
 
     ice_tcp: Connections | None = None
     signalling: Connections | None = None
 
 
-@dataclass(frozen=True)
-class ProcessStatus:
+class ProcessStatus(Struct, frozen=True):
     """The answer of every process of the engine to `GET /status`. `seen` are uses that prove that the path is open from
     outside, `unproven` uses that do not."""
 
@@ -101,8 +93,7 @@ class ProcessStatus:
     unproven: Uses = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class MediaStatus(ProcessStatus):
+class MediaStatus(ProcessStatus, frozen=True):
     """Media's status. `rooms` are those with participants; None: not known."""
 
     rooms: tuple[Room, ...] | None = None
@@ -110,16 +101,14 @@ class MediaStatus(ProcessStatus):
     sends: Sends | None = None
 
 
-@dataclass(frozen=True)
-class MostPorts:
+class MostPorts(Struct, frozen=True):
     """The address or network with the most ports of a relay."""
 
     address: str
     held: int
 
 
-@dataclass(frozen=True)
-class RefusedPorts:
+class RefusedPorts(Struct, frozen=True):
     """How often the relay refused a port for one reason, and when and to which address it last did."""
 
     count: int
@@ -127,8 +116,7 @@ class RefusedPorts:
     address: str = ""
 
 
-@dataclass(frozen=True)
-class RelayPorts:
+class RelayPorts(Struct, frozen=True):
     """The relay's ports: how many are in its `range`, how many of them it can use (`size`), and how many clients hold
     (`held`). `refused` is by reason: full, address, identity, quota, left. `asked`: when media last told the relay who
     is in the rooms."""
@@ -141,8 +129,7 @@ class RelayPorts:
     asked: float | None = None
 
 
-@dataclass(frozen=True)
-class RelayStatus(ProcessStatus):
+class RelayStatus(ProcessStatus, frozen=True):
     """The relay's status. It serves TURN over UDP; TURN over TLS is in the edge's status."""
 
     allocations: int = 0
@@ -150,8 +137,7 @@ class RelayStatus(ProcessStatus):
     sends: Sends | None = None
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """A certificate that the edge serves. `names` are DNS names and IP addresses. `chain` has the SHA-256, in hex, of
     every certificate that the edge sends, the hub's own first."""
 
@@ -161,8 +147,7 @@ class Certificate:
     chain: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class CertificateFailure:
+class CertificateFailure(Struct, frozen=True):
     """Why there is no certificate for a name. `kind` is a reason code of engine/internal/edge/failures.go, and `issuer`
     is the issuer that the edge asked."""
 
@@ -173,8 +158,7 @@ class CertificateFailure:
     at: datetime
 
 
-@dataclass(frozen=True)
-class Unannounced:
+class Unannounced(Struct, frozen=True):
     """A trusted proxy that forwards TURN over TLS to the edge without saying by the PROXY protocol where the client is.
     `at` is when it last did, `count` how often."""
 
@@ -183,8 +167,7 @@ class Unannounced:
     count: int = 0
 
 
-@dataclass(frozen=True)
-class StreamRelay:
+class StreamRelay(Struct, frozen=True):
     """The edge's relay, which serves TURN over TLS."""
 
     allocations: int = 0
@@ -192,8 +175,7 @@ class StreamRelay:
     ports: RelayPorts | None = None
 
 
-@dataclass(frozen=True)
-class EdgeStatus(ProcessStatus):
+class EdgeStatus(ProcessStatus, frozen=True):
     """The edge's status. `pending` are names for which there is neither a certificate nor a failure yet."""
 
     loaded_at: datetime | None = None
@@ -209,23 +191,20 @@ STATUSES: Mapping[str, type[ProcessStatus]] = {"media": MediaStatus, "relay": Re
 """The class of the status of each program of the engine (lkhub.plan.process.EngineProgram)."""
 
 
-@dataclass(frozen=True)
-class DrainRequest:
+class DrainRequest(Struct, frozen=True):
     """`POST /drain`: end once no participant is in a room, or after so many seconds."""
 
     seconds: int
 
 
-@dataclass(frozen=True)
-class ResumeAnswer:
+class ResumeAnswer(Struct, frozen=True):
     """The answer to `POST /resume`, whose body is the relay's configuration: how many participants were told to connect
     again."""
 
     participants: int
 
 
-@dataclass(frozen=True)
-class ProbePathRequest:
+class ProbePathRequest(Struct, frozen=True):
     """One path, with a token for each participant of the call. One participant alone proves only the connection; two
     also prove that media gets through."""
 
@@ -233,8 +212,7 @@ class ProbePathRequest:
     tokens: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class ProbeRequest:
+class ProbeRequest(Struct, frozen=True):
     """The input of `lkhub-engine probe`. `resolve` has the resolve overrides: for a host's name or address, an address
     of this machine. `ca_file` is the path of a root to trust besides the system's, or ""."""
 
@@ -246,8 +224,7 @@ class ProbeRequest:
     ca_file: str = ""
 
 
-@dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """One line of the output of `lkhub-engine probe`. The stages, reasons and keys of `evidence` are in
     engine/internal/probe/reasons.go; lkhub.checks.paths.PathResult says what the other fields mean."""
 
@@ -270,8 +247,7 @@ class ProbeResult:
     native_detail: str | None = None
 
 
-@dataclass(frozen=True)
-class ConfigMessage:
+class ConfigMessage(Struct, frozen=True):
     """One error of LiveKit's own parser. `code` says what is wrong. `line` counts from 1 in the text that was checked;
     None: the error is about something that the text lacks. If a key is unknown to LiveKit, `known` are the keys that
     it knows in that place."""
@@ -282,16 +258,14 @@ class ConfigMessage:
     known: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class ConfigAnswer:
+class ConfigAnswer(Struct, frozen=True):
     """The output of `lkhub-engine check-config`."""
 
     ok: bool
     messages: tuple[ConfigMessage, ...] = ()
 
 
-@dataclass(frozen=True)
-class StunAnswer:
+class StunAnswer(Struct, frozen=True):
     """The output of `lkhub-engine stun`: the address from which the STUN server got the request."""
 
     address: str

@@ -1,7 +1,8 @@
 """The part of a message that says that a request failed."""
 
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.source.json_text import parse_finite_json
@@ -12,8 +13,7 @@ T = TypeVar("T")
 _KINDS = {kind.exit_code: kind for kind in (UnwellError, InputError, MachineError)}
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why a request failed: `message` and `hints` are for the user. `code` is the reason code, or "". The
     supervisor adds the exit code with which the command is to end."""
 
@@ -30,8 +30,7 @@ class Failure:
         return _KINDS.get(self.exit_code, UnwellError)(self.message, hints=self.hints, code=self.code)
 
 
-@dataclass(frozen=True)
-class FailureAnswer:
+class FailureAnswer(Struct, frozen=True):
     """The answer to a request that failed. `lkhub` is the version of the supervisor's lkhub; "" from the engine, which
     has no version of its own."""
 

@@ -1,4 +1,4 @@
-"""What all messages have in common: a dataclass as JSON, with the version of lkhub's messages.
+"""What all messages have in common: a struct as JSON, with the version of lkhub's messages.
 
 The two ends may have different versions, as after an upgrade during a call. Each end ignores an unknown key, and takes
 the default of its class for a missing key. So a new key needs a default, and a key never changes its meaning. Any other

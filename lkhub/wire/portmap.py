@@ -3,8 +3,9 @@
 tests/golden/wire/portmap.json has examples. The engine's own tests read them too.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from lkhub.source.typed import MissingKeyError
 from lkhub.wire.failure import Failure, FailureAnswer
@@ -15,8 +16,7 @@ Means = Literal["pcp", "nat-pmp", "upnp"]
 """The protocols in which routers take requests for port mappings."""
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(Struct, frozen=True):
     """A port to be mapped to the external port with the same number. A UPnP router shows `name` for it."""
 
     protocol: Protocol
@@ -24,15 +24,13 @@ class Port:
     name: str
 
 
-@dataclass(frozen=True)
-class RecordedPort(Port):
+class RecordedPort(Port, frozen=True):
     """A port that was granted before. Not `own`: another program had set the mapping up, and it is never given back."""
 
     own: bool
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Struct, frozen=True):
     """What was granted before: by which router, to which address of this machine, and in which protocol. `nonce` is 12
     bytes in hex with PCP, otherwise ""."""
 
@@ -43,8 +41,7 @@ class Record:
     mappings: tuple[RecordedPort, ...]
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(Struct, frozen=True):
     """`map` asks for exactly these ports, and gives back the record's other ports. `renew` asks the record's router for
     the record's ports again. `unmap` gives the record's ports back. `seconds` is the lease."""
 
@@ -54,8 +51,7 @@ class Request:
     record: Record | None
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """The outcome for one port. `reason` is one of engine/internal/portmap/message.go. `seconds` is the lease; None: it
     does not end."""
 
@@ -69,8 +65,7 @@ class Result:
     own: bool
 
 
-@dataclass(frozen=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """A protocol in which the router did not answer."""
 
     means: Means
@@ -78,8 +73,7 @@ class Tried:
     text: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`external_address` is the router's own address. `means` is "" if the router answered in no protocol. `error` says
     why nothing new is mapped, or which ports the router did not take back; its codes are those of whole requests in
     engine/internal/portmap/message.go."""

@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from lkhub.checks.called import CalledHub
@@ -89,7 +89,7 @@ def test_sends_are_blamed_only_where_that_is_known(result: PathResult, told: Hub
 
 
 def test_one_cause_is_one_finding() -> None:
-    told = replace(refuse("media"), relay=refuse("relay").relay)
+    told = msgspec.structs.replace(refuse("media"), relay=refuse("relay").relay)
     [finding] = check_paths(blame_sends([UDP, SILENT, OVER_RELAY], told, AT), OWN)
     assert finding.title == "no call gets through on the paths udp, turn-udp and turn-tls"
     assert list(check_sends(told, blame_sends([UDP, SILENT], told, AT), NOW)) == []

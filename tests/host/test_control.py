@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +131,12 @@ def test_missing_keys_of_an_answer_are_reported_with_both_versions(
     assert "`lkhub down`, then `lkhub up`" in raised.value.hints[0]
 
 
-@dataclass(frozen=True)
-class Dance(Request[Said]):
+class Dance(Request[Said], frozen=True):
     path = "/dance"
     answer = Said
 
 
-@dataclass(frozen=True)
-class OldEcho(Request[Said]):
+class OldEcho(Request[Said], frozen=True):
     """A request as another version of lkhub makes it. It lacks a key that this version needs."""
 
     path = "/stop"

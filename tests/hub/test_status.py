@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from lkhub.checks.paths import PathResult
@@ -29,7 +30,7 @@ def process(name: str = "media", state: str = "running", since: float = 150.0) -
 
 
 def supervised(*processes: ProcessReport, pending: bool = False, **said: Any) -> HubReport:
-    return replace(hub_report({"pending": pending, **said}), processes=processes)
+    return msgspec.structs.replace(hub_report({"pending": pending, **said}), processes=processes)
 
 
 def test_hub_that_never_ran_is_stopped() -> None:

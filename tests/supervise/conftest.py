@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from lkhub.plan.model import Listener
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, Health, ProcessPlan, Resumed
 from lkhub.prepare.hub import PreparedHub
+from lkhub.source.typed import pack
 from lkhub.spec.load import load_spec
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.child import Child
@@ -100,7 +101,8 @@ def watchers_of(supervisor: Supervisor) -> Watchers:
 
 def status_of(supervisor: Supervisor) -> dict[str, Any]:
     """What `status` tells, without what processes say of themselves."""
-    return asdict(report_hub(supervisor, watchers_of(supervisor)))
+    said: dict[str, Any] = pack(report_hub(supervisor, watchers_of(supervisor)))
+    return said
 
 
 def close_controls(held: HeldSockets) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 
 from lkhub.host.control import ask
 from lkhub.supervise.control_server import Handler, Handlers, Tell, serve_control
@@ -19,17 +20,15 @@ class Said:
     text: str
 
 
-@dataclass(frozen=True)
-class Echo(Request[Said]):
+class Echo(Request[Said], frozen=True):
     path = "/echo"
     answer = Said
 
     text: str = ""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Work(Request[Said]):
+class Work(Request[Said], frozen=True):
     """What a test wants done."""
 
     path = "/work"

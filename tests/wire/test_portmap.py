@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lkhub.source.typed import pack
 from lkhub.wire.failure import Failure, FailureAnswer
 from lkhub.wire.message import dump_message
 from lkhub.wire.portmap import Answer, Port, Protocol, Record, RecordedPort, Request, parse_answer
@@ -38,8 +39,8 @@ def test_answers_are_those_that_the_engine_tests(name: str) -> None:
         told["means"],
         told.get("error", {}).get("code"),
     )
-    assert [vars(row) for row in answer.mappings] == told["mappings"]
-    assert [vars(row) for row in answer.tried] == told["tried"]
+    assert [pack(row) for row in answer.mappings] == told["mappings"]
+    assert [pack(row) for row in answer.tried] == told["tried"]
 
 
 def test_engine_of_a_later_version_may_say_more() -> None:
