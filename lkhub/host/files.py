@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import pwd
+import stat
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ FILE_MODE = 0o600
 
 # Specs, key files and tokens are a few kilobytes; this keeps a device or a wrong file from filling the memory.
 MAX_INPUT_BYTES = 1024 * 1024
+
+# The largest file of a state directory is a key file or a rendered spec, of a megabyte at most.
+MAX_TEXT_CHARACTERS = 16 * 1024 * 1024
 
 # Room for the address of a Unix socket, with its closing zero: 108 on Linux, 104 on macOS.
 MAX_SOCKET_PATH = 103
@@ -96,8 +100,8 @@ def check_socket_path(path: str) -> None:
 
 def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
     """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if Path(path).read_text() == text and os.stat(path).st_mode & 0o777 == mode:
+    with contextlib.suppress(OSError, MachineError):
+        if read_text(path) == text and os.stat(path).st_mode & 0o777 == mode:
             return False
     with _written_beside(path, text, mode) as temporary:
         os.replace(temporary, path)
@@ -151,18 +155,35 @@ def open_lock(path: str) -> int:
 
 
 class NotTextError(MachineError):
-    """A file has bytes that are no text."""
+    """A file is no text."""
 
 
 def read_text(path: str) -> str | None:
-    """The text of a file, None where it does not exist."""
+    """The text of a file, None where it does not exist. Raises NotTextError for a pipe or a device, which may have no
+    end: the state directory may belong to another user."""
     with explain_os_errors(path, "read"):
         try:
-            return Path(path).read_text()
+            with open(path, opener=_open_at_once) as file:
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                text = file.read(MAX_TEXT_CHARACTERS + 1) if regular else ""
         except FileNotFoundError:
             return None
         except UnicodeDecodeError:
-            raise NotTextError(f"{path} is damaged: not text", hints=("remove it and run `lkhub up`",)) from None
+            raise _describe_damage(path, "not text") from None
+    if not regular:
+        raise _describe_damage(path, "not a regular file")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise _describe_damage(path, "too long")
+    return text
+
+
+def _describe_damage(path: str, what: str) -> NotTextError:
+    return NotTextError(f"{path} is damaged: {what}", hints=("remove it and run `lkhub up`",))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe would otherwise be waited for until another program writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_input(path: str, limit: int = MAX_INPUT_BYTES) -> bytes:
@@ -201,7 +222,7 @@ def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 
     """
     with explain_os_errors(path, "read"):
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=_open_at_once) as file:
                 size = file.seek(0, os.SEEK_END) if end is None else end
                 start = max(0, size - limit)
                 file.seek(start)

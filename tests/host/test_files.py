@@ -1,12 +1,16 @@
+import contextlib
 import errno
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from lkhub.errors import READ_ONLY, InputError, MachineError
+from lkhub.host import files
 from lkhub.host.files import (
     MAX_INPUT_BYTES,
+    NotTextError,
     check_socket_path,
     ensure_private_dir,
     explain_os_errors,
@@ -222,3 +226,40 @@ def test_path_that_no_socket_can_have_is_refused() -> None:
         with pytest.raises(MachineError, match=f"the state directory's path is {said} long for a socket") as refused:
             check_socket_path(path)
         assert "--state" in refused.value.hints[0]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket"])
+def test_what_has_no_end_is_not_read(tmp_path: Path, kind: str) -> None:
+    """Root may be given the state directory of another user."""
+    path = tmp_path / "applied.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.relpath(path))
+    with pytest.raises(MachineError):
+        read_text(str(path))
+    assert write_private(str(path), "text") is True
+    assert read_text(str(path)) == "text"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_log_that_has_no_end_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "media.log"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with contextlib.suppress(MachineError):
+        assert read_tail(str(path), 5) == []
+
+
+def test_file_that_is_too_long_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_TEXT_CHARACTERS", 4)
+    (tmp_path / "x").write_text("zażó")
+    assert read_text(str(tmp_path / "x")) == "zażó"
+    (tmp_path / "x").write_text("zażół")
+    with pytest.raises(NotTextError, match="too long"):
+        read_text(str(tmp_path / "x"))
