@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from lkhub.host import router as host_router
 from lkhub.host.control import ask
 from lkhub.plan.paths import StatePaths
 from lkhub.state.document import dump_record
-from lkhub.state.router import Mapping, RouterRecord, hold_router, read_router, write_router
+from lkhub.state.router import RouterRecord, hold_router, read_router, write_router
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.supervise.timings import USUAL
@@ -25,57 +24,12 @@ from lkhub.supervise.watch.guard import Guard
 from lkhub.supervise.watch.router import Renewal
 from lkhub.wire.control import Outcome, RenewalFailure, StatusRequest
 from tests.supervise.conftest import MakeHub
+from tests.supervise.watch.fake_router import DUE, ENDED, FRESH, NOW, OLD, UPLINK, FakeRouter, change
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-NOW, LEASE = 1_000_000.0, 12 * 3600.0
 RARELY = replace(USUAL, router_first=1000.0, router_ceiling=1000.0)
-UPLINK = ("192.168.1.1", "192.168.1.5")
-
-
-def lease(since: float) -> RouterRecord:
-    mappings = (Mapping("udp", 7882, "lkhub media.udp", since, since + LEASE),)
-    return RouterRecord(*UPLINK, "pcp", "aa", mappings, "1.2.3.4")
-
-
-FRESH, OLD, DUE, ENDED = (lease(NOW - age) for age in (0.0, USUAL.router_ask, LEASE / 2, LEASE))
-
-
-def change(record: RouterRecord, **changes: Any) -> RouterRecord:
-    """The record, with something else of its only mapping."""
-    return replace(record, mappings=(replace(record.mappings[0], **changes),))
-
-
-class FakeRouter:
-    """In place of the engine and the router. `asked` are the records to renew; each request calls `do`.
-    `uplink` is the gateway and this machine's address towards it."""
-
-    def __init__(self) -> None:
-        self.uplink: tuple[str, str] | None = UPLINK
-        self.asked: list[RouterRecord] = []
-        self.do: Callable[[], object] = lambda: None
-        self.grants = FRESH
-
-    def find_local(self, gateway: str) -> str | None:
-        return self.uplink[1] if self.uplink else None
-
-    async def renew(self, record: RouterRecord) -> RouterRecord:
-        if self.uplink is None:
-            raise host_router.OtherRouterError("this machine has no router")
-        gateway, local = self.uplink
-        if gateway != record.gateway:
-            raise host_router.OtherRouterError(f"they are those of {record.gateway}, and this one is {gateway}")
-        self.asked.append(record)
-        self.do()
-        return replace(self.grants, gateway=gateway, local=local)
-
-    def refuse(self, error: Exception | None) -> None:
-        def fail() -> None:
-            if error:
-                raise error
-
-        self.do = fail
 
 
 def refuse_to_write(*_: object) -> None:
