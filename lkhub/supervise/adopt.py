@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lkhub.errors import MachineError
+from lkhub.errors import MachineError, describe_error
 from lkhub.host import files
 from lkhub.plan.process import ProcessPlan
 from lkhub.state.identity import Identity, list_records
@@ -85,8 +85,14 @@ async def _let_go(supervisor: Supervisor, found: Left) -> None:
     how: Ending = "drain" if found.plan.carries_calls else "now"
     until = "" if how == "now" else f" when its calls are over, or after {limit_drain(found.plan)} s"
     supervisor.say(f"{found.name} (pid {found.process.pid}) is left over and can't be taken over; it ends{until}")
-    timings = supervisor.shared.timings
     if found.name in supervisor.fleet.children:  # a better process of this name was taken over
-        supervisor.tasks.start_soon(end_process, found.process, how, found.plan, timings)
+        supervisor.tasks.start_soon(_end, supervisor, found, how)
     else:  # the next process of this name needs its ports
-        await end_process(found.process, how, found.plan, timings)
+        await _end(supervisor, found, how)
+
+
+async def _end(supervisor: Supervisor, found: Left, how: Ending) -> None:
+    try:
+        await end_process(found.process, how, found.plan, supervisor.shared.timings)
+    except OSError as error:  # one that can't be ended, such as without a free descriptor, must not end the others
+        supervisor.say(f"can't end {found.name} (pid {found.process.pid}): {describe_error(error)}")

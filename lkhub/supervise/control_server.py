@@ -79,10 +79,12 @@ async def serve_control(
     places = anyio.Semaphore(MAX_CONNECTIONS, fast_acquire=True)
 
     async def answer(stream: anyio.abc.SocketStream) -> None:
-        try:
-            await _answer(_Exchange(stream), handlers, timings)
-        finally:
-            places.release()
+        # A bug in sending one answer must not reach the task group, which would end the supervisor and every call.
+        with contextlib.suppress(Exception):
+            try:
+                await _answer(_Exchange(stream), handlers, timings)
+            finally:
+                places.release()
 
     async with listener:
         while True:

@@ -1,5 +1,6 @@
 """Which processes a supervisor takes over from an earlier one, and which it ends."""
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,9 @@ from lkhub.host.processes import ProcessId, Running
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.state.identity import read_record
+from lkhub.supervise import adopt as adopt_module
 from lkhub.supervise.adopt import FOREVER_SECONDS, adopt
+from lkhub.supervise.ending import end_process
 from lkhub.supervise.left import find_running, make_mark
 from lkhub.wire.control import Outcome
 from tests.supervise.conftest import (
@@ -255,6 +258,33 @@ async def test_second_of_a_kind_ends_when_its_calls_are_over_and_the_one_on_reco
         assert second.poll() in (0, -signal.SIGTERM), "asked to, and not killed"
         assert any("left over" in line for line in said)
         assert "drain" not in Path(paths.log("media")).read_text(), "the other one was not told"
+
+
+@pytest.mark.parametrize("has_better", [True, False])
+async def test_process_that_can_not_be_ended_ends_no_other(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch, has_better: bool
+) -> None:
+    """As when no descriptor is free."""
+    async with supervising(paths, said, leave=True) as first:
+        await first.apply(make_hub())
+        before = pids(first)
+    one, *others = find_running(paths)
+    extra = replace(one, adoptable=False)
+    found = [one, *others, extra] if has_better else [extra, *others]
+    monkeypatch.setattr(adopt_module, "find_running", lambda _: found)
+
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with supervising(paths, said) as supervisor:
+        with monkeypatch.context() as refusing:
+            refusing.setattr(adopt_module, "end_process", refuse)
+            await adopt(supervisor)
+            await until(lambda: any(line.startswith("can't end") for line in said), "the refusal")
+        assert f"can't end {one.name} (pid {one.process.pid}): OSError (Too many open files)" in said
+        kept = {each.name: before[each.name] for each in (others if not has_better else [one, *others])}
+        assert pids(supervisor).items() >= kept.items()
+        await end_process(one.process, "now", one.plan, QUICK)
 
 
 @pytest.mark.parametrize("recorded", [True, False])

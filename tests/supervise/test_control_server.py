@@ -17,7 +17,7 @@ import pytest
 from lkhub import __version__
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import MAX_INPUT_BYTES
-from lkhub.supervise.control_server import MAX_CONNECTIONS, Handler, Tell, serve_control
+from lkhub.supervise.control_server import MAX_CONNECTIONS, Handler, Tell, _Exchange, serve_control
 from lkhub.supervise.timings import USUAL
 from lkhub.wire.control import Stopped, StopRequest
 from lkhub.wire.exchange import JSON_LINES, MAX_REQUEST_BYTES, RESTART, Ping, Pong
@@ -373,6 +373,17 @@ async def test_client_that_does_not_read_prevents_no_end(path: str) -> None:
         async with serving(path, work, quick), await anyio.connect_unix(path) as connection:
             await connection.send(http("/work"))
             await told.wait()
+
+
+async def test_bug_in_sending_an_answer_ends_nothing(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def finish(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async with serving(path):
+        with monkeypatch.context() as failing:
+            failing.setattr(_Exchange, "finish", finish)
+            assert (await send(path, http("/work")))[0] == 0
+        assert await request(path, Echo())
 
 
 async def test_answer_goes_out_while_everything_is_cancelled(path: str) -> None:

@@ -70,8 +70,8 @@ async def _show_live(supervisor: Supervisor) -> None:
     as they come."""
     if not is_screen(err):
         return
-    # If the terminal is closed, the status line ends, and the hub goes on.
-    with contextlib.suppress(OSError), Live(console=err, auto_refresh=False, transient=True) as live:
+    # If the terminal is closed, or at a bug, the status line ends. The hub and its calls go on.
+    with contextlib.suppress(Exception), Live(console=err, auto_refresh=False, transient=True) as live:
         while True:
             live.update(_describe(supervisor), refresh=True)
             await anyio.sleep(REFRESH_SECONDS)

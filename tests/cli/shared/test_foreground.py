@@ -3,7 +3,7 @@
 import threading
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -19,6 +19,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.load import load_spec
 from lkhub.supervise.control_server import serve_control
+from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import HubReport, Outcome, StatusRequest
 from tests.cli.conftest import PROCESSES
 from tests.machines import make_facts, make_installation
@@ -113,3 +114,13 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     [thread] = threads
     thread.join(DEADLINE_SECONDS)
     assert happened == ["down", "told"]
+
+
+@pytest.mark.anyio
+async def test_status_line_that_fails_ends_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def describe(_: object) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(foreground, "is_screen", lambda _: True)
+    monkeypatch.setattr(foreground, "_describe", describe)
+    await foreground._show_live(cast(Supervisor, None))
