@@ -58,13 +58,17 @@ func (p endpoints) search(ctx context.Context) (*url.URL, error) {
 	return nil, noAnswer("it does not answer a search")
 }
 
-// hear waits until the gateway says where its description is.
-func (p endpoints) hear(conn net.Conn) (*url.URL, error) {
+// hear waits until the gateway says where its description is. Any machine of the network may answer, and name an address
+// of the gateway that must not be asked.
+func (p endpoints) hear(conn *net.UDPConn) (*url.URL, error) {
 	buffer := make([]byte, 1<<16)
 	for {
-		length, err := conn.Read(buffer)
+		length, sender, err := conn.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			return nil, err
+		}
+		if sender.Addr().Unmap() != p.gateway {
+			continue
 		}
 		answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(buffer[:length])), nil)
 		if err != nil {

@@ -28,6 +28,7 @@ type igd struct {
 	locations []string                                           // what it says to a search, one answer each
 	mute      int                                                // searches that it does not answer
 	reason    string                                             // text of its refusals, in XML
+	liar      *net.UDPConn                                       // another machine, which answers searches first
 	base      string
 }
 
@@ -75,6 +76,10 @@ func (r *igd) answerSearches(conn *net.UDPConn) {
 		r.lock.Unlock()
 		if silent || !strings.Contains(string(buffer[:length]), "ST: "+routerDevice+"\r\n") {
 			continue
+		}
+		if r.liar != nil {
+			lie := fmt.Sprintf("HTTP/1.1 200 OK\r\nST: %s\r\nLOCATION: %s/restart?now=1\r\n\r\n", routerDevice, r.base)
+			_, _ = r.liar.WriteToUDP([]byte(lie), sender)
 		}
 		for _, location := range locations {
 			said := fmt.Sprintf("HTTP/1.1 200 OK\r\nST: %s\r\nLOCATION: %s\r\n\r\n", routerDevice, location)
@@ -364,6 +369,19 @@ func TestNothingButTheGatewayIsAsked(t *testing.T) {
 	defer lock.Unlock()
 	if asked != nil {
 		t.Errorf("asked for %v", asked)
+	}
+}
+
+func TestAnswerOfAnotherMachineIsNoneOfTheGateway(t *testing.T) {
+	liar, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2)})
+	if err != nil {
+		t.Skipf("no second address of loopback: %v", err)
+	}
+	defer liar.Close()
+	router, where := startIGD(t)
+	router.liar = liar
+	if location, err := where.search(context.Background()); err != nil || location.Path != "/description.xml" {
+		t.Error(location, err)
 	}
 }
 
