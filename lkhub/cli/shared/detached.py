@@ -23,6 +23,10 @@ from lkhub.wire.control import Outcome, Started
 from lkhub.wire.failure import Failure, FailureAnswer, parse_answer
 from lkhub.wire.message import dump_message
 
+# A process that ends closes its pipe a moment before its parent can learn how it ended.
+END_SECONDS = 2.0
+END_LOOK_SECONDS = 0.01
+
 
 def start_detached(hub: PreparedHub, progress: Progress) -> None:
     """Start the supervisor and return when the hub is up. Raises the HubError with which it ended.
@@ -49,7 +53,7 @@ def start_detached(hub: PreparedHub, progress: Progress) -> None:
     progress.tell(describe_start(hub))
     with os.fdopen(reader) as answer:
         _await_answer(reader, pid)
-        _raise_failure(answer.read(), path)
+        _raise_failure(answer.read(), pid, path)
 
 
 def _await_answer(reader: int, pid: int) -> None:
@@ -112,8 +116,22 @@ def _run(hub: PreparedHub, writer: int) -> NoReturn:
         os._exit(code)
 
 
-def _raise_failure(answer: str, log: str) -> None:
+def _raise_failure(answer: str, pid: int, log: str) -> None:
     if not answer:
+        if number := _find_signal(pid):  # the log can't show why
+            killed = f"the hub's supervisor was killed by signal {number} before the hub was up"
+            raise MachineError(killed, hints=("`lkhub up` tries again, and takes over what has been started",))
         raise MachineError("the hub ended before it was up", hints=(f"the end of {log} shows why",))
     if isinstance(report := parse_answer(Started, answer), Failure):
         raise report.as_error()
+
+
+def _find_signal(pid: int) -> int:
+    """The signal that has ended our child; 0 if none has, or if the child still runs."""
+    deadline = time.monotonic() + END_SECONDS
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        time.sleep(END_LOOK_SECONDS)
+    return 0

@@ -123,3 +123,19 @@ def test_command_does_not_wait_for_ever_for_a_supervisor_that_is_stopped_while_i
         starting.communicate(b"\n")
         detached._await_answer(reader, starting.pid)  # it has ended
     os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "hint"),
+    [
+        ("os.kill(os.getpid(), 9)", "was killed by signal 9", "takes over what has been started"),
+        ("os._exit(70)", "ended before it was up", "shows why"),
+    ],
+    ids=["killed", "ended"],
+)
+def test_supervisor_that_ends_without_a_word_is_reported_as_it_ended(code: str, said: str, hint: str) -> None:
+    """As on a machine without free memory, where the log tells nothing."""
+    child = subprocess.Popen([sys.executable, "-c", f"import os; {code}"])
+    with child, pytest.raises(MachineError, match=said) as raised:
+        detached._raise_failure("", child.pid, "hub.log")
+    assert hint in raised.value.hints[0]
