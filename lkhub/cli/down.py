@@ -11,6 +11,7 @@ from lkhub.errors import InputError, MachineError
 from lkhub.host.control import NotRunningError, ask, ask_settled
 from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub
+from lkhub.hub.running import ask_running
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import load_applied
 from lkhub.wire.control import RestartRequest, StatusRequest, StopRequest
@@ -52,9 +53,6 @@ def restart(
     Clients of people in a call reconnect by themselves: within a second or two, and later where a room is full.
     """
     paths = find_hub(spec, state)
-    # Imported here: it costs 110 ms, and `down` of a running hub does not need it.
-    from lkhub.hub.gather import ask_running
-
     running = [process.name for process in ask_running(paths, StatusRequest()).processes]
     if name is not None and name not in running:
         raise InputError(f"there is no process {name}", hints=(f"one of: {', '.join(running)}",))

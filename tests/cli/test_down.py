@@ -113,7 +113,7 @@ def test_down_while_another_command_starts_the_hub_waits_and_says_what_is_so(
 def test_status_while_another_command_starts_the_hub_does_not_say_that_it_is_stopped(
     run: Run, applied: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lkhub.hub.gather.SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr("lkhub.hub.running.SETTLE_SECONDS", 0.1)
     with hold_lock(applied):
         for command in (("status",), ("status", "--json"), ("restart",)):
             done = run(*command)

@@ -9,7 +9,7 @@ import pytest
 
 from lkhub.checks.paths import PathResult
 from lkhub.checks.surroundings import Surroundings
-from lkhub.hub import apply
+from lkhub.hub import apply, examine
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from tests.cli.conftest import FakeSupervisor, Run
@@ -125,7 +125,7 @@ def test_failed_verification_leaves_the_hub_and_exits_1(
     run: Run, supervisor: FakeSupervisor, monkeypatch: pytest.MonkeyPatch, ok: bool | None, code: int
 ) -> None:
     verified = Verified(time.time(), (PathResult("udp", ok, "connect", "timed out"),))
-    monkeypatch.setattr(apply, "verify_hub", lambda *_, **__: verified)
+    monkeypatch.setattr(examine, "verify_hub", lambda *_, **__: verified)
     done = run("up")
     assert done.code == code
     assert supervisor.requests("stop") == []
@@ -142,7 +142,7 @@ def test_up_tells_nothing_good_or_bad_of_a_hub_that_was_stopped_while_it_was_ver
         supervisor.close()
         return Verified(time.time(), (PathResult("udp", False, "connect", "refused"),))
 
-    monkeypatch.setattr(apply, "verify_hub", verify)
+    monkeypatch.setattr(examine, "verify_hub", verify)
     done = run("up", *(["--json"] if json else []))
     assert (done.code, done.out) == (1, "")
     assert "the hub has been stopped meanwhile" in done.err
@@ -166,7 +166,7 @@ def test_json_of_up_has_the_surroundings_that_it_was_judged_by(
         looks.append(paths)
         return Surroundings("lan")
 
-    monkeypatch.setattr(apply, "gather_surroundings", look)
+    monkeypatch.setattr(examine, "gather_surroundings", look)
     monkeypatch.setattr("lkhub.hub.surroundings.gather_surroundings", look)
     record = json.loads(Path(applied.applied).read_text()) | {"reach": "lan"}
     Path(applied.applied).write_text(json.dumps(record))
@@ -182,7 +182,7 @@ def test_hub_whose_supervisor_is_killed_is_not_said_to_be_down_while_its_process
 ) -> None:
     monkeypatch.setattr(apply, "is_running", lambda _: True)  # a moment ago
     monkeypatch.setattr(
-        "lkhub.hub.gather._find_left", lambda _: [process_report(name=name) for name in ("media", "serve")]
+        "lkhub.hub.running.find_left", lambda _: [process_report(name=name) for name in ("media", "serve")]
     )
     done = run(*arguments)
     assert done.code == 1

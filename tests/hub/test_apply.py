@@ -7,8 +7,8 @@ import pytest
 from lkhub.checks.paths import PathResult
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.firewall.table import FirewallRow, Verdict
-from lkhub.hub import apply
-from lkhub.hub.apply import Examined, examine_hub
+from lkhub.hub import examine
+from lkhub.hub.examine import Examined, examine_hub
 from lkhub.hub.status import Verified
 from lkhub.plan.paths import StatePaths
 from lkhub.spec.ports import PortRange
@@ -36,9 +36,9 @@ def happened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return take
 
-    monkeypatch.setattr(apply, "wait_for_certificates", note("certificates", None))
-    monkeypatch.setattr(apply, "gather_surroundings", note("surroundings", UNSEEN))
-    monkeypatch.setattr(apply, "verify_hub", note("calls", Verified(1.0, ())))
+    monkeypatch.setattr(examine, "wait_for_certificates", note("certificates", None))
+    monkeypatch.setattr(examine, "gather_surroundings", note("surroundings", UNSEEN))
+    monkeypatch.setattr(examine, "verify_hub", note("calls", Verified(1.0, ())))
     return happened
 
 

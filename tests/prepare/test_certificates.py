@@ -163,7 +163,7 @@ def list_file_findings(paths: StatePaths) -> list[tuple[str, str]]:
 
 def test_status_judges_certificate_files_as_they_are_now(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """`up` says it once. The edge takes files that replace them, and the plan stays as it is."""
-    monkeypatch.setattr(gather, "_ask_settled", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
+    monkeypatch.setattr(gather, "ask_settled_report", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
     write_pair("hub.example.com", "hub.example.com")
     hub = run(FILES)
     paths = hub.plan.paths
@@ -175,12 +175,12 @@ def test_status_judges_certificate_files_as_they_are_now(run: Run, monkeypatch: 
     assert ("certificate-wrong-name", "tls.cert") in list_file_findings(paths)
     Path("key.pem").unlink()
     assert "tls.key" in [subject for _, subject in list_file_findings(paths)]
-    monkeypatch.setattr(gather, "_ask_settled", lambda paths: None)
+    monkeypatch.setattr(gather, "ask_settled_report", lambda paths: None)
     assert list_file_findings(paths) == [], "a hub that is stopped serves none"
 
 
 def test_status_says_nothing_of_files_that_no_hub_has(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "_ask_settled", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
+    monkeypatch.setattr(gather, "ask_settled_report", lambda paths: hub_report({"processes": [{"name": "edge"}]}))
     hub = run(LAN)
     write_applied(hub.plan.paths, describe_applied(hub.plan, hub.spec, hub.interfaces, 1.0))
     assert list_file_findings(hub.plan.paths) == []

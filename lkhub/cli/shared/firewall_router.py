@@ -11,7 +11,7 @@ from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.firewall.table import FirewallTable
 from lkhub.host.files import remove
 from lkhub.host.router import map_ports, unmap_ports
-from lkhub.hub.gather import is_running
+from lkhub.hub.running import is_running
 from lkhub.plan.model import Plan, Protocol
 from lkhub.plan.paths import StatePaths
 from lkhub.state.router import hold_router, read_router, write_router

@@ -7,11 +7,8 @@ from rich.live import Live
 from rich.text import Text
 
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err, is_screen, show_error, show_json
-from lkhub.cli.shared.summary import show_summary
+from lkhub.cli.shared.show import err, is_screen, show_error
 from lkhub.errors import EXIT_OK, HubError
-from lkhub.hub.apply import examine_hub
-from lkhub.hub.gather import read_status
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
@@ -32,16 +29,16 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
     def tell(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         if isinstance(outcome, HubError):
             show_error(outcome)
-        paths = hub.plan.paths
-        examined = examine_hub(paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping)
+        # Imported here: media answers 50 ms sooner without what examines a hub.
+        from lkhub.cli.shared.summary import show_examined
+        from lkhub.hub.examine import examine_hub
+
+        examined = examine_hub(hub.plan.paths, progress, verify=verify, is_stopping=lambda: supervisor.stopping)
         progress.clear()
         if supervisor.stopping:
             return  # the hub is gone, so there is nothing to report
-        if json:
-            show_json(read_status(paths, around=examined.surroundings).as_json())
-        else:
-            pending = isinstance(outcome, Outcome) and outcome.pending
-            show_summary(hub.plan, examined.verified, examined.surroundings, link=link, pending=pending)
+        pending = isinstance(outcome, Outcome) and outcome.pending
+        show_examined(hub.plan, examined, link=link, pending=pending, json=json)
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: a failure to report must not end it.

@@ -10,12 +10,15 @@ from lkhub.cli.shared.show import (
     say,
     show_detour,
     show_findings,
+    show_json,
     show_qr,
     show_rows,
     show_unseen,
 )
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
+from lkhub.hub.examine import Examined
+from lkhub.hub.gather import read_status
 from lkhub.hub.locate import name_state
 from lkhub.hub.status import Verified
 from lkhub.hub.tokens import make_link
@@ -25,6 +28,14 @@ from lkhub.state.applied import AppliedRecord
 
 # The room of the first join link. Any other name is as good.
 FIRST_ROOM = "lobby"
+
+
+def show_examined(plan: Plan, examined: Examined, *, link: bool, pending: bool, json: bool) -> None:
+    """Show what came of `lkhub up`: the summary, or with `json` the hub's status."""
+    if json:
+        show_json(read_status(plan.paths, around=examined.surroundings).as_json())
+    else:
+        show_summary(plan, examined.verified, examined.surroundings, link=link, pending=pending)
 
 
 def show_summary(

@@ -9,11 +9,11 @@ import anyio
 import pytest
 
 from lkhub.checks.surroundings import UNSEEN
-from lkhub.cli.shared import foreground
+from lkhub.cli.shared import foreground, summary
 from lkhub.cli.shared.progress import Progress
 from lkhub.errors import HubError, MachineError
 from lkhub.host.control import ask
-from lkhub.hub import apply
+from lkhub.hub import examine
 from lkhub.hub.status import Verified
 from lkhub.plan.build import build_plan
 from lkhub.plan.paths import StatePaths
@@ -61,9 +61,9 @@ def test_supervisor_answers_while_it_is_told_what_runs(
         return Verified(1.0, ())
 
     monkeypatch.setattr(foreground, "run_hub", run_hub)
-    monkeypatch.setattr(apply, "verify_hub", verify_hub)
-    monkeypatch.setattr(apply, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
-    monkeypatch.setattr(apply, "gather_surroundings", lambda *_: UNSEEN)
+    monkeypatch.setattr(examine, "verify_hub", verify_hub)
+    monkeypatch.setattr(examine, "wait_for_certificates", lambda *_: ask(applied.control, StatusRequest()))
+    monkeypatch.setattr(examine, "gather_surroundings", lambda *_: UNSEEN)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=verify, link=False, json=json) == 0
     shown = capsys.readouterr()
@@ -103,10 +103,10 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
         return Verified(1.0, ())
 
     monkeypatch.setattr(foreground, "run_hub", run_hub)
-    monkeypatch.setattr(apply, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
-    monkeypatch.setattr(apply, "verify_hub", stay if when == "calls" else note)
-    monkeypatch.setattr(apply, "gather_surroundings", lambda *_: UNSEEN)
-    monkeypatch.setattr(foreground, "show_summary", note)
+    monkeypatch.setattr(examine, "wait_for_certificates", stay if when == "certificates" else lambda *_: None)
+    monkeypatch.setattr(examine, "verify_hub", stay if when == "calls" else note)
+    monkeypatch.setattr(examine, "gather_surroundings", lambda *_: UNSEEN)
+    monkeypatch.setattr(summary, "show_examined", note)
     hub: Any = SimpleNamespace(plan=plan)
     assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == 0
     happened.append("down")

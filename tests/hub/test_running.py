@@ -1,4 +1,4 @@
-"""What a command learns about the running hub."""
+"""What a command learns from the supervisor of a hub, or without one."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from lkhub.cli.shared.progress import Progress
 from lkhub.errors import UnwellError
 from lkhub.host.control import NotRunningError
-from lkhub.hub import gather as hub
+from lkhub.hub import running as hub
 from lkhub.plan.paths import StatePaths
 from lkhub.wire.control import HubReport
 from tests.reports import applied_record, hub_report, process_report
@@ -66,7 +66,7 @@ def test_certificates_are_not_waited_for_where_the_edge_does_not_run(
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
     monkeypatch.setattr(hub, "POLL_SECONDS", 0)
-    monkeypatch.setattr("lkhub.hub.gather.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("lkhub.hub.running.time.monotonic", lambda: clock[0])
     hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
     assert clock[0] > hub.EDGE_SECONDS, "it may come back by itself"
 
@@ -88,7 +88,7 @@ def test_certificates_of_a_hub_that_was_stopped_meanwhile_are_not_waited_for(
 
     monkeypatch.setattr(hub, "require_applied", lambda _: applied_record(certified=["rtc.example.com"]))
     monkeypatch.setattr(hub, "ask", ask)
-    monkeypatch.setattr(hub, "_find_left", lambda _: [process_report(name=name) for name in left])
+    monkeypatch.setattr(hub, "find_left", lambda _: [process_report(name=name) for name in left])
     monkeypatch.setattr(hub, "POLL_SECONDS", 0)
     with pytest.raises(UnwellError, match=told):
         hub.wait_for_certificates(StatePaths(str(tmp_path)), Progress())
