@@ -9,6 +9,8 @@ from lkhub.host.processes import ProcessId
 from lkhub.plan.process import Fingerprint, ProcessPlan
 from lkhub.supervise.child import Child
 from lkhub.supervise.ready import NotItsAnswerError, require_own
+from lkhub.wire.failure import FailureAnswer
+from lkhub.wire.message import parse_message
 
 
 def can_reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
@@ -46,19 +48,26 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
     try:
         answer = await _post(process, child.plan, child.shared.timings.ready)
         require_own(answer, process)
-        told = "" if answer.is_success else answer.json()["error"]["message"]
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        refusal = "" if answer.is_success else _read_refusal(answer)
+    except (httpx.HTTPError, NotItsAnswerError) as error:
         another = isinstance(error, NotItsAnswerError)
-        told = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
-        unasked = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-        if another or (isinstance(error, httpx.HTTPError) and not unasked):
+        refusal = f"{error} in its place" if another else f"it does not answer ({type(error).__name__})"
+        if not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             before = child.fingerprint  # the request may have arrived, so the child may still read the files
-    if told:
+    if refusal:
         child.fingerprint = before
         child.remember()
-        raise MachineError(f"{child.plan.name} refuses its new configuration: {told}")
+        raise MachineError(f"{child.plan.name} refuses its new configuration: {refusal}")
     child.plan, child.fingerprint, child.taken = plan, fingerprint, taken
     child.remember()
+
+
+def _read_refusal(answer: httpx.Response) -> str:
+    """Why a process refuses its files. Never empty: an empty text would count as consent."""
+    try:
+        return parse_message(FailureAnswer, answer.content).error.message or "it gives no reason"
+    except ValueError:
+        return f"it answers with status {answer.status_code}, and its reason can't be read"
 
 
 async def _post(process: ProcessId, plan: ProcessPlan, seconds: float) -> httpx.Response:

@@ -147,6 +147,24 @@ async def test_refused_reload_leaves_the_old_one_running_and_says_so(
         assert await supervisor.apply(good) == Outcome(())
 
 
+@pytest.mark.parametrize(
+    ("refuse", "why"),
+    [
+        ("", "it gives no reason"),
+        (None, "it answers with status 422, and its reason can't be read"),
+        ({"deep": "er"}, "it answers with status 422, and its reason can't be read"),
+    ],
+)
+async def test_refusal_without_a_reason_is_a_refusal(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, refuse: object, why: str
+) -> None:
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(make_hub(edge={"say": "old"}))
+        with pytest.raises(MachineError) as refused:
+            await supervisor.apply(make_hub(edge={"refuse": refuse}))
+        assert refused.value.message.startswith(f"edge refuses its new configuration: {why}\n")
+
+
 async def test_refused_reload_takes_what_was_restarted_with_it_back(
     paths: StatePaths, said: list[str], make_hub: MakeHub
 ) -> None:
