@@ -41,3 +41,8 @@ def test_circle_hides_nothing() -> None:
     assert names(make("a", "a")) == [("a", [])]
     shown = fold([make("a", "b"), make("b", "a"), make("c", "a")])
     assert sorted(f.subject for row in shown for f in (row.finding, *row.consequences)) == ["a", "b", "c"]
+
+
+def test_finding_whose_causes_end_in_a_circle_stands_alone() -> None:
+    """No finding of the circle is the first cause."""
+    assert names(make("c", "a"), make("a", "b"), make("b", "a")) == [("c", []), ("a", []), ("b", [])]
