@@ -1,8 +1,8 @@
 """Requests of commands to the running supervisor, and its answers. Times are epoch seconds.
 
-They go by HTTP over the Unix socket `control` in the state directory; the engine's processes have such sockets too.
-`lkhub.host.control` is the client, and `lkhub.supervise.control_server` is the server. A request is the JSON body of a
-POST, or the query of a GET, as in `/status?max_age=0`. The answer is one JSON object. With
+They go by HTTP over the Unix socket `run/control.sock` in the state directory; the engine's processes have such sockets
+too. `lkhub.host.control` is the client, and `lkhub.supervise.control_server` is the server. A request is the JSON body
+of a POST, or the query of a GET, as in `/status?max_age=0`. The answer is one JSON object. With
 `Accept: application/x-ndjson`, lines of `Progress` come first, and the answer is the last line. The answer to a request
 that failed has the key `error`.
 """
