@@ -21,7 +21,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, NetworkFacts
-from lkhub.source.located import dotted
+from lkhub.source.path import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.ports import PortRange

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import show_json
+from lkhub.cli.shared.show_json import show_json
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub

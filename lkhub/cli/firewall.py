@@ -10,7 +10,8 @@ from lkhub.cli.shared.firewall_router import map_router, unmap_router
 from lkhub.cli.shared.firewall_show import pack_status, show_commands, show_router, show_verdicts
 from lkhub.cli.shared.firewall_table import load_table
 from lkhub.cli.shared.options import HubSpec, Json, Spec, State
-from lkhub.cli.shared.show import err, show_json
+from lkhub.cli.shared.show import err
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, MachineError
 from lkhub.firewall.change import Change, Found, judge_found, list_firewalls, plan_apply, plan_revert
 from lkhub.firewall.table import FirewallTable, make_tag

@@ -6,7 +6,8 @@ import typer
 
 from lkhub.cli.shared.app import make_app
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
-from lkhub.cli.shared.show import err, out, show_json
+from lkhub.cli.shared.show import err, out
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import InputError
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import open_service

@@ -1,7 +1,7 @@
 """`lkhub spec`: about the format of hub.yaml."""
 
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.show import show_json
+from lkhub.cli.shared.show_json import show_json
 from lkhub.spec.model import Spec
 
 app = make_app(help="About the format of hub.yaml.", no_args_is_help=True)

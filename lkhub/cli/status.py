@@ -3,16 +3,8 @@
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import (
-    lasting,
-    out,
-    show_detour,
-    show_findings,
-    show_json,
-    show_paths,
-    show_rows,
-    show_unseen,
-)
+from lkhub.cli.shared.show import lasting, out, show_detour, show_findings, show_paths, show_rows, show_unseen
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL
 from lkhub.findings.fold import fold
 from lkhub.hub.gather import read_status

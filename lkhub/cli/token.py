@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
-from lkhub.cli.shared.show import say, show_hints, show_json
+from lkhub.cli.shared.show import say, show_hints
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import InputError, MachineError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub

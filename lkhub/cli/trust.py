@@ -7,7 +7,8 @@ import typer
 from rich.text import Text
 
 from lkhub.cli.shared.options import HubSpec, Json, State
-from lkhub.cli.shared.show import out, show_json, show_qr
+from lkhub.cli.shared.show import out, show_qr
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import InputError, UnwellError
 from lkhub.hub.applied import ANOTHER, describe_unknown
 from lkhub.hub.locate import find_hub

@@ -14,7 +14,8 @@ from lkhub.checks.paths import PathResult, build_request, looks_swapped, read_re
 from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.progress import Progress
-from lkhub.cli.shared.show import err, show_detour, show_findings, show_json, show_paths, show_unseen
+from lkhub.cli.shared.show import err, show_detour, show_findings, show_paths, show_unseen
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError
 from lkhub.findings.fold import fold
 from lkhub.host.files import read_input

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from lkhub.plan.model import Listener, Plan, Protocol
 from lkhub.plan.network import Interface
-from lkhub.source.located import Path, dotted
+from lkhub.source.path import Path, dotted
 from lkhub.spec.address import Address, Network
 from lkhub.spec.ports import PortRange
 from lkhub.spec.types import Reach

@@ -10,7 +10,7 @@ from lkhub.errors import MachineError
 from lkhub.host.holders import Holder, advise, find_holder
 from lkhub.plan.model import Listener, Protocol
 from lkhub.plan.process import ProcessPlan
-from lkhub.source.located import dotted
+from lkhub.source.path import dotted
 
 # linux/capability.h
 _CAP_NET_BIND_SERVICE, _VFS_CAP_EFFECTIVE = 10, 0x000001

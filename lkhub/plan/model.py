@@ -9,7 +9,7 @@ from lkhub.plan.installation import Installation
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.source.json_text import Json
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.spec.address import Address, Network
 from lkhub.spec.duration import Duration
 from lkhub.spec.ports import PortRange

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from lkhub.findings.catalogue.spec import port_collision
 from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan
-from lkhub.source.located import Path, dotted
+from lkhub.source.path import Path, dotted
 from lkhub.spec.address import Address
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.ports import PortRange

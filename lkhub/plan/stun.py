@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from lkhub.findings.catalogue.spec import server_is_media
 from lkhub.findings.finding import Edit
 from lkhub.plan.model import MediaPlan, RelayPlan, in_url
-from lkhub.source.located import Path, dotted
+from lkhub.source.path import Path, dotted
 from lkhub.spec.load import LoadedSpec
 
 # IANA's port of STUN and TURN.

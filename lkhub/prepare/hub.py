@@ -36,7 +36,7 @@ from lkhub.prepare.certificates import establish_authority, judge_files
 from lkhub.prepare.secrets import Secrets, list_referenced, place_secrets, resolve_keys, resolve_secrets
 from lkhub.render.all import render_all
 from lkhub.render.livekit import render_livekit
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.source.yaml import parse_document
 from lkhub.spec.load import LoadedSpec, load_spec, suggest
 

@@ -14,7 +14,7 @@ from lkhub.host.secrets import ensure_managed_keys, read_source
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import FromEnv, Secret, SecretError, WholeFile
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.spec.keyfile import parse_key_file
 from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, check_pair
 from lkhub.spec.load import LoadedSpec

@@ -10,7 +10,7 @@ from lkhub.render.livekit import render_livekit
 from lkhub.render.relay import render_relay
 from lkhub.render.serve import render_serve
 from lkhub.secret import Secret
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 
 
 def render_all(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:

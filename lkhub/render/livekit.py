@@ -8,7 +8,7 @@ from lkhub.plan.model import Plan, RelayPlan, as_host, in_url
 from lkhub.render.files import HEADER, RenderedFile
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.source.yaml import PlainYAML
 from lkhub.spec.address import Address
 

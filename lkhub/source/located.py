@@ -2,14 +2,12 @@
 command that only names keys loads no YAML parser."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from lkhub.findings.declare import Statement
 from lkhub.findings.fault import Fault, make_fault
 from lkhub.findings.finding import Edit, Where
-from lkhub.shown import printable
-
-Path: TypeAlias = tuple[str | int, ...]
+from lkhub.source.path import Path, dotted
 
 
 @dataclass
@@ -41,11 +39,3 @@ class Document:
     def _place_edit(self, edit: Edit) -> Edit:
         line = next((line for path, line in self.lines.items() if dotted(path) == edit.key), None)
         return replace(edit, file=self.file, line=line)
-
-
-def dotted(path: Path) -> str:
-    """`("agents", 0, "name")` as `agents[0].name`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else "." * bool(text) + printable(step)
-    return text

@@ -16,7 +16,8 @@ from lkhub.findings.catalogue.spec import key_twice, spec_unreadable, value_wron
 from lkhub.findings.declare import Statement
 from lkhub.findings.fault import make_fault
 from lkhub.findings.finding import Where
-from lkhub.source.located import Document, Path, dotted
+from lkhub.source.located import Document
+from lkhub.source.path import Path, dotted
 
 # A full spec with comments is under 10 KB; the limits leave room, and the slowest text of this size is read in a
 # second. MAX_NODES also counts the nodes that aliases repeat, so it stops a bomb of aliases too.

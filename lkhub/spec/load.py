@@ -18,7 +18,8 @@ from lkhub.findings.declare import Statement
 from lkhub.findings.fault import Fault, SpecError, place_finding
 from lkhub.findings.finding import Edit, Finding
 from lkhub.shown import shown
-from lkhub.source.located import Document, Path
+from lkhub.source.located import Document
+from lkhub.source.path import Path
 from lkhub.source.yaml import parse_document
 from lkhub.spec.keys import explain_keys
 from lkhub.spec.model import Spec

@@ -11,7 +11,7 @@ from typing import Any
 
 from lkhub.findings.catalogue.spec import key_refused, value_wrong
 from lkhub.findings.declare import Statement
-from lkhub.source.located import Path, dotted
+from lkhub.source.path import Path, dotted
 
 OWNED_LIVEKIT_KEYS: dict[Path, str] = {
     ("port",): "media.signal",

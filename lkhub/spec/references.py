@@ -12,7 +12,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel
 
 from lkhub.secret import FromEnv, FromFile, Reading, Secret, SecretSource, require_secret
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 
 _DEFAULT = Reading(require_secret)
 

@@ -234,8 +234,9 @@ def test_service_does_not_load_the_other_commands() -> None:
 @pytest.mark.parametrize(
     ("command", "heavy"),
     [
-        (["env"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx", "anyio", "jwt"}),
-        (["down", "-h"], {"lkhub.prepare.hub", "lkhub.spec.model", "httpx", "jwt"}),
+        (["env"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx", "anyio", "rich.console"}),
+        (["up", "-h"], {"lkhub.hub.status", "lkhub.hub.surroundings", "lkhub.cli.shared.summary"}),
+        (["down", "-h"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx"}),
         (["token", "-h"], {"lkhub.prepare.hub", "lkhub.spec.model", "lkhub.hub.status", "httpx"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -247,7 +248,7 @@ def test_command_loads_what_it_needs(applied: StatePaths, command: list[str], he
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     loaded = set(re.findall(r"\| +(\S+)$", done.stderr, re.MULTILINE))
-    assert "lkhub.cli.shared.show" in loaded
+    assert "lkhub.cli.shared.options" in loaded
     assert not heavy & loaded
 
 

@@ -1,5 +1,5 @@
 from lkhub.plan.paths import StatePaths
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 
 
 def list_paths(root: str) -> list[str]:

@@ -19,7 +19,7 @@ from lkhub.plan.process import Variable
 from lkhub.prepare import hub as prepare
 from lkhub.prepare.secrets import resolve_keys, resolve_secrets
 from lkhub.secret import Secret
-from lkhub.source.located import Path as SpecPath
+from lkhub.source.path import Path as SpecPath
 from lkhub.spec import load
 from lkhub.spec.load import LoadedSpec, load_spec
 from lkhub.spec.model import Part, Spec

@@ -1,6 +1,7 @@
 import pytest
 
-from lkhub.source.located import Document, dotted
+from lkhub.source.located import Document
+from lkhub.source.path import dotted
 
 
 def test_line_of_what_is_not_there_is_that_of_what_is_around_it() -> None:

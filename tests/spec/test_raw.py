@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.raw import OWNED_LIVEKIT_KEYS, find_refused

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from lkhub.secret import FromEnv, FromFile, Reading, Secret, SecretSource, WholeFile
-from lkhub.source.located import Path
+from lkhub.source.path import Path
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Part, Spec
 from lkhub.spec.references import Reference, list_references, list_variables, may_be_secret

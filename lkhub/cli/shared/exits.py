@@ -18,7 +18,8 @@ def run(command: Callable[[], object]) -> None:
         command()
     except HubError as error:
         # Imported here: it costs 12 ms. The service runs through here too, and would keep it in memory.
-        from lkhub.cli.shared.show import show_error, show_json
+        from lkhub.cli.shared.show import show_error
+        from lkhub.cli.shared.show_json import show_json
 
         if "--json" in sys.argv[1:] and (data := error.as_json()):
             show_json(data)

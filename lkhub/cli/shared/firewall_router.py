@@ -6,7 +6,8 @@ import anyio
 import typer
 
 from lkhub.cli.shared.firewall_show import pack_router, show_router
-from lkhub.cli.shared.show import err, out, show_json
+from lkhub.cli.shared.show import err, out
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import EXIT_UNWELL, InputError, MachineError
 from lkhub.firewall.table import FirewallTable
 from lkhub.host.files import remove

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from lkhub.cli.shared.show import err, out, show_json
+from lkhub.cli.shared.show import err, out
+from lkhub.cli.shared.show_json import show_json
 from lkhub.firewall.table import Command, FirewallTable, Verdict, show_network
 from lkhub.state.router import RouterRecord
 

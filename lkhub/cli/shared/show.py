@@ -1,6 +1,5 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
-import json
 import re
 import sys
 import textwrap
@@ -44,11 +43,6 @@ def is_screen(console: Console) -> bool:
 
 
 _COLOURS = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-
-
-def show_json(data: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
 def show_error(error: HubError) -> None:

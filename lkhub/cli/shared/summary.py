@@ -10,11 +10,11 @@ from lkhub.cli.shared.show import (
     say,
     show_detour,
     show_findings,
-    show_json,
     show_qr,
     show_rows,
     show_unseen,
 )
+from lkhub.cli.shared.show_json import show_json
 from lkhub.findings.fold import fold
 from lkhub.hub.applied import require_applied
 from lkhub.hub.examine import Examined

@@ -15,11 +15,11 @@ from lkhub.cli.shared.show import (
     draw_qr,
     show_error,
     show_findings,
-    show_json,
     show_paths,
     show_qr,
     show_rows,
 )
+from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import HubError
 from lkhub.findings.finding import Finding, Fix, Ref
 from lkhub.findings.fold import fold
