@@ -10,7 +10,7 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
 
-__all__ = ["FOREIGN", "httpx", "local_client", "read_body"]
+__all__ = ["UNTRUSTED", "httpx", "local_client", "read_body"]
 
 
 def _set_location_aside(answer: httpx.Response) -> None:
@@ -20,7 +20,7 @@ def _set_location_aside(answer: httpx.Response) -> None:
 
 # Event hooks of a client that asks servers which may be anything, and follows no redirects. httpx parses the address of
 # a redirect all the same, and fails if it is no URL. The address is in `extensions["location"]` instead.
-FOREIGN = {"response": [_set_location_aside]}
+UNTRUSTED = {"response": [_set_location_aside]}
 
 
 def read_body(answer: httpx.Response, limit: int, seconds: float) -> bytes:

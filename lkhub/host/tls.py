@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Container
 from dataclasses import dataclass
 
-from lkhub.host.http import FOREIGN, httpx, read_body
+from lkhub.host.http import UNTRUSTED, httpx, read_body
 from lkhub.plan.model import in_url
 from lkhub.spec.address import Address
 
@@ -41,7 +41,7 @@ def ask_over_tls(address: Address, port: int, name: str, path: str, seconds: flo
     host = f"{name}:{port}" if port != 443 else name
     try:
         with (
-            httpx.Client(timeout=seconds, trust_env=False, verify=_any_certificate(), event_hooks=FOREIGN) as client,
+            httpx.Client(timeout=seconds, trust_env=False, verify=_any_certificate(), event_hooks=UNTRUSTED) as client,
             client.stream(
                 "GET",
                 f"https://{in_url(address)}:{port}{path}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from lkhub.checks.paths import Overrides, WebPart, WebResult
-from lkhub.host.http import FOREIGN, httpx, read_body
+from lkhub.host.http import UNTRUSTED, httpx, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.shown import quote
@@ -60,7 +60,7 @@ def open_client(overrides: Overrides) -> httpx.Client:
     context = ssl.create_default_context(cafile=overrides.ca or None)
     if overrides.ca:
         context.load_default_certs()
-    return httpx.Client(timeout=SECONDS, trust_env=False, verify=context, event_hooks=FOREIGN)
+    return httpx.Client(timeout=SECONDS, trust_env=False, verify=context, event_hooks=UNTRUSTED)
 
 
 def _verify_page(client: httpx.Client, web: str, own: str, overrides: Overrides) -> WebResult:
