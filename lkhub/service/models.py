@@ -44,7 +44,7 @@ def _pack(answer: Answer) -> dict[str, object]:
 @dataclass(frozen=True)
 class Hub(Answer):
     """What a page must know of its hub. `livekit_url` is at the name by which the page was asked for. `tokens`: with
-    `open`, whoever asks may also ask for a token; with `link`, a join link carries it."""
+    `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it."""
 
     name: str
     version: str

@@ -1,5 +1,5 @@
 // Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
-// Schema: 79db532a0a75e339
+// Schema: 579e8dd2cba35a48
 
 /**
  * What each address of the API takes, and what it answers with.
@@ -25,7 +25,7 @@ export interface Contract {
 }
 /**
  * What a page must know of its hub. `livekit_url` is at the name by which the page was asked for. `tokens`: with
- * `open`, whoever asks may also ask for a token; with `link`, a join link carries it.
+ * `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it.
  */
 export interface Hub {
   name: string;
