@@ -64,6 +64,22 @@ async def test_change_in_which_one_cannot_be_ended_leaves_none_stopped(
         refusing.clear()
 
 
+async def test_new_process_that_cannot_be_ended_is_kept_when_its_change_fails(
+    paths: StatePaths, said: list[str], make_hub: MakeHub, refusing: set[str]
+) -> None:
+    """Otherwise it would run on unwatched, and hold the ports of the next one."""
+    before = make_hub(serve={})
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(before)
+        refusing.add("media")
+        with pytest.raises(MachineError, match="can't end media: OSError"):
+            await supervisor.apply(make_hub(serve={}, media={}, edge={"exit": 3}))
+        assert states(supervisor) == {"serve": "running", "media": "running"}
+        refusing.clear()
+        assert (await supervisor.apply(before)).changed == ("media",)
+        assert states(supervisor) == {"serve": "running"}
+
+
 @pytest.mark.parametrize("name", ["media", "serve"])
 async def test_stop_in_which_one_cannot_be_ended_says_so_and_ends_it_the_next_time(
     paths: StatePaths, said: list[str], make_hub: MakeHub, refusing: set[str], name: str
