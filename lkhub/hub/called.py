@@ -19,18 +19,18 @@ def describe_called(
     if applied is None:
         return FOREIGN
     now = now or datetime.now(UTC)
-    met_at, last = applied.met_at, edge.unannounced if edge else None
+    endpoints, last = applied.endpoints, edge.unannounced if edge else None
     missing = find_uncertified(edge, now, applied.tls)
     return CalledHub(
         applied.reach,
         applied.tls,
-        met_at.name,
-        met_at.upstream,
-        met_at.web,
+        endpoints.name,
+        endpoints.upstream,
+        endpoints.web,
         applied.ports,
-        met_at.turn,
-        met_at.turn_upstream,
-        applied.turn_of_others,
+        endpoints.turn,
+        endpoints.turn_upstream,
+        applied.external_turn,
         unannounced=last.proxy if last and now - last.at < _RECENT else "",
-        uncertified=tuple(finding for finding in missing if finding.subject == met_at.name),
+        uncertified=tuple(finding for finding in missing if finding.subject == endpoints.name),
     )

@@ -83,10 +83,10 @@ def _judge_ports(applied: AppliedRecord) -> tuple[tuple[Verdict, ...], tuple[Unr
 def _list_proxy_rows(applied: AppliedRecord, table: FirewallTable) -> Iterator[FirewallRow]:
     """The port of a proxy in front of the hub, where the proxy is on this machine: it connects to the hub over
     loopback, the hub's name leads to this machine, and a program other than a container's listens on the port."""
-    if applied.tls != "external" or not applied.met_at.upstream.startswith(("127.", "[::1]")):
+    if applied.tls != "external" or not applied.endpoints.upstream.startswith(("127.", "[::1]")):
         return
     own = {address for interface in list_interfaces() for address in interface.addresses if not address.is_loopback}
-    led = own & set(ask_resolver(applied.met_at.name, GATHER_SECONDS) or ())
+    led = own & set(ask_resolver(applied.endpoints.name, GATHER_SECONDS) or ())
     if led and find_holder("tcp", None, HTTPS_PORT).name not in _NO_PROXIES:
         sources = next((row.sources for row in table.rows), ())
         versions = frozenset(address.version for address in led)

@@ -31,7 +31,7 @@ def describe_endpoints(plan: Plan) -> dict[str, str]:
     return endpoints
 
 
-def list_others(plan: Plan) -> list[str]:
+def list_external_turn(plan: Plan) -> list[str]:
     """The TURN servers of other operators that clients are told, as `host:port`."""
     return [f"{server.host}:{server.port}" for server in plan.turn_servers]
 

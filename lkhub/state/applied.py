@@ -24,7 +24,7 @@ class AppliedUrls:
 
 
 @dataclass(frozen=True)
-class MeetingPoint:
+class Endpoints:
     """Where a hub is reached: its `name`, and four addresses as `host:port`. A proxy forwards to `upstream` for the
     edge and to `web` for the web application. `turn` is the TURN endpoint, and `turn_upstream` the address at which its
     connections arrive. "" for what the hub does not have."""
@@ -54,7 +54,7 @@ class AppliedRecord:
     overrides (host → address of this machine). `ports` has the port of each path as `7882/udp`. The edge gets or makes
     a certificate for each name in `certified`; `own_certificate` is given by the operator in its place. Each name in
     `names` has to lead to this machine. `told` are the addresses that clients are told, each with the address of this
-    machine that it leads to. `turn_of_others` are TURN servers that are not the hub's, as `host:port`.
+    machine that it leads to. `external_turn` are the servers of turn.external, as `host:port`.
     """
 
     name: str
@@ -69,12 +69,12 @@ class AppliedRecord:
     drain: int | None = None
     resolve: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[str, str] = field(default_factory=dict)
-    met_at: MeetingPoint = field(default_factory=MeetingPoint)
+    endpoints: Endpoints = field(default_factory=Endpoints)
     certified: tuple[str, ...] = ()
     own_certificate: OwnCertificate | None = None
     names: tuple[str, ...] = ()
     told: tuple[tuple[str, str], ...] = ()
-    turn_of_others: tuple[str, ...] = ()
+    external_turn: tuple[str, ...] = ()
     # The firewall's table, packed, since its classes import the plan. lkhub.state.contents reads it.
     firewall: Mapping[str, object] | None = None
     # The plan's findings, packed: one that this version can't read must not hide the rest of the record.

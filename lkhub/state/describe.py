@@ -5,17 +5,16 @@ from dataclasses import asdict
 
 from lkhub.findings.catalogue.choices import root_new
 from lkhub.firewall.table import firewall_table
-from lkhub.plan.endpoints import describe_endpoints, list_others, list_ports
+from lkhub.plan.endpoints import describe_endpoints, list_external_turn, list_ports
 from lkhub.plan.leads import list_led_names
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface
 from lkhub.source.typed import pack
-from lkhub.state.applied import AppliedRecord, AppliedUrls, MeetingPoint, OwnCertificate
+from lkhub.state.applied import AppliedRecord, AppliedUrls, Endpoints, OwnCertificate
 
 
 def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interface], at: float) -> AppliedRecord:
     """The record of a plan that is in force since `at` (epoch seconds). `spec` is the path of its spec."""
-    endpoints = describe_endpoints(plan)
     # The finding of a new root ends after a while, so it has a record of its own. The edge takes replaced certificate
     # files by itself, so a finding about them may be over before the next `up`.
     passing = ("tls.cert", "tls.key")
@@ -35,14 +34,8 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         auto_create=_opens_by_joining(plan),
         drain=int(plan.drain),
         ports=list_ports(plan),
-        met_at=MeetingPoint(
-            name=endpoints.get("name", ""),
-            web=endpoints.get("web", ""),
-            upstream=endpoints.get("upstream", ""),
-            turn=endpoints.get("turn", ""),
-            turn_upstream=endpoints.get("turn_upstream", ""),
-        ),
-        turn_of_others=tuple(list_others(plan)),
+        endpoints=Endpoints(**describe_endpoints(plan)),
+        external_turn=tuple(list_external_turn(plan)),
         names=list_led_names(plan),
         told=tuple((str(address.external), str(address.local)) for address in plan.media.addresses),
         firewall=pack(firewall_table(plan, interfaces)),

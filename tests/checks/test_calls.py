@@ -185,8 +185,8 @@ def test_path_that_works_is_no_finding() -> None:
 
 
 def test_own_hub_is_described_by_its_applied_record() -> None:
-    met_at = {"name": "a", "upstream": "b:1"}
-    record = applied_record(reach="lan", tls="external", ports={"udp": "7882/udp"}, met_at=met_at)
+    endpoints = {"name": "a", "upstream": "b:1"}
+    record = applied_record(reach="lan", tls="external", ports={"udp": "7882/udp"}, endpoints=endpoints)
     assert describe_called(record) == CalledHub("lan", "external", "a", "b:1", ports={"udp": "7882/udp"})
     assert describe_called(None) == FOREIGN
     assert not FOREIGN.is_own
@@ -263,7 +263,7 @@ def test_untold_address_is_no_finding_where_the_path_fails() -> None:
 )
 def test_external_turn_server_is_recognised_by_its_address(relay: str | None, external: bool) -> None:
     others = ["192.0.2.7:3479", "turn.example.com:443", "[2001:db8::1]:5350"]
-    hub = describe_called(applied_record(reach="lan", turn_of_others=others))
+    hub = describe_called(applied_record(reach="lan", external_turn=others))
     assert hub.uses_external_turn(PathResult("turn-udp", False, "gather", "", relay=relay)) is external
     in_evidence = PathResult("turn-udp", False, "gather", "", evidence={"relay": relay} if relay else {})
     assert hub.uses_external_turn(in_evidence) is external

@@ -62,7 +62,7 @@ def test_every_cause_is_a_whole_text(reason: str, hub: CalledHub) -> None:
 @pytest.mark.parametrize("reason", ["tls-silent", "tls-closed", "tls-alert"])
 def test_hub_without_a_certificate_is_why_no_path_works(reason: str) -> None:
     """The cause is neither the program that listens on the port, nor the name that was called."""
-    record = applied_record(reach="lan", tls="tailscale", met_at={"name": "hub.tail1234.ts.net"})
+    record = applied_record(reach="lan", tls="tailscale", endpoints={"name": "hub.tail1234.ts.net"})
     failure = {"name": "hub.tail1234.ts.net", "issuer": "tailscale", "kind": "tailscale", "error": "its words"}
     hub = describe_called(record, edge_status(failures=[failure]))
     finding = find(fail("udp", "tls", reason), hub)

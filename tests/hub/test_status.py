@@ -11,7 +11,7 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.model import Sighting
 from lkhub.source.typed import pack
 from lkhub.spec.load import load_spec
-from lkhub.state.applied import MeetingPoint
+from lkhub.state.applied import Endpoints
 from lkhub.wire.control import HubReport, ProcessReport
 from tests.machines import make_facts, make_installation
 from tests.reports import applied_record, hub_report
@@ -165,7 +165,7 @@ def test_edge_that_does_not_answer_or_is_well_is_no_finding(edge: Any) -> None:
 
 
 def test_calls_that_failed_for_want_of_a_certificate_say_nothing_of_a_hub_that_has_one() -> None:
-    applied = replace(APPLIED, tls="tailscale", met_at=MeetingPoint("hub.tail1234.ts.net"))
+    applied = replace(APPLIED, tls="tailscale", endpoints=Endpoints("hub.tail1234.ts.net"))
     failed = PathResult("udp", False, "tls", "refused the TLS handshake", reason="tls-alert")
     verified = Verified(200.0, (failed,), uncertified=True)
 

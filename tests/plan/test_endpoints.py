@@ -1,6 +1,6 @@
 import pytest
 
-from lkhub.plan.endpoints import describe_endpoints, list_others, list_ports
+from lkhub.plan.endpoints import describe_endpoints, list_external_turn, list_ports
 from tests.plan.test_edge import build
 
 
@@ -46,6 +46,9 @@ def test_for_a_proxy_on_another_machine_the_upstream_address_is_this_machines() 
 
 
 def test_turn_servers_of_others_are_where_clients_are_told_that_they_are() -> None:
-    assert list_others(build("")) == []
+    assert list_external_turn(build("")) == []
     servers = "{url: 'turn:turn.example.com', secret: s}, {url: 'turns:[2001:db8::1]:5350', username: a, credential: b}"
-    assert list_others(build(f"turn: {{external: [{servers}]}}")) == ["turn.example.com:3478", "[2001:db8::1]:5350"]
+    assert list_external_turn(build(f"turn: {{external: [{servers}]}}")) == [
+        "turn.example.com:3478",
+        "[2001:db8::1]:5350",
+    ]
