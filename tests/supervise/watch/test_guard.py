@@ -93,6 +93,28 @@ async def test_another_failure_is_said_too_and_a_strangers_words_never(said: lis
     assert SECRET not in "\n".join(said)
 
 
+async def test_check_that_fails_again_after_a_success_is_repeated_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    class Enough(BaseException):
+        pass
+
+    async def look() -> None:
+        if len(waits) != 8:
+            raise RuntimeError
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 11:
+            raise Enough
+
+    monkeypatch.setattr("lkhub.supervise.watch.guard.anyio.sleep", sleep)
+    with pytest.raises(Enough):
+        await Guard(lambda _: None).watch("look", look, 2.0)
+    assert waits[7] > 2.0, "it fails for the eighth time"
+    assert waits[8:] == [2.0, 2.0, 2.0]
+
+
 async def test_failing_check_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
 
