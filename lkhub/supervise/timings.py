@@ -73,7 +73,7 @@ class Timings:
     # Reading the interfaces costs a millisecond. Clients notice a lost address after a few seconds too. Name servers
     # and a STUN server are asked as often as a dynamic DNS record usually expires.
     addresses: float = 3.0
-    addresses_of_others: float = 60.0
+    addresses_look_up: float = 60.0
 
     # A check is two calls of stat. A file that was refused may be accepted later without a change: a folder above it
     # may not have been accessible.

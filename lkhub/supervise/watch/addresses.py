@@ -41,7 +41,7 @@ class Addresses:
         """Compare the plan in force with this machine if its interfaces changed or it is time to ask other servers."""
         found = list_interfaces()
         first = self._seen is None
-        due = anyio.current_time() - self._asked > self._timings.addresses_of_others
+        due = anyio.current_time() - self._asked > self._timings.addresses_look_up
         if first:
             self._seen, self._asked = found, anyio.current_time()
         if first or (found == self._seen and not due):

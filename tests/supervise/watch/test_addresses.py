@@ -153,7 +153,7 @@ async def test_change_of_the_operators_that_waits_is_what_follows(
         seen.append(hub)
         return moved
 
-    async with supervising(paths, said, replace(QUICK, addresses_of_others=0.0)) as supervisor:
+    async with supervising(paths, said, replace(QUICK, addresses_look_up=0.0)) as supervisor:
         await supervisor.apply(here)
         await supervisor.apply(wanted)
         monkeypatch.setattr(addresses, "prepare_again", prepare_again)
@@ -273,7 +273,7 @@ async def test_others_are_asked_now_and_then(
 ) -> None:
     """A name in the DNS changes without a word."""
     monkeypatch.setattr(addresses, "list_interfaces", lambda: (LOOPBACK,))
-    async with supervising(paths, said, replace(QUICK, addresses_of_others=0.02)) as supervisor:
+    async with supervising(paths, said, replace(QUICK, addresses_look_up=0.02)) as supervisor:
         watch(supervisor, watchers_of(supervisor).addresses.look)
         await supervisor.apply(make_hub(serve={}))
         await until(lambda: len(looks) >= 2, "two questions")
