@@ -31,8 +31,7 @@ class InForce:
         self._fleet.shared.use_environ(wanted.environ)
         for process in wanted.plan.processes:
             # Roles are no part of the fingerprint, and the mark of a process that was taken over may lack some.
-            if self._fleet.children[process.name].fingerprint == wanted.fingerprints[process.name]:
-                self._fleet.children[process.name].follow(process)
+            self._fleet.children[process.name].follow(process)
         try:
             # A secret that the spec no longer has must not stay behind.
             files.remove_others(self._paths.rendered, wanted.files)
