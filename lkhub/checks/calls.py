@@ -30,19 +30,19 @@ def check_paths(results: Iterable[PathResult], hub: CalledHub = FOREIGN) -> Iter
         if result.ok and result.native is False:
             yield _find_native(result, hub)
     answered = any(result.ok is not None and not is_common(result) for result in results)
-    for group in _group(result for result in results if result.ok is False and result.reason != _TOO_LOSSY):
+    for group in _group((r for r in results if r.ok is False and r.reason != _TOO_LOSSY), hub):
         yield _find_failure(group, hub, loss, lossy[0].ref if lossy else None, answered=answered)
-    for group in _group(result for result in results if result.ok is None):
+    for group in _group((r for r in results if r.ok is None), hub):
         yield _find_untried(group, hub)
 
 
-def _group(results: Iterable[PathResult]) -> Iterator[Sequence[PathResult]]:
+def _group(results: Iterable[PathResult], hub: CalledHub) -> Iterator[Sequence[PathResult]]:
     """The results in groups, those with the same cause together, in the order of the first result of each group."""
     found: dict[tuple[str, ...], list[PathResult]] = {}
     for result in results:
         found.setdefault(_cause_key(result), []).append(result)
     udp, relayed = found.get(_UDP_KEY), found.get(_RELAY_KEY)
-    if udp and relayed:
+    if udp and relayed and not _have_own_causes(udp, relayed, hub):
         udp += found.pop(_RELAY_KEY)
     yield from found.values()
 
@@ -148,6 +148,16 @@ def _find_failure(
         fix=cause.fix,
         depends_on=(lossy,) if lossy and by_loss else [hub.closed[port] for port in closed] or _depend(group, hub),
     )
+
+
+def _have_own_causes(one: Sequence[PathResult], other: Sequence[PathResult], hub: CalledHub) -> bool:
+    """Whether other findings explain one of the groups, or each of them, and do not explain both together."""
+    return (_is_explained(one, hub) or _is_explained(other, hub)) and not _is_explained((*one, *other), hub)
+
+
+def _is_explained(group: Sequence[PathResult], hub: CalledHub) -> bool:
+    """Whether other findings explain why all paths of the group failed."""
+    return bool(_list_closed(group, hub) or _depend(group, hub))
 
 
 def _depend(group: Sequence[PathResult], hub: CalledHub) -> tuple[Ref, ...]:

@@ -92,8 +92,15 @@ def test_relay_that_is_full_explains_that_it_refuses() -> None:
 def test_paths_of_one_finding_are_explained_together_or_not_at_all() -> None:
     down = {"relay": DOWN["relay"]}
     both = [fail("udp", "connect", "no-reply", remote="udp 127.0.0.1:7882"), fail("turn-udp", "connect", "turn-silent")]
-    [finding] = check_paths(both, replace(OWN, down=down))
-    assert finding.depends_on == (), "that the relay is down does not explain the path udp"
+    udp, relayed = check_paths(both, replace(OWN, down=down))
+    assert udp.depends_on == (), "that the relay is down does not explain the path udp"
+    assert [ref.subject for ref in relayed.depends_on] == ["relay"]
+    closed = Ref("port-closed", "7882/udp")
+    udp, relayed = check_paths(both, replace(OWN, down=down, closed={"7882/udp": closed}))
+    assert udp.depends_on == (closed,)
+    assert [ref.subject for ref in relayed.depends_on] == ["relay"]
+    udp, relayed = check_paths(both, replace(OWN, closed={"7882/udp": closed}))
+    assert (udp.depends_on, relayed.depends_on) == ((closed,), ()), "that media's port is closed says nothing of 3478"
     [finding] = check_paths(both, replace(OWN, down=down | {"media": DOWN["media"]}))
     assert {ref.subject for ref in finding.depends_on} == {"media", "relay"}
 
