@@ -279,11 +279,19 @@ def _check_ports(around: Surroundings) -> Iterator[Finding]:
         str(closed[0].row),
         severity="error" if needed else "warning",
         detail="; ".join(dict.fromkeys(f"{verdict.row}: {verdict.why}" for verdict in closed)),
-        fix=(
-            Fix("open what the hub needs, and nothing else", around.opens),
-            Fix("or turn off what you don't need: media.tcp: off, turn.udp: off, tls.http: off"),
-        ),
+        fix=(Fix("open what the hub needs, and nothing else", around.opens), *_turn_off(closed)),
     )
+
+
+# The keys whose port a hub can do without.
+_OPTIONAL_KEYS = ("media.tcp", "turn.udp", "tls.http")
+
+
+def _turn_off(closed: Iterable[Verdict]) -> tuple[Fix, ...]:
+    """The fix that makes these closed ports unneeded, where any of them can be turned off."""
+    keys = dict.fromkeys(verdict.row.key for verdict in closed)
+    named = ", ".join(f"{key}: off" for key in _OPTIONAL_KEYS if key in keys)
+    return (Fix(f"or turn off what you don't need: {named}"),) if named else ()
 
 
 # The path that shows whether the port of a key is open: a client on another machine that used it is better evidence

@@ -233,6 +233,9 @@ def test_ports_that_the_firewall_closes(verdicts: list[Verdict], expected: list[
         assert finding.fix[0].command == "sudo lkhub firewall apply --state /s"
         closed = [str(each.row) for each in verdicts if each.open is False]
         assert all(port in finding.title and port in finding.detail for port in closed)
+        off = {key: f"{key}: off" in finding.fix[-1].text for key in ("media.tcp", "turn.udp", "tls.http")}
+        keys = {each.row.key for each in verdicts if each.open is False}
+        assert off == {key: key in keys for key in off}, "what is open need not be turned off"
 
 
 SLOW = Unread("firewalld", "it did not answer within 4 s")

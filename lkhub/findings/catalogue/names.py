@@ -166,8 +166,8 @@ def port_closed(ports: str, sources: str, of_proxy: bool) -> Says:
     """This machine's own firewall keeps clients from ports that they need. The subject is the first port, as
     `7882/udp`; the detail has each port with the rule that decides.
 
-    **Why.** The hub's calls to itself use loopback, which most firewalls let pass, so they prove nothing about the
-    firewall. Where these calls fail too, open the port first and verify again: if they still fail, another cause shows.
+    **Why.** The hub's calls to itself use loopback, which most firewalls let pass. So these calls may get through where
+    no client does. Where they fail too, open the port first and verify again: if they still fail, another cause shows.
     A client that is not behind a NAT may get through all the same, since a firewall lets in a client to which media has
     sent first. No client behind a NAT gets through.
 
@@ -182,13 +182,12 @@ def port_closed(ports: str, sources: str, of_proxy: bool) -> Says:
     if of_proxy:
         return Says(
             f"this machine's firewall keeps clients from {ports}, the proxy's port, which they need",
-            f"clients come from {sources}; calls from this machine to the proxy use loopback, so they prove nothing "
-            "about the firewall",
+            f"clients come from {sources}; calls from this machine to the proxy use loopback, which most firewalls let "
+            "pass",
         )
     return Says(
         f"this machine's firewall keeps clients from {ports}",
-        f"clients come from {sources}; the hub's calls to itself use loopback, so they prove nothing about the "
-        "firewall",
+        f"clients come from {sources}; the hub's calls to itself use loopback, which most firewalls let pass",
     )
 
 
