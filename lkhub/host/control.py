@@ -57,14 +57,15 @@ def ask(path: str, request: Request[Answer], *, on_progress: Callable[[str], Non
         with contextlib.suppress(ConnectionError):
             _send_all(connection, _write_request(request, JSON_LINES if on_progress else JSON))
         for line in _skip_head(_receive_lines(connection, path), connection):
-            answer = _read_answer(request, line)
+            # `lkhub down` must not be answered with the advice to type it.
+            answer = _read_answer(request, line, pid=_find_pid(connection) if request.in_every_version else None)
             if not isinstance(answer, Progress):
                 return answer
             if on_progress:
                 on_progress(answer.progress)
     # This does not mean that the supervisor has ended: it may have opened its control socket again.
     gone = "the connection to the hub's supervisor ended before it answered"
-    raise MachineError(gone, hints=("`lkhub logs hub` shows why",))
+    raise MachineError(gone, hints=("`lkhub logs hub` shows what it did last",))
 
 
 def ask_settled(
@@ -111,9 +112,10 @@ def _connect(path: str) -> socket.socket:
     except (BlockingIOError, TimeoutError):  # earlier connections still wait to be accepted
         connection.close()
         raise UnresponsiveError(None) from None
-    except OSError as error:
+    except OSError:
         connection.close()
-        raise MachineError(f"can't ask the running hub: {error.strerror or error}") from error
+        with files.explain_os_errors(path, "connect to"):
+            raise
     return connection
 
 
@@ -255,15 +257,15 @@ def is_stopped(pid: int) -> bool:
     return read_state(pid) in ("stopped", "tracing-stop")
 
 
-def _read_answer(request: Request[Answer], line: bytes) -> Answer | Progress:
+def _read_answer(request: Request[Answer], line: bytes, *, pid: int | None) -> Answer | Progress:
     """The answer in a line. Raises the HubError that the line reports, and a MachineError for a line that can't be
-    read."""
+    read. `pid`: the supervisor's, if it does not understand `lkhub down` either."""
     kind = cast(type[Answer], request.answer)
     try:
         answer = parse_finite_json(line)
         version = answer.get("lkhub", "of an earlier version")
     except (ValueError, AttributeError):
-        raise _describe_nonsense() from None
+        raise _describe_nonsense(pid) from None
     both = f"the running supervisor is lkhub {version}, and this is lkhub {__version__}"
     if has_other_version(answer) and not request.in_every_version:
         raise MachineError(f"{both}, which does not know its messages", hints=RESTART)
@@ -277,7 +279,7 @@ def _read_answer(request: Request[Answer], line: bytes) -> Answer | Progress:
     except ValueError:
         if version != __version__:
             raise MachineError(f"{both}, which can't read its answer", hints=RESTART) from None
-        raise _describe_nonsense() from None
+        raise _describe_nonsense(pid) from None
 
 
 def _describe_nonsense(pid: int | None = None) -> HubError:

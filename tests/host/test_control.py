@@ -21,6 +21,7 @@ from lkhub.errors import HubError, InputError, MachineError
 from lkhub.host import control as control_module
 from lkhub.host.control import NotRunningError, UnresponsiveError, ask, ask_settled
 from lkhub.host.processes import read_state
+from lkhub.plan.paths import StatePaths
 from lkhub.supervise.control_server import Tell, serve_control
 from lkhub.wire.control import (
     ApplyRequest,
@@ -90,6 +91,20 @@ def test_supervisor_that_answers_nonsense_is_a_hub_error(path: str, answer: byte
     """The supervisor was killed in the middle of its answer, or is of another version."""
     with listening(path, answering(answer)), pytest.raises(HubError):
         ask(path, StatusRequest())
+
+
+@pytest.mark.parametrize("answer", [b"nonsense\n", b"[]\n", b'{"pid": tr', b"<html>no</html>"], ids=repr)
+def test_supervisor_that_answers_the_request_to_stop_with_nonsense_can_be_killed(path: str, answer: bytes) -> None:
+    with listening(path, answering(answer)), pytest.raises(MachineError, match="makes no sense") as error:
+        ask(path, StopRequest(drain=False))
+    assert f"`kill {os.getpid()}` stops the hub" in error.value.hints[0], "`lkhub down` was typed"
+
+
+def test_control_socket_that_cannot_be_reached_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("no folder")
+    control = StatePaths(str(tmp_path / "state")).control
+    with pytest.raises(MachineError, match=f"can't connect to {control}: not a directory"):
+        ask(control, StatusRequest())
 
 
 @pytest.mark.parametrize("said", [b'{"ok": {}}\n', b"\xff\n"], ids=repr)
