@@ -50,9 +50,10 @@ def logs(
     if raw and name is None:
         raise InputError("--raw needs the name of a process", hints=(f"one of: {', '.join(names)}",))
     asked = [name] if name else names
-    if not any(Path(paths.log(each)).exists() for each in asked):
-        others = any(Path(paths.log(each)).exists() for each in names)
-        hints = ("`lkhub status` shows whether this hub has such a process",) if others else (START, ANOTHER)
+    with explain_os_errors(paths.logs, "read"):
+        written = [each for each in names if Path(paths.log(each)).exists()]
+    if not set(asked) & set(written):
+        hints = ("`lkhub status` shows whether this hub has such a process",) if written else (START, ANOTHER)
         raise InputError(f"{name or 'the hub'} has written nothing yet in {paths.root}", hints=hints)
     tails = {each: Tail(paths.log(each)) for each in asked}
     if name and raw:
@@ -67,7 +68,8 @@ def logs(
 
 def _list_names(paths: StatePaths) -> list[str]:
     """The names of the processes that a hub may have, and of all others that have a log."""
-    written = sorted(file.stem for file in Path(paths.logs).glob("*.log"))
+    with explain_os_errors(paths.logs, "read"):
+        written = sorted(file.stem for file in Path(paths.logs).glob("*.log"))
     return [*PROCESS_NAMES, *(name for name in written if name not in (*PROCESS_NAMES, "hub")), "hub"]
 
 

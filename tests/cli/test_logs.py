@@ -149,3 +149,12 @@ def test_no_line_is_lost_between_the_end_and_what_follows(run: Run, log: Path, m
     monkeypatch.setattr(logs_module, "read_tail", read_tail_then_write)
     monkeypatch.setattr("lkhub.cli.logs.time.sleep", stop)
     assert run("logs", "media", "--raw", "-f", "-n", "1").out == "line 99\nline 100\n"
+
+
+def test_folder_that_cannot_be_looked_into_is_named(run: Run) -> None:
+    """As the folder of another user; root may look into that one, so here its name is too long for any folder."""
+    state = "/tmp/" + "a" * 300
+    for arguments in (("logs",), ("logs", "media"), ("logs", "media", "--raw")):
+        done = run(*arguments, "--state", state)
+        assert (done.code, done.out) == (3, "")
+        assert f"can't read {state}/logs: file name too long" in done.err
