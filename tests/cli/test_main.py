@@ -12,6 +12,7 @@ import pytest
 
 import lkhub
 from lkhub.cli import main as main_module
+from lkhub.cli.shared.show import name_hub
 from lkhub.errors import HubError, InputError, MachineError, UnwellError
 from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
@@ -302,3 +303,35 @@ def test_streams_that_were_closed_lead_nowhere(closed: str) -> None:
     """As some programs start others: `up --detach` ended with a bug."""
     command = shlex.join([sys.executable, "-c", SAY])
     assert subprocess.run(["sh", "-c", f"{command} {closed}"], stdin=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("given", [("--state", "{}"), ("--state={}",)], ids=" ".join)
+def test_commands_in_hints_are_about_the_hub_that_was_asked_about(
+    run: Run, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    """Typed without --state, `lkhub down` would stop another hub."""
+    other = str(tmp_path / "other")
+    asked = [part.format(other) for part in given]
+    for command in ("env", "verify", "logs", "restart", "trust", "down"):
+        done = run(command, *asked)
+        hints = re.findall(r"`(lkhub [^`]+)`", done.err)
+        assert all(hint.endswith(f" --state {other}") for hint in hints), done.err
+        assert hints or command == "down", done.err
+    default = run("env").err
+    assert "`lkhub up` starts it" in default, "it is the default hub"
+    assert run("env", "--state", str(tmp_path / "state")).err == default
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("`lkhub down`, then `lkhub up`, starts it", "`lkhub down --state /s`, then `lkhub up --state /s`, starts it"),
+        ("`lkhub down --state /other` stops that hub", "`lkhub down --state /other` stops that hub"),
+        ("`lkhub verify --url ws://h` there", "`lkhub verify --url ws://h` there"),
+        ("`lkhub --help` lists the commands", "`lkhub --help` lists the commands"),
+        ("`kill 5` stops the hub", "`kill 5` stops the hub"),
+    ],
+)
+def test_hint_that_names_its_hub_stays_as_it_is(hint: str, shown: str) -> None:
+    assert name_hub(hint, ["status", "--state", "/s"]) == shown
+    assert name_hub(hint, ["status"]) == hint

@@ -4,14 +4,16 @@ import re
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from lkhub.errors import HubError
+from lkhub.hub.locate import find_paths, name_state
 from lkhub.shown import tame
 
 if TYPE_CHECKING:
@@ -54,7 +56,23 @@ def show_hints(hints: Iterable[str]) -> None:
     for number, hint in enumerate(hints):
         if number == 0:
             err.print()
-        say(hint, "hint", "bold cyan")
+        say(name_hub(hint, sys.argv[1:]), "hint", "bold cyan")
+
+
+# A command in a hint that is about a hub, and does not say which.
+_ABOUT_HUB = re.compile(r"`(lkhub (?!init\b|spec\b|-)(?![^`]* --(?:state|url)\b)[^`]+)`")
+
+
+def name_hub(hint: str, arguments: Sequence[str]) -> str:
+    """The hint, with its commands about the hub that the arguments of the command line name by `--state`. Typed as they
+    were, they would act on the default hub."""
+    given = next((value for value in map(_read_state, arguments, (*arguments[1:], "")) if value), "")
+    option = name_state(find_paths(Path(given))) if given else ""
+    return _ABOUT_HUB.sub(lambda found: f"`{found[1]}{option}`", hint)
+
+
+def _read_state(argument: str, following: str) -> str:
+    return following if argument == "--state" else argument.partition("--state=")[2]
 
 
 def say(text: str, label: str = "", colour: str = "", *, indent: str = "") -> None:
