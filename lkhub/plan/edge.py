@@ -120,7 +120,11 @@ def _check_turn(loaded: LoadedSpec, mode: TlsMode) -> None:
     if mode != "external":
         for key in ("listen", "port"):
             if getattr(turn, key) is not None:
-                hint = f"TURN over TLS is on port {listen_port(spec)} (tls.listen), like everything else"
+                hint = (
+                    "leave it out: without TLS the hub has no TURN over TLS"
+                    if mode == "off"
+                    else f"TURN over TLS is on port {listen_port(spec)} (tls.listen), like everything else"
+                )
                 unused = key_unused(f"mode {mode} has no port of its own for TURN over TLS")
                 loaded.add(("turn", key), unused, hint, Edit(f"turn.{key}", None))
         return
