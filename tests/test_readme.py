@@ -240,6 +240,12 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert not broken
 
 
+def test_links_to_livekits_source_are_of_the_version_that_is_built() -> None:
+    [built] = re.findall(r"livekit-server (v\S+)", (ROOT / "engine/go.mod").read_text())
+    linked = {found for page in PAGES for found in re.findall(r"livekit/livekit/blob/([^/]+)/", page.read_text())}
+    assert linked == {built}
+
+
 @pages()
 def test_commands_in_sentences_exist(page: Path) -> None:
     wrong = []

@@ -179,7 +179,7 @@ def livekit_refuses(words: str) -> Says:
     **Why.** The message has the parser's words. LiveKit would not start with such a configuration.
 
     **What to do.** Write what LiveKit takes there:
-    [its sample](https://github.com/livekit/livekit/blob/v1.13.5/config-sample.yaml).
+    [its sample](https://github.com/livekit/livekit/blob/v1.13.11/config-sample.yaml).
     """
     return Says(words, _REFUSED)
 
