@@ -1,6 +1,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,31 @@ async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path,
     assert rooms == {re.search(r'"name": ?"([^"]+)"', request)[1] for request in opened}  # type: ignore[index]
     assert len(rooms) == 2
     assert all(room.startswith("lkhub-verify-") for room in rooms)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("relay", "deleted"), [(None, 0), ("turns:turn.example.com:443", 1)])
+async def test_room_of_a_path_that_failed_on_its_way_to_the_relay_is_deleted(
+    engine: Path, relay: str | None, deleted: int
+) -> None:
+    """Participants join before they connect to the TURN server, and joining makes a room. Nothing is deleted where they
+    did not even get to the hub."""
+    write(engine, {**row("turn-tls", False, "tls"), "relay": relay})
+    seen: list[str] = []
+
+    async def serve(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            text = ""
+            while not text.endswith("}"):
+                text += (await stream.receive()).decode()
+            seen.append(text.split()[1].rpartition("/")[2])
+            status = b"503 Service Unavailable" if "CreateRoom" in text else b"200 OK"
+            await stream.send(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}" % status)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        overrides = replace(OVERRIDES, api=f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}")
+        run = partial(verify.verify_paths, NOWHERE, ("turn-tls",), "API", SECRET, overrides=overrides)
+        await anyio.to_thread.run_sync(run)
+        tasks.cancel_scope.cancel()
+    assert seen == ["CreateRoom", *["DeleteRoom"] * deleted]

@@ -99,6 +99,12 @@ async def test_record_of_another_version_is_read(paths: StatePaths) -> None:
         ("reach: lan", ("192.168.1.5", "127.0.0.1")),
         ("reach: lan\ntls: {mode: tailscale}", ("laptop.tail1234.ts.net",)),
         ("reach: public\ndomain: rtc.example.com", ("rtc.example.com",)),
+        ("reach: lan\ndomain: rtc.example.com\ntls: {mode: external}", ()),
+        (
+            "reach: lan\ndomain: rtc.example.com\ntls: {mode: external, email: ops@example.com}\n"
+            "turn: {domain: turn.example.com, listen: 5349, port: 443}",
+            ("turn.example.com",),
+        ),
     ],
 )
 def test_names_whose_certificate_takes_a_while_are_waited_for(text: str, certified: tuple[str, ...]) -> None:

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -78,6 +80,37 @@ async def test_a_restart_of_what_is_no_process_restarts_nothing(
         with pytest.raises(InputError, match="there is no process" if isinstance(name, str) else "not a request"):
             await request(paths, RestartRequest(cast(str, name)))
         assert [child.process for child in supervisor.children.values()] == before
+
+
+async def test_missing_files_are_written_before_a_change_is_prepared(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the key file, preparing would make new keys, which no application has."""
+    hub = make_hub()
+    path, text = next(iter(hub.files.items()))
+    found: list[str] = []
+
+    def prepare(*_: object) -> PreparedHub:
+        found.append(Path(path).read_text())
+        return hub
+
+    monkeypatch.setattr(run_module, "prepare_hub", prepare)
+    async with running(hub):
+        os.unlink(path)
+        await request(paths, ApplyRequest("spec", {}))
+    assert found == [text]
+
+
+async def test_variable_that_a_change_refers_to_is_forgotten(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise every program that the supervisor starts from then on would have it in its environment."""
+    monkeypatch.setenv("HUB_SECRET", "XYZ")
+    changed = replace(make_hub(), environ={"HUB_SECRET": "XYZ"})
+    monkeypatch.setattr(run_module, "prepare_hub", lambda *_: changed)
+    async with running(make_hub()):
+        await request(paths, ApplyRequest("spec", {"HUB_SECRET": "XYZ"}))
+        assert "HUB_SECRET" not in os.environ
 
 
 async def test_process_that_dies_while_a_change_is_prepared_is_back_at_once(

@@ -115,6 +115,16 @@ async def test_drain_is_changed_without_a_restart_and_on_record(make_hub: MakeHu
         assert next(found.identity.plan.drain for found in find_running(paths) if found.identity) == 600
 
 
+async def test_process_that_does_not_drain_is_not_waited_for_though_its_record_is_lost(
+    make_hub: MakeHub, paths: StatePaths
+) -> None:
+    hub = make_hub(media={}, serve={})
+    async with supervising(paths, []) as supervisor:
+        await supervisor.apply(replace(hub, plan=replace(hub.plan, drain=Duration(600))))
+        os.unlink(paths.record("serve"))
+        assert [found.plan.drain for found in find_running(paths) if found.name == "serve"] == [None]
+
+
 async def test_drain_is_that_of_what_runs_where_a_change_to_it_was_refused(
     make_hub: MakeHub, paths: StatePaths
 ) -> None:
