@@ -247,19 +247,18 @@ def _explain_udp(group: Sequence[PathResult], hub: CalledHub) -> Cause | None:
     ports = " and ".join(dict.fromkeys(filter(None, map(hub.port_of, group))))
     if "server-first" in reasons:
         return causes_media.explain_server_first(ports)
-    closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
     if hub.is_own:
         why = f"nothing that was sent over UDP was answered ({ports}); the calls were made on this very machine"
-        return Cause(f"{why}, so its own firewall is the likeliest cause", (closed, _APPLY_FIX))
+        return Cause(
+            f"{why}, so its own firewall is the likeliest cause", causes_media.closed_fixes(hub, ports or "them")
+        )
+    closed = Fix(f"see what closes {ports or 'them'}, on the hub's machine", "lkhub firewall status")
     why = undecided(
         "the network here, or one on the way, lets no UDP through, as offices do",
         "a firewall or router in front of the server drops these ports",
         "the address that clients are told is not the server's",
     )
     return Cause(f"nothing that was sent over UDP was answered: {why}", (causes_media.ADDRESS_FIX, closed))
-
-
-_APPLY_FIX = Fix("open what the hub needs", "lkhub firewall apply")
 
 
 def _find_untried(group: Sequence[PathResult], hub: CalledHub) -> Finding:

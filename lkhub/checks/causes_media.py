@@ -44,6 +44,17 @@ def _key_of_tried(result: PathResult, hub: CalledHub) -> str:
     return key_of(result, hub)
 
 
+def closed_fixes(hub: CalledHub, ports: str) -> tuple[Fix, ...]:
+    """What to do where a firewall of the hub's own machine may close ports. `lkhub firewall` says nothing of a hub for
+    this machine alone, which needs no port open."""
+    if hub.reach == "local":
+        return (STATUS_FIX, Fix("see whether a rule drops packets over loopback", "sudo nft list ruleset"))
+    return (
+        Fix(f"see what closes {ports}", "lkhub firewall status"),
+        Fix("open what the hub needs", "lkhub firewall apply"),
+    )
+
+
 def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
     port, remote, key = hub.port_of(result), _end(result, "remote"), _key_of_tried(result, hub)
     named = f"{port} ({key})" if port else f"the port that {key} names"
@@ -51,11 +62,7 @@ def _no_reply(result: PathResult, hub: CalledHub) -> Cause:
         why = f"nothing answered what was sent to {remote or named}, and the call was made on this very machine"
         return Cause(
             f"{why}, so its own firewall is the likeliest cause",
-            (
-                Fix(f"see what closes {named}", "lkhub firewall status"),
-                Fix("open what the hub needs", "lkhub firewall apply"),
-                LOG_FIX,
-            ),
+            (*closed_fixes(hub, named), LOG_FIX),
         )
     why = undecided(f"a firewall drops {port or 'the port'}", "the address is not where the server is")
     return Cause(
@@ -96,11 +103,10 @@ def _turn_silent(result: PathResult, hub: CalledHub) -> Cause:
     key = key_of(result, hub)
     port = hub.ports.get(result.path) or _port_of_url(result.evidence.get("relay", ""))
     named = f"{port} ({key})" if port else f"the port that {key} names"
-    fix = Fix(f"see what closes {named}", "lkhub firewall status")
     if hub.is_own:
         return Cause(
             f"nothing came back from the TURN server at {named}",
-            (fix, Fix("see what the relay says", "lkhub logs relay")),
+            (closed_fixes(hub, named)[0], Fix("see what the relay says", "lkhub logs relay")),
         )
     why = undecided(f"a firewall drops {port or 'its port'}", "the address is not where the TURN server is")
     open_fix = Fix(

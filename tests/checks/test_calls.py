@@ -270,3 +270,19 @@ def test_external_turn_server_is_recognised_by_its_address(relay: str | None, ex
     assert not describe_called(applied_record(reach="lan")).uses_external_turn(in_evidence), (
         "a record of an older version"
     )
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [connect("udp")],
+        [fail("turn-udp", "gather", "turn-silent")],
+        [connect("udp"), fail("turn-udp", "gather", "turn-silent")],
+    ],
+)
+def test_hub_for_this_machine_is_not_sent_to_a_firewall_table_that_it_does_not_have(results: list[PathResult]) -> None:
+    [here] = check_paths(results, replace(OWN, reach="local", tls="off"))
+    assert "lkhub status" in [fix.command for fix in here.fix]
+    assert not any("lkhub firewall" in (fix.command or "") for fix in here.fix)
+    [public] = check_paths(results, OWN)
+    assert "lkhub firewall status" in [fix.command for fix in public.fix]
