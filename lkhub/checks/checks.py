@@ -95,12 +95,13 @@ def check_address(moved: str, lost: Sequence[str] | None = None) -> Iterator[Fin
         )
 
 
-def check_supervised(supervised: bool, running: Iterable[str]) -> Iterator[Finding]:
-    """A finding where processes of the hub run without a supervisor."""
+def check_supervised(supervised: bool, running: Iterable[str], ended: Collection[str] = ()) -> Iterator[Finding]:
+    """A finding where processes of the hub run without a supervisor. `ended`: those that have ended since."""
     names = ", ".join(running)
     if names and not supervised:
+        start = f", and start {' and '.join(ended)}" if ended else ""
         yield no_supervisor().about(
             "hub",
-            detail=f"still running: {names}",
-            fix=(Fix("take them over, without interrupting a call", "lkhub up"),),
+            detail=f"still running: {names}" + (f"; ended since: {', '.join(ended)}" if ended else ""),
+            fix=(Fix(f"take them over, without interrupting a call{start}", "lkhub up"),),
         )

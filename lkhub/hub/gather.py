@@ -11,7 +11,7 @@ from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
 from lkhub.hub.locate import name_state
-from lkhub.hub.running import ask_settled_report, find_left
+from lkhub.hub.running import ask_settled_report, find_ended, find_left
 from lkhub.hub.status import HubStatus, Verified
 from lkhub.plan.host import KernelLimits, RunsIn
 from lkhub.plan.model import Sightings
@@ -30,6 +30,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     them already."""
     supervisor = ask_settled_report(paths)
     left = () if supervisor else tuple(find_left(paths))
+    ended = find_ended(paths, left)
     applied = load_applied(paths)
     limits = _read_limits(applied, supervisor)
     edited, outside = _is_edited(supervisor), read_sightings(paths)
@@ -50,6 +51,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         around=around,
         runs_in=runs_in,
         unknown=unknown,
+        ended=ended,
         options=name_state(paths),
         certificate_files=files,
     )

@@ -94,9 +94,9 @@ class HubStatus:
     was applied. `outside`: which paths clients on other machines have used. `root_change`: when and why the hub's own
     root was last replaced. `asker`: on a hub for this machine alone, the last program that was given a token and may
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
-    in. `unknown`: what shows that no hub was ever up with this state directory, "" where one was. `options`: what
-    commands about this hub are typed with, as in `with_options`. `certificate_files`: what is wrong with the operator's
-    own certificate.
+    in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
+    with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
+    `with_options`. `certificate_files`: what is wrong with the operator's own certificate.
     """
 
     applied: AppliedRecord | None
@@ -111,6 +111,7 @@ class HubStatus:
     around: Surroundings = UNSEEN
     runs_in: RunsIn = field(default_factory=RunsIn)
     unknown: str = ""
+    ended: tuple[str, ...] = ()
     options: str = ""
     certificate_files: tuple[Finding, ...] = ()
 
@@ -173,10 +174,12 @@ class HubStatus:
         hanging = tuple(check_hanging(report.hangs, self._stopped))
         # A process that began to hang after the calls does not explain why they failed.
         before = (f for f in hanging if verified and report.silent.get(f.subject, verified.at) < verified.at)
-        called = replace(called, down=_name_refs(down), hanging=_name_refs(before), full=_name_refs(full))
+        unsupervised = tuple(check_supervised(self.supervisor is not None, _names(self.left), self.ended))
+        gone = {name: finding.ref for finding in unsupervised for name in self.ended}
+        called = replace(called, down=gone | _name_refs(down), hanging=_name_refs(before), full=_name_refs(full))
         return (
             *check_known(self.unknown if self.state == "stopped" else ""),
-            *check_supervised(self.supervisor is not None, _names(self.left)),
+            *unsupervised,
             *down,
             *hanging,
             *check_removed(report.removed),

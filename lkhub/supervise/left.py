@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 from lkhub.errors import MachineError
@@ -59,6 +60,19 @@ def find_running(paths: StatePaths) -> list[Left]:
             found.append(left)
             known.add(running.process.pid)
     return found
+
+
+def list_ended(paths: StatePaths, running: Collection[str]) -> list[str]:
+    """The names of processes that have ended without a supervisor: those on record that are gone, except where a
+    process of that name is `running`, or may end by itself."""
+    return [
+        identity.name
+        for identity in list_records(paths)
+        if _is_of(paths, identity.root)
+        and identity.plan.restart == "always"
+        and identity.name not in running
+        and not processes.is_alive(identity.process)
+    ]
 
 
 def _is_of(paths: StatePaths, root: str) -> bool:

@@ -89,6 +89,10 @@ def test_processes_without_a_supervisor_are_a_finding() -> None:
     assert finding.severity == "error"
     assert "media, serve" in finding.detail
     assert finding.fix[0].command == "lkhub up"
+    assert "ended" not in finding.detail
+    [finding] = check_supervised(False, ["media"], ["relay"])
+    assert finding.detail == "still running: media; ended since: relay"
+    assert "start relay" in finding.fix[0].text
 
 
 @pytest.mark.parametrize(

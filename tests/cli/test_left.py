@@ -130,3 +130,13 @@ def test_status_without_a_supervisor_knows_what_is_on_no_record(run: Run, leave:
     assert status["hub"]["state"] == "unsupervised"
     assert [(process["name"], process["pid"]) for process in status["processes"]] == [("media", child.pid)]
     assert [finding["code"] for finding in status["findings"]] == ["no-supervisor"]
+
+
+def test_status_without_a_supervisor_names_what_has_ended_since(run: Run, leave: Leave) -> None:
+    leave("media")
+    relay = leave("relay")
+    os.killpg(relay.pid, signal.SIGKILL)
+    process = identify(relay.pid)
+    wait_until(lambda: process is None or not is_alive(process), "its end")
+    [finding] = json.loads(run("status", "--json").out)["findings"]
+    assert finding["detail"] == "still running: media; ended since: relay"

@@ -202,6 +202,15 @@ def test_notes_of_the_plan_in_force_are_shown_as_long_as_the_hub_runs() -> None:
     assert HubStatus(strange, supervised(process()), (), None).find() == ()
 
 
+def test_process_that_has_ended_without_a_supervisor_is_explained_by_that() -> None:
+    failed = replace(GOOD, paths=(PathResult("turn-udp", False, "gather", "no answer", reason="turn-silent"),))
+    status = HubStatus(APPLIED, None, (process(),), failed, ended=("relay",))
+    missing, path = status.find()
+    assert (missing.code, path.code, path.depends_on) == ("no-supervisor", "path-fails", (missing.ref,))
+    [_, path] = replace(status, ended=()).find()
+    assert path.depends_on == (), "the relay runs"
+
+
 def test_processes_that_are_down_are_the_causes_of_what_fails_without_them() -> None:
     failed = replace(GOOD, paths=(PathResult("udp", False, "http", "HTTP 502", reason="hub-media-down"),))
     applied = replace(APPLIED, reach="lan", tls="internal")
