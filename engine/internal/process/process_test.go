@@ -188,6 +188,23 @@ func TestReadyWaitsAndStatusDoesNot(t *testing.T) {
 	}
 }
 
+func TestEngineThatIsReadyOnlyAfterItsDrainBeganIsStillDraining(t *testing.T) {
+	fake := newFake()
+	fake.starts = make(chan struct{})
+	fake.busy.Store(true)
+	s := serveFake(t, fake, time.Hour)
+	s.signals <- syscall.SIGTERM
+	enginetest.WaitForState(t, s.path, string(draining))
+	close(fake.starts)
+	if status := enginetest.AskControl(t, s.path, "/ready"); status["state"] != string(draining) {
+		t.Errorf("/ready answered %v", status)
+	}
+	fake.busy.Store(false)
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPanicInRunIsABug(t *testing.T) {
 	fake := newFake()
 	fake.starts = make(chan struct{})
@@ -254,6 +271,8 @@ func TestTheControlSocketOutlivesErrorsOfAccept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// As with an inherited socket. If the socket's file were removed, Serve would bind another socket a second later.
+	bound.(*net.UnixListener).SetUnlinkOnClose(false)
 	listener := &failing{Listener: bound}
 	listener.left.Store(3)
 	s := &served{newFake(), path, make(chan os.Signal, 3), make(chan error, 1)}
