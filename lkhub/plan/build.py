@@ -62,7 +62,7 @@ def _plan_relay(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> RelayPla
     tls = (edge.turn.host, edge.turn.port) if edge and edge.turn else None
     if not spec.turn.enabled or (udp is None and tls is None):
         return None
-    return RelayPlan(listen=media.local if udp else (), udp=udp, relay=spec.turn.relay, tls=tls)
+    return RelayPlan(bind=media.local if udp else (), udp=udp, relay=spec.turn.relay, tls=tls)
 
 
 def _plan_turn_servers(spec: Spec, paths: StatePaths) -> tuple[TurnServer, ...]:
@@ -121,7 +121,7 @@ def _override_addresses(media: MediaPlan, edge: EdgePlan | None) -> dict[str, st
     not lead packets from its own network back in (hairpin), and this machine may not be able to resolve a name."""
     overrides = {str(a.external): str(a.local) for a in media.addresses if a.external != a.local}
     if edge is not None and edge.tls.mode != "external":
-        here = str(LOOPBACK if LOOPBACK in edge.listen or not edge.listen else edge.listen[0])
+        here = str(LOOPBACK if LOOPBACK in edge.bind or not edge.bind else edge.bind[0])
         overrides |= {name: here for name in edge.names if name not in overrides and not is_literal(name)}
     return overrides
 

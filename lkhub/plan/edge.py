@@ -41,11 +41,11 @@ def plan_edge(
     names = _name(spec, facts, media, mode)
     if not names:
         return None
-    listen = _bind(spec, media, mode)
-    turn = _plan_turn(spec, media, names[0], listen, notes)
+    bind = _bind(spec, media, mode)
+    turn = _plan_turn(spec, media, names[0], bind, notes)
     return EdgePlan(
         names=names,
-        listen=listen,
+        bind=bind,
         port=listen_port(spec),
         http=http_port(spec) if ends_tls else None,
         tls=_plan_tls(spec, installation, mode, notes),

@@ -104,9 +104,10 @@ class MediaPlan:
 class RelayPlan:
     """The hub's TURN relay: UDP listeners, and ports towards the SFU. `udp` None: no TURN over UDP, and no process for
     it. `tls` is the host and port that clients are told for TURN over TLS, which is part of the edge; None: not
-    offered. Two processes can't share one range of ports, so each has half of it."""
+    offered. Two processes can't share one range of ports, so each has half of it. `bind` are the
+    addresses on which it listens for UDP."""
 
-    listen: tuple[Address, ...]
+    bind: tuple[Address, ...]
     udp: int | None
     relay: PortRange
     tls: tuple[str, int] | None = None
@@ -177,14 +178,14 @@ class TlsPlan:
 class EdgePlan:
     """The process that ends TLS: the hub's one origin, and TURN over TLS on the same port.
 
-    `names` are the DNS names and addresses of the certificate, the hub's own first; `listen` the addresses that it
-    binds (empty: every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS
+    `names` are the DNS names and addresses of the certificate, the hub's own first; `bind` the addresses on which it
+    listens (empty: every interface); `http` the port of the redirect, ACME's HTTP challenge and `/trust`. Without TLS
     (mode external) the edge believes what `trusted_proxies` say about a client's address. `authority` is the id of the
     hub's own certificate authority (mode internal), once that exists.
     """
 
     names: tuple[str, ...]
-    listen: tuple[Address, ...]
+    bind: tuple[Address, ...]
     port: int
     http: int | None
     tls: TlsPlan

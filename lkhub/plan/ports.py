@@ -22,7 +22,7 @@ def list_listeners(
         found.append(
             Listener("media", "tcp", None, _one(media.tcp), "media over TCP", ("media", "tcp"), not media.loopback)
         )
-    for address in _everywhere(edge.listen) if edge else ():
+    for address in _everywhere(edge.bind) if edge else ():
         assert edge
         what = "HTTPS, signalling, TURN over TLS" if edge.turn else "HTTPS and signalling"
         if edge.tls.mode == "external":
@@ -36,7 +36,7 @@ def list_listeners(
         Listener("media", "tcp", address, _one(media.signal), "signalling", ("media", "signal"), edge is None)
         for address in media.bind
     ]
-    for address in relay.listen if relay else ():
+    for address in relay.bind if relay else ():
         assert relay
         assert relay.udp
         found.append(Listener("relay", "udp", address, _one(relay.udp), "TURN and STUN", ("turn", "udp"), True))

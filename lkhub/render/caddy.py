@@ -129,7 +129,7 @@ def _front(edge: EdgePlan) -> CaddyJson:
         {"handler": "tls", "connection_policies": _policies(edge)},
         {"handler": "subroute", "matching_timeout": HANDSHAKE, "routes": streams},
     ]
-    return {"listen": _listen(edge.listen, edge.port), "routes": [{"handle": handlers}]}
+    return {"listen": _listen(edge.bind, edge.port), "routes": [{"handle": handlers}]}
 
 
 def _beside_proxy(edge: EdgePlan, turn: TurnEndpoint) -> CaddyJson:
@@ -183,7 +183,7 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, CaddyJson]:
     if edge.tls.mode == "external":
         trusted = [str(network) for network in edge.trusted_proxies]
         hub |= {
-            "listen": _listen(edge.listen, edge.port),
+            "listen": _listen(edge.bind, edge.port),
             "trusted_proxies": {"source": "static", "ranges": trusted},
             "trusted_proxies_strict": 1,
         }
@@ -191,7 +191,7 @@ def _servers(plan: Plan, edge: EdgePlan) -> dict[str, CaddyJson]:
     # The layer-4 server hands its connections over inside the process.
     servers = {"hub": hub | {"listen": ["handover/hub"]}}
     if edge.http:
-        servers["plain"] = {**common, "listen": _listen(edge.listen, edge.http), "routes": _plain_routes(plan, edge)}
+        servers["plain"] = {**common, "listen": _listen(edge.bind, edge.http), "routes": _plain_routes(plan, edge)}
         if edge.tls.mode == "internal":  # /trust comes from the service, which may not answer
             servers["plain"]["errors"] = render_error_routes()
     return servers
@@ -351,8 +351,8 @@ def _acme(edge: EdgePlan, directory: str) -> CaddyJson:
         "tls-alpn": {"alternate_port": tls},
         "http": {"alternate_port": http} if http else {"disabled": True},
     }
-    if edge.listen:
-        issuer["challenges"]["bind_host"] = str(edge.listen[0])
+    if edge.bind:
+        issuer["challenges"]["bind_host"] = str(edge.bind[0])
     return issuer
 
 

@@ -15,7 +15,7 @@ ALLOCATIONS_PER_URL = 12
 
 def render_relay(plan: Plan, relay: RelayPlan) -> RenderedFile:
     """relay.json: TURN over UDP, which has a URL for each address of the hub."""
-    listen = [f"{in_url(address)}:{relay.udp}" for address in relay.listen]
+    listen = [f"{in_url(address)}:{relay.udp}" for address in relay.bind]
     config = {"listen": listen, **_describe(plan, relay.udp_relay, len(plan.media.addresses))}
     return RenderedFile("relay.json", json.dumps(config, indent=2) + "\n")
 

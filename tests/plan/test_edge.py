@@ -108,7 +108,7 @@ def test_edge_listens_where_its_clients_come_from(
     text: str, machine: str, listen: list[str], ports: tuple[int, int | None]
 ) -> None:
     edge = edge_of(text, machine)
-    assert [str(address) for address in edge.listen] == listen
+    assert [str(address) for address in edge.bind] == listen
     assert (edge.port, edge.http) == ports
 
 
@@ -224,7 +224,7 @@ def test_relay_that_is_off_is_off_behind_the_edge_too() -> None:
 def test_relay_over_tls_alone_listens_nowhere_itself() -> None:
     relay = build(PUBLIC_HUB + "turn: {udp: off}", "vps").relay
     assert relay is not None
-    assert (relay.listen, relay.udp) == ((), None)
+    assert (relay.bind, relay.udp) == ((), None)
 
 
 def test_only_the_proxy_may_say_where_clients_are() -> None:

@@ -255,10 +255,10 @@ def test_hub_without_a_network_still_starts_where_stun_was_to_be_asked() -> None
     assert [str(address) for address in plan.media.advertise] == ["127.0.0.1"]
     assert any("the network is unreachable" in note for note in titles(plan))
     assert plan.edge is not None
-    assert len(set(plan.edge.listen)) == len(plan.edge.listen), "one address is bound once"
+    assert len(set(plan.edge.bind)) == len(plan.edge.bind), "one address is bound once"
     lan = build("reach: lan\n" + STUN, facts)
     assert lan.edge is not None
-    assert [str(address) for address in lan.edge.listen] == ["127.0.0.1"]
+    assert [str(address) for address in lan.edge.bind] == ["127.0.0.1"]
 
 
 def test_engine_of_the_users_can_tell_one_address_of_each_family() -> None:
