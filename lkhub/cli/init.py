@@ -1,5 +1,6 @@
 """`lkhub init`: a first hub.yaml, with every key explained."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -44,7 +45,9 @@ def init(
 ) -> None:
     """Write a commented hub.yaml with every key and its default."""
     path = spec or Path(DEFAULT_SPEC)
-    if path.exists() and not force:
+    with explain_os_errors(path, "look for"):
+        exists = path.exists()
+    if exists and not force:
         raise InputError(f"{path} is there already", hints=("--force overwrites it",))
     if reach is Reach.public and not domain:
         raise InputError("--reach public needs --domain", hints=("lkhub init --reach public --domain rtc.example.com",))
@@ -55,7 +58,8 @@ def init(
     written = load_spec(text.encode(), str(path)).require_sound()
     with explain_os_errors(path, "write"):
         path.write_text(text)
-    err.print(f"wrote {path}; `lkhub up` makes it run")
+    named = "" if str(path) == DEFAULT_SPEC else f" --spec {shlex.quote(str(path))}"
+    err.print(f"wrote {path}; `lkhub up{named}` makes it run")
     mode = tls_mode(written)
     if mode == "acme" and (why := choose_issuers(written, mode, http_port(written))[1]):
         err.print(f"note: {why}")

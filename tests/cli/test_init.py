@@ -117,3 +117,20 @@ def test_name_that_a_hub_can_have_is_in_the_spec(run: Run, name: str) -> None:
 
 def test_folder_that_is_not_there_is_exit_3(run: Run) -> None:
     assert run("init", "--spec", "nowhere/hub.yaml").code == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "command"), [((), "lkhub up"), (("--spec", "a b.yaml"), "lkhub up --spec 'a b.yaml'")]
+)
+def test_command_that_is_named_takes_the_spec_that_was_written(
+    run: Run, options: tuple[str, ...], command: str
+) -> None:
+    assert f"; `{command}` makes it run" in run("init", *options).err
+
+
+def test_file_that_cannot_be_looked_for_is_named(run: Run) -> None:
+    """As one in a folder of another user."""
+    path = "/tmp/" + "a" * 300
+    done = run("init", "--spec", path)
+    assert (done.code, done.out) == (3, "")
+    assert f"can't look for {path}: file name too long" in done.err
