@@ -208,7 +208,10 @@ def check_root(at: float, reason: str, now: datetime) -> Iterator[Finding]:
         detail=f"since {since:%Y-%m-%d %H:%M %Z}, as {reason}",
         fix=(
             Fix("trust it on each device; this shows how. The warning ends a week after the change", "lkhub trust"),
-            Fix("give this machine a fixed address in the router's DHCP settings, so that the root stays"),
+            Fix(
+                "if this machine's address changed: give it a fixed one in the router's DHCP settings, so that the "
+                "root stays"
+            ),
         ),
     )
 
