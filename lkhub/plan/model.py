@@ -10,6 +10,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan
 from lkhub.source.json_text import Json
 from lkhub.source.path import Path
+from lkhub.source.typed import Epoch
 from lkhub.spec.address import Address, Network
 from lkhub.spec.duration import Duration
 from lkhub.spec.ports import PortRange
@@ -27,7 +28,7 @@ class Sighting:
     the first packet, so the firewall lets clients in. Otherwise the hub's own packets may have opened the firewall, for
     this client alone."""
 
-    at: float
+    at: Epoch
     address: str
     proven: bool = True
 

@@ -6,11 +6,14 @@ takes 270 µs, at each start of a command.
 """
 
 import re
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+Epoch: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""Epoch seconds in a record, up to the year 9999. Python can show no later time."""
 
 _MISSING = re.compile("Object missing required field `(.+?)`")
 

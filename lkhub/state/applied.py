@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import Epoch
 from lkhub.state.document import read_record, write_record
 
 
@@ -58,7 +59,7 @@ class AppliedRecord:
     """
 
     name: str
-    at: float
+    at: Epoch
     urls: AppliedUrls
     probes: tuple[str, ...]
     spec: str | None = None

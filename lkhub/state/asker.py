@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from lkhub.source.typed import Epoch
 from lkhub.state.document import find_record, write_record
 
 
@@ -10,7 +11,7 @@ from lkhub.state.document import find_record, write_record
 class AskerRecord:
     """`at` is when the program got the token (epoch seconds). The other fields are as in lkhub.host.peer.Peer."""
 
-    at: float
+    at: Epoch
     user: str
     service: bool = False
     pid: int | None = None

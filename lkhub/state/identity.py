@@ -21,7 +21,7 @@ from lkhub.host.processes import ProcessId
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import UNKNOWN, Fingerprint, ProcessPlan
 from lkhub.source.json_text import parse_finite_json
-from lkhub.source.typed import ShapeError, pack, unpack
+from lkhub.source.typed import Epoch, ShapeError, pack, unpack
 from lkhub.spec.duration import DEFAULT_DRAIN
 
 Value = TypeVar("Value")
@@ -81,7 +81,7 @@ class Identity:
             _read_root(record),
             plan,
             _read_or(Fingerprint, record.get("fingerprint"), UNKNOWN),
-            _read_or(float, record.get("since"), 0.0),
+            _read_or(Epoch, record.get("since"), 0.0),
             _read_or(tuple[str, ...], record.get("taken"), ()),
             unknown,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lkhub.plan.model import Sighting, Sightings
 from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import Epoch
 from lkhub.state.document import find_record, write_record
 
 
@@ -14,7 +15,7 @@ class PathUse:
     last use since then that proves that the path is open from outside, `unproven` the last use that does not."""
 
     told: str
-    since: float
+    since: Epoch
     seen: Sighting | None = None
     unproven: Sighting | None = None
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import Epoch
 from lkhub.state.document import dump_record, find_record
 
 
@@ -10,7 +11,7 @@ from lkhub.state.document import dump_record, find_record
 class RootChange:
     """`at` in epoch seconds; `reason` follows "as"."""
 
-    at: float
+    at: Epoch
     reason: str
 
 

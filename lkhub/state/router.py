@@ -12,6 +12,7 @@ from lkhub.host.files import ensure_private_dir, explain_os_errors, open_lock, r
 from lkhub.host.state_directory import ensure_state_dir
 from lkhub.plan.model import Protocol
 from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import Epoch
 from lkhub.state.document import parse_record, write_record
 from lkhub.wire.portmap import Means
 
@@ -24,8 +25,8 @@ class Mapping:
     protocol: Protocol
     port: int
     name: str
-    since: float
-    until: float | None
+    since: Epoch
+    until: Epoch | None
     own: bool = True
 
     def __str__(self) -> str:

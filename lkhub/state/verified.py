@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.plan.paths import StatePaths
+from lkhub.source.typed import Epoch
 from lkhub.state.document import find_record, write_record
 
 
@@ -11,7 +12,7 @@ from lkhub.state.document import find_record, write_record
 class VerifiedRecord:
     """See lkhub.hub.status.Verified."""
 
-    at: float
+    at: Epoch
     paths: tuple[PathResult, ...]
     note: str = ""
     web: tuple[WebResult, ...] = ()

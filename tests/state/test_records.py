@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +96,14 @@ def test_record_that_can_not_be_written_is_an_error(paths: StatePaths) -> None:
     os.rmdir(paths.root)
     with pytest.raises(MachineError):
         write_asker(paths.asker, ASKER)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("at", [-1.0, 1e308])
+def test_time_that_no_clock_shows_makes_no_record(paths: StatePaths, name: str, at: float) -> None:
+    where, record, write, read, nothing = RECORDS[name]
+    write(paths, record)
+    path = Path(getattr(paths, where))
+    text = re.sub(r'"(at|since)": [0-9.]+', rf'"\1": {at!r}', path.read_text())
+    path.write_text(text)
+    assert (read(paths) == nothing) is (str(at) in text)
