@@ -94,5 +94,6 @@ async def _let_go(supervisor: Supervisor, found: Left) -> None:
 async def _end(supervisor: Supervisor, found: Left, how: Ending) -> None:
     try:
         await end_process(found.process, how, found.plan, supervisor.shared.timings)
-    except OSError as error:  # one that can't be ended, such as without a free descriptor, must not end the others
+    except Exception as error:
+        # Neither a refusal of this machine, such as no free descriptor, nor a bug may end the supervisor or a call.
         supervisor.say(f"can't end {found.name} (pid {found.process.pid}): {describe_error(error)}")
