@@ -1,4 +1,4 @@
-"""The part of LiveKit's RoomService that lkhub uses: opening and deleting rooms.
+"""The part of LiveKit's RoomService that lkhub uses: opening, listing and deleting rooms.
 
 The interface is twirp (livekit/protocol, protobufs/livekit_room.proto): a POST of JSON for each method, with a token
 that grants it.
@@ -7,12 +7,15 @@ that grants it.
 import ssl
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from lkhub.errors import MachineError
-from lkhub.host.http import httpx, read_body
+from lkhub.host.http import httpx, local_client, read_body
 from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.shown import quote
 from lkhub.source.json_text import Json, parse_json
+from lkhub.source.typed import unpack
 
 # A server answers in milliseconds, but another operator's server may be far away.
 ANSWER_SECONDS = 3.0
@@ -48,7 +51,7 @@ class RoomService:
         `settings` are further fields of CreateRoomRequest.
         """
         answer = self._call("CreateRoom", "roomCreate", {"name": room, **settings})
-        seconds = answer.get("empty_timeout")  # LiveKit leaves out a field that is zero
+        seconds = answer.get("empty_timeout")  # the JSON of protocol buffers may leave out a field that is zero
         return seconds if isinstance(seconds, int) else 0
 
     def exists(self, room: str) -> bool:
@@ -60,11 +63,9 @@ class RoomService:
         self._call("DeleteRoom", "roomCreate", {"room": room})
 
     def _call(self, method: str, grant: str, body: dict[str, Json]) -> dict[str, Json]:
-        token = sign(Grant("lkhub", {grant: True}, ttl_seconds=TOKEN_SECONDS), self._key, self._secret)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = _authorize(grant, self._key, self._secret)
         try:
-            where = f"{self._base}/twirp/livekit.RoomService/{method}"
-            with self._client.stream("POST", where, json=body, headers=headers) as answer:
+            with self._client.stream("POST", _address(self._base, method), json=body, headers=headers) as answer:
                 found = parse_json(read_body(answer, MAX_ANSWER_BYTES, ANSWER_SECONDS))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             why = f"LiveKit does not answer at {self._base} ({type(error).__name__})"
@@ -73,3 +74,34 @@ class RoomService:
             reason = quote(str(found.get("msg", ""))) if isinstance(found, dict) else ""
             raise MachineError(f"LiveKit refuses {method}: {reason or f'status {answer.status_code}'}")
         return found
+
+
+class _Room(Struct, frozen=True):
+    """LiveKit's Room, as far as it is read."""
+
+    name: str
+    num_participants: int = 0
+
+
+class _Rooms(Struct, frozen=True):
+    """The answer of ListRooms."""
+
+    rooms: tuple[_Room, ...]
+
+
+async def list_rooms(url: str, key: str, secret: Secret, seconds: float) -> list[tuple[str, int]]:
+    """All rooms of the LiveKit at `url` (http, on this machine), each with its number of participants. Raises
+    httpx.HTTPError, or ValueError for an answer that can't be read."""
+    async with local_client(seconds, headers=_authorize("roomList", key, secret)) as client:
+        answer = await client.post(_address(url.rstrip("/"), "ListRooms"), json={})
+    found = unpack(_Rooms, parse_json(answer.raise_for_status().content))
+    return [(room.name, room.num_participants) for room in found.rooms]
+
+
+def _address(base: str, method: str) -> str:
+    return f"{base}/twirp/livekit.RoomService/{method}"
+
+
+def _authorize(grant: str, key: str, secret: Secret) -> dict[str, str]:
+    """The headers of a request that needs this grant."""
+    return {"Authorization": f"Bearer {sign(Grant('lkhub', {grant: True}, ttl_seconds=TOKEN_SECONDS), key, secret)}"}

@@ -4,14 +4,13 @@ from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
-from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, Grant, sign
+from lkhub.livekit.rooms import list_rooms
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.plan.process import Health
 from lkhub.source.json_text import parse_finite_json
 from lkhub.supervise.ready import read_own
 from lkhub.wire.engine import MediaStatus, ResumeAnswer
 from lkhub.wire.message import VERSION, parse_message, unpack_message
-
-TOKEN_SECONDS = 60
 
 
 async def count_participants(health: Health, process: ProcessId, keys: str, seconds: float) -> int | None:
@@ -59,8 +58,4 @@ async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tup
 
 async def _ask_server(url: str, keys: str, seconds: float) -> list[tuple[str, int]]:
     key, secret = next(iter(load_keys(keys).items()))
-    token = sign(Grant("lkhub", {"roomList": True}, ttl_seconds=TOKEN_SECONDS), key, secret)
-    headers = {"Authorization": f"Bearer {token}"}
-    async with local_client(seconds, headers=headers) as client:
-        answer = await client.post(f"{url.rstrip('/')}/twirp/livekit.RoomService/ListRooms", json={})
-    return [(room["name"], room["num_participants"]) for room in answer.raise_for_status().json()["rooms"]]
+    return await list_rooms(url, key, secret, seconds)

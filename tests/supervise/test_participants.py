@@ -99,6 +99,17 @@ async def test_server_of_the_users_is_asked_for_its_rooms_with_a_token(short_dir
     assert jwt.decode(token, SECRET.reveal(), algorithms=["HS256"])["video"] == {"roomList": True}
 
 
+@pytest.mark.parametrize("body", [b"{}", b"nonsense", b'{"rooms": [{"name": 7}]}', b'{"rooms": [{}]}'])
+async def test_answer_of_the_users_server_that_cannot_be_read_is_unknown(short_dir: Path, body: bytes) -> None:
+    keys = short_dir / "keys.yaml"
+    keys.write_text(dump_keys({"API": SECRET}))
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_once, listener, body, [])
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        assert await count_participants(Health(url=f"http://127.0.0.1:{port}/"), MEDIA, str(keys), SECONDS) is None
+        tasks.cancel_scope.cancel()
+
+
 WIRE = Path(__file__).parents[1] / "golden/wire"
 
 
