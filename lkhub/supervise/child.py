@@ -158,8 +158,8 @@ class Child:
         return Identity(self.process, root, self.plan, self.fingerprint, self.since, self.taken)
 
     def stop_now(self) -> None:
-        """End a drain at once."""
-        if self.process is not None:
+        """End a drain at once. A process whose turn to end has not come is left alone: it would be started again."""
+        if self.process is not None and self.state == "stopping":
             processes.send_signal(self.process, signal.SIGTERM)
 
     async def _keep_running(self) -> None:

@@ -13,7 +13,7 @@ from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, flatten
 from lkhub.findings.fault import SpecError
 from lkhub.host.control import ask
 from lkhub.host.lock import hold_lock
-from lkhub.host.processes import identify
+from lkhub.host.processes import ProcessId, identify
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.duration import Duration
@@ -26,6 +26,7 @@ from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome, StatusRequest, StopRequest
 from tests.findings.make import fault as make_fault
 from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -277,3 +278,30 @@ async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, pat
     with pytest.raises(BaseExceptionGroup):
         await run_hub(make_hub(), lambda _: None, ready)
     assert list_running(paths) == []
+
+
+async def test_stop_at_once_leaves_alone_what_ends_after_the_drain(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second signal would end the relay and serve before their turn, and they would be started again."""
+    said: list[str] = []
+    told: list[ProcessId] = []
+    stopped = anyio.Event()
+    async with supervising(paths, said) as supervisor:
+        await supervisor.apply(with_drain(make_hub(media={"deaf": True}, serve={}), 3600))
+        media = supervisor.children["media"].process
+        assert media is not None
+
+        async def stop() -> None:
+            await supervisor.stop("drain")
+            stopped.set()
+
+        supervisor.tasks.start_soon(stop)
+        await until(lambda: supervisor.children["media"].state == "stopping", "the drain")
+        with monkeypatch.context() as patched:
+            patched.setattr("lkhub.host.processes.send_signal", lambda process, _: told.append(process))
+            supervisor.stop_now()
+        os.kill(media.pid, signal.SIGKILL)
+        await until(stopped.is_set, "the end")
+    assert told == [media]
+    assert not [line for line in said if "again" in line]
