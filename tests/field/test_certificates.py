@@ -84,7 +84,7 @@ def judge(hub: Hub, reason: str, said: list[str], unsaid: list[str]) -> None:
 # What the hub says of its files before it starts with them: what is wrong for sure.
 PREVENTED = {
     "leaf-alone-of-a-public-authority": "has no chain: the certificate of its issuer, CN=My Issuer, is missing",
-    "expired": "ended on",
+    "expired": "expired on",
     "of-another-name": f"is for old.example.com, not for {NAME}",
 }
 

@@ -124,7 +124,7 @@ def check_told_in_words(edge: httpx.Client, status: int) -> None:
     with ThreadPoolExecutor() as pool:
         page, api = pool.map(lambda accept: edge.get("/", headers=accept, timeout=20), (PEOPLE, {"Accept": "*/*"}))
     assert (page.status_code, api.status_code) == (status, status)
-    assert "comes back by itself" in page.text
+    assert "tries again every two seconds" in page.text
     assert '<meta http-equiv="refresh"' in page.text
     assert api.json()["error"]["code"] == "unavailable"
 
