@@ -19,9 +19,9 @@ LOCK_SECONDS = 5.0
 class Lock:
     """Held by this process. The kernel lets go of it when the process ends, however it ends."""
 
-    def __init__(self, paths: StatePaths) -> None:
+    def __init__(self, paths: StatePaths, seconds: float) -> None:
         self._paths = paths
-        self._handle = _open(paths, LOCK_SECONDS)
+        self._handle = _open(paths, seconds)
 
     def is_lost(self) -> bool:
         """Whether the file was removed, perhaps with the whole state directory: another supervisor could start."""
@@ -73,13 +73,14 @@ def find_holder(path: str) -> int | None:
 
 
 @contextlib.contextmanager
-def hold_lock(paths: StatePaths) -> Iterator[Lock]:
-    """Hold the lock as the only supervisor of this state directory. Raises MachineError where there is another one,
-    even one whose directory was moved away and is not written again yet."""
+def hold_lock(paths: StatePaths, seconds: float = LOCK_SECONDS) -> Iterator[Lock]:
+    """Hold the lock as the only supervisor of this state directory, and wait `seconds` for it at most. Raises
+    MachineError where there is another supervisor, even one whose directory was moved away and is not written again
+    yet."""
     # Imported here: it costs 11 ms; most commands ask for no lock, and all load this module.
     from lkhub.host.processes import find_listener
 
-    lock = Lock(paths)
+    lock = Lock(paths, seconds)
     try:
         if other := find_listener(paths.control):
             runs = f"a supervisor (pid {other.pid}) runs whose state directory {paths.root} was removed or replaced"

@@ -1,7 +1,7 @@
 """JSON ↔ typed classes: the reader and writer of records on disk and of messages between processes.
 
 msgspec reads and writes its own structs, dataclasses and named tuples. It ignores a key that a class does not know, and
-takes the class's default for one that is missing. It is loaded in 4 ms, and makes a struct in 9 µs; a frozen dataclass
+takes the class's default for one that is missing. It is loaded in 5 ms, and makes a struct in 9 µs; a frozen dataclass
 takes 270 µs, at each start of a command.
 """
 

@@ -50,7 +50,7 @@ async def run_hub(
     to them failed, they run on and `ready` gets the error instead.
     """
     paths, say = hub.plan.paths, calmly(say)
-    with _unwrapped(), hold_lock(paths) as lock:
+    with _unwrapped(), hold_lock(paths, timings.lock) as lock:
         async with _supervision(paths, say, timings) as supervisor:
             supervisor.shared.use_environ(hub.environ)
             await adopt(supervisor, hub.plan.processes)

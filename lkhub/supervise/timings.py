@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
+from lkhub.host.lock import LOCK_SECONDS
+
 
 @dataclass(frozen=True)
 class Timings:
     """Seconds, each with its reason. The values are those of a hub; tests have shorter ones."""
+
+    # How long the lock of the state directory is waited for: the supervisor before may still be leaving.
+    lock: float = LOCK_SECONDS
 
     # Media was ready in 0.1 s (measured); a small board under load takes a few seconds. A process that is not ready
     # within this has served no client, and is killed and started again. A process that was ready and then hangs is

@@ -4,15 +4,13 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
-from lkhub.host import lock
 from lkhub.host.lock import hold_lock
 from lkhub.plan.paths import StatePaths
 
 
-def test_one_supervisor_holds_the_state_directory(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LOCK_SECONDS", 0.1)
+def test_one_supervisor_holds_the_state_directory(paths: StatePaths) -> None:
     busy = pytest.raises(MachineError, match="another lkhub is starting or stopping")
-    with hold_lock(paths), busy, hold_lock(paths):
+    with hold_lock(paths), busy, hold_lock(paths, 0.1):
         pass
     with hold_lock(paths):
         pass

@@ -59,7 +59,7 @@ ROLES: dict[str, dict[str, Any]] = {
 }
 
 # Actors are ready or gone in milliseconds; what a test waits out is short.
-QUICK = Timings(stop_grace=0.1, second_signal=0.1, watch_again=0.01, rejoin=0.05)
+QUICK = Timings(lock=0.1, stop_grace=0.1, second_signal=0.1, watch_again=0.01, rejoin=0.05)
 
 # One person in a room, and a probe that does not count.
 IN_A_CALL = [{"name": "lobby", "participants": 2}, {"name": "lkhub-verify-udp", "participants": 2}]

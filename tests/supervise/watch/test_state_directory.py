@@ -44,11 +44,6 @@ from tests.waiting import until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LOCK_SECONDS", 0.1)
-
-
 async def run_and(
     hub: PreparedHub, said: list[str], do: Callable[[Supervisor], Awaitable[None]], *, tick: float = 0.02
 ) -> None:
@@ -95,7 +90,7 @@ async def test_directory_that_was_removed_is_there_again_and_nothing_was_restart
         assert removed.logs == ("media", "serve")
         assert sum("was removed while the hub runs" in line for line in said) == 1, said
         with pytest.raises(MachineError, match="another lkhub"):
-            await anyio.to_thread.run_sync(lambda: Lock(paths))
+            await anyio.to_thread.run_sync(lambda: Lock(paths, 0.1))
         await supervisor.restart(["media", "serve"])
         assert (await ask_supervisor(paths, StatusRequest())).removed is None
         assert os.path.exists(paths.log("media"))
@@ -134,7 +129,7 @@ async def test_directory_that_was_moved_or_replaced_is_there_again(
         # Commands are answered a moment before.
         await until(lambda: lock.is_held(paths.lock), "the lock")
         with pytest.raises(MachineError, match="another lkhub"):
-            await anyio.to_thread.run_sync(lambda: Lock(paths))
+            await anyio.to_thread.run_sync(lambda: Lock(paths, 0.1))
 
     await run_and(make_hub(media={}, serve={}), said, move)
 
@@ -164,7 +159,7 @@ async def test_supervisor_whose_hub_is_another_ones_leaves_it_the_processes(
         supervisor.tasks.start_soon(replace_it, supervisor)
 
     with anyio.fail_after(60), pytest.raises(MachineError, match=r"another supervisor .* calls go on"):
-        await run_hub(make_hub(media={}, serve={}), said.append, ready)
+        await run_hub(make_hub(media={}, serve={}), said.append, ready, QUICK)
     assert served.exists(), "the other one's socket stays"
     assert {process.pid for process in list_running(paths)} == set(before.values())
 
@@ -301,14 +296,13 @@ def test_lock_of_a_state_directory_that_can_only_be_read_is_held(
             raise OSError(errno.EROFS, "Read-only file system")
         return real(path, flags, *more)
 
-    monkeypatch.setattr("lkhub.host.lock.LOCK_SECONDS", 0.05)
     monkeypatch.setattr(os, "open", read_only)
-    with pytest.raises(MachineError, match="read-only"), hold_lock(paths):
+    with pytest.raises(MachineError, match="read-only"), hold_lock(paths, 0.05):
         pass
     os.close(real(paths.lock, os.O_RDWR | os.O_CREAT, 0o600))
     with hold_lock(paths) as held:
         assert not held.is_lost()
-        with pytest.raises(MachineError, match="another lkhub"), hold_lock(paths):
+        with pytest.raises(MachineError, match="another lkhub"), hold_lock(paths, 0.05):
             pass
 
 
