@@ -1,5 +1,7 @@
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,12 +101,9 @@ def test_engine_that_is_missing_says_how_to_get_one(engine: Path) -> None:
         verify.run_probe(REQUEST)
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "its own"])
-async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
-    """The own hub's rooms over loopback: the address that clients use may lead nowhere from this machine."""
-    write(engine, "nonsense")
-    seen: list[str] = []
+@asynccontextmanager
+async def room_service(seen: list[str], create: bytes = b"200 OK") -> AsyncIterator[int]:
+    """A RoomService that notes each request in `seen`, and answers CreateRoom with the status `create`; its port."""
 
     async def serve(stream: anyio.abc.SocketStream) -> None:
         async with stream:
@@ -112,7 +111,21 @@ async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path,
             while not text.endswith("}"):
                 text += (await stream.receive()).decode()
             seen.append(text)
-            await stream.send(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}")
+            status = create if "CreateRoom" in text else b"200 OK"
+            await stream.send(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}" % status)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield listener.extra(anyio.abc.SocketAttribute.local_port)
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("where", ["ws://127.0.0.1:{}", "http://127.0.0.1:{}", "its own"])
+async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path, where: str) -> None:
+    """The own hub's rooms over loopback: the address that clients use may lead nowhere from this machine."""
+    write(engine, "nonsense")
+    seen: list[str] = []
 
     def run(port: int) -> None:
         overrides = replace(OVERRIDES, api=f"http://127.0.0.1:{port}") if where == "its own" else None
@@ -120,11 +133,8 @@ async def test_rooms_are_opened_and_deleted_whatever_the_probe_did(engine: Path,
         with pytest.raises(MachineError):
             verify.verify_paths(url, ("udp", "tcp"), "API", SECRET, overrides=overrides)
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
-        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with room_service(seen) as port:
         await anyio.to_thread.run_sync(run, port)
-        tasks.cancel_scope.cancel()
 
     opened = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/CreateRoom ")]
     deleted = [request for request in seen if request.startswith("POST /twirp/livekit.RoomService/DeleteRoom ")]
@@ -149,20 +159,8 @@ async def test_room_of_a_path_that_failed_on_its_way_to_the_relay_is_deleted(
     did not even get to the hub."""
     write(engine, {**row("turn-tls", False, "tls"), "relay": relay})
     seen: list[str] = []
-
-    async def serve(stream: anyio.abc.SocketStream) -> None:
-        async with stream:
-            text = ""
-            while not text.endswith("}"):
-                text += (await stream.receive()).decode()
-            seen.append(text.split()[1].rpartition("/")[2])
-            status = b"503 Service Unavailable" if "CreateRoom" in text else b"200 OK"
-            await stream.send(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}" % status)
-
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
-        overrides = replace(OVERRIDES, api=f"http://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}")
+    async with room_service(seen, create=b"503 Service Unavailable") as port:
+        overrides = replace(OVERRIDES, api=f"http://127.0.0.1:{port}")
         run = partial(verify.verify_paths, NOWHERE, ("turn-tls",), "API", SECRET, overrides=overrides)
         await anyio.to_thread.run_sync(run)
-        tasks.cancel_scope.cancel()
-    assert seen == ["CreateRoom", *["DeleteRoom"] * deleted]
+    assert [text.split()[1].rpartition("/")[2] for text in seen] == ["CreateRoom", *["DeleteRoom"] * deleted]

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -93,42 +93,40 @@ async def test_another_failure_is_said_too_and_a_strangers_words_never(said: lis
     assert SECRET not in "\n".join(said)
 
 
-async def test_check_that_fails_again_after_a_success_is_repeated_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
+class Enough(BaseException):
+    """Ends a watcher, which catches every Exception."""
 
-    class Enough(BaseException):
-        pass
 
-    async def look() -> None:
-        if len(waits) != 8:
-            raise RuntimeError
+async def watch_for(
+    monkeypatch: pytest.MonkeyPatch, look: Callable[[], Awaitable[None]], waits: list[float], count: int
+) -> None:
+    """Watch by `look` every two seconds until `waits` has the lengths of `count` waits."""
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
-        if len(waits) == 11:
+        if len(waits) == count:
             raise Enough
 
     monkeypatch.setattr("lkhub.supervise.watch.guard.anyio.sleep", sleep)
     with pytest.raises(Enough):
         await Guard(lambda _: None).watch("look", look, 2.0)
+
+
+async def test_check_that_fails_again_after_a_success_is_repeated_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def look() -> None:
+        if len(waits) != 8:
+            raise RuntimeError
+
+    await watch_for(monkeypatch, look, waits, 11)
     assert waits[7] > 2.0, "it fails for the eighth time"
     assert waits[8:] == [2.0, 2.0, 2.0]
 
 
 async def test_failing_check_is_repeated_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-
-    class Enough(BaseException):
-        pass
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 12:
-            raise Enough
-
-    monkeypatch.setattr("lkhub.supervise.watch.guard.anyio.sleep", sleep)
-    with pytest.raises(Enough):
-        await Guard(lambda _: None).watch("look", fail_later, 2.0)
+    await watch_for(monkeypatch, fail_later, waits, 12)
     assert waits[:3] == [2.0, 2.0, 2.0]
     assert waits[-1] == 60.0
 
