@@ -1,12 +1,23 @@
-"""`python -m lkhub` is `lkhub`."""
+"""`lkhub`, and `python -m lkhub`."""
 
 import sys
 
 from lkhub.cli.shared.exits import run
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the command line and exit."""
     if sys.argv[1:2] == ["serve"]:
-        from lkhub.cli.serve import app
+        # Imported alone: the service would keep the other commands, and typer, in memory (1.3 MiB).
+        from lkhub.cli.serve import serve
+
+        run(serve)
     else:
+        # Imported here: 50 ms, which the start of the service does without.
         from lkhub.cli.main import app
-    run(app)
+
+        run(app)
+
+
+if __name__ == "__main__":
+    main()

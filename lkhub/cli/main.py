@@ -1,4 +1,4 @@
-"""The parser: every command, imported when it is asked for.
+"""The parser: every command but `serve` (lkhub/__main__.py), imported when it is asked for.
 
 Importing all commands takes half a second, and only one runs at a time. This is click's own way to do it ("Lazily
 Loading Subcommands" in its documentation).
@@ -14,7 +14,6 @@ from typer.main import get_command
 
 from lkhub import __version__
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.exits import run
 from lkhub.errors import InputError
 from lkhub.shown import printable
 
@@ -34,9 +33,7 @@ COMMANDS = {
     "trust": "trust",
     "firewall": "firewall",
     "spec": "spec",
-    "serve": "serve",
 }
-_HIDDEN = {"serve"}
 
 
 class Commands(TyperGroup):
@@ -53,7 +50,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            near = get_close_matches(args[0], [name for name in COMMANDS if name not in _HIDDEN], n=1)
+            near = get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean `lkhub {near[0]}`?" if near else "`lkhub --help` lists the commands"
             raise InputError(f"there is no command {printable(args[0])}", hints=(hint,))
         return super().resolve_command(ctx, args)
@@ -70,7 +67,7 @@ def _load(module: str, name: str) -> Any:
     if not hasattr(loaded, name):
         return get_command(loaded.app)
     app = make_app()
-    app.command(name, hidden=name in _HIDDEN)(getattr(loaded, name))
+    app.command(name)(getattr(loaded, name))
     return get_command(app)
 
 
@@ -95,8 +92,3 @@ def _main(
     ] = False,
 ) -> None:
     """A private, verified LiveKit from one spec and one command."""
-
-
-def main() -> None:
-    """Run the command line and exit."""
-    run(app)

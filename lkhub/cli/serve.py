@@ -1,35 +1,27 @@
 """`lkhub serve`: the service, as the supervisor starts it.
 
-It has a command line of its own, because it runs as long as the hub does and the modules of other commands would stay
-in its memory.
+The standard library parses its command line: the service runs as long as the hub does, and the parser of the other
+commands would stay in its memory (1.3 MiB).
 """
 
-from pathlib import Path
-from typing import Annotated
+import sys
+from argparse import ArgumentParser
 
-import typer
-
-from lkhub.cli.shared.app import make_app
 from lkhub.errors import InputError
 from lkhub.host.files import read_input
 from lkhub.wire.serve_config import parse_serve
 
-app = make_app()
 
-
-@app.callback()
-def _group() -> None:
-    """Makes `serve` a subcommand, as it is of `lkhub`."""
-
-
-@app.command()
-def serve(config: Annotated[Path, typer.Option(help="The rendered serve.json.")]) -> None:
+def serve() -> None:
     """Run the service: tokens, health, the web application."""
-    # Imported here: it costs 130 ms, and `lkhub --help` loads this module too.
-    from lkhub.service.server import run_service
-
+    parser = ArgumentParser("lkhub serve", description=serve.__doc__, allow_abbrev=False)
+    parser.add_argument("--config", required=True, metavar="FILE", help="the rendered serve.json")
+    config = parser.parse_args(sys.argv[2:]).config
     try:
-        parsed = parse_serve(read_input(str(config)).decode())
+        parsed = parse_serve(read_input(config).decode())
     except (ValueError, TypeError):
         raise InputError(f"{config} is not a rendered serve.json") from None
+    # Imported here: it costs 130 ms, which a wrong command line need not wait for.
+    from lkhub.service.server import run_service
+
     run_service(parsed)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import lkhub
-from lkhub.cli.main import main
+from lkhub.__main__ import main
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths

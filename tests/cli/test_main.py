@@ -87,6 +87,8 @@ WRONG_USAGE = (
     ["up", "--spec", "nowhere.yaml"],
     ["up", "--spec", "."],
     ["render", "livekit", "-o", "x", "--spec", "nowhere.yaml"],
+    ["serve"],
+    ["serve", "--nonsense"],
     ["serve", "--config", "nowhere.json"],
 )
 
@@ -219,17 +221,18 @@ def test_command_that_names_the_spec_of_the_hub_is_done(run: Run, applied: State
     assert run("env", "--spec", "hub.yaml").code == 0
 
 
-def test_hidden_commands_are_not_offered(run: Run) -> None:
-    assert not re.search(r"│ (serve|supervise)\b", run("--help").out)
+def test_the_service_is_not_offered_as_a_command(run: Run) -> None:
+    assert not re.search(r"\b(serve|supervise)\b", run("--help").out)
+    assert "did you mean" not in run("serv").err
 
 
 def test_service_does_not_load_the_other_commands() -> None:
     argv = [sys.executable, "-X", "importtime", "-m", "lkhub", "serve", "--help"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
-    loaded = re.findall(r"\| +(lkhub\.\S+)$", done.stderr, re.MULTILINE)
+    loaded = re.findall(r"\| +(lkhub\.\S+|typer)$", done.stderr, re.MULTILINE)
     assert "lkhub.cli.serve" in loaded
-    assert not {"lkhub.cli.main", "lkhub.prepare.hub", "lkhub.plan.model", "lkhub.spec.model"} & set(loaded)
+    assert not {"lkhub.cli.main", "lkhub.prepare.hub", "lkhub.plan.model", "lkhub.spec.model", "typer"} & set(loaded)
 
 
 @pytest.mark.parametrize(
