@@ -1,7 +1,6 @@
 """One process of the supervisor: its states, its restarts, its end."""
 
 import contextlib
-import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -65,6 +64,7 @@ class Child:
         self._settled = anyio.Event()
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
+        self._drains: list[anyio.CancelScope] = []  # `down` and a signal may both wait for one drain
 
     @staticmethod
     def adopt(identity: Identity, shared: Shared) -> "Child":
@@ -107,7 +107,7 @@ class Child:
         self._set("stopping")
         try:
             if self.process is not None:
-                await end_process(self.process, how, self.plan, self.shared.timings)
+                await self._end(self.process, how)
         except OSError as error:
             if not self._ended.is_set():  # otherwise the process has ended meanwhile
                 self.state, self.since, self._wanted = before
@@ -158,9 +158,21 @@ class Child:
         return Identity(self.process, root, self.plan, self.fingerprint, self.since, self.taken)
 
     def stop_now(self) -> None:
-        """End a drain at once. A process whose turn to end has not come is left alone: it would be started again."""
-        if self.process is not None and self.state == "stopping":
-            processes.send_signal(self.process, signal.SIGTERM)
+        """End a drain at once. A process that does not drain is left alone: it would be started again."""
+        for drain in self._drains:
+            drain.cancel()
+
+    async def _end(self, process: ProcessId, how: Ending) -> None:
+        with anyio.CancelScope() as ending:
+            if how == "drain":
+                self._drains.append(ending)
+            try:
+                await end_process(process, how, self.plan, self.shared.timings)
+            finally:
+                if how == "drain":
+                    self._drains.remove(ending)
+        if ending.cancelled_caught:
+            await end_process(process, "now", self.plan, self.shared.timings, drains=True)
 
     async def _keep_running(self) -> None:
         try:

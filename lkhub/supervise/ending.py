@@ -30,17 +30,26 @@ def order_ends(items: Iterable[Item], plan_of: Callable[[Item], ProcessPlan], ho
     return [(item, how if plan_of(item).drain is not None else "now") for item in ordered]
 
 
-async def end_process(process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings = USUAL) -> None:
+async def end_process(
+    process: ProcessId, how: Ending, plan: ProcessPlan, timings: Timings = USUAL, *, drains: bool = False
+) -> None:
     """End a process.
 
     To drain, the process gets its limit over the control socket, or SIGTERM if that fails. SIGTERM
-    after the limit, or a second SIGTERM, stops it. SIGKILL ends a process that ignores both.
+    after the limit, or a second SIGTERM, stops it. SIGKILL ends a process that ignores both. `drains`: it was told to
+    drain before, so one signal stops it, and it has time for that.
     """
     drain = limit_drain(plan)
-    first = drain + timings.stop_grace if how == "drain" else timings.second_signal
+    first = timings.stop_grace if drains else timings.second_signal
+    if how == "drain":
+        first = drain + timings.stop_grace
     # A process stopped by a signal reacts to SIGKILL alone.
     limits = () if how == "replace" or processes.is_stopped(process) else (first, timings.stop_grace)
-    told = bool(limits) and how == "drain" and await tell_to_drain(process, plan, drain, timings)
+    told = False
+    if limits and how == "drain":
+        # A process that is cut short while it is told might not know that it drains, and would need two signals more.
+        with anyio.CancelScope(shield=True):
+            told = await tell_to_drain(process, plan, drain, timings)
     for limit in limits:
         if not told:
             processes.send_signal(process, signal.SIGTERM)

@@ -4,7 +4,7 @@ Children are in sessions of their own and write to files, so they live on when t
 supervisor adopts them by their records and marks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import anyio
 import anyio.abc
@@ -43,6 +43,7 @@ class Supervisor:
         self.gave_way_to = 0
         self.took_over = False
         self._leaves = False
+        self._hurries = False
         self._changing = anyio.Lock()
 
     @property
@@ -117,9 +118,8 @@ class Supervisor:
         if self.gave_way_to or self._leaves:
             return
         self.stopping = True
-        ends = order_ends(list(self.children.values()), lambda child: child.plan, how)
-        if failures := await self.fleet.stop(ends):
-            self.stopping = False
+        if failures := await self.fleet.stop(self._order_ends(how)):
+            self.stopping = self._hurries = False
             raise MachineError("\n".join(failures), hints=("`lkhub down` tries it again",))
         self.shared.held.close_except(set())
 
@@ -134,7 +134,8 @@ class Supervisor:
         self._leaves = self.stopping = True
 
     def stop_now(self) -> None:
-        """End every drain at once."""
+        """End every drain at once, also those that have not begun."""
+        self._hurries = True
         for child in self.children.values():
             child.stop_now()
 
@@ -174,6 +175,10 @@ class Supervisor:
     def _require_going_on(self) -> None:
         if self.stopping:
             raise MachineError("the hub is stopping", hints=("`lkhub up` starts it again once it is down",))
+
+    def _order_ends(self, how: Ending) -> Iterator[tuple[Child, Ending]]:
+        for child, ending in order_ends(list(self.children.values()), lambda child: child.plan, how):
+            yield child, "now" if self._hurries else ending
 
     async def _apply(self, wanted: PreparedHub, *, now: bool = False) -> Outcome:
         differences = self.fleet.compare(wanted)

@@ -11,7 +11,7 @@ import anyio
 import anyio.abc
 import pytest
 
-from lkhub.host.processes import ProcessId, identify, is_alive
+from lkhub.host.processes import ProcessId, identify, is_alive, send_signal
 from lkhub.plan.paths import StatePaths
 from lkhub.state.identity import Identity
 from lkhub.supervise.ending import Ending, end_process
@@ -29,10 +29,13 @@ async def test_deaf_child_is_killed(make_child: MakeChild, paths: StatePaths) ->
     assert list_running(paths) == []
 
 
+@pytest.mark.parametrize("deaf", [True, False])
 async def test_drain_waits_for_the_process_and_can_be_cut_short(
-    make_child: MakeChild, monkeypatch: pytest.MonkeyPatch
+    make_child: MakeChild, paths: StatePaths, deaf: bool
 ) -> None:
-    child = make_child(deaf=True)
+    """One that ignores the signal is killed, however long its drain may last."""
+    child = make_child(deaf=deaf, drains=True)
+    child.plan = replace(child.plan, drain=3600)
     stopped = anyio.Event()
 
     async def drain() -> None:
@@ -44,13 +47,79 @@ async def test_drain_waits_for_the_process_and_can_be_cut_short(
         process = child.process
         assert process is not None
         group.start_soon(drain)
-        await anyio.wait_all_tasks_blocked()
-        await until(lambda: child.state == "stopping", "the drain")
-        child.stop_now()
+        await until(lambda: "drain {" in Path(paths.log("media")).read_text(), "the drain")
+        assert not stopped.is_set()
         assert is_alive(process)
-        os.kill(process.pid, signal.SIGKILL)
+        child.stop_now()
         await until(stopped.is_set, "the end of the drain")
         assert child.state == "stopped"
+        assert list_running(paths) == []
+
+
+async def test_drain_for_which_two_ask_can_be_cut_short(make_child: MakeChild, paths: StatePaths) -> None:
+    """As `lkhub down` and Ctrl-C. The second has given up by then."""
+    child = make_child(drains=True)
+    child.plan = replace(child.plan, drain=3600)
+    stopped = anyio.Event()
+
+    async def drain() -> None:
+        await child.stop("drain")
+        stopped.set()
+
+    async with tasks() as group:
+        await child.start(group)
+        group.start_soon(drain)
+        log = Path(paths.log("media"))
+        await until(lambda: log.read_text().count("drain {") == 1, "the drain")
+        with anyio.CancelScope() as second:
+
+            async def give_up() -> None:
+                await until(lambda: log.read_text().count("drain {") == 2, "both")
+                second.cancel()
+
+            group.start_soon(give_up)
+            await child.stop("drain")
+        child.stop_now()
+        await until(stopped.is_set, "the end of the drain")
+        assert list_running(paths) == []
+
+
+async def test_process_that_drains_gets_time_to_stop_in_order(
+    make_child: MakeChild, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its second signal would end it before its clients are told."""
+    sent: list[float] = []
+
+    def note(process: ProcessId, number: signal.Signals) -> None:
+        sent.append(anyio.current_time())
+        send_signal(process, number)
+
+    monkeypatch.setattr("lkhub.host.processes.send_signal", note)
+    child = make_child(deaf=True, drains=True)
+    child.shared.timings = replace(QUICK, stop_grace=1)
+    async with tasks() as group:
+        await child.start(group)
+        group.start_soon(child.stop, "drain")
+        await until(lambda: "drain {" in Path(paths.log("media")).read_text(), "the drain")
+        child.stop_now()
+        await until(lambda: child.state == "stopped", "the end of the drain")
+    assert len(sent) == 3, "SIGKILL is the last"
+    assert sent[1] - sent[0] > 0.9
+
+
+async def test_process_is_told_to_drain_though_the_drain_is_cut_short_before(
+    make_child: MakeChild, paths: StatePaths
+) -> None:
+    """Otherwise the one signal that follows would only begin the drain."""
+    child = make_child(drains=True)
+    async with tasks() as group:
+        await child.start(group)
+        assert child.process is not None
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await end_process(child.process, "drain", child.plan, QUICK)
+        await until(lambda: "drain {" in Path(paths.log("media")).read_text(), "the drain")
+        await child.stop("now")
 
 
 @pytest.mark.parametrize("drain", [0, 1])

@@ -2,6 +2,7 @@ import contextlib
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,7 +14,7 @@ from lkhub.errors import EXIT_BUG, HubError, InputError, MachineError, flatten
 from lkhub.findings.fault import SpecError
 from lkhub.host.control import ask
 from lkhub.host.lock import hold_lock
-from lkhub.host.processes import ProcessId, identify
+from lkhub.host.processes import ProcessId, identify, is_alive, send_signal
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub
 from lkhub.spec.duration import Duration
@@ -280,28 +281,43 @@ async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, pat
     assert list_running(paths) == []
 
 
-async def test_stop_at_once_leaves_alone_what_ends_after_the_drain(
+@pytest.mark.parametrize("second", ["SIGTERM", "SIGINT"])
+async def test_two_signals_at_once_stop_the_hub_at_once(make_hub: MakeHub, paths: StatePaths, second: str) -> None:
+    """The second arrives before media was told to drain."""
+    ran = Run()
+    await ran.run(with_drain(make_hub(media={"rooms": IN_A_CALL, "drains": True}, serve={}), 3600), "SIGHUP", second)
+    assert "stopping now" in ran.said
+    assert list_running(paths) == []
+
+
+async def test_second_signal_leaves_alone_what_ends_after_the_drain(
     make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second signal would end the relay and serve before their turn, and they would be started again."""
+    """It would end the relay and serve before their turn, and they would be started again. When their turn comes, they
+    end at once too."""
     said: list[str] = []
-    told: list[ProcessId] = []
+    ended: list[ProcessId] = []
     stopped = anyio.Event()
+
+    def note(process: ProcessId, number: signal.Signals) -> None:
+        ended.append(process)
+        assert process == media or not (media and is_alive(media))
+        send_signal(process, number)
+
     async with supervising(paths, said) as supervisor:
-        await supervisor.apply(with_drain(make_hub(media={"deaf": True}, serve={}), 3600))
-        media = supervisor.children["media"].process
-        assert media is not None
+        drains = {"rooms": IN_A_CALL, "drains": True}
+        await supervisor.apply(with_drain(make_hub(media=drains, serve=drains), 3600))
+        media, serve = (supervisor.children[name].process for name in ("media", "serve"))
 
         async def stop() -> None:
             await supervisor.stop("drain")
             stopped.set()
 
         supervisor.tasks.start_soon(stop)
-        await until(lambda: supervisor.children["media"].state == "stopping", "the drain")
-        with monkeypatch.context() as patched:
-            patched.setattr("lkhub.host.processes.send_signal", lambda process, _: told.append(process))
-            supervisor.stop_now()
-        os.kill(media.pid, signal.SIGKILL)
-        await until(stopped.is_set, "the end")
-    assert told == [media]
+        await until(lambda: "drain {" in Path(paths.log("media")).read_text(), "the drain")
+        monkeypatch.setattr("lkhub.host.processes.send_signal", note)
+        supervisor.stop_now()
+        await until(stopped.is_set, "the end", 20)
+    assert ended == [media, serve]
     assert not [line for line in said if "again" in line]
+    assert "drain {" not in Path(paths.log("serve")).read_text()
