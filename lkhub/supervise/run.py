@@ -70,7 +70,7 @@ async def run_hub(
             try:
                 await ready(supervisor, outcome)
             except OSError as error:  # a full disk or a closed pipe: a failed message must not end a call
-                say(describe_error(error))
+                say(f"can't report on the start of the hub: {describe_error(error)}")
             await anyio.sleep_forever()
         if supervisor.gave_way_to:
             other = f"another supervisor (pid {supervisor.gave_way_to}) has this hub by now"

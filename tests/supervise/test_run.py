@@ -268,8 +268,10 @@ async def test_failing_report_of_the_start_ends_no_hub(make_hub: MakeHub, paths:
         told.append(all(process.state == "running" for process in status.processes))
         await anyio.to_thread.run_sync(lambda: ask(paths.control, StopRequest(drain=False)))
 
-    await run_hub(make_hub(), lambda _: None, ready)
+    said: list[str] = []
+    await run_hub(make_hub(), said.append, ready)
     assert told == [True]
+    assert "can't report on the start of the hub: OSError (No space left on device)" in said
 
 
 async def test_bug_is_not_taken_for_an_error_of_the_users(make_hub: MakeHub, paths: StatePaths) -> None:

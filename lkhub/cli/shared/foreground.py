@@ -6,9 +6,10 @@ import anyio
 from rich.live import Live
 from rich.text import Text
 
+from lkhub.cli.shared.exits import show_bug
 from lkhub.cli.shared.progress import Progress
 from lkhub.cli.shared.show import err, is_screen, show_error
-from lkhub.errors import EXIT_OK, HubError
+from lkhub.errors import EXIT_BUG, EXIT_MACHINE, EXIT_OK, HubError
 from lkhub.prepare.hub import PreparedHub
 from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
@@ -25,6 +26,7 @@ def describe_start(hub: PreparedHub) -> str:
 
 def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: bool, json: bool) -> int:
     """Run the hub until it is stopped; the exit code. Raises HubError where it does not come up."""
+    code = EXIT_OK
 
     def tell(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         if isinstance(outcome, HubError):
@@ -42,6 +44,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
 
     async def ready(supervisor: Supervisor, outcome: Outcome | HubError) -> None:
         # The hub is up, and people may be in a call: a failure to report must not end it.
+        nonlocal code
         try:
             # All of it runs in a thread, since it asks this supervisor, which answers in this loop. A hub that is being
             # stopped does not wait for it.
@@ -49,8 +52,16 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
         except HubError as error:
             progress.clear()
             show_error(error)
-        except OSError:
+        except BrokenPipeError:
             return  # the program that read our output has gone
+        except OSError:
+            code = EXIT_MACHINE
+            progress.clear()
+            raise  # `run_hub` reports it
+        except Exception as error:
+            code = EXIT_BUG
+            progress.clear()
+            show_bug(error)
         supervisor.tasks.start_soon(_show_live, supervisor)
 
     progress.tell(describe_start(hub))
@@ -59,7 +70,7 @@ def run_foreground(hub: PreparedHub, progress: Progress, *, verify: bool, link: 
     finally:
         progress.clear()
     err.print(f"{hub.plan.name} is down")
-    return EXIT_OK
+    return code
 
 
 async def _show_live(supervisor: Supervisor) -> None:

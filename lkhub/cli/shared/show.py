@@ -1,5 +1,7 @@
 """What a person sees. stdout is data, stderr is talk; meaning survives without colour."""
 
+import errno
+import os
 import re
 import sys
 import textwrap
@@ -32,6 +34,15 @@ class _TamedConsole(Console):
             if isinstance(each, Text):
                 each.plain = tame(each.plain)
         super().print(*(tame(each) if isinstance(each, str) else each for each in objects), **options)
+
+    def on_broken_pipe(self) -> None:
+        """The program that read our output has ended. This raises an OSError, as a full disk does: rich would end this
+        program, and with it a hub that it runs. What is printed later is lost."""
+        self.quiet = True
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, self.file.fileno())  # what is buffered would fail again at the end of the program
+        os.close(nothing)
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 # Never wrapped or coloured by a guess: piped output must arrive unchanged.

@@ -1,5 +1,6 @@
 """`lkhub up` in the foreground: the status comes from the supervisor in the same process."""
 
+import errno
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from lkhub.checks.surroundings import UNSEEN
 from lkhub.cli.shared import foreground, summary
 from lkhub.cli.shared.progress import Progress
-from lkhub.errors import HubError, MachineError
+from lkhub.errors import HubError, MachineError, describe_error
 from lkhub.host.control import ask
 from lkhub.hub import examine
 from lkhub.hub.status import Verified
@@ -114,6 +115,56 @@ def test_hub_that_is_stopped_does_not_wait_until_everything_is_reported(
     [thread] = threads
     thread.join(DEADLINE_SECONDS)
     assert happened == ["down", "told"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        (RuntimeError("SECRETSECRET"), 70, "this is a bug in lkhub: RuntimeError"),
+        (ImportError("no module"), 70, "this is a bug in lkhub: ImportError"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            3,
+            "can't report on the start of the hub: OSError (No space",
+        ),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
+    ],
+    ids=["bug", "import", "full-disk", "no-reader"],
+)
+def test_failure_to_report_ends_no_hub(
+    applied: StatePaths,
+    error: Exception,
+    code: int,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever fails in the thread that examines the hub: the hub runs on until it is stopped."""
+    plan = build_plan(load_spec(b""), make_facts(), make_installation(applied.root))
+    went_on: list[bool] = []
+
+    async def run_hub(hub: Any, say: Any, ready: Any) -> None:
+        async with anyio.create_task_group() as tasks:
+            try:
+                await ready(SimpleNamespace(tasks=tasks, stopping=False), Outcome(("media",)))
+            except OSError as failure:  # as the real one
+                say(f"can't report on the start of the hub: {describe_error(failure)}")
+            went_on.append(True)
+            tasks.cancel_scope.cancel()
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(foreground, "run_hub", run_hub)
+    monkeypatch.setattr(examine, "examine_hub", fail)
+    hub: Any = SimpleNamespace(plan=plan)
+    assert foreground.run_foreground(hub, Progress(), verify=True, link=False, json=False) == code
+    assert went_on
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert shown in told.err
+    assert ("bug" in told.err or "can't" in told.err) is bool(shown)
+    assert "SECRETSECRET" not in told.err
 
 
 @pytest.mark.anyio

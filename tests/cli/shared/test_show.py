@@ -1,6 +1,10 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import segno
@@ -179,3 +183,21 @@ def test_what_follows_from_a_finding_is_a_line_below_it(capsys: pytest.CaptureFi
 def test_what_nothing_can_be_done_about_is_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     show_findings(fold([Finding("some-code", "media", "info", "it is so", "seen", "that is how it works", ())]))
     assert capsys.readouterr().err == "note: it is so: that is how it works [some-code]\n"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_reader_that_has_ended_is_an_error_of_writing_and_no_end(stream: str) -> None:
+    """A hub in the foreground prints too: `lkhub up | head -1`."""
+    printed = (
+        "from lkhub.cli.shared import show\n"
+        f"console = show.{'out' if stream == 'stdout' else 'err'}\n"
+        "try:\n    console.print('first')\nexcept BrokenPipeError:\n    console.print('second')\n"
+        "    raise SystemExit(7)\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writer}
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as users have it
+    done = subprocess.run([sys.executable, "-c", printed], env=environ, text=True, timeout=30, **streams)
+    os.close(writer)
+    assert (done.returncode, done.stdout or "", done.stderr or "") == (7, "", "")
