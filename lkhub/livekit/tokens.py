@@ -25,8 +25,8 @@ _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 DEFAULT_TTL_SECONDS = 6 * 3600
 
-# LiveKit's own limit for names of rooms and participants (limit.max_room_name_length and its neighbours).
-MAX_NAME = 256
+# LiveKit's own limit for names of rooms and participants, in UTF-8 (limit.max_room_name_length and its neighbours).
+MAX_NAME_BYTES = 256
 
 # Characters that can't be seen in a name, or that change how the rest of it is read: control characters, line ends,
 # marks of direction. Two names that look alike would be different people, and one line of a log would become two.
@@ -62,6 +62,11 @@ class Grant:
     attributes: Mapping[str, str] = field(default_factory=dict)
     room_config: Mapping[str, Json] = field(default_factory=dict)
     ttl_seconds: int = DEFAULT_TTL_SECONDS
+
+
+def count_bytes(name: str) -> int:
+    """The length of a name as LiveKit counts it."""
+    return len(name.encode(errors="surrogatepass"))
 
 
 def find_unseen(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from lkhub.livekit.tokens import MAX_NAME, find_unseen
+from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes, find_unseen
 from lkhub.wire import request_info
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -66,13 +66,15 @@ class RequestInfo(Answer, request_info.RequestInfo):
     __doc__ = request_info.RequestInfo.__doc__
 
 
-def _require_seen(text: str) -> str:
+def _require_name(text: str) -> str:
+    if count_bytes(text) > MAX_NAME_BYTES:
+        raise PydanticCustomError("too_long", "has more than {limit} bytes", {"limit": MAX_NAME_BYTES})
     if unseen := find_unseen(text):
         raise PydanticCustomError("unseen", "has {unseen}, which can't be seen", {"unseen": unseen})
     return text
 
 
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_require_seen)]
+Name = Annotated[str, Field(max_length=MAX_NAME_BYTES), AfterValidator(_require_name)]
 
 
 class TokenRequest(BaseModel):

@@ -8,7 +8,8 @@ from tests.cli.conftest import Run
     ("room", "said"),
     [
         ("", "ROOM is empty"),
-        ("x" * 257, "ROOM has 257 characters; LiveKit takes 256"),
+        ("x" * 257, "ROOM has 257 bytes; LiveKit takes 256"),
+        ("é" * 129, "ROOM has 258 bytes; LiveKit takes 256"),
         ("a\nb", "ROOM has U+000A a control character"),
         ("\u202ea", "ROOM has U+202E RIGHT-TO-LEFT OVERRIDE"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from lkhub import __version__
 from lkhub.host.keyfile import dump_keys
 from lkhub.host.peer import Peer
-from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME_BYTES
 from lkhub.service import askers as askers_module
 from lkhub.service.api import MAX_BODY_BYTES
 from lkhub.wire.request_info import RequestInfo, find_request_info
@@ -91,10 +91,12 @@ WRONG: tuple[tuple[Any, str], ...] = (
     ({"room": ""}, "room"),
     ({"room": None}, "room"),
     ({"room": 5}, "room"),
-    ({"room": "x" * (MAX_NAME + 1)}, "room"),
+    ({"room": "x" * (MAX_NAME_BYTES + 1)}, "room"),
+    ({"room": "é" * (MAX_NAME_BYTES // 2 + 1)}, "room: has more than 256 bytes"),
     ({"room": "lobby", "identity": ""}, "identity"),
-    ({"room": "lobby", "identity": "x" * (MAX_NAME + 1)}, "identity"),
+    ({"room": "lobby", "identity": "x" * (MAX_NAME_BYTES + 1)}, "identity"),
     ({"room": "lobby", "name": 5}, "name"),
+    ({"room": "lobby", "name": "€" * 86}, "name: has more than 256 bytes"),
     ({"room": "lobby", "attributes": {"a": 1}}, "attributes"),
     ({"room": "lobby", "attributes": []}, "attributes"),
     ({"room": "lobby", "grants": {"roomAdmin": True}}, "grants"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lkhub.errors import InputError
-from lkhub.livekit.tokens import MAX_NAME, find_unseen
+from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes, find_unseen
 
 Spec = Annotated[
     Path | None,
@@ -33,7 +33,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 def require_name(option: str, text: str) -> None:
     """Raise InputError where `text` can't be the name of a room or a participant, or must not be."""
-    if len(text) > MAX_NAME:
-        raise InputError(f"{option} has {len(text)} characters; LiveKit takes {MAX_NAME}")
+    if (size := count_bytes(text)) > MAX_NAME_BYTES:
+        raise InputError(f"{option} has {size} bytes; LiveKit takes {MAX_NAME_BYTES}")
     if unseen := find_unseen(text):
         raise InputError(f"{option} has {unseen}, which can't be seen", hints=("write the name without it",))
