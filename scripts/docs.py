@@ -4,11 +4,12 @@ Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale.
 docstrings of fields and of findings, help texts of commands. This script adds only the text around them.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import typer.main
 from pydantic import BaseModel
@@ -38,6 +39,9 @@ REACHES: tuple[str, ...] = get_args(Spec.model_fields["reach"].annotation)
 PATTERNS = {
     r"^\d+-\d+$": "a range such as `50000-60000`",
     r"^\d{1,6}[smhd]$": "a duration such as `30s` or `10m`",
+    r"^([1-9]\d{0,8}/(second|minute|hour)|off)$": "a rate such as `20/second`, or `off`",
+    "^https?://": "a URL of http or https",
+    "^postgres(ql)?://": "a URL of PostgreSQL",
 }
 FORMATS = {"ip": "an IP address", "hostname": "a DNS name", "email": "an e-mail address", "uri": "a URL"}
 
@@ -48,6 +52,7 @@ PLANNED: dict[tuple[str, ...], Callable[[Plan], Any]] = {
     ("tls", "listen"): lambda plan: plan.edge and plan.edge.port,
     ("tls", "http"): lambda plan: plan.edge and plan.edge.http,
     ("media", "tcp"): lambda plan: plan.media.tcp,
+    ("access", "modes"): lambda plan: plan.serve.application.access.modes,
 }
 
 SPEC_HEAD = """\
@@ -128,11 +133,11 @@ def build_spec_page() -> str:
     for path, info, schema in walk_keys(Spec):
         key, words = ".".join(path), " ".join((info.description or "").split())
         heading = f"{'#' * (len(path) + 1)} {key}\n"
-        if schema is None:
+        if schema is None:  # a part, whose keys follow
             sections += [heading, f"{words}\n"]
             continue
-        default = describe_default(path, info, plans)
-        rows.append(f"| [`{key}`](#{key.replace('.', '')}) | {default} |")
+        default = "none; it has to be given" if info.is_required() else describe_default(path, info, plans)
+        rows.append(f"| [`{key}`](#{re.sub(r'[^a-z0-9_-]', '', key.lower())}) | {default} |")
         sections += [heading, f"{words}\n", f"Takes {describe_type(schema)}. Default: {default}.\n"]
     owned = "".join(f"| `{dotted(path)}` | `{instead}` |\n" for path, instead in OWNED_LIVEKIT_KEYS.items())
     sections.append(
@@ -155,6 +160,17 @@ def walk_keys(
             yield from walk_keys(inner, (*prefix, key))
         else:
             yield (*prefix, key), info, schemas[key]
+            for step, part in find_parts(inner):
+                yield from walk_keys(part, (*prefix, key + step))
+
+
+def find_parts(annotation: Any, step: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The parts that this type contains, with the step that leads to them: `[]` into a list, `.NAME` into a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield step, annotation
+    inside = {tuple: "[]", dict: ".NAME"}.get(get_origin(annotation), "")
+    for inner in get_args(annotation):
+        yield from find_parts(inner, step + inside)
 
 
 def plan_hub(reach: str) -> Plan:
@@ -193,6 +209,8 @@ def describe_default(path: tuple[str, ...], info: FieldInfo, plans: Mapping[str,
 def show(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if value == "":
+        return '""'
     if value in ((), {}):
         return "[]" if value == () else "{}"
     if isinstance(value, tuple) and not isinstance(value, PortRange):
@@ -205,12 +223,20 @@ def describe_type(schema: Mapping[str, Any]) -> str:
     match schema:
         case {"anyOf": choices}:
             return join([words for choice in choices if choice != {"type": "null"} for words in list_choices(choice)])
+        case {"$ref": _}:
+            return "a mapping of the keys below"
+        case {"type": "object", "additionalProperties": {"$ref": _}}:
+            return "a mapping of names, each with the keys below"
+        case {"type": "array", "items": {"$ref": _}}:
+            return "a list of mappings with the keys below"
         case {"const": value}:
             return f"`{value}`"
         case {"enum": _}:
             return join(list_choices(schema))
         case {"type": "integer", "maximum": 65535}:
             return "a port"
+        case {"type": "integer", "minimum": least, "maximum": most}:
+            return f"a number from {least} to {most}"
         case {"type": "boolean"}:
             return "`true` or `false`"
         case {"type": "string", "format": form}:

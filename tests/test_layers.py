@@ -61,7 +61,12 @@ PACKAGES = {
     ),
     "source": Package(("errors", "shown", "findings"), "reading text knows nothing of what the text is about"),
     "spec": Package((*TEXT, "findings"), "what the operator wants does not depend on what follows"),
-    "plan": Package(SPEC, "a plan is decided from a spec and facts, and knows no file format"),
+    "plan": Package(
+        SPEC,
+        "a plan is decided from a spec and facts, and knows no file format",
+        # What is planned for applications is for the service alone: it is decided as the message that the service gets.
+        allowed=frozenset({(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model")}),
+    ),
     "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
     "render": Package((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
     "livekit": Package((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),

@@ -3,6 +3,7 @@ alone."""
 
 from lkhub.findings.catalogue.choices import no_tls
 from lkhub.findings.finding import Finding
+from lkhub.plan.application import plan_application
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
 from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
@@ -30,7 +31,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
     if media is None or (edge is None and tls_mode(spec) != "off"):
         return None
     relay = _plan_relay(spec, media, edge)
-    serve = _plan_serve(spec, media, edge)
+    serve = _plan_serve(loaded, media, edge, installation.paths)
     listeners = list_listeners(media, relay, serve, edge)
     find_collisions(listeners, loaded)
     paths = installation.paths
@@ -47,7 +48,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         stun=plan_stun(loaded, media, relay),
         serve=serve,
         urls=urls,
-        processes=plan_processes(spec, installation, media, urls, relay, edge, turn_servers, listeners),
+        processes=plan_processes(spec, installation, media, urls, serve, relay, edge, turn_servers, listeners),
         listeners=listeners,
         probes=_plan_probes(spec, media, relay),
         resolve=_override_addresses(media, edge),
@@ -74,7 +75,9 @@ def _plan_turn_servers(spec: Spec, paths: StatePaths) -> tuple[TurnServer, ...]:
     return tuple(servers)
 
 
-def _plan_serve(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> ServePlan:
+def _plan_serve(loaded: LoadedSpec, media: MediaPlan, edge: EdgePlan | None, paths: StatePaths) -> ServePlan:
+    spec = loaded.spec
+    application = plan_application(loaded, paths, has_edge=edge is not None)
     # Without an edge, browsers use the advertised address here. Behind a NAT that is not the bound address.
     told = () if edge else (*map(in_url, media.advertise), *_name_of(spec))
     return ServePlan(
@@ -82,7 +85,8 @@ def _plan_serve(spec: Spec, media: MediaPlan, edge: EdgePlan | None) -> ServePla
         port=spec.web,
         hosts=tuple(dict.fromkeys(("localhost", *map(in_url, media.bind), *told))),
         authorities=list_authorities(edge) if edge else (),
-        open_tokens=spec.reach == "local" and edge is None,
+        open_tokens="open" in application.access.modes and spec.reach == "local" and edge is None,
+        application=application,
     )
 
 

@@ -16,6 +16,7 @@ from lkhub.spec.duration import Duration
 from lkhub.spec.ports import PortRange
 from lkhub.spec.turn import TurnProtocol
 from lkhub.spec.types import Reach, TlsMode
+from lkhub.wire.application import Application
 
 ProbePath = Literal["udp", "tcp", "turn-udp", "turn-tls"]
 ALL_PATHS: tuple[ProbePath, ...] = get_args(ProbePath)
@@ -204,13 +205,15 @@ class EdgePlan:
 @dataclass(frozen=True)
 class ServePlan:
     """`lkhub serve`: where it listens, the names that it answers to there (`hosts`), the `Host` of requests through the
-    edge (`authorities`), and whether it gives tokens to every program of this machine."""
+    edge (`authorities`), whether it gives tokens to every program of this machine, and what it does for
+    applications."""
 
     bind: tuple[Address, ...]
     port: int
     hosts: tuple[str, ...]
     authorities: tuple[str, ...]
     open_tokens: bool
+    application: Application
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,11 @@ class StatePaths:
         return f"{self.root}/asker.json"
 
     @property
+    def store(self) -> str:
+        """The database of the application service, where the spec names no other."""
+        return f"{self.root}/store.db"
+
+    @property
     def firewall(self) -> str:
         """The rules that `lkhub firewall apply` added."""
         return f"{self.root}/firewall.json"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from lkhub.plan.installation import Installation
-from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, TurnServer, Urls
+from lkhub.plan.model import EdgePlan, Listener, MediaPlan, RelayPlan, ServePlan, TurnServer, Urls
 from lkhub.plan.process import EngineProgram, Health, HeldSocket, ProcessPlan, Resumed
 from lkhub.spec.model import Spec
 
@@ -16,6 +16,7 @@ def plan_processes(
     installation: Installation,
     media: MediaPlan,
     urls: Urls,
+    serve: ServePlan,
     relay: RelayPlan | None,
     edge: EdgePlan | None,
     turn_servers: Iterable[TurnServer],
@@ -26,7 +27,7 @@ def plan_processes(
     processes = [_plan_media(spec, installation, media, urls, secrets)]
     if relay is not None and relay.udp:
         processes.append(_plan_relay(installation))
-    processes.append(_plan_serve(installation, urls))
+    processes.append(_plan_serve(installation, urls, serve))
     if edge is not None:
         processes.append(_plan_edge(installation, edge, relay, listeners))
     return tuple(processes)
@@ -81,14 +82,16 @@ def _plan_relay(installation: Installation) -> ProcessPlan:
     )
 
 
-def _plan_serve(installation: Installation, urls: Urls) -> ProcessPlan:
+def _plan_serve(installation: Installation, urls: Urls, serve: ServePlan) -> ProcessPlan:
     paths = installation.paths
     config = paths.render("serve.json")
+    application = serve.application
+    secrets = (application.store.password, application.access.oidc.client_secret if application.access.oidc else "")
     return ProcessPlan(
         name="serve",
         argv=(installation.python, "-m", "lkhub", "serve", "--config", config),
         health=Health(url=f"{urls.local_serve}/api/hub"),
-        files=(config, paths.keys),
+        files=(config, paths.keys, *filter(None, secrets)),
     )
 
 

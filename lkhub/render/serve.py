@@ -20,6 +20,7 @@ def render_serve(plan: Plan) -> RenderedFile:
         keys=plan.paths.keys,
         authorities=serve.authorities,
         ca=plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else "",
+        application=serve.application,
         askers=plan.paths.asker if serve.open_tokens else "",
     )
     return RenderedFile("serve.json", dump_serve(config))

@@ -34,9 +34,10 @@ def _render_field(key: str, info: FieldInfo, chosen: Any, indent: str) -> str:
 
 def _render_part(key: str, model: type[BaseModel], chosen: Mapping[str, Json], indent: str) -> str:
     """A part of the spec. Where nothing in it was chosen, all of it is commented out."""
-    inner = f"{indent}  " if chosen else f"{indent}#   "
+    shown = chosen or "#" in indent  # as its surroundings
+    inner = f"{indent}  " if shown else f"{indent}#   "
     lines = _comment((model.__doc__ or "").strip(), indent)
-    lines.append(f"{indent}{key}:" if chosen else f"{indent}# {key}:")
+    lines.append(f"{indent}{key}:" if shown else f"{indent}# {key}:")
     lines += [
         _render_field(name, below, chosen.get(name), inner).rstrip() for name, below in model.model_fields.items()
     ]
@@ -49,6 +50,8 @@ def _show(info: FieldInfo, chosen: Any) -> str:
         value = (info.examples or [""])[0]
     if isinstance(value, bool):
         return str(value).lower()
+    if value == "":
+        return '""'
     if value == {}:
         return "{}"
     if isinstance(value, tuple) and not isinstance(value, PortRange):

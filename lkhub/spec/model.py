@@ -6,19 +6,24 @@ A field that is None was not given; its default depends on `reach` and is decide
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.secret import describe_schema
 from lkhub.shown import shown
+from lkhub.spec.access import Access
 from lkhub.spec.account import Account
 from lkhub.spec.address import Addresses, Networks, Stun
 from lkhub.spec.domain import Domain
 from lkhub.spec.duration import DEFAULT_DRAIN
 from lkhub.spec.issuer import Issuer
 from lkhub.spec.keys import MIN_SECRET_LENGTH, KeySource, parse_key_source
+from lkhub.spec.part import Part
 from lkhub.spec.ports import Port, PortOrOff, PortRange, Ports
+from lkhub.spec.rooms import RoomPreset
+from lkhub.spec.store import SqliteStore, Store
 from lkhub.spec.turn import External
 from lkhub.spec.types import Drain, Email, FilePath, Reach, TlsMode
+from lkhub.spec.webhooks import Webhook
 
 _KEYS_SCHEMA: dict[str, object] = {
     "anyOf": [
@@ -60,29 +65,6 @@ Source: TypeAlias = Annotated[
     WithJsonSchema(_KEYS_SCHEMA),
 ]
 RawLiveKit: TypeAlias = Annotated[LiveKitKeys, PlainValidator(_parse_livekit), WithJsonSchema({"type": "object"})]
-
-
-def _without_null(schema: dict[str, Any]) -> None:  # the type that pydantic calls it with
-    """Take null out of a part's schema: None is what was not given, and in a file an empty key is a fault."""
-    for key in schema["properties"].values():
-        choices = [choice for choice in key.get("anyOf", ()) if choice != {"type": "null"}]
-        if len(choices) < len(key.get("anyOf", ())):
-            del key["anyOf"], key["default"]
-            key |= choices[0] if len(choices) == 1 else {"anyOf": choices}
-
-
-class Part(BaseModel):
-    """Base of every part of the spec: unknown keys are faults, nothing can be changed after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        use_attribute_docstrings=True,
-        arbitrary_types_allowed=True,
-        hide_input_in_errors=True,
-        json_schema_extra=_without_null,
-    )
 
 
 class Tls(Part):
@@ -229,6 +211,19 @@ class Spec(Part):
     machine can connect to this one."""
 
     keys: Keys = Keys()
+
+    access: Access = Access()
+
+    rooms: tuple[RoomPreset, ...] = Field(default=(), strict=False)
+    """Presets of rooms, each for the names that its `match` fits. The first that fits a name is taken."""
+
+    webhooks: tuple[Webhook, ...] = Field(default=(), strict=False)
+    """Applications that are told what happens in rooms, as LiveKit tells it."""
+
+    store: Annotated[Store, Field(json_schema_extra={"default": "sqlite"})] = SqliteStore()
+    """Where API keys, invites, seats, the audit log and undelivered webhooks are kept. `sqlite`: a file in the state
+    directory. Or `postgresql://USER@HOST/DATABASE`, or `{url: …, password: SECRET}`, where the secret may be
+    `{file: PATH}` or `{env: NAME}`."""
 
     drain: Annotated[Drain, Field(json_schema_extra={"default": "30s"})] = DEFAULT_DRAIN
     """How long a stop (`lkhub down`, Ctrl-C, SIGTERM) waits for people to leave their calls before it cuts them off: a

@@ -3,12 +3,13 @@ says what was expected."""
 
 import re
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from lkhub.secret import SecretSource, describe_schema, describe_source, parse_secret_source
 from lkhub.shown import shown
-from lkhub.spec.duration import Duration, parse_drain
+from lkhub.spec.duration import Duration, parse_drain, parse_duration
 
 Reach: TypeAlias = Literal["local", "lan", "public"]
 TlsMode: TypeAlias = Literal["off", "internal", "acme", "files", "tailscale", "external"]
@@ -28,6 +29,43 @@ def parse_file_path(value: Any) -> str:
     raise ValueError(f"{shown(value)} is not the path of a file")
 
 
+def parse_web_url(value: Any) -> str:
+    """An http or https URL with a host, and without a user or a fragment."""
+    if isinstance(value, str) and value.isprintable() and not re.search(r"[\s#]", value):
+        try:
+            parts = urlsplit(value)
+            if parts.scheme in ("http", "https") and parts.hostname and parts.username is None and parts.port != 0:
+                return value
+        except ValueError:
+            pass
+    raise ValueError("not a URL of http or https; write https://HOST/PATH")  # it may hold a secret
+
+
+def parse_origin(value: Any) -> str:
+    """A web page's origin: scheme, host and port alone."""
+    url = parse_web_url(value).rstrip("/").lower()
+    if urlsplit(url)._replace(scheme="", netloc="").geturl():
+        raise ValueError(f"{shown(value)} has more than an origin; write https://HOST")
+    return url
+
+
+def parse_lifetime(value: Any) -> Duration:
+    """A duration of a second to ten years."""
+    duration = parse_duration(value)
+    if not 1 <= duration <= _LONGEST:
+        raise ValueError(f"{shown(value)} is not between 1s and {Duration(_LONGEST)}")
+    return duration
+
+
+def parse_glob(value: Any) -> str:
+    """A pattern of names: `*` stands for any characters, `?` for one, `[…]` for one of several."""
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    raise ValueError(f"{shown(value)} is not a pattern of names, such as voice-*")
+
+
+_LONGEST = 3650 * 86400
+
 Email: TypeAlias = Annotated[str, PlainValidator(parse_email), WithJsonSchema({"type": "string", "format": "email"})]
 FilePath: TypeAlias = Annotated[
     str, PlainValidator(parse_file_path), WithJsonSchema({"type": "string", "minLength": 1})
@@ -38,6 +76,19 @@ Drain: TypeAlias = Annotated[
     PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}[smhd]$"}),
 ]
+Lifetime: TypeAlias = Annotated[
+    Duration,
+    PlainValidator(parse_lifetime),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d{1,6}[smhd]$"}),
+]
+WebUrl: TypeAlias = Annotated[
+    str, PlainValidator(parse_web_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+]
+Origin: TypeAlias = Annotated[
+    str, PlainValidator(parse_origin), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+]
+Glob: TypeAlias = Annotated[str, PlainValidator(parse_glob), WithJsonSchema({"type": "string", "minLength": 1})]
 SecretValue: TypeAlias = Annotated[
     SecretSource,
     PlainValidator(parse_secret_source),

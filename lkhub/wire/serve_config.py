@@ -1,10 +1,11 @@
 """The content of serve.json. It is not in lkhub.render, because the service reads it and needs no plan."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lkhub.source.json_text import parse_finite_json
 from lkhub.source.typed import unpack
+from lkhub.wire.application import Application
 from lkhub.wire.message import dump_message
 
 # The edge sets this header for the service: `yes` if a proxy in front has told it the client's address, otherwise `no`.
@@ -15,7 +16,8 @@ FORWARDED_HEADER = "X-Lkhub-Forwarded"
 class ServeConfig:
     """What the service must know. `bind` and `hosts` are addresses and names without a port. `authorities` are the
     values of the Host header in requests through the edge. `open_tokens`: every program on this machine gets tokens
-    from the token endpoint. `media_url` is media's HTTP address on loopback.
+    from the token endpoint. `media_url` is media's HTTP address on loopback. `application` is what the service does for
+    applications.
 
     `keys`, `ca` and `askers` are paths of files: the API keys; the root certificate that devices have to trust, or "";
     the record of the program that last asked for a token, "" without `open_tokens`."""
@@ -32,6 +34,7 @@ class ServeConfig:
     authorities: tuple[str, ...]
     ca: str
     askers: str = ""
+    application: Application = field(default_factory=Application)
 
 
 def dump_serve(config: ServeConfig) -> str:

@@ -22,7 +22,8 @@ from lkhub.secret import Secret
 from lkhub.source.path import Path as SpecPath
 from lkhub.spec import load
 from lkhub.spec.load import LoadedSpec, load_spec
-from lkhub.spec.model import Part, Spec
+from lkhub.spec.model import Spec
+from lkhub.spec.part import Part
 from lkhub.spec.types import SecretValue
 from lkhub.state.applied import write_applied
 from lkhub.state.describe import describe_applied
@@ -132,14 +133,14 @@ class Login(Part):
     client_secret: SecretValue | None = None  # the line
 
 
-class Webhook(Part):
+class Notified(Part):
     url: str
     secret: SecretValue  # the line
 
 
 class FutureSpec(Spec):
     login: Login = Login()
-    webhooks: tuple[Webhook, ...] = Field(default=(), strict=False)
+    notified: tuple[Notified, ...] = Field(default=(), strict=False)
 
 
 CLIENT_SECRET: SpecPath = ("login", "client_secret")
@@ -227,7 +228,7 @@ def test_new_secret_may_be_a_variable_of_a_process_whatever_its_form(
 
 
 def test_new_secret_that_no_process_reads_is_in_no_file(future: Run) -> None:
-    hub = future("webhooks:\n- {url: u, secret: {env: HOOK}}\n", HOOK="XYZXYZ")
+    hub = future("notified:\n- {url: u, secret: {env: HOOK}}\n", HOOK="XYZXYZ")
     assert "XYZ" not in "".join(hub.files.values())
     assert hub.environ == {"HOOK": "XYZXYZ"}, "it is resolved again when the spec is"
 
@@ -237,7 +238,7 @@ def test_new_secrets_that_are_not_there_are_faults_at_their_own_lines_all_at_onc
     text = (
         "web: 0\n"
         "login:\n  client_secret: {file: nowhere.secret}\n"
-        "webhooks:\n"
+        "notified:\n"
         "- url: a\n  secret: {env: HOOK}\n"
         "- url: b\n  secret: {file: blank.secret}\n"
         "turn: {external: [{url: 'turn:a', secret: {env: COTURN}}]}\n"
@@ -247,12 +248,12 @@ def test_new_secrets_that_are_not_there_are_faults_at_their_own_lines_all_at_onc
     assert [(fault.line, fault.key) for fault in refused.value.faults] == [
         (1, "web"),
         (3, "login.client_secret"),
-        (6, "webhooks[0].secret"),
-        (8, "webhooks[1].secret"),
+        (6, "notified[0].secret"),
+        (8, "notified[1].secret"),
         (9, "turn.external[0]"),
     ]
-    assert "hub.yaml:6: webhooks[0].secret: the environment variable HOOK is not set" in refused.value.message
-    assert "hub.yaml:8: webhooks[1].secret: the secret is empty" in refused.value.message
+    assert "hub.yaml:6: notified[0].secret: the environment variable HOOK is not set" in refused.value.message
+    assert "hub.yaml:8: notified[1].secret: the secret is empty" in refused.value.message
     assert not os.path.exists("state"), "a spec that is wrong changes nothing"
 
 
@@ -264,11 +265,11 @@ def test_new_secrets_that_are_not_there_are_faults_at_their_own_lines_all_at_onc
         ("login: {client_secret: [XYZXYZ]}\n", 1, "login.client_secret"),
         ("login:\n  client_secret:\n", 2, "login.client_secret"),
         ("login:\n  client_secert: XYZXYZ\n", 2, "login.client_secert"),
-        ("webhooks: XYZXYZ\n", 1, "webhooks"),
-        ("webhooks: [XYZXYZ]\n", 1, "webhooks[0]"),
-        ("webhooks:\n- url: a\n  secret: {vault: XYZXYZ}\n", 3, "webhooks[0].secret"),
-        ("webhooks:\n- url: a\n  secert: XYZXYZ\n  secret: x\n", 3, "webhooks[0].secert"),
-        ("webhooks:\n- url: a\n  secret:\n", 3, "webhooks[0].secret"),
+        ("notified: XYZXYZ\n", 1, "notified"),
+        ("notified: [XYZXYZ]\n", 1, "notified[0]"),
+        ("notified:\n- url: a\n  secret: {vault: XYZXYZ}\n", 3, "notified[0].secret"),
+        ("notified:\n- url: a\n  secert: XYZXYZ\n  secret: x\n", 3, "notified[0].secert"),
+        ("notified:\n- url: a\n  secret:\n", 3, "notified[0].secret"),
     ],
 )
 def test_malformed_new_secret_is_reported_and_not_repeated(future: Run, text: str, line: int, key: str) -> None:

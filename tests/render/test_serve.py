@@ -1,6 +1,7 @@
 import pytest
 
 from lkhub.plan.build import build_plan
+from lkhub.plan.model import Plan
 from lkhub.render.all import render_all
 from lkhub.render.serve import render_serve
 from lkhub.spec.load import load_spec
@@ -8,10 +9,14 @@ from lkhub.wire.serve_config import ServeConfig, parse_serve
 from tests.machines import INSTALLATION, make_facts
 
 
+def plan(text: str) -> Plan:
+    built = build_plan(load_spec(text.encode()), make_facts(), INSTALLATION)
+    assert built is not None
+    return built
+
+
 def render(text: str) -> str:
-    plan = build_plan(load_spec(text.encode()), make_facts(), INSTALLATION)
-    assert plan is not None
-    return render_serve(plan).text
+    return render_serve(plan(text)).text
 
 
 def test_what_is_rendered_is_read_again() -> None:
@@ -28,6 +33,7 @@ def test_what_is_rendered_is_read_again() -> None:
         keys="/var/lib/lkhub/keys.yaml",
         authorities=(),
         ca="",
+        application=plan("reach: lan\ntls: {mode: off}").serve.application,
     )
 
 

@@ -48,7 +48,7 @@ PARTS = {key.rpartition(".")[0] for key, _ in FIELDS}
 
 def uncomment(text: str) -> str:
     """The spec with its commented keys in force, as a person would do it: `# ` is taken off where a key follows."""
-    return re.sub(rf"^# (?=(  )?({KEYS}):)|^(?P<inner>  )# (?=({KEYS}):)", r"\g<inner>", text, flags=re.MULTILINE)
+    return re.sub(rf"^# (?=(  )*({KEYS}):)|^(?P<inner>  )# (?=({KEYS}):)", r"\g<inner>", text, flags=re.MULTILINE)
 
 
 def list_keys(data: dict[str, Any], above: str = "") -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The service as the supervisor runs it: a separate process, over real sockets."""
 
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,7 @@ import pytest
 import lkhub
 from lkhub.log_lines import read_entry
 from lkhub.service.bounded import LOG_LINES
-from lkhub.wire.serve_config import ServeConfig
+from lkhub.wire.serve_config import ServeConfig, dump_serve
 from tests.kit.ports import free_port
 from tests.waiting import wait_until
 
@@ -50,7 +49,7 @@ def is_listening(port: int) -> bool:
 def service(config: ServeConfig, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = free_port()
     file = tmp_path / "serve.json"
-    file.write_text(json.dumps(asdict(replace(config, port=port))))
+    file.write_text(dump_serve(replace(config, port=port)))
     argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -98,7 +97,7 @@ def test_what_is_no_request_does_not_fill_the_log(service: tuple[subprocess.Pope
 def test_port_in_use_is_no_bug(config: ServeConfig, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         file = tmp_path / "serve.json"
-        file.write_text(json.dumps(asdict(replace(config, port=holder.getsockname()[1]))))
+        file.write_text(dump_serve(replace(config, port=holder.getsockname()[1])))
         argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=30, env=dict(os.environ))
     assert done.returncode == 3
@@ -109,7 +108,7 @@ def test_port_in_use_is_no_bug(config: ServeConfig, tmp_path: Path) -> None:
 def test_a_burst_of_connections_does_not_take_the_last_open_file(config: ServeConfig, tmp_path: Path) -> None:
     port, files = free_port(), 64
     file = tmp_path / "serve.json"
-    file.write_text(json.dumps(asdict(replace(config, port=port))))
+    file.write_text(dump_serve(replace(config, port=port)))
     argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(file)]
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # noqa: E731
     with (

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from lkhub.secret import FromEnv, FromFile, Reading, Secret, SecretSource, WholeFile
 from lkhub.source.path import Path
 from lkhub.spec.load import load_spec
-from lkhub.spec.model import Part, Spec
+from lkhub.spec.model import Spec
+from lkhub.spec.part import Part
 from lkhub.spec.references import Reference, list_references, list_variables, may_be_secret
 from lkhub.spec.types import SecretValue
 
@@ -19,6 +20,7 @@ turn:
   external:
   - {url: "turn:a", secret: XYZ}
   - {url: "turn:b", username: u, credential: {env: CREDENTIAL}}
+store: {url: "postgresql://a/b", password: {env: STORE}}
 """
 
 
@@ -38,12 +40,14 @@ def test_every_secret_of_a_spec_is_found_at_its_place() -> None:
         ("turn", "external", 0, "secret"): Secret("XYZ"),
         ("turn", "external", 1, "credential"): FromEnv("CREDENTIAL"),
         ("keys", "source", "secret"): FromEnv("HUB_SECRET"),
+        ("store", "password"): FromEnv("STORE"),
     }
     assert [reference.fault_path for reference in refer(EVERY)] == [
         ("tls", "account"),
         ("turn", "external", 0),
         ("turn", "external", 1),
         ("keys", "source"),
+        ("store",),
     ]
     assert "XYZ" not in repr(refer(EVERY))
 
@@ -62,7 +66,7 @@ def test_sources_of_keys_are_references_too(source: str, found: dict[str, Secret
 
 
 def test_variables_are_those_of_references_each_once() -> None:
-    assert list_variables(refer(EVERY)) == ("CREDENTIAL", "HUB_SECRET")
+    assert list_variables(refer(EVERY)) == ("CREDENTIAL", "HUB_SECRET", "STORE")
     assert list_variables(refer("keys: {source: {env: [K, K]}}")) == ("K",)
     assert list_variables(refer("")) == ()
 
@@ -156,6 +160,12 @@ def list_secret_types(kind: Any) -> Iterator[str]:
 
 def test_spec_of_these_tests_has_every_secret_that_stands_in_a_form_of_its_own() -> None:
     """A new form belongs into EVERY. A key that is a SecretValue is found without being named here."""
-    known = {"ExternalAccount.mac_key", "SharedSecret.secret", "Login.credential", "GivenKey.secret"}
+    known = {
+        "ExternalAccount.mac_key",
+        "SharedSecret.secret",
+        "Login.credential",
+        "GivenKey.secret",
+        "PostgresStore.password",
+    }
     assert set(list_secret_types(Spec)) == known
     assert len(find(EVERY)) == len(known)

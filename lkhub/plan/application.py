@@ -1,0 +1,160 @@
+"""What applications need around LiveKit: who may ask for tokens, rooms, webhooks, the store. All of it is for the
+service, so it is decided as the message that the service gets."""
+
+from typing import Literal
+
+from lkhub.findings.catalogue.spec import value_wrong
+from lkhub.plan.paths import StatePaths
+from lkhub.secret import SecretSource
+from lkhub.spec.access import PARTICIPANT
+from lkhub.spec.access import Oidc as OidcSpec
+from lkhub.spec.access import Role as RoleSpec
+from lkhub.spec.load import LoadedSpec, suggest
+from lkhub.spec.model import Spec
+from lkhub.spec.rate import Rate as RateSpec
+from lkhub.spec.rooms import RoomPreset as RoomPresetSpec
+from lkhub.spec.store import PostgresStore
+from lkhub.wire.application import (
+    Access,
+    Application,
+    Dispatch,
+    Limits,
+    Mode,
+    Oidc,
+    Rate,
+    Receiver,
+    Role,
+    RoomPreset,
+    Store,
+)
+
+# LiveKit's names (livekit/protocol, auth/grants.go).
+_SOURCES = {
+    "camera": "camera",
+    "microphone": "microphone",
+    "screen": "screen_share",
+    "screen-audio": "screen_share_audio",
+}
+
+
+def plan_application(loaded: LoadedSpec, paths: StatePaths, *, has_edge: bool) -> Application:
+    """Decide who may ask, and where it is kept. What contradicts itself is a fault."""
+    spec = loaded.spec
+    here = spec.reach == "local" and not has_edge
+    modes: tuple[Mode, ...] = spec.access.modes if spec.access.modes is not None else ("open",) if here else ()
+    roles = {PARTICIPANT: RoleSpec(), **spec.access.roles}
+    _check_access(loaded, modes, roles, here=here)
+    _check_rooms(loaded, roles)
+    return Application(
+        used=_is_used(spec, modes),
+        access=_plan_access(spec, modes, roles, paths),
+        rooms=tuple(map(_plan_preset, spec.rooms)),
+        webhooks=tuple(Receiver(each.url, each.events, each.allow_private) for each in spec.webhooks),
+        store=_plan_store(spec, paths),
+    )
+
+
+def _is_used(spec: Spec, modes: tuple[Mode, ...]) -> bool:
+    """Whether the spec asks for anything that needs the store. Mode `open` with the plain role does not."""
+    access = spec.access
+    proven = {"api-keys", "oidc"} & set(modes)
+    return bool(proven or access.roles or access.open_to_anyone or spec.rooms or spec.webhooks)
+
+
+def _plan_access(spec: Spec, modes: tuple[Mode, ...], roles: dict[str, RoleSpec], paths: StatePaths) -> Access:
+    access, limits = spec.access, spec.access.limits
+    return Access(
+        modes=modes,
+        create=access.create,
+        roles={name: _plan_role(role) for name, role in roles.items()},
+        default_role=access.default_role,
+        origins=access.origins,
+        limits=Limits(*map(_plan_rate, (limits.caller, limits.address, limits.room))),
+        oidc=_plan_oidc(access.oidc, paths) if access.oidc and "oidc" in modes else None,
+    )
+
+
+def _plan_role(role: RoleSpec) -> Role:
+    return Role(
+        publish=tuple(_SOURCES[source] for source in role.publish),
+        subscribe=role.subscribe,
+        data=role.data,
+        hidden=role.hidden,
+        recorder=role.recorder,
+        admin=role.admin,
+        create=role.create,
+        own_metadata=role.own_metadata,
+        metadata=role.metadata,
+        rooms=role.rooms,
+        agents=role.agents,
+        ttl=int(role.ttl),
+    )
+
+
+def _plan_oidc(oidc: OidcSpec, paths: StatePaths) -> Oidc:
+    return Oidc(
+        issuer=oidc.issuer,
+        client_id=oidc.client_id,
+        client_secret=_file(oidc.client_secret, paths.secret(("access", "oidc", "client_secret"))),
+        audience=oidc.audience or oidc.client_id,
+        role_claim=oidc.role_claim or "",
+    )
+
+
+def _plan_rate(given: RateSpec | Literal["off"]) -> Rate | None:
+    return None if given == "off" else Rate(given.times, given.seconds)
+
+
+def _plan_preset(preset: RoomPresetSpec) -> RoomPreset:
+    return RoomPreset(
+        match=preset.match,
+        capacity=preset.capacity,
+        overflow=preset.overflow,
+        empty_timeout=_seconds(preset.empty_timeout),
+        departure_timeout=_seconds(preset.departure_timeout),
+        codecs=preset.codecs,
+        metadata=preset.metadata,
+        agents=tuple(Dispatch(agent.name, agent.metadata) for agent in preset.agents),
+        roles=preset.roles,
+    )
+
+
+def _seconds(given: int | None) -> int | None:
+    return None if given is None else int(given)
+
+
+def _plan_store(spec: Spec, paths: StatePaths) -> Store:
+    if isinstance(spec.store, PostgresStore):
+        url = spec.store.url.replace("postgresql:", "postgresql+psycopg:", 1)
+        return Store(url, _file(spec.store.password, paths.secret(("store", "password"))))
+    return Store(f"sqlite:///{paths.store}", "")
+
+
+def _file(source: SecretSource | None, file: str) -> str:
+    return file if source is not None else ""
+
+
+def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, RoleSpec], *, here: bool) -> None:
+    access = loaded.spec.access
+    if "open" in modes and not here and not access.open_to_anyone:
+        hint = "take `open` out, or write access.open_to_anyone: true"
+        loaded.add(("access", "modes"), value_wrong("`open` gives tokens to everyone who can reach the hub"), hint)
+    if "oidc" in modes and access.oidc is None:
+        hint = "write access.oidc: {issuer: https://…, client_id: …}"
+        loaded.add(("access", "modes"), value_wrong("`oidc` needs a provider, and access.oidc names none"), hint)
+    if access.oidc is not None and "oidc" not in modes:
+        loaded.add(("access", "oidc"), value_wrong("not used: `oidc` is not among access.modes"), "add it there")
+    if access.default_role not in roles and not loaded.is_broken(("access", "roles")):
+        problem = f"there is no role {access.default_role}"
+        loaded.add(("access", "default_role"), value_wrong(problem), suggest(access.default_role, list(roles)))
+
+
+def _check_rooms(loaded: LoadedSpec, roles: dict[str, RoleSpec]) -> None:
+    for index, preset in enumerate(loaded.spec.rooms):
+        for role in preset.roles:
+            if role not in roles and not loaded.is_broken(("access", "roles")):
+                problem = value_wrong(f"there is no role {role}")
+                loaded.add(("rooms", index, "roles"), problem, suggest(role, list(roles)))
+        if preset.overflow == "subrooms" and preset.capacity is None:
+            problem = value_wrong("sub-rooms need a capacity: a room without one is never full")
+            loaded.add(("rooms", index, "overflow"), problem, "write capacity: NUMBER beside it")
