@@ -13,7 +13,7 @@ import msgspec
 T = TypeVar("T")
 
 Epoch: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
-"""Epoch seconds in a record, up to the year 9999. Python can show no later time."""
+"""Epoch seconds in a record, up to the end of the year 9999 (UTC): datetime has no later time."""
 
 _MISSING = re.compile("Object missing required field `(.+?)`")
 

@@ -56,6 +56,13 @@ def test_identity_is_read_as_it_was_written(paths: StatePaths) -> None:
     assert Identity.parse(identity.dump()) == identity
 
 
+@pytest.mark.parametrize("since", [-1.0, 1e308, "x", None])
+def test_process_whose_time_no_clock_shows_is_known_all_the_same(paths: StatePaths, since: object) -> None:
+    identity = record(paths, NEW)
+    text = json.dumps({**json.loads(identity.dump()), "since": since})
+    assert Identity.parse(text) == replace(identity, since=0.0)
+
+
 def written(paths: StatePaths) -> dict[str, Any]:
     plan = replace(
         plan_actor(paths, "media"),

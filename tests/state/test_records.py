@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from lkhub.errors import MachineError
 from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.state.asker import AskerRecord, read_asker, write_asker
-from lkhub.state.document import VERSION
-from lkhub.state.outside import PathUse, read_sightings, read_uses, write_uses
+from lkhub.state.document import VERSION, dump_record, parse_record
+from lkhub.state.outside import PathUse, _Record, read_sightings, read_uses, write_uses
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
+from lkhub.state.router import Mapping, RouterRecord
 from lkhub.state.verified import VerifiedRecord, read_verified, write_verified
+from tests.reports import applied_record
 
 ASKER = AskerRecord(1.5, "www-data", True, 7, "nginx", ("0.0.0.0:80",))
 SEEN = Sighting(2.5, "203.0.113.9")
@@ -24,6 +27,9 @@ USES = {"udp": PathUse("7882", 1.0, SEEN), "tcp": PathUse("7881", 1.0, None, Sig
 RESULT = PathResult("turn-tls", None, "gather", "…", rtt_ms=0.25, native=False, evidence={"relay": "turns:x"})
 VERIFIED = VerifiedRecord(1.5, (RESULT,), "a note", (WebResult("page", False, "https://a", "login"),), True)
 CHANGE = RootChange(1.5, "192.168.1.6 is new")
+
+# The first second that datetime can't show.
+FIRST_OF_10000 = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp() + 1
 
 
 def write_change(paths: StatePaths, change: RootChange) -> None:
@@ -98,12 +104,20 @@ def test_record_that_can_not_be_written_is_an_error(paths: StatePaths) -> None:
         write_asker(paths.asker, ASKER)
 
 
-@pytest.mark.parametrize("name", RECORDS)
-@pytest.mark.parametrize("at", [-1.0, 1e308])
-def test_time_that_no_clock_shows_makes_no_record(paths: StatePaths, name: str, at: float) -> None:
-    where, record, write, read, nothing = RECORDS[name]
-    write(paths, record)
-    path = Path(getattr(paths, where))
-    text = re.sub(r'"(at|since)": [0-9.]+', rf'"\1": {at!r}', path.read_text())
-    path.write_text(text)
-    assert (read(paths) == nothing) is (str(at) in text)
+ROUTER = RouterRecord("192.168.1.1", "192.168.1.5", "pcp", "aa", (Mapping("udp", 7882, "x", 1.5, 2.5),))
+
+
+@pytest.mark.parametrize("at", [-1.0, FIRST_OF_10000, 1e308])
+@pytest.mark.parametrize(
+    ("record", "times"),
+    [(ASKER, 1), (_Record(USES), 4), (VERIFIED, 1), (CHANGE, 1), (ROUTER, 2), (applied_record(), 1)],
+    ids=["asker", "outside", "verified", "root-change", "router", "applied"],
+)
+def test_time_that_no_clock_shows_makes_no_record(record: object, times: int, at: float) -> None:
+    text = dump_record(record)
+    assert parse_record(type(record), text) == record
+    found = list(re.finditer(r'"(?:at|since|until)": ([0-9.]+)', text))
+    assert len(found) == times
+    for time in found:
+        with pytest.raises(ValueError, match="wrong value"):
+            parse_record(type(record), f"{text[: time.start(1)]}{at!r}{text[time.end(1) :]}")
