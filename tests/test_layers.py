@@ -105,8 +105,9 @@ PACKAGES = {
         "keeping processes alive must not depend on diagnosis, on the service or on a terminal",
         pure=False,
     ),
+    "store": Package((*TEXT, ""), "a row is data: what it means is decided where it is used", pure=False),
     "service": Package(
-        (*TEXT, "livekit", "wire", "host", "trust", ""),
+        (*TEXT, "livekit", "wire", "host", "store", "trust", ""),
         "what strangers talk to reads its configuration and its key file, and nothing else",
         pure=False,
         allowed=frozenset(

@@ -1,0 +1,1 @@
+"""The database of the application service: API keys, invites, seats, the audit log, webhooks."""

@@ -1,0 +1,66 @@
+"""What can be wrong with the store, in words for people."""
+
+import sqlite3
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from lkhub.errors import MachineError
+
+Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "failed"]
+
+# SQLite's primary result codes (sqlite.org/rescode.html).
+_SQLITE: dict[int, Problem] = {
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_CORRUPT: "corrupted",
+    sqlite3.SQLITE_NOTADB: "corrupted",
+    sqlite3.SQLITE_IOERR: "gone",
+    sqlite3.SQLITE_CANTOPEN: "gone",
+    sqlite3.SQLITE_READONLY: "refused",
+    sqlite3.SQLITE_PERM: "refused",
+}
+
+# Classes of PostgreSQL's codes (its documentation, appendix A).
+_POSTGRES: dict[str, Problem] = {
+    "08": "gone",
+    "28": "refused",
+    "3D": "gone",
+    "53": "full",
+    "57": "gone",
+    "XX": "corrupted",
+}
+
+_WORDS: dict[Problem, str] = {
+    "newer": "the store was written by a newer lkhub",
+    "locked": "another program holds the store locked",
+    "full": "the store has no space left",
+    "corrupted": "the store is damaged",
+    "gone": "the store can't be reached",
+    "refused": "the store refuses to be used",
+    "failed": "the store does not work",
+}
+
+
+class StoreError(MachineError):
+    """The store can't be used now. `problem` is why; the text has no secret."""
+
+    def __init__(self, problem: Problem, detail: str = "") -> None:
+        super().__init__(f"{_WORDS[problem]}{f': {detail}' if detail else ''}")
+        self.problem = problem
+
+
+def explain(error: SQLAlchemyError, name: str) -> StoreError:
+    """What an error of SQLAlchemy means for the database `name`. Parameters of statements are not repeated, and neither
+    is a driver's own text, which may hold the URL."""
+    original: Any = error.orig if isinstance(error, DBAPIError) else None
+    if isinstance(original, sqlite3.Error):
+        # Extended codes have the primary code in their last byte. A driver's own errors have none.
+        code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        return StoreError(_SQLITE.get(code, "failed"), name)
+    if state := getattr(original, "sqlstate", None):
+        return StoreError(_POSTGRES.get(state[:2], "failed"), f"{name} (code {state})")
+    if type(original).__name__ == "OperationalError":  # of psycopg, which has no code where it can't connect
+        return StoreError("gone", name)
+    return StoreError("failed", f"{name} ({type(original or error).__name__})")

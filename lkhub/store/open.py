@@ -1,0 +1,94 @@
+"""Opening the store: a file of SQLite, or a database of PostgreSQL.
+
+The store's version is looked up without Alembic, which takes 80 ms to load and 9 MiB, and has nothing to do at most
+starts.
+"""
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from lkhub.secret import Secret
+from lkhub.store.errors import StoreError, explain
+
+# How long a statement waits for another process that writes, in seconds.
+LOCKED_SECONDS = 5.0
+
+VERSION = "0001"
+"""The version of the schema: the last step in `migrations/versions`."""
+
+
+def open_store(url: str, password: Secret | None = None) -> Engine:
+    """Connect to the store and bring it to this version's schema. Raises StoreError.
+
+    `url` is SQLAlchemy's, without a password.
+    """
+    target = make_url(url)
+    if password is not None:
+        target = target.set(password=password.reveal())
+    if target.get_backend_name() == "sqlite":
+        _create_private(Path(str(target.database)))
+        engine = create_engine(target, connect_args={"timeout": LOCKED_SECONDS, "check_same_thread": False})
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_writing)
+    else:
+        engine = create_engine(target, pool_pre_ping=True, pool_size=4, max_overflow=4)
+    try:
+        with engine.begin() as connection:
+            _upgrade(connection)
+    except SQLAlchemyError as error:
+        engine.dispose()
+        raise explain(error, str(target.database)) from None
+    except StoreError:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _create_private(file: Path) -> None:
+    """SQLite makes the files beside the database with the mode of the database."""
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise StoreError("gone", f"{file} can't be opened: {(error.strerror or str(error)).lower()}") from None
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    # The driver begins no transaction by itself: it would begin one too late, and only to read.
+    connection.isolation_level = None
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # A commit is on the disk when it returns, also where the power fails.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Take the lock for writing at once: a transaction that reads first and writes then could not get it any more
+    after another process has written. Readers are not locked out, and say so with the option `reads`."""
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(5566015)"))  # one process at a time
+    found = _find_version(connection)
+    if found == VERSION:
+        return
+    if found is not None and found > VERSION:
+        raise StoreError("newer", f"it has version {found}, and this lkhub knows versions up to {VERSION}")
+    # Imported here: it costs 80 ms, and most starts do without.
+    from lkhub.store.upgrade import upgrade
+
+    upgrade(connection)
+
+
+def _find_version(connection: Connection) -> str | None:
+    """The version that Alembic noted; None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

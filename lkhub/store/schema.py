@@ -1,0 +1,148 @@
+"""Every table. Times are Epoch seconds.
+
+A change here needs a migration (`migrations/versions`), and the previous version of lkhub must still be able to read
+and write the result: a new column has a default or may be NULL, and no column goes or changes its meaning.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+# Names of constraints that both databases have, so that a step can change them.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts up by itself only in a column of type INTEGER.
+_Counter = BigInteger().with_variant(Integer, "sqlite")
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of the key, which is random
+    Column("rooms", JSON, nullable=False),  # globs
+    Column("roles", JSON, nullable=False),  # names
+    Column("created", Float, nullable=False),
+    Column("expires", Float),
+    Column("revoked", Float),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of the secret in the link
+    Column("room", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("uses", Integer),  # how often it can be redeemed; NULL for any number
+    Column("created", Float, nullable=False),
+    Column("creator", Text, nullable=False),  # a caller, as in `issued`
+    Column("expires", Float),
+    Column("revoked", Float),
+)
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("invite", Text, ForeignKey("invites.id", ondelete="CASCADE"), primary_key=True),
+    Column("tab", LargeBinary, primary_key=True),  # SHA-256 of what a browser's tab keeps: a reload is no other use
+    Column("identity", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+issued = Table(
+    "issued",
+    metadata,
+    Column("id", _Counter, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False, index=True),
+    Column("caller", Text, nullable=False),  # `api-key ID`, `oidc SUBJECT`, `invite ID` or `open`
+    Column("identity", Text, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("address", Text, nullable=False),
+)
+
+# A room with a capacity, and its sub-rooms `room(2)`, `room(3)` and so on. Who changes the seats of a family locks its
+# row and counts its version up.
+families = Table(
+    "families",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", _Counter, nullable=False),
+)
+
+seats = Table(
+    "seats",
+    metadata,
+    Column("family", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("room", Text, nullable=False),  # the sub-room
+    Column("caller", Text, nullable=False),
+    Column("party", Text, nullable=False),  # the key that keeps friends together, or ""
+    Column("sid", Text, nullable=False),  # of the participant that sits there, "" while the seat is reserved
+    Column("until", Float),  # when a reservation ends; NULL once its participant has joined
+    Index("ix_seats_room", "room"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", _Counter, primary_key=True, autoincrement=True),  # the order of arrival
+    Column("id", Text, nullable=False, unique=True),
+    Column("room", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("at", Float, nullable=False, index=True),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("event", _Counter, ForeignKey("events.sequence", ondelete="CASCADE"), primary_key=True),
+    Column("receiver", Text, primary_key=True),  # its URL
+    Column("room", Text, nullable=False),
+    Column("state", Text, nullable=False),  # pending, delivered or dead
+    Column("attempts", Integer, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("problem", Text, nullable=False),  # of the last attempt, or ""
+    Index("ix_deliveries_order", "receiver", "room", "event"),
+    Index("ix_deliveries_due", "state", "due"),
+)
+
+# A login by OpenID Connect that has begun and not ended. It is deleted by whoever redeems it, so it is redeemed once.
+logins = Table(
+    "logins",
+    metadata,
+    Column("state", LargeBinary, primary_key=True),  # SHA-256
+    Column("verifier", Text, nullable=False),  # of PKCE (RFC 7636)
+    Column("nonce", Text, nullable=False),
+    Column("path", Text, nullable=False),  # the page to return to
+    Column("expires", Float, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),  # SHA-256 of the cookie
+    Column("subject", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("roles", JSON, nullable=False),
+    Column("expires", Float, nullable=False),
+)

@@ -1,0 +1,87 @@
+"""The store as programs use it: the service writes through one thread, a command in transactions of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio.to_thread
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from lkhub.secret import Secret
+from lkhub.store.errors import StoreError, explain
+from lkhub.store.open import open_store
+from lkhub.store.writer import Writer
+
+Result = TypeVar("Result")
+
+
+class Store:
+    """An open store. Every method raises StoreError where the store can't be used."""
+
+    def __init__(self, url: str, password: Secret | None = None) -> None:
+        self._engine = open_store(url, password)
+        self._readers = self._engine.execution_options(reads=True)
+        name = self._engine.url.database
+        self._file = Path(name) if self.is_sqlite and name else None
+        self._inode = self._file.stat().st_ino if self._file else 0
+        self._writer: Writer | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    @property
+    def writer(self) -> Writer:
+        """The thread that writes. It is started when it is first used."""
+        if self._writer is None:
+            self._writer = Writer(self._engine, self.require_present)
+        return self._writer
+
+    def require_present(self) -> None:
+        """Raise StoreError where the file is another one than was opened. SQLite would go on writing to a file that was
+        deleted, and all of it would be lost at the end."""
+        if self._file is None:
+            return
+        try:
+            present = self._file.stat().st_ino == self._inode
+        except OSError:
+            present = False
+        if not present:
+            raise StoreError("gone", f"{self._file} was removed or replaced")
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction, for a program that waits for it."""
+        self.require_present()
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise explain(error, str(self._engine.url.database)) from None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A view of the store at one moment. What it writes is refused or lost."""
+        self.require_present()
+        try:
+            with self._readers.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise explain(error, str(self._engine.url.database)) from None
+
+    async def read(self, operation: Callable[[Connection], Result]) -> Result:
+        """Call `operation` with a view of the store, in a thread."""
+
+        def run() -> Result:
+            with self.reading() as connection:
+                return operation(connection)
+
+        return await anyio.to_thread.run_sync(run)
+
+    def close(self) -> None:
+        """Commit what waits, and close every connection."""
+        if self._writer is not None:
+            self._writer.close()
+        self._engine.dispose()

@@ -1,0 +1,128 @@
+"""Writing with few commits.
+
+A commit that is on the disk takes milliseconds, and the writes in it microseconds. So one thread writes, and puts all
+writes that wait into one transaction. A caller continues once its write is committed.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from lkhub.store.errors import StoreError, explain
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Bounds how long the first write of a transaction waits for the others.
+MOST_TOGETHER = 500
+
+
+@dataclass(frozen=True)
+class _Write:
+    """One write that waits: `handler` is called with the items of all neighbours that have the same handler."""
+
+    handler: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    item: Any
+    loop: asyncio.AbstractEventLoop
+    done: "asyncio.Future[Any]"
+
+
+class Writer:
+    """The thread that writes to one store. `check` raises StoreError where a commit would be lost."""
+
+    def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
+        self._engine, self._check = engine, check
+        self._waiting: deque[_Write] = deque()
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Callable[[Connection], Result]) -> Result:
+        """Call `operation` in a transaction, and return once it is committed.
+
+        Raises what `operation` raises, and StoreError. The operation may be called again after its transaction failed,
+        so it has no effect but on the connection.
+        """
+
+        def handle(connection: Connection, items: Sequence[None]) -> Sequence[Result]:
+            return [operation(connection) for _ in items]
+
+        return await self.run_batched(handle, None)
+
+    async def run_batched(
+        self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item
+    ) -> Result:
+        """As `run`, for a handler that does many items at once with few statements: it gets the items that wait, and
+        returns as many results, in their order."""
+        loop = asyncio.get_running_loop()
+        write = _Write(handler, item, loop, loop.create_future())
+        with self._wake:
+            if self._closed:
+                raise StoreError("gone", "it is being closed")
+            self._waiting.append(write)
+            self._wake.notify()
+        return await write.done  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Do what waits, and end the thread."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                self._wake.wait_for(lambda: self._waiting or self._closed)
+                writes = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            if not writes:
+                return
+            try:
+                _answer(zip(writes, self._commit(writes), strict=True))
+            except Exception:  # one of them failed: which one, and what with the others?
+                _answer((write, self._commit_alone(write)) for write in writes)
+
+    def _commit(self, writes: Sequence[_Write]) -> list[Any]:
+        self._check()
+        results: list[Any] = []
+        with self._engine.begin() as connection:
+            for handler, group in groupby(writes, lambda write: write.handler):
+                results += handler(connection, [write.item for write in group])
+        return results
+
+    def _commit_alone(self, write: _Write) -> Any:
+        """The result of one write, or its error."""
+        try:
+            return self._commit([write])[0]
+        except SQLAlchemyError as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                # The database was restarted. The pool has forgotten all of its connections by now.
+                try:
+                    return self._commit([write])[0]
+                except SQLAlchemyError as again:
+                    error = again
+            return explain(error, str(self._engine.url.database))
+        except Exception as error:
+            return error
+
+
+def _answer(results: Iterable[tuple[_Write, Any]]) -> None:
+    for write, result in results:
+        write.loop.call_soon_threadsafe(_settle, write.done, result)
+
+
+def _settle(done: "asyncio.Future[Any]", result: Any) -> None:
+    if done.cancelled():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+    else:
+        done.set_result(result)

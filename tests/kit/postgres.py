@@ -1,0 +1,63 @@
+"""A server of PostgreSQL that listens on a Unix socket alone."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+# Debian keeps the programs of each version in a folder of its own.
+_BIN = Path("/usr/lib/postgresql")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server. Its files are in `folder`, and its socket too."""
+
+    folder: Path
+
+    def create(self) -> str:
+        """A new, empty database, as a URL of SQLAlchemy."""
+        name = f"lkhub_{uuid4().hex}"
+        self._as_owner([_find("createdb"), "-h", str(self.folder), name])
+        return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c max_connections=200"
+        self._control("-o", options, "-l", str(self.folder / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        self._control("-m", "immediate", "-w", "stop")
+
+    def initialize(self) -> None:
+        self._as_owner([_find("initdb"), "-D", str(self.folder / "data"), "-E", "UTF8", "--locale=C", "-A", "trust"])
+
+    def _control(self, *arguments: str) -> None:
+        self._as_owner([_find("pg_ctl"), "-D", str(self.folder / "data"), *arguments])
+
+    def _as_owner(self, command: list[str]) -> None:
+        """The server refuses to run as root."""
+        owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        subprocess.run([*owner, *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+
+
+@contextmanager
+def run_postgres() -> Iterator[Postgres]:
+    """A server with nothing in it; it is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    shutil.chown(folder, "postgres", "postgres")
+    server = Postgres(folder)
+    server.initialize()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _find(program: str) -> str:
+    return str(max(_BIN.glob(f"*/bin/{program}"), key=lambda path: int(path.parts[-3])))

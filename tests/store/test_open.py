@@ -1,0 +1,99 @@
+"""The schema of a store, and what opening one says where that fails."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from lkhub.secret import Secret
+from lkhub.store import migrations
+from lkhub.store.errors import StoreError
+from lkhub.store.open import VERSION, open_store
+from lkhub.store.schema import metadata
+from lkhub.store.store import Store
+from tests.kit.postgres import Postgres
+
+
+def test_steps_lead_to_the_tables_of_the_schema(store: Store) -> None:
+    with store.writing() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_last_step_is_the_version_that_is_looked_up() -> None:
+    folder = Path(str(migrations.__file__)).parent
+    assert ScriptDirectory(str(folder)).get_heads() == [VERSION]
+
+
+def test_store_that_is_open_can_be_opened_again(url: str) -> None:
+    first, second = open_store(url), open_store(url)
+    first.dispose()
+    second.dispose()
+
+
+def test_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    with store.writing() as connection:
+        connection.execute(text("INSERT INTO families VALUES ('a', 1)"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    store.close()
+    assert modes == {"store.db": 0o600, "store.db-wal": 0o600, "store.db-shm": 0o600}
+
+
+def set_version(connection: Connection, version: str) -> None:
+    connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+
+
+def test_store_of_a_newer_lkhub_is_left_alone(url: str) -> None:
+    store = Store(url)
+    with store.writing() as connection:
+        set_version(connection, "9999")
+    store.close()
+    with pytest.raises(StoreError, match="the store was written by a newer lkhub: it has version 9999") as refused:
+        open_store(url)
+    assert refused.value.problem == "newer"
+
+
+def test_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "store.db"
+    file.write_bytes(b"not a database, but long enough to look like one" * 100)
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match="the store is damaged") as refused:
+        open_store(f"sqlite:///{file}")
+    assert refused.value.problem == "corrupted"
+    assert file.read_bytes() == before
+
+
+def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"the store can't be reached: {tmp_path}/nowhere/store.db can't be opened"):
+        open_store(f"sqlite:///{tmp_path}/nowhere/store.db")
+
+
+def test_store_that_another_program_holds_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    open_store(url).dispose()
+    monkeypatch.setattr("lkhub.store.open.LOCKED_SECONDS", 0.05)
+    holder = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError) as refused:
+        open_store(url)
+    holder.close()
+    assert refused.value.problem == "locked"
+    open_store(url).dispose()
+
+
+def test_server_that_is_away_is_told_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="the store can't be reached: lkhub") as refused:
+        open_store(f"postgresql+psycopg://postgres@/lkhub?host={tmp_path}", Secret("XYZXYZ"))
+    assert "XYZXYZ" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_database_that_is_not_there_is_told(postgres: Postgres) -> None:
+    with pytest.raises(StoreError, match="the store can't be reached: nowhere") as refused:
+        open_store(f"postgresql+psycopg://postgres@/nowhere?host={postgres.folder}")
+    assert refused.value.problem == "gone"

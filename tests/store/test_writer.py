@@ -1,0 +1,102 @@
+"""Writes that share a commit, and what becomes of the others when one fails."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from lkhub.store.errors import StoreError
+from lkhub.store.schema import families
+from lkhub.store.store import Store
+from tests.kit.postgres import Postgres
+
+pytestmark = pytest.mark.anyio
+
+
+def add(name: str):  # type: ignore[no-untyped-def]
+    def operation(connection: Connection) -> str:
+        connection.execute(insert(families).values(name=name, version=1))
+        return name
+
+    return operation
+
+
+def names(store: Store) -> list[str]:
+    with store.reading() as connection:
+        return list(connection.execute(select(families.c.name).order_by(families.c.name)).scalars())
+
+
+async def test_each_write_is_committed_when_its_caller_continues(store: Store) -> None:
+    assert await store.writer.run(add("a")) == "a"
+    assert names(store) == ["a"]
+
+
+async def test_write_that_fails_takes_no_other_with_it(store: Store) -> None:
+    await store.writer.run(add("taken"))
+    writes = [add("a"), add("taken"), add("b")]
+    results = await asyncio.gather(*map(store.writer.run, writes), return_exceptions=True)
+    assert [results[0], results[2]] == ["a", "b"]
+    assert isinstance(results[1], StoreError)
+    assert names(store) == ["a", "b", "taken"]
+
+
+async def test_error_of_an_operation_is_its_callers(store: Store) -> None:
+    def fail(connection: Connection) -> None:
+        add("lost")(connection)
+        raise LookupError("mine")
+
+    results = await asyncio.gather(store.writer.run(fail), store.writer.run(add("a")), return_exceptions=True)
+    assert isinstance(results[0], LookupError)
+    assert names(store) == ["a"]
+
+
+async def test_items_that_wait_are_handled_together_and_in_order(store: Store) -> None:
+    sizes: list[int] = []
+
+    def handle(connection: Connection, items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        connection.execute(insert(families), [{"name": str(item), "version": item} for item in items])
+        return [item * 2 for item in items]
+
+    results = await asyncio.gather(*(store.writer.run_batched(handle, item) for item in range(2000)))
+    assert results == [item * 2 for item in range(2000)]
+    assert sum(sizes) == 2000
+    assert len(sizes) < 200, "one commit for many"
+    assert len(names(store)) == 2000
+
+
+async def test_file_that_was_removed_takes_no_more_writes(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    await store.writer.run(add("a"))
+    (tmp_path / "store.db").unlink()
+    with pytest.raises(StoreError, match="was removed or replaced"):
+        await store.writer.run(add("b"))
+    with pytest.raises(StoreError, match="was removed or replaced"):
+        names(store)
+    store.close()
+
+
+async def test_server_that_was_restarted_is_written_to_again(postgres: Postgres) -> None:
+    store = Store(postgres.create())
+    await store.writer.run(add("a"))
+    postgres.stop()
+    with pytest.raises(StoreError) as away:
+        await store.writer.run(add("b"))
+    assert away.value.problem == "gone"
+    postgres.start()
+    await store.writer.run(add("c"))
+    assert names(store) == ["a", "c"]
+    store.close()
+
+
+async def test_writes_that_wait_are_done_before_the_store_is_closed(url: str) -> None:
+    store = Store(url)
+    waiting = [asyncio.ensure_future(store.writer.run(add(str(number)))) for number in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(store.close)
+    await asyncio.gather(*waiting)
+    again = Store(url)
+    assert len(names(again)) == 50
+    again.close()
