@@ -68,6 +68,7 @@ PACKAGES = {
         allowed=frozenset({(f"lkhub.plan.{name}", "lkhub.wire.application") for name in ("application", "model")}),
     ),
     "firewall": Package(PLAN, "a firewall is judged by what it says, and never looked at from here"),
+    "env_files": Package(TEXT, "a file of an application is text, edited without a hub"),
     "render": Package((*PLAN, "firewall", "wire"), "a renderer shows a plan and decides nothing"),
     "livekit": Package((*TEXT, "host"), "LiveKit's interface needs a key and a clock, and no plan", pure=False),
     "log_lines": Package((*TEXT, "livekit"), "a line of a log is read without a hub", pure=False),
@@ -93,7 +94,7 @@ PACKAGES = {
         "facts are gathered once, as other processes tell them, and judged purely",
     ),
     "hub": Package(
-        (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", ""),
+        (*PLAN, "firewall", "livekit", "wire", "state", "host", "prepare", "checks", "env_files", ""),
         "what is known of a hub is for commands, the service and the dashboard: it knows none of them, and asks the "
         "supervisor by its control socket",
         pure=False,
