@@ -39,7 +39,12 @@ def status(spec: Spec = None, state: State = None, json: Json = False) -> None:
     """
     table, _ = load_table(spec, state)
     paths = find_paths(state)
-    _report(table, _gather(table, paths, as_root("status", *_name_spec(spec), "--state", paths.root)), paths, json)
+    _report(
+        table,
+        _gather(table, paths, as_root("firewall", "status", *_name_spec(spec), "--state", paths.root)),
+        paths,
+        json,
+    )
 
 
 @app.command()
@@ -56,7 +61,7 @@ def apply(
     if router:
         map_router(table, plan, paths, dry_run=dry_run, json=json)
         return
-    again = as_root("apply", *_name_spec(spec), "--state", paths.root)
+    again = as_root("firewall", "apply", *_name_spec(spec), "--state", paths.root)
     found = _gather(table, paths, again)
     change = plan_apply(found, table, read_added(paths.firewall))
     if dry_run:
@@ -85,7 +90,7 @@ def revert(
     if router:
         unmap_router(paths, dry_run=dry_run, json=json)
         return
-    again = as_root("revert", "--state", paths.root)
+    again = as_root("firewall", "revert", "--state", paths.root)
     recorded = read_added(paths.firewall)
     try:
         found = gather_firewalls((), recorded)

@@ -77,9 +77,9 @@ def ensure_private_dir(path: str) -> None:
         os.makedirs(path, mode=DIR_MODE, exist_ok=True)
         status = os.stat(path)
     if status.st_uid != os.geteuid():
-        owner = _user_name(status.st_uid)
+        owner = user_name(status.st_uid)
         raise MachineError(
-            f"{path} belongs to {owner}, and this is {_user_name(os.geteuid())}",
+            f"{path} belongs to {owner}, and this is {user_name(os.geteuid())}",
             hints=(f"run lkhub as {owner}", "or choose another folder with --state DIR"),
         )
     if status.st_mode & 0o077:
@@ -98,12 +98,13 @@ def check_socket_path(path: str) -> None:
         )
 
 
-def write_private(path: str, text: str, mode: int = FILE_MODE) -> bool:
-    """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already."""
+def write_private(path: str, text: str, mode: int = FILE_MODE, owner: tuple[int, int] | None = None) -> bool:
+    """Write `text` to `path` in one step, readable by this user alone. False where the file had this text already. Root
+    may leave a new file to another `owner` (uid, gid)."""
     with contextlib.suppress(OSError, MachineError):
         if read_text(path) == text and os.stat(path).st_mode & 0o777 == mode:
             return False
-    with _written_beside(path, text, mode) as temporary:
+    with _written_beside(path, text, mode, owner) as temporary:
         os.replace(temporary, path)
     return True
 
@@ -124,7 +125,7 @@ def create_private(path: str, text: str) -> bool:
 
 
 @contextlib.contextmanager
-def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
+def _written_beside(path: str, text: str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[str]:
     """A new file with this text in the folder of `path`; afterwards it is removed, unless it was renamed."""
     temporary = None
     try:
@@ -134,6 +135,8 @@ def _written_beside(path: str, text: str, mode: int) -> Iterator[str]:
             with os.fdopen(handle, "w") as file:
                 file.write(text)
                 file.flush()
+                if owner:
+                    os.fchown(file.fileno(), *owner)
                 os.fsync(file.fileno())
             os.chmod(temporary, mode)
             yield temporary
@@ -232,7 +235,8 @@ def read_tail(path: str, lines: int, *, end: int | None = None, limit: int = 64 
     return text.splitlines()[-lines:]
 
 
-def _user_name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user for people; `user 1234` where the system knows none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

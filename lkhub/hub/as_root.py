@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 
-def as_root(command: str, *options: str) -> str:
-    """`lkhub firewall COMMAND` with sudo."""
+def as_root(*arguments: str) -> str:
+    """`lkhub ARGUMENTS` with sudo."""
     program = [str(Path(sys.argv[0]).absolute())]
     if program[0].endswith("__main__.py"):
         program = [sys.executable, "-m", "lkhub"]
-    return shlex.join(["sudo", *program, "firewall", command, *options])
+    return shlex.join(["sudo", *program, *arguments])

@@ -47,7 +47,7 @@ def gather_surroundings(paths: StatePaths, outside: Sightings) -> Surroundings:
         judged = at_once.submit(_judge_ports, applied)
         leads = _find_leads(paths, applied, told)
         options = (*(("--spec", applied.spec) if applied.spec else ()), "--state", paths.root)
-        opens, tells = as_root("apply", *options), as_root("status", *options)
+        opens, tells = as_root("firewall", "apply", *options), as_root("firewall", "status", *options)
         verdicts, unread = judged.result()
         url = applied.urls.livekit
         return Surroundings(applied.reach, leads, told, verdicts, opens, outside, unread, tells, url)

@@ -102,6 +102,16 @@ class StatePaths:
         return f"{self.root}/router.json"
 
     @property
+    def written(self) -> str:
+        """The files of applications that `lkhub env --write` has written."""
+        return f"{self.root}/written.json"
+
+    @property
+    def backups(self) -> str:
+        """What those files held before."""
+        return f"{self.root}/backups"
+
+    @property
     def caddy(self) -> str:
         """Certificates, and what else the edge keeps."""
         return f"{self.root}/caddy"

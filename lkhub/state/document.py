@@ -44,6 +44,6 @@ def find_record(kind: type[T], path: str) -> T | None:
         return None
 
 
-def write_record(record: object, path: str, mode: int = FILE_MODE) -> None:
-    """Raises MachineError if the file can't be written."""
-    write_private(path, dump_record(record), mode)
+def write_record(record: object, path: str, mode: int = FILE_MODE, owner: tuple[int, int] | None = None) -> None:
+    """Raises MachineError if the file can't be written. For `mode` and `owner` see `write_private`."""
+    write_private(path, dump_record(record), mode, owner)

@@ -163,9 +163,9 @@ def test_a_command_of_python_is_given_as_one(run: Run, machine: Machine, monkeyp
     from lkhub.hub.as_root import as_root
 
     monkeypatch.setattr(sys, "argv", ["/opt/lkhub/lkhub/__main__.py"])
-    assert as_root("status") == f"sudo {sys.executable} -m lkhub firewall status"
+    assert as_root("firewall", "status") == f"sudo {sys.executable} -m lkhub firewall status"
     monkeypatch.setattr(sys, "argv", ["/home/a b/bin/lkhub"])
-    assert as_root("status") == "sudo '/home/a b/bin/lkhub' firewall status"
+    assert as_root("firewall", "status") == "sudo '/home/a b/bin/lkhub' firewall status"
 
 
 def test_rules_of_iptables_are_left_to_the_user(run: Run, machine: Machine, spec: Spec) -> None:
