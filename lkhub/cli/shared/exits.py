@@ -1,12 +1,18 @@
 """The sole place where errors become exit codes."""
 
+import errno
 import gc
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
-from lkhub.errors import EXIT_BUG, HubError, flatten
+from lkhub.cli.shared.output import drop_output
+from lkhub.errors import EXIT_BUG, EXIT_MACHINE, HubError, MachineError, flatten
+
+# A file that could not be written for these reasons is named by another error. What is left is the output.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(command: Callable[[], object]) -> None:
@@ -14,6 +20,13 @@ def run(command: Callable[[], object]) -> None:
     # What loads modules makes objects that stay, among which the collector finds nothing: 20 of the 400 ms of `up`.
     gc.set_threshold(10_000)
     _open_closed_streams()
+    try:
+        _run(command)
+    finally:
+        _finish_output()
+
+
+def _run(command: Callable[[], object]) -> None:
     try:
         command()
     except HubError as error:
@@ -30,8 +43,31 @@ def run(command: Callable[[], object]) -> None:
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _refuse_output(error)
         show_bug(error)
         sys.exit(EXIT_BUG)
+
+
+def _finish_output() -> None:
+    """Write what is still buffered, and exit where that fails: Python itself would exit 120, with a message of its
+    own."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output(sys.stdout)
+        sys.exit(1)
+    except OSError as error:
+        drop_output(sys.stdout)
+        _refuse_output(error)
+
+
+def _refuse_output(error: OSError) -> NoReturn:
+    # Imported here: it costs 12 ms.
+    from lkhub.cli.shared.show import show_error
+
+    show_error(MachineError(f"can't write the output: {os.strerror(error.errno or 0).lower()}"))
+    sys.exit(EXIT_MACHINE)
 
 
 def _open_closed_streams() -> None:

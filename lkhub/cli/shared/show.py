@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from lkhub.cli.shared.output import drop_output
 from lkhub.errors import HubError
 from lkhub.hub.locate import find_paths, name_state
 from lkhub.shown import tame
@@ -39,9 +40,7 @@ class _TamedConsole(Console):
         """The program that read our output has ended. This raises an OSError, as a full disk does: rich would end this
         program, and with it a hub that it runs. What is printed later is lost."""
         self.quiet = True
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, self.file.fileno())  # what is buffered would fail again at the end of the program
-        os.close(nothing)
+        drop_output(self.file)
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
