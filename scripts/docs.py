@@ -76,8 +76,8 @@ COMMANDS_HEAD = """\
 Data goes to stdout, everything else to stderr: what a command prints can be piped. `--json` prints one JSON
 document ([its shapes](json.md)). The state directory is `--state`, else `$LKHUB_STATE`, else the system's place
 for it (`/var/lib/lkhub` for root, `~/.local/state/lkhub` on Linux for others). Keys, files and logs are in there,
-and nothing is written outside it but by `init` and `render`, whose purpose that is. `firewall apply` changes the
-machine's firewall, or with `--router` the router's.
+and nothing is written outside it but by `init`, `render` and `env --write`, whose purpose that is. `firewall apply`
+changes the machine's firewall, or with `--router` the router's.
 """
 
 FINDINGS_HEAD = """\

@@ -1,16 +1,25 @@
 """`lkhub env`: what an application needs."""
 
 import shlex
+import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show_json import show_json
+from lkhub.env_files.edit_error import EditError
+from lkhub.env_files.quoting import quote
+from lkhub.errors import InputError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
+from lkhub.plan.paths import StatePaths
+
+# The permission of users who are neither the owner of a file nor in its group.
+_OTHERS_READ = 0o004
 
 
 class Format(StrEnum):
@@ -19,27 +28,80 @@ class Format(StrEnum):
     dotenv = "dotenv"
     shell = "shell"
     json = "json"
+    server_config = "server-config"
 
 
 def env(
     format: Annotated[
-        Format, typer.Option(help="dotenv for a .env file, shell for `eval`, json for a program.")
+        Format,
+        typer.Option(
+            help="dotenv for a .env file, shell for `eval`, json for a program, server-config for the JSON file in "
+            "which echochat keeps livekit_ws_url and its other settings."
+        ),
     ] = Format.dotenv,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Print nothing, and put the values into this file (dotenv or server-config): everything else in it "
+            "stays as it is, and its owner and mode too. The hub remembers the file, so that a new key can follow.",
+        ),
+    ] = None,
     spec: HubSpec = None,
     state: State = None,
     json: Json = False,
 ) -> None:
     """Print LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET for an application.
 
-    The secret is among them.
+    The secret is among them. With --write FILE they are put into the application's file instead.
     """
     paths = find_hub(spec, state)
+    if write is not None:
+        _write(paths, write, format, json)
+        return
     url = require_applied(paths).urls.livekit
     key, secret = next(iter(load_keys(paths.keys).items()))
     variables = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": key, "LIVEKIT_API_SECRET": secret.reveal()}
     if json or format is Format.json:
         show_json(variables)
-        return
-    export = "export " if format is Format.shell else ""
-    for name, value in variables.items():
-        print(f"{export}{name}={shlex.quote(value)}")
+    elif format is Format.server_config:
+        # Imported here: it costs 20 ms, which the variables do not need.
+        from lkhub.env_files.formats import SERVER_CONFIG
+
+        show_json(SERVER_CONFIG.describe(url, key, secret))
+    elif format is Format.shell:
+        print("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()), end="")
+    else:
+        try:
+            print("".join(f"{name}={quote(name, value)}\n" for name, value in variables.items()), end="")
+        except EditError as error:
+            hint = "`lkhub env --format shell` and `lkhub env --json` print it for programs that take any character"
+            raise InputError(error.message, hints=(hint,)) from None
+
+
+def _write(paths: StatePaths, file: Path, format: Format, json: bool) -> None:
+    if format not in (Format.dotenv, Format.server_config):
+        raise InputError(
+            f"--write edits no file of the format {format}",
+            hints=("--format dotenv is for a .env file, --format server-config for the JSON file of echochat",),
+        )
+    # Imported here: they cost 40 ms, and most calls only print.
+    from lkhub.cli.shared.show import say
+    from lkhub.hub.written import write
+
+    written = write(paths, str(file), "dotenv" if format is Format.dotenv else "server-config", time.time())
+    if json:
+        answer = {"path": written.path, "format": format, "changed": written.changed, "backup": written.backup}
+        show_json(answer)
+    elif written.changed:
+        say(f"wrote {', '.join(written.changed)} to {written.path}, a file of {written.owner}")
+        if written.backup:
+            say(f"what it held before is in {written.backup}")
+    else:
+        say(f"{written.path} has these values already")
+    if written.mode & _OTHERS_READ:
+        say(
+            f"every user of this machine can read the secret: `chmod o= {shlex.quote(written.path)}`",
+            "warning",
+            "yellow",
+        )

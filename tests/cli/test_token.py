@@ -61,6 +61,14 @@ def test_line_for_a_dotenv_file(run: Run) -> None:
     assert re.fullmatch(r"TOKEN=[\w.-]+\n", run("token", *ANN, "--dotenv", "TOKEN").out)
 
 
+def test_line_for_a_build_has_its_token_for_a_month(run: Run) -> None:
+    asked = ("--ttl", "30d", "--room", "bmo-room", "--identity", "bmo-user", "--dotenv", "VITE_LIVEKIT_TOKEN")
+    name, _, token = run("token", *asked).out.strip().partition("=")
+    assert name == "VITE_LIVEKIT_TOKEN"
+    assert (claims(token)["sub"], claims(token)["video"]["room"]) == ("bmo-user", "bmo-room")
+    assert abs(claims(token)["exp"] - time.time() - 30 * 86400) < 30
+
+
 def test_token_for_a_program(run: Run) -> None:
     made = run("token", *ANN, "--ttl", "30m", "--json").json
     assert {key: made[key] for key in ("room", "identity", "url")} == {
