@@ -6,7 +6,6 @@ LiveKit takes the settings when a join opens the room. It ignores `name`, and fo
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 
 from msgspec import Struct
 
@@ -135,6 +134,9 @@ class _Reader:
             name = spellings.get(key, "")
             where = _join(place, printable(key))
             if not name:
+                # Imported here: it costs 150 KB, and the service that runs as long as the hub seldom needs it.
+                from difflib import get_close_matches
+
                 near = get_close_matches(key, names, n=1)
                 self._refuse(where, f"unknown field; did you mean {near[0]}?" if near else "unknown field")
             elif value is None:

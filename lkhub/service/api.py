@@ -1,21 +1,20 @@
 """The JSON handlers."""
 
 import secrets
-import time
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
-from lkhub.host.keyfile import load_keys
-from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, join_grant, sign
-from lkhub.service.access import is_local, require_open_tokens
 from lkhub.service.askers import Askers
 from lkhub.service.contract import Answered
+from lkhub.service.desk import build_desk
 from lkhub.service.errors import ApiError
+from lkhub.service.guard import require_own_page
 from lkhub.service.models import Health, Hub, RequestInfo, TokenGrant, TokenRequest
+from lkhub.service.tokens import Wanted
 from lkhub.source.json_text import parse_json
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 
@@ -25,11 +24,13 @@ MAX_BODY_BYTES = 64 * 1024
 # Media answers its health in a millisecond; one that takes longer than this is not well.
 HEALTH_SECONDS = 2.0
 
-# A random identity: long enough that two people never get the same identity, which would end the first one's call.
-IDENTITY_BYTES = 8
+_NOT_KEPT = {"cache-control": "no-store"}
 
 # Random, so that another server can only repeat it after it has asked this process.
 INSTANCE_BYTES = 16
+
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class Api:
@@ -38,6 +39,7 @@ class Api:
     def __init__(self, config: ServeConfig) -> None:
         self.config = config
         self._askers = Askers(config.askers)
+        self._desk = build_desk(config)
         self._instance = secrets.token_hex(INSTANCE_BYTES)
 
     async def hub(self, request: Request) -> Answered[Hub]:
@@ -47,7 +49,7 @@ class Api:
             version=__version__,
             livekit_url=self._find_livekit(request),
             reach=self.config.reach,
-            tokens="open" if self.config.open_tokens and is_local(request) else "link",
+            tokens="open" if self._desk.open and self._desk.open.admits(request) else "link",
         )
         return Answered(hub)
 
@@ -72,31 +74,32 @@ class Api:
         client = request.headers.get("x-forwarded-for") or (request.client.host if request.client else "")
         said = request.headers.get(FORWARDED_HEADER)
         info = RequestInfo(instance=self._instance, client=client, forwarded=None if said is None else said == "yes")
-        return Answered(info, headers={"cache-control": "no-store"})
+        return Answered(info, headers=_NOT_KEPT)
 
     async def token(self, request: Request) -> Answered[TokenGrant]:
-        """A token for a plain participant of one room."""
-        require_open_tokens(request, self.config.open_tokens)
-        wanted = _parse(await _read_body(request))
+        """A token for one room."""
+        require_own_page(request.headers)
+        caller = await self._desk.authenticator.identify(request)
+        given = _parse(TokenRequest, await _read_body(request), 'send {"room": "NAME"}')
         await self._askers.look(request)
-        identity = wanted.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
-        key, secret = next(iter(load_keys(self.config.keys).items()))
-        now = time.time()
-        grant = Grant(
-            identity=identity,
-            video=join_grant(wanted.room),
-            name=wanted.name or identity,
-            metadata=wanted.metadata,
-            attributes=wanted.attributes,
+        wanted = Wanted(
+            room=given.room,
+            identity=given.identity or "",
+            name=given.name,
+            metadata=given.metadata,
+            attributes=given.attributes,
+            role=given.role or "",
+            party=given.party,
         )
+        issued = await self._desk.issuer.issue(caller, wanted, request)
         granted = TokenGrant(
-            token=sign(grant, key, secret, now),
+            token=issued.token,
             url=self._find_livekit(request),
-            room=wanted.room,
-            identity=identity,
-            expires_at=int(now) + DEFAULT_TTL_SECONDS,
+            room=issued.room,
+            identity=issued.identity,
+            expires_at=issued.expires,
         )
-        return Answered(granted, headers={"cache-control": "no-store"})
+        return Answered(granted, headers=_NOT_KEPT)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -108,15 +111,16 @@ async def _read_body(request: Request) -> bytes:
     return body
 
 
-def _parse(body: bytes) -> TokenRequest:
+def _parse(model: type[M], body: bytes, hint: str) -> M:
+    """The body of a request. `hint` shows how it has to look."""
     try:
         data: Any = parse_json(body)
     except ValueError:
-        raise ApiError(400, "the body is not JSON", 'send {"room": "NAME"}') from None
+        raise ApiError(400, "the body is not JSON", hint) from None
     try:
-        return TokenRequest.model_validate(data)
+        return model.model_validate(data)
     except ValidationError as error:
         faults = (
             f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in error.errors(include_input=False)
         )
-        raise ApiError(422, "; ".join(faults), 'send {"room": "NAME"}') from None
+        raise ApiError(422, "; ".join(faults), hint) from None

@@ -11,11 +11,14 @@ _CODES = {
     403: "not-allowed",
     404: "not-found",
     405: "method-not-allowed",
+    409: "conflict",
     413: "too-large",
     415: "wrong-content-type",
     421: "wrong-host",
     422: "invalid",
+    429: "too-many-requests",
     500: "internal",
+    503: "unavailable",
 }
 
 
@@ -24,12 +27,16 @@ BY_READER = {"vary": "accept"}
 
 
 class ApiError(Exception):
-    """An answer other than success. `hint` says what to do about it, `headers` go with it."""
+    """An answer other than success. `hint` says what to do about it, `headers` go with it. `code` is the status's own
+    unless one status has several reasons."""
 
-    def __init__(self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, hint: str = "", headers: Mapping[str, str] | None = None, *, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.hint, self.headers = status, message, hint, headers or {}
+        self.code = code or _CODES.get(status, "failed")
 
     def as_response(self) -> Answered[ErrorAnswer]:
-        error = ErrorDetail(code=_CODES.get(self.status, "failed"), message=self.message, hint=self.hint)
+        error = ErrorDetail(code=self.code, message=self.message, hint=self.hint)
         return Answered(ErrorAnswer(error=error), self.status, {**self.headers, **BY_READER})

@@ -78,7 +78,9 @@ Name = Annotated[str, Field(max_length=MAX_NAME_BYTES), AfterValidator(_require_
 
 
 class TokenRequest(BaseModel):
-    """A request for a token of one room. Without `identity` the hub makes a new one for each request."""
+    """A request for a token of one room. Without `identity` the hub makes a new one for each request. Without `role`
+    the caller gets its default role. People who come with the same `party` get seats in the same sub-room, if there is
+    space."""
 
     model_config = _STRICT
 
@@ -87,11 +89,14 @@ class TokenRequest(BaseModel):
     name: Name = ""
     metadata: str = ""
     attributes: dict[str, str] = Field(default_factory=dict)
+    role: str | None = None
+    party: Name = ""
 
 
 @dataclass(frozen=True)
 class TokenGrant(Answer):
-    """A token of a plain participant, and where to use it. `expires_at` is in seconds since 1970."""
+    """A token, and where to use it. `room` is the sub-room where the room that was asked for has any. `expires_at` is
+    in seconds since 1970."""
 
     token: str
     url: str

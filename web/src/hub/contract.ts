@@ -1,5 +1,5 @@
 // Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
-// Schema: 579e8dd2cba35a48
+// Schema: df39f1a8973c67a6
 
 /**
  * What each address of the API takes, and what it answers with.
@@ -65,7 +65,9 @@ export interface RequestInfo {
   forwarded: boolean | null;
 }
 /**
- * A request for a token of one room. Without `identity` the hub makes a new one for each request.
+ * A request for a token of one room. Without `identity` the hub makes a new one for each request. Without `role`
+ * the caller gets its default role. People who come with the same `party` get seats in the same sub-room, if there is
+ * space.
  */
 export interface TokenRequest {
   room: string;
@@ -75,9 +77,12 @@ export interface TokenRequest {
   attributes?: {
     [k: string]: string;
   };
+  role?: string | null;
+  party?: string;
 }
 /**
- * A token of a plain participant, and where to use it. `expires_at` is in seconds since 1970.
+ * A token, and where to use it. `room` is the sub-room where the room that was asked for has any. `expires_at` is
+ * in seconds since 1970.
  */
 export interface TokenGrant {
   token: string;

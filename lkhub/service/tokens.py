@@ -1,0 +1,174 @@
+"""Issuing a token: what a caller wants, judged by its role, its rooms and the room's preset."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from starlette.requests import Request
+
+from lkhub.livekit.room_config import RoomConfig
+from lkhub.livekit.tokens import Grant, sign
+from lkhub.secret import Secret
+from lkhub.service.access.caller import Caller
+from lkhub.service.errors import ApiError
+from lkhub.service.presets import Presets, match_globs
+from lkhub.service.roles import Roles, grant_role
+from lkhub.wire.application import Application, Role
+
+# A random identity: long enough that two people never get the same identity, which would end the first one's call.
+IDENTITY_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asks for. "" is a field that is not given. `party` keeps people together who come with the same
+    one, where a room has sub-rooms. `room_config` is of LiveKit's TokenSource."""
+
+    room: str
+    identity: str = ""
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    role: str = ""
+    party: str = ""
+    room_config: RoomConfig | None = None
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token, and for which room and identity. `expires` is in Epoch seconds."""
+
+    token: str
+    room: str
+    identity: str
+    expires: int
+
+
+class Judged(NamedTuple):
+    """A request that is allowed. `room` is the one asked for, `family` the name by which presets and globs know it."""
+
+    role_name: str
+    role: Role
+    room: str
+    family: str
+    identity: str
+    typed: bool
+    """Whether a stranger chose the identity."""
+
+
+class Reserved(NamedTuple):
+    """A seat, in the room or in one of its sub-rooms."""
+
+    room: str
+
+
+class Full(NamedTuple):
+    """No seat; after `retry_after` seconds there may be one."""
+
+    retry_after: int
+
+
+class Seats(Protocol):
+    """Who sits where in rooms with a capacity."""
+
+    async def reserve(self, room: str, identity: str, caller: str, party: str) -> Reserved | Full:
+        """A seat in `room`, or in a sub-room of its family. `caller` is as in `issued.caller`."""
+
+
+class Book(Protocol):
+    """What is kept about the tokens that were issued."""
+
+    async def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
+        """Refuse what comes too often, and a stranger's identity that looks like one that is taken."""
+
+    async def write(self, caller: Caller, judged: Judged, room: str, expires: int, request: Request) -> None:
+        """Note a token before it is given away."""
+
+
+class Issuer:
+    """Issues the tokens of one hub. `keys` returns the name and the secret of the current API key. Without `seats` no
+    room has a capacity, and without `book` nothing is noted."""
+
+    def __init__(
+        self,
+        application: Application,
+        keys: Callable[[], tuple[str, Secret]],
+        seats: Seats | None = None,
+        book: Book | None = None,
+    ) -> None:
+        self._roles = Roles(application.access)
+        self._presets = Presets(application.rooms)
+        self._operator = application.access.create == "operator"
+        self._keys, self._seats, self._book = keys, seats, book
+
+    async def issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
+        """A token for what `caller` wants. Raises ApiError where it is not allowed or not possible."""
+        judged = self._judge(caller, wanted)
+        if self._book:
+            await self._book.admit(caller, judged, request)
+        room = await self._seat(caller, judged, wanted.party)
+        now = int(time.time())
+        expires = now + judged.role.ttl
+        if self._book:
+            await self._book.write(caller, judged, room, expires, request)
+        grant = Grant(
+            identity=judged.identity,
+            video=grant_role(judged.role, room, opens=self._operator),
+            name=wanted.name or caller.name or judged.identity,
+            metadata=wanted.metadata,
+            attributes=wanted.attributes,
+            room_config=wanted.room_config.as_claim() if wanted.room_config else {},
+            ttl_seconds=judged.role.ttl,
+        )
+        return Issued(sign(grant, *self._keys(), now), room, judged.identity, expires)
+
+    def _judge(self, caller: Caller, wanted: Wanted) -> Judged:
+        name, role = self._roles.choose(caller.roles, wanted.role)
+        family = self._presets.find_family(wanted.room)
+        if not match_globs(caller.rooms)(family):
+            raise ApiError(403, f"{_CALLERS[caller.kind]} does not lead into this room")
+        if not match_globs(role.rooms)(family):
+            raise ApiError(403, f"role {name} does not lead into this room")
+        preset = self._presets.find(wanted.room)
+        if preset and preset.roles and name not in preset.roles:
+            raise ApiError(403, f"this room is not for role {name}", f"it is for {', '.join(preset.roles)}")
+        _check_size(wanted, name, role)
+        if wanted.room_config:
+            _check_config(wanted.room_config, name, role)
+        if caller.identity and wanted.identity not in ("", caller.identity):
+            raise ApiError(403, f"{_CALLERS[caller.kind]} has an identity of its own", "leave identity out")
+        identity = wanted.identity or caller.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
+        typed = bool(wanted.identity) and not caller.vouches and not caller.identity
+        return Judged(name, role, wanted.room, family, identity, typed)
+
+    async def _seat(self, caller: Caller, judged: Judged, party: str) -> str:
+        preset = self._presets.find(judged.room)
+        if self._seats is None or preset is None or preset.capacity is None:
+            return judged.room
+        seat = await self._seats.reserve(judged.room, judged.identity, caller.text, party)
+        if isinstance(seat, Full):
+            headers = {"retry-after": str(seat.retry_after)}
+            raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
+        return seat.room
+
+
+_CALLERS = {"api-key": "this API key", "invite": "this invite", "oidc": "your account", "open": "mode open"}
+
+
+def _check_size(wanted: Wanted, name: str, role: Role) -> None:
+    texts = (wanted.metadata, *wanted.attributes, *wanted.attributes.values())
+    size = sum(len(text.encode()) for text in texts)
+    if size > role.metadata:
+        problem = f"metadata and attributes have {size:,} bytes together, and role {name} allows {role.metadata:,}"
+        raise ApiError(422, problem)
+
+
+def _check_config(config: RoomConfig, name: str, role: Role) -> None:
+    """A caller may have agents dispatched that its role allows; how a room is, the spec decides."""
+    if config != RoomConfig(name=config.name, agents=config.agents):
+        raise ApiError(403, "room_config may name agents alone", "`rooms` of the spec has the settings of rooms")
+    may = match_globs(role.agents)
+    if any(not may(agent.agent_name) for agent in config.agents):
+        raise ApiError(403, f"role {name} does not allow an agent of room_config", "access.roles.NAME.agents allows it")
