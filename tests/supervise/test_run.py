@@ -26,7 +26,7 @@ from lkhub.supervise.run import run_hub
 from lkhub.supervise.supervisor import Supervisor
 from lkhub.wire.control import Outcome, StatusRequest, StopRequest
 from tests.findings.make import fault as make_fault
-from tests.supervise.conftest import IN_A_CALL, MakeHub, list_running, supervising
+from tests.supervise.conftest import IN_A_CALL, QUICK, MakeHub, list_running, supervising
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +61,21 @@ async def test_hub_runs_until_it_is_told_to_stop(make_hub: MakeHub, paths: State
     assert list_running(paths) == []
     with hold_lock(paths):
         pass
+
+
+async def test_lock_is_waited_for_as_long_as_the_timings_say(
+    make_hub: MakeHub, paths: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def hold(_: StatePaths, seconds: float) -> Any:
+        waited.append(seconds)
+        raise MachineError("another lkhub is starting")
+
+    monkeypatch.setattr(run_module, "hold_lock", hold)
+    with pytest.raises(MachineError, match="another lkhub"):
+        await run_hub(make_hub(), lambda _: None, _note_nothing, QUICK)
+    assert waited == [QUICK.lock]
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP"])

@@ -33,7 +33,9 @@ STATUS = {"processes": PROCESSES, "failures": {}, "pending": False, "spec": None
 @pytest.mark.parametrize("json", [False, True], ids=["summary", "json"])
 @pytest.mark.parametrize("verify", [False, True], ids=["no-verify", "verify"])
 @pytest.mark.parametrize(
-    "outcome", [Outcome(("media",)), MachineError("the change was refused")], ids=["applied", "refused"]
+    "outcome",
+    [Outcome(("media",)), Outcome(("media",), pending=True), MachineError("the change was refused")],
+    ids=["applied", "pending", "refused"],
 )
 def test_supervisor_answers_while_it_is_told_what_runs(
     applied: StatePaths,
@@ -72,6 +74,9 @@ def test_supervisor_answers_while_it_is_told_what_runs(
     assert "does not answer" not in shown.err
     assert ('"processes"' if json else "hub is up") in shown.out
     assert ("the change was refused" in shown.err) is isinstance(outcome, HubError)
+    if not json:
+        is_pending = isinstance(outcome, Outcome) and outcome.pending
+        assert ("with a change that waits" in shown.out) is is_pending
 
 
 @pytest.mark.parametrize("when", ["certificates", "calls"])
