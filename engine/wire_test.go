@@ -17,6 +17,7 @@ import (
 	"lkhub/engine/internal/probe"
 	"lkhub/engine/internal/seen"
 	"lkhub/engine/internal/sendcount"
+	"lkhub/engine/internal/sfu"
 )
 
 // readMessage returns a message that tests/wire/test_golden.py reads too. A change on one side alone fails one of the
@@ -68,6 +69,7 @@ func TestMessagesAreThoseThatPythonTests(t *testing.T) {
 	media, server := readMessage(t, "media-status"), readMessage(t, "edge-status")
 	checkMessage(t, media["connections"].(map[string]any)["ice_tcp"], &connlimit.Report{})
 	checkMessage(t, media["sends"], &sendcount.Report{})
+	checkMessage(t, media["keys"], &[]sfu.KeyStatus{})
 	checkMessage(t, media["seen"], &map[string]seen.Sighting{})
 	checkMessage(t, media["unproven"], &map[string]seen.Sighting{})
 	for _, key := range []string{"version", "state", "pid", "relay", "seen"} {

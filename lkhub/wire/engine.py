@@ -93,12 +93,35 @@ class ProcessStatus(Struct, frozen=True):
     unproven: Uses = field(default_factory=dict)
 
 
+class KeyCaller(Struct, frozen=True):
+    """Where requests with an API key came from: `kind` is join, api, agent, whip or other; `identity` is the token's.
+    `count` is how many there were, and `at` when the last one came."""
+
+    kind: str
+    address: str
+    identity: str
+    count: int
+    at: float
+
+
+class KeyUses(Struct, frozen=True):
+    """How an API key was used since media started: how many requests were accepted with it, and the latest callers,
+    the last one first. `participants` is how many of those who are in a room now connected with it last."""
+
+    id: str
+    count: int = 0
+    participants: int = 0
+    callers: tuple[KeyCaller, ...] = ()
+
+
 class MediaStatus(ProcessStatus, frozen=True):
-    """Media's status. `rooms` are those with participants; None: not known."""
+    """Media's status. `rooms` are those with participants; None: not known. `keys` are the API keys that media accepts,
+    the current one first; None: not known."""
 
     rooms: tuple[Room, ...] | None = None
     connections: MediaConnections = field(default_factory=MediaConnections)
     sends: Sends | None = None
+    keys: tuple[KeyUses, ...] | None = None
 
 
 class MostPorts(Struct, frozen=True):

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/livekit/livekit-server/pkg/config"
@@ -45,8 +46,11 @@ type Server struct {
 	roster *roster.Roster     // the participants in the rooms
 	server *service.LivekitServer
 	rooms  *roomsClient
-	up     chan struct{} // closed when server and rooms are set and clients are accepted
+	keys   *keys
+	up     chan struct{} // closed when server, rooms and keys are set and clients are accepted
 	ended  chan struct{} // closed when Run returns
+
+	reloading sync.Mutex
 }
 
 // New serves as livekit.yaml says. If there are held sockets, clients connect to these. told has the addresses that
@@ -104,8 +108,8 @@ func (s *Server) initialize(conf *config.Config) error {
 	if err := conf.LoadTURNSecrets(); err != nil {
 		return err
 	}
-	current, err := currentKey(conf)
-	if err != nil {
+	var err error
+	if s.keys, err = takeKeys(conf); err != nil {
 		return err
 	}
 	if len(s.held) > 0 {
@@ -130,6 +134,9 @@ func (s *Server) initialize(conf *config.Config) error {
 	if s.server, err = service.InitializeServer(conf, node); err != nil {
 		return err
 	}
+	if err := s.keys.install(s.server, conf, node); err != nil {
+		return err
+	}
 	transport := transportOf(s.server.RoomManager())
 	if _, err := batchWrites(transport, s.told, &s.sends, s.first); err != nil {
 		return err
@@ -151,14 +158,8 @@ func (s *Server) initialize(conf *config.Config) error {
 	}
 	seen.WatchICE(&transport.SettingEngine, s.seen, s.first)
 	keepRoster(s.server.RoomManager(), s.roster)
-	// From here on the key provider has its own map with every key. conf.Keys is used for one purpose only: its first
-	// key, in Go's random order, signs refresh tokens. Nothing reads it before Start, so there is no race.
-	secret, ok := conf.Keys[current]
-	if !ok {
-		return failure.Config("key file %s: it changed while the server started", conf.KeyFile)
-	}
-	conf.Keys = map[string]string{current: secret}
-	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), current, secret)
+	own := s.keys.ring.Own()
+	s.rooms = newRoomsClient(reachable(bindAddresses(conf)[0]), own.ID, own.Secret)
 	return nil
 }
 
@@ -266,7 +267,7 @@ func (s *Server) Stop() {
 }
 
 // Status tells which rooms have participants, which clients on other machines have used a path, how many connections
-// there are, and whether packets were sent or refused.
+// there are, whether packets were sent or refused, and how each key was used.
 func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 	type room struct {
 		Name         string `json:"name"`
@@ -284,9 +285,25 @@ func (s *Server) Status(ctx context.Context) (map[string]any, error) {
 		}
 	}
 	connections := map[string]connlimit.Report{"ice_tcp": s.iceTCP.Report(), "signalling": s.signal.Report()}
-	return map[string]any{
+	status := map[string]any{
 		"rooms": rooms, "seen": s.seen.Proven(), "unproven": s.seen.Unproven(), "connections": connections, "sends": s.sends.Report(),
-	}, nil
+	}
+	select {
+	case <-s.up:
+		status["keys"] = s.keys.status(participantsIn(all))
+	default:
+	}
+	return status, nil
+}
+
+func participantsIn(rooms []*rtc.Room) []signal.Participant {
+	var present []signal.Participant
+	for _, room := range rooms {
+		for _, participant := range room.GetParticipants() {
+			present = append(present, signal.Participant{Room: room.Name(), Identity: participant.Identity()})
+		}
+	}
+	return present
 }
 
 func (s *Server) listRooms(ctx context.Context) ([]*rtc.Room, error) {
