@@ -93,12 +93,12 @@ seats = Table(
     metadata,
     Column("family", Text, primary_key=True),
     Column("identity", Text, primary_key=True),
-    Column("room", Text, nullable=False),  # the sub-room
-    Column("caller", Text, nullable=False),
+    Column("room", Text, primary_key=True),  # of the family
+    Column("caller", Text, nullable=False),  # as in `issued`, "" for a participant that came without a reservation
     Column("party", Text, nullable=False),  # the key that keeps friends together, or ""
-    Column("sid", Text, nullable=False),  # of the participant that sits there, "" while the seat is reserved
-    Column("until", Float),  # when a reservation ends; NULL once its participant has joined
-    Index("ix_seats_room", "room"),
+    Column("sid", Text, nullable=False),  # of the participant that sits there, "" while it is awaited
+    Column("hold", Float),  # for how many seconds it is awaited; NULL once it has joined. A clock that jumps has no say
+    Column("changed", _Counter, nullable=False),  # the family's version since when the seat is as it is
 )
 
 events = Table(

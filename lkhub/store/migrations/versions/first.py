@@ -82,10 +82,10 @@ def upgrade() -> None:
         sa.Column("caller", sa.Text(), nullable=False),
         sa.Column("party", sa.Text(), nullable=False),
         sa.Column("sid", sa.Text(), nullable=False),
-        sa.Column("until", sa.Float(), nullable=True),
-        sa.PrimaryKeyConstraint("family", "identity", name=op.f("pk_seats")),
+        sa.Column("hold", sa.Float(), nullable=True),
+        sa.Column("changed", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("family", "identity", "room", name=op.f("pk_seats")),
     )
-    op.create_index("ix_seats_room", "seats", ["room"], unique=False)
     op.create_table(
         "sessions",
         sa.Column("id", sa.LargeBinary(), nullable=False),

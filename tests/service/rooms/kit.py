@@ -1,0 +1,28 @@
+"""What the tests of this folder share."""
+
+from typing import Any
+
+from lkhub.wire.application import RoomPreset
+
+
+def preset(match: str = "*", capacity: int | None = 2, overflow: Any = "subrooms", **more: Any) -> RoomPreset:
+    defaults = {
+        "empty_timeout": None,
+        "departure_timeout": None,
+        "codecs": (),
+        "metadata": "",
+        "agents": (),
+        "roles": (),
+    }
+    settings: dict[str, Any] = defaults | more
+    return RoomPreset(match=match, capacity=capacity, overflow=overflow, **settings)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
