@@ -1,0 +1,120 @@
+"""Requests to the OpenID provider, whose answers may be anything."""
+
+import ssl
+from collections.abc import Mapping
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+import anyio
+
+from lkhub.host.http import httpx
+from lkhub.source.json_text import parse_finite_json
+
+Document: TypeAlias = Mapping[str, Any]  # OpenID's and JOSE's: their keys are defined there
+"""A JSON object of the provider, of which nothing is known yet."""
+
+# A person waits for the answer. A provider that is well answers in a fraction of this.
+ANSWER_SECONDS = 5.0
+
+# The largest documents are sets of keys with certificates: some tens of KB.
+MAX_ANSWER_BYTES = 256 * 1024
+
+
+class ProviderError(Exception):
+    """The provider can't be used now. The text is the reason, for strangers too: it has no secret and no URL, and
+    nothing that the provider wrote."""
+
+
+def is_safe(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes to `url`: it is https, or on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host without port and brackets is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Fetcher:
+    """A client of the provider. `transport` replaces the network in tests."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport | None = None, seconds: float = ANSWER_SECONDS) -> None:
+        self._transport, self._seconds = transport, seconds
+
+    async def get(self, url: str, bearer: str = "") -> Document:
+        """The JSON object at `url`, asked for with an access token if there is one."""
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        status, body = await self._ask(url, "GET", headers=headers)
+        if status != 200:
+            raise ProviderError(f"the OpenID provider answers with status {status}")
+        return _parse(body)
+
+    async def post(
+        self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None
+    ) -> tuple[int, Document]:
+        """Status and JSON object of the answer to a form. `login` is name and secret for HTTP's basic
+        authentication."""
+        status, body = await self._ask(url, "POST", data=dict(form), auth=login)
+        return status, _parse(body)
+
+    async def _ask(self, url: str, method: str, **request: Any) -> tuple[int, bytes]:
+        if not is_safe(url):
+            raise ProviderError("the OpenID provider names an address that is neither https nor on this machine")
+        try:
+            with anyio.fail_after(self._seconds):
+                async with self._client.stream(
+                    method, url, **{**request, "headers": {"accept": "application/json", **request.get("headers", {})}}
+                ) as answer:
+                    body = await _read(answer)
+        except TimeoutError:
+            raise ProviderError(f"the OpenID provider does not answer within {self._seconds:g} s") from None
+        except httpx.TimeoutException:
+            raise ProviderError("the OpenID provider does not answer in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+            certificate = ": its certificate is not trusted" if _is_about_certificate(error) else ""
+            raise ProviderError(f"the OpenID provider can't be reached{certificate}") from None
+        return answer.status_code, body
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        # OpenSSL's own roots, to which an operator adds the authority of a private provider. Making the context takes
+        # 20 ms of CPU, so there is one.
+        transport = self._transport or httpx.AsyncHTTPTransport(verify=ssl.create_default_context())
+        return httpx.AsyncClient(transport=transport, timeout=self._seconds, trust_env=False, follow_redirects=False)
+
+
+def _is_about_certificate(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+async def _read(answer: httpx.Response) -> bytes:
+    body = bytearray()
+    async for part in answer.aiter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ProviderError(f"the OpenID provider answers with more than {MAX_ANSWER_BYTES // 1024} KiB")
+    return bytes(body)
+
+
+def _parse(body: bytes) -> Document:
+    try:
+        document = parse_finite_json(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise ProviderError("the OpenID provider answers with something that is no JSON object")
+    return document

@@ -1,0 +1,85 @@
+import ssl
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from lkhub.service.oidc.fetch import MAX_ANSWER_BYTES, Fetcher, ProviderError, is_safe
+from tests.kit.issuer import ISSUER, Issuer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://id.example/keys", True),
+        ("http://127.0.0.1:9000/keys", True),
+        ("http://[::1]:9000/keys", True),
+        ("http://localhost:9000", True),
+        ("http://id.example/keys", False),
+        ("http://192.168.1.5/keys", False),
+        ("http://127.0.0.1.evil.example/", False),
+        ("http://localhost.evil.example/", False),
+        ("http://user@127.0.0.1@evil.example/", False),
+        ("file:///etc/passwd", False),
+        ("https:///keys", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+async def test_only_https_and_this_machine_are_asked(url: str, safe: bool) -> None:
+    assert is_safe(url) is safe
+
+
+RUBBISH = {
+    "status": (Response(status_code=500), "status 500"),
+    "redirect": (RedirectResponse("http://169.254.169.254/"), "status 307"),
+    "redirect-that-is-no-url": (Response(status_code=302, headers={"location": "http://[:99999"}), "."),
+    "html": (Response("<html>"), "no JSON object"),
+    "array": (JSONResponse([1]), "no JSON object"),
+    "nan": (Response('{"a": NaN}'), "no JSON object"),
+    "deep": (Response("[" * 200_000), "no JSON object"),
+    "binary": (Response(b"\xff\xfe\x00"), "no JSON object"),
+    "empty": (Response(""), "no JSON object"),
+    "large": (Response(b" " * (MAX_ANSWER_BYTES + 1)), "more than 256 KiB"),
+}
+
+
+@pytest.mark.parametrize(("reply", "reason"), RUBBISH.values(), ids=RUBBISH)
+async def test_rubbish_is_an_error_with_its_reason(
+    issuer: Issuer, fetcher: Fetcher, reply: Response, reason: str
+) -> None:
+    issuer.replies["/jwks"] = reply
+    with pytest.raises(ProviderError, match=reason):
+        await fetcher.get(f"{ISSUER}/jwks")
+
+
+async def test_slow_answer_is_given_up(issuer: Issuer) -> None:
+    issuer.delay = 60
+    with pytest.raises(ProviderError, match=r"within 0\.01 s"):
+        await Fetcher(httpx.ASGITransport(issuer.app()), seconds=0.01).get(f"{ISSUER}/jwks")
+
+
+async def test_provider_that_is_down_is_an_error() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("secret of the network", request=request)
+
+    with pytest.raises(ProviderError, match="can't be reached") as caught:
+        await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
+    assert "secret" not in str(caught.value)
+
+
+async def test_certificate_that_is_not_trusted_is_named() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        wrong = ssl.SSLCertVerificationError("self-signed certificate")
+        raise httpx.ConnectError(str(wrong), request=request) from wrong
+
+    with pytest.raises(ProviderError, match="certificate is not trusted"):
+        await Fetcher(httpx.MockTransport(refuse)).get(f"{ISSUER}/jwks")
+
+
+async def test_address_in_clear_gets_no_request(issuer: Issuer, fetcher: Fetcher) -> None:
+    with pytest.raises(ProviderError, match="neither https nor on this machine"):
+        await fetcher.post("http://id.example/token", {"client_secret": "s"})
+    assert issuer.asked == {}
