@@ -1,13 +1,17 @@
-"""Which settings the spec gives a room, by the room's name. Pure."""
+"""Which preset a room has, which family of sub-rooms it belongs to, and what the preset asks of LiveKit. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
 from functools import lru_cache
 
+from msgspec import Struct
+
+from lkhub.livekit.room_config import AgentDispatch, RoomConfig
 from lkhub.wire.application import RoomPreset
 
-_SUBROOM = re.compile(r"(.+)\((?:[2-9]|[1-9]\d{1,8})\)", re.DOTALL)
+# `room(2)` and so on. The first room of a family has no number.
+_SUBROOM = re.compile(r"(.+)\(([1-9][0-9]{0,8})\)", re.DOTALL)
 
 
 @lru_cache(maxsize=1024)
@@ -21,20 +25,63 @@ def match_globs(globs: tuple[str, ...]) -> Callable[[str], bool]:
     return lambda name: pattern.match(name) is not None
 
 
+class Location(Struct, frozen=True):
+    """A room as a part of its family. `number` is 1 for the family's first room, which has the family's name. `preset`
+    is the family's; None if no preset fits."""
+
+    family: str
+    number: int
+    preset: RoomPreset | None
+
+    @property
+    def capacity(self) -> int | None:
+        """How many participants the room holds, or None."""
+        return self.preset.capacity if self.preset else None
+
+
 class Presets:
     """`rooms` of the spec: of the presets that fit a name, the first is the room's."""
 
     def __init__(self, presets: Sequence[RoomPreset]) -> None:
         self._presets = [(match_globs((preset.match,)), preset) for preset in presets]
 
-    def find(self, room: str) -> RoomPreset | None:
-        """The preset of a room, or of the family of a sub-room. None where LiveKit's defaults hold."""
-        family = self.find_family(room)
-        return next((preset for fits, preset in self._presets if fits(family)), None)
+    def locate(self, room: str) -> Location:
+        """The family of a room.
 
-    def find_family(self, room: str) -> str:
-        """The name of which `room` is a sub-room, such as `lobby` for `lobby(2)`; else `room` itself."""
-        if not self._presets or not (named := _SUBROOM.fullmatch(room)):
-            return room
-        first = next((preset for fits, preset in self._presets if fits(named[1])), None)
-        return named[1] if first is not None and first.overflow == "subrooms" else room
+        `x(2)` belongs to the family `x` only if rooms named `x` have sub-rooms. A room that is itself a sub-room has
+        none: `x(2)(2)` is the first room of a family of its own.
+        """
+        if self._presets and (found := _SUBROOM.fullmatch(room)):
+            family, number = found[1], int(found[2])
+            location = self.locate(family)
+            if number > 1 and location.number == 1 and location.preset and location.preset.overflow == "subrooms":
+                return Location(family, number, location.preset)
+        return Location(room, 1, self._find(room))
+
+    def _find(self, room: str) -> RoomPreset | None:
+        return next((preset for fits, preset in self._presets if fits(room)), None)
+
+
+def name_room(family: str, number: int) -> str:
+    """The name of a room of a family."""
+    return family if number == 1 else f"{family}({number})"
+
+
+def number_room(family: str, room: str) -> int:
+    """The inverse of `name_room`."""
+    return 1 if room == family else int(room[len(family) + 1 : -1])
+
+
+def room_config(preset: RoomPreset) -> RoomConfig:
+    """What a preset asks of LiveKit, for the token of a participant whose join opens the room.
+
+    The capacity is LiveKit's `max_participants` too: it refuses those for whom no seat was reserved. LiveKit takes no
+    codecs for one room.
+    """
+    return RoomConfig(
+        empty_timeout=preset.empty_timeout or 0,
+        departure_timeout=preset.departure_timeout or 0,
+        max_participants=preset.capacity or 0,
+        metadata=preset.metadata,
+        agents=tuple(AgentDispatch(agent.name, agent.metadata) for agent in preset.agents),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
 from starlette.requests import Request
 
 from lkhub.livekit.room_config import RoomConfig
@@ -13,9 +14,9 @@ from lkhub.livekit.tokens import Grant, sign
 from lkhub.secret import Secret
 from lkhub.service.access.caller import Caller
 from lkhub.service.errors import ApiError
-from lkhub.service.presets import Presets, match_globs
+from lkhub.service.presets import Presets, match_globs, room_config
 from lkhub.service.roles import Roles, grant_role
-from lkhub.wire.application import Application, Role
+from lkhub.wire.application import Application, Role, RoomPreset
 
 # A random identity: long enough that two people never get the same identity, which would end the first one's call.
 IDENTITY_BYTES = 8
@@ -53,6 +54,7 @@ class Judged(NamedTuple):
     role: Role
     room: str
     family: str
+    preset: RoomPreset | None
     identity: str
     typed: bool
     """Whether a stranger chose the identity."""
@@ -119,19 +121,19 @@ class Issuer:
             name=wanted.name or caller.name or judged.identity,
             metadata=wanted.metadata,
             attributes=wanted.attributes,
-            room_config=wanted.room_config.as_claim() if wanted.room_config else {},
+            room_config=_configure(judged.preset, wanted.room_config).as_claim(),
             ttl_seconds=judged.role.ttl,
         )
         return Issued(sign(grant, *self._keys(), now), room, judged.identity, expires)
 
     def _judge(self, caller: Caller, wanted: Wanted) -> Judged:
         name, role = self._roles.choose(caller.roles, wanted.role)
-        family = self._presets.find_family(wanted.room)
+        location = self._presets.locate(wanted.room)
+        family, preset = location.family, location.preset
         if not match_globs(caller.rooms)(family):
             raise ApiError(403, f"{_CALLERS[caller.kind]} does not lead into this room")
         if not match_globs(role.rooms)(family):
             raise ApiError(403, f"role {name} does not lead into this room")
-        preset = self._presets.find(wanted.room)
         if preset and preset.roles and name not in preset.roles:
             raise ApiError(403, f"this room is not for role {name}", f"it is for {', '.join(preset.roles)}")
         _check_size(wanted, name, role)
@@ -141,17 +143,24 @@ class Issuer:
             raise ApiError(403, f"{_CALLERS[caller.kind]} has an identity of its own", "leave identity out")
         identity = wanted.identity or caller.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
         typed = bool(wanted.identity) and not caller.vouches and not caller.identity
-        return Judged(name, role, wanted.room, family, identity, typed)
+        return Judged(name, role, wanted.room, family, preset, identity, typed)
 
     async def _seat(self, caller: Caller, judged: Judged, party: str) -> str:
-        preset = self._presets.find(judged.room)
-        if self._seats is None or preset is None or preset.capacity is None:
+        preset = judged.preset
+        # LiveKit counts no recorder, so it takes nobody's seat.
+        if self._seats is None or preset is None or preset.capacity is None or judged.role.recorder:
             return judged.room
         seat = await self._seats.reserve(judged.room, judged.identity, caller.text, party)
         if isinstance(seat, Full):
             headers = {"retry-after": str(seat.retry_after)}
             raise ApiError(409, "the room is full", f"ask again in {seat.retry_after} s", headers, code="room-full")
         return seat.room
+
+
+def _configure(preset: RoomPreset | None, wanted: RoomConfig | None) -> RoomConfig:
+    """The settings of the room, if the join opens it: the preset's, and the agents that the caller wants too."""
+    config = room_config(preset) if preset else RoomConfig()
+    return replace(config, agents=(*config.agents, *wanted.agents)) if wanted else config
 
 
 _CALLERS = {"api-key": "this API key", "invite": "this invite", "oidc": "your account", "open": "mode open"}

@@ -14,7 +14,7 @@ from lkhub.service.access.caller import Caller
 from lkhub.service.errors import ApiError
 from lkhub.service.roles import PLAIN
 from lkhub.service.tokens import Full, Issued, Issuer, Judged, Reserved, Wanted
-from lkhub.wire.application import Access, Application, RoomPreset
+from lkhub.wire.application import Access, Application, Dispatch, RoomPreset
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +163,26 @@ async def test_identity(caller: Caller, given: str, identity: str, typed: bool) 
 async def test_caller_without_an_identity_gets_a_new_one_each_time() -> None:
     guests = {(await issue(caller, Wanted("r"))).identity for caller in (OPEN, KEY) for _ in range(10)}
     assert len(guests) == 20
+
+
+async def test_room_that_the_join_opens_has_the_settings_of_its_preset() -> None:
+    settings = {"capacity": 2, "overflow": "subrooms", "empty_timeout": 60, "agents": (Dispatch("scribe", ""),)}
+    application = change(APPLICATION, rooms=(preset("voice-1", **settings),))
+    agents = RoomConfig(agents=(AgentDispatch("helper"),))
+    wanted = Wanted("voice-1(2)", "ann", role="speaker", room_config=agents)
+    assert claims(await issue(KEY, wanted, application=application))["roomConfig"] == {
+        "emptyTimeout": 60,
+        "maxParticipants": 2,
+        "agents": [{"agentName": "scribe"}, {"agentName": "helper"}],
+    }
+    assert "roomConfig" not in claims(await issue(KEY, Wanted("r"), application=application))
+
+
+async def test_recorder_takes_no_seat() -> None:
+    recorder = change(APPLICATION.access, roles={**ROLES, "admin": change(PLAIN, recorder=True)})
+    seats = FakeSeats(Full(7))
+    wanted = Wanted("small", "ann", role="admin")
+    assert (await issue(KEY, wanted, application=change(APPLICATION, access=recorder), seats=seats)).room == "small"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes
-from lkhub.service.rooms.presets import name_room
+from lkhub.service.presets import name_room
 
 # From the token to the join: a person looks at the preview of the own camera first.
 JOIN_SECONDS = 60.0

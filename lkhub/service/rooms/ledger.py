@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
+from lkhub.service.presets import Presets, name_room, number_room
 from lkhub.service.rooms.family import Family, Seat
-from lkhub.service.rooms.presets import Presets, name_room, number_room
 from lkhub.store.seats import SeatRow, list_families, lock_families, read_seats, write_seats
 from lkhub.store.store import Store
 

@@ -2,24 +2,10 @@
 
 from functools import partial
 
-from msgspec import Struct
-
+from lkhub.service.presets import Location, Presets, name_room
 from lkhub.service.rooms.family import Family
 from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.presets import Location, Presets, name_room
-
-
-class Reserved(Struct, frozen=True):
-    """A seat in `room`, which may be another room of the family than was asked for. It is held for a minute
-    (`family.JOIN_SECONDS`), and from the join on until some seconds after the leave."""
-
-    room: str
-
-
-class Full(Struct, frozen=True):
-    """No room of the family has space. `retry_after`: in how many seconds it is worth asking again."""
-
-    retry_after: int
+from lkhub.service.tokens import Full, Reserved
 
 
 class Seats:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, select
 
+from lkhub.service.presets import Presets
 from lkhub.service.rooms.family import JOIN_SECONDS, Family
 from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.presets import Presets
-from lkhub.service.rooms.seats import Full, Reserved, Seats
+from lkhub.service.rooms.seats import Seats
+from lkhub.service.tokens import Full, Reserved
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import families, seats
 from lkhub.store.store import Store
