@@ -6,8 +6,10 @@ import pytest
 
 from lkhub.host.engine import bundled_engine, is_program
 from tests.kit.hub import Hub, make_hub
-from tests.kit.netns import Namespace, find_obstacle, namespace, remove_left
+from tests.kit.netns import Namespace, connect, find_obstacle, namespace, remove_left
 from tests.namespaces.lan import NAME_SERVER, PORTS, Lan, make_lan
+
+GATEWAY = {"203.0.113.1": "203.0.113.2/24", "2001:db8::1": "2001:db8::2/64"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,4 +40,16 @@ def machine() -> Iterator[Namespace]:
 def hub(machine: Namespace) -> Iterator[Hub]:
     """A hub on that machine, not up yet."""
     with make_hub(machine.prefix, PORTS) as made:
+        yield made
+
+
+@pytest.fixture
+def outside(machine: Namespace) -> Iterator[Namespace]:
+    """The rest of the world: the default routes of both families lead there, and no machine answers."""
+    with namespace("outside") as made:
+        connect(machine, made, "eth0")
+        for gateway, own in GATEWAY.items():
+            made.add_address("eth0", f"{gateway}/{own.rpartition('/')[2]}")
+            machine.add_address("eth0", own)
+            machine.add_default_route(gateway)
         yield made

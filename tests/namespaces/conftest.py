@@ -7,12 +7,12 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.kit.browser import launching
-from tests.kit.fixtures import hub, lan, machine, means
+from tests.kit.fixtures import hub, lan, machine, means, outside
 from tests.kit.hub import Hub
 from tests.kit.links import root_of
 from tests.namespaces.lan import Lan
 
-__all__ = ["hub", "lan", "machine", "means"]
+__all__ = ["hub", "lan", "machine", "means", "outside"]
 
 # Tests with other programs: they take minutes, and are useless for work on other parts.
 FIELD = (

@@ -1,30 +1,14 @@
 """No packet goes to a third party: not from the hub, not from the clients in a call, not to a name server."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.kit.hub import Hub, make_hub
-from tests.kit.netns import Namespace, connect, namespace
+from tests.kit.netns import Namespace
 from tests.namespaces.capture import capturing
 from tests.namespaces.lan import CLIENT, HUB, HUB_SPEC, PLAIN_SPEC, PORTS, Lan, call_from, on_client
 
-GATEWAY = {"203.0.113.1": "203.0.113.2/24", "2001:db8::1": "2001:db8::2/64"}
-
 # What a machine in an office has in its environment. Nothing between a hub and itself is a proxy's business.
 PROXIES = {f"{scheme}_proxy": "http://192.0.2.2:3128" for scheme in ("http", "https", "all")}
-
-
-@pytest.fixture
-def outside(machine: Namespace) -> Iterator[Namespace]:
-    """The rest of the world: the default routes of both families lead there, and no machine answers."""
-    with namespace("outside") as made:
-        connect(machine, made, "eth0")
-        for gateway, own in GATEWAY.items():
-            made.add_address("eth0", f"{gateway}/{own.rpartition('/')[2]}")
-            machine.add_address("eth0", own)
-            machine.add_default_route(gateway)
-        yield made
 
 
 def test_a_hub_for_this_machine_and_its_clients_contact_no_other_address(
