@@ -11,7 +11,8 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parent.parent
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-PAGES = [*(ROOT / name for name in TOP), *sorted(ROOT.glob("docs/**/*.md"))]
+_FOLDERS = ("docs/**/*.md", "examples/*/README.md")
+PAGES = [*(ROOT / name for name in TOP), *(page for folder in _FOLDERS for page in sorted(ROOT.glob(folder)))]
 
 
 @dataclass(frozen=True)

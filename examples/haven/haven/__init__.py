@@ -1,0 +1,1 @@
+"""Haven's backend. It knows LiveKit by three variables of its environment, and nothing of lkhub."""

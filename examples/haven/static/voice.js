@@ -1,0 +1,32 @@
+const { Room, RoomEvent, Track } = window.LivekitClient;
+const find = (id) => document.getElementById(id);
+
+find("join").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  find("state").textContent = "joining";
+  try {
+    const answer = await fetch("api/voice/join", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ user: find("user").value, room: find("room").value }),
+    });
+    const { url, token } = await answer.json();
+    const call = new Room();
+    call.on(RoomEvent.TrackSubscribed, (track, _, participant) => show(track, participant.identity));
+    call.on(RoomEvent.TrackUnsubscribed, (track) => track.detach().forEach((element) => element.remove()));
+    call.on(RoomEvent.Disconnected, () => (find("state").textContent = "left"));
+    const rtcConfig = find("relayed").checked ? { iceTransportPolicy: "relay" } : undefined;
+    await call.connect(url, token, { rtcConfig });
+    find("state").textContent = `in ${call.name}`;
+    await call.localParticipant.enableCameraAndMicrophone();
+    show(call.localParticipant.getTrackPublication(Track.Source.Camera).track, call.localParticipant.identity);
+  } catch (error) {
+    find("state").textContent = error.message;
+  }
+});
+
+function show(track, identity) {
+  const element = track.attach();
+  element.dataset.identity = identity;
+  find("people").append(element);
+}
