@@ -29,6 +29,7 @@ COMMANDS = {
     "token": "token",
     "rooms": "rooms",
     "env": "env",
+    "plan": "plan",
     "render": "render",
     "trust": "trust",
     "firewall": "firewall",

@@ -1,0 +1,1 @@
+"""How much bandwidth rooms of a given shape need (pure)."""
