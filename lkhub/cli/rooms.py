@@ -11,6 +11,7 @@ from lkhub.cli.shared.show_json import show_json
 from lkhub.errors import InputError
 from lkhub.hub.locate import find_hub
 from lkhub.hub.rooms import open_service
+from lkhub.livekit.room_calls import create_room
 
 app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
 
@@ -36,7 +37,7 @@ def create(
         raise InputError("ROOM is empty")
     require_name("ROOM", room)
     with open_service(find_hub(spec, state)) as service:
-        seconds = service.create(room)
+        seconds = service.ask(create_room(room)).empty_timeout
     if json:
         show_json({"room": room, "empty_timeout": seconds})
     else:

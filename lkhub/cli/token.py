@@ -74,9 +74,10 @@ def _warn_of_no_room(paths: StatePaths, room: str) -> None:
         return
     # Imported here: it loads an HTTP client (20 ms), which other tokens do not need.
     from lkhub.hub.rooms import open_service
+    from lkhub.livekit.room_calls import list_rooms
 
     with contextlib.suppress(MachineError), open_service(paths) as service:
-        if not service.exists(room):
+        if not service.ask(list_rooms(room)).rooms:
             say("joining opens no room here, and this one is not open", "note", "cyan")
             show_hints([f"`lkhub rooms create {shlex.quote(room)}` opens it"])
 

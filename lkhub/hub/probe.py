@@ -17,6 +17,7 @@ from lkhub.checks.paths import (
 from lkhub.errors import MachineError
 from lkhub.host.engine import bundled_engine, require_engine
 from lkhub.host.environ import tool_environ
+from lkhub.livekit.room_calls import create_room, delete_room
 from lkhub.livekit.rooms import RoomService
 from lkhub.plan.model import ProbePath
 from lkhub.secret import Secret
@@ -88,7 +89,7 @@ def _create_rooms(service: RoomService, rooms: Iterable[ProbeRoom]) -> set[str]:
     made = set()
     with contextlib.suppress(MachineError):
         for room in rooms:
-            service.create(room.room, **ROOM_SETTINGS)
+            service.ask(create_room(room.room, ROOM_SETTINGS))
             made.add(room.room)
     return made
 
@@ -97,4 +98,4 @@ def _delete_rooms(service: RoomService, rooms: Iterable[str]) -> None:
     """Delete the rooms. A room that can't be deleted closes by itself once it has been empty for a while."""
     with contextlib.suppress(MachineError):
         for room in sorted(rooms):
-            service.delete(room)
+            service.ask(delete_room(room))

@@ -1,13 +1,16 @@
 """Asks a process for the participants in calls, and lets it resume clients."""
 
+from msgspec import Struct
+
 from lkhub.errors import HubError, MachineError
 from lkhub.host.http import httpx, local_client
 from lkhub.host.keyfile import load_keys
 from lkhub.host.processes import ProcessId
-from lkhub.livekit.rooms import list_rooms
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.livekit.twirp import address, authorize
 from lkhub.plan.process import Health
-from lkhub.source.json_text import parse_finite_json
+from lkhub.source.json_text import parse_finite_json, parse_json
+from lkhub.source.typed import unpack
 from lkhub.supervise.ready import read_own
 from lkhub.wire.engine import MediaStatus, ResumeAnswer
 from lkhub.wire.message import VERSION, parse_message, unpack_message
@@ -56,6 +59,23 @@ async def _ask_engine(path: str, process: ProcessId, seconds: float) -> list[tup
     return [(room.name, room.participants) for room in rooms]
 
 
+class _Room(Struct, frozen=True):
+    """LiveKit's Room, as far as it is read here. The supervisor runs as long as the hub, and does without all that
+    lkhub.livekit.rooms loads."""
+
+    name: str
+    num_participants: int = 0
+
+
+class _Rooms(Struct, frozen=True):
+    """The answer of ListRooms."""
+
+    rooms: tuple[_Room, ...]
+
+
 async def _ask_server(url: str, keys: str, seconds: float) -> list[tuple[str, int]]:
     key, secret = next(iter(load_keys(keys).items()))
-    return await list_rooms(url, key, secret, seconds)
+    async with local_client(seconds, headers=authorize({"roomList": True}, key, secret)) as client:
+        answer = await client.post(address(url.rstrip("/"), "ListRooms"), json={})
+    found = unpack(_Rooms, parse_json(answer.raise_for_status().content))
+    return [(room.name, room.num_participants) for room in found.rooms]

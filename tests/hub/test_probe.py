@@ -112,7 +112,7 @@ async def room_service(seen: list[str], create: bytes = b"200 OK") -> AsyncItera
                 text += (await stream.receive()).decode()
             seen.append(text)
             status = create if "CreateRoom" in text else b"200 OK"
-            await stream.send(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}" % status)
+            await stream.send(b'HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 13\r\n\r\n{"name": "r"}' % status)
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, serve)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.livekit.room_calls import create_room, delete_room
 from lkhub.livekit.rooms import RoomService
 from lkhub.secret import Secret
 from tests.certificates import make
@@ -23,7 +24,7 @@ class LiveKit(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        body = json.dumps({"empty_timeout": 300}).encode()
+        body = json.dumps({"name": "lobby", "empty_timeout": 300}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -56,7 +57,7 @@ def test_text_of_another_server_is_one_short_line(serve: Callable[[socket.socket
         thread.start()
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
         with RoomService(url, "API", Secret("X" * 40)) as service, pytest.raises(MachineError) as raised:
-            service.delete("lobby")
+            service.ask(delete_room("lobby"))
         thread.join()
     assert len(raised.value.message) < 300
     assert not set(raised.value.message) & set("\n\x1b")
@@ -92,7 +93,7 @@ def test_roots_are_those_that_the_call_trusts_too(
         monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     with RoomService(livekit, "API", Secret("X" * 40)) as service:
         if trusts:
-            assert service.create("lobby") == 300
+            assert service.ask(create_room("lobby")).empty_timeout == 300
             return
         with pytest.raises(MachineError, match="LiveKit does not answer"):
-            service.create("lobby")
+            service.ask(create_room("lobby"))
