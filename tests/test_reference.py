@@ -16,11 +16,15 @@ from lkhub.checks.called import FOREIGN
 from lkhub.checks.checks import check_supervised
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.cli.shared.firewall_show import pack_status
+from lkhub.cli.shared.rooms_show import pack_occupied, pack_room
+from lkhub.cli.shared.rooms_watch import show_change
 from lkhub.cli.trust import trust
 from lkhub.cli.verify import show_verified
 from lkhub.findings.catalogue.all import CODES
 from lkhub.firewall.table import Verdict, firewall_table
 from lkhub.hub.status import HubState, HubStatus, Verified
+from lkhub.livekit.room_changes import Change, Event, Occupied
+from lkhub.livekit.room_info import Participant, Room
 from lkhub.plan.build import build_plan
 from lkhub.plan.model import Listener, Plan
 from lkhub.plan.paths import StatePaths
@@ -29,12 +33,14 @@ from lkhub.render.serve import render_serve
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
 from lkhub.service.models import ErrorAnswer, Hub, RequestInfo, TokenGrant, TokenRequest
+from lkhub.source.typed import unpack
 from lkhub.spec.load import load_spec
 from lkhub.state.router import Mapping, RouterRecord
 from lkhub.supervise.child import ShownState
 from lkhub.wire.serve_config import parse_serve
 from tests.certificates import ensure_ca
 from tests.documents import ROOT, list_anchors, list_blocks, read_section
+from tests.kit.room_service import make_participant, make_room, make_track
 from tests.kit.scripts import load_script
 from tests.machines import INSTALLATION, LOOPBACK, MACHINES
 from tests.reports import hub_report
@@ -151,6 +157,26 @@ def test_firewall_json_has_these_keys() -> None:
     mapping = Mapping("udp", 7882, "", 1.0, 2.0)
     router = RouterRecord("192.168.1.1", "192.168.1.5", "upnp", "", (mapping,), "1.2.3.4")
     assert shape(shown) == shape(pack_status(table, ("nftables",), (Verdict(table.rows[0], False, ""),), router))
+
+
+def test_rooms_json_has_these_keys() -> None:
+    [listed] = find_json("docs/reference/json.md", "lkhub rooms list --json")
+    [shown] = find_json("docs/reference/json.md", "lkhub rooms show --json")
+    participant = unpack(Participant, make_participant("ann", make_track("TR_1", "CAMERA")))
+    occupied = Occupied(unpack(Room, make_room("team", max_participants=16)), (participant,))
+    assert shape(listed) == shape({"rooms": [pack_room(occupied)]})
+    assert shape(shown) == shape(pack_occupied(occupied))
+
+
+def test_every_event_of_rooms_has_its_row_and_these_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = read_table("docs/reference/json.md", "lkhub rooms watch --json")
+    told = {name.strip(" `") for row in rows for name in row.split(",")}
+    assert told == {*get_args(Event), "connection_lost", "connection_restored"}
+    [shown] = find_json("docs/reference/json.md", "lkhub rooms watch --json")
+    participant = unpack(Participant, make_participant("ann", make_track("TR_1")))
+    change = Change("track_published", unpack(Room, make_room("team")), participant, participant.tracks[0])
+    show_change(change, 1.0, as_json=True)
+    assert shape(shown) == shape(json.loads(capsys.readouterr().out))
 
 
 def test_finding_is_the_one_of_the_code() -> None:

@@ -85,6 +85,15 @@ def find_unseen(text: str) -> str:
     return ""
 
 
+def show_name(name: str) -> str:
+    """A name as it can be read within a line: in quotes if it is not one word, and escaped if it has characters that
+    can't be seen."""
+    if find_unseen(name):
+        return ascii(name)
+    plain = name.isprintable() and name and not set(name) & set(" '\"\\`,")
+    return name if plain else repr(name)
+
+
 def _changes(character: str) -> bool:
     """Whether a joiner or a selector after this character may be visible."""
     if character.isascii() or character.isspace() or character in _JOINERS or character in _SELECTORS:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, find_unseen, join_grant, sign
+from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, Grant, count_bytes, find_unseen, join_grant, show_name, sign
 from lkhub.secret import Secret
 
 SECRET = Secret("XYZ" * 15)
@@ -131,3 +131,34 @@ BLANK = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\u
 def test_what_is_printable_can_be_seen(text: str) -> None:
     if text.isprintable() and not re.search(BLANK, text):
         assert find_unseen(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("ann", "ann"),
+        ("a/b+c=d@e:f#g", "a/b+c=d@e:f#g"),
+        ("日本語", "日本語"),
+        ("g h", "'g h'"),
+        ("it's", '"it\'s"'),
+        ("", "''"),
+        ("a\\b", r"'a\\b'"),
+        ("a`b", "'a`b'"),
+        ("a, b", "'a, b'"),
+        ("\x1b[2J", r"'\x1b[2J'"),
+        ("a\u202eb", r"'a\u202eb'"),
+        ("ann\u3164", r"'ann\u3164'"),
+        ("\ud800", r"'\ud800'"),
+    ],
+)
+def test_name_can_be_read_in_a_line(name: str, shown: str) -> None:
+    assert show_name(name) == shown
+
+
+@given(st.text(), st.text())
+def test_two_names_are_never_shown_alike(one: str, other: str) -> None:
+    assert (show_name(one) == show_name(other)) == (one == other)
+
+
+def test_length_of_a_name_is_counted_in_utf_8() -> None:
+    assert [count_bytes(name) for name in ("", "a", "é", "€", "😀", "\ud800")] == [0, 1, 2, 3, 4, 3]
