@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lkhub.bandwidth.media import CAMERAS, HEADER_BYTES, VOICE, Layer, Traffic
+from lkhub.bandwidth.media import CAMERAS, HEADER_BYTES, UNCONFIGURED_VOICE_BITS, VOICE, Layer, Traffic
 from lkhub.bandwidth.rate import describe_rate
 from lkhub.bandwidth.rooms import Rooms
 from lkhub.source.json_text import Json
@@ -80,7 +80,10 @@ class Report:
             yield f"uplink of {describe_rate(self.uplink)}{_at(layer)}", says
 
     def _list_assumptions(self) -> Sequence[tuple[str, str]]:
-        listed = [("voice", f"{describe_rate(VOICE.bits)} and {VOICE.packets} packets/s each, and all speak at once")]
+        listed = [
+            ("voice", f"{describe_rate(VOICE.bits)} and {VOICE.packets} packets/s each, and all speak at once"),
+            ("voice at most", f"{describe_rate(UNCONFIGURED_VOICE_BITS)}: who speaks, with livekit-client's defaults"),
+        ]
         if self.rooms.video:
             listed += [(f"layer {layer.name}", _describe_layer(layer)) for layer in CAMERAS[self.rooms.resolution]]
             listed += [
@@ -89,7 +92,7 @@ class Report:
                     "a person receives",
                     "every camera in one layer; livekit-client (adaptiveStream) chooses it by the size of a tile",
                 ),
-                ("headers", f"{HEADER_BYTES} bytes a packet: IPv4, UDP, RTP, SRTP"),
+                ("headers", f"{HEADER_BYTES} bytes a packet of a camera: IPv4, UDP, RTP, SRTP"),
             ]
         listed += [
             ("the hub forwards", "each track to all others in the room"),
