@@ -87,9 +87,9 @@ class Family:
         """How many seats of a room are taken: more than its capacity if participants came without a reservation."""
         return len(self._rooms.get(number, ()))
 
-    def list_joined(self) -> dict[int, frozenset[str]]:
-        """The SIDs of the participants in each room that has seats."""
-        return {n: frozenset(seat.sid for seat in room.values() if seat.sid) for n, room in self._rooms.items()}
+    def list_sids(self) -> dict[int, frozenset[str]]:
+        """The SIDs of the participants in each room that has seats, with "" for those that are awaited."""
+        return {number: frozenset(seat.sid for seat in room.values()) for number, room in self._rooms.items()}
 
     def restore(self, seat: Seat) -> None:
         """Put a seat where it was. It is no change."""
@@ -153,12 +153,6 @@ class Family:
         for seat in list(self._rooms.get(number, {}).values()):
             if seat.sid and seat.identity not in present and seat.changed <= version:
                 self.leave(number, seat.identity, seat.sid, now)
-
-    def close(self, number: int) -> None:
-        """A room was closed on purpose, with all that were in it. Those on their way keep their seats."""
-        for seat in list(self._rooms.get(number, {}).values()):
-            if seat.sid:
-                self._remove(seat)
 
     def expire(self, now: float) -> None:
         """Give up the awaited participants whose time has passed."""

@@ -30,12 +30,12 @@ class _Visit(Generic[Result]):
 
 @dataclass(frozen=True)
 class FamilyView:
-    """A family at one moment: its version, and the SIDs of the participants in each of its rooms, by number. `due`: it
-    has seats whose time has passed."""
+    """A family at one moment: its version, and by number the rooms that have seats, each with the SIDs of the
+    participants in it; "" is among them if others are awaited. `due`: it has seats whose time has passed."""
 
     name: str
     version: int
-    joined: Mapping[int, frozenset[str]]
+    rooms: Mapping[int, frozenset[str]]
     due: bool
 
 
@@ -71,7 +71,7 @@ class Ledger:
         for name in self._known.keys() - families.keys():
             del self._known[name]
         return [
-            FamilyView(name, family.version, family.list_joined(), family.next_deadline <= now)
+            FamilyView(name, family.version, family.list_sids(), family.next_deadline <= now)
             for name, family in families.items()
         ]
 

@@ -1,4 +1,4 @@
-"""Seats for callers that ask for tokens, and for participants that LiveKit tells of."""
+"""Seats for callers that ask for tokens."""
 
 from functools import partial
 

@@ -20,7 +20,6 @@ def fill(some: Family, *identities: str, now: float = NOW) -> list[int | None]:
 def test_lowest_room_with_space_is_taken() -> None:
     some = family()
     assert fill(some, *"abcde") == [1, 1, 2, 2, 3]
-    some.close(1)
     some.join(1, "a", "PA_a")
     some.leave(1, "a", "PA_a", NOW, returns=False)
     assert fill(some, "f", "g", "h") == [1, 3, 4]
@@ -174,14 +173,6 @@ def test_list_says_nothing_about_seats_that_changed_after_it_was_begun() -> None
     some.leave(1, "left", "PA_l", NOW)
     some.agree(1, {"left": "PA_l"}, version, NOW)
     assert {seat.identity: seat.sid for seat in some} == {"old": "", "new": "PA_n", "left": ""}
-
-
-def test_room_that_was_closed_keeps_the_seats_of_those_on_their_way() -> None:
-    some = family(4)
-    fill(some, "waits")
-    some.join(1, "a", "PA_a")
-    some.close(1)
-    assert [seat.identity for seat in some] == ["waits"]
 
 
 def test_name_that_gets_too_long_for_livekit_has_no_more_sub_rooms() -> None:

@@ -170,7 +170,7 @@ async def test_restarted_process_keeps_every_seat(url: str) -> None:
     again = Process(url)
     assert await again.take("voice-a", "0", "19", "20") == ["voice-a", "voice-a(2)", "voice-a(2)"]
     (view,) = await again.ledger.view()
-    assert view.joined == {1: {"PA_0"}, 2: frozenset()}
+    assert view.rooms == {1: {"PA_0", ""}, 2: {""}}
     again.clock.now += JOIN_SECONDS
     (view,) = await again.ledger.view()
     assert view.due
