@@ -1,6 +1,7 @@
-"""The methods of LiveKit's RoomService that lkhub calls: what is asked, and how the answer is read. Pure.
+"""The methods of LiveKit's services for rooms that lkhub calls: what is asked, and how the answer is read. Pure.
 
-The service is defined in livekit/protocol, protobufs/livekit_room.proto. `lkhub.livekit.rooms` has the client.
+The services are defined in livekit/protocol, protobufs/livekit_room.proto and livekit_agent_dispatch.proto.
+`lkhub.livekit.rooms` has the client.
 """
 
 from collections.abc import Mapping
@@ -11,10 +12,11 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from lkhub.errors import MachineError
+from lkhub.livekit.room_config import AgentDispatch
 from lkhub.livekit.room_info import Participant, Room, Track
 from lkhub.shown import quote
 from lkhub.source.json_text import Json, parse_json
-from lkhub.source.typed import ShapeError, unpack
+from lkhub.source.typed import ShapeError, pack, unpack
 
 T = TypeVar("T")
 
@@ -46,6 +48,12 @@ class MutedTrack(Struct, frozen=True):
     track: Track | None = None
 
 
+class Dispatches(Struct, frozen=True):
+    """The answer of ListDispatch."""
+
+    agent_dispatches: tuple[AgentDispatch, ...] = ()
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """A call of a method: the video grant that it needs, the body of the request, the class of the answer and how long
@@ -56,6 +64,7 @@ class Call(Generic[T]):
     body: Mapping[str, Json]
     answer: type[T]
     max_bytes: int = MAX_ANSWER_BYTES
+    service: str = "RoomService"
 
 
 def create_room(room: str, settings: Mapping[str, Json] = MappingProxyType({})) -> Call[Room]:
@@ -88,6 +97,24 @@ def mute_track(room: str, identity: str, track: str, muted: bool) -> Call[MutedT
     `room.enable_remote_unmute` is set. For a participant that is not there it answers `unavailable` after 3 s."""
     body: dict[str, Json] = {"room": room, "identity": identity, "track_sid": track, "muted": muted}
     return Call("MutePublishedTrack", _administer(room), body, MutedTrack)
+
+
+def update_metadata(room: str, metadata: str) -> Call[Room]:
+    """Change the metadata of an open room."""
+    return Call("UpdateRoomMetadata", _administer(room), {"room": room, "metadata": metadata}, Room)
+
+
+def list_dispatches(room: str) -> Call[Dispatches]:
+    """The agents that were called into an open room."""
+    return Call("ListDispatch", _administer(room), {"room": room}, Dispatches, service=_DISPATCHES)
+
+
+def create_dispatch(room: str, agent: AgentDispatch) -> Call[Nothing]:
+    """Call an agent into a room."""
+    return Call("CreateDispatch", _administer(room), {"room": room, **pack(agent)}, Nothing, service=_DISPATCHES)
+
+
+_DISPATCHES = "AgentDispatchService"
 
 
 def _administer(room: str) -> dict[str, Json]:

@@ -100,6 +100,11 @@ class Participant(Struct, frozen=True):
     tracks: tuple[Track, ...] = ()
 
     @property
+    def is_counted(self) -> bool:
+        """Whether it counts towards `max_participants` (livekit-server, IsDependent in pkg/rtc/participant.go)."""
+        return self.kind not in ("AGENT", "EGRESS") and not (self.permission and self.permission.recorder)
+
+    @property
     def since(self) -> float:
         """When it joined, in epoch seconds."""
         return _read_time(self.joined_at_ms, self.joined_at)

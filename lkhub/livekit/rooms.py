@@ -39,7 +39,7 @@ class RoomService:
         """The answer to a call. Raises MachineError, with the server's reason, where the server refuses or does not
         answer."""
         headers = authorize(call.video, self._key, self._secret)
-        url = address(self._base, call.method)
+        url = address(self._base, call.method, call.service)
         try:
             with self._client.stream("POST", url, json=call.body, headers=headers) as answer:
                 body = read_body(answer, call.max_bytes, ANSWER_SECONDS)

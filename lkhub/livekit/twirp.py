@@ -9,9 +9,9 @@ from lkhub.source.json_text import Json
 TOKEN_SECONDS = 60
 
 
-def address(base: str, method: str) -> str:
-    """The URL of a method of the RoomService."""
-    return f"{base}/twirp/livekit.RoomService/{method}"
+def address(base: str, method: str, service: str = "RoomService") -> str:
+    """The URL of a method."""
+    return f"{base}/twirp/livekit.{service}/{method}"
 
 
 def authorize(video: Mapping[str, Json], key: str, secret: Secret) -> dict[str, str]:

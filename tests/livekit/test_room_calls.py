@@ -8,6 +8,7 @@ import pytest
 from lkhub.errors import MachineError
 from lkhub.livekit import room_calls
 from lkhub.livekit.room_calls import Call, read_answer
+from lkhub.livekit.room_config import AgentDispatch
 from tests.kit.room_service import make_room, make_track
 
 BASE = "http://127.0.0.1:7880"
@@ -37,6 +38,19 @@ CALLS: list[tuple[Call[Any], str, dict[str, Any], dict[str, Any]]] = [
         "MutePublishedTrack",
         {"roomAdmin": True, "room": "a"},
         {"room": "a", "identity": "ann", "track_sid": "TR_1", "muted": True},
+    ),
+    (
+        room_calls.update_metadata(ODD, "m"),
+        "UpdateRoomMetadata",
+        {"roomAdmin": True, "room": ODD},
+        {"room": ODD, "metadata": "m"},
+    ),
+    (room_calls.list_dispatches("a"), "ListDispatch", {"roomAdmin": True, "room": "a"}, {"room": "a"}),
+    (
+        room_calls.create_dispatch("a", AgentDispatch("scribe", "de")),
+        "CreateDispatch",
+        {"roomAdmin": True, "room": "a"},
+        {"room": "a", "agent_name": "scribe", "metadata": "de"},
     ),
 ]
 

@@ -60,3 +60,20 @@ def test_fields_that_are_left_out_have_their_defaults() -> None:
 def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ShapeError):
         unpack(Room, make_room("lobby") | wrong)
+
+
+@pytest.mark.parametrize(
+    ("more", "counted"),
+    [
+        ({}, True),
+        ({"kind": "SIP"}, True),
+        ({"kind": "INGRESS"}, True),
+        ({"permission": {"hidden": True}}, True),
+        ({"permission": None}, True),
+        ({"kind": "AGENT"}, False),
+        ({"kind": "EGRESS"}, False),
+        ({"permission": {"recorder": True}}, False),
+    ],
+)
+def test_agents_and_recorders_are_not_counted(more: dict[str, Any], counted: bool) -> None:
+    assert unpack(Participant, {**make_participant("ann"), **more}).is_counted is counted

@@ -8,16 +8,26 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from lkhub.service.presets import Presets, name_room, number_room
 from lkhub.service.rooms.family import Family, Seat
 from lkhub.store.seats import SeatRow, list_families, lock_families, read_seats, write_seats
-from lkhub.store.store import Store
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Writes(Protocol):
+    """What writes to the store."""
+
+    async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
+        """As Writer.run_batched."""
+
+    async def run(self, operation: Callable[[Connection], Result]) -> Result:
+        """As Writer.run."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +50,21 @@ class FamilyView:
 
 
 class Ledger:
-    """All seats. `clock` counts seconds and never jumps."""
+    """All seats. `clock` counts seconds and never jumps. Every method raises what `store` raises."""
 
-    def __init__(self, store: Store, presets: Presets, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Writes, presets: Presets, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._presets, self._clock = store, presets, clock
         self._known: dict[str, Family] = {}  # for the writing thread alone
 
     async def visit(self, family: str, do: Callable[[Family, float], Result]) -> Result:
-        """Call `do` with the family and the time on the clock, and return once the changes are committed. Raises
-        StoreError. `do` may be called again."""
+        """Call `do` with the family and the time on the clock, and return once the changes are committed. `do`
+        may be called again."""
         visit: _Visit[Any] = _Visit(family, do)
-        return await self._store.writer.run_batched(self._visit, visit)
+        return await self._store.write(self._visit, visit)
 
     async def view(self) -> list[FamilyView]:
-        """Every family in the store. Raises StoreError."""
-        return await self._store.writer.run(self._view)
+        """Every family in the store."""
+        return await self._store.run(self._view)
 
     def _visit(self, connection: Connection, visits: Sequence[_Visit[Any]]) -> list[Any]:
         now = self._clock()

@@ -13,7 +13,9 @@ from functools import partial
 from typing import Protocol
 
 from lkhub.errors import MachineError
+from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets, name_room
 from lkhub.service.rooms.ledger import FamilyView, Ledger
 from lkhub.wire.application import RoomPreset
@@ -34,25 +36,16 @@ SOON_SECONDS = 0.25
 MOST_AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class OpenRoom:
-    """A room that is open, as LiveKit lists it."""
-
-    name: str
-    sid: str
-    metadata: str
-
-
 class Sfu(Protocol):
     """What is asked of LiveKit. Every method raises MachineError where it does not answer or refuses."""
 
-    async def list_rooms(self) -> Sequence[OpenRoom]:
+    async def list_rooms(self) -> Sequence[Room]:
         """Every room that is open."""
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         """The SID of each identity in a room, of those that LiveKit counts."""
 
-    async def apply(self, room: OpenRoom, preset: RoomPreset) -> None:
+    async def apply(self, room: Room, preset: RoomPreset) -> None:
         """Give an open room what its preset has and LiveKit lets be changed."""
 
 
@@ -89,7 +82,7 @@ class Reconciliation:
         while True:
             try:
                 await self.look()
-            except MachineError as error:
+            except (MachineError, ApiError) as error:
                 if not fails:
                     log.warning("seats are not compared with LiveKit's rooms: %s", error)
                 fails = self._missed = True
@@ -107,8 +100,8 @@ class Reconciliation:
             self._wake.clear()
 
     async def look(self) -> None:
-        """One comparison. Raises MachineError where LiveKit or the store can't be asked; what was found out until then
-        is kept."""
+        """One comparison. Raises MachineError or ApiError where LiveKit or the store can't be asked; what was found out
+        until then is kept."""
         missed, self._missed = self._missed, False
         try:
             # The seats first: what changes while LiveKit is asked is newer than its answers.
@@ -134,7 +127,7 @@ class Reconciliation:
             raise
         self._sids = known
 
-    def _list_questions(self, views: Sequence[FamilyView], rooms: Mapping[str, OpenRoom]) -> Iterator[_Question]:
+    def _list_questions(self, views: Sequence[FamilyView], rooms: Mapping[str, Room]) -> Iterator[_Question]:
         """Every room that has seats, and every open room that should have some."""
         seen: set[str] = set()
         for view in views:
@@ -163,7 +156,7 @@ class Reconciliation:
                 lambda family, now: family.agree(question.number, present, question.version, now),
             )
 
-    async def _apply(self, room: OpenRoom, preset: RoomPreset, known: dict[str, str]) -> None:
+    async def _apply(self, room: Room, preset: RoomPreset, known: dict[str, str]) -> None:
         """Apply a preset to a room. A room of which that fails stays unknown: the next look tries again, if it is
         still open."""
         try:

@@ -15,7 +15,7 @@ class Seats:
         self._ledger, self._presets = ledger, presets
 
     async def reserve(self, room: str, identity: str, caller: str, party: str = "") -> Reserved | Full:
-        """A seat for a participant that is about to join. It is in the store when this returns. Raises StoreError.
+        """A seat for a participant that is about to join. It is in the store when this returns.
 
         An identity has one seat in a family: asking again gives the same one. `party`: a key that keeps friends in one
         room while that has space. A recorder needs no seat, since LiveKit does not count it.

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
 
 
@@ -16,6 +17,13 @@ def preset(match: str = "*", capacity: int | None = 2, overflow: Any = "subrooms
     }
     settings: dict[str, Any] = defaults | more
     return RoomPreset(match=match, capacity=capacity, overflow=overflow, **settings)
+
+
+class Direct:
+    """Writes to a store, and lets its errors through."""
+
+    def __init__(self, store: Store) -> None:
+        self.write, self.run = store.writer.run_batched, store.writer.run
 
 
 class Clock:

@@ -16,7 +16,7 @@ from lkhub.service.tokens import Full, Reserved
 from lkhub.store.errors import StoreError
 from lkhub.store.schema import families, seats
 from lkhub.store.store import Store
-from tests.service.rooms.kit import Clock, preset
+from tests.service.rooms.kit import Clock, Direct, preset
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ class Process:
 
     def __init__(self, url: str) -> None:
         self.store, self.clock = Store(url), Clock()
-        self.ledger = Ledger(self.store, PRESETS, self.clock)
+        self.ledger = Ledger(Direct(self.store), PRESETS, self.clock)
         self.seats = Seats(self.ledger, PRESETS)
 
     async def take(self, room: str, *identities: str) -> list[str | None]:

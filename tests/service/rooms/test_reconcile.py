@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 
 from lkhub.errors import MachineError
+from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.service.presets import Presets
 from lkhub.service.rooms.family import JOIN_SECONDS, RETURN_SECONDS
 from lkhub.service.rooms.ledger import Ledger
-from lkhub.service.rooms.reconcile import TURNS, OpenRoom, Reconciliation
+from lkhub.service.rooms.reconcile import TURNS, Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.tokens import Reserved
 from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
-from tests.service.rooms.kit import Clock, preset
+from tests.service.rooms.kit import Clock, Direct, preset
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -35,18 +36,18 @@ class FakeSfu:
         self.asked: list[str] = []
         self.applied: list[tuple[str, str]] = []
 
-    async def list_rooms(self) -> Sequence[OpenRoom]:
+    async def list_rooms(self) -> Sequence[Room]:
         await asyncio.sleep(0)
         if self.away:
             raise self.away
-        return [OpenRoom(name, self.sids.get(name, f"RM_{name}"), "") for name in self.rooms]
+        return [Room(name, self.sids.get(name, f"RM_{name}")) for name in self.rooms]
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         await asyncio.sleep(0)
         self.asked.append(room)
         return dict(self.rooms.get(room, {}))
 
-    async def apply(self, room: OpenRoom, settings: RoomPreset) -> None:
+    async def apply(self, room: Room, settings: RoomPreset) -> None:
         if room.name in self.refuses:
             raise MachineError("LiveKit refuses UpdateRoomMetadata")
         self.applied.append((room.name, settings.metadata))
@@ -58,7 +59,7 @@ class Service:
     def __init__(self, folder: Path, presets: Sequence[RoomPreset] = PRESETS, sfu: FakeSfu | None = None) -> None:
         self.store, self.clock, self.sfu = Store(f"sqlite:///{folder}/store.db"), Clock(), sfu or FakeSfu()
         known = Presets(presets)
-        self.ledger = Ledger(self.store, known, self.clock)
+        self.ledger = Ledger(Direct(self.store), known, self.clock)
         self.seats = Seats(self.ledger, known)
         self.reconciliation = Reconciliation(self.ledger, known, self.sfu, period=0.02)
 
