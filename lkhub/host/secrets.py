@@ -24,9 +24,14 @@ def ensure_managed_keys(paths: StatePaths) -> Keys:
     ensure_state_dir(paths.root)
     if keys := read_managed_keys(paths):
         return keys
-    keys = {f"API{_generate(_KEY_CHARACTERS)}": Secret(_generate(_SECRET_CHARACTERS))}
+    keys = dict([generate_key()])
     # If two processes start at once, both use the keys of the faster one.
     return keys if create_private(paths.managed_keys, dump_keys(keys)) else read_managed_keys(paths)
+
+
+def generate_key() -> tuple[str, Secret]:
+    """A new API key and its secret."""
+    return f"API{_generate(_KEY_CHARACTERS)}", Secret(_generate(_SECRET_CHARACTERS))
 
 
 def read_managed_keys(paths: StatePaths) -> Keys:

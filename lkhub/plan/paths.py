@@ -23,6 +23,11 @@ class StatePaths:
         return f"{self.root}/managed-keys.yaml"
 
     @property
+    def ring(self) -> str:
+        """The record of when the generated keys were made."""
+        return f"{self.root}/ring.json"
+
+    @property
     def relay_secret(self) -> str:
         """The secret with which LiveKit makes TURN credentials and the relay checks them."""
         return f"{self.root}/relay.secret"

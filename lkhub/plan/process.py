@@ -71,14 +71,20 @@ class Resumed:
 @dataclass(frozen=True)
 class Fingerprint:
     """Tells two versions of a process apart. `program` is a digest of the program, its arguments and its environment;
-    `files` is a digest of its files. "" means not known, and equals no version."""
+    `files` is a digest of its files, and `rereads` of those that it reads again, "" if it has none. Otherwise ""
+    means not known, and equals no version."""
 
     program: str
     files: str
+    rereads: str = ""
 
     def without_files(self) -> "Fingerprint":
         """The fingerprint of a process if it is not known which files it has read."""
         return Fingerprint(self.program, "")
+
+    def without_rereads(self) -> "Fingerprint":
+        """The fingerprint of a process if it is only not known whether it has read again what it can."""
+        return Fingerprint(self.program, self.files)
 
 
 UNKNOWN = Fingerprint("", "")
@@ -94,8 +100,8 @@ class ProcessPlan:
     sockets, each as `--listen-fd NUMBER`. `engine`: the program of lkhub-engine that it is, "" for any other.
 
     When it is replaced: it reads `files` at its start, so a change of one replaces the process, unless it `reloads`:
-    then it takes the change over without a restart. `watched` are files of the operator that it reads too, and reads
-    again when they are replaced. `restart`: see RestartPolicy.
+    then it takes the change over without a restart. It always takes over a change of `rereads` so. `watched` are files
+    of the operator that it reads too, and reads again when they are replaced. `restart`: see RestartPolicy.
 
     What it has to do with calls: `carries_calls`: its restart interrupts participants. `knows_participants`: it can be
     asked for the participants in calls, at its control socket, or at the `health` URL of a livekit-server.
@@ -110,6 +116,7 @@ class ProcessPlan:
     health: Health = Health()
     engine: EngineProgram | Literal[""] = ""
     files: tuple[str, ...] = ()
+    rereads: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     listens: tuple[HeldSocket, ...] = ()
     variables: tuple[Variable, ...] = ()

@@ -53,7 +53,9 @@ def _plan_media(
         argv=argv,
         health=health,
         engine="media" if bundled else "",
-        files=(livekit_yaml, paths.keys, paths.relay_secret, *secrets),
+        # A livekit-server of the operator's reads its keys at its start alone.
+        files=(livekit_yaml, *(() if bundled else (paths.keys,)), paths.relay_secret, *secrets),
+        rereads=(paths.keys,) if bundled else (),
         listens=tuple(HeldSocket(str(address), media.signal) for address in media.bind) if bundled else (),
         carries_calls=True,
         knows_participants=True,
@@ -91,7 +93,8 @@ def _plan_serve(installation: Installation, urls: Urls, serve: ServePlan) -> Pro
         name="serve",
         argv=(installation.python, "-m", "lkhub", "serve", "--config", config),
         health=Health(url=f"{urls.local_serve}/api/hub"),
-        files=(config, paths.keys, *filter(None, secrets)),
+        # The key file is not among them: it is read for each token that is signed.
+        files=(config, *filter(None, secrets)),
     )
 
 

@@ -182,7 +182,17 @@ def fingerprint(process: ProcessPlan, files: Mapping[str, str], environ: Mapping
     values = own | resolve_variables((each for each in process.variables if each.name not in own), environ)
     surroundings = (process.folder, process.user, *(f"{name}={value}" for name, value in values.items()))
     program = [*process.argv, engine_build(process.argv[0]), __version__, *surroundings]
-    return Fingerprint(_digest(program), _digest(files[path] for path in process.files))
+    return Fingerprint(_digest(program), digest_files(process, files), digest_rereads(process, files))
+
+
+def digest_files(process: ProcessPlan, files: Mapping[str, str]) -> str:
+    """Fingerprint.files."""
+    return _digest(files[path] for path in process.files)
+
+
+def digest_rereads(process: ProcessPlan, files: Mapping[str, str]) -> str:
+    """Fingerprint.rereads."""
+    return _digest(files[path] for path in process.rereads) if process.rereads else ""
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -5,12 +5,13 @@ and its text stands in a file of the state directory (`StatePaths.secret`) where
 file that a renderer makes with it. The process's fingerprint follows from its files.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from lkhub.findings.catalogue.spec import secret_unusable
-from lkhub.host.keyfile import Keys
-from lkhub.host.secrets import ensure_managed_keys, read_source
+from lkhub.host.keyfile import Keys, add_current
+from lkhub.host.secrets import ensure_managed_keys, generate_key, read_managed_keys, read_source
 from lkhub.plan.model import Plan
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import FromEnv, Secret, SecretError, WholeFile
@@ -20,6 +21,7 @@ from lkhub.spec.keys import GivenKey, KeyFile, KeyFromEnv, check_pair
 from lkhub.spec.load import LoadedSpec
 from lkhub.spec.model import Spec
 from lkhub.spec.references import Reference, list_references, list_variables
+from lkhub.state.ring import follow_ring, write_notes
 
 Secrets: TypeAlias = Mapping[Path, Secret]
 """Secrets by their place in the spec. A secret that can't be read is missing."""
@@ -61,7 +63,7 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
     source = loaded.spec.keys.source
     if source == "managed":
         # Keys are generated only for a spec without faults.
-        return {} if loaded.faults else ensure_managed_keys(paths)
+        return {} if loaded.faults else _ensure_keys(paths)
     given = {str(path[-1]): secret.reveal() for path, secret in secrets.items() if path[:-1] == KEYS}
     try:
         return _collect_keys(source, given)
@@ -69,6 +71,19 @@ def resolve_keys(loaded: LoadedSpec, secrets: Secrets, paths: StatePaths) -> Key
         for problem in error.problems:
             loaded.add(KEYS, secret_unusable(problem))
         return {}
+
+
+def _ensure_keys(paths: StatePaths) -> Keys:
+    if keys := read_managed_keys(paths):
+        return keys
+    keys = ensure_managed_keys(paths)
+    write_notes(paths, follow_ring({}, (), keys, time.time()))
+    return keys
+
+
+def rotate_keys(keys: Keys) -> Keys:
+    """The ring with a new current key."""
+    return add_current(keys, *generate_key())
 
 
 def _collect_keys(source: GivenKey | KeyFile | KeyFromEnv, given: Mapping[str, str]) -> Keys:

@@ -62,7 +62,8 @@ async def _start_dead(supervisor: Supervisor, identity: Identity) -> None:
     the calls of other processes, would keep it down. It is started only if its files are still the same."""
     if not _has_its_files(identity):
         return
-    child = Child(identity.plan, identity.fingerprint, supervisor.shared)
+    # What it reads again may have changed meanwhile, and need not be as it was: then it is told to read it once more.
+    child = Child(identity.plan, identity.fingerprint.without_rereads(), supervisor.shared)
     supervisor.say(f"{identity.name} died with its supervisor; starting it again")
     try:
         await child.start(supervisor.tasks)

@@ -14,9 +14,12 @@ from lkhub.wire.message import parse_message
 
 
 def can_reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> bool:
-    """Whether reading its files again is enough for the child to change to `plan`."""
-    same_program = child.fingerprint.program == fingerprint.program and _start(child.plan) == _start(plan)
-    return plan.reloads and same_program and child.state == "running" and not _is_in_its_own_way(child.plan, plan)
+    """Whether reading files again is enough for the child to change to `plan`."""
+    before = child.fingerprint
+    same_program = before.program == fingerprint.program and _start(child.plan) == _start(plan)
+    only_rereads = plan.rereads != () and plan.rereads == child.plan.rereads and before.files == fingerprint.files
+    takes_over = (plan.reloads and not _is_in_its_own_way(child.plan, plan)) or only_rereads
+    return takes_over and same_program and child.state == "running"
 
 
 def _start(plan: ProcessPlan) -> tuple[object, ...]:
@@ -40,7 +43,8 @@ async def reload(child: Child, plan: ProcessPlan, fingerprint: Fingerprint) -> N
     before, taken = child.fingerprint, files.stamp(plan.watched)
     # If the supervisor dies now, the next one does not know whether the child has read the files. Neither is it known
     # if the process ends before it answers, since it is then started again with the files that it finds.
-    child.fingerprint = before.without_files()
+    only_rereads = plan.rereads != () and fingerprint.files == before.files
+    child.fingerprint = before.without_rereads() if only_rereads else before.without_files()
     process = child.process
     if child.state != "running" or process is None:
         raise MachineError(f"{child.plan.name} has ended meanwhile, and is started again; try the change once more")

@@ -10,10 +10,12 @@ import anyio.abc
 import anyio.to_thread
 
 from lkhub.errors import HubError, InputError, MachineError, describe_error, flatten
+from lkhub.host.keyfile import Keys, revoke_key
 from lkhub.host.lock import hold_lock
 from lkhub.host.processes import forget_variables
 from lkhub.plan.paths import StatePaths
 from lkhub.prepare.hub import PreparedHub, prepare_hub
+from lkhub.prepare.secrets import rotate_keys
 from lkhub.supervise.adopt import adopt
 from lkhub.supervise.answering import Answering
 from lkhub.supervise.control_server import Handler, Handlers, Tell
@@ -25,9 +27,12 @@ from lkhub.supervise.watch.watchers import Watchers
 from lkhub.wire.control import (
     ApplyRequest,
     HubReport,
+    KeysChanged,
     Outcome,
     Restarted,
     RestartRequest,
+    RevokeKeyRequest,
+    RotateKeysRequest,
     StatusRequest,
     Stopped,
     StopRequest,
@@ -192,6 +197,17 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
             forget_variables(hub.environ)
             return await supervisor.apply(hub, now=request.now)
 
+    async def change_keys(change: Callable[[Keys], Keys], *, now: bool) -> KeysChanged:
+        async with changing:
+            await watchers.state_directory.look()  # as before an apply
+            return await supervisor.take_keys(change, now=now)
+
+    async def rotate(request: RotateKeysRequest, _: Tell) -> KeysChanged:
+        return await change_keys(rotate_keys, now=request.now)
+
+    async def revoke(request: RevokeKeyRequest, _: Tell) -> KeysChanged:
+        return await change_keys(lambda keys: revoke_key(keys, request.key), now=request.now)
+
     async def restart(request: RestartRequest, _: Tell) -> Restarted:
         name, names = request.name, list(supervisor.children)
         # A name that a change has just removed is an error: only a request without a name restarts everything.
@@ -210,4 +226,11 @@ def _make_handlers(supervisor: Supervisor, watchers: Watchers) -> Handlers:
         supervisor.tasks.cancel_scope.cancel()
         return Stopped()
 
-    return {StatusRequest: status, ApplyRequest: apply, RestartRequest: restart, StopRequest: stop}
+    return {
+        StatusRequest: status,
+        ApplyRequest: apply,
+        RotateKeysRequest: rotate,
+        RevokeKeyRequest: revoke,
+        RestartRequest: restart,
+        StopRequest: stop,
+    }

@@ -162,6 +162,38 @@ class RestartRequest(Request[Restarted], frozen=True):
     name: str | None
 
 
+class KeysChanged(Struct, frozen=True):
+    """The keys of the hub after a change: the `current` one, and those that are `retiring`. If the change is `pending`,
+    these are the keys that it will bring, and `people` are in a call, or None if their number is not known. `cut`
+    people lost their connection for a moment."""
+
+    current: str
+    retiring: tuple[str, ...]
+    pending: bool = False
+    people: int | None = 0
+    cut: int = 0
+
+
+class RotateKeysRequest(Request[KeysChanged], frozen=True):
+    """Generate a key and make it the current one. `now`: even if that interrupts calls, which it does only with a
+    livekit-server of the operator's."""
+
+    path = "/keys/rotate"
+    answer = KeysChanged
+
+    now: bool = False
+
+
+class RevokeKeyRequest(Request[KeysChanged], frozen=True):
+    """Accept this retiring key no longer. `now` as in RotateKeysRequest."""
+
+    path = "/keys/revoke"
+    answer = KeysChanged
+
+    key: str
+    now: bool = False
+
+
 class Started(Struct, frozen=True):
     """The hub is up. The supervisor that `lkhub up --detach` starts reports this, or a failure, through a pipe."""
 

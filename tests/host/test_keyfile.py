@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.errors import MachineError
-from lkhub.host.keyfile import Keys, dump_keys, load_keys
+from lkhub.errors import InputError, MachineError
+from lkhub.host.keyfile import Keys, add_current, dump_keys, load_keys, order_for_receiver, revoke_key
 from lkhub.secret import Secret
 from lkhub.spec.keyfile import parse_key_file
 
@@ -48,3 +48,52 @@ def test_damaged_keys_have_a_remedy_and_are_not_repeated(path: Path, text: str) 
         load_keys(str(path))
     assert refused.value.hints == ("`lkhub up` writes it anew",)
     assert SECRET not in str(refused.value)
+
+
+RING: Keys = {name: Secret(SECRET) for name in ("APIc", "APIb", "APIa")}
+
+
+def test_new_key_is_the_current_one_and_the_others_keep_their_order() -> None:
+    assert list(add_current(RING, "APId", Secret(SECRET))) == ["APId", "APIc", "APIb", "APIa"]
+    assert list(add_current(RING, "APIa", Secret(SECRET))) == ["APIa", "APIc", "APIb"]
+
+
+@pytest.mark.parametrize("name", ["APIb", "APIa"])
+def test_retiring_key_can_be_revoked(name: str) -> None:
+    assert list(revoke_key(RING, name)) == [each for each in RING if each != name]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name", "why"),
+    [
+        (RING, "APIx", "no such key"),
+        (RING, "", "no such key"),
+        (RING, SECRET, "no such key"),
+        (RING, "APIc", "the current key"),
+        ({"APIc": Secret(SECRET)}, "APIc", "the hub's only key"),
+    ],
+)
+def test_key_that_must_stay_can_not_be_revoked(keys: Keys, name: str, why: str) -> None:
+    with pytest.raises(InputError, match=why) as refused:
+        revoke_key(keys, name)
+    assert refused.value.hints
+    assert SECRET not in str(refused.value), "the secret is easily taken for the key"
+
+
+@given(st.lists(st.integers(0, 5), max_size=20))
+def test_ring_always_has_a_key_to_sign_with(steps: list[int]) -> None:
+    keys: Keys = {"first": Secret(SECRET)}
+    for turn, step in enumerate(steps):
+        try:
+            keys = add_current(keys, f"k{turn}", Secret(SECRET)) if step > 2 else revoke_key(keys, list(keys)[step])
+        except (InputError, IndexError):
+            continue
+        assert next(iter(keys)) == max(keys, key=lambda name: int(name[1:]) if name != "first" else -1)
+    assert keys
+
+
+def test_receiver_gets_signatures_of_the_key_that_it_knows() -> None:
+    assert order_for_receiver(RING, "APIa") == ("APIa", "APIc", "APIb")
+    assert order_for_receiver(RING, "APIc") == ("APIc", "APIb", "APIa")
+    for unknown in ("", "APIrevoked"):
+        assert order_for_receiver(RING, unknown) == ("APIc", "APIb", "APIa"), "its key was revoked"

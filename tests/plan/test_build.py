@@ -245,10 +245,20 @@ def test_edge_is_a_process_that_reloads() -> None:
 
 
 def test_process_is_another_one_when_a_file_with_its_secrets_changes() -> None:
-    media, relay, serve = build("").processes
-    assert set(media.files) > {"/var/lib/lkhub/keys.yaml", "/var/lib/lkhub/relay.secret"}
+    media, relay, _ = build("").processes
+    assert "/var/lib/lkhub/relay.secret" in media.files
     assert "/var/lib/lkhub/relay.secret" in relay.files
-    assert "/var/lib/lkhub/keys.yaml" in serve.files
+
+
+def test_other_keys_restart_only_a_server_of_the_operator() -> None:
+    keys = "/var/lib/lkhub/keys.yaml"
+    for process in build("").processes:
+        assert keys not in process.files
+        assert process.rereads == ((keys,) if process.name == "media" else ())
+    media, *others = build("engine: /opt/livekit-server").processes
+    assert keys in media.files
+    assert media.rereads == ()
+    assert not any(keys in (*process.files, *process.rereads) for process in others)
 
 
 def test_no_secret_is_in_an_argument() -> None:

@@ -16,6 +16,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.state.asker import AskerRecord, read_asker, write_asker
 from lkhub.state.document import VERSION, dump_record, parse_record
 from lkhub.state.outside import PathUse, _Record, read_sightings, read_uses, write_uses
+from lkhub.state.ring import KeyNote, follow_ring, read_notes, write_notes
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
 from lkhub.state.router import Mapping, RouterRecord
 from lkhub.state.verified import VerifiedRecord, read_verified, write_verified
@@ -26,6 +27,7 @@ SEEN = Sighting(2.5, "203.0.113.9")
 USES = {"udp": PathUse("7882", 1.0, SEEN), "tcp": PathUse("7881", 1.0, None, Sighting(3.5, "2001:db8::7", False))}
 RESULT = PathResult("turn-tls", None, "gather", "…", rtt_ms=0.25, native=False, evidence={"relay": "turns:x"})
 VERIFIED = VerifiedRecord(1.5, (RESULT,), "a note", (WebResult("page", False, "https://a", "login"),), True)
+NOTES = {"APIa": KeyNote("APIa", 2.5), "APIb": KeyNote("APIb", None, 1.5)}
 CHANGE = RootChange(1.5, "192.168.1.6 is new")
 
 # The first second that datetime can't show.
@@ -41,6 +43,7 @@ RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "asker": ("asker", ASKER, lambda p, r: write_asker(p.asker, r), lambda p: read_asker(p.asker), None),
     "outside": ("outside", USES, write_uses, read_uses, {}),
     "verified": ("verified", VERIFIED, write_verified, read_verified, None),
+    "ring": ("ring", NOTES, lambda p, r: write_notes(p, r.values()), read_notes, {}),
     "root-change": ("root_change", CHANGE, write_change, read_root_change, None),
 }
 
@@ -121,3 +124,19 @@ def test_time_that_no_clock_shows_makes_no_record(record: object, times: int, at
     for time in found:
         with pytest.raises(ValueError, match="wrong value"):
             parse_record(type(record), f"{text[: time.start(1)]}{at!r}{text[time.end(1) :]}")
+
+
+def test_notes_follow_the_ring() -> None:
+    notes = follow_ring({}, (), ["a"], 1.0)
+    assert notes == (KeyNote("a", made=1.0),)
+    notes = follow_ring({note.id: note for note in notes}, ["a"], ["b", "a"], 2.0)
+    assert notes == (KeyNote("b", made=2.0), KeyNote("a", made=1.0, retired=2.0))
+    notes = follow_ring({note.id: note for note in notes}, ["b", "a"], ["c", "b", "a"], 3.0)
+    assert notes[1:] == (KeyNote("b", 2.0, 3.0), KeyNote("a", 1.0, 2.0))
+    assert follow_ring({note.id: note for note in notes}, ["c", "b", "a"], ["c", "b"], 4.0) == notes[:2]
+    # A rotation that failed is taken back.
+    assert follow_ring({note.id: note for note in notes}, ["c", "b", "a"], ["b", "a"], 5.0)[0] == KeyNote("b", 2.0)
+
+
+def test_notes_of_a_ring_whose_record_was_lost_say_what_is_known() -> None:
+    assert follow_ring({}, ["a"], ["b", "a"], 2.0) == (KeyNote("b", 2.0), KeyNote("a", None, 2.0))

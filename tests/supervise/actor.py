@@ -13,6 +13,7 @@ The configuration is JSON, every key optional:
     unproven    the clients that it sent to first, in the same form
     relayed     how many participants it tells to connect again
     refuse      answer a `/reload` that reads this key with 422 and this message
+    keys        a path: print the names in this key file when it reads its files again
     garble      answer a `/reload` that reads this key with this text
     die_when    a path: end with code 7 as soon as it exists
 """
@@ -53,6 +54,9 @@ def answer(connection: socket.socket, config: dict[str, object], path: str) -> d
         else:
             config = wanted
             print("reloaded", config.get("say", "hello"), flush=True)
+            if "keys" in config:
+                with open(str(config["keys"])) as file:
+                    print("keys", *(line.partition(":")[0].strip('"') for line in file), flush=True)
     body = json.dumps(told).encode() if not isinstance(told, str) else told.encode()
     connection.sendall(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body))
     connection.close()
