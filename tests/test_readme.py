@@ -267,10 +267,11 @@ def find_unknown(words: list[str]) -> Iterator[str]:
             if word not in options:
                 yield word
         elif below := list_below(command):
-            if word not in below:
+            name = word if word in below else getattr(command, "default", None)
+            if name is None:
                 yield word
                 return
-            command = below[word]
+            command = below[name]
 
 
 @pages()

@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": "verify",
     "token": "token",
     "rooms": "rooms",
+    "invite": "invite",
     "env": "env",
     "plan": "plan",
     "render": "render",

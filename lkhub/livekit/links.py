@@ -1,4 +1,4 @@
-"""Join links: the address of a call page, with a token in its fragment. Pure."""
+"""Join links: the address of a call page, with a token or an invite in its fragment. Pure."""
 
 from urllib.parse import quote
 
@@ -10,3 +10,8 @@ def join_link(web: str, room: str, token: str) -> str:
     """The link into `room` of the hub whose web application is at `web`. Browsers send no fragment to a server, so the
     token stays out of every log."""
     return f"{web}/join/{quote(room, safe='')}#{token}"
+
+
+def invite_link(web: str, room: str, secret: str) -> str:
+    """The same with the secret of an invite, which the page redeems for a token."""
+    return join_link(web, room, f"i={secret}")

@@ -1,0 +1,45 @@
+"""The store of a hub, for commands: they work on it themselves, whether the service runs or not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lkhub.errors import MachineError
+from lkhub.host.files import read_text
+from lkhub.hub.applied import START
+from lkhub.plan.paths import StatePaths
+from lkhub.secret import Secret
+from lkhub.wire.application import Application
+from lkhub.wire.serve_config import parse_serve
+
+if TYPE_CHECKING:
+    from lkhub.store.store import Store
+
+
+def read_application(paths: StatePaths) -> Application:
+    """What the spec in force says for applications. MachineError where no spec was put in force."""
+    file = paths.render("serve.json")
+    text = read_text(file)
+    if text is None:
+        raise MachineError(f"this hub has not been up yet: {file} does not exist", hints=(START,))
+    try:
+        return parse_serve(text).application
+    except (ValueError, TypeError):
+        raise MachineError(f"{file} is damaged", hints=("`lkhub up` writes it anew",)) from None
+
+
+@contextmanager
+def open_hub_store(application: Application) -> Iterator["Store"]:
+    """The store, as long as it is needed. Raises StoreError, which is a MachineError."""
+    # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
+    from lkhub.store.store import Store
+
+    settings = application.store
+    if not settings.url:
+        raise MachineError("this hub was put in force by an lkhub that has no store", hints=("`lkhub up` adds one",))
+    password = Secret((read_text(settings.password) or "").strip()) if settings.password else None
+    store = Store(settings.url, password)
+    try:
+        yield store
+    finally:
+        store.close()

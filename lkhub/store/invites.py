@@ -1,0 +1,157 @@
+"""Invites: links by which people get tokens of their own, without an account.
+
+The secret in a link has 80 bits. The store has its SHA-256 alone, and a secret is looked up by that: how long the
+look-up takes depends on a digest that nobody can choose.
+"""
+
+import hashlib
+import secrets
+from base64 import b32encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from lkhub.secret import Secret
+from lkhub.store.schema import invites, redemptions
+
+# 16 characters in a link. With a million invites that are good, one guess in 10^18 is right; ten guesses a minute from
+# each of a million addresses need 200,000 years for the first.
+SECRET_BYTES = 10
+
+# Typed by people, and no secret.
+ID_BYTES = 5
+
+# An invite that has ended is listed for this long.
+KEPT_SECONDS = 30 * 86400.0
+
+Ending: TypeAlias = Literal["revoked", "expired", "used"]
+
+
+@dataclass(frozen=True)
+class Invite:
+    """An invite into one room. `uses` is how often it can be redeemed, None for any number, and `used` how often it
+    was. `creator` is a caller, as in `issued`. Times are in Epoch seconds; `expires` is None where it never ends."""
+
+    id: str
+    room: str
+    role: str
+    uses: int | None
+    used: int
+    created: float
+    creator: str
+    expires: float | None
+    revoked: float | None
+
+    def find_ending(self, now: float) -> Ending | None:
+        """Why nobody can redeem it any more; None while somebody can."""
+        if self.revoked is not None:
+            return "revoked"
+        if self.expires is not None and self.expires <= now:
+            return "expired"
+        return "used" if self.uses is not None and self.used >= self.uses else None
+
+
+@dataclass(frozen=True)
+class Redemption:
+    """An invite, taken by one tab of a browser. `first`: it was not taken by this tab before."""
+
+    invite: Invite
+    tab: bytes
+    identity: str
+    first: bool
+
+
+def create_invite(
+    connection: Connection, *, room: str, role: str, uses: int | None, creator: str, now: float, expires: float | None
+) -> tuple[Invite, Secret]:
+    """A new invite, and its secret, which is not kept. Invites that ended long ago are deleted."""
+    _prune(connection, now)
+    secret = Secret(_encode(secrets.token_bytes(SECRET_BYTES)))
+    made = Invite(_encode(secrets.token_bytes(ID_BYTES)), room, role, uses, 0, now, creator, expires, None)
+    row = {"id": made.id, "room": room, "role": role, "uses": uses, "created": now, "creator": creator}
+    connection.execute(insert(invites).values(**row, digest=digest(secret.reveal()), expires=expires))
+    return made, secret
+
+
+def list_invites(connection: Connection) -> list[Invite]:
+    """All invites, the newest first."""
+    return [_read(row) for row in connection.execute(_select().order_by(invites.c.created.desc(), invites.c.id))]
+
+
+def revoke_invite(connection: Connection, name: str, now: float) -> Invite | None:
+    """The invite with this ID, revoked now or before; None where there is none."""
+    changed = update(invites).where(invites.c.id == name, invites.c.revoked.is_(None)).values(revoked=now)
+    connection.execute(changed)
+    row = connection.execute(_select().where(invites.c.id == name)).first()
+    return _read(row) if row else None
+
+
+def redeem(
+    connection: Connection,
+    *,
+    secret: str,
+    room: str,
+    tab: str,
+    identity: str,
+    now: float,
+    again: Callable[[str], float],
+) -> Redemption | Ending | None:
+    """Take the invite with this secret into `room`; None where there is none, or the reason why it has ended.
+
+    A tab that took it before gets the identity that it had, and uses nothing up: for as many seconds as `again` says
+    for the role, also after the invite has expired or was used up. A new tab gets `identity`.
+    """
+    named = _select().where(invites.c.digest == digest(secret), invites.c.room == room)
+    # Locked, so that two tabs never take the last use. SQLite has locked everything already.
+    row = connection.execute(select(invites.c.id).where(invites.c.digest == digest(secret)).with_for_update()).first()
+    row = row and connection.execute(named).first()
+    if row is None:
+        return None
+    invite, key = _read(row), digest(tab)
+    mine = (redemptions.c.invite == invite.id) & (redemptions.c.tab == key)
+    taken = connection.execute(select(redemptions).where(mine)).first()
+    ending = invite.find_ending(now)
+    if taken is not None and ending != "revoked" and now - taken.at < again(invite.role):
+        return Redemption(invite, key, taken.identity, first=False)
+    if ending is not None:
+        return ending
+    if taken is not None:
+        connection.execute(delete(redemptions).where(mine))
+        return _take(connection, invite, key, taken.identity, now)
+    return _take(connection, invite, key, identity, now)
+
+
+def give_back(connection: Connection, redemption: Redemption) -> None:
+    """Undo a redemption that led to no token."""
+    mine = (redemptions.c.invite == redemption.invite.id) & (redemptions.c.tab == redemption.tab)
+    connection.execute(delete(redemptions).where(mine))
+
+
+def digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _take(connection: Connection, invite: Invite, tab: bytes, identity: str, now: float) -> Redemption:
+    connection.execute(insert(redemptions).values(invite=invite.id, tab=tab, identity=identity, at=now))
+    return Redemption(invite, tab, identity, first=True)
+
+
+def _select() -> Any:
+    used = select(func.count()).where(redemptions.c.invite == invites.c.id).scalar_subquery().label("used")
+    return select(invites, used)
+
+
+def _read(row: Row[Any]) -> Invite:
+    return Invite(row.id, row.room, row.role, row.uses, row.used, row.created, row.creator, row.expires, row.revoked)
+
+
+def _prune(connection: Connection, now: float) -> None:
+    ended = now - KEPT_SECONDS
+    connection.execute(delete(invites).where(or_(invites.c.expires < ended, invites.c.revoked < ended)))
+
+
+def _encode(data: bytes) -> str:
+    """Letters and digits that can be read aloud."""
+    return b32encode(data).decode().lower()
