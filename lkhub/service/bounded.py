@@ -11,8 +11,7 @@ import logging
 import resource
 import time
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lkhub.service.places import Places, client_of, files_for, places_for
 
@@ -24,6 +23,12 @@ STALL_SECONDS = 30.0
 # As at the edge. Memory is bounded by MOST_OPEN where descriptors are plenty: up to 16 KiB for half a request.
 MOST_PER_CLIENT = 1000
 MOST_OPEN = 4096
+
+# Browsers send up to a few KiB of headers.
+MOST_HEAD_BYTES = 16 * 1024
+
+# Requests that one connection may have sent before the first of them is answered. Browsers send none.
+MOST_PIPELINED = 16
 
 # How often the log says that clients are refused, or that no connection can be accepted.
 _TOLD_EVERY_SECONDS = 60.0
@@ -112,7 +117,7 @@ class Bounds:
             logging.getLogger("uvicorn.error").warning("%s has %d connections, and gets no more", client, held)
 
 
-def bind_protocol(bounds: Bounds) -> type[H11Protocol]:
+def bind_protocol(bounds: Bounds) -> type[HttpToolsProtocol]:
     """uvicorn's protocol with these bounds."""
 
     class Bound(BoundedProtocol):
@@ -122,13 +127,15 @@ def bind_protocol(bounds: Bounds) -> type[H11Protocol]:
     return Bound
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(HttpToolsProtocol):
     """One connection. If it breaks a bound, it is closed without a response."""
 
     bounds: Bounds
     _place: str | None = None
     _request_timer: asyncio.TimerHandle | None = None
     _stall_timer: asyncio.TimerHandle | None = None
+    _head: int | None = 0
+    """How many bytes have arrived of a head that has not ended; None while a body arrives."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -150,18 +157,45 @@ class BoundedProtocol(H11Protocol):
             self._place = None
         super().connection_lost(exc)
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        if self.conn.their_state in (h11.IDLE, h11.SEND_BODY):
-            self._await_request()
-        else:
-            _cancel(self._request_timer)
-            self._request_timer = None
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += len(data)
+        super().data_received(data)
+        if self._head is not None and self._head > MOST_HEAD_BYTES:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays open. A client may say that it has sent everything, and still read the answer
+        (RFC 9112, section 9.6)."""
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering:
+            self.cycle.keep_alive = False
+        return answering
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_request()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        # A whole read of requests is parsed at once, and each of them would be kept until those before are answered.
+        if len(self.pipeline) >= MOST_PIPELINED:
+            self.transport.abort()
+            return
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._head = 0
+        _cancel(self._request_timer)
+        self._request_timer = None
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         # The end of a response may wait in a buffer that is too short to trigger `pause_writing`.
         self._await_reader()
+        if not self.pipeline:
+            self._await_request()
 
     def pause_writing(self) -> None:
         super().pause_writing()

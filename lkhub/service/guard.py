@@ -33,7 +33,9 @@ class HostGuard:
             await self.app(scope, receive, send)
             return
 
-        host = Headers(scope=scope).get("host", "").lower()
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        # With two of them a proxy in front may have looked at the other one (RFC 9112, section 3.2).
+        host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

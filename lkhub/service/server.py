@@ -26,6 +26,8 @@ def run_service(config: ServeConfig) -> None:
     settings = uvicorn.Config(
         build_app(config),
         http=bind_protocol(Bounds(make_places(files))),
+        # uvloop serves a third more requests, and takes 1.2 MiB.
+        loop="uvloop" if config.application.used else "asyncio",
         # asyncio accepts as many in one go, before a protocol can refuse the first of them. Without free descriptors it
         # would accept no client for a second (asyncio/selector_events.py, _accept_connection).
         backlog=burst_for(files),

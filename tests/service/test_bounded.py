@@ -19,7 +19,15 @@ from starlette.routing import Route
 
 from lkhub.render import caddy
 from lkhub.service import bounded
-from lkhub.service.bounded import LOG_LINES, Bounds, FewLines, RareExhaustion, bind_protocol
+from lkhub.service.bounded import (
+    LOG_LINES,
+    MOST_HEAD_BYTES,
+    MOST_PIPELINED,
+    Bounds,
+    FewLines,
+    RareExhaustion,
+    bind_protocol,
+)
 from lkhub.service.places import Places
 from tests.waiting import DEADLINE_SECONDS
 
@@ -87,6 +95,71 @@ def test_who_says_nothing_or_half_of_a_request_is_ended(said: bytes) -> None:
             # Its place is free again.
             reader, writer = await dial(GET)
             assert b" 200 " in await reader.readline()
+            writer.close()
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\nx: ", b"GET /", b"GET / HTTP/1.1\r\n"])
+def test_head_without_end_is_ended(said: bytes) -> None:
+    async def scene() -> None:
+        places = Places(1, 1)
+        async with serving(Bounds(places, request=NEVER, stall=NEVER)) as dial:
+            _, writer = await dial(said)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                with contextlib.suppress(ConnectionError):
+                    while True:
+                        writer.write(b"a: b\r\n" * 100 if said.endswith(b"\n") else b"a" * 1000)
+                        await writer.drain()
+            assert places.held("127.0.0.1") == 0
+
+    asyncio.run(scene())
+
+
+def test_large_body_after_a_head_is_no_large_head() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            size = 4 * MOST_HEAD_BYTES
+            post = b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: %d\r\n\r\n" % size + b"a" * size
+            reader, writer = await dial(post + post)
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                for _ in range(2):
+                    await reader.readuntil(b"%d bytes" % size)
+            writer.close()
+
+    asyncio.run(scene())
+
+
+def test_requests_that_wait_for_others_are_few() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            reader, writer = await dial(GET * (MOST_PIPELINED + 1))
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                for _ in range(MOST_PIPELINED + 1):
+                    await reader.readuntil(b"0 bytes")
+            writer.close()
+            reader, writer = await dial(GET * 1000)
+            assert (await _read_to_end(reader)).count(b"0 bytes") < MOST_PIPELINED
+            writer.close()
+
+    asyncio.run(scene())
+
+
+async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
+    answer = b""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(65536):
+                answer += part
+    return answer
+
+
+def test_client_that_has_sent_everything_still_gets_its_answer() -> None:
+    async def scene() -> None:
+        async with serving(Bounds(Places(9, 9), request=NEVER, stall=NEVER)) as dial:
+            reader, writer = await dial(GET)
+            writer.write_eof()
+            assert (await _read_to_end(reader)).endswith(b"0 bytes")
             writer.close()
 
     asyncio.run(scene())
