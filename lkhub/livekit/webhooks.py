@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, sign_claims
 from lkhub.secret import Secret
-from lkhub.source.json_text import parse_finite_json, parse_json
+from lkhub.source.json_text import Json, parse_finite_json, parse_json
 from lkhub.source.typed import ShapeError, unpack
 
 CONTENT_TYPE = "application/webhook+json"
@@ -90,8 +90,8 @@ class WebhookEvent(Struct, frozen=True, rename="camel"):
 def sign(body: bytes, key: str, secret: Secret, now: float) -> str:
     """The value of `Authorization` for a body, as LiveKit signs it. `now` is Epoch seconds."""
     issued = int(now)
-    claims = {"iss": key, "iat": issued, "nbf": issued, "exp": issued + VALID_SECONDS, "sha256": _digest(body)}
-    return sign_claims(claims, secret)
+    times: dict[str, Json] = {"iat": issued, "nbf": issued, "exp": issued + VALID_SECONDS}
+    return sign_claims({"iss": key, **times, "sha256": _digest(body)}, secret)
 
 
 def verify_token(token: str, keys: Mapping[str, Secret], now: float) -> str:

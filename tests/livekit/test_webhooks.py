@@ -60,7 +60,7 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: str = ""
     return ".".join([*parts, signature])
 
 
-CLAIMS = {"iss": "APInew", "nbf": int(NOW), "exp": int(NOW) + 300, "sha256": digest()}
+CLAIMS: dict[str, Any] = {"iss": "APInew", "nbf": int(NOW), "exp": int(NOW) + 300, "sha256": digest()}
 
 
 @pytest.mark.parametrize(
