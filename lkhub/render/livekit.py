@@ -38,7 +38,7 @@ _PATIENCE: dict[str, Json] = {"max_age": "5m", "max_depth": 2000}
 def render_livekit(
     plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({}), key: str = _HIDDEN.reveal()
 ) -> RenderedFile:
-    """livekit.yaml of a plan. `key` is the name of the key that LiveKit signs webhooks with.
+    """livekit.yaml of a plan. `key` is the name of the key with which a LiveKit of the operator's own signs webhooks.
 
     The secrets are in files that livekit.yaml names, but for the credentials of other people's TURN servers that take a
     login: those are among the `secrets` of the spec, by their place there. LiveKit could read a login from a file
@@ -63,7 +63,10 @@ def _render_webhook(plan: Plan, raw: Json, key: str) -> Json:
     """The service is told of every event. The raw keys of a spec may add other receivers."""
     others = raw if isinstance(raw, Mapping) else {}
     urls = others.get("urls")
-    own: dict[str, Json] = {"api_key": key, "resource_url_notifier": _PATIENCE}
+    own: dict[str, Json] = {"resource_url_notifier": _PATIENCE}
+    if not any(process.engine == "media" for process in plan.processes):
+        # The hub's own media takes the current key, which may change while it runs (engine/internal/sfu/keys.go).
+        own["api_key"] = key
     listed = urls if isinstance(urls, list | tuple) else ()
     return {**merge(own, others), "urls": [*listed, f"{plan.urls.local_serve}{LIVEKIT_WEBHOOKS}"]}
 

@@ -12,8 +12,8 @@ State: TypeAlias = Literal["pending", "delivered", "dead"]
 
 
 class Delivery(NamedTuple):
-    """An event on its way to a receiver. `attempts` were made before; `at` is when the event was stored, `changed` when
-    the delivery last changed, in Epoch seconds. `problem` is of the last attempt, or ""."""
+    """An event on its way to a receiver. `attempts` were made before; `since` is when it began to wait, `changed` when
+    it got its state or the last attempt failed, in Epoch seconds. `problem` is of the last attempt, or ""."""
 
     sequence: int
     id: str
@@ -23,7 +23,7 @@ class Delivery(NamedTuple):
     state: State
     attempts: int
     problem: str
-    at: float
+    since: float
     changed: float
 
 
@@ -50,7 +50,7 @@ class Count(NamedTuple):
 
 _DELIVERY = (
     *(events.c.sequence, events.c.id, events.c.name, events.c.room, deliveries.c.receiver, deliveries.c.state),
-    *(deliveries.c.attempts, deliveries.c.problem, events.c.at, deliveries.c.changed),
+    *(deliveries.c.attempts, deliveries.c.problem, deliveries.c.since, deliveries.c.changed),
 )
 _JOINED = deliveries.join(events, events.c.sequence == deliveries.c.event)
 
@@ -122,4 +122,4 @@ def revive(connection: Connection, ids: Sequence[str] | None, receiver: str, now
         dead = dead.where(deliveries.c.event.in_(select(events.c.sequence).where(events.c.id.in_(ids))))
     if receiver:
         dead = dead.where(deliveries.c.receiver == receiver)
-    return connection.execute(dead.values(state="pending", attempts=0, problem="", changed=now)).rowcount
+    return connection.execute(dead.values(state="pending", attempts=0, problem="", since=now, changed=now)).rowcount

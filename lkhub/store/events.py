@@ -79,6 +79,7 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
             "state": "pending",
             "attempts": 0,
             "problem": "",
+            "since": event.at,
             "changed": event.at,
         }
         for sequence, event in zip(sequences, new, strict=True)

@@ -121,6 +121,7 @@ deliveries = Table(
     Column("state", Text, nullable=False),  # pending, delivered or dead
     Column("attempts", Integer, nullable=False),
     Column("problem", Text, nullable=False),  # of the last attempt, or ""
+    Column("since", Float, nullable=False),  # when it began to wait: when the event was stored, or replayed
     Column("changed", Float, nullable=False),  # when it got its state, or when the last attempt failed
     Index("ix_deliveries_order", "receiver", "state", "room", "event"),
 )

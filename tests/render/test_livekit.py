@@ -227,8 +227,14 @@ def render_webhook(text: str) -> Any:
 @pytest.mark.parametrize("text", [WEBHOOKS, "rooms: [{match: '*', capacity: 2}]", "access: {modes: [api-keys]}"])
 def test_media_tells_the_service_of_all_events(text: str) -> None:
     webhook = render_webhook(text)
-    assert (webhook["urls"], webhook["api_key"]) == ([SERVICE], "APIcurrent")
+    assert webhook["urls"] == [SERVICE]
     assert webhook["resource_url_notifier"] == {"max_age": "5m", "max_depth": 2000}
+
+
+def test_key_is_named_for_a_livekit_of_the_operators_alone() -> None:
+    """The hub's own media signs with the current key, so that another one restarts nothing."""
+    assert "api_key" not in render_webhook(WEBHOOKS)
+    assert render_webhook(WEBHOOKS + "engine: /usr/bin/livekit-server")["api_key"] == "APIcurrent"
 
 
 def test_applications_never_get_what_media_signs_at_once() -> None:

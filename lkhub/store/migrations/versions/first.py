@@ -103,6 +103,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
         sa.Column("changed", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(["event"], ["events.sequence"], name=op.f("fk_deliveries_event"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("event", "receiver", name=op.f("pk_deliveries")),
