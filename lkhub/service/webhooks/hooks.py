@@ -12,6 +12,7 @@ from starlette.routing import Route
 from lkhub.host.keyfile import load_keys
 from lkhub.livekit.webhooks import WebhookEvent
 from lkhub.secret import Secret
+from lkhub.service.rooms.sfu import Media
 from lkhub.service.webhooks.delivery import UNUSABLE, Receiving, Storage
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.missed import Search, list_all
@@ -54,9 +55,10 @@ class Webhooks:
         self._storage, self._find_lead = storage, find_lead
         self._receivers = {each.url: each for each in application.webhooks}
         self._read_keys = partial(load_keys, config.keys)
-        self._find_key = find_key or self._find_current_key
+        self._find_key = find_key or (lambda _: self._find_current_key())
         self.intake = Intake(storage, self._read_keys, application.webhooks)
-        self.search = Search(storage, self.intake, lambda: list_all(config.media_url, *self._find_current_key("")))
+        self._media = Media(config.media_url, self._find_current_key)
+        self.search = Search(storage, self.intake, lambda: list_all(self._media))
         self.intake.gap = self.search.note_gap
         self.intake.listeners.append(self._tell)
         self._receiving: list[Receiving] = []
@@ -122,5 +124,5 @@ class Webhooks:
             if each.url in urls:
                 each.tell([event.room_name])
 
-    def _find_current_key(self, _: str) -> tuple[str, Secret]:
+    def _find_current_key(self) -> tuple[str, Secret]:
         return next(iter(self._read_keys().items()))

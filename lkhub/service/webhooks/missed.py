@@ -3,16 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-
-import anyio.to_thread
+from collections.abc import Awaitable, Callable, Sequence
 
 from lkhub.errors import MachineError
 from lkhub.livekit.room_calls import list_participants, list_rooms
 from lkhub.livekit.room_info import Participant, Room
-from lkhub.livekit.rooms import RoomService
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
-from lkhub.secret import Secret
+from lkhub.service.rooms.sfu import Media
 from lkhub.service.webhooks.delivery import UNUSABLE, Storage
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.presence import Missed, find_missed, make_event
@@ -29,15 +26,14 @@ Listing = Sequence[tuple[Room, Sequence[Participant]]]
 log = logging.getLogger("lkhub.webhooks")
 
 
-def list_all(url: str, key: str, secret: Secret) -> Listing:
+async def list_all(media: Media) -> Listing:
     """Every room with its participants, but for the rooms of the hub's own verification. Raises MachineError."""
-    with RoomService(url, key, secret) as service:
-        rooms = service.ask(list_rooms()).rooms
-        return [
-            (room, service.ask(list_participants(room.name)).participants)
-            for room in rooms
-            if not room.name.startswith(PROBE_ROOM_PREFIX)
-        ]
+    rooms = (await media.ask(list_rooms())).rooms
+    return [
+        (room, (await media.ask(list_participants(room.name))).participants)
+        for room in rooms
+        if not room.name.startswith(PROBE_ROOM_PREFIX)
+    ]
 
 
 class Search:
@@ -47,7 +43,7 @@ class Search:
         self,
         storage: Storage,
         intake: Intake,
-        ask: Callable[[], Listing],
+        ask: Callable[[], Awaitable[Listing]],
         sure: float = SURE_SECONDS,
         quiet: float = QUIET_SECONDS,
     ) -> None:
@@ -81,7 +77,7 @@ class Search:
     async def look(self) -> bool:
         """Ask once, and keep the events that were missed: those that the last look missed too. Returns whether anything
         is not sure yet. Raises MachineError and UNUSABLE."""
-        listed = await anyio.to_thread.run_sync(self._ask)
+        listed = await self._ask()
         missed = {(each.name, each.sid): each for each in find_missed(listed, await self._storage.read(list_present))}
         sure = [each for key, each in missed.items() if key in self._before]
         found = sum([await self._keep(each) for each in sure])

@@ -100,7 +100,7 @@ async def test_order_holds_within_each_room_at_a_receiver_that_fails_half_the_ti
         await until(lambda: not states(kept, "pending"))
     assert receiver.took == {f"room-{room}": list(range(room, 300, 13)) for room in range(13)}
     assert len(receiver.sent) > 400
-    assert receiver.most == ROOMS_AT_ONCE
+    assert 1 < receiver.most <= ROOMS_AT_ONCE
 
 
 async def test_event_that_fails_holds_up_its_own_room_alone(kept: Kept) -> None:

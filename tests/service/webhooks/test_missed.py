@@ -29,7 +29,7 @@ class Media:
         self.listing: Listing | Exception = listing
         self.asked = 0
 
-    def __call__(self) -> Listing:
+    async def __call__(self) -> Listing:
         self.asked += 1
         if isinstance(self.listing, Exception):
             raise self.listing
