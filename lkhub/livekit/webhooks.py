@@ -10,7 +10,6 @@ import json
 import math
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping
-from typing import Any
 
 from msgspec import Struct
 
@@ -119,10 +118,10 @@ def verify_body(body: bytes, digest: str) -> None:
         raise SignatureError("the token vouches for another body")
 
 
-def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Any]]:
+def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Json]]:
     """An event, and its JSON as it is kept and passed on: without the password of the room's TURN credentials. Raises
     ValueError."""
-    data: dict[str, Any] = parse_json(body)  # what LiveKit writes, of which lkhub reads a part
+    data: dict[str, Json] = parse_json(body)  # what LiveKit writes, of which lkhub reads a part
     event = unpack(WebhookEvent, data)
     if not event.id or not event.event:
         raise ShapeError("an event without a name or an ID")
@@ -137,7 +136,7 @@ def dump_event(data: Mapping[str, Json]) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _split(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
+def _split(token: str) -> tuple[dict[str, Json], dict[str, Json], bytes, bytes]:
     if len(token) > MAX_TOKEN_BYTES:
         raise SignatureError("the token is too long")
     parts = token.split(".")
@@ -152,7 +151,7 @@ def _split(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
     return *decoded, signed, signature
 
 
-def _number(claims: Mapping[str, Any], name: str, default: float = math.nan) -> float:
+def _number(claims: Mapping[str, Json], name: str, default: float = math.nan) -> float:
     """A time among the claims. NaN, which no comparison accepts, where it is none."""
     value = claims.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):

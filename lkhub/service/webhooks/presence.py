@@ -1,7 +1,7 @@
 """What events say is there, what LiveKit says is there, and the events that tell the difference. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lkhub.livekit.room_info import ACTIVE, Participant, Room, Track
 from lkhub.livekit.webhooks import FOUND_PREFIX, WebhookEvent, dump_event
@@ -31,7 +31,7 @@ class Missed(NamedTuple):
     came: Here | None
 
 
-def note_event(event: WebhookEvent, data: Mapping[str, Any]) -> tuple[Here | None, str]:
+def note_event(event: WebhookEvent, data: Mapping[str, Json]) -> tuple[Here | None, str]:
     """What an event says is there, and the SID of what it says is gone."""
     if event.event in _WENT:
         return None, (event.room.sid, event.participant.sid, event.track.sid)[_WENT.index(event.event)]
@@ -41,7 +41,7 @@ def note_event(event: WebhookEvent, data: Mapping[str, Any]) -> tuple[Here | Non
     return _note(_CAME.index(event.event), objects), ""
 
 
-def _note(level: int, objects: Mapping[str, Any]) -> Here | None:
+def _note(level: int, objects: Mapping[str, Json]) -> Here | None:
     """`level` counts from the room: 0, its participant 1, a track of that 2."""
     names = tuple(_KEPT)[: level + 1]
     kept = {
