@@ -10,6 +10,10 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 users. Classes of our own would only repeat that definition."""
 
 
+class DuplicateKeyError(ValueError):
+    """JSON that has a key twice in one object."""
+
+
 def parse_json(text: str | bytes) -> Any:
     """What `text` says. Raises ValueError for all that is not JSON, and for JSON that is nested too deep to be read:
     json.loads raises a RecursionError there, which callers do not expect."""
@@ -17,6 +21,22 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
+
+
+def parse_unique_json(text: str | bytes) -> Any:
+    """As `parse_json`, for requests of strangers: also raises ValueError where an object has a key twice. Programs
+    disagree about which of the two holds, so that one may check the first and another act on the second."""
+    try:
+        return json.loads(text, object_pairs_hook=_collect)
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def _collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise DuplicateKeyError("a key is given twice")
+    return found
 
 
 def parse_finite_json(text: str | bytes) -> Any:

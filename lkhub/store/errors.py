@@ -44,11 +44,12 @@ _WORDS: dict[Problem, str] = {
 
 
 class StoreError(MachineError):
-    """The store can't be used now. `problem` is why; the text has no secret."""
+    """The store can't be used now. `problem` is why; the text has no secret. `reason` is the text without the detail,
+    which names files of the machine."""
 
     def __init__(self, problem: Problem, detail: str = "") -> None:
-        super().__init__(f"{_WORDS[problem]}{f': {detail}' if detail else ''}")
-        self.problem = problem
+        self.problem, self.reason = problem, _WORDS[problem]
+        super().__init__(f"{self.reason}{f': {detail}' if detail else ''}")
 
 
 def explain(error: SQLAlchemyError, name: str) -> StoreError:

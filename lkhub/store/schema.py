@@ -79,6 +79,18 @@ issued = Table(
     Column("address", Text, nullable=False),
 )
 
+# How the identities look that can join a room now, so that a stranger gets none that looks like another's. Two keys for
+# an identity (lkhub/service/looks.py).
+looks = Table(
+    "looks",
+    metadata,
+    Column("room", Text, primary_key=True),  # as it was asked for
+    Column("look", Text, primary_key=True),
+    Column("identity", Text, primary_key=True),
+    Column("caller", Text, primary_key=True),
+    Column("until", Float, nullable=False, index=True),  # when the last token for it ends
+)
+
 # A room with a capacity, and its sub-rooms `room(2)`, `room(3)` and so on. Who changes the seats of a family locks its
 # row and counts its version up.
 families = Table(
@@ -120,21 +132,10 @@ deliveries = Table(
     Column("room", Text, nullable=False),
     Column("state", Text, nullable=False),  # pending, delivered or dead
     Column("attempts", Integer, nullable=False),
+    Column("due", Float, nullable=False),
     Column("problem", Text, nullable=False),  # of the last attempt, or ""
-    Column("since", Float, nullable=False),  # when it began to wait: when the event was stored, or replayed
-    Column("changed", Float, nullable=False),  # when it got its state, or when the last attempt failed
-    Index("ix_deliveries_order", "receiver", "state", "room", "event"),
-)
-
-# What the stored events say is there now: rooms, participants and tracks. What LiveKit says differs only where events
-# were missed.
-present = Table(
-    "present",
-    metadata,
-    Column("sid", Text, primary_key=True),
-    Column("room", Text, nullable=False, index=True),  # the SID of the room
-    Column("participant", Text, nullable=False),  # the SID of a track's participant, "" for others
-    Column("body", Text, nullable=False),  # the objects of the event that tells that it is gone
+    Index("ix_deliveries_order", "receiver", "room", "event"),
+    Index("ix_deliveries_due", "state", "due"),
 )
 
 # A login by OpenID Connect that has begun and not ended. It is deleted by whoever redeems it, so it is redeemed once.

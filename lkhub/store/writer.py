@@ -8,7 +8,6 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
@@ -117,8 +116,7 @@ class Writer:
 
 def _answer(results: Iterable[tuple[_Write, Any]]) -> None:
     for write, result in results:
-        with suppress(RuntimeError):  # its loop has ended, and its caller with it; the others are answered
-            write.loop.call_soon_threadsafe(_settle, write.done, result)
+        write.loop.call_soon_threadsafe(_settle, write.done, result)
 
 
 def _settle(done: "asyncio.Future[Any]", result: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.source.json_text import parse_finite_json, parse_json
+from lkhub.source.json_text import DuplicateKeyError, parse_finite_json, parse_json, parse_unique_json
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,21 @@ def test_everything_reads_json_by_it() -> None:
     assert found == ["json_text.py"]
     with pytest.raises(RecursionError):
         json.loads("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "c": 2, "a": 3}}]', '{"a": 1, "\\u0061": 2}'])
+def test_key_that_is_given_twice(text: str) -> None:
+    with pytest.raises(DuplicateKeyError):
+        parse_unique_json(text)
+    parse_json(text)
+
+
+@pytest.mark.parametrize("text", ['{"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}', "{}", "3", '""'])
+def test_keys_of_different_objects_may_be_equal(text: str) -> None:
+    assert parse_unique_json(text) == parse_json(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", "{"])
+def test_what_is_not_json_has_no_unique_keys(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_unique_json(text)

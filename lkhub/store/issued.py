@@ -1,0 +1,106 @@
+"""The audit log of issued tokens."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lkhub.store.api_keys import find_revoked
+from lkhub.store.schema import issued, looks
+
+
+class Entry(Struct, frozen=True):
+    """One token: who got it, for what, from where. Times are in Epoch seconds."""
+
+    at: float
+    caller: str
+    identity: str
+    room: str
+    role: str
+    address: str
+
+
+class Record(Struct, frozen=True):
+    """A token that is about to be given away. `api_key` is the id of the caller's key, or "". `looks`: the keys of how
+    the identity looks, where that is watched; `asked` is the room that was asked for. `typed`: a stranger chose the
+    identity, so it may not look like another's. `until` is when the token ends."""
+
+    entry: Entry
+    api_key: str
+    looks: tuple[str, ...]
+    asked: str
+    typed: bool
+    until: float
+
+
+Outcome: TypeAlias = Literal["noted", "revoked", "taken"]
+
+
+def note_issued(connection: Connection, records: Sequence[Record]) -> list[Outcome]:
+    """Note tokens before they are given away. Those with an outcome other than `noted` are not to be given away: the
+    API key was revoked, or the identity looks like one that somebody else has in this room."""
+    revoked = find_revoked(connection, {record.api_key for record in records if record.api_key})
+    outcomes: list[Outcome] = ["revoked" if record.api_key in revoked else "noted" for record in records]
+    _lock_rooms(connection, [record for record in records if record.typed])
+    for index, record in enumerate(records):
+        if outcomes[index] == "noted" and record.looks:
+            if record.typed and _is_taken(connection, record):
+                outcomes[index] = "taken"
+            else:
+                _claim(connection, record)
+    rows = [
+        {name: getattr(record.entry, name) for name in Entry.__struct_fields__}
+        for record, outcome in zip(records, outcomes, strict=True)
+        if outcome == "noted"
+    ]
+    if rows:
+        connection.execute(insert(issued), rows)
+    return outcomes
+
+
+def list_issued(connection: Connection, limit: int, room: str = "") -> list[Entry]:
+    """The last tokens, the newest first."""
+    query = select(*(issued.c[name] for name in Entry.__struct_fields__)).order_by(issued.c.id.desc()).limit(limit)
+    if room:
+        query = query.where(issued.c.room == room)
+    return [Entry(*row) for row in connection.execute(query)]
+
+
+def forget_issued(connection: Connection, before: float, now: float) -> None:
+    """Delete what was issued before a time, and the looks of identities whose tokens have ended."""
+    connection.execute(delete(issued).where(issued.c.at < before))
+    connection.execute(delete(looks).where(looks.c.until < now))
+
+
+def _lock_rooms(connection: Connection, records: Sequence[Record]) -> None:
+    """Two identities that look alike are not given away at once by two processes. SQLite has one writer at a time."""
+    if connection.dialect.name == "postgresql":
+        for room in sorted({record.asked for record in records}):
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:room, 5566))"), {"room": room})
+
+
+def _is_taken(connection: Connection, record: Record) -> bool:
+    other = (looks.c.identity != record.entry.identity) | (looks.c.caller != record.entry.caller)
+    taken = select(looks.c.identity).where(
+        looks.c.room == record.asked, looks.c.look.in_(record.looks), looks.c.until > record.entry.at, other
+    )
+    return connection.execute(taken.limit(1)).first() is not None
+
+
+def _claim(connection: Connection, record: Record) -> None:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(looks)
+    keys = ("room", "look", "identity", "caller")
+    renewed = statement.on_conflict_do_update(
+        index_elements=keys, set_={"until": statement.excluded.until}, where=looks.c.until < statement.excluded.until
+    )
+    connection.execute(
+        renewed,
+        [
+            dict(zip(keys, (record.asked, look, record.entry.identity, record.entry.caller), strict=True))
+            | {"until": record.until}
+            for look in sorted(set(record.looks))
+        ],
+    )
