@@ -58,7 +58,8 @@ def _is_used(spec: Spec, modes: tuple[Mode, ...]) -> bool:
     """Whether the spec asks for anything that needs the store. Mode `open` with the plain role does not."""
     access = spec.access
     proven = {"api-keys", "oidc"} & set(modes)
-    return bool(proven or access.roles or access.open_to_anyone or spec.rooms or spec.webhooks)
+    asked = access.roles or access.open_to_anyone or access.origins or "limits" in access.model_fields_set
+    return bool(proven or asked or spec.rooms or spec.webhooks)
 
 
 def _plan_access(spec: Spec, modes: tuple[Mode, ...], roles: dict[str, RoleSpec], paths: StatePaths) -> Access:

@@ -85,9 +85,15 @@ def _plan_serve(loaded: LoadedSpec, media: MediaPlan, edge: EdgePlan | None, pat
         port=spec.web,
         hosts=tuple(dict.fromkeys(("localhost", *map(in_url, media.bind), *told))),
         authorities=list_authorities(edge) if edge else (),
-        open_tokens="open" in application.access.modes and spec.reach == "local" and edge is None,
+        open_tokens=_opens_here(spec, application.access.modes, edge),
         application=application,
     )
+
+
+def _opens_here(spec: Spec, modes: tuple[str, ...], edge: EdgePlan | None) -> bool:
+    """Whether mode `open` is for programs on this machine, and not for everyone who reaches the hub."""
+    here = spec.reach == "local" and edge is None and not spec.access.open_to_anyone
+    return here and "open" in modes
 
 
 def _name_of(spec: Spec) -> tuple[str, ...]:

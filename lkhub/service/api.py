@@ -8,14 +8,24 @@ from starlette.requests import Request
 
 from lkhub import __version__
 from lkhub.host.http import httpx, local_client
+from lkhub.livekit.room_config import RoomConfig, RoomConfigError, read_room_config
+from lkhub.service.access.caller import Caller
 from lkhub.service.askers import Askers
 from lkhub.service.contract import Answered
-from lkhub.service.desk import build_desk
+from lkhub.service.desk import Desk
 from lkhub.service.errors import ApiError
-from lkhub.service.guard import require_own_page
-from lkhub.service.models import Health, Hub, RequestInfo, TokenGrant, TokenRequest
-from lkhub.service.tokens import Wanted
-from lkhub.source.json_text import parse_json
+from lkhub.service.guard import require_known_page
+from lkhub.service.models import (
+    Health,
+    Hub,
+    RequestInfo,
+    TokenGrant,
+    TokenRequest,
+    TokenSourceGrant,
+    TokenSourceRequest,
+)
+from lkhub.service.tokens import Issued, Wanted
+from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 
 # LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
@@ -36,10 +46,9 @@ M = TypeVar("M", bound=BaseModel)
 class Api:
     """The handlers of one hub."""
 
-    def __init__(self, config: ServeConfig) -> None:
-        self.config = config
+    def __init__(self, config: ServeConfig, desk: Desk) -> None:
+        self.config, self._desk = config, desk
         self._askers = Askers(config.askers)
-        self._desk = build_desk(config)
         self._instance = secrets.token_hex(INSTANCE_BYTES)
 
     async def hub(self, request: Request) -> Answered[Hub]:
@@ -78,10 +87,8 @@ class Api:
 
     async def token(self, request: Request) -> Answered[TokenGrant]:
         """A token for one room."""
-        require_own_page(request.headers)
-        caller = await self._desk.authenticator.identify(request)
+        caller = await self._identify(request)
         given = _parse(TokenRequest, await _read_body(request), 'send {"room": "NAME"}')
-        await self._askers.look(request)
         wanted = Wanted(
             room=given.room,
             identity=given.identity or "",
@@ -91,7 +98,7 @@ class Api:
             role=given.role or "",
             party=given.party,
         )
-        issued = await self._desk.issuer.issue(caller, wanted, request)
+        issued = await self._issue(caller, wanted, request)
         granted = TokenGrant(
             token=issued.token,
             url=self._find_livekit(request),
@@ -100,6 +107,30 @@ class Api:
             expires_at=issued.expires,
         )
         return Answered(granted, headers=_NOT_KEPT)
+
+    async def token_source(self, request: Request) -> Answered[TokenSourceGrant]:
+        """A token for LiveKit's TokenSource."""
+        caller = await self._identify(request)
+        given = _parse(TokenSourceRequest, await _read_body(request), 'send {"room_name": "NAME"}, or {}')
+        wanted = Wanted(
+            room=given.room_name or "",
+            identity=given.participant_identity or "",
+            name=given.participant_name or "",
+            metadata=given.participant_metadata or "",
+            attributes=given.participant_attributes or {},
+            room_config=_read_config(given.room_config) if given.room_config else None,
+        )
+        issued = await self._issue(caller, wanted, request)
+        granted = TokenSourceGrant(server_url=self._find_livekit(request), participant_token=issued.token)
+        return Answered(granted, 201, headers=_NOT_KEPT)
+
+    async def _identify(self, request: Request) -> Caller:
+        require_known_page(request.headers, self.config.application.access.origins)
+        return await self._desk.authenticator.identify(request)
+
+    async def _issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
+        await self._askers.look(request)
+        return await self._desk.issuer.issue(caller, wanted, request)
 
 
 async def _read_body(request: Request) -> bytes:
@@ -114,7 +145,9 @@ async def _read_body(request: Request) -> bytes:
 def _parse(model: type[M], body: bytes, hint: str) -> M:
     """The body of a request. `hint` shows how it has to look."""
     try:
-        data: Any = parse_json(body)
+        data: Any = parse_unique_json(body)
+    except DuplicateKeyError:
+        raise ApiError(400, "the body has a key twice", hint) from None
     except ValueError:
         raise ApiError(400, "the body is not JSON", hint) from None
     try:
@@ -124,3 +157,10 @@ def _parse(model: type[M], body: bytes, hint: str) -> M:
             f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in error.errors(include_input=False)
         )
         raise ApiError(422, "; ".join(faults), hint) from None
+
+
+def _read_config(given: Any) -> RoomConfig:
+    try:
+        return read_room_config(given)
+    except RoomConfigError as error:
+        raise ApiError(422, "; ".join(f"room_config.{fault}" for fault in error.faults)) from None

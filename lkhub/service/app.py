@@ -6,7 +6,9 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from lkhub.service.api import Api
-from lkhub.service.contract import HEALTH, HUB, INFO, TOKEN
+from lkhub.service.contract import HEALTH, HUB, INFO, TOKEN, TOKEN_SOURCE
+from lkhub.service.cors import ListedOrigins
+from lkhub.service.desk import Desk, build_desk
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
@@ -17,7 +19,7 @@ from lkhub.wire.serve_config import ServeConfig
 
 def build_app(config: ServeConfig) -> Starlette:
     """The application of one hub."""
-    api = Api(config)
+    api = Api(config, _build_desk(config))
     headers = {
         "content-security-policy": content_security_policy(config.livekit_url),
         "x-content-type-options": "nosniff",
@@ -29,11 +31,25 @@ def build_app(config: ServeConfig) -> Starlette:
         HEALTH.route(api.health),
         INFO.route(api.request_info),
         TOKEN.route(api.token),
+        TOKEN_SOURCE.route(api.token_source),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
         Route("/join/{room:path}", show_page),
         Route("/", show_page),
     ]
     handlers = {ApiError: answer_api_error, HTTPException: answer_http_exception, Exception: answer_bug}
-    guard = Middleware(HostGuard, hosts=config.hosts, port=config.port, authorities=config.authorities, headers=headers)
-    return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+    middleware = [
+        Middleware(HostGuard, hosts=config.hosts, port=config.port, authorities=config.authorities, headers=headers)
+    ]
+    if origins := config.application.access.origins:
+        middleware.append(Middleware(ListedOrigins, origins=origins))
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+
+
+def _build_desk(config: ServeConfig) -> Desk:
+    if not config.application.used:
+        return build_desk(config)
+    # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub that keeps nothing does without.
+    from lkhub.service.backed import build_backed_desk
+
+    return build_backed_desk(config)

@@ -9,7 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lkhub.service.models import Answer, Health, Hub, RequestInfo, TokenGrant, TokenRequest
+from lkhub.service.models import (
+    Answer,
+    Health,
+    Hub,
+    RequestInfo,
+    TokenGrant,
+    TokenRequest,
+    TokenSourceGrant,
+    TokenSourceRequest,
+)
 from lkhub.wire.request_info import REQUEST_INFO
 
 A = TypeVar("A", bound=Answer)
@@ -43,9 +52,8 @@ HEALTH = Endpoint("GET", "/api/health", None, Health)
 INFO = Endpoint("GET", REQUEST_INFO, None, RequestInfo)
 TOKEN = Endpoint("POST", "/api/livekit/token", TokenRequest, TokenGrant)
 
-ENDPOINTS: tuple[Endpoint[Hub] | Endpoint[Health] | Endpoint[RequestInfo] | Endpoint[TokenGrant], ...] = (
-    HUB,
-    HEALTH,
-    INFO,
-    TOKEN,
-)
+TOKEN_SOURCE = Endpoint("POST", "/api/token-source", TokenSourceRequest, TokenSourceGrant)
+
+ENDPOINTS: tuple[
+    Endpoint[Hub] | Endpoint[Health] | Endpoint[RequestInfo] | Endpoint[TokenGrant] | Endpoint[TokenSourceGrant], ...
+] = (HUB, HEALTH, INFO, TOKEN, TOKEN_SOURCE)

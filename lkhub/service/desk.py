@@ -22,9 +22,9 @@ class Desk:
 
 
 def build_desk(config: ServeConfig) -> Desk:
-    """The desk of a hub."""
+    """The desk of a hub that keeps nothing."""
     open_mode = find_open_mode(config)
-    authenticator = Authenticator([open_mode] if open_mode else [], _refuse)
+    authenticator = Authenticator([open_mode] if open_mode else [], refuse_stranger)
     return Desk(authenticator, Issuer(config.application, CurrentKey(config.keys)), open_mode)
 
 
@@ -44,5 +44,6 @@ class CurrentKey:
         return next(iter(load_keys(self._file).items()))
 
 
-def _refuse() -> ApiError:
+def refuse_stranger() -> ApiError:
+    """The answer to a caller that gets nothing from this hub, whatever it proves."""
     return ApiError(403, "this hub gives no tokens here", "ask its operator for a join link: `lkhub token --link`")

@@ -11,7 +11,6 @@ _CODES = {
     403: "not-allowed",
     404: "not-found",
     405: "method-not-allowed",
-    409: "conflict",
     413: "too-large",
     415: "wrong-content-type",
     421: "wrong-host",

@@ -4,7 +4,7 @@ A name that an attacker rebinds to 127.0.0.1 arrives with a foreign `Host`; a pa
 arrives with a foreign `Origin`, and can't set `application/json` without a CORS preflight.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit, urlunsplit
 
 from starlette.datastructures import Headers
@@ -66,15 +66,16 @@ def _authorities(host: str, port: int) -> Iterable[str]:
         yield host
 
 
-def require_own_page(headers: Headers) -> None:
-    """Refuse a request that could come from a page of another site: 415 for another content type, 403 for
-    another `Origin`."""
+def require_known_page(headers: Headers, origins: Collection[str]) -> None:
+    """Refuse a request that could come from a page of another site: 415 for another content type, 403 for an `Origin`
+    that is neither the hub's own nor one of `origins`."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ApiError(415, "the body must be JSON", "send it with Content-Type: application/json")
     origin, host = headers.get("origin"), headers.get("host", "").lower()
     # A sandboxed frame or a local file sends `null`, which is never the hub's own origin.
-    if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
-        raise ApiError(403, "this endpoint answers the hub's own pages only")
+    own = (f"http://{host}", f"https://{host}")
+    if origin is not None and origin.lower() not in own and origin not in origins:
+        raise ApiError(403, "this endpoint answers the hub's own pages, and pages that access.origins lists")
 
 
 def is_direct(headers: Headers) -> bool:

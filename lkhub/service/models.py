@@ -6,9 +6,9 @@ The docstring of a model is its comment there.
 
 import json
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from lkhub.livekit.tokens import MAX_NAME_BYTES, count_bytes, find_unseen
@@ -103,6 +103,36 @@ class TokenGrant(Answer):
     room: str
     identity: str
     expires_at: int
+
+
+def _either(name: str) -> Any:
+    """A field of LiveKit's, in its two spellings."""
+    first, *rest = name.split("_")
+    camel = first + "".join(word.capitalize() for word in rest)
+    return Field(default=None, validation_alias=AliasChoices(name, camel))
+
+
+class TokenSourceRequest(BaseModel):
+    """A request of LiveKit's TokenSource. Each field may be left out or null; without `room_name` the hub makes a room,
+    unless the caller has one room alone. `room_config` is LiveKit's RoomConfiguration, of which a role may allow
+    agents."""
+
+    model_config = _STRICT
+
+    room_name: Name | None = _either("room_name")
+    participant_name: Name | None = _either("participant_name")
+    participant_identity: Name | None = _either("participant_identity")
+    participant_metadata: str | None = _either("participant_metadata")
+    participant_attributes: dict[str, str] | None = _either("participant_attributes")
+    room_config: dict[str, Any] | None = _either("room_config")  # its reader is lkhub/livekit/room_config.py
+
+
+@dataclass(frozen=True)
+class TokenSourceGrant(Answer):
+    """A token, as LiveKit's TokenSource takes it. The answer has status 201."""
+
+    server_url: str
+    participant_token: str
 
 
 @dataclass(frozen=True)

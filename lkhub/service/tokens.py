@@ -1,5 +1,6 @@
 """Issuing a token: what a caller wants, judged by its role, its rooms and the room's preset."""
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -21,11 +22,13 @@ from lkhub.wire.application import Application, Role, RoomPreset
 # A random identity: long enough that two people never get the same identity, which would end the first one's call.
 IDENTITY_BYTES = 8
 
+_GLOB = re.compile(r"[*?\[]")
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a caller asks for. "" is a field that is not given. `party` keeps people together who come with the same
-    one, where a room has sub-rooms. `room_config` is of LiveKit's TokenSource."""
+    """What a caller asks for. "" is a field that is not given; without `room` the caller gets one. People who come with
+    the same `party` are kept together, where a room has sub-rooms. `room_config` is of LiveKit's TokenSource."""
 
     room: str
     identity: str = ""
@@ -128,7 +131,8 @@ class Issuer:
 
     def _judge(self, caller: Caller, wanted: Wanted) -> Judged:
         name, role = self._roles.choose(caller.roles, wanted.role)
-        location = self._presets.locate(wanted.room)
+        room = wanted.room or _choose_room(caller.rooms, role.rooms)
+        location = self._presets.locate(room)
         family, preset = location.family, location.preset
         if not match_globs(caller.rooms)(family):
             raise ApiError(403, f"{_CALLERS[caller.kind]} does not lead into this room")
@@ -143,7 +147,7 @@ class Issuer:
             raise ApiError(403, f"{_CALLERS[caller.kind]} has an identity of its own", "leave identity out")
         identity = wanted.identity or caller.identity or f"guest-{secrets.token_hex(IDENTITY_BYTES)}"
         typed = bool(wanted.identity) and not caller.vouches and not caller.identity
-        return Judged(name, role, wanted.room, family, preset, identity, typed)
+        return Judged(name, role, room, family, preset, identity, typed)
 
     async def _seat(self, caller: Caller, judged: Judged, party: str) -> str:
         preset = judged.preset
@@ -164,6 +168,17 @@ def _configure(preset: RoomPreset | None, wanted: RoomConfig | None) -> RoomConf
 
 
 _CALLERS = {"api-key": "this API key", "invite": "this invite", "oidc": "your account", "open": "mode open"}
+
+
+def _choose_room(*scopes: tuple[str, ...]) -> str:
+    """A room for a caller that names none: the only one that it may enter, else a new one."""
+    for globs in scopes:
+        if len(globs) == 1 and not _GLOB.search(globs[0]):
+            return globs[0]
+    room = f"room-{secrets.token_hex(IDENTITY_BYTES)}"
+    if not all(match_globs(globs)(room) for globs in scopes):
+        raise ApiError(422, "no room is named, and not every room may be entered", "name a room")
+    return room
 
 
 def _check_size(wanted: Wanted, name: str, role: Role) -> None:

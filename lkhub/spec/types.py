@@ -46,7 +46,8 @@ def parse_origin(value: Any) -> str:
     url = parse_web_url(value).rstrip("/").lower()
     if urlsplit(url)._replace(scheme="", netloc="").geturl():
         raise ValueError(f"{shown(value)} has more than an origin; write https://HOST")
-    return url
+    # Browsers leave out the port that the scheme has by itself.
+    return url.removesuffix(":443" if url.startswith("https:") else ":80")
 
 
 def parse_lifetime(value: Any) -> Duration:

@@ -43,6 +43,8 @@ def test_a_hub_is_open_only_to_its_own_machine_unless_it_says_otherwise(text: st
         "access: {modes: [api-keys]}",
         "access: {roles: {speaker: {}}}",
         "access: {modes: [open], open_to_anyone: true}",
+        "access: {origins: ['https://a.example']}",
+        "access: {limits: {room: off}}",
         "rooms: [{match: a}]",
         "webhooks: [{url: 'https://a.example'}]",
     ],

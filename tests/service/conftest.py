@@ -1,19 +1,35 @@
 """The service and its clients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from lkhub.host.keyfile import dump_keys
 from lkhub.secret import Secret
 from lkhub.service.app import build_app
+from lkhub.service.roles import PLAIN
+from lkhub.store.api_keys import create_api_key, revoke_api_key
+from lkhub.store.issued import Entry, list_issued
+from lkhub.store.store import Store
+from lkhub.wire.application import Access, Application
+from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig
 
 SECRET = Secret("XYZ" * 15)
+
+ACCESS = Access(
+    roles={
+        "participant": structs.replace(PLAIN, metadata=4096),
+        "speaker": structs.replace(PLAIN, rooms=("voice-*",), agents=("helper",)),
+        "admin": structs.replace(PLAIN, admin=True),
+    },
+    default_role="participant",
+)
 
 LOCAL = "http://127.0.0.1:8080"
 LAN = "http://192.168.1.5:8080"
@@ -59,6 +75,43 @@ def connect(config: ServeConfig) -> Connect:
         return httpx.AsyncClient(transport=transport, base_url=url, **settings)
 
     return make
+
+
+class Applied:
+    """The service of a hub on a LAN whose spec has keys for applications, and its store."""
+
+    def __init__(self, config: ServeConfig, folder: Path) -> None:
+        self._config, self._url = config, f"sqlite:///{folder}/store.db"
+        self.store = Store(self._url)
+
+    def config(self, *modes: Any, access: Access = ACCESS, **changes: Any) -> ServeConfig:
+        """Its configuration. `changes` are of Application."""
+        application = Application(
+            used=True, access=structs.replace(access, modes=modes), store=StoreSettings(self._url)
+        )
+        return replace(self._config, application=structs.replace(application, **changes))
+
+    def create_key(self, *roles: str, rooms: Sequence[str] = ("*",), ttl: float | None = None) -> tuple[str, str]:
+        """A new API key: its id, and the header that has it."""
+        with self.store.writing() as connection:
+            key, text = create_api_key(connection, "shop", rooms, roles, ttl)
+        return key.id, f"Bearer {text}"
+
+    def revoke(self, identifier: str) -> None:
+        with self.store.writing() as connection:
+            assert revoke_api_key(connection, identifier)
+
+    def issued(self) -> list[Entry]:
+        """The audit log, the newest first."""
+        with self.store.reading() as connection:
+            return list_issued(connection, 1000)
+
+
+@pytest.fixture
+def applied(lan_config: ServeConfig, tmp_path: Path) -> Iterator[Applied]:
+    made = Applied(lan_config, tmp_path)
+    yield made
+    made.store.close()
 
 
 def check_error(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

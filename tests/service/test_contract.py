@@ -11,14 +11,18 @@ from starlette.routing import Route
 
 from lkhub.service import models
 from lkhub.service.app import build_app
-from lkhub.service.contract import ENDPOINTS, HEALTH, HUB, Endpoint
+from lkhub.service.contract import ENDPOINTS, HEALTH, HUB, TOKEN_SOURCE, Endpoint
 from lkhub.service.models import Answer, ErrorAnswer, ErrorDetail, Hub, TokenRequest
 from lkhub.wire.serve_config import ServeConfig
 from tests.documents import ROOT
 from tests.kit.scripts import load_script
 from tests.service.conftest import Connect
 
-BODIES = {"/api/livekit/token": {"room": "lobby", "name": "Ann Ü."}}
+BODIES = {
+    "/api/livekit/token": {"room": "lobby", "name": "Ann Ü."},
+    "/api/token-source": {"room_name": "lobby", "participant_name": "Ann Ü."},
+}
+STATUS = {HEALTH: 503, TOKEN_SOURCE: 201}
 
 
 async def ask(client: httpx.AsyncClient, endpoint: Endpoint[Answer]) -> httpx.Response:
@@ -53,7 +57,7 @@ def test_every_model_of_an_answer_is_in_the_contract() -> None:
 async def test_answer_is_the_model(connect: Connect, endpoint: Endpoint[Answer]) -> None:
     async with connect() as client:
         answer = await ask(client, endpoint)
-    assert answer.status_code == (503 if endpoint is HEALTH else 200)
+    assert answer.status_code == STATUS.get(endpoint, 200)
     check_body(answer, endpoint.answers)
 
 

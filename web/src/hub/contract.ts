@@ -1,5 +1,5 @@
 // Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
-// Schema: df39f1a8973c67a6
+// Schema: e5bc7dd9d1deaeca
 
 /**
  * What each address of the API takes, and what it answers with.
@@ -20,6 +20,11 @@ export interface Contract {
   'POST /api/livekit/token': {
     request: TokenRequest;
     answer: TokenGrant;
+    error: ErrorAnswer;
+  };
+  'POST /api/token-source': {
+    request: TokenSourceRequest;
+    answer: TokenSourceGrant;
     error: ErrorAnswer;
   };
 }
@@ -90,4 +95,28 @@ export interface TokenGrant {
   room: string;
   identity: string;
   expires_at: number;
+}
+/**
+ * A request of LiveKit's TokenSource. Each field may be left out or null; without `room_name` the hub makes a room,
+ * unless the caller has one room alone. `room_config` is LiveKit's RoomConfiguration, of which a role may allow
+ * agents.
+ */
+export interface TokenSourceRequest {
+  room_name?: string | null;
+  participant_name?: string | null;
+  participant_identity?: string | null;
+  participant_metadata?: string | null;
+  participant_attributes?: {
+    [k: string]: string;
+  } | null;
+  room_config?: {
+    [k: string]: unknown;
+  } | null;
+}
+/**
+ * A token, as LiveKit's TokenSource takes it. The answer has status 201.
+ */
+export interface TokenSourceGrant {
+  server_url: string;
+  participant_token: string;
 }

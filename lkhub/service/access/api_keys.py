@@ -1,0 +1,95 @@
+"""Mode `api-keys`: keys of applications, in `Authorization: Bearer lkhub_…`."""
+
+import asyncio
+import hmac
+import time
+from datetime import UTC, datetime
+from math import ceil
+
+from starlette.requests import Request
+
+from lkhub.service.access.caller import Caller, find_bearer
+from lkhub.service.address import find_client
+from lkhub.service.errors import ApiError
+from lkhub.service.rates import Windows
+from lkhub.service.storage import Storage
+from lkhub.store.api_keys import PREFIX, ApiKey, digest_key, find_id, list_api_keys
+from lkhub.wire.application import Rate
+from lkhub.wire.serve_config import ServeConfig
+
+# How old the keys may be that a request is compared with. A token is given away only after the store has said that its
+# key is not revoked (lkhub/store/issued.py); this is for what a key may ask besides.
+FRESH_SECONDS = 1.0
+
+# How often the keys are read for a key that is not among them. A key that was made a moment ago works; strangers with
+# wrong keys do not keep the store busy.
+READ_AGAIN_SECONDS = 0.2
+
+# Wrong keys from one address. A key has 256 random bits, so the limit is not against guesses but against the work that
+# they make; right keys from the same address work on.
+WRONG_KEYS = Rate(20, 60)
+
+_BEARER = {"www-authenticate": "Bearer"}
+
+
+class ApiKeyMode:
+    """Callers with an API key."""
+
+    def __init__(self, config: ServeConfig, storage: Storage) -> None:
+        self._config, self._storage = config, storage
+        self._keys: dict[str, ApiKey] = {}
+        self._read = -FRESH_SECONDS
+        self._lock = asyncio.Lock()
+        self._wrong = Windows(WRONG_KEYS)
+
+    async def identify(self, request: Request) -> Caller | None:
+        given = find_bearer(request)
+        if not given.startswith(PREFIX):
+            return None
+        client = find_client(request, self._config)
+        key = await self._find(given, client)
+        if key is None:
+            raise self._refuse(client)
+        if key.revoked is not None:
+            raise ApiError(401, "this API key was revoked", "make another: `lkhub access create NAME`", _BEARER)
+        if not key.is_valid(time.time()):
+            ended = datetime.fromtimestamp(key.expires or 0.0, UTC)
+            hint = "make another: `lkhub access create NAME`"
+            raise ApiError(401, f"this API key ended on {ended:%Y-%m-%d at %H:%M} UTC", hint, _BEARER)
+        return Caller("api-key", key.id, "", key.rooms, key.roles, vouches=True)
+
+    async def _find(self, given: str, client: str) -> ApiKey | None:
+        """The key whose text was given."""
+        if time.monotonic() - self._read > FRESH_SECONDS:
+            await self._refresh()
+        key = self._compare(given)
+        if key is None and not self._wrong.find_wait(client, time.monotonic()):
+            await self._refresh()
+            key = self._compare(given)
+        return key
+
+    def _compare(self, given: str) -> ApiKey | None:
+        digest = digest_key(given)
+        key = self._keys.get(find_id(given))
+        # As long for a wrong key as for a right one, however much of it is right.
+        known = key.digest if key else bytes(len(digest))
+        return key if hmac.compare_digest(digest, known) else None
+
+    async def _refresh(self) -> None:
+        """Have the keys of this moment. Those who wait at the same time share one look into the store."""
+        arrived = time.monotonic()
+        async with self._lock:
+            if self._read >= arrived:
+                return
+            await asyncio.sleep(max(0.0, self._read + READ_AGAIN_SECONDS - time.monotonic()))
+            began = time.monotonic()
+            self._keys = {key.id: key for key in await self._storage.read(list_api_keys)}
+            self._read = began
+
+    def _refuse(self, client: str) -> ApiError:
+        now = time.monotonic()
+        if wait := self._wrong.find_wait(client, now):
+            headers = {"retry-after": str(ceil(wait))}
+            return ApiError(429, "too many wrong API keys from this address", f"wait {ceil(wait)} s", headers)
+        self._wrong.count(client, now)
+        return ApiError(401, "this is not an API key of this hub", "`lkhub access list` shows its keys", _BEARER)

@@ -1,0 +1,77 @@
+"""What a hub keeps about the tokens that it gives away: how often they are asked for, and the audit log."""
+
+import time
+from math import ceil
+
+from starlette.requests import Request
+
+from lkhub.service.access.caller import Caller
+from lkhub.service.access.local import is_local
+from lkhub.service.address import find_address, find_client
+from lkhub.service.errors import ApiError
+from lkhub.service.looks import find_looks
+from lkhub.service.rates import Windows
+from lkhub.service.storage import Storage
+from lkhub.service.tokens import Judged
+from lkhub.store.issued import Entry, Record, forget_issued, note_issued
+from lkhub.wire.serve_config import ServeConfig
+
+# Long enough to find out who had a token when something happened, and no longer: the log names people.
+KEPT_SECONDS = 90 * 86400
+_FORGOTTEN_EVERY_SECONDS = 3600.0
+
+
+class Book:
+    """The book of one hub. Limits are counted in this process."""
+
+    def __init__(self, config: ServeConfig, storage: Storage) -> None:
+        limits = config.application.access.limits
+        self._config, self._storage = config, storage
+        self._callers, self._addresses = Windows(limits.caller), Windows(limits.address)
+        self._rooms = Windows(limits.room)
+        # Only where strangers choose identities is it watched how they look.
+        self._has_strangers = "open" in config.application.access.modes
+        self._forgotten = time.monotonic()
+
+    async def admit(self, caller: Caller, judged: Judged, request: Request) -> None:
+        """Count the request. Raises ApiError with status 429 where it comes too early."""
+        now = time.monotonic()
+        counted = [(self._rooms, judged.family, "this room")]
+        if caller.kind in ("api-key", "oidc"):
+            counted.append((self._callers, caller.text, "this caller"))
+        if caller.kind != "api-key" and not is_local(request):
+            counted.append((self._addresses, find_client(request, self._config), "this address"))
+        for windows, key, of in counted:
+            if wait := windows.find_wait(key, now):
+                headers = {"retry-after": str(ceil(wait))}
+                raise ApiError(429, f"too many requests for {of}", f"wait {ceil(wait)} s", headers)
+        for windows, key, _ in counted:
+            windows.count(key, now)
+
+    async def write(self, caller: Caller, judged: Judged, room: str, expires: int, request: Request) -> None:
+        """Note a token before it is given away. Raises ApiError where it may not be given away."""
+        now = time.time()
+        address = find_address(request, self._config)
+        entry = Entry(now, caller.text, judged.identity, room, judged.role_name, address)
+        record = Record(
+            entry=entry,
+            api_key=caller.id if caller.kind == "api-key" else "",
+            looks=find_looks(judged.identity) if self._has_strangers else (),
+            asked=judged.family,
+            typed=judged.typed,
+            until=expires,
+        )
+        outcome = await self._storage.write(note_issued, record)
+        if outcome == "revoked":
+            raise ApiError(401, "this API key was revoked", headers={"www-authenticate": "Bearer"})
+        if outcome == "taken":
+            problem = "identity: it looks like one that somebody else has in this room"
+            raise ApiError(409, problem, "choose another", code="identity-taken")
+        await self._forget(now)
+
+    async def _forget(self, now: float) -> None:
+        """Forget what is old, now and then."""
+        if time.monotonic() - self._forgotten < _FORGOTTEN_EVERY_SECONDS:
+            return
+        self._forgotten = time.monotonic()
+        await self._storage.run(lambda connection: forget_issued(connection, now - KEPT_SECONDS, now))

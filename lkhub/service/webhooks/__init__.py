@@ -1,1 +1,0 @@
-"""LiveKit's webhooks: taken from media, kept, and passed on to applications."""

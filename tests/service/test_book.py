@@ -1,0 +1,139 @@
+"""How often tokens are given away, to identities that look like whose, and what is noted."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from msgspec import structs
+
+from lkhub.service import book as book_module
+from lkhub.wire.application import Limits, Rate
+from lkhub.wire.serve_config import ServeConfig
+from tests.service.conftest import ACCESS, LAN, LOCAL, Applied, Connect, check_error
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "/api/livekit/token"
+
+
+class Asks:
+    """Clients of one service, which counts them together."""
+
+    def __init__(self, connect: Connect, config: ServeConfig) -> None:
+        self._app = connect(config)._transport.app  # type: ignore[attr-defined]
+
+    @asynccontextmanager
+    async def client(self, address: str, bearer: str = "", url: str = LAN) -> AsyncIterator[httpx.AsyncClient]:
+        headers = {"authorization": bearer} if bearer else {}
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False, client=(address, 50000))
+        async with httpx.AsyncClient(transport=transport, base_url=url, headers=headers) as made:
+            yield made
+
+    async def ask(self, address: str, bearer: str = "", url: str = LAN, **body: Any) -> httpx.Response:
+        async with self.client(address, bearer, url) as client:
+            return await client.post(TOKEN, json={"room": "lobby"} | body)
+
+
+def limited(applied: Applied, *modes: str, **limits: Rate) -> ServeConfig:
+    return applied.config(*modes, access=structs.replace(ACCESS, limits=Limits(**limits)))
+
+
+async def test_key_is_limited_wherever_it_comes_from(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    _, other = applied.create_key()
+    asks = Asks(connect, limited(applied, "api-keys", caller=Rate(3, 3600)))
+    for number in range(3):
+        assert (await asks.ask(f"192.168.1.{number}", bearer)).status_code == 200
+    answer = await asks.ask("192.168.1.9", bearer)
+    error = check_error(answer, 429, "too-many-requests")
+    assert "this caller" in error["message"]
+    assert 3590 < int(answer.headers["retry-after"]) <= 3600
+    assert (await asks.ask("192.168.1.9", other)).status_code == 200
+    assert len(applied.issued()) == 4
+
+
+async def test_strangers_are_limited_by_address_and_keys_are_not(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, limited(applied, "api-keys", "open", address=Rate(2, 3600)))
+    for _ in range(2):
+        assert (await asks.ask("2001:db8::1")).status_code == 200
+    check_error(await asks.ask("2001:db8::2"), 429, "too-many-requests")
+    assert (await asks.ask("2001:db8:0:1::1")).status_code == 200
+    assert (await asks.ask("2001:db8::1", bearer)).status_code == 200
+
+
+async def test_room_is_limited_for_all_callers_together(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, limited(applied, "api-keys", "open", room=Rate(2, 3600)))
+    assert (await asks.ask("192.168.1.7")).status_code == 200
+    assert (await asks.ask("192.168.1.8", bearer)).status_code == 200
+    check_error(await asks.ask("192.168.1.9", bearer), 429, "too-many-requests")
+    assert (await asks.ask("192.168.1.9", bearer, room="hall")).status_code == 200
+
+
+async def test_request_that_one_limit_refuses_does_not_use_the_others_up(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, limited(applied, "api-keys", caller=Rate(2, 3600), room=Rate(1, 3600)))
+    assert (await asks.ask("192.168.1.7", bearer)).status_code == 200
+    check_error(await asks.ask("192.168.1.7", bearer), 429, "too-many-requests")
+    assert (await asks.ask("192.168.1.7", bearer, room="hall")).status_code == 200
+
+
+async def test_request_that_is_not_allowed_uses_no_limit_up(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, limited(applied, "api-keys", caller=Rate(1, 3600)))
+    check_error(await asks.ask("192.168.1.7", bearer, role="admin"), 403, "not-allowed")
+    assert (await asks.ask("192.168.1.7", bearer)).status_code == 200
+
+
+async def test_programs_of_this_machine_are_not_limited_by_address(connect: Connect, applied: Applied) -> None:
+    config = replace(limited(applied, "open", address=Rate(1, 3600)), reach="local", open_tokens=True)
+    asks = Asks(connect, config)
+    for _ in range(3):
+        assert (await asks.ask("127.0.0.1", url=LOCAL)).status_code == 200
+
+
+async def test_stranger_gets_no_identity_that_looks_like_anothers(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, applied.config("api-keys", "open"))
+    assert (await asks.ask("192.168.1.7", identity="paypal")).status_code == 200
+    for identity in ("paypaI", "PayPal", "\u0440\u0430\u0443\u0440\u0430l", "ｐａｙｐａｌ", " paypal"):
+        answer = await asks.ask("192.168.1.8", identity=identity)
+        error = check_error(answer, 409, "identity-taken")
+        assert identity not in error["message"]
+        assert (await asks.ask("192.168.1.8", identity=identity, room="hall")).status_code == (
+            200 if identity == "paypaI" else 409
+        )
+        assert (await asks.ask("192.168.1.8", bearer, identity=identity)).status_code == 200
+    assert (await asks.ask("192.168.1.9", identity="someone")).status_code == 200
+
+
+async def test_stranger_that_reloads_its_page_is_the_same_person(connect: Connect, applied: Applied) -> None:
+    asks = Asks(connect, applied.config("open"))
+    for _ in range(20):
+        assert (await asks.ask("192.168.1.7", identity="ann")).json()["identity"] == "ann"
+
+
+async def test_stranger_does_not_get_the_identity_of_an_applications_user(connect: Connect, applied: Applied) -> None:
+    _, bearer = applied.create_key()
+    asks = Asks(connect, applied.config("api-keys", "open"))
+    assert (await asks.ask("192.168.1.7", bearer, identity="kX")).status_code == 200
+    check_error(await asks.ask("192.168.1.8", identity="kX"), 409, "identity-taken")
+    check_error(await asks.ask("192.168.1.8", identity="Kx"), 409, "identity-taken")
+    assert (await asks.ask("192.168.1.7", bearer, identity="Kx")).status_code == 200
+
+
+async def test_what_is_old_is_forgotten_while_tokens_are_given_away(
+    connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book_module, "_FORGOTTEN_EVERY_SECONDS", 0.0)
+    asks = Asks(connect, applied.config("open"))
+    await asks.ask("192.168.1.7", identity="old")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + book_module.KEPT_SECONDS + 1)
+    await asks.ask("192.168.1.7", identity="new")
+    assert [entry.identity for entry in applied.issued()] == ["new"]

@@ -1,0 +1,139 @@
+"""A store that can't be used: requests that need it say why, and it is used again once it can be."""
+
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import delete, text
+
+from lkhub.service import storage as storage_module
+from lkhub.store import open as open_module
+from lkhub.store.errors import StoreError
+from lkhub.store.schema import issued
+from lkhub.wire.application import Store as StoreSettings
+from tests.service.conftest import LAN, Applied, Connect, check_error
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "/api/livekit/token"
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(open_module, "LOCKED_SECONDS", 0.05)
+
+
+async def ask(client: httpx.AsyncClient) -> httpx.Response:
+    return await client.post(TOKEN, json={"room": "lobby"})
+
+
+def check_unavailable(answer: httpx.Response, why: str, applied: Applied) -> None:
+    error = check_error(answer, 503, "unavailable")
+    assert why in error["message"]
+    assert int(answer.headers["retry-after"]) > 0
+    assert "store.db" not in answer.text, "no path of this machine for whoever asks"
+    assert "/" not in error["message"]
+
+
+def file_of(applied: Applied) -> Path:
+    return Path(applied.store._engine.url.database or "")
+
+
+async def test_store_that_is_locked(connect: Connect, applied: Applied) -> None:
+    async with connect(applied.config("open"), url=LAN) as client:
+        assert (await ask(client)).status_code == 200
+        other = sqlite3.connect(file_of(applied), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        check_unavailable(await ask(client), "locked", applied)
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await ask(client)).status_code == 200
+
+
+async def test_store_that_was_removed_is_not_made_anew(connect: Connect, applied: Applied) -> None:
+    file = file_of(applied)
+    _, bearer = applied.create_key()
+    async with connect(applied.config("api-keys"), url=LAN, headers={"authorization": bearer}) as client:
+        assert (await ask(client)).status_code == 200
+        applied.store.close()
+        kept = file.with_name("kept")
+        shutil.copy(file, kept)
+        file.unlink()
+        for _ in range(2):
+            check_unavailable(await ask(client), "can't be reached", applied)
+        assert not file.exists()
+        os.replace(kept, file)
+        assert (await ask(client)).status_code == 200
+
+
+async def test_store_that_another_lkhub_has_changed(connect: Connect, applied: Applied) -> None:
+    with applied.store.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    async with connect(applied.config("open"), url=LAN) as client:
+        check_unavailable(await ask(client), "newer lkhub", applied)
+        with applied.store.writing() as connection:
+            connection.execute(text(f"UPDATE alembic_version SET version_num = '{open_module.VERSION}'"))
+        assert (await ask(client)).status_code == 200
+
+
+async def test_store_that_is_no_store(connect: Connect, applied: Applied) -> None:
+    applied.store.close()
+    file_of(applied).write_bytes(b"rubbish" * 1000)
+    async with connect(applied.config("open"), url=LAN) as client:
+        check_unavailable(await ask(client), "damaged", applied)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+async def test_password_that_cannot_be_read(
+    connect: Connect, applied: Applied, tmp_path: Path, content: bytes | None
+) -> None:
+    password = tmp_path / "password"
+    if content is not None:
+        password.write_bytes(content)
+    settings = StoreSettings("postgresql+psycopg://lkhub@127.0.0.1:1/lkhub", str(password))
+    async with connect(applied.config("open", store=settings), url=LAN) as client:
+        error = check_error(await ask(client), 503, "unavailable")
+    assert "127.0.0.1" not in error["message"]
+
+
+async def test_store_that_is_full(connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up = open_module._set_up_sqlite
+
+    def set_up_small(connection: Any, record: object) -> None:
+        set_up(connection, record)
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    monkeypatch.setattr(open_module, "_set_up_sqlite", set_up_small)
+    async with connect(applied.config("open"), url=LAN) as client:
+        answers = [await ask(client) for _ in range(300)]
+        check_unavailable(answers[-1], "no space", applied)
+        assert answers[0].status_code == 200
+        assert len(applied.issued()) == sum(answer.is_success for answer in answers)
+        with applied.store.writing() as connection:
+            connection.execute(delete(issued))
+        assert (await ask(client)).status_code == 200
+
+
+async def test_store_that_cannot_be_used_is_not_tried_for_each_request(
+    connect: Connect, applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_module, "RETRY_SECONDS", 3600.0)
+    tried = 0
+
+    def fail(*_: Any) -> None:
+        nonlocal tried
+        tried += 1
+        raise StoreError("gone")
+
+    monkeypatch.setattr(storage_module, "Store", fail)
+    async with connect(applied.config("open"), url=LAN) as client:
+        for _ in range(5):
+            check_unavailable(await ask(client), "can't be reached", applied)
+        assert (await client.get("/api/hub")).status_code == 200, "what needs no store is there"
+    assert tried == 1
