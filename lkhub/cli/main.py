@@ -27,6 +27,7 @@ COMMANDS = {
     "logs": "logs",
     "verify": "verify",
     "token": "token",
+    "access": "access",
     "rooms": "rooms",
     "invite": "invite",
     "env": "env",

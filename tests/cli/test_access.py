@@ -1,0 +1,175 @@
+"""`lkhub access`: what it prints where, and what is in the store afterwards."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lkhub.host.files import write_private
+from lkhub.plan.paths import StatePaths
+from lkhub.service.roles import PLAIN
+from lkhub.store.api_keys import digest_key, list_api_keys
+from lkhub.store.issued import Entry, Record, note_issued
+from lkhub.store.store import Store
+from lkhub.wire.application import Access, Application
+from lkhub.wire.application import Store as StoreSettings
+from lkhub.wire.serve_config import ServeConfig, dump_serve
+from tests.cli.conftest import Run
+from tests.test_reference import find_json
+
+
+def put_in_force(paths: StatePaths, *modes: str) -> None:
+    """A hub that was up with these modes, with a store that no service has opened yet."""
+    roles = {"participant": PLAIN, "speaker": PLAIN}
+    access = Access(modes=modes, roles=roles, default_role="participant")  # type: ignore[arg-type]
+    application = Application(used=True, access=access, store=StoreSettings(f"sqlite:///{paths.store}"))
+    config = ServeConfig(
+        name="hub",
+        reach="local",
+        bind=("127.0.0.1",),
+        port=8080,
+        hosts=("localhost",),
+        open_tokens=False,
+        livekit_url="ws://127.0.0.1:7880",
+        media_url="http://127.0.0.1:7880",
+        keys="",
+        authorities=(),
+        ca="",
+        application=application,
+    )
+    Path(paths.rendered).mkdir(exist_ok=True)
+    write_private(paths.render("serve.json"), dump_serve(config))
+
+
+@pytest.fixture
+def hub(applied: StatePaths) -> StatePaths:
+    put_in_force(applied, "api-keys")
+    return applied
+
+
+def note(hub: StatePaths, *entries: Entry) -> None:
+    store = Store(f"sqlite:///{hub.store}")
+    with store.writing() as connection:
+        note_issued(connection, [Record(entry, "", (), entry.room, False, 0.0) for entry in entries])
+    store.close()
+
+
+def test_key_alone_is_on_stdout_and_only_its_digest_in_the_store(run: Run, hub: StatePaths) -> None:
+    done = run(
+        "access", "create", "my shop", "--room", "voice-*", "--room", "hall", "--role", "speaker", "--ttl", "90d"
+    )
+    assert done.code == 0
+    assert re.fullmatch(r"lkhub_[0-9a-f]{8}_[\w-]{43}\n", done.out)
+    text = done.out.strip()
+    assert text not in done.err
+    assert f"`lkhub access revoke {text.split('_')[1]}` ends it" in done.err
+    store = Store(f"sqlite:///{hub.store}")
+    with store.reading() as connection:
+        [key] = list_api_keys(connection)
+    store.close()
+    assert (key.name, key.rooms, key.roles, key.digest) == (
+        "my shop",
+        ("voice-*", "hall"),
+        ("speaker",),
+        digest_key(text),
+    )
+    assert key.expires == pytest.approx(key.created + 90 * 86400)
+
+
+def test_key_is_shown_once(run: Run, hub: StatePaths) -> None:
+    text = run("access", "create", "shop").out.strip()
+    _, identifier, secret = text.split("_", 2)
+    for command in (["list"], ["list", "--json"], ["revoke", identifier, "--json"], ["log", "--json"]):
+        done = run("access", *command)
+        assert done.code == 0
+        assert secret not in done.out + done.err
+
+
+def test_json_is_as_documented(run: Run, hub: StatePaths) -> None:
+    [shown_key], [shown_list], [shown_log] = (
+        find_json("docs/reference/json.md", f"lkhub access {name} --json")
+        for name in ("create and revoke", "list", "log")
+    )
+    options = ["--room", "voice-*", "--role", "speaker", "--json"]
+    made = run("access", "create", "shop", *options).json
+    assert made.keys() == shown_key.keys()
+    listed = run("access", "list", "--json").json
+    assert listed["keys"] == [{name: value for name, value in made.items() if name != "key"}]
+    assert listed["keys"][0].keys() == shown_list["keys"][0].keys()
+    revoked = run("access", "revoke", made["id"], "--json").json
+    assert (revoked["state"], type(revoked["revoked_at"])) == ("revoked", int)
+    note(hub, Entry(1.5, "open", "ann", "lobby", "participant", "198.51.100.7"))
+    logged = run("access", "log", "--json").json
+    assert logged["issued"][0].keys() == shown_log["issued"][0].keys()
+
+
+def test_list_says_what_each_key_is_for(run: Run, hub: StatePaths) -> None:
+    run("access", "create", "shop", "--room", "voice-*", "--role", "speaker", "--ttl", "90d")
+    other = run("access", "create", "bot").out.split("_")[1]
+    run("access", "revoke", other)
+    head, first, second = run("access", "list").out.splitlines()
+    assert head.split() == ["ID", "STATE", "NAME", "ROOMS", "ROLES", "MADE"]
+    assert re.search(r"until 20\d\d-\d\d-\d\d \d\d:\d\d +shop +voice-\* +speaker ", first)
+    assert re.search(rf"{other} +revoked +bot +\* +the default ", second)
+
+
+def test_hub_without_keys_says_how_to_make_one(run: Run, hub: StatePaths) -> None:
+    done = run("access", "list")
+    assert (done.code, done.out) == (0, "")
+    assert "`lkhub access create NAME` makes one" in done.err
+
+
+def test_hub_that_takes_no_keys_says_so(run: Run, applied: StatePaths) -> None:
+    put_in_force(applied, "open")
+    done = run("access", "create", "shop")
+    assert done.code == 0
+    assert "this hub takes no API keys yet" in done.err
+    assert "modes: [api-keys]" in done.err
+
+
+def test_log_prints_the_newest_last_and_commands_no_terminal(run: Run, hub: StatePaths) -> None:
+    names = ("ann", "b\x1b[2Job\nroot  admin", "c\u202ed")
+    note(hub, *(Entry(float(at), "open", name, f"r{at}", "participant", "::1") for at, name in enumerate(names)))
+    done = run("access", "log")
+    head, *rows = done.out.splitlines()
+    assert head.split() == ["AT", "CALLER", "IDENTITY", "ROOM", "ROLE", "FROM"]
+    assert [row.split()[-3] for row in rows] == ["r0", "r1", "r2"]
+    assert not {"\x1b", "\u202e"} & set(done.out)
+    assert len(run("access", "log", "-n", "2").out.splitlines()) == 3
+    assert len(run("access", "log", "--room", "r1").out.splitlines()) == 2
+    assert run("access", "log", "--room", "none").out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["create", ""], "NAME is empty"),
+        (["create", "a\u202eb"], "U+202E"),
+        (["create", "shop", "--room", ""], "--room"),
+        (["create", "shop", "--ttl", "soon"], "--ttl"),
+        (["create", "shop", "--ttl", "0s"], "--ttl"),
+        (["create", "shop", "--role", "boss"], "there are participant, speaker"),
+        (["revoke", "none"], "there is no API key none"),
+        (["revoke"], "ID"),
+        (["log", "-n", "0"], "-n"),
+    ],
+    ids=lambda value: ascii(value),
+)
+def test_wrong_usage(run: Run, hub: StatePaths, arguments: list[str], why: str) -> None:
+    done = run("access", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
+    assert run("access", "list").out == ""
+
+
+def test_hub_that_was_never_up(run: Run) -> None:
+    done = run("access", "list")
+    assert (done.code, done.out) == (3, "")
+    assert "`lkhub up` starts it" in done.err
+
+
+def test_store_that_is_damaged(run: Run, hub: StatePaths) -> None:
+    Path(hub.store).write_bytes(b"rubbish" * 1000)
+    done = run("access", "list")
+    assert (done.code, done.out) == (3, "")
+    assert "damaged" in done.err
