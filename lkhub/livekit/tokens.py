@@ -124,7 +124,11 @@ def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> st
         "attributes": dict(grant.attributes),
         "roomConfig": dict(grant.room_config),
     }
-    claims |= {claim: value for claim, value in optional.items() if value}
+    return sign_claims(claims | {claim: value for claim, value in optional.items() if value}, secret)
+
+
+def sign_claims(claims: Mapping[str, Json], secret: Secret) -> str:
+    """A JWT of any claims."""
     signed = f"{_encode(_HEADER)}.{_encode(claims)}"
     signature = hmac.digest(secret.reveal().encode(), signed.encode(), hashlib.sha256)
     return f"{signed}.{_encode_bytes(signature)}"

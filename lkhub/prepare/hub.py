@@ -166,7 +166,7 @@ def _check_webhook(loaded: LoadedSpec, keys: Iterable[str]) -> None:
 
 def _collect_files(plan: Plan, keys: Keys, secrets: Secrets) -> dict[str, str]:
     ensure_state_dir(plan.paths.root)
-    files = {plan.paths.render(file.name): file.text for file in render_all(plan, secrets)}
+    files = {plan.paths.render(file.name): file.text for file in render_all(plan, secrets, next(iter(keys)))}
     files |= place_secrets(plan, secrets)
     files[plan.paths.keys] = dump_keys(keys)
     files[plan.paths.relay_secret] = ensure_secret(plan.paths.relay_secret)

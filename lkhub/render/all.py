@@ -13,9 +13,11 @@ from lkhub.secret import Secret
 from lkhub.source.path import Path
 
 
-def render_all(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> tuple[RenderedFile, ...]:
-    """The files of `plan.paths.rendered`. `secrets`: see `render_livekit`."""
-    files = [render_livekit(plan, secrets), render_serve(plan)]
+def render_all(
+    plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({}), key: str = "***"
+) -> tuple[RenderedFile, ...]:
+    """The files of `plan.paths.rendered`. `secrets` and `key`: see `render_livekit`."""
+    files = [render_livekit(plan, secrets, key), render_serve(plan)]
     if plan.relay and plan.relay.udp:
         files.append(render_relay(plan, plan.relay))
     if plan.edge:

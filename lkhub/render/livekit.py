@@ -11,6 +11,7 @@ from lkhub.source.json_text import Json
 from lkhub.source.path import Path
 from lkhub.source.yaml import PlainYAML
 from lkhub.spec.address import Address
+from lkhub.wire.application import LIVEKIT_WEBHOOKS
 
 # The placeholder for a credential in a file that is only for people to read.
 _HIDDEN = Secret("***")
@@ -27,10 +28,22 @@ _SAMPLING = {
 }
 
 
-def render_livekit(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({})) -> RenderedFile:
-    """livekit.yaml of a plan. Its secrets are in files that it names, but for the credentials of other people's TURN
-    servers that take a login: those are among the `secrets` of the spec, by their place there. LiveKit could read a
-    login from a file (`credentials_file`, of name and password together); this file is as private."""
+# LiveKit tries to deliver an event five times within 15 s. It throws away events that have waited for longer than
+# `max_age`, and those of a room for which more than `max_depth` wait (livekit/protocol 1.53, webhook/
+# resource_url_notifier.go): 30 s and 200, unless these are set. After a restart of the service more of them get
+# through this way.
+_PATIENCE: dict[str, Json] = {"max_age": "5m", "max_depth": 2000}
+
+
+def render_livekit(
+    plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType({}), key: str = _HIDDEN.reveal()
+) -> RenderedFile:
+    """livekit.yaml of a plan. `key` is the name of the key with which a LiveKit of the operator's own signs webhooks.
+
+    The secrets are in files that livekit.yaml names, but for the credentials of other people's TURN servers that take a
+    login: those are among the `secrets` of the spec, by their place there. LiveKit could read a login from a file
+    (`credentials_file`, of name and password together); this file is as private.
+    """
     config: dict[str, Json] = {
         "port": plan.media.signal,
         "bind_addresses": [str(address) for address in plan.media.bind],
@@ -40,7 +53,22 @@ def render_livekit(plan: Plan, secrets: Mapping[Path, Secret] = MappingProxyType
         "turn": {"enabled": False},
         "logging": {"json": True, "level": "info", **_SAMPLING},
     }
-    return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merge(config, plan.livekit))}")
+    merged = merge(config, plan.livekit)
+    if plan.serve.application.used:
+        merged["webhook"] = _render_webhook(plan, merged.get("webhook"), key)
+    return RenderedFile("livekit.yaml", f"# {HEADER}\n{_dump(merged)}")
+
+
+def _render_webhook(plan: Plan, raw: Json, key: str) -> Json:
+    """The service is told of every event. The raw keys of a spec may add other receivers."""
+    others = raw if isinstance(raw, Mapping) else {}
+    urls = others.get("urls")
+    own: dict[str, Json] = {"resource_url_notifier": _PATIENCE}
+    if not any(process.engine == "media" for process in plan.processes):
+        # The hub's own media takes the current key, which may change while it runs (engine/internal/sfu/keys.go).
+        own["api_key"] = key
+    listed = urls if isinstance(urls, list | tuple) else ()
+    return {**merge(own, others), "urls": [*listed, f"{plan.urls.local_serve}{LIVEKIT_WEBHOOKS}"]}
 
 
 def _render_rtc(plan: Plan, secrets: Mapping[Path, Secret]) -> dict[str, Json]:

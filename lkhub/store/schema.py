@@ -132,10 +132,21 @@ deliveries = Table(
     Column("room", Text, nullable=False),
     Column("state", Text, nullable=False),  # pending, delivered or dead
     Column("attempts", Integer, nullable=False),
-    Column("due", Float, nullable=False),
     Column("problem", Text, nullable=False),  # of the last attempt, or ""
-    Index("ix_deliveries_order", "receiver", "room", "event"),
-    Index("ix_deliveries_due", "state", "due"),
+    Column("since", Float, nullable=False),  # when it began to wait: when the event was stored, or replayed
+    Column("changed", Float, nullable=False),  # when it got its state, or when the last attempt failed
+    Index("ix_deliveries_order", "receiver", "state", "room", "event"),
+)
+
+# What the stored events say is there now: rooms, participants and tracks. What LiveKit says differs only where events
+# were missed.
+present = Table(
+    "present",
+    metadata,
+    Column("sid", Text, primary_key=True),
+    Column("room", Text, nullable=False, index=True),  # the SID of the room
+    Column("participant", Text, nullable=False),  # the SID of a track's participant, "" for others
+    Column("body", Text, nullable=False),  # the objects of the event that tells that it is gone
 )
 
 # A login by OpenID Connect that has begun and not ended. It is deleted by whoever redeems it, so it is redeemed once.

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
@@ -116,7 +117,8 @@ class Writer:
 
 def _answer(results: Iterable[tuple[_Write, Any]]) -> None:
     for write, result in results:
-        write.loop.call_soon_threadsafe(_settle, write.done, result)
+        with suppress(RuntimeError):  # its loop has ended, and its caller with it; the others are answered
+            write.loop.call_soon_threadsafe(_settle, write.done, result)
 
 
 def _settle(done: "asyncio.Future[Any]", result: Any) -> None:

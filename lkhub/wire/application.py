@@ -10,6 +10,10 @@ from msgspec import Struct
 Mode: TypeAlias = Literal["open", "api-keys", "oidc"]
 
 
+LIVEKIT_WEBHOOKS = "/api/webhooks/livekit"
+"""Where the service takes LiveKit's webhooks."""
+
+
 class Role(Struct, frozen=True):
     """What a token of this role allows (`access.roles`). `publish` has LiveKit's names of sources (`screen_share`).
     `metadata` is how many bytes a caller may ask for. `rooms` and `agents` are globs."""

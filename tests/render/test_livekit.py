@@ -206,3 +206,52 @@ def test_merging_keeps_both_sides_and_changes_neither(base: Any, over: Any) -> N
 )
 def test_mappings_are_merged_and_everything_else_is_replaced(base: Any, over: Any, merged: Any) -> None:
     assert merge(base, over) == merged
+
+
+# --- webhooks to the service
+
+
+WEBHOOKS = "webhooks: [{url: 'https://app.example.com/hook'}]\n"
+SERVICE = "http://127.0.0.1:8080/api/webhooks/livekit"
+
+
+def test_hub_that_keeps_nothing_gets_no_webhooks() -> None:
+    assert "webhook" not in render()
+
+
+def render_webhook(text: str) -> Any:
+    file = render_livekit(plan(text), key="APIcurrent")
+    return YAML(typ="safe", pure=True).load(file.text)["webhook"]
+
+
+@pytest.mark.parametrize("text", [WEBHOOKS, "rooms: [{match: '*', capacity: 2}]", "access: {modes: [api-keys]}"])
+def test_media_tells_the_service_of_all_events(text: str) -> None:
+    webhook = render_webhook(text)
+    assert webhook["urls"] == [SERVICE]
+    assert webhook["resource_url_notifier"] == {"max_age": "5m", "max_depth": 2000}
+
+
+def test_key_is_named_for_a_livekit_of_the_operators_alone() -> None:
+    """The hub's own media signs with the current key, so that another one restarts nothing."""
+    assert "api_key" not in render_webhook(WEBHOOKS)
+    assert render_webhook(WEBHOOKS + "engine: /usr/bin/livekit-server")["api_key"] == "APIcurrent"
+
+
+def test_applications_never_get_what_media_signs_at_once() -> None:
+    """LiveKit forgets an event after 15 s; the service does not."""
+    assert "app.example.com" not in render_livekit(plan(WEBHOOKS)).text
+
+
+def test_raw_receivers_are_told_beside_the_service() -> None:
+    raw = (
+        "livekit: {webhook: {urls: ['http://127.0.0.1:9/x'], api_key: APIother, resource_url_notifier: {max_age: 9s}}}"
+    )
+    webhook = render_webhook(WEBHOOKS + raw)
+    assert webhook["urls"] == ["http://127.0.0.1:9/x", SERVICE]
+    assert webhook["api_key"] == "APIother"
+    assert webhook["resource_url_notifier"] == {"max_age": "9s", "max_depth": 2000}
+
+
+@pytest.mark.parametrize("raw", ["webhook: 7", "webhook: {urls: 7}", "webhook: {urls: null}"])
+def test_raw_webhooks_that_are_nonsense_do_not_hide_the_service(raw: str) -> None:
+    assert render_webhook(WEBHOOKS + f"livekit: {{{raw}}}")["urls"] == [SERVICE]

@@ -1,6 +1,7 @@
 """Writes that share a commit, and what becomes of the others when one fails."""
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,3 +101,21 @@ async def test_writes_that_wait_are_done_before_the_store_is_closed(url: str) ->
     again = Store(url)
     assert len(names(again)) == 50
     again.close()
+
+
+def test_caller_whose_loop_has_ended_takes_no_other_with_it(url: str) -> None:
+    store = Store(url)
+    go = threading.Event()
+
+    def wait(connection: Connection) -> None:
+        go.wait(60)
+
+    async def leave() -> None:
+        task = asyncio.ensure_future(store.writer.run(wait))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(leave())
+    go.set()
+    assert asyncio.run(store.writer.run(add("a"))) == "a"
+    store.close()

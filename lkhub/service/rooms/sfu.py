@@ -35,29 +35,30 @@ class Media:
 
     async def list_rooms(self) -> Sequence[Room]:
         """Every room that is open. Raises MachineError."""
-        return (await self._ask(list_rooms())).rooms
+        return (await self.ask(list_rooms())).rooms
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         """The SID of each identity in a room, of those that LiveKit counts. Raises MachineError."""
-        found = await self._ask(list_participants(room))
+        found = await self.ask(list_participants(room))
         return {each.identity: each.sid for each in found.participants if each.is_counted}
 
     async def apply(self, room: Room, preset: RoomPreset) -> None:
         """Give an open room the metadata and the agents of its preset, as far as it has none. LiveKit lets nothing else
         be changed. Raises MachineError."""
         if preset.metadata and not room.metadata:
-            await self._ask(update_metadata(room.name, preset.metadata))
+            await self.ask(update_metadata(room.name, preset.metadata))
         if preset.agents:
-            called = await self._ask(list_dispatches(room.name))
+            called = await self.ask(list_dispatches(room.name))
             present = {dispatch.agent_name for dispatch in called.agent_dispatches}
             for agent in room_config(preset).agents:
                 if agent.agent_name not in present:
-                    await self._ask(create_dispatch(room.name, agent))
+                    await self.ask(create_dispatch(room.name, agent))
 
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, call: Call[T]) -> T:
+    async def ask(self, call: Call[T]) -> T:
+        """The answer to a call. Raises MachineError."""
         url = address(self._base, call.method, call.service)
         try:
             answer = await self._client.post(url, json=call.body, headers=authorize(call.video, *self._keys()))

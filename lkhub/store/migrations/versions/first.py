@@ -112,13 +112,22 @@ def upgrade() -> None:
         sa.Column("room", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("due", sa.Float(), nullable=False),
         sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("since", sa.Float(), nullable=False),
+        sa.Column("changed", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(["event"], ["events.sequence"], name=op.f("fk_deliveries_event"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("event", "receiver", name=op.f("pk_deliveries")),
     )
-    op.create_index("ix_deliveries_due", "deliveries", ["state", "due"], unique=False)
-    op.create_index("ix_deliveries_order", "deliveries", ["receiver", "room", "event"], unique=False)
+    op.create_index("ix_deliveries_order", "deliveries", ["receiver", "state", "room", "event"], unique=False)
+    op.create_table(
+        "present",
+        sa.Column("sid", sa.Text(), nullable=False),
+        sa.Column("room", sa.Text(), nullable=False),
+        sa.Column("participant", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sid", name=op.f("pk_present")),
+    )
+    op.create_index(op.f("ix_present_room"), "present", ["room"], unique=False)
     op.create_table(
         "redemptions",
         sa.Column("invite", sa.Text(), nullable=False),

@@ -1,0 +1,166 @@
+"""LiveKit's webhooks: their signature, and the part of an event that lkhub reads. Pure.
+
+The body of a request is the JSON of a WebhookEvent (livekit/protocol, protobufs/livekit_webhook.proto). `Authorization`
+has a JWT, without a scheme, whose claim `sha256` is the digest of the body (webhook/resource_url_notifier.go).
+"""
+
+import hashlib
+import hmac
+import json
+import math
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, sign_claims
+from lkhub.secret import Secret
+from lkhub.source.json_text import Json, parse_finite_json, parse_json
+from lkhub.source.typed import ShapeError, unpack
+
+CONTENT_TYPE = "application/webhook+json"
+
+# As LiveKit signs: a request that is stolen on its way can be repeated for so long.
+VALID_SECONDS = 300
+
+# Two machines' clocks may differ by so much (livekit/protocol, tokenLeeway in auth/verifier.go).
+LEEWAY_SECONDS = 60
+
+# A token of LiveKit's has 250 bytes.
+MAX_TOKEN_BYTES = 4096
+
+FOUND_PREFIX = "FOUND_"
+"""How the ID of an event begins that the hub found by asking LiveKit. LiveKit's own begin with `EV_`."""
+
+
+class SignatureError(ValueError):
+    """A request that was not signed with one of the hub's keys. The text repeats nothing of the request."""
+
+
+class Room(Struct, frozen=True):
+    """The room of an event."""
+
+    sid: str = ""
+    name: str = ""
+
+
+class Participant(Struct, frozen=True, rename="camel"):
+    """The participant of an event. `kind` is LiveKit's: STANDARD, AGENT, EGRESS and others; "" is STANDARD."""
+
+    sid: str = ""
+    identity: str = ""
+    kind: str = ""
+    disconnect_reason: str = ""
+
+
+class Track(Struct, frozen=True):
+    """The track of an event."""
+
+    sid: str = ""
+
+
+class _RoomName(Struct, frozen=True, rename="camel"):
+    room_name: str = ""
+
+
+class WebhookEvent(Struct, frozen=True, rename="camel"):
+    """An event, as far as lkhub reads it. `found`: the hub missed LiveKit's own event, and found out by asking."""
+
+    event: str
+    id: str
+    room: Room = Room()
+    participant: Participant = Participant()
+    track: Track = Track()
+    egress_info: _RoomName = _RoomName()
+    ingress_info: _RoomName = _RoomName()
+    found: bool = False
+
+    @property
+    def room_name(self) -> str:
+        """The room that the event is about, "" for none. Events of one room have an order."""
+        return self.room.name or self.egress_info.room_name or self.ingress_info.room_name
+
+    @property
+    def is_of_a_probe(self) -> bool:
+        """Whether it is about a call of lkhub's own verification."""
+        return self.room_name.startswith(PROBE_ROOM_PREFIX)
+
+
+def sign(body: bytes, key: str, secret: Secret, now: float) -> str:
+    """The value of `Authorization` for a body, as LiveKit signs it. `now` is Epoch seconds."""
+    issued = int(now)
+    times: dict[str, Json] = {"iat": issued, "nbf": issued, "exp": issued + VALID_SECONDS}
+    return sign_claims({"iss": key, **times, "sha256": _digest(body)}, secret)
+
+
+def verify_token(token: str, keys: Mapping[str, Secret], now: float) -> str:
+    """The digest of the body that the token vouches for. Raises SignatureError."""
+    header, claims, signed, signature = _split(token)
+    if header.get("alg") != "HS256":
+        raise SignatureError("the token is not signed with HS256")
+    issuer = claims.get("iss")
+    secret = keys.get(issuer) if isinstance(issuer, str) else None
+    # The signature is compared for an unknown key too, so that the time does not tell which keys there are.
+    expected = hmac.digest((secret or Secret("-")).reveal().encode(), signed, hashlib.sha256)
+    if not hmac.compare_digest(expected, signature) or secret is None:
+        raise SignatureError("the token is not signed with a key of this hub")
+    if not _number(claims, "nbf", 0.0) - LEEWAY_SECONDS <= now < _number(claims, "exp") + LEEWAY_SECONDS:
+        raise SignatureError("the token has expired, or is not valid yet")
+    digest = claims.get("sha256")
+    if not isinstance(digest, str) or not digest:
+        raise SignatureError("the token vouches for no body")
+    return digest
+
+
+def verify_body(body: bytes, digest: str) -> None:
+    """Raise SignatureError if the digest is of another body."""
+    if not hmac.compare_digest(_digest(body).encode(), digest.encode(errors="replace")):
+        raise SignatureError("the token vouches for another body")
+
+
+def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Json]]:
+    """An event, and its JSON as it is kept and passed on: without the password of the room's TURN credentials. Raises
+    ValueError."""
+    data: dict[str, Json] = parse_json(body)  # what LiveKit writes, of which lkhub reads a part
+    event = unpack(WebhookEvent, data)
+    if not event.id or not event.event:
+        raise ShapeError("an event without a name or an ID")
+    if isinstance(room := data.get("room"), dict):
+        room.pop("turnPassword", None)
+        room.pop("turn_password", None)
+    return event, data
+
+
+def dump_event(data: Mapping[str, Json]) -> str:
+    """The body of an event."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _split(token: str) -> tuple[dict[str, Json], dict[str, Json], bytes, bytes]:
+    if len(token) > MAX_TOKEN_BYTES:
+        raise SignatureError("the token is too long")
+    parts = token.split(".")
+    try:
+        header, claims, signature = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts)
+        decoded = parse_finite_json(header), parse_finite_json(claims)
+        signed = f"{parts[0]}.{parts[1]}".encode("ascii")
+    except ValueError:
+        raise SignatureError("there is no token") from None
+    if not all(isinstance(part, dict) for part in decoded):
+        raise SignatureError("there is no token")
+    return *decoded, signed, signature
+
+
+def _number(claims: Mapping[str, Json], name: str, default: float = math.nan) -> float:
+    """A time among the claims. NaN, which no comparison accepts, where it is none."""
+    value = claims.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _digest(body: bytes) -> str:
+    return b64encode(hashlib.sha256(body).digest()).decode()

@@ -1,0 +1,1 @@
+"""LiveKit's webhooks: taken from media, kept, and passed on to applications."""

@@ -1,0 +1,128 @@
+"""Webhooks of one service: its endpoint, and what it does by itself for as long as it runs."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio.to_thread
+from starlette.routing import Route
+
+from lkhub.host.keyfile import load_keys
+from lkhub.livekit.webhooks import WebhookEvent
+from lkhub.secret import Secret
+from lkhub.service.rooms.sfu import Media
+from lkhub.service.webhooks.delivery import UNUSABLE, Receiving, Storage
+from lkhub.service.webhooks.intake import Intake
+from lkhub.service.webhooks.missed import Search, list_all
+from lkhub.service.webhooks.sender import Sender, SigningKey
+from lkhub.store.deliveries import bury_unknown
+from lkhub.store.events import forget_events
+from lkhub.store.lead import Lead
+from lkhub.wire.application import LIVEKIT_WEBHOOKS
+from lkhub.wire.serve_config import ServeConfig
+
+# Events are kept for a week, but no more of them than this (some 300 MB), for replays and for streams that were cut.
+KEPT_SECONDS = 7 * 24 * 3600
+MOST_EVENTS = 200_000
+_TIDY_EVERY_SECONDS = 600.0
+_FORGOTTEN_AT_ONCE = 500
+
+# How soon another process's events are seen: a replay of the command line's, another service on the same store.
+POLL_SECONDS = 2.0
+
+# After an error that is a bug.
+_AGAIN_SECONDS = 5.0
+
+NOT_IN_SPEC = "the spec has no such receiver any more"
+
+log = logging.getLogger("lkhub.webhooks")
+
+
+class Webhooks:
+    """`find_lead` gives the lead of the open store. `find_key` gives the key that a receiver knows; by default the
+    hub's current key."""
+
+    def __init__(
+        self,
+        config: ServeConfig,
+        storage: Storage,
+        find_lead: Callable[[], Awaitable[Lead]],
+        find_key: Callable[[str], SigningKey] | None = None,
+    ) -> None:
+        application = config.application
+        self._storage, self._find_lead = storage, find_lead
+        self._receivers = {each.url: each for each in application.webhooks}
+        self._read_keys = partial(load_keys, config.keys)
+        self._find_key = find_key or (lambda _: self._find_current_key())
+        self.intake = Intake(storage, self._read_keys, application.webhooks)
+        self._media = Media(config.media_url, self._find_current_key)
+        self.search = Search(storage, self.intake, lambda: list_all(self._media))
+        self.intake.gap = self.search.note_gap
+        self.intake.listeners.append(self._tell)
+        self._receiving: list[Receiving] = []
+
+    def routes(self) -> list[Route]:
+        return [Route(LIVEKIT_WEBHOOKS, self.intake.receive, methods=["POST"])]
+
+    async def run(self) -> None:
+        """Deliver, search and tidy until cancelled, while this process leads."""
+        while True:
+            try:
+                lead = await self._find_lead()
+                if await anyio.to_thread.run_sync(lead.take):
+                    await self._lead(lead)
+            except UNUSABLE:
+                pass  # the storage has told it
+            except Exception as error:
+                log.error("webhooks stopped by a bug, and go on: %s", type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _lead(self, lead: Lead) -> None:
+        await self._storage.run(
+            partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
+        )
+        senders = [Sender(receiver, self._find_key) for receiver in self._receivers.values()]
+        self._receiving = [
+            Receiving(self._storage, url, sender.send) for url, sender in zip(self._receivers, senders, strict=True)
+        ]
+        jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy()]
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            while await anyio.to_thread.run_sync(lead.take):
+                for each in self._receiving:
+                    await each.load()
+                done, _ = await asyncio.wait(tasks, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # none returns
+        finally:
+            self._receiving = []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for sender in senders:
+                await sender.close()
+            await anyio.to_thread.run_sync(lead.release)
+
+    async def _tidy(self) -> None:
+        while True:
+            try:
+                forget = partial(
+                    forget_events, before=time.time() - KEPT_SECONDS, most=MOST_EVENTS, limit=_FORGOTTEN_AT_ONCE
+                )
+                while await self._storage.run(forget):
+                    pass
+            except UNUSABLE:
+                pass
+            await asyncio.sleep(_TIDY_EVERY_SECONDS)
+
+    def _tell(self, event: WebhookEvent) -> None:
+        urls = self.intake.choose_receivers(event)
+        for each in self._receiving:
+            if each.url in urls:
+                each.tell([event.room_name])
+
+    def _find_current_key(self) -> tuple[str, Secret]:
+        return next(iter(self._read_keys().items()))

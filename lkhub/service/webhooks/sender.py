@@ -1,0 +1,130 @@
+"""Sending one event to one receiver."""
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from lkhub import __version__
+from lkhub.host.http import httpx
+from lkhub.livekit.webhooks import CONTENT_TYPE, sign
+from lkhub.secret import Secret
+from lkhub.service.webhooks.addresses import find_refused
+from lkhub.wire.application import Receiver
+
+# How long a receiver may take for an event, from the look-up of its name to its answer.
+ANSWER_SECONDS = 10.0
+
+# An answer is not read any further, since only its status matters. Where it is longer, the connection is closed.
+MAX_ANSWER_BYTES = 4096
+
+SigningKey = tuple[str, Secret]
+
+
+def shorten_url(url: str) -> str:
+    """A receiver's URL as it may be shown: its query may have a secret."""
+    parts = urlsplit(url)
+    return parts._replace(query="", fragment="").geturl() + ("?…" if parts.query else "")
+
+
+class Sender:
+    """One receiver. `find_key` gives the key that the receiver knows."""
+
+    def __init__(
+        self, receiver: Receiver, find_key: Callable[[str], SigningKey], seconds: float = ANSWER_SECONDS
+    ) -> None:
+        self._receiver, self._find_key, self._seconds = receiver, find_key, seconds
+        self._url = httpx.URL(receiver.url)
+        # Connections are kept by address, and two names may have the same one, so each receiver has its own. A client
+        # of httpx would keep cookies, and parse the address of a redirect.
+        trusted = ssl.create_default_context() if self._url.scheme == "https" else False
+        self._connections = httpx.AsyncHTTPTransport(verify=trusted, trust_env=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connections.aclose()
+
+    async def send(self, body: str) -> str:
+        """Why the receiver did not take the event, "" where it did."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                addresses = await _look_up(self._url)
+                if refused := find_refused(addresses, allow_private=self._receiver.allow_private):
+                    return refused
+                return await self._send_to(addresses, body.encode())
+        except TimeoutError:
+            return f"no answer within {self._seconds:g} s"
+        except socket.gaierror:
+            return "its name leads nowhere"
+        except httpx.HTTPError as error:
+            return f"the connection failed: {_describe(error)}"
+        except (OSError, ValueError) as error:
+            return f"the connection failed: {type(error).__name__}"
+
+    async def _send_to(self, addresses: list[str], body: bytes) -> str:
+        """Connect to the addresses that were checked, and look nothing up again."""
+        key, secret = self._find_key(self._receiver.url)
+        headers = {
+            "host": self._url.netloc.decode(),
+            "content-type": CONTENT_TYPE,
+            "authorization": sign(body, key, secret, time.time()),
+            "user-agent": f"lkhub/{__version__}",
+        }
+        for number, address in enumerate(addresses, 1):
+            url = self._url.copy_with(host=address)
+            name = {"sni_hostname": self._url.raw_host.decode()}
+            request = httpx.Request("POST", url, content=body, headers=headers, extensions=name)
+            try:
+                answer = await self._connections.handle_async_request(request)
+            except httpx.ConnectError:
+                if number == len(addresses):
+                    raise
+                continue
+            return await _judge(answer)
+        raise AssertionError("a name has an address")
+
+
+async def _judge(answer: httpx.Response) -> str:
+    read = 0
+    try:
+        if answer.is_success:  # only then is the connection worth keeping
+            async for part in answer.aiter_raw():
+                read += len(part)
+                if read > MAX_ANSWER_BYTES:
+                    break
+    except httpx.HTTPError:
+        pass  # its status came, and says that it took the event
+    finally:
+        await answer.aclose()
+    if answer.is_success:
+        return ""
+    return f"answered {answer.status_code}" + (", and redirects are not followed" if answer.is_redirect else "")
+
+
+async def _look_up(url: httpx.URL) -> list[str]:
+    """The addresses of a host, each once. Raises OSError."""
+    host = url.raw_host.decode()
+    try:
+        return [str(ip_address(host))]
+    except ValueError:
+        pass
+    port = url.port or (443 if url.scheme == "https" else 80)
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in found))
+
+
+def _describe(error: httpx.HTTPError) -> str:
+    """What the system or OpenSSL said. The text of httpx itself may have an address only."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "TLS failed"
+        if isinstance(cause, OSError) and cause.errno and cause.errno in errno.errorcode:
+            return os.strerror(cause.errno).lower()  # asyncio's own text has the address
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

@@ -1,0 +1,61 @@
+"""A store for webhooks, and what is put into it."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection
+
+from lkhub.store.errors import StoreError
+from lkhub.store.events import NewEvent, add_events
+from lkhub.store.store import Store
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+URL = "http://127.0.0.1:9/hook"
+
+
+class Kept:
+    """The store of a service. `broken` is the error that it raises."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.broken: Exception | None = None
+
+    async def read(self, operation: Callable[[Connection], Result]) -> Result:
+        self._check()
+        return await self.store.read(operation)
+
+    async def run(self, operation: Callable[[Connection], Result]) -> Result:
+        self._check()
+        return await self.store.writer.run(operation)
+
+    async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
+        self._check()
+        return await self.store.writer.run_batched(handler, item)
+
+    def _check(self) -> None:
+        if self.broken:
+            raise self.broken
+
+    def add(self, *events: NewEvent) -> None:
+        with self.store.writing() as connection:
+            add_events(connection, events)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    yield Kept(store)
+    store.close()
+
+
+def event(number: int, room: str = "lobby", receivers: tuple[str, ...] = (URL,)) -> NewEvent:
+    body = json.dumps({"event": "track_published", "id": f"EV_{number}", "n": number, "room": {"name": room}})
+    return NewEvent(f"EV_{number}", room, "track_published", body, 1000.0, receivers)
+
+
+GONE = StoreError("gone", "it was taken away")

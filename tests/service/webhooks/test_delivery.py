@@ -1,0 +1,227 @@
+"""One receiver: each event of a room after the one before it, whatever fails in between."""
+
+import asyncio
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lkhub.service.webhooks import delivery as module
+from lkhub.service.webhooks.delivery import EVENTS_IN_A_TURN, ROOMS_AT_ONCE, Receiving
+from lkhub.store.deliveries import State, list_deliveries
+from tests.service.webhooks.conftest import GONE, URL, Kept, event
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+class Receiver:
+    """A receiver that keeps what it took, in order, and what it was sent."""
+
+    def __init__(self, judge: Callable[[int], Awaitable[str]]) -> None:
+        self.judge = judge
+        self.took: dict[str, list[int]] = defaultdict(list)
+        self.sent: list[int] = []
+        self.under_way: Counter[str] = Counter()
+        self.most = 0
+
+    async def __call__(self, body: str) -> str:
+        data = json.loads(body)
+        number, room = data["n"], data["room"]["name"]
+        self.sent.append(number)
+        self.under_way[room] += 1
+        assert self.under_way[room] == 1, "one event of a room at a time"
+        self.most = max(self.most, self.under_way.total())
+        try:
+            problem = await self.judge(number)
+        finally:
+            self.under_way[room] -= 1
+        if not problem:
+            self.took[room].append(number)
+        return problem
+
+
+async def take(number: int) -> str:
+    await asyncio.sleep(0)
+    return ""
+
+
+@asynccontextmanager
+async def delivering(kept: Kept, receiver: Receiver, pause: float = 0.001) -> AsyncIterator[Receiving]:
+    receiving = Receiving(kept, URL, receiver, lambda _: pause)
+    await receiving.load()
+    task = asyncio.ensure_future(receiving.run())
+    try:
+        yield receiving
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def states(kept: Kept, *wanted: State) -> list[str]:
+    with kept.store.reading() as connection:
+        return [each.id for each in list_deliveries(connection, wanted, 10_000)]
+
+
+async def test_what_waits_is_delivered_and_noted(kept: Kept) -> None:
+    kept.add(*(event(number) for number in range(3)), event(7, receivers=("http://other.example/",)))
+    receiver = Receiver(take)
+    async with delivering(kept, receiver):
+        await until(lambda: len(states(kept, "delivered")) == 3)
+    assert receiver.sent == [0, 1, 2]
+    assert states(kept, "pending") == ["EV_7"]
+
+
+async def test_what_comes_later_is_delivered_too(kept: Kept) -> None:
+    receiver = Receiver(take)
+    async with delivering(kept, receiver) as receiving:
+        for number in range(50):
+            kept.add(event(number))
+            receiving.tell(["lobby"])
+            if number % 7 == 0:
+                await until(lambda: not states(kept, "pending"))
+        await until(lambda: not states(kept, "pending"))
+    assert receiver.took == {"lobby": list(range(50))}
+
+
+async def test_order_holds_within_each_room_at_a_receiver_that_fails_half_the_time(kept: Kept) -> None:
+    luck = random.Random(1)
+
+    async def judge(_: int) -> str:
+        await asyncio.sleep(luck.random() / 1000)
+        return "answered 500" if luck.random() < 0.5 else ""
+
+    kept.add(*(event(number, f"room-{number % 13}") for number in range(300)))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver):
+        await until(lambda: not states(kept, "pending"))
+    assert receiver.took == {f"room-{room}": list(range(room, 300, 13)) for room in range(13)}
+    assert len(receiver.sent) > 400
+    assert 1 < receiver.most <= ROOMS_AT_ONCE
+
+
+async def test_event_that_fails_holds_up_its_own_room_alone(kept: Kept) -> None:
+    async def judge(number: int) -> str:
+        return "answered 500" if number == 0 else ""
+
+    kept.add(event(0, "bad"), event(1, "bad"), *(event(number, f"room-{number}") for number in range(2, 40)))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver):
+        await until(lambda: len(states(kept, "delivered")) == 38)
+        assert set(states(kept, "pending")) == {"EV_0", "EV_1"}
+    assert 1 not in receiver.sent
+
+
+async def test_busy_room_gives_other_rooms_their_turn(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOMS_AT_ONCE", 1)
+    kept.add(*(event(number, "busy") for number in range(200)), event(999, "quiet"))
+    receiver = Receiver(take)
+    async with delivering(kept, receiver):
+        await until(lambda: 999 in receiver.sent)
+        assert receiver.sent.index(999) <= EVENTS_IN_A_TURN
+
+
+async def test_receiver_that_hangs_holds_no_more_than_its_rooms(kept: Kept) -> None:
+    """It is the sender that gives up after its deadline; here it never does."""
+
+    async def judge(number: int) -> str:
+        await asyncio.sleep(3600 if number == 0 else 0)
+        return ""
+
+    kept.add(*(event(number, f"room-{number}") for number in range(30)))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver):
+        await until(lambda: len(states(kept, "delivered")) == 29)
+
+
+async def test_receiver_that_was_away_gets_all_soon_after_it_is_back(kept: Kept) -> None:
+    """The pause of a room is shortened once the receiver takes another room's event."""
+    away = True
+
+    async def judge(number: int) -> str:
+        return "the connection failed" if away else ""
+
+    kept.add(*(event(number, f"room-{number}") for number in range(20)))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver, pause=3600) as receiving:
+        await until(lambda: len(set(receiver.sent)) == 20)
+        await until(lambda: not any(room.running for room in receiving._rooms.values()))
+        away = False
+        kept.add(event(20, "new"))
+        now = asyncio.get_running_loop().time()
+        receiving.tell(["new"])
+        await until(lambda: 20 in receiver.sent and "new" not in receiving._rooms)
+        assert all(room.due <= now + 60 for room in receiving._rooms.values())
+
+
+async def test_store_that_is_gone_for_a_while_loses_nothing(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STORE_SECONDS", 0.01)
+    kept.add(*(event(number) for number in range(10)))
+
+    async def judge(number: int) -> str:
+        if number == 4 and not kept.broken and receiver.sent.count(4) == 1:
+            kept.broken = GONE  # it took the event, and that can't be noted
+            asyncio.get_running_loop().call_later(0.1, setattr, kept, "broken", None)
+        return ""
+
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver):
+        await until(lambda: len(states(kept, "delivered")) == 10)
+    assert receiver.sent == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 9], "sent again, and in order"
+
+
+async def test_bug_in_one_delivery_ends_no_other(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STORE_SECONDS", 0.01)
+
+    async def judge(number: int) -> str:
+        if number == 0 and receiver.sent.count(0) < 3:
+            raise ZeroDivisionError
+        return ""
+
+    kept.add(event(0, "bad"), event(1, "bad"), event(2, "good"))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver):
+        await until(lambda: len(states(kept, "delivered")) == 3)
+    assert receiver.took == {"bad": [0, 1], "good": [2]}
+
+
+async def test_event_that_is_refused_while_others_are_taken_is_given_up(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "is_dead", lambda attempts, seconds, takes_others: takes_others and attempts >= 4)
+
+    async def judge(number: int) -> str:
+        return "answered 400" if number == 0 else ""
+
+    kept.add(event(0), event(1), event(2))
+    receiver = Receiver(judge)
+    async with delivering(kept, receiver) as receiving:
+        await until(lambda: receiver.sent.count(0) > 5)
+        assert not states(kept, "dead"), "it is not known that the receiver takes anything"
+        kept.add(event(3, "other"))
+        receiving.tell(["other"])
+        await until(lambda: len(states(kept, "delivered")) == 3)
+    assert states(kept, "dead") == ["EV_0"]
+    with kept.store.reading() as connection:
+        assert [each.problem for each in list_deliveries(connection, ["dead"], 1)] == ["answered 400"]
+
+
+async def test_process_that_ends_between_answer_and_note_sends_it_again(kept: Kept) -> None:
+    kept.add(event(0), event(1))
+    hanging = asyncio.Event()
+
+    async def judge(number: int) -> str:
+        if number == 1:
+            hanging.set()
+            await asyncio.sleep(3600)
+        return ""
+
+    async with delivering(kept, Receiver(judge)):
+        await hanging.wait()
+    receiver = Receiver(take)
+    async with delivering(kept, receiver):
+        await until(lambda: not states(kept, "pending"))
+    assert receiver.sent == [1]

@@ -1,0 +1,281 @@
+"""One event to one receiver, which may be anything."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from livekit.api import TokenVerifier, WebhookReceiver
+
+from lkhub.secret import Secret
+from lkhub.service.webhooks.sender import MAX_ANSWER_BYTES, Sender, shorten_url
+from lkhub.wire.application import Receiver
+from tests.certificates import make
+
+pytestmark = pytest.mark.anyio
+
+SECRET = Secret("XYZ" * 15)
+BODY = '{"event":"room_started","id":"EV_1","room":{"name":"lobby ü"}}'
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Told:
+    """A receiver that keeps the requests that it got, and answers each with the same bytes."""
+
+    def __init__(self, answer: bytes = OK) -> None:
+        self.answer = answer
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.connections = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            lines = head.decode().splitlines()
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+            body = await reader.readexactly(int(headers["content-length"]))
+            self.requests.append((headers | {"request": lines[0]}, body))
+            writer.write(self.answer)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def listen(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(quiet, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def sending(url: str, seconds: float = 30.0, private: bool = True) -> AsyncIterator[Sender]:
+    sender = Sender(Receiver(url, (), private), lambda _: ("APIkey", SECRET), seconds)
+    try:
+        yield sender
+    finally:
+        await sender.close()
+
+
+async def test_receiver_gets_what_livekit_would_send() -> None:
+    told = Told()
+    async with listen(told) as port, sending(f"http://127.0.0.1:{port}/hook?x=1") as sender:
+        assert await sender.send(BODY) == ""
+        assert await sender.send(BODY) == ""
+    headers, body = told.requests[0]
+    assert headers["request"] == "POST /hook?x=1 HTTP/1.1"
+    assert (headers["host"], headers["content-type"]) == (f"127.0.0.1:{port}", "application/webhook+json")
+    event = WebhookReceiver(TokenVerifier("APIkey", SECRET.reveal())).receive(body.decode(), headers["authorization"])
+    assert event.room.name == "lobby ü"
+    assert told.connections == 1, "the connection is kept"
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+async def test_every_success_is_one(status: int) -> None:
+    told = Told(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\n\r\n" % status)
+    async with listen(told) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+        assert await sender.send(BODY) == ""
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 400, 401, 404, 410, 429, 500, 503])
+async def test_any_other_status_is_none_and_no_redirect_is_followed(status: int) -> None:
+    elsewhere = Told()
+    async with listen(elsewhere) as other:
+        location = f"http://127.0.0.1:{other}/".encode()
+        told = Told(b"HTTP/1.1 %d X\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % (status, location))
+        async with listen(told) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+            problem = await sender.send(BODY)
+    assert problem.startswith(f"answered {status}")
+    assert ("redirects are not followed" in problem) == (status < 400)
+    assert elsewhere.requests == []
+
+
+async def test_answer_without_an_end_is_not_read() -> None:
+    sent = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 65536)
+            await writer.drain()
+            sent += 65536
+
+    async with listen(pour) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+        assert await sender.send(BODY) == ""
+    assert sent < 1000 * MAX_ANSWER_BYTES
+
+
+async def test_receiver_that_does_not_answer_has_a_deadline() -> None:
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        await asyncio.sleep(3600)
+
+    async with listen(wait) as port, sending(f"http://127.0.0.1:{port}/", seconds=0.2) as sender:
+        assert await sender.send(BODY) == "no answer within 0.2 s"
+
+
+async def test_receiver_that_answers_byte_by_byte_has_the_same_deadline() -> None:
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        for byte in b"HTTP/1.1 200 OK\r\n" * 1000:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.01)
+
+    began = time.monotonic()
+    async with listen(trickle) as port, sending(f"http://127.0.0.1:{port}/", seconds=0.3) as sender:
+        assert await sender.send(BODY) == "no answer within 0.3 s"
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200", b"HTTP/1.1 999999 X\r\n\r\n", b"\0" * 100_000]
+)
+async def test_what_is_no_answer_is_no_success(answer: bytes) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+
+    async with listen(say) as port, sending(f"http://127.0.0.1:{port}/") as sender:
+        assert await sender.send(BODY)
+
+
+async def test_port_where_nothing_listens() -> None:
+    with socket.socket() as bound:  # not listening: connections are refused, and no other program takes the port
+        bound.bind(("127.0.0.1", 0))
+        async with sending(f"http://127.0.0.1:{bound.getsockname()[1]}/") as sender:
+            assert await sender.send(BODY) == "the connection failed: connection refused"
+
+
+# --- where nothing is sent
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
+async def test_private_receiver_is_not_even_connected_to(host: str) -> None:
+    told = Told()
+    async with listen(told) as port, sending(f"http://{host}:{port}/", private=False) as sender:
+        assert "allow_private" in await sender.send(BODY)
+    assert told.connections == 0
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "[::]", "0"])
+async def test_address_that_no_receiver_has_is_not_connected_to(host: str) -> None:
+    async with sending(f"http://{host}/") as sender:
+        assert "is no address of a receiver" in await sender.send(BODY)
+
+
+Rows = list[tuple[int, int, int, str, tuple[str, int]]]
+
+
+class Names:
+    """A resolver whose answer changes: the first time the first list, then the next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> None:
+        self.asked: list[str] = []
+        self._answers = list(answers)
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+
+    def __call__(self, host: str, port: int, *_: object, **__: object) -> Rows:
+        self.asked.append(host)
+        addresses = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+
+async def test_name_is_looked_up_once_and_the_checked_address_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that leads elsewhere at the second look-up changes nothing: there is no second one."""
+    told = Told()
+    async with listen(told) as port:
+        names = Names(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
+        async with sending(f"http://app.example.com:{port}/") as sender:
+            assert await sender.send(BODY) == ""
+            assert names.asked == ["app.example.com"]
+            assert "169.254.169.254" in await sender.send(BODY), "it is checked for each event"
+    assert told.requests[0][0]["host"] == f"app.example.com:{port}"
+
+
+async def test_name_with_one_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, ["93.184.216.34", "10.0.0.1"])
+    async with sending("http://app.example.com/", private=False) as sender:
+        assert "10.0.0.1 is in a private network" in await sender.send(BODY)
+
+
+async def test_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told()
+    async with listen(told) as port:
+        Names(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+        async with sending(f"http://app.example.com:{port}/") as sender:
+            assert await sender.send(BODY) == ""
+
+
+async def test_name_that_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Rows:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    async with sending("http://nowhere.example/") as sender:
+        assert await sender.send(BODY) == "its name leads nowhere"
+
+
+# --- TLS
+
+
+async def test_certificate_is_of_the_name_and_not_of_the_address(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    valid = (now - timedelta(days=1), now + timedelta(days=1))
+    authority = make("root", ca=True, valid=valid)
+    leaf = make("app.example.com", authority, names=["app.example.com"], valid=valid)
+    root, certificate = tmp_path / "root.pem", tmp_path / "cert.pem"
+    root.write_text(authority.pem)
+    certificate.write_text(leaf.pem + leaf.key_pem)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    told = Told()
+    async with listen(told, context) as port:
+        Names(monkeypatch, ["127.0.0.1"])
+        async with sending(f"https://app.example.com:{port}/") as sender:
+            assert "certificate" in await sender.send(BODY), "an authority that the system does not trust"
+        monkeypatch.setenv("SSL_CERT_FILE", str(root))
+        async with sending(f"https://other.example.com:{port}/") as sender:
+            assert "mismatch" in await sender.send(BODY)
+        async with sending(f"https://app.example.com:{port}/") as sender:
+            assert await sender.send(BODY) == ""
+    assert len(told.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/hook", "https://a.example/hook"),
+        ("https://a.example:8443/hook?token=XYZ", "https://a.example:8443/hook?…"),
+    ],
+)
+def test_query_of_a_receiver_is_not_shown(url: str, shown: str) -> None:
+    assert shorten_url(url) == shown
+
+
+async def test_no_problem_repeats_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, ["127.0.0.1"])
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        for scheme in ("http", "https"):
+            async with sending(f"{scheme}://app.example.com:{port}/XYZ?XYZ") as sender:
+                assert "XYZ" not in await sender.send(BODY)
