@@ -32,7 +32,18 @@ from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
 from lkhub.service.app import build_app
 from lkhub.service.errors import ApiError
-from lkhub.service.models import ErrorAnswer, Hub, RequestInfo, TokenGrant, TokenRequest
+from lkhub.service.models import (
+    ErrorAnswer,
+    Hub,
+    InviteMade,
+    InviteRequest,
+    RedeemRequest,
+    RequestInfo,
+    SessionState,
+    SignInRequest,
+    TokenGrant,
+    TokenRequest,
+)
 from lkhub.source.typed import unpack
 from lkhub.spec.load import load_spec
 from lkhub.state.router import Mapping, RouterRecord
@@ -193,7 +204,16 @@ def test_requests_and_answers_are_of_their_models() -> None:
     TokenRequest.model_validate(asked)
     [info] = find_json("docs/reference/http.md", "GET /api/request-info")
     [refused] = find_json("docs/reference/http.md", "Errors")
-    shown = ((hub, Hub), (info, RequestInfo), (answered, TokenGrant), (refused, ErrorAnswer))
+    signing_in, session = find_json("docs/reference/http.md", "Signing in")
+    SignInRequest.model_validate(signing_in)
+    [redeemed] = find_json("docs/reference/http.md", "POST /api/invites/redeem")
+    RedeemRequest.model_validate(redeemed)
+    inviting, invited = find_json("docs/reference/http.md", "POST /api/invites")
+    InviteRequest.model_validate(inviting)
+    shown = (
+        *((hub, Hub), (info, RequestInfo), (answered, TokenGrant), (refused, ErrorAnswer)),
+        *((session, SessionState), (invited, InviteMade)),
+    )
     for document, model in shown:
         TypeAdapter(model).validate_json(json.dumps(document))
 

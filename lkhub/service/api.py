@@ -1,9 +1,8 @@
 """The JSON handlers."""
 
 import secrets
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from lkhub import __version__
@@ -11,6 +10,7 @@ from lkhub.host.http import httpx, local_client
 from lkhub.livekit.room_config import RoomConfig, RoomConfigError, read_room_config
 from lkhub.service.access.caller import Caller
 from lkhub.service.askers import Askers
+from lkhub.service.bodies import read_model
 from lkhub.service.contract import Answered
 from lkhub.service.desk import Desk
 from lkhub.service.errors import ApiError
@@ -24,12 +24,9 @@ from lkhub.service.models import (
     TokenSourceGrant,
     TokenSourceRequest,
 )
+from lkhub.service.own_origin import find_livekit
 from lkhub.service.tokens import Issued, Wanted
-from lkhub.source.json_text import DuplicateKeyError, parse_unique_json
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
-
-# LiveKit takes up to 64 KiB of attributes and more of metadata; a token for a person needs far less.
-MAX_BODY_BYTES = 64 * 1024
 
 # Media answers its health in a millisecond; one that takes longer than this is not well.
 HEALTH_SECONDS = 2.0
@@ -38,9 +35,6 @@ _NOT_KEPT = {"cache-control": "no-store"}
 
 # Random, so that another server can only repeat it after it has asked this process.
 INSTANCE_BYTES = 16
-
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class Api:
@@ -56,17 +50,12 @@ class Api:
         hub = Hub(
             name=self.config.name,
             version=__version__,
-            livekit_url=self._find_livekit(request),
+            livekit_url=find_livekit(request, self.config),
             reach=self.config.reach,
             tokens="open" if self._desk.open and self._desk.open.admits(request) else "link",
+            sign_in=self._desk.signing_in is not None,
         )
         return Answered(hub)
-
-    def _find_livekit(self, request: Request) -> str:
-        """The URL at which the client finds LiveKit. Through the edge this is the page's own origin, with the name that
-        the client used: a hub with several LANs has an address in each."""
-        host = request.headers.get("host", "").lower()
-        return f"wss://{host}" if host in self.config.authorities else self.config.livekit_url
 
     async def health(self, _: Request) -> Answered[Health]:
         """200 while media answers, else 503. The answer has no findings, since every client may ask."""
@@ -88,7 +77,7 @@ class Api:
     async def token(self, request: Request) -> Answered[TokenGrant]:
         """A token for one room."""
         caller = await self._identify(request)
-        given = _parse(TokenRequest, await _read_body(request), 'send {"room": "NAME"}')
+        given = await read_model(request, TokenRequest, 'send {"room": "NAME"}')
         wanted = Wanted(
             room=given.room,
             identity=given.identity or "",
@@ -101,7 +90,7 @@ class Api:
         issued = await self._issue(caller, wanted, request)
         granted = TokenGrant(
             token=issued.token,
-            url=self._find_livekit(request),
+            url=find_livekit(request, self.config),
             room=issued.room,
             identity=issued.identity,
             expires_at=issued.expires,
@@ -111,7 +100,7 @@ class Api:
     async def token_source(self, request: Request) -> Answered[TokenSourceGrant]:
         """A token for LiveKit's TokenSource."""
         caller = await self._identify(request)
-        given = _parse(TokenSourceRequest, await _read_body(request), 'send {"room_name": "NAME"}, or {}')
+        given = await read_model(request, TokenSourceRequest, 'send {"room_name": "NAME"}, or {}')
         wanted = Wanted(
             room=given.room_name or "",
             identity=given.participant_identity or "",
@@ -121,7 +110,7 @@ class Api:
             room_config=_read_config(given.room_config) if given.room_config else None,
         )
         issued = await self._issue(caller, wanted, request)
-        granted = TokenSourceGrant(server_url=self._find_livekit(request), participant_token=issued.token)
+        granted = TokenSourceGrant(server_url=find_livekit(request, self.config), participant_token=issued.token)
         return Answered(granted, 201, headers=_NOT_KEPT)
 
     async def _identify(self, request: Request) -> Caller:
@@ -131,32 +120,6 @@ class Api:
     async def _issue(self, caller: Caller, wanted: Wanted, request: Request) -> Issued:
         await self._askers.look(request)
         return await self._desk.issuer.issue(caller, wanted, request)
-
-
-async def _read_body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ApiError(413, f"the body is over {MAX_BODY_BYTES:,} bytes")
-    return body
-
-
-def _parse(model: type[M], body: bytes, hint: str) -> M:
-    """The body of a request. `hint` shows how it has to look."""
-    try:
-        data: Any = parse_unique_json(body)
-    except DuplicateKeyError:
-        raise ApiError(400, "the body has a key twice", hint) from None
-    except ValueError:
-        raise ApiError(400, "the body is not JSON", hint) from None
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, row['loc'])) or 'body'}: {row['msg']}" for row in error.errors(include_input=False)
-        )
-        raise ApiError(422, "; ".join(faults), hint) from None
 
 
 def _read_config(given: Any) -> RoomConfig:

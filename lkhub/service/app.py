@@ -6,12 +6,25 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from lkhub.service.api import Api
-from lkhub.service.contract import HEALTH, HUB, INFO, TOKEN, TOKEN_SOURCE
+from lkhub.service.contract import (
+    HEALTH,
+    HUB,
+    INFO,
+    INVITE,
+    REDEEM,
+    SESSION,
+    SIGN_IN,
+    SIGN_OUT,
+    TOKEN,
+    TOKEN_SOURCE,
+)
 from lkhub.service.cors import ListedOrigins
 from lkhub.service.desk import Desk, build_desk
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
+from lkhub.service.late_invites import LateInvites
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
+from lkhub.service.people import People
 from lkhub.service.refusals import answer_api_error, answer_bug, answer_http_exception
 from lkhub.service.trust import Trust
 from lkhub.wire.serve_config import ServeConfig
@@ -19,7 +32,8 @@ from lkhub.wire.serve_config import ServeConfig
 
 def build_app(config: ServeConfig) -> Starlette:
     """The application of one hub."""
-    api = Api(config, _build_desk(config))
+    desk = _build_desk(config)
+    api, people = Api(config, desk), People(config, desk)
     headers = {
         "content-security-policy": content_security_policy(config.livekit_url),
         "x-content-type-options": "nosniff",
@@ -32,6 +46,12 @@ def build_app(config: ServeConfig) -> Starlette:
         INFO.route(api.request_info),
         TOKEN.route(api.token),
         TOKEN_SOURCE.route(api.token_source),
+        SESSION.route(people.session),
+        SIGN_IN.route(people.sign_in),
+        SIGN_OUT.route(people.sign_out),
+        REDEEM.route(people.redeem),
+        INVITE.route(people.invite),
+        *people.routes(),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
         Route("/join/{room:path}", show_page),
@@ -48,7 +68,7 @@ def build_app(config: ServeConfig) -> Starlette:
 
 def _build_desk(config: ServeConfig) -> Desk:
     if not config.application.used:
-        return build_desk(config)
+        return build_desk(config, LateInvites(config))
     # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub that keeps nothing does without.
     from lkhub.service.backed import build_backed_desk
 

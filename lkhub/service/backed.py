@@ -1,13 +1,21 @@
 """The desk of a hub with a store: whoever asks proves who it is, and what is given away is noted."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
 from lkhub.service.book import Book
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
+from lkhub.service.invites import Invites
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import Issuer
 from lkhub.wire.serve_config import ServeConfig
+
+if TYPE_CHECKING:
+    from lkhub.service.oidc.signing_in import SigningIn
 
 
 def build_backed_desk(config: ServeConfig) -> Desk:
@@ -17,12 +25,42 @@ def build_backed_desk(config: ServeConfig) -> Desk:
     modes: list[Mode] = []
     if "api-keys" in application.access.modes:
         modes.append(ApiKeyMode(config, storage))
+    signing_in = _build_signing_in(config, storage)
+    if signing_in:
+        modes.append(signing_in)
     open_mode = find_open_mode(config)
     if open_mode:
         modes.append(open_mode)
     proven = set(application.access.modes) - {"open"}
     authenticator = Authenticator(modes, _refuse_unproven if proven else refuse_stranger)
-    return Desk(authenticator, Issuer(application, CurrentKey(config.keys), book=Book(config, storage)), open_mode)
+    issuer = Issuer(application, CurrentKey(config.keys), book=Book(config, storage))
+    invites = Invites(config, storage, authenticator, issuer)
+    return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
+
+
+def _build_signing_in(config: ServeConfig, storage: Storage) -> "SigningIn | None":
+    oidc = config.application.access.oidc
+    if oidc is None:
+        return None
+    # Imported here: it loads PyJWT and asymmetric cryptography (18 MiB), which a hub without accounts does without.
+    from lkhub.service.oidc.signing_in import SigningIn
+
+    return SigningIn(config, oidc, storage, ClientSecret(oidc.client_secret))
+
+
+class ClientSecret:
+    """The client's secret at the OpenID provider, read at each sign-in; None for a public client."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+
+    def __call__(self) -> Secret | None:
+        try:
+            return Secret(Path(self._file).read_text().rstrip("\r\n")) if self._file else None
+        except (OSError, ValueError):
+            raise ApiError(
+                503, "the hub can't read its secret for the OpenID provider", "`lkhub up` writes it"
+            ) from None
 
 
 def _refuse_unproven() -> ApiError:

@@ -13,7 +13,13 @@ from lkhub.service.models import (
     Answer,
     Health,
     Hub,
+    InviteMade,
+    InviteRequest,
+    RedeemRequest,
     RequestInfo,
+    SessionState,
+    SignIn,
+    SignInRequest,
     TokenGrant,
     TokenRequest,
     TokenSourceGrant,
@@ -54,6 +60,20 @@ TOKEN = Endpoint("POST", "/api/livekit/token", TokenRequest, TokenGrant)
 
 TOKEN_SOURCE = Endpoint("POST", "/api/token-source", TokenSourceRequest, TokenSourceGrant)
 
+SESSION = Endpoint("GET", "/api/session", None, SessionState)
+SIGN_IN = Endpoint("POST", "/api/sign-in", SignInRequest, SignIn)
+SIGN_OUT = Endpoint("POST", "/api/sign-out", None, SessionState)
+REDEEM = Endpoint("POST", "/api/invites/redeem", RedeemRequest, TokenGrant)
+INVITE = Endpoint("POST", "/api/invites", InviteRequest, InviteMade)
+
 ENDPOINTS: tuple[
-    Endpoint[Hub] | Endpoint[Health] | Endpoint[RequestInfo] | Endpoint[TokenGrant] | Endpoint[TokenSourceGrant], ...
-] = (HUB, HEALTH, INFO, TOKEN, TOKEN_SOURCE)
+    Endpoint[Hub]
+    | Endpoint[Health]
+    | Endpoint[RequestInfo]
+    | Endpoint[TokenGrant]
+    | Endpoint[TokenSourceGrant]
+    | Endpoint[SessionState]
+    | Endpoint[SignIn]
+    | Endpoint[InviteMade],
+    ...,
+] = (HUB, HEALTH, INFO, TOKEN, TOKEN_SOURCE, SESSION, SIGN_IN, SIGN_OUT, REDEEM, INVITE)

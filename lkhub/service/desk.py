@@ -1,7 +1,9 @@
 """Where tokens are asked for: who asks, and what is issued. A hub that keeps nothing has the parts below alone; the
 others are loaded with the store."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lkhub.host.keyfile import load_keys
 from lkhub.secret import Secret
@@ -11,21 +13,29 @@ from lkhub.service.errors import ApiError
 from lkhub.service.tokens import Issuer
 from lkhub.wire.serve_config import ServeConfig
 
+if TYPE_CHECKING:
+    from lkhub.service.invites import Invites
+    from lkhub.service.oidc.signing_in import SigningIn
+
 
 @dataclass(frozen=True)
 class Desk:
-    """What the endpoints ask. `open` is None on a hub that asks everyone for proof."""
+    """What the endpoints ask. `open` is None on a hub that asks everyone for proof, and `signing_in` where nobody signs
+    in. `find_invites` returns None where there are certainly no invites."""
 
     authenticator: Authenticator
     issuer: Issuer
     open: OpenMode | None
+    find_invites: "Callable[[], Invites | None]"
+    signing_in: "SigningIn | None" = None
 
 
-def build_desk(config: ServeConfig) -> Desk:
+def build_desk(config: ServeConfig, find_invites: "Callable[[], Invites | None]") -> Desk:
     """The desk of a hub that keeps nothing."""
     open_mode = find_open_mode(config)
     authenticator = Authenticator([open_mode] if open_mode else [], refuse_stranger)
-    return Desk(authenticator, Issuer(config.application, CurrentKey(config.keys)), open_mode)
+    issuer = Issuer(config.application, CurrentKey(config.keys))
+    return Desk(authenticator, issuer, open_mode, find_invites)
 
 
 def find_open_mode(config: ServeConfig) -> OpenMode | None:

@@ -44,13 +44,15 @@ def _pack(answer: Answer) -> dict[str, object]:
 @dataclass(frozen=True)
 class Hub(Answer):
     """What a page must know of its hub. `livekit_url` is at the name by which the page was asked for. `tokens`: with
-    `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it."""
+    `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it, or with
+    `sign_in` from the token endpoint once the person has signed in."""
 
     name: str
     version: str
     livekit_url: str
     reach: Literal["local", "lan", "public"]
     tokens: Literal["open", "link"]
+    sign_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,64 @@ class TokenSourceGrant(Answer):
 
     server_url: str
     participant_token: str
+
+
+@dataclass(frozen=True)
+class SessionState(Answer):
+    """Whether this browser is signed in, and under which name; "" where the provider says none."""
+
+    signed_in: bool
+    name: str = ""
+
+
+class SignInRequest(BaseModel):
+    """Begin to sign in. `path` is the page of a room, to which the browser is led in the end."""
+
+    model_config = _STRICT
+
+    path: str
+
+
+@dataclass(frozen=True)
+class SignIn(Answer):
+    """The page of the OpenID provider that signs the person in."""
+
+    url: str
+
+
+class RedeemRequest(BaseModel):
+    """Take an invite. `secret` and `room` are the link's: `/join/ROOM#i=SECRET`. `tab` is a random text of at least 16
+    characters that the caller keeps: with the same one it is the same participant, and no other use of the invite."""
+
+    model_config = _STRICT
+
+    secret: Annotated[str, Field(min_length=1, max_length=64)]
+    room: Annotated[Name, Field(min_length=1)]
+    tab: Annotated[str, Field(min_length=16, max_length=64)]
+    name: Name = ""
+
+
+class InviteRequest(BaseModel):
+    """Make an invite into a room. It lets in any number of people, or `uses`, for `ttl` seconds, a day by default."""
+
+    model_config = _STRICT
+
+    room: Annotated[Name, Field(min_length=1)]
+    role: str | None = None
+    uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    ttl: Annotated[int, Field(ge=1, le=365 * 86400)] | None = None
+
+
+@dataclass(frozen=True)
+class InviteMade(Answer):
+    """An invite, and the link that takes it. `expires_at` is in seconds since 1970."""
+
+    id: str
+    link: str
+    room: str
+    role: str
+    uses: int | None
+    expires_at: int
 
 
 @dataclass(frozen=True)

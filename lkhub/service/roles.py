@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
 from lkhub.service.errors import ApiError
+from lkhub.service.presets import match_globs
 from lkhub.source.json_text import Json
 from lkhub.wire.application import Access, Role
 
@@ -33,6 +34,22 @@ class Roles:
     def __init__(self, access: Access) -> None:
         self._roles = access.roles or {PLAIN_NAME: PLAIN}
         self._default = access.default_role if access.default_role in self._roles else PLAIN_NAME
+
+    @property
+    def default(self) -> str:
+        return self._default
+
+    def lifetime(self, name: str) -> float:
+        """How long a token of this role can be used, in seconds; 0 for a role that there is no more."""
+        return float(self._roles[name].ttl) if name in self._roles else 0.0
+
+    def leads_into(self, name: str, family: str) -> bool:
+        """Whether the role leads into the rooms of a family."""
+        return name in self._roles and match_globs(self._roles[name].rooms)(family)
+
+    def is_admin(self, name: str, family: str) -> bool:
+        """Whether who has the role may mute and remove others there."""
+        return self.leads_into(name, family) and self._roles[name].admin
 
     def choose(self, allowed: Sequence[str], wanted: str) -> tuple[str, Role]:
         """The role that a caller gets. `allowed` is as in Caller. Raises ApiError."""

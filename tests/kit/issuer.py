@@ -7,7 +7,7 @@ import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import anyio
 import jwt
@@ -63,12 +63,13 @@ class Issuer:
     in_id_token: dict[str, Any] = field(default_factory=dict)
     """Claims of ID tokens that replace the usual ones."""
     denies: bool = False
-    secret: str = ""
     replies: dict[str, Response] = field(default_factory=dict)
     """What is answered instead, by path."""
     delay: float = 0.0
     asked: dict[str, int] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    logins: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """How the hub proved itself at the token endpoint: its `Authorization`, and the form."""
 
     def sign(self, key: SigningKey | None = None, *, head: dict[str, Any] | None = None, **claims: Any) -> str:
         """A token of `user` for AUDIENCE, good for an hour. A claim or header of None is left out."""
@@ -122,7 +123,8 @@ class Issuer:
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(answer)}", 302)
 
     async def _token(self, request: Request) -> Response:
-        form = {name: str(value) for name, value in (await request.form()).items()}
+        form = dict(parse_qsl((await request.body()).decode()))
+        self.logins.append((request.headers.get("authorization", ""), form))
         begun = self.codes.pop(form.get("code", ""), None)
         challenge = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         right = begun is not None and (

@@ -15,7 +15,7 @@ from lkhub.host.keyfile import dump_keys
 from lkhub.host.peer import Peer
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS, MAX_NAME_BYTES
 from lkhub.service import askers as askers_module
-from lkhub.service.api import MAX_BODY_BYTES
+from lkhub.service.bodies import MAX_BODY_BYTES
 from lkhub.wire.request_info import RequestInfo, find_request_info
 from lkhub.wire.serve_config import FORWARDED_HEADER, ServeConfig
 from tests.service.conftest import SECRET, Connect, check_error

@@ -1,5 +1,5 @@
 // Written by scripts/web-types from lkhub/service/models.py and contract.py. Change them, then run scripts/web-types.
-// Schema: e5bc7dd9d1deaeca
+// Schema: 5046320e2207694e
 
 /**
  * What each address of the API takes, and what it answers with.
@@ -27,10 +27,34 @@ export interface Contract {
     answer: TokenSourceGrant;
     error: ErrorAnswer;
   };
+  'GET /api/session': {
+    answer: SessionState;
+    error: ErrorAnswer;
+  };
+  'POST /api/sign-in': {
+    request: SignInRequest;
+    answer: SignIn;
+    error: ErrorAnswer;
+  };
+  'POST /api/sign-out': {
+    answer: SessionState;
+    error: ErrorAnswer;
+  };
+  'POST /api/invites/redeem': {
+    request: RedeemRequest;
+    answer: TokenGrant;
+    error: ErrorAnswer;
+  };
+  'POST /api/invites': {
+    request: InviteRequest;
+    answer: InviteMade;
+    error: ErrorAnswer;
+  };
 }
 /**
  * What a page must know of its hub. `livekit_url` is at the name by which the page was asked for. `tokens`: with
- * `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it.
+ * `open`, the page gets its token from the token endpoint; with `link`, from the join link that opened it, or with
+ * `sign_in` from the token endpoint once the person has signed in.
  */
 export interface Hub {
   name: string;
@@ -38,6 +62,7 @@ export interface Hub {
   livekit_url: string;
   reach: 'local' | 'lan' | 'public';
   tokens: 'open' | 'link';
+  sign_in?: boolean;
 }
 /**
  * What any address answers with when it refuses a request or fails at it.
@@ -119,4 +144,53 @@ export interface TokenSourceRequest {
 export interface TokenSourceGrant {
   server_url: string;
   participant_token: string;
+}
+/**
+ * Whether this browser is signed in, and under which name; "" where the provider says none.
+ */
+export interface SessionState {
+  signed_in: boolean;
+  name?: string;
+}
+/**
+ * Begin to sign in. `path` is the page of a room, to which the browser is led in the end.
+ */
+export interface SignInRequest {
+  path: string;
+}
+/**
+ * The page of the OpenID provider that signs the person in.
+ */
+export interface SignIn {
+  url: string;
+}
+/**
+ * Take an invite. `secret` and `room` are the link's: `/join/ROOM#i=SECRET`. `tab` is a random text of at least 16
+ * characters that the caller keeps: with the same one it is the same participant, and no other use of the invite.
+ */
+export interface RedeemRequest {
+  secret: string;
+  room: string;
+  tab: string;
+  name?: string;
+}
+/**
+ * Make an invite into a room. It lets in any number of people, or `uses`, for `ttl` seconds, a day by default.
+ */
+export interface InviteRequest {
+  room: string;
+  role?: string | null;
+  uses?: number | null;
+  ttl?: number | null;
+}
+/**
+ * An invite, and the link that takes it. `expires_at` is in seconds since 1970.
+ */
+export interface InviteMade {
+  id: string;
+  link: string;
+  room: string;
+  role: string;
+  uses: number | null;
+  expires_at: number;
 }

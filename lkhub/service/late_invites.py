@@ -1,0 +1,27 @@
+"""Invites on a hub whose spec does without the store."""
+
+import os
+from typing import TYPE_CHECKING
+
+from lkhub.wire.serve_config import ServeConfig
+
+if TYPE_CHECKING:
+    from lkhub.service.invites import Invites
+
+
+class LateInvites:
+    """The invites of a hub whose spec does without the store: they are for whoever types `lkhub invite`. The store is
+    opened when somebody comes with the first."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
+        self._invites: Invites | None = None
+
+    def __call__(self) -> "Invites | None":
+        url = self._config.application.store.url
+        if self._invites is None and url and os.path.exists(url.removeprefix("sqlite:///")):
+            # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub without invites does without.
+            from lkhub.service.backed import build_backed_desk
+
+            self._invites = build_backed_desk(self._config).find_invites()
+        return self._invites
