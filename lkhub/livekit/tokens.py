@@ -7,12 +7,13 @@ the two processes that live as long as the hub would carry 18 MiB of it each.
 
 import hashlib
 import hmac
-import json
 import time
 import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
@@ -21,7 +22,6 @@ from lkhub.source.json_text import Json
 # on a machine whose clock is ahead by less than that must still be good at once.
 NOT_BEFORE_LEEWAY_SECONDS = 10
 
-_HEADER = {"alg": "HS256", "typ": "JWT"}
 
 DEFAULT_TTL_SECONDS = 6 * 3600
 
@@ -72,6 +72,8 @@ def count_bytes(name: str) -> int:
 def find_unseen(text: str) -> str:
     """The first character that does not belong in the name of a room or a participant, as `U+202E RIGHT-TO-LEFT
     OVERRIDE`; "" where there is none."""
+    if text.isascii() and text.isprintable():
+        return ""
     for before, character, after in zip(" " + text, text, text[1:] + " ", strict=False):
         if character in _SELECTORS:
             hidden = after != _KEYCAP and not _changes(before)
@@ -129,15 +131,14 @@ def sign(grant: Grant, key: str, secret: Secret, now: float | None = None) -> st
 
 def sign_claims(claims: Mapping[str, Json], secret: Secret) -> str:
     """A JWT of any claims."""
-    signed = f"{_encode(_HEADER)}.{_encode(claims)}"
+    signed = f"{_HEADER}.{_encode_bytes(msgspec.json.encode(claims))}"
     signature = hmac.digest(secret.reveal().encode(), signed.encode(), hashlib.sha256)
     return f"{signed}.{_encode_bytes(signature)}"
-
-
-def _encode(part: Mapping[str, Json]) -> str:
-    return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
 
 
 def _encode_bytes(part: bytes) -> str:
     """base64url without padding (RFC 7515, section 2)."""
     return urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+_HEADER = _encode_bytes(b'{"alg":"HS256","typ":"JWT"}')

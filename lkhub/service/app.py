@@ -41,11 +41,12 @@ def build_app(config: ServeConfig) -> Starlette:
         "permissions-policy": "camera=(self), microphone=(self), display-capture=(self)",
     }
     routes = [
+        # First, since routes are tried in turn and these are asked for most.
+        TOKEN.route(api.token),
+        TOKEN_SOURCE.route(api.token_source),
         HUB.route(api.hub),
         HEALTH.route(api.health),
         INFO.route(api.request_info),
-        TOKEN.route(api.token),
-        TOKEN_SOURCE.route(api.token_source),
         SESSION.route(people.session),
         SIGN_IN.route(people.sign_in),
         SIGN_OUT.route(people.sign_out),

@@ -1,6 +1,7 @@
 """Where tokens are asked for: who asks, and what is issued. A hub that keeps nothing has the parts below alone; the
 others are loaded with the store."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,13 +46,24 @@ def find_open_mode(config: ServeConfig) -> OpenMode | None:
 
 
 class CurrentKey:
-    """The API key that tokens are signed with. `file` is read at each call, since the key may have been rotated."""
+    """The API key that tokens are signed with. `file` is read again once it is another file or has changed, since the
+    key may have been rotated: reading it takes a quarter of the time of a request."""
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self._read: tuple[int, int, int] | None = None
+        self._current = ("", Secret(""))
 
     def __call__(self) -> tuple[str, Secret]:
-        return next(iter(load_keys(self._file).items()))
+        try:
+            found = os.stat(self._file)
+            state = (found.st_ino, found.st_mtime_ns, found.st_size)
+        except OSError:
+            state = None
+        if state is None or state != self._read:
+            self._current = next(iter(load_keys(self._file).items()))
+            self._read = state
+        return self._current
 
 
 def refuse_stranger() -> ApiError:

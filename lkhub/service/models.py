@@ -4,10 +4,10 @@ The types of the front end are made from these models (scripts/web-types), so a 
 The docstring of a model is its comment there.
 """
 
-import json
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -29,16 +29,24 @@ class Answer:
 
     def as_json(self) -> bytes:
         """The body of the response."""
-        return json.dumps(_pack(self), ensure_ascii=False, separators=(",", ":")).encode()
+        return msgspec.json.encode(_pack(self))
 
 
 def _pack(answer: Answer) -> dict[str, object]:
-    said = {field.name: (getattr(answer, field.name), field.default) for field in fields(answer)}
+    said = ((name, getattr(answer, name), default) for name, default in _list_fields(type(answer)))
     return {
-        name: _pack(value) if isinstance(value, Answer) else value
-        for name, (value, default) in said.items()
-        if value != default
+        name: _pack(value) if isinstance(value, Answer) else value for name, value, default in said if value != default
     }
+
+
+def _list_fields(kind: type[Answer]) -> tuple[tuple[str, object], ...]:
+    """The names of the fields, with their defaults."""
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple((field.name, field.default) for field in fields(kind))
+    return _FIELDS[kind]
+
+
+_FIELDS: dict[type[Answer], tuple[tuple[str, object], ...]] = {}
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,9 @@ class ApiKeyMode:
         given = find_bearer(request)
         if not given.startswith(PREFIX):
             return None
-        client = find_client(request, self._config)
-        key = await self._find(given, client)
+        key = await self._find(given, request)
         if key is None:
-            raise self._refuse(client)
+            raise self._refuse(request)
         if key.revoked is not None:
             raise ApiError(401, "this API key was revoked", "make another: `lkhub access create NAME`", _BEARER)
         if not key.is_valid(time.time()):
@@ -58,12 +57,12 @@ class ApiKeyMode:
             raise ApiError(401, f"this API key ended on {ended:%Y-%m-%d at %H:%M} UTC", hint, _BEARER)
         return Caller("api-key", key.id, "", key.rooms, key.roles, vouches=True)
 
-    async def _find(self, given: str, client: str) -> ApiKey | None:
+    async def _find(self, given: str, request: Request) -> ApiKey | None:
         """The key whose text was given."""
         if time.monotonic() - self._read > FRESH_SECONDS:
             await self._refresh()
         key = self._compare(given)
-        if key is None and not self._wrong.find_wait(client, time.monotonic()):
+        if key is None and not self._wrong.find_wait(find_client(request, self._config), time.monotonic()):
             await self._refresh()
             key = self._compare(given)
         return key
@@ -86,8 +85,8 @@ class ApiKeyMode:
             self._keys = {key.id: key for key in await self._storage.read(list_api_keys)}
             self._read = began
 
-    def _refuse(self, client: str) -> ApiError:
-        now = time.monotonic()
+    def _refuse(self, request: Request) -> ApiError:
+        now, client = time.monotonic(), find_client(request, self._config)
         if wait := self._wrong.find_wait(client, now):
             headers = {"retry-after": str(ceil(wait))}
             return ApiError(429, "too many wrong API keys from this address", f"wait {ceil(wait)} s", headers)
