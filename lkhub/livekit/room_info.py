@@ -101,13 +101,19 @@ class Participant(Struct, frozen=True):
 
     @property
     def is_counted(self) -> bool:
-        """Whether it counts towards `max_participants` (livekit-server, IsDependent in pkg/rtc/participant.go)."""
-        return self.kind not in ("AGENT", "EGRESS") and not (self.permission and self.permission.recorder)
+        """Whether it counts towards `max_participants`."""
+        return is_counted(self.kind, recorder=self.permission is not None and self.permission.recorder)
 
     @property
     def since(self) -> float:
         """When it joined, in epoch seconds."""
         return _read_time(self.joined_at_ms, self.joined_at)
+
+
+def is_counted(kind: str, *, recorder: bool) -> bool:
+    """Whether a participant counts towards `max_participants` (livekit-server, IsDependent in pkg/rtc/participant.go).
+    One that is hidden does."""
+    return kind not in ("AGENT", "EGRESS") and not recorder
 
 
 def _read_time(milliseconds: str, seconds: str) -> float:

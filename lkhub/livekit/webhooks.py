@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from lkhub.livekit.room_info import is_counted
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, sign_claims
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json, parse_finite_json, parse_json
@@ -44,6 +45,10 @@ class Room(Struct, frozen=True):
     name: str = ""
 
 
+class _Permission(Struct, frozen=True):
+    recorder: bool = False
+
+
 class Participant(Struct, frozen=True, rename="camel"):
     """The participant of an event. `kind` is LiveKit's: STANDARD, AGENT, EGRESS and others; "" is STANDARD."""
 
@@ -51,6 +56,12 @@ class Participant(Struct, frozen=True, rename="camel"):
     identity: str = ""
     kind: str = ""
     disconnect_reason: str = ""
+    permission: _Permission | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """As that of room_info.Participant."""
+        return is_counted(self.kind, recorder=self.permission is not None and self.permission.recorder)
 
 
 class Track(Struct, frozen=True):

@@ -22,15 +22,17 @@ from lkhub.wire.application import RoomPreset
 
 log = logging.getLogger(__name__)
 
-# How often LiveKit's rooms are listed. A participant whose webhook was lost is found before its seat has ended
-# (family.RETURN_SECONDS).
+# How often LiveKit's rooms are listed. A participant that returns and whose webhook is lost is found before its seat
+# ends (family.RETURN_SECONDS).
 PERIOD_SECONDS = 5.0
 
-# Rooms without any sign of a difference are asked for in turn, one in so many at a time.
+# Each look asks for one room in so many: for those without any sign of a difference, and for those in which a
+# participant is awaited, whose webhook should come.
 TURNS = 12
+TURNS_AWAITED = 2
 
-# Webhooks that come one after another cause one look at the rooms, and not one each.
-SOON_SECONDS = 0.25
+# What is missed again and again is looked for once in this time.
+SOON_SECONDS = 1.0
 
 # LiveKit answers in milliseconds. More at once would make it late for calls.
 MOST_AT_ONCE = 8
@@ -39,8 +41,8 @@ MOST_AT_ONCE = 8
 class Sfu(Protocol):
     """What is asked of LiveKit. Every method raises MachineError where it does not answer or refuses."""
 
-    async def list_rooms(self) -> Sequence[Room]:
-        """Every room that is open."""
+    async def list_rooms(self, *names: str) -> Sequence[Room]:
+        """The open rooms of these names; every open room without a name."""
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         """The SID of each identity in a room, of those that LiveKit counts."""
@@ -71,9 +73,9 @@ class Reconciliation:
         self._missed = True
         self._wake = asyncio.Event()
 
-    def look_soon(self, *, missed: bool = False) -> None:
-        """Look at the rooms now. `missed`: events may have been lost, so at every room."""
-        self._missed |= missed
+    def note_gap(self) -> None:
+        """Events may have been lost: every room is asked for soon."""
+        self._missed = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -178,7 +180,10 @@ def _is_worth_asking(question: _Question, new: set[str], turn: int) -> bool:
     room = name_room(question.family, question.number)
     if not question.is_open:
         return bool(question.known - {""})
-    return "" in question.known or not question.known or room in new or hash(room) % TURNS == turn
+    if not question.known or room in new:
+        return True
+    turns = TURNS_AWAITED if "" in question.known else TURNS
+    return hash(room) % turns == turn % turns
 
 
 def _is_of_a_probe(room: str) -> bool:

@@ -33,9 +33,9 @@ class Media:
         self._base, self._keys = url.rstrip("/"), keys
         self._client = local_client(ANSWER_SECONDS)
 
-    async def list_rooms(self) -> Sequence[Room]:
-        """Every room that is open. Raises MachineError."""
-        return (await self.ask(list_rooms())).rooms
+    async def list_rooms(self, *names: str) -> Sequence[Room]:
+        """The open rooms of these names; every open room without a name. Raises MachineError."""
+        return (await self.ask(list_rooms(*names))).rooms
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         """The SID of each identity in a room, of those that LiveKit counts. Raises MachineError."""

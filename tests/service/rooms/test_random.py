@@ -59,7 +59,7 @@ class Rooms:
             del self.rooms[room]
         return sid
 
-    async def list_rooms(self) -> list[Room]:
+    async def list_rooms(self, *_: str) -> list[Room]:
         return [Room(name, f"RM_{name}") for name in self.rooms]
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
@@ -182,7 +182,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule(who=PROCESSES)
     def look_at_every_room(self, who: int) -> None:
-        self.services[who].reconciliation.look_soon(missed=True)
+        self.services[who].reconciliation.note_gap()
         self.look(who)
         seats = {
             name_room(view.name, number): sids - {""}

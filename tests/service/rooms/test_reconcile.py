@@ -36,11 +36,11 @@ class FakeSfu:
         self.asked: list[str] = []
         self.applied: list[tuple[str, str]] = []
 
-    async def list_rooms(self) -> Sequence[Room]:
+    async def list_rooms(self, *names: str) -> Sequence[Room]:
         await asyncio.sleep(0)
         if self.away:
             raise self.away
-        return [Room(name, self.sids.get(name, f"RM_{name}")) for name in self.rooms]
+        return [Room(name, self.sids.get(name, f"RM_{name}")) for name in names or self.rooms]
 
     async def list_participants(self, room: str) -> Mapping[str, str]:
         await asyncio.sleep(0)
@@ -143,7 +143,7 @@ async def test_gap_makes_every_room_be_asked_for(service: Service) -> None:
         service.sfu.rooms[f"voice-{number}"] = {"a": f"PA_{number}"}
     await service.look()
     service.sfu.asked.clear()
-    service.reconciliation.look_soon(missed=True)
+    service.reconciliation.note_gap()
     await service.look()
     assert len(service.sfu.asked) == 40
 
@@ -211,7 +211,7 @@ async def test_look_is_not_waited_for_when_it_is_asked_for(service: Service) -> 
     task = asyncio.create_task(service.reconciliation.run())
     await until(lambda: not service.reconciliation._missed)
     service.sfu.rooms["hall"] = {"a": "PA_a"}
-    service.reconciliation.look_soon()
+    service.reconciliation.note_gap()
     await until(lambda: "hall" in service.sfu.asked)
     task.cancel()
 

@@ -1,0 +1,39 @@
+"""All that a service does for rooms with presets."""
+
+import asyncio
+
+from lkhub.livekit.webhooks import WebhookEvent
+from lkhub.service.presets import Presets
+from lkhub.service.rooms.ledger import Ledger, Writes
+from lkhub.service.rooms.reconcile import Reconciliation
+from lkhub.service.rooms.seats import Seats
+from lkhub.service.rooms.sfu import Media
+from lkhub.service.rooms.sightings import Sightings
+from lkhub.wire.application import Application
+
+
+class Rooms:
+    """The rooms of one hub. `run` must run for seats to follow what happens."""
+
+    def __init__(self, application: Application, store: Writes, media: Media) -> None:
+        presets = Presets(application.rooms)
+        ledger = Ledger(store, presets)
+        self.seats = Seats(ledger, presets)
+        self._media = media
+        self._reconciliation = Reconciliation(ledger, presets, media)
+        self._sightings = Sightings(ledger, presets, media, self._reconciliation)
+
+    def note(self, event: WebhookEvent) -> None:
+        """A webhook of LiveKit's has arrived. This does not wait."""
+        self._sightings.note(event)
+
+    def note_gap(self) -> None:
+        """Webhooks may have been lost."""
+        self._reconciliation.note_gap()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        try:
+            await asyncio.gather(self._sightings.run(), self._reconciliation.run())
+        finally:
+            await self._media.close()
