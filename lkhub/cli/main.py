@@ -31,6 +31,7 @@ COMMANDS = {
     "rooms": "rooms",
     "invite": "invite",
     "env": "env",
+    "keys": "keys",
     "plan": "plan",
     "render": "render",
     "trust": "trust",

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 
 from lkhub.errors import HubError, MachineError
 from lkhub.host.keyfile import Keys
 from lkhub.plan.paths import StatePaths
 from lkhub.plan.process import ProcessPlan, list_only_through
-from lkhub.prepare.hub import PreparedHub
+from lkhub.prepare.hub import PreparedHub, prepare_again
 from lkhub.prepare.ring import read_keys, replace_keys, write_ring
 from lkhub.supervise.calls import Calls
 from lkhub.supervise.change import Change
@@ -133,7 +134,9 @@ class Supervisor:
     async def _restart_with(self, hub: PreparedHub, before: Keys, keys: Keys, *, now: bool) -> Outcome:
         write_ring(self.paths, before, keys)
         try:
-            return await self._apply(replace_keys(hub, keys), now=now)
+            # Its livekit.yaml may name a key too.
+            wanted = await anyio.to_thread.run_sync(prepare_again, hub, abandon_on_cancel=True)
+            return await self._apply(wanted, now=now)
         except HubError:
             write_ring(self.paths, keys, before)
             raise

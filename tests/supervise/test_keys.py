@@ -131,8 +131,12 @@ async def test_keys_of_the_spec_are_left_alone(paths: StatePaths, said: list[str
 
 
 async def test_server_that_reads_its_keys_at_its_start_waits_for_the_end_of_calls(
-    paths: StatePaths, said: list[str], make_keyed: MakeKeyed
+    paths: StatePaths, said: list[str], make_keyed: MakeKeyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def prepare_again(hub: PreparedHub) -> PreparedHub:
+        return replace_keys(hub, load_keys(paths.managed_keys))
+
+    monkeypatch.setattr("lkhub.supervise.supervisor.prepare_again", prepare_again)
     async with supervising(paths, said) as supervisor:
         await supervisor.apply(make_keyed(restarts=True, rooms=IN_A_CALL))
         before = pids(supervisor)
