@@ -326,7 +326,7 @@ def _no_room(result: PathResult, hub: CalledHub) -> Cause:
         "the room does not exist, and joining does not create it (room.auto_create is off)",
         (
             Fix("create the room first, through the server's API; on a hub's machine", "lkhub rooms create ROOM"),
-            Fix("or write room.auto_create: true into the server's configuration (a hub: below livekit: of its spec)"),
+            Fix("or let joining open rooms: room.auto_create: true in livekit.yaml, access.create: joining in a spec"),
         ),
     )
 

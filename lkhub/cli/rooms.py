@@ -77,8 +77,7 @@ def create(
 ) -> None:
     """Open a room, so that tokens and join links lead into it.
 
-    Needed where joining opens none: `room: {auto_create: false}` below `livekit` in the spec. A room that is open stays
-    as it is.
+    Needed where joining opens none: `access: {create: operator}` in the spec. A room that is open stays as it is.
     """
     if not room:
         raise InputError("ROOM is empty")

@@ -1,11 +1,13 @@
 """What applications need around LiveKit: who may ask for tokens, rooms, webhooks, the store. All of it is for the
 service, so it is decided as the message that the service gets."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import SecretSource
+from lkhub.source.json_text import Json
 from lkhub.spec.access import PARTICIPANT
 from lkhub.spec.access import Oidc as OidcSpec
 from lkhub.spec.access import Role as RoleSpec
@@ -66,13 +68,19 @@ def _plan_access(spec: Spec, modes: tuple[Mode, ...], roles: dict[str, RoleSpec]
     access, limits = spec.access, spec.access.limits
     return Access(
         modes=modes,
-        create=access.create,
+        create="operator" if access.create == "operator" or _opens_no_room(spec.livekit) else "joining",
         roles={name: _plan_role(role) for name, role in roles.items()},
         default_role=access.default_role,
         origins=access.origins,
         limits=Limits(*map(_plan_rate, (limits.caller, limits.address, limits.room))),
         oidc=_plan_oidc(access.oidc, paths) if access.oidc and "oidc" in modes else None,
     )
+
+
+def _opens_no_room(livekit: Mapping[str, Json]) -> bool:
+    """Whether a raw key says what `create: operator` says: specs could say it no other way once."""
+    room = livekit.get("room")
+    return isinstance(room, dict) and room.get("auto_create") is False
 
 
 def _plan_role(role: RoleSpec) -> Role:
@@ -145,6 +153,10 @@ def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, 
         loaded.add(("access", "modes"), value_wrong("`oidc` needs a provider, and access.oidc names none"), hint)
     if access.oidc is not None and "oidc" not in modes:
         loaded.add(("access", "oidc"), value_wrong("not used: `oidc` is not among access.modes"), "add it there")
+    room = loaded.spec.livekit.get("room")
+    if access.create == "operator" and isinstance(room, dict) and room.get("auto_create") not in (None, False):
+        contradicts = value_wrong("access.create: operator says that joining opens no room")
+        loaded.add(("livekit", "room", "auto_create"), contradicts, "leave it out here")
     if access.default_role not in roles and not loaded.is_broken(("access", "roles")):
         problem = f"there is no role {access.default_role}"
         loaded.add(("access", "default_role"), value_wrong(problem), suggest(access.default_role, list(roles)))

@@ -51,6 +51,7 @@ def render_livekit(
         "rtc": _render_rtc(plan, secrets),
         # LiveKit's embedded TURN relays TCP to anywhere; the hub's own relay replaces it.
         "turn": {"enabled": False},
+        **({"room": {"auto_create": False}} if plan.serve.application.access.create == "operator" else {}),
         "logging": {"json": True, "level": "info", **_SAMPLING},
     }
     merged = merge(config, plan.livekit)

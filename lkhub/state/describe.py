@@ -31,7 +31,7 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         ca=_find_authority(plan),
         certified=list_certified(plan),
         own_certificate=_find_own_certificate(plan),
-        auto_create=_opens_by_joining(plan),
+        auto_create=plan.serve.application.access.create == "joining",
         drain=int(plan.drain),
         ports=list_ports(plan),
         endpoints=Endpoints(**describe_endpoints(plan)),
@@ -41,12 +41,6 @@ def describe_applied(plan: Plan, spec: str | None, interfaces: Iterable[Interfac
         firewall=pack(firewall_table(plan, interfaces)),
         findings=tuple(pack(finding) for finding in lasting),
     )
-
-
-def _opens_by_joining(plan: Plan) -> bool:
-    """Whether joining opens a room that does not exist: LiveKit's room.auto_create, which is on by default."""
-    room = plan.livekit.get("room")
-    return not (isinstance(room, dict) and room.get("auto_create") is False)
 
 
 def _find_own_certificate(plan: Plan) -> OwnCertificate | None:

@@ -1,4 +1,4 @@
-"""A hub in which joining opens no room: `room: {auto_create: false}` below `livekit`."""
+"""A hub in which joining opens no room: `access: {create: operator}`."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import pytest
 
 from tests.kit.hub import Hub
 
-CLOSED = "livekit: {room: {auto_create: false}}\n"
+CLOSED = "access: {create: operator}\n"
 
 
 @pytest.fixture

@@ -58,6 +58,20 @@ def test_spec_without_it_does_not(text: str) -> None:
     assert not plan(text).used
 
 
+@pytest.mark.parametrize(
+    ("text", "create"),
+    [
+        ("", "joining"),
+        ("access: {create: operator}", "operator"),
+        ("livekit: {room: {auto_create: false}}", "operator"),
+        ("livekit: {room: {auto_create: true}}", "joining"),
+        ("livekit: {room: {max_participants: 3}}", "joining"),
+    ],
+)
+def test_who_opens_rooms(text: str, create: str) -> None:
+    assert plan(text).access.create == create
+
+
 def test_participant_is_there_without_being_written_and_can_be_changed() -> None:
     assert plan("").access.roles["participant"].publish == (
         "camera",
@@ -86,6 +100,10 @@ def test_store_has_no_password_in_its_url() -> None:
     ("text", "faults"),
     [
         ("reach: lan\naccess: {modes: [open]}", [(2, "`open` gives tokens to everyone who can reach the hub")]),
+        (
+            "access: {create: operator}\nlivekit:\n  room:\n    auto_create: true",
+            [(4, "access.create: operator says that joining opens no room")],
+        ),
         ("access:\n  modes: [oidc]", [(2, "`oidc` needs a provider, and access.oidc names none")]),
         (
             "access:\n  oidc: {issuer: 'https://a.example', client_id: b}",

@@ -150,6 +150,13 @@ def test_behind_an_edge_signalling_is_on_loopback() -> None:
     assert render(PUBLIC_HUB, "vps")["bind_addresses"] == ["127.0.0.1"]
 
 
+def test_rooms_that_the_operator_opens_are_opened_by_no_join() -> None:
+    assert render("access: {create: operator}")["room"] == {"auto_create": False}
+    both = render("access: {create: operator}\nlivekit: {room: {auto_create: false, max_participants: 9}}")
+    assert both["room"] == {"auto_create": False, "max_participants": 9}
+    assert "room" not in render("access: {create: joining}")
+
+
 def test_raw_keys_come_last_and_change_only_what_they_name() -> None:
     rendered = render(
         "livekit: {logging: {level: debug}, rtc: {batch_io: {batch_size: 128}}, room: {auto_create: false}}"
