@@ -1,11 +1,21 @@
-"""A hub in which joining opens no room: `access: {create: operator}`."""
+"""The rooms of a running hub: opened by its operator (`access: {create: operator}`), and with participants in them."""
 
 import json
 import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from livekit.rtc import DisconnectReason
 
 from tests.kit.hub import Hub
+from tests.kit.person import TakingPart, taking_part
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 CLOSED = "access: {create: operator}\n"
 
@@ -55,3 +65,106 @@ def test_name_that_livekit_refuses_is_bad_usage(closed: Hub, room: str, why: str
     done = closed.run("rooms", "create", room)
     assert done.returncode == 2
     assert why in done.stderr
+
+
+ROOM, ANN = "a/b+c=d@e:f#g é", "ann /+=@"
+
+
+def ask(hub: Hub, *arguments: str) -> Any:
+    """The JSON of a command, which must succeed."""
+    done = hub.run("rooms", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@dataclass
+class Watcher:
+    """A running `rooms watch --json`. Asking once a second misses what ends sooner, so each step waits for the lines of
+    the one before."""
+
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+
+    def wait(self, event: str, identity: str | None = None, source: str | None = None) -> None:
+        """Wait for this line, and forget it and those before."""
+
+        def find() -> bool:
+            for number, line in enumerate(self.lines):
+                said = (line["event"], line.get("participant", {}).get("identity"), line.get("track", {}).get("source"))
+                if said == (event, identity, source):
+                    del self.lines[: number + 1]
+                    return True
+            return False
+
+        wait_until(find, f"{event} of {identity}")
+
+
+@contextmanager
+def watching(hub: Hub) -> Iterator[Watcher]:
+    with hub.start("rooms", "watch", "--json") as process:
+        watcher = Watcher(process)
+        reader = threading.Thread(target=watcher.read)
+        reader.start()
+        try:
+            yield watcher
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(DEADLINE_SECONDS)
+            reader.join()
+    assert process.returncode == 0
+
+
+def test_operator_sees_a_call_and_ends_it_piece_by_piece(hub: Hub) -> None:
+    hub.write_spec("livekit: {room: {enable_remote_unmute: true}}\n")
+    hub.up("--no-verify")
+    url, token = hub.env()["LIVEKIT_URL"], hub.token(ROOM, "bob")
+    with watching(hub) as watcher:
+        watcher.wait("watching")
+        with taking_part((), url, hub.token(ROOM, ANN)) as ann:
+            with taking_part((), url, token) as bob:
+                ann.wait_received("bob/audio", "bob/video")
+                bob.wait_received(f"{ANN}/audio", f"{ANN}/video")
+                watcher.wait("participant_joined", "bob")
+                see_call(hub)
+                mute_and_unmute(hub, bob, watcher)
+                ask(hub, "remove", ROOM, "bob")
+                wait_until(lambda: bob.last.get("ended") == DisconnectReason.PARTICIPANT_REMOVED, "bob is out")
+                watcher.wait("participant_left", "bob")
+            with taking_part((), url, token) as bob:
+                watcher.wait("participant_joined", "bob")
+                assert ask(hub, "close", ROOM, "--yes")["participants"] == 2
+                for each in (ann, bob):
+                    wait_until(lambda: each.last.get("ended") == DisconnectReason.ROOM_DELETED, "all are out")  # noqa: B023
+                watcher.wait("participant_left", ANN)
+                watcher.wait("room_finished")
+    done = hub.run("rooms", "show", ROOM)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def see_call(hub: Hub) -> None:
+    [listed] = ask(hub, "list")["rooms"]
+    assert (listed["name"], listed["participants"]) == (ROOM, 2)
+    participants = {each["identity"]: each for each in ask(hub, "show", ROOM)["participants"]}
+    assert {who: each["state"] for who, each in participants.items()} == {ANN: "active", "bob": "active"}
+    tracks = {track["source"]: track for track in participants[ANN]["tracks"]}
+    assert tracks.keys() == {"microphone", "camera"}
+    assert (tracks["camera"]["width"], tracks["camera"]["height"]) == (320, 180)
+    text = hub.run("rooms", "show", listed["sid"]).stdout
+    assert "'a/b+c=d@e:f#g é'" in text
+    assert "'ann /+=@'  active" in text
+
+
+def mute_and_unmute(hub: Hub, other: TakingPart, watcher: Watcher) -> None:
+    [track] = ask(hub, "mute", ROOM, ANN, "--source", "microphone")["tracks"]
+    assert track["muted"] is True
+    wait_until(lambda: other.last[f"{ANN}/muted"] == 1, "the other participant sees the mute")
+    watcher.wait("track_muted", ANN, "microphone")
+    [track] = ask(hub, "mute", ROOM, ANN, "--unmute", "--track", track["sid"])["tracks"]
+    assert track["muted"] is False
+    wait_until(lambda: other.last[f"{ANN}/muted"] == 0, "the other participant sees that it is over")
+    watcher.wait("track_unmuted", ANN, "microphone")

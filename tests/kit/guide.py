@@ -22,10 +22,13 @@ from tests.kit.hub import make_hub
 from tests.kit.netns import Namespace
 
 # Replacements for programs that a guide calls by name: the package without an installation, and `sudo` for root, who
-# does not need it. `logs -f` never ends by itself. A reader's stdout is a terminal, where `up` prints the link.
+# does not need it. `logs -f` and `rooms watch` never end by themselves. A reader's stdout is a terminal, where `up`
+# prints the link.
 _PROGRAMS = {
     "lkhub": f"""
-        case " $* " in *" logs "*" -f "*) timeout 3 {shlex.quote(sys.executable)} -m lkhub "$@"; exit 0;; esac
+        case " $* " in
+        *" logs "*" -f "* | *" rooms watch "*) timeout 3 {shlex.quote(sys.executable)} -m lkhub "$@"; exit 0;;
+        esac
         [ "$1" != up ] || set -- "$@" --link
         exec {shlex.quote(sys.executable)} -m lkhub "$@"
         """,

@@ -4,6 +4,7 @@ Each guide has a scene: the machines, the programs on them, and the network betw
 followed on a machine without a network, whose hub is up.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -18,6 +19,7 @@ from tests.documents import ROOT
 from tests.kit.acme import AUTHORITIES, certifying
 from tests.kit.guide import PUBLIC, STRANGE, Desk, follow, sit_down, sit_elsewhere
 from tests.kit.netns import Namespace, connect, namespace, tunnel
+from tests.kit.person import taking_part
 from tests.kit.tailscaled import Tailscaled, run_tailscaled
 from tests.namespaces.home_network import EXTERNAL, HUB, STRANGER, make_home_network
 from tests.namespaces.lan import NAME_SERVER, make_lan
@@ -68,6 +70,19 @@ def alone() -> Iterator[Scene]:
     """A machine without a network, and a hub that is up."""
     with namespace("machine", NAME_SERVER) as machine, sit_down(machine) as desk:
         desk.type("lkhub up --detach")
+        yield Scene(desk)
+
+
+@contextmanager
+def team() -> Iterator[Scene]:
+    """A hub with ann and bob in the room `team`, who see each other. Their SDK needs an interface besides loopback."""
+    with make_lan(AT_HOME, BESIDE, "eth0") as lan, sit_down(lan.hub) as desk, ExitStack() as stack:
+        desk.type("lkhub up --detach")
+        url = json.loads(desk.type("lkhub env --json"))["LIVEKIT_URL"]
+        tokens = [desk.type(f"lkhub token --room team --identity {who}").strip() for who in ("ann", "bob")]
+        ann, bob = (stack.enter_context(taking_part(desk.prefix, url, token)) for token in tokens)
+        ann.wait_received("bob/audio", "bob/video")
+        bob.wait_received("ann/audio", "ann/video")
         yield Scene(desk)
 
 
@@ -178,6 +193,7 @@ SCENES: dict[str, Callable[[], AbstractContextManager[Scene]]] = {
     "docs/guides/home-public.md": behind_a_router,
     "docs/guides/home-server.md": home,
     "docs/guides/no-domain.md": without_a_name,
+    "docs/guides/rooms.md": team,
     "docs/guides/office-firewall.md": lambda: server(OFFICE),
     "docs/guides/tailscale.md": tailnet,
     "docs/guides/vps.md": server,
