@@ -1,5 +1,7 @@
 """Routes, middleware, errors: the whole picture of `lkhub serve`."""
 
+from typing import TYPE_CHECKING
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -19,7 +21,7 @@ from lkhub.service.contract import (
     TOKEN_SOURCE,
 )
 from lkhub.service.cors import ListedOrigins
-from lkhub.service.desk import Desk, build_desk
+from lkhub.service.desk import build_desk
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.late_invites import LateInvites
@@ -29,10 +31,14 @@ from lkhub.service.refusals import answer_api_error, answer_bug, answer_http_exc
 from lkhub.service.trust import Trust
 from lkhub.wire.serve_config import ServeConfig
 
+if TYPE_CHECKING:
+    from lkhub.service.backed import Backed
+
 
 def build_app(config: ServeConfig) -> Starlette:
     """The application of one hub."""
-    desk = _build_desk(config)
+    backed = _build_backed(config)
+    desk = backed.desk if backed else build_desk(config, LateInvites(config))
     api, people = Api(config, desk), People(config, desk)
     headers = {
         "content-security-policy": content_security_policy(config.livekit_url),
@@ -53,6 +59,7 @@ def build_app(config: ServeConfig) -> Starlette:
         REDEEM.route(people.redeem),
         INVITE.route(people.invite),
         *people.routes(),
+        *(backed.routes if backed else ()),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
         Route("/join/{room:path}", show_page),
@@ -64,13 +71,14 @@ def build_app(config: ServeConfig) -> Starlette:
     ]
     if origins := config.application.access.origins:
         middleware.append(Middleware(ListedOrigins, origins=origins))
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    lifespan = backed.lifespan if backed else None
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
 
 
-def _build_desk(config: ServeConfig) -> Desk:
+def _build_backed(config: ServeConfig) -> "Backed | None":
     if not config.application.used:
-        return build_desk(config, LateInvites(config))
+        return None
     # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub that keeps nothing does without.
-    from lkhub.service.backed import build_backed_desk
+    from lkhub.service.backed import build_backed
 
-    return build_backed_desk(config)
+    return build_backed(config)

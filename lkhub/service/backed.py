@@ -1,7 +1,15 @@
-"""The desk of a hub with a store: whoever asks proves who it is, and what is given away is noted."""
+"""The service of a hub with a store: whoever asks proves who it is, what is given away is noted, and what happens in
+rooms is kept."""
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
@@ -12,16 +20,44 @@ from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import Issuer
+from lkhub.service.webhooks.hooks import Webhooks
 from lkhub.wire.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from lkhub.service.oidc.signing_in import SigningIn
 
 
-def build_backed_desk(config: ServeConfig) -> Desk:
-    """The desk of a hub whose spec asks for more than mode `open`."""
+@dataclass(frozen=True)
+class Backed:
+    """What a service has besides that of a hub that keeps nothing. `jobs` run as long as the service does."""
+
+    desk: Desk
+    routes: Sequence[Route]
+    jobs: Sequence[Callable[[], Awaitable[None]]]
+    storage: Storage
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Run the jobs, and close the store afterwards."""
+        tasks = [asyncio.ensure_future(job()) for job in self.jobs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.storage.close()
+
+
+def build_backed(config: ServeConfig) -> Backed:
+    """The parts of a hub whose spec asks for more than mode `open`."""
+    storage = Storage(config.application.store)
+    webhooks = Webhooks(config, storage)
+    return Backed(_build_desk(config, storage), webhooks.routes(), [webhooks.run], storage)
+
+
+def _build_desk(config: ServeConfig, storage: Storage) -> Desk:
     application = config.application
-    storage = Storage(application.store)
     modes: list[Mode] = []
     if "api-keys" in application.access.modes:
         modes.append(ApiKeyMode(config, storage))

@@ -41,7 +41,7 @@ def run_service(config: ServeConfig) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        lifespan="off",
+        lifespan="on" if config.application.used else "off",
     )
     logging.getLogger("uvicorn.error").addFilter(FewLines())
     logging.getLogger("asyncio").addFilter(RareExhaustion())

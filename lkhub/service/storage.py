@@ -13,6 +13,7 @@ from sqlalchemy import Connection, make_url
 from lkhub.secret import Secret
 from lkhub.service.errors import ApiError
 from lkhub.store.errors import StoreError
+from lkhub.store.lead import Lead
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
 
@@ -61,6 +62,10 @@ class Storage:
             return await store.read(operation)
         except StoreError as error:
             raise await self._fail(error) from None
+
+    async def make_lead(self) -> Lead:
+        """As Store.make_lead."""
+        return (self._store or await self._open()).make_lead()
 
     async def close(self) -> None:
         """Commit what waits, and close the store."""

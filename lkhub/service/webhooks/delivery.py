@@ -8,17 +8,14 @@ the note of it.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
-
-from sqlalchemy import Connection
 
 from lkhub.service.errors import ApiError
+from lkhub.service.storage import Storage
 from lkhub.service.webhooks.patience import choose_pause, is_dead
 from lkhub.store.deliveries import Attempt, Delivery, State, list_next, list_rooms, note_attempts
-from lkhub.store.errors import StoreError
 
 # So many rooms are delivered to a receiver at once. The next room waits for one of them: where a receiver does not
 # answer, for as long as an attempt may take.
@@ -34,23 +31,6 @@ RECOVERED_SECONDS = 10.0
 STORE_SECONDS = 2.0
 
 log = logging.getLogger("lkhub.webhooks")
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-class Storage(Protocol):
-    """The store of a service: as Store.read, Writer.run and Writer.run_batched. While the store can't be used, every
-    method raises one of UNUSABLE."""
-
-    async def read(self, operation: Callable[[Connection], Result]) -> Result: ...
-
-    async def run(self, operation: Callable[[Connection], Result]) -> Result: ...
-
-    async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result: ...
-
-
-UNUSABLE = (StoreError, ApiError)
 
 
 @dataclass
@@ -82,7 +62,7 @@ class Receiving:
         self._troubled = False
 
     async def load(self) -> None:
-        """See which rooms have something in the store. Raises UNUSABLE."""
+        """See which rooms have something in the store. Raises ApiError."""
         self.tell(await self._store.read(partial(list_rooms, receiver=self.url)))
 
     def tell(self, rooms: Iterable[str]) -> None:
@@ -138,7 +118,7 @@ class Receiving:
             self._troubled = False
             if not waiting and not room.more:
                 del self._rooms[name]
-        except UNUSABLE as error:
+        except ApiError as error:
             room.due = self._now() + STORE_SECONDS
             if not self._troubled:
                 log.warning("deliveries wait for the store: %s", error)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 import anyio.to_thread
@@ -12,8 +12,10 @@ from starlette.routing import Route
 from lkhub.host.keyfile import load_keys
 from lkhub.livekit.webhooks import WebhookEvent
 from lkhub.secret import Secret
+from lkhub.service.errors import ApiError
 from lkhub.service.rooms.sfu import Media
-from lkhub.service.webhooks.delivery import UNUSABLE, Receiving, Storage
+from lkhub.service.storage import Storage
+from lkhub.service.webhooks.delivery import Receiving
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.missed import Search, list_all
 from lkhub.service.webhooks.sender import Sender, SigningKey
@@ -41,18 +43,13 @@ log = logging.getLogger("lkhub.webhooks")
 
 
 class Webhooks:
-    """`find_lead` gives the lead of the open store. `find_key` gives the key that a receiver knows; by default the
-    hub's current key."""
+    """`find_key` gives the key that a receiver knows, by its URL; by default the hub's current key."""
 
     def __init__(
-        self,
-        config: ServeConfig,
-        storage: Storage,
-        find_lead: Callable[[], Awaitable[Lead]],
-        find_key: Callable[[str], SigningKey] | None = None,
+        self, config: ServeConfig, storage: Storage, find_key: Callable[[str], SigningKey] | None = None
     ) -> None:
         application = config.application
-        self._storage, self._find_lead = storage, find_lead
+        self._storage = storage
         self._receivers = {each.url: each for each in application.webhooks}
         self._read_keys = partial(load_keys, config.keys)
         self._find_key = find_key or (lambda _: self._find_current_key())
@@ -70,10 +67,10 @@ class Webhooks:
         """Deliver, search and tidy until cancelled, while this process leads."""
         while True:
             try:
-                lead = await self._find_lead()
+                lead = await self._storage.make_lead()
                 if await anyio.to_thread.run_sync(lead.take):
                     await self._lead(lead)
-            except UNUSABLE:
+            except ApiError:
                 pass  # the storage has told it
             except Exception as error:
                 log.error("webhooks stopped by a bug, and go on: %s", type(error).__name__)
@@ -114,7 +111,7 @@ class Webhooks:
                 )
                 while await self._storage.run(forget):
                     pass
-            except UNUSABLE:
+            except ApiError:
                 pass
             await asyncio.sleep(_TIDY_EVERY_SECONDS)
 

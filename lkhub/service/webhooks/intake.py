@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lkhub.host.keyfile import Keys
 from lkhub.livekit.webhooks import SignatureError, WebhookEvent, dump_event, read_event, verify_body, verify_token
 from lkhub.service.errors import ApiError
-from lkhub.service.webhooks.delivery import UNUSABLE, Storage
+from lkhub.service.storage import Storage
 from lkhub.service.webhooks.presence import note_event
 from lkhub.store.events import NewEvent, add_events
 from lkhub.wire.application import Receiver
@@ -56,13 +56,13 @@ class Intake:
             )
             try:
                 await self.keep(kept, event)
-            except UNUSABLE:
+            except ApiError:
                 self.gap()
                 raise
         return Response()
 
     async def keep(self, kept: NewEvent, event: WebhookEvent) -> bool:
-        """Store an event and tell the listeners. False where it was stored before. Raises UNUSABLE."""
+        """Store an event and tell the listeners. False where it was stored before. Raises ApiError."""
         if not await self._storage.write(add_events, kept):
             return False
         for listener in self.listeners:

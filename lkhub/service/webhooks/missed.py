@@ -9,8 +9,9 @@ from lkhub.errors import MachineError
 from lkhub.livekit.room_calls import list_participants, list_rooms
 from lkhub.livekit.room_info import Participant, Room
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
+from lkhub.service.errors import ApiError
 from lkhub.service.rooms.sfu import Media
-from lkhub.service.webhooks.delivery import UNUSABLE, Storage
+from lkhub.service.storage import Storage
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.presence import Missed, find_missed, make_event
 from lkhub.store.events import list_present
@@ -71,12 +72,12 @@ class Search:
             self._gap.clear()
             try:
                 unsure = await self.look()
-            except (MachineError, *UNUSABLE):
+            except (MachineError, ApiError):
                 unsure = True
 
     async def look(self) -> bool:
         """Ask once, and keep the events that were missed: those that the last look missed too. Returns whether anything
-        is not sure yet. Raises MachineError and UNUSABLE."""
+        is not sure yet. Raises MachineError and ApiError."""
         listed = await self._ask()
         missed = {(each.name, each.sid): each for each in find_missed(listed, await self._storage.read(list_present))}
         sure = [each for key, each in missed.items() if key in self._before]

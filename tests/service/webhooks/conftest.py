@@ -8,9 +8,12 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Connection
 
-from lkhub.store.errors import StoreError
+from lkhub.service.errors import ApiError
+from lkhub.service.storage import Storage
 from lkhub.store.events import NewEvent, add_events
+from lkhub.store.lead import Lead
 from lkhub.store.store import Store
+from lkhub.wire.application import Store as Settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,10 +21,11 @@ Result = TypeVar("Result")
 URL = "http://127.0.0.1:9/hook"
 
 
-class Kept:
+class Kept(Storage):
     """The store of a service. `broken` is the error that it raises."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__(Settings())
         self.store = store
         self.broken: Exception | None = None
 
@@ -36,6 +40,10 @@ class Kept:
     async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
         self._check()
         return await self.store.writer.run_batched(handler, item)
+
+    async def make_lead(self) -> Lead:
+        self._check()
+        return self.store.make_lead()
 
     def _check(self) -> None:
         if self.broken:
@@ -58,4 +66,4 @@ def event(number: int, room: str = "lobby", receivers: tuple[str, ...] = (URL,))
     return NewEvent(f"EV_{number}", room, "track_published", body, 1000.0, receivers)
 
 
-GONE = StoreError("gone", "it was taken away")
+GONE = ApiError(503, "the store can't be reached")

@@ -40,12 +40,9 @@ async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
     async def fail(request: Any, error: Exception) -> Any:
         return await answer_api_error(request, error)
 
-    async def unusable(request: Any, error: Exception) -> Any:
-        return await answer_api_error(request, ApiError(503, "the store can't be reached"))
-
     app = Starlette(
         routes=[Route("/hook", intake.receive, methods=["POST"])],
-        exception_handlers={ApiError: fail, type(GONE): unusable},
+        exception_handlers={ApiError: fail},
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
