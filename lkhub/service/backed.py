@@ -18,9 +18,11 @@ from lkhub.service.book import Book
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
+from lkhub.service.presets import Presets
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import Issuer
 from lkhub.service.webhooks.hooks import Webhooks
+from lkhub.service.webhooks.stream import Events
 from lkhub.wire.serve_config import ServeConfig
 
 if TYPE_CHECKING:
@@ -52,11 +54,15 @@ class Backed:
 def build_backed(config: ServeConfig) -> Backed:
     """The parts of a hub whose spec asks for more than mode `open`."""
     storage = Storage(config.application.store)
-    webhooks = Webhooks(config, storage)
-    return Backed(_build_desk(config, storage), webhooks.routes(), [webhooks.run], storage)
+    desk, webhooks = build_backed_desk(config, storage), Webhooks(config, storage)
+    events = Events(storage, desk.authenticator, Presets(config.application.rooms))
+    webhooks.intake.listeners.append(lambda _: events.tell())
+    routes = [*webhooks.routes(), Route("/api/events", events.receive, methods=["GET"])]
+    return Backed(desk, routes, [webhooks.run], storage)
 
 
-def _build_desk(config: ServeConfig, storage: Storage) -> Desk:
+def build_backed_desk(config: ServeConfig, storage: Storage) -> Desk:
+    """The desk of a hub whose store is in use."""
     application = config.application
     modes: list[Mode] = []
     if "api-keys" in application.access.modes:

@@ -22,6 +22,7 @@ class LateInvites:
         if self._invites is None and url and os.path.exists(url.removeprefix("sqlite:///")):
             # Imported here: SQLAlchemy costs 200 ms and 20 MiB, which a hub without invites does without.
             from lkhub.service.backed import build_backed_desk
+            from lkhub.service.storage import Storage
 
-            self._invites = build_backed_desk(self._config).find_invites()
+            self._invites = build_backed_desk(self._config, Storage(self._config.application.store)).find_invites()
         return self._invites

@@ -1,0 +1,108 @@
+"""`GET /api/events`: the events as they come, for a program that would rather listen than be called.
+
+Server-sent events (HTML Living Standard, section 9.2). A library for them would keep a task for each client, and its
+queue; here each client is at its own place in the store.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from lkhub.service.access.caller import Authenticator, Caller
+from lkhub.service.errors import ApiError
+from lkhub.service.presets import Presets, match_globs
+from lkhub.service.storage import Storage
+from lkhub.store.events import StoredEvent, find_last, is_kept, list_after
+
+# How many are read at once, and how many clients there may be: each looks into the store now and then.
+EVENTS_AT_ONCE = 100
+MOST_STREAMS = 100
+
+# How soon the events of another service on the same store are seen, and how soon the end of an API key.
+POLL_SECONDS = 2.0
+
+# Proxies and clients end connections on which nothing comes for a minute or so.
+QUIET_SECONDS = 15.0
+
+# How soon a client comes again that lost its connection, in milliseconds.
+_RETRY = 3000
+
+LOST = "lost"
+"""The name of the event that tells a client that the store no longer has its place, so that it may have missed
+events."""
+
+
+class Events:
+    """The endpoint. `presets` say which sub-rooms belong to a room."""
+
+    def __init__(self, storage: Storage, authenticator: Authenticator, presets: Presets) -> None:
+        self._storage, self._authenticator, self._presets = storage, authenticator, presets
+        self._news = asyncio.Event()
+        self._streams = 0
+
+    def tell(self) -> None:
+        """There is a new event."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def receive(self, request: Request) -> StreamingResponse:
+        """Events of the rooms that the API key may enter, from the one after `Last-Event-ID` on, or from now on."""
+        await self._identify(request)
+        given = request.headers.get("last-event-id")
+        if given is not None and not (given.isascii() and given.isdigit() and len(given) < 19):
+            raise ApiError(400, "Last-Event-ID is not an ID of this stream", "send the last `id:` that came, or 0")
+        if self._streams >= MOST_STREAMS:
+            raise ApiError(503, f"{MOST_STREAMS} clients listen already", "ask again later", {"retry-after": "60"})
+        place = await self._storage.read(find_last) if given is None else int(given)
+        lost = bool(place) and given is not None and not await self._is_kept(place)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        content = self._stream(request, 0 if lost else place, lost=lost)
+        return StreamingResponse(content, media_type="text/event-stream", headers=headers)
+
+    async def _stream(self, request: Request, place: int, *, lost: bool) -> AsyncIterator[str]:
+        self._streams += 1
+        try:
+            yield f"retry: {_RETRY}\n\n"
+            if lost:
+                yield f"event: {LOST}\ndata: {{}}\n\n"
+            quiet = 0.0
+            while True:
+                news = self._news
+                caller = await self._identify(request)
+                events = await self._storage.read(partial(list_after, sequence=place, limit=EVENTS_AT_ONCE))
+                for event in events:
+                    if self._may_hear(caller, event):
+                        yield f"id: {event.sequence}\nevent: {event.name}\ndata: {event.body}\n\n"
+                        quiet = 0.0
+                if events:
+                    place = events[-1].sequence
+                    continue
+                try:
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await news.wait()
+                except TimeoutError:
+                    quiet += POLL_SECONDS
+                if quiet >= QUIET_SECONDS:
+                    # An ID without data moves the client's place past events of other rooms.
+                    yield f": still here\nid: {place}\n\n"
+                    quiet = 0.0
+        except (ApiError, asyncio.CancelledError):
+            return  # the key has ended, or the store or the service: the client comes again, and is told why
+        finally:
+            self._streams -= 1
+
+    async def _identify(self, request: Request) -> Caller:
+        caller = await self._authenticator.identify(request)
+        if caller.kind != "api-key":
+            hint = "send Authorization: Bearer KEY, with a key of `lkhub access create`"
+            raise ApiError(403, "events are for API keys", hint)
+        return caller
+
+    async def _is_kept(self, place: int) -> bool:
+        return await self._storage.read(partial(is_kept, sequence=place))
+
+    def _may_hear(self, caller: Caller, event: StoredEvent) -> bool:
+        return match_globs(caller.rooms)(self._presets.locate(event.room).family)
