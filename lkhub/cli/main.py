@@ -29,6 +29,7 @@ COMMANDS = {
     "token": "token",
     "access": "access",
     "rooms": "rooms",
+    "webhooks": "webhooks",
     "invite": "invite",
     "env": "env",
     "keys": "keys",

@@ -10,6 +10,7 @@ import json
 import math
 from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -145,6 +146,12 @@ def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Json]]:
 def dump_event(data: Mapping[str, Json]) -> str:
     """The body of an event."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def shorten_url(url: str) -> str:
+    """A receiver's URL as it may be shown: its query may have a secret."""
+    parts = urlsplit(url)
+    return parts._replace(query="", fragment="").geturl() + ("?…" if parts.query else "")
 
 
 def _split(token: str) -> tuple[dict[str, Json], dict[str, Json], bytes, bytes]:

@@ -14,7 +14,16 @@ from livekit.api import TokenVerifier, WebhookReceiver
 
 from lkhub.livekit.tokens import Grant, join_grant, sign_claims
 from lkhub.livekit.tokens import sign as sign_grant
-from lkhub.livekit.webhooks import SignatureError, WebhookEvent, dump_event, read_event, sign, verify_body, verify_token
+from lkhub.livekit.webhooks import (
+    SignatureError,
+    WebhookEvent,
+    dump_event,
+    read_event,
+    shorten_url,
+    sign,
+    verify_body,
+    verify_token,
+)
 from lkhub.secret import Secret
 
 SECRET, OTHER = Secret("XYZ" * 22), Secret("ABC" * 22)
@@ -175,3 +184,14 @@ def test_calls_of_the_verification_are_known() -> None:
 def test_what_is_no_event_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         read_event(body)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/hook", "https://a.example/hook"),
+        ("https://a.example:8443/hook?token=XYZ", "https://a.example:8443/hook?…"),
+    ],
+)
+def test_query_of_a_receiver_is_not_shown(url: str, shown: str) -> None:
+    assert shorten_url(url) == shown

@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Callable
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from lkhub import __version__
 from lkhub.host.http import httpx
@@ -24,12 +23,6 @@ ANSWER_SECONDS = 10.0
 MAX_ANSWER_BYTES = 4096
 
 SigningKey = tuple[str, Secret]
-
-
-def shorten_url(url: str) -> str:
-    """A receiver's URL as it may be shown: its query may have a secret."""
-    parts = urlsplit(url)
-    return parts._replace(query="", fragment="").geturl() + ("?…" if parts.query else "")
 
 
 class Sender:

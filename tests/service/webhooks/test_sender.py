@@ -13,7 +13,7 @@ import pytest
 from livekit.api import TokenVerifier, WebhookReceiver
 
 from lkhub.secret import Secret
-from lkhub.service.webhooks.sender import MAX_ANSWER_BYTES, Sender, shorten_url
+from lkhub.service.webhooks.sender import MAX_ANSWER_BYTES, Sender
 from lkhub.wire.application import Receiver
 from tests.certificates import make
 
@@ -258,17 +258,6 @@ async def test_certificate_is_of_the_name_and_not_of_the_address(
         async with sending(f"https://app.example.com:{port}/") as sender:
             assert await sender.send(BODY) == ""
     assert len(told.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://a.example/hook", "https://a.example/hook"),
-        ("https://a.example:8443/hook?token=XYZ", "https://a.example:8443/hook?…"),
-    ],
-)
-def test_query_of_a_receiver_is_not_shown(url: str, shown: str) -> None:
-    assert shorten_url(url) == shown
 
 
 async def test_no_problem_repeats_the_url(monkeypatch: pytest.MonkeyPatch) -> None:

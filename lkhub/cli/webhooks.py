@@ -1,0 +1,227 @@
+"""`lkhub webhooks`: what receivers of events took, and what they did not."""
+
+import asyncio
+import json as json_text
+import secrets
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lkhub.cli.shared.app import make_app
+from lkhub.cli.shared.options import HubSpec, Json, State
+from lkhub.cli.shared.show import err, out, say, show_hints
+from lkhub.cli.shared.show_json import show_json
+from lkhub.cli.shared.store import open_hub_store, read_application
+from lkhub.cli.shared.table import show_table
+from lkhub.errors import EXIT_UNWELL, InputError
+from lkhub.host.keyfile import load_keys
+from lkhub.hub.locate import find_hub, name_state
+from lkhub.livekit.webhooks import dump_event, shorten_url
+from lkhub.shown import printable
+from lkhub.wire.application import Application, Receiver
+
+if TYPE_CHECKING:
+    from lkhub.store.deliveries import Delivery
+
+# What commands call the states of the store.
+_STATES = {"waiting": "pending", "dead": "dead", "delivered": "delivered"}
+_NAMES = {state: name for name, state in _STATES.items()}
+
+app = make_app(help="Events that go to applications: what was delivered, and what was not.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Events that go to applications: what was delivered, and what was not."""
+
+
+@app.command("list")
+def list_all(
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="STATE", help="waiting, dead or delivered. Default: waiting and dead."),
+    ] = None,
+    number: Annotated[int, typer.Option("--lines", "-n", min=1, max=100_000, help="How many of the last.")] = 50,
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """List the deliveries that wait or were given up, the newest last, and how many there are for each receiver."""
+    if only is not None and only not in _STATES:
+        raise InputError(f"--only: there is no state {printable(only)}", hints=(f"one of {', '.join(_STATES)}",))
+    paths = find_hub(spec, state)
+    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+        # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
+        from lkhub.store.deliveries import count_deliveries, list_deliveries
+
+        counts = count_deliveries(connection)
+        wanted = [_STATES[only]] if only else ["pending", "dead"]
+        found = list_deliveries(connection, wanted, number)[::-1]  # type: ignore[arg-type]
+    if json:
+        totals = [{"url": shorten_url(url), "state": _NAMES[each], "number": count} for url, each, count, _ in counts]
+        show_json({"receivers": totals, "deliveries": [_describe(each) for each in found]})
+        return
+    show_table(("ID", "STATE", "EVENT", "ROOM", "RECEIVER", "ATTEMPTS", "LAST"), [_show(each) for each in found])
+    for url, each, count, _ in counts:
+        err.print(f"{shorten_url(url)}: {count} {_NAMES[each]}")
+    if any(each == "dead" for _, each, _, _ in counts):
+        show_hints([f"`lkhub webhooks replay --all{name_state(paths)}` sends again what was given up"])
+    if not found:
+        say(f"no delivery is {only or 'waiting or dead'}")
+
+
+@app.command()
+def show(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The event, as `lkhub webhooks list` shows it.")],
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Print an event as receivers get it, and what became of it at each of them."""
+    paths = find_hub(spec, state)
+    with open_hub_store(read_application(paths)) as store, store.reading() as connection:
+        # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
+        from lkhub.store.deliveries import list_deliveries
+        from lkhub.store.events import find_event
+
+        found = find_event(connection, identifier)
+        deliveries = list_deliveries(connection, ["pending", "dead", "delivered"], 1000, identifier) if found else []
+    if found is None:
+        raise _unknown(identifier)
+    body = json_text.loads(found.body)
+    if json:
+        show_json({"event": body, "deliveries": [_describe(each) for each in deliveries]})
+        return
+    out.print(json_text.dumps(body, indent=2, ensure_ascii=False))
+    show_table(("RECEIVER", "STATE"), [(shorten_url(each.receiver), _tell(each)) for each in deliveries])
+    if not deliveries:
+        err.print("no receiver of the spec wanted it")
+
+
+@app.command()
+def replay(
+    identifiers: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Events that were given up.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All events that were given up.")] = False,
+    url: Annotated[str | None, typer.Option(metavar="URL", help="Only to this receiver.")] = None,
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Send again what was given up, in its order. A running hub begins within seconds."""
+    if bool(identifiers) == everything:
+        raise InputError("name the events to send again, or give --all")
+    paths = find_hub(spec, state)
+    application = read_application(paths)
+    receiver = _find_receiver(application, url).url if url else ""
+    with open_hub_store(application) as store, store.writing() as connection:
+        # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
+        from lkhub.store.deliveries import revive
+        from lkhub.store.events import find_event
+
+        for each in identifiers or ():
+            if find_event(connection, each) is None:
+                raise _unknown(each)
+        number = revive(connection, identifiers if identifiers else None, receiver, time.time())
+    if json:
+        show_json({"replayed": number})
+    else:
+        err.print(f"{number} {'delivery waits' if number == 1 else 'deliveries wait'} again")
+
+
+@app.command("test")
+def send_sample(
+    url: Annotated[str | None, typer.Argument(metavar="[URL]", help="A receiver of the spec.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All receivers of the spec.")] = False,
+    spec: HubSpec = None,
+    state: State = None,
+    json: Json = False,
+) -> None:
+    """Send a sample event to a receiver, signed as all are, and say what came back.
+
+    Its ID begins with TEST_, and its room is called lkhub-test. Exits 1 where a receiver did not take it.
+    """
+    if bool(url) == everything:
+        raise InputError("name the receiver to test, or give --all")
+    paths = find_hub(spec, state)
+    application = read_application(paths)
+    receivers = application.webhooks if everything else (_find_receiver(application, url or ""),)
+    if not receivers:
+        raise InputError("the spec has no webhooks", hints=("write `webhooks: [{url: https://…}]`, then `lkhub up`",))
+    # Imported here: it loads httpx (50 ms), and a command with a wrong argument need not wait for it.
+    from lkhub.service.webhooks.sender import Sender
+
+    key = next(iter(load_keys(paths.keys).items()))
+
+    async def send(receiver: Receiver) -> str:
+        sender = Sender(receiver, lambda _: key)
+        try:
+            return await sender.send(_make_sample())
+        finally:
+            await sender.close()
+
+    async def send_all() -> list[str]:
+        return await asyncio.gather(*map(send, receivers))
+
+    problems = asyncio.run(send_all())
+    rows = [(shorten_url(each.url), problem) for each, problem in zip(receivers, problems, strict=True)]
+    if json:
+        show_json({"receivers": [{"url": url, "ok": not problem, "problem": problem} for url, problem in rows]})
+    else:
+        show_table(("RECEIVER", "RESULT"), [(url, problem or "took it") for url, problem in rows])
+    if any(problems):
+        raise typer.Exit(EXIT_UNWELL)
+
+
+def _make_sample() -> str:
+    return dump_event(
+        {
+            "event": "room_started",
+            "room": {"sid": "RM_lkhubtest", "name": "lkhub-test"},
+            "id": f"TEST_{secrets.token_hex(8)}",
+            "createdAt": str(int(time.time())),
+        }
+    )
+
+
+def _find_receiver(application: Application, url: str) -> Receiver:
+    """The receiver with this URL, as the spec has it or as it is shown."""
+    for each in application.webhooks:
+        if url in (each.url, shorten_url(each.url)):
+            return each
+    known = [shorten_url(each.url) for each in application.webhooks]
+    hint = f"there are {', '.join(known)}" if known else "the spec in force has no webhooks"
+    raise InputError(f"the spec has no receiver {printable(shorten_url(url))}", hints=(hint,))
+
+
+def _unknown(identifier: str) -> InputError:
+    hint = "`lkhub webhooks list --only delivered` shows those of the last week"
+    return InputError(f"there is no event {printable(identifier)}", hints=(hint,))
+
+
+def _show(delivery: "Delivery") -> tuple[str, ...]:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(delivery.changed))
+    names = (printable(delivery.name), printable(delivery.room), shorten_url(delivery.receiver))
+    return printable(delivery.id), _NAMES[delivery.state], *names, str(delivery.attempts), delivery.problem or at
+
+
+def _tell(delivery: "Delivery") -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(delivery.changed))
+    tried = f"{delivery.attempts} {'attempt' if delivery.attempts == 1 else 'attempts'}"
+    return f"{_NAMES[delivery.state]} since {at}, {tried}" + (f": {delivery.problem}" if delivery.problem else "")
+
+
+def _describe(delivery: "Delivery") -> dict[str, Any]:  # JSON of docs/reference/json.md
+    return {
+        "id": delivery.id,
+        "event": delivery.name,
+        "room": delivery.room,
+        "url": shorten_url(delivery.receiver),
+        "state": _NAMES[delivery.state],
+        "attempts": delivery.attempts,
+        "problem": delivery.problem,
+        "waiting_since": delivery.since,
+        "changed_at": delivery.changed,
+    }

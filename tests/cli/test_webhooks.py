@@ -1,0 +1,237 @@
+"""`lkhub webhooks`: what it prints where, what is in the store afterwards, and what a receiver gets."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from livekit.api import TokenVerifier, WebhookReceiver
+
+from lkhub.host.files import write_private
+from lkhub.host.keyfile import dump_keys
+from lkhub.plan.paths import StatePaths
+from lkhub.secret import Secret
+from lkhub.store.deliveries import Attempt, State, list_deliveries, note_attempts
+from lkhub.store.events import NewEvent, add_events
+from lkhub.store.store import Store
+from lkhub.wire.application import Application, Receiver
+from lkhub.wire.application import Store as StoreSettings
+from lkhub.wire.serve_config import ServeConfig, dump_serve
+from tests.cli.conftest import Run
+from tests.test_reference import find_json, shape
+
+APP, OTHER = "https://app.example.com/hook?token=XYZTOKEN", "https://other.example.com/"
+SECRET = "SECRETSECRET" * 4
+
+
+def put_in_force(paths: StatePaths, *receivers: Receiver) -> None:
+    application = Application(used=True, webhooks=receivers, store=StoreSettings(f"sqlite:///{paths.store}"))
+    config = ServeConfig(
+        name="hub",
+        reach="local",
+        bind=("127.0.0.1",),
+        port=8080,
+        hosts=("localhost",),
+        open_tokens=False,
+        livekit_url="ws://127.0.0.1:7880",
+        media_url="http://127.0.0.1:7880",
+        keys=paths.keys,
+        authorities=(),
+        ca="",
+        application=application,
+    )
+    Path(paths.rendered).mkdir(exist_ok=True)
+    write_private(paths.render("serve.json"), dump_serve(config))
+    write_private(paths.keys, dump_keys({"APIkey": Secret(SECRET), "APIold": Secret("OLD" * 15)}))
+
+
+@pytest.fixture
+def hub(applied: StatePaths) -> StatePaths:
+    put_in_force(applied, Receiver(APP, (), False), Receiver(OTHER, (), False))
+    return applied
+
+
+def fill(hub: StatePaths, *rows: tuple[str, State, str]) -> None:
+    """An event for each row: its ID, what became of it at APP, and why."""
+    store = Store(f"sqlite:///{hub.store}")
+    with store.writing() as connection:
+        for number, (id, state, problem) in enumerate(rows, 1):
+            body = json.dumps({"event": "room_started", "id": id, "room": {"name": "lobby"}})
+            add_events(connection, [NewEvent(id, "lobby", "room_started", body, 1_800_000_000.0, (APP,))])
+            if state != "pending":
+                note_attempts(connection, [Attempt(number, APP, state, 7, problem, 1_800_000_100.0)])
+    store.close()
+
+
+def states(hub: StatePaths) -> dict[str, str]:
+    store = Store(f"sqlite:///{hub.store}")
+    with store.reading() as connection:
+        listed = list_deliveries(connection, ["pending", "dead", "delivered"], 100)
+    store.close()
+    return {each.id: each.state for each in listed}
+
+
+THREE: tuple[tuple[str, State, str], ...] = (
+    ("EV_1", "delivered", ""),
+    ("EV_2", "dead", "answered 500"),
+    ("EV_3", "pending", ""),
+)
+
+
+def test_list_has_what_waits_and_what_was_given_up(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE)
+    done = run("webhooks", "list")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ID", "STATE"], ["EV_2", "dead"], ["EV_3", "waiting"]]
+    assert "answered 500" in lines[1]
+    assert "https://app.example.com/hook?…: 1 dead" in done.err
+    assert "lkhub webhooks replay --all" in done.err
+    assert "XYZTOKEN" not in done.out + done.err
+
+
+def test_list_of_one_state(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE)
+    for name, id in (("delivered", "EV_1"), ("dead", "EV_2"), ("waiting", "EV_3")):
+        found = json.loads(run("webhooks", "list", "--only", name, "--json").out)
+        assert [(each["id"], each["state"]) for each in found["deliveries"]] == [(id, name)]
+        assert {row["state"]: row["number"] for row in found["receivers"]} == {"delivered": 1, "dead": 1, "waiting": 1}
+    assert run("webhooks", "list", "--only", "lost").code == 2
+
+
+def test_list_of_nothing(run: Run, hub: StatePaths) -> None:
+    done = run("webhooks", "list")
+    assert (done.code, done.out) == (0, "")
+    assert "no delivery is waiting or dead" in done.err
+
+
+def test_show_has_the_event_and_what_became_of_it(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE)
+    done = run("webhooks", "show", "EV_2")
+    assert done.code == 0
+    assert '"id": "EV_2"' in done.out
+    assert "7 attempts: answered 500" in done.out
+    found = json.loads(run("webhooks", "show", "EV_2", "--json").out)
+    assert found["event"]["room"] == {"name": "lobby"}
+    assert [(each["state"], each["problem"]) for each in found["deliveries"]] == [("dead", "answered 500")]
+    assert run("webhooks", "show", "EV_9").code == 2
+
+
+def test_replay_lets_the_dead_wait_again(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE, ("EV_4", "dead", "answered 400"), ("EV_5", "dead", "answered 400"))
+    assert run("webhooks", "replay", "EV_4").code == 0
+    assert states(hub) == {"EV_1": "delivered", "EV_2": "dead", "EV_3": "pending", "EV_4": "pending", "EV_5": "dead"}
+    done = run("webhooks", "replay", "--all", "--json")
+    assert json.loads(done.out) == {"replayed": 2}
+    assert set(states(hub).values()) == {"delivered", "pending"}
+
+
+def test_replay_to_one_receiver(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE)
+    assert json.loads(run("webhooks", "replay", "--all", "--url", OTHER, "--json").out) == {"replayed": 0}
+    assert json.loads(run("webhooks", "replay", "--all", "--url", APP, "--json").out) == {"replayed": 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["replay"], ["replay", "EV_1", "--all"], ["replay", "EV_9"], ["replay", "--all", "--url", "https://no.example/"],
+     ["test"], ["test", APP, "--all"], ["test", "https://no.example/?XYZ"]],
+)  # fmt: skip
+def test_wrong_arguments_change_nothing(run: Run, hub: StatePaths, arguments: list[str]) -> None:
+    fill(hub, *THREE)
+    done = run("webhooks", *arguments)
+    assert done.code == 2
+    assert "XYZ" not in done.err
+    assert states(hub) == {"EV_1": "delivered", "EV_2": "dead", "EV_3": "pending"}
+
+
+# --- the sample
+
+
+@contextmanager
+def receiving(status: int) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A receiver in a thread, and the requests that it got."""
+    seen: list[tuple[dict[str, str], bytes]] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rwb") as file:
+                file.readline()
+                headers = {}
+                while line := file.readline().strip().decode():
+                    name, _, value = line.partition(": ")
+                    headers[name.lower()] = value
+                seen.append((headers, file.read(int(headers["content-length"]))))
+                file.write(b"HTTP/1.1 %d X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/", seen
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_sample_is_an_event_that_livekits_receiver_takes(run: Run, hub: StatePaths) -> None:
+    with receiving(200) as (url, seen):
+        put_in_force(hub, Receiver(url, (), True))
+        done = run("webhooks", "test", url)
+    assert (done.code, "took it" in done.out) == (0, True)
+    headers, body = seen[0]
+    event = WebhookReceiver(TokenVerifier("APIkey", SECRET)).receive(body.decode(), headers["authorization"])
+    assert (event.event, event.room.name, event.id[:5]) == ("room_started", "lkhub-test", "TEST_")
+
+
+def test_sample_that_was_not_taken_is_a_failure(run: Run, hub: StatePaths) -> None:
+    with receiving(403) as (url, _), receiving(200) as (good, _):
+        put_in_force(hub, Receiver(url, (), True), Receiver(good, (), True))
+        done = run("webhooks", "test", "--all", "--json")
+    assert done.code == 1
+    assert json.loads(done.out)["receivers"] == [
+        {"url": url, "ok": False, "problem": "answered 403"},
+        {"url": good, "ok": True, "problem": ""},
+    ]
+
+
+def test_sample_goes_to_no_private_address_that_is_not_allowed(run: Run, hub: StatePaths) -> None:
+    with receiving(200) as (url, seen):
+        put_in_force(hub, Receiver(url, (), False))
+        done = run("webhooks", "test", "--all")
+    assert done.code == 1
+    assert "allow_private: true" in done.out
+    assert seen == []
+
+
+def test_hub_without_receivers(run: Run, hub: StatePaths) -> None:
+    put_in_force(hub)
+    done = run("webhooks", "test", "--all")
+    assert done.code == 2
+    assert "the spec has no webhooks" in done.err
+
+
+# --- what is documented
+
+
+def test_documented_json_has_these_keys(run: Run, hub: StatePaths) -> None:
+    fill(hub, *THREE)
+    for title, arguments in (
+        ("lkhub webhooks list --json", ["list", "--json"]),
+        ("lkhub webhooks show --json", ["show", "EV_2", "--json"]),
+        ("lkhub webhooks replay --json", ["replay", "EV_2", "--json"]),
+    ):
+        [shown] = find_json("docs/reference/json.md", title)
+        assert shape(shown) == shape(json.loads(run("webhooks", *arguments).out))
+    with receiving(200) as (url, _):
+        put_in_force(hub, Receiver(url, (), True))
+        [shown] = find_json("docs/reference/json.md", "lkhub webhooks test --json")
+        assert shape(shown) == shape(json.loads(run("webhooks", "test", "--all", "--json").out))
