@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import time
 from datetime import UTC, datetime
-from math import ceil
+from math import ceil, inf
 
 from starlette.requests import Request
 
@@ -38,7 +38,7 @@ class ApiKeyMode:
     def __init__(self, config: ServeConfig, storage: Storage) -> None:
         self._config, self._storage = config, storage
         self._keys: dict[str, ApiKey] = {}
-        self._read = -FRESH_SECONDS
+        self._read = -inf
         self._lock = asyncio.Lock()
         self._wrong = Windows(WRONG_KEYS)
 
@@ -59,11 +59,11 @@ class ApiKeyMode:
 
     async def _find(self, given: str, request: Request) -> ApiKey | None:
         """The key whose text was given."""
-        if time.monotonic() - self._read > FRESH_SECONDS:
-            await self._refresh()
+        now = time.monotonic()
+        await self._refresh(now - FRESH_SECONDS)
         key = self._compare(given)
-        if key is None and not self._wrong.find_wait(find_client(request, self._config), time.monotonic()):
-            await self._refresh()
+        if key is None and not self._wrong.find_wait(find_client(request, self._config), now):
+            await self._refresh(now)
             key = self._compare(given)
         return key
 
@@ -74,11 +74,12 @@ class ApiKeyMode:
         known = key.digest if key else bytes(len(digest))
         return key if hmac.compare_digest(digest, known) else None
 
-    async def _refresh(self) -> None:
-        """Have the keys of this moment. Those who wait at the same time share one look into the store."""
-        arrived = time.monotonic()
+    async def _refresh(self, since: float) -> None:
+        """Have keys that were read after a time. Those who wait at the same time share one look into the store."""
+        if self._read >= since:
+            return
         async with self._lock:
-            if self._read >= arrived:
+            if self._read >= since:
                 return
             await asyncio.sleep(max(0.0, self._read + READ_AGAIN_SECONDS - time.monotonic()))
             began = time.monotonic()

@@ -9,10 +9,11 @@ import anyio
 import httpx
 import jwt
 import pytest
+from starlette.requests import Request
 
 from lkhub.service.access import api_keys as mode_module
-from lkhub.service.access.api_keys import WRONG_KEYS
-from lkhub.store.api_keys import PREFIX, list_api_keys
+from lkhub.service.access.api_keys import WRONG_KEYS, ApiKeyMode
+from lkhub.store.api_keys import PREFIX, ApiKey, list_api_keys
 from tests.service.conftest import LAN, SECRET, Applied, Connect, check_error
 
 pytestmark = pytest.mark.anyio
@@ -225,3 +226,37 @@ async def test_hub_with_keys_and_open_tokens_takes_both(connect: Connect, applie
         assert (await ask(client, bearer)).status_code == 200
         check_error(await ask(client, bearer + "x"), 401, "not-authenticated")
     assert [entry.role for entry in applied.issued()] == ["admin", "participant"]
+
+
+class SlowStorage:
+    """A store whose answer takes until `ready`."""
+
+    def __init__(self, keys: list[ApiKey]) -> None:
+        self.keys, self.reads = keys, 0
+        self.asked, self.ready = anyio.Event(), anyio.Event()
+
+    async def read(self, _: Any) -> list[ApiKey]:
+        self.reads += 1
+        self.asked.set()
+        await self.ready.wait()
+        return self.keys
+
+
+async def test_requests_that_come_while_the_keys_are_read_wait_for_no_second_look(
+    applied: Applied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mode_module, "READ_AGAIN_SECONDS", 3600.0)
+    _, bearer = applied.create_key()
+    with applied.store.reading() as connection:
+        storage = SlowStorage(list_api_keys(connection))
+    mode = ApiKeyMode(applied.config("api-keys"), storage)  # type: ignore[arg-type]
+    request = Request({"type": "http", "headers": [(b"authorization", bearer.encode())], "client": ("::1", 1)})
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(mode.identify, request)
+            await storage.asked.wait()
+            for _ in range(5):
+                tasks.start_soon(mode.identify, request)
+            await anyio.wait_all_tasks_blocked()
+            storage.ready.set()
+    assert storage.reads == 1
