@@ -19,6 +19,7 @@ body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; backgr
 main {{ max-width: 34rem; padding: 1.5rem; }}
 h1 {{ font-size: 1.625rem; line-height: 1.2; }}
 code {{ font-family: ui-monospace, monospace; }}
+a {{ display: inline-block; padding: .75rem 0; color: inherit; }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #0f1514; color: #e9efec; }} }}
 </style>
 </head>
@@ -28,14 +29,18 @@ code {{ font-family: ui-monospace, monospace; }}
 <h1>{title}</h1>
 <p>{text}</p>
 </div>
-</main>
+{link}</main>
 </body>
 </html>
 """
 
 
-def render_message_page(title: str, text: str, reload_seconds: int = 0) -> str:
-    """HTML of the page. `text` may name commands in backticks; with `reload_seconds` the page reloads itself."""
+_LINK = '<a href="/">To the start page</a>\n'
+
+
+def render_message_page(title: str, text: str, reload_seconds: int = 0, *, leads_on: bool = False) -> str:
+    """HTML of the page. `text` may name commands in backticks; with `reload_seconds` the page reloads itself, and with
+    `leads_on` it has a link to the start page."""
     reload = f'<meta http-equiv="refresh" content="{reload_seconds}">\n' if reload_seconds else ""
     shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
-    return _PAGE.format(title=escape(title), text=shown, reload=reload)
+    return _PAGE.format(title=escape(title), text=shown, reload=reload, link=_LINK if leads_on else "")

@@ -2,9 +2,10 @@
 rooms is kept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def build_backed_desk(config: ServeConfig, storage: Storage) -> Desk:
     if open_mode:
         modes.append(open_mode)
     proven = set(application.access.modes) - {"open"}
-    authenticator = Authenticator(modes, _refuse_unproven if proven else refuse_stranger)
+    authenticator = Authenticator(modes, partial(_refuse_unproven, proven) if proven else refuse_stranger)
     issuer = Issuer(application, CurrentKey(config.keys), book=Book(config, storage))
     invites = Invites(config, storage, authenticator, issuer)
     return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
@@ -105,6 +106,8 @@ class ClientSecret:
             ) from None
 
 
-def _refuse_unproven() -> ApiError:
-    hint = "send Authorization: Bearer KEY, with a key of `lkhub access create`"
+def _refuse_unproven(modes: Collection[str]) -> ApiError:
+    known = {"api-keys": "a key of `lkhub access create`", "oidc": "an access token of the OpenID provider"}
+    ways = " or ".join(text for mode, text in known.items() if mode in modes)
+    hint = f"send Authorization: Bearer …, with {ways}"
     return ApiError(401, "this hub gives tokens to callers that it knows", hint, {"www-authenticate": "Bearer"})

@@ -35,7 +35,8 @@ def answer(request: Request, error: ApiError) -> Response:
         return error.as_response()
     title = error.message[:1].upper() + error.message[1:]
     hint = error.hint[:1].upper() + error.hint[1:]
-    page = render_message_page(title, f"{hint}." if hint else "")
+    # What was wrong with the address: only another one leads on.
+    page = render_message_page(title, f"{hint}." if hint else "", leads_on=error.status == 400)
     return HTMLResponse(page, error.status, {**error.headers, **BY_READER, "cache-control": "no-store"})
 
 

@@ -3,19 +3,25 @@ password: whoever opens its login page is `user`."""
 
 import hashlib
 import json
+import threading
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import anyio
 import jwt
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+
+from tests.waiting import wait_until
 
 ISSUER = "https://id.example"
 CLIENT, AUDIENCE = "lkhub", "https://rtc.example"
@@ -141,3 +147,19 @@ class Issuer:
         if request.headers.get("authorization") != "Bearer opaque":
             return JSONResponse({}, 401)
         return Response(json.dumps(self.user), media_type="application/json")
+
+
+@contextmanager
+def run_issuer(port: int) -> Iterator[Issuer]:
+    """The provider on a port of 127.0.0.1."""
+    issuer = Issuer(url=f"http://127.0.0.1:{port}")
+    config = uvicorn.Config(issuer.app(), port=port, lifespan="off", log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: server.started, "the provider listens")
+        yield issuer
+    finally:
+        server.should_exit = True
+        thread.join()

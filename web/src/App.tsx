@@ -12,7 +12,7 @@ const JoinPage = lazy(part(() => import('./pages/JoinPage')));
 
 export function App() {
   const [hub, retry] = useHub();
-  const { route, visit } = usePlace();
+  const { route, visit, signInProblem } = usePlace();
 
   if (hub.is === 'loading') return <Waiting hubName={undefined} />;
   if (hub.is === 'unreachable') {
@@ -30,7 +30,12 @@ export function App() {
     case 'join':
       return (
         <Suspense fallback={<Waiting hubName={hub.hub.name} />}>
-          <JoinPage key={`${visit} ${route.room}`} hub={hub.hub} room={route.room} />
+          <JoinPage
+            key={`${visit} ${route.room}`}
+            hub={hub.hub}
+            room={route.room}
+            signInProblem={signInProblem}
+          />
         </Suspense>
       );
     case 'unknown':

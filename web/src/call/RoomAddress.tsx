@@ -1,51 +1,36 @@
-import { Check, Copy } from 'lucide-react';
-import { useId, useRef, useState } from 'react';
-
 import { joinPath } from '../lib/route';
-import { ADDRESS_NOTE, LINK_NOTE } from '../texts/callText';
+import { ACCOUNT_NOTE, ADDRESS_NOTE, INVITED_NOTE, LINK_NOTE } from '../texts/callText';
 import { useCall } from './callContext';
+import { CopyField } from './CopyField';
+import { InviteField } from './InviteField';
 
 /**
- * How others can join. On a hub that gives tokens to everyone, the address of the room is enough. This person's own
- * join link is never shown, because its token is for one person: a second user of the link would disconnect its owner.
+ * How others can join. On a hub that gives tokens to everyone or to people with an account, the address of the room is
+ * enough. Who may invite others gets a link for them, an invite. This person's own join link is never shown, because
+ * its token is for one person: a second user of the link would disconnect its owner.
  */
 export function RoomAddress() {
-  const { session, hub, announcer } = useCall();
-  const [copied, setCopied] = useState(false);
-  const field = useRef<HTMLInputElement>(null);
-  const id = useId();
-  if (hub.tokens !== 'open') {
+  const { session, hub } = useCall();
+  const open = hub.tokens === 'open';
+  if (!open && !hub.sign_in && !session.mayInvite) {
     return (
       <p className="room-address field-note" data-testid="link-note">
-        {LINK_NOTE}
+        {session.cameBy === 'invite' ? INVITED_NOTE : LINK_NOTE}
       </p>
     );
   }
-
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(address);
-      setCopied(true);
-      announcer.say('The address was copied.');
-    } catch {
-      // Forbidden, or a page without TLS: the address is selected, to be copied by hand.
-      field.current?.select();
-    }
-  };
-  const address = location.origin + joinPath(session.room.name);
   return (
-    <div className="room-address field">
-      <label htmlFor={id}>Address of this room</label>
-      <div className="with-button">
-        <input ref={field} id={id} data-testid="room-address" readOnly value={address} aria-describedby={`${id}-note`} />
-        <button type="button" className="button" data-testid="copy-address" onClick={() => void copy()}>
-          {copied ? <Check aria-hidden="true" /> : <Copy aria-hidden="true" />}
-          {copied ? 'Copied' : 'Copy'}
-        </button>
-      </div>
-      <p className="field-note" id={`${id}-note`}>
-        {ADDRESS_NOTE[hub.reach]}
-      </p>
+    <div className="room-address">
+      {(open || hub.sign_in) && (
+        <CopyField
+          label="Address of this room"
+          value={location.origin + joinPath(session.room.name)}
+          note={open ? ADDRESS_NOTE[hub.reach] : ACCOUNT_NOTE}
+          copied="The address was copied."
+          testId="address"
+        />
+      )}
+      {!open && session.mayInvite && <InviteField />}
     </div>
   );
 }

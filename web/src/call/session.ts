@@ -1,6 +1,7 @@
 import type { LocalAudioTrack, LocalVideoTrack } from 'livekit-client';
 import { DefaultReconnectPolicy, LogLevel, Room, RoomEvent, setLogLevel, Track } from 'livekit-client';
 
+import type { Admission } from '../lib/admission';
 import type { Chat } from '../lib/chat';
 import { part } from '../lib/part';
 import { audioOptions, videoOptions } from '../media/preview';
@@ -21,6 +22,9 @@ import { RoomRoster } from './roomRoster';
 export interface Entry {
   url: string;
   token: string;
+  /** Whether this person may let others in. */
+  mayInvite: boolean;
+  cameBy: Admission['by'];
   devices: { microphone: string; camera: string; speaker: string };
   /** End-to-end encryption with this passphrase; none without. */
   passphrase: string;
@@ -31,6 +35,10 @@ export interface Entry {
 /** A call that has begun. */
 export interface CallSession {
   room: Room;
+  /** The token for the hub's own API. It is never shown. */
+  token: string;
+  mayInvite: boolean;
+  cameBy: Admission['by'];
   chat: Chat;
   roster: RoomRoster;
   arrival: Arrival;
@@ -87,6 +95,9 @@ export async function enterRoom(entry: Entry): Promise<CallSession> {
   if (encryption) await encryptionInForce(room);
   return {
     room,
+    token: entry.token,
+    mayInvite: entry.mayInvite,
+    cameBy: entry.cameBy,
     chat,
     roster,
     arrival: new Arrival(room),

@@ -1,4 +1,4 @@
-import type { Contract, ErrorAnswer, Hub, TokenGrant } from './contract';
+import type { Contract, ErrorAnswer, Hub, InviteMade, SessionState, SignIn, TokenGrant } from './contract';
 
 /** The hub refused the request. */
 export class ApiError extends Error {
@@ -6,13 +6,16 @@ export class ApiError extends Error {
   readonly hint: string | undefined;
   /** Seconds to wait before another attempt. */
   readonly retryAfter: number | undefined;
+  /** Which of several reasons it is. */
+  readonly code: string | undefined;
 
-  constructor(status: number, message: string, hint?: string, retryAfter?: number) {
+  constructor(status: number, message: string, hint?: string, retryAfter?: number, code?: string) {
     super(message);
     this.name = 'ApiError';
     this.status = status;
     this.hint = hint;
     this.retryAfter = retryAfter;
+    this.code = code;
   }
 }
 
@@ -24,10 +27,42 @@ export function fetchHub(): Promise<Hub> {
 }
 
 export function requestToken(room: string, name: string): Promise<TokenGrant> {
-  const body: Contract['POST /api/livekit/token']['request'] = { room, name };
-  return request('POST /api/livekit/token', {
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
+  return post('POST /api/livekit/token', { room, name });
+}
+
+/** Takes an invite: with the same `tab` it is the same person. */
+export function redeemInvite(secret: string, room: string, tab: string, name: string): Promise<TokenGrant> {
+  return post('POST /api/invites/redeem', { secret, room, tab, name });
+}
+
+/** Makes an invite for others, as the participant with `token`. */
+export function makeInvite(room: string, token: string): Promise<InviteMade> {
+  return post('POST /api/invites', { room }, { Authorization: `Bearer ${token}` });
+}
+
+export function fetchSession(): Promise<SessionState> {
+  return request('GET /api/session', {});
+}
+
+/** Begins to sign in: the answer has the page of the OpenID provider, which leads back to `path`. */
+export function beginSignIn(path: string): Promise<SignIn> {
+  return post('POST /api/sign-in', { path });
+}
+
+export function signOut(): Promise<SessionState> {
+  return post('POST /api/sign-out', undefined);
+}
+
+type Requests = { [Address in keyof Contract]: Contract[Address] extends { request: infer Body } ? Body : undefined };
+
+function post<Address extends keyof Contract>(
+  address: Address,
+  body: Requests[Address],
+  headers: Record<string, string> = {},
+): Promise<Contract[Address]['answer']> {
+  return request(address, {
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify(body ?? {}),
   });
 }
 
@@ -47,7 +82,7 @@ export function readError(status: number, body: string, retryAfter: string | nul
   const seconds = retryAfter !== null && /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
   try {
     const { error } = JSON.parse(body) as ErrorAnswer;
-    return new ApiError(status, error.message, error.hint, seconds);
+    return new ApiError(status, error.message, error.hint, seconds, error.code);
   } catch {
     return new ApiError(status, `HTTP status ${status}`, undefined, seconds);
   }

@@ -25,14 +25,15 @@ test('reads who, where and until when', () => {
     expiresAt: 1700000000,
     mayPublish: true,
     mayRename: false,
+    mayInvite: false,
   });
 });
 
 test('reads what the grant restricts and allows', () => {
   const claims = readClaims(
-    token({ sub: 'a', name: '', video: { room: 'r', canPublish: false, canUpdateOwnMetadata: true } }),
+    token({ sub: 'a', name: '', video: { room: 'r', canPublish: false, canUpdateOwnMetadata: true, roomAdmin: true } }),
   );
-  expect(claims).toMatchObject({ name: undefined, mayPublish: false, mayRename: true });
+  expect(claims).toMatchObject({ name: undefined, mayPublish: false, mayRename: true, mayInvite: true });
 });
 
 test.each([

@@ -7,6 +7,8 @@ export interface Claims {
   expiresAt: number | undefined;
   mayPublish: boolean;
   mayRename: boolean;
+  /** Whether this person may let others in. */
+  mayInvite: boolean;
 }
 
 /** The grants of a join link. */
@@ -19,7 +21,7 @@ interface Payload {
   sub?: unknown;
   name?: unknown;
   exp?: unknown;
-  video?: { room?: unknown; canPublish?: unknown; canUpdateOwnMetadata?: unknown };
+  video?: { room?: unknown; canPublish?: unknown; canUpdateOwnMetadata?: unknown; roomAdmin?: unknown };
 }
 
 /** Returns undefined if the text is not a LiveKit token. */
@@ -42,6 +44,7 @@ export function readClaims(token: string): Claims | undefined {
     // LiveKit allows what a token does not mention.
     mayPublish: grant.canPublish !== false,
     mayRename: grant.canUpdateOwnMetadata === true,
+    mayInvite: grant.roomAdmin === true,
   };
 }
 

@@ -1,6 +1,6 @@
 import { useSyncExternalStore } from 'react';
 
-import { keepToken, tokenInFragment } from './joinLink';
+import { keepInvite, keepToken, readFragment } from './joinLink';
 import { Listeners } from './listeners';
 import type { Route } from './route';
 import { readRoute } from './route';
@@ -10,6 +10,8 @@ export interface Place {
   route: Route;
   /** Grows with every arrival, also at the same address: a second join link to one room is a new visit. */
   visit: number;
+  /** Why signing in failed, as the hub writes it into the address of the page to which it leads back. */
+  signInProblem: string | undefined;
 }
 
 export const store = tabStore();
@@ -17,15 +19,16 @@ export const store = tabStore();
 let place = arrive(0);
 const listeners = new Listeners();
 
-/** Reads the address, and removes a join token from it before other code can read it there. */
+/** Reads the address, and removes a join token or an invite from it before other code can read it there. */
 function arrive(visit: number): Place {
   const route = readRoute(location.pathname);
-  const token = tokenInFragment(location.hash);
-  if (route.page === 'join' && token) {
-    keepToken(route.room, token, store);
-    history.replaceState(history.state, '', location.pathname + location.search);
-  }
-  return { route, visit };
+  if (route.page !== 'join') return { route, visit, signInProblem: undefined };
+  const found = readFragment(location.hash);
+  if (found && 'token' in found) keepToken(route.room, found.token, store);
+  else if (found) keepInvite(route.room, found.invite, store);
+  const signInProblem = new URLSearchParams(location.search).get('sign-in') ?? undefined;
+  if (found || signInProblem !== undefined) history.replaceState(history.state, '', location.pathname);
+  return { route, visit, signInProblem };
 }
 
 function changed(): void {

@@ -19,6 +19,8 @@ export function HomePage({ hub }: { hub: Hub }) {
   const [typed, setTyped] = useState('');
   const inputId = useId();
   const open = hub.tokens === 'open';
+  // Where people sign in, the name of a room leads on too.
+  const byName = open || hub.sign_in === true;
   useTitle('Start', hub.name);
 
   const go = (event: SubmitEvent<HTMLFormElement>) => {
@@ -30,15 +32,17 @@ export function HomePage({ hub }: { hub: Hub }) {
   return (
     <Page hubName={hub.name}>
       <section className="card home" data-testid="home">
-        <h1>{open ? 'Start or join a call' : 'Join a call'}</h1>
+        <h1>{byName ? 'Start or join a call' : 'Join a call'}</h1>
         <p className="lead">
           {open
             ? 'Everyone who types the same room name meets in the same call.'
-            : 'You need a join link here: whoever runs this hub makes one for you.'}
+            : byName
+              ? 'Type the name of a room, and sign in on the next page. A join link or an invite works here too.'
+              : 'You need a join link or an invite here: whoever runs this hub makes one for you.'}
         </p>
         <form className="home-form" onSubmit={go}>
           <div className="field">
-            <label htmlFor={inputId}>{open ? 'Room name' : 'Join link'}</label>
+            <label htmlFor={inputId}>{open ? 'Room name' : byName ? 'Room name, or link' : 'Join link or invite'}</label>
             <input
               id={inputId}
               data-testid="room-input"
@@ -47,7 +51,7 @@ export function HomePage({ hub }: { hub: Hub }) {
               autoCapitalize="none"
               spellCheck={false}
               maxLength={4096}
-              placeholder={open ? 'for example: standup' : `${location.origin}/join/…`}
+              placeholder={byName ? 'for example: standup' : `${location.origin}/join/…`}
               onChange={(event) => {
                 setTyped(event.target.value);
               }}
@@ -57,12 +61,12 @@ export function HomePage({ hub }: { hub: Hub }) {
             Continue <ArrowRight aria-hidden="true" />
           </button>
         </form>
-        {!open && (
+        {!byName && (
           <p className="hint" data-testid="link-needed">
             <Link2 aria-hidden="true" />
             <span>
-              On the hub’s machine, <code>lkhub token --room ROOM --identity NAME --link</code> makes a join link for
-              one person.
+              On the hub’s machine, <code>lkhub invite ROOM</code> makes an invite for several people, and{' '}
+              <code>lkhub token --room ROOM --identity NAME --link</code> a join link for one person.
             </span>
           </p>
         )}

@@ -2,27 +2,32 @@ import { useState } from 'react';
 
 import type { Hub } from '../hub/contract';
 import { isExpired, readClaims } from '../lib/claims';
-import { findToken, forgetToken, keepToken } from '../lib/joinLink';
+import { findInvite, findToken, forgetToken, keepToken } from '../lib/joinLink';
 import { navigate, store } from '../lib/navigation';
 import { joinPath } from '../lib/route';
 import { LINK_DAMAGED, LINK_NEEDED, linkExpired, wrongRoom } from '../texts/joinProblem';
+import { AccountGate } from './AccountGate';
 import { Refused } from './Refused';
 import { Visit } from './Visit';
 
 interface JoinPageProps {
   hub: Hub;
   room: string;
+  signInProblem: string | undefined;
 }
 
-/** `/join/{room}`: checks the join link as far as a page can; the hub decides. */
-export default function JoinPage({ hub, room }: JoinPageProps) {
+/** `/join/{room}`: checks the join link as far as a page can; the hub decides. Without one there are other ways in. */
+export default function JoinPage({ hub, room, signInProblem }: JoinPageProps) {
+  const [invite] = useState(() => findInvite(room, store));
   const [token] = useState(() => findToken(room, store));
   const [expiryIgnored, setExpiryIgnored] = useState(false);
   // Read once: a link that expires during the call does not end the call.
   const [openedAt] = useState(() => Date.now());
 
   if (token === undefined) {
-    if (hub.tokens === 'open') return <Visit hub={hub} room={room} invitation={undefined} />;
+    if (invite !== undefined) return <Visit hub={hub} room={room} admission={{ by: 'invite', secret: invite }} />;
+    if (hub.tokens === 'open') return <Visit hub={hub} room={room} admission={{ by: 'open' }} />;
+    if (hub.sign_in) return <AccountGate hub={hub} room={room} signInProblem={signInProblem} />;
     return <Refused hub={hub} room={room} problem={LINK_NEEDED} />;
   }
   const claims = readClaims(token);
@@ -53,5 +58,5 @@ export default function JoinPage({ hub, room }: JoinPageProps) {
       </Refused>
     );
   }
-  return <Visit hub={hub} room={room} invitation={{ token, claims }} />;
+  return <Visit hub={hub} room={room} admission={{ by: 'link', token, claims }} />;
 }

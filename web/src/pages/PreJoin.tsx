@@ -3,7 +3,7 @@ import type { SubmitEvent } from 'react';
 import { useEffect, useId, useState } from 'react';
 
 import type { Hub } from '../hub/contract';
-import type { Invitation } from '../lib/claims';
+import type { Admission } from '../lib/admission';
 import { displayName } from '../lib/displayName';
 import type { Preview } from '../media/preview';
 import { savedSpeaker, saveSpeaker } from '../media/speaker';
@@ -12,6 +12,7 @@ import type { Problem } from '../texts/problem';
 import { Notice } from '../ui/Notice';
 import { Page } from '../ui/Page';
 import { useTitle } from '../ui/useTitle';
+import { AccountField } from './AccountField';
 import { DeviceFields } from './DeviceFields';
 import { EncryptionField } from './EncryptionField';
 import { NameField } from './NameField';
@@ -27,7 +28,7 @@ export interface Wish {
 interface PreJoinProps {
   hub: Hub;
   room: string;
-  invitation: Invitation | undefined;
+  admission: Admission;
   preview: Preview;
   passphrase: string;
   onPassphrase: (passphrase: string) => void;
@@ -42,7 +43,7 @@ const DEVICES_POSSIBLE = insecureContext(window.isSecureContext) === undefined;
 export function PreJoin({
   hub,
   room,
-  invitation,
+  admission,
   preview,
   passphrase,
   onPassphrase,
@@ -53,10 +54,10 @@ export function PreJoin({
   const saved = usePersistentUserChoices();
   const choices = saved.userChoices;
   const [speaker, setSpeaker] = useState(savedSpeaker);
-  const [name, setName] = useState(invitation?.claims.name ?? choices.username);
+  const claims = admission.by === 'link' ? admission.claims : undefined;
+  const [name, setName] = useState(claims?.name ?? nameToStartWith(admission, choices.username));
   const [nameMissing, setNameMissing] = useState(false);
   const nameId = useId();
-  const claims = invitation?.claims;
   const nameIsFixed = claims !== undefined && !claims.mayRename;
   const mayPublish = claims?.mayPublish !== false;
   const withDevices = mayPublish && DEVICES_POSSIBLE;
@@ -129,6 +130,7 @@ export function PreJoin({
             }}
           />
           <EncryptionField passphrase={passphrase} onPassphrase={onPassphrase} />
+          {admission.by === 'account' && <AccountField name={admission.name} />}
           <button type="submit" className="button primary large" data-testid="join" disabled={busy} aria-busy={busy}>
             {busy ? 'Joining…' : withDevices ? 'Join' : 'Join to listen, watch and chat'}
           </button>
@@ -136,6 +138,11 @@ export function PreJoin({
       </form>
     </Page>
   );
+}
+
+/** An account has a name already; otherwise it is the one that this browser used before. */
+function nameToStartWith(admission: Admission, used: string): string {
+  return (admission.by === 'account' && admission.name) || used;
 }
 
 function InsecureNotice() {

@@ -4,14 +4,20 @@ import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react'
 import type { CallSession } from '../call/session';
 import { enterRoom } from '../call/session';
 import type { Hub } from '../hub/contract';
-import { ApiError, requestToken } from '../hub/api';
-import type { Invitation } from '../lib/claims';
+import { ApiError } from '../hub/api';
+import type { Admission } from '../lib/admission';
+import { requestGrant } from '../lib/admission';
+import { readClaims } from '../lib/claims';
+import { store } from '../lib/navigation';
 import { part, PartMissingError } from '../lib/part';
 import { Preview } from '../media/preview';
 import { explainRefusal, hubUnreachable } from '../texts/hubProblem';
+import { explainInvite } from '../texts/inviteProblem';
 import { explainLeft } from '../texts/leftReason';
 import type { Problem } from '../texts/problem';
 import { messageOf, ProblemError } from '../texts/problem';
+import { explainAccount } from '../texts/signInProblem';
+import { InviteRefused } from './InviteRefused';
 import { LeftPage } from './LeftPage';
 import type { Wish } from './PreJoin';
 import { PreJoin } from './PreJoin';
@@ -22,14 +28,18 @@ const Call = lazy(loadCall);
 interface VisitProps {
   hub: Hub;
   room: string;
-  /** Omitted on a hub that gives tokens to its own page. */
-  invitation: Invitation | undefined;
+  admission: Admission;
+  /** The hub does not know this person any more. */
+  onSignedOut?: () => void;
 }
 
-type Phase = { at: 'prejoin' } | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem; unsent: string[] };
+type Phase =
+  | { at: 'prejoin' }
+  | { at: 'refused'; problem: Problem }
+  | { at: 'call'; session: CallSession } | { at: 'left'; problem: Problem; unsent: string[] };
 
 /** One person's visit of a room: pre-join, call, and the page after it. */
-export function Visit({ hub, room, invitation }: VisitProps) {
+export function Visit({ hub, room, admission, onSignedOut }: VisitProps) {
   const [phase, setPhase] = useState<Phase>({ at: 'prejoin' });
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
@@ -51,18 +61,24 @@ export function Visit({ hub, room, invitation }: VisitProps) {
     try {
       // Nobody joins a room while its page can't be shown.
       await loadCall();
-      const grant = invitation ? { token: invitation.token, url: hub.livekit_url } : await askForToken(room, wish.name);
+      const grant = await askForGrant(admission, hub, room, wish.name);
+      const claims = readClaims(grant.token);
       const entered = await enterRoom({
         ...grant,
+        mayInvite: claims?.mayInvite === true,
+        cameBy: admission.by,
         devices: wish.devices,
         passphrase: wish.passphrase,
         takeTracks: () => [preview.microphone.release(), preview.camera.release()],
       });
       session.current = entered;
-      if (invitation?.claims.mayRename) void entered.room.localParticipant.setName(wish.name);
+      if (claims?.mayRename) void entered.room.localParticipant.setName(wish.name);
       setPhase({ at: 'call', session: entered });
     } catch (error) {
-      setProblem(explainJoin(error));
+      const refusal = admission.by === 'invite' ? explainInvite(error) : undefined;
+      if (refusal) setPhase({ at: 'refused', problem: refusal });
+      else if (admission.by === 'account' && error instanceof ApiError && error.status === 401) onSignedOut?.();
+      else setProblem(explainJoin(error, admission.by));
     } finally {
       setBusy(false);
     }
@@ -80,7 +96,7 @@ export function Visit({ hub, room, invitation }: VisitProps) {
         <PreJoin
           hub={hub}
           room={room}
-          invitation={invitation}
+          admission={admission}
           preview={preview}
           passphrase={passphrase}
           onPassphrase={setPassphrase}
@@ -89,6 +105,8 @@ export function Visit({ hub, room, invitation }: VisitProps) {
           onJoin={(wish) => void join(wish)}
         />
       );
+    case 'refused':
+      return <InviteRefused hub={hub} room={room} problem={phase.problem} />;
     case 'call':
       return (
         <Suspense fallback={null}>
@@ -114,16 +132,17 @@ export function Visit({ hub, room, invitation }: VisitProps) {
   }
 }
 
-function explainJoin(error: unknown): Problem {
+function explainJoin(error: unknown, by: Admission['by']): Problem {
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof PartMissingError) return hubUnreachable(error.cause);
+  if (error instanceof ApiError) return by === 'account' ? explainAccount(error) : explainRefusal(error);
   return { title: 'Joining failed', text: 'Reload the page and try again.', detail: messageOf(error) };
 }
 
-async function askForToken(room: string, name: string): Promise<{ token: string; url: string }> {
+async function askForGrant(admission: Admission, hub: Hub, room: string, name: string) {
   try {
-    return await requestToken(room, name);
+    return await requestGrant(admission, hub, room, name, store);
   } catch (error) {
-    throw new ProblemError(error instanceof ApiError ? explainRefusal(error) : hubUnreachable(error), error);
+    throw error instanceof ApiError ? error : new ProblemError(hubUnreachable(error), error);
   }
 }

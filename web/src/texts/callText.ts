@@ -35,3 +35,13 @@ export const ADDRESS_NOTE = {
 export const LINK_NOTE =
   'Everyone else needs a join link of their own; whoever runs the hub makes one. Yours is for you alone: another device ' +
   'that opens it takes your place.';
+
+export const INVITED_NOTE = 'Others need an invite too. Ask whoever invited you, or whoever runs the hub.';
+
+/** Who can use the address of a room, on a hub where people sign in. */
+export const ACCOUNT_NOTE = 'Whoever has an account here can join there, after signing in.';
+
+export function inviteNote(expiresAt: Date): string {
+  const until = expiresAt.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  return `Whoever opens it can join, several people too, until ${until}.`;
+}

@@ -7,8 +7,9 @@ import { messageOf } from './problem';
 export const LINK_NEEDED: Problem = {
   title: 'A join link is needed',
   text:
-    'This hub lets people in by join links only, and this address has none. Open the whole link that you were sent: ' +
-    'it is long and has a # in it. If you have opened it before, the tab that held it is gone: open the link again.',
+    'This hub lets people in by join links and invites only, and this address has none. Open the whole link that you were sent: ' +
+    'it has a # in it. If you have opened it before, the tab that held it is gone: open the link again. If you have no ' +
+    'link, ask whoever invited you, or whoever runs this hub.',
 };
 
 export const LINK_DAMAGED: Problem = {

@@ -11,8 +11,8 @@ export function explainLeft(reason: DisconnectReason | undefined): Problem {
       return {
         title: 'You joined from somewhere else',
         text:
-          'The same join link was opened in another tab or on another device, and a link is one person: the newer one is in ' +
-          'the call. Rejoin to take over here, or ask for a link of its own for the other device.',
+          'The same join link or account was used in another tab or on another device, and stands for one person: the newer ' +
+          'one is in the call. Rejoin to take over here, or ask for a link of its own for the other device.',
       };
     case DisconnectReason.PARTICIPANT_REMOVED:
       return { title: 'You were removed from the call', text: 'Someone who runs this room took you out of it.' };

@@ -5,9 +5,11 @@ import { ApiError, readError } from '../hub/api';
 import { CHAT_TEXTS, deliveryText, undecryptable } from './chatText';
 import { encryptionText } from './encryptionText';
 import { explainRefusal } from './hubProblem';
+import { explainInvite } from './inviteProblem';
 import { explainConnect } from './joinProblem';
 import { explainLeft } from './leftReason';
 import { explainMedia, insecureContext, UnpluggedError } from './mediaProblem';
+import { explainAccount, explainSignIn } from './signInProblem';
 
 test.each([
   [403, 'The hub did not let you in'],
@@ -18,6 +20,43 @@ test.each([
   [503, 'The hub failed'],
 ])('status %i of the token endpoint', (status, title) => {
   expect(explainRefusal(new ApiError(status, 'message', 'hint'))).toMatchObject({ title, detail: 'message hint' });
+});
+
+test.each([
+  [404, 'invite-unknown', 'This invite is not known here'],
+  [403, 'invite-expired', 'This invite has expired'],
+  [403, 'invite-used', 'This invite was used up'],
+  [403, 'invite-revoked', 'This invite was withdrawn'],
+])('status %i with %s of an invite', (status, code, title) => {
+  expect(explainInvite(new ApiError(status, 'message', 'hint', undefined, code))?.title).toBe(title);
+});
+
+test.each([
+  new ApiError(429, 'm', 'h', 12, 'too-many-requests'),
+  new ApiError(409, 'm', 'h', undefined, 'room-full'),
+  new ApiError(502, 'HTTP status 502'),
+  new TypeError('Failed to fetch'),
+])('an invite may still let in after %s', (error) => {
+  expect(explainInvite(error)).toBeUndefined();
+});
+
+test.each([
+  ['denied', 'You were not signed in'],
+  ['unavailable', 'Signing in does not work at the moment'],
+  ['failed', 'Signing in failed'],
+  ['<script>', 'Signing in failed'],
+])('signing in ended with %s', (why, title) => {
+  const problem = explainSignIn(why);
+  expect(problem.title).toBe(title);
+  expect(JSON.stringify(problem)).not.toContain('<script>');
+});
+
+test('an account that does not lead into a room is told so', () => {
+  expect(explainAccount(new ApiError(403, 'm', 'h'))).toMatchObject({
+    title: 'Your account does not lead into this room',
+    detail: 'm h',
+  });
+  expect(explainAccount(new ApiError(409, 'm')).title).toBe('The room is full');
 });
 
 test('says how long to wait', () => {

@@ -1,0 +1,31 @@
+import { redeemInvite, requestToken } from '../hub/api';
+import type { Hub } from '../hub/contract';
+import type { Claims } from './claims';
+import type { TokenStore } from './joinLink';
+import { tabKey } from './joinLink';
+
+/** By what a person may join: a join link, an invite, an account of the OpenID provider, or a hub that asks for nothing. */
+export type Admission =
+  | { by: 'link'; token: string; claims: Claims }
+  | { by: 'invite'; secret: string }
+  | { by: 'account'; name: string }
+  | { by: 'open' };
+
+/** The token for joining, and the URL of LiveKit. Throws an ApiError where the hub refuses it. */
+export async function requestGrant(
+  admission: Admission,
+  hub: Hub,
+  room: string,
+  name: string,
+  store: TokenStore,
+): Promise<{ token: string; url: string }> {
+  switch (admission.by) {
+    case 'link':
+      return { token: admission.token, url: hub.livekit_url };
+    case 'invite':
+      return redeemInvite(admission.secret, room, tabKey(store), name);
+    case 'account':
+    case 'open':
+      return requestToken(room, name);
+  }
+}
