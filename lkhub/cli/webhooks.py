@@ -151,12 +151,13 @@ def send_sample(
     if not receivers:
         raise InputError("the spec has no webhooks", hints=("write `webhooks: [{url: https://…}]`, then `lkhub up`",))
     # Imported here: it loads httpx (50 ms), and a command with a wrong argument need not wait for it.
+    from lkhub.service.webhooks.receiver_keys import ReceiverKeys
     from lkhub.service.webhooks.sender import Sender
 
-    key = next(iter(load_keys(paths.keys).items()))
+    keys = ReceiverKeys(lambda: load_keys(paths.keys))
 
     async def send(receiver: Receiver) -> str:
-        sender = Sender(receiver, lambda _: key)
+        sender = Sender(receiver, keys)
         try:
             return await sender.send(_make_sample())
         finally:

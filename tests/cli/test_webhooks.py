@@ -188,7 +188,7 @@ def test_sample_is_an_event_that_livekits_receiver_takes(run: Run, hub: StatePat
         done = run("webhooks", "test", url)
     assert (done.code, "took it" in done.out) == (0, True)
     headers, body = seen[0]
-    event = WebhookReceiver(TokenVerifier("APIkey", SECRET)).receive(body.decode(), headers["authorization"])
+    event = WebhookReceiver(TokenVerifier("APIold", "OLD" * 15)).receive(body.decode(), headers["authorization"])
     assert (event.event, event.room.name, event.id[:5]) == ("room_started", "lkhub-test", "TEST_")
 
 

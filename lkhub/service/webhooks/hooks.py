@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from functools import partial
 
 import anyio.to_thread
@@ -18,7 +17,8 @@ from lkhub.service.storage import Storage
 from lkhub.service.webhooks.delivery import Receiving
 from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.missed import Search, list_all
-from lkhub.service.webhooks.sender import Sender, SigningKey
+from lkhub.service.webhooks.receiver_keys import ReceiverKeys
+from lkhub.service.webhooks.sender import Sender
 from lkhub.store.deliveries import bury_unknown
 from lkhub.store.events import forget_events
 from lkhub.store.lead import Lead
@@ -43,16 +43,14 @@ log = logging.getLogger("lkhub.webhooks")
 
 
 class Webhooks:
-    """`find_key` gives the key that a receiver knows, by its URL; by default the hub's current key."""
+    """The webhooks of a hub."""
 
-    def __init__(
-        self, config: ServeConfig, storage: Storage, find_key: Callable[[str], SigningKey] | None = None
-    ) -> None:
+    def __init__(self, config: ServeConfig, storage: Storage) -> None:
         application = config.application
         self._storage = storage
         self._receivers = {each.url: each for each in application.webhooks}
         self._read_keys = partial(load_keys, config.keys)
-        self._find_key = find_key or (lambda _: self._find_current_key())
+        self._receiver_keys = ReceiverKeys(self._read_keys)
         self.intake = Intake(storage, self._read_keys, application.webhooks)
         self._media = Media(config.media_url, self._find_current_key)
         self.search = Search(storage, self.intake, lambda: list_all(self._media))
@@ -81,7 +79,7 @@ class Webhooks:
         await self._storage.run(
             partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
         )
-        senders = [Sender(receiver, self._find_key) for receiver in self._receivers.values()]
+        senders = [Sender(receiver, self._receiver_keys) for receiver in self._receivers.values()]
         self._receiving = [
             Receiving(self._storage, url, sender.send) for url, sender in zip(self._receivers, senders, strict=True)
         ]

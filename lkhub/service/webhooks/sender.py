@@ -6,14 +6,13 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
 from ipaddress import ip_address
 
 from lkhub import __version__
 from lkhub.host.http import httpx
 from lkhub.livekit.webhooks import CONTENT_TYPE, sign
-from lkhub.secret import Secret
 from lkhub.service.webhooks.addresses import find_refused
+from lkhub.service.webhooks.receiver_keys import ReceiverKeys, SigningKey, may_be_the_key
 from lkhub.wire.application import Receiver
 
 # How long a receiver may take for an event, from the look-up of its name to its answer.
@@ -22,16 +21,12 @@ ANSWER_SECONDS = 10.0
 # An answer is not read any further, since only its status matters. Where it is longer, the connection is closed.
 MAX_ANSWER_BYTES = 4096
 
-SigningKey = tuple[str, Secret]
-
 
 class Sender:
-    """One receiver. `find_key` gives the key that the receiver knows."""
+    """One receiver. `keys` says which key the receiver knows."""
 
-    def __init__(
-        self, receiver: Receiver, find_key: Callable[[str], SigningKey], seconds: float = ANSWER_SECONDS
-    ) -> None:
-        self._receiver, self._find_key, self._seconds = receiver, find_key, seconds
+    def __init__(self, receiver: Receiver, keys: ReceiverKeys, seconds: float = ANSWER_SECONDS) -> None:
+        self._receiver, self._keys, self._seconds = receiver, keys, seconds
         self._url = httpx.URL(receiver.url)
         # Connections are kept by address, and two names may have the same one, so each receiver has its own. A client
         # of httpx would keep cookies, and parse the address of a redirect.
@@ -60,12 +55,23 @@ class Sender:
             return f"the connection failed: {type(error).__name__}"
 
     async def _send_to(self, addresses: list[str], body: bytes) -> str:
-        """Connect to the addresses that were checked, and look nothing up again."""
-        key, secret = self._find_key(self._receiver.url)
+        """Sign with the key that the receiver knows. If that may be another one by now, try the others."""
+        problem = ""
+        for key in self._keys.list_for(self._receiver.url):
+            status, problem = await self._post(addresses, body, key)
+            if not problem:
+                self._keys.note_taken(self._receiver.url, key[0])
+            if not may_be_the_key(status):
+                break
+        return problem
+
+    async def _post(self, addresses: list[str], body: bytes, key: SigningKey) -> tuple[int, str]:
+        """Connect to the addresses that were checked, and look nothing up again. Returns the status of the answer, and
+        why the receiver did not take the event."""
         headers = {
             "host": self._url.netloc.decode(),
             "content-type": CONTENT_TYPE,
-            "authorization": sign(body, key, secret, time.time()),
+            "authorization": sign(body, *key, time.time()),
             "user-agent": f"lkhub/{__version__}",
         }
         for number, address in enumerate(addresses, 1):
@@ -78,7 +84,7 @@ class Sender:
                 if number == len(addresses):
                     raise
                 continue
-            return await _judge(answer)
+            return answer.status_code, await _judge(answer)
         raise AssertionError("a name has an address")
 
 

@@ -13,6 +13,7 @@ import pytest
 from livekit.api import TokenVerifier, WebhookReceiver
 
 from lkhub.secret import Secret
+from lkhub.service.webhooks.receiver_keys import ReceiverKeys
 from lkhub.service.webhooks.sender import MAX_ANSWER_BYTES, Sender
 from lkhub.wire.application import Receiver
 from tests.certificates import make
@@ -64,7 +65,7 @@ async def listen(handler: Handler, context: ssl.SSLContext | None = None) -> Asy
 
 @asynccontextmanager
 async def sending(url: str, seconds: float = 30.0, private: bool = True) -> AsyncIterator[Sender]:
-    sender = Sender(Receiver(url, (), private), lambda _: ("APIkey", SECRET), seconds)
+    sender = Sender(Receiver(url, (), private), ReceiverKeys(lambda: {"APIkey": SECRET}), seconds)
     try:
         yield sender
     finally:

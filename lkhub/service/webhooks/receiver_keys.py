@@ -1,0 +1,41 @@
+"""Which of the hub's keys each receiver of webhooks knows."""
+
+from collections.abc import Callable
+
+from lkhub.host.keyfile import Keys, order_for_receiver
+from lkhub.secret import Secret
+
+SigningKey = tuple[str, Secret]
+
+# What receivers answer to a signature that they can't check. The receivers of LiveKit's SDKs raise an error, which many
+# web frameworks answer with 500.
+_MAY_BE_THE_KEY = frozenset((400, 401, 403, 500))
+
+
+class ReceiverKeys:
+    """`read_keys` gives the hub's ring, which may change at any time.
+
+    A receiver knows the key that its application was started with. After a rotation that is the old one, until the
+    application is started with the new one. The hub can't see that, so it signs with the key that the receiver took
+    last. If the receiver refuses an event, the hub signs it with its other keys too. A receiver that has not taken an
+    event yet is taken for one that knows the oldest key.
+    """
+
+    def __init__(self, read_keys: Callable[[], Keys]) -> None:
+        self._read_keys = read_keys
+        self._known: dict[str, str] = {}
+
+    def list_for(self, url: str) -> list[SigningKey]:
+        """The keys with which to sign for a receiver, the best one first. Raises MachineError where there are none."""
+        keys = self._read_keys()
+        known = self._known.get(url) or next(reversed(keys))
+        return [(name, keys[name]) for name in order_for_receiver(keys, known)]
+
+    def note_taken(self, url: str, name: str) -> None:
+        """The receiver has taken an event that was signed with this key."""
+        self._known[url] = name
+
+
+def may_be_the_key(status: int) -> bool:
+    """Whether this answer may be about the signature, so that another key is worth trying."""
+    return status in _MAY_BE_THE_KEY
