@@ -42,6 +42,11 @@ class SigningKey:
         made = jwt.get_algorithm_by_name(self.algorithm).to_jwk(self.private.public_key(), as_dict=True)
         return {**made, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
+    def private_jwk(self) -> dict[str, Any]:
+        """Both halves, as another provider reads them."""
+        made = jwt.get_algorithm_by_name(self.algorithm).to_jwk(self.private, as_dict=True)
+        return {**made, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
 
 def make_key(kid: str, algorithm: str = "ES256") -> SigningKey:
     """Elliptic curves take a millisecond, RSA takes 100."""
