@@ -45,6 +45,8 @@ from lkhub.service.models import (
     SignInRequest,
     TokenGrant,
     TokenRequest,
+    TokenSourceGrant,
+    TokenSourceRequest,
 )
 from lkhub.source.typed import unpack
 from lkhub.spec.load import load_spec
@@ -204,6 +206,9 @@ def test_requests_and_answers_are_of_their_models() -> None:
     asked, answered = find_json("docs/reference/http.md", "POST /api/livekit/token")
     assert set(asked) == set(TokenRequest.model_fields)
     TokenRequest.model_validate(asked)
+    source, sourced = find_json("docs/reference/http.md", "POST /api/token-source")
+    assert set(source) == set(TokenSourceRequest.model_fields)
+    TokenSourceRequest.model_validate(source)
     [info] = find_json("docs/reference/http.md", "GET /api/request-info")
     [refused] = find_json("docs/reference/http.md", "Errors")
     signing_in, session = find_json("docs/reference/http.md", "Signing in")
@@ -214,7 +219,7 @@ def test_requests_and_answers_are_of_their_models() -> None:
     InviteRequest.model_validate(inviting)
     shown = (
         *((hub, Hub), (info, RequestInfo), (answered, TokenGrant), (refused, ErrorAnswer)),
-        *((session, SessionState), (invited, InviteMade)),
+        *((session, SessionState), (invited, InviteMade), (sourced, TokenSourceGrant)),
     )
     for document, model in shown:
         TypeAdapter(model).validate_json(json.dumps(document))
