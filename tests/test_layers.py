@@ -116,6 +116,7 @@ PACKAGES = {
             {
                 ("lkhub.service.refusals", "lkhub.render.message_page"),
                 ("lkhub.service.askers", "lkhub.state.asker"),
+                ("lkhub.service.webhooks.hooks", "lkhub.state.webhooks"),
             }
         ),
     ),

@@ -6,7 +6,7 @@ from lkhub.checks.surroundings import UNSEEN, Surroundings
 from lkhub.errors import HubError
 from lkhub.findings.finding import Finding
 from lkhub.host.control import NotRunningError, ask
-from lkhub.host.files import digest, read_input
+from lkhub.host.files import digest, read_input, read_text
 from lkhub.host.kernel import read_limits
 from lkhub.host.runs_in import read_runs_in
 from lkhub.hub.applied import describe_unknown
@@ -21,7 +21,9 @@ from lkhub.state.asker import read_asker
 from lkhub.state.outside import read_sightings
 from lkhub.state.root_change import read_root_change
 from lkhub.state.verified import read_verified
+from lkhub.state.webhooks import ReceiverRecord, read_webhooks
 from lkhub.wire.control import HubReport, StatusRequest
+from lkhub.wire.serve_config import parse_serve
 
 
 def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
@@ -54,7 +56,17 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         ended=ended,
         options=name_state(paths),
         certificate_files=files,
+        receivers=_read_receivers(paths) if supervisor else (),
     )
+
+
+def _read_receivers(paths: StatePaths) -> tuple[ReceiverRecord, ...]:
+    """What receivers take, if the spec in force has any."""
+    try:
+        config = parse_serve(read_text(paths.render("serve.json")) or "")
+        return read_webhooks(config.webhooks) if config.webhooks else ()
+    except (ValueError, TypeError, HubError):
+        return ()
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

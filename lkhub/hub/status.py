@@ -33,6 +33,7 @@ from lkhub.checks.supervised import (
 )
 from lkhub.checks.surroundings import UNSEEN, Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
+from lkhub.checks.webhooks import check_webhooks
 from lkhub.findings.finding import Finding, Ref
 from lkhub.hub.called import describe_called
 from lkhub.hub.options import with_options
@@ -43,6 +44,7 @@ from lkhub.state.asker import AskerRecord
 from lkhub.state.contents import list_findings
 from lkhub.state.root_change import RootChange
 from lkhub.state.verified import VerifiedRecord
+from lkhub.state.webhooks import ReceiverRecord
 from lkhub.wire.control import NO_REPORT, HubReport, ProcessReport
 
 HubState = Literal["stopped", "running", "degraded", "unsupervised"]
@@ -96,7 +98,8 @@ class HubStatus:
     listen for other machines. `around`: what stands between clients and the hub. `runs_in`: what the hub was started
     in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
     with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
-    `with_options`. `certificate_files`: what is wrong with the operator's own certificate.
+    `with_options`. `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the
+    receivers of webhooks take.
     """
 
     applied: AppliedRecord | None
@@ -114,6 +117,7 @@ class HubStatus:
     ended: tuple[str, ...] = ()
     options: str = ""
     certificate_files: tuple[Finding, ...] = ()
+    receivers: tuple[ReceiverRecord, ...] = ()
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -198,6 +202,7 @@ class HubStatus:
             *check_surroundings(self.around),
             *check_pending(report.pending and not report.moved, report.pending_change),
             *check_edited(report.spec if self.edited else None),
+            *check_webhooks(self.receivers, now),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),
             *(list_findings(self.applied) if self.applied and self.processes else ()),

@@ -92,6 +92,11 @@ class StatePaths:
         return f"{self.root}/asker.json"
 
     @property
+    def webhooks(self) -> str:
+        """What the receivers of webhooks take, as the service last knew it."""
+        return f"{self.root}/webhooks.json"
+
+    @property
     def store(self) -> str:
         """The database of the application service, where the spec names no other."""
         return f"{self.root}/store.db"

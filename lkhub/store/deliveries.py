@@ -99,10 +99,12 @@ def bury_unknown(connection: Connection, receivers: Sequence[str], problem: str,
     ).rowcount
 
 
-def count_deliveries(connection: Connection) -> list[Count]:
-    """How many are in each state."""
+def count_deliveries(connection: Connection, receivers: Sequence[str] | None = None) -> list[Count]:
+    """How many are in each state; of these receivers, how many wait or are dead."""
     columns = (deliveries.c.receiver, deliveries.c.state)
     query = select(*columns, func.count(), func.min(deliveries.c.changed)).group_by(*columns).order_by(*columns)
+    if receivers is not None:
+        query = query.where(deliveries.c.receiver.in_(receivers), deliveries.c.state.in_(("pending", "dead")))
     return [Count._make(row) for row in connection.execute(query)]
 
 

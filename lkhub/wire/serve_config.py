@@ -20,7 +20,8 @@ class ServeConfig:
     applications.
 
     `keys`, `ca` and `askers` are paths of files: the API keys; the root certificate that devices have to trust, or "";
-    the record of the program that last asked for a token, "" without `open_tokens`."""
+    the record of the program that last asked for a token, "" without `open_tokens`; the record of what the receivers
+    of webhooks take, "" without receivers."""
 
     name: str
     reach: Literal["local", "lan", "public"]
@@ -34,6 +35,7 @@ class ServeConfig:
     authorities: tuple[str, ...]
     ca: str
     askers: str = ""
+    webhooks: str = ""
     application: Application = field(default_factory=Application)
 
 

@@ -24,6 +24,7 @@ from lkhub.checks.supervised import (
 )
 from lkhub.checks.surroundings import Surroundings, check_surroundings
 from lkhub.checks.web_findings import check_web
+from lkhub.checks.webhooks import check_webhooks
 from lkhub.findings.finding import Finding
 from lkhub.firewall.table import FirewallRow, Verdict
 from lkhub.plan.host import KernelLimits
@@ -31,6 +32,7 @@ from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
+from lkhub.state.webhooks import ReceiverRecord
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
@@ -101,6 +103,13 @@ def list_hub() -> Iterator[Finding]:
     yield from check_removed(Removal(AT, ("media",)))
     yield from check_records({"media": "No space left on device"}, {})
     yield from check_watchers({"rotate logs": WatcherFailure("No space left on device", AT)})
+    yield from check_webhooks(
+        (
+            ReceiverRecord("https://app.example.com/hook", 12, 0, AT - 3600, "answered 401"),
+            ReceiverRecord("https://other.example.com/", 0, 3),
+        ),
+        datetime.fromtimestamp(AT, UTC),
+    )
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(
         pending=["rtc.example.com"],

@@ -20,6 +20,7 @@ from lkhub.state.ring import KeyNote, follow_ring, read_notes, write_notes
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
 from lkhub.state.router import Mapping, RouterRecord
 from lkhub.state.verified import VerifiedRecord, read_verified, write_verified
+from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, read_webhooks, write_webhooks
 from tests.reports import applied_record
 
 ASKER = AskerRecord(1.5, "www-data", True, 7, "nginx", ("0.0.0.0:80",))
@@ -39,11 +40,19 @@ def write_change(paths: StatePaths, change: RootChange) -> None:
     Path(paths.root_change).write_text(dump_root_change(change))
 
 
+RECEIVERS = (ReceiverRecord("https://a.example/hook", 7, 3, 1.5, "answered 500"), ReceiverRecord("https://b.example/"))
+
+
+def _write_receivers(paths: StatePaths, receivers: tuple[ReceiverRecord, ...]) -> None:
+    write_webhooks(paths.webhooks, WebhooksRecord(receivers))
+
+
 RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "asker": ("asker", ASKER, lambda p, r: write_asker(p.asker, r), lambda p: read_asker(p.asker), None),
     "outside": ("outside", USES, write_uses, read_uses, {}),
     "verified": ("verified", VERIFIED, write_verified, read_verified, None),
     "ring": ("ring", NOTES, lambda p, r: write_notes(p, r.values()), read_notes, {}),
+    "webhooks": ("webhooks", RECEIVERS, _write_receivers, lambda p: read_webhooks(p.webhooks), ()),
     "root-change": ("root_change", CHANGE, write_change, read_root_change, None),
 }
 

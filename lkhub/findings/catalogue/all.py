@@ -5,11 +5,23 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
-from lkhub.findings.catalogue import calls, certificates, choices, files, hub, limits, lines, names, spec, tailnet
+from lkhub.findings.catalogue import (
+    calls,
+    certificates,
+    choices,
+    files,
+    hub,
+    limits,
+    lines,
+    names,
+    spec,
+    tailnet,
+    webhooks,
+)
 from lkhub.findings.declare import Code
 
 # In the order of the documentation.
-SUBJECTS = (calls, lines, names, certificates, limits, hub, choices, spec, files, tailnet)
+SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, choices, spec, files, tailnet)
 
 
 def list_codes(subjects: Iterable[ModuleType]) -> dict[str, Code[Any]]:

@@ -59,6 +59,8 @@ class Receiving:
         self._wake = asyncio.Event()
         self._failed: dict[int, float] = {}  # events that failed, and when first, on the loop's clock
         self._took: float | None = None
+        self.failing: tuple[float, str] | None = None
+        """Since when it has taken nothing (epoch seconds), and the last problem."""
         self._troubled = False
 
     async def load(self) -> None:
@@ -136,6 +138,7 @@ class Receiving:
         problem = await self._send(body)
         attempts = delivery.attempts + 1
         pause = 0.0
+        self.failing = (self.failing[0] if self.failing else time.time(), problem) if problem else None
         if not problem:
             self._note_success()
             self._failed.pop(delivery.sequence, None)

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 
 import anyio.to_thread
 from starlette.routing import Route
 
+from lkhub.errors import MachineError
 from lkhub.host.keyfile import load_keys
-from lkhub.livekit.webhooks import WebhookEvent
+from lkhub.livekit.webhooks import WebhookEvent, shorten_url
 from lkhub.secret import Secret
 from lkhub.service.errors import ApiError
 from lkhub.service.rooms.sfu import Media
@@ -19,7 +21,8 @@ from lkhub.service.webhooks.intake import Intake
 from lkhub.service.webhooks.missed import Search, list_all
 from lkhub.service.webhooks.receiver_keys import ReceiverKeys
 from lkhub.service.webhooks.sender import Sender
-from lkhub.store.deliveries import bury_unknown
+from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, write_webhooks
+from lkhub.store.deliveries import Count, bury_unknown, count_deliveries
 from lkhub.store.events import forget_events
 from lkhub.store.lead import Lead
 from lkhub.wire.application import LIVEKIT_WEBHOOKS
@@ -33,6 +36,8 @@ _FORGOTTEN_AT_ONCE = 500
 
 # How soon another process's events are seen: a replay of the command line's, another service on the same store.
 POLL_SECONDS = 2.0
+
+_REPORT_EVERY_SECONDS = 10.0
 
 # After an error that is a bug.
 _AGAIN_SECONDS = 5.0
@@ -57,6 +62,8 @@ class Webhooks:
         self.intake.gap = self.search.note_gap
         self.intake.listeners.append(self._tell)
         self._receiving: list[Receiving] = []
+        self._record = config.webhooks
+        self._recorded: WebhooksRecord | None = None
 
     def routes(self) -> list[Route]:
         return [Route(LIVEKIT_WEBHOOKS, self.intake.receive, methods=["POST"])]
@@ -66,8 +73,11 @@ class Webhooks:
         while True:
             try:
                 lead = await self._storage.make_lead()
-                if await anyio.to_thread.run_sync(lead.take):
-                    await self._lead(lead)
+                try:
+                    if await anyio.to_thread.run_sync(lead.take):
+                        await self._lead(lead)
+                finally:
+                    lead.release()
             except ApiError:
                 pass  # the storage has told it
             except Exception as error:
@@ -83,7 +93,7 @@ class Webhooks:
         self._receiving = [
             Receiving(self._storage, url, sender.send) for url, sender in zip(self._receivers, senders, strict=True)
         ]
-        jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy()]
+        jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy(), self._report()]
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             while await anyio.to_thread.run_sync(lead.take):
@@ -99,7 +109,31 @@ class Webhooks:
             await asyncio.gather(*tasks, return_exceptions=True)
             for sender in senders:
                 await sender.close()
-            await anyio.to_thread.run_sync(lead.release)
+
+    async def _report(self) -> None:
+        """Let `lkhub status` know what receivers take."""
+        while self._record:
+            try:
+                self._note(await self._storage.read(partial(count_deliveries, receivers=list(self._receivers))))
+            except ApiError:
+                pass
+            await asyncio.sleep(_REPORT_EVERY_SECONDS)
+        await asyncio.Event().wait()
+
+    def _note(self, counts: Sequence[Count]) -> None:
+        numbers = {(each.receiver, each.state): each.number for each in counts}
+        found = []
+        for each in self._receiving:
+            since, problem = each.failing or (None, "")
+            waiting, dead = numbers.get((each.url, "pending"), 0), numbers.get((each.url, "dead"), 0)
+            found.append(ReceiverRecord(shorten_url(each.url), waiting, dead, since, problem))
+        record = WebhooksRecord(tuple(found))
+        if record != self._recorded:
+            try:
+                write_webhooks(self._record, record)
+            except (OSError, MachineError) as error:
+                log.warning("what receivers take can't be told to `lkhub status`: %s", type(error).__name__)
+            self._recorded = record
 
     async def _tidy(self) -> None:
         while True:

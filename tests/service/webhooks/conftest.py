@@ -1,6 +1,7 @@
 """A store for webhooks, and what is put into it."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -63,7 +64,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 def event(number: int, room: str = "lobby", receivers: tuple[str, ...] = (URL,)) -> NewEvent:
     body = json.dumps({"event": "track_published", "id": f"EV_{number}", "n": number, "room": {"name": room}})
-    return NewEvent(f"EV_{number}", room, "track_published", body, 1000.0, receivers)
+    return NewEvent(f"EV_{number}", room, "track_published", body, time.time(), receivers)
 
 
 GONE = ApiError(503, "the store can't be reached")

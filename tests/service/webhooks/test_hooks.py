@@ -1,0 +1,131 @@
+"""What a service does by itself for webhooks: it delivers while it leads, and says how it goes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from lkhub.service.webhooks import hooks as module
+from lkhub.service.webhooks.hooks import NOT_IN_SPEC, Webhooks
+from lkhub.state.webhooks import ReceiverRecord, read_webhooks
+from lkhub.store.deliveries import State, list_deliveries, revive
+from lkhub.wire.application import Application, Receiver
+from lkhub.wire.serve_config import ServeConfig
+from tests.service.webhooks.conftest import GONE, Kept, event
+from tests.service.webhooks.test_sender import Told, listen
+from tests.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+NO = b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POLL_SECONDS", "_REPORT_EVERY_SECONDS", "_AGAIN_SECONDS"):
+        monkeypatch.setattr(module, name, 0.02)
+
+
+@asynccontextmanager
+async def running(kept: Kept, config: ServeConfig, *urls: str) -> AsyncIterator[Webhooks]:
+    receivers = tuple(Receiver(url, (), True) for url in urls)
+    application: Application = structs.replace(config.application, used=True, webhooks=receivers)
+    webhooks = Webhooks(replace(config, application=application, webhooks=f"{config.keys}.record"), kept)
+    task = asyncio.ensure_future(webhooks.run())
+    try:
+        yield webhooks
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def ids(kept: Kept, *states: State) -> list[str]:
+    with kept.store.reading() as connection:
+        return [each.id for each in list_deliveries(connection, states, 100)]
+
+
+def recorded(config: ServeConfig) -> tuple[ReceiverRecord, ...]:
+    return read_webhooks(f"{config.keys}.record")
+
+
+async def test_what_waits_in_the_store_is_delivered(kept: Kept, config: ServeConfig) -> None:
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: ids(kept, "delivered") == ["EV_1"])
+            # As the command line does, or another service.
+            kept.add(event(2, receivers=(url,)))
+            await until(lambda: len(ids(kept, "delivered")) == 2)
+
+
+async def test_dead_event_is_sent_again_after_a_replay(kept: Kept, config: ServeConfig) -> None:
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=("http://127.0.0.1:1/gone",)), event(2, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: ids(kept, "dead") == ["EV_1"] and ids(kept, "delivered") == ["EV_2"])
+            with kept.store.reading() as connection:
+                assert [each.problem for each in list_deliveries(connection, ["dead"], 9)] == [NOT_IN_SPEC]
+        with kept.store.writing() as connection:
+            revive(connection, None, "", 1.0)
+        async with running(kept, config, url, "http://127.0.0.1:1/gone"):
+            await until(lambda: "connection refused" in str(recorded(config)))
+
+
+async def test_one_of_two_services_delivers(kept: Kept, config: ServeConfig) -> None:
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        async with running(kept, config, url):
+            kept.add(event(1, receivers=(url,)))
+            await until(lambda: len(told.requests) == 1)
+            async with running(kept, config, url) as other:
+                kept.add(*(event(number, receivers=(url,)) for number in range(2, 30)))
+                await until(lambda: len(ids(kept, "delivered")) == 29)
+                assert other._receiving == []
+        assert len(told.requests) == 29, "none twice"
+
+
+async def test_it_goes_on_after_the_store_was_away_and_after_a_bug(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    tries = 0
+
+    def fail(*_: object, **__: object) -> int:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise ZeroDivisionError
+        kept.broken = GONE if tries == 3 else None
+        return 0
+
+    monkeypatch.setattr(module, "bury_unknown", fail)
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: tries == 3)
+            kept.broken = None
+            await until(lambda: ids(kept, "delivered") == ["EV_1"])
+
+
+async def test_status_is_told_what_receivers_take(kept: Kept, config: ServeConfig) -> None:
+    told = Told(NO)
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/?token=XYZ"
+        async with running(kept, config, url):
+            await until(lambda: recorded(config))
+            kept.add(event(1, receivers=(url,)))
+            await until(lambda: recorded(config)[0].failing)
+            [record] = recorded(config)
+            assert (record.url, record.waiting, record.dead) == (f"http://127.0.0.1:{port}/?…", 1, 0)
+            assert record.problem == "answered 500"
+            told.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+            await until(lambda: recorded(config)[0] == ReceiverRecord(record.url))
