@@ -8,13 +8,16 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 from anyio.to_thread import run_sync
 from livekit import rtc
+from livekit.api import TokenVerifier, WebhookReceiver
 from livekit.rtc._proto.room_pb2 import SIMULATE_FULL_RECONNECT, SIMULATE_SIGNAL_RECONNECT
 
 from lkhub.host.keyfile import load_keys
@@ -129,6 +132,64 @@ async def test_whole_rotation_with_a_call_in_progress(running: Hub) -> None:
     finally:
         for person in people:
             await person.leave()
+
+
+class Application(ThreadingHTTPServer):
+    """A receiver of webhooks that knows one key, and checks with LiveKit's own receiver."""
+
+    def __init__(self) -> None:
+        application = self
+        self.knows: Key = ("", Secret(""))
+        self.taken: list[str] = []
+        self.refused: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                name, secret = application.knows
+                try:
+                    receiver = WebhookReceiver(TokenVerifier(name, secret.reveal()))
+                    event = receiver.receive(body, self.headers["authorization"])
+                    application.taken.append(f"{event.event} {event.participant.identity}".strip())
+                    self.send_response(200)
+                except Exception as error:
+                    application.refused.append(repr(error))
+                    self.send_response(401)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        Thread(target=self.serve_forever, daemon=True).start()
+
+
+async def test_receiver_that_knows_one_key_refuses_no_event_of_a_rotation(hub: Hub) -> None:
+    application = Application()
+    hub.write_spec(f"webhooks: [{{url: 'http://127.0.0.1:{application.server_port}/', allow_private: true}}]\n")
+    await run_sync(hub.up, "--no-verify")
+    url, old = (await run_sync(hub.env))["LIVEKIT_URL"], current_key(hub)
+    application.knows = old
+    try:
+        ann = await Person(url, await run_sync(hub.token, "room", "ann")).join()
+        await until(lambda: "participant_joined ann" in application.taken)
+        done(await run_sync(lambda: hub.run("keys", "rotate")))
+        await ann.leave()
+        bob = await Person(url, await run_sync(hub.token, "room", "bob")).join()
+        await until(lambda: {"participant_left ann", "participant_joined bob"} <= set(application.taken))
+        assert application.refused == []
+        application.knows = current_key(hub)  # it was started again with its new .env
+        await bob.leave()
+        await until(lambda: "participant_left bob" in application.taken)
+        assert len(application.refused) == 1, "it is found out with one event"
+        done(await run_sync(lambda: hub.run("keys", "revoke", old[0], "--yes")))
+        carl = await Person(url, await run_sync(hub.token, "room", "carl")).join()
+        await until(lambda: "participant_joined carl" in application.taken)
+        await carl.leave()
+        assert len(application.refused) == 1
+    finally:
+        application.shutdown()
+        application.server_close()
 
 
 async def test_keys_of_a_file_are_replaced_with_a_call_in_progress(hub: Hub) -> None:
