@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import forward, join, join_edge, memory, outage, relay, signalling, start
+from bench import forward, join, join_edge, memory, outage, relay, signalling, start, token
 from bench.result import LOAD_BEFORE, QUIET, Result, write_page
 from lkhub.host.engine import bundled_engine
 
-NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "outage")
+NAMES = ("start", "join", "join-edge", "signal", "forward", "relay", "memory", "memory-edge", "outage", "token")
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ def main() -> None:
         "memory": memory.measure,
         "memory-edge": memory.measure_edge,
         "outage": lambda: outage.measure(rounds or 5),
+        "token": lambda: token.measure(rounds or 5, seconds or 8),
     }
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
