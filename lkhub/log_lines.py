@@ -145,6 +145,9 @@ _EVENTS: Mapping[str, Mapping[str, Callable[[_Fields], str] | None]] = {
         "room closed": _tell("{room} is closed"),
         "API RoomService.DeleteRoom": _tell("{room} is deleted through the API"),
         "API RoomService.ListRooms": None,
+        # The engine does not log these (engine/internal/sfu/log.go); another livekit-server does.
+        "API RoomService.ListParticipants": None,
+        "API RoomService.GetParticipant": None,
         "stats worker active": None,
         "deleting room": None,
         "deleting room state": None,

@@ -63,6 +63,9 @@ def test_lines_of_media_are_shown_in_words(line: str, text: str) -> None:
         media(msg="dependencyDescriptorExtID mismatch", participant="ann", room="team"),
         media(**PICTURE, rid="h", sdpRids=["", "", ""]),
         media(**SWITCHED, newPair=HOST | {"remoteCandidateType": "prflx"}),
+        media(msg="API RoomService.ListRooms", room=[], status="200"),
+        media(msg="API RoomService.ListParticipants", room="team", status="200"),
+        media(msg="API RoomService.GetParticipant", room="team", participant="ann", status="200"),
     ],
 )
 def test_what_tells_a_person_nothing_is_left_out(line: str) -> None:

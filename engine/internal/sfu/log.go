@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"bytes"
 	"os"
 	"unicode/utf8"
 )
@@ -9,10 +10,22 @@ import (
 // a token names before it has checked the token, and in a header that key may have a megabyte.
 const maxLogged = 2000
 
-// shortLines shortens the values of each line to maxLogged. Each Write is one line: JSON, or text that contains JSON.
+// reads are the messages of requests that change nothing. What watches the rooms makes them every second for each room,
+// and they would soon push all else out of the log.
+var reads = [][]byte{
+	[]byte(`"msg":"API RoomService.ListRooms"`),
+	[]byte(`"msg":"API RoomService.ListParticipants"`),
+	[]byte(`"msg":"API RoomService.GetParticipant"`),
+}
+
+// shortLines shortens the values of each line to maxLogged, and leaves out lines that say nothing (isRead). Each Write
+// is one line: JSON, or text that contains JSON.
 type shortLines struct{ to *os.File }
 
 func (s shortLines) Write(line []byte) (int, error) {
+	if isRead(line) {
+		return len(line), nil
+	}
 	if len(line) <= maxLogged {
 		return s.to.Write(line)
 	}
@@ -23,6 +36,20 @@ func (s shortLines) Write(line []byte) (int, error) {
 }
 
 func (s shortLines) Sync() error { return s.to.Sync() }
+
+// isRead says whether a line of JSON is about a successful request that changed nothing. In a value, each quote has a
+// backslash before it, so no name of a room can look like these keys.
+func isRead(line []byte) bool {
+	if !bytes.Contains(line, []byte(`"status":"200"`)) {
+		return false
+	}
+	for _, read := range reads {
+		if bytes.Contains(line, read) {
+			return true
+		}
+	}
+	return false
+}
 
 // shorten cuts every text in quotes, and every text outside them, after maxLogged characters. An escape counts as one
 // character, so that JSON stays valid.
