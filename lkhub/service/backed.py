@@ -19,6 +19,7 @@ from lkhub.service.book import Book
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
+from lkhub.service.joined import Joined
 from lkhub.service.presets import Presets
 from lkhub.service.storage import Storage
 from lkhub.service.tokens import Issuer
@@ -58,6 +59,8 @@ def build_backed(config: ServeConfig) -> Backed:
     desk, webhooks = build_backed_desk(config, storage), Webhooks(config, storage)
     events = Events(storage, desk.authenticator, Presets(config.application.rooms))
     webhooks.intake.listeners.append(lambda _: events.tell())
+    if "open" in config.application.access.modes:
+        webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
     routes = [*webhooks.routes(), Route("/api/events", events.receive, methods=["GET"])]
     return Backed(desk, routes, [webhooks.run], storage)
 

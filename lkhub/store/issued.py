@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lkhub.store.api_keys import find_revoked
 from lkhub.store.schema import issued, looks
+
+# In place of a caller, of those who are in a room: their tokens may be others' than the hub's.
+JOINED = "joined"
 
 
 class Entry(Struct, frozen=True):
@@ -49,7 +52,8 @@ def note_issued(connection: Connection, records: Sequence[Record]) -> list[Outco
             if record.typed and _is_taken(connection, record):
                 outcomes[index] = "taken"
             else:
-                _claim(connection, record)
+                entry = record.entry
+                _claim(connection, record.asked, entry.identity, entry.caller, record.looks, record.until)
     rows = [
         {name: getattr(record.entry, name) for name in Entry.__struct_fields__}
         for record, outcome in zip(records, outcomes, strict=True)
@@ -58,6 +62,28 @@ def note_issued(connection: Connection, records: Sequence[Record]) -> list[Outco
     if rows:
         connection.execute(insert(issued), rows)
     return outcomes
+
+
+class Presence(Struct, frozen=True):
+    """A participant came into a room, or left it. `looks` are as in Record, and `until` is when it has left at the
+    latest: the event that tells it may be lost."""
+
+    room: str
+    identity: str
+    looks: tuple[str, ...]
+    joined: bool
+    until: float
+
+
+def note_presence(connection: Connection, presences: Sequence[Presence]) -> list[None]:
+    """Note whose identities are in a room, whoever signed their tokens: no stranger gets one that looks alike."""
+    for each in presences:
+        if each.joined:
+            _claim(connection, each.room, each.identity, JOINED, each.looks, each.until)
+        else:
+            gone = (looks.c.room == each.room, looks.c.identity == each.identity, looks.c.caller == JOINED)
+            connection.execute(delete(looks).where(*gone))
+    return [None] * len(presences)
 
 
 def list_issued(connection: Connection, limit: int, room: str = "") -> list[Entry]:
@@ -69,9 +95,11 @@ def list_issued(connection: Connection, limit: int, room: str = "") -> list[Entr
 
 
 def forget_issued(connection: Connection, before: float, now: float) -> None:
-    """Delete what was issued before a time, and the looks of identities whose tokens have ended."""
+    """Delete what was issued before a time, and the looks of identities whose tokens have ended, except of those that
+    are in a room: they may come again."""
     connection.execute(delete(issued).where(issued.c.at < before))
-    connection.execute(delete(looks).where(looks.c.until < now))
+    joined = _find_row(looks.c.room, looks.c.identity, JOINED, now)
+    connection.execute(delete(looks).where(looks.c.until < now, ~joined))
 
 
 def _lock_rooms(connection: Connection, records: Sequence[Record]) -> None:
@@ -82,25 +110,32 @@ def _lock_rooms(connection: Connection, records: Sequence[Record]) -> None:
 
 
 def _is_taken(connection: Connection, record: Record) -> bool:
-    other = (looks.c.identity != record.entry.identity) | (looks.c.caller != record.entry.caller)
+    room, identity, caller = record.asked, record.entry.identity, record.entry.caller
+    # A participant that is in the room is the caller itself if the hub gave the identity to the caller before.
+    itself = (looks.c.caller == JOINED) & _find_row(room, identity, caller)
+    other = (looks.c.identity != identity) | ((looks.c.caller != caller) & ~itself)
     taken = select(looks.c.identity).where(
-        looks.c.room == record.asked, looks.c.look.in_(record.looks), looks.c.until > record.entry.at, other
+        looks.c.room == room, looks.c.look.in_(record.looks), looks.c.until > record.entry.at, other
     )
     return connection.execute(taken.limit(1)).first() is not None
 
 
-def _claim(connection: Connection, record: Record) -> None:
+def _find_row(
+    room: str | ColumnElement[str], identity: str | ColumnElement[str], caller: str, now: float | None = None
+) -> ColumnElement[bool]:
+    """Whether this caller has the identity in the room; with `now`, whether that has not ended."""
+    row = looks.alias()
+    found = exists().where(row.c.room == room, row.c.identity == identity, row.c.caller == caller)
+    return found if now is None else found.where(row.c.until > now)
+
+
+def _claim(connection: Connection, room: str, identity: str, caller: str, keys: Sequence[str], until: float) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(looks)
-    keys = ("room", "look", "identity", "caller")
     renewed = statement.on_conflict_do_update(
-        index_elements=keys, set_={"until": statement.excluded.until}, where=looks.c.until < statement.excluded.until
+        index_elements=["room", "look", "identity", "caller"],
+        set_={"until": statement.excluded.until},
+        where=looks.c.until < statement.excluded.until,
     )
-    connection.execute(
-        renewed,
-        [
-            dict(zip(keys, (record.asked, look, record.entry.identity, record.entry.caller), strict=True))
-            | {"until": record.until}
-            for look in sorted(set(record.looks))
-        ],
-    )
+    row = {"room": room, "identity": identity, "caller": caller, "until": until}
+    connection.execute(renewed, [row | {"look": look} for look in sorted(set(keys))])

@@ -8,7 +8,15 @@ from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from lkhub.store.api_keys import create_api_key, revoke_api_key
-from lkhub.store.issued import Entry, Record, forget_issued, list_issued, note_issued
+from lkhub.store.issued import (
+    Entry,
+    Presence,
+    Record,
+    forget_issued,
+    list_issued,
+    note_issued,
+    note_presence,
+)
 from lkhub.store.schema import looks
 from lkhub.store.store import Store
 
@@ -118,3 +126,36 @@ async def test_two_processes_give_one_of_two_identities_that_look_alike_away(url
     finally:
         for store in stores:
             store.close()
+
+
+def joined(store: Store, identity: str, *, at: float = 1000.0, here: bool = True) -> None:
+    with store.writing() as connection:
+        note_presence(connection, [Presence("lobby", identity, (identity.lower(),), here, at + 86400)])
+
+
+def test_stranger_may_not_look_like_somebody_whose_token_the_hub_did_not_make(store: Store) -> None:
+    joined(store, "Bob")
+    assert note(store, typed("bob", "bob")) == ["taken"]
+    assert note(store, typed("Bob", "bob")) == ["taken"], "an application's own user"
+    joined(store, "Bob", here=False)
+    assert note(store, typed("bob", "bob")) == ["noted"]
+
+
+def test_stranger_that_is_in_the_room_comes_again_however_long_it_stays(store: Store) -> None:
+    note(store, typed("ann", "ann"))
+    joined(store, "ann")
+    assert note(store, typed("ann", "ann", at=1100.0)) == ["noted"]
+    with store.writing() as connection:
+        forget_issued(connection, before=0.0, now=9000.0)
+    assert note(store, typed("Ann", "ann", at=9000.0)) == ["taken"], "while it is there"
+    assert note(store, typed("ann", "ann", at=9000.0)) == ["noted"]
+    joined(store, "ann", here=False)
+    with store.writing() as connection:
+        forget_issued(connection, before=0.0, now=20000.0)
+    assert note(store, typed("Ann", "ann", at=20000.0)) == ["noted"]
+
+
+def test_somebody_whose_leave_was_lost_is_gone_after_a_day(store: Store) -> None:
+    joined(store, "Bob")
+    assert note(store, typed("bob", "bob", at=1000.0 + 86399)) == ["taken"]
+    assert note(store, typed("bob", "bob", at=1000.0 + 86401)) == ["noted"]
