@@ -117,6 +117,7 @@ PACKAGES = {
                 ("lkhub.service.refusals", "lkhub.render.message_page"),
                 ("lkhub.service.askers", "lkhub.state.asker"),
                 ("lkhub.service.webhooks.hooks", "lkhub.state.webhooks"),
+                ("lkhub.service.oidc.state", "lkhub.state.openid"),
             }
         ),
     ),

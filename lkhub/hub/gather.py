@@ -18,6 +18,7 @@ from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.state.asker import read_asker
+from lkhub.state.openid import OpenIdRecord, read_openid
 from lkhub.state.outside import read_sightings
 from lkhub.state.root_change import read_root_change
 from lkhub.state.verified import read_verified
@@ -57,6 +58,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         options=name_state(paths),
         certificate_files=files,
         receivers=_read_receivers(paths) if supervisor else (),
+        openid=_read_provider(paths) if supervisor else None,
     )
 
 
@@ -67,6 +69,15 @@ def _read_receivers(paths: StatePaths) -> tuple[ReceiverRecord, ...]:
         return read_webhooks(config.webhooks) if config.webhooks else ()
     except (ValueError, TypeError, HubError):
         return ()
+
+
+def _read_provider(paths: StatePaths) -> OpenIdRecord | None:
+    """Whether the OpenID provider can be used, if the spec in force has one."""
+    try:
+        config = parse_serve(read_text(paths.render("serve.json")) or "")
+        return read_openid(config.openid) if config.openid else None
+    except (ValueError, TypeError, HubError):
+        return None
 
 
 def _judge_files(applied: AppliedRecord | None) -> tuple[Finding, ...]:

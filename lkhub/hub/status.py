@@ -19,6 +19,7 @@ from lkhub.checks.checks import (
 from lkhub.checks.connections import check_connections
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
+from lkhub.checks.openid import check_openid
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
@@ -42,6 +43,7 @@ from lkhub.plan.model import Sightings
 from lkhub.state.applied import AppliedRecord
 from lkhub.state.asker import AskerRecord
 from lkhub.state.contents import list_findings
+from lkhub.state.openid import OpenIdRecord
 from lkhub.state.root_change import RootChange
 from lkhub.state.verified import VerifiedRecord
 from lkhub.state.webhooks import ReceiverRecord
@@ -99,7 +101,7 @@ class HubStatus:
     in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
     with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
     `with_options`. `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the
-    receivers of webhooks take.
+    receivers of webhooks take. `openid`: whether the OpenID provider can be used.
     """
 
     applied: AppliedRecord | None
@@ -118,6 +120,7 @@ class HubStatus:
     options: str = ""
     certificate_files: tuple[Finding, ...] = ()
     receivers: tuple[ReceiverRecord, ...] = ()
+    openid: OpenIdRecord | None = None
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -203,6 +206,7 @@ class HubStatus:
             *check_pending(report.pending and not report.moved, report.pending_change),
             *check_edited(report.spec if self.edited else None),
             *check_webhooks(self.receivers, now),
+            *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),
             *check_address(report.moved, report.lost),
             *(list_findings(self.applied) if self.applied and self.processes else ()),

@@ -2,7 +2,9 @@
 service, so it is decided as the message that the service gets."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Literal
+from urllib.parse import urlsplit
 
 from lkhub.findings.catalogue.spec import value_wrong
 from lkhub.plan.paths import StatePaths
@@ -151,6 +153,9 @@ def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, 
     if "oidc" in modes and access.oidc is None:
         hint = "write access.oidc: {issuer: https://…, client_id: …}"
         loaded.add(("access", "modes"), value_wrong("`oidc` needs a provider, and access.oidc names none"), hint)
+    if access.oidc is not None and not _is_private(access.oidc.issuer):
+        problem = "the provider's tokens and the client's secret would go over the network in clear"
+        loaded.add(("access", "oidc", "issuer"), value_wrong(problem), "write its https address")
     if access.oidc is not None and "oidc" not in modes:
         loaded.add(("access", "oidc"), value_wrong("not used: `oidc` is not among access.modes"), "add it there")
     room = loaded.spec.livekit.get("room")
@@ -160,6 +165,17 @@ def _check_access(loaded: LoadedSpec, modes: tuple[Mode, ...], roles: dict[str, 
     if access.default_role not in roles and not loaded.is_broken(("access", "roles")):
         problem = f"there is no role {access.default_role}"
         loaded.add(("access", "default_role"), value_wrong(problem), suggest(access.default_role, list(roles)))
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can read what goes to `url`."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        here = ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    return parts.scheme == "https" or here
 
 
 def _check_rooms(loaded: LoadedSpec, roles: dict[str, RoleSpec]) -> None:

@@ -92,6 +92,11 @@ class StatePaths:
         return f"{self.root}/asker.json"
 
     @property
+    def openid(self) -> str:
+        """Whether the OpenID provider can be used, as the service last knew it."""
+        return f"{self.root}/openid.json"
+
+    @property
     def webhooks(self) -> str:
         """What the receivers of webhooks take, as the service last knew it."""
         return f"{self.root}/webhooks.json"

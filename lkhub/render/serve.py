@@ -22,6 +22,7 @@ def render_serve(plan: Plan) -> RenderedFile:
         ca=plan.paths.ca_root if plan.edge and plan.edge.tls.mode == "internal" else "",
         application=serve.application,
         askers=plan.paths.asker if serve.open_tokens else "",
+        openid=plan.paths.openid if serve.application.access.oidc else "",
         webhooks=plan.paths.webhooks if serve.application.webhooks else "",
     )
     return RenderedFile("serve.json", dump_serve(config))

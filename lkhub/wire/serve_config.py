@@ -21,7 +21,7 @@ class ServeConfig:
 
     `keys`, `ca` and `askers` are paths of files: the API keys; the root certificate that devices have to trust, or "";
     the record of the program that last asked for a token, "" without `open_tokens`; the record of what the receivers
-    of webhooks take, "" without receivers."""
+    of webhooks take, "" without receivers; the record of an OpenID provider that can't be used, "" without one."""
 
     name: str
     reach: Literal["local", "lan", "public"]
@@ -36,6 +36,7 @@ class ServeConfig:
     ca: str
     askers: str = ""
     webhooks: str = ""
+    openid: str = ""
     application: Application = field(default_factory=Application)
 
 

@@ -10,6 +10,7 @@ from lkhub.checks.checks import check_address, check_edited, check_pending, chec
 from lkhub.checks.connections import check_connections
 from lkhub.checks.edge import check_edge, check_root
 from lkhub.checks.kernel import check_kernel
+from lkhub.checks.openid import check_openid
 from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
@@ -110,6 +111,7 @@ def list_hub() -> Iterator[Finding]:
         ),
         datetime.fromtimestamp(AT, UTC),
     )
+    yield from check_openid(AT, "the OpenID provider can't be reached")
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(
         pending=["rtc.example.com"],

@@ -15,6 +15,7 @@ from lkhub.plan.model import Sighting
 from lkhub.plan.paths import StatePaths
 from lkhub.state.asker import AskerRecord, read_asker, write_asker
 from lkhub.state.document import VERSION, dump_record, parse_record
+from lkhub.state.openid import OpenIdRecord, read_openid, write_openid
 from lkhub.state.outside import PathUse, _Record, read_sightings, read_uses, write_uses
 from lkhub.state.ring import KeyNote, follow_ring, read_notes, write_notes
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
@@ -47,12 +48,15 @@ def _write_receivers(paths: StatePaths, receivers: tuple[ReceiverRecord, ...]) -
     write_webhooks(paths.webhooks, WebhooksRecord(receivers))
 
 
+DOWN = OpenIdRecord(1.5, "the OpenID provider can't be reached")
+
 RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "asker": ("asker", ASKER, lambda p, r: write_asker(p.asker, r), lambda p: read_asker(p.asker), None),
     "outside": ("outside", USES, write_uses, read_uses, {}),
     "verified": ("verified", VERIFIED, write_verified, read_verified, None),
     "ring": ("ring", NOTES, lambda p, r: write_notes(p, r.values()), read_notes, {}),
     "webhooks": ("webhooks", RECEIVERS, _write_receivers, lambda p: read_webhooks(p.webhooks), ()),
+    "openid": ("openid", DOWN, lambda p, r: write_openid(p.openid, r), lambda p: read_openid(p.openid), None),
     "root-change": ("root_change", CHANGE, write_change, read_root_change, None),
 }
 

@@ -14,6 +14,7 @@ from lkhub.findings.catalogue import (
     limits,
     lines,
     names,
+    openid,
     spec,
     tailnet,
     webhooks,
@@ -21,7 +22,7 @@ from lkhub.findings.catalogue import (
 from lkhub.findings.declare import Code
 
 # In the order of the documentation.
-SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, choices, spec, files, tailnet)
+SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, openid, choices, spec, files, tailnet)
 
 
 def list_codes(subjects: Iterable[ModuleType]) -> dict[str, Code[Any]]:

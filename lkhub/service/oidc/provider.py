@@ -71,12 +71,19 @@ class Key:
 
 
 class Provider:
-    """One provider. Its documents are kept, and asked for anew when they are old; so it may be away for a while."""
+    """One provider. Its documents are kept, and asked for anew when they are old; so it may be away for a while.
+    `tell` is called with each failure, and with "" when the provider answers."""
 
-    def __init__(self, issuer: str, fetcher: Fetcher, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        fetcher: Fetcher,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda problem: None,
+    ) -> None:
         self._issuer, self.fetcher = issuer, fetcher
-        self._metadata = Kept(partial(_log_failure, self._fetch_metadata), clock)
-        self._keys = Kept(partial(_log_failure, self._fetch_keys), clock)
+        self._metadata = Kept(partial(_told, tell, self._fetch_metadata), clock)
+        self._keys = Kept(partial(_told, tell, self._fetch_keys), clock)
 
     async def metadata(self) -> Metadata:
         return await self._metadata.get()
@@ -96,12 +103,15 @@ class Provider:
         return read_keys(await self.fetcher.get((await self.metadata()).jwks_uri))
 
 
-async def _log_failure(load: Callable[[], Awaitable[T]]) -> T:
+async def _told(tell: Callable[[str], None], load: Callable[[], Awaitable[T]]) -> T:
     try:
-        return await load()
+        loaded = await load()
     except ProviderError as error:
         log.warning("OpenID: %s", error)
+        tell(str(error))
         raise
+    tell("")
+    return loaded
 
 
 def _match(keys: tuple[Key, ...], name: str, algorithm: str) -> list[Key]:

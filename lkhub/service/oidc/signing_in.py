@@ -21,6 +21,7 @@ from lkhub.service.oidc.cookies import read_login, read_session, set_login, set_
 from lkhub.service.oidc.exchange import Flow, LoginRefusedError, hash_text, make_verifier
 from lkhub.service.oidc.fetch import Fetcher, ProviderError, is_loopback
 from lkhub.service.oidc.provider import Provider
+from lkhub.service.oidc.state import ProviderState
 from lkhub.service.oidc.tokens import TokenRefusedError, User, read_user, verify
 from lkhub.service.own_origin import OwnOrigin, find_own_origin, is_own_page
 from lkhub.service.rates import Windows
@@ -60,7 +61,8 @@ class SigningIn:
         fetcher: Fetcher | None = None,
     ) -> None:
         self._config, self._access, self._oidc, self._storage = config, config.application.access, oidc, storage
-        self._provider = Provider(oidc.issuer, fetcher or Fetcher())
+        told = ProviderState(config.openid)
+        self._provider = Provider(oidc.issuer, fetcher or Fetcher(), tell=told)
         self._flow = Flow(self._access, oidc, self._provider, secret)
         self._begun = Windows(BEGINNINGS)
 

@@ -1,11 +1,14 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse
 
-from lkhub.service.oidc.fetch import ProviderError
+from lkhub.service.oidc.fetch import Fetcher, ProviderError
 from lkhub.service.oidc.kept import RENEW_SECONDS
 from lkhub.service.oidc.provider import Provider, read_keys, read_metadata
+from lkhub.service.oidc.state import ProviderState
+from lkhub.state.openid import OpenIdRecord, read_openid
 from tests.kit.issuer import ISSUER, Issuer, make_key
 from tests.service.oidc.conftest import Clock
 
@@ -147,3 +150,28 @@ async def test_damaged_key_is_an_error_of_the_provider() -> None:
     (key,) = read_keys({"keys": [{**GOOD, "x": "AAAA"}]})
     with pytest.raises(ProviderError, match="damaged key"):
         key.for_algorithm("ES256")
+
+
+async def test_status_is_told_when_the_provider_fails_and_when_it_is_back(
+    fetcher: Fetcher, issuer: Issuer, clock: Clock, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "openid.json")
+    provider = Provider(ISSUER, fetcher, clock, ProviderState(path))
+    assert read_openid(path) is None
+    issuer.replies["/.well-known/openid-configuration"] = JSONResponse({}, 503)
+    for _ in range(2):
+        with pytest.raises(ProviderError):
+            await provider.metadata()
+        clock.now += 5
+    record = read_openid(path)
+    assert record is not None
+    assert record.failing
+    assert record.problem == "the OpenID provider answers with status 503"
+    issuer.replies.clear()
+    await provider.metadata()
+    assert read_openid(path) == OpenIdRecord(None, "")
+
+
+async def test_status_that_can_not_be_told_stops_no_sign_in(fetcher: Fetcher, clock: Clock) -> None:
+    provider = Provider(ISSUER, fetcher, clock, ProviderState("/nowhere/openid.json"))
+    assert await provider.metadata()
