@@ -33,6 +33,7 @@ _PROGRAMS = {
         exec {shlex.quote(sys.executable)} -m lkhub "$@"
         """,
     "sudo": 'exec "$@"',
+    "python3": f'exec {shlex.quote(sys.executable)} "$@"',  # with the packages that a guide installs
 }
 
 # Documentation addresses are not public ones, so tests replace them by other addresses: the hub's, and that of a client
