@@ -49,6 +49,7 @@ def plan_application(loaded: LoadedSpec, paths: StatePaths, *, has_edge: bool) -
     roles = {PARTICIPANT: RoleSpec(), **spec.access.roles}
     _check_access(loaded, modes, roles, here=here)
     _check_rooms(loaded, roles)
+    _check_webhooks(loaded)
     return Application(
         used=_is_used(spec, modes),
         access=_plan_access(spec, modes, roles, paths),
@@ -187,3 +188,24 @@ def _check_rooms(loaded: LoadedSpec, roles: dict[str, RoleSpec]) -> None:
         if preset.overflow == "subrooms" and preset.capacity is None:
             problem = value_wrong("sub-rooms need a capacity: a room without one is never full")
             loaded.add(("rooms", index, "overflow"), problem, "write capacity: NUMBER beside it")
+
+
+def _check_webhooks(loaded: LoadedSpec) -> None:
+    known: set[str] = set()
+    for index, receiver in enumerate(loaded.spec.webhooks):
+        if receiver.url in known:
+            loaded.add(("webhooks", index, "url"), value_wrong("another receiver has this URL too"), "keep one of them")
+        known.add(receiver.url)
+        host = urlsplit(receiver.url).hostname or ""
+        if not receiver.allow_private and _is_near(host):
+            problem = value_wrong("the receiver is on this machine or in a private network, and would get nothing")
+            loaded.add(("webhooks", index, "url"), problem, "write allow_private: true beside it")
+
+
+def _is_near(host: str) -> bool:
+    """What a name leads to is checked for each delivery (lkhub/service/webhooks/addresses.py)."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_private
