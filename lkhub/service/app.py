@@ -72,7 +72,9 @@ def build_app(config: ServeConfig) -> Starlette:
     if origins := config.application.access.origins:
         middleware.append(Middleware(ListedOrigins, origins=origins))
     lifespan = backed.lifespan if backed else None
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=lifespan)
+    app.state.stop = backed.stop if backed else None
+    return app
 
 
 def _build_backed(config: ServeConfig) -> "Backed | None":

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backed:
-    """What a service has besides that of a hub that keeps nothing. `jobs` run as long as the service does."""
+    """What a service has besides that of a hub that keeps nothing. `jobs` run as long as the service does. `stop` ends
+    the responses that have no end of their own, before requests under way are waited for."""
 
     desk: Desk
     routes: Sequence[Route]
     jobs: Sequence[Callable[[], Awaitable[None]]]
     storage: Storage
+    stop: Callable[[], None]
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -62,7 +64,7 @@ def build_backed(config: ServeConfig) -> Backed:
     if "open" in config.application.access.modes:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
     routes = [*webhooks.routes(), Route("/api/events", events.receive, methods=["GET"])]
-    return Backed(desk, routes, [webhooks.run], storage)
+    return Backed(desk, routes, [webhooks.run], storage, events.end)
 
 
 def build_backed_desk(config: ServeConfig, storage: Storage) -> Desk:

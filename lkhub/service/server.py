@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Callable
 
 import uvicorn
 
@@ -23,8 +24,9 @@ def run_service(config: ServeConfig) -> None:
     logging.basicConfig(format=LOG_FORMAT, datefmt=LOG_DATE)
     sockets = [_listen(address, config.port) for address in config.bind]
     files = raise_file_limit()
+    app = build_app(config)
     settings = uvicorn.Config(
-        build_app(config),
+        app,
         http=bind_protocol(Bounds(make_places(files))),
         # uvloop serves a third more requests, and takes 1.2 MiB.
         loop="uvloop" if config.application.used else "asyncio",
@@ -45,7 +47,21 @@ def run_service(config: ServeConfig) -> None:
     )
     logging.getLogger("uvicorn.error").addFilter(FewLines())
     logging.getLogger("asyncio").addFilter(RareExhaustion())
-    uvicorn.Server(settings).run(sockets=sockets)
+    _Server(settings, app.state.stop).run(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    """`stop` is called when the server stops. A response without an end would be waited for, and then be cut off with a
+    traceback in the log."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None] | None) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._stop:
+            self._stop()
+        await super().shutdown(sockets)
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -42,11 +42,17 @@ class Events:
         self._storage, self._authenticator, self._presets = storage, authenticator, presets
         self._news = asyncio.Event()
         self._streams = 0
+        self._ended = False
 
     def tell(self) -> None:
         """There is a new event."""
         self._news.set()
         self._news = asyncio.Event()
+
+    def end(self) -> None:
+        """End every stream, and begin none."""
+        self._ended = True
+        self.tell()
 
     async def receive(self, request: Request) -> StreamingResponse:
         """Events of the rooms that the API key may enter, from the one after `Last-Event-ID` on, or from now on."""
@@ -54,6 +60,8 @@ class Events:
         given = request.headers.get("last-event-id")
         if given is not None and not (given.isascii() and given.isdigit() and len(given) < 19):
             raise ApiError(400, "Last-Event-ID is not an ID of this stream", "send the last `id:` that came, or 0")
+        if self._ended:
+            raise ApiError(503, "the hub is stopping", "ask again in a while", {"retry-after": "5"})
         if self._streams >= MOST_STREAMS:
             raise ApiError(503, f"{MOST_STREAMS} clients listen already", "ask again later", {"retry-after": "60"})
         place = await self._storage.read(find_last) if given is None else int(given)
@@ -69,7 +77,7 @@ class Events:
             if lost:
                 yield f"event: {LOST}\ndata: {{}}\n\n"
             quiet = 0.0
-            while True:
+            while not self._ended:
                 news = self._news
                 caller = await self._identify(request)
                 events = await self._storage.read(partial(list_after, sequence=place, limit=EVENTS_AT_ONCE))

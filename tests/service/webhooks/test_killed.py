@@ -22,11 +22,13 @@ from msgspec import structs
 
 import lkhub
 from lkhub.livekit.webhooks import sign
+from lkhub.store.api_keys import create_api_key
+from lkhub.store.store import Store
 from lkhub.wire.application import LIVEKIT_WEBHOOKS, Receiver
 from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig, dump_serve
 from tests.kit.ports import free_port
-from tests.service.conftest import SECRET
+from tests.service.conftest import ACCESS, SECRET
 from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
@@ -49,6 +51,12 @@ class Service:
         environ = dict(os.environ, PYTHONPATH=str(Path(lkhub.__file__).parents[1]))
         argv = [sys.executable, "-m", "lkhub", "serve", "--config", str(self._file)]
         self._process = subprocess.Popen(argv, env=environ)
+
+    def stop(self) -> int:
+        """Its exit status."""
+        assert self._process
+        self._process.terminate()
+        return self._process.wait(60)
 
     def kill(self) -> None:
         if self._process:
@@ -187,3 +195,33 @@ async def test_deliveries_are_signed_with_the_oldest_key_of_the_hub(
     assert claims["sha256"] == base64.b64encode(hashlib.sha256(body).digest()).decode()
     assert claims["iss"] == "APIold", "until the receiver refuses it, it is taken for one that knows the old key"
     server.close()
+
+
+async def test_service_that_stops_ends_its_streams_in_silence(
+    config: ServeConfig, tmp_path: Path, services: list[Service], capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    with store.writing() as connection:
+        _, key = create_api_key(connection, "app", ("*",), (), None)
+    store.close()
+    access = structs.replace(ACCESS, modes=("api-keys",))
+    service = Service(replace(config, application=structs.replace(config.application, access=access)), tmp_path)
+    services.append(service)
+    service.start()
+    headers = {"authorization": f"Bearer {key}", "last-event-id": "0"}
+    came: list[str] = []
+
+    async def read() -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            await post(client, service.url + LIVEKIT_WEBHOOKS, "lobby", 1)
+            async with client.stream("GET", f"{service.url}/api/events", headers=headers) as answer:
+                async for line in answer.aiter_lines():
+                    came.append(line)  # noqa: PERF401 (it is looked at meanwhile)
+
+    reading = asyncio.ensure_future(read())
+    await until(lambda: "event: track_published" in came)
+    assert await asyncio.to_thread(service.stop) in (0, -signal.SIGTERM)
+    await asyncio.wait_for(reading, 60)
+    told = capfd.readouterr()
+    assert "Traceback" not in told.out + told.err
+    assert "rror" not in told.out + told.err

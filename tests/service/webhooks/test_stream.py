@@ -207,6 +207,14 @@ async def test_quiet_stream_shows_that_it_lives_and_where_it_is(
     assert listener.events == []
 
 
+async def test_streams_end_with_the_service(events: Events) -> None:
+    async with listening(events) as listener:
+        events.end()
+        await until(lambda: listener.ended)
+    async with listening(events) as listener:
+        assert listener.status == 503
+
+
 async def test_number_of_clients_is_bounded_and_those_who_left_make_room(
     events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
