@@ -21,14 +21,16 @@ from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
 from lkhub.service.joined import Joined
 from lkhub.service.presets import Presets
+from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
-from lkhub.service.tokens import Issuer
+from lkhub.service.tokens import Issuer, Seats
 from lkhub.service.webhooks.hooks import Webhooks
 from lkhub.service.webhooks.stream import Events
 from lkhub.wire.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from lkhub.service.oidc.signing_in import SigningIn
+    from lkhub.service.rooms.rooms import Rooms
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,23 @@ class Backed:
 def build_backed(config: ServeConfig) -> Backed:
     """The parts of a hub whose spec asks for more than mode `open`."""
     storage = Storage(config.application.store)
-    desk, webhooks = build_backed_desk(config, storage), Webhooks(config, storage)
+    rooms = _build_rooms(config, storage)
+    desk = build_backed_desk(config, storage, rooms.seats if rooms else None)
+    webhooks = Webhooks(config, storage)
     events = Events(storage, desk.authenticator, Presets(config.application.rooms))
     webhooks.intake.listeners.append(lambda _: events.tell())
     if "open" in config.application.access.modes:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
     routes = [*webhooks.routes(), Route("/api/events", events.receive, methods=["GET"])]
-    return Backed(desk, routes, [webhooks.run], storage, events.end)
+    jobs = [webhooks.run]
+    if rooms:
+        webhooks.intake.listeners.append(rooms.note)
+        webhooks.intake.gaps.append(rooms.note_gap)
+        jobs.append(rooms.run)
+    return Backed(desk, routes, jobs, storage, events.end)
 
 
-def build_backed_desk(config: ServeConfig, storage: Storage) -> Desk:
+def build_backed_desk(config: ServeConfig, storage: Storage, seats: Seats | None = None) -> Desk:
     """The desk of a hub whose store is in use."""
     application = config.application
     modes: list[Mode] = []
@@ -81,9 +90,18 @@ def build_backed_desk(config: ServeConfig, storage: Storage) -> Desk:
         modes.append(open_mode)
     proven = set(application.access.modes) - {"open"}
     authenticator = Authenticator(modes, partial(_refuse_unproven, proven) if proven else refuse_stranger)
-    issuer = Issuer(application, CurrentKey(config.keys), book=Book(config, storage))
+    issuer = Issuer(application, CurrentKey(config.keys), seats, Book(config, storage))
     invites = Invites(config, storage, authenticator, issuer)
     return Desk(authenticator, issuer, open_mode, lambda: invites, signing_in)
+
+
+def _build_rooms(config: ServeConfig, storage: Storage) -> "Rooms | None":
+    if not config.application.rooms:
+        return None
+    # Imported here: it costs 9 ms, which a hub without presets of rooms does without.
+    from lkhub.service.rooms.rooms import Rooms
+
+    return Rooms(config.application, storage, Media(config.media_url, CurrentKey(config.keys)))
 
 
 def _build_signing_in(config: ServeConfig, storage: Storage) -> "SigningIn | None":

@@ -59,7 +59,7 @@ class Webhooks:
         self.intake = Intake(storage, self._read_keys, application.webhooks)
         self._media = Media(config.media_url, self._find_current_key)
         self.search = Search(storage, self.intake, lambda: list_all(self._media))
-        self.intake.gap = self.search.note_gap
+        self.intake.gaps.append(self.search.note_gap)
         self.intake.listeners.append(self._tell)
         self._receiving: list[Receiving] = []
         self._record = config.webhooks

@@ -34,8 +34,8 @@ class Intake:
     def __init__(self, storage: Storage, read_keys: Callable[[], Keys], receivers: Sequence[Receiver]) -> None:
         self._storage, self._read_keys, self._receivers = storage, read_keys, tuple(receivers)
         self.listeners: list[Listener] = []
-        self.gap: Callable[[], None] = lambda: None
-        """Is called when an event could not be stored."""
+        self.gaps: list[Callable[[], None]] = []
+        """Are called when an event could not be stored."""
         self._told = -_TOLD_EVERY_SECONDS
 
     async def receive(self, request: Request) -> Response:
@@ -57,7 +57,8 @@ class Intake:
             try:
                 await self.keep(kept, event)
             except ApiError:
-                self.gap()
+                for note_gap in self.gaps:
+                    note_gap()
                 raise
         return Response()
 

@@ -157,7 +157,7 @@ async def test_store_that_is_gone_is_a_gap_and_no_success(
     client: httpx.AsyncClient, kept: Kept, intake: Intake
 ) -> None:
     gaps: list[None] = []
-    intake.gap = lambda: gaps.append(None)
+    intake.gaps.append(lambda: gaps.append(None))
     kept.broken = GONE
     assert (await post(client, dump())).status_code == 503
     assert len(gaps) == 1

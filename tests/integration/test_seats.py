@@ -1,0 +1,164 @@
+"""A thousand callers at once, two services on one PostgreSQL, one of them killed; and real participants."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from lkhub.host.http import httpx
+from lkhub.host.keyfile import dump_keys
+from lkhub.secret import Secret
+from lkhub.store.schema import seats
+from lkhub.store.store import Store
+from lkhub.wire.application import Application
+from lkhub.wire.application import Store as StoreSettings
+from lkhub.wire.serve_config import ServeConfig, dump_serve
+from tests.kit.ports import free_port
+from tests.kit.postgres import run_postgres
+from tests.service.rooms.kit import preset
+from tests.waiting import until, wait_until
+
+pytestmark = pytest.mark.anyio
+
+CALLERS = 1000
+SIXTEENS = [8] + [16] * 62
+"""The sizes of 63 sub-rooms for a thousand callers."""
+
+
+class Service:
+    """`lkhub serve` alone: its media does not run."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.port = free_port()
+        folder.mkdir()
+        (folder / "keys").write_text(dump_keys({"APIkey": Secret("s" * 43)}))
+        (folder / "keys").chmod(0o600)
+        config = ServeConfig(
+            name="hub",
+            reach="local",
+            bind=("127.0.0.1",),
+            port=self.port,
+            hosts=("127.0.0.1",),
+            open_tokens=True,
+            livekit_url="ws://127.0.0.1:1",
+            media_url="http://127.0.0.1:1",
+            keys=str(folder / "keys"),
+            authorities=(),
+            ca="",
+            application=Application(used=True, rooms=(preset("voice", 16),), store=StoreSettings(url)),
+        )
+        (folder / "serve.json").write_text(dump_serve(config))
+        command = [sys.executable, "-m", "lkhub", "serve", "--config", str(folder / "serve.json")]
+        self.log = (folder / "log").open("w")
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=subprocess.STDOUT)
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def answers(self) -> bool:
+        try:
+            httpx.get(f"http://127.0.0.1:{self.port}/", trust_env=False)
+        except httpx.TransportError:
+            return False
+        return True
+
+
+@contextmanager
+def running(service: Service) -> Iterator[Service]:
+    try:
+        wait_until(service.answers, "the service answers")
+        yield service
+    finally:
+        service.kill()
+        service.log.close()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[Service, Service, Store]]:
+    """Two services on one PostgreSQL, and its store."""
+    with run_postgres() as server:
+        url = server.create()
+        with running(Service(tmp_path / "a", url)) as first, running(Service(tmp_path / "b", url)) as second:
+            store = Store(url)
+            yield first, second, store
+            store.close()
+
+
+class Callers:
+    """Ask services in turn, as often as it takes: what a service did not answer, the next one is asked for."""
+
+    def __init__(self, *ports: int) -> None:
+        self.ports = ports
+        self.rooms: dict[str, str] = {}
+
+    async def ask_all(self, identities: list[str]) -> None:
+        await asyncio.gather(*(self.ask(number, each) for number, each in enumerate(identities)))
+
+    async def ask(self, number: int, identity: str) -> None:
+        while identity not in self.rooms:
+            try:
+                answer = await ask_for_token(self.ports[number % len(self.ports)], identity)
+            except (OSError, EOFError):
+                number += 1
+                await asyncio.sleep(0.01)
+                continue
+            self.rooms[identity] = answer["room"]
+
+
+async def ask_for_token(port: int, identity: str) -> dict[str, Any]:
+    """The JSON that a service answers. Each caller has a connection of its own, which httpx can't do for so many."""
+    body = json.dumps({"room": "voice", "identity": identity})
+    head = (
+        f"POST /api/livekit/token HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"{head}{body}".encode())
+        answer = await reader.read()
+    finally:
+        writer.close()
+    if not answer:
+        raise EOFError
+    return json.loads(answer.partition(b"\r\n\r\n")[2])  # type: ignore[no-any-return]
+
+
+def stored(store: Store) -> dict[str, str]:
+    """The room of each identity that has a seat."""
+    with store.reading() as connection:
+        rows = connection.execute(select(seats.c.identity, seats.c.room)).all()
+    assert len({row.identity for row in rows}) == len(rows), "an identity has two seats"
+    return {row.identity: row.room for row in rows}
+
+
+async def test_a_thousand_callers_at_once_get_63_sub_rooms(two: tuple[Service, Service, Store]) -> None:
+    first, second, store = two
+    callers = Callers(first.port, second.port)
+    await callers.ask_all([f"caller-{number}" for number in range(CALLERS)])
+    assert sorted(Counter(callers.rooms.values()).values()) == SIXTEENS
+    assert stored(store) == callers.rooms
+
+
+async def test_service_that_is_killed_meanwhile_loses_no_seat_and_wastes_none(
+    two: tuple[Service, Service, Store],
+) -> None:
+    first, second, store = two
+    callers = Callers(first.port, second.port)
+
+    async def kill() -> None:
+        await until(lambda: len(callers.rooms) >= CALLERS / 5)
+        await asyncio.to_thread(first.kill)
+
+    await asyncio.gather(callers.ask_all([f"caller-{number}" for number in range(CALLERS)]), kill())
+    assert sorted(Counter(callers.rooms.values()).values()) == SIXTEENS
+    assert stored(store) == callers.rooms
