@@ -6,7 +6,11 @@ import os
 import socket
 import ssl
 import time
+from functools import partial
 from ipaddress import ip_address
+
+import anyio.to_thread
+from anyio import CapacityLimiter
 
 from lkhub import __version__
 from lkhub.host.http import httpx
@@ -21,6 +25,10 @@ ANSWER_SECONDS = 10.0
 # An answer is not read any further, since only its status matters. Where it is longer, the connection is closed.
 MAX_ANSWER_BYTES = 4096
 
+# Each takes a thread for as long as name servers do not answer. The threads are the receiver's own, so that one whose
+# name leads nowhere delays no other.
+LOOKUPS_AT_ONCE = 2
+
 
 class Sender:
     """One receiver. `keys` says which key the receiver knows."""
@@ -28,6 +36,7 @@ class Sender:
     def __init__(self, receiver: Receiver, keys: ReceiverKeys, seconds: float = ANSWER_SECONDS) -> None:
         self._receiver, self._keys, self._seconds = receiver, keys, seconds
         self._url = httpx.URL(receiver.url)
+        self._limiter = CapacityLimiter(LOOKUPS_AT_ONCE)
         # Connections are kept by address, and two names may have the same one, so each receiver has its own. A client
         # of httpx would keep cookies, and parse the address of a redirect.
         trusted = ssl.create_default_context() if self._url.scheme == "https" else False
@@ -41,7 +50,7 @@ class Sender:
         """Why the receiver did not take the event, "" where it did."""
         try:
             async with asyncio.timeout(self._seconds):
-                addresses = await _look_up(self._url)
+                addresses = await _look_up(self._url, self._limiter)
                 if refused := find_refused(addresses, allow_private=self._receiver.allow_private):
                     return refused
                 return await self._send_to(addresses, body.encode())
@@ -105,7 +114,7 @@ async def _judge(answer: httpx.Response) -> str:
     return f"answered {answer.status_code}" + (", and redirects are not followed" if answer.is_redirect else "")
 
 
-async def _look_up(url: httpx.URL) -> list[str]:
+async def _look_up(url: httpx.URL, limiter: CapacityLimiter) -> list[str]:
     """The addresses of a host, each once. Raises OSError."""
     host = url.raw_host.decode()
     try:
@@ -113,7 +122,9 @@ async def _look_up(url: httpx.URL) -> list[str]:
     except ValueError:
         pass
     port = url.port or (443 if url.scheme == "https" else 80)
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    # The thread may go on for as long as the system waits for a name server.
+    found = await anyio.to_thread.run_sync(look_up, limiter=limiter, abandon_on_cancel=True)
     return list(dict.fromkeys(str(row[4][0]) for row in found))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -222,6 +223,25 @@ async def test_next_address_is_tried_where_one_refuses(monkeypatch: pytest.Monke
         Names(monkeypatch, ["127.0.0.2", "127.0.0.1"])
         async with sending(f"http://app.example.com:{port}/") as sender:
             assert await sender.send(BODY) == ""
+
+
+async def test_name_server_that_does_not_answer_delays_no_other_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = threading.Event()
+
+    def look_up(host: str, port: int, *_: object, **__: object) -> Rows:
+        if host == "silent.example":
+            silent.wait(60)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    try:
+        async with listen(Told()) as port, sending("http://silent.example/", seconds=0.2) as dead:
+            problems = await asyncio.gather(*(dead.send(BODY) for _ in range(100)))
+            assert set(problems) == {"no answer within 0.2 s"}
+            async with sending(f"http://app.example.com:{port}/") as sender:
+                assert await sender.send(BODY) == ""
+    finally:
+        silent.set()
 
 
 async def test_name_that_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
