@@ -133,6 +133,27 @@ def test_resuming_client_still_sees_a_participant_who_left_and_came_back(context
     wait_until(partial(both_move, bob.page), "the picture of Ann moves after Bob has resumed")
 
 
+@pytest.mark.field
+def test_browsers_notice_nothing_of_other_keys_and_can_resume(context: BrowserContext, hub: Hub) -> None:
+    """They joined with a key that is then revoked, and resume with the token that media has sent them."""
+    old = hub.env()["LIVEKIT_API_KEY"]
+    link = f"http://127.0.0.1:{hub.ports['web']}/join/keys"
+    ann, bob = browser.join(context, link, "Ann"), browser.join(context, link, "Bob")
+    for guest in (ann, bob):
+        wait_until(partial(both_move, guest.page), "both pictures move")
+    sockets = bob.opened()
+    for command in (("rotate",), ("revoke", old, "--yes")):
+        done = hub.run("keys", *command)
+        assert done.returncode == 0, done.stderr
+    wait_until(partial(both_move, bob.page), "the pictures still move")
+    assert bob.opened() == sockets, "nothing was opened again"
+    bob.page.evaluate("() => window.sockets.at(-1).close()")
+    wait_until(lambda: bob.opened()[1] > sockets[1] and bob.is_signalling(), "Bob signals again")
+    expect(bob.page.get_by_test_id("reconnecting")).to_have_count(0)
+    for guest in (ann, bob):
+        wait_until(partial(both_move, guest.page), "both pictures move after Bob has resumed")
+
+
 def test_two_browsers_see_each_other_and_the_path_in_use(context: BrowserContext, hub: Hub) -> None:
     ann = join(context, hub, "two", "Ann")
     bob = join(context, hub, "two", "Bob")

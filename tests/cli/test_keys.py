@@ -101,7 +101,7 @@ def test_what_media_does_not_say_is_unknown(
         supervisor.answers["status"] = answer
     done = run("keys", "list")
     assert "nobody" not in done.out
-    assert "it is not known who uses which key" in done.err
+    assert "it is not known who uses which key: the hub's own media tells it, while it runs" in done.err
     assert run("keys", "list", "--json").json["keys"][1]["requests"] is None
 
 

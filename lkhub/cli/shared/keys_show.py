@@ -10,7 +10,7 @@ from lkhub.hub.written import Rewritten
 from lkhub.livekit.tokens import show_name
 from lkhub.wire.engine import KeyCaller
 
-UNKNOWN = "media can't be asked, so it is not known who uses which key"
+UNKNOWN = "it is not known who uses which key: the hub's own media tells it, while it runs"
 
 
 def pack_keys(known: KnownKeys) -> dict[str, object]:
