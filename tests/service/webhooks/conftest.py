@@ -15,6 +15,7 @@ from lkhub.store.events import NewEvent, add_events
 from lkhub.store.lead import Lead
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as Settings
+from tests.kit.postgres import Postgres, run_postgres
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,6 +61,22 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     store = Store(f"sqlite:///{tmp_path}/store.db")
     yield Kept(store)
     store.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with run_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def shared(postgres: Postgres) -> Iterator[tuple[Kept, Kept]]:
+    """The stores of two services on one database."""
+    url = postgres.create()
+    stores = Store(url), Store(url)
+    yield Kept(stores[0]), Kept(stores[1])
+    for store in stores:
+        store.close()
 
 
 def event(number: int, room: str = "lobby", receivers: tuple[str, ...] = (URL,)) -> NewEvent:

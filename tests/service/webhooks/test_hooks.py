@@ -1,6 +1,7 @@
 """What a service does by itself for webhooks: it delivers while it leads, and says how it goes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -90,6 +91,27 @@ async def test_one_of_two_services_delivers(kept: Kept, config: ServeConfig) -> 
                 await until(lambda: len(ids(kept, "delivered")) == 29)
                 assert other._receiving == []
         assert len(told.requests) == 29, "none twice"
+
+
+async def test_another_service_on_the_database_goes_on_where_one_ended(
+    shared: tuple[Kept, Kept], config: ServeConfig
+) -> None:
+    first, second = shared
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        async with running(first, config, url):
+            first.add(*(event(number, receivers=(url,)) for number in range(10)))
+            await until(lambda: len(ids(second, "delivered")) == 10)
+            async with running(second, config, url) as other:
+                second.add(*(event(number, receivers=(url,)) for number in range(10, 20)))
+                await until(lambda: len(ids(second, "delivered")) == 20)
+                assert other._receiving == []
+        async with running(second, config, url):
+            second.add(*(event(number, receivers=(url,)) for number in range(20, 30)))
+            await until(lambda: len(ids(second, "delivered")) == 30)
+    took = [json.loads(body)["n"] for _, body in told.requests]
+    assert took == list(range(30)), "each once, in order"
 
 
 async def test_it_goes_on_after_the_store_was_away_and_after_a_bug(
