@@ -27,7 +27,7 @@ class RoomPreset(Part):
     """The names of the rooms; `*` stands for any characters, `/` too."""
 
     capacity: Annotated[int, Field(ge=1, le=10000)] | None = Field(default=None, examples=[16])
-    """How many participants a room holds. Without it a room has no limit."""
+    """How many participants a room holds, agents and recorders not counted. Without it a room has no limit."""
 
     overflow: Literal["reject", "subrooms"] = "reject"
     """What happens to the next caller once a room is full. `reject`: no token, and the time to ask again. `subrooms`: a
@@ -40,7 +40,8 @@ class RoomPreset(Part):
     """How long a room stays open after its last participant has left."""
 
     codecs: tuple[Codec, ...] = Field(default=(), strict=False)
-    """The codecs that participants may publish with; by default all that the hub offers."""
+    """The codecs that participants should publish with; by default all that the hub offers. It has no effect so far:
+    LiveKit takes codecs for all rooms alone, as `livekit: {room: {enabled_codecs: …}}`."""
 
     metadata: str = ""
     """Metadata of a new room."""
