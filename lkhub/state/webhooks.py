@@ -20,7 +20,7 @@ class ReceiverRecord:
 
 @dataclass(frozen=True)
 class WebhooksRecord:
-    """The receivers of the spec, and those of an earlier spec that did not take everything."""
+    """The receivers of the spec in force."""
 
     receivers: tuple[ReceiverRecord, ...] = ()
 
