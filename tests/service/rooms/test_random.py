@@ -30,6 +30,7 @@ read_clock = time.time_ns
 ROOM = "voice"
 IDENTITIES = st.sampled_from("abcd")
 PROCESSES = st.sampled_from((0, 1))
+PARTIES = st.sampled_from(("", "red"))
 
 
 @cache
@@ -109,7 +110,12 @@ class Calls(RuleBasedStateMachine):
 
     # What people do
 
-    @rule(who=PROCESSES, identity=IDENTITIES, wished=st.integers(1, 3), party=st.sampled_from(("", "red")))
+    @rule(who=PROCESSES, identities=st.permutations("abcd"), wished=st.integers(1, 3), party=PARTIES)
+    def ask_together(self, who: int, identities: list[str], wished: int, party: str) -> None:
+        for identity in identities:
+            self.ask(who, identity, wished, party)
+
+    @rule(who=PROCESSES, identity=IDENTITIES, wished=st.integers(1, 3), party=PARTIES)
     def ask(self, who: int, identity: str, wished: int, party: str) -> None:
         room = name_room(ROOM, wished if self.overflow == "subrooms" else 1)
         answer = self.run(self.services[who].seats.reserve(room, identity, "open", party))
@@ -260,4 +266,4 @@ class Calls(RuleBasedStateMachine):
 
 
 TestCalls = Calls.TestCase
-TestCalls.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestCalls.settings = settings(max_examples=30, stateful_step_count=120, deadline=None)
