@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -17,11 +18,14 @@ from sqlalchemy import select
 from lkhub.host.http import httpx
 from lkhub.host.keyfile import dump_keys
 from lkhub.secret import Secret
+from lkhub.service.rooms.sfu import Media
 from lkhub.store.schema import seats
 from lkhub.store.store import Store
 from lkhub.wire.application import Application
 from lkhub.wire.application import Store as StoreSettings
 from lkhub.wire.serve_config import ServeConfig, dump_serve
+from tests.kit.hub import Hub
+from tests.kit.people import Person
 from tests.kit.ports import free_port
 from tests.kit.postgres import run_postgres
 from tests.service.rooms.kit import preset
@@ -162,3 +166,50 @@ async def test_service_that_is_killed_meanwhile_loses_no_seat_and_wastes_none(
     await asyncio.gather(callers.ask_all([f"caller-{number}" for number in range(CALLERS)]), kill())
     assert sorted(Counter(callers.rooms.values()).values()) == SIXTEENS
     assert stored(store) == callers.rooms
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Each participant of the SDK has some ten sockets."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+@pytest.mark.field
+@pytest.mark.usefixtures("many_files")
+async def test_two_hundred_real_participants_sit_where_livekit_has_them(hub: Hub) -> None:
+    hub.write_spec("rooms: [{match: voice, capacity: 16, overflow: subrooms}]\n")
+    hub.up("--no-verify")
+    env = hub.env()
+    key = env["LIVEKIT_API_KEY"], Secret(env["LIVEKIT_API_SECRET"])
+    store = Store(f"sqlite:///{hub.state / 'store.db'}")
+    media = Media(f"http://127.0.0.1:{hub.ports['signal']}", lambda: key)
+    people: list[Person] = []
+
+    async def join(number: int) -> tuple[str, str]:
+        given = await ask_for_token(hub.ports["web"], f"caller-{number}")
+        people.append(await Person(given["url"], given["token"]).join())
+        return given["identity"], given["room"]
+
+    try:
+        rooms: dict[str, str] = {}
+        for start in range(0, 200, 10):
+            rooms |= dict(await asyncio.gather(*map(join, range(start, start + 10))))
+        assert sorted(Counter(rooms.values()).values()) == [8] + [16] * 12
+        listed = {room.name: await media.list_participants(room.name) for room in await media.list_rooms()}
+        assert {identity: room for room, present in listed.items() for identity in present} == rooms
+        sids = {sid for present in listed.values() for sid in present.values()}
+
+        def confirmed() -> bool:
+            with store.reading() as connection:
+                return set(connection.execute(select(seats.c.sid)).scalars()) == sids
+
+        await until(confirmed, "every seat is confirmed")
+        assert stored(store) == rooms
+    finally:
+        await asyncio.gather(*(person.leave() for person in people))
+        await media.close()
+    await until(lambda: not stored(store), "every seat is free again")
+    store.close()
