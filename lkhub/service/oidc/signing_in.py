@@ -104,7 +104,8 @@ class SigningIn:
         if not _PATH.fullmatch(path):
             raise ApiError(422, "path: this is not the page of a room", "send the path of a room: /join/NAME")
         own = self._require_private(request)
-        self._count(find_client(request, self._config))
+        client = find_client(request, self._config)
+        self._require_few(client)
         cookie = secrets.token_urlsafe(32)
         # Whoever has not the cookie can't end this sign-in, and no sign-in of another person ends in this browser.
         state = hash_text(cookie)
@@ -113,6 +114,7 @@ class SigningIn:
             url = await self._flow.authorize(state, login, own.url + CALLBACK)
         except ProviderError as error:
             raise _unavailable(error) from None
+        self._begun.count(client, time.monotonic())
         await self._storage.run(lambda connection: begin_login(connection, state, login, time.time(), LOGIN_SECONDS))
         return url, lambda response: set_login(response, state, cookie, LOGIN_SECONDS, secure=own.secure)
 
@@ -171,12 +173,10 @@ class SigningIn:
             403, "signing in needs https", "open the hub by its https address; `tls` in the spec gives it one"
         )
 
-    def _count(self, client: str) -> None:
-        now = time.monotonic()
-        if wait := self._begun.find_wait(client, now):
+    def _require_few(self, client: str) -> None:
+        if wait := self._begun.find_wait(client, time.monotonic()):
             headers = {"retry-after": str(ceil(wait))}
             raise ApiError(429, "too many sign-ins from this address", f"wait {ceil(wait)} s", headers)
-        self._begun.count(client, now)
 
 
 def _over() -> ApiError:
