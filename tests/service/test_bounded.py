@@ -272,18 +272,13 @@ class Exhausted(socket.socket):
         return super().accept()
 
 
-@pytest.mark.anyio
-async def test_machine_without_descriptors_is_told_in_a_line_and_everybody_gets_in_afterwards() -> None:
+def test_machine_without_descriptors_is_told_in_a_line_and_everybody_gets_in_afterwards() -> None:
     told: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: told.append(handler.format(record))  # type: ignore[method-assign]
     logger, rare = logging.getLogger("asyncio"), RareExhaustion()
-    loop = asyncio.get_running_loop()
-    runners = loop.get_exception_handler()
-    loop.set_exception_handler(None)  # the service has none
-    logger.addFilter(rare)
-    logger.addHandler(handler)
-    try:
+
+    async def scene() -> None:
         with Exhausted() as listener:
             listener.bind(("127.0.0.1", 0))
             server = await asyncio.start_server(lambda _, writer: writer.close(), sock=listener, backlog=128)
@@ -293,8 +288,13 @@ async def test_machine_without_descriptors_is_told_in_a_line_and_everybody_gets_
             assert listener.refusals == 0
             writer.close()
             server.close()
+
+    logger.addFilter(rare)
+    logger.addHandler(handler)
+    try:
+        # A loop of its own: asyncio tries again once for each refusal, and the last of these come after the scene.
+        asyncio.run(scene())
     finally:
-        loop.set_exception_handler(runners)
         logger.removeHandler(handler)
         logger.removeFilter(rare)
     assert told == ["no more connections can be taken: too many open files; tried again every second"]
