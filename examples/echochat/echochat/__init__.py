@@ -1,0 +1,1 @@
+"""EchoChat: users, rooms and messages. Calls are the hub's."""

@@ -1,0 +1,82 @@
+"""EchoChat takes its calls from a hub: two commands, sub-rooms, a range of UDP ports and then one."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.documents import ROOT, list_blocks
+from tests.kit.browser import Guest, launching, profile
+from tests.kit.guide import Desk, sit_down
+from tests.kit.netns import Namespace
+from tests.namespaces.examples import copy_example, run_program, wait_seen_and_heard
+
+README = ROOT / "examples/echochat/README.md"
+URL = "http://127.0.0.1:8000/"
+
+
+@pytest.mark.usefixtures("outside")
+def test_echochat_takes_its_calls_from_a_hub(machine: Namespace, tmp_path: Path) -> None:
+    with sit_down(machine) as desk:
+        copy_example("echochat", desk)
+        # Three people fill two rooms.
+        replace_in(desk.folder / "hub.yaml", "capacity: 16", "capacity: 2")
+        first = next(block for block in list_blocks(README) if block.language == "sh")
+        desk.type(first.text)
+        with run_program(desk, ["-m", "echochat.app"], URL), launching(tmp_path, machine.prefix) as browser:
+            ports = meet(browser)
+            assert all(50000 <= port <= 60000 for port in ports)
+            move_to_one_port(desk)
+            assert meet(browser) == {7882}
+        desk.type("lkhub down --now")
+
+
+def move_to_one_port(desk: Desk) -> None:
+    replace_in(desk.folder / "hub.yaml", "udp: 50000-60000", "udp: 7882")
+    desk.type("lkhub up --now")
+
+
+def replace_in(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def meet(browser: Browser) -> set[int]:
+    """Three people, of whom two fit into a room. Returns the UDP ports of media that they used."""
+    with profile(browser) as one, profile(browser) as two, profile(browser) as three:
+        ada, grace, lin = (
+            sign_in(one.new_page(), "Ada"),
+            sign_in(two.new_page(), "Grace"),
+            sign_in(three.new_page(), "Lin"),
+        )
+        ada.fill("#text", "hello")
+        ada.click("text=Send")
+        expect(grace.locator("#messages li").last).to_have_text("Ada hello")
+        assert [join(page) for page in (ada, grace, lin)] == ["in general", "in general", "in general(2)"]
+        wait_seen_and_heard(ada, "Grace")
+        wait_seen_and_heard(grace, "Ada")
+        expect(lin.locator("video[data-identity=Lin]")).to_have_count(1)
+        expect(lin.locator("video")).to_have_count(1)
+        ends = Guest(ada).ends() | Guest(grace).ends()
+        for page in (ada, grace, lin):
+            page.click("text=Leave the call")
+            expect(page.locator("#call-state")).to_have_text("")
+        return {int(end.rpartition(":")[2]) for end in ends}
+
+
+def sign_in(page: Page, name: str) -> Page:
+    page.goto(URL)
+    page.fill("#name", name)
+    page.fill("#password", "correct horse")
+    page.click("#sign-in button")
+    expect(page.locator("#room")).to_have_text("general")
+    return page
+
+
+def join(page: Page) -> str:
+    page.click("text=Join the call")
+    state = page.locator("#call-state")
+    expect(state).to_have_text(re.compile("^in "))
+    return state.text_content() or ""
