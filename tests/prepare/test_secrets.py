@@ -182,7 +182,7 @@ def test_new_secret_reaches_its_process_in_a_private_file_and_nothing_else(futur
     assert os.stat(file).st_mode & 0o777 == 0o600
     assert os.stat(os.path.dirname(file)).st_mode & 0o777 == 0o700
     holders = [
-        str(path) for path in Path(hub.plan.paths.root).rglob("*") if path.is_file() and "XYZ" in path.read_text()
+        str(path) for path in Path(hub.plan.paths.root).rglob("*") if path.is_file() and "XYZXYZ" in path.read_text()
     ]
     assert holders == [file]
     argv = [argument for process in hub.plan.processes for argument in process.argv]
