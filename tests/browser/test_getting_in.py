@@ -84,6 +84,7 @@ def test_person_signs_in_and_joins_and_a_reload_goes_on(context: BrowserContext,
     expect(page.get_by_test_id("make-invite")).to_have_count(0)
 
 
+@pytest.mark.field
 def test_person_signs_out(context: BrowserContext, hub: Hub) -> None:
     page = context.new_page()
     sign_in(page, hub)
@@ -92,6 +93,7 @@ def test_person_signs_out(context: BrowserContext, hub: Hub) -> None:
     expect(page.get_by_test_id("sign-in-page")).to_be_visible()
 
 
+@pytest.mark.field
 def test_session_that_has_ended_leads_back_to_signing_in(context: BrowserContext, hub: Hub) -> None:
     page = context.new_page()
     sign_in(page, hub)
@@ -102,6 +104,7 @@ def test_session_that_has_ended_leads_back_to_signing_in(context: BrowserContext
     expect(page.get_by_test_id("prejoin")).to_be_visible()
 
 
+@pytest.mark.field
 def test_host_in_a_call_lets_another_person_in_by_an_invite(context: BrowserContext, hub: Hub, issuer: Issuer) -> None:
     issuer.user = {"sub": "u-2", "name": "Hana Host", "groups": ["host"]}
     page = context.new_page()
@@ -140,6 +143,7 @@ def test_invite_of_one_use_lets_one_tab_in_and_tells_the_other(context: BrowserC
     expect(other.get_by_test_id("sign-in-page")).to_be_visible()
 
 
+@pytest.mark.field
 @pytest.mark.parametrize(
     ("path", "title"),
     [("/token", "does not work at the moment"), ("denied", "You were not signed in")],
@@ -174,6 +178,7 @@ def test_callback_without_a_sign_in_is_a_page(context: BrowserContext, hub: Hub)
     expect(page.get_by_test_id("home")).to_be_visible()
 
 
+@pytest.mark.field
 def test_start_page_takes_names_of_rooms_and_links(context: BrowserContext, hub: Hub) -> None:
     page = context.new_page()
     page.goto(f"http://127.0.0.1:{hub.ports['web']}/")

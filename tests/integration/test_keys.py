@@ -164,6 +164,7 @@ class Application(ThreadingHTTPServer):
         Thread(target=self.serve_forever, daemon=True).start()
 
 
+@pytest.mark.field
 async def test_receiver_that_knows_one_key_refuses_no_event_of_a_rotation(hub: Hub) -> None:
     application = Application()
     hub.write_spec(f"webhooks: [{{url: 'http://127.0.0.1:{application.server_port}/', allow_private: true}}]\n")
@@ -192,6 +193,7 @@ async def test_receiver_that_knows_one_key_refuses_no_event_of_a_rotation(hub: H
         application.server_close()
 
 
+@pytest.mark.field
 async def test_keys_of_a_file_are_replaced_with_a_call_in_progress(hub: Hub) -> None:
     """The steps that `lkhub keys rotate` prints where the keys are not lkhub's."""
     file = hub.spec.parent / "my-keys.yaml"
@@ -230,6 +232,7 @@ async def test_keys_of_a_file_are_replaced_with_a_call_in_progress(hub: Hub) -> 
         await bob.leave()
 
 
+@pytest.mark.field
 def test_rotation_of_a_hub_that_is_down_is_there_when_it_starts(running: Hub) -> None:
     old = current_key(running)
     done(running.run("down"))
@@ -243,6 +246,7 @@ def test_rotation_of_a_hub_that_is_down_is_there_when_it_starts(running: Hub) ->
     assert [key["id"] for key in list_keys(running)] == [current_key(running)[0]]
 
 
+@pytest.mark.field
 def test_hub_without_a_supervisor_keeps_its_keys(running: Hub) -> None:
     """Media would not learn of them, and tokens of a new key would be refused."""
     old, pids = current_key(running), running.pids()

@@ -17,6 +17,7 @@ __all__ = ["hub", "lan", "machine", "means", "outside"]
 # Tests with other programs: they take minutes, and are useless for work on other parts.
 FIELD = (
     "test_account",
+    "test_example_",
     "test_firewall_",
     "test_guide",
     "test_proxy",
