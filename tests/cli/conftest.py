@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import lkhub
 from lkhub.__main__ import main
@@ -19,6 +20,8 @@ from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
+from lkhub.wire.application import Application, Store
+from lkhub.wire.serve_config import ServeConfig, dump_serve
 
 SECRET = Secret("XYZ" * 15)
 
@@ -37,6 +40,26 @@ class Done:
 
 
 Run = Callable[..., Done]
+
+
+def write_serve(paths: StatePaths, application: Application) -> None:
+    """The service's configuration of a hub that was up. The store that it names was not opened yet."""
+    config = ServeConfig(
+        name="hub",
+        reach="local",
+        bind=("127.0.0.1",),
+        port=8080,
+        hosts=("localhost",),
+        open_tokens=False,
+        livekit_url="ws://127.0.0.1:7880",
+        media_url="http://127.0.0.1:7880",
+        keys=paths.keys,
+        authorities=(),
+        ca="",
+        application=replace(application, store=Store(f"sqlite:///{paths.store}")),
+    )
+    Path(paths.rendered).mkdir(exist_ok=True)
+    write_private(paths.render("serve.json"), dump_serve(config))
 
 
 @pytest.fixture(autouse=True)

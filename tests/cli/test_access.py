@@ -5,16 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
 from lkhub.service.roles import PLAIN
 from lkhub.store.api_keys import digest_key, list_api_keys
 from lkhub.store.issued import Entry, Record, note_issued
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application
-from lkhub.wire.application import Store as StoreSettings
-from lkhub.wire.serve_config import ServeConfig, dump_serve
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_serve
 from tests.test_reference import find_json
 
 
@@ -22,23 +19,7 @@ def put_in_force(paths: StatePaths, *modes: str) -> None:
     """A hub that was up with these modes, with a store that no service has opened yet."""
     roles = {"participant": PLAIN, "speaker": PLAIN}
     access = Access(modes=modes, roles=roles, default_role="participant")  # type: ignore[arg-type]
-    application = Application(used=True, access=access, store=StoreSettings(f"sqlite:///{paths.store}"))
-    config = ServeConfig(
-        name="hub",
-        reach="local",
-        bind=("127.0.0.1",),
-        port=8080,
-        hosts=("localhost",),
-        open_tokens=False,
-        livekit_url="ws://127.0.0.1:7880",
-        media_url="http://127.0.0.1:7880",
-        keys="",
-        authorities=(),
-        ca="",
-        application=application,
-    )
-    Path(paths.rendered).mkdir(exist_ok=True)
-    write_private(paths.render("serve.json"), dump_serve(config))
+    write_serve(paths, Application(used=True, access=access))
 
 
 @pytest.fixture

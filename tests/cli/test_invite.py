@@ -16,9 +16,7 @@ from lkhub.service.roles import PLAIN
 from lkhub.store.invites import Redemption, redeem
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application, RoomPreset
-from lkhub.wire.application import Store as StoreSettings
-from lkhub.wire.serve_config import ServeConfig, dump_serve
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_serve
 from tests.test_reference import find_json
 
 ROLES = {"participant": PLAIN, "host": PLAIN}
@@ -29,23 +27,7 @@ STAFF = RoomPreset("staff-*", None, "reject", None, None, (), "", (), ("host",))
 def hub(applied: StatePaths) -> StatePaths:
     """A hub that was up, with a store that no service has opened yet."""
     access = Access(roles=ROLES, default_role="participant")
-    application = Application(access=access, rooms=(STAFF,), store=StoreSettings(f"sqlite:///{applied.store}"))
-    config = ServeConfig(
-        name="hub",
-        reach="local",
-        bind=("127.0.0.1",),
-        port=8080,
-        hosts=("localhost",),
-        open_tokens=False,
-        livekit_url="ws://127.0.0.1:7880",
-        media_url="http://127.0.0.1:7880",
-        keys=applied.keys,
-        authorities=(),
-        ca="",
-        application=application,
-    )
-    Path(applied.rendered).mkdir()
-    write_private(applied.render("serve.json"), dump_serve(config))
+    write_serve(applied, Application(access=access, rooms=(STAFF,)))
     return applied
 
 

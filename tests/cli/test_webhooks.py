@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from livekit.api import TokenVerifier, WebhookReceiver
@@ -18,9 +17,7 @@ from lkhub.store.deliveries import Attempt, State, list_deliveries, note_attempt
 from lkhub.store.events import NewEvent, add_events
 from lkhub.store.store import Store
 from lkhub.wire.application import Application, Receiver
-from lkhub.wire.application import Store as StoreSettings
-from lkhub.wire.serve_config import ServeConfig, dump_serve
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, write_serve
 from tests.test_reference import find_json, shape
 
 APP, OTHER = "https://app.example.com/hook?token=XYZTOKEN", "https://other.example.com/"
@@ -28,23 +25,7 @@ SECRET = "SECRETSECRET" * 4
 
 
 def put_in_force(paths: StatePaths, *receivers: Receiver) -> None:
-    application = Application(used=True, webhooks=receivers, store=StoreSettings(f"sqlite:///{paths.store}"))
-    config = ServeConfig(
-        name="hub",
-        reach="local",
-        bind=("127.0.0.1",),
-        port=8080,
-        hosts=("localhost",),
-        open_tokens=False,
-        livekit_url="ws://127.0.0.1:7880",
-        media_url="http://127.0.0.1:7880",
-        keys=paths.keys,
-        authorities=(),
-        ca="",
-        application=application,
-    )
-    Path(paths.rendered).mkdir(exist_ok=True)
-    write_private(paths.render("serve.json"), dump_serve(config))
+    write_serve(paths, Application(used=True, webhooks=receivers))
     write_private(paths.keys, dump_keys({"APIkey": Secret(SECRET), "APIold": Secret("OLD" * 15)}))
 
 
