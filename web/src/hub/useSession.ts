@@ -1,9 +1,9 @@
-import { useCallback, useEffect, useState } from 'react';
+import { useMemo } from 'react';
 
 import { explainRefusal, hubAwaited } from '../texts/hubProblem';
 import type { Problem } from '../texts/problem';
 import { ApiError, fetchSession } from './api';
-import { whenWorthAsking } from './comeBack';
+import { useAnswer } from './useAnswer';
 
 export type Session =
   | { is: 'loading' }
@@ -12,33 +12,14 @@ export type Session =
 
 /** Asks the hub who is signed in, and repeats that while it can't say; `retry` asks at once. */
 export function useSession(): [Session, () => void] {
-  const [state, setState] = useState<Session>({ is: 'loading' });
-  const [attempt, setAttempt] = useState(0);
-
-  useEffect(() => {
-    let current = true;
-    let stop = (): void => undefined;
-    fetchSession().then(
-      (session) => {
-        if (current) setState({ is: 'known', signedIn: session.signed_in, name: session.name ?? '' });
-      },
-      (error: unknown) => {
-        if (!current) return;
-        setState({ is: 'unknown', problem: error instanceof ApiError ? explainRefusal(error) : hubAwaited(error) });
-        stop = whenWorthAsking(attempt, () => {
-          setAttempt((count) => count + 1);
-        });
-      },
-    );
-    return () => {
-      current = false;
-      stop();
-    };
-  }, [attempt]);
-
-  const retry = useCallback(() => {
-    setState({ is: 'loading' });
-    setAttempt((count) => count + 1);
-  }, []);
-  return [state, retry];
+  const [answer, retry] = useAnswer(fetchSession);
+  const session = useMemo((): Session => {
+    if (answer.is === 'loading') return answer;
+    if (answer.is === 'known') {
+      return { is: 'known', signedIn: answer.value.signed_in, name: answer.value.name ?? '' };
+    }
+    const { error } = answer;
+    return { is: 'unknown', problem: error instanceof ApiError ? explainRefusal(error) : hubAwaited(error) };
+  }, [answer]);
+  return [session, retry];
 }
