@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,18 +28,7 @@ func startMediaTCP(t *testing.T, files string) (port string, pid int, told func(
 	media := engineCommand("media", "--config", configFile, "--control", control)
 	media.Args = append([]string{"/bin/sh", "-c", "ulimit -n " + files + `; exec "$0" "$@"`}, media.Args...)
 	media.Path = "/bin/sh"
-	var stderr bytes.Buffer
-	media.Stderr = &stderr
-	if err := media.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = media.Process.Kill()
-		_ = media.Wait()
-		if t.Failed() {
-			t.Logf("stderr:\n%s", &stderr)
-		}
-	})
+	startMedia(t, media)
 	enginetest.AskControl(t, control, "/ready")
 	return port, media.Process.Pid, func() map[string]any {
 		connections := enginetest.AskControl(t, control, "/status")["connections"].(map[string]any)
