@@ -93,6 +93,7 @@ def join(page: Page, hub: Hub, key: str, **options: Any) -> Any:
     return page.evaluate(JOIN, [f"http://127.0.0.1:{hub.ports['web']}/api/token-source", key, options])
 
 
+@pytest.mark.field
 def test_client_of_a_listed_page_fetches_its_token_and_joins(
     context: BrowserContext, hub: Hub, listed: str, key: str
 ) -> None:
