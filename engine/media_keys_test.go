@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,25 +33,6 @@ type keyedMedia struct {
 
 var keySecrets = map[string]string{"APIold": strings.Repeat("o", 32), "APInew": strings.Repeat("n", 32), "APIlast": strings.Repeat("l", 32)}
 
-// startMedia starts a media process, ends it with the test, and shows its log if the test fails. Cleanups that were
-// registered before see the whole log.
-func startMedia(t *testing.T, media *exec.Cmd) *bytes.Buffer {
-	t.Helper()
-	var stderr bytes.Buffer
-	media.Stderr = &stderr
-	if err := media.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = media.Process.Kill()
-		_ = media.Wait()
-		if t.Failed() {
-			t.Logf("stderr:\n%s", &stderr)
-		}
-	})
-	return &stderr
-}
-
 func startKeyedMedia(t *testing.T, more string, ids ...string) keyedMedia {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,15 +41,15 @@ func startKeyedMedia(t *testing.T, more string, ids ...string) keyedMedia {
 	enginetest.WritePrivate(t, map[string]string{configFile: enginetest.LiveKitYAML(m.port, enginetest.FreePort(t), m.keyFile, "") + more})
 	m.write(ids...)
 	media := engineCommand("media", "--config", configFile, "--control", m.control)
-	var stderr *bytes.Buffer
+	var log *bytes.Buffer
 	t.Cleanup(func() { // after the cleanup of startMedia, which ends the process
 		for id, secret := range keySecrets {
-			if strings.Contains(stderr.String(), secret) {
+			if strings.Contains(log.String(), secret) {
 				t.Errorf("the secret of %s is in the log", id)
 			}
 		}
 	})
-	stderr = startMedia(t, media)
+	log = startMedia(t, media)
 	enginetest.AskControl(t, m.control, "/ready")
 	return m
 }

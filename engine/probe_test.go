@@ -41,23 +41,12 @@ func startSFUOn(t *testing.T, interfaces, host, udp, tcp, turnServers string, ad
 		"[127.0.0.1]", fmt.Sprintf("[%q]", host), "node_ip: 127.0.0.1", fmt.Sprintf("node_ip: %q", host), "[lo]", "["+interfaces+"]",
 	).Replace(yaml)
 	enginetest.WritePrivate(t, map[string]string{keyFile: calltest.Key + ": " + calltest.Secret + "\n", configFile: yaml})
-	var log bytes.Buffer
 	args := []string{"media", "--config", configFile, "--control", control, "--drain", "1ms"}
 	for _, address := range advertise {
 		args = append(args, "--advertise", address)
 	}
 	media := engineCommand(args...)
-	media.Stdout, media.Stderr = &log, &log // stdout has why it ended
-	if err := media.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = media.Process.Kill()
-		_ = media.Wait()
-		if t.Failed() {
-			t.Logf("media:\n%s", &log)
-		}
-	})
+	startMedia(t, media)
 	enginetest.AskControl(t, control, "/ready")
 	return calltest.Server{URL: "ws://" + net.JoinHostPort(host, port), Control: control}
 }
