@@ -5,6 +5,7 @@ from math import ceil
 
 from starlette.requests import Request
 
+from lkhub.service.access.api_keys import refuse_revoked
 from lkhub.service.access.caller import Caller
 from lkhub.service.access.local import is_local
 from lkhub.service.address import find_address, find_client
@@ -63,7 +64,7 @@ class Book:
         )
         outcome = await self._storage.write(note_issued, record)
         if outcome == "revoked":
-            raise ApiError(401, "this API key was revoked", headers={"www-authenticate": "Bearer"})
+            raise refuse_revoked()
         if outcome == "taken":
             problem = "identity: it looks like one that somebody else has in this room"
             raise ApiError(409, problem, "choose another", code="identity-taken")

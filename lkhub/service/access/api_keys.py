@@ -32,6 +32,11 @@ WRONG_KEYS = Rate(20, 60)
 _BEARER = {"www-authenticate": "Bearer"}
 
 
+def refuse_revoked() -> ApiError:
+    """The answer to a caller whose key is revoked."""
+    return ApiError(401, "this API key was revoked", "make another: `lkhub access create NAME`", _BEARER)
+
+
 class ApiKeyMode:
     """Callers with an API key."""
 
@@ -50,7 +55,7 @@ class ApiKeyMode:
         if key is None:
             raise self._refuse(request)
         if key.revoked is not None:
-            raise ApiError(401, "this API key was revoked", "make another: `lkhub access create NAME`", _BEARER)
+            raise refuse_revoked()
         if not key.is_valid(time.time()):
             ended = datetime.fromtimestamp(key.expires or 0.0, UTC)
             hint = "make another: `lkhub access create NAME`"
