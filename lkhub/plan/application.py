@@ -124,7 +124,6 @@ def _plan_preset(preset: RoomPresetSpec) -> RoomPreset:
         overflow=preset.overflow,
         empty_timeout=_seconds(preset.empty_timeout),
         departure_timeout=_seconds(preset.departure_timeout),
-        codecs=preset.codecs,
         metadata=preset.metadata,
         agents=tuple(Dispatch(agent.name, agent.metadata) for agent in preset.agents),
         roles=preset.roles,

@@ -4,6 +4,7 @@ alone."""
 from lkhub.findings.catalogue.choices import no_tls
 from lkhub.findings.finding import Finding
 from lkhub.plan.application import plan_application
+from lkhub.plan.codecs import warn_of_codecs
 from lkhub.plan.edge import list_authorities, list_trust_urls, origin, plan_edge, tls_mode
 from lkhub.plan.installation import Installation
 from lkhub.plan.leads import is_literal
@@ -54,7 +55,7 @@ def build_plan(loaded: LoadedSpec, network: NetworkFacts, installation: Installa
         resolve=_override_addresses(media, edge),
         livekit=dict(spec.livekit),
         drain=spec.drain,
-        findings=(*notes, *_warn(spec, serve, edge)),
+        findings=(*notes, *_warn(spec, serve, edge), *warn_of_codecs(spec)),
     )
 
 

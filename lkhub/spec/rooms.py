@@ -40,8 +40,8 @@ class RoomPreset(Part):
     """How long a room stays open after its last participant has left."""
 
     codecs: tuple[Codec, ...] = Field(default=(), strict=False)
-    """The codecs that participants should publish with; by default all that the hub offers. It has no effect so far:
-    LiveKit takes codecs for all rooms alone, as `livekit: {room: {enabled_codecs: …}}`."""
+    """The codecs that participants may publish with. It has no effect by itself, and a warning says so: LiveKit takes
+    codecs only for all rooms, as `livekit: {room: {enabled_codecs: [{mime: audio/opus}, {mime: video/vp8}]}}`."""
 
     metadata: str = ""
     """Metadata of a new room."""

@@ -85,7 +85,6 @@ class RoomPreset(Struct, frozen=True):
     overflow: Literal["reject", "subrooms"]
     empty_timeout: int | None
     departure_timeout: int | None
-    codecs: tuple[str, ...]
     metadata: str
     agents: tuple[Dispatch, ...]
     roles: tuple[str, ...]

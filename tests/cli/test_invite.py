@@ -20,7 +20,7 @@ from tests.cli.conftest import Run, write_serve
 from tests.test_reference import find_json
 
 ROLES = {"participant": PLAIN, "host": PLAIN}
-STAFF = RoomPreset("staff-*", None, "reject", None, None, (), "", (), ("host",))
+STAFF = RoomPreset("staff-*", None, "reject", None, None, "", (), ("host",))
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ async def test_secret_of_another_room_is_no_invite(client: httpx.AsyncClient, ap
 
 async def test_use_that_leads_into_no_room_is_given_back(connect: Connect, applied: Applied) -> None:
     secret = add(applied.store, uses=1)
-    closed = RoomPreset("*", None, "reject", None, None, (), "", (), ("admin",))
+    closed = RoomPreset("*", None, "reject", None, None, "", (), ("admin",))
     async with connect(applied.config("api-keys", rooms=(closed,)), LAN, "192.168.1.7") as client:
         check_error(await take(client, secret), 403, "not-allowed")
     async with connect(applied.config("api-keys"), LAN, "192.168.1.7") as client:

@@ -15,7 +15,7 @@ from tests.service.conftest import LAN, Applied, Connect, check_error
 
 pytestmark = pytest.mark.anyio
 
-PRESET = RoomPreset("lobby", 16, "subrooms", None, None, (), "", (), ())
+PRESET = RoomPreset("lobby", 16, "subrooms", None, None, "", (), ())
 
 
 def make_event(name: str, identity: str, room: str = "lobby") -> WebhookEvent:

@@ -157,7 +157,7 @@ async def test_both_endpoints_judge_alike(client: httpx.AsyncClient) -> None:
 
 
 async def test_room_for_other_roles(connect: Connect, applied: Applied) -> None:
-    stage = RoomPreset("stage", None, "reject", None, None, (), "", (), ("admin",))
+    stage = RoomPreset("stage", None, "reject", None, None, "", (), ("admin",))
     access: Access = structs.replace(ACCESS, default_role="participant")
     _, bearer = applied.create_key()
     config = applied.config("api-keys", access=access, rooms=(stage,))

@@ -33,7 +33,7 @@ ROLES = {
 
 
 def preset(match: str, **settings: Any) -> RoomPreset:
-    plain = RoomPreset(match, None, "reject", None, None, (), "", (), ())
+    plain = RoomPreset(match, None, "reject", None, None, "", (), ())
     return change(plain, **settings)
 
 

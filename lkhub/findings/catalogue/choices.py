@@ -122,3 +122,16 @@ def no_tls(port: int) -> Says:
         "no TLS: browsers on other devices refuse camera and microphone on this hub; "
         f"they work in a browser on this machine, at http://127.0.0.1:{port}, and in native applications"
     )
+
+
+@declare("codecs-for-all-rooms", "warning")
+def codecs_for_all_rooms(match: str) -> Says:
+    """A preset of rooms names codecs, which has no effect. The subject is the preset's key.
+
+    **Why.** LiveKit has one list of codecs, for all rooms of a hub. It takes none for one room, neither when the room
+    is created nor in a token.
+
+    **What to do.** Write the codecs for all rooms, as the fix says, or leave the key out. There is no finding where
+    `livekit.room.enabled_codecs` has exactly these codecs.
+    """
+    return Says(f"the codecs of rooms like {match} have no effect: LiveKit takes codecs only for all rooms at once")

@@ -10,7 +10,6 @@ def preset(match: str = "*", capacity: int | None = 2, overflow: Any = "subrooms
     defaults = {
         "empty_timeout": None,
         "departure_timeout": None,
-        "codecs": (),
         "metadata": "",
         "agents": (),
         "roles": (),

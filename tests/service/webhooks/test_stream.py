@@ -24,7 +24,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-PRESET = RoomPreset("voice-*", 2, "subrooms", None, None, (), "", (), ())
+PRESET = RoomPreset("voice-*", 2, "subrooms", None, None, "", (), ())
 
 
 @dataclass
