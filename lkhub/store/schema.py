@@ -138,6 +138,14 @@ deliveries = Table(
     Index("ix_deliveries_order", "receiver", "state", "room", "event"),
 )
 
+# The key that each receiver knows, so that a service that starts during a rotation signs with it.
+receivers = Table(
+    "receivers",
+    metadata,
+    Column("url", Text, primary_key=True),
+    Column("key", Text, nullable=False),  # the ID of the hub's key with whose signature it last took an event
+)
+
 # What the stored events say is there now: rooms, participants and tracks. What LiveKit says differs only where events
 # were missed.
 present = Table(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import anyio.to_thread
@@ -25,6 +26,7 @@ from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, write_webhooks
 from lkhub.store.deliveries import Count, bury_unknown, count_deliveries
 from lkhub.store.events import forget_events
 from lkhub.store.lead import Lead
+from lkhub.store.receivers import list_known_keys, note_known_keys
 from lkhub.wire.application import LIVEKIT_WEBHOOKS
 from lkhub.wire.serve_config import ServeConfig
 
@@ -55,7 +57,6 @@ class Webhooks:
         self._storage = storage
         self._receivers = {each.url: each for each in application.webhooks}
         self._read_keys = partial(load_keys, config.keys)
-        self._receiver_keys = ReceiverKeys(self._read_keys)
         self.intake = Intake(storage, self._read_keys, application.webhooks)
         self._media = Media(config.media_url, self._find_current_key)
         self.search = Search(storage, self.intake, lambda: list_all(self._media))
@@ -89,9 +90,11 @@ class Webhooks:
         await self._storage.run(
             partial(bury_unknown, receivers=list(self._receivers), problem=NOT_IN_SPEC, now=time.time())
         )
-        senders = [Sender(receiver, self._receiver_keys) for receiver in self._receivers.values()]
+        keys = ReceiverKeys(self._read_keys, await self._storage.read(list_known_keys))
+        senders = [Sender(receiver, keys) for receiver in self._receivers.values()]
         self._receiving = [
-            Receiving(self._storage, url, sender.send) for url, sender in zip(self._receivers, senders, strict=True)
+            Receiving(self._storage, url, partial(self._send, sender, keys))
+            for url, sender in zip(self._receivers, senders, strict=True)
         ]
         jobs = [*(each.run() for each in self._receiving), self.search.run(), self._tidy(), self._report()]
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -109,6 +112,14 @@ class Webhooks:
             await asyncio.gather(*tasks, return_exceptions=True)
             for sender in senders:
                 await sender.close()
+
+    async def _send(self, sender: Sender, keys: ReceiverKeys, body: str) -> str:
+        """As Sender.send. Keeps which key the receiver knows, if that is new, for the next process that leads."""
+        problem = await sender.send(body)
+        if new := keys.take_new():
+            with suppress(ApiError):  # the next process finds it out again
+                await self._storage.write(note_known_keys, new)
+        return problem
 
     async def _report(self) -> None:
         """Let `lkhub status` know what receivers take."""

@@ -1,6 +1,6 @@
 """Which of the hub's keys each receiver of webhooks knows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from lkhub.host.keyfile import Keys, order_for_receiver
 from lkhub.secret import Secret
@@ -13,7 +13,8 @@ _MAY_BE_THE_KEY = frozenset((400, 401, 403, 500))
 
 
 class ReceiverKeys:
-    """`read_keys` gives the hub's ring, which may change at any time.
+    """`read_keys` gives the hub's ring, which may change at any time. `known`: by the URL of a receiver, the key with
+    which it took an event last.
 
     A receiver knows the key that its application was started with. After a rotation that is the old one, until the
     application is started with the new one. The hub can't see that, so it signs with the key that the receiver took
@@ -21,9 +22,10 @@ class ReceiverKeys:
     event yet is taken for one that knows the oldest key.
     """
 
-    def __init__(self, read_keys: Callable[[], Keys]) -> None:
+    def __init__(self, read_keys: Callable[[], Keys], known: Mapping[str, str] | None = None) -> None:
         self._read_keys = read_keys
-        self._known: dict[str, str] = {}
+        self._known = dict(known or {})
+        self._new: dict[str, str] = {}
 
     def list_for(self, url: str) -> list[SigningKey]:
         """The keys with which to sign for a receiver, the best one first. Raises MachineError where there are none."""
@@ -33,7 +35,13 @@ class ReceiverKeys:
 
     def note_taken(self, url: str, name: str) -> None:
         """The receiver has taken an event that was signed with this key."""
-        self._known[url] = name
+        if self._known.get(url) != name:
+            self._known[url] = self._new[url] = name
+
+    def take_new(self) -> dict[str, str]:
+        """What was found out since this was last called, by the URLs of receivers."""
+        new, self._new = self._new, {}
+        return new
 
 
 def may_be_the_key(status: int) -> bool:

@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from lkhub.host.keyfile import dump_keys
 from lkhub.service.webhooks import hooks as module
 from lkhub.service.webhooks.hooks import NOT_IN_SPEC, Webhooks
 from lkhub.state.webhooks import ReceiverRecord, read_webhooks
@@ -16,6 +18,8 @@ from lkhub.store.deliveries import State, list_deliveries, revive
 from lkhub.wire.application import Application, Receiver
 from lkhub.wire.serve_config import ServeConfig
 from tests.service.webhooks.conftest import GONE, Kept, event
+from tests.service.webhooks.test_receiver_keys import SECRETS
+from tests.service.webhooks.test_receiver_keys import Application as KnowsOneKey
 from tests.service.webhooks.test_sender import Told, listen
 from tests.waiting import until
 
@@ -91,6 +95,46 @@ async def test_one_of_two_services_delivers(kept: Kept, config: ServeConfig) -> 
                 await until(lambda: len(ids(kept, "delivered")) == 29)
                 assert other._receiving == []
         assert len(told.requests) == 29, "none twice"
+
+
+async def test_service_that_starts_during_a_rotation_signs_with_the_key_that_the_receiver_knows(
+    kept: Kept, config: ServeConfig
+) -> None:
+    def put_in_force(*names: str) -> None:
+        Path(config.keys).write_text(dump_keys({name: SECRETS[name] for name in names}))
+
+    application = KnowsOneKey("APInew")
+    async with listen(application) as port:
+        url = f"http://127.0.0.1:{port}/"
+        put_in_force("APIlast", "APInew", "APIold")
+        refused = []
+        for number in range(3):
+            kept.add(event(number, receivers=(url,)))
+            async with running(kept, config, url):
+                await until(lambda: len(ids(kept, "delivered")) == number + 1)  # noqa: B023  it is waited for
+            refused.append(application.refused)
+        assert refused == [refused[0]] * 3, "its key is found out with the first event"
+        application.knows = "APIlast"
+        put_in_force("APIlast", "APIold")
+        kept.add(event(3, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: len(ids(kept, "delivered")) == 4)
+        assert application.refused == refused[0], "a key that was revoked is no reason to begin with the oldest"
+
+
+async def test_key_that_can_not_be_kept_delays_no_delivery(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> list[None]:
+        raise GONE
+
+    monkeypatch.setattr(module, "note_known_keys", fail)
+    told = Told()
+    async with listen(told) as port:
+        url = f"http://127.0.0.1:{port}/"
+        kept.add(event(1, receivers=(url,)))
+        async with running(kept, config, url):
+            await until(lambda: ids(kept, "delivered") == ["EV_1"])
 
 
 async def test_another_service_on_the_database_goes_on_where_one_ended(

@@ -129,6 +129,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_present_room"), "present", ["room"], unique=False)
     op.create_table(
+        "receivers",
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("url", name=op.f("pk_receivers")),
+    )
+    op.create_table(
         "redemptions",
         sa.Column("invite", sa.Text(), nullable=False),
         sa.Column("tab", sa.LargeBinary(), nullable=False),
