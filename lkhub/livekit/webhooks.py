@@ -75,6 +75,10 @@ class _RoomName(Struct, frozen=True, rename="camel"):
     room_name: str = ""
 
 
+class _Job(Struct, frozen=True):
+    room: Room = Room()
+
+
 class WebhookEvent(Struct, frozen=True, rename="camel"):
     """An event, as far as lkhub reads it. `found`: the hub missed LiveKit's own event, and found out by asking."""
 
@@ -85,12 +89,14 @@ class WebhookEvent(Struct, frozen=True, rename="camel"):
     track: Track = Track()
     egress_info: _RoomName = _RoomName()
     ingress_info: _RoomName = _RoomName()
+    job: _Job = _Job()
     found: bool = False
 
     @property
     def room_name(self) -> str:
         """The room that the event is about, "" for none. Events of one room have an order."""
-        return self.room.name or self.egress_info.room_name or self.ingress_info.room_name
+        told = (self.room.name, self.egress_info.room_name, self.ingress_info.room_name, self.job.room.name)
+        return next(filter(None, told), "")
 
     @property
     def is_of_a_probe(self) -> bool:
@@ -137,9 +143,10 @@ def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Json]]:
     event = unpack(WebhookEvent, data)
     if not event.id or not event.event:
         raise ShapeError("an event without a name or an ID")
-    if isinstance(room := data.get("room"), dict):
-        room.pop("turnPassword", None)
-        room.pop("turn_password", None)
+    for about in (data, data.get("job")):
+        if isinstance(about, dict) and isinstance(room := about.get("room"), dict):
+            room.pop("turnPassword", None)
+            room.pop("turn_password", None)
     return event, data
 
 

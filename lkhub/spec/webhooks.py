@@ -7,7 +7,7 @@ from pydantic import Field
 from lkhub.spec.part import Part
 from lkhub.spec.types import WebUrl
 
-# livekit/protocol, webhook/webhook_notifier.go and livekit_webhook.proto
+# livekit/protocol, webhook/consts.go
 Event: TypeAlias = Literal[
     "room_started",
     "room_finished",
@@ -21,6 +21,9 @@ Event: TypeAlias = Literal[
     "egress_ended",
     "ingress_started",
     "ingress_ended",
+    "agent_job_pending",
+    "agent_job_started",
+    "agent_job_ended",
 ]
 
 
@@ -31,7 +34,8 @@ class Webhook(Part):
     """Where events are sent to."""
 
     events: tuple[Event, ...] = Field(default=(), strict=False)
-    """The events that are sent; by default all."""
+    """The events that are sent; by default all, those of a later LiveKit too. The bundled LiveKit sends no
+    `agent_job_*` so far, and `egress_*` and `ingress_*` only with LiveKit's egress and ingress beside it."""
 
     allow_private: bool = False
     """Whether the receiver may be on this machine or in a private network."""

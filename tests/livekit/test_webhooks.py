@@ -145,10 +145,12 @@ def test_no_text_is_anything_but_refused(text: str) -> None:
 
 
 def test_password_of_turn_is_neither_kept_nor_passed_on() -> None:
-    body = {"event": "room_started", "id": "EV_1", "room": {"sid": "RM_1", "name": "l", "turnPassword": "XYZ"}}
+    room = {"sid": "RM_1", "name": "l", "turnPassword": "XYZ"}
+    body = {"event": "agent_job_started", "id": "EV_1", "room": room, "job": {"id": "AJ_1", "room": room}}
     event, data = read_event(json.dumps(body).encode())
     assert "XYZ" not in dump_event(data)
-    assert json.loads(dump_event(data))["room"] == {"sid": "RM_1", "name": "l"}
+    passed_on = json.loads(dump_event(data))
+    assert passed_on["room"] == passed_on["job"]["room"] == {"sid": "RM_1", "name": "l"}
     assert event.room.name == "l"
 
 
@@ -163,6 +165,7 @@ def test_everything_else_is_passed_on_as_it_came() -> None:
         ({"room": {"name": "lobby"}}, "lobby"),
         ({"egressInfo": {"roomName": "lobby"}}, "lobby"),
         ({"ingressInfo": {"roomName": "lobby"}}, "lobby"),
+        ({"job": {"id": "AJ_1", "room": {"name": "lobby"}}}, "lobby"),
         ({}, ""),
     ],
 )

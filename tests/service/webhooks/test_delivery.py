@@ -50,7 +50,9 @@ async def take(number: int) -> str:
 
 
 @asynccontextmanager
-async def delivering(kept: Kept, receiver: Receiver, pause: float = 0.001) -> AsyncIterator[Receiving]:
+async def delivering(
+    kept: Kept, receiver: Callable[[str], Awaitable[str]], pause: float = 0.001
+) -> AsyncIterator[Receiving]:
     receiving = Receiving(kept, URL, receiver, lambda _: pause)
     await receiving.load()
     task = asyncio.ensure_future(receiving.run())

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -35,8 +36,8 @@ def intake(kept: Kept) -> Intake:
     return Intake(kept, lambda: KEYS, receivers)
 
 
-@pytest.fixture
-async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
+@asynccontextmanager
+async def serving(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
     async def fail(request: Any, error: Exception) -> Any:
         return await answer_api_error(request, error)
 
@@ -46,6 +47,12 @@ async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
+        yield client
+
+
+@pytest.fixture
+async def client(intake: Intake) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(intake) as client:
         yield client
 
 
