@@ -1,5 +1,6 @@
 """What can be wrong with the store, in words for people."""
 
+import errno
 import sqlite3
 from typing import Any, Literal, TypeAlias
 
@@ -8,6 +9,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from lkhub.errors import MachineError
 
 Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "failed"]
+"""`failed` is a statement that fails by itself. Every other problem is one of the store, whatever is asked of it."""
 
 # SQLite's primary result codes (sqlite.org/rescode.html).
 _SQLITE: dict[int, Problem] = {
@@ -22,14 +24,33 @@ _SQLITE: dict[int, Problem] = {
     sqlite3.SQLITE_PERM: "refused",
 }
 
-# Classes of PostgreSQL's codes (its documentation, appendix A).
+# PostgreSQL's codes, and classes of them (its documentation, appendix A).
 _POSTGRES: dict[str, Problem] = {
     "08": "gone",
+    "25006": "refused",  # it takes no writes, as a replica
     "28": "refused",
     "3D": "gone",
-    "53": "full",
+    "53": "gone",  # too many connections, for example
+    "53100": "full",
+    "55P03": "locked",
     "57": "gone",
+    "58": "gone",  # its disk fails
     "XX": "corrupted",
+}
+
+# What PostgreSQL says before there is a connection has no code. In another language it is "gone".
+_POSTGRES_WORDS: dict[str, Problem] = {
+    "authentication failed": "refused",
+    "no password supplied": "refused",
+    "no pg_hba.conf entry": "refused",
+}
+
+_OS: dict[int, Problem] = {
+    errno.ENOSPC: "full",
+    errno.EDQUOT: "full",
+    errno.EROFS: "refused",
+    errno.EACCES: "refused",
+    errno.EPERM: "refused",
 }
 
 _WORDS: dict[Problem, str] = {
@@ -61,7 +82,14 @@ def explain(error: SQLAlchemyError, name: str) -> StoreError:
         code = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         return StoreError(_SQLITE.get(code, "failed"), name)
     if state := getattr(original, "sqlstate", None):
-        return StoreError(_POSTGRES.get(state[:2], "failed"), f"{name} (code {state})")
+        return StoreError(_POSTGRES.get(state) or _POSTGRES.get(state[:2], "failed"), f"{name} (code {state})")
     if type(original).__name__ == "OperationalError":  # of psycopg, which has no code where it can't connect
-        return StoreError("gone", name)
+        found = (problem for words, problem in _POSTGRES_WORDS.items() if words in str(original))
+        return StoreError(next(found, "gone"), name)
     return StoreError("failed", f"{name} ({type(original or error).__name__})")
+
+
+def explain_os(error: OSError, name: str) -> StoreError:
+    """What the system's error on the file `name` means."""
+    problem = _OS.get(error.errno or 0, "gone")
+    return StoreError(problem, f"{name} can't be opened: {(error.strerror or str(error)).lower()}")

@@ -5,18 +5,25 @@ starts.
 """
 
 import os
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from lkhub.secret import Secret
-from lkhub.store.errors import StoreError, explain
+from lkhub.store.errors import StoreError, explain, explain_os
 
 # How long a statement waits for another process that writes, in seconds.
 LOCKED_SECONDS = 5.0
+
+# How long a server of PostgreSQL may take to let a connection in, and then to confirm what was sent to it. Without
+# them, libpq waits for the system, which takes minutes.
+CONNECT_SECONDS = 5
+UNCONFIRMED_SECONDS = 10
 
 VERSION = "0001"
 """The version of the schema: the last step in `migrations/versions`."""
@@ -30,13 +37,7 @@ def open_store(url: str, password: Secret | None = None) -> Engine:
     target = make_url(url)
     if password is not None:
         target = target.set(password=password.reveal())
-    if target.get_backend_name() == "sqlite":
-        _create_private(Path(str(target.database)))
-        engine = create_engine(target, connect_args={"timeout": LOCKED_SECONDS, "check_same_thread": False})
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_writing)
-    else:
-        engine = create_engine(target, pool_pre_ping=True, pool_size=4, max_overflow=4)
+    engine = _prepare_sqlite(target) if target.get_backend_name() == "sqlite" else _prepare_postgres(target)
     try:
         with engine.begin() as connection:
             _upgrade(connection)
@@ -49,12 +50,41 @@ def open_store(url: str, password: Secret | None = None) -> Engine:
     return engine
 
 
+def _prepare_sqlite(target: URL) -> Engine:
+    file = Path(str(target.database))
+    _create_private(file)
+
+    def connect() -> sqlite3.Connection:
+        # With `mode=rw` a later connection does not create the file anew where it was removed meanwhile.
+        uri = f"file:{quote(str(file))}?mode=rw"
+        return sqlite3.connect(uri, uri=True, timeout=LOCKED_SECONDS, check_same_thread=False)
+
+    engine = create_engine(target, creator=connect)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_writing)
+    return engine
+
+
 def _create_private(file: Path) -> None:
     """SQLite makes the files beside the database with the mode of the database."""
     try:
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise StoreError("gone", f"{file} can't be opened: {(error.strerror or str(error)).lower()}") from None
+        raise explain_os(error, str(file)) from None
+
+
+def _prepare_postgres(target: URL) -> Engine:
+    waits = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": int(UNCONFIRMED_SECONDS * 1000)}
+    arguments = {name: value for name, value in waits.items() if name not in target.query}
+    engine = create_engine(target, connect_args=arguments, pool_pre_ping=True, pool_size=4, max_overflow=4)
+    event.listen(engine, "connect", _set_up_postgres)
+    return engine
+
+
+def _set_up_postgres(connection: Any, _: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {int(LOCKED_SECONDS * 1000)}")
+    connection.commit()  # or a rollback would take it back
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -1,7 +1,9 @@
 """The store as programs use it: the service writes through one thread, a command in transactions of its own."""
 
+import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +28,8 @@ class Store:
         self._readers = self._engine.execution_options(reads=True)
         name = self._engine.url.database
         self._file = Path(name) if self.is_sqlite and name else None
-        self._inode = self._file.stat().st_ino if self._file else 0
+        self._identity = _identify(self._file) if self._file else None
+        self._log = _identify(self._log_file) if self._file else None
         self._writer: Writer | None = None
 
     @property
@@ -47,14 +50,15 @@ class Store:
     def require_present(self) -> None:
         """Raise StoreError where the file is another one than was opened. SQLite would go on writing to a file that was
         deleted, and all of it would be lost at the end."""
-        if self._file is None:
-            return
-        try:
-            present = self._file.stat().st_ino == self._inode
-        except OSError:
-            present = False
-        if not present:
+        if not self._is_present():
             raise StoreError("gone", f"{self._file} was removed or replaced")
+
+    def _is_present(self) -> bool:
+        return self._file is None or (self._identity is not None and _identify(self._file) == self._identity)
+
+    @property
+    def _log_file(self) -> Path:
+        return Path(f"{self._file}-wal")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -89,4 +93,27 @@ class Store:
         """Commit what waits, and close every connection."""
         if self._writer is not None:
             self._writer.close()
+        if not self._is_present():
+            self._take_log_along()
         self._engine.dispose()
+
+    def _take_log_along(self) -> None:
+        """Leave no log where another file was put, or will be. SQLite leaves it there, and whoever opens the other
+        file next would apply it to that file. A file that was only moved gets what the log has."""
+        if not self._engine.pool.checkedin():  # type: ignore[attr-defined]  # a new connection would open the other file
+            return
+        with suppress(SQLAlchemyError, sqlite3.Error, OSError), closing(self._engine.raw_connection()) as connection:
+            with closing(connection.cursor()) as cursor:
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not busy and _identify(self._log_file) == self._log:
+                self._log_file.unlink()
+                Path(f"{self._file}-shm").unlink()
+
+
+def _identify(file: Path) -> tuple[int, int] | None:
+    """The identity of a file; None where there is none."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

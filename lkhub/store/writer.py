@@ -36,7 +36,7 @@ class _Write:
 
 
 class Writer:
-    """The thread that writes to one store. `check` raises StoreError where a commit would be lost."""
+    """The thread that writes to one store. `check` raises StoreError where commits are lost."""
 
     def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
         self._engine, self._check = engine, check
@@ -87,9 +87,29 @@ class Writer:
             if not writes:
                 return
             try:
-                _answer(zip(writes, self._commit(writes), strict=True))
+                results = self._commit_again(writes)
+            except StoreError as error:  # it would fail all of them alike, each after the same wait
+                results = [error] * len(writes)
             except Exception:  # one of them failed: which one, and what with the others?
-                _answer((write, self._commit_alone(write)) for write in writes)
+                results = [self._commit_alone(write) for write in writes]
+            _answer(zip(writes, results, strict=True))
+
+    def _commit_again(self, writes: Sequence[_Write]) -> list[Any]:
+        """Commit, on a new connection where the database was restarted meanwhile. Raises StoreError where the store
+        can't be used, and what the writes raise."""
+        try:
+            try:
+                return self._commit(writes)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                # The pool has forgotten all of its connections by now.
+                return self._commit(writes)
+        except SQLAlchemyError as error:
+            explained = explain(error, str(self._engine.url.database))
+            if explained.problem == "failed":
+                raise
+            raise explained from None
 
     def _commit(self, writes: Sequence[_Write]) -> list[Any]:
         self._check()
@@ -97,19 +117,15 @@ class Writer:
         with self._engine.begin() as connection:
             for handler, group in groupby(writes, lambda write: write.handler):
                 results += handler(connection, [write.item for write in group])
+        # Again, since the file may have been removed while it was written to.
+        self._check()
         return results
 
     def _commit_alone(self, write: _Write) -> Any:
         """The result of one write, or its error."""
         try:
-            return self._commit([write])[0]
+            return self._commit_again([write])[0]
         except SQLAlchemyError as error:
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                # The database was restarted. The pool has forgotten all of its connections by now.
-                try:
-                    return self._commit([write])[0]
-                except SQLAlchemyError as again:
-                    error = again
             return explain(error, str(self._engine.url.database))
         except Exception as error:
             return error

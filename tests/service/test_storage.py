@@ -1,7 +1,5 @@
 """A store that can't be used: requests that need it say why, and it is used again once it can be."""
 
-import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -62,12 +60,11 @@ async def test_store_that_was_removed_is_not_made_anew(connect: Connect, applied
         assert (await ask(client)).status_code == 200
         applied.store.close()
         kept = file.with_name("kept")
-        shutil.copy(file, kept)
-        file.unlink()
+        file.rename(kept)
         for _ in range(2):
             check_unavailable(await ask(client), "can't be reached", applied)
         assert not file.exists()
-        os.replace(kept, file)
+        kept.rename(file)
         assert (await ask(client)).status_code == 200
 
 

@@ -1,7 +1,9 @@
 """Writes that share a commit, and what becomes of the others when one fails."""
 
 import asyncio
+import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +43,20 @@ async def test_write_that_fails_takes_no_other_with_it(store: Store) -> None:
     assert [results[0], results[2]] == ["a", "b"]
     assert isinstance(results[1], StoreError)
     assert names(store) == ["a", "b", "taken"]
+
+
+async def test_store_that_is_locked_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.store.open.LOCKED_SECONDS", 0.2)
+    store = Store(f"sqlite:///{tmp_path}/store.db")
+    holder = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    results = await asyncio.gather(*(store.writer.run(add(str(n))) for n in range(500)), return_exceptions=True)
+    assert {getattr(result, "problem", result) for result in results} == {"locked"}
+    assert time.monotonic() - began < 50, "500 waits of 0.2 s would take 100 s"
+    holder.close()
+    assert await store.writer.run(add("a")) == "a"
+    store.close()
 
 
 async def test_error_of_an_operation_is_its_callers(store: Store) -> None:
