@@ -1,9 +1,11 @@
-"""Writes docs/reference and docs/findings.md from the code: every key of the spec, every command, every finding.
+"""Writes docs/reference and docs/findings.md from the code: every key of the spec, every command, every address of the
+API, every finding.
 
 Run by scripts/docs; `--check` writes nothing and exits 1 where a page is stale. The texts come from the code:
 docstrings of fields and of findings, help texts of commands. This script adds only the text around them.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +24,14 @@ from lkhub.plan.build import build_plan
 from lkhub.plan.installation import Installation
 from lkhub.plan.model import Plan
 from lkhub.plan.network import Interface, NetworkFacts
+from lkhub.service.openapi import Document, build_document
 from lkhub.source.path import dotted
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.spec.ports import PortRange
 from lkhub.spec.raw import OWNED_LIVEKIT_KEYS
+from lkhub.wire.application import Access, Application, Oidc
+from lkhub.wire.serve_config import ServeConfig
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,6 +118,7 @@ def build_pages() -> dict[str, str]:
     return {
         "docs/reference/spec.md": build_spec_page(),
         "docs/reference/commands.md": build_commands_page(),
+        "docs/reference/openapi.json": json.dumps(build_whole_document(), indent=2) + "\n",
         "docs/findings.md": build_findings_page(),
     }
 
@@ -262,6 +268,31 @@ def list_choices(schema: Mapping[str, Any]) -> list[str]:
 
 def join(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+# --- the API
+
+
+def build_whole_document() -> Document:
+    """The document of a hub that serves every address."""
+    oidc = Oidc("https://id.example.com", "lkhub", "", "lkhub", "roles")
+    access = Access(modes=("open", "api-keys", "oidc"), oidc=oidc)
+    return build_document(
+        ServeConfig(
+            name="hub",
+            reach="public",
+            bind=("127.0.0.1",),
+            port=8080,
+            hosts=(),
+            open_tokens=False,
+            livekit_url="wss://rtc.example.com",
+            media_url="http://127.0.0.1:7880",
+            keys="",
+            authorities=("rtc.example.com",),
+            ca="",
+            application=Application(used=True, access=access),
+        )
+    )
 
 
 # --- the findings

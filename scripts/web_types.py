@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 
 from lkhub.service.contract import ENDPOINTS
 from lkhub.service.models import ErrorAnswer
+from lkhub.service.openapi import Untitled
 
 ROOT = Path(__file__).parent.parent
 TYPES = "web/src/hub/contract.ts"
@@ -31,13 +31,6 @@ HEAD = """\
 STYLE = ("--style.singleQuote", "--style.printWidth=120", "--style.trailingComma=all")
 
 
-class Untitled(GenerateJsonSchema):
-    """A title of a field would become a type of its own in TypeScript."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-
 def build_schema() -> dict[str, Any]:
     """The JSON schema of one object, with a key for each address (`GET /api/hub`)."""
     models: dict[type, None] = {}
@@ -47,6 +40,7 @@ def build_schema() -> dict[str, Any]:
     # As what is read: a field with a default may be missing, in a request and in an answer.
     references, definitions = TypeAdapter.json_schemas(
         [(model, "validation", TypeAdapter(model)) for model in models],
+        # A title of a field would become a type of its own in TypeScript.
         schema_generator=Untitled,
         ref_template="#/$defs/{model}",
     )

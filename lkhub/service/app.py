@@ -7,8 +7,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
+from lkhub.errors import MachineError
 from lkhub.service.api import Api
 from lkhub.service.contract import (
+    DOCUMENT,
     HEALTH,
     HUB,
     INFO,
@@ -22,12 +24,13 @@ from lkhub.service.contract import (
 )
 from lkhub.service.cors import ListedOrigins
 from lkhub.service.desk import build_desk
+from lkhub.service.documents import Documents
 from lkhub.service.errors import ApiError
 from lkhub.service.guard import HostGuard
 from lkhub.service.late_invites import LateInvites
 from lkhub.service.pages import WEB, BuiltFiles, content_security_policy, show_page
 from lkhub.service.people import People
-from lkhub.service.refusals import answer_api_error, answer_bug, answer_http_exception
+from lkhub.service.refusals import answer_api_error, answer_bug, answer_http_exception, answer_machine_error
 from lkhub.service.trust import Trust
 from lkhub.wire.serve_config import ServeConfig
 
@@ -58,6 +61,7 @@ def build_app(config: ServeConfig) -> Starlette:
         SIGN_OUT.route(people.sign_out),
         REDEEM.route(people.redeem),
         INVITE.route(people.invite),
+        DOCUMENT.route(Documents(config).document),
         *people.routes(),
         *(backed.routes if backed else ()),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
@@ -65,7 +69,12 @@ def build_app(config: ServeConfig) -> Starlette:
         Route("/join/{room:path}", show_page),
         Route("/", show_page),
     ]
-    handlers = {ApiError: answer_api_error, HTTPException: answer_http_exception, Exception: answer_bug}
+    handlers = {
+        ApiError: answer_api_error,
+        MachineError: answer_machine_error,
+        HTTPException: answer_http_exception,
+        Exception: answer_bug,
+    }
     middleware = [
         Middleware(HostGuard, hosts=config.hosts, port=config.port, authorities=config.authorities, headers=headers)
     ]

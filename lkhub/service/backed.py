@@ -16,6 +16,7 @@ from lkhub.secret import Secret
 from lkhub.service.access.api_keys import ApiKeyMode
 from lkhub.service.access.caller import Authenticator, Mode
 from lkhub.service.book import Book
+from lkhub.service.contract import EVENTS
 from lkhub.service.desk import CurrentKey, Desk, find_open_mode, refuse_stranger
 from lkhub.service.errors import ApiError
 from lkhub.service.invites import Invites
@@ -67,7 +68,7 @@ def build_backed(config: ServeConfig) -> Backed:
     webhooks.intake.listeners.append(lambda _: events.tell())
     if "open" in config.application.access.modes:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
-    routes = [*webhooks.routes(), Route("/api/events", events.receive, methods=["GET"])]
+    routes = [*webhooks.routes(), EVENTS.route(events.receive)]
     jobs = [webhooks.run]
     if rooms:
         webhooks.intake.listeners.append(rooms.note)

@@ -1,5 +1,7 @@
 """Answers other than success: the one shape of errors for programs, a page for people."""
 
+import logging
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -22,6 +24,14 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
         # The application reads its own address, and says that there is no such page.
         return send_built(request, "index.html", 404)
     return answer(request, ApiError(error.status_code, error.detail.lower(), headers=error.headers))
+
+
+async def answer_machine_error(request: Request, error: Exception) -> Response:
+    """The response where the machine keeps a handler from its work, such as by a key file that can't be read. Its
+    detail names files of this machine, so it is for the log alone."""
+    logging.getLogger("uvicorn.error").error("%s", error)
+    hint = "its operator sees more with `lkhub logs serve`"
+    return answer(request, ApiError(503, "the hub can't answer this now", hint, {"retry-after": "5"}))
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The service and its clients."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from msgspec import structs
 from lkhub.host.keyfile import dump_keys
 from lkhub.secret import Secret
 from lkhub.service.app import build_app
+from lkhub.service.contract import ADDRESSES
+from lkhub.service.reasons import WRONG_HOST
 from lkhub.service.roles import PLAIN
 from lkhub.store.api_keys import create_api_key, revoke_api_key
 from lkhub.store.issued import Entry, list_issued
@@ -72,9 +75,28 @@ def connect(config: ServeConfig) -> Connect:
         config: ServeConfig = config, url: str = LOCAL, come_from: str = "127.0.0.1", **settings: Any
     ) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(build_app(config), raise_app_exceptions=False, client=(come_from, 50000))
-        return httpx.AsyncClient(transport=transport, base_url=url, **settings)
+        hooks = {"response": [check_documented]}
+        return httpx.AsyncClient(transport=transport, base_url=url, event_hooks=hooks, **settings)
 
     return make
+
+
+ADDRESS_OF = {(address.method, address.path): address for address in ADDRESSES}
+
+
+async def check_documented(answer: httpx.Response) -> None:
+    """Whatever a test asks for, the contract has the answer: its status, its code, its headers."""
+    address = ADDRESS_OF.get((answer.request.method, answer.request.url.path))
+    if address is None:
+        return
+    if answer.status_code in address.statuses:
+        assert set(address.headers) <= {name.title() for name in answer.headers}, answer.headers
+        return
+    code = json.loads(await answer.aread())["error"]["code"]
+    rows = [row for row in (*address.refusals, WRONG_HOST) if (row.status, row.code) == (answer.status_code, code)]
+    assert rows, f"{address.method} {address.path} answers {answer.status_code} {code}, which is not in its refusals"
+    always = set(rows[0].headers).intersection(*(row.headers for row in rows))
+    assert {name.lower() for name in always} <= set(answer.headers), f"{answer.status_code} {code}: {answer.headers}"
 
 
 class Applied:

@@ -22,7 +22,9 @@ NOT_LOADED = (
     "jwt",
     "cryptography",
     "difflib",
+    "lkhub.livekit.webhooks",
     "lkhub.store",
+    "lkhub.service.openapi",
     "lkhub.service.rooms",
 )
 

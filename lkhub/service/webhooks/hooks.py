@@ -14,6 +14,7 @@ from lkhub.errors import MachineError
 from lkhub.host.keyfile import load_keys
 from lkhub.livekit.webhooks import WebhookEvent, shorten_url
 from lkhub.secret import Secret
+from lkhub.service.contract import WEBHOOK
 from lkhub.service.errors import ApiError
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
@@ -27,7 +28,6 @@ from lkhub.store.deliveries import Count, bury_unknown, count_deliveries
 from lkhub.store.events import forget_events
 from lkhub.store.lead import Lead
 from lkhub.store.receivers import list_known_keys, note_known_keys
-from lkhub.wire.application import LIVEKIT_WEBHOOKS
 from lkhub.wire.serve_config import ServeConfig
 
 # Events are kept for a week, but no more of them than this (some 300 MB), for replays and for streams that were cut.
@@ -67,7 +67,7 @@ class Webhooks:
         self._recorded: WebhooksRecord | None = None
 
     def routes(self) -> list[Route]:
-        return [Route(LIVEKIT_WEBHOOKS, self.intake.receive, methods=["POST"])]
+        return [WEBHOOK.route(self.intake.receive)]
 
     async def run(self) -> None:
         """Deliver, search and tidy until cancelled, while this process leads."""
