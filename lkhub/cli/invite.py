@@ -12,6 +12,7 @@ from lkhub.cli.shared.show import err, out, say, show_hints, show_qr
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.store import open_hub_store, read_application
 from lkhub.cli.shared.table import show_table
+from lkhub.cli.shared.unopened import warn_of_unopened
 from lkhub.errors import InputError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub, name_state
@@ -86,6 +87,8 @@ def create(
             connection, room=room, role=chosen, uses=uses, creator="command line", now=now, expires=now + lasts
         )
     link = invite_link(web, room, secret.reveal())
+    if not application.access.roles[chosen].create:
+        warn_of_unopened(paths, room)
     if json:
         answer = {"id": made.id, "link": link, "room": room, "role": chosen, "uses": uses}
         show_json({**answer, "expires_at": int(now + lasts)})

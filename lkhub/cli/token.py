@@ -1,23 +1,20 @@
 """`lkhub token`: a token, or a link, for one person and one room."""
 
-import contextlib
 import re
-import shlex
 import time
 from typing import Annotated
 
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
-from lkhub.cli.shared.show import say, show_hints
 from lkhub.cli.shared.show_json import show_json
-from lkhub.errors import InputError, MachineError
+from lkhub.cli.shared.unopened import warn_of_unopened
+from lkhub.errors import InputError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
 from lkhub.hub.tokens import make_link, make_token
 from lkhub.livekit.links import LINK_TTL_SECONDS
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
-from lkhub.plan.paths import StatePaths
 from lkhub.spec.duration import parse_duration
 
 
@@ -52,7 +49,7 @@ def token(
     if link:
         _require_names(room, identity or "", name)
         print(make_link(paths, room, identity, name, ttl_seconds))
-        _warn_of_no_room(paths, room)
+        warn_of_unopened(paths, room)
         return
     if not identity:
         raise InputError("--identity is missing", hints=("every participant of a room needs an identity of their own",))
@@ -65,21 +62,6 @@ def token(
         show_json(answer)
     else:
         print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
-
-
-def _warn_of_no_room(paths: StatePaths, room: str) -> None:
-    """Warn if the link's room is not open although joining opens no rooms. If the hub can't be asked, there is no
-    warning."""
-    if require_applied(paths).auto_create:
-        return
-    # Imported here: it loads an HTTP client (20 ms), which other tokens do not need.
-    from lkhub.hub.rooms import open_service
-    from lkhub.livekit.room_calls import list_rooms
-
-    with contextlib.suppress(MachineError), open_service(paths) as service:
-        if not service.ask(list_rooms(room)).rooms:
-            say("joining opens no room here, and this one is not open", "note", "cyan")
-            show_hints([f"`lkhub rooms create {shlex.quote(room)}` opens it"])
 
 
 def _require_names(room: str, identity: str, name: str) -> None:

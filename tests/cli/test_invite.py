@@ -1,11 +1,13 @@
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import ANY
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from lkhub.cli.invite import count_lines
 from lkhub.cli.shared.show import draw_qr
@@ -16,10 +18,11 @@ from lkhub.service.roles import PLAIN
 from lkhub.store.invites import Redemption, redeem
 from lkhub.store.store import Store
 from lkhub.wire.application import Access, Application, RoomPreset
-from tests.cli.conftest import Run, write_serve
+from tests.cli.conftest import SECRET, Run, write_serve
+from tests.kit.room_service import Sfu, make_room, run_sfu
 from tests.test_reference import find_json
 
-ROLES = {"participant": PLAIN, "host": PLAIN}
+ROLES = {"participant": PLAIN, "host": PLAIN, "opener": replace(PLAIN, create=True)}
 STAFF = RoomPreset("staff-*", None, "reject", None, None, "", (), ("host",))
 
 
@@ -105,6 +108,38 @@ def test_bad_input_makes_no_invite(run: Run, hub: StatePaths, arguments: list[st
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert run("invite", "list", "--json").json == {"invites": []}
+
+
+@pytest.fixture
+def closed(hub: StatePaths) -> Iterator[Sfu]:
+    """The SFU of a hub on which joining opens no room."""
+    with run_sfu(SECRET) as made:
+        record = json.loads(Path(hub.applied).read_text()) | {"auto_create": False}
+        record["urls"]["local_media"] = made.url
+        write_private(hub.applied, json.dumps(record))
+        yield made
+
+
+def test_invite_into_a_room_that_is_not_open_says_so(run: Run, closed: Sfu) -> None:
+    closed.open(make_room("lobby"))
+    assert "not open" not in run("invite", "lobby").err
+    for json_too in ([], ["--json"]):
+        done = run("invite", "the hall", *json_too)
+        assert done.code == 0
+        assert "note: joining opens no room here, and this one is not open" in done.err
+        assert "`lkhub rooms create 'the hall'` opens it" in done.err
+        assert "#i=" in done.out
+
+
+def test_role_that_opens_rooms_needs_no_open_room(run: Run, closed: Sfu) -> None:
+    assert "not open" not in run("invite", "hall", "--role", "opener").err
+    assert closed.calls("ListRooms") == []
+
+
+def test_hub_that_can_not_be_asked_makes_invites_all_the_same(run: Run, closed: Sfu) -> None:
+    closed.wrong["ListRooms"] = (500, b"")
+    done = run("invite", "hall")
+    assert (done.code, "not open" in done.err) == (0, False)
 
 
 @pytest.mark.parametrize("arguments", [["lobby"], ["list"], ["revoke", "x"]], ids=" ".join)
