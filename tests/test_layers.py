@@ -118,6 +118,7 @@ PACKAGES = {
                 ("lkhub.service.askers", "lkhub.state.asker"),
                 ("lkhub.service.webhooks.hooks", "lkhub.state.webhooks"),
                 ("lkhub.service.oidc.state", "lkhub.state.openid"),
+                ("lkhub.service.store_state", "lkhub.state.store"),
             }
         ),
     ),

@@ -18,13 +18,14 @@ from lkhub.plan.model import Sightings
 from lkhub.plan.paths import StatePaths
 from lkhub.state.applied import AppliedRecord, load_applied
 from lkhub.state.asker import read_asker
-from lkhub.state.openid import OpenIdRecord, read_openid
+from lkhub.state.openid import read_openid
 from lkhub.state.outside import read_sightings
 from lkhub.state.root_change import read_root_change
+from lkhub.state.store import read_store
 from lkhub.state.verified import read_verified
-from lkhub.state.webhooks import ReceiverRecord, read_webhooks
+from lkhub.state.webhooks import read_webhooks
 from lkhub.wire.control import HubReport, StatusRequest
-from lkhub.wire.serve_config import parse_serve
+from lkhub.wire.serve_config import ServeConfig, parse_serve
 
 
 def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> HubStatus:
@@ -49,6 +50,7 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
     verified = find_verified(paths)
     unknown = describe_unknown(paths) if applied is None else ""
     files = _judge_files(applied) if supervisor or left else ()
+    served = _find_served(paths) if supervisor else None
     return HubStatus(
         *(applied, supervisor, left, verified, limits, edited, outside, change, asker),
         around=around,
@@ -57,25 +59,16 @@ def read_status(paths: StatePaths, *, around: Surroundings | None = None) -> Hub
         ended=ended,
         options=name_state(paths),
         certificate_files=files,
-        receivers=_read_receivers(paths) if supervisor else (),
-        openid=_read_provider(paths) if supervisor else None,
+        receivers=read_webhooks(served.webhooks) if served and served.webhooks else (),
+        openid=read_openid(served.openid) if served and served.openid else None,
+        store=read_store(served.store) if served and served.store else None,
     )
 
 
-def _read_receivers(paths: StatePaths) -> tuple[ReceiverRecord, ...]:
-    """What receivers take, if the spec in force has any."""
+def _find_served(paths: StatePaths) -> ServeConfig | None:
+    """What the service of the spec in force was told; None where that can't be read."""
     try:
-        config = parse_serve(read_text(paths.render("serve.json")) or "")
-        return read_webhooks(config.webhooks) if config.webhooks else ()
-    except (ValueError, TypeError, HubError):
-        return ()
-
-
-def _read_provider(paths: StatePaths) -> OpenIdRecord | None:
-    """Whether the OpenID provider can be used, if the spec in force has one."""
-    try:
-        config = parse_serve(read_text(paths.render("serve.json")) or "")
-        return read_openid(config.openid) if config.openid else None
+        return parse_serve(read_text(paths.render("serve.json")) or "")
     except (ValueError, TypeError, HubError):
         return None
 

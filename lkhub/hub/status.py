@@ -24,6 +24,7 @@ from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
+from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
     check_known,
@@ -45,6 +46,7 @@ from lkhub.state.asker import AskerRecord
 from lkhub.state.contents import list_findings
 from lkhub.state.openid import OpenIdRecord
 from lkhub.state.root_change import RootChange
+from lkhub.state.store import StoreRecord
 from lkhub.state.verified import VerifiedRecord
 from lkhub.state.webhooks import ReceiverRecord
 from lkhub.wire.control import NO_REPORT, HubReport, ProcessReport
@@ -101,7 +103,7 @@ class HubStatus:
     in. `ended`: the processes that have ended since their supervisor did. `unknown`: what shows that no hub was ever up
     with this state directory, "" where one was. `options`: what commands about this hub are typed with, as in
     `with_options`. `certificate_files`: what is wrong with the operator's own certificate. `receivers`: what the
-    receivers of webhooks take. `openid`: whether the OpenID provider can be used.
+    receivers of webhooks take. `openid`, `store`: whether the OpenID provider and the store can be used.
     """
 
     applied: AppliedRecord | None
@@ -121,6 +123,7 @@ class HubStatus:
     certificate_files: tuple[Finding, ...] = ()
     receivers: tuple[ReceiverRecord, ...] = ()
     openid: OpenIdRecord | None = None
+    store: StoreRecord | None = None
 
     @property
     def processes(self) -> tuple[ProcessReport, ...]:
@@ -205,6 +208,7 @@ class HubStatus:
             *check_surroundings(self.around),
             *check_pending(report.pending and not report.moved, report.pending_change),
             *check_edited(report.spec if self.edited else None),
+            *(check_store(self.store) if self.store else ()),
             *check_webhooks(self.receivers, now),
             *(check_openid(self.openid.failing, self.openid.problem) if self.openid else ()),
             *check_asker(self.asker, self.applied.at if self.applied else 0.0),

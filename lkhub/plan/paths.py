@@ -97,6 +97,11 @@ class StatePaths:
         return f"{self.root}/openid.json"
 
     @property
+    def store_state(self) -> str:
+        """Whether the store can be used, as the service last knew it."""
+        return f"{self.root}/store.json"
+
+    @property
     def webhooks(self) -> str:
         """What the receivers of webhooks take, as the service last knew it."""
         return f"{self.root}/webhooks.json"

@@ -23,6 +23,7 @@ def render_serve(plan: Plan) -> RenderedFile:
         application=serve.application,
         askers=plan.paths.asker if serve.open_tokens else "",
         openid=plan.paths.openid if serve.application.access.oidc else "",
+        store=plan.paths.store_state if serve.application.used else "",
         webhooks=plan.paths.webhooks if serve.application.webhooks else "",
     )
     return RenderedFile("serve.json", dump_serve(config))

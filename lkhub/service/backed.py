@@ -24,6 +24,7 @@ from lkhub.service.joined import Joined
 from lkhub.service.presets import Presets
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.storage import Storage
+from lkhub.service.store_state import StoreState
 from lkhub.service.tokens import Issuer, Seats
 from lkhub.service.webhooks.hooks import Webhooks
 from lkhub.service.webhooks.stream import Events
@@ -60,7 +61,7 @@ class Backed:
 
 def build_backed(config: ServeConfig) -> Backed:
     """The parts of a hub whose spec asks for more than mode `open`."""
-    storage = Storage(config.application.store)
+    storage = Storage(config.application.store, StoreState(config.store, _find_file(config)))
     rooms = _build_rooms(config, storage)
     desk = build_backed_desk(config, storage, rooms.seats if rooms else None)
     webhooks = Webhooks(config, storage)
@@ -69,12 +70,18 @@ def build_backed(config: ServeConfig) -> Backed:
     if "open" in config.application.access.modes:
         webhooks.intake.listeners.append(Joined(storage, Presets(config.application.rooms)).hear)
     routes = [*webhooks.routes(), EVENTS.route(events.receive)]
-    jobs = [webhooks.run]
+    jobs = [storage.watch, webhooks.run]
     if rooms:
         webhooks.intake.listeners.append(rooms.note)
         webhooks.intake.gaps.append(rooms.note_gap)
         jobs.append(rooms.run)
     return Backed(desk, routes, jobs, storage, events.end)
+
+
+def _find_file(config: ServeConfig) -> str:
+    """The store's file; "" where it is a database of PostgreSQL."""
+    prefix, url = "sqlite:///", config.application.store.url
+    return url.removeprefix(prefix) if url.startswith(prefix) else ""
 
 
 def build_backed_desk(config: ServeConfig, storage: Storage, seats: Seats | None = None) -> Desk:

@@ -4,16 +4,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
 from sqlalchemy import Connection, make_url
 
 from lkhub.secret import Secret
 from lkhub.service.errors import ApiError
-from lkhub.store.errors import StoreError
+from lkhub.service.store_state import StoreState
+from lkhub.store.errors import Problem, StoreError
 from lkhub.store.lead import Lead
+from lkhub.store.sound import check_whole, look, try_out
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
 
@@ -23,37 +28,51 @@ Result = TypeVar("Result")
 # While the store can't be used, it is tried as often as this, and not for each request.
 RETRY_SECONDS = 1.0
 
+# How often it is seen whether the store can be used, if no request needs it.
+WATCH_SECONDS = 5.0
+
 # How often the log says so.
 _TOLD_EVERY_SECONDS = 60.0
+
+# They end while the store is open. After any other problem it is opened anew: with another file, another password.
+_PASSING: frozenset[Problem] = frozenset(("locked", "full", "failed"))
+
+log = logging.getLogger("lkhub")
 
 
 class Storage:
     """Opens the store when it is first needed, and again once it was gone. Every method raises ApiError with status 503
-    while the store can't be used."""
+    while the store can't be used. `state` is told when that begins, when the reason changes, and when it ends."""
 
-    def __init__(self, settings: StoreSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: StoreSettings, state: StoreState | None = None) -> None:
+        self._settings, self._state = settings, state or StoreState()
         self._store: Store | None = None
         self._lock = asyncio.Lock()
-        self._was_open = False
         self._problem: StoreError | None = None
+        self._telling = anyio.CapacityLimiter(1)
         self._tried = self._told = -_TOLD_EVERY_SECONDS
 
     async def write(self, handler: Callable[[Connection, Sequence[Item]], Sequence[Result]], item: Item) -> Result:
         """As Writer.run_batched."""
         store = self._store or await self._open()
         try:
-            return await store.writer.run_batched(handler, item)
+            result = await store.writer.run_batched(handler, item)
         except StoreError as error:
-            raise await self._fail(error) from None
+            raise await self._fail(error, store) from None
+        if self._problem:
+            await self._note_written()
+        return result
 
     async def run(self, operation: Callable[[Connection], Result]) -> Result:
         """As Writer.run."""
         store = self._store or await self._open()
         try:
-            return await store.writer.run(operation)
+            result = await store.writer.run(operation)
         except StoreError as error:
-            raise await self._fail(error) from None
+            raise await self._fail(error, store) from None
+        if self._problem:
+            await self._note_written()
+        return result
 
     async def read(self, operation: Callable[[Connection], Result]) -> Result:
         """As Store.read."""
@@ -61,7 +80,24 @@ class Storage:
         try:
             return await store.read(operation)
         except StoreError as error:
-            raise await self._fail(error) from None
+            raise await self._fail(error, store) from None
+
+    async def watch(self) -> None:
+        """See now and then whether the store can be used, until cancelled: so its trouble is known before a request
+        needs it, and its end too."""
+        while True:
+            with suppress(ApiError):
+                await self._look()
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _look(self) -> None:
+        if self._problem and self._problem.problem == "corrupted":
+            await self.read(check_whole)
+            await self._recover()
+        elif self._problem:
+            await self.run(try_out)
+        else:
+            await self.read(look)
 
     async def make_lead(self) -> Lead:
         """As Store.make_lead."""
@@ -83,14 +119,15 @@ class Storage:
                 self._store = await anyio.to_thread.run_sync(self._open_now)
             except StoreError as error:
                 self._tried = time.monotonic()
-                raise await self._fail(error) from None
-            self._problem, self._was_open = None, True
+                raise await self._fail(error, None) from None
+            if not self._state.made:
+                await self._tell(self._state.note_success)
             return self._store
 
     def _open_now(self) -> Store:
         url, password = make_url(self._settings.url), None
         file = url.database if url.get_backend_name() == "sqlite" else None
-        if self._was_open and file and not Path(file).exists():
+        if self._state.made and file and not Path(file).exists():
             # A new store would be empty: no key would be known, and every seat free.
             raise StoreError("gone", f"{file} was removed")
         if self._settings.password:
@@ -100,18 +137,36 @@ class Storage:
                 raise StoreError("refused", "its password can't be read") from None
         return Store(self._settings.url, password)
 
-    async def _fail(self, error: StoreError) -> ApiError:
+    async def _fail(self, error: StoreError, store: Store | None) -> ApiError:
+        if store is not self._store:  # it was closed meanwhile, for a reason that is known
+            return _unavailable(self._problem or error)
         now = time.monotonic()
         if now - self._told >= _TOLD_EVERY_SECONDS:
             self._told = now
-            logging.getLogger("lkhub").error("%s", error)
-        self._problem = error
-        if error.problem == "gone":
+            log.error("%s", error)
+        before, self._problem = self._problem, error
+        if error.problem not in _PASSING:
             await self.close()
+        if before is None or str(before) != str(error):
+            await self._tell(partial(self._state.note_failure, error))
         return _unavailable(error)
+
+    async def _note_written(self) -> None:
+        # Some of a damaged store can be written.
+        if self._problem and self._problem.problem != "corrupted":
+            await self._recover()
+
+    async def _recover(self) -> None:
+        self._problem, self._told = None, -_TOLD_EVERY_SECONDS
+        log.warning("the store can be used again")
+        await self._tell(self._state.note_success)
+
+    async def _tell(self, note: Callable[[], None]) -> None:
+        """One after another, in the order of what happens."""
+        await anyio.to_thread.run_sync(note, limiter=self._telling)
 
 
 def _unavailable(error: StoreError) -> ApiError:
     # Without its detail, which names a file or a database of this machine.
-    hint = "ask again in a while; its operator sees more with `lkhub logs serve`"
+    hint = "ask again in a while; its operator sees more with `lkhub status`"
     return ApiError(503, error.reason, hint, {"retry-after": "5"})

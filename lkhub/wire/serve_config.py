@@ -21,7 +21,8 @@ class ServeConfig:
 
     `keys`, `ca` and `askers` are paths of files: the API keys; the root certificate that devices have to trust, or "";
     the record of the program that last asked for a token, "" without `open_tokens`; the record of what the receivers
-    of webhooks take, "" without receivers; the record of an OpenID provider that can't be used, "" without one."""
+    of webhooks take, "" without receivers; the record of an OpenID provider that can't be used, "" without one; the
+    record of a store that can't be used, "" on a hub that keeps nothing."""
 
     name: str
     reach: Literal["local", "lan", "public"]
@@ -37,6 +38,7 @@ class ServeConfig:
     askers: str = ""
     webhooks: str = ""
     openid: str = ""
+    store: str = ""
     application: Application = field(default_factory=Application)
 
 

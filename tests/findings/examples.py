@@ -15,6 +15,7 @@ from lkhub.checks.paths import PathResult, WebResult
 from lkhub.checks.relay import check_relay
 from lkhub.checks.router import check_router
 from lkhub.checks.sends import check_sends
+from lkhub.checks.store import check_store
 from lkhub.checks.supervised import (
     check_hanging,
     check_known,
@@ -33,6 +34,7 @@ from lkhub.plan.leads import Answerer, Lead
 from lkhub.plan.model import Advertised
 from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
+from lkhub.state.store import StoreRecord
 from lkhub.state.webhooks import ReceiverRecord
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
 from tests.checks.called import OWN, PROXIED
@@ -112,6 +114,8 @@ def list_hub() -> Iterator[Finding]:
         datetime.fromtimestamp(AT, UTC),
     )
     yield from check_openid(AT, "the OpenID provider can't be reached")
+    file = "/var/lib/lkhub/store.db"
+    yield from check_store(StoreRecord(file, AT, "full", f"the store has no space left: {file}"))
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(
         pending=["rtc.example.com"],

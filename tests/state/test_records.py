@@ -20,6 +20,7 @@ from lkhub.state.outside import PathUse, _Record, read_sightings, read_uses, wri
 from lkhub.state.ring import KeyNote, follow_ring, read_notes, write_notes
 from lkhub.state.root_change import RootChange, dump_root_change, read_root_change
 from lkhub.state.router import Mapping, RouterRecord
+from lkhub.state.store import StoreRecord, read_store, write_store
 from lkhub.state.verified import VerifiedRecord, read_verified, write_verified
 from lkhub.state.webhooks import ReceiverRecord, WebhooksRecord, read_webhooks, write_webhooks
 from tests.reports import applied_record
@@ -49,6 +50,7 @@ def _write_receivers(paths: StatePaths, receivers: tuple[ReceiverRecord, ...]) -
 
 
 DOWN = OpenIdRecord(1.5, "the OpenID provider can't be reached")
+FULL = StoreRecord("/store.db", 1.5, "full", "the store has no space left: /store.db")
 
 RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "asker": ("asker", ASKER, lambda p, r: write_asker(p.asker, r), lambda p: read_asker(p.asker), None),
@@ -57,6 +59,13 @@ RECORDS: dict[str, tuple[str, Any, Any, Any, Any]] = {
     "ring": ("ring", NOTES, lambda p, r: write_notes(p, r.values()), read_notes, {}),
     "webhooks": ("webhooks", RECEIVERS, _write_receivers, lambda p: read_webhooks(p.webhooks), ()),
     "openid": ("openid", DOWN, lambda p, r: write_openid(p.openid, r), lambda p: read_openid(p.openid), None),
+    "store": (
+        "store_state",
+        FULL,
+        lambda p, r: write_store(p.store_state, r),
+        lambda p: read_store(p.store_state),
+        None,
+    ),
     "root-change": ("root_change", CHANGE, write_change, read_root_change, None),
 }
 

@@ -73,11 +73,13 @@ def test_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path}/nowhere/store.db")
 
 
-def test_store_that_another_program_holds_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["NORMAL", "EXCLUSIVE"])
+def test_store_that_another_program_holds_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     open_store(url).dispose()
     monkeypatch.setattr("lkhub.store.open.LOCKED_SECONDS", 0.05)
     holder = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    holder.execute(f"PRAGMA locking_mode = {mode}")
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError) as refused:
         open_store(url)

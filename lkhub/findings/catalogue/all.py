@@ -16,13 +16,14 @@ from lkhub.findings.catalogue import (
     names,
     openid,
     spec,
+    store,
     tailnet,
     webhooks,
 )
 from lkhub.findings.declare import Code
 
 # In the order of the documentation.
-SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, openid, choices, spec, files, tailnet)
+SUBJECTS = (calls, lines, names, certificates, limits, hub, webhooks, openid, store, choices, spec, files, tailnet)
 
 
 def list_codes(subjects: Iterable[ModuleType]) -> dict[str, Code[Any]]:

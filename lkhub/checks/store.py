@@ -1,0 +1,62 @@
+"""Findings about the store. Pure."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Protocol
+
+from lkhub.findings.catalogue.store import store_fails
+from lkhub.findings.finding import Finding, Fix
+
+
+class Trouble(Protocol):
+    """What is known of the store: lkhub.state.store.StoreRecord."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def failing(self) -> float | None: ...
+    @property
+    def problem(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+
+
+def check_store(trouble: Trouble) -> Iterator[Finding]:
+    """A finding where the store can't be used."""
+    if trouble.failing is None:
+        return
+    reason, _, detail = trouble.text.partition(": ")
+    since = f"{datetime.fromtimestamp(trouble.failing, UTC):%Y-%m-%d %H:%M:%S %Z}"
+    yield store_fails(reason).about(
+        "store",
+        detail=f"since {since}: {detail or reason}",
+        fix=(_find_fix(trouble.problem, trouble.file), Fix("see what the service says of it", "lkhub logs serve")),
+    )
+
+
+def _find_fix(problem: str, file: str) -> Fix:
+    """What to do first. `file` is that of SQLite, or ""."""
+    match problem, bool(file):
+        case "gone", True:
+            return Fix(f"put {file} back, or move a backup there; to begin with an empty one, remove store.json too")
+        case "gone", False:
+            return Fix("see whether PostgreSQL runs and lets this machine in")
+        case "locked", True:
+            return Fix("end the program that holds it", f"fuser -v {quote(file)}")
+        case "locked", False:
+            return Fix("end the session that holds it: PostgreSQL lists them in pg_locks")
+        case "full", True:
+            return Fix("free some space", f"df -h {quote(file)}")
+        case "full", False:
+            return Fix("free some space where PostgreSQL has its files")
+        case "corrupted", True:
+            return Fix("move a backup to its place", f"sqlite3 {quote(file)} 'PRAGMA integrity_check'")
+        case "refused", True:
+            return Fix("let this user write to the file and to its folder", f"ls -l {quote(file)}")
+        case "refused", False:
+            return Fix("see whether the user and the password of `store` are right, and the database takes writes")
+        case "newer", _:
+            return Fix("run the lkhub that wrote it, or put the backup of before its upgrade in its place")
+        case _:
+            return Fix("see what the database itself says in its log")

@@ -1,0 +1,21 @@
+"""Whether the store can be used: tried with what every store has, and no request changes."""
+
+from sqlalchemy import Connection, text
+
+from lkhub.store.errors import StoreError
+
+
+def look(connection: Connection) -> None:
+    """Read something."""
+    connection.execute(text("SELECT version_num FROM alembic_version")).all()
+
+
+def try_out(connection: Connection) -> None:
+    """Write something."""
+    connection.execute(text("UPDATE alembic_version SET version_num = version_num"))
+
+
+def check_whole(connection: Connection) -> None:
+    """Raise StoreError where a file of SQLite is damaged. It is read to its end: a second for some hundred MB."""
+    if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+        raise StoreError("corrupted", str(connection.engine.url.database))

@@ -1,0 +1,30 @@
+from typing import get_args
+
+import pytest
+
+from lkhub.checks.store import check_store
+from lkhub.state.store import StoreRecord
+from lkhub.store.errors import Problem, StoreError
+
+FILE = "/var/lib/lk hub/store.db"
+
+
+def test_store_that_can_be_used_is_no_finding() -> None:
+    assert list(check_store(StoreRecord(FILE))) == []
+
+
+@pytest.mark.parametrize("problem", get_args(Problem))
+def test_store_that_fails_is_named_with_its_reason(problem: Problem) -> None:
+    error = StoreError(problem, FILE)
+    [found] = check_store(StoreRecord(FILE, 1_795_903_392.0, problem, str(error)))
+    assert (found.code, found.subject, found.severity) == ("store-fails", "store", "error")
+    assert found.title == error.reason
+    assert found.detail == f"since 2026-11-28 22:03:12 UTC: {FILE}"
+    assert all(fix.text for fix in found.fix)
+
+
+def test_command_can_be_pasted_and_is_for_files_alone() -> None:
+    [found] = check_store(StoreRecord(FILE, 1.0, "full", f"the store has no space left: {FILE}"))
+    assert found.fix[0].command == f"df -h '{FILE}'"
+    [found] = check_store(StoreRecord("", 1.0, "full", "the store has no space left: lkhub (code 53100)"))
+    assert found.fix[0].command is None
