@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from shlex import quote
 from typing import Protocol
 
-from lkhub.findings.catalogue.store import store_fails
+from lkhub.findings.catalogue.store import store_fails, store_of_another_hub
 from lkhub.findings.finding import Finding, Fix
 
 
@@ -28,6 +28,13 @@ def check_store(trouble: Trouble) -> Iterator[Finding]:
         return
     reason, _, detail = trouble.text.partition(": ")
     since = f"{datetime.fromtimestamp(trouble.failing, UTC):%Y-%m-%d %H:%M:%S %Z}"
+    if trouble.problem == "foreign":
+        yield store_of_another_hub().about(
+            "store",
+            detail=f"since {since}: {detail or reason}",
+            fix=(Fix("name a database of its own in `store`", "lkhub up"),),
+        )
+        return
     yield store_fails(reason).about(
         "store",
         detail=f"since {since}: {detail or reason}",

@@ -137,7 +137,7 @@ def _seconds(given: int | None) -> int | None:
 def _plan_store(spec: Spec, paths: StatePaths) -> Store:
     if isinstance(spec.store, PostgresStore):
         url = spec.store.url.replace("postgresql:", "postgresql+psycopg:", 1)
-        return Store(url, _file(spec.store.password, paths.secret(("store", "password"))))
+        return Store(url, _file(spec.store.password, paths.secret(("store", "password"))), paths.identity)
     return Store(f"sqlite:///{paths.store}", "")
 
 

@@ -23,6 +23,11 @@ class StatePaths:
         return f"{self.root}/managed-keys.yaml"
 
     @property
+    def identity(self) -> str:
+        """What the hub knows itself by, in a database that several hubs can reach."""
+        return f"{self.root}/identity"
+
+    @property
     def ring(self) -> str:
         """The record of when the generated keys were made."""
         return f"{self.root}/ring.json"

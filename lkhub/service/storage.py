@@ -15,6 +15,7 @@ from sqlalchemy import Connection, make_url
 
 from lkhub.secret import Secret
 from lkhub.service.errors import ApiError
+from lkhub.service.ownership import Ownership
 from lkhub.service.store_state import StoreState
 from lkhub.store.errors import Problem, StoreError
 from lkhub.store.lead import Lead
@@ -46,6 +47,7 @@ class Storage:
 
     def __init__(self, settings: StoreSettings, state: StoreState | None = None) -> None:
         self._settings, self._state = settings, state or StoreState()
+        self._ownership = Ownership(settings.hub) if settings.hub else None
         self._store: Store | None = None
         self._lock = asyncio.Lock()
         self._problem: StoreError | None = None
@@ -96,6 +98,8 @@ class Storage:
             await self._recover()
         elif self._problem:
             await self.run(try_out)
+        elif self._ownership:
+            await self.run(self._ownership.check)
         else:
             await self.read(look)
 
@@ -135,7 +139,15 @@ class Storage:
                 password = Secret(Path(self._settings.password).read_text().rstrip("\n"))
             except (OSError, ValueError):
                 raise StoreError("refused", "its password can't be read") from None
-        return Store(self._settings.url, password)
+        store = Store(self._settings.url, password)
+        if self._ownership:
+            try:
+                with store.writing() as connection:
+                    self._ownership.check(connection)
+            except StoreError:
+                store.close()
+                raise
+        return store
 
     async def _fail(self, error: StoreError, store: Store | None) -> ApiError:
         if store is not self._store:  # it was closed meanwhile, for a reason that is known

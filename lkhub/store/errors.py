@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from lkhub.errors import MachineError
 
-Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "failed"]
+Problem: TypeAlias = Literal["newer", "locked", "full", "corrupted", "gone", "refused", "foreign", "failed"]
 """`failed` is a statement that fails by itself. Every other problem is one of the store, whatever is asked of it."""
 
 # SQLite's primary result codes (sqlite.org/rescode.html).
@@ -60,6 +60,7 @@ _WORDS: dict[Problem, str] = {
     "corrupted": "the store is damaged",
     "gone": "the store can't be reached",
     "refused": "the store refuses to be used",
+    "foreign": "the store belongs to another hub",
     "failed": "the store does not work",
 }
 

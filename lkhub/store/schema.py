@@ -168,6 +168,16 @@ logins = Table(
     Column("expires", Float, nullable=False),
 )
 
+# The hub whose LiveKit the seats and events are about. There is one row.
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("hub", Text, nullable=False),  # what only this hub knows itself by
+    Column("host", Text, nullable=False),  # the name of its machine
+    Column("beat", BigInteger, nullable=False),  # is counted up while a service of the hub uses the store
+)
+
 sessions = Table(
     "sessions",
     metadata,

@@ -99,10 +99,12 @@ class Receiver(Struct, frozen=True):
 
 
 class Store(Struct, frozen=True):
-    """The database. `url` is SQLAlchemy's, without a password; `password` is a file, or ""."""
+    """The database. `url` is SQLAlchemy's, without a password; `password` is a file, or "". `hub` is the file with what
+    the hub knows itself by, "" for a database that no other hub can reach."""
 
     url: str = ""
     password: str = ""
+    hub: str = ""
 
 
 class Application(Struct, frozen=True):

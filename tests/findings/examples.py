@@ -36,6 +36,7 @@ from lkhub.spec.ports import PortRange
 from lkhub.state.asker import AskerRecord
 from lkhub.state.store import StoreRecord
 from lkhub.state.webhooks import ReceiverRecord
+from lkhub.store.owner import refuse
 from lkhub.wire.control import PendingChange, Removal, RenewalFailure, WatcherFailure
 from tests.checks.called import OWN, PROXIED
 from tests.reports import edge_status, hub_report, process_report, relay_status
@@ -115,6 +116,7 @@ def list_hub() -> Iterator[Finding]:
     )
     yield from check_openid(AT, "the OpenID provider can't be reached")
     file = "/var/lib/lkhub/store.db"
+    yield from check_store(StoreRecord("", AT, "foreign", str(refuse("app-2"))))
     yield from check_store(StoreRecord(file, AT, "full", f"the store has no space left: {file}"))
     yield from check_asker(AskerRecord(AT, "www", True, 9, "nginx", ("*:80",)), AT - 1)
     edge = edge_status(

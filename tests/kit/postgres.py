@@ -25,6 +25,18 @@ class Postgres:
         self._as_owner([_find("createdb"), "-h", str(self.folder), name])
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
+    def drop(self, url: str) -> None:
+        """Drop a database, although it is in use."""
+        self._as_owner([_find("dropdb"), "--force", "-h", str(self.folder), _name(url)])
+
+    def create_again(self, url: str) -> None:
+        """Create a database that was dropped."""
+        self._as_owner([_find("createdb"), "-h", str(self.folder), _name(url)])
+
+    def authenticate(self, method: str) -> None:
+        """From the next start on, let clients in by this method, such as `trust` and `scram-sha-256`."""
+        (self.folder / "data/pg_hba.conf").write_text(f"local all all {method}\n")
+
     def start(self) -> None:
         options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c max_connections=200"
         self._control("-o", options, "-l", str(self.folder / "log"), "-w", "start")
@@ -57,6 +69,10 @@ def run_postgres() -> Iterator[Postgres]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
 
 
 def _find(program: str) -> str:

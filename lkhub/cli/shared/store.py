@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lkhub.errors import MachineError
 from lkhub.host.files import read_text
+from lkhub.host.identity import ensure_identity
 from lkhub.hub.applied import START
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
@@ -32,6 +33,7 @@ def read_application(paths: StatePaths) -> Application:
 def open_hub_store(application: Application) -> Iterator["Store"]:
     """The store, as long as it is needed. Raises StoreError, which is a MachineError."""
     # Imported here: it loads SQLAlchemy (500 ms), and a command with a wrong argument need not wait for it.
+    from lkhub.store.owner import require_own
     from lkhub.store.store import Store
 
     settings = application.store
@@ -40,6 +42,9 @@ def open_hub_store(application: Application) -> Iterator["Store"]:
     password = Secret((read_text(settings.password) or "").strip()) if settings.password else None
     store = Store(settings.url, password)
     try:
+        if settings.hub:
+            with store.reading() as connection:
+                require_own(connection, ensure_identity(settings.hub))
         yield store
     finally:
         store.close()

@@ -3,6 +3,31 @@
 from lkhub.findings.declare import Says, declare
 
 
+@declare("store-of-another-hub", "error")
+def store_of_another_hub() -> Says:
+    """The database of `store` belongs to another hub, and this one may not use it. The subject is `store`. What needs
+    the store is answered with status 503, as in [store-fails](#store-fails).
+
+    **Why.** The spec was copied, and two hubs name one database. Seats are about the rooms of one LiveKit: each hub
+    would take the seats of the other's participants away, and tell applications that their rooms have ended.
+
+    **What to do.** Give each hub a database of its own:
+
+    ```sh
+    createdb lkhub_two
+    lkhub up
+    ```
+
+    A hub that was moved to another machine with its state directory is the same hub. Without it, it is another, and
+    takes the store over once the hub before it has not used the store for five minutes. A new API key, a restart and
+    another address make no other hub.
+    """
+    return Says(
+        "the store belongs to another hub",
+        "two hubs name one database, and each has rooms that the other does not know",
+    )
+
+
 @declare("store-fails", "error")
 def store_fails(reason: str) -> Says:
     """The store can't be used, since the time in the detail. The subject is `store`.

@@ -120,6 +120,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_deliveries_order", "deliveries", ["receiver", "state", "room", "event"], unique=False)
     op.create_table(
+        "owner",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("hub", sa.Text(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("beat", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_owner")),
+    )
+    op.create_table(
         "present",
         sa.Column("sid", sa.Text(), nullable=False),
         sa.Column("room", sa.Text(), nullable=False),
