@@ -186,8 +186,8 @@ class StatePaths:
 STATE_NAMES = frozenset(
     getattr(StatePaths(""), name).split("/")[1] for name, each in vars(StatePaths).items() if isinstance(each, property)
 ) | {
-    # Beside the store: SQLite's own files, and the lock of the process that leads (lkhub/store/lead.py).
+    # Beside the store: SQLite's own files, and the locks of the processes that lead (lkhub/store/lead.py).
     StatePaths("").store[1:] + suffix
-    for suffix in ("-wal", "-shm", "-journal", "-lead")
+    for suffix in ("-wal", "-shm", "-journal", "-webhooks-lead", "-presets-lead")
 }
 """The names of all files and folders that are directly in a state directory."""

@@ -18,7 +18,7 @@ from lkhub.service.errors import ApiError
 from lkhub.service.ownership import Ownership
 from lkhub.service.store_state import StoreState
 from lkhub.store.errors import Problem, StoreError
-from lkhub.store.lead import Lead
+from lkhub.store.lead import Lead, LeadOf
 from lkhub.store.sound import check_whole, look, try_out
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as StoreSettings
@@ -103,9 +103,9 @@ class Storage:
         else:
             await self.read(look)
 
-    async def make_lead(self) -> Lead:
+    async def make_lead(self, of: LeadOf) -> Lead:
         """As Store.make_lead."""
-        return (self._store or await self._open()).make_lead()
+        return (self._store or await self._open()).make_lead(of)
 
     async def close(self) -> None:
         """Commit what waits, and close the store."""

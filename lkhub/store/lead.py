@@ -2,13 +2,16 @@
 
 import fcntl
 import os
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-# Of PostgreSQL's advisory locks.
-_LEAD_LOCK = 5566016
+LeadOf: TypeAlias = Literal["webhooks", "presets"]
+"""What is led: deliveries of webhooks, and what open rooms get from their presets."""
+
+# PostgreSQL's advisory locks.
+_LOCKS: dict[LeadOf, int] = {"webhooks": 5566016, "presets": 5566017}
 
 
 class Lead(Protocol):
@@ -24,8 +27,8 @@ class Lead(Protocol):
 class FileLead(Lead):
     """The lead for a file of SQLite: the lock of a file beside it."""
 
-    def __init__(self, store: str) -> None:
-        self._path = f"{store}-lead"
+    def __init__(self, store: str, of: LeadOf) -> None:
+        self._path = f"{store}-{of}-lead"
         self._file: int | None = None
 
     def take(self) -> bool:
@@ -52,15 +55,15 @@ class FileLead(Lead):
 class ServerLead(Lead):
     """The lead for a database of PostgreSQL: a lock of one session, which is asked again each time."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, of: LeadOf) -> None:
+        self._engine, self._lock = engine, _LOCKS[of]
         self._session: Connection | None = None
 
     def take(self) -> bool:
         try:
             if self._session is None:
                 self._session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                if not self._session.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LEAD_LOCK}).scalar():
+                if not self._session.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": self._lock}).scalar():
                     self.release()
                     return False
             self._session.execute(text("SELECT 1"))

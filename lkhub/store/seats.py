@@ -14,7 +14,8 @@ from lkhub.store.schema import families, seats
 
 
 class SeatRow(NamedTuple):
-    """A row of `seats`. `hold` is in seconds, None for a participant that has joined."""
+    """A row of `seats`. `hold` is in seconds, `deadline` is on the clock `clock`; None for a participant that has
+    joined."""
 
     family: str
     identity: str
@@ -23,6 +24,8 @@ class SeatRow(NamedTuple):
     party: str
     sid: str
     hold: float | None
+    deadline: float | None
+    clock: str
     changed: int
 
 
@@ -43,11 +46,7 @@ _KEY = (
     & (seats.c.identity == bindparam("of_identity"))
     & (seats.c.room == bindparam("of_room"))
 )
-_UPDATE = (
-    update(seats)
-    .where(_KEY)
-    .values({name: bindparam(f"to_{name}") for name in ("caller", "party", "sid", "hold", "changed")})
-)
+_UPDATE = update(seats).where(_KEY).values({name: bindparam(f"to_{name}") for name in SeatRow._fields[3:]})
 _DELETE = delete(seats).where(_KEY)
 
 # SQLite takes at most 32,766 parameters in one statement, and older ones 999.

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from lkhub.secret import Secret
 from lkhub.store.errors import StoreError, explain
-from lkhub.store.lead import FileLead, Lead, ServerLead
+from lkhub.store.lead import FileLead, Lead, LeadOf, ServerLead
 from lkhub.store.open import open_store
 from lkhub.store.writer import Writer
 
@@ -43,9 +43,9 @@ class Store:
             self._writer = Writer(self._engine, self.require_present)
         return self._writer
 
-    def make_lead(self) -> Lead:
+    def make_lead(self, of: LeadOf) -> Lead:
         """The right to do what one process alone may do. It is not taken yet. Its methods wait for the database."""
-        return FileLead(str(self._file)) if self._file else ServerLead(self._engine)
+        return FileLead(str(self._file), of) if self._file else ServerLead(self._engine, of)
 
     def require_present(self) -> None:
         """Raise StoreError where the file is another one than was opened. SQLite would go on writing to a file that was

@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 OTHER = """
 import sys, time
 from lkhub.store.store import Store
-lead = Store(sys.argv[1]).make_lead()
+lead = Store(sys.argv[1]).make_lead("webhooks")
 print(lead.take(), flush=True)
 time.sleep(3600)
 """
@@ -24,11 +24,14 @@ time.sleep(3600)
 
 def test_one_leads_until_it_lets_go(url: str) -> None:
     stores = Store(url), Store(url)
-    first, second = (store.make_lead() for store in stores)
+    first, second = (store.make_lead("webhooks") for store in stores)
     assert [first.take(), second.take(), first.take()] == [True, False, True]
     first.release()
     first.release()
     assert [second.take(), first.take()] == [True, False]
+    other = stores[0].make_lead("presets")
+    assert other.take(), "another one may lead something else"
+    other.release()
     second.release()
     for store in stores:
         store.close()
@@ -38,7 +41,7 @@ def test_one_leads_until_it_lets_go(url: str) -> None:
 def test_process_that_is_killed_leads_no_more(url: str) -> None:
     environ = dict(os.environ, PYTHONPATH=str(Path(lkhub.__file__).parents[1]))
     store = Store(url)
-    lead = store.make_lead()
+    lead = store.make_lead("webhooks")
     with subprocess.Popen([sys.executable, "-c", OTHER, url], stdout=subprocess.PIPE, text=True, env=environ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "True\n"
@@ -52,7 +55,7 @@ def test_process_that_is_killed_leads_no_more(url: str) -> None:
 
 def test_server_that_was_restarted_has_no_leader_until_one_takes_it(postgres: Postgres) -> None:
     store = Store(postgres.create())
-    lead = store.make_lead()
+    lead = store.make_lead("webhooks")
     assert lead.take()
     postgres.stop()
     assert not lead.take()
@@ -65,7 +68,7 @@ def test_server_that_was_restarted_has_no_leader_until_one_takes_it(postgres: Po
 def test_store_whose_folder_is_gone_is_led_by_no_process(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     store = Store(f"sqlite:///{tmp_path}/folder/store.db")
-    lead = store.make_lead()
+    lead = store.make_lead("webhooks")
     for file in (tmp_path / "folder").iterdir():
         file.unlink()
     (tmp_path / "folder").rmdir()

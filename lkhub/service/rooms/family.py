@@ -1,9 +1,11 @@
 """The seats of a room with a capacity and of its sub-rooms: who gets which, and who keeps it. Pure.
 
 A seat is held for a participant that has joined, for one that is on its way (it has a token), or for one that has left
-and may come back. The last two end after a time, which is counted on the clock of the process that knows of it and
-never by the time of day: a clock that jumps frees no seat and keeps none. A process that learns of such a seat from the
-store counts from then on. So it may free the seat later than the process that wrote it, and never sooner.
+and may come back. The last two end after a time, which is never counted by the time of day: a clock that is set would
+free seats for which there are tokens, or keep free ones. It is counted on the clock that runs since the machine's
+start. All processes of a machine share that clock, so a service that is started again goes on with what remains. A
+process on another machine, or after the machine was started again, counts from when it learns of the seat. So it may
+free the seat later than the process that wrote it, and never sooner.
 """
 
 import math

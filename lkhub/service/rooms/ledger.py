@@ -5,7 +5,6 @@ process has changed them since the last visit.
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -18,6 +17,14 @@ from lkhub.store.seats import SeatRow, list_families, lock_families, read_seats,
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Clock(Protocol):
+    """Counts seconds and never jumps. Clocks of the same `start` show the same; "" is like no other."""
+
+    start: str
+
+    def __call__(self) -> float: ...
 
 
 class Writes(Protocol):
@@ -50,9 +57,9 @@ class FamilyView:
 
 
 class Ledger:
-    """All seats. `clock` counts seconds and never jumps. Every method raises what `store` raises."""
+    """All seats. Every method raises what `store` raises."""
 
-    def __init__(self, store: Writes, presets: Presets, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: Writes, presets: Presets, clock: Clock) -> None:
         self._store, self._presets, self._clock = store, presets, clock
         self._known: dict[str, Family] = {}  # for the writing thread alone
 
@@ -110,10 +117,14 @@ class Ledger:
         seat = Seat(number, row.identity, row.caller, row.party, row.sid, row.hold, row.changed)
         known = self._known.get(row.family)
         before = known.find(number, row.identity) if known is not None else None
-        if before is not None and before.changed == row.changed:
+        if row.hold is None:
+            seat.deadline = math.inf
+        elif row.deadline is not None and row.clock and row.clock == self._clock.start:
+            seat.deadline = row.deadline
+        elif before is not None and before.changed == row.changed:
             seat.deadline = before.deadline
         else:
-            seat.deadline = math.inf if row.hold is None else now + row.hold
+            seat.deadline = now + row.hold
         return seat
 
     def _write(self, connection: Connection, families: Mapping[str, Family]) -> None:
@@ -125,15 +136,16 @@ class Ledger:
             changes = family.take_changes()
             if changes is not None:
                 versions[name] = family.version
-                added += [_pack(name, seat) for seat in changes.added]
-                changed += [_pack(name, seat) for seat in changes.changed]
+                added += [self._pack(name, seat) for seat in changes.added]
+                changed += [self._pack(name, seat) for seat in changes.changed]
                 removed += [(name, identity, name_room(name, number)) for number, identity in changes.removed]
             if not family:
                 versions[name] = 0
                 del self._known[name]
         write_seats(connection, versions, added=added, changed=changed, removed=removed)
 
-
-def _pack(family: str, seat: Seat) -> SeatRow:
-    room = name_room(family, seat.number)
-    return SeatRow(family, seat.identity, room, seat.caller, seat.party, seat.sid, seat.hold, seat.changed)
+    def _pack(self, family: str, seat: Seat) -> SeatRow:
+        return SeatRow(
+            *(family, seat.identity, name_room(family, seat.number), seat.caller, seat.party, seat.sid, seat.hold),
+            *(None if seat.hold is None else seat.deadline, self._clock.start, seat.changed),
+        )

@@ -6,7 +6,7 @@ every room after a start and after a gap, and about each room once a minute at l
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Presets, name_room
+from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.ledger import FamilyView, Ledger
 from lkhub.wire.application import RoomPreset
 
@@ -47,9 +48,6 @@ class Sfu(Protocol):
     async def list_participants(self, room: str) -> Mapping[str, str]:
         """The SID of each identity in a room, of those that LiveKit counts."""
 
-    async def apply(self, room: Room, preset: RoomPreset) -> None:
-        """Give an open room what its preset has and LiveKit lets be changed."""
-
 
 @dataclass(frozen=True)
 class _Question:
@@ -66,8 +64,11 @@ class _Question:
 class Reconciliation:
     """Compares all rooms that have presets with LiveKit's, again and again."""
 
-    def __init__(self, ledger: Ledger, presets: Presets, sfu: Sfu, period: float = PERIOD_SECONDS) -> None:
+    def __init__(
+        self, ledger: Ledger, presets: Presets, sfu: Sfu, applying: Applying, period: float = PERIOD_SECONDS
+    ) -> None:
         self._ledger, self._presets, self._sfu, self._period = ledger, presets, sfu, period
+        self._applying = applying
         self._sids: dict[str, str] = {}  # of the open rooms, by name
         self._turn = 0
         self._missed = True
@@ -117,15 +118,20 @@ class Reconciliation:
                 if missed or _is_worth_asking(question, new, self._turn)
             ]
             known = {name: room.sid for name, room in rooms.items()}
+            led_before = self._applying.leads
+            # Who begins to lead does not know what the one before has done with rooms that are open.
+            bare = (new if led_before else rooms.keys()) if await self._applying.take_lead() else set()
             await _run_some(
                 [
                     *(partial(self._ask, question) for question in questions),
-                    *(partial(self._apply, rooms[name], preset, known) for name, preset in self._list_presets(new)),
+                    *(partial(self._apply, rooms[name], preset, known) for name, preset in self._list_presets(bare)),
                     *(partial(self._tidy, view) for view in views),
                 ]
             )
-        except BaseException:
+        except BaseException as error:
             self._missed = True
+            if isinstance(error, ApiError):
+                self._applying.release()  # of a store that is gone
             raise
         self._sids = known
 
@@ -144,7 +150,7 @@ class Reconciliation:
                 version = versions.get(location.family, 0)
                 yield _Question(location.family, location.number, version, frozenset(), is_open=True)
 
-    def _list_presets(self, names: set[str]) -> Iterator[tuple[str, RoomPreset]]:
+    def _list_presets(self, names: Iterable[str]) -> Iterator[tuple[str, RoomPreset]]:
         for name in names:
             if preset := self._presets.locate(name).preset:
                 yield name, preset
@@ -162,7 +168,7 @@ class Reconciliation:
         """Apply a preset to a room. A room of which that fails stays unknown: the next look tries again, if it is
         still open."""
         try:
-            await self._sfu.apply(room, preset)
+            await self._applying.apply(room, preset)
         except MachineError as error:
             log.info("a preset was not applied to its room: %s", error)
             del known[room.name]

@@ -1,27 +1,32 @@
 """All that a service does for rooms with presets."""
 
 import asyncio
+from functools import partial
 
+from lkhub.host.machine_clock import MachineClock
 from lkhub.livekit.webhooks import WebhookEvent
 from lkhub.service.presets import Presets
-from lkhub.service.rooms.ledger import Ledger, Writes
+from lkhub.service.rooms.applying import Applying
+from lkhub.service.rooms.ledger import Ledger
 from lkhub.service.rooms.reconcile import Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.rooms.sfu import Media
 from lkhub.service.rooms.sightings import Sightings
+from lkhub.service.storage import Storage
 from lkhub.wire.application import Application
 
 
 class Rooms:
     """The rooms of one hub. `run` must run for seats to follow what happens."""
 
-    def __init__(self, application: Application, store: Writes, media: Media) -> None:
+    def __init__(self, application: Application, storage: Storage, media: Media) -> None:
         presets = Presets(application.rooms)
-        ledger = Ledger(store, presets)
+        ledger = Ledger(storage, presets, MachineClock())
         self.seats = Seats(ledger, presets)
         self._media = media
-        self._reconciliation = Reconciliation(ledger, presets, media)
-        self._sightings = Sightings(ledger, presets, media, self._reconciliation)
+        self._applying = Applying(media, partial(storage.make_lead, "presets"))
+        self._reconciliation = Reconciliation(ledger, presets, media, self._applying)
+        self._sightings = Sightings(ledger, presets, media, self._applying, self._reconciliation)
 
     def note(self, event: WebhookEvent) -> None:
         """A webhook of LiveKit's has arrived. This does not wait."""
@@ -36,4 +41,5 @@ class Rooms:
         try:
             await asyncio.gather(self._sightings.run(), self._reconciliation.run())
         finally:
+            self._applying.release()
             await self._media.close()

@@ -7,6 +7,7 @@ from lkhub.errors import MachineError
 from lkhub.livekit.webhooks import WebhookEvent
 from lkhub.service.errors import ApiError
 from lkhub.service.presets import Location, Presets
+from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.family import Family
 from lkhub.service.rooms.ledger import Ledger
 from lkhub.service.rooms.reconcile import Reconciliation, Sfu
@@ -24,8 +25,11 @@ class Sightings:
     """Follows events as they come. Those that the hub found out by asking are left to the reconciliation, which asks
     sooner."""
 
-    def __init__(self, ledger: Ledger, presets: Presets, sfu: Sfu, reconciliation: Reconciliation) -> None:
-        self._ledger, self._presets, self._sfu, self._reconciliation = ledger, presets, sfu, reconciliation
+    def __init__(
+        self, ledger: Ledger, presets: Presets, sfu: Sfu, applying: Applying, reconciliation: Reconciliation
+    ) -> None:
+        self._ledger, self._presets, self._sfu = ledger, presets, sfu
+        self._applying, self._reconciliation = applying, reconciliation
         self._waiting: list[WebhookEvent] = []
         self._wake = asyncio.Event()
 
@@ -79,8 +83,8 @@ class Sightings:
 
     async def _apply(self, name: str, location: Location) -> None:
         """Give a room that was just opened what its preset has. Nothing has to be asked if the preset has nothing that
-        LiveKit lets be changed."""
+        LiveKit lets be changed. Where another process does that, its next look finds the room."""
         preset = location.preset
-        if preset and (preset.metadata or preset.agents):
+        if self._applying.leads and preset and (preset.metadata or preset.agents):
             for room in await self._sfu.list_rooms(name):
-                await self._sfu.apply(room, preset)
+                await self._applying.apply(room, preset)

@@ -73,7 +73,7 @@ class Webhooks:
         """Deliver, search and tidy until cancelled, while this process leads."""
         while True:
             try:
-                lead = await self._storage.make_lead()
+                lead = await self._storage.make_lead("webhooks")
                 try:
                     if await anyio.to_thread.run_sync(lead.take):
                         await self._lead(lead)

@@ -28,8 +28,8 @@ class Direct:
 class Clock:
     """A clock that stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
+    def __init__(self, start: str = "") -> None:
+        self.start, self.now = start, 1000.0
 
     def __call__(self) -> float:
         return self.now

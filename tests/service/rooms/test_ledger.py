@@ -26,8 +26,8 @@ PRESETS = Presets([preset("voice-*", 16), preset("hall", 2, "reject"), preset("o
 class Process:
     """What one `lkhub serve` has: its connection to the store, and its clock."""
 
-    def __init__(self, url: str) -> None:
-        self.store, self.clock = Store(url), Clock()
+    def __init__(self, url: str, clock: Clock | None = None) -> None:
+        self.store, self.clock = Store(url), clock or Clock()
         self.ledger = Ledger(Direct(self.store), PRESETS, self.clock)
         self.seats = Seats(self.ledger, PRESETS)
 
@@ -93,6 +93,55 @@ async def test_reservation_of_a_process_that_is_gone_ends(one: Process, other: P
     assert await other.take("hall", "c") == [None]
     other.clock.now += JOIN_SECONDS
     assert await other.take("hall", "c") == ["hall"]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of a machine, which all its processes have."""
+    return Clock("this start of this machine")
+
+
+async def test_restarted_process_goes_on_with_what_remains_of_a_reservation(url: str, clock: Clock) -> None:
+    """However often it is started again: a service that crashes all the time gives seats back too."""
+    process = Process(url, clock)
+    await process.take("hall", "a", "b")
+    for _ in range(6):
+        process.store.close()
+        process = Process(url, clock)
+        assert await process.take("hall", "c") == [None]
+        clock.now += JOIN_SECONDS / 6
+    assert await process.take("hall", "c") == ["hall"]
+    process.store.close()
+
+
+async def test_processes_of_one_machine_free_a_seat_at_the_same_time(url: str, clock: Clock) -> None:
+    one, other = Process(url, clock), Process(url, clock)
+    await one.take("hall", "a", "b")
+    clock.now += JOIN_SECONDS - 1
+    assert await other.take("hall", "c") == [None]
+    assert await other.seats.reserve("hall", "c", "open") == Full(1)
+    clock.now += 1
+    assert await other.take("hall", "c") == ["hall"]
+    one.store.close()
+    other.store.close()
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+async def test_process_after_a_start_of_the_machine_counts_anew(url: str, clock: Clock, ahead: float) -> None:
+    """Nothing that it could compare tells how long the machine was down."""
+    before = Process(url, clock)
+    await before.take("hall", "a", "b")
+    before.store.close()
+    again = Clock("the next start")
+    again.now = clock.now + ahead
+    after = Process(url, again)
+    again.now += JOIN_SECONDS - 1
+    assert await after.take("hall", "c") == [None]
+    again.now += JOIN_SECONDS - 1
+    assert await after.take("hall", "c") == [None]
+    again.now += 1
+    assert await after.take("hall", "c") == ["hall"]
+    after.store.close()
 
 
 async def test_time_of_a_reservation_is_not_counted_anew_when_others_change_the_family(

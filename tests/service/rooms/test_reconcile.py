@@ -10,11 +10,13 @@ from lkhub.errors import MachineError
 from lkhub.livekit.room_info import Room
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX
 from lkhub.service.presets import Presets
+from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.family import JOIN_SECONDS, RETURN_SECONDS
 from lkhub.service.rooms.ledger import Ledger
 from lkhub.service.rooms.reconcile import TURNS, Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.tokens import Reserved
+from lkhub.store.lead import Lead
 from lkhub.store.store import Store
 from lkhub.wire.application import RoomPreset
 from tests.service.rooms.kit import Clock, Direct, preset
@@ -61,7 +63,15 @@ class Service:
         known = Presets(presets)
         self.ledger = Ledger(Direct(self.store), known, self.clock)
         self.seats = Seats(self.ledger, known)
-        self.reconciliation = Reconciliation(self.ledger, known, self.sfu, period=0.02)
+        self.applying = Applying(self.sfu, self.make_lead)
+        self.reconciliation = Reconciliation(self.ledger, known, self.sfu, self.applying, period=0.02)
+
+    async def make_lead(self) -> Lead:
+        return self.store.make_lead("presets")
+
+    def close(self) -> None:
+        self.applying.release()
+        self.store.close()
 
     async def take(self, room: str, *identities: str) -> list[str | None]:
         answers = [await self.seats.reserve(room, each, "open") for each in identities]
@@ -79,7 +89,7 @@ class Service:
 async def service(tmp_path: Path) -> AsyncIterator[Service]:
     made = Service(tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 async def test_join_without_a_webhook_is_found(service: Service) -> None:
@@ -153,7 +163,7 @@ async def test_room_of_verification_takes_no_seats(tmp_path: Path) -> None:
     service.sfu.rooms[f"{PROBE_ROOM_PREFIX}1"] = {"a": "PA_a"}
     await service.look()
     assert (await service.sids(), service.sfu.asked, service.sfu.applied) == ({}, [], [])
-    service.store.close()
+    service.close()
 
 
 async def test_reservations_that_ended_leave_the_store(service: Service) -> None:
@@ -166,11 +176,11 @@ async def test_reservations_that_ended_leave_the_store(service: Service) -> None
 async def test_seats_of_a_room_without_a_capacity_any_more_are_given_up(tmp_path: Path) -> None:
     first = Service(tmp_path)
     await first.take("hall", "a")
-    first.store.close()
+    first.close()
     again = Service(tmp_path, [])
     await again.look()
     assert await again.sids() == {}
-    again.store.close()
+    again.close()
 
 
 async def test_preset_is_applied_once_to_each_room(service: Service) -> None:

@@ -13,7 +13,7 @@ from lkhub.service.presets import Presets
 from lkhub.service.rooms import sightings
 from lkhub.service.rooms.family import RETURN_SECONDS
 from lkhub.service.rooms.sightings import Sightings
-from tests.service.rooms.test_reconcile import PRESETS, Service
+from tests.service.rooms.test_reconcile import PRESETS, FakeSfu, Service
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -22,11 +22,11 @@ pytestmark = pytest.mark.anyio
 class Told(Service):
     """A service that gets webhooks."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, sfu: FakeSfu | None = None) -> None:
+        super().__init__(folder, sfu=sfu)
         self.gaps = 0
         self.reconciliation.note_gap = self.count_gap  # type: ignore[method-assign]
-        self.sightings = Sightings(self.ledger, Presets(PRESETS), self.sfu, self.reconciliation)
+        self.sightings = Sightings(self.ledger, Presets(PRESETS), self.sfu, self.applying, self.reconciliation)
         self.task = asyncio.create_task(self.sightings.run())
 
     def count_gap(self) -> None:
@@ -56,9 +56,10 @@ class Told(Service):
 @pytest.fixture
 async def told(tmp_path: Path) -> AsyncIterator[Told]:
     made = Told(tmp_path)
+    await made.applying.take_lead()
     yield made
     made.task.cancel()
-    made.store.close()
+    made.close()
 
 
 async def test_join_confirms_a_seat_and_a_leave_gives_it_back(told: Told) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from lkhub.service.errors import ApiError
 from lkhub.service.storage import Storage
 from lkhub.store.events import NewEvent, add_events
-from lkhub.store.lead import Lead
+from lkhub.store.lead import Lead, LeadOf
 from lkhub.store.store import Store
 from lkhub.wire.application import Store as Settings
 from tests.kit.postgres import Postgres, run_postgres
@@ -43,9 +43,9 @@ class Kept(Storage):
         self._check()
         return await self.store.writer.run_batched(handler, item)
 
-    async def make_lead(self) -> Lead:
+    async def make_lead(self, of: LeadOf) -> Lead:
         self._check()
-        return self.store.make_lead()
+        return self.store.make_lead(of)
 
     def _check(self) -> None:
         if self.broken:

@@ -93,6 +93,8 @@ def upgrade() -> None:
         sa.Column("party", sa.Text(), nullable=False),
         sa.Column("sid", sa.Text(), nullable=False),
         sa.Column("hold", sa.Float(), nullable=True),
+        sa.Column("deadline", sa.Float(), nullable=True),
+        sa.Column("clock", sa.Text(), nullable=False),
         sa.Column("changed", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("family", "identity", "room", name=op.f("pk_seats")),
     )
