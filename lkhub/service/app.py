@@ -66,6 +66,7 @@ def build_app(config: ServeConfig) -> Starlette:
         *(backed.routes if backed else ()),
         Mount("/assets", BuiltFiles(directory=WEB / "assets", check_dir=False)),
         *Trust(config).routes(),
+        Route("/api/docs", show_page),
         Route("/join/{room:path}", show_page),
         Route("/", show_page),
     ]

@@ -7,6 +7,7 @@ import { HomePage } from './pages/HomePage';
 import { MessagePage } from './ui/MessagePage';
 import { Page } from './ui/Page';
 
+const ApiPage = lazy(part(() => import('./pages/ApiPage')));
 // livekit-client is most of the code, and the start page does not need it.
 const JoinPage = lazy(part(() => import('./pages/JoinPage')));
 
@@ -27,6 +28,12 @@ export function App() {
   switch (route.page) {
     case 'home':
       return <HomePage hub={hub.hub} />;
+    case 'api':
+      return (
+        <Suspense fallback={<Waiting hubName={hub.hub.name} />}>
+          <ApiPage hub={hub.hub} />
+        </Suspense>
+      );
     case 'join':
       return (
         <Suspense fallback={<Waiting hubName={hub.hub.name} />}>

@@ -1,4 +1,5 @@
 import type { Contract, ErrorAnswer, Hub, InviteMade, SessionState, SignIn, TokenGrant } from './contract';
+import type { Document } from '../lib/openapi';
 
 /** The hub refused the request. */
 export class ApiError extends Error {
@@ -24,6 +25,13 @@ const ANSWER_WITHIN_MS = 10_000;
 
 export function fetchHub(): Promise<Hub> {
   return request('GET /api/hub', {});
+}
+
+/** The OpenAPI document of the hub. */
+export async function fetchDocument(): Promise<Document> {
+  const response = await fetch('/api/openapi.json', { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+  if (response.ok) return (await response.json()) as Document;
+  throw readError(response.status, await response.text(), response.headers.get('Retry-After'));
 }
 
 export function requestToken(room: string, name: string): Promise<TokenGrant> {

@@ -4,6 +4,7 @@ import { joinPath, readRoute } from './route';
 
 test.each([
   ['/', { page: 'home' }],
+  ['/api/docs', { page: 'api' }],
   ['/join/standup', { page: 'join', room: 'standup' }],
   ['/join/standup/', { page: 'join', room: 'standup' }],
   ['/join/a%20b%2Fc', { page: 'join', room: 'a b/c' }],

@@ -1,8 +1,9 @@
 /** Which page an address names. */
-export type Route = { page: 'home' } | { page: 'join'; room: string } | { page: 'unknown' };
+export type Route = { page: 'home' } | { page: 'api' } | { page: 'join'; room: string } | { page: 'unknown' };
 
 export function readRoute(pathname: string): Route {
   if (pathname === '/') return { page: 'home' };
+  if (pathname === '/api/docs') return { page: 'api' };
   const match = /^\/join\/([^/]+)\/?$/.exec(pathname);
   if (!match?.[1]) return { page: 'unknown' };
   try {
