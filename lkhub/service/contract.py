@@ -259,9 +259,14 @@ EVENTS = OtherAddress(
     summary="The events of the rooms that an API key may enter, as they come, without an end.",
     answers=Content(
         "text/event-stream",
-        "Server-sent events. `id` is the place in the stream, `event` the name of LiveKit's event, and `data` the JSON "
-        "of a webhook. An event `lost` says that the hub no longer has the place that was asked for.",
-        {"type": "string"},
+        "Server-sent events, each of which is an object here. `id` is the place in the stream, `event` the name of "
+        "LiveKit's event, and `data` the JSON of a webhook. An event `lost` comes first where the hub no longer has "
+        "the place that was asked for.",
+        {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+            "required": ["event", "data"],
+        },
     ),
     parameters=(
         (

@@ -89,9 +89,8 @@ def _list_ways(config: ServeConfig) -> dict[Way, Document]:
         text = "A key of `lkhub access create`."
         ways["api-key"] = {"type": "http", "scheme": "bearer", "description": text}
     if access.oidc:
-        text = f"An access token of the OpenID provider, for the audience `{access.oidc.audience}`."
-        url = f"{access.oidc.issuer.removesuffix('/')}/.well-known/openid-configuration"
-        ways["openid"] = {"type": "openIdConnect", "openIdConnectUrl": url, "description": text}
+        text = f"An access token of the OpenID provider `{access.oidc.issuer}`, for `{access.oidc.audience}`."
+        ways["openid"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": text}
         # Over TLS its name begins with this prefix (lkhub/service/oidc/cookies.py).
         name = f"{'__Host-' if config.authorities else ''}lkhub-session"
         text = "The cookie of a person who signed in."

@@ -84,5 +84,5 @@ NO_EVENT = _refuse(400, "The body is no event of LiveKit's.")
 EVENT_TOO_LARGE = _refuse(413, "The body is over 2 MiB.")
 
 NO_PLACE = _refuse(400, "`Last-Event-ID` is not an ID of this stream.")
-NO_API_KEY = _refuse(403, "The caller has no API key.")
+NO_API_KEY = _refuse(403, "The caller is a person who has signed in.")
 STREAMS = _refuse(503, "The hub is stopping, or 100 clients listen already.", RETRY_AFTER)

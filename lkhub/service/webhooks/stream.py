@@ -104,10 +104,12 @@ class Events:
 
     async def _identify(self, request: Request) -> Caller:
         caller = await self._authenticator.identify(request)
-        if caller.kind != "api-key":
-            hint = "send Authorization: Bearer KEY, with a key of `lkhub access create`"
-            raise ApiError(403, "events are for API keys", hint)
-        return caller
+        if caller.kind == "api-key":
+            return caller
+        problem, hint = "events are for API keys", "send Authorization: Bearer KEY, with a key of `lkhub access create`"
+        if caller.kind == "open":  # who has proven nothing may still do so
+            raise ApiError(401, problem, hint, {"www-authenticate": "Bearer"})
+        raise ApiError(403, problem, hint)
 
     async def _is_kept(self, place: int) -> bool:
         return await self._storage.read(partial(is_kept, sequence=place))
