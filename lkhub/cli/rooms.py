@@ -22,6 +22,7 @@ from lkhub.cli.shared.rooms_show import (
 from lkhub.cli.shared.rooms_watch import watch_rooms
 from lkhub.cli.shared.show import err, out, say
 from lkhub.cli.shared.show_json import show_json
+from lkhub.cli.shared.store import read_application
 from lkhub.errors import InputError, UnwellError
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
@@ -35,9 +36,10 @@ from lkhub.hub.rooms import (
     open_service,
     remove_from_room,
 )
-from lkhub.livekit.room_calls import create_room
+from lkhub.livekit.room_calls import create_room, list_rooms
 from lkhub.livekit.room_info import Participant, Track
 from lkhub.livekit.tokens import show_name
+from lkhub.service.presets import Presets, room_config
 
 app = make_app(help="The rooms of a running hub.", no_args_is_help=True)
 
@@ -77,13 +79,20 @@ def create(
 ) -> None:
     """Open a room, so that tokens and join links lead into it.
 
-    Needed where joining opens none: `access: {create: operator}` in the spec. A room that is open stays as it is.
+    Needed where joining opens none: `access: {create: operator}` in the spec. The room gets the settings of its preset
+    (`rooms` in the spec). A room that is open stays as it is.
     """
     if not room:
         raise InputError("ROOM is empty")
     require_name("ROOM", room)
-    with open_service(find_hub(spec, state)) as service:
-        seconds = service.ask(create_room(room)).empty_timeout
+    paths = find_hub(spec, state)
+    require_applied(paths)
+    preset = Presets(read_application(paths).rooms).locate(room).preset
+    with open_service(paths) as service:
+        # LiveKit would give the settings to a room that is open as well, and replace its metadata.
+        is_new = preset is not None and not service.ask(list_rooms(room)).rooms
+        settings = room_config(preset).as_request() if preset and is_new else {}
+        seconds = service.ask(create_room(room, settings)).empty_timeout
     if json:
         show_json({"room": room, "empty_timeout": seconds})
     else:

@@ -49,6 +49,15 @@ def test_hub_whose_rooms_are_opened_by_its_operator_is_verified_and_says_how(clo
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+def test_opened_room_has_the_settings_of_its_preset(hub: Hub) -> None:
+    hub.write_spec(CLOSED + 'rooms: [{match: "hall-*", capacity: 5, empty_timeout: 2m, metadata: m}]\n')
+    hub.up("--no-verify")
+    made = hub.run("rooms", "create", "hall-1", "--json")
+    assert json.loads(made.stdout) == {"room": "hall-1", "empty_timeout": 120}
+    [room] = json.loads(hub.run("rooms", "list", "--json").stdout)["rooms"]
+    assert (room["max_participants"], room["metadata_bytes"]) == (5, 1)
+
+
 def test_room_is_opened_in_a_running_hub_alone(closed: Hub) -> None:
     done = closed.run("rooms", "create", "team")
     assert (done.returncode, done.stdout) == (3, "")

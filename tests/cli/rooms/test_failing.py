@@ -8,7 +8,8 @@ import pytest
 from lkhub.host.files import write_private
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
-from tests.cli.conftest import Run
+from lkhub.wire.application import Application
+from tests.cli.conftest import Run, write_serve
 from tests.kit.room_service import Sfu
 
 
@@ -17,6 +18,7 @@ def test_hub_that_is_down_is_told_as_by_other_commands(run: Run, applied: StateP
     record = json.loads(Path(applied.applied).read_text())
     record["urls"]["local_media"] = "http://127.0.0.1:1"
     write_private(applied.applied, json.dumps(record))
+    write_serve(applied, Application())
     done = run("rooms", *command)
     assert (done.code, done.out) == (3, "")
     assert "LiveKit does not answer at http://127.0.0.1:1 (ConnectError)" in done.err
