@@ -1,6 +1,7 @@
 """The service and its clients."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ LOCAL = "http://127.0.0.1:8080"
 LAN = "http://192.168.1.5:8080"
 
 Connect = Callable[..., httpx.AsyncClient]
+Jump = Callable[[float], None]
 
 
 @pytest.fixture
@@ -97,6 +99,18 @@ async def check_documented(answer: httpx.Response) -> None:
     assert rows, f"{address.method} {address.path} answers {answer.status_code} {code}, which is not in its refusals"
     always = set(rows[0].headers).intersection(*(row.headers for row in rows))
     assert {name.lower() for name in always} <= set(answer.headers), f"{answer.status_code} {code}: {answer.headers}"
+
+
+@pytest.fixture
+def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
+    """`jump(seconds)`: the time of day is so far from the right one. Other clocks go on."""
+    real, offset = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + offset[0])
+
+    def move(seconds: float) -> None:
+        offset[0] = seconds
+
+    return move
 
 
 class Applied:

@@ -14,7 +14,8 @@ from functools import partial
 
 from lkhub.service.errors import ApiError
 from lkhub.service.storage import Storage
-from lkhub.service.webhooks.patience import choose_pause, is_dead
+from lkhub.service.webhooks.patience import bound_seconds, choose_pause, is_dead
+from lkhub.service.webhooks.sender import ANSWER_SECONDS
 from lkhub.store.deliveries import Attempt, Delivery, State, list_next, list_rooms, note_attempts
 
 # So many rooms are delivered to a receiver at once. The next room waits for one of them: where a receiver does not
@@ -144,7 +145,7 @@ class Receiving:
             self._failed.pop(delivery.sequence, None)
             state: State = "delivered"
         else:
-            first = self._failed.setdefault(delivery.sequence, began - max(0.0, delivery.changed - delivery.since))
+            first = self._failed.setdefault(delivery.sequence, began - _find_tried(delivery))
             takes_others = self._took is not None and self._took >= first
             dead = is_dead(attempts, self._now() - first, takes_others)
             state = "dead" if dead else "pending"
@@ -164,3 +165,10 @@ class Receiving:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _find_tried(delivery: Delivery) -> float:
+    """For how many seconds processes before this one have tried. The times in the store are times of day, which jump
+    with the clock; an event that has not been tried for long is not given up for that."""
+    seconds = max(0.0, delivery.changed - delivery.since)
+    return min(seconds, bound_seconds(delivery.attempts, ANSWER_SECONDS))

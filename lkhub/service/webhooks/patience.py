@@ -22,6 +22,12 @@ def choose_pause(attempts: int, luck: float | None = None) -> float:
     return longest * (1 - luck / 2)
 
 
+def bound_seconds(attempts: int, answer: float) -> float:
+    """How long so many attempts take at most, with `answer` seconds for each: what a clock says of it may be wrong."""
+    pauses = sum(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**number) for number in range(min(attempts, 10)))
+    return pauses + max(0, attempts - 10) * LONGEST_PAUSE_SECONDS + attempts * answer
+
+
 def is_dead(attempts: int, seconds: float, takes_others: bool) -> bool:
     """Whether an event is given up that a receiver has not taken in so many attempts, the first of them so long ago.
     `takes_others`: the receiver has taken other events since then."""

@@ -3,19 +3,27 @@
 import asyncio
 import json
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from lkhub.service.webhooks import delivery as module
 from lkhub.service.webhooks.delivery import EVENTS_IN_A_TURN, ROOMS_AT_ONCE, Receiving
-from lkhub.store.deliveries import State, list_deliveries
+from lkhub.service.webhooks.hooks import KEPT_SECONDS
+from lkhub.service.webhooks.patience import REFUSED_AFTER_ATTEMPTS
+from lkhub.store.deliveries import Delivery, State, list_deliveries
+from lkhub.store.events import forget_events
+from tests.service.conftest import Jump
 from tests.service.webhooks.conftest import GONE, URL, Kept, event
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
+
+HOUR = 3600.0
 
 
 class Receiver:
@@ -227,3 +235,37 @@ async def test_process_that_ends_between_answer_and_note_sends_it_again(kept: Ke
     async with delivering(kept, receiver):
         await until(lambda: not states(kept, "pending"))
     assert receiver.sent == [1]
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+async def test_events_are_given_up_by_the_time_that_they_were_tried_for(kept: Kept, jump: Jump, seconds: float) -> None:
+    """By each process that goes on, which has only the times in the store. Events that are kept for a week stay."""
+    url, told = "http://127.0.0.1:9/hook", list[str]()
+
+    async def refuse(body: str) -> str:
+        told.append(body)
+        return "answered 500"
+
+    async def try_once() -> None:
+        receiving = Receiving(kept, url, refuse, lambda _: HOUR)
+        receiving._took = float("inf")  # it takes the events of other rooms
+        await receiving.load()
+        task = asyncio.ensure_future(receiving.run())
+        number = len(told)
+        await until(lambda: find().attempts == number + 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    def find() -> Delivery:
+        with kept.store.reading() as connection:
+            [delivery] = list_deliveries(connection, ["pending", "dead"], 10)
+        assert delivery.state == "pending", "it was tried for seconds, and not for ten minutes"
+        return delivery
+
+    kept.add(event(1, receivers=(url,)))
+    await try_once()
+    jump(seconds)
+    for _ in range(REFUSED_AFTER_ATTEMPTS):
+        await try_once()
+    await kept.run(partial(forget_events, before=time.time() - KEPT_SECONDS, most=10, limit=10))
+    assert find()

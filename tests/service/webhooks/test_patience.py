@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lkhub.service.webhooks.patience import DEAD_AFTER_SECONDS, LONGEST_PAUSE_SECONDS, choose_pause, is_dead
+from lkhub.service.webhooks.patience import (
+    DEAD_AFTER_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    bound_seconds,
+    choose_pause,
+    is_dead,
+)
 
 
 def test_pauses_grow_to_five_minutes() -> None:
@@ -35,3 +41,10 @@ def test_what_failed_together_is_not_tried_again_together() -> None:
 )
 def test_when_an_event_is_given_up(attempts: int, seconds: float, takes_others: bool, dead: bool) -> None:
     assert is_dead(attempts, seconds, takes_others) is dead
+
+
+def test_attempts_take_no_longer_than_their_pauses_and_answers() -> None:
+    assert bound_seconds(0, 10) == 0
+    for attempts in (1, 3, 9, 10, 11, 300):
+        slept = sum(choose_pause(number, 0) for number in range(1, attempts + 1))
+        assert bound_seconds(attempts, 10) == slept + 10 * attempts
