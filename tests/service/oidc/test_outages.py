@@ -1,14 +1,23 @@
 """A provider that is not well."""
 
+import asyncio
+from dataclasses import replace
+
 import httpx
 import pytest
+from msgspec import structs
 from starlette.responses import JSONResponse, Response
 
+from lkhub.checks.openid import check_openid
 from lkhub.service.contract import SIGN_IN
+from lkhub.service.oidc import kept, signing_in
+from lkhub.service.oidc.fetch import Fetcher
 from lkhub.service.oidc.signing_in import BEGINNINGS
+from lkhub.state.openid import OpenIdRecord, read_openid
+from lkhub.wire.serve_config import ServeConfig
 from tests.kit.issuer import Issuer
-from tests.service.conftest import check_error
-from tests.service.oidc.kit import JOIN, TOKEN, bearer, claims, is_signed_in, sign_in
+from tests.service.conftest import Applied, Connect, check_error
+from tests.service.oidc.kit import HUB, JOIN, TOKEN, bearer, claims, is_signed_in, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +39,43 @@ async def test_provider_that_is_not_well_is_503_and_recovers(
     check_error(answer, 503, "unavailable")
     assert "OpenID provider" in answer.json()["error"]["message"]
     assert answer.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize("trouble", ["slow", "rubbish"])
+async def test_provider_in_trouble_is_told_to_status_delays_no_other_caller_and_is_used_again(
+    connect: Connect,
+    config: ServeConfig,
+    issuer: Issuer,
+    monkeypatch: pytest.MonkeyPatch,
+    applied: Applied,
+    trouble: str,
+) -> None:
+    monkeypatch.setattr(kept, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(signing_in, "Fetcher", lambda: Fetcher(httpx.ASGITransport(issuer.app()), seconds=0.3))
+    access = structs.replace(config.application.access, modes=("api-keys", "oidc"))
+    record = f"{config.keys}.openid"
+    config = replace(config, application=structs.replace(config.application, access=access), openid=record)
+    _, key = applied.create_key()
+    async with connect(config, HUB) as client:
+        match trouble:
+            case "slow":
+                issuer.delay, reason = 60, "the OpenID provider does not answer within 0.3 s"
+            case _:
+                issuer.replies["/jwks"] = Response("<html>maintenance")
+                reason = "the OpenID provider answers with something that is no JSON object"
+        waiting = asyncio.ensure_future(client.post(TOKEN, json={"room": "lobby"}, headers=bearer(issuer.sign())))
+        by_key = await client.post(TOKEN, json={"room": "lobby"}, headers={"authorization": key})
+        assert by_key.status_code == 200
+        assert trouble == "rubbish" or not waiting.done(), "it did not wait for the provider"
+        check_error(await waiting, 503, "unavailable")
+        found = read_openid(record)
+        assert found
+        [finding] = check_openid(found.failing, found.problem)
+        assert finding.detail.endswith(reason)
+        issuer.delay = 0
+        issuer.replies.clear()
+        assert claims(await client.post(TOKEN, json={"room": "lobby"}, headers=bearer(issuer.sign())))["sub"] == "u-1"
+        assert read_openid(record) == OpenIdRecord(None, "")
 
 
 @pytest.mark.parametrize("path", ["/token", "/jwks", "/userinfo"])

@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
+from lkhub.checks.webhooks import FAILING_SECONDS, check_webhooks
 from lkhub.host.keyfile import dump_keys
 from lkhub.service.webhooks import hooks as module
 from lkhub.service.webhooks.hooks import NOT_IN_SPEC, Webhooks
+from lkhub.service.webhooks.sender import Sender
 from lkhub.state.webhooks import ReceiverRecord, read_webhooks
 from lkhub.store.deliveries import State, list_deliveries, revive
 from lkhub.wire.application import Application, Receiver
@@ -180,6 +185,42 @@ async def test_it_goes_on_after_the_store_was_away_and_after_a_bug(
             await until(lambda: tries == 3)
             kept.broken = None
             await until(lambda: ids(kept, "delivered") == ["EV_1"])
+
+
+async def test_receiver_that_answers_too_late_is_asked_again_and_delays_no_other(
+    kept: Kept, config: ServeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers 200 after 60 s, where 10 s are waited."""
+    monkeypatch.setattr(module, "Sender", partial(Sender, seconds=1.0))
+    late = asyncio.Event()
+    asked: list[str] = []
+
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        asked.append(json.loads(await reader.readexactly(length))["id"])
+        await late.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+
+    prompt = Told()
+    async with listen(answer_late) as slow_port, listen(prompt) as port:
+        slow, url = f"http://127.0.0.1:{slow_port}/", f"http://127.0.0.1:{port}/"
+        events = [event(number, f"room-{number % 20}", (slow, url)) for number in range(100)]
+        kept.add(*events)
+        async with running(kept, config, slow, url):
+            await until(lambda: len(ids(kept, "delivered")) == 100, "the other receiver has all of them")
+            await until(lambda: max(Counter(asked).values(), default=0) > 2, "the event is sent again")
+            assert len(set(asked)) <= 20, "what comes after it in its room waits"
+            await until(lambda: recorded(config)[0].failing)
+            [first, second] = recorded(config)
+            assert (first.waiting, first.dead, first.problem) == (100, 0, "no answer within 1 s")
+            assert (second.waiting, second.failing) == (0, None)
+            [finding] = check_webhooks([first, second], datetime.now(UTC) + timedelta(seconds=FAILING_SECONDS))
+            assert (finding.code, finding.subject) == ("webhook-receiver-fails", slow)
+            late.set()
+            await until(lambda: recorded(config)[0] == ReceiverRecord(slow), "everything is delivered")
+            assert set(asked) == {each.id for each in events}
 
 
 async def test_status_is_told_what_receivers_take(kept: Kept, config: ServeConfig) -> None:
