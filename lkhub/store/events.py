@@ -68,14 +68,14 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
             new.append(item)
     if not new:
         return results
-    rows = [{"id": e.id, "room": e.room, "name": e.name, "body": e.body, "at": e.at} for e in new]
+    rows = [{"id": e.id, "room": _store(e.room), "name": e.name, "body": e.body, "at": e.at} for e in new]
     adding = insert(events).returning(events.c.sequence, sort_by_parameter_order=True)
     sequences = list(connection.execute(adding, rows).scalars())
     pending = [
         {
             "event": sequence,
             "receiver": receiver,
-            "room": event.room,
+            "room": _store(event.room),
             "state": "pending",
             "attempts": 0,
             "problem": "",
@@ -89,6 +89,11 @@ def add_events(connection: Connection, items: Sequence[NewEvent]) -> list[bool]:
         connection.execute(insert(deliveries), pending)
     _note_present(connection, new)
     return results
+
+
+def _store(room: str) -> str:
+    """LiveKit takes U+0000 in the name of a room, and PostgreSQL refuses it. The body has the name as it is."""
+    return room.replace("\0", "\ufffd")
 
 
 def _note_present(connection: Connection, new: Iterable[NewEvent]) -> None:

@@ -44,6 +44,11 @@ def settle(store: Store, sequence: int, receiver: str = A, state: owed.State = "
         owed.note_attempts(connection, [Attempt(sequence, receiver, state, 1, problem, 200.0)])
 
 
+def test_name_of_a_room_may_have_what_postgresql_refuses(store: Store) -> None:
+    assert add(store, event(1, room="a\0b")) == [True]
+    assert ids(store, room="a\ufffdb") == ["EV_1"]
+
+
 def test_events_are_kept_once_and_in_order(store: Store) -> None:
     assert add(store, event(1), event(2), event(1)) == [True, True, False]
     assert add(store, event(2), event(3)) == [False, True]
