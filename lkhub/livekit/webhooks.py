@@ -17,7 +17,7 @@ from msgspec import Struct
 from lkhub.livekit.room_info import is_counted
 from lkhub.livekit.tokens import PROBE_ROOM_PREFIX, sign_claims
 from lkhub.secret import Secret
-from lkhub.source.json_text import Json, parse_finite_json, parse_json
+from lkhub.source.json_text import Json, parse_finite_json, parse_unicode_json
 from lkhub.source.typed import ShapeError, unpack
 
 CONTENT_TYPE = "application/webhook+json"
@@ -139,10 +139,12 @@ def verify_body(body: bytes, digest: str) -> None:
 def read_event(body: bytes) -> tuple[WebhookEvent, dict[str, Json]]:
     """An event, and its JSON as it is kept and passed on: without the password of the room's TURN credentials. Raises
     ValueError."""
-    data: dict[str, Json] = parse_json(body)  # what LiveKit writes, of which lkhub reads a part
+    data: dict[str, Json] = parse_unicode_json(body)  # what LiveKit writes, of which lkhub reads a part
     event = unpack(WebhookEvent, data)
     if not event.id or not event.event:
         raise ShapeError("an event without a name or an ID")
+    if any("\0" in text for text in (event.id, event.event, event.room.sid, event.participant.sid, event.track.sid)):
+        raise ShapeError("an event with U+0000, which LiveKit puts into none of these")
     for about in (data, data.get("job")):
         if isinstance(about, dict) and isinstance(room := about.get("room"), dict):
             room.pop("turnPassword", None)

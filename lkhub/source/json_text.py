@@ -23,13 +23,30 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("JSON nested too deep") from None
 
 
-def parse_unique_json(text: str | bytes) -> Any:
-    """As `parse_json`, for requests of strangers: also raises ValueError where an object has a key twice. Programs
-    disagree about which of the two holds, so that one may check the first and another act on the second."""
+def parse_unicode_json(text: bytes) -> Any:
+    """As `parse_json`, for requests: also raises ValueError where a text has half a character (an unpaired surrogate),
+    which can be neither stored nor sent."""
+    data = parse_json(text)
+    _require_unicode(text, data)
+    return data
+
+
+def parse_unique_json(text: bytes) -> Any:
+    """As `parse_unicode_json`, for requests of strangers: also raises ValueError where an object has a key twice.
+    Programs disagree about which of the two holds, so that one may check the first and another act on the second."""
     try:
-        return json.loads(text, object_pairs_hook=_collect)
+        data = json.loads(text, object_pairs_hook=_collect)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
+    _require_unicode(text, data)
+    return data
+
+
+def _require_unicode(text: bytes, data: Any) -> None:
+    """json.loads takes halves of characters, as they are and as escapes."""
+    text.decode()
+    if b"\\u" in text:
+        json.dumps(data, ensure_ascii=False).encode()
 
 
 def _collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ NOT_CHECKED = "positive_data_acceptance"
 CONFIG = """
 hooks = "tests.kit.fuzz_hooks"
 max-stream-events = 1
-request-timeout = 10
+request-timeout = 30
 continue-on-failure = true
 
 [warnings]

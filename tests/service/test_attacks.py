@@ -74,6 +74,17 @@ async def test_line_ends_get_into_no_header_and_no_log(
     assert applied.issued() == []
 
 
+@pytest.mark.parametrize("field", ["room", "identity", "metadata", "role", "attributes"])
+async def test_half_a_character_is_no_text(client: httpx.AsyncClient, field: str) -> None:
+    half = rb'{"room": "a", "%b": %b}' % (
+        field.encode(),
+        rb'{"x": "\ud800"}' if field == "attributes" else rb'"\ud800"',
+    )
+    body = half.replace(b'"room": "a", ', b"") if field == "room" else half
+    answer = await client.post(TOKEN, content=body, headers={"content-type": "application/json"})
+    check_error(answer, 400, "bad-request")
+
+
 PATHS = (
     *("/api/livekit/token/", "//api/livekit/token", "/api//livekit/token", "/API/livekit/token"),
     *("/api/livekit/token%00", "/api/livekit/token;x", "/api/livekit/%74oken/.."),

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 import lkhub
-from lkhub.source.json_text import DuplicateKeyError, parse_finite_json, parse_json, parse_unique_json
+from lkhub.source.json_text import (
+    DuplicateKeyError,
+    parse_finite_json,
+    parse_json,
+    parse_unicode_json,
+    parse_unique_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,16 +45,28 @@ def test_everything_reads_json_by_it() -> None:
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "c": 2, "a": 3}}]', '{"a": 1, "\\u0061": 2}'])
 def test_key_that_is_given_twice(text: str) -> None:
     with pytest.raises(DuplicateKeyError):
-        parse_unique_json(text)
+        parse_unique_json(text.encode())
     parse_json(text)
 
 
 @pytest.mark.parametrize("text", ['{"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]}', "{}", "3", '""'])
 def test_keys_of_different_objects_may_be_equal(text: str) -> None:
-    assert parse_unique_json(text) == parse_json(text)
+    assert parse_unique_json(text.encode()) == parse_json(text)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "", "{"])
 def test_what_is_not_json_has_no_unique_keys(text: str) -> None:
     with pytest.raises(ValueError):
-        parse_unique_json(text)
+        parse_unique_json(text.encode())
+
+
+@pytest.mark.parametrize("text", [rb'"\ud800"', rb'{"\udfff": 1}', b'["\xed\xa0\x80"]', rb'"\udc00\ud800"', b'"\xff"'])
+def test_half_a_character_is_refused(text: bytes) -> None:
+    for parse in (parse_unique_json, parse_unicode_json):
+        with pytest.raises(ValueError, match=r"surrogates not allowed|can't decode"):
+            parse(text)
+
+
+@pytest.mark.parametrize("text", [rb'"\ud83d\ude00"', '"😀"'.encode(), rb'"\u0000"'])
+def test_whole_characters_are_taken(text: bytes) -> None:
+    assert parse_unique_json(text) == parse_unicode_json(text) == parse_json(text)

@@ -149,7 +149,14 @@ async def test_body_without_an_end_is_not_read_to_its_end(client: httpx.AsyncCli
     assert read <= MAX_BODY_BYTES + 65536
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"nonsense", b"[" * 100_000, b'{"event":7,"id":"1"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{}", b"[]", b"nonsense", b"[" * 100_000, b'{"event":7,"id":"1"}'),
+        *(rb'{"event":"e","id":"1","room":{"metadata":"\ud800"}}', rb'{"event":"e","id":"1\u0000"}'),
+        rb'{"event":"e","id":"1","track":{"sid":"\u0000"}}',
+    ],
+)
 async def test_what_is_signed_and_no_event_is_refused(client: httpx.AsyncClient, kept: Kept, body: bytes) -> None:
     check_error(await post(client, body), 400, "bad-request")
     assert stored(kept) == []
