@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.app import make_app
-from lkhub.cli.shared.keys_show import UNKNOWN, pack_file, pack_keys, show_callers, show_files, show_keys
+from lkhub.cli.shared.keys_show import UNKNOWN, pack_file, pack_keys, show_callers, show_files, show_keys, show_tokens
 from lkhub.cli.shared.options import HubSpec, Json, State
 from lkhub.cli.shared.show import out, say
 from lkhub.cli.shared.show_json import show_json
@@ -95,7 +95,8 @@ def revoke_one(
     """Accept a retiring key no longer, from now on and for no request.
 
     Says first what that cuts off, and asks. Every token that was signed with the key is refused, wherever it is: in
-    join links, in web sites that were built with one, in applications. People who are in a call stay in it.
+    join links, in web sites that were built with one, in applications. People who are in a call stay in it, and media
+    has given them tokens of the current key; `lkhub rooms remove` ends the call of one.
     """
     paths = find_hub(spec, state)
     require_revocable(paths, key)
@@ -155,16 +156,20 @@ def _show_consequences(key: KnownKey, known: KnownKeys) -> None:
     name = show_name(key.id)
     tokens = "in join links, in web sites that were built with one (`lkhub token --dotenv`), and from applications"
     say(f"every token that was signed with {name} will be refused: {tokens} that have not been given the current key")
+    if key.tokens:
+        say("of these, `lkhub token --dotenv` has printed, and each has to be made anew:")
+        show_tokens(key.tokens, say)
+    for path in key.files:
+        say(f"{path} still has it", "warning", "yellow")
     if key.uses is None:
         say(UNKNOWN, "note", "cyan")
         return
     show_callers(key, known.since, say)
     if key.uses.participants:
-        say(f"{_count(key.uses.participants)} in a call came with it and can stay: they have a token of the new key")
+        stay = "stay in it, with a token of the new key; `lkhub rooms remove ROOM IDENTITY` ends the call of one"
+        say(f"{_count(key.uses.participants)} in a call came with it and {stay}")
     if any(caller.kind == "agent" for caller in key.uses.callers):
         say("agent workers that came with it are disconnected: start them with the new key")
-    for path in key.files:
-        say(f"{path} still has it", "warning", "yellow")
 
 
 def _ask(key: str) -> None:

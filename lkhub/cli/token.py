@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from lkhub.cli.shared.options import HubSpec, Json, State, require_name
+from lkhub.cli.shared.show import say
 from lkhub.cli.shared.show_json import show_json
 from lkhub.cli.shared.unopened import warn_of_unopened
 from lkhub.errors import InputError
+from lkhub.host.output import find_output_file
 from lkhub.hub.applied import require_applied
 from lkhub.hub.locate import find_hub
-from lkhub.hub.tokens import make_link, make_token
+from lkhub.hub.tokens import bake_token, make_link, make_token
 from lkhub.livekit.links import LINK_TTL_SECONDS
 from lkhub.livekit.tokens import DEFAULT_TTL_SECONDS
 from lkhub.spec.duration import parse_duration
@@ -31,7 +33,14 @@ def token(
         bool,
         typer.Option("--link", help="Print a join link with the token in its fragment, which browsers never send."),
     ] = False,
-    dotenv: Annotated[str | None, typer.Option(metavar="NAME", help="Print NAME=TOKEN, for a .env file.")] = None,
+    dotenv: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Print NAME=TOKEN, for a .env file. The hub remembers for what and, where stdout is a file, in which: "
+            "`lkhub keys revoke` says that the token ends.",
+        ),
+    ] = None,
     spec: HubSpec = None,
     state: State = None,
     json: Json = False,
@@ -55,13 +64,20 @@ def token(
         raise InputError("--identity is missing", hints=("every participant of a room needs an identity of their own",))
     _require_names(room, identity, name)
     now = time.time()
+    if dotenv is not None:
+        variable = _check_variable(dotenv)
+        made, problem = bake_token(paths, variable, room, identity, name, ttl_seconds, now, find_output_file())
+        print(f"{variable}={made}")
+        if problem is not None:
+            say(f"`lkhub keys revoke` will not name this token: {problem.message}", "warning", "yellow")
+        return
     made = make_token(paths, room, identity, name, ttl_seconds, now)
     if json:
         url = require_applied(paths).urls.livekit
         answer = {"token": made, "url": url, "room": room, "identity": identity, "expires_at": int(now) + ttl_seconds}
         show_json(answer)
     else:
-        print(made if dotenv is None else f"{_check_variable(dotenv)}={made}")
+        print(made)
 
 
 def _require_names(room: str, identity: str, name: str) -> None:

@@ -19,6 +19,7 @@ from lkhub.spec.keys import KeyFile
 from lkhub.spec.load import load_spec
 from lkhub.spec.model import Spec
 from lkhub.state.applied import load_applied
+from lkhub.state.baked import BakedToken, read_baked
 from lkhub.state.ring import read_notes
 from lkhub.state.written import read_written
 from lkhub.wire.control import KeysChanged, RevokeKeyRequest, RotateKeysRequest, StatusRequest
@@ -30,7 +31,8 @@ KeyState = Literal["current", "retiring"]
 @dataclass(frozen=True)
 class KnownKey:
     """An API key of the hub. `made` and `retired` are epoch seconds, None where they are not known. `uses`: what media
-    tells of it, None if media can't be asked. `files` are the applications' files on record that have it."""
+    tells of it, None if media can't be asked. `files` are the applications' files on record that have it, and `tokens`
+    what `lkhub token --dotenv` has signed with it and is still good."""
 
     id: str
     state: KeyState
@@ -38,6 +40,7 @@ class KnownKey:
     retired: float | None = None
     uses: KeyUses | None = None
     files: tuple[str, ...] = ()
+    tokens: tuple[BakedToken, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,15 @@ def list_keys(paths: StatePaths) -> KnownKeys:
     is_managed = next(iter(keys)) in managed
     uses, since = _ask_uses(paths)
     notes = read_notes(paths) if is_managed else {}
-    files = _list_files(paths)
+    files, baked = _list_files(paths), read_baked(paths, time.time())
     known = []
     for number, name in enumerate(keys):
         note = notes.get(name)
         state: KeyState = "retiring" if number else "current"
         times = (note.made, note.retired) if note else (None, None)
         has = tuple(path for path, key in files if key == name)
-        known.append(KnownKey(name, state, *times, uses=uses.get(name), files=has))
+        tokens = tuple(each for each in baked if each.key == name)
+        known.append(KnownKey(name, state, *times, uses=uses.get(name), files=has, tokens=tokens))
     unfinished = tuple(managed) if is_managed and list(managed) != list(keys) else ()
     return KnownKeys(tuple(known), is_managed, since, unfinished)
 

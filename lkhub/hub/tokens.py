@@ -3,18 +3,42 @@
 import secrets
 import time
 
+from lkhub.errors import MachineError
 from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
+from lkhub.hub.recording import recording
 from lkhub.livekit.links import LINK_TTL_SECONDS, join_link
 from lkhub.livekit.tokens import Grant, join_grant, sign
 from lkhub.plan.paths import StatePaths
+from lkhub.state.baked import BakedToken, add_baked, read_baked, write_baked
 
 
 def make_token(paths: StatePaths, room: str, identity: str, name: str, ttl_seconds: int, now: float) -> str:
     """A token for one participant of one room, signed with the current key. MachineError before the first `up`."""
+    return _sign(paths, Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds), now)[0]
+
+
+def bake_token(
+    paths: StatePaths, variable: str, room: str, identity: str, name: str, ttl_seconds: int, now: float, file: str
+) -> tuple[str, MachineError | None]:
+    """As `make_token`, for a variable in `file` ("" if it is not known). Such a token may be built into a web site, so
+    it is noted: `lkhub keys revoke` can say that it ends. Returns with it what kept it from being noted."""
+    grant = Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds)
+    token, key = _sign(paths, grant, now)
+    try:
+        with recording(paths):
+            baked = BakedToken(variable, room, identity, key, now + ttl_seconds, file)
+            write_baked(paths, add_baked(read_baked(paths, now), baked))
+    except MachineError as error:
+        return token, error
+    return token, None
+
+
+def _sign(paths: StatePaths, grant: Grant, now: float) -> tuple[str, str]:
+    """A token, and the ID of the key that signed it."""
     require_applied(paths)
     key, secret = next(iter(load_keys(paths.keys).items()))
-    return sign(Grant(identity, join_grant(room), name=name, ttl_seconds=ttl_seconds), key, secret, now)
+    return sign(grant, key, secret, now), key
 
 
 def make_link(

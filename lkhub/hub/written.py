@@ -1,10 +1,8 @@
 """Writes the hub's URL and key into files of applications, and follows with a new key to the files on record."""
 
 import contextlib
-import fcntl
 import os
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -18,6 +16,7 @@ from lkhub.host.keyfile import load_keys
 from lkhub.hub.applied import require_applied
 from lkhub.hub.as_root import as_root
 from lkhub.hub.locate import name_state
+from lkhub.hub.recording import recording
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.source.json_text import Json
@@ -55,7 +54,7 @@ def write(paths: StatePaths, path: str, format: FormatName, now: float) -> Writt
     url = require_applied(paths).urls.livekit
     key, secret = next(iter(load_keys(paths.keys).items()))
     values = FORMATS[format].describe(url, key, secret)
-    with _locked(paths):
+    with recording(paths):
         others = tuple(file for file in read_written(paths) if file.path != os.path.abspath(path))
         file = read_app_file(path)
         before = file.content or b""
@@ -76,7 +75,7 @@ def write(paths: StatePaths, path: str, format: FormatName, now: float) -> Writt
 def rewrite(paths: StatePaths, key: str, secret: Secret, now: float) -> tuple[Rewritten, ...]:
     """Put a new current key into every file on record that still has one of the hub's keys. Raises MachineError if the
     record can't be read or written; what fails about a file is in its result."""
-    with _locked(paths):
+    with recording(paths):
         files = read_written(paths)
         own = (*load_keys(paths.keys), key)
         results, kept = [], []
@@ -148,15 +147,3 @@ def _ensure_backups(paths: StatePaths) -> None:
         if os.geteuid() == 0:
             owner = os.stat(paths.root)
             os.chown(paths.backups, owner.st_uid, owner.st_gid, follow_symlinks=False)
-
-
-@contextlib.contextmanager
-def _locked(paths: StatePaths) -> Iterator[None]:
-    """Held while files are written: of two commands at the same time, the record would lose one."""
-    with explain_os_errors(paths.root, "open"):
-        handle = os.open(paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

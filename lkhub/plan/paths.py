@@ -127,6 +127,11 @@ class StatePaths:
         return f"{self.root}/router.json"
 
     @property
+    def baked(self) -> str:
+        """The tokens that `lkhub token --dotenv` has printed, without the tokens themselves."""
+        return f"{self.root}/baked.json"
+
+    @property
     def written(self) -> str:
         """The files of applications that `lkhub env --write` has written."""
         return f"{self.root}/written.json"

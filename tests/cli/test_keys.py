@@ -2,18 +2,22 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lkhub.errors import MachineError
 from lkhub.host.files import write_private
 from lkhub.host.keyfile import dump_keys, load_keys
 from lkhub.plan.paths import StatePaths
 from lkhub.secret import Secret
 from lkhub.state.ring import KeyNote, read_notes, write_notes
 from tests.cli.conftest import PROCESSES, SECRET, FakeSupervisor, Run
+from tests.waiting import wait_until
 
 OLD = Secret("OLD" * 15)
 
@@ -219,12 +223,49 @@ def test_revoke_says_first_what_it_cuts(run: Run, runs: FakeSupervisor) -> None:
     for told in (
         "every token that was signed with APIold will be refused",
         "join by ann from 203.0.113.9, 11 times",
-        "2 people in a call came with it and can stay",
+        "2 people in a call came with it and stay in it, with a token of the new key; `lkhub rooms remove ",
         "agent workers that came with it are disconnected",
         "APIold is revoked",
     ):
         assert told in done.err
     assert runs.requests("keys/revoke") == [{"do": "keys/revoke", "version": 1, "key": "APIold", "now": False}]
+
+
+def test_tokens_that_were_printed_for_builds_are_named_one_by_one(run: Run, managed: StatePaths) -> None:
+    month = ("--ttl", "30d", "--room", "bmo room", "--identity", "bmo", "--dotenv", "VITE_LIVEKIT_TOKEN")
+    printed = run("token", *month).out
+    program = [sys.executable, "-m", "lkhub", "token", "--room", "lobby", "--identity", "kiosk", "--dotenv", "TOKEN"]
+    for _ in range(2):  # the second one replaces the first in the file and on record
+        with Path("kiosk.env").open("w") as file:
+            subprocess.run(program, stdout=file, check=True, timeout=60)
+    run("token", "--room", "gone", "--identity", "gone", "--ttl", "1s", "--dotenv", "GONE")
+    run("keys", "rotate")
+    run("token", "--room", "new", "--identity", "new", "--dotenv", "NEW")
+
+    until = time.strftime("%Y-%m-%d", time.localtime(time.time() + 30 * 86400))
+    kiosk = f"TOKEN in {os.path.realpath('kiosk.env')}: kiosk in room lobby, until "
+    lines = (kiosk, f"VITE_LIVEKIT_TOKEN: bmo in room 'bmo room', until {until}")
+    wait_until(lambda: "GONE" not in run("keys", "list").out, "the shortest token has ended")
+    listed, revoked = run("keys", "list").out, run("keys", "revoke", "APIcurrent", "--yes").err
+    for told in (listed, revoked):
+        assert [told.count(line) for line in lines] == [1, 1], told
+        assert "NEW" not in told
+    assert printed.strip().partition("=")[2] not in Path(managed.baked).read_text()
+    assert [token["variable"] for key in run("keys", "list", "--json").json["keys"] for token in key["tokens"]] == [
+        "NEW"
+    ]
+
+
+def test_token_that_can_not_be_noted_is_printed_all_the_same(
+    run: Run, managed: StatePaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MachineError("the disk is full")
+
+    monkeypatch.setattr("lkhub.hub.tokens.write_baked", fail)
+    done = run("token", "--room", "lobby", "--identity", "kiosk", "--dotenv", "TOKEN")
+    assert (done.code, done.out[:6]) == (0, "TOKEN=")
+    assert "`lkhub keys revoke` will not name this token: the disk is full" in done.err
 
 
 def test_revoke_asks(run: Run, runs: FakeSupervisor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from lkhub.cli.shared.table import show_table
 from lkhub.hub.keys import KnownKey, KnownKeys
 from lkhub.hub.written import Rewritten
 from lkhub.livekit.tokens import show_name
+from lkhub.state.baked import BakedToken
 from lkhub.wire.engine import KeyCaller
 
 UNKNOWN = "it is not known who uses which key: the hub's own media tells it, while it runs"
@@ -30,6 +31,17 @@ def _pack_key(key: KnownKey) -> dict[str, object]:
         "participants": uses.participants if uses else None,
         "callers": [_pack_caller(caller) for caller in uses.callers] if uses else None,
         "files": key.files,
+        "tokens": [_pack_token(token) for token in key.tokens],
+    }
+
+
+def _pack_token(token: BakedToken) -> dict[str, object]:
+    return {
+        "variable": token.variable,
+        "file": token.file or None,
+        "room": token.room,
+        "identity": token.identity,
+        "until": token.until,
     }
 
 
@@ -56,6 +68,7 @@ def show_keys(known: KnownKeys) -> None:
             show_callers(key, known.since, out.print)
             for path in key.files:
                 out.print(f"  in {path}")
+            show_tokens(key.tokens, out.print)
 
 
 def _describe_key(key: KnownKey) -> tuple[str, ...]:
@@ -84,6 +97,14 @@ def show_callers(key: KnownKey, since: float | None, tell: Callable[[str], None]
     for caller in key.uses.callers:
         times = "once" if caller.count == 1 else f"{caller.count} times"
         tell(f"  {_describe_caller(caller)}, {times}, {lasting(caller.at)} ago")
+
+
+def show_tokens(tokens: Iterable[BakedToken], tell: Callable[[str], None]) -> None:
+    """Tell where tokens are that `lkhub token --dotenv` has printed, the first to end first."""
+    for token in tokens:
+        until = time.strftime("%Y-%m-%d %H:%M", time.localtime(token.until))
+        place = f" in {token.file}" if token.file else ""
+        tell(f"  {token.variable}{place}: {show_name(token.identity)} in room {show_name(token.room)}, until {until}")
 
 
 def show_files(files: Iterable[Rewritten], *, only_failures: bool = False) -> bool:
