@@ -36,6 +36,10 @@ WEB_PACKAGES = ROOT / "web/node_modules"
 SPECS, SHELLS = ("yaml", "yaml hub.yaml"), ("sh", "sh elsewhere")
 LANGUAGES = {*SPECS, *SHELLS, "yaml keys", "python", "js", "json", "text", "diff"}
 
+# Of docs/guides/applications.md. tests/browser/test_guide_applications.py runs them, or says why it does not.
+PROGRAMS = {"js server.mjs", "js page.js", "python bot.py", "go bot.go", "toml Cargo.toml", "rust main.rs"}
+PROGRAMS |= {"swift Call.swift", "kotlin Call.kt", "dart call.dart"}
+
 # Folders of the repository: code in a sentence may name a path in them.
 FOLDERS = ("lkhub", "engine", "web", "tests", "bench", "docs", "scripts", "requirements")
 
@@ -69,7 +73,7 @@ def pages() -> pytest.MarkDecorator:
 
 @pages()
 def test_every_block_names_a_language_that_is_checked(page: Path) -> None:
-    unknown = [str(block) for block in list_blocks(page) if block.language not in LANGUAGES]
+    unknown = [str(block) for block in list_blocks(page) if block.language not in LANGUAGES | PROGRAMS]
     assert not unknown
 
 
@@ -161,7 +165,7 @@ def test_run_parser_refuses_what_is_not_there() -> None:
             run_parser(wrong)
 
 
-@blocks_of("js")
+@blocks_of("js", "js page.js")
 def test_js_fits_the_sdk(block: Block, tmp_path: Path) -> None:
     if not (WEB_PACKAGES / ".bin/tsc").exists():
         pytest.skip("the front end's packages are not installed (scripts/test does that)")
