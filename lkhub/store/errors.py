@@ -84,7 +84,8 @@ def explain(error: SQLAlchemyError, name: str) -> StoreError:
         return StoreError(_SQLITE.get(code, "failed"), name)
     if state := getattr(original, "sqlstate", None):
         return StoreError(_POSTGRES.get(state) or _POSTGRES.get(state[:2], "failed"), f"{name} (code {state})")
-    if type(original).__name__ == "OperationalError":  # of psycopg, which has no code where it can't connect
+    # Of psycopg, which has no code where it can't connect; it is not loaded for a file of SQLite.
+    if any(kind.__name__ == "OperationalError" for kind in type(original).__mro__):
         found = (problem for words, problem in _POSTGRES_WORDS.items() if words in str(original))
         return StoreError(next(found, "gone"), name)
     return StoreError("failed", f"{name} ({type(original or error).__name__})")

@@ -20,10 +20,10 @@ from lkhub.store.errors import StoreError, explain, explain_os
 # How long a statement waits for another process that writes, in seconds.
 LOCKED_SECONDS = 5.0
 
-# How long a server of PostgreSQL may take to let a connection in, and then to confirm what was sent to it. Without
-# them, libpq waits for the system, which takes minutes.
+# How long a server of PostgreSQL may take to let a connection in, and for how long its machine may be silent while an
+# answer is waited for. Without them, the system decides: minutes for what was sent, and two hours for an answer.
 CONNECT_SECONDS = 5
-UNCONFIRMED_SECONDS = 10
+SILENT_SECONDS = 10
 
 VERSION = "0001"
 """The version of the schema: the last step in `migrations/versions`."""
@@ -74,7 +74,13 @@ def _create_private(file: Path) -> None:
 
 
 def _prepare_postgres(target: URL) -> Engine:
-    waits = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": int(UNCONFIRMED_SECONDS * 1000)}
+    waits = {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": SILENT_SECONDS * 1000,
+        "keepalives_idle": SILENT_SECONDS // 2,
+        "keepalives_interval": SILENT_SECONDS // 2,
+        "keepalives_count": 1,
+    }
     arguments = {name: value for name, value in waits.items() if name not in target.query}
     engine = create_engine(target, connect_args=arguments, pool_pre_ping=True, pool_size=4, max_overflow=4)
     event.listen(engine, "connect", _set_up_postgres)

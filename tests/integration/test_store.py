@@ -113,6 +113,19 @@ def test_file_that_is_moved_away_and_back(running: Hub) -> None:
     assert {**running.pids(), "serve": 0} == {**pids, "serve": 0}
 
 
+def test_folder_that_is_moved_away_and_back(running: Hub) -> None:
+    away = running.folder / "away"
+    assert room_of(ask(running, "bob")) == "voice"
+    running.state.rename(away)
+    try:
+        wait_until(lambda: asked(running) == 503)
+        assert not running.state.exists(), "nothing makes an empty store"
+    finally:
+        away.rename(running.state)
+    check_recovers(running)
+    assert room_of(ask(running, "carl")) == "voice(2)"
+
+
 def back_up(store: Path, backup: Path) -> None:
     with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(backup)) as target:
         source.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,5 +1,6 @@
 """The schema of a store, and what opening one says where that fails."""
 
+import socket
 import sqlite3
 import stat
 from pathlib import Path
@@ -16,7 +17,7 @@ from lkhub.store.errors import StoreError
 from lkhub.store.open import VERSION, open_store
 from lkhub.store.schema import metadata
 from lkhub.store.store import Store
-from tests.kit.postgres import Postgres
+from tests.kit.postgres import Postgres, run_postgres
 
 
 def test_steps_lead_to_the_tables_of_the_schema(store: Store) -> None:
@@ -93,6 +94,39 @@ def test_server_that_is_away_is_told_without_its_password(tmp_path: Path) -> Non
         open_store(f"postgresql+psycopg://postgres@/lkhub?host={tmp_path}", Secret("XYZXYZ"))
     assert "XYZXYZ" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+def test_server_that_lets_nobody_in_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.store.open.CONNECT_SECONDS", 2)  # libpq takes no less
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(StoreError) as refused:
+        open_store(f"postgresql+psycopg://postgres@127.0.0.1:{silent.getsockname()[1]}/lkhub")
+    assert refused.value.problem == "gone"
+
+
+def test_password_that_is_refused_is_told_without_it() -> None:
+    with run_postgres() as server:
+        server.authenticate("scram-sha-256")
+        server.stop()
+        server.start()
+        with pytest.raises(StoreError, match="the store refuses to be used: postgres") as refused:
+            open_store(f"postgresql+psycopg://postgres@/postgres?host={server.folder}", Secret("XYZXYZ"))
+    assert refused.value.problem == "refused"
+    assert "XYZXYZ" not in str(refused.value)
+
+
+def test_database_that_another_session_holds_is_locked(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lkhub.store.open.LOCKED_SECONDS", 0.1)
+    url = postgres.create()
+    holder, store = Store(url), Store(url)
+    with holder.writing() as connection:
+        connection.execute(text("LOCK TABLE families"))
+        with pytest.raises(StoreError) as refused, store.writing() as writing:
+            writing.execute(text("DELETE FROM families"))
+    assert refused.value.problem == "locked"
+    with store.writing() as writing:
+        writing.execute(text("DELETE FROM families"))
+    holder.close()
+    store.close()
 
 
 def test_database_that_is_not_there_is_told(postgres: Postgres) -> None:
