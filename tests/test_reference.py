@@ -33,6 +33,7 @@ from lkhub.plan.paths import StatePaths
 from lkhub.render.caddy import MEDIA_PATHS
 from lkhub.render.serve import render_serve
 from lkhub.service.app import build_app
+from lkhub.service.contract import ADDRESSES
 from lkhub.service.errors import ApiError
 from lkhub.service.models import (
     ErrorAnswer,
@@ -48,6 +49,7 @@ from lkhub.service.models import (
     TokenSourceGrant,
     TokenSourceRequest,
 )
+from lkhub.service.reasons import WRONG_HOST
 from lkhub.source.typed import unpack
 from lkhub.spec.load import load_spec
 from lkhub.state.router import Mapping, RouterRecord
@@ -253,6 +255,13 @@ def test_every_error_has_the_code_that_is_listed() -> None:
     for status, code in rows:
         body = json.loads(bytes(ApiError(int(status), "").as_response().body))
         assert body["error"]["code"] == code or f'code="{code}"' in sources
+
+
+def test_every_refusal_of_the_contract_is_listed() -> None:
+    text = (ROOT / "docs/reference/http.md").read_text()
+    listed = set(re.findall(r"^\| (\d{3}) \| `([\w-]+)` \|", text, re.MULTILINE))
+    refusals = {refusal for address in ADDRESSES for refusal in (*address.refusals, WRONG_HOST)}
+    assert {(str(refusal.status), refusal.code) for refusal in refusals} <= listed
 
 
 # --- ports

@@ -203,7 +203,7 @@ SIGN_OUT = Endpoint(
     summary="Ends the session of this browser.",
     answers=SessionState,
     ways=("anyone", "session"),
-    refusals=(*reasons.JSON_BODY[2:], reasons.FOREIGN_PAGE, reasons.STORE),
+    refusals=(reasons.WRONG_TYPE, reasons.FOREIGN_PAGE, reasons.STORE),
     headers=_NOT_KEPT,
     served=_has_accounts,
 )

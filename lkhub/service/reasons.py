@@ -37,11 +37,12 @@ RETRY_AFTER, AUTHENTICATE = "Retry-After", "WWW-Authenticate"
 
 WRONG_HOST = _refuse(421, "`Host` is not one of the hub's names and addresses.")
 
-BODY = (
-    _refuse(400, "The body is not JSON, or has a key twice in one object."),
+WRONG_TYPE = _refuse(415, "The body is not `application/json`.")
+JSON_BODY = (
+    _refuse(400, "The body is not JSON, has a key twice in one object, or half a character."),
     _refuse(413, "The body is over 64 KiB."),
+    WRONG_TYPE,
 )
-JSON_BODY = (*BODY, _refuse(415, "The body is not `application/json`."))
 FIELDS = _refuse(422, "A field is missing, unknown or of the wrong type, or a name has an invisible character.")
 FOREIGN_PAGE = _refuse(403, "A page of another origin asks.")
 UNLISTED_PAGE = _refuse(403, "A page asks whose origin `access.origins` does not list.")
