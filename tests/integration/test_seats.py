@@ -1,7 +1,9 @@
 """A thousand callers at once, two services on one PostgreSQL, one of them killed; and real participants."""
 
 import asyncio
+import contextlib
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from lkhub.errors import MachineError
 from lkhub.host.http import httpx
 from lkhub.host.keyfile import dump_keys
 from lkhub.secret import Secret
@@ -29,7 +32,7 @@ from tests.kit.people import Person
 from tests.kit.ports import free_port
 from tests.kit.postgres import run_postgres
 from tests.service.rooms.kit import preset
-from tests.waiting import until, wait_until
+from tests.waiting import DEADLINE_SECONDS, until, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -213,3 +216,50 @@ async def test_two_hundred_real_participants_sit_where_livekit_has_them(hub: Hub
         await media.close()
     await until(lambda: not stored(store), "every seat is free again")
     store.close()
+
+
+@pytest.mark.field
+async def test_seats_outlive_media_that_is_killed(hub: Hub) -> None:
+    """Who comes back has the same seat, nobody gets it meanwhile, and who does not come back gives it up."""
+    hub.write_spec("rooms: [{match: voice, capacity: 2, overflow: reject}]\n")
+    hub.up("--no-verify")
+    env, web = hub.env(), hub.ports["web"]
+    key = env["LIVEKIT_API_KEY"], Secret(env["LIVEKIT_API_SECRET"])
+    store = Store(f"sqlite:///{hub.state / 'store.db'}")
+    media = Media(f"http://127.0.0.1:{hub.ports['signal']}", lambda: key)
+
+    async def confirm(*identities: str, other_than: frozenset[str] = frozenset()) -> frozenset[str]:
+        """The SIDs that LiveKit gives to these participants, once they and nobody else have seats."""
+        sids: frozenset[str] = frozenset()
+        while len(sids) < len(identities) or sids & other_than:
+            refused = await ask_for_token(web, "carl")
+            assert "room" not in refused, "another got the seat of one who comes back"
+            with contextlib.suppress(MachineError):
+                present = await media.list_participants("voice")
+                with store.reading() as connection:
+                    taken = dict(connection.execute(select(seats.c.identity, seats.c.sid)).all())
+                if present == taken and set(present) == set(identities):
+                    sids = frozenset(present.values())
+            await asyncio.sleep(0.05)
+        return sids
+
+    people: dict[str, Person] = {}
+    try:
+        for identity in ("ann", "bob"):
+            given = await ask_for_token(web, identity)
+            people[identity] = await Person(given["url"], given["token"]).join()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            before = await confirm("ann", "bob")
+            os.kill(hub.pids()["media"], signal.SIGKILL)
+            after = await confirm("ann", "bob", other_than=before)
+            os.kill(hub.pids()["media"], signal.SIGKILL)
+            await people.pop("bob").leave()  # media does not hear it
+            while "room" not in (answer := await ask_for_token(web, "carl")):
+                assert answer["error"]["code"] == "room-full"
+                await asyncio.sleep(0.2)
+        assert set(stored(store)) == {"ann", "carl"}
+        assert not set((await media.list_participants("voice")).values()) & after
+    finally:
+        await asyncio.gather(*(person.leave() for person in people.values()))
+        await media.close()
+        store.close()
