@@ -99,7 +99,7 @@ class Access(Part):
 
     create: Literal["joining", "operator"] = "joining"
     """Who opens rooms. `joining`: whoever has a token for a room. `operator`: a room exists once `lkhub rooms create`
-    or a token of a role with `create: true` has opened it."""
+    or a token of a role with `create: true` has opened it; its sub-rooms follow as seats in them are given."""
 
     open_to_anyone: bool = False
     """Whether mode `open` may be used beyond this machine: everyone who can reach the hub gets tokens."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 from livekit.rtc import DisconnectReason
 
@@ -56,6 +57,29 @@ def test_opened_room_has_the_settings_of_its_preset(hub: Hub) -> None:
     assert json.loads(made.stdout) == {"room": "hall-1", "empty_timeout": 120}
     [room] = json.loads(hub.run("rooms", "list", "--json").stdout)["rooms"]
     assert (room["max_participants"], room["metadata_bytes"]) == (5, 1)
+
+
+def test_sub_rooms_follow_the_room_that_the_operator_opened(hub: Hub) -> None:
+    hub.write_spec(
+        "access: {modes: [api-keys], create: operator}\n"
+        'rooms: [{match: "voice-*", capacity: 1, overflow: subrooms, empty_timeout: 2m}]\n'
+    )
+    hub.up("--no-verify")
+    headers = {"authorization": f"Bearer {hub.run('access', 'create', 'shop').stdout.strip()}"}
+
+    def ask(room: str, identity: str) -> str:
+        url = f"http://127.0.0.1:{hub.ports['web']}/api/livekit/token"
+        body = {"room": room, "identity": identity}
+        return str(httpx.post(url, json=body, headers=headers, trust_env=False, timeout=30).json()["room"])
+
+    assert hub.run("rooms", "create", "voice-1").returncode == 0
+    assert [ask("voice-1", who) for who in ("ann", "bob")] == ["voice-1", "voice-1(2)"]
+    assert [ask("voice-2", who) for who in ("ann", "bob")] == ["voice-2", "voice-2(2)"]
+    rooms = json.loads(hub.run("rooms", "list", "--json").stdout)["rooms"]
+    assert {room["name"]: (room["max_participants"], room["empty_timeout"]) for room in rooms} == {
+        "voice-1": (1, 120),
+        "voice-1(2)": (1, 120),
+    }
 
 
 def test_room_is_opened_in_a_running_hub_alone(closed: Hub) -> None:

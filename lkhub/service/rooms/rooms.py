@@ -5,9 +5,11 @@ from functools import partial
 
 from lkhub.host.machine_clock import MachineClock
 from lkhub.livekit.webhooks import WebhookEvent
+from lkhub.service import tokens
 from lkhub.service.presets import Presets
 from lkhub.service.rooms.applying import Applying
 from lkhub.service.rooms.ledger import Ledger
+from lkhub.service.rooms.opening import OpeningSeats
 from lkhub.service.rooms.reconcile import Reconciliation
 from lkhub.service.rooms.seats import Seats
 from lkhub.service.rooms.sfu import Media
@@ -22,7 +24,9 @@ class Rooms:
     def __init__(self, application: Application, storage: Storage, media: Media) -> None:
         presets = Presets(application.rooms)
         ledger = Ledger(storage, presets, MachineClock())
-        self.seats = Seats(ledger, presets)
+        self.seats: tokens.Seats = Seats(ledger, presets)
+        if application.access.create == "operator":
+            self.seats = OpeningSeats(self.seats, presets, media)
         self._media = media
         self._applying = Applying(media, partial(storage.make_lead, "presets"))
         self._reconciliation = Reconciliation(ledger, presets, media, self._applying)

@@ -8,6 +8,7 @@ from lkhub.host.http import httpx, local_client
 from lkhub.livekit.room_calls import (
     Call,
     create_dispatch,
+    create_room,
     list_dispatches,
     list_participants,
     list_rooms,
@@ -53,6 +54,10 @@ class Media:
             for agent in room_config(preset).agents:
                 if agent.agent_name not in present:
                     await self.ask(create_dispatch(room.name, agent))
+
+    async def open(self, room: str, preset: RoomPreset) -> None:
+        """Open a room with the settings of its preset. Raises MachineError."""
+        await self.ask(create_room(room, room_config(preset).as_request()))
 
     async def close(self) -> None:
         await self._client.aclose()

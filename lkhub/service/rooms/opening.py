@@ -1,0 +1,59 @@
+"""Rooms of a family on a hub whose rooms are opened by its operator (`access.create: operator`)."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from lkhub.errors import MachineError
+from lkhub.livekit.room_info import Room
+from lkhub.service.presets import Presets
+from lkhub.service.tokens import Full, Reserved, Seats
+from lkhub.wire.application import RoomPreset
+
+# LiveKit is not asked for each token: what it said about a room holds for so long. An open room that nobody joins stays
+# open for minutes, unless its preset says otherwise. A closed one may be opened at any time.
+OPEN_SECONDS = 5.0
+CLOSED_SECONDS = 1.0
+
+
+class Opener(Protocol):
+    """What is asked of LiveKit. Every method raises MachineError where it does not answer or refuses."""
+
+    async def list_rooms(self) -> Sequence[Room]:
+        """Every open room."""
+
+    async def open(self, room: str, preset: RoomPreset) -> None:
+        """Open a room with the settings of its preset."""
+
+
+class OpeningSeats:
+    """Seats in rooms that are open: the operator opens one room of a family, and the seats decide how many there are.
+    So a room of the family in which a seat was given is opened while another one is open."""
+
+    def __init__(
+        self, seats: Seats, presets: Presets, sfu: Opener, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seats, self._presets, self._sfu, self._clock = seats, presets, sfu, clock
+        self._known: dict[str, float] = {}
+
+    async def reserve(self, room: str, identity: str, caller: str, party: str = "") -> Reserved | Full:
+        """As that of Seats. While LiveKit does not answer, the seat is given all the same: nobody can join then, and
+        who comes again asks again."""
+        seat = await self._seats.reserve(room, identity, caller, party)
+        if isinstance(seat, Reserved):
+            with suppress(MachineError):
+                await self._open(seat.room)
+        return seat
+
+    async def _open(self, room: str) -> None:
+        location, now = self._presets.locate(room), self._clock()
+        preset = location.preset
+        if preset is None or preset.overflow != "subrooms" or self._known.get(room, now) > now:
+            return
+        self._known = {name: until for name, until in self._known.items() if until > now}
+        listed = {each.name for each in await self._sfu.list_rooms()}
+        is_open = any(self._presets.locate(name).family == location.family for name in listed)
+        if is_open and room not in listed:
+            await self._sfu.open(room, preset)
+        self._known[room] = now + (OPEN_SECONDS if is_open else CLOSED_SECONDS)

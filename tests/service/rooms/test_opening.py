@@ -1,0 +1,108 @@
+"""Rooms of a family that the operator has opened are opened as seats are given."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from lkhub.errors import MachineError
+from lkhub.livekit.room_info import Room
+from lkhub.service.presets import Presets
+from lkhub.service.rooms.opening import CLOSED_SECONDS, OPEN_SECONDS, OpeningSeats
+from lkhub.service.tokens import Full, Reserved
+from lkhub.wire.application import RoomPreset
+from tests.service.rooms.kit import preset
+
+pytestmark = pytest.mark.anyio
+
+VOICE = preset("voice-*")
+
+
+class FakeSfu:
+    """A LiveKit. `asked` counts its lists; `away`: it does not answer."""
+
+    def __init__(self, *rooms: str) -> None:
+        self.rooms = list(rooms)
+        self.opened: list[tuple[str, RoomPreset]] = []
+        self.asked = 0
+        self.away = False
+
+    async def list_rooms(self) -> Sequence[Room]:
+        self.asked += 1
+        if self.away:
+            raise MachineError("LiveKit does not answer")
+        return [Room(name) for name in self.rooms]
+
+    async def open(self, room: str, settings: RoomPreset) -> None:
+        self.rooms.append(room)
+        self.opened.append((room, settings))
+
+
+class Given:
+    """Seats in the room that is asked for; none in a full one."""
+
+    async def reserve(self, room: str, identity: str, caller: str, party: str) -> Reserved | Full:
+        return Full(7) if room == "voice-full" else Reserved(room)
+
+
+class Hub:
+    """Seats with a clock that a test moves."""
+
+    def __init__(self, sfu: FakeSfu) -> None:
+        self.now = 1000.0
+        presets = Presets([VOICE, preset("stage-*", overflow="reject")])
+        self.seats = OpeningSeats(Given(), presets, sfu, lambda: self.now)
+
+    async def ask(self, room: str) -> Reserved | Full:
+        return await self.seats.reserve(room, "ann", "api-key k")
+
+
+@pytest.mark.parametrize(
+    ("there", "room"), [("voice-1", "voice-1(2)"), ("voice-1(2)", "voice-1"), ("voice-1(2)", "voice-1(3)")]
+)
+async def test_room_is_opened_while_another_of_its_family_is_open(there: str, room: str) -> None:
+    sfu = FakeSfu("lobby", there)
+    assert await Hub(sfu).ask(room) == Reserved(room)
+    assert sfu.opened == [(room, VOICE)]
+
+
+async def test_family_that_the_operator_has_not_opened_stays_closed() -> None:
+    sfu = FakeSfu("lobby", "voice-2", "voice-1(2)(2)", "stage-1")
+    hub = Hub(sfu)
+    for room in ("voice-1", "voice-1(2)", "voice-1(2)", "stage-2"):
+        assert await hub.ask(room) == Reserved(room)
+    assert (sfu.asked, sfu.opened) == (2, [])
+    sfu.rooms.append("voice-1")
+    hub.now += CLOSED_SECONDS
+    await hub.ask("voice-1(2)")
+    assert [room for room, _ in sfu.opened] == ["voice-1(2)"]
+
+
+async def test_livekit_is_asked_once_for_many_tokens() -> None:
+    sfu = FakeSfu("voice-1")
+    hub = Hub(sfu)
+    for _ in range(3):
+        await hub.ask("voice-1(2)")
+    assert (sfu.asked, len(sfu.opened)) == (1, 1)
+    sfu.rooms.remove("voice-1(2)")  # it closed meanwhile
+    hub.now += OPEN_SECONDS
+    await hub.ask("voice-1(2)")
+    assert (sfu.asked, len(sfu.opened)) == (2, 2)
+
+
+async def test_room_without_sub_rooms_and_a_full_one_cost_nothing() -> None:
+    sfu = FakeSfu("voice-1")
+    hub = Hub(sfu)
+    assert await hub.ask("voice-full") == Full(7)
+    for room in ("stage-1", "lobby"):
+        await hub.ask(room)
+    assert sfu.asked == 0
+
+
+async def test_seat_is_given_while_livekit_is_away() -> None:
+    sfu = FakeSfu("voice-1")
+    hub = Hub(sfu)
+    sfu.away = True
+    assert await hub.ask("voice-1(2)") == Reserved("voice-1(2)")
+    sfu.away = False
+    await hub.ask("voice-1(2)")
+    assert [room for room, _ in sfu.opened] == ["voice-1(2)"]
