@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -88,8 +87,12 @@ class Storage:
         """See now and then whether the store can be used, until cancelled: so its trouble is known before a request
         needs it, and its end too."""
         while True:
-            with suppress(ApiError):
+            try:
                 await self._look()
+            except ApiError:
+                pass  # it was told
+            except Exception:
+                log.exception("the store was not looked at")
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _look(self) -> None:

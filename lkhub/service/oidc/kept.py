@@ -1,5 +1,6 @@
 """A document of the provider, kept for a while."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -33,9 +34,17 @@ class Kept(Generic[T]):
         self._value: T | None = None
         self._loaded = self._failed = self._renewed = float("-inf")
         self._error = ProviderError()
+        self._again: asyncio.Future[None] | None = None
 
     async def get(self) -> T:
-        """The document: fresh, or while the provider is away as it was."""
+        """The document: fresh, or while the provider is away as it was. Only the first request waits for a provider
+        that is slow; afterwards it is asked beside the requests."""
+        now = self._clock()
+        since = now - self._failed
+        if self._value is not None and since < 2 * RETRY_USABLE_SECONDS and now - self._loaded < USABLE_SECONDS:
+            if since >= RETRY_USABLE_SECONDS and (self._again is None or self._again.done()):
+                self._again = asyncio.ensure_future(self._try_again())
+            return self._value
         async with self._lock:
             if self._value is not None and self._clock() - self._loaded < FRESH_SECONDS:
                 return self._value
@@ -58,6 +67,10 @@ class Kept(Generic[T]):
                 raise self._error
             assert self._value is not None
             return self._value
+
+    async def _try_again(self) -> None:
+        async with self._lock:
+            await self._try()
 
     async def _try(self) -> bool:
         try:

@@ -12,6 +12,7 @@ from lkhub.service.oidc.kept import (
     Kept,
 )
 from tests.service.oidc.conftest import Clock
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,10 +22,13 @@ class Source:
 
     def __init__(self) -> None:
         self.loads, self.down = 0, False
+        self.answers = anyio.Event()
+        self.answers.set()
 
     async def load(self) -> int:
         self.loads += 1
         await anyio.lowlevel.checkpoint()
+        await self.answers.wait()
         if self.down:
             raise ProviderError(f"down at load {self.loads}")
         return self.loads
@@ -102,13 +106,29 @@ async def test_what_is_kept_is_used_while_the_provider_is_away_but_not_for_ever(
     assert source.loads == 2, "and the provider is left alone"
     clock.now += RETRY_USABLE_SECONDS
     assert await kept.get() == 1
-    assert source.loads == 3
+    await until(lambda: source.loads == 3)
     clock.now += USABLE_SECONDS
     with pytest.raises(ProviderError, match="down"):
         await kept.get()
     source.down = False
     clock.now += RETRY_SECONDS
     assert await kept.get() == 5
+
+
+async def test_provider_that_does_not_answer_is_waited_for_once(kept: Kept[int], source: Source, clock: Clock) -> None:
+    assert await kept.get() == 1
+    source.down = True
+    clock.now += FRESH_SECONDS
+    assert await kept.get() == 1
+    source.down, source.answers = False, anyio.Event()
+    clock.now += RETRY_USABLE_SECONDS
+    for _ in range(10):
+        assert await kept.get() == 1
+        await anyio.lowlevel.checkpoint()
+    assert source.loads == 3
+    source.answers.set()
+    await until(lambda: kept._value == 3)
+    assert await kept.get() == 3
 
 
 async def test_what_lacks_something_while_the_provider_is_away_can_not_be_judged(
