@@ -84,11 +84,14 @@ class Diary:
 
 
 async def count_lost(person: Person) -> int:
-    """How many packets that were sent to a participant did not arrive."""
+    """How many packets that were sent to a participant did not arrive, or had to be sent again."""
     stats = await person.room.get_rtc_stats()
-    return sum(
-        stat.inbound_rtp.received.packets_lost for stat in stats.subscriber_stats if stat.HasField("inbound_rtp")
-    )
+    # The SDK may have one connection for both directions.
+    inbound = [
+        stat.inbound_rtp for stat in (*stats.publisher_stats, *stats.subscriber_stats) if stat.HasField("inbound_rtp")
+    ]
+    assert sum(each.received.packets_received for each in inbound), "it is not known what has arrived"
+    return sum(each.received.packets_lost + each.inbound.retransmitted_packets_received for each in inbound)
 
 
 async def reconnect(person: Person, scenario: int, hears: str) -> None:
