@@ -8,8 +8,9 @@ import time
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, select, text, update
 
+from lkhub.store.rows import execute_rows, insert_rows
 from lkhub.store.schema import families, seats
 
 
@@ -40,7 +41,6 @@ _LOCK = (
 _COUNT_UP = update(families).where(families.c.name == bindparam("of")).values(version=bindparam("to"))
 _DISSOLVE = delete(families).where(families.c.name == bindparam("of"))
 _SEATS = select(seats).where(seats.c.family.in_(bindparam("names", expanding=True)))
-_INSERT = insert(seats)
 _KEY = (
     (seats.c.family == bindparam("of_family"))
     & (seats.c.identity == bindparam("of_identity"))
@@ -59,7 +59,8 @@ def lock_families(connection: Connection, names: Set[str]) -> dict[str, int]:
 
     All processes create and lock families in one order, or PostgreSQL would find two of them waiting for each other.
     """
-    found: dict[str, int] = {}
+    # In SQLite a transaction that writes has no other beside it, so most families need not be created first.
+    found = _read_locked(connection, sorted(names)) if connection.dialect.name == "sqlite" else {}
     while missing := sorted(names - found.keys()):  # again for a family that went while its lock was waited for
         connection.execute(_CREATE, [{"name": name, "version": time.time_ns()} for name in missing])
         found |= _read_locked(connection, missing)
@@ -100,15 +101,15 @@ def write_seats(
     """Write what became of locked families: their new versions, 0 for a family without seats, which goes. `removed` has
     family, identity and room of seats that are gone, some of which may be among `added` again."""
     if removed:
-        connection.execute(_DELETE, [_key(*key) for key in removed])
+        execute_rows(connection, _DELETE, [_key(*key) for key in removed])
     if changed:
-        connection.execute(_UPDATE, [_change(row) for row in changed])
+        execute_rows(connection, _UPDATE, [_change(row) for row in changed])
     if added:
-        connection.execute(_INSERT, [row._asdict() for row in added])
+        insert_rows(connection, seats, [row._asdict() for row in added])
     if kept := [{"of": name, "to": version} for name, version in versions.items() if version]:
-        connection.execute(_COUNT_UP, kept)
+        execute_rows(connection, _COUNT_UP, kept)
     if gone := [{"of": name} for name, version in versions.items() if not version]:
-        connection.execute(_DISSOLVE, gone)
+        execute_rows(connection, _DISSOLVE, gone)
 
 
 def _key(family: str, identity: str, room: str) -> dict[str, object]:

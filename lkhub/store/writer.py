@@ -9,9 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -24,10 +22,13 @@ Result = TypeVar("Result")
 # Bounds how long the first write of a transaction waits for the others.
 MOST_TOGETHER = 500
 
+# How long a transaction waits for as many writes as the last one had. Callers that were answered together ask again
+# together, and a commit takes longer than this.
+GATHER_SECONDS = 0.001
 
-@dataclass(frozen=True)
-class _Write:
-    """One write that waits: `handler` is called with the items of all neighbours that have the same handler."""
+
+class _Write(NamedTuple):
+    """One write that waits: `handler` is called with the items of all that wait and have the same handler."""
 
     handler: Callable[[Connection, Sequence[Any]], Sequence[Any]]
     item: Any
@@ -42,7 +43,9 @@ class Writer:
         self._engine, self._check = engine, check
         self._waiting: deque[_Write] = deque()
         self._wake = threading.Condition()
+        self._asleep = False
         self._closed = False
+        self._last = 0
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -69,7 +72,9 @@ class Writer:
             if self._closed:
                 raise StoreError("gone", "it is being closed")
             self._waiting.append(write)
-            self._wake.notify()
+            if self._asleep:
+                self._asleep = False
+                self._wake.notify()
         return await write.done  # type: ignore[no-any-return]
 
     def close(self) -> None:
@@ -82,17 +87,22 @@ class Writer:
     def _work(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closed)
+                while not (self._waiting or self._closed):
+                    self._asleep = True
+                    self._wake.wait()
+                if len(self._waiting) < self._last and not self._closed:
+                    self._wake.wait(GATHER_SECONDS)
                 writes = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
             if not writes:
                 return
+            self._last = len(writes)
             try:
                 results = self._commit_again(writes)
             except StoreError as error:  # it would fail all of them alike, each after the same wait
                 results = [error] * len(writes)
             except Exception:  # one of them failed: which one, and what with the others?
                 results = [self._commit_alone(write) for write in writes]
-            _answer(zip(writes, results, strict=True))
+            _answer(writes, results)
 
     def _commit_again(self, writes: Sequence[_Write]) -> list[Any]:
         """Commit, on a new connection where the database was restarted meanwhile. Raises StoreError where the store
@@ -113,10 +123,15 @@ class Writer:
 
     def _commit(self, writes: Sequence[_Write]) -> list[Any]:
         self._check()
-        results: list[Any] = []
+        groups: dict[Any, list[int]] = {}
+        for index, write in enumerate(writes):
+            groups.setdefault(write.handler, []).append(index)
+        results: list[Any] = [None] * len(writes)
         with self._engine.begin() as connection:
-            for handler, group in groupby(writes, lambda write: write.handler):
-                results += handler(connection, [write.item for write in group])
+            for handler, indexes in groups.items():
+                found = handler(connection, [writes[index].item for index in indexes])
+                for index, result in zip(indexes, found, strict=True):
+                    results[index] = result
         # Again, since the file may have been removed while it was written to.
         self._check()
         return results
@@ -131,16 +146,21 @@ class Writer:
             return error
 
 
-def _answer(results: Iterable[tuple[_Write, Any]]) -> None:
-    for write, result in results:
-        with suppress(RuntimeError):  # its loop has ended, and its caller with it; the others are answered
-            write.loop.call_soon_threadsafe(_settle, write.done, result)
+def _answer(writes: Sequence[_Write], results: Sequence[Any]) -> None:
+    """Let the callers continue. Each loop is woken once: waking it takes as long as a few writes."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for write, result in zip(writes, results, strict=True):
+        loops.setdefault(write.loop, []).append((write.done, result))
+    for loop, settled in loops.items():
+        with suppress(RuntimeError):  # its loop has ended, and its callers with it; the others are answered
+            loop.call_soon_threadsafe(_settle, settled)
 
 
-def _settle(done: "asyncio.Future[Any]", result: Any) -> None:
-    if done.cancelled():
-        return
-    if isinstance(result, Exception):
-        done.set_exception(result)
-    else:
-        done.set_result(result)
+def _settle(settled: Iterable[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for done, result in settled:
+        if done.cancelled():
+            continue
+        if isinstance(result, Exception):
+            done.set_exception(result)
+        else:
+            done.set_result(result)
